@@ -1,0 +1,120 @@
+//! What can go wrong, as any dialect can tell it.
+
+/// One canonical list of faults; each dialect has a table of its codes, statuses and words for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the names are the vendors' own words")]
+pub enum Fault {
+    // Who asks
+    AccessDenied,
+    AnonymousDenied,
+    RequestExpired,
+    RequestNotYetValid,
+    InvalidAccessKeyId,
+    SignatureDoesNotMatch,
+    RequestTimeTooSkewed,
+    MissingDate,
+    /// The header form of a credential cannot be read.
+    AuthorizationMalformed,
+    /// The query form of a credential cannot be read or is incomplete.
+    AuthorizationQueryMalformed,
+    /// More than one credential in one request.
+    SeveralCredentials,
+    UnsupportedSignature,
+    /// Something with meaning is not covered by the signature.
+    HeadersNotSigned,
+    InvalidToken,
+    ExpiredToken,
+    // What is asked
+    InvalidArgument,
+    InvalidRequest,
+    InvalidUri,
+    InvalidBucketName,
+    InvalidObjectName,
+    KeyTooLong,
+    MetadataTooLarge,
+    HeaderTooLarge,
+    InvalidStorageClass,
+    InvalidEncryption,
+    InvalidTag,
+    InvalidRange,
+    InvalidCopySource,
+    InvalidCopyRange,
+    CopySourceTooLarge,
+    /// A copy of an object onto itself that changes nothing.
+    SelfCopy,
+    /// Conditions that the caller's vendor does not allow together.
+    ConditionConflict,
+    MethodNotAllowed,
+    MissingContentLength,
+    MissingPayloadHash,
+    IncompleteBody,
+    EntityTooLarge,
+    EntityTooSmall,
+    InvalidDigest,
+    BadDigest,
+    PayloadHashMismatch,
+    MalformedTrailer,
+    MalformedXml,
+    InvalidPart,
+    InvalidPartOrder,
+    RequestTimeout,
+    // What is there
+    NoSuchBucket,
+    NoSuchKey,
+    NoSuchVersion,
+    NoSuchUpload,
+    BucketAlreadyExists,
+    BucketAlreadyOwnedByYou,
+    BucketNotEmpty,
+    /// Overwrite protection held.
+    ObjectExists,
+    PreconditionFailed,
+    NotModified,
+    InvalidObjectState,
+    ObjectLocked,
+    Conflict,
+    CustomerKeyRequired,
+    // What cannot be done
+    NotImplemented,
+    InternalError,
+    ServiceUnavailable,
+    SlowDown,
+}
+
+/// A request that ends here, with what to tell the caller. Holds no secret and no signature.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{fault:?}")]
+pub struct Refusal {
+    /// What went wrong.
+    pub fault: Fault,
+    /// Text for the caller; the dialect's own standard text where absent.
+    pub message: Option<String>,
+    /// Extra elements of the error document in the vendor's words, such as `ArgumentName`.
+    pub details: Vec<(&'static str, String)>,
+}
+
+impl Refusal {
+    /// A refusal in the dialect's standard words.
+    pub fn new(fault: Fault) -> Self {
+        Self { fault, message: None, details: Vec::new() }
+    }
+
+    /// A refusal with a text of its own.
+    pub fn say(fault: Fault, message: impl Into<String>) -> Self {
+        Self { fault, message: Some(message.into()), details: Vec::new() }
+    }
+
+    /// Adds an element to the error document.
+    #[must_use]
+    pub fn with(mut self, element: &'static str, value: impl Into<String>) -> Self {
+        self.details.push((element, value.into()));
+        self
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        Self::new(fault)
+    }
+}

@@ -1,0 +1,522 @@
+//! The fields of requests: what a header or parameter means, whatever its name.
+
+use super::Operation;
+use super::Timestamp;
+
+/// One thing that a request can say. Each dialect names its header or parameter for it, or has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the names are the vendors' own words")]
+pub enum Field {
+    IfMatch,
+    IfNoneMatch,
+    IfModifiedSince,
+    IfUnmodifiedSince,
+    Range,
+    /// Answer an unsatisfiable range as HTTP says instead of with the whole object.
+    StandardRange,
+    SourceIfMatch,
+    SourceIfNoneMatch,
+    SourceIfModifiedSince,
+    SourceIfUnmodifiedSince,
+    SourceRange,
+    MetadataDirective,
+    TaggingDirective,
+    ContentType,
+    CacheControl,
+    ContentDisposition,
+    ContentEncoding,
+    ContentLanguage,
+    Expires,
+    ContentMd5,
+    StorageClass,
+    Acl,
+    GrantRead,
+    GrantWrite,
+    GrantReadAcp,
+    GrantWriteAcp,
+    GrantFullControl,
+    Tagging,
+    WebsiteRedirect,
+    Encryption,
+    EncryptionKeyId,
+    EncryptionContext,
+    EncryptionBucketKey,
+    EncryptionDataAlgorithm,
+    CustomerAlgorithm,
+    CustomerKey,
+    CustomerKeyMd5,
+    SourceCustomerAlgorithm,
+    SourceCustomerKey,
+    SourceCustomerKeyMd5,
+    ForbidOverwrite,
+    /// Write only over the object that has this ETag.
+    OverwriteIfMatch,
+    ExpectedOwner,
+    SourceExpectedOwner,
+    RequestPayer,
+    TrafficLimit,
+    LockMode,
+    LockUntil,
+    LegalHold,
+    BypassLock,
+    Mfa,
+    Callback,
+    CallbackVariables,
+    Process,
+    ChecksumAlgorithm,
+    CompleteAll,
+    VersionId,
+    UploadId,
+    PartNumber,
+    Prefix,
+    Delimiter,
+    Marker,
+    StartAfter,
+    ContinuationToken,
+    MaxKeys,
+    EncodingType,
+    FetchOwner,
+    MaxParts,
+    PartNumberMarker,
+    ResponseContentType,
+    ResponseContentLanguage,
+    ResponseExpires,
+    ResponseCacheControl,
+    ResponseContentDisposition,
+    ResponseContentEncoding,
+}
+
+/// How a field's value is read and written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// As it stands.
+    Text,
+    /// An HTTP date.
+    Time,
+    /// An entity tag, or several, or `*`.
+    Etag,
+    /// COPY or REPLACE in the words of metadata.
+    MetadataDirective,
+    /// The same in the words of tagging.
+    TaggingDirective,
+    /// A storage class.
+    Class,
+    /// A canned ACL.
+    Acl,
+    /// A way of server-side encryption.
+    Encryption,
+    /// A mark that is there or not, in the dialect's word for "yes".
+    Flag,
+    /// Decimal digits.
+    Number,
+    /// `bytes=first-last`.
+    Bytes,
+    /// `k=v&k2=v2`, form-encoded.
+    Tags,
+}
+
+impl Field {
+    /// Every field, in the order they are read, written and printed.
+    pub const ALL: [Self; 75] = [
+        Self::IfMatch,
+        Self::IfNoneMatch,
+        Self::IfModifiedSince,
+        Self::IfUnmodifiedSince,
+        Self::Range,
+        Self::StandardRange,
+        Self::SourceIfMatch,
+        Self::SourceIfNoneMatch,
+        Self::SourceIfModifiedSince,
+        Self::SourceIfUnmodifiedSince,
+        Self::SourceRange,
+        Self::MetadataDirective,
+        Self::TaggingDirective,
+        Self::ContentType,
+        Self::CacheControl,
+        Self::ContentDisposition,
+        Self::ContentEncoding,
+        Self::ContentLanguage,
+        Self::Expires,
+        Self::ContentMd5,
+        Self::StorageClass,
+        Self::Acl,
+        Self::GrantRead,
+        Self::GrantWrite,
+        Self::GrantReadAcp,
+        Self::GrantWriteAcp,
+        Self::GrantFullControl,
+        Self::Tagging,
+        Self::WebsiteRedirect,
+        Self::Encryption,
+        Self::EncryptionKeyId,
+        Self::EncryptionContext,
+        Self::EncryptionBucketKey,
+        Self::EncryptionDataAlgorithm,
+        Self::CustomerAlgorithm,
+        Self::CustomerKey,
+        Self::CustomerKeyMd5,
+        Self::SourceCustomerAlgorithm,
+        Self::SourceCustomerKey,
+        Self::SourceCustomerKeyMd5,
+        Self::ForbidOverwrite,
+        Self::OverwriteIfMatch,
+        Self::ExpectedOwner,
+        Self::SourceExpectedOwner,
+        Self::RequestPayer,
+        Self::TrafficLimit,
+        Self::LockMode,
+        Self::LockUntil,
+        Self::LegalHold,
+        Self::BypassLock,
+        Self::Mfa,
+        Self::Callback,
+        Self::CallbackVariables,
+        Self::Process,
+        Self::ChecksumAlgorithm,
+        Self::CompleteAll,
+        Self::VersionId,
+        Self::UploadId,
+        Self::PartNumber,
+        Self::Prefix,
+        Self::Delimiter,
+        Self::Marker,
+        Self::StartAfter,
+        Self::ContinuationToken,
+        Self::MaxKeys,
+        Self::EncodingType,
+        Self::FetchOwner,
+        Self::MaxParts,
+        Self::PartNumberMarker,
+        Self::ResponseContentType,
+        Self::ResponseContentLanguage,
+        Self::ResponseExpires,
+        Self::ResponseCacheControl,
+        Self::ResponseContentDisposition,
+        Self::ResponseContentEncoding,
+    ];
+
+    /// How its value is read and written.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::IfModifiedSince
+            | Self::IfUnmodifiedSince
+            | Self::SourceIfModifiedSince
+            | Self::SourceIfUnmodifiedSince => Kind::Time,
+            Self::IfMatch
+            | Self::IfNoneMatch
+            | Self::SourceIfMatch
+            | Self::SourceIfNoneMatch
+            | Self::OverwriteIfMatch => Kind::Etag,
+            Self::Range | Self::SourceRange => Kind::Bytes,
+            Self::MetadataDirective => Kind::MetadataDirective,
+            Self::TaggingDirective => Kind::TaggingDirective,
+            Self::StorageClass => Kind::Class,
+            Self::Acl => Kind::Acl,
+            Self::Encryption => Kind::Encryption,
+            Self::ForbidOverwrite | Self::StandardRange | Self::FetchOwner | Self::CompleteAll => Kind::Flag,
+            Self::MaxKeys | Self::MaxParts | Self::PartNumber | Self::PartNumberMarker => Kind::Number,
+            Self::Tagging => Kind::Tags,
+            _ => Kind::Text,
+        }
+    }
+
+    /// Whether a request of this kind may say it. A field that is said where it does not apply is refused.
+    pub fn applies(self, operation: Operation) -> bool {
+        use Operation as Op;
+        let reads = matches!(operation, Op::GetObject | Op::HeadObject);
+        let lists = matches!(operation, Op::ListObjects | Op::ListObjectsV2);
+        match self {
+            Self::IfMatch
+            | Self::IfNoneMatch
+            | Self::IfModifiedSince
+            | Self::IfUnmodifiedSince
+            | Self::Range
+            | Self::StandardRange
+            | Self::ResponseContentType
+            | Self::ResponseContentLanguage
+            | Self::ResponseExpires
+            | Self::ResponseCacheControl
+            | Self::ResponseContentDisposition
+            | Self::ResponseContentEncoding => reads,
+            Self::SourceIfMatch
+            | Self::SourceIfNoneMatch
+            | Self::SourceIfModifiedSince
+            | Self::SourceIfUnmodifiedSince
+            | Self::SourceCustomerAlgorithm
+            | Self::SourceCustomerKey
+            | Self::SourceCustomerKeyMd5
+            | Self::SourceExpectedOwner => operation.copies(),
+            Self::SourceRange => operation == Op::UploadPartCopy,
+            Self::MetadataDirective | Self::TaggingDirective => operation == Op::CopyObject,
+            Self::ContentType
+            | Self::CacheControl
+            | Self::ContentDisposition
+            | Self::ContentEncoding
+            | Self::ContentLanguage
+            | Self::Expires
+            | Self::StorageClass
+            | Self::Tagging
+            | Self::WebsiteRedirect
+            | Self::Encryption
+            | Self::EncryptionKeyId
+            | Self::EncryptionContext
+            | Self::EncryptionBucketKey
+            | Self::EncryptionDataAlgorithm
+            | Self::LockMode
+            | Self::LockUntil
+            | Self::LegalHold => operation.places(),
+            Self::ChecksumAlgorithm => matches!(operation, Op::CopyObject | Op::CreateMultipartUpload),
+            Self::Acl | Self::GrantRead | Self::GrantReadAcp | Self::GrantWriteAcp | Self::GrantFullControl => {
+                operation.places() || matches!(operation, Op::CreateBucket | Op::CompleteMultipartUpload)
+            }
+            Self::GrantWrite => operation == Op::CreateBucket,
+            Self::ContentMd5 => operation.uploads(),
+            Self::CustomerAlgorithm | Self::CustomerKey | Self::CustomerKeyMd5 => {
+                reads || operation.places() || operation.uploads() || operation == Op::UploadPartCopy
+            }
+            Self::ForbidOverwrite => operation.places() || operation == Op::CompleteMultipartUpload,
+            Self::OverwriteIfMatch => {
+                matches!(
+                    operation,
+                    Op::PutObject | Op::CopyObject | Op::CompleteMultipartUpload | Op::DeleteObject
+                )
+            }
+            Self::ExpectedOwner | Self::RequestPayer => operation != Op::ListBuckets,
+            Self::TrafficLimit => operation.streams() || operation.copies(),
+            Self::BypassLock | Self::Mfa => operation == Op::DeleteObject,
+            Self::Callback | Self::CallbackVariables | Self::Process => {
+                matches!(operation, Op::PutObject | Op::CompleteMultipartUpload | Op::GetObject)
+            }
+            Self::CompleteAll => operation == Op::CompleteMultipartUpload,
+            Self::VersionId => reads || operation == Op::DeleteObject,
+            Self::UploadId => matches!(
+                operation,
+                Op::UploadPart
+                    | Op::UploadPartCopy
+                    | Op::CompleteMultipartUpload
+                    | Op::AbortMultipartUpload
+                    | Op::ListParts
+            ),
+            Self::PartNumber => matches!(
+                operation,
+                Op::UploadPart | Op::UploadPartCopy | Op::GetObject | Op::HeadObject
+            ),
+            Self::Prefix | Self::Delimiter | Self::MaxKeys => lists,
+            Self::EncodingType => lists || operation == Op::ListParts,
+            Self::Marker => operation == Op::ListObjects,
+            Self::StartAfter | Self::ContinuationToken | Self::FetchOwner => operation == Op::ListObjectsV2,
+            Self::MaxParts | Self::PartNumberMarker => operation == Op::ListParts,
+        }
+    }
+
+    /// Whether losing it could overwrite, expose, or copy what the caller meant to keep. Refused whatever the
+    /// route's setting says; losing a storage class only costs money.
+    pub fn guards_data(self) -> bool {
+        !matches!(
+            self,
+            Self::StandardRange
+                | Self::ContentType
+                | Self::CacheControl
+                | Self::ContentDisposition
+                | Self::ContentEncoding
+                | Self::ContentLanguage
+                | Self::Expires
+                | Self::StorageClass
+                | Self::Tagging
+                | Self::TaggingDirective
+                | Self::TrafficLimit
+                | Self::RequestPayer
+                | Self::ChecksumAlgorithm
+                | Self::EncryptionBucketKey
+                | Self::FetchOwner
+                | Self::EncodingType
+                | Self::ResponseContentType
+                | Self::ResponseContentLanguage
+                | Self::ResponseExpires
+                | Self::ResponseCacheControl
+                | Self::ResponseContentDisposition
+                | Self::ResponseContentEncoding
+        )
+    }
+
+    /// The content headers that a metadata directive governs.
+    pub const CONTENT: [Self; 6] = [
+        Self::ContentType,
+        Self::CacheControl,
+        Self::ContentDisposition,
+        Self::ContentEncoding,
+        Self::ContentLanguage,
+        Self::Expires,
+    ];
+
+    /// The conditions on the source of a copy.
+    pub const SOURCE_CONDITIONS: [Self; 4] = [
+        Self::SourceIfMatch,
+        Self::SourceIfUnmodifiedSince,
+        Self::SourceIfNoneMatch,
+        Self::SourceIfModifiedSince,
+    ];
+
+    /// The name in messages, metrics and the loss matrix.
+    pub fn name(self) -> String {
+        format!("{self:?}")
+    }
+}
+
+/// Take the source's, or the request's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Directive {
+    /// The source's.
+    Copy,
+    /// The request's.
+    Replace,
+}
+
+/// Where and how dearly an object is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are the vendors' own words")]
+pub enum StorageClass {
+    Standard,
+    ReducedRedundancy,
+    StandardIa,
+    OneZoneIa,
+    IntelligentTiering,
+    /// Archived, read at once.
+    ArchiveInstant,
+    /// Restored within minutes to hours.
+    Archive,
+    /// Restored within a day or so.
+    ColdArchive,
+    /// Restored within days.
+    DeepArchive,
+    MultiAzStandard,
+    MultiAzStandardIa,
+    MultiAzIntelligentTiering,
+}
+
+/// A canned access control list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are the vendors' own words")]
+pub enum Acl {
+    /// As the bucket says.
+    Inherit,
+    Private,
+    PublicRead,
+    PublicReadWrite,
+    AuthenticatedRead,
+    BucketOwnerRead,
+    BucketOwnerFullControl,
+    ExecRead,
+    LogDeliveryWrite,
+}
+
+/// Encryption with keys that the target keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are the vendors' own words")]
+pub enum Encryption {
+    Aes256,
+    Sm4,
+    Kms,
+    KmsDualLayer,
+}
+
+/// A range of bytes, both ends counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ByteRange {
+    /// `first-last`.
+    Span(u64, u64),
+    /// `first-`: to the end.
+    From(u64),
+    /// `-n`: the last n bytes.
+    Last(u64),
+}
+
+/// A field's value, understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is the value of the kind of that name")]
+pub enum Value {
+    Text(String),
+    Time(Timestamp),
+    /// Tags without quotes as sent; `*` stands alone.
+    Etags(Vec<String>),
+    Directive(Directive),
+    Class(StorageClass),
+    Acl(Acl),
+    Encryption(Encryption),
+    Flag,
+    Number(u64),
+    Bytes(ByteRange),
+    /// Decoded pairs.
+    Tags(Vec<(String, String)>),
+}
+
+/// What a request says, in the order of [`Field::ALL`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fields(std::collections::BTreeMap<Field, Value>);
+
+impl Fields {
+    /// The value of a field.
+    pub fn get(&self, field: Field) -> Option<&Value> {
+        self.0.get(&field)
+    }
+
+    /// Whether the field is said.
+    pub fn has(&self, field: Field) -> bool {
+        self.0.contains_key(&field)
+    }
+
+    /// Says it.
+    pub fn set(&mut self, field: Field, value: Value) {
+        self.0.insert(field, value);
+    }
+
+    /// Unsays it.
+    pub fn remove(&mut self, field: Field) -> Option<Value> {
+        self.0.remove(&field)
+    }
+
+    /// All that is said.
+    pub fn iter(&self) -> impl Iterator<Item = (Field, &Value)> {
+        self.0.iter().map(|(field, value)| (*field, value))
+    }
+
+    /// The text of a text field.
+    pub fn text(&self, field: Field) -> Option<&str> {
+        match self.get(field) {
+            Some(Value::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The number of a number field.
+    pub fn number(&self, field: Field) -> Option<u64> {
+        match self.get(field) {
+            Some(Value::Number(number)) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// The time of a time field.
+    pub fn time(&self, field: Field) -> Option<Timestamp> {
+        match self.get(field) {
+            Some(Value::Time(time)) => Some(*time),
+            _ => None,
+        }
+    }
+
+    /// The tags of an entity-tag field.
+    pub fn etags(&self, field: Field) -> Option<&[String]> {
+        match self.get(field) {
+            Some(Value::Etags(tags)) => Some(tags),
+            _ => None,
+        }
+    }
+
+    /// The directive of a directive field.
+    pub fn directive(&self, field: Field) -> Option<Directive> {
+        match self.get(field) {
+            Some(Value::Directive(directive)) => Some(*directive),
+            _ => None,
+        }
+    }
+}

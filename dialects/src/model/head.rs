@@ -1,0 +1,93 @@
+//! Request heads as they arrive and as they are sent.
+
+use secrecy::SecretString;
+
+/// Seconds since 1970-01-01T00:00:00Z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp(pub i64);
+
+/// One request head exactly as it arrived, before anything was decoded. Signatures are verified on this.
+#[derive(Debug, Clone)]
+pub struct RawHead {
+    /// Method as sent, upper case.
+    pub method: String,
+    /// Path as sent (still percent-encoded), beginning with `/`, without query. Scheme and authority of an
+    /// absolute-form target are removed; they equal `Host`, which the shell has checked.
+    pub path: String,
+    /// What follows the first `?`, as sent.
+    pub query: Option<String>,
+    /// Lower-case names and values without surrounding white space, in order of arrival.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// Whether the request came over TLS.
+    pub secure: bool,
+}
+
+impl RawHead {
+    /// The first value of a header, by its lower-case name.
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.headers.iter().find(|row| row.0 == name).map(|row| row.1.as_slice())
+    }
+
+    /// The first value of a header where it is UTF-8 text.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.header(name).and_then(|value| std::str::from_utf8(value).ok())
+    }
+
+    /// The authority the request was sent to: host, and port where the caller named one.
+    pub fn host(&self) -> &str {
+        self.text("host").unwrap_or_default()
+    }
+
+    /// The query parameters in order of arrival: names and values as sent, `None` for a name without `=`.
+    pub fn raw_query(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.query.as_deref().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+            match pair.split_once('=') {
+                Some((name, value)) => (name, Some(value)),
+                None => (pair, None),
+            }
+        })
+    }
+}
+
+/// What the payload hash of a signed request covers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PayloadHash {
+    /// SHA-256 of the body, lower-case hex.
+    Sha256(String),
+    /// The body is not part of the signature.
+    Unsigned,
+}
+
+/// A request to a target, built from the canonical request and not yet, or already, signed.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// Method, upper case.
+    pub method: &'static str,
+    /// Value of `Host`: the target's authority, with the bucket label in virtual-host style.
+    pub host: String,
+    /// Bucket at the target, and the key as its decoded bytes: what some schemes sign whatever the URL says.
+    pub bucket: Option<String>,
+    /// Decoded key.
+    pub key: Option<String>,
+    /// Path as it goes on the wire: percent-encoded, with the bucket in path style.
+    pub path: String,
+    /// Decoded query parameters; `None` writes the bare name. Sub-resources come first.
+    pub query: Vec<(String, Option<String>)>,
+    /// Headers to send, lower-case names. `host` and `content-length` are among them once signed.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// Body of a small exchange; empty for a streamed payload.
+    pub body: Vec<u8>,
+    /// What a signature may say of the body.
+    pub payload: PayloadHash,
+}
+
+/// A key pair of ours at a target.
+#[derive(Clone)]
+pub struct Credentials {
+    /// Access key id.
+    pub access_key: String,
+    /// Secret access key.
+    pub secret_key: SecretString,
+    /// Session token of temporary credentials.
+    pub session_token: Option<SecretString>,
+}

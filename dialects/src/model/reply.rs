@@ -1,0 +1,247 @@
+//! The canonical answer.
+
+use super::{Fault, Part, Timestamp};
+
+/// One thing that an answer's head can say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the names are the vendors' own words")]
+pub enum Told {
+    ContentType,
+    ContentLength,
+    ContentRange,
+    AcceptRanges,
+    CacheControl,
+    ContentDisposition,
+    ContentEncoding,
+    ContentLanguage,
+    Expires,
+    LastModified,
+    Etag,
+    ContentMd5,
+    Crc64Ecma,
+    VersionId,
+    SourceVersionId,
+    DeleteMarker,
+    StorageClass,
+    Encryption,
+    EncryptionKeyId,
+    CustomerAlgorithm,
+    CustomerKeyMd5,
+    Expiration,
+    Restore,
+    TaggingCount,
+    PartsCount,
+    WebsiteRedirect,
+    BucketRegion,
+    Location,
+    Allow,
+    NextAppendPosition,
+    ObjectType,
+    LockMode,
+    LockUntil,
+    LegalHold,
+    ReplicationStatus,
+}
+
+impl Told {
+    /// Every field, in the order they are written.
+    pub const ALL: [Self; 35] = [
+        Self::ContentType,
+        Self::ContentLength,
+        Self::ContentRange,
+        Self::AcceptRanges,
+        Self::CacheControl,
+        Self::ContentDisposition,
+        Self::ContentEncoding,
+        Self::ContentLanguage,
+        Self::Expires,
+        Self::LastModified,
+        Self::Etag,
+        Self::ContentMd5,
+        Self::Crc64Ecma,
+        Self::VersionId,
+        Self::SourceVersionId,
+        Self::DeleteMarker,
+        Self::StorageClass,
+        Self::Encryption,
+        Self::EncryptionKeyId,
+        Self::CustomerAlgorithm,
+        Self::CustomerKeyMd5,
+        Self::Expiration,
+        Self::Restore,
+        Self::TaggingCount,
+        Self::PartsCount,
+        Self::WebsiteRedirect,
+        Self::BucketRegion,
+        Self::Location,
+        Self::Allow,
+        Self::NextAppendPosition,
+        Self::ObjectType,
+        Self::LockMode,
+        Self::LockUntil,
+        Self::LegalHold,
+        Self::ReplicationStatus,
+    ];
+}
+
+/// An answer in no dialect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// HTTP status, as the caller's dialect numbers it once translated.
+    pub status: u16,
+    /// What the head says. Values of classes, encryption and ETags are canonical words (S3's), quoted ETags.
+    pub fields: Vec<(Told, Vec<u8>)>,
+    /// User metadata: lower-case names without prefix.
+    pub metadata: Vec<(String, Vec<u8>)>,
+    /// The document, where there is one.
+    pub document: Option<Document>,
+}
+
+impl Reply {
+    /// An answer without anything but its status.
+    pub fn status(status: u16) -> Self {
+        Self { status, fields: Vec::new(), metadata: Vec::new(), document: None }
+    }
+
+    /// The value of a field where it is text.
+    pub fn text(&self, field: Told) -> Option<&str> {
+        self.fields.iter().find(|row| row.0 == field).and_then(|row| std::str::from_utf8(&row.1).ok())
+    }
+
+    /// Sets a field, replacing what was there.
+    pub fn set(&mut self, field: Told, value: impl Into<Vec<u8>>) {
+        self.fields.retain(|row| row.0 != field);
+        self.fields.push((field, value.into()));
+    }
+
+    /// Takes a field away.
+    pub fn remove(&mut self, field: Told) {
+        self.fields.retain(|row| row.0 != field);
+    }
+}
+
+/// The documents of answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Document {
+    /// CopyObjectResult.
+    CopyObject(CopyResult),
+    /// CopyPartResult.
+    CopyPart(CopyResult),
+    /// InitiateMultipartUploadResult.
+    Initiated {
+        /// Bucket as the caller says it.
+        bucket: String,
+        /// Key.
+        key: String,
+        /// Opaque id.
+        upload_id: String,
+    },
+    /// CompleteMultipartUploadResult.
+    Completed {
+        /// URL of the object.
+        location: String,
+        /// Bucket as the caller says it.
+        bucket: String,
+        /// Key.
+        key: String,
+        /// Without quotes.
+        etag: String,
+    },
+    /// ListPartsResult.
+    Parts(PartList),
+    /// ListBucketResult, of either version.
+    Objects(Listing),
+    /// ListAllMyBucketsResult.
+    Buckets(BucketList),
+    /// Error.
+    Error(ErrorDocument),
+}
+
+/// What a copy made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CopyResult {
+    /// Without quotes.
+    pub etag: String,
+    /// When the copy was made.
+    pub modified: Option<Timestamp>,
+    /// CRC-64/XZ in decimal.
+    pub crc64: Option<String>,
+    /// Version made, where the document tells it.
+    pub version: Option<String>,
+}
+
+/// The parts of an upload.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are the vendors' own words")]
+pub struct PartList {
+    pub bucket: String,
+    pub key: String,
+    pub upload_id: String,
+    pub marker: u64,
+    pub next_marker: u64,
+    pub max_parts: u64,
+    pub truncated: bool,
+    pub class: Option<String>,
+    pub encoded: bool,
+    pub parts: Vec<(Part, Option<Timestamp>, u64)>,
+}
+
+/// A page of a bucket.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are the vendors' own words")]
+pub struct Listing {
+    pub bucket: String,
+    /// Whether it is of the second version.
+    pub second: bool,
+    pub prefix: String,
+    pub delimiter: Option<String>,
+    pub marker: Option<String>,
+    pub next_marker: Option<String>,
+    pub start_after: Option<String>,
+    pub token: Option<String>,
+    pub next_token: Option<String>,
+    pub max_keys: u64,
+    pub truncated: bool,
+    /// Whether keys are to be written percent-encoded.
+    pub encoded: bool,
+    /// Whether owners are to be written.
+    pub owners: bool,
+    pub objects: Vec<Listed>,
+    pub prefixes: Vec<String>,
+}
+
+/// One object of a page.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are the vendors' own words")]
+pub struct Listed {
+    pub key: String,
+    pub modified: Option<Timestamp>,
+    pub etag: String,
+    pub size: u64,
+    /// Canonical word.
+    pub class: Option<String>,
+}
+
+/// The buckets that a caller may see.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BucketList {
+    /// Owner's id as shown.
+    pub owner: String,
+    /// Name, creation, region.
+    pub buckets: Vec<(String, Timestamp, String)>,
+    /// Host to name as each bucket's end point, where the dialect names one.
+    pub host: String,
+}
+
+/// What went wrong, ready to be said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErrorDocument {
+    /// The canonical fault, where known.
+    pub fault: Option<Fault>,
+    /// The vendor's code: of the caller's dialect once translated.
+    pub code: String,
+    /// Text.
+    pub message: String,
+    /// Further elements by name.
+    pub details: Vec<(String, String)>,
+}

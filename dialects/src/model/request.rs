@@ -1,0 +1,69 @@
+//! The canonical request.
+
+use super::{Fields, Operation};
+
+/// What a caller wants, in no dialect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// What to do.
+    pub operation: Operation,
+    /// Bucket as the caller says it. Absent only for [`Operation::ListBuckets`].
+    pub bucket: Option<String>,
+    /// Decoded key, for operations on objects.
+    pub key: Option<String>,
+    /// The source of a copy.
+    pub source: Option<Source>,
+    /// What headers and parameters say.
+    pub fields: Fields,
+    /// User metadata: lower-case names without prefix, values as bytes.
+    pub metadata: Vec<(String, Vec<u8>)>,
+    /// Checksums of the body that the caller vouches for, besides Content-MD5.
+    pub checksums: Vec<Checksum>,
+    /// Length of the body in bytes, decoded; absent where the caller did not say.
+    pub body_length: Option<u64>,
+    /// The parts of a completing call, in the order given. Filled by the body, after the head.
+    pub parts: Vec<Part>,
+}
+
+/// Where a copy comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Bucket as the caller says it.
+    pub bucket: String,
+    /// Decoded key.
+    pub key: String,
+    /// Version, where one is named.
+    pub version: Option<String>,
+}
+
+/// One line of a completing call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// 1 to 10,000.
+    pub number: u64,
+    /// ETag without quotes.
+    pub etag: String,
+}
+
+/// An algorithm that callers use to vouch for a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are the vendors' own words")]
+pub enum Algorithm {
+    Crc32,
+    Crc32c,
+    Crc64Nvme,
+    /// CRC-64/XZ, written in decimal.
+    Crc64Ecma,
+    Sha1,
+    Sha256,
+}
+
+/// What a caller says that the body's checksum is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checksum {
+    /// How it is computed.
+    pub algorithm: Algorithm,
+    /// Base64 of the big-endian value (decimal for [`Algorithm::Crc64Ecma`]); `None` where it was announced to
+    /// come behind the body.
+    pub value: Option<String>,
+}

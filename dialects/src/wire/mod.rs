@@ -1,0 +1,4 @@
+//! Helpers of the wire that know no vendor.
+
+pub mod date;
+pub mod percent;

@@ -1,0 +1,70 @@
+//! Percent-encoding as every vendor's signature documents define it (RFC 3986 with upper-case escapes).
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+/// Escaped: all but the unreserved characters `A-Z a-z 0-9 - . _ ~`.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// As [`RESERVED`], with `/` kept: for paths.
+const RESERVED_IN_PATH: &AsciiSet = &RESERVED.remove(b'/');
+
+/// A `%` without two hex digits behind it, or bytes that are no UTF-8 once decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("broken percent-encoding")]
+pub struct BadEscape;
+
+/// Escapes everything but unreserved characters, `/` included.
+pub fn encode(text: &str) -> String {
+    utf8_percent_encode(text, RESERVED).to_string()
+}
+
+/// Escapes everything but unreserved characters and `/`.
+pub fn encode_path(text: &str) -> String {
+    utf8_percent_encode(text, RESERVED_IN_PATH).to_string()
+}
+
+/// Decodes once; `+` stays a plus.
+///
+/// # Errors
+/// [`BadEscape`].
+pub fn decode(text: &str) -> Result<String, BadEscape> {
+    let mut rest = text;
+    while let Some((_, behind)) = rest.split_once('%') {
+        let digits = behind.get(..2).ok_or(BadEscape)?;
+        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(BadEscape);
+        }
+        rest = behind;
+    }
+    percent_decode_str(text).decode_utf8().map(|text| text.into_owned()).map_err(|_| BadEscape)
+}
+
+/// Decodes once, `+` being a space: the rule of query values.
+///
+/// # Errors
+/// [`BadEscape`].
+pub fn decode_form(text: &str) -> Result<String, BadEscape> {
+    if text.contains('+') { decode(&text.replace('+', "%20")) } else { decode(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_survives_both_ways() {
+        for key in ["a b+c%d?e&f#g/h", "腾讯/云.txt", "//x/../y", "~-._"] {
+            assert_eq!(decode(&encode(key)).as_deref(), Ok(key));
+            assert_eq!(decode(&encode_path(key)).as_deref(), Ok(key));
+        }
+        assert_eq!(encode_path("a b/é"), "a%20b/%C3%A9");
+        assert_eq!(decode_form("a+b%2Bc").as_deref(), Ok("a b+c"));
+    }
+
+    #[test]
+    fn a_broken_escape_is_refused() {
+        for text in ["%", "%a", "%zz", "a%2", "%FF"] {
+            assert_eq!(decode(text), Err(BadEscape), "{text}");
+        }
+    }
+}
