@@ -1,0 +1,168 @@
+//! From the bytes of a head to a request that may be believed: dialect, place, signature, meaning.
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::engine::auth::{Claim, Payload, Terms};
+use crate::engine::dialect::Dialect;
+use crate::engine::{hosts, read};
+use crate::model::{Fault, RawHead, Refusal, Request, Timestamp};
+use crate::wire::hash;
+
+/// What this front answers to.
+pub struct Front {
+    /// Every dialect that callers may speak. Of one family the first is the common one.
+    pub dialects: &'static [&'static Dialect],
+    /// What a request speaks that says nothing of itself.
+    pub default: &'static Dialect,
+    /// Configured base names: `<bucket>.<base>`.
+    pub base: Vec<String>,
+}
+
+/// A caller's key, as configured.
+pub struct Key<'a> {
+    /// Secret access key.
+    pub secret: &'a SecretString,
+    /// Session token that must come with it.
+    pub token: Option<&'a SecretString>,
+    /// Whether everything with meaning must be signed.
+    pub strict: bool,
+    /// Ways of signing that are switched on; empty: all.
+    pub schemes: &'a [String],
+}
+
+/// Where keys are looked up.
+pub trait Keys {
+    /// The key of an access key id.
+    fn key(&self, access_key: &str) -> Option<Key<'_>>;
+}
+
+/// A request whose signature was verified.
+#[derive(Debug)]
+pub struct Accepted {
+    /// What the caller speaks.
+    pub dialect: &'static Dialect,
+    /// Who asks.
+    pub access_key: String,
+    /// What is asked.
+    pub request: Request,
+    /// How the body is to be checked.
+    pub payload: Payload,
+    /// What has meaning and was not signed, where the scheme leaves that to the caller.
+    pub unsigned: Vec<String>,
+}
+
+/// A request that ends here.
+#[derive(Debug)]
+pub struct Rejected {
+    /// What the caller seems to speak: the answer is told in it.
+    pub dialect: &'static Dialect,
+    /// Why.
+    pub refusal: Refusal,
+}
+
+impl std::fmt::Debug for Dialect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// Accepts a request, or says why not. Needs no body.
+///
+/// # Errors
+/// [`Rejected`] with the fault, in the dialect that the request seems to speak.
+pub fn accept(head: &RawHead, front: &Front, keys: &dyn Keys, now: Timestamp) -> Result<Accepted, Rejected> {
+    let (dialect, claim) = identify(head, front)?;
+    verified(head, front, dialect, claim, keys, now).map_err(|refusal| Rejected { dialect, refusal })
+}
+
+/// The dialect of a request: by its credential, then by its host, then by its headers, then the front's own.
+fn identify(head: &RawHead, front: &Front) -> Result<(&'static Dialect, Option<Claim>), Rejected> {
+    let mut claimed: Option<(&'static Dialect, Claim)> = None;
+    for dialect in families(front) {
+        match dialect.auth.claim(head) {
+            Err(refusal) => return Err(Rejected { dialect: profile(head, front, dialect), refusal }),
+            Ok(None) => {}
+            Ok(Some(claim)) if claimed.is_none() => claimed = Some((dialect, claim)),
+            Ok(Some(_)) => {
+                let dialect = claimed.map_or(dialect, |first| first.0);
+                return Err(Rejected { dialect, refusal: Fault::SeveralCredentials.into() });
+            }
+        }
+    }
+    match claimed {
+        Some((dialect, claim)) => Ok((profile(head, front, dialect), Some(claim))),
+        None => Ok((unsigned_dialect(head, front), None)),
+    }
+}
+
+/// The first dialect of each family.
+fn families(front: &Front) -> impl Iterator<Item = &'static Dialect> {
+    let all = front.dialects;
+    all.iter().enumerate().filter_map(move |(at, dialect)| {
+        let first = all.iter().position(|other| other.family == dialect.family) == Some(at);
+        first.then_some(*dialect)
+    })
+}
+
+/// Within a family the host decides, then the front's default.
+fn profile(head: &RawHead, front: &Front, found: &'static Dialect) -> &'static Dialect {
+    let family = front.dialects.iter().copied().filter(|dialect| dialect.family == found.family);
+    let official = |dialect: &&'static Dialect| {
+        hosts::read_host(hosts::without_port(head.host()), dialect, &[]).is_some_and(|host| host.official)
+    };
+    let mut family = family.collect::<Vec<_>>().into_iter();
+    family.find(official).unwrap_or(if front.default.family == found.family { front.default } else { found })
+}
+
+fn unsigned_dialect(head: &RawHead, front: &Front) -> &'static Dialect {
+    let host = hosts::without_port(head.host());
+    let by_host = front.dialects.iter().copied().find(|dialect| {
+        hosts::read_host(host, dialect, &[]).is_some_and(|found| found.official)
+    });
+    let by_header = || {
+        let prefixed = |dialect: &&Dialect| head.headers.iter().any(|row| row.0.starts_with(dialect.header_prefix));
+        front.dialects.iter().copied().find(|dialect| prefixed(dialect))
+    };
+    by_host.or_else(by_header).unwrap_or(front.default)
+}
+
+fn verified(
+    head: &RawHead,
+    front: &Front,
+    dialect: &'static Dialect,
+    claim: Option<Claim>,
+    keys: &dyn Keys,
+    now: Timestamp,
+) -> Result<Accepted, Refusal> {
+    let place = hosts::place(head, dialect, &front.base)?;
+    let Some(claim) = claim else { return Err(Fault::AnonymousDenied.into()) };
+    // An unknown key takes the same path as a known one, with a secret that fits nothing.
+    let dummy = SecretString::from("0000000000000000000000000000000000000000");
+    let key = keys.key(&claim.access_key);
+    let secret = key.as_ref().map_or(&dummy, |key| key.secret);
+    let terms = Terms { now, strict: key.as_ref().is_some_and(|key| key.strict) };
+    let outcome = dialect.auth.verify(head, &claim, &place, secret, &terms);
+    let Some(key) = key else { return Err(Fault::InvalidAccessKeyId.into()) };
+    let verified = outcome?;
+    if !key.schemes.is_empty() && !key.schemes.iter().any(|scheme| scheme == claim.scheme.name) {
+        return Err(Fault::UnsupportedSignature.into());
+    }
+    check_token(key.token, claim.token.as_deref())?;
+    let request = read::request(dialect, head, &place, &verified)?;
+    Ok(Accepted {
+        dialect,
+        access_key: claim.access_key,
+        request,
+        payload: verified.payload,
+        unsigned: verified.unsigned,
+    })
+}
+
+fn check_token(wanted: Option<&SecretString>, sent: Option<&str>) -> Result<(), Refusal> {
+    let same = match (wanted, sent) {
+        (None, None) => true,
+        (Some(wanted), Some(sent)) => hash::same(wanted.expose_secret().as_bytes(), sent.as_bytes()),
+        _ => false,
+    };
+    if same { Ok(()) } else { Err(Fault::InvalidToken.into()) }
+}

@@ -1,0 +1,374 @@
+//! What makes up a dialect: one value of tables, and a few functions where a table cannot say it.
+
+use crate::engine::auth::Auth;
+use crate::model::{
+    Acl, Credentials, Directive, Encryption, Fault, Field, Operation, Refusal, Source, StorageClass, Told,
+};
+
+/// Everything that tells one dialect from another. `None` for a name is the whole capability system: it says
+/// "no such header" and "report a loss" in one place.
+pub struct Dialect {
+    /// The name in configuration, metrics and messages.
+    pub name: &'static str,
+    /// Dialects of one family share their signatures and header names.
+    pub family: &'static str,
+    /// Its signatures.
+    pub auth: &'static dyn Auth,
+    /// How its hosts look.
+    pub hosts: &'static [HostForm],
+    /// Which method and parameter mean which operation. The first row that fits is taken.
+    pub routes: &'static [Route],
+    /// Parameters that select an operation which is not translated: refused, never passed over.
+    pub sub_resources: &'static [&'static str],
+    /// Whether parameter names are matched without regard to letter case.
+    pub parameters_any_case: bool,
+    /// Prefix of its own headers; one of these that has no place in a request is refused.
+    pub header_prefix: &'static str,
+    /// Prefix of user metadata.
+    pub metadata_prefix: &'static str,
+    /// Its own headers that carry no meaning for the target.
+    pub noise: &'static [&'static str],
+    /// Further own headers without meaning, by prefix.
+    pub noise_prefix: Option<&'static str>,
+    /// Prefix of query parameters that are read as headers in presigned requests.
+    pub hoisted_prefix: Option<&'static str>,
+    /// Headers that carry a checksum of the body.
+    pub checksums: &'static [(&'static str, crate::model::Algorithm)],
+    /// What it calls a field of a request.
+    pub name_of: fn(Field) -> Option<Name>,
+    /// Fields that it reads as a caller's dialect but does not honour as a target.
+    pub lacks: &'static [Field],
+    /// What it calls a field of an answer.
+    pub told: fn(Told) -> Option<&'static str>,
+    /// Its words.
+    pub words: &'static WordTables,
+    /// Its way of copying.
+    pub copy: CopyRules,
+    /// Its documents.
+    pub xml: XmlStyle,
+    /// Its errors.
+    pub faults: &'static [FaultRow],
+    /// What it means when nothing is said.
+    pub absent: Absent,
+    /// What it can hold.
+    pub limits: Limits,
+    /// Whether it writes MD5-shaped ETags in upper case.
+    pub etag_upper: bool,
+    /// Its statuses for success, where they differ from 200.
+    pub success: &'static [(Operation, u16)],
+    /// Headers of every answer.
+    pub identity: Identity,
+    /// Fills in what its callers expect in an answer and other targets do not tell.
+    pub complete_reply: fn(Operation, &mut crate::model::Reply),
+    /// Whether uploads without a known length may be sent to it.
+    pub chunked_uploads: bool,
+    /// What a bucket is created with, besides headers: the body for a region.
+    pub create_bucket_body: fn(region: &str) -> Vec<u8>,
+}
+
+impl Dialect {
+    /// Whether a field can be said to a target of this dialect.
+    pub fn can_say(&self, field: Field) -> bool {
+        (self.name_of)(field).is_some() && !self.lacks.contains(&field)
+    }
+
+    /// The row of a fault; every table ends in an internal error.
+    pub fn fault(&self, fault: Fault) -> Option<&'static FaultRow> {
+        self.faults.iter().find(|row| row.fault == fault)
+    }
+
+    /// The status of success.
+    pub fn success_status(&self, operation: Operation) -> u16 {
+        self.success.iter().find(|row| row.0 == operation).map_or(200, |row| row.1)
+    }
+
+    /// The route by which an operation is asked for.
+    pub fn route(&self, operation: Operation) -> Option<&'static Route> {
+        self.routes.iter().find(|row| row.operation == operation)
+    }
+}
+
+/// Where a field stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Name {
+    /// In a header of this lower-case name.
+    Header(&'static str),
+    /// In a query parameter.
+    Parameter(&'static str),
+}
+
+impl Name {
+    /// The bare name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Header(name) | Self::Parameter(name) => name,
+        }
+    }
+}
+
+/// What a path may address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// The account.
+    Service,
+    /// A bucket.
+    Bucket,
+    /// An object.
+    Object,
+}
+
+/// One row of a routing table.
+#[derive(Debug, Clone, Copy)]
+pub struct Route {
+    /// HTTP method.
+    pub method: &'static str,
+    /// What is addressed.
+    pub level: Level,
+    /// Parameters that must be there: a bare name, or `name=value`.
+    pub parameters: &'static [&'static str],
+    /// Whether the copy source header must be there (`Some(true)`) or must not (`Some(false)`).
+    pub source: Option<bool>,
+    /// What it means.
+    pub operation: Operation,
+}
+
+impl Route {
+    /// A row without parameters.
+    pub const fn plain(method: &'static str, level: Level, operation: Operation) -> Self {
+        Self { method, level, parameters: &[], source: None, operation }
+    }
+
+    /// A row with parameters.
+    pub const fn with(
+        method: &'static str,
+        level: Level,
+        parameters: &'static [&'static str],
+        operation: Operation,
+    ) -> Self {
+        Self { method, level, parameters, source: None, operation }
+    }
+
+    /// The same row for requests that name a copy source, or do not.
+    #[must_use]
+    pub const fn source(mut self, named: bool) -> Self {
+        self.source = Some(named);
+        self
+    }
+}
+
+/// One form of a vendor's hosts, by labels from the right. `*` is any one label, `name-*` a label that begins so.
+#[derive(Debug, Clone, Copy)]
+pub struct HostForm {
+    /// The vendor's domain; `localhost` stands in for it.
+    pub domain: &'static [&'static str],
+    /// What stands before the domain, from the right: region and service. Labels further left are the bucket.
+    pub service: &'static [&'static str],
+}
+
+/// A closed set of values and how one dialect spells them. Every row is read; the first match is written.
+pub struct Words<T: 'static>(pub &'static [(T, &'static str)]);
+
+impl<T: Copy + PartialEq> Words<T> {
+    /// What a word means. Vendors' own SDKs differ in letter case, so case does not count.
+    pub fn value(&self, word: &str) -> Option<T> {
+        self.0.iter().find(|row| row.1.eq_ignore_ascii_case(word)).map(|row| row.0)
+    }
+
+    /// How a value is spelled, if it can be said at all.
+    pub fn word(&self, value: T) -> Option<&'static str> {
+        self.0.iter().find(|row| row.0 == value).map(|row| row.1)
+    }
+}
+
+/// The words of one dialect.
+#[allow(missing_docs, reason = "each is the table of the field of that name")]
+pub struct WordTables {
+    pub metadata: Words<Directive>,
+    pub tagging: Words<Directive>,
+    pub class: Words<StorageClass>,
+    pub acl: Words<Acl>,
+    pub encryption: Words<Encryption>,
+    /// What a flag says for "yes".
+    pub yes: fn(Field) -> &'static str,
+}
+
+/// How a dialect's callers may combine conditions on a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Combination {
+    /// A matching ETag outweighs the date of its pair.
+    Precedence,
+    /// Only match with unmodified-since, and none-match with modified-since; each then by precedence.
+    Pairs,
+    /// Each must hold.
+    All,
+}
+
+/// When a copy of an object onto itself is allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SelfCopy {
+    /// When metadata, class, encryption or redirect change.
+    AnyChange,
+    /// When metadata or tags are replaced.
+    Replaced,
+    /// Always; the request's metadata is taken whatever the directive says.
+    TakesRequest,
+}
+
+/// Where a copy source is to be found at a target.
+#[derive(Debug, Clone, Copy)]
+pub struct SourceAt<'a> {
+    /// Bucket at the target.
+    pub bucket: &'a str,
+    /// Decoded key.
+    pub key: &'a str,
+    /// Version there.
+    pub version: Option<&'a str>,
+    /// The target's authority.
+    pub authority: &'a str,
+}
+
+/// How a dialect copies.
+pub struct CopyRules {
+    /// The header that names the source.
+    pub header: &'static str,
+    /// Reads its value: splits first, decodes once.
+    pub read_source: fn(&str) -> Result<Source, Refusal>,
+    /// Writes it.
+    pub write_source: fn(&SourceAt<'_>) -> String,
+    /// How conditions combine.
+    pub combination: Combination,
+    /// Whether a failed none-match or modified-since answers 304 instead of 412.
+    pub not_modified: bool,
+    /// Whether a modified-since in the future counts as not said.
+    pub future_ignored: bool,
+    /// When it may copy onto itself.
+    pub onto_itself: SelfCopy,
+    /// Whether the range of a part copy is checked strictly, or copies the whole source when it does not fit.
+    pub strict_range: bool,
+    /// The largest source of one copy, bytes.
+    pub bytes_max: u64,
+    /// Whether a target may pass over the metadata directive without a word, so that the copy must be checked.
+    pub check_metadata: bool,
+}
+
+/// One row of an error table.
+#[derive(Debug, Clone, Copy)]
+pub struct FaultRow {
+    /// What went wrong.
+    pub fault: Fault,
+    /// The vendor's code.
+    pub code: &'static str,
+    /// The vendor's status.
+    pub status: u16,
+    /// The vendor's words.
+    pub message: &'static str,
+}
+
+impl FaultRow {
+    /// A row.
+    pub const fn new(fault: Fault, code: &'static str, status: u16, message: &'static str) -> Self {
+        Self { fault, code, status, message }
+    }
+}
+
+/// What it means when nothing is said.
+#[derive(Debug, Clone, Copy)]
+pub struct Absent {
+    /// Storage class of a new object; `None`: as the bucket says.
+    pub class: Option<StorageClass>,
+    /// Access of a new object.
+    pub acl: Acl,
+    /// Content type of a new object; `None`: the service chooses.
+    pub content_type: Option<&'static str>,
+    /// Objects in a page.
+    pub max_keys: u64,
+    /// Whether an unsatisfiable range is answered with the whole object.
+    pub lenient_range: bool,
+}
+
+/// What a dialect can hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bytes of a key.
+    pub key_bytes_max: usize,
+    /// Bytes a key must not begin with.
+    pub key_first_refused: &'static [u8],
+    /// Bytes that must not stand in a key.
+    pub key_refused: &'static [u8],
+    /// Bytes of all user metadata, names and values.
+    pub metadata_bytes_max: usize,
+    /// Whether names of user metadata may hold more than letters, digits and `-`.
+    pub metadata_any_name: bool,
+    /// Bytes of a single upload or part.
+    pub upload_bytes_max: u64,
+}
+
+/// How a dialect's documents are written. Elements are listed in the order in which the vendor sends them.
+pub struct XmlStyle {
+    /// Namespace of result roots.
+    pub namespace: Option<&'static str>,
+    /// Namespace of the completing call's result, where it differs.
+    pub namespace_completed: Option<&'static str>,
+    /// Children of CopyObjectResult and CopyPartResult.
+    pub copy: &'static [&'static str],
+    /// Whether the time of a copy has milliseconds.
+    pub copy_milliseconds: bool,
+    /// Children of ListBucketResult, first version.
+    pub objects: &'static [&'static str],
+    /// Children of ListBucketResult, second version.
+    pub objects_second: &'static [&'static str],
+    /// Children of Contents.
+    pub listed: &'static [&'static str],
+    /// Children of ListPartsResult.
+    pub parts: &'static [&'static str],
+    /// Children of Bucket in ListAllMyBucketsResult.
+    pub bucket: &'static [&'static str],
+    /// Children of Error; `*` stands for the details.
+    pub error: &'static [&'static str],
+    /// Whether Delimiter is written when it is empty.
+    pub empty_delimiter: bool,
+    /// Percent-encodes a key for `encoding-type=url`.
+    pub encode_key: fn(&str) -> String,
+    /// Whether `+` is a space in percent-encoded keys that it sends.
+    pub plus_is_space: bool,
+    /// Times of buckets with milliseconds.
+    pub bucket_milliseconds: bool,
+    /// The region as documents call it.
+    pub location: fn(&str) -> String,
+}
+
+/// The headers of every answer.
+pub struct Identity {
+    /// `Server`.
+    pub server: &'static str,
+    /// Name of the request id's header.
+    pub request_id: &'static str,
+    /// Name of a second id's header, if any.
+    pub trace_id: Option<&'static str>,
+    /// Writes a request id from 128 random bits and the time.
+    pub write_id: fn(u128, crate::model::Timestamp) -> String,
+    /// A header with the milliseconds that the answer took.
+    pub server_time: Option<&'static str>,
+    /// A header that carries the error document of a HEAD, base64.
+    pub head_error: Option<&'static str>,
+}
+
+/// A target as the operator configured it.
+pub struct Target {
+    /// Its name in configuration and metrics.
+    pub name: String,
+    /// What it speaks.
+    pub dialect: &'static Dialect,
+    /// How requests to it are signed, where not in the dialect's usual way.
+    pub auth: &'static dyn Auth,
+    /// Host, and port where it is not the scheme's own.
+    pub authority: String,
+    /// Signing region.
+    pub region: String,
+    /// Bucket in the path instead of the host.
+    pub path_style: bool,
+    /// Our key there.
+    pub credentials: Credentials,
+    /// Key ids of its key management that callers may name.
+    pub kms_keys: Vec<String>,
+}

@@ -1,0 +1,467 @@
+//! From a verified head in the caller's dialect to the canonical request.
+
+use crate::engine::auth::{Place, Verified};
+use crate::engine::dialect::{Dialect, Level, Name, Route};
+use crate::model::{
+    ByteRange, Checksum, Directive, Fault, Field, Fields, Kind, Operation, RawHead, Refusal, Request, Value,
+};
+use crate::wire::{date, percent};
+
+/// Reads a request whose signature was verified.
+///
+/// # Errors
+/// An operation that is not translated, a malformed or repeated field, a header of the dialect that has no place
+/// in this operation, a key or metadata over the dialect's own limits.
+pub fn request(
+    dialect: &'static Dialect,
+    head: &RawHead,
+    place: &Place,
+    verified: &Verified,
+) -> Result<Request, Refusal> {
+    let head = Said::new(dialect, head, verified.credential_parameters)?;
+    let operation = operation(dialect, &head, place)?;
+    check_place(dialect, place)?;
+    let source = head.header(dialect.copy.header).map(|value| read_source(dialect, value)).transpose()?;
+    let mut request = Request {
+        operation,
+        bucket: place.bucket.clone(),
+        key: place.key.clone(),
+        source: if operation.copies() { source } else { None },
+        fields: fields(dialect, &head, operation)?,
+        metadata: metadata(dialect, &head, operation)?,
+        checksums: checksums(dialect, &head, operation)?,
+        body_length: body_length(&head)?,
+        parts: Vec::new(),
+    };
+    refuse_strangers(dialect, &head, operation)?;
+    settle(dialect, &mut request);
+    Ok(request)
+}
+
+/// Headers and decoded parameters of one request; parameters that stand for headers are among the headers.
+struct Said<'a> {
+    method: &'a str,
+    headers: Vec<(String, &'a [u8])>,
+    hoisted: Vec<(String, String)>,
+    parameters: Vec<(String, Option<String>)>,
+}
+
+impl<'a> Said<'a> {
+    fn new(dialect: &Dialect, head: &'a RawHead, credential: &[&str]) -> Result<Self, Refusal> {
+        let mut said = Self {
+            method: &head.method,
+            headers: head.headers.iter().map(|(name, value)| (name.clone(), value.as_slice())).collect(),
+            hoisted: Vec::new(),
+            parameters: Vec::new(),
+        };
+        for (name, value) in head.raw_query() {
+            let name = percent::decode_form(name).map_err(|_| Fault::InvalidUri)?;
+            if credential.iter().any(|own| own.eq_ignore_ascii_case(&name)) {
+                continue;
+            }
+            let value = value.map(percent::decode_form).transpose().map_err(|_| Fault::InvalidUri)?;
+            match dialect.hoisted_prefix {
+                Some(prefix) if name.to_ascii_lowercase().starts_with(prefix) => {
+                    said.hoisted.push((name.to_ascii_lowercase(), value.unwrap_or_default()));
+                }
+                _ => said.parameters.push((name, value)),
+            }
+        }
+        said.refuse_repeats(dialect)?;
+        Ok(said)
+    }
+
+    /// What has meaning stands once, in whatever letter case.
+    fn refuse_repeats(&self, dialect: &Dialect) -> Result<(), Refusal> {
+        let own = |name: &str| name.starts_with(dialect.header_prefix) || ONCE.contains(&name);
+        let mut seen = std::collections::BTreeSet::new();
+        let hoisted = self.hoisted.iter().map(|row| row.0.as_str());
+        for name in self.headers.iter().map(|row| row.0.as_str()).filter(|name| own(name)).chain(hoisted) {
+            if !seen.insert(name.to_owned()) && !name.starts_with(dialect.metadata_prefix) {
+                return Err(Refusal::say(Fault::InvalidArgument, format!("{name} was given more than once.")));
+            }
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        for (name, _) in &self.parameters {
+            if !seen.insert(name.to_ascii_lowercase()) {
+                return Err(Refusal::say(Fault::InvalidArgument, format!("{name} was given more than once.")));
+            }
+        }
+        Ok(())
+    }
+
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        let header = self.headers.iter().find(|row| row.0 == name).map(|row| row.1);
+        header.or_else(|| self.hoisted.iter().find(|row| row.0 == name).map(|row| row.1.as_bytes()))
+    }
+
+    fn parameter(&self, dialect: &Dialect, name: &str) -> Option<&str> {
+        let same = |own: &str| own == name || (dialect.parameters_any_case && own.eq_ignore_ascii_case(name));
+        self.parameters.iter().find(|row| same(&row.0)).map(|row| row.1.as_deref().unwrap_or_default())
+    }
+
+    fn has(&self, dialect: &Dialect, wanted: &str) -> bool {
+        match wanted.split_once('=') {
+            Some((name, value)) => self.parameter(dialect, name) == Some(value),
+            None => self.parameter(dialect, wanted).is_some(),
+        }
+    }
+}
+
+/// Standard headers that must not be repeated.
+const ONCE: &[&str] = &[
+    "authorization",
+    "content-md5",
+    "content-type",
+    "content-encoding",
+    "content-disposition",
+    "cache-control",
+    "content-language",
+    "expires",
+    "date",
+    "range",
+    "if-match",
+    "if-none-match",
+    "if-modified-since",
+    "if-unmodified-since",
+];
+
+fn operation(dialect: &Dialect, said: &Said<'_>, place: &Place) -> Result<Operation, Refusal> {
+    let level = match (&place.bucket, &place.key) {
+        (None, _) => Level::Service,
+        (Some(_), None) => Level::Bucket,
+        (Some(_), Some(_)) => Level::Object,
+    };
+    let named = said.header(dialect.copy.header).is_some();
+    let fits = |row: &&Route| {
+        row.method == said.method
+            && row.level == level
+            && row.parameters.iter().all(|wanted| said.has(dialect, wanted))
+            && row.source.is_none_or(|wanted| wanted == named)
+    };
+    let row = dialect.routes.iter().find(fits);
+    let consumed = |name: &str| {
+        row.is_some_and(|row| {
+            row.parameters.iter().any(|own| own.split('=').next() == Some(name))
+                || Field::ALL.iter().any(|field| {
+                    field.applies(row.operation) && (dialect.name_of)(*field).is_some_and(|own| own.as_str() == name)
+                })
+        })
+    };
+    let selector = dialect.sub_resources.iter().find(|name| said.has(dialect, name) && !consumed(name));
+    match (row, selector) {
+        (_, Some(name)) => Err(Refusal::say(
+            Fault::NotImplemented,
+            format!("The sub-resource {name} is not translated between these services."),
+        )
+        .with("Header", *name)),
+        (None, None) => Err(Refusal::new(Fault::MethodNotAllowed).with("Method", said.method)),
+        (Some(row), None) if named && !row.operation.copies() => Err(Refusal::say(
+            Fault::InvalidArgument,
+            "You can only specify a copy source header for copy requests.",
+        )
+        .with("ArgumentName", dialect.copy.header)),
+        (Some(row), None) => Ok(row.operation),
+    }
+}
+
+fn check_place(dialect: &Dialect, place: &Place) -> Result<(), Refusal> {
+    if let Some(bucket) = &place.bucket {
+        check_bucket(bucket)?;
+    }
+    place.key.as_deref().map_or(Ok(()), |key| check_key(dialect, key))
+}
+
+/// A bucket name that no vendor could have given is refused before it is looked up anywhere.
+///
+/// # Errors
+/// `InvalidBucketName`.
+pub fn check_bucket(bucket: &str) -> Result<(), Refusal> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    if bucket.is_empty() || bucket.len() > 255 || !bucket.bytes().all(plain) {
+        return Err(Refusal::new(Fault::InvalidBucketName).with("BucketName", bucket));
+    }
+    Ok(())
+}
+
+/// Whether a dialect can hold this key.
+///
+/// # Errors
+/// `KeyTooLong` or `InvalidObjectName`.
+pub fn check_key(dialect: &Dialect, key: &str) -> Result<(), Refusal> {
+    let limits = &dialect.limits;
+    if key.len() > limits.key_bytes_max {
+        return Err(Refusal::new(Fault::KeyTooLong)
+            .with("Size", key.len().to_string())
+            .with("MaxSizeAllowed", limits.key_bytes_max.to_string()));
+    }
+    let first = key.bytes().next();
+    if first.is_none_or(|byte| limits.key_first_refused.contains(&byte))
+        || key.bytes().any(|byte| limits.key_refused.contains(&byte))
+    {
+        return Err(Refusal::new(Fault::InvalidObjectName).with("ObjectName", key));
+    }
+    Ok(())
+}
+
+fn read_source(dialect: &Dialect, value: &[u8]) -> Result<crate::model::Source, Refusal> {
+    let text = std::str::from_utf8(value).map_err(|_| Refusal::new(Fault::InvalidCopySource))?;
+    let source = (dialect.copy.read_source)(text)?;
+    check_bucket(&source.bucket)
+        .map_err(|_| Refusal::say(Fault::InvalidCopySource, "Invalid copy source bucket name"))?;
+    check_key(dialect, &source.key)?;
+    Ok(source)
+}
+
+fn fields(dialect: &Dialect, said: &Said<'_>, operation: Operation) -> Result<Fields, Refusal> {
+    let mut fields = Fields::default();
+    for field in Field::ALL.into_iter().filter(|field| field.applies(operation)) {
+        let Some(name) = (dialect.name_of)(field) else { continue };
+        let text = match name {
+            Name::Header(name) => said.header(name).map(|value| text_of(name, value)).transpose()?,
+            Name::Parameter(name) => said.parameter(dialect, name).map(str::to_owned),
+        };
+        // An empty header or parameter says nothing: SDKs send them for values that were not given.
+        let Some(text) = text.filter(|text| !text.is_empty()) else { continue };
+        if let Some(value) = value(dialect, field, name, &text)? {
+            fields.set(field, value);
+        }
+    }
+    Ok(fields)
+}
+
+fn text_of(name: &str, value: &[u8]) -> Result<String, Refusal> {
+    let text = std::str::from_utf8(value).map_err(|_| bad(name, "(not UTF-8)"))?;
+    if text.chars().any(|c| c.is_control() && c != '\t') {
+        return Err(bad(name, "(control characters)"));
+    }
+    Ok(text.to_owned())
+}
+
+fn bad(name: &str, value: &str) -> Refusal {
+    Refusal::say(Fault::InvalidArgument, format!("The value of {name} is not valid."))
+        .with("ArgumentName", name)
+        .with("ArgumentValue", value)
+}
+
+/// Reads one value. `None`: it says "no", or it is of the kind that a vendor passes over when it is malformed.
+fn value(dialect: &Dialect, field: Field, name: Name, text: &str) -> Result<Option<Value>, Refusal> {
+    let words = dialect.words;
+    let wrong = || bad(name.as_str(), if secret(field) { "(secret)" } else { text });
+    let or_wrong = |value: Option<Value>| value.map(Some).ok_or_else(wrong);
+    match field.kind() {
+        Kind::Text => Ok(Some(Value::Text(text.to_owned()))),
+        Kind::Time => or_wrong(date::parse_any(text).map(Value::Time)),
+        Kind::Etag => or_wrong(etags(text).map(Value::Etags)),
+        Kind::MetadataDirective => or_wrong(words.metadata.value(text).map(Value::Directive)),
+        Kind::TaggingDirective => or_wrong(words.tagging.value(text).map(Value::Directive)),
+        Kind::Class => words.class.value(text).map(|class| Some(Value::Class(class))).ok_or_else(|| {
+            Refusal::new(Fault::InvalidStorageClass).with("StorageClassRequested", text)
+        }),
+        Kind::Acl => or_wrong(words.acl.value(text).map(Value::Acl)),
+        Kind::Encryption => {
+            let way = words.encryption.value(text).ok_or(Refusal::new(Fault::InvalidEncryption))?;
+            Ok(Some(Value::Encryption(way)))
+        }
+        Kind::Flag if text.eq_ignore_ascii_case((words.yes)(field)) => Ok(Some(Value::Flag)),
+        Kind::Flag if text.eq_ignore_ascii_case("false") => Ok(None),
+        Kind::Flag if field.guards_data() => {
+            Err(Refusal::say(Fault::NotImplemented, format!("This value of {} is not supported.", name.as_str()))
+                .with("Header", name.as_str()))
+        }
+        Kind::Flag => Err(wrong()),
+        Kind::Number => or_wrong(number(text).map(Value::Number)),
+        Kind::Bytes if field == Field::Range => Ok(range(text).map(Value::Bytes)),
+        Kind::Bytes => source_range(dialect, text, name),
+        Kind::Tags => or_wrong(tags(text).map(Value::Tags)),
+    }
+}
+
+fn secret(field: Field) -> bool {
+    matches!(field, Field::CustomerKey | Field::SourceCustomerKey)
+}
+
+fn number(text: &str) -> Option<u64> {
+    (text.len() <= 19 && text.bytes().all(|digit| digit.is_ascii_digit())).then(|| text.parse().ok()).flatten()
+}
+
+/// One or several tags, quoted or bare, without their quotes.
+fn etags(text: &str) -> Option<Vec<String>> {
+    let tags: Vec<String> = text
+        .split(',')
+        .map(|tag| tag.trim())
+        .map(|tag| tag.strip_prefix("W/").unwrap_or(tag))
+        .map(|tag| tag.trim_matches('"').to_owned())
+        .collect();
+    let plain = |tag: &String| !tag.is_empty() && !tag.contains('"') && tag.bytes().all(|byte| byte > 0x20);
+    tags.iter().all(plain).then_some(tags)
+}
+
+/// A single range; `None` for anything else, which HTTP and every vendor here answers with the whole object.
+fn range(text: &str) -> Option<ByteRange> {
+    let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
+    match (first, last) {
+        ("", last) => number(last).map(ByteRange::Last),
+        (first, "") => number(first).map(ByteRange::From),
+        (first, last) => {
+            let (first, last) = (number(first)?, number(last)?);
+            (first <= last).then_some(ByteRange::Span(first, last))
+        }
+    }
+}
+
+/// The range of a part copy: both ends, or refused; a lenient dialect copies everything then, or to the end.
+fn source_range(dialect: &Dialect, text: &str, name: Name) -> Result<Option<Value>, Refusal> {
+    match range(text) {
+        Some(span @ ByteRange::Span(..)) => Ok(Some(Value::Bytes(span))),
+        Some(from @ ByteRange::From(_)) if !dialect.copy.strict_range => Ok(Some(Value::Bytes(from))),
+        _ if !dialect.copy.strict_range => Ok(None),
+        _ => Err(Refusal::say(
+            Fault::InvalidArgument,
+            format!(
+                "The {} value must be of the form bytes=first-last where first and last are the zero-based \
+                 offsets of the first and last bytes to copy",
+                name.as_str()
+            ),
+        )
+        .with("ArgumentName", name.as_str())
+        .with("ArgumentValue", text)),
+    }
+}
+
+fn tags(text: &str) -> Option<Vec<(String, String)>> {
+    let mut tags: Vec<(String, String)> = Vec::new();
+    for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let (name, value) = (percent::decode_form(name).ok()?, percent::decode_form(value).ok()?);
+        if name.is_empty() || tags.iter().any(|row| row.0 == name) {
+            return None;
+        }
+        tags.push((name, value));
+    }
+    Some(tags)
+}
+
+fn metadata(
+    dialect: &Dialect,
+    said: &Said<'_>,
+    operation: Operation,
+) -> Result<Vec<(String, Vec<u8>)>, Refusal> {
+    if !operation.places() {
+        return Ok(Vec::new());
+    }
+    let headers = said.headers.iter().map(|(name, value)| (name.as_str(), *value));
+    let hoisted = said.hoisted.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let mut metadata: Vec<(String, Vec<u8>)> = Vec::new();
+    for (name, value) in headers.chain(hoisted) {
+        let Some(name) = name.strip_prefix(dialect.metadata_prefix).filter(|name| !name.is_empty()) else {
+            continue;
+        };
+        if value.iter().any(|byte| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f) {
+            return Err(bad(name, "(control characters)"));
+        }
+        // Repeated names are one value, joined by commas, as HTTP says.
+        match metadata.iter_mut().find(|row| row.0 == name) {
+            Some(row) => {
+                row.1.push(b',');
+                row.1.extend_from_slice(value);
+            }
+            None => metadata.push((name.to_owned(), value.to_vec())),
+        }
+    }
+    check_metadata(dialect, &metadata)?;
+    Ok(metadata)
+}
+
+/// Whether a dialect can hold this much metadata.
+///
+/// # Errors
+/// `MetadataTooLarge`.
+pub fn check_metadata(dialect: &Dialect, metadata: &[(String, Vec<u8>)]) -> Result<(), Refusal> {
+    let size: usize = metadata.iter().map(|row| row.0.len().saturating_add(row.1.len())).sum();
+    let max = dialect.limits.metadata_bytes_max;
+    if size > max {
+        return Err(Refusal::new(Fault::MetadataTooLarge)
+            .with("Size", size.to_string())
+            .with("MaxSizeAllowed", max.to_string()));
+    }
+    Ok(())
+}
+
+fn checksums(dialect: &Dialect, said: &Said<'_>, operation: Operation) -> Result<Vec<Checksum>, Refusal> {
+    let mut found = Vec::new();
+    if !operation.uploads() {
+        return Ok(found);
+    }
+    for (name, algorithm) in dialect.checksums {
+        if let Some(value) = said.header(name) {
+            let value = text_of(name, value)?;
+            found.push(Checksum { algorithm: *algorithm, value: Some(value) });
+        }
+    }
+    if found.len() > 1 {
+        return Err(Refusal::say(
+            Fault::InvalidRequest,
+            "Expecting a single checksum header. Multiple checksum Types are not allowed.",
+        ));
+    }
+    Ok(found)
+}
+
+fn body_length(said: &Said<'_>) -> Result<Option<u64>, Refusal> {
+    let Some(value) = said.header("content-length") else { return Ok(None) };
+    let length = std::str::from_utf8(value).ok().and_then(number);
+    length.map(Some).ok_or_else(|| Refusal::say(Fault::InvalidRequest, "Content-Length is not a number."))
+}
+
+/// A header of the dialect that was not read has a meaning that would be lost.
+fn refuse_strangers(dialect: &Dialect, said: &Said<'_>, operation: Operation) -> Result<(), Refusal> {
+    let known = |name: &str| {
+        name.starts_with(dialect.metadata_prefix)
+            || name == dialect.copy.header
+            || dialect.noise.contains(&name)
+            || dialect.noise_prefix.is_some_and(|prefix| name.starts_with(prefix))
+            || dialect.checksums.iter().any(|row| row.0 == name)
+            || Field::ALL.into_iter().any(|field| {
+                field.applies(operation) && matches!((dialect.name_of)(field), Some(Name::Header(own)) if own == name)
+            })
+    };
+    let headers = said.headers.iter().map(|row| row.0.as_str());
+    let hoisted = said.hoisted.iter().map(|row| row.0.as_str());
+    let own = headers.filter(|name| name.starts_with(dialect.header_prefix)).chain(hoisted);
+    for name in own {
+        if !known(name) {
+            return Err(Refusal::say(
+                Fault::NotImplemented,
+                format!("A header you provided implies functionality that is not implemented: {name}"),
+            )
+            .with("Header", name));
+        }
+    }
+    Ok(())
+}
+
+/// States what the vendor's rules make of the request: what is ignored by its documents is gone from here on.
+fn settle(dialect: &Dialect, request: &mut Request) {
+    if request.operation != Operation::CopyObject {
+        return;
+    }
+    let fields = &mut request.fields;
+    let onto_itself = request.source.as_ref().is_some_and(|source| {
+        source.version.is_none()
+            && Some(&source.bucket) == request.bucket.as_ref()
+            && Some(&source.key) == request.key.as_ref()
+    });
+    if onto_itself && dialect.copy.onto_itself == crate::engine::dialect::SelfCopy::TakesRequest {
+        fields.set(Field::MetadataDirective, Value::Directive(Directive::Replace));
+    }
+    if fields.directive(Field::MetadataDirective) != Some(Directive::Replace) {
+        request.metadata.clear();
+        for field in Field::CONTENT {
+            fields.remove(field);
+        }
+    }
+    if fields.directive(Field::TaggingDirective) != Some(Directive::Replace) {
+        fields.remove(Field::Tagging);
+    }
+}

@@ -1,0 +1,113 @@
+//! From the canonical answer to what goes to the caller in its own dialect.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
+use crate::engine::dialect::Dialect;
+use crate::engine::documents;
+use crate::model::{Document, ErrorDocument, Fault, Refusal, Reply, Timestamp, Told};
+use crate::wire::date;
+
+/// Whom an answer is for.
+#[derive(Clone)]
+pub struct Listener {
+    /// What the caller speaks.
+    pub dialect: &'static Dialect,
+    /// 128 random bits that make up this request's id.
+    pub id: u128,
+    /// The time of answering.
+    pub now: Timestamp,
+    /// `Host` of the request.
+    pub host: String,
+    /// Path of the request as sent.
+    pub path: String,
+    /// Whether the request was a HEAD: no body may follow.
+    pub head: bool,
+    /// Milliseconds since the request arrived.
+    pub elapsed_ms: u64,
+}
+
+impl Listener {
+    /// The id of the request, as its caller, our log and the error document have it.
+    pub fn request_id(&self) -> String {
+        (self.dialect.identity.write_id)(self.id, self.now)
+    }
+}
+
+/// An answer ready to be written: the head and the whole document. A streamed body follows on its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spoken {
+    /// HTTP status.
+    pub status: u16,
+    /// Names and values in the order to be written.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// The document, empty where there is none or the request was a HEAD.
+    pub body: Vec<u8>,
+    /// The error code told, for the log.
+    pub code: Option<String>,
+}
+
+/// Says an answer. Document lengths are set; a streamed body's length is whatever the reply says.
+pub fn tell(listener: &Listener, mut reply: Reply) -> Spoken {
+    let dialect = listener.dialect;
+    let code = match &reply.document {
+        Some(Document::Error(error)) => Some(error.code.clone()),
+        _ => None,
+    };
+    let id = listener.request_id();
+    let body = reply.document.take().map(|document| documents::write(dialect, &document, listener, &id));
+    let bare = matches!(reply.status, 204 | 304);
+    if body.is_some() && !bare {
+        reply.set(Told::ContentType, "application/xml");
+    }
+    let mut headers = vec![
+        ("server".to_owned(), dialect.identity.server.into()),
+        ("date".to_owned(), date::http(listener.now).into()),
+        (dialect.identity.request_id.to_owned(), id.clone().into()),
+    ];
+    if let Some(name) = dialect.identity.trace_id {
+        headers.push((name.to_owned(), trace(&id).into()));
+    }
+    if let Some(name) = dialect.identity.server_time {
+        headers.push((name.to_owned(), listener.elapsed_ms.to_string().into()));
+    }
+    for field in Told::ALL {
+        let Some(name) = (dialect.told)(field) else { continue };
+        headers.extend(reply.fields.iter().filter(|row| row.0 == field).map(|row| (name.to_owned(), row.1.clone())));
+    }
+    let metadata = reply.metadata.into_iter();
+    headers.extend(metadata.map(|(name, value)| (format!("{}{name}", dialect.metadata_prefix), value)));
+    let body = match (body, listener.head, bare) {
+        (Some(body), false, false) => body,
+        (Some(body), true, false) => {
+            if let Some(name) = dialect.identity.head_error.filter(|_| code.is_some()) {
+                headers.push((name.to_owned(), BASE64.encode(&body).into()));
+            }
+            Vec::new()
+        }
+        _ => Vec::new(),
+    };
+    Spoken { status: reply.status, headers, body, code }
+}
+
+/// The answer to a request that was refused.
+pub fn refused(dialect: &'static Dialect, refusal: &Refusal) -> Reply {
+    let row = dialect.fault(refusal.fault).or_else(|| dialect.fault(Fault::InternalError));
+    let (code, status, message) =
+        row.map_or(("InternalError", 500, "Internal error."), |row| (row.code, row.status, row.message));
+    let mut reply = Reply::status(status);
+    if status != 304 {
+        reply.document = Some(Document::Error(ErrorDocument {
+            fault: Some(refusal.fault),
+            code: code.to_owned(),
+            message: refusal.message.clone().unwrap_or_else(|| message.to_owned()),
+            details: refusal.details.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+        }));
+    }
+    reply
+}
+
+/// A second id that follows from the first: one lookup finds both in a log.
+pub fn trace(id: &str) -> String {
+    BASE64.encode(format!("blobfish-{id}"))
+}
