@@ -1,1 +1,74 @@
-//! TODO
+//! The dialect of Tencent Cloud Object Storage. Section numbers are those of the COS reference.
+
+pub mod absent;
+pub mod auth;
+pub mod copy;
+pub mod faults;
+pub mod headers;
+pub mod route;
+pub mod words;
+pub mod xml;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+
+use crate::engine::dialect::{Dialect, Identity};
+use crate::model::{Algorithm, Operation, Timestamp};
+
+/// Tencent COS.
+pub static COS: Dialect = Dialect {
+    name: "cos",
+    family: "cos",
+    auth: &auth::AUTH,
+    hosts: route::HOSTS,
+    routes: route::ROUTES,
+    sub_resources: route::SUB_RESOURCES,
+    parameters_any_case: true,
+    header_prefix: "x-cos-",
+    metadata_prefix: "x-cos-meta-",
+    noise: headers::NOISE,
+    noise_prefix: None,
+    // 3.6: the traffic limit of a presigned URL.
+    hoisted_prefix: Some("x-cos-"),
+    checksums: &[("x-cos-hash-crc64ecma", Algorithm::Crc64Ecma)],
+    trailer_header: None,
+    name_of: headers::name_of,
+    lacks: &[],
+    told: headers::told,
+    words: &words::WORDS,
+    copy: copy::RULES,
+    xml: xml::STYLE,
+    faults: faults::FAULTS,
+    absent: absent::ABSENT,
+    limits: absent::LIMITS,
+    etag_upper: false,
+    success: &[
+        (Operation::DeleteObject, 204),
+        (Operation::AbortMultipartUpload, 204),
+        (Operation::DeleteBucket, 204),
+    ],
+    identity: Identity {
+        server: "tencent-cos",
+        request_id: "x-cos-request-id",
+        trace_id: Some("x-cos-trace-id"),
+        write_id,
+        server_time: None,
+        head_error: None,
+    },
+    complete_reply: headers::complete_reply,
+    bucket_probe: None,
+    chunked_uploads: true,
+    create_bucket_body: |_| Vec::new(),
+};
+
+/// 5.9: base64 of hex time and hex fields.
+fn write_id(random: u128, now: Timestamp) -> String {
+    let low = random & u128::from(u64::MAX);
+    STANDARD_NO_PAD.encode(format!(
+        "{:08x}_{:08x}_{:04x}_{:05x}",
+        now.0,
+        low >> 32,
+        (low >> 16) & 0xffff,
+        low & 0xffff
+    ))
+}

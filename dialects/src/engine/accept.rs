@@ -116,11 +116,14 @@ fn profile(head: &RawHead, front: &Front, found: &'static Dialect) -> &'static D
 
 fn unsigned_dialect(head: &RawHead, front: &Front) -> &'static Dialect {
     let host = hosts::without_port(head.host());
-    let by_host = front.dialects.iter().copied().find(|dialect| {
-        hosts::read_host(host, dialect, &[]).is_some_and(|found| found.official)
-    });
+    let by_host = front
+        .dialects
+        .iter()
+        .copied()
+        .find(|dialect| hosts::read_host(host, dialect, &[]).is_some_and(|found| found.official));
     let by_header = || {
-        let prefixed = |dialect: &&Dialect| head.headers.iter().any(|row| row.0.starts_with(dialect.header_prefix));
+        let prefixed =
+            |dialect: &&Dialect| head.headers.iter().any(|row| row.0.starts_with(dialect.header_prefix));
         front.dialects.iter().copied().find(|dialect| prefixed(dialect))
     };
     by_host.or_else(by_header).unwrap_or(front.default)

@@ -1,7 +1,16 @@
 //! An upload's body on its way through: decoded, digested, and held back at the end until everything agrees.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use crc_fast::{CrcAlgorithm, Digest as Crc};
+use md5::Md5;
+use sha1::Sha1;
+use sha2::{Digest as _, Sha256};
+
 use crate::engine::auth::Payload;
-use crate::model::{Refusal, Request};
+use crate::engine::dialect::Dialect;
+use crate::model::{Algorithm, Fault, Field, Refusal, Request};
+use crate::wire::hash;
 
 /// What was computed of the bytes that passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,24 +21,219 @@ pub struct Sums {
     pub crc64: Option<u64>,
 }
 
-/// placeholder
-pub struct Gate { }
+/// The gate an upload passes. Until [`Gate::finish`] has compared everything it keeps the last byte back, so that
+/// a target that was promised the whole length can never commit a body that is wrong.
+pub struct Gate {
+    payload: Payload,
+    dialect: &'static Dialect,
+    length: Option<u64>,
+    bytes: u64,
+    held: Option<u8>,
+    sha256: Option<Sha256>,
+    md5: Option<(Md5, Vec<u8>)>,
+    crc64: Option<Crc>,
+    checks: Vec<Check>,
+}
+
+/// One checksum that the caller vouches for.
+struct Check {
+    algorithm: Algorithm,
+    /// As sent; `None` while it is still to come behind the body.
+    wanted: Option<String>,
+    running: Running,
+}
+
+enum Running {
+    Crc(Crc),
+    Sha1(Box<Sha1>),
+    Sha256(Box<Sha256>),
+}
+
 impl Gate {
     /// Prepares for a request's body.
     ///
     /// # Errors
     /// A checksum that cannot be read.
-    pub fn new(payload: Payload, request: &Request, want_crc64: bool) -> Result<Self, Refusal> { let _ = (payload, request, want_crc64); Ok(Self {}) }
+    pub fn new(
+        dialect: &'static Dialect,
+        payload: Payload,
+        request: &Request,
+        want_crc64: bool,
+    ) -> Result<Self, Refusal> {
+        let length = match &payload {
+            Payload::Chunked(decoder) => Some(decoder.decoded_length()),
+            Payload::Unsigned | Payload::Sha256(_) => request.body_length,
+        };
+        let md5 = request.fields.text(Field::ContentMd5).map(|text| {
+            let digest = BASE64.decode(text).ok().filter(|digest| digest.len() == 16);
+            digest.ok_or(Refusal::new(Fault::InvalidDigest).with("Content-MD5", text))
+        });
+        let sha256 = matches!(payload, Payload::Sha256(_)).then(Sha256::new);
+        let mut gate = Self {
+            payload,
+            dialect,
+            length,
+            bytes: 0,
+            held: None,
+            sha256,
+            md5: md5.transpose()?.map(|wanted| (Md5::new(), wanted)),
+            crc64: want_crc64.then(|| Crc::new(CrcAlgorithm::Crc64Xz)),
+            checks: Vec::new(),
+        };
+        for checksum in &request.checksums {
+            gate.checks.push(Check::new(checksum.algorithm, checksum.value.clone())?);
+        }
+        Ok(gate)
+    }
+
     /// Length of the decoded body in bytes, where known.
-    pub fn length(&self) -> Option<u64> { None }
+    pub fn length(&self) -> Option<u64> {
+        self.length
+    }
+
     /// Takes bytes as they arrive and gives those that may go on. The last byte is always held back.
     ///
     /// # Errors
     /// A body that disagrees with what was announced: the target must never get the rest.
-    pub fn push(&mut self, wire: &[u8]) -> Result<Vec<u8>, Refusal> { let _ = wire; Ok(vec![]) }
+    pub fn push(&mut self, wire: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let mut decoded = Vec::with_capacity(wire.len().saturating_add(1));
+        decoded.extend(self.held.take());
+        let known = decoded.len();
+        match &mut self.payload {
+            Payload::Chunked(decoder) => decoder.push(wire, &mut decoded)?,
+            Payload::Unsigned | Payload::Sha256(_) => decoded.extend_from_slice(wire),
+        }
+        self.digest(decoded.get(known..).unwrap_or_default())?;
+        self.held = decoded.pop();
+        Ok(decoded)
+    }
+
     /// The end of the body: everything is compared, and what was held back may go.
     ///
     /// # Errors
     /// As [`Gate::push`].
-    pub fn finish(self) -> Result<(Vec<u8>, Sums), Refusal> { Ok((vec![], Sums { bytes: 0, crc64: None })) }
+    pub fn finish(mut self) -> Result<(Vec<u8>, Sums), Refusal> {
+        let trailer = match &mut self.payload {
+            Payload::Chunked(decoder) => decoder.finish()?,
+            Payload::Unsigned | Payload::Sha256(_) => Vec::new(),
+        };
+        if self.length.is_some_and(|length| length != self.bytes) {
+            return Err(Fault::IncompleteBody.into());
+        }
+        self.check_signed_hash()?;
+        if let Some((md5, wanted)) = self.md5.take() {
+            let found = md5.finalize();
+            if found.as_slice() != wanted {
+                return Err(Refusal::new(Fault::BadDigest).with("CalculatedDigest", BASE64.encode(found)));
+            }
+        }
+        self.check_sums(&trailer)?;
+        let sums = Sums { bytes: self.bytes, crc64: self.crc64.map(|crc| crc.finalize()) };
+        Ok((self.held.into_iter().collect(), sums))
+    }
+
+    fn digest(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+        self.bytes = self.bytes.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        if self.length.is_some_and(|length| self.bytes > length) {
+            return Err(Fault::IncompleteBody.into());
+        }
+        if let Some(sha256) = &mut self.sha256 {
+            sha256.update(bytes);
+        }
+        if let Some((md5, _)) = &mut self.md5 {
+            md5.update(bytes);
+        }
+        if let Some(crc64) = &mut self.crc64 {
+            crc64.update(bytes);
+        }
+        self.checks.iter_mut().for_each(|check| check.running.update(bytes));
+        Ok(())
+    }
+
+    fn check_signed_hash(&mut self) -> Result<(), Refusal> {
+        let (Payload::Sha256(wanted), Some(sha256)) = (&self.payload, self.sha256.take()) else {
+            return Ok(());
+        };
+        let found = hash::hex(&sha256.finalize());
+        if *wanted == found {
+            return Ok(());
+        }
+        Err(Refusal::new(Fault::PayloadHashMismatch)
+            .with("ClientComputedContentSHA256", wanted.clone())
+            .with("S3ComputedContentSHA256", found))
+    }
+
+    fn check_sums(&mut self, trailer: &[(String, String)]) -> Result<(), Refusal> {
+        for (name, value) in trailer {
+            let row = self.dialect.checksums.iter().find(|row| row.0 == name);
+            let check = row.and_then(|row| self.checks.iter_mut().find(|check| check.algorithm == row.1));
+            match check {
+                Some(check) if check.wanted.is_none() => check.wanted = Some(value.clone()),
+                _ => return Err(Fault::MalformedTrailer.into()),
+            }
+        }
+        for check in self.checks.drain(..) {
+            let Some(wanted) = check.wanted else { continue };
+            let name = check.algorithm.name();
+            check_form(check.algorithm, &wanted)?;
+            if check.running.finish(check.algorithm) != wanted {
+                return Err(Refusal::say(
+                    Fault::BadDigest,
+                    format!("The {name} you specified did not match the calculated checksum."),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Check {
+    fn new(algorithm: Algorithm, wanted: Option<String>) -> Result<Self, Refusal> {
+        if let Some(wanted) = &wanted {
+            check_form(algorithm, wanted)?;
+        }
+        let running = match algorithm {
+            Algorithm::Crc32 => Running::Crc(Crc::new(CrcAlgorithm::Crc32IsoHdlc)),
+            Algorithm::Crc32c => Running::Crc(Crc::new(CrcAlgorithm::Crc32Iscsi)),
+            Algorithm::Crc64Nvme => Running::Crc(Crc::new(CrcAlgorithm::Crc64Nvme)),
+            Algorithm::Crc64Ecma => Running::Crc(Crc::new(CrcAlgorithm::Crc64Xz)),
+            Algorithm::Sha1 => Running::Sha1(Box::new(Sha1::new())),
+            Algorithm::Sha256 => Running::Sha256(Box::new(Sha256::new())),
+        };
+        Ok(Self { algorithm, wanted, running })
+    }
+}
+
+/// Whether a checksum has the length of its algorithm.
+fn check_form(algorithm: Algorithm, text: &str) -> Result<(), Refusal> {
+    let wrong =
+        || Refusal::say(Fault::InvalidRequest, format!("The {} you gave is not valid.", algorithm.name()));
+    if algorithm == Algorithm::Crc64Ecma {
+        return text.parse::<u64>().map(drop).map_err(|_| wrong());
+    }
+    let length = BASE64.decode(text).map_err(|_| wrong())?.len();
+    if length == algorithm.bytes() { Ok(()) } else { Err(wrong()) }
+}
+
+impl Running {
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Crc(crc) => crc.update(bytes),
+            Self::Sha1(sha1) => sha1.update(bytes),
+            Self::Sha256(sha256) => sha256.update(bytes),
+        }
+    }
+
+    fn finish(self, algorithm: Algorithm) -> String {
+        match self {
+            Self::Crc(crc) if algorithm == Algorithm::Crc64Ecma => crc.finalize().to_string(),
+            Self::Crc(crc) => {
+                let value = crc.finalize().to_be_bytes();
+                let skipped = value.len().saturating_sub(algorithm.bytes());
+                BASE64.encode(value.get(skipped..).unwrap_or_default())
+            }
+            Self::Sha1(sha1) => BASE64.encode(sha1.finalize()),
+            Self::Sha256(sha256) => BASE64.encode(sha256.finalize()),
+        }
+    }
 }

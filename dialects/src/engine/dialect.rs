@@ -34,6 +34,8 @@ pub struct Dialect {
     pub hoisted_prefix: Option<&'static str>,
     /// Headers that carry a checksum of the body.
     pub checksums: &'static [(&'static str, crate::model::Algorithm)],
+    /// The header that announces which checksum comes behind the body.
+    pub trailer_header: Option<&'static str>,
     /// What it calls a field of a request.
     pub name_of: fn(Field) -> Option<Name>,
     /// Fields that it reads as a caller's dialect but does not honour as a target.
@@ -60,6 +62,8 @@ pub struct Dialect {
     pub identity: Identity,
     /// Fills in what its callers expect in an answer and other targets do not tell.
     pub complete_reply: fn(Operation, &mut crate::model::Reply),
+    /// The parameter of a bucket's GET that shows whether it exists, where the dialect has no HEAD for that.
+    pub bucket_probe: Option<&'static str>,
     /// Whether uploads without a known length may be sent to it.
     pub chunked_uploads: bool,
     /// What a bucket is created with, besides headers: the body for a region.

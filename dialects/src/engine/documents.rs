@@ -1,6 +1,462 @@
-//! placeholder
+//! The documents of answers and of completing calls. The elements have the same names everywhere; order,
+//! namespace, dates and a few extras are in each dialect's [`XmlStyle`](crate::engine::dialect::XmlStyle).
+
 use crate::engine::dialect::Dialect;
-use crate::engine::tell::Listener;
-use crate::model::Document;
+use crate::engine::etag;
+use crate::engine::tell::{Listener, trace};
+use crate::model::{
+    BucketList, CopyResult, Document, ErrorDocument, Fault, Listed, Listing, Operation, Part, PartList,
+    Refusal, StorageClass, Timestamp,
+};
+use crate::wire::xml::{self, Node, Writer};
+use crate::wire::{date, percent};
+
+/// The parts of a completing call; no vendor takes more.
+const PARTS_MAX: usize = 10_000;
+
 /// Writes a document in the caller's dialect.
-pub fn write(dialect: &Dialect, document: &Document, listener: &Listener, id: &str) -> Vec<u8> { let _ = (dialect, document, listener, id); vec![] }
+pub fn write(dialect: &Dialect, document: &Document, listener: &Listener, id: &str) -> Vec<u8> {
+    let mut out = Writer::default();
+    let namespace = dialect.xml.namespace;
+    match document {
+        Document::CopyObject(result) => copied(dialect, "CopyObjectResult", result, &mut out),
+        Document::CopyPart(result) => copied(dialect, "CopyPartResult", result, &mut out),
+        Document::Initiated { bucket, key, upload_id } => {
+            out.open_root("InitiateMultipartUploadResult", namespace);
+            out.text("Bucket", bucket);
+            out.text("Key", key);
+            out.text("UploadId", upload_id);
+            out.close("InitiateMultipartUploadResult");
+        }
+        Document::Completed { location, bucket, key, etag } => {
+            out.open_root("CompleteMultipartUploadResult", dialect.xml.namespace_completed.or(namespace));
+            out.text("Location", location);
+            out.text("Bucket", bucket);
+            out.text("Key", key);
+            out.text("ETag", &etag::quoted(dialect, etag));
+            out.close("CompleteMultipartUploadResult");
+        }
+        Document::Parts(list) => parts(dialect, list, &mut out),
+        Document::Objects(listing) => objects(dialect, listing, &mut out),
+        Document::Buckets(list) => buckets(dialect, list, &mut out),
+        Document::Error(error) => fault(dialect, error, listener, id, &mut out),
+    }
+    out.finish()
+}
+
+fn copied(dialect: &Dialect, root: &str, result: &CopyResult, out: &mut Writer) {
+    out.open_root(root, dialect.xml.namespace);
+    for name in dialect.xml.copy {
+        let text = match *name {
+            "ETag" => Some(etag::quoted(dialect, &result.etag)),
+            "LastModified" => result.modified.map(|at| time(at, dialect.xml.copy_milliseconds)),
+            "CRC64" => result.crc64.clone(),
+            "VersionId" => result.version.clone(),
+            _ => None,
+        };
+        if let Some(text) = text {
+            out.text(name, &text);
+        }
+    }
+    out.close(root);
+}
+
+fn time(at: Timestamp, milliseconds: bool) -> String {
+    if milliseconds { date::iso(at) } else { date::iso_seconds(at) }
+}
+
+fn parts(dialect: &Dialect, list: &PartList, out: &mut Writer) {
+    out.open_root("ListPartsResult", dialect.xml.namespace);
+    let encode = |key: &str| if list.encoded { (dialect.xml.encode_key)(key) } else { key.to_owned() };
+    for name in dialect.xml.parts {
+        match *name {
+            "Bucket" => out.text(name, &list.bucket),
+            "Key" => out.text(name, &encode(&list.key)),
+            "UploadId" => out.text(name, &list.upload_id),
+            "EncodingType" | "Encoding-type" if list.encoded => out.text(name, "url"),
+            "StorageClass" => out.text(name, &class_word(dialect, list.class.as_deref())),
+            "PartNumberMarker" => out.text(name, &list.marker.to_string()),
+            "NextPartNumberMarker" => out.text(name, &list.next_marker.to_string()),
+            "MaxParts" => out.text(name, &list.max_parts.to_string()),
+            "IsTruncated" => out.text(name, yes_no(list.truncated)),
+            "Initiator" | "Owner" => owner(name, out),
+            "Part" => {
+                for (part, modified, size) in &list.parts {
+                    out.open("Part");
+                    out.text("PartNumber", &part.number.to_string());
+                    if let Some(at) = modified {
+                        out.text("LastModified", &date::iso(*at));
+                    }
+                    out.text("ETag", &etag::quoted(dialect, &part.etag));
+                    out.text("Size", &size.to_string());
+                    out.close("Part");
+                }
+            }
+            _ => {}
+        }
+    }
+    out.close("ListPartsResult");
+}
+
+fn objects(dialect: &Dialect, listing: &Listing, out: &mut Writer) {
+    out.open_root("ListBucketResult", dialect.xml.namespace);
+    let encode = |key: &str| if listing.encoded { (dialect.xml.encode_key)(key) } else { key.to_owned() };
+    let order = if listing.second { dialect.xml.objects_second } else { dialect.xml.objects };
+    for name in order {
+        let text = match *name {
+            "Name" => Some(listing.bucket.clone()),
+            "Prefix" => Some(encode(&listing.prefix)),
+            "Marker" => Some(encode(listing.marker.as_deref().unwrap_or_default())),
+            "NextMarker" => listing.next_marker.as_deref().filter(|_| listing.truncated).map(encode),
+            "StartAfter" => listing.start_after.as_deref().map(encode),
+            "ContinuationToken" => listing.token.clone(),
+            "NextContinuationToken" => listing.next_token.clone().filter(|_| listing.truncated),
+            "KeyCount" => Some(listing.objects.len().saturating_add(listing.prefixes.len()).to_string()),
+            "MaxKeys" => Some(listing.max_keys.to_string()),
+            "Delimiter" => listing
+                .delimiter
+                .as_deref()
+                .map(encode)
+                .or_else(|| dialect.xml.empty_delimiter.then(String::new)),
+            "EncodingType" => listing.encoded.then(|| "url".to_owned()),
+            "IsTruncated" => Some(yes_no(listing.truncated).to_owned()),
+            _ => None,
+        };
+        if let Some(text) = text {
+            out.text(name, &text);
+        }
+        match *name {
+            "Contents" => listing.objects.iter().for_each(|object| listed(dialect, listing, object, out)),
+            "CommonPrefixes" => {
+                for prefix in &listing.prefixes {
+                    out.open("CommonPrefixes");
+                    out.text("Prefix", &encode(prefix));
+                    out.close("CommonPrefixes");
+                }
+            }
+            _ => {}
+        }
+    }
+    out.close("ListBucketResult");
+}
+
+fn listed(dialect: &Dialect, listing: &Listing, object: &Listed, out: &mut Writer) {
+    out.open("Contents");
+    for name in dialect.xml.listed {
+        match *name {
+            "Key" if listing.encoded => out.text(name, &(dialect.xml.encode_key)(&object.key)),
+            "Key" => out.text(name, &object.key),
+            "LastModified" => out.text(name, &object.modified.map(date::iso).unwrap_or_default()),
+            "ETag" => out.text(name, &etag::quoted(dialect, &object.etag)),
+            "Type" => out.text(name, if object.etag.contains('-') { "Multipart" } else { "Normal" }),
+            "Size" => out.text(name, &object.size.to_string()),
+            "StorageClass" => out.text(name, &class_word(dialect, object.class.as_deref())),
+            "Owner" if listing.owners => owner(name, out),
+            _ => {}
+        }
+    }
+    out.close("Contents");
+}
+
+fn buckets(dialect: &Dialect, list: &BucketList, out: &mut Writer) {
+    out.open_root("ListAllMyBucketsResult", dialect.xml.namespace);
+    out.open("Owner");
+    out.text("ID", &list.owner);
+    out.text("DisplayName", &list.owner);
+    out.close("Owner");
+    out.open("Buckets");
+    for (bucket, created, region) in &list.buckets {
+        out.open("Bucket");
+        for name in dialect.xml.bucket {
+            match *name {
+                "Name" => out.text(name, bucket),
+                "CreationDate" => out.text(name, &time(*created, dialect.xml.bucket_milliseconds)),
+                "Location" => out.text(name, &(dialect.xml.location)(region)),
+                "BucketRegion" | "Region" => out.text(name, region),
+                "ExtranetEndpoint" | "IntranetEndpoint" => out.text(name, &list.host),
+                "StorageClass" => out.text(name, &class_word(dialect, None)),
+                _ => {}
+            }
+        }
+        out.close("Bucket");
+    }
+    out.close("Buckets");
+    out.close("ListAllMyBucketsResult");
+}
+
+fn fault(dialect: &Dialect, error: &ErrorDocument, listener: &Listener, id: &str, out: &mut Writer) {
+    out.open("Error");
+    for name in dialect.xml.error {
+        match *name {
+            "Code" => out.text(name, &error.code),
+            "Message" => out.text(name, &error.message),
+            "Resource" => out.text(name, &format!("{}{}", listener.host, listener.path)),
+            "RequestId" => out.text(name, id),
+            "TraceId" => out.text(name, &trace(id)),
+            "HostId" if dialect.identity.trace_id.is_some() => out.text(name, &trace(id)),
+            "HostId" => out.text(name, &listener.host),
+            "*" => {
+                for (name, text) in &error.details {
+                    out.text(name, text);
+                }
+            }
+            _ => {}
+        }
+    }
+    out.close("Error");
+}
+
+/// The one owner that callers see: they hold no account at the target.
+fn owner(name: &str, out: &mut Writer) {
+    out.open(name);
+    out.text("ID", OWNER);
+    out.text("DisplayName", OWNER);
+    out.close(name);
+}
+
+/// Id of the owner shown in listings.
+pub const OWNER: &str = "blobfish";
+
+fn yes_no(value: bool) -> &'static str {
+    if value { "true" } else { "false" }
+}
+
+/// A class in the caller's words; what the caller has no word for is shown as the vendor said it.
+fn class_word(dialect: &Dialect, class: Option<&str>) -> String {
+    let word = match class {
+        None => dialect.words.class.word(StorageClass::Standard),
+        Some(class) => canonical_class(class).and_then(|class| dialect.words.class.word(class)),
+    };
+    word.map_or_else(|| class.unwrap_or_default().to_owned(), str::to_owned)
+}
+
+/// The canonical classes by name, as answers carry them between two dialects.
+pub fn canonical_class(name: &str) -> Option<StorageClass> {
+    CLASSES.iter().find(|class| format!("{class:?}") == name).copied()
+}
+
+const CLASSES: [StorageClass; 12] = [
+    StorageClass::Standard,
+    StorageClass::ReducedRedundancy,
+    StorageClass::StandardIa,
+    StorageClass::OneZoneIa,
+    StorageClass::IntelligentTiering,
+    StorageClass::ArchiveInstant,
+    StorageClass::Archive,
+    StorageClass::ColdArchive,
+    StorageClass::DeepArchive,
+    StorageClass::MultiAzStandard,
+    StorageClass::MultiAzStandardIa,
+    StorageClass::MultiAzIntelligentTiering,
+];
+
+/// A target's class as answers carry it on.
+pub fn class_name(target: &Dialect, word: &str) -> String {
+    target.words.class.value(word).map_or_else(|| word.to_owned(), |class| format!("{class:?}"))
+}
+
+/// Reads a target's document of success. `None`: the operation has none.
+///
+/// # Errors
+/// `None` inside where the body is not the complete document of this operation: that is no success.
+pub fn read(target: &Dialect, operation: Operation, body: &[u8]) -> Result<Option<Document>, Unsound> {
+    let root = |name: &str| {
+        let node = xml::read(body).map_err(|_| Unsound::NotTheDocument)?;
+        match node.name.as_str() {
+            found if found == name => Ok(node),
+            "Error" => Err(Unsound::Error(read_error(&node))),
+            _ => Err(Unsound::NotTheDocument),
+        }
+    };
+    match operation {
+        Operation::CopyObject => read_copied(&root("CopyObjectResult")?).map(Document::CopyObject).map(Some),
+        Operation::UploadPartCopy => read_copied(&root("CopyPartResult")?).map(Document::CopyPart).map(Some),
+        Operation::CreateMultipartUpload => {
+            let node = root("InitiateMultipartUploadResult")?;
+            let upload_id =
+                node.text_of("UploadId").filter(|id| !id.is_empty()).ok_or(Unsound::NotTheDocument)?;
+            Ok(Some(Document::Initiated {
+                bucket: String::new(),
+                key: String::new(),
+                upload_id: upload_id.to_owned(),
+            }))
+        }
+        Operation::CompleteMultipartUpload => {
+            let node = root("CompleteMultipartUploadResult")?;
+            let etag = read_etag(&node)?;
+            Ok(Some(Document::Completed {
+                location: String::new(),
+                bucket: String::new(),
+                key: String::new(),
+                etag,
+            }))
+        }
+        Operation::ListParts => {
+            read_parts_list(target, &root("ListPartsResult")?).map(Document::Parts).map(Some)
+        }
+        Operation::ListObjects | Operation::ListObjectsV2 => {
+            read_listing(target, &root("ListBucketResult")?).map(Document::Objects).map(Some)
+        }
+        Operation::ListBuckets => {
+            let node = root("ListAllMyBucketsResult")?;
+            Ok(Some(Document::Buckets(read_buckets(&node))))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Why a target's body is no success.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unsound {
+    /// It is an error document, whatever the status said.
+    Error(ErrorDocument),
+    /// It is cut, empty, or something else.
+    NotTheDocument,
+}
+
+fn read_copied(node: &Node) -> Result<CopyResult, Unsound> {
+    Ok(CopyResult {
+        etag: read_etag(node)?,
+        modified: node.text_of("LastModified").and_then(date::parse_any),
+        crc64: node.text_of("CRC64").filter(|text| !text.is_empty()).map(str::to_owned),
+        version: node.text_of("VersionId").filter(|text| !text.is_empty()).map(str::to_owned),
+    })
+}
+
+fn read_etag(node: &Node) -> Result<String, Unsound> {
+    let etag = node.text_of("ETag").map(etag::bare).filter(|etag| !etag.is_empty());
+    etag.map(str::to_owned).ok_or(Unsound::NotTheDocument)
+}
+
+fn read_number(node: &Node, name: &str) -> Option<u64> {
+    node.text_of(name).and_then(|text| text.trim().parse().ok())
+}
+
+fn read_flag(node: &Node, name: &str) -> bool {
+    node.text_of(name).is_some_and(|text| text.trim().eq_ignore_ascii_case("true"))
+}
+
+/// Undoes `encoding-type=url` where the target says that it did it.
+fn decoder<'a>(target: &'a Dialect, node: &Node) -> impl Fn(&str) -> Result<String, Unsound> + 'a {
+    let encoded = node.text_of("EncodingType").or(node.text_of("Encoding-type")) == Some("url");
+    let plus = target.xml.plus_is_space;
+    move |text: &str| match (encoded, plus) {
+        (false, _) => Ok(text.to_owned()),
+        (true, true) => percent::decode_form(text).map_err(|_| Unsound::NotTheDocument),
+        (true, false) => percent::decode(text).map_err(|_| Unsound::NotTheDocument),
+    }
+}
+
+fn read_parts_list(target: &Dialect, node: &Node) -> Result<PartList, Unsound> {
+    let mut list = PartList {
+        marker: read_number(node, "PartNumberMarker").unwrap_or_default(),
+        next_marker: read_number(node, "NextPartNumberMarker").unwrap_or_default(),
+        max_parts: read_number(node, "MaxParts").unwrap_or(1000),
+        truncated: read_flag(node, "IsTruncated"),
+        class: node.text_of("StorageClass").map(|word| class_name(target, word)),
+        ..PartList::default()
+    };
+    for part in node.all("Part") {
+        let number = read_number(part, "PartNumber").ok_or(Unsound::NotTheDocument)?;
+        let size = read_number(part, "Size").ok_or(Unsound::NotTheDocument)?;
+        let modified = part.text_of("LastModified").and_then(date::parse_any);
+        list.parts.push((Part { number, etag: read_etag(part)? }, modified, size));
+    }
+    if list.next_marker == 0 {
+        list.next_marker = list.parts.last().map_or(0, |part| part.0.number);
+    }
+    Ok(list)
+}
+
+fn read_listing(target: &Dialect, node: &Node) -> Result<Listing, Unsound> {
+    let decode = decoder(target, node);
+    let mut listing = Listing {
+        max_keys: read_number(node, "MaxKeys").unwrap_or_default(),
+        truncated: read_flag(node, "IsTruncated"),
+        ..Listing::default()
+    };
+    let token = node.text_of("NextContinuationToken").filter(|text| !text.is_empty());
+    listing.next_token = token.map(str::to_owned);
+    let marker = node.text_of("NextMarker").filter(|text| !text.is_empty());
+    listing.next_marker = marker.map(&decode).transpose()?;
+    for object in node.all("Contents") {
+        listing.objects.push(Listed {
+            key: decode(object.text_of("Key").ok_or(Unsound::NotTheDocument)?)?,
+            modified: object.text_of("LastModified").and_then(date::parse_any),
+            etag: object.text_of("ETag").map(etag::bare).unwrap_or_default().to_owned(),
+            size: read_number(object, "Size").ok_or(Unsound::NotTheDocument)?,
+            class: object.text_of("StorageClass").map(|word| class_name(target, word)),
+        });
+    }
+    for prefixes in node.all("CommonPrefixes") {
+        for prefix in prefixes.all("Prefix") {
+            listing.prefixes.push(decode(&prefix.text)?);
+        }
+    }
+    Ok(listing)
+}
+
+fn read_buckets(node: &Node) -> BucketList {
+    let mut list = BucketList::default();
+    for bucket in node.child("Buckets").into_iter().flat_map(|buckets| buckets.all("Bucket")) {
+        let Some(name) = bucket.text_of("Name") else { continue };
+        let created = bucket.text_of("CreationDate").and_then(date::parse_any).unwrap_or(Timestamp(0));
+        list.buckets.push((name.to_owned(), created, String::new()));
+    }
+    list
+}
+
+/// Reads an error document of any vendor: the elements have the same names.
+pub fn read_error(node: &Node) -> ErrorDocument {
+    let details = node.children.iter().filter(|child| !IDENTITY.contains(&child.name.as_str()));
+    ErrorDocument {
+        fault: None,
+        code: node.text_of("Code").unwrap_or_default().to_owned(),
+        message: node.text_of("Message").unwrap_or_default().to_owned(),
+        details: details.map(|child| (child.name.clone(), child.text.clone())).collect(),
+    }
+}
+
+/// Elements of an error that belong to the vendor's request, not to ours.
+const IDENTITY: [&str; 9] =
+    ["Code", "Message", "RequestId", "HostId", "TraceId", "Resource", "EC", "RecommendDoc", "ServerTime"];
+
+/// Reads the body of a completing call.
+///
+/// # Errors
+/// `MalformedXml`, `InvalidPart`, `InvalidPartOrder`.
+pub fn read_parts(body: &[u8]) -> Result<Vec<Part>, Refusal> {
+    let root = xml::read(body).map_err(|_| Fault::MalformedXml)?;
+    let mut parts: Vec<Part> = Vec::new();
+    for node in root.all("Part") {
+        let number = read_number(node, "PartNumber").filter(|number| (1..=10_000).contains(number));
+        let number = number.ok_or(Fault::MalformedXml)?;
+        let etag = node.text_of("ETag").map(etag::bare).filter(|etag| !etag.is_empty());
+        let etag = etag.ok_or(Fault::MalformedXml)?.to_owned();
+        if parts.last().is_some_and(|last| last.number >= number) {
+            return Err(Fault::InvalidPartOrder.into());
+        }
+        parts.push(Part { number, etag });
+        if parts.len() > PARTS_MAX {
+            return Err(Fault::MalformedXml.into());
+        }
+    }
+    if parts.is_empty() {
+        return Err(Refusal::say(Fault::MalformedXml, "You must specify at least one part"));
+    }
+    Ok(parts)
+}
+
+/// Writes the body of a completing call for a target.
+pub fn write_parts(target: &Dialect, parts: &[Part]) -> Vec<u8> {
+    let mut out = Writer::default();
+    out.open_root("CompleteMultipartUpload", target.xml.namespace);
+    for part in parts {
+        out.open("Part");
+        out.text("PartNumber", &part.number.to_string());
+        out.text("ETag", &etag::quoted(target, &part.etag));
+        out.close("Part");
+    }
+    out.close("CompleteMultipartUpload");
+    out.finish()
+}

@@ -1,8 +1,16 @@
 //! Everything with small bodies both ways, as a machine that the shell drives: what to send, then what to tell.
 
+use crate::engine::answer::{self, Refused};
+use crate::engine::conditions::{self, SourceState};
+use crate::engine::dialect::SelfCopy;
 use crate::engine::loss::Loss;
 use crate::engine::way::Way;
-use crate::model::{Outgoing, Refusal, Reply, Request, Timestamp};
+use crate::engine::{documents, etag, listing, write};
+use crate::model::{
+    ByteRange, Directive, Document, Fault, Field, Fields, Operation, Outgoing, Refusal, Reply, Request,
+    Source, Timestamp, Told, Value,
+};
+use crate::wire::date;
 
 /// A target's whole answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +23,13 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
+impl Answer {
+    fn text(&self, name: &str) -> Option<&str> {
+        let row = self.headers.iter().find(|row| row.0 == name)?;
+        std::str::from_utf8(&row.1).ok()
+    }
+}
+
 /// What the shell has to do next.
 #[derive(Debug)]
 pub enum Step {
@@ -23,26 +38,381 @@ pub enum Step {
     /// Tell the caller; the exchange is over.
     Tell(Box<Reply>),
 }
-/// placeholder
-pub struct Exchange<'a> { /// w
-    pub way: Way<'a>, /// r
-    pub request: Request, losses: Vec<Loss> }
+
+/// One small exchange with a target.
+pub struct Exchange<'a> {
+    way: Way<'a>,
+    /// The request as the caller meant it: conditions and names are told from it.
+    asked: Request,
+    /// The request as it is sent.
+    sent: Request,
+    losses: Vec<Loss>,
+    needs: Needs,
+    state: State,
+}
+
+/// What has to be known of a copy's source before the copy.
+#[derive(Debug, Clone, Copy, Default)]
+struct Needs {
+    /// Its ETag and date, to evaluate the conditions by the caller's rules.
+    conditions: bool,
+    /// Its metadata, because the target takes the request's.
+    metadata: bool,
+    /// Its length, because caller and target treat a range past the end differently.
+    length: bool,
+}
+
+enum State {
+    /// Nothing was sent yet.
+    New,
+    /// The source is being looked at before the copy.
+    Looking,
+    /// The request itself was sent.
+    Asking,
+    /// The copy was refused, and the source tells which condition it was.
+    Deciding(Refused),
+    /// The copy was made, and the destination tells whether the directive was honoured.
+    Checking(Box<Reply>),
+}
+
 impl<'a> Exchange<'a> {
-    /// Prepares; nothing is sent yet.
+    /// Prepares; nothing is sent yet. `body` is the request's whole body, verified.
     ///
     /// # Errors
     /// What is refused before any target is contacted.
-    pub fn new(way: Way<'a>, request: Request, body: &[u8]) -> Result<Self, Refusal> { let _ = body; Ok(Self { way, request, losses: vec![] }) }
+    pub fn new(way: Way<'a>, mut asked: Request, body: &[u8]) -> Result<Self, Refusal> {
+        if asked.operation == Operation::CompleteMultipartUpload && !asked.fields.has(Field::CompleteAll) {
+            asked.parts = documents::read_parts(body)?;
+        }
+        let mut needs = Needs::default();
+        if asked.operation.copies() {
+            conditions::check_pairs(way.caller, &asked.fields)?;
+            check_onto_itself(&way, &asked)?;
+            needs = needs_of(&way, &asked);
+        }
+        let mut sent = listing::adapted(&way, &asked)?;
+        if needs.conditions {
+            Field::SOURCE_CONDITIONS.iter().for_each(|field| drop(sent.fields.remove(*field)));
+        }
+        let (_, losses) = write::request(&way, &sent)?;
+        Ok(Self { way, asked, sent, losses, needs, state: State::New })
+    }
+
     /// What the target cannot be told, of the request as it is sent.
-    pub fn losses(&self) -> &[Loss] { &self.losses }
+    pub fn losses(&self) -> &[Loss] {
+        &self.losses
+    }
+
     /// The first step.
     ///
     /// # Errors
-    /// As `new`.
-    pub fn start(&mut self, now: Timestamp) -> Result<Step, Refusal> { let _ = now; Err(crate::model::Fault::NotImplemented.into()) }
+    /// As [`Exchange::new`].
+    pub fn start(&mut self, now: Timestamp) -> Result<Step, Refusal> {
+        let look = self.needs.conditions || self.needs.metadata || self.needs.length;
+        if look { self.look(State::Looking, now) } else { self.ask(now) }
+    }
+
     /// The step after an answer.
     ///
     /// # Errors
-    /// Faults of the target, in canonical form.
-    pub fn next(&mut self, answer: Answer, now: Timestamp) -> Result<Step, Refusal> { let _ = (answer, now); Err(crate::model::Fault::NotImplemented.into()) }
+    /// The target's fault in canonical form.
+    pub fn next(&mut self, answer: &Answer, now: Timestamp) -> Result<Step, Refusal> {
+        match std::mem::replace(&mut self.state, State::New) {
+            State::New => Err(answer::unproven()),
+            State::Looking => {
+                self.take_source(answer, now)?;
+                self.ask(now)
+            }
+            State::Asking => self.answered(answer, now),
+            State::Deciding(refused) => Err(self.decided(&refused, answer, now)),
+            State::Checking(reply) => self.checked(reply, answer),
+        }
+    }
+
+    /// Sends the request itself.
+    fn ask(&mut self, now: Timestamp) -> Result<Step, Refusal> {
+        let (mut outgoing, _) = write::request(&self.way, &self.sent)?;
+        outgoing.body = match self.sent.operation {
+            Operation::CompleteMultipartUpload if !self.sent.parts.is_empty() => {
+                documents::write_parts(self.way.target.dialect, &self.sent.parts)
+            }
+            Operation::CreateBucket => (self.way.target.dialect.create_bucket_body)(&self.way.target.region),
+            _ => Vec::new(),
+        };
+        self.state = State::Asking;
+        Ok(Step::Send(Box::new(write::sign(&self.way, outgoing, now))))
+    }
+
+    /// Sends a HEAD of the copy's source.
+    fn look(&mut self, then: State, now: Timestamp) -> Result<Step, Refusal> {
+        let Some(source) = &self.asked.source else { return Err(answer::unproven()) };
+        let mut fields = Fields::default();
+        if let Some(version) = &source.version {
+            fields.set(Field::VersionId, Value::Text(version.clone()));
+        }
+        let keys = [
+            (Field::SourceCustomerAlgorithm, Field::CustomerAlgorithm),
+            (Field::SourceCustomerKey, Field::CustomerKey),
+            (Field::SourceCustomerKeyMd5, Field::CustomerKeyMd5),
+        ];
+        for (from, to) in keys {
+            if let Some(value) = self.asked.fields.get(from) {
+                fields.set(to, value.clone());
+            }
+        }
+        let bucket = self.way.source_bucket.clone().unwrap_or_default();
+        self.send_head(bucket, source.key.clone(), fields, then, now)
+    }
+
+    fn send_head(
+        &mut self,
+        bucket: String,
+        key: String,
+        fields: Fields,
+        then: State,
+        now: Timestamp,
+    ) -> Result<Step, Refusal> {
+        let way = Way { bucket, ..self.way.clone() };
+        let head = Request::of_object(Operation::HeadObject, way.bucket.clone(), key, fields);
+        let (outgoing, _) = write::request(&way, &head)?;
+        self.state = then;
+        Ok(Step::Send(Box::new(write::sign(&way, outgoing, now))))
+    }
+
+    /// Takes what the source told into the request to be sent.
+    fn take_source(&mut self, answer: &Answer, now: Timestamp) -> Result<(), Refusal> {
+        let state = self.source_state(answer)?;
+        if self.needs.conditions {
+            conditions::evaluate(self.way.caller, &self.asked.fields, &state, now)?;
+            // What was looked at is what must be copied.
+            if self.way.target.dialect.can_say(Field::SourceIfMatch) {
+                self.sent.fields.set(Field::SourceIfMatch, Value::Etags(vec![state.etag]));
+            }
+        }
+        if self.needs.metadata {
+            let told = answer::head(&self.way, Operation::HeadObject, answer);
+            self.sent.metadata = told.metadata.clone();
+            for (field, told_as) in CONTENT {
+                if let Some(text) = told.text(told_as) {
+                    self.sent.fields.set(field, Value::Text(text.to_owned()));
+                }
+            }
+            self.sent.fields.set(Field::MetadataDirective, Value::Directive(Directive::Replace));
+        }
+        if self.needs.length {
+            self.fit_range(answer)?;
+        }
+        Ok(())
+    }
+
+    fn source_state(&self, answer: &Answer) -> Result<SourceState, Refusal> {
+        if answer.status != 200 {
+            return Err(self.told_of_source(answer::failure(&self.way, answer)));
+        }
+        let target = self.way.target.dialect;
+        let told = |field: Told| (target.told)(field).and_then(|name| answer.text(name));
+        let etag = told(Told::Etag).map(etag::bare).filter(|etag| !etag.is_empty());
+        let modified = told(Told::LastModified).and_then(date::parse_http);
+        match (etag, modified) {
+            (Some(etag), Some(modified)) => Ok(SourceState { etag: etag.to_owned(), modified }),
+            _ => Err(answer::unproven()),
+        }
+    }
+
+    /// A failed look at the source is the copy's own failure; a missing object is named.
+    fn told_of_source(&self, refused: Refused) -> Refusal {
+        match (&self.asked.source, refused.fault) {
+            (Some(source), Fault::NoSuchKey) => {
+                Refusal::new(Fault::NoSuchKey).with("Key", source.key.clone())
+            }
+            _ => refused.refusal,
+        }
+    }
+
+    /// A range that ends past the source is an error to one dialect and the whole source to another.
+    fn fit_range(&mut self, answer: &Answer) -> Result<(), Refusal> {
+        let length = answer.text("content-length").and_then(|text| text.parse::<u64>().ok());
+        let Some(length) = length else { return Err(answer::unproven()) };
+        let Some(Value::Bytes(range)) = self.asked.fields.get(Field::SourceRange) else { return Ok(()) };
+        let last = length.saturating_sub(1);
+        match *range {
+            ByteRange::Span(first, end) if first <= end && end < length => {}
+            ByteRange::From(first) if first < length => {
+                self.sent.fields.set(Field::SourceRange, Value::Bytes(ByteRange::Span(first, last)));
+            }
+            _ if self.way.caller.copy.strict_range => {
+                return Err(Refusal::say(
+                    Fault::InvalidCopyRange,
+                    format!("Range specified is not valid for source object of size: {length}"),
+                ));
+            }
+            _ => drop(self.sent.fields.remove(Field::SourceRange)),
+        }
+        Ok(())
+    }
+
+    /// The answer to the request itself.
+    fn answered(&mut self, answer: &Answer, now: Timestamp) -> Result<Step, Refusal> {
+        match answer::whole(&self.way, self.sent.operation, answer) {
+            Ok(reply) => self.succeeded(reply, now),
+            Err(refused) => self.failed(refused, now),
+        }
+    }
+
+    fn succeeded(&mut self, mut reply: Reply, now: Timestamp) -> Result<Step, Refusal> {
+        let (bucket, key) = (self.asked.bucket.clone(), self.asked.key.clone());
+        if let Some(document) = &mut reply.document {
+            let bucket = bucket.as_deref().unwrap_or_default();
+            let key = key.as_deref().unwrap_or_default();
+            answer::name_document(
+                document,
+                bucket,
+                key,
+                format!("/{bucket}/{}", crate::wire::percent::encode_path(key)),
+            );
+            listing::completed(&self.way, &self.asked, document);
+            if let Document::CopyObject(result) | Document::CopyPart(result) = document {
+                result.modified = result.modified.or(Some(now));
+            }
+        }
+        let replaced = self.sent.fields.directive(Field::MetadataDirective) == Some(Directive::Replace);
+        if self.sent.operation == Operation::CopyObject
+            && replaced
+            && self.way.target.dialect.copy.check_metadata
+        {
+            let bucket = self.way.bucket.clone();
+            let key = key.unwrap_or_default();
+            return self.send_head(bucket, key, Fields::default(), State::Checking(Box::new(reply)), now);
+        }
+        Ok(Step::Tell(Box::new(reply)))
+    }
+
+    fn failed(&mut self, refused: Refused, now: Timestamp) -> Result<Step, Refusal> {
+        if !matches!(refused.fault, Fault::PreconditionFailed | Fault::NotModified) {
+            return Err(refused.refusal);
+        }
+        let conditions = self.asked.operation.copies() && conditions::count(&self.asked.fields) > 0;
+        let overwrite = overwrite_fault(&self.asked.fields);
+        match (conditions, overwrite) {
+            (true, None) => match conditions::told_failed(self.way.caller, &self.asked.fields) {
+                Some(refusal) => Err(refusal),
+                None => self.look(State::Deciding(refused), now),
+            },
+            (true, Some(_)) => self.look(State::Deciding(refused), now),
+            (false, Some(fault)) => Err(fault.into()),
+            (false, None) => Err(refused.refusal),
+        }
+    }
+
+    /// Which of several conditions it was that failed.
+    fn decided(&self, refused: &Refused, answer: &Answer, now: Timestamp) -> Refusal {
+        let state = match self.source_state(answer) {
+            Ok(state) => state,
+            Err(refusal) => return refusal,
+        };
+        match (
+            conditions::evaluate(self.way.caller, &self.asked.fields, &state, now),
+            overwrite_fault(&self.asked.fields),
+        ) {
+            (Err(refusal), _) => refusal,
+            (Ok(()), Some(fault)) => fault.into(),
+            // The source has changed between the two requests.
+            (Ok(()), None) => refused.refusal.clone(),
+        }
+    }
+
+    /// Whether the destination has what the directive asked for.
+    fn checked(&self, reply: Box<Reply>, answer: &Answer) -> Result<Step, Refusal> {
+        let made = answer::head(&self.way, Operation::HeadObject, answer);
+        let same_type = self
+            .sent
+            .fields
+            .text(Field::ContentType)
+            .is_none_or(|kind| made.text(Told::ContentType) == Some(kind));
+        let mut wanted = self.sent.metadata.clone();
+        let mut found = made.metadata;
+        wanted.sort();
+        found.sort();
+        if answer.status == 200 && same_type && wanted == found {
+            return Ok(Step::Tell(reply));
+        }
+        Err(Refusal::say(
+            Fault::InternalError,
+            "The storage behind this service copied the object but did not replace its metadata.",
+        ))
+    }
+}
+
+/// The content headers, as requests and as answers name them.
+const CONTENT: [(Field, Told); 6] = [
+    (Field::ContentType, Told::ContentType),
+    (Field::CacheControl, Told::CacheControl),
+    (Field::ContentDisposition, Told::ContentDisposition),
+    (Field::ContentEncoding, Told::ContentEncoding),
+    (Field::ContentLanguage, Told::ContentLanguage),
+    (Field::Expires, Told::Expires),
+];
+
+/// What a failed precondition on the destination is called.
+pub fn overwrite_fault(fields: &Fields) -> Option<Fault> {
+    if fields.has(Field::ForbidOverwrite) {
+        return Some(Fault::ObjectExists);
+    }
+    fields.has(Field::OverwriteIfMatch).then_some(Fault::PreconditionFailed)
+}
+
+fn onto_itself(request: &Request) -> bool {
+    request.source.as_ref().is_some_and(|Source { bucket, key, version }| {
+        version.is_none() && Some(bucket) == request.bucket.as_ref() && Some(key) == request.key.as_ref()
+    })
+}
+
+fn replaces(request: &Request, field: Field) -> bool {
+    request.fields.directive(field) == Some(Directive::Replace)
+}
+
+/// A copy onto itself that the caller's vendor would refuse is refused here, whatever the target would do.
+fn check_onto_itself(way: &Way<'_>, request: &Request) -> Result<(), Refusal> {
+    if request.operation != Operation::CopyObject || !onto_itself(request) {
+        return Ok(());
+    }
+    let changes = [
+        Field::StorageClass,
+        Field::Encryption,
+        Field::CustomerAlgorithm,
+        Field::SourceCustomerAlgorithm,
+        Field::WebsiteRedirect,
+    ];
+    let allowed = match way.caller.copy.onto_itself {
+        SelfCopy::TakesRequest => true,
+        SelfCopy::Replaced => {
+            replaces(request, Field::MetadataDirective) || replaces(request, Field::TaggingDirective)
+        }
+        SelfCopy::AnyChange => {
+            replaces(request, Field::MetadataDirective)
+                || changes.iter().any(|field| request.fields.has(*field))
+        }
+    };
+    if allowed { Ok(()) } else { Err(Fault::SelfCopy.into()) }
+}
+
+fn needs_of(way: &Way<'_>, request: &Request) -> Needs {
+    let target = way.target.dialect;
+    let given = conditions::count(&request.fields) > 0;
+    let sayable =
+        Field::SOURCE_CONDITIONS.iter().all(|field| !request.fields.has(*field) || target.can_say(*field));
+    // Conditions that the target does not have are evaluated here only where the operator accepts the race.
+    let conditions = given
+        && !conditions::same_rules(way.caller, target, &request.fields)
+        && (sayable || way.check_conditions);
+    let metadata = request.operation == Operation::CopyObject
+        && onto_itself(request)
+        && !replaces(request, Field::MetadataDirective)
+        && match target.copy.onto_itself {
+            SelfCopy::TakesRequest | SelfCopy::Replaced => true,
+            SelfCopy::AnyChange => way.caller.copy.onto_itself != SelfCopy::AnyChange,
+        };
+    let length =
+        request.fields.has(Field::SourceRange) && way.caller.copy.strict_range != target.copy.strict_range;
+    Needs { conditions, metadata, length }
 }

@@ -73,8 +73,11 @@ pub fn judge(losses: &[Loss], policy: LossPolicy, caller: &Dialect) -> Result<()
         None => Ok(()),
         Some(loss) => {
             let name = loss.name_for(caller);
-            Err(Refusal::say(Fault::NotImplemented, format!("{name} cannot be carried out here: {}", loss.why))
-                .with("Header", name))
+            Err(Refusal::say(
+                Fault::NotImplemented,
+                format!("{name} cannot be carried out here: {}", loss.why),
+            )
+            .with("Header", name))
         }
     }
 }

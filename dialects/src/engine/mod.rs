@@ -2,14 +2,19 @@
 
 pub mod auth;
 
+pub mod accept;
+pub mod answer;
+pub mod body;
+pub mod conditions;
 pub mod dialect;
+pub mod documents;
+pub mod etag;
+pub mod exchange;
 pub mod hosts;
+pub mod listing;
 pub mod loss;
 pub mod read;
-pub mod accept;
-pub mod body;
-pub mod documents;
-pub mod exchange;
 pub mod stream;
 pub mod tell;
 pub mod way;
+pub mod write;

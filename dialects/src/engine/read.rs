@@ -78,13 +78,19 @@ impl<'a> Said<'a> {
         let hoisted = self.hoisted.iter().map(|row| row.0.as_str());
         for name in self.headers.iter().map(|row| row.0.as_str()).filter(|name| own(name)).chain(hoisted) {
             if !seen.insert(name.to_owned()) && !name.starts_with(dialect.metadata_prefix) {
-                return Err(Refusal::say(Fault::InvalidArgument, format!("{name} was given more than once.")));
+                return Err(Refusal::say(
+                    Fault::InvalidArgument,
+                    format!("{name} was given more than once."),
+                ));
             }
         }
         let mut seen = std::collections::BTreeSet::new();
         for (name, _) in &self.parameters {
             if !seen.insert(name.to_ascii_lowercase()) {
-                return Err(Refusal::say(Fault::InvalidArgument, format!("{name} was given more than once.")));
+                return Err(Refusal::say(
+                    Fault::InvalidArgument,
+                    format!("{name} was given more than once."),
+                ));
             }
         }
         Ok(())
@@ -144,7 +150,8 @@ fn operation(dialect: &Dialect, said: &Said<'_>, place: &Place) -> Result<Operat
         row.is_some_and(|row| {
             row.parameters.iter().any(|own| own.split('=').next() == Some(name))
                 || Field::ALL.iter().any(|field| {
-                    field.applies(row.operation) && (dialect.name_of)(*field).is_some_and(|own| own.as_str() == name)
+                    field.applies(row.operation)
+                        && (dialect.name_of)(*field).is_some_and(|own| own.as_str() == name)
                 })
         })
     };
@@ -255,9 +262,11 @@ fn value(dialect: &Dialect, field: Field, name: Name, text: &str) -> Result<Opti
         Kind::Etag => or_wrong(etags(text).map(Value::Etags)),
         Kind::MetadataDirective => or_wrong(words.metadata.value(text).map(Value::Directive)),
         Kind::TaggingDirective => or_wrong(words.tagging.value(text).map(Value::Directive)),
-        Kind::Class => words.class.value(text).map(|class| Some(Value::Class(class))).ok_or_else(|| {
-            Refusal::new(Fault::InvalidStorageClass).with("StorageClassRequested", text)
-        }),
+        Kind::Class => words
+            .class
+            .value(text)
+            .map(|class| Some(Value::Class(class)))
+            .ok_or_else(|| Refusal::new(Fault::InvalidStorageClass).with("StorageClassRequested", text)),
         Kind::Acl => or_wrong(words.acl.value(text).map(Value::Acl)),
         Kind::Encryption => {
             let way = words.encryption.value(text).ok_or(Refusal::new(Fault::InvalidEncryption))?;
@@ -265,10 +274,11 @@ fn value(dialect: &Dialect, field: Field, name: Name, text: &str) -> Result<Opti
         }
         Kind::Flag if text.eq_ignore_ascii_case((words.yes)(field)) => Ok(Some(Value::Flag)),
         Kind::Flag if text.eq_ignore_ascii_case("false") => Ok(None),
-        Kind::Flag if field.guards_data() => {
-            Err(Refusal::say(Fault::NotImplemented, format!("This value of {} is not supported.", name.as_str()))
-                .with("Header", name.as_str()))
-        }
+        Kind::Flag if field.guards_data() => Err(Refusal::say(
+            Fault::NotImplemented,
+            format!("This value of {} is not supported.", name.as_str()),
+        )
+        .with("Header", name.as_str())),
         Kind::Flag => Err(wrong()),
         Kind::Number => or_wrong(number(text).map(Value::Number)),
         Kind::Bytes if field == Field::Range => Ok(range(text).map(Value::Bytes)),
@@ -282,7 +292,9 @@ fn secret(field: Field) -> bool {
 }
 
 fn number(text: &str) -> Option<u64> {
-    (text.len() <= 19 && text.bytes().all(|digit| digit.is_ascii_digit())).then(|| text.parse().ok()).flatten()
+    (text.len() <= 19 && text.bytes().all(|digit| digit.is_ascii_digit()))
+        .then(|| text.parse().ok())
+        .flatten()
 }
 
 /// One or several tags, quoted or bare, without their quotes.
@@ -399,6 +411,13 @@ fn checksums(dialect: &Dialect, said: &Said<'_>, operation: Operation) -> Result
             found.push(Checksum { algorithm: *algorithm, value: Some(value) });
         }
     }
+    if let Some(name) = dialect.trailer_header.and_then(|name| said.header(name)) {
+        let name = String::from_utf8_lossy(name).trim().to_ascii_lowercase();
+        let row = dialect.checksums.iter().find(|row| row.0 == name).ok_or_else(|| {
+            Refusal::say(Fault::InvalidRequest, "The value specified in the trailer header is not supported")
+        })?;
+        found.push(Checksum { algorithm: row.1, value: None });
+    }
     if found.len() > 1 {
         return Err(Refusal::say(
             Fault::InvalidRequest,
@@ -423,7 +442,8 @@ fn refuse_strangers(dialect: &Dialect, said: &Said<'_>, operation: Operation) ->
             || dialect.noise_prefix.is_some_and(|prefix| name.starts_with(prefix))
             || dialect.checksums.iter().any(|row| row.0 == name)
             || Field::ALL.into_iter().any(|field| {
-                field.applies(operation) && matches!((dialect.name_of)(field), Some(Name::Header(own)) if own == name)
+                field.applies(operation)
+                    && matches!((dialect.name_of)(field), Some(Name::Header(own)) if own == name)
             })
     };
     let headers = said.headers.iter().map(|row| row.0.as_str());

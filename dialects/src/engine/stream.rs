@@ -1,19 +1,50 @@
 //! Requests whose payload is streamed: the heads both ways.
 
+use crate::engine::answer;
 use crate::engine::body::Sums;
-use crate::engine::exchange::Answer;
+use crate::engine::exchange::{Answer, overwrite_fault};
 use crate::engine::loss::Loss;
 use crate::engine::way::Way;
-use crate::model::{Outgoing, Refusal, Reply, Request, Timestamp};
+use crate::engine::{tell, write};
+use crate::model::{
+    Fault, Field, Operation, Outgoing, PayloadHash, Refusal, Reply, Request, Timestamp, Told,
+};
 
-/// The signed head to send, and what it could not say. Its `content-length` header is the decoded body's length;
-/// for uploads without one the shell sends the body in chunks.
+/// The signed head to send, and what it could not say. `length` is the decoded body's, for uploads; without one
+/// the shell sends the body in chunks.
 ///
 /// # Errors
 /// What is refused before any target is contacted.
-pub fn outgoing(way: &Way<'_>, request: &Request, now: Timestamp) -> Result<(Outgoing, Vec<Loss>), Refusal> {
-    let _ = (way, request, now);
-    Err(crate::model::Fault::NotImplemented.into())
+pub fn outgoing(
+    way: &Way<'_>,
+    request: &Request,
+    length: Option<u64>,
+    now: Timestamp,
+) -> Result<(Outgoing, Vec<Loss>), Refusal> {
+    let (mut outgoing, losses) = write::request(way, request)?;
+    if request.operation.uploads() {
+        match length {
+            Some(length) if length > way.caller.limits.upload_bytes_max => {
+                return Err(Refusal::new(Fault::EntityTooLarge)
+                    .with("ProposedSize", length.to_string())
+                    .with("MaxSizeAllowed", way.caller.limits.upload_bytes_max.to_string()));
+            }
+            Some(length) => {
+                outgoing.headers.push(("content-length".to_owned(), length.to_string().into_bytes()));
+            }
+            None if !way.target.dialect.chunked_uploads => return Err(Fault::MissingContentLength.into()),
+            None => outgoing.headers.push(("transfer-encoding".to_owned(), b"chunked".to_vec())),
+        }
+    }
+    outgoing.payload = PayloadHash::Unsigned;
+    way.target.auth.sign(&mut outgoing, &way.target.credentials, &way.target.region, now);
+    Ok((outgoing, losses))
+}
+
+/// Whether the caller's SDK compares a CRC-64 of what it uploaded.
+pub fn wants_crc64(way: &Way<'_>, request: &Request) -> bool {
+    let told = |dialect: &crate::engine::dialect::Dialect| (dialect.told)(Told::Crc64Ecma).is_some();
+    request.operation.uploads() && (told(way.caller) || told(way.target.dialect))
 }
 
 /// The caller's head for a target's answer of 200 to 299 or 304. For uploads, after the whole body was sent and
@@ -21,13 +52,74 @@ pub fn outgoing(way: &Way<'_>, request: &Request, now: Timestamp) -> Result<(Out
 ///
 /// # Errors
 /// An answer that claims what cannot be true: refuse, and break off.
-pub fn reply(way: &Way<'_>, request: &Request, answer: &Answer, sums: Option<&Sums>) -> Result<Reply, Refusal> {
-    let _ = (way, request, answer, sums);
-    Err(crate::model::Fault::NotImplemented.into())
+pub fn reply(
+    way: &Way<'_>,
+    request: &Request,
+    answer: &Answer,
+    sums: Option<&Sums>,
+) -> Result<Reply, Refusal> {
+    let mut reply = answer::head(way, request.operation, answer);
+    if request.operation.uploads() {
+        if reply.text(Told::Etag).is_none() {
+            return Err(answer::unproven());
+        }
+        if let Some(crc64) = sums.and_then(|sums| sums.crc64) {
+            let crc64 = crc64.to_string();
+            if reply.text(Told::Crc64Ecma).is_some_and(|told| told != crc64) {
+                return Err(Refusal::say(Fault::InternalError, "What was stored is not what was sent."));
+            }
+            reply.set(Told::Crc64Ecma, crc64);
+        }
+    }
+    if request.operation == Operation::GetObject {
+        check_range(request, &reply)?;
+    }
+    answer::finish(way.caller, request.operation, &mut reply);
+    Ok(reply)
+}
+
+/// A part of an object is only believed where one was asked for.
+fn check_range(request: &Request, reply: &Reply) -> Result<(), Refusal> {
+    let asked = request.fields.has(Field::Range) || request.fields.has(Field::PartNumber);
+    let partial = reply.status == 206;
+    if (partial && !asked) || (partial != reply.text(Told::ContentRange).is_some()) {
+        return Err(answer::unproven());
+    }
+    Ok(())
 }
 
 /// The caller's answer to a target's failure (any other status, with its whole bounded body).
 pub fn failure(way: &Way<'_>, request: &Request, answer: &Answer) -> Reply {
-    let _ = (way, request, answer);
-    crate::engine::tell::refused(way.caller, &crate::model::Fault::NotImplemented.into())
+    let refused = answer::failure(way, answer);
+    let refusal = match refused.fault {
+        Fault::PreconditionFailed if request.operation.writes() => {
+            overwrite_fault(&request.fields).map_or(refused.refusal, Refusal::from)
+        }
+        _ => refused.refusal,
+    };
+    tell::refused(way.caller, &refusal)
+}
+
+/// Whether an answer to a read must be asked for again without its range: the caller's vendor answers a range
+/// that does not fit with the whole object, the target's with an error or with what there is.
+pub fn ask_without_range(way: &Way<'_>, request: &Request, answer: &Answer) -> bool {
+    use crate::model::{ByteRange, Value};
+    let lenient = way.caller.absent.lenient_range && !request.fields.has(Field::StandardRange);
+    if !lenient || way.target.dialect.absent.lenient_range || request.operation != Operation::GetObject {
+        return false;
+    }
+    let Some(Value::Bytes(range)) = request.fields.get(Field::Range) else { return false };
+    match (range, answer.status) {
+        // The documents make this one exception.
+        (ByteRange::Last(0), _) => false,
+        (_, 416) => true,
+        (ByteRange::Span(_, last), 206) => {
+            let total = answer.headers.iter().find(|row| row.0 == "content-range");
+            let total = total.and_then(|row| std::str::from_utf8(&row.1).ok());
+            let total =
+                total.and_then(|text| text.rsplit_once('/')).and_then(|(_, total)| total.parse::<u64>().ok());
+            total.is_some_and(|total| *last >= total)
+        }
+        _ => false,
+    }
 }

@@ -73,7 +73,9 @@ pub fn tell(listener: &Listener, mut reply: Reply) -> Spoken {
     }
     for field in Told::ALL {
         let Some(name) = (dialect.told)(field) else { continue };
-        headers.extend(reply.fields.iter().filter(|row| row.0 == field).map(|row| (name.to_owned(), row.1.clone())));
+        headers.extend(
+            reply.fields.iter().filter(|row| row.0 == field).map(|row| (name.to_owned(), row.1.clone())),
+        );
     }
     let metadata = reply.metadata.into_iter();
     headers.extend(metadata.map(|(name, value)| (format!("{}{name}", dialect.metadata_prefix), value)));
@@ -101,7 +103,11 @@ pub fn refused(dialect: &'static Dialect, refusal: &Refusal) -> Reply {
             fault: Some(refusal.fault),
             code: code.to_owned(),
             message: refusal.message.clone().unwrap_or_else(|| message.to_owned()),
-            details: refusal.details.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+            details: refusal
+                .details
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                .collect(),
         }));
     }
     reply

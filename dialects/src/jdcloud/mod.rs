@@ -1,1 +1,29 @@
-//! TODO
+//! JD Cloud: the S3 dialect with stated differences. Section 10 of the S3 reference, and JD's page of the copy.
+
+pub mod absent;
+pub mod auth;
+pub mod copy;
+pub mod faults;
+pub mod headers;
+pub mod route;
+pub mod words;
+pub mod xml;
+
+use crate::engine::dialect::{Dialect, Identity};
+use crate::s3;
+
+/// JD Cloud Object Storage.
+pub static JDCLOUD: Dialect = Dialect {
+    name: "jdcloud",
+    auth: auth::AUTH,
+    hosts: route::HOSTS,
+    lacks: headers::LACKS,
+    words: &words::WORDS,
+    copy: copy::RULES,
+    xml: xml::STYLE,
+    faults: faults::FAULTS,
+    absent: absent::ABSENT,
+    limits: absent::LIMITS,
+    identity: Identity { server: "JDCloudOSS", trace_id: None, ..s3::BASE.identity },
+    ..s3::BASE
+};

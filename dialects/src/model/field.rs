@@ -266,7 +266,11 @@ impl Field {
             | Self::LockUntil
             | Self::LegalHold => operation.places(),
             Self::ChecksumAlgorithm => matches!(operation, Op::CopyObject | Op::CreateMultipartUpload),
-            Self::Acl | Self::GrantRead | Self::GrantReadAcp | Self::GrantWriteAcp | Self::GrantFullControl => {
+            Self::Acl
+            | Self::GrantRead
+            | Self::GrantReadAcp
+            | Self::GrantWriteAcp
+            | Self::GrantFullControl => {
                 operation.places() || matches!(operation, Op::CreateBucket | Op::CompleteMultipartUpload)
             }
             Self::GrantWrite => operation == Op::CreateBucket,
@@ -297,10 +301,9 @@ impl Field {
                     | Op::AbortMultipartUpload
                     | Op::ListParts
             ),
-            Self::PartNumber => matches!(
-                operation,
-                Op::UploadPart | Op::UploadPartCopy | Op::GetObject | Op::HeadObject
-            ),
+            Self::PartNumber => {
+                matches!(operation, Op::UploadPart | Op::UploadPartCopy | Op::GetObject | Op::HeadObject)
+            }
             Self::Prefix | Self::Delimiter | Self::MaxKeys => lists,
             Self::EncodingType => lists || operation == Op::ListParts,
             Self::Marker => operation == Op::ListObjects,

@@ -25,6 +25,23 @@ pub struct Request {
     pub parts: Vec<Part>,
 }
 
+impl Request {
+    /// A request of ours about an object, with nothing but these fields.
+    pub fn of_object(operation: Operation, bucket: String, key: String, fields: Fields) -> Self {
+        Self {
+            operation,
+            bucket: Some(bucket),
+            key: Some(key),
+            source: None,
+            fields,
+            metadata: Vec::new(),
+            checksums: Vec::new(),
+            body_length: None,
+            parts: Vec::new(),
+        }
+    }
+}
+
 /// Where a copy comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
@@ -56,6 +73,30 @@ pub enum Algorithm {
     Crc64Ecma,
     Sha1,
     Sha256,
+}
+
+impl Algorithm {
+    /// The name in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Crc32 => "CRC32",
+            Self::Crc32c => "CRC32C",
+            Self::Crc64Nvme => "CRC64NVME",
+            Self::Crc64Ecma => "CRC64",
+            Self::Sha1 => "SHA1",
+            Self::Sha256 => "SHA256",
+        }
+    }
+
+    /// Length of the value in bytes.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::Crc32 | Self::Crc32c => 4,
+            Self::Crc64Nvme | Self::Crc64Ecma => 8,
+            Self::Sha1 => 20,
+            Self::Sha256 => 32,
+        }
+    }
 }
 
 /// What a caller says that the body's checksum is.

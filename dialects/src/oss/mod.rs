@@ -1,1 +1,66 @@
-//! TODO
+//! The dialect of Alibaba Cloud Object Storage Service. Section numbers are those of the OSS reference.
+
+pub mod absent;
+pub mod auth;
+pub mod copy;
+pub mod faults;
+pub mod headers;
+pub mod route;
+pub mod words;
+pub mod xml;
+
+use crate::engine::dialect::{Dialect, Identity};
+use crate::model::{Algorithm, Operation, Timestamp};
+
+/// Alibaba OSS.
+pub static OSS: Dialect = Dialect {
+    name: "oss",
+    family: "oss",
+    auth: &auth::AUTH,
+    hosts: route::HOSTS,
+    routes: route::ROUTES,
+    sub_resources: route::SUB_RESOURCES,
+    parameters_any_case: false,
+    header_prefix: "x-oss-",
+    metadata_prefix: "x-oss-meta-",
+    noise: headers::NOISE,
+    // 4.2: ali-oss repeats every header of its user under this prefix.
+    noise_prefix: Some("x-oss-copy-source-"),
+    // 5.6: limits and ranges may be said in the query.
+    hoisted_prefix: Some("x-oss-"),
+    checksums: &[("x-oss-hash-crc64ecma", Algorithm::Crc64Ecma)],
+    trailer_header: None,
+    name_of: headers::name_of,
+    lacks: &[],
+    told: headers::told,
+    words: &words::WORDS,
+    copy: copy::RULES,
+    xml: xml::STYLE,
+    faults: faults::FAULTS,
+    absent: absent::ABSENT,
+    limits: absent::LIMITS,
+    etag_upper: true,
+    success: &[
+        (Operation::DeleteObject, 204),
+        (Operation::AbortMultipartUpload, 204),
+        (Operation::DeleteBucket, 204),
+    ],
+    identity: Identity {
+        server: "AliyunOSS",
+        request_id: "x-oss-request-id",
+        trace_id: None,
+        write_id,
+        server_time: Some("x-oss-server-time"),
+        head_error: Some("x-oss-err"),
+    },
+    complete_reply: headers::complete_reply,
+    // 3.1: HEAD of a bucket is not a documented call.
+    bucket_probe: Some("location"),
+    chunked_uploads: true,
+    create_bucket_body: |_| Vec::new(),
+};
+
+/// 1.4: 24 upper-case hex digits.
+fn write_id(random: u128, _now: Timestamp) -> String {
+    format!("{:024X}", random & ((1 << 96) - 1))
+}

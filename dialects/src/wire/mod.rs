@@ -3,3 +3,4 @@
 pub mod date;
 pub mod hash;
 pub mod percent;
+pub mod xml;

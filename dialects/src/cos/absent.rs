@@ -1,0 +1,23 @@
+//! What COS means when nothing is said (4.5), and what it can hold (1.3).
+
+use crate::engine::dialect::{Absent, Limits};
+use crate::model::{Acl, StorageClass};
+
+/// Defaults of new objects and of listings.
+pub const ABSENT: Absent = Absent {
+    class: Some(StorageClass::Standard),
+    acl: Acl::Inherit,
+    content_type: None,
+    max_keys: 1000,
+    lenient_range: false,
+};
+
+/// Sizes in bytes.
+pub const LIMITS: Limits = Limits {
+    key_bytes_max: 850,
+    key_first_refused: b"/\\",
+    key_refused: &[0x18, 0x19, 0x1a, 0x1b],
+    metadata_bytes_max: 2048,
+    metadata_any_name: false,
+    upload_bytes_max: 5 * 1024 * 1024 * 1024,
+};

@@ -1,0 +1,145 @@
+//! The headers and parameters of COS, both ways.
+
+use crate::engine::dialect::Name;
+use crate::engine::dialect::Name::{Header, Parameter};
+use crate::model::{Field, Operation, Reply, Told};
+
+/// What a request says (3.5, 3.6, 4.1, 5).
+pub fn name_of(field: Field) -> Option<Name> {
+    Some(match field {
+        Field::IfMatch => Header("if-match"),
+        Field::IfNoneMatch => Header("if-none-match"),
+        Field::IfModifiedSince => Header("if-modified-since"),
+        Field::IfUnmodifiedSince => Header("if-unmodified-since"),
+        Field::Range => Header("range"),
+        Field::SourceIfMatch => Header("x-cos-copy-source-if-match"),
+        Field::SourceIfNoneMatch => Header("x-cos-copy-source-if-none-match"),
+        Field::SourceIfModifiedSince => Header("x-cos-copy-source-if-modified-since"),
+        Field::SourceIfUnmodifiedSince => Header("x-cos-copy-source-if-unmodified-since"),
+        Field::SourceRange => Header("x-cos-copy-source-range"),
+        Field::MetadataDirective => Header("x-cos-metadata-directive"),
+        Field::TaggingDirective => Header("x-cos-tagging-directive"),
+        Field::ContentType => Header("content-type"),
+        Field::CacheControl => Header("cache-control"),
+        Field::ContentDisposition => Header("content-disposition"),
+        Field::ContentEncoding => Header("content-encoding"),
+        Field::ContentLanguage => Header("content-language"),
+        Field::Expires => Header("expires"),
+        Field::ContentMd5 => Header("content-md5"),
+        Field::StorageClass => Header("x-cos-storage-class"),
+        Field::Acl => Header("x-cos-acl"),
+        Field::GrantRead => Header("x-cos-grant-read"),
+        Field::GrantWrite => Header("x-cos-grant-write"),
+        Field::GrantReadAcp => Header("x-cos-grant-read-acp"),
+        Field::GrantWriteAcp => Header("x-cos-grant-write-acp"),
+        Field::GrantFullControl => Header("x-cos-grant-full-control"),
+        Field::Tagging => Header("x-cos-tagging"),
+        Field::WebsiteRedirect => Header("x-cos-website-redirect-location"),
+        Field::Encryption => Header("x-cos-server-side-encryption"),
+        Field::EncryptionKeyId => Header("x-cos-server-side-encryption-cos-kms-key-id"),
+        Field::EncryptionContext => Header("x-cos-server-side-encryption-context"),
+        Field::CustomerAlgorithm => Header("x-cos-server-side-encryption-customer-algorithm"),
+        Field::CustomerKey => Header("x-cos-server-side-encryption-customer-key"),
+        Field::CustomerKeyMd5 => Header("x-cos-server-side-encryption-customer-key-md5"),
+        Field::SourceCustomerAlgorithm => {
+            Header("x-cos-copy-source-server-side-encryption-customer-algorithm")
+        }
+        Field::SourceCustomerKey => Header("x-cos-copy-source-server-side-encryption-customer-key"),
+        Field::SourceCustomerKeyMd5 => Header("x-cos-copy-source-server-side-encryption-customer-key-md5"),
+        Field::ForbidOverwrite => Header("x-cos-forbid-overwrite"),
+        Field::TrafficLimit => Header("x-cos-traffic-limit"),
+        Field::Callback => Header("x-cos-callback"),
+        Field::CallbackVariables => Header("x-cos-callback-var"),
+        Field::Process => Header("pic-operations"),
+        Field::VersionId => Parameter("versionId"),
+        Field::UploadId => Parameter("uploadId"),
+        Field::PartNumber => Parameter("partNumber"),
+        Field::Prefix => Parameter("prefix"),
+        Field::Delimiter => Parameter("delimiter"),
+        Field::Marker => Parameter("marker"),
+        Field::MaxKeys => Parameter("max-keys"),
+        Field::EncodingType => Parameter("encoding-type"),
+        Field::MaxParts => Parameter("max-parts"),
+        Field::PartNumberMarker => Parameter("part-number-marker"),
+        Field::ResponseContentType => Parameter("response-content-type"),
+        Field::ResponseContentLanguage => Parameter("response-content-language"),
+        Field::ResponseExpires => Parameter("response-expires"),
+        Field::ResponseCacheControl => Parameter("response-cache-control"),
+        Field::ResponseContentDisposition => Parameter("response-content-disposition"),
+        Field::ResponseContentEncoding => Parameter("response-content-encoding"),
+        // 3.6: no conditions on writes, 4.1: no owner that can be checked, 7.6: no per-object hold.
+        Field::OverwriteIfMatch
+        | Field::ExpectedOwner
+        | Field::SourceExpectedOwner
+        | Field::StandardRange
+        | Field::EncryptionBucketKey
+        | Field::EncryptionDataAlgorithm
+        | Field::RequestPayer
+        | Field::LockMode
+        | Field::LockUntil
+        | Field::LegalHold
+        | Field::BypassLock
+        | Field::Mfa
+        | Field::ChecksumAlgorithm
+        | Field::CompleteAll
+        | Field::StartAfter
+        | Field::ContinuationToken
+        | Field::FetchOwner => return None,
+    })
+}
+
+/// Of the wire and of the signature (2.7, 3.3), and what names the source's region, which is not ours to follow.
+pub const NOISE: &[&str] = &["x-cos-security-token", "x-cos-sdk-retry", "x-cos-content-sha1"];
+
+/// What an answer says (3.3, 3.6, 4.7).
+pub fn told(field: Told) -> Option<&'static str> {
+    Some(match field {
+        Told::ContentType => "content-type",
+        Told::ContentLength => "content-length",
+        Told::ContentRange => "content-range",
+        Told::AcceptRanges => "accept-ranges",
+        Told::CacheControl => "cache-control",
+        Told::ContentDisposition => "content-disposition",
+        Told::ContentEncoding => "content-encoding",
+        Told::ContentLanguage => "content-language",
+        Told::Expires => "expires",
+        Told::LastModified => "last-modified",
+        Told::Etag => "etag",
+        Told::Crc64Ecma => "x-cos-hash-crc64ecma",
+        Told::VersionId => "x-cos-version-id",
+        Told::SourceVersionId => "x-cos-copy-source-version-id",
+        Told::DeleteMarker => "x-cos-delete-marker",
+        Told::StorageClass => "x-cos-storage-class",
+        Told::Encryption => "x-cos-server-side-encryption",
+        Told::EncryptionKeyId => "x-cos-server-side-encryption-cos-kms-key-id",
+        Told::CustomerAlgorithm => "x-cos-server-side-encryption-customer-algorithm",
+        Told::CustomerKeyMd5 => "x-cos-server-side-encryption-customer-key-md5",
+        Told::Expiration => "x-cos-expiration",
+        Told::Restore => "x-cos-restore",
+        Told::TaggingCount => "x-cos-tagging-count",
+        Told::WebsiteRedirect => "x-cos-website-redirect-location",
+        Told::BucketRegion => "x-cos-bucket-region",
+        Told::NextAppendPosition => "x-cos-next-append-position",
+        Told::ContentMd5
+        | Told::PartsCount
+        | Told::Location
+        | Told::Allow
+        | Told::ObjectType
+        | Told::LockMode
+        | Told::LockUntil
+        | Told::LegalHold
+        | Told::ReplicationStatus => return None,
+    })
+}
+
+/// 3.6: the standard class is not told.
+pub fn complete_reply(operation: Operation, reply: &mut Reply) {
+    if reply.text(Told::StorageClass) == Some("STANDARD") {
+        reply.remove(Told::StorageClass);
+    }
+    if matches!(operation, Operation::GetObject | Operation::HeadObject)
+        && reply.text(Told::AcceptRanges).is_none()
+    {
+        reply.set(Told::AcceptRanges, "bytes");
+    }
+}

@@ -1,0 +1,80 @@
+//! Hosts (1.1) and operations (3.2) of COS.
+
+use crate::engine::dialect::{HostForm, Level, Route};
+use crate::model::Operation as Op;
+
+/// Old and new domain; default, internal, dedicated and accelerated hosts.
+pub const HOSTS: &[HostForm] = &[
+    HostForm { domain: OLD, service: &["*", "cos"] },
+    HostForm { domain: NEW, service: &["*", "cos"] },
+    HostForm { domain: OLD, service: &["*", "cos-internal"] },
+    HostForm { domain: NEW, service: &["*", "cos-internal"] },
+    HostForm { domain: OLD, service: &["*", "cos-cdc"] },
+    HostForm { domain: OLD, service: &["*", "cosv6"] },
+    HostForm { domain: OLD, service: &["cos", "service"] },
+    HostForm { domain: NEW, service: &["cos", "service"] },
+];
+
+const OLD: &[&str] = &["com", "myqcloud"];
+const NEW: &[&str] = &["cn", "tencentcos"];
+
+/// What is asked for, by method, level and parameters.
+pub const ROUTES: &[Route] = &[
+    Route::plain("GET", Level::Service, Op::ListBuckets),
+    Route::plain("GET", Level::Bucket, Op::ListObjects),
+    Route::plain("HEAD", Level::Bucket, Op::HeadBucket),
+    Route::plain("PUT", Level::Bucket, Op::CreateBucket),
+    Route::plain("DELETE", Level::Bucket, Op::DeleteBucket),
+    Route::with("PUT", Level::Object, &["partNumber", "uploadId"], Op::UploadPartCopy).source(true),
+    Route::with("PUT", Level::Object, &["partNumber", "uploadId"], Op::UploadPart).source(false),
+    Route::plain("PUT", Level::Object, Op::CopyObject).source(true),
+    Route::plain("PUT", Level::Object, Op::PutObject).source(false),
+    Route::with("GET", Level::Object, &["uploadId"], Op::ListParts),
+    Route::plain("GET", Level::Object, Op::GetObject),
+    Route::plain("HEAD", Level::Object, Op::HeadObject),
+    Route::with("DELETE", Level::Object, &["uploadId"], Op::AbortMultipartUpload),
+    Route::plain("DELETE", Level::Object, Op::DeleteObject),
+    Route::with("POST", Level::Object, &["uploads"], Op::CreateMultipartUpload),
+    Route::with("POST", Level::Object, &["uploadId"], Op::CompleteMultipartUpload),
+];
+
+/// 3.2: each of these selects another operation. A second version of listings is not part of the dialect.
+pub const SUB_RESOURCES: &[&str] = &[
+    "accelerate",
+    "acl",
+    "append",
+    "ci-process",
+    "cors",
+    "delete",
+    "domain",
+    "domaincertificate",
+    "encryption",
+    "imageMogr2",
+    "imageView2",
+    "intelligent-tiering",
+    "intelligenttiering",
+    "inventory",
+    "lifecycle",
+    "list-type",
+    "location",
+    "logging",
+    "notification",
+    "object-lock",
+    "origin",
+    "policy",
+    "preflight",
+    "recursive",
+    "referer",
+    "rename",
+    "replication",
+    "restore",
+    "retention",
+    "select",
+    "symlink",
+    "tagging",
+    "uploadId",
+    "uploads",
+    "versioning",
+    "versions",
+    "website",
+];

@@ -1,0 +1,39 @@
+//! The words of COS.
+
+use crate::engine::dialect::{WordTables, Words};
+use crate::model::{Acl, Directive, Encryption, StorageClass};
+
+/// 4.4 (the Java SDK really sends `REPLACE`), 5.1, 5.2, 5.4
+pub static WORDS: WordTables = WordTables {
+    metadata: DIRECTIVE,
+    tagging: DIRECTIVE,
+    class: Words(&[
+        (StorageClass::Standard, "STANDARD"),
+        (StorageClass::StandardIa, "STANDARD_IA"),
+        (StorageClass::IntelligentTiering, "INTELLIGENT_TIERING"),
+        (StorageClass::Archive, "ARCHIVE"),
+        (StorageClass::DeepArchive, "DEEP_ARCHIVE"),
+        (StorageClass::ColdArchive, "DEEP_ARCHIVE"),
+        (StorageClass::MultiAzStandard, "MAZ_STANDARD"),
+        (StorageClass::MultiAzStandardIa, "MAZ_STANDARD_IA"),
+        (StorageClass::MultiAzIntelligentTiering, "MAZ_INTELLIGENT_TIERING"),
+    ]),
+    acl: Words(&[
+        (Acl::Inherit, "default"),
+        (Acl::Private, "private"),
+        (Acl::PublicRead, "public-read"),
+        (Acl::PublicReadWrite, "public-read-write"),
+        (Acl::AuthenticatedRead, "authenticated-read"),
+        (Acl::BucketOwnerRead, "bucket-owner-read"),
+        (Acl::BucketOwnerFullControl, "bucket-owner-full-control"),
+    ]),
+    encryption: Words(&[
+        (Encryption::Aes256, "AES256"),
+        (Encryption::Kms, "cos/kms"),
+        (Encryption::Sm4, "SM4"),
+    ]),
+    yes: |_| "true",
+};
+
+const DIRECTIVE: Words<Directive> =
+    Words(&[(Directive::Copy, "Copy"), (Directive::Replace, "Replaced"), (Directive::Replace, "Replace")]);

@@ -1,0 +1,238 @@
+//! From a target's answer to the canonical one, and from there to the caller's.
+
+use crate::engine::dialect::Dialect;
+use crate::engine::documents::{self, Unsound};
+use crate::engine::etag;
+use crate::engine::exchange::Answer;
+use crate::engine::way::Way;
+use crate::model::{Document, Encryption, ErrorDocument, Fault, Operation, Refusal, Reply, Told};
+use crate::wire::xml;
+
+/// Reads the head of a target's answer into the caller's terms: names by the tables, values by the word tables.
+pub fn head(way: &Way<'_>, operation: Operation, answer: &Answer) -> Reply {
+    let (caller, target) = (way.caller, way.target.dialect);
+    let mut reply = Reply::status(answer.status);
+    for field in Told::ALL {
+        let Some(name) = (target.told)(field) else { continue };
+        let Some(value) = answer.headers.iter().find(|row| row.0 == name).map(|row| row.1.as_slice()) else {
+            continue;
+        };
+        if let Some(value) = carried(caller, target, field, value) {
+            reply.fields.push((field, value));
+        }
+    }
+    for (name, value) in &answer.headers {
+        if let Some(name) = name.strip_prefix(target.metadata_prefix).filter(|name| !name.is_empty()) {
+            reply.metadata.push((name.to_owned(), value.clone()));
+        }
+    }
+    if answer.status / 100 == 2 {
+        if !matches!(operation, Operation::GetObject | Operation::HeadObject) {
+            reply.status = caller.success_status(operation);
+            reply.remove(Told::ContentLength);
+            reply.remove(Told::ContentType);
+        }
+    }
+    reply
+}
+
+/// A header's value in the caller's words. `None`: it says nothing to the caller.
+fn carried(caller: &Dialect, target: &Dialect, field: Told, value: &[u8]) -> Option<Vec<u8>> {
+    if value.iter().any(|byte| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f) {
+        return None;
+    }
+    let text = || std::str::from_utf8(value).ok();
+    match field {
+        Told::Etag => text().map(|tag| etag::quoted(caller, tag).into_bytes()),
+        Told::StorageClass => {
+            let class = target.words.class.value(text()?)?;
+            caller.words.class.word(class).map(|word| word.as_bytes().to_vec())
+        }
+        Told::Encryption => {
+            let way: Encryption = target.words.encryption.value(text()?)?;
+            caller.words.encryption.word(way).map(|word| word.as_bytes().to_vec())
+        }
+        _ => Some(value.to_vec()),
+    }
+}
+
+/// Reads the whole answer of an exchange.
+///
+/// # Errors
+/// The target's fault, or an internal error where a success is not proven by the body.
+pub fn whole(way: &Way<'_>, operation: Operation, answer: &Answer) -> Result<Reply, Refused> {
+    if answer.status / 100 != 2 {
+        return Err(failure(way, answer));
+    }
+    match documents::read(way.target.dialect, operation, &answer.body) {
+        Ok(document) => {
+            let mut reply = head(way, operation, answer);
+            reply.document = document;
+            finish(way.caller, operation, &mut reply);
+            Ok(reply)
+        }
+        Err(Unsound::Error(error)) => Err(fault_of(way, 0, error)),
+        Err(Unsound::NotTheDocument) => {
+            Err(Refused { fault: Fault::InternalError, refusal: unproven(), upstream_code: None })
+        }
+    }
+}
+
+/// Adds to a success what the caller's dialect tells and the target's did not.
+pub fn finish(caller: &Dialect, operation: Operation, reply: &mut Reply) {
+    let version = reply.text(Told::VersionId).map(str::to_owned);
+    let crc64 = reply.text(Told::Crc64Ecma).map(str::to_owned);
+    match &mut reply.document {
+        Some(Document::CopyObject(result) | Document::CopyPart(result)) => {
+            result.version = result.version.take().or(version);
+            result.crc64 = result.crc64.take().or(crc64);
+            if let Some(version) = result.version.clone() {
+                reply.set(Told::VersionId, version);
+            }
+        }
+        _ => {}
+    }
+    (caller.complete_reply)(operation, reply);
+}
+
+/// A target's failure in canonical form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// What went wrong.
+    pub fault: Fault,
+    /// What to tell the caller.
+    pub refusal: Refusal,
+    /// The target's own code, for the log.
+    pub upstream_code: Option<String>,
+}
+
+/// Reads a failure: by its code, else by its status.
+pub fn failure(way: &Way<'_>, answer: &Answer) -> Refused {
+    let error = match xml::read(&answer.body) {
+        Ok(node) if node.name == "Error" => documents::read_error(&node),
+        _ => header_error(way.target.dialect, answer).unwrap_or(ErrorDocument {
+            fault: None,
+            code: String::new(),
+            message: String::new(),
+            details: Vec::new(),
+        }),
+    };
+    fault_of(way, answer.status, error)
+}
+
+/// The error document of a HEAD, where the dialect puts it into a header.
+fn header_error(target: &Dialect, answer: &Answer) -> Option<ErrorDocument> {
+    use base64::Engine as _;
+    let name = target.identity.head_error?;
+    let value = answer.headers.iter().find(|row| row.0 == name)?;
+    let document = base64::engine::general_purpose::STANDARD.decode(&value.1).ok()?;
+    let node = xml::read(&document).ok()?;
+    (node.name == "Error").then(|| documents::read_error(&node))
+}
+
+fn fault_of(way: &Way<'_>, status: u16, error: ErrorDocument) -> Refused {
+    let target = way.target.dialect;
+    let by_code =
+        target.faults.iter().find(|row| row.code == error.code && (status == 0 || row.status == status));
+    let by_code = by_code.or_else(|| target.faults.iter().find(|row| row.code == error.code));
+    let fault = by_code.map_or_else(|| by_status(status), |row| by_message(row.fault, &error.message));
+    let upstream_code = Some(error.code.clone()).filter(|code| !code.is_empty());
+    Refused { fault, refusal: refusal(fault, &error), upstream_code }
+}
+
+/// Vendors use one code for several faults; where ours differ, the vendor's words tell them apart.
+fn by_message(fault: Fault, message: &str) -> Fault {
+    match fault {
+        Fault::InvalidRequest | Fault::InvalidArgument | Fault::EntityTooLarge
+            if message.contains("larger than the maximum allowable size")
+                || message.contains("Source object Length exceeds") =>
+        {
+            Fault::CopySourceTooLarge
+        }
+        Fault::InvalidRequest if message.contains("copy an object to itself") => Fault::SelfCopy,
+        other => other,
+    }
+}
+
+fn by_status(status: u16) -> Fault {
+    match status {
+        304 => Fault::NotModified,
+        400 => Fault::InvalidRequest,
+        403 => Fault::AccessDenied,
+        404 => Fault::NoSuchKey,
+        405 => Fault::MethodNotAllowed,
+        409 => Fault::Conflict,
+        411 => Fault::MissingContentLength,
+        412 => Fault::PreconditionFailed,
+        416 => Fault::InvalidRange,
+        501 => Fault::NotImplemented,
+        503 => Fault::ServiceUnavailable,
+        _ => Fault::InternalError,
+    }
+}
+
+/// What a target says of our key, signature or clock is none of the caller's business, and would set its clock
+/// wrong; the rest is told in the caller's own words, with the details that are not the target's names.
+fn refusal(fault: Fault, error: &ErrorDocument) -> Refusal {
+    match fault {
+        Fault::InvalidAccessKeyId
+        | Fault::SignatureDoesNotMatch
+        | Fault::RequestTimeTooSkewed
+        | Fault::RequestExpired
+        | Fault::RequestNotYetValid
+        | Fault::AuthorizationMalformed
+        | Fault::AuthorizationQueryMalformed
+        | Fault::HeadersNotSigned
+        | Fault::InvalidToken
+        | Fault::ExpiredToken
+        | Fault::MissingDate
+        | Fault::MissingPayloadHash
+        | Fault::PayloadHashMismatch
+        | Fault::SeveralCredentials
+        | Fault::UnsupportedSignature => {
+            Refusal::say(Fault::InternalError, "The storage behind this service did not accept the request.")
+        }
+        Fault::CopySourceTooLarge => Refusal::say(
+            Fault::NotImplemented,
+            "The source is larger than the storage behind this service copies at once.",
+        ),
+        _ => {
+            let mut refusal = Refusal::new(fault);
+            for name in CARRIED {
+                if let Some((_, text)) = error.details.iter().find(|row| row.0 == name) {
+                    refusal = refusal.with(name, text.clone());
+                }
+            }
+            refusal
+        }
+    }
+}
+
+/// Details that mean the same everywhere and name nothing of the target.
+const CARRIED: [&str; 4] = ["Key", "UploadId", "PartNumber", "VersionId"];
+
+/// A 2xx that proves nothing.
+pub fn unproven() -> Refusal {
+    Refusal::say(Fault::InternalError, "The storage behind this service gave no complete answer.")
+}
+
+/// Sets what documents say of the request's own names.
+pub fn name_document(document: &mut Document, bucket: &str, key: &str, location: String) {
+    match document {
+        Document::Initiated { bucket: b, key: k, .. } => {
+            bucket.clone_into(b);
+            key.clone_into(k);
+        }
+        Document::Completed { bucket: b, key: k, location: l, .. } => {
+            bucket.clone_into(b);
+            key.clone_into(k);
+            *l = location;
+        }
+        Document::Parts(list) => {
+            bucket.clone_into(&mut list.bucket);
+            key.clone_into(&mut list.key);
+        }
+        Document::Objects(listing) => bucket.clone_into(&mut listing.bucket),
+        _ => {}
+    }
+}

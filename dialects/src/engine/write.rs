@@ -1,0 +1,240 @@
+//! From the canonical request to a head in the target's dialect, with what could not be said.
+
+use crate::engine::dialect::{Dialect, Name, SourceAt};
+use crate::engine::loss::Loss;
+use crate::engine::way::Way;
+use crate::engine::{etag, read};
+use crate::model::{
+    Acl, ByteRange, Directive, Fault, Field, Fields, Operation, Outgoing, PayloadHash, Refusal, Request,
+    Value,
+};
+use crate::wire::{date, percent};
+
+/// Writes an unsigned request to the target. The body is the caller's business.
+///
+/// # Errors
+/// A key or metadata that the target cannot hold, an operation that it does not have.
+pub fn request(way: &Way<'_>, request: &Request) -> Result<(Outgoing, Vec<Loss>), Refusal> {
+    let target = way.target.dialect;
+    check(target, request)?;
+    let said = with_absent_said(way, request);
+    let mut outgoing = head(way, request.operation, request.key.as_deref())?;
+    let mut losses = Vec::new();
+    for (field, value) in said.iter() {
+        match write_field(way, field, value) {
+            Ok((Name::Header(name), text)) => outgoing.headers.push((name.to_owned(), text.into_bytes())),
+            Ok((Name::Parameter(name), text)) => outgoing.query.push((name.to_owned(), Some(text))),
+            Err(Nothing::NotNeeded) => {}
+            Err(Nothing::CannotSay(why)) => losses.push(Loss::field(field, why)),
+        }
+    }
+    write_metadata(target, request, &mut outgoing, &mut losses);
+    if let Some(source) = &request.source {
+        let at = SourceAt {
+            bucket: way.source_bucket.as_deref().unwrap_or_default(),
+            key: &source.key,
+            version: source.version.as_deref(),
+            authority: &way.target.authority,
+        };
+        let value = (target.copy.write_source)(&at);
+        outgoing.headers.push((target.copy.header.to_owned(), value.into_bytes()));
+    }
+    Ok((outgoing, losses))
+}
+
+fn check(target: &'static Dialect, request: &Request) -> Result<(), Refusal> {
+    if let Some(key) = &request.key {
+        read::check_key(target, key)?;
+    }
+    if let Some(source) = &request.source {
+        read::check_key(target, &source.key)?;
+    }
+    read::check_metadata(target, &request.metadata)
+}
+
+/// An empty head for an operation: method, host, path and the parameters that select it.
+///
+/// # Errors
+/// `NotImplemented` where the target does not have the operation.
+pub fn head(way: &Way<'_>, operation: Operation, key: Option<&str>) -> Result<Outgoing, Refusal> {
+    head_at(way, operation, (operation != Operation::ListBuckets).then_some(way.bucket.as_str()), key)
+}
+
+/// As [`head`], for a bucket of the target other than the request's: the source of a copy.
+///
+/// # Errors
+/// As [`head`].
+pub fn head_at(
+    way: &Way<'_>,
+    operation: Operation,
+    bucket: Option<&str>,
+    key: Option<&str>,
+) -> Result<Outgoing, Refusal> {
+    let target = way.target;
+    let route = target.dialect.route(operation).ok_or_else(|| {
+        Refusal::say(Fault::NotImplemented, format!("{} cannot be carried out here.", operation.name()))
+    })?;
+    let probe = target.dialect.bucket_probe.filter(|_| operation == Operation::HeadBucket);
+    let key_path = key.map(percent::encode_path).unwrap_or_default();
+    let (host, path) = match bucket {
+        Some(bucket) if target.path_style => (target.authority.clone(), format!("/{bucket}/{key_path}")),
+        Some(bucket) => (format!("{bucket}.{}", target.authority), format!("/{key_path}")),
+        None => (target.authority.clone(), "/".to_owned()),
+    };
+    // Parameters whose value is a field are written with the fields.
+    let selectors = route.parameters.iter().filter(|name| {
+        !Field::ALL.iter().any(|field| {
+            field.applies(operation) && (target.dialect.name_of)(*field) == Some(Name::Parameter(name))
+        })
+    });
+    let query = probe.iter().chain(selectors).map(|name| match name.split_once('=') {
+        Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+        None => ((*name).to_owned(), None),
+    });
+    Ok(Outgoing {
+        method: if probe.is_some() { "GET" } else { route.method },
+        host,
+        bucket: bucket.map(str::to_owned),
+        key: key.map(str::to_owned),
+        path: if path.ends_with('/') && key.is_none() && target.path_style && bucket.is_some() {
+            path.trim_end_matches('/').to_owned()
+        } else {
+            path
+        },
+        query: query.collect(),
+        headers: Vec::new(),
+        body: Vec::new(),
+        payload: PayloadHash::Unsigned,
+    })
+}
+
+/// What absence means to the caller is said where it means something else to the target.
+fn with_absent_said(way: &Way<'_>, request: &Request) -> Fields {
+    let (caller, target) = (&way.caller.absent, &way.target.dialect.absent);
+    let mut fields = request.fields.clone();
+    if request.operation.places() {
+        let grants = [Field::GrantRead, Field::GrantReadAcp, Field::GrantWriteAcp, Field::GrantFullControl]
+            .into_iter();
+        let access_said = fields.has(Field::Acl) || grants.into_iter().any(|field| fields.has(field));
+        if !access_said && caller.acl == Acl::Private && target.acl != Acl::Private {
+            fields.set(Field::Acl, Value::Acl(Acl::Private));
+        }
+        if let Some(class) = caller.class.filter(|class| target.class != Some(*class)) {
+            if !fields.has(Field::StorageClass) {
+                fields.set(Field::StorageClass, Value::Class(class));
+            }
+        }
+        let own_content = request.operation != Operation::CopyObject
+            || fields.directive(Field::MetadataDirective) == Some(Directive::Replace);
+        if let Some(kind) =
+            caller.content_type.filter(|kind| own_content && target.content_type != Some(kind))
+        {
+            if !fields.has(Field::ContentType) {
+                fields.set(Field::ContentType, Value::Text(kind.to_owned()));
+            }
+        }
+    }
+    if matches!(request.operation, Operation::GetObject | Operation::HeadObject)
+        && fields.has(Field::Range)
+        && target.lenient_range
+        && !caller.lenient_range
+    {
+        fields.set(Field::StandardRange, Value::Flag);
+    }
+    if !target.lenient_range {
+        fields.remove(Field::StandardRange);
+    }
+    fields
+}
+
+/// Why a field is not written.
+enum Nothing {
+    /// The target does by itself what the field asks for.
+    NotNeeded,
+    /// It cannot be said.
+    CannotSay(String),
+}
+
+fn write_field(way: &Way<'_>, field: Field, value: &Value) -> Result<(Name, String), Nothing> {
+    let target = way.target.dialect;
+    let cannot = |why: &str| Nothing::CannotSay(format!("{} {why}", target.name));
+    if matches!(value, Value::Acl(Acl::Inherit)) && target.words.acl.word(Acl::Inherit).is_none() {
+        // There the bucket decides when nothing is said.
+        return Err(Nothing::NotNeeded);
+    }
+    let name = (target.name_of)(field)
+        .filter(|_| target.can_say(field))
+        .ok_or_else(|| cannot("has no such field"))?;
+    let words = target.words;
+    let word = |word: Option<&'static str>| {
+        word.map(str::to_owned).ok_or_else(|| cannot("has no word for this value"))
+    };
+    let text = match value {
+        Value::Text(text) if field == Field::EncryptionKeyId && !way.target.kms_keys.contains(text) => {
+            return Err(cannot(&format!("is not configured with the key {text}")));
+        }
+        Value::Text(text) => text.clone(),
+        Value::Time(at) => date::http(*at),
+        Value::Etags(tags) => written_etags(target, tags),
+        Value::Directive(directive) if field == Field::TaggingDirective => {
+            word(words.tagging.word(*directive))?
+        }
+        Value::Directive(directive) => word(words.metadata.word(*directive))?,
+        Value::Class(class) => word(words.class.word(*class))?,
+        Value::Acl(acl) => word(words.acl.word(*acl))?,
+        Value::Encryption(way) => word(words.encryption.word(*way))?,
+        Value::Flag => (words.yes)(field).to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::Bytes(range) => written_range(*range),
+        Value::Tags(tags) => written_tags(tags),
+    };
+    Ok((name, text))
+}
+
+fn written_etags(target: &Dialect, tags: &[String]) -> String {
+    let one = |tag: &String| if tag == "*" { tag.clone() } else { etag::quoted(target, tag) };
+    tags.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn written_range(range: ByteRange) -> String {
+    match range {
+        ByteRange::Span(first, last) => format!("bytes={first}-{last}"),
+        ByteRange::From(first) => format!("bytes={first}-"),
+        ByteRange::Last(count) => format!("bytes=-{count}"),
+    }
+}
+
+fn written_tags(tags: &[(String, String)]) -> String {
+    let pair =
+        |(name, value): &(String, String)| format!("{}={}", percent::encode(name), percent::encode(value));
+    tags.iter().map(pair).collect::<Vec<_>>().join("&")
+}
+
+fn write_metadata(target: &Dialect, request: &Request, outgoing: &mut Outgoing, losses: &mut Vec<Loss>) {
+    for (name, value) in &request.metadata {
+        let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if plain || target.limits.metadata_any_name {
+            outgoing.headers.push((format!("{}{name}", target.metadata_prefix), value.clone()));
+        } else {
+            losses.push(Loss {
+                what: crate::engine::loss::Lost::Metadata(name.clone()),
+                why: format!("{} allows only letters, digits and - in names of metadata", target.name),
+            });
+        }
+    }
+}
+
+/// Signs a request whose body is at hand.
+pub fn sign(way: &Way<'_>, mut outgoing: Outgoing, now: crate::model::Timestamp) -> Outgoing {
+    let body = &outgoing.body;
+    if !body.is_empty() || matches!(outgoing.method, "PUT" | "POST") {
+        outgoing.headers.push(("content-length".to_owned(), body.len().to_string().into_bytes()));
+    }
+    if !body.is_empty() {
+        outgoing.headers.push(("content-type".to_owned(), b"application/xml".to_vec()));
+        outgoing.headers.push(("content-md5".to_owned(), crate::wire::hash::md5_base64(body).into_bytes()));
+    }
+    outgoing.payload = PayloadHash::Sha256(crate::wire::hash::sha256_hex(&outgoing.body));
+    way.target.auth.sign(&mut outgoing, &way.target.credentials, &way.target.region, now);
+    outgoing
+}

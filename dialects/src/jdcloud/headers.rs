@@ -1,0 +1,32 @@
+//! Headers: those of S3 when callers say them; as a target JD documents fewer, and may pass over the rest without
+//! a word.
+
+use crate::model::Field;
+
+/// Not documented by JD: never relied on.
+pub const LACKS: &[Field] = &[
+    Field::SourceIfMatch,
+    Field::SourceIfNoneMatch,
+    Field::SourceIfModifiedSince,
+    Field::SourceIfUnmodifiedSince,
+    Field::CustomerAlgorithm,
+    Field::CustomerKey,
+    Field::CustomerKeyMd5,
+    Field::SourceCustomerAlgorithm,
+    Field::SourceCustomerKey,
+    Field::SourceCustomerKeyMd5,
+    Field::Encryption,
+    Field::EncryptionKeyId,
+    Field::EncryptionContext,
+    Field::EncryptionBucketKey,
+    Field::LockMode,
+    Field::LockUntil,
+    Field::LegalHold,
+    Field::BypassLock,
+    Field::Mfa,
+    Field::ExpectedOwner,
+    Field::SourceExpectedOwner,
+    Field::RequestPayer,
+    Field::WebsiteRedirect,
+    Field::ChecksumAlgorithm,
+];

@@ -1,0 +1,24 @@
+//! What OSS means when nothing is said (3.3, 4.3), and what it can hold (1.3, 5.4).
+
+use crate::engine::dialect::{Absent, Limits};
+use crate::model::Acl;
+
+/// Defaults of new objects and of listings.
+pub const ABSENT: Absent = Absent {
+    // The bucket's class.
+    class: None,
+    acl: Acl::Inherit,
+    content_type: Some("application/octet-stream"),
+    max_keys: 100,
+    lenient_range: true,
+};
+
+/// Sizes in bytes.
+pub const LIMITS: Limits = Limits {
+    key_bytes_max: 1023,
+    key_first_refused: b"/\\",
+    key_refused: &[],
+    metadata_bytes_max: 8192,
+    metadata_any_name: false,
+    upload_bytes_max: 5 * 1024 * 1024 * 1024,
+};

@@ -1,0 +1,164 @@
+//! The headers and parameters of OSS, both ways.
+
+use crate::engine::dialect::Name;
+use crate::engine::dialect::Name::{Header, Parameter};
+use crate::model::{Document, Field, Operation, Reply, Told};
+
+/// What a request says (3.3, 3.5, 3.6, 4.2, 5).
+pub fn name_of(field: Field) -> Option<Name> {
+    Some(match field {
+        Field::IfMatch => Header("if-match"),
+        Field::IfNoneMatch => Header("if-none-match"),
+        Field::IfModifiedSince => Header("if-modified-since"),
+        Field::IfUnmodifiedSince => Header("if-unmodified-since"),
+        Field::Range => Header("range"),
+        Field::StandardRange => Header("x-oss-range-behavior"),
+        Field::SourceIfMatch => Header("x-oss-copy-source-if-match"),
+        Field::SourceIfNoneMatch => Header("x-oss-copy-source-if-none-match"),
+        Field::SourceIfModifiedSince => Header("x-oss-copy-source-if-modified-since"),
+        Field::SourceIfUnmodifiedSince => Header("x-oss-copy-source-if-unmodified-since"),
+        Field::SourceRange => Header("x-oss-copy-source-range"),
+        Field::MetadataDirective => Header("x-oss-metadata-directive"),
+        Field::TaggingDirective => Header("x-oss-tagging-directive"),
+        Field::ContentType => Header("content-type"),
+        Field::CacheControl => Header("cache-control"),
+        Field::ContentDisposition => Header("content-disposition"),
+        Field::ContentEncoding => Header("content-encoding"),
+        Field::ContentLanguage => Header("content-language"),
+        Field::Expires => Header("expires"),
+        Field::ContentMd5 => Header("content-md5"),
+        Field::StorageClass => Header("x-oss-storage-class"),
+        Field::Acl => Header("x-oss-object-acl"),
+        Field::Tagging => Header("x-oss-tagging"),
+        Field::Encryption => Header("x-oss-server-side-encryption"),
+        Field::EncryptionKeyId => Header("x-oss-server-side-encryption-key-id"),
+        Field::EncryptionDataAlgorithm => Header("x-oss-server-side-data-encryption"),
+        Field::ForbidOverwrite => Header("x-oss-forbid-overwrite"),
+        Field::RequestPayer => Header("x-oss-request-payer"),
+        Field::TrafficLimit => Header("x-oss-traffic-limit"),
+        Field::Callback => Header("x-oss-callback"),
+        Field::CallbackVariables => Header("x-oss-callback-var"),
+        Field::Process => Header("x-oss-process"),
+        Field::CompleteAll => Header("x-oss-complete-all"),
+        Field::VersionId => Parameter("versionId"),
+        Field::UploadId => Parameter("uploadId"),
+        Field::PartNumber => Parameter("partNumber"),
+        Field::Prefix => Parameter("prefix"),
+        Field::Delimiter => Parameter("delimiter"),
+        Field::Marker => Parameter("marker"),
+        Field::StartAfter => Parameter("start-after"),
+        Field::ContinuationToken => Parameter("continuation-token"),
+        Field::MaxKeys => Parameter("max-keys"),
+        Field::EncodingType => Parameter("encoding-type"),
+        Field::FetchOwner => Parameter("fetch-owner"),
+        Field::MaxParts => Parameter("max-parts"),
+        Field::PartNumberMarker => Parameter("part-number-marker"),
+        Field::ResponseContentType => Parameter("response-content-type"),
+        Field::ResponseContentLanguage => Parameter("response-content-language"),
+        Field::ResponseExpires => Parameter("response-expires"),
+        Field::ResponseCacheControl => Parameter("response-cache-control"),
+        Field::ResponseContentDisposition => Parameter("response-content-disposition"),
+        Field::ResponseContentEncoding => Parameter("response-content-encoding"),
+        // 3.3: no conditions on writes; 5.2: one word of access; 5.3: customer keys in no SDK; 3.7: no per-object lock.
+        Field::OverwriteIfMatch
+        | Field::GrantRead
+        | Field::GrantWrite
+        | Field::GrantReadAcp
+        | Field::GrantWriteAcp
+        | Field::GrantFullControl
+        | Field::WebsiteRedirect
+        | Field::EncryptionContext
+        | Field::EncryptionBucketKey
+        | Field::CustomerAlgorithm
+        | Field::CustomerKey
+        | Field::CustomerKeyMd5
+        | Field::SourceCustomerAlgorithm
+        | Field::SourceCustomerKey
+        | Field::SourceCustomerKeyMd5
+        | Field::ExpectedOwner
+        | Field::SourceExpectedOwner
+        | Field::LockMode
+        | Field::LockUntil
+        | Field::LegalHold
+        | Field::BypassLock
+        | Field::Mfa
+        | Field::ChecksumAlgorithm => return None,
+    })
+}
+
+/// Of the wire and of the signature (2.5, 2.8, 5.6).
+pub const NOISE: &[&str] =
+    &["x-oss-date", "x-oss-content-sha256", "x-oss-security-token", "x-oss-user-agent", "x-oss-acl"];
+
+/// What an answer says (1.4, 3.3, 4.9, 5.8).
+pub fn told(field: Told) -> Option<&'static str> {
+    Some(match field {
+        Told::ContentType => "content-type",
+        Told::ContentLength => "content-length",
+        Told::ContentRange => "content-range",
+        Told::AcceptRanges => "accept-ranges",
+        Told::CacheControl => "cache-control",
+        Told::ContentDisposition => "content-disposition",
+        Told::ContentEncoding => "content-encoding",
+        Told::ContentLanguage => "content-language",
+        Told::Expires => "expires",
+        Told::LastModified => "last-modified",
+        Told::Etag => "etag",
+        Told::ContentMd5 => "content-md5",
+        Told::Crc64Ecma => "x-oss-hash-crc64ecma",
+        Told::VersionId => "x-oss-version-id",
+        Told::SourceVersionId => "x-oss-copy-source-version-id",
+        Told::DeleteMarker => "x-oss-delete-marker",
+        Told::StorageClass => "x-oss-storage-class",
+        Told::Encryption => "x-oss-server-side-encryption",
+        Told::EncryptionKeyId => "x-oss-server-side-encryption-key-id",
+        Told::Expiration => "x-oss-expiration",
+        Told::Restore => "x-oss-restore",
+        Told::TaggingCount => "x-oss-tagging-count",
+        Told::Allow => "allow",
+        Told::Location => "location",
+        Told::NextAppendPosition => "x-oss-next-append-position",
+        Told::ObjectType => "x-oss-object-type",
+        Told::CustomerAlgorithm
+        | Told::CustomerKeyMd5
+        | Told::PartsCount
+        | Told::WebsiteRedirect
+        | Told::BucketRegion
+        | Told::LockMode
+        | Told::LockUntil
+        | Told::LegalHold
+        | Told::ReplicationStatus => return None,
+    })
+}
+
+/// 5.1: the class is always told. 3.5, 4.9: SDKs read the ETag of a copy and of a completed upload from the head.
+/// 3.3: a marker that says anything says yes.
+pub fn complete_reply(operation: Operation, reply: &mut Reply) {
+    let etag = match &reply.document {
+        Some(Document::CopyObject(result) | Document::CopyPart(result)) => Some(result.etag.clone()),
+        Some(Document::Completed { etag, .. }) => Some(etag.clone()),
+        _ => None,
+    };
+    if let Some(etag) = etag {
+        reply.set(Told::Etag, format!("\"{}\"", etag.to_ascii_uppercase()));
+    }
+    if reply.text(Told::DeleteMarker).is_some_and(|text| !text.eq_ignore_ascii_case("true")) {
+        reply.remove(Told::DeleteMarker);
+    }
+    if matches!(operation, Operation::GetObject | Operation::HeadObject) && reply.status != 304 {
+        complete_object(reply);
+    }
+}
+
+fn complete_object(reply: &mut Reply) {
+    if reply.text(Told::StorageClass).is_none() {
+        reply.set(Told::StorageClass, "Standard");
+    }
+    if reply.text(Told::ObjectType).is_none() {
+        let multipart = reply.text(Told::Etag).is_some_and(|etag| etag.contains('-'));
+        reply.set(Told::ObjectType, if multipart { "Multipart" } else { "Normal" });
+    }
+    if reply.text(Told::AcceptRanges).is_none() {
+        reply.set(Told::AcceptRanges, "bytes");
+    }
+}

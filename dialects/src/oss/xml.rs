@@ -1,0 +1,66 @@
+//! The documents of OSS (3.0, 3.2, 3.5, 3.6, 4.9, 6.1): a namespace breaks its clients.
+
+use crate::engine::dialect::XmlStyle;
+use crate::wire::percent;
+
+/// Orders as the service sends them.
+pub const STYLE: XmlStyle = XmlStyle {
+    namespace: None,
+    namespace_completed: None,
+    copy: &["ETag", "LastModified"],
+    copy_milliseconds: true,
+    objects: &[
+        "Name",
+        "Prefix",
+        "Marker",
+        "MaxKeys",
+        "Delimiter",
+        "EncodingType",
+        "IsTruncated",
+        "NextMarker",
+        "Contents",
+        "CommonPrefixes",
+    ],
+    objects_second: &[
+        "Name",
+        "Prefix",
+        "StartAfter",
+        "MaxKeys",
+        "Delimiter",
+        "EncodingType",
+        "IsTruncated",
+        "ContinuationToken",
+        "NextContinuationToken",
+        "Contents",
+        "CommonPrefixes",
+        "KeyCount",
+    ],
+    listed: &["Key", "LastModified", "ETag", "Type", "Size", "StorageClass", "Owner"],
+    parts: &[
+        "Bucket",
+        "EncodingType",
+        "Key",
+        "UploadId",
+        "StorageClass",
+        "PartNumberMarker",
+        "NextPartNumberMarker",
+        "MaxParts",
+        "IsTruncated",
+        "Part",
+    ],
+    bucket: &[
+        "CreationDate",
+        "ExtranetEndpoint",
+        "IntranetEndpoint",
+        "Location",
+        "Name",
+        "Region",
+        "StorageClass",
+    ],
+    error: &["Code", "Message", "RequestId", "HostId", "*"],
+    empty_delimiter: true,
+    encode_key: percent::encode,
+    plus_is_space: false,
+    bucket_milliseconds: true,
+    location: |region| format!("oss-{region}"),
+};

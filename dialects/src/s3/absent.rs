@@ -1,0 +1,23 @@
+//! What S3 means when nothing is said (4.5), and what it can hold (1.4, 7.1).
+
+use crate::engine::dialect::{Absent, Limits};
+use crate::model::{Acl, StorageClass};
+
+/// Defaults of new objects and of listings.
+pub const ABSENT: Absent = Absent {
+    class: Some(StorageClass::Standard),
+    acl: Acl::Private,
+    content_type: Some("binary/octet-stream"),
+    max_keys: 1000,
+    lenient_range: false,
+};
+
+/// Sizes in bytes.
+pub const LIMITS: Limits = Limits {
+    key_bytes_max: 1024,
+    key_first_refused: &[],
+    key_refused: &[],
+    metadata_bytes_max: 2048,
+    metadata_any_name: true,
+    upload_bytes_max: 5 * 1024 * 1024 * 1024,
+};

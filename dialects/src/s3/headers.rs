@@ -1,0 +1,157 @@
+//! The headers and parameters of S3, both ways.
+
+use crate::engine::dialect::Name;
+use crate::engine::dialect::Name::{Header, Parameter};
+use crate::model::{Field, Operation, Reply, Told};
+
+/// What a request says (3.3, 3.4, 3.6, 3.7, 4.1, 7).
+pub fn name_of(field: Field) -> Option<Name> {
+    Some(match field {
+        Field::IfMatch => Header("if-match"),
+        Field::IfNoneMatch => Header("if-none-match"),
+        Field::IfModifiedSince => Header("if-modified-since"),
+        Field::IfUnmodifiedSince => Header("if-unmodified-since"),
+        Field::Range => Header("range"),
+        Field::SourceIfMatch => Header("x-amz-copy-source-if-match"),
+        Field::SourceIfNoneMatch => Header("x-amz-copy-source-if-none-match"),
+        Field::SourceIfModifiedSince => Header("x-amz-copy-source-if-modified-since"),
+        Field::SourceIfUnmodifiedSince => Header("x-amz-copy-source-if-unmodified-since"),
+        Field::SourceRange => Header("x-amz-copy-source-range"),
+        Field::MetadataDirective => Header("x-amz-metadata-directive"),
+        Field::TaggingDirective => Header("x-amz-tagging-directive"),
+        Field::ContentType => Header("content-type"),
+        Field::CacheControl => Header("cache-control"),
+        Field::ContentDisposition => Header("content-disposition"),
+        Field::ContentEncoding => Header("content-encoding"),
+        Field::ContentLanguage => Header("content-language"),
+        Field::Expires => Header("expires"),
+        Field::ContentMd5 => Header("content-md5"),
+        Field::StorageClass => Header("x-amz-storage-class"),
+        Field::Acl => Header("x-amz-acl"),
+        Field::GrantRead => Header("x-amz-grant-read"),
+        Field::GrantWrite => Header("x-amz-grant-write"),
+        Field::GrantReadAcp => Header("x-amz-grant-read-acp"),
+        Field::GrantWriteAcp => Header("x-amz-grant-write-acp"),
+        Field::GrantFullControl => Header("x-amz-grant-full-control"),
+        Field::Tagging => Header("x-amz-tagging"),
+        Field::WebsiteRedirect => Header("x-amz-website-redirect-location"),
+        Field::Encryption => Header("x-amz-server-side-encryption"),
+        Field::EncryptionKeyId => Header("x-amz-server-side-encryption-aws-kms-key-id"),
+        Field::EncryptionContext => Header("x-amz-server-side-encryption-context"),
+        Field::EncryptionBucketKey => Header("x-amz-server-side-encryption-bucket-key-enabled"),
+        Field::CustomerAlgorithm => Header("x-amz-server-side-encryption-customer-algorithm"),
+        Field::CustomerKey => Header("x-amz-server-side-encryption-customer-key"),
+        Field::CustomerKeyMd5 => Header("x-amz-server-side-encryption-customer-key-md5"),
+        Field::SourceCustomerAlgorithm => {
+            Header("x-amz-copy-source-server-side-encryption-customer-algorithm")
+        }
+        Field::SourceCustomerKey => Header("x-amz-copy-source-server-side-encryption-customer-key"),
+        Field::SourceCustomerKeyMd5 => Header("x-amz-copy-source-server-side-encryption-customer-key-md5"),
+        // 5.2: on writes the two standard headers speak of the destination.
+        Field::ForbidOverwrite => Header("if-none-match"),
+        Field::OverwriteIfMatch => Header("if-match"),
+        Field::ExpectedOwner => Header("x-amz-expected-bucket-owner"),
+        Field::SourceExpectedOwner => Header("x-amz-source-expected-bucket-owner"),
+        Field::RequestPayer => Header("x-amz-request-payer"),
+        Field::LockMode => Header("x-amz-object-lock-mode"),
+        Field::LockUntil => Header("x-amz-object-lock-retain-until-date"),
+        Field::LegalHold => Header("x-amz-object-lock-legal-hold"),
+        Field::BypassLock => Header("x-amz-bypass-governance-retention"),
+        Field::Mfa => Header("x-amz-mfa"),
+        Field::ChecksumAlgorithm => Header("x-amz-checksum-algorithm"),
+        Field::VersionId => Parameter("versionId"),
+        Field::UploadId => Parameter("uploadId"),
+        Field::PartNumber => Parameter("partNumber"),
+        Field::Prefix => Parameter("prefix"),
+        Field::Delimiter => Parameter("delimiter"),
+        Field::Marker => Parameter("marker"),
+        Field::StartAfter => Parameter("start-after"),
+        Field::ContinuationToken => Parameter("continuation-token"),
+        Field::MaxKeys => Parameter("max-keys"),
+        Field::EncodingType => Parameter("encoding-type"),
+        Field::FetchOwner => Parameter("fetch-owner"),
+        Field::MaxParts => Parameter("max-parts"),
+        Field::PartNumberMarker => Parameter("part-number-marker"),
+        Field::ResponseContentType => Parameter("response-content-type"),
+        Field::ResponseContentLanguage => Parameter("response-content-language"),
+        Field::ResponseExpires => Parameter("response-expires"),
+        Field::ResponseCacheControl => Parameter("response-cache-control"),
+        Field::ResponseContentDisposition => Parameter("response-content-disposition"),
+        Field::ResponseContentEncoding => Parameter("response-content-encoding"),
+        Field::StandardRange
+        | Field::EncryptionDataAlgorithm
+        | Field::TrafficLimit
+        | Field::Callback
+        | Field::CallbackVariables
+        | Field::Process
+        | Field::CompleteAll => return None,
+    })
+}
+
+/// Of the wire and of the signature (2.4, 2.5, 3.2), or a wish for something that is never sent (6.1).
+pub const NOISE: &[&str] = &[
+    "x-amz-content-sha256",
+    "x-amz-date",
+    "x-amz-security-token",
+    "x-amz-decoded-content-length",
+    "x-amz-trailer",
+    "x-amz-sdk-checksum-algorithm",
+    "x-amz-checksum-mode",
+    "x-amz-checksum-type",
+    "x-amz-mp-object-size",
+    "x-amz-user-agent",
+    "x-amz-optional-object-attributes",
+    "x-amz-te",
+    "x-amz-bucket-region",
+    "x-amz-object-ownership",
+];
+
+/// What an answer says (3.3, 4.9).
+pub fn told(field: Told) -> Option<&'static str> {
+    Some(match field {
+        Told::ContentType => "content-type",
+        Told::ContentLength => "content-length",
+        Told::ContentRange => "content-range",
+        Told::AcceptRanges => "accept-ranges",
+        Told::CacheControl => "cache-control",
+        Told::ContentDisposition => "content-disposition",
+        Told::ContentEncoding => "content-encoding",
+        Told::ContentLanguage => "content-language",
+        Told::Expires => "expires",
+        Told::LastModified => "last-modified",
+        Told::Etag => "etag",
+        Told::VersionId => "x-amz-version-id",
+        Told::SourceVersionId => "x-amz-copy-source-version-id",
+        Told::DeleteMarker => "x-amz-delete-marker",
+        Told::StorageClass => "x-amz-storage-class",
+        Told::Encryption => "x-amz-server-side-encryption",
+        Told::EncryptionKeyId => "x-amz-server-side-encryption-aws-kms-key-id",
+        Told::CustomerAlgorithm => "x-amz-server-side-encryption-customer-algorithm",
+        Told::CustomerKeyMd5 => "x-amz-server-side-encryption-customer-key-md5",
+        Told::Expiration => "x-amz-expiration",
+        Told::Restore => "x-amz-restore",
+        Told::TaggingCount => "x-amz-tagging-count",
+        Told::PartsCount => "x-amz-mp-parts-count",
+        Told::WebsiteRedirect => "x-amz-website-redirect-location",
+        Told::BucketRegion => "x-amz-bucket-region",
+        Told::Location => "location",
+        Told::Allow => "allow",
+        Told::LockMode => "x-amz-object-lock-mode",
+        Told::LockUntil => "x-amz-object-lock-retain-until-date",
+        Told::LegalHold => "x-amz-object-lock-legal-hold",
+        Told::ReplicationStatus => "x-amz-replication-status",
+        Told::ContentMd5 | Told::Crc64Ecma | Told::NextAppendPosition | Told::ObjectType => return None,
+    })
+}
+
+/// 3.3: the standard class is not told.
+pub fn complete_reply(operation: Operation, reply: &mut Reply) {
+    if reply.text(Told::StorageClass) == Some("STANDARD") {
+        reply.remove(Told::StorageClass);
+    }
+    if matches!(operation, Operation::GetObject | Operation::HeadObject)
+        && reply.text(Told::AcceptRanges).is_none()
+    {
+        reply.set(Told::AcceptRanges, "bytes");
+    }
+}
