@@ -7,6 +7,7 @@
 
 pub mod cos;
 pub mod engine;
+pub mod explain;
 pub mod jdcloud;
 pub mod model;
 pub mod oss;

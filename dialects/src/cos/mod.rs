@@ -58,6 +58,7 @@ pub static COS: Dialect = Dialect {
     complete_reply: headers::complete_reply,
     bucket_probe: None,
     chunked_uploads: true,
+    sample_endpoint: "cos.ap-guangzhou.myqcloud.com",
     create_bucket_body: |_| Vec::new(),
 };
 

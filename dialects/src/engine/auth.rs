@@ -106,6 +106,9 @@ pub trait Decode {
 
 /// The signatures of one dialect.
 pub trait Auth: Sync {
+    /// Query parameters of a presigned request's credential: no part of what the request says.
+    fn credential_parameters(&self) -> &'static [&'static str];
+
     /// Reads the credential of this dialect, if the request carries one; decides nothing yet.
     ///
     /// # Errors

@@ -66,6 +66,8 @@ pub struct Dialect {
     pub bucket_probe: Option<&'static str>,
     /// Whether uploads without a known length may be sent to it.
     pub chunked_uploads: bool,
+    /// A public end point of the vendor, to show what a request would look like.
+    pub sample_endpoint: &'static str,
     /// What a bucket is created with, besides headers: the body for a region.
     pub create_bucket_body: fn(region: &str) -> Vec<u8>,
 }

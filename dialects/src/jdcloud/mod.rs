@@ -25,5 +25,6 @@ pub static JDCLOUD: Dialect = Dialect {
     absent: absent::ABSENT,
     limits: absent::LIMITS,
     identity: Identity { server: "JDCloudOSS", trace_id: None, ..s3::BASE.identity },
+    sample_endpoint: "s3.cn-north-1.jdcloud-oss.com",
     ..s3::BASE
 };

@@ -7,7 +7,8 @@ pub struct OssAuth;
 /// x
 pub static AUTH: OssAuth = OssAuth;
 impl Auth for OssAuth {
-    fn claim(&self, _: &RawHead) -> Result<Option<Claim>, Refusal> {
+    fn credential_parameters(&self) -> &'static [&'static str] { &[] }
+ fn claim(&self, _: &RawHead) -> Result<Option<Claim>, Refusal> {
         Ok(None)
     }
     fn verify(

@@ -59,6 +59,7 @@ pub const BASE: Dialect = Dialect {
     bucket_probe: None,
     // 3.4: without a length the answer is 411.
     chunked_uploads: false,
+    sample_endpoint: "s3.us-east-1.amazonaws.com",
     create_bucket_body: xml::create_bucket_body,
 };
 

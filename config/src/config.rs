@@ -1,0 +1,210 @@
+//! What the proxy runs on: every address parsed, every name resolved, every secret in its own type.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::{Endpoint, Pattern};
+
+/// A validated configuration. Printing it shows no secret.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where callers connect.
+    pub listen: Listen,
+    /// Where operators connect: metrics, health, console. Overlaps no address in [`Config::listen`].
+    pub admin: SocketAddr,
+    /// Base names in lower case, without port: `<bucket>.<base>` names a bucket.
+    pub hosts_base: Vec<String>,
+    /// Bounds on what callers may cost.
+    pub limits: Limits,
+    /// The stores, in the order written; at least one. Names are distinct.
+    pub targets: Vec<Target>,
+    /// Which bucket lives where, in the order written. Names are distinct; look them up with [`Config::route`].
+    pub buckets: Vec<BucketRule>,
+    /// Who may call, in the order written. Names and access keys are distinct.
+    pub callers: Vec<Caller>,
+}
+
+/// Where callers connect. There is at least one address; no two overlap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// Addresses for plain HTTP.
+    pub http: Vec<SocketAddr>,
+    /// Addresses for HTTPS.
+    pub https: Vec<Https>,
+    /// The dialect of a request that shows none.
+    pub default_dialect: String,
+}
+
+/// One HTTPS listener. Both files existed, with PEM of the right kind in them, when the configuration was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Https {
+    /// Address to listen on.
+    pub address: SocketAddr,
+    /// PEM file of the certificate chain.
+    pub cert: PathBuf,
+    /// PEM file of the private key, not open to others.
+    pub key: PathBuf,
+}
+
+/// Bounds on what callers may cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Most bytes of a request's head, 1 KiB to 1 MiB.
+    pub head_bytes_max: usize,
+    /// Most header lines of a request, 8 to 10,000.
+    pub headers_max: usize,
+    /// Longest silence within a caller's body, 1 second to 1 hour.
+    pub body_idle: Duration,
+    /// Longest silence between two requests of a connection, 1 second to 1 hour.
+    pub keepalive_idle: Duration,
+    /// Most connections of callers at once, 1 to 1,000,000.
+    pub connections_max: usize,
+}
+
+/// One store that objects live at.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Unique name; letters, digits, `.`, `_`, `-`, at most 64 bytes, so that it can be a metric's label.
+    pub name: String,
+    /// A dialect that was in [`crate::Known`].
+    pub dialect: String,
+    /// A profile of that dialect.
+    pub profile: Option<String>,
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// Region, as requests to it are signed.
+    pub region: String,
+    /// Where the bucket goes in a request. Always [`Addressing::Path`] where the endpoint is an IP address.
+    pub addressing: Addressing,
+    /// Access key id to sign with.
+    pub access_key: String,
+    /// Secret to sign with; not empty.
+    pub secret_key: SecretString,
+    /// Token of temporary credentials; not empty.
+    pub session_token: Option<SecretString>,
+    /// Plain HTTP beyond loopback was asked for explicitly.
+    pub insecure: bool,
+    /// PEM file of certificate authorities to trust beside the system's.
+    pub ca: Option<PathBuf>,
+    /// Ids of encryption keys at this target that callers may name.
+    pub kms_keys: Vec<String>,
+    /// Version of the signature to send.
+    pub signing: Signing,
+    /// Longest wait for a connection, 1 second to 1 hour.
+    pub connect_timeout: Duration,
+    /// Longest wait for the first byte of an answer, 1 second to 1 hour.
+    pub response_timeout: Duration,
+    /// Longest silence within a body, 1 second to 1 hour.
+    pub body_timeout: Duration,
+}
+
+/// Where the bucket goes in a request to a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Addressing {
+    /// In the host: `bucket.endpoint`.
+    Virtual,
+    /// In the path: `endpoint/bucket`.
+    Path,
+}
+
+/// Version of the signature sent to a target, where its dialect has two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signing {
+    /// The current one.
+    V4,
+    /// The old one.
+    V1,
+}
+
+/// Where buckets of this name live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BucketRule {
+    /// The name as callers say it, or a pattern of such names.
+    pub name: Pattern,
+    /// Index into [`Config::targets`].
+    pub target: usize,
+    /// Name at the target, where it is another one. Always `None` for a pattern: those keep names.
+    pub target_bucket: Option<String>,
+    /// What happens to a field that the target cannot express.
+    pub unsupported: Unsupported,
+    /// Who evaluates conditions of copies.
+    pub conditions: Conditions,
+    /// Copies that touch this bucket are carried through the proxy and never asked of the target.
+    pub relay: bool,
+}
+
+/// What happens to a field that the target cannot express and that guards nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsupported {
+    /// The request is refused.
+    Refuse,
+    /// The request is sent without it, and the answer says so.
+    Report,
+}
+
+/// Who evaluates conditions of copies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conditions {
+    /// The target, which must be able to.
+    Native,
+    /// The proxy, by looking before it copies; another write may come between.
+    Check,
+}
+
+/// Somebody who may call.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Unique name; same alphabet as [`Target::name`].
+    pub name: String,
+    /// Access key id, unique among callers.
+    pub access_key: String,
+    /// Secret that its requests are signed with; not empty.
+    pub secret_key: SecretString,
+    /// Token that its requests must carry; not empty.
+    pub session_token: Option<SecretString>,
+    /// What it may do; empty means nothing.
+    pub grants: Vec<Grant>,
+    /// The signatures it may use: words from [`SIGNATURES`], at least one.
+    pub signatures: Vec<String>,
+    /// Whether a COS signature that leaves something with meaning unsigned is refused.
+    pub cos_strict: bool,
+}
+
+/// Every signature that a caller may be allowed, as written in the file. Absent means all of them.
+pub const SIGNATURES: &[&str] = &["s3v4", "s3v2", "cos", "ossv1", "ossv4"];
+
+/// What a caller may do with some buckets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// The buckets, as callers say them; at least one.
+    pub buckets: Vec<Pattern>,
+    /// What it may do with them.
+    pub access: GrantAccess,
+}
+
+/// The access that a grant gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GrantAccess {
+    /// Read objects and list.
+    Read,
+    /// Write and delete objects, without reading them.
+    Write,
+    /// Both.
+    ReadWrite,
+    /// Everything, settings of the bucket included.
+    Admin,
+}
+
+/// The access that an operation needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Read objects and list.
+    Read,
+    /// Write and delete objects.
+    Write,
+    /// Change the bucket itself.
+    Admin,
+}

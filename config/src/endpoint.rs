@@ -1,0 +1,213 @@
+//! Where a target is: scheme, host and port, and nothing else.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::Rejected;
+
+/// A target's address, from a URL without path, query or user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// HTTPS rather than plain HTTP.
+    pub tls: bool,
+    /// DNS name in lower case, or an IP address; IPv6 without brackets.
+    pub host: String,
+    /// Port, 1 to 65,535; the scheme's own where none was written.
+    pub port: u16,
+    /// The port is the scheme's own, so it is absent from `Host`.
+    pub port_is_default: bool,
+}
+
+impl Endpoint {
+    /// Reads `http://host[:port]` or `https://host[:port]`.
+    ///
+    /// # Errors
+    /// Another scheme or none, anything after the port, a user, a host that is neither a DNS name nor an IP
+    /// address as these are usually written.
+    pub fn parse(url: &str) -> Result<Self, Rejected> {
+        let Some((scheme, authority)) = url.split_once("://") else {
+            return Err(Rejected::new("not a URL").hint("write https://host or http://host:port"));
+        };
+        let tls = match scheme.to_ascii_lowercase().as_str() {
+            "https" => true,
+            "http" => false,
+            _ => return Err(Rejected::new("unknown scheme").hint("write http or https")),
+        };
+        if authority.contains('@') {
+            return Err(Rejected::new("a URL must not hold a user")
+                .hint("use access_key and secret_key")
+                .secret());
+        }
+        if authority.contains(['?', '#']) {
+            return Err(Rejected::new("an endpoint has no query").secret());
+        }
+        if let Some((authority, _path)) = authority.split_once('/') {
+            return Err(
+                Rejected::new("an endpoint has no path").hint(format!("write {scheme}://{authority}"))
+            );
+        }
+        let (host, port) = host_and_port(authority)?;
+        let usual = if tls { 443 } else { 80 };
+        let port = port.unwrap_or(usual);
+        Ok(Self { tls, host, port, port_is_default: port == usual })
+    }
+
+    /// The value of `Host` for this endpoint: IPv6 in brackets, the port only where it is not the scheme's own.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        if self.port_is_default { host } else { format!("{host}:{}", self.port) }
+    }
+
+    /// The address, where the host is one and no name.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.host.parse().ok()
+    }
+
+    /// Whether it is this machine: a loopback address, `localhost` or `*.localhost` (RFC 6761, section 6.3).
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        match self.ip() {
+            Some(ip) => ip.to_canonical().is_loopback(),
+            None => self.host == "localhost" || self.host.ends_with(".localhost"),
+        }
+    }
+}
+
+fn host_and_port(authority: &str) -> Result<(String, Option<u16>), Rejected> {
+    if let Some(rest) = authority.strip_prefix('[') {
+        let (ip, rest) = rest.split_once(']').ok_or_else(bad_host)?;
+        let ip: Ipv6Addr = ip.parse().map_err(|_| bad_host())?;
+        let port = match rest.strip_prefix(':') {
+            Some(port) => Some(port_number(port)?),
+            None if rest.is_empty() => None,
+            None => return Err(bad_host()),
+        };
+        return Ok((ip.to_string(), port));
+    }
+    match authority.split_once(':') {
+        Some((_, port)) if port.contains(':') => {
+            Err(Rejected::new("not a host").hint("write an IPv6 address in brackets"))
+        }
+        Some((host, port)) => Ok((host_name(host)?, Some(port_number(port)?))),
+        None => Ok((host_name(authority)?, None)),
+    }
+}
+
+fn port_number(text: &str) -> Result<u16, Rejected> {
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    let port = text.parse().ok().filter(|&port: &u16| digits && port > 0);
+    port.ok_or_else(|| Rejected::new("not a port").hint("a port is a number from 1 to 65535"))
+}
+
+/// Reads a DNS name or an IPv4 address, and gives it in lower case.
+pub(crate) fn host_name(text: &str) -> Result<String, Rejected> {
+    let name = text.to_ascii_lowercase();
+    let is_label = |label: &str| {
+        let inner = label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        (1..=63).contains(&label.len()) && inner && !label.starts_with('-') && !label.ends_with('-')
+    };
+    let last = name.rsplit('.').next().unwrap_or_default();
+    // Resolvers read `127.1`, `0x7f000001` and `2130706433` as addresses. We know only the usual form, and would
+    // take the others for names that are not loopback.
+    let is_number = last.starts_with(|c: char| c.is_ascii_digit())
+        && (last.bytes().all(|b| b.is_ascii_digit()) || last.starts_with("0x"));
+    let is_host = name.len() <= 253 && name.split('.').all(is_label);
+    if is_host && (!is_number || name.parse::<Ipv4Addr>().is_ok()) { Ok(name) } else { Err(bad_host()) }
+}
+
+fn bad_host() -> Rejected {
+    Rejected::new("not a host").hint("write a DNS name or an IP address")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(url: &str, tls: bool, host: &str, port: u16, authority: &str) {
+        let endpoint = Endpoint::parse(url).unwrap();
+        assert_eq!((endpoint.tls, endpoint.host.as_str(), endpoint.port), (tls, host, port), "{url}");
+        assert_eq!(endpoint.authority(), authority, "{url}");
+    }
+
+    #[test]
+    fn what_an_endpoint_says() {
+        check(
+            "https://OSS-cn-hangzhou.aliyuncs.com",
+            true,
+            "oss-cn-hangzhou.aliyuncs.com",
+            443,
+            "oss-cn-hangzhou.aliyuncs.com",
+        );
+        check("http://127.0.0.1:9001", false, "127.0.0.1", 9001, "127.0.0.1:9001");
+        check("http://[::1]:9001", false, "::1", 9001, "[::1]:9001");
+        check("https://[2001:DB8::1]", true, "2001:db8::1", 443, "[2001:db8::1]");
+        check("HTTPS://a:443", true, "a", 443, "a");
+        check("http://a:443", false, "a", 443, "a:443");
+    }
+
+    #[test]
+    fn what_no_endpoint_is() {
+        for url in [
+            "",
+            "host",
+            "ftp://host",
+            "https://",
+            "https://host/",
+            "https://host/path",
+            "https://user@host",
+            "https://host?x=1",
+            "https://host#x",
+            "https://host:",
+            "https://host:0",
+            "https://host:65536",
+            "https://host:+80",
+            "https://::1",
+            "https://[::1",
+            "https://[::1]x",
+            "https://[127.0.0.1]",
+            "https://a..b",
+            "https://a.",
+            "https://-a",
+            "https://a b",
+            "https://a\n",
+            "http://127.1",
+            "http://2130706433",
+            "http://0x7f000001",
+            "http://256.0.0.1",
+            "https://b\u{fc}cher.example",
+        ] {
+            assert!(Endpoint::parse(url).is_err(), "{url:?}");
+        }
+    }
+
+    #[test]
+    fn a_url_that_may_hold_a_secret_is_not_shown() {
+        assert!(Endpoint::parse("https://key:word@host").unwrap_err().secret);
+        assert!(Endpoint::parse("https://host?token=word").unwrap_err().secret);
+    }
+
+    #[test]
+    fn loopback_by_address_and_by_name() {
+        for url in [
+            "http://127.0.0.1",
+            "http://127.9.9.9",
+            "http://[::1]",
+            "http://[::ffff:127.0.0.1]",
+            "http://localhost",
+            "http://b.S3.localhost:1",
+        ] {
+            assert!(Endpoint::parse(url).unwrap().is_loopback(), "{url}");
+        }
+        for url in [
+            "http://0.0.0.0",
+            "http://10.0.0.1",
+            "http://notlocalhost",
+            "http://localhost.example",
+            "http://[::]",
+        ] {
+            assert!(!Endpoint::parse(url).unwrap().is_loopback(), "{url}");
+        }
+    }
+}

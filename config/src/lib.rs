@@ -1,0 +1,49 @@
+//! What an operator writes -> what it means (design, section 7).
+//!
+//! [`load`] reads a TOML file strictly and gives a [`Config`] in which every address is parsed, every name is
+//! resolved and every secret is fetched, or every [`Mistake`] at once. Nothing downstream sees the written form.
+//!
+//! This crate opens no socket, resolves no name and reads neither files nor the environment except through the
+//! [`Sources`] that it is handed. Which dialects exist is told by the caller too ([`Known`]).
+
+#![forbid(unsafe_code)]
+
+mod config;
+mod endpoint;
+mod lookup;
+mod mistake;
+mod pattern;
+mod read;
+mod rules;
+mod secrets;
+
+pub use config::{
+    Access, Addressing, BucketRule, Caller, Conditions, Config, Grant, GrantAccess, Https, Limits, Listen,
+    SIGNATURES, Signing, Target, Unsupported,
+};
+pub use endpoint::Endpoint;
+pub use lookup::Route;
+pub use mistake::{Mistake, Rejected};
+pub use pattern::Pattern;
+pub use secrets::{OsSources, Sources};
+
+/// What names exist, given by the caller so that this crate knows no dialect.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// Each dialect with the profiles it has.
+    pub dialects: &'a [(&'a str, &'a [&'a str])],
+}
+
+/// Reads a configuration file's text.
+///
+/// Relative paths in it are handed to `sources` as written, which for [`OsSources`] means relative to the
+/// working directory.
+///
+/// # Errors
+/// Every mistake in the file, in the order of its lines; never an empty list. A text that is not TOML gives the
+/// places where it is not, and nothing else.
+pub fn load(text: &str, known: &Known<'_>, sources: &dyn Sources) -> Result<Config, Vec<Mistake>> {
+    let notes = read::Notes::new(text);
+    let config = read::document(text, &notes, |root| rules::config(root, known, sources));
+    notes.verdict(config)
+}

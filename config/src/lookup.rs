@@ -1,0 +1,82 @@
+//! The questions that are asked of a configuration while requests run.
+
+use std::borrow::Cow;
+
+use crate::{Access, BucketRule, Caller, Config, GrantAccess, Target};
+
+/// Where a caller's bucket lives.
+#[derive(Debug, Clone)]
+pub struct Route<'a> {
+    /// The rule that decided.
+    pub rule: &'a BucketRule,
+    /// The target it names.
+    pub target: &'a Target,
+    /// Its index in [`Config::targets`].
+    pub target_index: usize,
+    /// The bucket's name there.
+    pub target_bucket: Cow<'a, str>,
+}
+
+impl Config {
+    /// Where a bucket lives: by its exact name first, then by the pattern with the longest prefix (among those,
+    /// the longest suffix), `*` last. Linear in the number of rules.
+    #[must_use]
+    pub fn route<'a>(&'a self, bucket: &'a str) -> Option<Route<'a>> {
+        let exact = self.buckets.iter().find(|rule| rule.name.exact() == Some(bucket));
+        let closest = || {
+            let fitting =
+                self.buckets.iter().filter(|rule| rule.name.exact().is_none() && rule.name.matches(bucket));
+            fitting.max_by_key(|rule| rule.name.closeness())
+        };
+        let rule = exact.or_else(closest)?;
+        let target_bucket = Cow::Borrowed(rule.target_bucket.as_deref().unwrap_or(bucket));
+        Some(Route { rule, target: self.targets.get(rule.target)?, target_index: rule.target, target_bucket })
+    }
+
+    /// What callers call a bucket of a target; the first name in the file where it has several. `None` where no
+    /// name leads to it. A name given here always routes to this very bucket.
+    #[must_use]
+    pub fn reverse(&self, target_index: usize, target_bucket: &str) -> Option<String> {
+        let leads_here = |name: &str| {
+            self.route(name)
+                .is_some_and(|to| to.target_index == target_index && to.target_bucket == target_bucket)
+        };
+        let exact = self.buckets.iter().filter_map(|rule| rule.name.exact()).find(|name| leads_here(name));
+        // A pattern keeps names, so the only other name that can lead here is the bucket's own.
+        exact.or_else(|| leads_here(target_bucket).then_some(target_bucket)).map(str::to_owned)
+    }
+
+    /// The caller with this access key. Linear in the number of callers.
+    #[must_use]
+    pub fn caller(&self, access_key: &str) -> Option<&Caller> {
+        self.callers.iter().find(|caller| caller.access_key == access_key)
+    }
+}
+
+impl Caller {
+    /// Whether a grant lets this caller do that with a bucket, as callers say its name.
+    #[must_use]
+    pub fn may(&self, bucket: &str, access: Access) -> bool {
+        let gives = |grant: &crate::Grant| {
+            grant.access.gives(access) && grant.buckets.iter().any(|b| b.matches(bucket))
+        };
+        self.grants.iter().any(gives)
+    }
+
+    /// Whether this caller may use a signature, by its word in [`crate::SIGNATURES`].
+    #[must_use]
+    pub fn may_sign(&self, signature: &str) -> bool {
+        self.signatures.iter().any(|word| word == signature)
+    }
+}
+
+impl GrantAccess {
+    fn gives(self, access: Access) -> bool {
+        match self {
+            Self::Read => access == Access::Read,
+            Self::Write => access == Access::Write,
+            Self::ReadWrite => matches!(access, Access::Read | Access::Write),
+            Self::Admin => true,
+        }
+    }
+}

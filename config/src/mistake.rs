@@ -1,0 +1,300 @@
+//! What is wrong with a configuration, and how it is told without showing a secret.
+
+use std::fmt;
+use std::ops::Range;
+
+/// Keys whose values are secrets. Nothing written at or below them is ever shown.
+pub(crate) const SECRET_KEYS: [&str; 2] = ["secret_key", "session_token"];
+
+/// What stands for a value that must not be shown.
+pub(crate) const SECRET_VALUE: &str = "(secret)";
+
+/// Words that are shown in a line. Any other may be a piece of a secret, whose key may be misspelt or whose quote
+/// may be missing.
+#[rustfmt::skip]
+const SHOWN_WORDS: &[&str] = &[
+    "access", "access_key", "address", "addressing", "admin", "base", "body_idle_seconds", "body_timeout_seconds",
+    "bucket", "buckets", "ca", "caller", "cert", "conditions", "connect_timeout_seconds", "connections_max",
+    "cos_signing", "dialect", "endpoint", "env", "false", "file", "grants", "head_bytes_max", "headers_max", "hosts",
+    "http", "https", "insecure", "keepalive_idle_seconds", "key", "kms_keys", "limits", "listen", "name", "profile",
+    "region", "relay", "response_timeout_seconds", "secret_key", "session_token", "signatures", "signing", "target",
+    "target_bucket", "true", "unsupported",
+];
+
+/// A line longer than this is cut when it is shown, characters.
+const LINE_CHARS_MAX: usize = 160;
+
+/// One mistake in a configuration file. Holds no secret and shows none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// Line in the file, from 1.
+    pub line: usize,
+    /// The key from the file's root: `target[0].dialect`. Empty where the text is not TOML.
+    pub key: String,
+    /// The value as written, quotes included: the first line of it, at most 80 characters. `(secret)` for what
+    /// may be one. Empty for tables, arrays, unknown keys and where nothing was written.
+    pub value: String,
+    /// What is wrong with it.
+    pub what: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// The section, where it has a name of its own: `target "aliyun"`.
+    pub subject: Option<String>,
+    /// Where in the text it is, bytes.
+    pub span: Range<usize>,
+}
+
+/// Why a value was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// What is wrong with it.
+    pub what: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// The value may hold a secret and must not be shown.
+    pub secret: bool,
+}
+
+impl Rejected {
+    pub(crate) fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), hint: None, secret: false }
+    }
+
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    pub(crate) fn secret(self) -> Self {
+        Self { secret: true, ..self }
+    }
+
+    /// A word that is none of `known`, with the nearest of them.
+    pub(crate) fn unknown(noun: &str, word: &str, known: &[&str]) -> Self {
+        let unknown = Self::new(format!("unknown {noun}"));
+        match nearest(word, known) {
+            Some(near) => unknown.hint(format!("did you mean \"{near}\"?")),
+            None if known.is_empty() => unknown,
+            None => unknown.hint(format!("known: {}", known.join(", "))),
+        }
+    }
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "; {hint}"))
+    }
+}
+
+impl std::error::Error for Rejected {}
+
+/// The known word that somebody most likely meant: at most one slip in three letters, case aside, or one that goes
+/// on after an underscore, as units do.
+pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    const WORD_BYTES_MAX: usize = 64; // The distance takes time with the product of the lengths.
+    if word.len() > WORD_BYTES_MAX {
+        return None;
+    }
+    let word = word.to_lowercase();
+    let slips_max = (word.chars().count() / 3).max(1);
+    let distances = known.iter().map(|known| (strsim::osa_distance(&word, &known.to_lowercase()), *known));
+    let near = distances.filter(|(slips, _)| *slips <= slips_max).min().map(|(_, known)| known);
+    let goes_on = |known: &str| known.strip_prefix(&word).is_some_and(|rest| rest.starts_with('_'));
+    near.or_else(|| known.iter().copied().find(|known| goes_on(known)))
+}
+
+/// `line 14: target "aliyun": dialect = "osss": unknown dialect; did you mean "oss"?`
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.told())
+    }
+}
+
+impl Mistake {
+    /// The mistake with the file's name, and the line with a caret below:
+    ///
+    /// ```text
+    /// blobfish.toml:14: target "aliyun": dialect = "osss": unknown dialect; did you mean "oss"?
+    ///    |
+    /// 14 | dialect = "osss"
+    ///    |           ^^^^^^
+    /// ```
+    ///
+    /// `text` is what was loaded. Of the line only what is known to be no secret is shown, with dots for the rest.
+    #[must_use]
+    pub fn render(&self, file: &str, text: &str) -> String {
+        let told = format!("{file}:{}: {}", self.line, self.told());
+        let Some((line, caret)) = self.line_and_caret(text) else { return told };
+        let number = self.line.to_string();
+        let margin = " ".repeat(number.len());
+        format!("{told}\n{margin} |\n{number} | {line}\n{margin} | {caret}")
+    }
+
+    fn told(&self) -> String {
+        let mut told = String::new();
+        if let Some(subject) = &self.subject {
+            told += &format!("{subject}: ");
+        }
+        // The subject says which element of which list it is.
+        let key = match self.key.split_once("].") {
+            Some((_, key)) if self.subject.is_some() => key,
+            _ => &self.key,
+        };
+        told += key;
+        if !self.value.is_empty() {
+            told += &format!(" = {}", self.value);
+        }
+        if !key.is_empty() {
+            told += ": ";
+        }
+        told += &self.what;
+        if let Some(hint) = &self.hint {
+            told += &format!("; {hint}");
+        }
+        told.chars().map(printable).collect()
+    }
+
+    fn line_and_caret(&self, text: &str) -> Option<(String, String)> {
+        let line_start = text.get(..self.span.start)?.rfind('\n').map_or(0, |at| at + 1);
+        let line = text.get(line_start..)?.lines().next().unwrap_or_default();
+        let shown: String = self.shown(line, line_start).chars().take(LINE_CHARS_MAX).collect();
+        let column = text.get(line_start..self.span.start)?.chars().count();
+        let width = text.get(self.span.clone())?.lines().next().map_or(0, |part| part.chars().count());
+        let room = LINE_CHARS_MAX.checked_sub(column)?;
+        Some((shown, " ".repeat(column) + &"^".repeat(width.clamp(1, room.max(1)))))
+    }
+
+    /// The line with a dot for each character that may belong to a secret: all but punctuation, the file's own
+    /// words, and what this mistake is about.
+    fn shown(&self, line: &str, line_start: usize) -> String {
+        let is_told = !self.value.is_empty() && self.value != SECRET_VALUE;
+        let own_key = self.key.rsplit('.').next().unwrap_or_default();
+        let mut shown = String::new();
+        let mut at = line_start;
+        for word in line.split_inclusive(|c| !is_word_character(c)) {
+            // Each piece is a word and the character that ends it.
+            let (word, end) = match word.char_indices().next_back() {
+                Some((i, c)) if !is_word_character(c) => {
+                    (word.get(..i).unwrap_or_default(), Some((at + i, c)))
+                }
+                _ => (word, None),
+            };
+            let is_about = |at: usize| is_told && self.span.contains(&at);
+            if SHOWN_WORDS.contains(&word) || word == own_key || is_about(at) {
+                shown += word;
+            } else {
+                shown.extend(word.chars().map(|_| HIDDEN));
+            }
+            at += word.len();
+            if let Some((i, c)) = end {
+                shown.push(if is_about(i) { printable(c) } else { punctuation(c) });
+                at += c.len_utf8();
+            }
+        }
+        shown
+    }
+}
+
+/// What stands for a character that must not be shown.
+const HIDDEN: char = '\u{b7}';
+
+fn is_word_character(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_' || c == '-'
+}
+
+fn punctuation(c: char) -> char {
+    if " \t=[]{},.:\"'#".contains(c) { printable(c) } else { HIDDEN }
+}
+
+/// The character, or one that moves no cursor.
+fn printable(c: char) -> char {
+    match c {
+        '\t' => ' ',
+        c if c.is_control() => '\u{fffd}',
+        c => c,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mistake(text: &str, key: &str, value: &str, at: &str) -> Mistake {
+        let start = text.find(at).unwrap();
+        let line = text[..start].matches('\n').count() + 1;
+        let subject = key.starts_with("target").then(|| "target \"aliyun\"".to_owned());
+        let span = start..start + at.len();
+        let what = "unknown dialect".to_owned();
+        let hint = Some("did you mean \"oss\"?".to_owned());
+        Mistake { line, key: key.to_owned(), value: value.to_owned(), what, hint, subject, span }
+    }
+
+    #[test]
+    fn a_mistake_is_told_with_its_line() {
+        let text = "[[target]]\nname = \"aliyun\"\ndialect = \"osss\"\n";
+        let mistake = mistake(text, "target[0].dialect", "\"osss\"", "\"osss\"");
+        let told = "target \"aliyun\": dialect = \"osss\": unknown dialect; did you mean \"oss\"?";
+        assert_eq!(mistake.to_string(), format!("line 3: {told}"));
+        let line = "  |\n3 | dialect = \"osss\"\n  |           ^^^^^^";
+        assert_eq!(mistake.render("blobfish.toml", text), format!("blobfish.toml:3: {told}\n{line}"));
+    }
+
+    #[track_caller]
+    fn check_line(text: &str, key: &str, value: &str, at: &str, expected: &str) {
+        let shown = mistake(text, key, value, at).line_and_caret(text).map(|(line, _)| line);
+        assert_eq!(shown.as_deref(), Some(expected), "{text}");
+    }
+
+    #[test]
+    fn a_line_shows_no_secret() {
+        check_line(
+            "secret_key = \"TOP\"",
+            "secret_key",
+            SECRET_VALUE,
+            "\"TOP\"",
+            "secret_key = \"\u{b7}\u{b7}\u{b7}\"",
+        );
+        check_line("secretkey = \"A/B\"", "secretkey", "", "secretkey", "secretkey = \"\u{b7}\u{b7}\u{b7}\"");
+        check_line("name = 15, sk = \"T\"", "name", "15", "15", "name = 15, \u{b7}\u{b7} = \"\u{b7}\"");
+        check_line(
+            "endpoint = \"//a:T@b\"",
+            "endpoint",
+            SECRET_VALUE,
+            "\"//",
+            "endpoint = \"\u{b7}\u{b7}\u{b7}:\u{b7}\u{b7}\u{b7}\"",
+        );
+        check_line(
+            "secret_k \"TOP\" = ",
+            "",
+            "",
+            "\"",
+            "\u{b7}\u{b7}\u{b7}\u{b7}\u{b7}\u{b7}\u{b7}\u{b7} \"\u{b7}\u{b7}\u{b7}\" = ",
+        );
+        check_line("[[target]]", "target[0].region", "", "[[target]]", "[[target]]");
+        check_line(
+            "name = \"\u{20ac}\t\"",
+            "name",
+            "\"\u{20ac}\t\"",
+            "\"\u{20ac}\t\"",
+            "name = \"\u{20ac} \"",
+        );
+    }
+
+    #[test]
+    fn a_span_that_does_not_fit_the_text_is_only_told() {
+        let mut mistake = mistake("name = 1", "name", "1", "1");
+        mistake.span = 50..60;
+        assert!(!mistake.render("f", "short").contains('\n'));
+        mistake.span = 1..2;
+        assert!(!mistake.render("f", "\u{20ac}").contains('\n'));
+    }
+
+    #[test]
+    fn the_nearest_word() {
+        assert_eq!(nearest("osss", &["s3", "cos", "oss"]), Some("oss"));
+        assert_eq!(nearest("OSS", &["s3", "cos", "oss"]), Some("oss"));
+        assert_eq!(nearest("secretkey", &["access_key", "secret_key"]), Some("secret_key"));
+        assert_eq!(nearest("swift", &["s3", "cos", "oss"]), None);
+        assert_eq!(nearest(&"s".repeat(100_000), &["s3"]), None);
+    }
+}

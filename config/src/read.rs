@@ -1,0 +1,333 @@
+//! A walk over the written document that notes mistakes and goes on. [`Fields`] is a table, [`Item`] a value in it;
+//! both know where they stand. What nobody asked a table for is an unknown key.
+
+use std::cell::RefCell;
+use std::ops::{Range, RangeInclusive};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::mistake::{SECRET_KEYS, SECRET_VALUE};
+use crate::{Config, Mistake, Rejected};
+
+/// The longest value shown in a mistake, characters.
+const VALUE_CHARS_MAX: usize = 80;
+
+/// The mistakes found so far in one text.
+pub(crate) struct Notes<'t> {
+    text: &'t str,
+    line_starts: Vec<usize>,
+    mistakes: RefCell<Vec<Mistake>>,
+}
+
+impl<'t> Notes<'t> {
+    pub(crate) fn new(text: &'t str) -> Self {
+        let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self { text, line_starts, mistakes: RefCell::default() }
+    }
+
+    /// The configuration if there was no mistake, else all of them by line.
+    pub(crate) fn verdict(self, config: Option<Config>) -> Result<Config, Vec<Mistake>> {
+        let mut mistakes = self.mistakes.into_inner();
+        mistakes.sort_by_key(|mistake| mistake.span.start);
+        match config {
+            Some(config) if mistakes.is_empty() => Ok(config),
+            _ => Err(mistakes),
+        }
+    }
+
+    fn add(&self, mistake: Mistake) {
+        self.mistakes.borrow_mut().push(mistake);
+    }
+
+    pub(crate) fn line(&self, at: usize) -> usize {
+        self.line_starts.partition_point(|&start| start <= at)
+    }
+
+    fn syntax(&self, error: &toml::de::Error) {
+        let span = error.span().unwrap_or_default();
+        let line = self.line(span.start);
+        if self.mistakes.borrow().last().is_some_and(|last| last.line == line) {
+            return; // What follows from the first one tells nothing new.
+        }
+        let is_duplicate = is_duplicate(error);
+        let key = if is_duplicate { self.text.get(span.clone()).unwrap_or_default() } else { "" };
+        let what =
+            if is_duplicate { "written twice".to_owned() } else { format!("not TOML: {}", error.message()) };
+        let (key, value) = (key.to_owned(), String::new());
+        self.add(Mistake { line, key, value, what, hint: None, subject: None, span });
+    }
+}
+
+/// Hands the document to `rules`. A text that is not TOML is not walked: what is read of it may mean anything.
+pub(crate) fn document(
+    text: &str,
+    notes: &Notes<'_>,
+    rules: impl FnOnce(Fields<'_>) -> Option<Config>,
+) -> Option<Config> {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    errors.iter().for_each(|error| notes.syntax(error));
+    if !errors.iter().all(is_duplicate) {
+        return None;
+    }
+    let place = Place { notes, key: String::new(), subject: None, span: 0..0, written: Written::Whole };
+    rules(Fields { table: root.get_ref(), place, asked: Vec::new() })
+}
+
+fn is_duplicate(error: &toml::de::Error) -> bool {
+    error.message() == "duplicate key"
+}
+
+/// What stands at a place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Written {
+    /// Nothing: a key is missing here.
+    Nothing,
+    /// A key, a list or a table, which are too long to show.
+    Whole,
+    /// A value that can be shown.
+    Value,
+}
+
+impl Written {
+    fn of(value: &DeValue<'_>) -> Self {
+        if matches!(value, DeValue::Table(_) | DeValue::Array(_)) { Self::Whole } else { Self::Value }
+    }
+}
+
+/// Where something stands in the file.
+#[derive(Clone)]
+pub(crate) struct Place<'a> {
+    notes: &'a Notes<'a>,
+    key: String,
+    subject: Option<String>,
+    span: Range<usize>,
+    written: Written,
+}
+
+impl<'a> Place<'a> {
+    pub(crate) fn wrong(&self, rejected: Rejected) {
+        let segments = self.key.split('.');
+        let is_secret = segments.clone().any(|segment| SECRET_KEYS.contains(&segment));
+        let key = if is_secret { up_to_secret(&self.key) } else { self.key.clone() };
+        let value = match self.written {
+            Written::Nothing => String::new(),
+            _ if is_secret || rejected.secret => SECRET_VALUE.to_owned(),
+            Written::Whole => String::new(),
+            Written::Value => {
+                let written = self.notes.text.get(self.span.clone()).unwrap_or_default();
+                written.lines().next().unwrap_or_default().chars().take(VALUE_CHARS_MAX).collect()
+            }
+        };
+        let (span, subject) = (self.span.clone(), self.subject.clone());
+        let Rejected { what, hint, .. } = rejected;
+        self.notes.add(Mistake { line: self.line(), key, value, what, hint, subject, span });
+    }
+
+    pub(crate) fn line(&self) -> usize {
+        self.notes.line(self.span.start)
+    }
+
+    /// The place of a key of this table that was not written.
+    pub(crate) fn absent(&self, key: &str) -> Self {
+        self.below(key, self.span.clone(), Written::Nothing)
+    }
+
+    fn below(&self, segment: &str, span: Range<usize>, written: Written) -> Self {
+        let dot = if self.key.is_empty() { "" } else { "." };
+        Self { key: format!("{}{dot}{segment}", self.key), span, written, ..self.clone() }
+    }
+
+    fn element(&self, index: usize, span: Range<usize>, written: Written) -> Self {
+        Self { key: format!("{}[{index}]", self.key), span, written, ..self.clone() }
+    }
+}
+
+/// The key without what stands below a secret's: that may be a piece of it.
+fn up_to_secret(key: &str) -> String {
+    let mut segments: Vec<&str> = key.split('.').collect();
+    let secret = segments.iter().position(|segment| SECRET_KEYS.contains(segment));
+    segments.truncate(secret.map_or(segments.len(), |at| at + 1));
+    segments.join(".")
+}
+
+/// A value and where it stands.
+#[derive(Clone)]
+pub(crate) struct At<'a, T> {
+    pub value: T,
+    pub place: Place<'a>,
+}
+
+/// A written value.
+pub(crate) struct Item<'a> {
+    value: &'a DeValue<'a>,
+    pub place: Place<'a>,
+}
+
+impl<'a> Item<'a> {
+    fn new(value: &'a Spanned<DeValue<'a>>, place: impl FnOnce(Range<usize>, Written) -> Place<'a>) -> Self {
+        Self { value: value.get_ref(), place: place(value.span(), Written::of(value.get_ref())) }
+    }
+
+    pub(crate) fn is_text(&self) -> bool {
+        self.value.is_str()
+    }
+
+    pub(crate) fn is_table(&self) -> bool {
+        self.value.is_table()
+    }
+
+    pub(crate) fn is_empty_list(&self) -> bool {
+        self.value.as_array().is_some_and(|list| list.is_empty())
+    }
+
+    pub(crate) fn text(&self) -> Option<&'a str> {
+        self.value.as_str().or_else(|| self.wrong_type("a string"))
+    }
+
+    /// The value that `parse` makes of the text.
+    pub(crate) fn parsed<T>(&self, parse: impl FnOnce(&'a str) -> Result<T, Rejected>) -> Option<T> {
+        parse(self.text()?).map_err(|rejected| self.place.wrong(rejected)).ok()
+    }
+
+    pub(crate) fn table(&self) -> Option<Fields<'a>> {
+        let table = self.value.as_table().or_else(|| self.wrong_type("a table"))?;
+        Some(Fields { table, place: self.place.clone(), asked: Vec::new() })
+    }
+
+    pub(crate) fn list(&self) -> Option<Vec<Self>> {
+        let list = self.value.as_array().or_else(|| self.wrong_type("a list"))?;
+        let element = |(i, value)| Self::new(value, |span, written| self.place.element(i, span, written));
+        Some(list.iter().enumerate().map(element).collect())
+    }
+
+    pub(crate) fn wrong_type<T>(&self, wanted: &str) -> Option<T> {
+        let found = match self.value {
+            DeValue::String(_) => "a string",
+            DeValue::Integer(_) => "a whole number",
+            DeValue::Float(_) => "a fraction",
+            DeValue::Boolean(_) => "true or false",
+            DeValue::Datetime(_) => "a date",
+            DeValue::Array(_) => "a list",
+            DeValue::Table(_) => "a table",
+        };
+        self.place.wrong(Rejected::new(format!("must be {wanted}, not {found}")));
+        None
+    }
+}
+
+/// A written table.
+pub(crate) struct Fields<'a> {
+    table: &'a DeTable<'a>,
+    pub place: Place<'a>,
+    asked: Vec<&'static str>,
+}
+
+impl<'a> Fields<'a> {
+    /// The value of a key, if it was written.
+    pub(crate) fn get(&mut self, key: &'static str) -> Option<Item<'a>> {
+        if !self.asked.contains(&key) {
+            self.asked.push(key);
+        }
+        let value = self.table.get(key)?;
+        Some(Item::new(value, |span, written| self.place.below(key, span, written)))
+    }
+
+    /// The value of a key that must be there. `example` is shown where it is not.
+    pub(crate) fn need(&mut self, key: &'static str, example: &str) -> Option<Item<'a>> {
+        let item = self.get(key);
+        if item.is_none() {
+            self.place.absent(key).wrong(Rejected::new("missing").hint(format!("add {key} = {example}")));
+        }
+        item
+    }
+
+    /// One of a closed set of words, or `absent` where none was written.
+    pub(crate) fn word<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)], absent: T) -> Option<T> {
+        match self.get(key) {
+            None => Some(absent),
+            Some(item) => item.parsed(|word| one_of("word", word, words)),
+        }
+    }
+
+    /// `true` or `false`; absent means false.
+    pub(crate) fn flag(&mut self, key: &'static str) -> Option<bool> {
+        match self.get(key) {
+            None => Some(false),
+            Some(item) => match item.value {
+                DeValue::Boolean(flag) => Some(*flag),
+                _ => item.wrong_type("true or false"),
+            },
+        }
+    }
+
+    /// A whole number within bounds, or `absent` where none was written.
+    pub(crate) fn count<T: TryFrom<u64>>(
+        &mut self,
+        key: &'static str,
+        bounds: RangeInclusive<u64>,
+        absent: T,
+    ) -> Option<T> {
+        let Some(item) = self.get(key) else { return Some(absent) };
+        let DeValue::Integer(integer) = item.value else { return item.wrong_type("a whole number") };
+        let number = u64::from_str_radix(integer.as_str(), integer.radix()).ok();
+        let count =
+            number.filter(|number| bounds.contains(number)).and_then(|number| T::try_from(number).ok());
+        if count.is_none() {
+            let what = format!("must be from {} to {}", bounds.start(), bounds.end());
+            item.place.wrong(Rejected::new(what));
+        }
+        count
+    }
+
+    /// The elements of a list that were understood; absent means none.
+    pub(crate) fn list<T>(
+        &mut self,
+        key: &'static str,
+        element: impl FnMut(Item<'a>) -> Option<T>,
+    ) -> Vec<T> {
+        let items = self.get(key).and_then(|item| item.list()).unwrap_or_default();
+        items.into_iter().filter_map(element).collect()
+    }
+
+    /// The tables of a list, such as all `[[target]]`. Each is called by its own `name` in mistakes.
+    pub(crate) fn tables(&mut self, key: &'static str) -> Vec<Fields<'a>> {
+        let Some(item) = self.get(key) else { return Vec::new() };
+        if item.is_table() && self.place.key.is_empty() {
+            let what =
+                Rejected::new("must be a list of tables").hint(format!("write [[{key}]] instead of [{key}]"));
+            item.place.wrong(what);
+            return Vec::new();
+        }
+        let tables = item.list().unwrap_or_default().into_iter().filter_map(|item| item.table());
+        tables.map(|fields| fields.named(key)).collect()
+    }
+
+    fn named(mut self, key: &str) -> Self {
+        if let Some(name) = self.table.get("name").and_then(|name| name.get_ref().as_str()) {
+            let name: String = name.chars().take(VALUE_CHARS_MAX).collect();
+            self.place.subject = Some(format!("{key} {name:?}"));
+        }
+        self
+    }
+
+    /// Notes every key that was not asked for.
+    pub(crate) fn finish(self) {
+        for key in self.table.keys().filter(|key| !self.asked.contains(&key.get_ref().as_ref())) {
+            let word = key.get_ref().as_ref();
+            let segment: String = word.chars().take(VALUE_CHARS_MAX).collect();
+            self.place.below(&segment, key.span(), Written::Whole).wrong(Rejected::unknown(
+                "key",
+                word,
+                &self.asked,
+            ));
+        }
+    }
+}
+
+/// The meaning of a word out of a closed set.
+pub(crate) fn one_of<T: Copy>(noun: &str, word: &str, words: &[(&str, T)]) -> Result<T, Rejected> {
+    let known = || words.iter().map(|row| row.0).collect::<Vec<_>>();
+    let row = words.iter().find(|row| row.0 == word);
+    row.map(|row| row.1).ok_or_else(|| Rejected::unknown(noun, word, &known()))
+}

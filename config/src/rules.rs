@@ -1,0 +1,498 @@
+//! What each section means. A function per section reads all its keys first and then builds the value, so that a
+//! mistake in one key hides none in another.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::endpoint::host_name;
+use crate::pattern::bucket_name;
+use crate::read::{At, Fields, Item, one_of};
+use crate::secrets::{private_file, secret};
+use crate::{
+    Addressing, BucketRule, Caller, Conditions, Config, Endpoint, Grant, GrantAccess, Https, Known, Limits,
+    Listen, Pattern, Rejected, SIGNATURES, Signing, Sources, Target, Unsupported,
+};
+
+/// Where to listen if the file does not say.
+const HTTP_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9000);
+const ADMIN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9090);
+const DIALECT_DEFAULT: &str = "s3";
+
+/// The one dialect that has two signatures for us to send.
+const SIGNING_DIALECT: &str = "oss";
+
+const ADDRESSING: &[(&str, Addressing)] = &[("virtual", Addressing::Virtual), ("path", Addressing::Path)];
+const SIGNING: &[(&str, Signing)] = &[("v4", Signing::V4), ("v1", Signing::V1)];
+const UNSUPPORTED: &[(&str, Unsupported)] =
+    &[("refuse", Unsupported::Refuse), ("report", Unsupported::Report)];
+const CONDITIONS: &[(&str, Conditions)] = &[("native", Conditions::Native), ("check", Conditions::Check)];
+const COS_STRICT: &[(&str, bool)] = &[("accept", false), ("strict", true)];
+const ACCESS: &[(&str, GrantAccess)] = &[
+    ("read", GrantAccess::Read),
+    ("write", GrantAccess::Write),
+    ("read-write", GrantAccess::ReadWrite),
+    ("admin", GrantAccess::Admin),
+];
+
+/// An hour; a longer silence is a dead peer whatever the store.
+const SECONDS_MAX: u64 = 3600;
+
+/// `None` where something could not be built; a mistake was noted then.
+pub(crate) fn config(mut root: Fields<'_>, known: &Known<'_>, sources: &dyn Sources) -> Option<Config> {
+    let (listen, listen_places) = listen(root.get("listen"), known, sources);
+    let admin = admin(root.get("admin"), &listen_places);
+    let hosts_base = hosts(root.get("hosts"));
+    let limits = limits(root.get("limits"));
+
+    need_a_target(&mut root);
+    let (target_names, targets): (Vec<_>, Vec<_>) =
+        root.tables("target").into_iter().map(|fields| target(fields, known, sources)).unzip();
+    let (bucket_names, buckets): (Vec<_>, Vec<_>) =
+        root.tables("bucket").into_iter().map(|fields| bucket(fields, &target_names)).unzip();
+    let (caller_names, callers): (Vec<_>, Vec<_>) =
+        root.tables("caller").into_iter().map(|fields| caller(fields, sources)).unzip();
+    let (caller_names, caller_keys): (Vec<_>, Vec<_>) = caller_names.into_iter().unzip();
+    root.finish();
+
+    distinct("target", &target_names);
+    distinct("bucket", &bucket_names);
+    distinct("caller", &caller_names);
+    distinct("caller", &caller_keys);
+
+    Some(Config {
+        listen: listen?,
+        admin: admin?,
+        hosts_base,
+        limits: limits?,
+        targets: targets.into_iter().collect::<Option<_>>()?,
+        buckets: buckets.into_iter().collect::<Option<_>>()?,
+        callers: callers.into_iter().collect::<Option<_>>()?,
+    })
+}
+
+fn need_a_target(root: &mut Fields<'_>) {
+    let is_none = root.get("target").is_none_or(|item| item.is_empty_list());
+    if is_none {
+        let what = "no [[target]]: there is nothing to be a proxy of";
+        root.place.wrong(Rejected::new(what).hint("blobfish init writes a configuration to begin with"));
+    }
+}
+
+/// Notes every name that an earlier one has already.
+fn distinct(noun: &str, names: &[Option<At<'_, String>>]) {
+    let mut first_lines = std::collections::HashMap::new();
+    for name in names.iter().flatten() {
+        let line = name.place.line();
+        if let Some(first) = first_lines.get(name.value.as_str()) {
+            name.place.wrong(Rejected::new(format!("another {noun} has it, on line {first}")));
+        } else {
+            first_lines.insert(name.value.as_str(), line);
+        }
+    }
+}
+
+// --- Listeners ---
+
+fn listen<'a>(
+    item: Option<Item<'a>>,
+    known: &Known<'_>,
+    sources: &dyn Sources,
+) -> (Option<Listen>, Vec<At<'a, SocketAddr>>) {
+    let usual = |dialect| Listen { http: vec![HTTP_DEFAULT], https: Vec::new(), default_dialect: dialect };
+    let Some(item) = item else { return (Some(usual(DIALECT_DEFAULT.to_owned())), Vec::new()) };
+    let Some(mut fields) = item.table() else { return (None, Vec::new()) };
+
+    let dialect = match fields.get("dialect") {
+        Some(item) => item.parsed(|word| dialect_name(word, known)),
+        None => Some(DIALECT_DEFAULT.to_owned()),
+    };
+    let written: Vec<_> = [fields.get("http"), fields.get("https")].into_iter().flatten().collect();
+    let mut taken = Vec::new();
+    let http = fields.list("http", |item| free_address(&item, &mut taken));
+    let https =
+        fields.tables("https").into_iter().filter_map(|fields| https(fields, &mut taken, sources)).collect();
+    let place = fields.place.clone();
+    fields.finish();
+
+    let Some(dialect) = dialect else { return (None, taken) };
+    if written.is_empty() {
+        return (Some(usual(dialect)), taken);
+    }
+    if written.iter().all(Item::is_empty_list) {
+        place.wrong(Rejected::new("no address to listen on").hint("add http = [\"127.0.0.1:9000\"]"));
+    }
+    (Some(Listen { http, https, default_dialect: dialect }), taken)
+}
+
+fn https<'a>(
+    mut fields: Fields<'a>,
+    taken: &mut Vec<At<'a, SocketAddr>>,
+    sources: &dyn Sources,
+) -> Option<Https> {
+    let address = fields.need("address", "\"0.0.0.0:9443\"").and_then(|item| free_address(&item, taken));
+    let cert = fields.need("cert", "\"/etc/blobfish/tls.crt\"").and_then(|item| certificates(&item, sources));
+    let key = fields.need("key", "\"/etc/blobfish/tls.key\"").and_then(|item| {
+        item.parsed(|path| {
+            let pem = secrecy::SecretString::from(private_file(path, path, sources)?);
+            let holds_key = secrecy::ExposeSecret::expose_secret(&pem).contains("PRIVATE KEY-----");
+            holds_key
+                .then(|| PathBuf::from(path))
+                .ok_or_else(|| Rejected::new("the file holds no PEM private key"))
+        })
+    });
+    fields.finish();
+    Some(Https { address: address?, cert: cert?, key: key? })
+}
+
+fn certificates(item: &Item<'_>, sources: &dyn Sources) -> Option<PathBuf> {
+    item.parsed(|path| {
+        let pem = sources.file(Path::new(path));
+        let pem = pem.map_err(|error| Rejected::new(format!("the file cannot be read: {error}")))?;
+        let holds_one = pem.contains("-----BEGIN CERTIFICATE-----");
+        holds_one
+            .then(|| PathBuf::from(path))
+            .ok_or_else(|| Rejected::new("the file holds no PEM certificate"))
+    })
+}
+
+fn admin(item: Option<Item<'_>>, taken: &[At<'_, SocketAddr>]) -> Option<SocketAddr> {
+    let Some(item) = item else { return Some(ADMIN_DEFAULT).filter(|_| admin_default_is_free(taken)) };
+    let mut fields = item.table()?;
+    let admin = match fields.get("listen") {
+        Some(item) => free_address(&item, &mut taken.to_vec()),
+        None => Some(ADMIN_DEFAULT).filter(|_| admin_default_is_free(taken)),
+    };
+    fields.finish();
+    admin
+}
+
+fn admin_default_is_free(taken: &[At<'_, SocketAddr>]) -> bool {
+    let other = taken.iter().find(|other| overlap(other.value, ADMIN_DEFAULT));
+    if let Some(other) = other {
+        let what = format!("the admin port is at {ADMIN_DEFAULT} unless another is chosen");
+        other.place.wrong(Rejected::new(what).hint("choose [admin] listen = \"127.0.0.1:9091\""));
+    }
+    other.is_none()
+}
+
+/// Reads an address that overlaps none in `taken`, and adds it there.
+fn free_address<'a>(item: &Item<'a>, taken: &mut Vec<At<'a, SocketAddr>>) -> Option<SocketAddr> {
+    let address = item.parsed(|text| {
+        let bad = || Rejected::new("not an address").hint("write \"127.0.0.1:9000\" or \"[::1]:9000\"");
+        text.parse::<SocketAddr>().map_err(|_| bad())
+    })?;
+    match taken.iter().find(|other| overlap(other.value, address)) {
+        Some(other) => {
+            let what = format!("already taken by {} on line {}", other.value, other.place.line());
+            item.place.wrong(Rejected::new(what));
+        }
+        None => taken.push(At { value: address, place: item.place.clone() }),
+    }
+    Some(address)
+}
+
+/// Whether two listeners cannot both have their address. Port 0 is any free port. `[::]` takes IPv4 too.
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let covers = |a: IpAddr, b: IpAddr| a.is_unspecified() && (a.is_ipv6() || b.is_ipv4());
+    let (a_ip, b_ip) = (a.ip(), b.ip());
+    a.port() == b.port() && a.port() != 0 && (a_ip == b_ip || covers(a_ip, b_ip) || covers(b_ip, a_ip))
+}
+
+fn hosts(item: Option<Item<'_>>) -> Vec<String> {
+    let Some(mut fields) = item.and_then(|item| item.table()) else { return Vec::new() };
+    let names: Vec<_> = fields.list("base", |item| {
+        let value = item.parsed(host_name)?;
+        Some(Some(At { value, place: item.place.clone() }))
+    });
+    fields.finish();
+    distinct("name", &names);
+    names.into_iter().flatten().map(|name| name.value).collect()
+}
+
+fn limits(item: Option<Item<'_>>) -> Option<Limits> {
+    // Defaults of the threat model, section 3.7.
+    let usual = Limits {
+        head_bytes_max: 16 * 1024,
+        headers_max: 100,
+        body_idle: Duration::from_secs(30),
+        keepalive_idle: Duration::from_secs(60),
+        connections_max: 10_000,
+    };
+    let Some(item) = item else { return Some(usual) };
+    let mut fields = item.table()?;
+    let head_bytes_max = fields.count("head_bytes_max", 1024..=1024 * 1024, usual.head_bytes_max);
+    let headers_max = fields.count("headers_max", 8..=10_000, usual.headers_max);
+    let body_idle = seconds(&mut fields, "body_idle_seconds", usual.body_idle);
+    let keepalive_idle = seconds(&mut fields, "keepalive_idle_seconds", usual.keepalive_idle);
+    let connections_max = fields.count("connections_max", 1..=1_000_000, usual.connections_max);
+    fields.finish();
+    Some(Limits {
+        head_bytes_max: head_bytes_max?,
+        headers_max: headers_max?,
+        body_idle: body_idle?,
+        keepalive_idle: keepalive_idle?,
+        connections_max: connections_max?,
+    })
+}
+
+fn seconds(fields: &mut Fields<'_>, key: &'static str, absent: Duration) -> Option<Duration> {
+    fields.count(key, 1..=SECONDS_MAX, absent.as_secs()).map(Duration::from_secs)
+}
+
+// --- Targets ---
+
+type Name<'a> = Option<At<'a, String>>;
+
+fn target<'a>(
+    mut fields: Fields<'a>,
+    known: &Known<'_>,
+    sources: &dyn Sources,
+) -> (Name<'a>, Option<Target>) {
+    let name = name(&mut fields, "\"aliyun\"");
+    let dialect =
+        fields.need("dialect", "\"s3\"").and_then(|item| item.parsed(|word| dialect_name(word, known)));
+    let profile = fields.get("profile");
+    let profile = optional(profile, |item| item.parsed(|word| profile_name(word, dialect.as_deref(), known)));
+    let endpoint = fields.need("endpoint", "\"https://...\"").and_then(|item| {
+        let value = item.parsed(Endpoint::parse)?;
+        Some(At { value, place: item.place })
+    });
+    let region = fields.need("region", "\"us-east-1\"").and_then(|item| item.parsed(region_name));
+    let addressing = fields.word("addressing", ADDRESSING, Addressing::Virtual);
+    let access_key = fields.need("access_key", "\"AKID...\"").and_then(|item| item.parsed(access_key_id));
+    let (secret_key, session_token) = secrets(&mut fields, sources);
+    let insecure = fields.flag("insecure");
+    let ca = optional(fields.get("ca"), |item| certificates(&item, sources));
+    let kms_keys = fields.list("kms_keys", |item| item.parsed(|id| visible(id, "key id")));
+    let signing = signing(&mut fields, dialect.as_deref());
+    let connect_timeout = seconds(&mut fields, "connect_timeout_seconds", Duration::from_secs(5));
+    let response_timeout = seconds(&mut fields, "response_timeout_seconds", Duration::from_secs(15));
+    let body_timeout = seconds(&mut fields, "body_timeout_seconds", Duration::from_secs(30));
+    fields.finish();
+
+    if let Some(endpoint) = &endpoint {
+        endpoint_suits(endpoint, addressing, insecure);
+    }
+    let built = || {
+        Some(Target {
+            name: name.as_ref()?.value.clone(),
+            dialect: dialect?,
+            profile: profile?,
+            endpoint: endpoint?.value,
+            region: region?,
+            addressing: addressing?,
+            access_key: access_key?,
+            secret_key: secret_key?,
+            session_token: session_token?,
+            insecure: insecure?,
+            ca: ca?,
+            kms_keys,
+            signing: signing?,
+            connect_timeout: connect_timeout?,
+            response_timeout: response_timeout?,
+            body_timeout: body_timeout?,
+        })
+    };
+    let target = built();
+    (name, target)
+}
+
+/// Notes what an endpoint, well written by itself, does not allow. `None` where a key was not understood: nothing is
+/// said of it then.
+fn endpoint_suits(endpoint: &At<'_, Endpoint>, addressing: Option<Addressing>, insecure: Option<bool>) {
+    let At { value, place } = endpoint;
+    if !value.tls && !value.is_loopback() && insecure == Some(false) {
+        let what = "plain HTTP to another machine shows every object to those between";
+        place.wrong(Rejected::new(what).hint("write https, or insecure = true if that is meant"));
+    }
+    if value.ip().is_some() && addressing == Some(Addressing::Virtual) {
+        let what = "a bucket cannot stand before an IP address";
+        place.wrong(Rejected::new(what).hint("write addressing = \"path\""));
+    }
+}
+
+fn signing(fields: &mut Fields<'_>, dialect: Option<&str>) -> Option<Signing> {
+    if let Some(item) = fields.get("signing")
+        && dialect.is_some_and(|dialect| dialect != SIGNING_DIALECT)
+    {
+        let what = format!("only dialect \"{SIGNING_DIALECT}\" has a choice of signatures");
+        item.place.wrong(Rejected::new(what));
+    }
+    fields.word("signing", SIGNING, Signing::V4)
+}
+
+/// An absent key is understood: it means `None`.
+fn optional<'a, T>(item: Option<Item<'a>>, read: impl FnOnce(Item<'a>) -> Option<T>) -> Option<Option<T>> {
+    item.map_or(Some(None), |item| read(item).map(Some))
+}
+
+type Secret = secrecy::SecretString;
+
+fn secrets(fields: &mut Fields<'_>, sources: &dyn Sources) -> (Option<Secret>, Option<Option<Secret>>) {
+    let key = fields.need("secret_key", "{ env = \"NAME\" }").and_then(|item| secret(&item, sources));
+    let token = optional(fields.get("session_token"), |item| secret(&item, sources));
+    (key, token)
+}
+
+fn dialect_name(word: &str, known: &Known<'_>) -> Result<String, Rejected> {
+    let names: Vec<_> = known.dialects.iter().map(|row| row.0).collect();
+    if names.contains(&word) {
+        return Ok(word.to_owned());
+    }
+    let unknown = Rejected::unknown("dialect", word, &names);
+    match known.dialects.iter().find(|row| row.1.contains(&word)) {
+        Some((dialect, _)) => Err(unknown.hint(format!("it is a profile of dialect \"{dialect}\""))),
+        None => Err(unknown),
+    }
+}
+
+/// Where the dialect was not understood nothing can be said of its profile.
+fn profile_name(word: &str, dialect: Option<&str>, known: &Known<'_>) -> Result<String, Rejected> {
+    let profiles = known.dialects.iter().find(|row| Some(row.0) == dialect).map(|row| row.1);
+    match profiles {
+        Some([]) => Err(Rejected::new("this dialect has no profiles").hint("leave the key out")),
+        Some(profiles) if !profiles.contains(&word) => Err(Rejected::unknown("profile", word, profiles)),
+        _ => Ok(word.to_owned()),
+    }
+}
+
+fn region_name(text: &str) -> Result<String, Rejected> {
+    let is_region =
+        !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    let bad = || Rejected::new("not a region").hint("use letters, digits, hyphens, underscores and dots");
+    is_region.then(|| text.to_owned()).ok_or_else(bad)
+}
+
+/// An access key stands in headers and queries of every dialect, between their separators.
+fn access_key_id(text: &str) -> Result<String, Rejected> {
+    let key = visible(text, "access key")?;
+    if key.contains(['/', ',', ';', ':', '&', '=', '"', '\'', '\\']) {
+        return Err(Rejected::new("an access key holds no separators or quotes"));
+    }
+    Ok(key)
+}
+
+fn visible(text: &str, noun: &str) -> Result<String, Rejected> {
+    if text.is_empty() {
+        return Err(Rejected::new(format!("the {noun} is empty")));
+    }
+    let is_visible = text.len() <= 512 && text.bytes().all(|b| b.is_ascii_graphic());
+    let bad = || Rejected::new(format!("not a {noun}")).hint("use visible ASCII characters, no spaces");
+    is_visible.then(|| text.to_owned()).ok_or_else(bad)
+}
+
+/// The name of a section. It becomes a metric's label and a word in logs.
+fn name<'a>(fields: &mut Fields<'a>, example: &str) -> Name<'a> {
+    let item = fields.need("name", example)?;
+    let value = item.parsed(|text| {
+        let is_name = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        let bad =
+            || Rejected::new("not a name").hint("use 1 to 64 letters, digits, hyphens, underscores and dots");
+        (is_name && (1..=64).contains(&text.len())).then(|| text.to_owned()).ok_or_else(bad)
+    })?;
+    Some(At { value, place: item.place })
+}
+
+// --- Buckets ---
+
+fn bucket<'a>(mut fields: Fields<'a>, targets: &[Name<'_>]) -> (Name<'a>, Option<BucketRule>) {
+    let name_item = fields.need("name", "\"photos\"");
+    let name = name_item.as_ref().and_then(|item| item.parsed(Pattern::parse));
+    let target =
+        fields.need("target", "\"aliyun\"").and_then(|item| item.parsed(|word| index(word, targets)));
+    let target_bucket_item = fields.get("target_bucket");
+    let target_bucket = fields.get("target_bucket");
+    let target_bucket = optional(target_bucket, |item| item.parsed(bucket_name));
+    let unsupported = fields.word("unsupported", UNSUPPORTED, Unsupported::Refuse);
+    let conditions = fields.word("conditions", CONDITIONS, Conditions::Native);
+    let relay = fields.flag("relay");
+    fields.finish();
+
+    if let (Some(item), Some(name)) = (target_bucket_item, &name)
+        && name.exact().is_none()
+    {
+        item.place.wrong(
+            Rejected::new("a pattern keeps names").hint("leave target_bucket out, or name one bucket"),
+        );
+    }
+
+    let written =
+        name.as_ref().zip(name_item).map(|(name, item)| At { value: name.to_string(), place: item.place });
+    let built = || {
+        Some(BucketRule {
+            name: name?,
+            target: target?,
+            target_bucket: target_bucket?,
+            unsupported: unsupported?,
+            conditions: conditions?,
+            relay: relay?,
+        })
+    };
+    (written, built())
+}
+
+fn index(word: &str, targets: &[Name<'_>]) -> Result<usize, Rejected> {
+    if targets.is_empty() {
+        return Ok(0); // Only the lack of targets is told; no configuration comes of this.
+    }
+    let names: Vec<_> = targets.iter().flatten().map(|name| name.value.as_str()).collect();
+    let found = targets.iter().position(|name| name.as_ref().is_some_and(|name| name.value == word));
+    found.ok_or_else(|| Rejected::unknown("target", word, &names))
+}
+
+// --- Callers ---
+
+fn caller<'a>(mut fields: Fields<'a>, sources: &dyn Sources) -> ((Name<'a>, Name<'a>), Option<Caller>) {
+    let name = name(&mut fields, "\"photo-app\"");
+    let access_key = fields.need("access_key", "\"AKID...\"").and_then(|item| {
+        let value = item.parsed(access_key_id)?;
+        Some(At { value, place: item.place })
+    });
+    let (secret_key, session_token) = secrets(&mut fields, sources);
+    let grants = fields.tables("grants").into_iter().map(grant).collect::<Option<Vec<_>>>();
+    let signatures = signatures(&mut fields);
+    let cos_strict = fields.word("cos_signing", COS_STRICT, false);
+    fields.finish();
+
+    let built = || {
+        Some(Caller {
+            name: name.as_ref()?.value.clone(),
+            access_key: access_key.as_ref()?.value.clone(),
+            secret_key: secret_key?,
+            session_token: session_token?,
+            grants: grants?,
+            signatures: signatures?,
+            cos_strict: cos_strict?,
+        })
+    };
+    let caller = built();
+    ((name, access_key), caller)
+}
+
+fn grant(mut fields: Fields<'_>) -> Option<Grant> {
+    let item = fields.need("buckets", "[\"photos-*\"]");
+    let buckets = fields.list("buckets", |item| item.parsed(Pattern::parse));
+    let access = fields.need("access", "\"read\"");
+    let access = access.and_then(|item| item.parsed(|word| one_of("access", word, ACCESS)));
+    fields.finish();
+    if let Some(item) = item.filter(Item::is_empty_list) {
+        item.place.wrong(Rejected::new("a grant for no bucket").hint("leave the grant out"));
+    }
+    Some(Grant { buckets, access: access? })
+}
+
+fn signatures(fields: &mut Fields<'_>) -> Option<Vec<String>> {
+    let Some(item) = fields.get("signatures") else {
+        return Some(SIGNATURES.iter().map(|&word| word.to_owned()).collect());
+    };
+    if item.is_empty_list() {
+        item.place
+            .wrong(Rejected::new("the caller could not sign anything").hint("leave the key out for all"));
+    }
+    let known = |word: &str| SIGNATURES.contains(&word).then(|| word.to_owned());
+    let read = |item: Item<'_>| {
+        item.parsed(|word| known(word).ok_or_else(|| Rejected::unknown("signature", word, SIGNATURES)))
+    };
+    item.list()?.into_iter().map(read).collect()
+}

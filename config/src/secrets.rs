@@ -1,0 +1,145 @@
+//! Where secrets come from. They live in [`SecretString`]: printed as nothing, wiped when dropped.
+
+use std::io::{self, Read};
+use std::path::Path;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::Rejected;
+use crate::read::{Fields, Item};
+
+/// Where secrets and other files come from; a trait so that tests need no process environment.
+pub trait Sources {
+    /// The value of an environment variable; `None` where it is not set or not Unicode.
+    fn env(&self, name: &str) -> Option<String>;
+
+    /// The content of a file.
+    ///
+    /// # Errors
+    /// It cannot be read, or is not UTF-8.
+    fn file(&self, path: &Path) -> io::Result<String>;
+
+    /// Whether a file is closed to others than its owner and group.
+    ///
+    /// # Errors
+    /// It cannot be looked at.
+    fn file_is_private(&self, path: &Path) -> io::Result<bool>;
+}
+
+/// The environment and files of this process.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OsSources;
+
+/// A secret, certificate or key file is smaller than this; a bundle of all public authorities has 250 KiB.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+impl Sources for OsSources {
+    fn env(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+
+    /// Regular files of at most 1 MiB only: a pipe or a device could hold up the start for ever.
+    fn file(&self, path: &Path) -> io::Result<String> {
+        if !std::fs::metadata(path)?.is_file() {
+            return Err(io::Error::other("not a regular file"));
+        }
+        let mut text = String::new();
+        let read = std::fs::File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+        let fits = u64::try_from(read).is_ok_and(|bytes| bytes <= FILE_BYTES_MAX);
+        if fits { Ok(text) } else { Err(io::Error::other("larger than 1 MiB")) }
+    }
+
+    /// By the mode bits: others may neither read nor write. The group may, as orchestrators mount secrets so.
+    /// On systems without mode bits every file counts as private.
+    fn file_is_private(&self, path: &Path) -> io::Result<bool> {
+        let metadata = std::fs::metadata(path)?;
+        #[cfg(unix)]
+        return Ok(std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o006 == 0);
+        #[cfg(not(unix))]
+        return Ok(metadata.is_file());
+    }
+}
+
+/// Reads a secret: a literal, `{ env = "NAME" }` or `{ file = "PATH" }`.
+pub(crate) fn secret(item: &Item<'_>, sources: &dyn Sources) -> Option<SecretString> {
+    let secret = if item.is_text() {
+        item.parsed(literal)?
+    } else if item.is_table() {
+        from_elsewhere(item.table()?, sources)?
+    } else {
+        return item.wrong_type("a string, { env = \"NAME\" } or { file = \"PATH\" }");
+    };
+    checked(secret).map_err(|rejected| item.place.wrong(rejected)).ok()
+}
+
+fn literal(text: &str) -> Result<SecretString, Rejected> {
+    if text.starts_with("${") && text.ends_with('}') {
+        return Err(Rejected::new("variables are not expanded").hint("write { env = \"NAME\" }"));
+    }
+    Ok(SecretString::from(text))
+}
+
+fn from_elsewhere(mut fields: Fields<'_>, sources: &dyn Sources) -> Option<SecretString> {
+    let (env, file) = (fields.get("env"), fields.get("file"));
+    let place = fields.place.clone();
+    fields.finish();
+    match (env, file) {
+        (Some(env), None) => env.parsed(|name| from_env(name, sources)),
+        (None, Some(file)) => file.parsed(|path| from_file(path, sources)),
+        (Some(_), Some(_)) => {
+            place.wrong(Rejected::new("comes from env and file at once"));
+            None
+        }
+        (None, None) => {
+            place.wrong(
+                Rejected::new("comes from nowhere").hint("write { env = \"NAME\" } or { file = \"PATH\" }"),
+            );
+            None
+        }
+    }
+}
+
+fn from_env(name: &str, sources: &dyn Sources) -> Result<SecretString, Rejected> {
+    // A secret pasted in the place of the name would be shown, so only what looks like a name is.
+    let is_name =
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+    let shown = if is_name { name } else { "named here" };
+    let askable = !name.is_empty() && !name.contains(['=', '\0']);
+    let value = askable.then(|| sources.env(name)).flatten();
+    value
+        .map(SecretString::from)
+        .ok_or_else(|| Rejected::new(format!("environment variable {shown} is not set")))
+}
+
+fn from_file(path: &str, sources: &dyn Sources) -> Result<SecretString, Rejected> {
+    let is_path = path.starts_with(['/', '.']);
+    let mut text = private_file(path, if is_path { path } else { "named here" }, sources)?;
+    let trimmed =
+        text.strip_suffix('\n').map_or(text.len(), |line| line.strip_suffix('\r').unwrap_or(line).len());
+    text.truncate(trimmed);
+    Ok(SecretString::from(text))
+}
+
+/// The content of a file that others must not see. `shown` stands for the path in mistakes.
+pub(crate) fn private_file(path: &str, shown: &str, sources: &dyn Sources) -> Result<String, Rejected> {
+    let cannot = |error: io::Error| Rejected::new(format!("file {shown} cannot be read: {error}"));
+    let path = Path::new(path);
+    if !sources.file_is_private(path).map_err(cannot)? {
+        let hint = format!("chmod o-rwx {shown}");
+        return Err(Rejected::new(format!("file {shown} is open to others on this machine")).hint(hint));
+    }
+    sources.file(path).map_err(cannot)
+}
+
+fn checked(secret: SecretString) -> Result<SecretString, Rejected> {
+    let text = secret.expose_secret();
+    if text.is_empty() {
+        return Err(Rejected::new("the secret is empty"));
+    }
+    if text.trim() != text || text.chars().any(char::is_control) {
+        return Err(Rejected::new(
+            "the secret has a space at an end, or a line break or control character in it",
+        ));
+    }
+    Ok(secret)
+}

@@ -1,0 +1,119 @@
+//! The file that has every key once, and what it means; and the real [`OsSources`].
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
+
+mod common;
+
+use std::path::Path;
+use std::time::Duration;
+
+use blobfish_config::{Addressing, Conditions, GrantAccess, OsSources, Signing, Sources, Unsupported};
+use common::load;
+use secrecy::ExposeSecret;
+
+const FULL: &str = include_str!("../examples/full.toml");
+
+#[test]
+fn the_full_example_means_what_it_says() {
+    let config = load(FULL).unwrap();
+    assert_eq!(config.listen.http.len(), 2);
+    assert_eq!(config.listen.https[0].key, Path::new("/etc/blobfish/tls.key"));
+    assert_eq!(config.listen.default_dialect, "s3");
+    assert_eq!(config.admin.to_string(), "127.0.0.1:9090");
+    assert_eq!(config.hosts_base, ["storage.example.internal"]);
+    assert_eq!((config.limits.head_bytes_max, config.limits.connections_max), (16_384, 10_000));
+
+    let target = &config.targets[0];
+    assert_eq!((target.dialect.as_str(), target.profile.as_deref()), ("oss", Some("aliyun")));
+    assert_eq!(target.endpoint.authority(), "oss-cn-hangzhou.localhost:9100");
+    assert_eq!((target.addressing, target.signing), (Addressing::Virtual, Signing::V4));
+    assert_eq!(target.session_token.as_ref().unwrap().expose_secret(), "dummy-target-token");
+    assert_eq!(target.kms_keys.len(), 1);
+    assert_eq!(target.response_timeout, Duration::from_secs(15));
+
+    let bucket = &config.buckets[0];
+    assert_eq!(bucket.target_bucket.as_deref(), Some("photos"));
+    assert_eq!((bucket.unsupported, bucket.conditions), (Unsupported::Refuse, Conditions::Native));
+
+    let caller = &config.callers[0];
+    assert_eq!(caller.grants[0].access, GrantAccess::ReadWrite);
+    assert_eq!((caller.signatures.len(), caller.cos_strict), (5, false));
+}
+
+/// Leaving out what the example calls a default changes nothing.
+#[test]
+fn the_defaults_are_those_that_the_example_names() {
+    let is_default =
+        |line: &&str| !line.contains("default") || line.contains("default none") || line.contains('{');
+    let short: Vec<_> = FULL.lines().filter(|line| is_default(line) || line.contains("profile")).collect();
+    let (full, short) = (load(FULL).unwrap(), load(&short.join("\n")).unwrap());
+    let mut full = full;
+    assert_eq!(short.listen.http.len(), 0, "https is there");
+    full.listen.http.clear();
+    full.buckets[0].target_bucket = None; // Its default is the name.
+    assert_eq!(format!("{full:?}"), format!("{short:?}"));
+}
+
+#[test]
+fn a_printed_configuration_shows_no_secret() {
+    let config = load(FULL).unwrap();
+    let printed = format!("{config:?} {config:#?}");
+    assert!(!printed.contains("dummy"), "{printed}");
+    assert!(printed.contains("REDACTED"));
+}
+
+/// Keys are the same words in every file, so the line of a mistake shows them.
+#[test]
+fn every_key_is_shown_in_its_line() {
+    for (at, line) in
+        FULL.lines().enumerate().filter(|(_, line)| line.contains(" = ") && !line.starts_with('#'))
+    {
+        let key = line.split(" = ").next().unwrap().trim_start_matches([' ', '{']);
+        let spoiled = FULL.replacen(line, &line.replacen(" =", " = 99_99_", 1), 1);
+        let mistakes = load(&spoiled).unwrap_err();
+        let mistake = mistakes.iter().find(|mistake| mistake.line == at + 1).expect("a mistake on this line");
+        let shown = mistake.render("f", &spoiled);
+        assert!(shown.lines().nth(2).unwrap().contains(&format!("{key} = ")), "{shown}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn files_of_this_machine() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    std::fs::write(&path, "from-a-file\n").unwrap();
+    let text = format!(
+        "{}\n[[caller]]\nname = \"b\"\naccess_key = \"B\"\nsecret_key = {{ file = {path:?} }}\n",
+        target()
+    );
+    let load = || blobfish_config::load(&text, &common::KNOWN, &OsSources);
+    for (mode, is_private) in [(0o600, true), (0o440, true), (0o604, false), (0o644, false), (0o602, false)] {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        assert_eq!(OsSources.file_is_private(&path).unwrap(), is_private, "{mode:o}");
+        match load() {
+            Ok(config) => assert_eq!(config.callers[0].secret_key.expose_secret(), "from-a-file"),
+            Err(mistakes) => assert!(mistakes[0].what.contains("open to others"), "{mistakes:?}"),
+        }
+        assert_eq!(load().is_ok(), is_private, "{mode:o}");
+    }
+    assert!(OsSources.file(folder.path()).is_err(), "a folder");
+    assert!(OsSources.file(&folder.path().join("none")).is_err());
+    assert!(OsSources.file(Path::new("/dev/zero")).is_err(), "endless");
+    std::fs::write(&path, vec![b'a'; 1024 * 1024 + 1]).unwrap();
+    assert!(OsSources.file(&path).is_err(), "too large");
+    std::fs::write(&path, [0xff]).unwrap();
+    assert!(OsSources.file(&path).is_err(), "not UTF-8");
+}
+
+fn target() -> &'static str {
+    "[[target]]\nname = \"a\"\ndialect = \"s3\"\nendpoint = \"https://a.example\"\nregion = \"r\"\naccess_key = \"K\"\nsecret_key = \"S\""
+}
+
+#[test]
+fn the_least_file() {
+    let config = load(target()).unwrap();
+    assert_eq!(config.listen.http[0].to_string(), "127.0.0.1:9000");
+    assert!(config.callers.is_empty() && config.buckets.is_empty());
+}

@@ -1,0 +1,486 @@
+//! One row per mistake: what is changed in a good file, and all that is said then.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
+
+mod common;
+
+use common::load;
+
+/// A good file, of which each row spoils something. Line numbers below count from here.
+const GOOD: &str = r#"[listen]
+http = ["127.0.0.1:9000"]
+[[target]]
+name = "aliyun"
+dialect = "oss"
+endpoint = "https://oss-cn-hangzhou.aliyuncs.com"
+region = "cn-hangzhou"
+access_key = "LTAI"
+secret_key = "TOPSECRET-1"
+[[bucket]]
+name = "photos"
+target = "aliyun"
+[[caller]]
+name = "app"
+access_key = "AKID"
+secret_key = "TOPSECRET-2"
+grants = [{ buckets = ["photos-*"], access = "read" }]
+"#;
+
+fn said(text: &str) -> Vec<String> {
+    let Err(mistakes) = load(text) else { return Vec::new() };
+    assert!(!mistakes.is_empty(), "a refusal says why");
+    for mistake in &mistakes {
+        let shown = format!("{mistake} {mistake:?} {}", mistake.render("f.toml", text));
+        assert!(!shown.contains("TOPSECRET"), "{shown}");
+        assert!((1..=text.lines().count().max(1) + 1).contains(&mistake.line), "{shown}");
+    }
+    mistakes.iter().map(ToString::to_string).collect()
+}
+
+/// Replaces a part of the good file.
+#[track_caller]
+fn spoil(from: &str, to: &str, expected: &[&str]) {
+    assert!(GOOD.contains(from), "{from}");
+    assert_eq!(said(&GOOD.replacen(from, to, 1)), expected, "{from} -> {to}");
+}
+
+/// Adds lines after the good file's line that begins so.
+#[track_caller]
+fn add(after: &str, lines: &str, expected: &[&str]) {
+    let at = GOOD.find(after).unwrap();
+    let end = at + GOOD[at..].find('\n').unwrap();
+    let text = format!("{}\n{lines}{}", &GOOD[..end], &GOOD[end..]);
+    assert_eq!(said(&text), expected, "{lines}");
+}
+
+#[test]
+fn the_good_file_is_good() {
+    assert_eq!(said(GOOD), [""; 0]);
+}
+
+#[test]
+fn all_mistakes_at_once() {
+    let text = GOOD
+        .replace("dialect = \"oss\"", "dialect = \"osss\"\ncolour = 1")
+        .replace("region = \"cn-hangzhou\"", "region = 7")
+        .replace("target = \"aliyun\"", "target = \"aliun\"\ntarget = \"aliyun\"")
+        .replace("access = \"read\"", "access = \"reed\"");
+    assert_eq!(
+        said(&text),
+        [
+            r#"line 5: target "aliyun": dialect = "osss": unknown dialect; did you mean "oss"?"#,
+            r#"line 6: target "aliyun": colour: unknown key; known: name, dialect, profile, endpoint, region, addressing, access_key, secret_key, session_token, insecure, ca, kms_keys, signing, connect_timeout_seconds, response_timeout_seconds, body_timeout_seconds"#,
+            r#"line 8: target "aliyun": region = 7: must be a string, not a whole number"#,
+            r#"line 13: bucket "photos": target = "aliun": unknown target; did you mean "aliyun"?"#,
+            r#"line 14: target: written twice"#,
+            r#"line 19: caller "app": grants[0].access = "reed": unknown access; did you mean "read"?"#,
+        ]
+    );
+}
+
+#[test]
+fn a_file_without_targets() {
+    let what = "no [[target]]: there is nothing to be a proxy of; blobfish init writes a configuration to begin with";
+    assert_eq!(said(""), [format!("line 1: {what}")]);
+    assert_eq!(said("target = []"), [format!("line 1: {what}")]);
+}
+
+#[test]
+fn what_is_not_toml() {
+    let said = said("[listen\nhttp = [\"127.0.0.1:9000\"]\n");
+    assert_eq!(said, ["line 1: not TOML: unclosed table, expected `]`"]);
+}
+
+#[test]
+fn keys_and_types() {
+    spoil("[listen]", "[lisen]", &["line 1: lisen: unknown key; did you mean \"listen\"?"]);
+    spoil(
+        "[[target]]",
+        "[target]",
+        &["line 3: target: must be a list of tables; write [[target]] instead of [target]"],
+    );
+    spoil(
+        "region = \"cn-hangzhou\"\n",
+        "",
+        &["line 3: target \"aliyun\": region: missing; add region = \"us-east-1\""],
+    );
+    spoil(
+        "[\"127.0.0.1:9000\"]",
+        "\"127.0.0.1:9000\"",
+        &["line 2: listen.http = \"127.0.0.1:9000\": must be a list, not a string"],
+    );
+    add(
+        "region",
+        "insecure = \"yes\"",
+        &["line 8: target \"aliyun\": insecure = \"yes\": must be true or false, not a string"],
+    );
+    add(
+        "region",
+        "body_timeout_seconds = 0",
+        &["line 8: target \"aliyun\": body_timeout_seconds = 0: must be from 1 to 3600"],
+    );
+    add(
+        "region",
+        "body_timeout_seconds = 1.5",
+        &["line 8: target \"aliyun\": body_timeout_seconds = 1.5: must be a whole number, not a fraction"],
+    );
+    add(
+        "secret_key = \"TOPSECRET-2\"",
+        "[limits]\nhead_bytes_max = -1\nheaders_max = 0x1_0000\nconnections = 5",
+        &[
+            "line 18: limits.head_bytes_max = -1: must be from 1024 to 1048576",
+            "line 19: limits.headers_max = 0x1_0000: must be from 8 to 10000",
+            "line 20: limits.connections: unknown key; did you mean \"connections_max\"?",
+            "line 21: limits.grants: unknown key; known: head_bytes_max, headers_max, body_idle_seconds, keepalive_idle_seconds, connections_max",
+        ],
+    );
+}
+
+#[test]
+fn a_terminal_is_not_commanded() {
+    let said = said("\"\\u001b[31m\" = 1\n");
+    assert!(said.iter().all(|line| !line.contains('\u{1b}')), "{said:?}");
+}
+
+#[test]
+fn listeners() {
+    spoil(
+        "127.0.0.1:9000",
+        "localhost:9000",
+        &[
+            "line 2: listen.http[0] = \"localhost:9000\": not an address; write \"127.0.0.1:9000\" or \"[::1]:9000\"",
+        ],
+    );
+    spoil(
+        "\"127.0.0.1:9000\"",
+        "\"127.0.0.1:9000\", \"127.0.0.1:9000\"",
+        &["line 2: listen.http[1] = \"127.0.0.1:9000\": already taken by 127.0.0.1:9000 on line 2"],
+    );
+    spoil(
+        "\"127.0.0.1:9000\"",
+        "\"127.0.0.1:9000\", \"[::]:9000\"",
+        &["line 2: listen.http[1] = \"[::]:9000\": already taken by 127.0.0.1:9000 on line 2"],
+    );
+    spoil(
+        "127.0.0.1:9000",
+        "0.0.0.0:9090",
+        &[
+            "line 2: listen.http[0] = \"0.0.0.0:9090\": the admin port is at 127.0.0.1:9090 unless another is chosen; choose [admin] listen = \"127.0.0.1:9091\"",
+        ],
+    );
+    spoil(
+        "[[target]]",
+        "[admin]\nlisten = \"127.0.0.1:9000\"\n[[target]]",
+        &["line 4: admin.listen = \"127.0.0.1:9000\": already taken by 127.0.0.1:9000 on line 2"],
+    );
+    spoil(
+        "http = [\"127.0.0.1:9000\"]",
+        "http = []",
+        &["line 1: listen: no address to listen on; add http = [\"127.0.0.1:9000\"]"],
+    );
+    add(
+        "http",
+        "dialect = \"swift\"",
+        &["line 3: listen.dialect = \"swift\": unknown dialect; known: s3, cos, oss"],
+    );
+    spoil(
+        "[[target]]",
+        "[hosts]\nbase = [\"a b\", \"x.example\", \"X.example\"]\n[[target]]",
+        &[
+            "line 4: hosts.base[0] = \"a b\": not a host; write a DNS name or an IP address",
+            "line 4: hosts.base[2] = \"X.example\": another name has it, on line 4",
+        ],
+    );
+    // Anybody may be let in; any free port twice is two ports.
+    spoil("\"127.0.0.1:9000\"", "\"0.0.0.0:80\", \"127.0.0.1:0\", \"127.0.0.1:0\", \"[::1]:80\"", &[]);
+}
+
+#[test]
+fn certificates() {
+    let good =
+        "{ address = \"0.0.0.0:1\", cert = \"/etc/blobfish/tls.crt\", key = \"/etc/blobfish/tls.key\" }";
+    add("http", &format!("https = [{good}]"), &[]);
+    let spoiled = |from: &str, to: &str, expected: &[&str]| {
+        assert!(good.contains(from));
+        add("http", &format!("https = [{}]", good.replace(from, to)), expected);
+    };
+    spoiled(
+        ", key = \"/etc/blobfish/tls.key\"",
+        "",
+        &["line 3: listen.https[0].key: missing; add key = \"/etc/blobfish/tls.key\""],
+    );
+    spoiled(
+        "cert = \"/etc/blobfish/tls.crt\", ",
+        "",
+        &["line 3: listen.https[0].cert: missing; add cert = \"/etc/blobfish/tls.crt\""],
+    );
+    spoiled(
+        "/etc/blobfish/tls.crt",
+        "/nowhere",
+        &["line 3: listen.https[0].cert = \"/nowhere\": the file cannot be read: entity not found"],
+    );
+    spoiled(
+        "/etc/blobfish/tls.crt",
+        "/etc/blobfish/tls.key",
+        &["line 3: listen.https[0].cert = \"/etc/blobfish/tls.key\": the file holds no PEM certificate"],
+    );
+    spoiled(
+        "/etc/blobfish/tls.key",
+        "/etc/blobfish/tls.crt",
+        &["line 3: listen.https[0].key = \"/etc/blobfish/tls.crt\": the file holds no PEM private key"],
+    );
+    spoiled(
+        "/etc/blobfish/tls.key",
+        "/open/key",
+        &[
+            "line 3: listen.https[0].key = \"/open/key\": file /open/key is open to others on this machine; chmod o-rwx /open/key",
+        ],
+    );
+    add(
+        "region",
+        "ca = \"/run/secret\"",
+        &["line 8: target \"aliyun\": ca = \"/run/secret\": the file holds no PEM certificate"],
+    );
+}
+
+#[test]
+fn dialects_and_profiles() {
+    spoil(
+        "\"oss\"",
+        "\"jdcloud\"",
+        &[
+            "line 5: target \"aliyun\": dialect = \"jdcloud\": unknown dialect; it is a profile of dialect \"s3\"",
+        ],
+    );
+    add(
+        "region",
+        "profile = \"aliun\"",
+        &["line 8: target \"aliyun\": profile = \"aliun\": unknown profile; did you mean \"aliyun\"?"],
+    );
+    spoil(
+        "\"oss\"",
+        "\"cos\"\nprofile = \"tencent\"",
+        &[
+            "line 6: target \"aliyun\": profile = \"tencent\": this dialect has no profiles; leave the key out",
+        ],
+    );
+    spoil(
+        "\"oss\"",
+        "\"s3\"\nsigning = \"v4\"",
+        &["line 6: target \"aliyun\": signing = \"v4\": only dialect \"oss\" has a choice of signatures"],
+    );
+    add("region", "signing = \"v1\"", &[]);
+    add(
+        "region",
+        "signing = \"v2\"",
+        &["line 8: target \"aliyun\": signing = \"v2\": unknown word; did you mean \"v1\"?"],
+    );
+}
+
+#[test]
+fn endpoints() {
+    let url = "https://oss-cn-hangzhou.aliyuncs.com";
+    spoil(
+        url,
+        "http://oss-cn-hangzhou.aliyuncs.com",
+        &[
+            "line 6: target \"aliyun\": endpoint = \"http://oss-cn-hangzhou.aliyuncs.com\": plain HTTP to another machine shows every object to those between; write https, or insecure = true if that is meant",
+        ],
+    );
+    spoil(&format!("{url}\""), "http://a.example\"\ninsecure = true", &[]);
+    spoil(url, "http://oss.localhost:9100", &[]);
+    spoil(&format!("{url}\""), "http://127.0.0.1:9100\"\naddressing = \"path\"", &[]);
+    spoil(
+        url,
+        "http://127.0.0.1:9100",
+        &[
+            "line 6: target \"aliyun\": endpoint = \"http://127.0.0.1:9100\": a bucket cannot stand before an IP address; write addressing = \"path\"",
+        ],
+    );
+    spoil(
+        url,
+        "ftp://a.example",
+        &["line 6: target \"aliyun\": endpoint = \"ftp://a.example\": unknown scheme; write http or https"],
+    );
+    spoil(
+        url,
+        "https://a.example/path",
+        &[
+            "line 6: target \"aliyun\": endpoint = \"https://a.example/path\": an endpoint has no path; write https://a.example",
+        ],
+    );
+    spoil(
+        url,
+        "https://me:TOPSECRET@a.example",
+        &[
+            "line 6: target \"aliyun\": endpoint = (secret): a URL must not hold a user; use access_key and secret_key",
+        ],
+    );
+    spoil(
+        "\"cn-hangzhou\"",
+        "\"\"",
+        &[
+            "line 7: target \"aliyun\": region = \"\": not a region; use letters, digits, hyphens, underscores and dots",
+        ],
+    );
+    spoil(
+        "\"LTAI\"",
+        "\"LT/AI\"",
+        &["line 8: target \"aliyun\": access_key = \"LT/AI\": an access key holds no separators or quotes"],
+    );
+    add(
+        "region",
+        "kms_keys = [\"\"]",
+        &["line 8: target \"aliyun\": kms_keys[0] = \"\": the key id is empty"],
+    );
+}
+
+#[test]
+fn secrets() {
+    let spoiled = |to: &str, what: &str| {
+        let expected = format!("line 9: target \"aliyun\": secret_key = (secret): {what}");
+        spoil("\"TOPSECRET-1\"", to, &[&expected]);
+    };
+    spoil("\"TOPSECRET-1\"", "{ env = \"GOOD\" }", &[]);
+    spoil("\"TOPSECRET-1\"", "{ file = \"/run/secret\" }", &[]);
+    spoiled("\"\"", "the secret is empty");
+    spoiled("{ env = \"EMPTY\" }", "the secret is empty");
+    spoiled("{ file = \"/run/empty\" }", "the secret is empty");
+    let ends = "the secret has a space at an end, or a line break or control character in it";
+    spoiled("\" TOPSECRET\"", ends);
+    spoiled("{ file = \"/run/lines\" }", ends);
+    spoiled("{ env = \"MISSING_1\" }", "environment variable MISSING_1 is not set");
+    spoiled("{ env = \"TOPSECRETpasted\" }", "environment variable named here is not set");
+    spoiled("{ file = \"/run/none\" }", "file /run/none cannot be read: entity not found");
+    spoiled("{ file = \"TOPSECRET\" }", "file named here cannot be read: entity not found");
+    spoiled(
+        "{ file = \"/open/secret\" }",
+        "file /open/secret is open to others on this machine; chmod o-rwx /open/secret",
+    );
+    spoiled("{ env = \"GOOD\", file = \"/run/secret\" }", "comes from env and file at once");
+    spoiled("{}", "comes from nowhere; write { env = \"NAME\" } or { file = \"PATH\" }");
+    spoiled("{ env = [\"TOPSECRET\"] }", "must be a string, not a list");
+    spoiled("\"${TOPSECRET}\"", "variables are not expanded; write { env = \"NAME\" }");
+    spoiled("5", "must be a string, { env = \"NAME\" } or { file = \"PATH\" }, not a whole number");
+    spoiled("{ env = \"GOOD\", TOPSECRET = 1 }", "unknown key; known: env, file");
+    spoil(
+        "secret_key = \"TOPSECRET-1\"",
+        "secretkey = \"TOPSECRET-1\"",
+        &[
+            "line 3: target \"aliyun\": secret_key: missing; add secret_key = { env = \"NAME\" }",
+            "line 9: target \"aliyun\": secretkey: unknown key; did you mean \"secret_key\"?",
+        ],
+    );
+    add(
+        "region",
+        "session_token = \"\"",
+        &["line 8: target \"aliyun\": session_token = (secret): the secret is empty"],
+    );
+    spoil("\"TOPSECRET-1\"", "\"TOPSECRET-1", &["line 9: not TOML: invalid basic string, expected `\"`"]);
+    spoil("\"TOPSECRET-1\"", "TOPSECRET-1", &["line 9: not TOML: invalid boolean, expected `true`"]);
+    spoil(
+        "secret_key = \"TOPSECRET-1\"",
+        "secret_key = \"TOPSECRET-1\"\nsecret_key = \"TOPSECRET-3\"",
+        &["line 10: secret_key: written twice"],
+    );
+}
+
+#[test]
+fn buckets() {
+    spoil(
+        "\"aliyun\"\n[[caller]]",
+        "\"tencent\"\n[[caller]]",
+        &["line 12: bucket \"photos\": target = \"tencent\": unknown target; known: aliyun"],
+    );
+    spoil(
+        "\"photos\"",
+        "\"a*b*\"",
+        &["line 11: bucket \"a*b*\": name = \"a*b*\": a pattern has at most one *"],
+    );
+    spoil(
+        "\"photos\"",
+        "\"a/b\"",
+        &[
+            "line 11: bucket \"a/b\": name = \"a/b\": not a bucket's name; use letters, digits, dots, underscores and hyphens",
+        ],
+    );
+    spoil(
+        "\"photos\"",
+        "\"photos-*\"\ntarget_bucket = \"photos\"",
+        &[
+            "line 12: bucket \"photos-*\": target_bucket = \"photos\": a pattern keeps names; leave target_bucket out, or name one bucket",
+        ],
+    );
+    spoil(
+        "\"photos\"",
+        "\"photos\"\ntarget_bucket = \"*\"",
+        &[
+            "line 12: bucket \"photos\": target_bucket = \"*\": not a bucket's name; use letters, digits, dots, underscores and hyphens",
+        ],
+    );
+    spoil(
+        "[[caller]]",
+        "[[bucket]]\nname = \"photos\"\ntarget = \"aliyun\"\n[[caller]]",
+        &["line 14: bucket \"photos\": name = \"photos\": another bucket has it, on line 11"],
+    );
+    spoil(
+        "\"photos\"",
+        "\"photos\"\nunsupported = \"ignore\"\nconditions = \"chek\"",
+        &[
+            "line 12: bucket \"photos\": unsupported = \"ignore\": unknown word; known: refuse, report",
+            "line 13: bucket \"photos\": conditions = \"chek\": unknown word; did you mean \"check\"?",
+        ],
+    );
+}
+
+#[test]
+fn callers() {
+    let second =
+        "[[caller]]\nname = \"app\"\naccess_key = \"AKID\"\nsecret_key = \"TOPSECRET-3\"\n[[caller]]";
+    spoil(
+        "[[caller]]",
+        second,
+        &[
+            "line 18: caller \"app\": name = \"app\": another caller has it, on line 14",
+            "line 19: caller \"app\": access_key = \"AKID\": another caller has it, on line 15",
+        ],
+    );
+    spoil(
+        "[[target]]",
+        "[[target]]\nname = \"aliyun\"\ndialect = \"s3\"\nendpoint = \"https://a.example\"\nregion = \"r\"\naccess_key = \"LTAI\"\nsecret_key = \"TOPSECRET\"\n[[target]]",
+        &["line 11: target \"aliyun\": name = \"aliyun\": another target has it, on line 4"],
+    );
+    spoil(
+        "\"app\"",
+        "\"my app\"",
+        &[
+            "line 14: caller \"my app\": name = \"my app\": not a name; use 1 to 64 letters, digits, hyphens, underscores and dots",
+        ],
+    );
+    spoil(
+        "[\"photos-*\"]",
+        "[]",
+        &["line 17: caller \"app\": grants[0].buckets: a grant for no bucket; leave the grant out"],
+    );
+    spoil(
+        ", access = \"read\"",
+        "",
+        &["line 17: caller \"app\": grants[0].access: missing; add access = \"read\""],
+    );
+    spoil("grants = [{ buckets = [\"photos-*\"], access = \"read\" }]\n", "", &[]);
+    spoil(
+        "\"AKID\"",
+        "\"AKID\"\nsignatures = [\"s3v4\", \"s3v5\"]\ncos_signing = \"strikt\"",
+        &[
+            "line 16: caller \"app\": signatures[1] = \"s3v5\": unknown signature; did you mean \"s3v2\"?",
+            "line 17: caller \"app\": cos_signing = \"strikt\": unknown word; did you mean \"strict\"?",
+        ],
+    );
+    spoil(
+        "\"AKID\"",
+        "\"AKID\"\nsignatures = []",
+        &[
+            "line 16: caller \"app\": signatures: the caller could not sign anything; leave the key out for all",
+        ],
+    );
+}

@@ -1,0 +1,226 @@
+//! What happens to a request on its way, told without sending it: one request, or the whole matrix of fields.
+
+use secrecy::SecretString;
+
+use crate::engine::auth::{Payload, Verified};
+use crate::engine::conditions;
+use crate::engine::dialect::{Dialect, Target};
+use crate::engine::loss::{self, LossPolicy};
+use crate::engine::way::Way;
+use crate::engine::{hosts, listing, read, write};
+use crate::model::{Credentials, Field, Operation, Outgoing, RawHead, Refusal, Request};
+
+/// What becomes of a field between two dialects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Said to the target in its own words.
+    Native,
+    /// Carried out here, or said in another way.
+    Emulated,
+    /// The target cannot be told. Refused or reported, as the route says.
+    Lost,
+    /// Refused whatever the route says, because losing it would lose data or expose it.
+    Refused,
+}
+
+impl Fate {
+    /// The word in the printed matrix.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Emulated => "emulated",
+            Self::Lost => "lost",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// One field on one way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// What it is.
+    pub field: Field,
+    /// What the caller calls it.
+    pub said: &'static str,
+    /// What the target calls it.
+    pub written: Option<&'static str>,
+    /// What becomes of it.
+    pub fate: Fate,
+    /// Why, where that is not plain.
+    pub note: &'static str,
+}
+
+/// Every field that a caller's dialect can say, on its way to a target's.
+pub fn matrix(caller: &Dialect, target: &Dialect) -> Vec<Row> {
+    let said = Field::ALL.into_iter().filter_map(|field| Some((field, (caller.name_of)(field)?.as_str())));
+    said.map(|(field, said)| {
+        let (fate, note) = fate(field, target);
+        let written = (target.name_of)(field).filter(|_| target.can_say(field)).map(|name| name.as_str());
+        Row { field, said, written, fate, note }
+    })
+    .collect()
+}
+
+/// What becomes of a field at a target, from the tables alone. Words of one field that the target lacks are lost
+/// one by one: see [`missing_words`].
+fn fate(field: Field, target: &Dialect) -> (Fate, &'static str) {
+    let token = matches!(field, Field::ContinuationToken | Field::StartAfter);
+    match field {
+        Field::FetchOwner | Field::EncodingType => (Fate::Emulated, "answered here"),
+        _ if token && target.route(Operation::ListObjectsV2).is_none() => (Fate::Emulated, "by a marker"),
+        Field::StandardRange if !target.absent.lenient_range => (Fate::Native, "by nature"),
+        _ if target.can_say(field) => (Fate::Native, ""),
+        _ if Field::SOURCE_CONDITIONS.contains(&field) => {
+            (Fate::Refused, "emulated by a HEAD of the source with conditions = \"check\"")
+        }
+        _ if field.guards_data() => (Fate::Refused, ""),
+        _ => (Fate::Lost, ""),
+    }
+}
+
+/// The words of a caller's dialect for which a target's has none.
+pub fn missing_words(caller: &Dialect, target: &Dialect) -> Vec<(Field, &'static str)> {
+    let (from, to) = (caller.words, target.words);
+    let class = from.class.0.iter().filter(|row| to.class.word(row.0).is_none());
+    let acl = from.acl.0.iter().filter(|row| to.acl.word(row.0).is_none() && row.0 != crate::model::Acl::Inherit);
+    let ways = from.encryption.0.iter().filter(|row| to.encryption.word(row.0).is_none());
+    let class = class.map(|row| (Field::StorageClass, row.1));
+    let ways = ways.map(|row| (Field::Encryption, row.1));
+    class.chain(acl.map(|row| (Field::Acl, row.1))).chain(ways).collect()
+}
+
+/// The matrix of every pair of dialects as a Markdown document.
+pub fn markdown(dialects: &[&'static Dialect]) -> String {
+    let mut out = String::from("# What each target can be told\n\nPrinted by `blobfish losses` from the tables.\n");
+    for caller in dialects {
+        let names: Vec<&str> = dialects.iter().map(|target| target.name).collect();
+        out.push_str(&format!("\n## Callers that speak {}\n\n| said as | {} |\n", caller.name, names.join(" | ")));
+        out.push_str(&format!("| --- |{}\n", " --- |".repeat(names.len())));
+        let columns: Vec<Vec<Row>> = dialects.iter().map(|target| matrix(caller, target)).collect();
+        for (at, row) in columns.first().into_iter().flatten().enumerate() {
+            let cells = columns.iter().filter_map(|column| column.get(at)).map(|row| match row.note {
+                "" => row.fate.name().to_owned(),
+                note => format!("{} ({note})", row.fate.name()),
+            });
+            out.push_str(&format!("| `{}` | {} |\n", row.said, cells.collect::<Vec<_>>().join(" | ")));
+        }
+        for target in dialects {
+            let missing = missing_words(caller, target);
+            if !missing.is_empty() {
+                let words: Vec<String> =
+                    missing.iter().map(|(field, word)| format!("`{word}` ({})", field.name())).collect();
+                out.push_str(&format!("\nTowards {} there is no word for {}.\n", target.name, words.join(", ")));
+            }
+        }
+    }
+    out
+}
+
+/// What became of one request.
+#[derive(Debug)]
+pub struct Explained {
+    /// What it means.
+    pub request: Request,
+    /// How it would be carried out.
+    pub plan: &'static str,
+    /// What would be sent, unsigned; the first request where there are several.
+    pub outgoing: Outgoing,
+    /// Each thing that it says: the caller's name, what becomes of it, why.
+    pub fields: Vec<(String, Fate, String)>,
+    /// Whether it would be refused, under each policy.
+    pub refused: Option<Refusal>,
+}
+
+/// Explains one request as text of HTTP, in a dialect, towards a target's dialect. Signatures are not looked at.
+///
+/// # Errors
+/// What the caller would be told: the request is not one of this dialect, or the target cannot hold it.
+pub fn explain(text: &str, caller: &'static Dialect, target: &'static Dialect) -> Result<Explained, Refusal> {
+    let head = parse(text).ok_or_else(|| {
+        Refusal::say(crate::model::Fault::InvalidRequest, "This is not the head of an HTTP request.")
+    })?;
+    let place = hosts::place(&head, caller, &[])?;
+    let verified = Verified {
+        payload: Payload::Unsigned,
+        unsigned: Vec::new(),
+        credential_parameters: caller.auth.credential_parameters(),
+    };
+    let request = read::request(caller, &head, &place, &verified)?;
+    let target = sample_target(target);
+    let way = sample_way(caller, &target, &request);
+    let (outgoing, losses) = write::request(&way, &listing::adapted(&way, &request)?)?;
+    let mut fields: Vec<(String, Fate, String)> = Vec::new();
+    for (field, _) in request.fields.iter() {
+        let name = (caller.name_of)(field).map_or_else(|| field.name(), |name| name.as_str().to_owned());
+        let loss = losses.iter().find(|loss| loss.what == loss::Lost::Field(field));
+        let (fate, note) = fate(field, way.target.dialect);
+        match loss {
+            Some(loss) if field.guards_data() => fields.push((name, Fate::Refused, loss.why.clone())),
+            Some(loss) => fields.push((name, Fate::Lost, loss.why.clone())),
+            None => fields.push((name, fate, note.to_owned())),
+        }
+    }
+    for (name, _) in &request.metadata {
+        let name = format!("{}{name}", caller.metadata_prefix);
+        let loss = losses.iter().find(|loss| loss.name_for(caller) == name);
+        let fate = if loss.is_some() { Fate::Refused } else { Fate::Native };
+        fields.push((name, fate, loss.map(|loss| loss.why.clone()).unwrap_or_default()));
+    }
+    let refused = loss::judge(&losses, LossPolicy::Refuse, caller).err();
+    Ok(Explained { plan: plan(&way, &request), request, outgoing, fields, refused })
+}
+
+fn plan(way: &Way<'_>, request: &Request) -> &'static str {
+    let several = conditions::count(&request.fields) > 0
+        && !conditions::same_rules(way.caller, way.target.dialect, &request.fields);
+    match request.operation {
+        Operation::ListBuckets => "Local: answered from the configuration",
+        operation if operation.streams() => "Stream: the payload passes through",
+        _ if several => "Exchange: a HEAD of the source first, then the request",
+        _ => "Exchange: one request to the target",
+    }
+}
+
+/// A target that exists only on paper: the dialect's own end point and a key that opens nothing.
+pub fn sample_target(dialect: &'static Dialect) -> Target {
+    Target {
+        name: dialect.name.to_owned(),
+        dialect,
+        auth: dialect.auth,
+        authority: dialect.sample_endpoint.to_owned(),
+        region: String::new(),
+        path_style: false,
+        credentials: Credentials {
+            access_key: String::new(),
+            secret_key: SecretString::from(String::new()),
+            session_token: None,
+        },
+        kms_keys: Vec::new(),
+    }
+}
+
+/// The way of a request to such a target, every bucket keeping its name.
+pub fn sample_way<'a>(caller: &'static Dialect, target: &'a Target, request: &Request) -> Way<'a> {
+    Way {
+        caller,
+        target,
+        bucket: request.bucket.clone().unwrap_or_default(),
+        source_bucket: request.source.as_ref().map(|source| source.bucket.clone()),
+        policy: LossPolicy::Refuse,
+        check_conditions: false,
+    }
+}
+
+/// Reads the head of a request as documents print it: a request line, headers, an empty line or the end.
+pub fn parse(text: &str) -> Option<RawHead> {
+    let mut lines = text.lines().map(|line| line.trim_end_matches('\r'));
+    let mut words = lines.next()?.split_whitespace();
+    let (method, target) = (words.next()?.to_owned(), words.next()?);
+    let mut headers: Vec<(String, Vec<u8>)> = Vec::new();
+    for line in lines.take_while(|line| !line.trim().is_empty()) {
+        let (name, value) = line.split_once(':')?;
+        headers.push((name.trim().to_ascii_lowercase(), value.trim().as_bytes().to_vec()));
+    }
+    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    Some(RawHead { method, path: path.to_owned(), query: query.map(str::to_owned), headers, secure: false })
+}

@@ -1,0 +1,27 @@
+//! The only place that asks the system for the time, and for randomness.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use blobfish_dialects::model::Timestamp;
+
+/// The time now. A clock set before 1970 reads as 1970: no signature is valid then.
+pub fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    Timestamp(i64::try_from(since).unwrap_or(i64::MAX))
+}
+
+/// The time now with milliseconds, as the access log has it.
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    u64::try_from(since).unwrap_or(u64::MAX)
+}
+
+/// 128 random bits: the stuff of request ids. Ids only have to differ, so that a system without randomness
+/// falls back to the time.
+pub fn random() -> u128 {
+    let mut bytes = [0_u8; 16];
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => u128::from_ne_bytes(bytes),
+        Err(_) => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos()),
+    }
+}

@@ -1,0 +1,221 @@
+//! What requests run on: a configuration with every name resolved to what the engine and the connector need.
+//!
+//! Built aside and swapped as a whole; a request uses one from its start to its end.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use blobfish_config::{Access, Addressing, Caller, Conditions, Config, Endpoint, Signing, Unsupported};
+use blobfish_dialects::engine::accept::{Front, Key, Keys};
+use blobfish_dialects::engine::auth::Auth;
+use blobfish_dialects::engine::dialect::{Dialect, Target};
+use blobfish_dialects::engine::loss::LossPolicy;
+use blobfish_dialects::engine::way::Way;
+use blobfish_dialects::model::{Credentials, Need};
+use pingora_core::protocols::tls::CaType;
+use pingora_core::utils::tls::WrappedX509;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use crate::clock;
+
+/// A configuration that cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum NotRunnable {
+    /// A dialect or profile that is in the configuration and not in this build.
+    #[error("target \"{0}\": this build does not have its dialect or profile")]
+    Dialect(String),
+    /// The same for the listener's default.
+    #[error("default dialect \"{0}\" is unknown")]
+    Default(String),
+    /// A version of the signature that this build cannot send.
+    #[error("target \"{0}\": this version of the signature cannot be sent")]
+    Signing(String),
+    /// A file of certificate authorities.
+    #[error("target \"{target}\": {path}: not a PEM file of certificates")]
+    Ca {
+        /// Name of the target.
+        target: String,
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// A store, and how it is reached.
+pub struct Upstream {
+    /// As the engine needs it.
+    pub target: Target,
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// Authorities to trust, where they are not the system's.
+    pub ca: Option<Arc<CaType>>,
+    /// Keeps its connections apart from those of others.
+    pub group_key: u64,
+    /// Longest wait for a connection.
+    pub connect_timeout: Duration,
+    /// Longest wait for the head of an answer.
+    pub response_timeout: Duration,
+    /// Longest silence within a body.
+    pub body_timeout: Duration,
+}
+
+/// Everything that a request runs on.
+pub struct Snapshot {
+    /// The configuration as it was understood.
+    pub config: Config,
+    /// What the data listeners answer to.
+    pub front: Front,
+    /// The stores, in the configuration's order.
+    pub upstreams: Vec<Upstream>,
+}
+
+/// The current snapshot.
+pub type Current = Arc<ArcSwap<Snapshot>>;
+
+/// Where a bucket lives.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// The store.
+    pub upstream: &'a Upstream,
+    /// Index of the store.
+    pub index: usize,
+    /// The bucket's name there.
+    pub bucket: &'a str,
+    /// What happens to what cannot be said there.
+    pub policy: LossPolicy,
+    /// Conditions of copies are evaluated here.
+    pub check_conditions: bool,
+}
+
+impl Snapshot {
+    /// Builds one from a configuration.
+    ///
+    /// # Errors
+    /// [`NotRunnable`].
+    pub fn new(config: Config) -> Result<Self, NotRunnable> {
+        let default = config.listen.default_dialect.as_str();
+        let default = by_name(default).ok_or_else(|| NotRunnable::Default(default.to_owned()))?;
+        let front = Front { dialects: blobfish_dialects::ALL, default, base: config.hosts_base.clone() };
+        let generation = u64::try_from(clock::random() >> 64).unwrap_or_default();
+        let targets = config.targets.iter().zip(generation..);
+        let upstreams = targets.map(|(target, key)| upstream(target, key)).collect::<Result<_, _>>()?;
+        Ok(Self { config, front, upstreams })
+    }
+
+    /// The caller that has this access key.
+    pub fn caller(&self, access_key: &str) -> Option<&Caller> {
+        self.config.caller(access_key)
+    }
+
+    /// Where a bucket lives that callers call so.
+    pub fn place<'a>(&'a self, bucket: &'a str) -> Option<Place<'a>> {
+        let route = self.config.route(bucket)?;
+        let policy = match route.rule.unsupported {
+            Unsupported::Refuse => LossPolicy::Refuse,
+            Unsupported::Report => LossPolicy::Report,
+        };
+        Some(Place {
+            upstream: self.upstreams.get(route.target_index)?,
+            index: route.target_index,
+            bucket: route.rule.target_bucket.as_deref().unwrap_or(bucket),
+            policy,
+            check_conditions: route.rule.conditions == Conditions::Check,
+        })
+    }
+}
+
+impl<'a> Place<'a> {
+    /// The way of a request to here.
+    pub fn way(&self, caller: &'static Dialect, source_bucket: Option<&str>) -> Way<'a> {
+        Way {
+            caller,
+            target: &self.upstream.target,
+            bucket: self.bucket.to_owned(),
+            source_bucket: source_bucket.map(str::to_owned),
+            policy: self.policy,
+            check_conditions: self.check_conditions,
+        }
+    }
+}
+
+impl Keys for Snapshot {
+    fn key(&self, access_key: &str) -> Option<Key<'_>> {
+        let caller = self.config.caller(access_key)?;
+        Some(Key {
+            secret: &caller.secret_key,
+            token: caller.session_token.as_ref(),
+            strict: caller.cos_strict,
+            schemes: &caller.signatures,
+        })
+    }
+}
+
+/// Whether a caller's grants give what an operation needs.
+pub fn may(caller: &Caller, bucket: &str, need: Need) -> bool {
+    match need {
+        Need::Read => caller.may(bucket, Access::Read),
+        Need::Write => caller.may(bucket, Access::Write),
+        Need::Admin => caller.may(bucket, Access::Admin),
+        Need::Nothing => true,
+    }
+}
+
+/// A dialect by the name of a listener's default: `s3`, or a profile's own name such as `jdcloud`.
+fn by_name(name: &str) -> Option<&'static Dialect> {
+    let named = blobfish_dialects::ALL.iter().copied().find(|dialect| dialect.name == name);
+    named.or_else(|| blobfish_dialects::by_name(name, None))
+}
+
+fn upstream(target: &blobfish_config::Target, group_key: u64) -> Result<Upstream, NotRunnable> {
+    let dialect = blobfish_dialects::by_name(&target.dialect, target.profile.as_deref())
+        .ok_or_else(|| NotRunnable::Dialect(target.name.clone()))?;
+    Ok(Upstream {
+        target: Target {
+            name: target.name.clone(),
+            dialect,
+            auth: auth(dialect, target.signing).ok_or_else(|| NotRunnable::Signing(target.name.clone()))?,
+            authority: target.endpoint.authority(),
+            region: target.region.clone(),
+            path_style: target.addressing == Addressing::Path,
+            credentials: Credentials {
+                access_key: target.access_key.clone(),
+                secret_key: target.secret_key.clone(),
+                session_token: target.session_token.clone(),
+            },
+            kms_keys: target.kms_keys.clone(),
+        },
+        endpoint: target.endpoint.clone(),
+        ca: target.ca.as_ref().map(|path| authorities(&target.name, path)).transpose()?,
+        group_key,
+        connect_timeout: target.connect_timeout,
+        response_timeout: target.response_timeout,
+        body_timeout: target.body_timeout,
+    })
+}
+
+fn auth(dialect: &'static Dialect, signing: Signing) -> Option<&'static dyn Auth> {
+    match signing {
+        Signing::V4 => Some(dialect.auth),
+        Signing::V1 => None,
+    }
+}
+
+/// The authorities of a file, and the system's: the connector takes a list of its own instead of the system's.
+fn authorities(target: &str, path: &std::path::Path) -> Result<Arc<CaType>, NotRunnable> {
+    let bad = || NotRunnable::Ca { target: target.to_owned(), path: path.to_owned() };
+    let own: Vec<CertificateDer<'static>> =
+        CertificateDer::pem_file_iter(path).map_err(|_| bad())?.collect::<Result<_, _>>().map_err(|_| bad())?;
+    if own.is_empty() {
+        return Err(bad());
+    }
+    let parsed = |der: &CertificateDer<'_>| {
+        WrappedX509::try_new(der.to_vec(), |raw| X509Certificate::from_der(raw).map(|parsed| parsed.1)).ok()
+    };
+    let mut all = own.iter().map(|der| parsed(der).ok_or_else(bad)).collect::<Result<Vec<_>, _>>()?;
+    let system = pingora_core::tls::load_native_certs().unwrap_or_default();
+    all.extend(system.iter().filter_map(parsed));
+    Ok(Arc::new(all.into_boxed_slice()))
+}

@@ -1,0 +1,354 @@
+//! What is kept with an object besides its bytes: metadata, class, ACL, tags.
+
+use crate::errors::{fault, invalid_argument, invalid_request, not_implemented};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use percent_encoding::percent_decode_str;
+use s3s::dto::Tag;
+use s3s::{S3Error, S3Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+const META: &str = "x-amz-meta-";
+/// Names and values together.
+const META_BYTES_MAX: usize = 2048;
+const TAGS_MAX: usize = 10;
+const TAG_KEY_CHARS_MAX: usize = 128;
+const TAG_VALUE_CHARS_MAX: usize = 256;
+const STANDARD: &str = "STANDARD";
+const CLASSES: [&str; 8] = [
+    STANDARD,
+    "REDUCED_REDUNDANCY",
+    "STANDARD_IA",
+    "ONEZONE_IA",
+    "INTELLIGENT_TIERING",
+    "GLACIER",
+    "GLACIER_IR",
+    "DEEP_ARCHIVE",
+];
+/// What the COPY directive carries besides the user's metadata, under the names of both request and response.
+const SYSTEM: [&str; 6] = [
+    "content-type",
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "expires",
+];
+
+/// Headers whose meaning this store cannot keep: refused, never dropped.
+const REFUSED: [&str; 9] = [
+    "x-amz-object-lock-mode",
+    "x-amz-object-lock-retain-until-date",
+    "x-amz-object-lock-legal-hold",
+    "x-amz-grant-read",
+    "x-amz-grant-write",
+    "x-amz-grant-read-acp",
+    "x-amz-grant-write-acp",
+    "x-amz-grant-full-control",
+    "x-amz-write-offset-bytes",
+];
+
+/// The part a metadata directive decides.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Metadata {
+    system: BTreeMap<String, String>,
+    user: BTreeMap<String, String>,
+}
+
+impl Metadata {
+    pub(crate) fn read(headers: &HeaderMap) -> S3Result<Self> {
+        let mut metadata = Self::default();
+        for name in SYSTEM {
+            if let Some(value) = text(headers, name)?.filter(|value| !value.is_empty()) {
+                metadata.system.insert(name.to_owned(), value);
+            }
+        }
+        if let Some(value) =
+            metadata.system.remove("content-encoding").and_then(|value| without_chunked(&value))
+        {
+            metadata.system.insert("content-encoding".to_owned(), value);
+        }
+        metadata.system.entry("content-type".to_owned()).or_insert_with(|| "binary/octet-stream".to_owned());
+        for name in headers.keys().map(HeaderName::as_str) {
+            let Some(short) = name.strip_prefix(META).filter(|short| !short.is_empty()) else { continue };
+            metadata.user.insert(short.to_owned(), text(headers, name)?.unwrap_or_default());
+        }
+        let size: usize =
+            metadata.user.iter().map(|(name, value)| name.len().saturating_add(value.len())).sum();
+        if size > META_BYTES_MAX {
+            let message = "Your metadata headers exceed the maximum allowed metadata size";
+            let elements = [("Size", size.to_string()), ("MaxSizeAllowed", META_BYTES_MAX.to_string())];
+            let elements: Vec<_> = elements.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            return Err(fault(400, "MetadataTooLarge", message, &elements));
+        }
+        Ok(metadata)
+    }
+
+    pub(crate) fn system_headers(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        self.system.iter().filter_map(|(name, value)| {
+            Some((name.parse().ok()?, HeaderValue::from_bytes(value.as_bytes()).ok()?))
+        })
+    }
+
+    pub(crate) fn user(&self) -> s3s::dto::Metadata {
+        self.user.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+}
+
+/// Everything kept with an object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Attributes {
+    pub(crate) metadata: Metadata,
+    /// STANDARD where the caller said nothing.
+    pub(crate) class: String,
+    pub(crate) acl: Acl,
+    pub(crate) redirect: Option<String>,
+    pub(crate) tags: Tags,
+}
+
+impl Attributes {
+    /// Reads the headers of a put, a copy or the beginning of an upload.
+    pub(crate) fn read(headers: &HeaderMap) -> S3Result<Self> {
+        if let Some(name) = REFUSED.into_iter().find(|name| headers.contains_key(*name)) {
+            return Err(not_implemented(name));
+        }
+        let class = text(headers, "x-amz-storage-class")?.unwrap_or_else(|| STANDARD.to_owned());
+        if !CLASSES.contains(&class.as_str()) {
+            let message = "The storage class you specified is not valid";
+            return Err(fault(400, "InvalidStorageClass", message, &[("StorageClassRequested", &class)]));
+        }
+        let tags =
+            text(headers, "x-amz-tagging")?.map_or(Ok(Tags::default()), |value| Tags::parse(&value))?;
+        let redirect = text(headers, "x-amz-website-redirect-location")?;
+        Ok(Self { metadata: Metadata::read(headers)?, class, acl: Acl::read(headers)?, redirect, tags })
+    }
+
+    /// The headers of GET and HEAD, without the user's metadata.
+    pub(crate) fn headers(&self) -> HeaderMap {
+        let mut headers: HeaderMap = self.metadata.system_headers().collect();
+        let mut put = |name: &'static str, value: &str| {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                headers.insert(name, value);
+            }
+        };
+        if self.class != STANDARD {
+            put("x-amz-storage-class", &self.class);
+        }
+        if !self.tags.0.is_empty() {
+            put("x-amz-tagging-count", &self.tags.0.len().to_string());
+        }
+        if let Some(redirect) = &self.redirect {
+            put("x-amz-website-redirect-location", redirect);
+        }
+        headers
+    }
+}
+
+/// One header as text; repeated ones are joined as S3 does.
+fn text(headers: &HeaderMap, name: &str) -> S3Result<Option<String>> {
+    let mut joined: Option<String> = None;
+    for value in headers.get_all(name) {
+        let value = std::str::from_utf8(value.as_bytes()).map_err(|_| {
+            fault(400, "InvalidArgument", "The header is not UTF-8", &[("ArgumentName", name)])
+        })?;
+        joined = Some(joined.map_or_else(|| value.to_owned(), |before| format!("{before},{value}")));
+    }
+    Ok(joined)
+}
+
+/// `aws-chunked` says how the request travelled, not what the object is.
+fn without_chunked(value: &str) -> Option<String> {
+    let kept: Vec<&str> = value
+        .split(',')
+        .map(str::trim)
+        .filter(|coding| !coding.eq_ignore_ascii_case("aws-chunked"))
+        .collect();
+    (!kept.is_empty()).then(|| kept.join(","))
+}
+
+/// A canned ACL.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Acl {
+    #[default]
+    Private,
+    PublicRead,
+    PublicReadWrite,
+    AuthenticatedRead,
+    AwsExecRead,
+    BucketOwnerRead,
+    BucketOwnerFullControl,
+}
+
+pub(crate) const ALL_USERS: &str = "http://acs.amazonaws.com/groups/global/AllUsers";
+pub(crate) const AUTHENTICATED_USERS: &str = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers";
+
+const ACLS: [(Acl, &str); 7] = [
+    (Acl::Private, "private"),
+    (Acl::PublicRead, "public-read"),
+    (Acl::PublicReadWrite, "public-read-write"),
+    (Acl::AuthenticatedRead, "authenticated-read"),
+    (Acl::AwsExecRead, "aws-exec-read"),
+    (Acl::BucketOwnerRead, "bucket-owner-read"),
+    (Acl::BucketOwnerFullControl, "bucket-owner-full-control"),
+];
+
+impl Acl {
+    pub(crate) fn read(headers: &HeaderMap) -> S3Result<Self> {
+        let Some(value) = text(headers, "x-amz-acl")? else { return Ok(Self::default()) };
+        let row = ACLS.iter().find(|row| row.1 == value);
+        row.map(|row| row.0).ok_or_else(|| invalid_argument("", "x-amz-acl", &value))
+    }
+
+    /// What groups may do: group, permission.
+    pub(crate) fn group_grants(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::PublicRead => &[(ALL_USERS, "READ")],
+            Self::PublicReadWrite => &[(ALL_USERS, "READ"), (ALL_USERS, "WRITE")],
+            Self::AuthenticatedRead => &[(AUTHENTICATED_USERS, "READ")],
+            Self::Private | Self::AwsExecRead | Self::BucketOwnerRead | Self::BucketOwnerFullControl => &[],
+        }
+    }
+
+    /// The canned ACL that means exactly these group grants, in any order.
+    pub(crate) fn of_group_grants(grants: &[(String, String)]) -> Option<Self> {
+        [Self::Private, Self::PublicRead, Self::PublicReadWrite, Self::AuthenticatedRead].into_iter().find(
+            |acl| {
+                let own = acl.group_grants();
+                own.len() == grants.len()
+                    && own.iter().all(|own| grants.iter().any(|g| (g.0.as_str(), g.1.as_str()) == *own))
+            },
+        )
+    }
+}
+
+/// At most ten tags with distinct keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Tags(Vec<(String, String)>);
+
+impl Tags {
+    /// Reads the form-encoded header.
+    pub(crate) fn parse(value: &str) -> S3Result<Self> {
+        let bad = || {
+            let message = "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query \
+                           parameters without tag name duplicates.";
+            invalid_argument(message, "x-amz-tagging", value)
+        };
+        let decode = |text: &str| {
+            let text = text.replace('+', " ");
+            percent_decode_str(&text).decode_utf8().map(|text| text.into_owned()).map_err(|_| bad())
+        };
+        let mut tags = Vec::new();
+        for pair in value.split('&').filter(|pair| !pair.is_empty()) {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            tags.push((decode(key)?, decode(value)?));
+        }
+        Self::checked(tags).map_err(|problem| match problem {
+            BadTags::Duplicate(_) => bad(),
+            other => other.into(),
+        })
+    }
+
+    /// Reads the XML form.
+    pub(crate) fn of_xml(tags: &[Tag]) -> S3Result<Self> {
+        let pair = |tag: &Tag| (tag.key.clone().unwrap_or_default(), tag.value.clone().unwrap_or_default());
+        Ok(Self::checked(tags.iter().map(pair).collect())?)
+    }
+
+    pub(crate) fn to_xml(&self) -> Vec<Tag> {
+        let tag =
+            |(key, value): &(String, String)| Tag { key: Some(key.clone()), value: Some(value.clone()) };
+        self.0.iter().map(tag).collect()
+    }
+
+    fn checked(tags: Vec<(String, String)>) -> Result<Self, BadTags> {
+        if tags.len() > TAGS_MAX {
+            return Err(BadTags::TooMany);
+        }
+        for (index, (key, value)) in tags.iter().enumerate() {
+            let allowed = |text: &str| {
+                text.chars().all(|c| {
+                    c.is_alphanumeric()
+                        || c.is_whitespace() && c != '\n' && c != '\r'
+                        || "+-=._:/@".contains(c)
+                })
+            };
+            if key.is_empty()
+                || key.chars().count() > TAG_KEY_CHARS_MAX
+                || !allowed(key)
+                || key.starts_with("aws:")
+            {
+                return Err(BadTags::Key(key.clone()));
+            }
+            if value.chars().count() > TAG_VALUE_CHARS_MAX || !allowed(value) {
+                return Err(BadTags::Value(key.clone()));
+            }
+            if tags.iter().take(index).any(|before| before.0 == *key) {
+                return Err(BadTags::Duplicate(key.clone()));
+            }
+        }
+        Ok(Self(tags))
+    }
+}
+
+enum BadTags {
+    TooMany,
+    Key(String),
+    Value(String),
+    Duplicate(String),
+}
+
+impl From<BadTags> for S3Error {
+    fn from(problem: BadTags) -> Self {
+        match problem {
+            BadTags::TooMany => fault(400, "BadRequest", "Object tags cannot be greater than 10", &[]),
+            BadTags::Key(key) => {
+                fault(400, "InvalidTag", "The TagKey you have provided is invalid", &[("TagKey", &key)])
+            }
+            BadTags::Value(key) => {
+                fault(400, "InvalidTag", "The TagValue you have provided is invalid", &[("TagKey", &key)])
+            }
+            BadTags::Duplicate(key) => fault(
+                400,
+                "InvalidTag",
+                "Cannot provide multiple Tags with the same key",
+                &[("TagKey", &key)],
+            ),
+        }
+    }
+}
+
+/// A directive of a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Directive {
+    Copy,
+    Replace,
+}
+
+impl Directive {
+    /// `kind` is "metadata" or "tagging".
+    pub(crate) fn read(headers: &HeaderMap, kind: &str) -> S3Result<Self> {
+        let name = format!("x-amz-{kind}-directive");
+        match text(headers, &name)?.as_deref() {
+            None | Some("" | "COPY") => Ok(Self::Copy),
+            Some("REPLACE") => Ok(Self::Replace),
+            Some(other) => Err(invalid_argument(&format!("Unknown {kind} directive."), &name, other)),
+        }
+    }
+}
+
+/// `x-amz-acl` together with a body is refused, and so is neither.
+pub(crate) fn acl_of_request(headers: &HeaderMap, grants: Option<Vec<(String, String)>>) -> S3Result<Acl> {
+    if let Some(name) = REFUSED.into_iter().find(|name| headers.contains_key(*name)) {
+        return Err(not_implemented(name));
+    }
+    match (headers.contains_key("x-amz-acl"), grants) {
+        (true, None) => Acl::read(headers),
+        (true, Some(_)) => Err(fault(400, "UnexpectedContent", "This request does not support content", &[])),
+        (false, Some(grants)) => Acl::of_group_grants(&grants)
+            .ok_or_else(|| invalid_request("Only grants that equal a canned ACL are supported")),
+        (false, None) => {
+            let message = "Your request was missing a required header";
+            Err(fault(400, "MissingSecurityHeader", message, &[("MissingHeaderName", "x-amz-acl")]))
+        }
+    }
+}

@@ -1,0 +1,405 @@
+//! Checksums: what a request promised about its body, and what the body really is.
+//!
+//! Wire rules: S3, "Checking object integrity". Algorithms this store cannot compute are refused, never ignored.
+
+use crate::errors::{bad_digest, fault, invalid_argument, invalid_request, not_implemented};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use md5::{Digest as _, Md5};
+use s3s::crypto::{self, Checksum as _};
+use s3s::{S3Result, TrailingHeaders};
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Algorithm {
+    Crc32,
+    Crc32c,
+    Crc64Nvme,
+    Sha1,
+    Sha256,
+}
+
+const ALGORITHMS: [(Algorithm, &str, &str); 5] = [
+    (Algorithm::Crc32, "CRC32", "x-amz-checksum-crc32"),
+    (Algorithm::Crc32c, "CRC32C", "x-amz-checksum-crc32c"),
+    (Algorithm::Crc64Nvme, "CRC64NVME", "x-amz-checksum-crc64nvme"),
+    (Algorithm::Sha1, "SHA1", "x-amz-checksum-sha1"),
+    (Algorithm::Sha256, "SHA256", "x-amz-checksum-sha256"),
+];
+
+/// Headers that begin like a checksum and are none.
+const NOT_A_VALUE: [&str; 3] = ["x-amz-checksum-algorithm", "x-amz-checksum-type", "x-amz-checksum-mode"];
+
+impl Algorithm {
+    pub(crate) fn name(self) -> &'static str {
+        ALGORITHMS.iter().find(|row| row.0 == self).map_or("", |row| row.1)
+    }
+
+    pub(crate) fn header(self) -> &'static str {
+        ALGORITHMS.iter().find(|row| row.0 == self).map_or("", |row| row.2)
+    }
+
+    fn of_header(name: &str) -> Option<Self> {
+        ALGORITHMS.iter().find(|row| row.2 == name).map(|row| row.0)
+    }
+
+    fn of_name(name: &str) -> Option<Self> {
+        ALGORITHMS.iter().find(|row| row.1.eq_ignore_ascii_case(name)).map(|row| row.0)
+    }
+
+    fn bytes(self) -> usize {
+        match self {
+            Self::Crc32 | Self::Crc32c => 4,
+            Self::Crc64Nvme => 8,
+            Self::Sha1 => 20,
+            Self::Sha256 => 32,
+        }
+    }
+
+    /// Whether the checksum of a whole follows from those of its parts.
+    pub(crate) fn combines(self) -> bool {
+        self.crc().is_some()
+    }
+
+    fn crc(self) -> Option<crc_fast::CrcAlgorithm> {
+        match self {
+            Self::Crc32 => Some(crc_fast::CrcAlgorithm::Crc32IsoHdlc),
+            Self::Crc32c => Some(crc_fast::CrcAlgorithm::Crc32Iscsi),
+            Self::Crc64Nvme => Some(crc_fast::CrcAlgorithm::Crc64Nvme),
+            Self::Sha1 | Self::Sha256 => None,
+        }
+    }
+
+    /// The algorithm that `x-amz-checksum-algorithm` or its SDK twin names.
+    pub(crate) fn asked(headers: &HeaderMap) -> S3Result<Option<Self>> {
+        for name in ["x-amz-checksum-algorithm", "x-amz-sdk-checksum-algorithm"] {
+            let Some(value) = headers.get(name).and_then(|value| value.to_str().ok()) else { continue };
+            return Self::of_name(value)
+                .map(Some)
+                .ok_or_else(|| invalid_argument("Checksum algorithm provided is unsupported.", name, value));
+        }
+        Ok(None)
+    }
+}
+
+/// A checksum that is kept with an object or a part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Checksum {
+    pub(crate) algorithm: Algorithm,
+    /// Base64; with `-N` where composite.
+    pub(crate) value: String,
+    pub(crate) composite: bool,
+}
+
+impl Checksum {
+    /// The type as the protocol spells it.
+    pub(crate) fn kind(&self) -> &'static str {
+        if self.composite { "COMPOSITE" } else { "FULL_OBJECT" }
+    }
+
+    pub(crate) fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
+        let Ok(value) = HeaderValue::try_from(&self.value) else { return Vec::new() };
+        vec![
+            (HeaderName::from_static(self.algorithm.header()), value),
+            (HeaderName::from_static("x-amz-checksum-type"), HeaderValue::from_static(self.kind())),
+        ]
+    }
+
+    pub(crate) fn value_of(&self, algorithm: Algorithm) -> Option<String> {
+        (self.algorithm == algorithm).then(|| self.value.clone())
+    }
+}
+
+/// The checksum of a whole, from the parts in order with their lengths in bytes.
+pub(crate) fn combined<'a>(parts: impl Iterator<Item = (&'a Checksum, u64)>) -> Option<Checksum> {
+    let mut whole: Option<(Algorithm, u64)> = None;
+    for (part, length) in parts {
+        let crc = part.algorithm.crc()?;
+        let next = number(&STANDARD.decode(&part.value).ok()?);
+        whole = match whole {
+            None => Some((part.algorithm, next)),
+            Some((algorithm, _)) if algorithm != part.algorithm => return None,
+            Some((algorithm, sum)) => Some((algorithm, crc_fast::checksum_combine(crc, sum, next, length))),
+        };
+    }
+    let (algorithm, sum) = whole?;
+    let bytes = sum.to_be_bytes();
+    let value = STANDARD.encode(bytes.get(bytes.len().saturating_sub(algorithm.bytes())..)?);
+    Some(Checksum { algorithm, value, composite: false })
+}
+
+/// The checksum of the checksums, `-N`.
+pub(crate) fn composed<'a>(parts: impl Iterator<Item = &'a Checksum>) -> Option<Checksum> {
+    let mut hasher: Option<Sum> = None;
+    let mut count = 0_u32;
+    for part in parts {
+        let sum = hasher.get_or_insert_with(|| Sum::new(part.algorithm));
+        if sum.algorithm() != part.algorithm {
+            return None;
+        }
+        sum.update(&STANDARD.decode(&part.value).ok()?);
+        count = count.saturating_add(1);
+    }
+    let hasher = hasher?;
+    let algorithm = hasher.algorithm();
+    Some(Checksum { algorithm, value: format!("{}-{count}", hasher.finish()), composite: true })
+}
+
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |number, byte| number.wrapping_shl(8) | u64::from(*byte))
+}
+
+enum Sum {
+    Crc32(crypto::Crc32),
+    Crc32c(crypto::Crc32c),
+    Crc64Nvme(crypto::Crc64Nvme),
+    Sha1(crypto::Sha1),
+    Sha256(crypto::Sha256),
+}
+
+impl Sum {
+    fn new(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Crc32 => Self::Crc32(crypto::Crc32::new()),
+            Algorithm::Crc32c => Self::Crc32c(crypto::Crc32c::new()),
+            Algorithm::Crc64Nvme => Self::Crc64Nvme(crypto::Crc64Nvme::new()),
+            Algorithm::Sha1 => Self::Sha1(crypto::Sha1::new()),
+            Algorithm::Sha256 => Self::Sha256(crypto::Sha256::new()),
+        }
+    }
+
+    fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::Crc32(_) => Algorithm::Crc32,
+            Self::Crc32c(_) => Algorithm::Crc32c,
+            Self::Crc64Nvme(_) => Algorithm::Crc64Nvme,
+            Self::Sha1(_) => Algorithm::Sha1,
+            Self::Sha256(_) => Algorithm::Sha256,
+        }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Crc32(sum) => sum.update(bytes),
+            Self::Crc32c(sum) => sum.update(bytes),
+            Self::Crc64Nvme(sum) => sum.update(bytes),
+            Self::Sha1(sum) => sum.update(bytes),
+            Self::Sha256(sum) => sum.update(bytes),
+        }
+    }
+
+    fn finish(self) -> String {
+        match self {
+            Self::Crc32(sum) => STANDARD.encode(sum.finalize()),
+            Self::Crc32c(sum) => STANDARD.encode(sum.finalize()),
+            Self::Crc64Nvme(sum) => STANDARD.encode(sum.finalize()),
+            Self::Sha1(sum) => STANDARD.encode(sum.finalize()),
+            Self::Sha256(sum) => STANDARD.encode(sum.finalize()),
+        }
+    }
+}
+
+/// Computes everything that is needed of one body, in one pass.
+pub(crate) struct Hasher {
+    md5: Md5,
+    sums: Vec<Sum>,
+}
+
+/// What one body turned out to be.
+#[derive(Clone, Debug)]
+pub(crate) struct Digests {
+    pub(crate) md5: [u8; 16],
+    sums: Vec<Checksum>,
+}
+
+impl Hasher {
+    pub(crate) fn new(algorithms: &[Algorithm]) -> Self {
+        let mut unique: Vec<Algorithm> = Vec::new();
+        for algorithm in algorithms {
+            if !unique.contains(algorithm) {
+                unique.push(*algorithm);
+            }
+        }
+        Self { md5: Md5::new(), sums: unique.into_iter().map(Sum::new).collect() }
+    }
+
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        self.md5.update(bytes);
+        self.sums.iter_mut().for_each(|sum| sum.update(bytes));
+    }
+
+    pub(crate) fn finish(self) -> Digests {
+        let checksum =
+            |sum: Sum| Checksum { algorithm: sum.algorithm(), value: sum.finish(), composite: false };
+        Digests { md5: self.md5.finalize().into(), sums: self.sums.into_iter().map(checksum).collect() }
+    }
+}
+
+impl Digests {
+    pub(crate) fn checksum(&self, algorithm: Algorithm) -> Option<&Checksum> {
+        self.sums.iter().find(|sum| sum.algorithm == algorithm)
+    }
+}
+
+/// What a request promised about its body.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Promised {
+    md5: Option<Vec<u8>>,
+    sum: Option<(Algorithm, String)>,
+    trailer: Option<Algorithm>,
+    trailers: Option<TrailingHeaders>,
+    asked: Option<Algorithm>,
+}
+
+impl Promised {
+    pub(crate) fn read(headers: &HeaderMap, trailers: Option<TrailingHeaders>) -> S3Result<Self> {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let md5 = text("content-md5").map(content_md5).transpose()?;
+        let (mut sum, mut trailer) = (None, None);
+        for name in headers.keys().map(HeaderName::as_str) {
+            if !name.starts_with("x-amz-checksum-") || NOT_A_VALUE.contains(&name) {
+                continue;
+            }
+            let algorithm = Algorithm::of_header(name).ok_or_else(|| not_implemented(name))?;
+            let value = text(name).unwrap_or_default();
+            let length = STANDARD.decode(value).map_or(0, |bytes| bytes.len());
+            // A composite value belongs to the completion of an upload, where it is compared as text.
+            if length != algorithm.bytes() && !value.contains('-') {
+                return Err(invalid_request(&format!("Value for {name} header is invalid.")));
+            }
+            if sum.replace((algorithm, value.to_owned())).is_some() {
+                return Err(two_checksums());
+            }
+        }
+        for name in text("x-amz-trailer").unwrap_or_default().split(',').map(str::trim) {
+            let name = name.to_ascii_lowercase();
+            if !name.starts_with("x-amz-checksum-") {
+                continue;
+            }
+            let algorithm = Algorithm::of_header(&name).ok_or_else(|| not_implemented(&name))?;
+            if trailer.replace(algorithm).is_some() || sum.is_some() {
+                return Err(two_checksums());
+            }
+        }
+        Ok(Self { md5, sum, trailer, trailers, asked: Algorithm::asked(headers)? })
+    }
+
+    /// Whether there is anything to check a body against.
+    pub(crate) fn any(&self) -> bool {
+        self.md5.is_some() || self.sum.is_some() || self.trailer.is_some()
+    }
+
+    /// The algorithm the caller promised with, or asked to keep.
+    pub(crate) fn algorithm(&self) -> Option<Algorithm> {
+        self.sum.as_ref().map(|sum| sum.0).or(self.trailer).or(self.asked)
+    }
+
+    /// A checksum of the whole that came as a header.
+    pub(crate) fn value(&self) -> Option<(Algorithm, &str)> {
+        self.sum.as_ref().map(|(algorithm, value)| (*algorithm, value.as_str()))
+    }
+
+    /// Compares the promises with the truth. Call it only after the body, trailers included, was read to its end.
+    ///
+    /// # Errors
+    /// 400 for every difference, and for a trailer that was announced and did not come.
+    pub(crate) fn verify(&self, digests: &Digests) -> S3Result<()> {
+        if self.md5.as_ref().is_some_and(|md5| md5.as_slice() != digests.md5) {
+            return Err(bad_digest("The Content-MD5 you specified did not match what we received."));
+        }
+        if let Some((algorithm, value)) = &self.sum {
+            compare(*algorithm, value, digests)?;
+        }
+        if let Some(algorithm) = self.trailer {
+            let read = |map: &HeaderMap| {
+                map.get(algorithm.header()).and_then(|v| v.to_str().ok().map(str::to_owned))
+            };
+            let value = self.trailers.as_ref().and_then(|trailers| trailers.read(read)).flatten();
+            let value = value.ok_or_else(|| {
+                fault(400, "MalformedTrailerError", "The request contained trailing data that was not well-formed or did not conform to our published schema.", &[])
+            })?;
+            compare(algorithm, value.trim(), digests)?;
+        }
+        Ok(())
+    }
+}
+
+fn compare(algorithm: Algorithm, value: &str, digests: &Digests) -> S3Result<()> {
+    if digests.checksum(algorithm).is_some_and(|sum| sum.value == value) {
+        return Ok(());
+    }
+    let name = algorithm.name();
+    Err(bad_digest(&format!("The {name} you specified did not match the calculated checksum.")))
+}
+
+fn two_checksums() -> s3s::S3Error {
+    invalid_request("Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
+}
+
+fn content_md5(value: &str) -> S3Result<Vec<u8>> {
+    let message = "The Content-MD5 you specified was invalid.";
+    match STANDARD.decode(value) {
+        Ok(bytes) if bytes.len() == 16 => Ok(bytes),
+        _ => Err(fault(400, "InvalidDigest", message, &[("Content-MD5", value)])),
+    }
+}
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Reads hexadecimal of even length.
+pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let pair = |pair: &[u8]| match pair {
+        [high, low] => Some(digit(*high)?.wrapping_shl(4) | digit(*low)?),
+        _ => None,
+    };
+    text.as_bytes().chunks(2).map(pair).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(algorithm: Algorithm, body: &[u8]) -> Checksum {
+        let mut hasher = Hasher::new(&[algorithm]);
+        hasher.update(body);
+        hasher.finish().checksum(algorithm).unwrap().clone()
+    }
+
+    #[test]
+    fn published_values() {
+        for (algorithm, expected) in [
+            (Algorithm::Crc32, "DUoRhQ=="),
+            (Algorithm::Crc32c, "yZRlqg=="),
+            (Algorithm::Crc64Nvme, "jSnVw/bqjr4="),
+            (Algorithm::Sha1, "Kq5sNclPz7QV2+lfQIuc6R7oRu0="),
+            (Algorithm::Sha256, "uU0nuZNNPgilLlLX2n2r+sSE7+N6U4DukIj3rOLvzek="),
+        ] {
+            assert_eq!(of(algorithm, b"hello world").value, expected);
+        }
+    }
+
+    #[test]
+    fn parts_make_the_whole() {
+        let (a, b) = (vec![b'a'; 5_242_880], vec![b'b'; 10]);
+        for (algorithm, composite, full) in [
+            (Algorithm::Crc32, "meG8JQ==-2", Some("1FimjA==")),
+            (Algorithm::Crc32c, "SbZNDA==-2", Some("Ecdwnw==")),
+            (Algorithm::Sha256, "zTBnwsNWVkdz0PwZObp0pDCxhYpP8sndExucneRKiO0=-2", None),
+        ] {
+            let parts = [of(algorithm, &a), of(algorithm, &b)];
+            assert_eq!(composed(parts.iter()).unwrap().value, composite);
+            let whole = combined(parts.iter().zip([5_242_880, 10])).map(|sum| sum.value);
+            assert_eq!(whole.as_deref(), full);
+        }
+        let parts = [of(Algorithm::Crc64Nvme, &a), of(Algorithm::Crc64Nvme, &b)];
+        assert_eq!(combined(parts.iter().zip([5_242_880, 10])).unwrap().value, "om/L0dM0gF4=");
+    }
+}

@@ -1,0 +1,109 @@
+//! Every error this store tells a caller, with the code, status, text and extra elements AWS uses.
+//!
+//! The protocol library knows code, message and status only. Extra elements (`Condition`, `ArgumentName`, ...)
+//! travel in a private response header and are written into the XML by [`crate::serve`].
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use s3s::{S3Error, S3ErrorCode};
+
+/// Carries one extra element each, as `Name value` with the value percent-encoded. Never leaves the process.
+pub(crate) const ELEMENT: HeaderName = HeaderName::from_static("x-blobfish-store-element");
+
+/// An error with extra elements.
+pub(crate) fn fault(status: u16, code: &str, message: &str, elements: &[(&str, &str)]) -> S3Error {
+    let known = S3ErrorCode::from_bytes(code.as_bytes()).unwrap_or(S3ErrorCode::InternalError);
+    let mut error = S3Error::with_message(known, message.to_owned());
+    error.set_status_code(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+    let mut headers = HeaderMap::new();
+    for (name, value) in elements {
+        let text = format!("{name} {}", utf8_percent_encode(value, NON_ALPHANUMERIC));
+        if let Ok(value) = HeaderValue::try_from(text) {
+            headers.append(ELEMENT, value);
+        }
+    }
+    error.set_headers(headers);
+    error
+}
+
+/// Adds a response header to an error.
+pub(crate) fn with_header(mut error: S3Error, name: &'static str, value: &str) -> S3Error {
+    let mut headers = error.headers().cloned().unwrap_or_default();
+    if let Ok(value) = HeaderValue::try_from(value) {
+        headers.insert(HeaderName::from_static(name), value);
+    }
+    error.set_headers(headers);
+    error
+}
+
+pub(crate) fn invalid_argument(message: &str, name: &str, value: &str) -> S3Error {
+    fault(400, "InvalidArgument", message, &[("ArgumentName", name), ("ArgumentValue", value)])
+}
+
+pub(crate) fn invalid_request(message: &str) -> S3Error {
+    fault(400, "InvalidRequest", message, &[])
+}
+
+pub(crate) fn access_denied(message: &str) -> S3Error {
+    fault(403, "AccessDenied", message, &[])
+}
+
+pub(crate) fn no_such_bucket(bucket: &str) -> S3Error {
+    fault(404, "NoSuchBucket", "The specified bucket does not exist", &[("BucketName", bucket)])
+}
+
+pub(crate) fn no_such_key(key: &str) -> S3Error {
+    fault(404, "NoSuchKey", "The specified key does not exist.", &[("Key", key)])
+}
+
+pub(crate) fn no_such_version(key: &str, version: &str) -> S3Error {
+    let message = "The specified version does not exist.";
+    fault(404, "NoSuchVersion", message, &[("Key", key), ("VersionId", version)])
+}
+
+pub(crate) fn bad_version_id(version: &str) -> S3Error {
+    invalid_argument("Invalid version id specified", "versionId", version)
+}
+
+pub(crate) fn no_such_upload(upload: &str) -> S3Error {
+    let message = "The specified upload does not exist. The upload ID may be invalid, or the upload may have \
+                   been aborted or completed.";
+    fault(404, "NoSuchUpload", message, &[("UploadId", upload)])
+}
+
+pub(crate) fn precondition_failed(condition: &str) -> S3Error {
+    let message = "At least one of the pre-conditions you specified did not hold";
+    fault(412, "PreconditionFailed", message, &[("Condition", condition)])
+}
+
+pub(crate) fn not_implemented(header: &str) -> S3Error {
+    let message = "A header you provided implies functionality that is not implemented";
+    fault(501, "NotImplemented", message, &[("Header", header)])
+}
+
+pub(crate) fn bad_digest(message: &str) -> S3Error {
+    fault(400, "BadDigest", message, &[])
+}
+
+pub(crate) fn over_capacity() -> S3Error {
+    fault(503, "SlowDown", "The store's capacity is used up. Delete something and try again.", &[])
+}
+
+pub(crate) fn malformed_xml() -> S3Error {
+    let message = "The XML you provided was not well-formed or did not validate against our published schema";
+    fault(400, "MalformedXML", message, &[])
+}
+
+/// A fault of the machine below: logged here, told to the caller without detail.
+pub(crate) fn internal(error: impl std::fmt::Display) -> S3Error {
+    tracing::error!(%error, "store failed");
+    fault(500, "InternalError", "We encountered an internal error. Please try again.", &[])
+}
+
+/// A file that could not be read or written; a full disk is told as one.
+pub(crate) fn io(error: std::io::Error) -> S3Error {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => over_capacity(),
+        _ => internal(error),
+    }
+}

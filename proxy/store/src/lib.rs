@@ -1,0 +1,205 @@
+//! The embedded S3 store behind Blobfish's demo mode.
+//!
+//! A real S3 server in the same process: reached over HTTP with SigV4-signed requests, durable on disk or bounded in
+//! memory. It never speaks to the network by itself; the caller binds the listener, on loopback.
+//!
+//! What is kept: `DIR/meta.redb` (every name and attribute), `DIR/data/xx/` (bytes, in files named at random) and
+//! `DIR/master.key` (the key for `AES256`, readable by the owner only).
+
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation))]
+
+mod attributes;
+mod blobs;
+mod conditions;
+mod copy;
+mod digests;
+mod errors;
+mod list;
+mod meta;
+mod objects;
+mod request;
+mod sealing;
+mod serve;
+mod service;
+mod uploads;
+
+use crate::blobs::Blobs;
+use crate::meta::Meta;
+use crate::objects::Core;
+use crate::sealing::Key;
+use crate::service::Service;
+use redb::Database;
+use s3s::auth::SimpleAuth;
+use secrecy::{ExposeSecret, SecretString};
+use std::fs;
+use std::future::Future;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::net::TcpListener;
+
+/// 1 GiB of object bytes, where a store is in memory and nothing else is said.
+pub const MEMORY_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+/// Where a store keeps everything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// In this folder, made if missing. One process at a time.
+    Dir(PathBuf),
+    /// In memory, at most [`MEMORY_BYTES_MAX`] of object bytes; gone with the store.
+    Memory,
+}
+
+/// How to open a store.
+#[derive(Debug)]
+pub struct Options {
+    /// Where everything is kept.
+    pub location: Location,
+    /// The one access key id that is accepted.
+    pub access_key: String,
+    /// Its secret.
+    pub secret_key: SecretString,
+}
+
+/// Why a store could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process has the folder open.
+    #[error("{}: another process is using this store", .0.display())]
+    InUse(PathBuf),
+    /// A file or folder could not be made, read or written.
+    #[error("{}: {}", .0.display(), .1)]
+    File(PathBuf, #[source] io::Error),
+    /// `master.key` is not the key this store was made with: objects stored with `AES256` could not be read.
+    #[error("{}: this is not the key the store was made with", .0.display())]
+    MasterKey(PathBuf),
+    /// The database is broken or of another release.
+    #[error("the store's database: {0}")]
+    Metadata(#[source] redb::Error),
+    /// The system gave no random bytes.
+    #[error("no random bytes: {0}")]
+    Random(#[source] getrandom::Error),
+}
+
+/// An open store.
+pub struct Store {
+    service: s3s::service::S3Service,
+}
+
+impl Store {
+    /// Opens a store, making what is missing and removing the data files a crash left behind.
+    ///
+    /// Blocks for as long as the disk takes.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(options: Options) -> Result<Store, OpenError> {
+        Self::open_bounded(options, MEMORY_BYTES_MAX)
+    }
+
+    /// Opens a store whose memory, if it is in memory, holds at most `memory_bytes_max` of object bytes.
+    ///
+    /// A put beyond it is refused with 503 `SlowDown`.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open_bounded(options: Options, memory_bytes_max: u64) -> Result<Store, OpenError> {
+        let meta = match &options.location {
+            Location::Dir(folder) => open_dir(folder)?,
+            Location::Memory => open_memory(memory_bytes_max)?,
+        };
+        let core = Core { meta: Arc::new(meta) };
+        let auth = SimpleAuth::from_single(options.access_key, options.secret_key.expose_secret());
+        Ok(Self { service: serve::service(Service { core }, auth) })
+    }
+
+    /// Serves until `shutdown` resolves, then lets running requests finish for up to 10 seconds.
+    ///
+    /// The listener is bound by the caller; on loopback, for there is one key and no TLS.
+    ///
+    /// # Errors
+    /// Where the listener has no address any more. A connection that cannot be accepted is logged, not returned.
+    pub async fn serve(
+        self: Arc<Self>,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> io::Result<()> {
+        listener.local_addr()?;
+        serve::serve(self.service.clone(), listener, shutdown).await;
+        Ok(())
+    }
+}
+
+fn open_memory(bytes_max: u64) -> Result<Meta, OpenError> {
+    let database = Database::builder()
+        .create_with_backend(redb::backends::InMemoryBackend::new())
+        .map_err(|error| OpenError::Metadata(error.into()))?;
+    meta::prepare(&database).map_err(OpenError::Metadata)?;
+    let managed = Key::random().map_err(OpenError::Random)?;
+    Ok(Meta::new(database, Blobs::in_memory(bytes_max, managed)))
+}
+
+fn open_dir(folder: &Path) -> Result<Meta, OpenError> {
+    let data = folder.join("data");
+    fs::create_dir_all(&data).map_err(|error| OpenError::File(data.clone(), error))?;
+    let file = folder.join("meta.redb");
+    let database = Database::create(&file).map_err(|error| match error {
+        redb::DatabaseError::DatabaseAlreadyOpen => OpenError::InUse(folder.to_owned()),
+        redb::DatabaseError::Storage(redb::StorageError::Io(error)) => OpenError::File(file.clone(), error),
+        other => OpenError::Metadata(other.into()),
+    })?;
+    meta::prepare(&database).map_err(OpenError::Metadata)?;
+    let managed = master_key(&folder.join("master.key"), &database)?;
+    let known = meta::known_blobs(&database).map_err(OpenError::Metadata)?;
+    let removed = blobs::sweep(&data, &known).map_err(|error| OpenError::File(data.clone(), error))?;
+    if removed > 0 {
+        tracing::info!(removed, "removed data files that nothing uses");
+    }
+    Ok(Meta::new(database, Blobs::in_dir(data, managed)))
+}
+
+/// Reads the store's own key, or makes it once. The database remembers by which hash to recognise it.
+fn master_key(file: &Path, database: &Database) -> Result<Key, OpenError> {
+    const SALT: &[u8] = b"blobfish-store master key";
+    const MASTER_CHECK: &str = "master-check";
+    let fault = |error| OpenError::File(file.to_owned(), error);
+    let key = match fs::read(file) {
+        Ok(bytes) => Key::from_bytes(&bytes).ok_or_else(|| OpenError::MasterKey(file.to_owned()))?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // A store that had a key and lost it must not get another one silently.
+            if meta::has_setting(database, MASTER_CHECK).map_err(OpenError::Metadata)? {
+                return Err(OpenError::MasterKey(file.to_owned()));
+            }
+            let key = Key::random().map_err(OpenError::Random)?;
+            write_key(file, &key).map_err(fault)?;
+            key
+        }
+        Err(error) => return Err(fault(error)),
+    };
+    let check = meta::setting(database, MASTER_CHECK, &key.check(SALT)).map_err(OpenError::Metadata)?;
+    if check != key.check(SALT) {
+        return Err(OpenError::MasterKey(file.to_owned()));
+    }
+    Ok(key)
+}
+
+/// Written whole or not at all, readable by the owner only.
+fn write_key(file: &Path, key: &Key) -> io::Result<()> {
+    let fresh = file.with_extension("new");
+    let _ = fs::remove_file(&fresh);
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut handle = options.open(&fresh)?;
+    handle.write_all(key.bytes())?;
+    handle.sync_all()?;
+    fs::rename(&fresh, file)?;
+    file.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
+}

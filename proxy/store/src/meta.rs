@@ -1,0 +1,576 @@
+//! The metadata: redb tables, their rows, and the transactions that keep them and the data files in step.
+//!
+//! A data file is in `blobs` with the number of objects and parts that use it, or it does not exist: the store
+//! removes every other file when it opens. Rows are JSON, so that a later release can add fields.
+
+use crate::attributes::Attributes;
+use crate::blobs::{BlobId, Blobs, Segment};
+use crate::conditions::{Current, WriteCondition};
+use crate::digests::{Algorithm, Checksum, hex};
+use crate::errors::{bad_version_id, fault, internal, no_such_bucket, no_such_key, no_such_version};
+use crate::sealing::Sealing;
+use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
+use s3s::{S3Error, S3Result};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+const BUCKETS: TableDefinition<&str, &[u8]> = TableDefinition::new("buckets");
+/// Bucket, key, rank: the newest version of a key has the least rank.
+type VersionKey = (&'static str, &'static [u8], u64);
+const VERSIONS: TableDefinition<VersionKey, &[u8]> = TableDefinition::new("versions");
+/// Where the bytes of a version are; apart from it, so that listings stay small.
+const BODIES: TableDefinition<VersionKey, &[u8]> = TableDefinition::new("bodies");
+/// Bucket, key, upload id.
+type UploadKey = (&'static str, &'static [u8], &'static str);
+const UPLOADS: TableDefinition<UploadKey, &[u8]> = TableDefinition::new("uploads");
+/// Upload id, part number.
+const PARTS: TableDefinition<(&str, u32), &[u8]> = TableDefinition::new("parts");
+/// File, number of uses.
+const BLOBS: TableDefinition<u128, u64> = TableDefinition::new("blobs");
+const COUNTERS: TableDefinition<&str, u64> = TableDefinition::new("counters");
+const SETTINGS: TableDefinition<&str, &[u8]> = TableDefinition::new("settings");
+
+/// The version id of objects written while versioning is off or suspended.
+pub(crate) const NULL: &str = "null";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Versioning {
+    Off,
+    Enabled,
+    Suspended,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Bucket {
+    pub(crate) created_ms: u64,
+    pub(crate) versioning: Versioning,
+    pub(crate) acl: crate::attributes::Acl,
+    /// The location constraint it was created with.
+    pub(crate) location: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Version {
+    pub(crate) id: String,
+    pub(crate) modified_ms: u64,
+    /// None: a delete marker.
+    pub(crate) object: Option<Object>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Object {
+    pub(crate) size: u64,
+    /// Without quotes.
+    pub(crate) etag: String,
+    pub(crate) checksum: Option<Checksum>,
+    pub(crate) attributes: Attributes,
+    pub(crate) sealing: Sealing,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Body {
+    pub(crate) segments: Vec<Segment>,
+    /// Each segment is a part of a multipart upload.
+    pub(crate) multipart: bool,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Upload {
+    pub(crate) created_ms: u64,
+    /// Ranks at or below this one are newer than the upload.
+    pub(crate) rank: u64,
+    pub(crate) attributes: Attributes,
+    pub(crate) sealing: Sealing,
+    pub(crate) algorithm: Algorithm,
+    /// Whether the caller chose the algorithm.
+    pub(crate) chosen: bool,
+    pub(crate) composite: bool,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Part {
+    pub(crate) modified_ms: u64,
+    pub(crate) etag: String,
+    pub(crate) checksum: Option<Checksum>,
+    pub(crate) segment: Segment,
+}
+
+/// A version as it was found: what it is and where it stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) rank: u64,
+    pub(crate) version: Version,
+    /// Whether it is the current one.
+    pub(crate) latest: bool,
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The database, and the data files that go with it.
+pub(crate) struct Meta {
+    database: Database,
+    pub(crate) blobs: Arc<Blobs>,
+}
+
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> S3Result<T> {
+    serde_json::from_slice(bytes).map_err(internal)
+}
+
+fn encode<T: Serialize>(row: &T) -> S3Result<Vec<u8>> {
+    serde_json::to_vec(row).map_err(internal)
+}
+
+/// Makes every table, so that reading never finds one missing.
+pub(crate) fn prepare(database: &Database) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    transaction.open_table(BUCKETS)?;
+    transaction.open_table(VERSIONS)?;
+    transaction.open_table(BODIES)?;
+    transaction.open_table(UPLOADS)?;
+    transaction.open_table(PARTS)?;
+    transaction.open_table(BLOBS)?;
+    transaction.open_table(COUNTERS)?;
+    transaction.open_table(SETTINGS)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Whether a setting was ever stored.
+pub(crate) fn has_setting(database: &Database, name: &str) -> Result<bool, redb::Error> {
+    Ok(database.begin_read()?.open_table(SETTINGS)?.get(name)?.is_some())
+}
+
+/// A stored setting, or `fresh` stored now.
+pub(crate) fn setting(database: &Database, name: &str, fresh: &[u8]) -> Result<Vec<u8>, redb::Error> {
+    let transaction = database.begin_write()?;
+    let value = {
+        let mut table = transaction.open_table(SETTINGS)?;
+        let stored = table.get(name)?.map(|value| value.value().to_vec());
+        match stored {
+            Some(stored) => stored,
+            None => {
+                table.insert(name, fresh)?;
+                fresh.to_vec()
+            }
+        }
+    };
+    transaction.commit()?;
+    Ok(value)
+}
+
+/// Whether a file belongs to anything.
+pub(crate) fn known_blobs(database: &Database) -> Result<std::collections::HashSet<u128>, redb::Error> {
+    let table = database.begin_read()?.open_table(BLOBS)?;
+    let mut known = std::collections::HashSet::new();
+    for row in table.range::<u128>(..)? {
+        known.insert(row?.0.value());
+    }
+    Ok(known)
+}
+
+impl Meta {
+    pub(crate) fn new(database: Database, blobs: Arc<Blobs>) -> Self {
+        Self { database, blobs }
+    }
+
+    /// Runs `work` on a snapshot, on a thread that may block.
+    pub(crate) async fn read<T, F>(self: &Arc<Self>, work: F) -> S3Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Reading) -> S3Result<T> + Send + 'static,
+    {
+        let meta = Arc::clone(self);
+        let task = move || {
+            // While this is held no file of the snapshot can go: see Blobs::discard.
+            let gate = meta.blobs.gate();
+            let reading = Reading::begin(&meta.database).map_err(internal)?;
+            let result = work(&reading);
+            drop(gate);
+            result
+        };
+        tokio::task::spawn_blocking(task).await.map_err(internal)?
+    }
+
+    /// Runs `work` in a transaction that is durable when this returns and undone where `work` fails.
+    pub(crate) async fn write<T, F>(self: &Arc<Self>, work: F) -> S3Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Writing<'_>) -> S3Result<T> + Send + 'static,
+    {
+        let meta = Arc::clone(self);
+        tokio::task::spawn_blocking(move || meta.write_blocking(work)).await.map_err(internal)?
+    }
+
+    fn write_blocking<T>(&self, work: impl FnOnce(&mut Writing<'_>) -> S3Result<T>) -> S3Result<T> {
+        let transaction = self.database.begin_write().map_err(internal)?;
+        let result = Writing::begin(&transaction).map_err(internal).and_then(|mut writing| {
+            let value = work(&mut writing)?;
+            Ok((value, writing.unused))
+        });
+        match result {
+            Ok((value, unused)) => {
+                transaction.commit().map_err(internal)?;
+                self.blobs.discard(&unused);
+                Ok(value)
+            }
+            Err(error) => {
+                transaction.abort().map_err(internal)?;
+                Err(error)
+            }
+        }
+    }
+}
+
+type Rows<K> = redb::ReadOnlyTable<K, &'static [u8]>;
+
+/// One snapshot.
+pub(crate) struct Reading {
+    pub(crate) buckets: Rows<&'static str>,
+    pub(crate) versions: Rows<VersionKey>,
+    bodies: Rows<VersionKey>,
+    pub(crate) uploads: Rows<UploadKey>,
+    parts: redb::ReadOnlyTable<(&'static str, u32), &'static [u8]>,
+}
+
+impl Reading {
+    fn begin(database: &Database) -> Result<Self, redb::Error> {
+        let transaction = database.begin_read()?;
+        let rows = |error: TableError| redb::Error::from(error);
+        Ok(Self {
+            buckets: transaction.open_table(BUCKETS).map_err(rows)?,
+            versions: transaction.open_table(VERSIONS).map_err(rows)?,
+            bodies: transaction.open_table(BODIES).map_err(rows)?,
+            uploads: transaction.open_table(UPLOADS).map_err(rows)?,
+            parts: transaction.open_table(PARTS).map_err(rows)?,
+        })
+    }
+
+    pub(crate) fn bucket(&self, name: &str) -> S3Result<Bucket> {
+        bucket(&self.buckets, name)
+    }
+
+    /// The version asked for, or the current one; a delete marker is told as the error it is.
+    pub(crate) fn object(&self, bucket: &str, key: &str, version: Option<&str>) -> S3Result<(Found, Bucket)> {
+        let row = self.bucket(bucket)?;
+        let found = match version {
+            Some(id) => find(&self.versions, bucket, key, id)?.ok_or_else(|| no_such_version(key, id))?,
+            None => current(&self.versions, bucket, key)?.ok_or_else(|| no_such_key(key))?,
+        };
+        Ok((found, row))
+    }
+
+    pub(crate) fn body(&self, bucket: &str, key: &str, rank: u64) -> S3Result<Body> {
+        let row = self.bodies.get((bucket, key.as_bytes(), rank)).map_err(internal)?;
+        row.map_or_else(|| Err(internal("a version without a body")), |row| decode(row.value()))
+    }
+
+    pub(crate) fn version(&self, bucket: &str, key: &str, id: &str) -> S3Result<Option<Found>> {
+        find(&self.versions, bucket, key, id)
+    }
+
+    pub(crate) fn upload(&self, bucket: &str, key: &str, id: &str) -> S3Result<Upload> {
+        upload(&self.uploads, bucket, key, id)
+    }
+
+    /// Parts in order of number, after `after`.
+    pub(crate) fn parts(&self, id: &str, after: u32) -> S3Result<Vec<(u32, Part)>> {
+        parts(&self.parts, id, after)
+    }
+}
+
+/// One transaction that writes.
+pub(crate) struct Writing<'t> {
+    buckets: Table<'t, &'static str, &'static [u8]>,
+    versions: Table<'t, VersionKey, &'static [u8]>,
+    bodies: Table<'t, VersionKey, &'static [u8]>,
+    uploads: Table<'t, UploadKey, &'static [u8]>,
+    parts: Table<'t, (&'static str, u32), &'static [u8]>,
+    blobs: Table<'t, u128, u64>,
+    counters: Table<'t, &'static str, u64>,
+    /// Files that nothing uses once this is committed.
+    unused: Vec<BlobId>,
+}
+
+impl<'t> Writing<'t> {
+    fn begin(transaction: &'t WriteTransaction) -> Result<Self, redb::Error> {
+        Ok(Self {
+            buckets: transaction.open_table(BUCKETS)?,
+            versions: transaction.open_table(VERSIONS)?,
+            bodies: transaction.open_table(BODIES)?,
+            uploads: transaction.open_table(UPLOADS)?,
+            parts: transaction.open_table(PARTS)?,
+            blobs: transaction.open_table(BLOBS)?,
+            counters: transaction.open_table(COUNTERS)?,
+            unused: Vec::new(),
+        })
+    }
+
+    pub(crate) fn bucket(&self, name: &str) -> S3Result<Bucket> {
+        bucket(&self.buckets, name)
+    }
+
+    pub(crate) fn find_bucket(&self, name: &str) -> S3Result<Option<Bucket>> {
+        let row = self.buckets.get(name).map_err(internal)?;
+        row.map(|row| decode(row.value())).transpose()
+    }
+
+    pub(crate) fn put_bucket(&mut self, name: &str, bucket: &Bucket) -> S3Result<()> {
+        self.buckets.insert(name, encode(bucket)?.as_slice()).map_err(internal)?;
+        Ok(())
+    }
+
+    pub(crate) fn delete_bucket(&mut self, name: &str) -> S3Result<()> {
+        self.bucket(name)?;
+        let from = (name, [].as_slice(), 0);
+        let version = self.versions.range(from..).map_err(internal)?.next().transpose().map_err(internal)?;
+        let uploads_from = (name, [].as_slice(), "");
+        let upload =
+            self.uploads.range(uploads_from..).map_err(internal)?.next().transpose().map_err(internal)?;
+        if version.is_some_and(|row| row.0.value().0 == name)
+            || upload.is_some_and(|row| row.0.value().0 == name)
+        {
+            let message = "The bucket you tried to delete is not empty";
+            return Err(fault(409, "BucketNotEmpty", message, &[("BucketName", name)]));
+        }
+        self.buckets.remove(name).map_err(internal)?;
+        Ok(())
+    }
+
+    pub(crate) fn current(&self, bucket: &str, key: &str) -> S3Result<Option<Found>> {
+        current(&self.versions, bucket, key)
+    }
+
+    pub(crate) fn find(&self, bucket: &str, key: &str, id: &str) -> S3Result<Option<Found>> {
+        find(&self.versions, bucket, key, id)
+    }
+
+    fn next_rank(&mut self) -> S3Result<u64> {
+        let last = self.counters.get("rank").map_err(internal)?.map_or(u64::MAX, |row| row.value());
+        let rank = last.checked_sub(1).ok_or_else(|| internal("ranks used up"))?;
+        self.counters.insert("rank", rank).map_err(internal)?;
+        Ok(rank)
+    }
+
+    /// Ranks below this one are still to be given.
+    pub(crate) fn last_rank(&self) -> S3Result<u64> {
+        Ok(self.counters.get("rank").map_err(internal)?.map_or(u64::MAX, |row| row.value()))
+    }
+
+    /// Makes an object the current version, if the condition holds; returns its version and the bucket's state.
+    ///
+    /// The segments' files must be durable already, and counted by the caller.
+    pub(crate) fn publish(
+        &mut self,
+        bucket: &str,
+        key: &str,
+        object: Object,
+        body: &Body,
+        condition: &WriteCondition,
+    ) -> S3Result<(Version, Versioning)> {
+        let versioning = self.bucket(bucket)?.versioning;
+        self.check(bucket, key, condition)?;
+        let version = self.insert(bucket, key, versioning, Some((object, body)))?;
+        Ok((version, versioning))
+    }
+
+    pub(crate) fn check(&self, bucket: &str, key: &str, condition: &WriteCondition) -> S3Result<()> {
+        if *condition == WriteCondition::None {
+            return Ok(());
+        }
+        let current = self.current(bucket, key)?;
+        let object = current.as_ref().and_then(|found| found.version.object.as_ref());
+        condition.check(key, &Current { etag: object.map(|object| object.etag.as_str()) })
+    }
+
+    /// Adds a version: an object, or a delete marker.
+    pub(crate) fn insert(
+        &mut self,
+        bucket: &str,
+        key: &str,
+        versioning: Versioning,
+        object: Option<(Object, &Body)>,
+    ) -> S3Result<Version> {
+        let rank = self.next_rank()?;
+        let id = if versioning == Versioning::Enabled {
+            version_id(rank).map_err(internal)?
+        } else {
+            if let Some(old) = self.find(bucket, key, NULL)? {
+                self.remove(bucket, key, &old)?;
+            }
+            NULL.to_owned()
+        };
+        let (object, body) = object.map_or((None, None), |(object, body)| (Some(object), Some(body)));
+        let version = Version { id, modified_ms: now_ms(), object };
+        let at = (bucket, key.as_bytes(), rank);
+        self.versions.insert(at, encode(&version)?.as_slice()).map_err(internal)?;
+        if let Some(body) = body {
+            self.bodies.insert(at, encode(body)?.as_slice()).map_err(internal)?;
+        }
+        Ok(version)
+    }
+
+    /// Replaces what is kept with a version; its bytes stay.
+    pub(crate) fn update(&mut self, bucket: &str, key: &str, found: &Found) -> S3Result<()> {
+        let at = (bucket, key.as_bytes(), found.rank);
+        self.versions.insert(at, encode(&found.version)?.as_slice()).map_err(internal)?;
+        Ok(())
+    }
+
+    /// Removes one version for good.
+    pub(crate) fn remove(&mut self, bucket: &str, key: &str, found: &Found) -> S3Result<()> {
+        let at = (bucket, key.as_bytes(), found.rank);
+        self.versions.remove(at).map_err(internal)?;
+        let body =
+            self.bodies.remove(at).map_err(internal)?.map(|row| decode::<Body>(row.value())).transpose()?;
+        for segment in body.unwrap_or_default().segments {
+            self.release(segment.blob)?;
+        }
+        Ok(())
+    }
+
+    /// Counts one more use of a file.
+    pub(crate) fn retain(&mut self, blob: BlobId) -> S3Result<()> {
+        let uses = self.blobs.get(blob.0).map_err(internal)?.map_or(0, |row| row.value());
+        self.blobs.insert(blob.0, uses.saturating_add(1)).map_err(internal)?;
+        Ok(())
+    }
+
+    fn release(&mut self, blob: BlobId) -> S3Result<()> {
+        let uses = self.blobs.get(blob.0).map_err(internal)?.map_or(0, |row| row.value());
+        if uses > 1 {
+            self.blobs.insert(blob.0, uses.saturating_sub(1)).map_err(internal)?;
+        } else {
+            self.blobs.remove(blob.0).map_err(internal)?;
+            self.unused.push(blob);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn upload(&self, bucket: &str, key: &str, id: &str) -> S3Result<Upload> {
+        upload(&self.uploads, bucket, key, id)
+    }
+
+    pub(crate) fn put_upload(&mut self, bucket: &str, key: &str, id: &str, upload: &Upload) -> S3Result<()> {
+        self.uploads.insert((bucket, key.as_bytes(), id), encode(upload)?.as_slice()).map_err(internal)?;
+        Ok(())
+    }
+
+    pub(crate) fn parts(&self, id: &str) -> S3Result<Vec<(u32, Part)>> {
+        parts(&self.parts, id, 0)
+    }
+
+    /// Adds or replaces a part. Its file is counted here.
+    pub(crate) fn put_part(&mut self, id: &str, number: u32, part: &Part) -> S3Result<()> {
+        self.retain(part.segment.blob)?;
+        let old = self.parts.insert((id, number), encode(part)?.as_slice()).map_err(internal)?;
+        let old = old.map(|row| decode::<Part>(row.value())).transpose()?;
+        old.map_or(Ok(()), |old| self.release(old.segment.blob))
+    }
+
+    /// Ends an upload. The files of parts in `kept` go on, with an object to count them.
+    pub(crate) fn end_upload(&mut self, bucket: &str, key: &str, id: &str, kept: &[u32]) -> S3Result<()> {
+        for (number, part) in self.parts(id)? {
+            self.parts.remove((id, number)).map_err(internal)?;
+            if kept.binary_search(&number).is_err() {
+                self.release(part.segment.blob)?;
+            }
+        }
+        self.uploads.remove((bucket, key.as_bytes(), id)).map_err(internal)?;
+        Ok(())
+    }
+}
+
+fn bucket(table: &impl ReadableTable<&'static str, &'static [u8]>, name: &str) -> S3Result<Bucket> {
+    let row = table.get(name).map_err(internal)?.ok_or_else(|| no_such_bucket(name))?;
+    decode(row.value())
+}
+
+fn upload(
+    table: &impl ReadableTable<UploadKey, &'static [u8]>,
+    bucket: &str,
+    key: &str,
+    id: &str,
+) -> S3Result<Upload> {
+    let row = table.get((bucket, key.as_bytes(), id)).map_err(internal)?;
+    row.map_or_else(|| Err(crate::errors::no_such_upload(id)), |row| decode(row.value()))
+}
+
+fn parts(
+    table: &impl ReadableTable<(&'static str, u32), &'static [u8]>,
+    id: &str,
+    after: u32,
+) -> S3Result<Vec<(u32, Part)>> {
+    let from = (id, after.saturating_add(1));
+    let rows = table.range(from..=(id, u32::MAX)).map_err(internal)?;
+    rows.map(|row| {
+        let (at, part) = row.map_err(internal)?;
+        Ok((at.value().1, decode(part.value())?))
+    })
+    .collect()
+}
+
+/// The newest version of a key, marker or not.
+fn current(
+    table: &impl ReadableTable<VersionKey, &'static [u8]>,
+    bucket: &str,
+    key: &str,
+) -> S3Result<Option<Found>> {
+    let key = key.as_bytes();
+    let mut rows = table.range((bucket, key, 0)..=(bucket, key, u64::MAX)).map_err(internal)?;
+    let Some((at, row)) = rows.next().transpose().map_err(internal)? else { return Ok(None) };
+    Ok(Some(Found { rank: at.value().2, version: decode(row.value())?, latest: true }))
+}
+
+/// A version by its id.
+///
+/// # Errors
+/// 400 where the id is not one this store gives.
+fn find(
+    table: &impl ReadableTable<VersionKey, &'static [u8]>,
+    bucket: &str,
+    key: &str,
+    id: &str,
+) -> S3Result<Option<Found>> {
+    let key = key.as_bytes();
+    let wanted = match id {
+        NULL => None,
+        _ => Some(rank_of(id).ok_or_else(|| bad_version_id(id))?),
+    };
+    let mut newest = None;
+    for row in table.range((bucket, key, 0)..=(bucket, key, u64::MAX)).map_err(internal)? {
+        let (at, row) = row.map_err(internal)?;
+        let rank = at.value().2;
+        let newest = *newest.get_or_insert(rank);
+        if wanted.is_some_and(|wanted| wanted != rank) {
+            continue;
+        }
+        let version: Version = decode(row.value())?;
+        if version.id == id {
+            return Ok(Some(Found { rank, version, latest: rank == newest }));
+        }
+    }
+    Ok(None)
+}
+
+/// Rank and 64 random bits: nobody guesses one from another.
+fn version_id(rank: u64) -> Result<String, getrandom::Error> {
+    Ok(format!("{rank:016x}{:016x}", getrandom::u64()?))
+}
+
+/// The rank inside a version id.
+pub(crate) fn rank_of(id: &str) -> Option<u64> {
+    let all = id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    all.then(|| u64::from_str_radix(id.get(..16)?, 16).ok()).flatten()
+}
+
+/// A fresh id for an upload.
+pub(crate) fn upload_id() -> Result<String, S3Error> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(internal)?;
+    Ok(hex(&bytes))
+}

@@ -1,0 +1,350 @@
+//! The facts of a verified request, read once from its raw headers.
+//!
+//! The protocol library refuses or misreads some of what S3 accepts: a `Range` it cannot parse, dates of other
+//! forms, lists of entity tags, an `Expires` that is no date, and, in releases seen before, an encoded `?` in a copy
+//! source. Those headers are read here, by one function each, and taken out before the library sees them.
+
+use crate::conditions::Conditions;
+use crate::digests::Promised;
+use crate::errors::{access_denied, bad_version_id, fault, invalid_argument};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use percent_encoding::percent_decode;
+use s3s::{S3Error, S3Result, TrailingHeaders};
+use std::sync::Arc;
+
+/// The account every bucket belongs to.
+pub(crate) const ACCOUNT: &str = "000000000000";
+/// Keys are at most this long in UTF-8.
+pub(crate) const KEY_BYTES_MAX: usize = 1024;
+
+/// The source of a copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Source {
+    pub(crate) bucket: String,
+    pub(crate) key: String,
+    pub(crate) version: Option<String>,
+}
+
+const COPY_SOURCE: &str = "x-amz-copy-source";
+
+impl Source {
+    /// Reads `[/]bucket/key[?versionId=id]`: splits at the first raw `?`, then decodes once.
+    ///
+    /// A `+` is a space and a raw `?` that does not begin a version id belongs to the key, as on AWS.
+    pub(crate) fn parse(raw: &[u8]) -> S3Result<Self> {
+        let (path, version) = match position(raw, b'?') {
+            Some((path, query)) => match query.strip_prefix(b"versionId=") {
+                Some(id) => (path, Some(id)),
+                None => (raw, None),
+            },
+            None => (raw, None),
+        };
+        let plus_is_space: Vec<u8> =
+            path.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+        let path = decoded(&plus_is_space)?;
+        let path = path.strip_prefix('/').unwrap_or(&path);
+        let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+        if !s3s::path::check_bucket_name(bucket) {
+            return Err(bad_source("Invalid copy source bucket name"));
+        }
+        if key.is_empty() {
+            return Err(bad_source("Invalid copy source object key"));
+        }
+        if key.len() > KEY_BYTES_MAX {
+            return Err(key_too_long(key));
+        }
+        let version = version.map(decoded).transpose()?;
+        if version.as_deref() == Some("") {
+            return Err(bad_version_id(""));
+        }
+        Ok(Self { bucket: bucket.to_owned(), key: key.to_owned(), version })
+    }
+}
+
+fn position(bytes: &[u8], wanted: u8) -> Option<(&[u8], &[u8])> {
+    let at = bytes.iter().position(|byte| *byte == wanted)?;
+    let (head, tail) = bytes.split_at_checked(at)?;
+    Some((head, tail.get(1..)?))
+}
+
+fn decoded(bytes: &[u8]) -> S3Result<String> {
+    let bad = || bad_source("Invalid copy source encoding");
+    let mut rest = bytes.iter();
+    while let Some(byte) = rest.next() {
+        let digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_hexdigit);
+        if *byte == b'%' && !(digit(rest.next()) && digit(rest.next())) {
+            return Err(bad());
+        }
+    }
+    let text = percent_decode(bytes).decode_utf8().map_err(|_| bad())?;
+    Ok(text.into_owned())
+}
+
+fn bad_source(message: &str) -> S3Error {
+    // AWS repeats the name where the value should be.
+    invalid_argument(message, COPY_SOURCE, COPY_SOURCE)
+}
+
+fn key_too_long(key: &str) -> S3Error {
+    let (size, max) = (key.len().to_string(), KEY_BYTES_MAX.to_string());
+    fault(400, "KeyTooLongError", "Your key is too long", &[("Size", &size), ("MaxSizeAllowed", &max)])
+}
+
+/// A `Range` of exactly one range in bytes. Anything else is no range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ByteRange {
+    From { first: u64, last: Option<u64> },
+    Last(u64),
+}
+
+impl ByteRange {
+    pub(crate) fn parse(value: &str) -> Option<Self> {
+        let (first, last) = value.trim().strip_prefix("bytes=")?.split_once('-')?;
+        match (first, last) {
+            ("", last) => Some(Self::Last(digits(last)?)),
+            (first, "") => Some(Self::From { first: digits(first)?, last: None }),
+            (first, last) => {
+                let (first, last) = (digits(first)?, digits(last)?);
+                (first <= last).then_some(Self::From { first, last: Some(last) })
+            }
+        }
+    }
+
+    /// The first byte and the length within an object of `size` bytes; none where nothing of it can be given.
+    pub(crate) fn within(self, size: u64) -> Option<(u64, u64)> {
+        let end = size.checked_sub(1)?;
+        let (first, last) = match self {
+            Self::Last(0) => return None,
+            Self::Last(count) => (size.saturating_sub(count), end),
+            Self::From { first, last } => (first, last.map_or(end, |last| last.min(end))),
+        };
+        let length = last.checked_sub(first)?.checked_add(1)?;
+        (first <= end).then_some((first, length))
+    }
+}
+
+/// Digits only; a number beyond 64 bits is the greatest one.
+fn digits(text: &str) -> Option<u64> {
+    let all = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    all.then(|| text.parse().unwrap_or(u64::MAX))
+}
+
+/// What was read from a verified request.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts(Arc<Inner>);
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    /// The verified headers as they came.
+    pub(crate) headers: HeaderMap,
+    pub(crate) source: Option<Source>,
+    pub(crate) source_conditions: Conditions,
+    pub(crate) conditions: Conditions,
+    pub(crate) range: Option<ByteRange>,
+    /// The range as the caller wrote it.
+    pub(crate) range_text: String,
+    pub(crate) promised: Promised,
+    /// The length of the body in bytes, unchunked, where the caller told it.
+    pub(crate) length: Option<u64>,
+    /// Replacements for response headers, from the query.
+    pub(crate) overrides: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl std::ops::Deref for Facts {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl Facts {
+    /// Reads the facts and leaves in `headers` only what the protocol library reads rightly.
+    pub(crate) fn take(
+        headers: &mut HeaderMap,
+        uri: &Uri,
+        trailers: Option<TrailingHeaders>,
+    ) -> S3Result<Self> {
+        lift_query(headers, uri);
+        check_owner(headers)?;
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let number = |name: &str| text(name).and_then(|text| text.parse::<u64>().ok());
+        let source = headers.get(COPY_SOURCE).map(|raw| Source::parse(raw.as_bytes())).transpose()?;
+        let inner = Inner {
+            source_conditions: Conditions::read(headers, "x-amz-copy-source-"),
+            conditions: Conditions::read(headers, ""),
+            range: text("range").and_then(ByteRange::parse),
+            range_text: text("range").unwrap_or_default().to_owned(),
+            promised: Promised::read(headers, trailers)?,
+            length: number("x-amz-decoded-content-length").or_else(|| number("content-length")),
+            overrides: overrides(uri)?,
+            headers: headers.clone(),
+            source,
+        };
+        for name in READ_HERE {
+            headers.remove(name);
+        }
+        let user: Vec<HeaderName> =
+            headers.keys().filter(|name| name.as_str().starts_with("x-amz-meta-")).cloned().collect();
+        for name in user {
+            headers.remove(name);
+        }
+        if inner.source.is_some() {
+            // Something the library accepts; nobody reads it.
+            headers.insert(COPY_SOURCE, HeaderValue::from_static("read/above"));
+        }
+        Ok(Self(Arc::new(inner)))
+    }
+}
+
+/// Read above, and kept from the protocol library.
+const READ_HERE: [&str; 19] = [
+    "authorization",
+    "range",
+    "expires",
+    "content-type",
+    "if-match",
+    "if-none-match",
+    "if-modified-since",
+    "if-unmodified-since",
+    "x-amz-copy-source-if-match",
+    "x-amz-copy-source-if-none-match",
+    "x-amz-copy-source-if-modified-since",
+    "x-amz-copy-source-if-unmodified-since",
+    "x-amz-copy-source-range",
+    "x-amz-if-match-last-modified-time",
+    "x-amz-if-match-size",
+    "x-amz-object-lock-retain-until-date",
+    "x-amz-server-side-encryption-customer-key",
+    "x-amz-copy-source-server-side-encryption-customer-key",
+    "x-amz-expected-bucket-owner",
+];
+
+/// In a presigned request any `x-amz-*` header may stand in the query, and counts as the header.
+fn lift_query(headers: &mut HeaderMap, uri: &Uri) {
+    const SIGNING: [&str; 8] = [
+        "x-amz-algorithm",
+        "x-amz-credential",
+        "x-amz-date",
+        "x-amz-expires",
+        "x-amz-signedheaders",
+        "x-amz-signature",
+        "x-amz-security-token",
+        "x-amz-content-sha256",
+    ];
+    for (name, value) in query(uri) {
+        let name = name.to_ascii_lowercase();
+        if !name.starts_with("x-amz-") || SIGNING.contains(&name.as_str()) || headers.contains_key(&name) {
+            continue;
+        }
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_bytes(value.as_bytes()))
+        {
+            headers.insert(name, value);
+        }
+    }
+}
+
+/// The decoded pairs of the query; one that is not UTF-8 is left out, as the signature check refused it before.
+pub(crate) fn query(uri: &Uri) -> impl Iterator<Item = (String, String)> {
+    uri.query().unwrap_or_default().split('&').filter_map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let decode = |text: &str| {
+            let text = text.replace('+', " ");
+            percent_encoding::percent_decode_str(&text).decode_utf8().ok().map(|text| text.into_owned())
+        };
+        Some((decode(name)?, decode(value)?))
+    })
+}
+
+fn overrides(uri: &Uri) -> S3Result<Vec<(HeaderName, HeaderValue)>> {
+    const NAMES: [(&str, HeaderName); 6] = [
+        ("response-content-type", http::header::CONTENT_TYPE),
+        ("response-content-language", http::header::CONTENT_LANGUAGE),
+        ("response-expires", http::header::EXPIRES),
+        ("response-cache-control", http::header::CACHE_CONTROL),
+        ("response-content-disposition", http::header::CONTENT_DISPOSITION),
+        ("response-content-encoding", http::header::CONTENT_ENCODING),
+    ];
+    let mut found = Vec::new();
+    for (name, value) in query(uri) {
+        let Some((_, header)) = NAMES.into_iter().find(|row| row.0 == name) else { continue };
+        let bad = |_| invalid_argument("The header value is not valid", &name, &value);
+        found.push((header, HeaderValue::from_bytes(value.as_bytes()).map_err(bad)?));
+    }
+    Ok(found)
+}
+
+fn check_owner(headers: &HeaderMap) -> S3Result<()> {
+    for name in ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"] {
+        let Some(owner) = headers.get(name) else { continue };
+        let owner = owner.as_bytes();
+        if owner.len() != ACCOUNT.len() || !owner.iter().all(u8::is_ascii_digit) {
+            let message = "The value of the expected bucket owner parameter must be an AWS account ID";
+            return Err(fault(400, "InvalidBucketOwnerAWSAccountID", message, &[]));
+        }
+        if owner != ACCOUNT.as_bytes() {
+            return Err(access_denied("Access Denied"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(raw: &str, expected: Option<(&str, &str, Option<&str>)>) {
+        let source = Source::parse(raw.as_bytes()).ok();
+        let got = source.as_ref().map(|s| (s.bucket.as_str(), s.key.as_str(), s.version.as_deref()));
+        assert_eq!(got, expected, "{raw}");
+    }
+
+    #[test]
+    fn a_source_is_split_before_it_is_decoded() {
+        check("photos/cat.png", Some(("photos", "cat.png", None)));
+        check("/photos/cat.png?versionId=7", Some(("photos", "cat.png", Some("7"))));
+        check("photos/why%3F.png", Some(("photos", "why?.png", None)));
+        check("photos/why%3FversionId=1?versionId=null", Some(("photos", "why?versionId=1", Some("null"))));
+        check("photos/why?.png", Some(("photos", "why?.png", None)));
+        check("photos/a+b%2Bc%20d", Some(("photos", "a b+c d", None)));
+        check("photos%2Fa", Some(("photos", "a", None)));
+        check("/photos//a", Some(("photos", "/a", None)));
+        check("photos/./../a//b/", Some(("photos", "./../a//b/", None)));
+        check("photos/100%25", Some(("photos", "100%", None)));
+        check("photos/100%2525", Some(("photos", "100%25", None)));
+        check("photos/\u{6587}\u{4ef6}", Some(("photos", "\u{6587}\u{4ef6}", None)));
+        for bad in [
+            "photos",
+            "photos/",
+            "/",
+            "",
+            "photos/%",
+            "photos/%zz",
+            "photos/%ff",
+            "Photos_/x",
+            "photos/a?versionId=",
+        ] {
+            check(bad, None);
+        }
+        check(&format!("photos/{}", "k".repeat(1025)), None);
+        assert!(Source::parse(format!("photos/{}", "k".repeat(1024)).as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn ranges() {
+        let within = |text: &str, size| ByteRange::parse(text).map(|range| range.within(size));
+        assert_eq!(within("bytes=0-9", 5), Some(Some((0, 5))));
+        assert_eq!(within("bytes=2-", 5), Some(Some((2, 3))));
+        assert_eq!(within("bytes=-2", 5), Some(Some((3, 2))));
+        assert_eq!(within("bytes=-9", 5), Some(Some((0, 5))));
+        assert_eq!(within("bytes=-0", 5), Some(None));
+        assert_eq!(within("bytes=5-", 5), Some(None));
+        assert_eq!(within("bytes=0-0", 0), Some(None));
+        assert_eq!(within("bytes=99999999999999999999999-", 5), Some(None));
+        for ignored in ["bytes=1-0", "bytes=-1-", "bytes=-", "bytes=0-1,3-4", "lines=1-2", "0-1", "bytes=a-b"]
+        {
+            assert_eq!(within(ignored, 5), None, "{ignored}");
+        }
+    }
+}

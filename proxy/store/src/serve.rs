@@ -1,0 +1,288 @@
+//! HTTP: connections, verification, and the last touch on every answer.
+//!
+//! A request passes the protocol library twice. First only its signature is verified (I1: nothing unverified is
+//! routed); then what S3 accepts and the library misreads is read and taken out ([`crate::request`]); then the
+//! library decodes the rest and calls the operation.
+
+use crate::errors::{ELEMENT, access_denied, fault, internal};
+use crate::objects::{body_fault, verify_whole};
+use crate::request::{Facts, query};
+use crate::service::Service;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use percent_encoding::percent_decode_str;
+use s3s::auth::SimpleAuth;
+use s3s::route::S3Route;
+use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s::{Body, S3Error, S3Request, S3Response, S3Result};
+use std::convert::Infallible;
+use std::future::Future;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+/// The XML of a request: the greatest is a completion with 10,000 parts.
+const XML_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// A head that takes longer is no client.
+const HEAD_SECONDS_MAX: u64 = 30;
+/// What running requests get to finish after the shutdown.
+const DRAIN_SECONDS_MAX: u64 = 10;
+
+/// The first pass: takes every request the library has verified, and hands it to the second.
+struct Verified {
+    operations: S3Service,
+}
+
+#[async_trait::async_trait]
+impl S3Route for Verified {
+    fn is_match(&self, _: &Method, _: &Uri, _: &HeaderMap, _: &mut http::Extensions) -> bool {
+        true
+    }
+
+    async fn call(&self, request: S3Request<Body>) -> S3Result<S3Response<Body>> {
+        let S3Request { input: body, method, uri, mut headers, trailing_headers, .. } = request;
+        check_all_signed(&headers, &uri)?;
+        let facts = Facts::take(&mut headers, &uri, trailing_headers)?;
+        let body = if is_upload(&method, &uri) && facts.source.is_none() {
+            body
+        } else {
+            let bytes = read_whole(body).await?;
+            if facts.source.is_none() {
+                verify_whole(&facts, &bytes)?;
+                headers.insert(http::header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+                Body::from(bytes)
+            } else {
+                headers.insert(http::header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+                Body::empty()
+            }
+        };
+        let mut inner = Request::new(body);
+        *inner.method_mut() = method;
+        *inner.uri_mut() = without_signature(&uri)?;
+        *inner.headers_mut() = headers;
+        inner.extensions_mut().insert(facts);
+        let answer = self.operations.call(inner).await.map_err(|error| internal(format!("{error:?}")))?;
+        let (head, body) = answer.into_parts();
+        let mut response = S3Response::with_status(body, head.status);
+        response.headers = head.headers;
+        Ok(response)
+    }
+}
+
+/// Builds both passes.
+pub(crate) fn service(service: Service, auth: SimpleAuth) -> S3Service {
+    let operations = S3ServiceBuilder::new(service).build();
+    // The first pass never calls an operation of its own.
+    let mut builder = S3ServiceBuilder::new(Nothing);
+    builder.set_auth(auth);
+    builder.set_route(Verified { operations });
+    builder.build()
+}
+
+struct Nothing;
+
+impl s3s::S3 for Nothing {}
+
+/// Only PutObject and UploadPart stream; every other body is small and read whole.
+fn is_upload(method: &Method, uri: &Uri) -> bool {
+    let has_key = uri.path().trim_start_matches('/').contains('/');
+    *method == Method::PUT
+        && has_key
+        && !query(uri).any(|(name, _)| {
+            matches!(name.as_str(), "acl" | "tagging" | "legal-hold" | "retention" | "restore")
+        })
+}
+
+async fn read_whole(mut body: Body) -> S3Result<Bytes> {
+    let mut whole = Vec::new();
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(|error| body_fault(error.as_ref()))?;
+        if whole.len().saturating_add(chunk.len()) > XML_BYTES_MAX {
+            return Err(fault(400, "MaxMessageLengthExceeded", "Your request was too large.", &[]));
+        }
+        whole.extend_from_slice(&chunk);
+    }
+    Ok(whole.into())
+}
+
+/// The library accepts headers the signature does not cover; S3 does not.
+fn check_all_signed(headers: &HeaderMap, uri: &Uri) -> S3Result<()> {
+    let header = headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let in_query = || query(uri).find(|(name, _)| name.eq_ignore_ascii_case("X-Amz-SignedHeaders"));
+    let signed = match header {
+        Some(value) => {
+            value.split("SignedHeaders=").nth(1).and_then(|rest| rest.split(',').next()).map(str::to_owned)
+        }
+        None => in_query().map(|(_, value)| value),
+    };
+    // The older scheme signs every x-amz-* header there is.
+    let Some(signed) = signed else { return Ok(()) };
+    let signed: Vec<&str> = signed.split(';').map(str::trim).collect();
+    let names = headers.keys().map(HeaderName::as_str);
+    let unsigned: Vec<&str> = names
+        .filter(|name| (name.starts_with("x-amz-") || *name == "host") && !signed.contains(name))
+        .collect();
+    // Presigning covers a payload hash by not needing one.
+    let unsigned: Vec<&str> =
+        unsigned.into_iter().filter(|name| header.is_some() || *name != "x-amz-content-sha256").collect();
+    if unsigned.is_empty() {
+        return Ok(());
+    }
+    let message = "There were headers present in the request which were not signed";
+    Err(fault(403, "AccessDenied", message, &[("HeadersNotSigned", &unsigned.join(", "))]))
+}
+
+/// The second pass must not verify again.
+fn without_signature(uri: &Uri) -> S3Result<Uri> {
+    let Some(query) = uri.query() else { return Ok(uri.clone()) };
+    let signing = |pair: &&str| {
+        let name = pair.split('=').next().unwrap_or_default();
+        !(name.len() >= 6 && name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("x-amz-"))
+            || name == "Signature")
+    };
+    let kept: Vec<&str> = query.split('&').filter(signing).collect();
+    let text =
+        if kept.is_empty() { uri.path().to_owned() } else { format!("{}?{}", uri.path(), kept.join("&")) };
+    text.parse().map_err(|_| access_denied("Access Denied"))
+}
+
+/// Serves connections until `shutdown`, then lets running requests finish for a bounded time.
+pub(crate) async fn serve(
+    service: S3Service,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send,
+) {
+    let connections = GracefulShutdown::new();
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut shutdown => break,
+            accepted = listener.accept() => accepted,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Mostly too many open files: waiting is what helps.
+                tracing::warn!(%error, "the store could not accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let _ = stream.set_nodelay(true);
+        let service = service.clone();
+        let answer = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
+            let service = service.clone();
+            async move { Ok::<_, Infallible>(answer(&service, request).await) }
+        });
+        let mut http = hyper::server::conn::http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(HEAD_SECONDS_MAX));
+        let connection = connections.watch(http.serve_connection(TokioIo::new(stream), answer));
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection to the store ended early");
+            }
+        });
+    }
+    drop(listener);
+    let drained = tokio::time::timeout(Duration::from_secs(DRAIN_SECONDS_MAX), connections.shutdown()).await;
+    if drained.is_err() {
+        tracing::warn!("the store stopped with requests still running");
+    }
+}
+
+async fn answer(service: &S3Service, request: Request<hyper::body::Incoming>) -> Response<Body> {
+    let is_head = *request.method() == Method::HEAD;
+    let answer = match service.call(request.map(Body::from)).await {
+        Ok(answer) => answer,
+        Err(error) => broken(internal(format!("{error:?}"))),
+    };
+    finish(answer, is_head)
+}
+
+fn broken(error: S3Error) -> Response<Body> {
+    error.to_http_response().unwrap_or_else(|_| {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        response
+    })
+}
+
+/// Adds what every answer has, and the parts of an error the library cannot carry.
+fn finish(answer: Response<Body>, is_head: bool) -> Response<Body> {
+    let (mut head, mut body) = answer.into_parts();
+    let request_id = request_id();
+    if head.status.is_client_error() || head.status.is_server_error() {
+        let text = body.take_bytes().unwrap_or_default();
+        body = Body::from(error_document(&text, &head.headers, &request_id));
+        head.headers.remove(ELEMENT);
+        head.headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+        head.headers.remove(http::header::CONTENT_LENGTH);
+    } else if is_xml(&head.headers)
+        && let Some(text) = body.bytes()
+    {
+        body = Body::from(escaped(&text));
+    }
+    if is_head && head.status == StatusCode::OK && head.headers.contains_key(http::header::CONTENT_RANGE) {
+        head.status = StatusCode::PARTIAL_CONTENT;
+    }
+    if head.status == StatusCode::NOT_MODIFIED {
+        head.headers.remove(http::header::CONTENT_TYPE);
+        head.headers.remove(ELEMENT);
+        body = Body::empty();
+    }
+    if is_head {
+        body = Body::empty();
+    }
+    head.headers.insert(http::header::SERVER, HeaderValue::from_static("Blobfish"));
+    if let Ok(id) = HeaderValue::try_from(&request_id) {
+        head.headers.insert("x-amz-request-id", id.clone());
+        head.headers.insert("x-amz-id-2", id);
+    }
+    Response::from_parts(head, body)
+}
+
+fn request_id() -> String {
+    format!("{:016X}", getrandom::u64().unwrap_or_default())
+}
+
+fn is_xml(headers: &HeaderMap) -> bool {
+    // Objects may be XML too; only the library's own documents lack an ETag and a length.
+    headers.get(http::header::CONTENT_TYPE).is_some_and(|kind| kind == "application/xml")
+        && !headers.contains_key(http::header::ETAG)
+        && !headers.contains_key(http::header::CONTENT_LENGTH)
+}
+
+/// Control characters the library writes as they are, and XML does not carry.
+fn escaped(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    for byte in text {
+        if *byte < 0x20 && *byte != b'\n' && *byte != b'\t' {
+            out.extend_from_slice(format!("&#x{byte:X};").as_bytes());
+        } else {
+            out.push(*byte);
+        }
+    }
+    out
+}
+
+fn error_document(text: &[u8], headers: &HeaderMap, request_id: &str) -> Vec<u8> {
+    let text = String::from_utf8_lossy(text);
+    let mut document = text.strip_suffix("</Error>").unwrap_or(&text).to_owned();
+    for element in headers.get_all(ELEMENT).iter().filter_map(|value| value.to_str().ok()) {
+        let Some((name, value)) = element.split_once(' ') else { continue };
+        let value = percent_decode_str(value).decode_utf8_lossy();
+        if value.chars().any(|c| c < ' ' && !matches!(c, '\t' | '\n' | '\r')) {
+            // XML 1.0 cannot carry it, and a client that fails on the document would not learn the code.
+            continue;
+        }
+        document.push_str(&format!("<{name}>{}</{name}>", xml_text(&value)));
+    }
+    document.push_str(&format!("<RequestId>{request_id}</RequestId><HostId>{request_id}</HostId></Error>"));
+    escaped(document.as_bytes())
+}
+
+fn xml_text(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
