@@ -82,7 +82,8 @@ fn fate(field: Field, target: &Dialect) -> (Fate, &'static str) {
 pub fn missing_words(caller: &Dialect, target: &Dialect) -> Vec<(Field, &'static str)> {
     let (from, to) = (caller.words, target.words);
     let class = from.class.0.iter().filter(|row| to.class.word(row.0).is_none());
-    let acl = from.acl.0.iter().filter(|row| to.acl.word(row.0).is_none() && row.0 != crate::model::Acl::Inherit);
+    let acl =
+        from.acl.0.iter().filter(|row| to.acl.word(row.0).is_none() && row.0 != crate::model::Acl::Inherit);
     let ways = from.encryption.0.iter().filter(|row| to.encryption.word(row.0).is_none());
     let class = class.map(|row| (Field::StorageClass, row.1));
     let ways = ways.map(|row| (Field::Encryption, row.1));
@@ -91,10 +92,15 @@ pub fn missing_words(caller: &Dialect, target: &Dialect) -> Vec<(Field, &'static
 
 /// The matrix of every pair of dialects as a Markdown document.
 pub fn markdown(dialects: &[&'static Dialect]) -> String {
-    let mut out = String::from("# What each target can be told\n\nPrinted by `blobfish losses` from the tables.\n");
+    let mut out =
+        String::from("# What each target can be told\n\nPrinted by `blobfish losses` from the tables.\n");
     for caller in dialects {
         let names: Vec<&str> = dialects.iter().map(|target| target.name).collect();
-        out.push_str(&format!("\n## Callers that speak {}\n\n| said as | {} |\n", caller.name, names.join(" | ")));
+        out.push_str(&format!(
+            "\n## Callers that speak {}\n\n| said as | {} |\n",
+            caller.name,
+            names.join(" | ")
+        ));
         out.push_str(&format!("| --- |{}\n", " --- |".repeat(names.len())));
         let columns: Vec<Vec<Row>> = dialects.iter().map(|target| matrix(caller, target)).collect();
         for (at, row) in columns.first().into_iter().flatten().enumerate() {
@@ -109,7 +115,11 @@ pub fn markdown(dialects: &[&'static Dialect]) -> String {
             if !missing.is_empty() {
                 let words: Vec<String> =
                     missing.iter().map(|(field, word)| format!("`{word}` ({})", field.name())).collect();
-                out.push_str(&format!("\nTowards {} there is no word for {}.\n", target.name, words.join(", ")));
+                out.push_str(&format!(
+                    "\nTowards {} there is no word for {}.\n",
+                    target.name,
+                    words.join(", ")
+                ));
             }
         }
     }
@@ -148,7 +158,8 @@ pub fn explain(text: &str, caller: &'static Dialect, target: &'static Dialect) -
     let request = read::request(caller, &head, &place, &verified)?;
     let target = sample_target(target);
     let way = sample_way(caller, &target, &request);
-    let (outgoing, losses) = write::request(&way, &listing::adapted(&way, &request)?)?;
+    let (mut outgoing, losses) = write::request(&way, &listing::adapted(&way, &request)?)?;
+    hide_keys(way.target.dialect, &mut outgoing);
     let mut fields: Vec<(String, Fate, String)> = Vec::new();
     for (field, _) in request.fields.iter() {
         let name = (caller.name_of)(field).map_or_else(|| field.name(), |name| name.as_str().to_owned());
@@ -168,6 +179,16 @@ pub fn explain(text: &str, caller: &'static Dialect, target: &'static Dialect) -
     }
     let refused = loss::judge(&losses, LossPolicy::Refuse, caller).err();
     Ok(Explained { plan: plan(&way, &request), request, outgoing, fields, refused })
+}
+
+/// What is printed may end in a ticket: customers' keys are not shown.
+fn hide_keys(target: &Dialect, outgoing: &mut Outgoing) {
+    let keys = [Field::CustomerKey, Field::SourceCustomerKey].map(|field| (target.name_of)(field));
+    for (name, value) in &mut outgoing.headers {
+        if keys.iter().flatten().any(|key| key.as_str() == name) {
+            *value = b"(hidden)".to_vec();
+        }
+    }
 }
 
 fn plan(way: &Way<'_>, request: &Request) -> &'static str {

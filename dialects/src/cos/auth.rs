@@ -7,8 +7,10 @@ pub struct CosAuth;
 /// x
 pub static AUTH: CosAuth = CosAuth;
 impl Auth for CosAuth {
-    fn credential_parameters(&self) -> &'static [&'static str] { &[] }
- fn claim(&self, _: &RawHead) -> Result<Option<Claim>, Refusal> {
+    fn credential_parameters(&self) -> &'static [&'static str] {
+        &[]
+    }
+    fn claim(&self, _: &RawHead) -> Result<Option<Claim>, Refusal> {
         Ok(None)
     }
     fn verify(

@@ -26,12 +26,11 @@ pub fn head(way: &Way<'_>, operation: Operation, answer: &Answer) -> Reply {
             reply.metadata.push((name.to_owned(), value.clone()));
         }
     }
-    if answer.status / 100 == 2 {
-        if !matches!(operation, Operation::GetObject | Operation::HeadObject) {
-            reply.status = caller.success_status(operation);
-            reply.remove(Told::ContentLength);
-            reply.remove(Told::ContentType);
-        }
+    let carries_object = matches!(operation, Operation::GetObject | Operation::HeadObject);
+    if answer.status / 100 == 2 && !carries_object {
+        reply.status = caller.success_status(operation);
+        reply.remove(Told::ContentLength);
+        reply.remove(Told::ContentType);
     }
     reply
 }
@@ -82,15 +81,12 @@ pub fn whole(way: &Way<'_>, operation: Operation, answer: &Answer) -> Result<Rep
 pub fn finish(caller: &Dialect, operation: Operation, reply: &mut Reply) {
     let version = reply.text(Told::VersionId).map(str::to_owned);
     let crc64 = reply.text(Told::Crc64Ecma).map(str::to_owned);
-    match &mut reply.document {
-        Some(Document::CopyObject(result) | Document::CopyPart(result)) => {
-            result.version = result.version.take().or(version);
-            result.crc64 = result.crc64.take().or(crc64);
-            if let Some(version) = result.version.clone() {
-                reply.set(Told::VersionId, version);
-            }
+    if let Some(Document::CopyObject(result) | Document::CopyPart(result)) = &mut reply.document {
+        result.version = result.version.take().or(version);
+        result.crc64 = result.crc64.take().or(crc64);
+        if let Some(version) = result.version.clone() {
+            reply.set(Told::VersionId, version);
         }
-        _ => {}
     }
     (caller.complete_reply)(operation, reply);
 }

@@ -44,7 +44,7 @@ struct Check {
 }
 
 enum Running {
-    Crc(Crc),
+    Crc(Box<Crc>),
     Sha1(Box<Sha1>),
     Sha256(Box<Sha256>),
 }
@@ -193,10 +193,10 @@ impl Check {
             check_form(algorithm, wanted)?;
         }
         let running = match algorithm {
-            Algorithm::Crc32 => Running::Crc(Crc::new(CrcAlgorithm::Crc32IsoHdlc)),
-            Algorithm::Crc32c => Running::Crc(Crc::new(CrcAlgorithm::Crc32Iscsi)),
-            Algorithm::Crc64Nvme => Running::Crc(Crc::new(CrcAlgorithm::Crc64Nvme)),
-            Algorithm::Crc64Ecma => Running::Crc(Crc::new(CrcAlgorithm::Crc64Xz)),
+            Algorithm::Crc32 => Running::crc(CrcAlgorithm::Crc32IsoHdlc),
+            Algorithm::Crc32c => Running::crc(CrcAlgorithm::Crc32Iscsi),
+            Algorithm::Crc64Nvme => Running::crc(CrcAlgorithm::Crc64Nvme),
+            Algorithm::Crc64Ecma => Running::crc(CrcAlgorithm::Crc64Xz),
             Algorithm::Sha1 => Running::Sha1(Box::new(Sha1::new())),
             Algorithm::Sha256 => Running::Sha256(Box::new(Sha256::new())),
         };
@@ -216,6 +216,10 @@ fn check_form(algorithm: Algorithm, text: &str) -> Result<(), Refusal> {
 }
 
 impl Running {
+    fn crc(algorithm: CrcAlgorithm) -> Self {
+        Self::Crc(Box::new(Crc::new(algorithm)))
+    }
+
     fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Crc(crc) => crc.update(bytes),

@@ -3,7 +3,8 @@
 use crate::engine::auth::{Place, Verified};
 use crate::engine::dialect::{Dialect, Level, Name, Route};
 use crate::model::{
-    ByteRange, Checksum, Directive, Fault, Field, Fields, Kind, Operation, RawHead, Refusal, Request, Value,
+    ByteRange, Checksum, Directive, Fault, Field, Fields, Hidden, Kind, Operation, RawHead, Refusal, Request,
+    Value,
 };
 use crate::wire::{date, percent};
 
@@ -254,7 +255,7 @@ fn bad(name: &str, value: &str) -> Refusal {
 /// Reads one value. `None`: it says "no", or it is of the kind that a vendor passes over when it is malformed.
 fn value(dialect: &Dialect, field: Field, name: Name, text: &str) -> Result<Option<Value>, Refusal> {
     let words = dialect.words;
-    let wrong = || bad(name.as_str(), if secret(field) { "(secret)" } else { text });
+    let wrong = || bad(name.as_str(), text);
     let or_wrong = |value: Option<Value>| value.map(Some).ok_or_else(wrong);
     match field.kind() {
         Kind::Text => Ok(Some(Value::Text(text.to_owned()))),
@@ -284,11 +285,8 @@ fn value(dialect: &Dialect, field: Field, name: Name, text: &str) -> Result<Opti
         Kind::Bytes if field == Field::Range => Ok(range(text).map(Value::Bytes)),
         Kind::Bytes => source_range(dialect, text, name),
         Kind::Tags => or_wrong(tags(text).map(Value::Tags)),
+        Kind::Secret => Ok(Some(Value::Secret(Hidden::new(text)))),
     }
-}
-
-fn secret(field: Field) -> bool {
-    matches!(field, Field::CustomerKey | Field::SourceCustomerKey)
 }
 
 fn number(text: &str) -> Option<u64> {

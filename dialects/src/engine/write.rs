@@ -119,19 +119,16 @@ fn with_absent_said(way: &Way<'_>, request: &Request) -> Fields {
         if !access_said && caller.acl == Acl::Private && target.acl != Acl::Private {
             fields.set(Field::Acl, Value::Acl(Acl::Private));
         }
-        if let Some(class) = caller.class.filter(|class| target.class != Some(*class)) {
-            if !fields.has(Field::StorageClass) {
-                fields.set(Field::StorageClass, Value::Class(class));
-            }
+        let class =
+            caller.class.filter(|class| target.class != Some(*class) && !fields.has(Field::StorageClass));
+        if let Some(class) = class {
+            fields.set(Field::StorageClass, Value::Class(class));
         }
         let own_content = request.operation != Operation::CopyObject
             || fields.directive(Field::MetadataDirective) == Some(Directive::Replace);
-        if let Some(kind) =
-            caller.content_type.filter(|kind| own_content && target.content_type != Some(kind))
-        {
-            if !fields.has(Field::ContentType) {
-                fields.set(Field::ContentType, Value::Text(kind.to_owned()));
-            }
+        let kind = caller.content_type.filter(|kind| target.content_type != Some(kind));
+        if let Some(kind) = kind.filter(|_| own_content && !fields.has(Field::ContentType)) {
+            fields.set(Field::ContentType, Value::Text(kind.to_owned()));
         }
     }
     if matches!(request.operation, Operation::GetObject | Operation::HeadObject)
@@ -187,6 +184,7 @@ fn write_field(way: &Way<'_>, field: Field, value: &Value) -> Result<(Name, Stri
         Value::Number(number) => number.to_string(),
         Value::Bytes(range) => written_range(*range),
         Value::Tags(tags) => written_tags(tags),
+        Value::Secret(key) => key.expose().to_owned(),
     };
     Ok((name, text))
 }

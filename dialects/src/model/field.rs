@@ -1,5 +1,7 @@
 //! The fields of requests: what a header or parameter means, whatever its name.
 
+use zeroize::Zeroizing;
+
 use super::Operation;
 use super::Timestamp;
 
@@ -113,6 +115,8 @@ pub enum Kind {
     Bytes,
     /// `k=v&k2=v2`, form-encoded.
     Tags,
+    /// A customer's own key.
+    Secret,
 }
 
 impl Field {
@@ -216,6 +220,7 @@ impl Field {
             Self::ForbidOverwrite | Self::StandardRange | Self::FetchOwner | Self::CompleteAll => Kind::Flag,
             Self::MaxKeys | Self::MaxParts | Self::PartNumber | Self::PartNumberMarker => Kind::Number,
             Self::Tagging => Kind::Tags,
+            Self::CustomerKey | Self::SourceCustomerKey => Kind::Secret,
             _ => Kind::Text,
         }
     }
@@ -451,6 +456,29 @@ pub enum Value {
     Bytes(ByteRange),
     /// Decoded pairs.
     Tags(Vec<(String, String)>),
+    Secret(Hidden),
+}
+
+/// A text that is carried but never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hidden(Zeroizing<String>);
+
+impl Hidden {
+    /// Hides a text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+
+    /// The text, to be sent and nothing else.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(hidden)")
+    }
 }
 
 /// What a request says, in the order of [`Field::ALL`].

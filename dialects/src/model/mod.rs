@@ -8,7 +8,7 @@ mod reply;
 mod request;
 
 pub use fault::{Fault, Refusal};
-pub use field::{Acl, ByteRange, Directive, Encryption, Field, Fields, Kind, StorageClass, Value};
+pub use field::{Acl, ByteRange, Directive, Encryption, Field, Fields, Hidden, Kind, StorageClass, Value};
 pub use head::{Credentials, Outgoing, PayloadHash, RawHead, Timestamp};
 pub use operation::{Need, Operation};
 pub use reply::{BucketList, CopyResult, Document, ErrorDocument, Listed, Listing, PartList, Reply, Told};

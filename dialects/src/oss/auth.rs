@@ -7,8 +7,10 @@ pub struct OssAuth;
 /// x
 pub static AUTH: OssAuth = OssAuth;
 impl Auth for OssAuth {
-    fn credential_parameters(&self) -> &'static [&'static str] { &[] }
- fn claim(&self, _: &RawHead) -> Result<Option<Claim>, Refusal> {
+    fn credential_parameters(&self) -> &'static [&'static str] {
+        &[]
+    }
+    fn claim(&self, _: &RawHead) -> Result<Option<Claim>, Refusal> {
         Ok(None)
     }
     fn verify(

@@ -7,8 +7,10 @@ pub struct S3Auth;
 /// x
 pub static AUTH: S3Auth = S3Auth;
 impl Auth for S3Auth {
-    fn credential_parameters(&self) -> &'static [&'static str] { &[] }
- fn claim(&self, _: &RawHead) -> Result<Option<Claim>, Refusal> {
+    fn credential_parameters(&self) -> &'static [&'static str] {
+        &[]
+    }
+    fn claim(&self, _: &RawHead) -> Result<Option<Claim>, Refusal> {
         Ok(None)
     }
     fn verify(

@@ -1,0 +1,414 @@
+//! The rules of copying, caller by caller and target by target: what is sent, and what is told.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use blobfish_dialects::engine::dialect::{Dialect, Target};
+use blobfish_dialects::engine::exchange::{Answer, Exchange, Step};
+use blobfish_dialects::engine::loss;
+use blobfish_dialects::engine::tell;
+use blobfish_dialects::engine::way::Way;
+use blobfish_dialects::explain::{explain, sample_target, sample_way};
+use blobfish_dialects::model::{Document, Fault, Outgoing, Refusal, Reply, Request, Timestamp};
+use blobfish_dialects::{cos::COS, jdcloud::JDCLOUD, oss::OSS, s3::S3};
+
+const NOW: Timestamp = Timestamp(1_767_323_045);
+const EARLY: &str = "Mon, 01 Jan 2024 00:00:00 GMT";
+const SOURCE_DATE: &str = "Mon, 06 May 2024 07:08:09 GMT";
+const LATE: &str = "Tue, 01 Jul 2025 00:00:00 GMT";
+const ETAG: &str = "5b3c1a2e053d763e1b002cc607c5a0fe";
+const OTHER: &str = "00000000000000000000000000000000";
+
+/// One caller's copy with some headers beside the source.
+fn copy(caller: &'static Dialect, headers: &[(&str, &str)]) -> Request {
+    copy_between(caller, "src", "a.txt", "dst", "b.txt", headers).unwrap()
+}
+
+fn copy_between(
+    caller: &'static Dialect,
+    source: &str,
+    source_key: &str,
+    bucket: &str,
+    key: &str,
+    headers: &[(&str, &str)],
+) -> Result<Request, Refusal> {
+    let value = match caller.family {
+        "cos" => format!("{source}.cos.ap-guangzhou.myqcloud.com/{source_key}"),
+        _ => format!("/{source}/{source_key}"),
+    };
+    let mut text = format!("PUT /{key} HTTP/1.1\nHost: {bucket}.{}\n", caller.sample_endpoint);
+    text.push_str(&format!("{}: {value}\n", caller.copy.header));
+    for (name, value) in headers {
+        text.push_str(&format!("{name}: {value}\n"));
+    }
+    explain(&text, caller, caller).map(|explained| explained.request)
+}
+
+/// Plays a target: the answers it gives, in order. Returns what was sent and the end.
+fn play(
+    caller: &'static Dialect,
+    target: &'static Dialect,
+    request: Request,
+    check: bool,
+    answers: &[Answer],
+) -> (Vec<Outgoing>, Result<Reply, Refusal>) {
+    let target = sample_target(target);
+    let mut sent = Vec::new();
+    let ended = drive(caller, &target, request, check, answers, &mut sent);
+    (sent, ended)
+}
+
+fn drive(
+    caller: &'static Dialect,
+    target: &Target,
+    request: Request,
+    check: bool,
+    answers: &[Answer],
+    sent: &mut Vec<Outgoing>,
+) -> Result<Reply, Refusal> {
+    let way = Way { check_conditions: check, ..sample_way(caller, target, &request) };
+    let mut exchange = Exchange::new(way.clone(), request, b"")?;
+    loss::judge(exchange.losses(), way.policy, caller)?;
+    let mut step = exchange.start(NOW)?;
+    let mut answers = answers.iter();
+    loop {
+        match step {
+            Step::Tell(reply) => return Ok(*reply),
+            Step::Send(outgoing) => {
+                sent.push(*outgoing);
+                step = exchange.next(answers.next().expect("one more request than answers"), NOW)?;
+            }
+        }
+    }
+}
+
+fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
+    let headers =
+        headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
+    Answer { status, headers, body: body.as_bytes().to_vec() }
+}
+
+fn copied() -> Answer {
+    let body = format!(
+        "<CopyObjectResult><ETag>\"{ETAG}\"</ETag><LastModified>2024-05-06T07:08:09Z</LastModified></CopyObjectResult>"
+    );
+    answer(200, &[], &body)
+}
+
+fn source_head() -> Answer {
+    answer(
+        200,
+        &[("etag", &format!("\"{ETAG}\"")), ("last-modified", SOURCE_DATE), ("content-length", "10")],
+        "",
+    )
+}
+
+fn header<'a>(outgoing: &'a Outgoing, name: &str) -> Option<&'a str> {
+    let row = outgoing.headers.iter().find(|row| row.0 == name)?;
+    std::str::from_utf8(&row.1).ok()
+}
+
+fn status(caller: &'static Dialect, ended: Result<Reply, Refusal>) -> u16 {
+    ended.unwrap_or_else(|refusal| tell::refused(caller, &refusal)).status
+}
+
+#[test]
+fn a_condition_goes_in_the_targets_words() {
+    let request = copy(&COS, &[("x-cos-copy-source-If-Match", ETAG)]);
+    let (sent, ended) = play(&COS, &OSS, request, false, &[copied()]);
+    assert_eq!(sent.len(), 1);
+    assert_eq!(
+        header(&sent[0], "x-oss-copy-source-if-match"),
+        Some("\"5B3C1A2E053D763E1B002CC607C5A0FE\""),
+        "OSS writes its ETags in upper case"
+    );
+    assert!(matches!(ended.unwrap().document, Some(Document::CopyObject(result)) if result.etag == ETAG));
+}
+
+#[test]
+fn a_failed_condition_is_told_in_the_callers_terms() {
+    let failed = |status: u16| {
+        answer(status, &[], if status == 304 { "" } else { "<Error><Code>PreconditionFailed</Code></Error>" })
+    };
+    // Target's answer to a failed none-match: 412 of S3 and COS, 304 of OSS.
+    for (caller, name, expected) in [
+        (&S3, "x-amz-copy-source-if-none-match", 412),
+        (&COS, "x-cos-copy-source-if-none-match", 412),
+        (&OSS, "x-oss-copy-source-if-none-match", 304),
+    ] {
+        for (target, told) in [(&S3, 412), (&COS, 412), (&OSS, 304)] {
+            let request = copy(caller, &[(name, ETAG)]);
+            let (_, ended) = play(caller, target, request, false, &[failed(told)]);
+            assert_eq!(status(caller, ended), expected, "{} to {}", caller.name, target.name);
+        }
+    }
+    for (caller, name) in [
+        (&S3, "x-amz-copy-source-if-match"),
+        (&COS, "x-cos-copy-source-if-match"),
+        (&OSS, "x-oss-copy-source-if-match"),
+    ] {
+        for target in [&S3, &COS, &OSS] {
+            let (_, ended) = play(caller, target, copy(caller, &[(name, OTHER)]), false, &[failed(412)]);
+            assert_eq!(status(caller, ended), 412, "{} to {}", caller.name, target.name);
+        }
+    }
+}
+
+#[test]
+fn a_target_without_conditions_gets_none() {
+    let request = || copy(&S3, &[("x-amz-copy-source-if-match", OTHER)]);
+    let (sent, ended) = play(&S3, &JDCLOUD, request(), false, &[]);
+    assert!(sent.is_empty(), "refused before anything is sent");
+    assert_eq!(ended.unwrap_err().fault, Fault::NotImplemented);
+
+    let (sent, ended) = play(&S3, &JDCLOUD, request(), true, &[source_head()]);
+    assert_eq!((sent.len(), sent[0].method), (1, "HEAD"));
+    assert_eq!(ended.unwrap_err().fault, Fault::PreconditionFailed);
+
+    let held = copy(&S3, &[("x-amz-copy-source-if-match", ETAG)]);
+    let (sent, ended) = play(&S3, &JDCLOUD, held, true, &[source_head(), copied()]);
+    assert_eq!(sent.iter().map(|request| request.method).collect::<Vec<_>>(), ["HEAD", "PUT"]);
+    assert_eq!(header(&sent[1], "x-amz-copy-source-if-match"), None);
+    assert!(ended.is_ok());
+}
+
+#[test]
+fn pairs_come_to_what_the_callers_rules_say() {
+    let pairs = |caller: &Dialect, one: (&str, &str), other: (&str, &str)| {
+        let prefix = format!("{}copy-source-", caller.header_prefix);
+        [
+            (format!("{prefix}{}", one.0), one.1.to_owned()),
+            (format!("{prefix}{}", other.0), other.1.to_owned()),
+        ]
+    };
+    // caller, conditions, status: S3 4.6, COS 4.3, OSS 4.7.
+    let rows: [(&'static Dialect, (&str, &str), (&str, &str), u16); 8] = [
+        (&S3, ("if-match", ETAG), ("if-unmodified-since", EARLY), 200),
+        (&S3, ("if-match", OTHER), ("if-unmodified-since", LATE), 412),
+        (&S3, ("if-none-match", ETAG), ("if-modified-since", EARLY), 412),
+        (&S3, ("if-match", ETAG), ("if-none-match", OTHER), 200),
+        (&COS, ("if-match", ETAG), ("if-unmodified-since", LATE), 200),
+        (&OSS, ("if-match", ETAG), ("if-unmodified-since", EARLY), 412),
+        (&OSS, ("if-none-match", OTHER), ("if-modified-since", LATE), 304),
+        (&OSS, ("if-match", ETAG), ("if-none-match", ETAG), 304),
+    ];
+    for (caller, one, other, expected) in rows {
+        let headers = pairs(caller, one, other);
+        let headers: Vec<(&str, &str)> = headers.iter().map(|row| (row.0.as_str(), row.1.as_str())).collect();
+        for target in [&S3, &COS, &OSS] {
+            if target.family == caller.family {
+                continue;
+            }
+            let (sent, ended) =
+                play(caller, target, copy(caller, &headers), false, &[source_head(), copied()]);
+            assert_eq!(sent[0].method, "HEAD", "{} to {}", caller.name, target.name);
+            assert_eq!(status(caller, ended), expected, "{} to {}: {headers:?}", caller.name, target.name);
+            if let Some(second) = sent.get(1) {
+                let name = format!("{}copy-source-if-match", target.header_prefix);
+                assert!(header(second, &name).is_some(), "what was looked at is pinned");
+            }
+        }
+    }
+}
+
+#[test]
+fn cos_forbids_some_pairs() {
+    let headers = [("x-cos-copy-source-If-Match", ETAG), ("x-cos-copy-source-If-Modified-Since", EARLY)];
+    let (sent, ended) = play(&COS, &S3, copy(&COS, &headers), false, &[]);
+    assert!(sent.is_empty());
+    assert_eq!(status(&COS, ended), 400);
+}
+
+#[test]
+fn an_ambiguous_412_is_decided_by_the_source() {
+    // Overwrite protection and a condition both answer 412 at S3; to OSS callers they are 409 and 412.
+    let headers = [("x-oss-forbid-overwrite", "true"), ("x-oss-copy-source-if-match", ETAG)];
+    let failed = answer(412, &[], "<Error><Code>PreconditionFailed</Code></Error>");
+    let (sent, ended) = play(&OSS, &S3, copy(&OSS, &headers), false, &[failed.clone(), source_head()]);
+    assert_eq!(header(&sent[0], "if-none-match"), Some("*"));
+    assert_eq!(sent[1].method, "HEAD");
+    assert_eq!(ended.unwrap_err().fault, Fault::ObjectExists);
+
+    let headers = [("x-oss-forbid-overwrite", "true"), ("x-oss-copy-source-if-match", OTHER)];
+    let (_, ended) = play(&OSS, &S3, copy(&OSS, &headers), false, &[failed, source_head()]);
+    assert_eq!(ended.unwrap_err().fault, Fault::PreconditionFailed);
+}
+
+#[test]
+fn a_copy_onto_itself_follows_the_caller() {
+    let onto_itself =
+        |caller, headers: &[(&str, &str)]| copy_between(caller, "b", "k", "b", "k", headers).unwrap();
+    for (caller, headers, legal) in [
+        (&S3, vec![], false),
+        (&S3, vec![("x-amz-storage-class", "STANDARD")], true),
+        (&S3, vec![("x-amz-metadata-directive", "REPLACE")], true),
+        (&S3, vec![("x-amz-acl", "private")], false),
+        (&COS, vec![], false),
+        (&COS, vec![("x-cos-storage-class", "ARCHIVE")], false),
+        (&COS, vec![("x-cos-metadata-directive", "Replaced")], true),
+        (&OSS, vec![], true),
+    ] {
+        for target in [&S3, &COS, &OSS] {
+            let answers = [source_head(), copied()];
+            let needs_look =
+                legal && headers.iter().any(|row| row.0.ends_with("storage-class")) && target.name != "s3";
+            let answers = if needs_look { &answers[..] } else { &answers[1..] };
+            let (_, ended) = play(caller, target, onto_itself(caller, &headers), false, answers);
+            let expected = if legal { 200 } else { 400 };
+            assert_eq!(status(caller, ended), expected, "{} to {}: {headers:?}", caller.name, target.name);
+        }
+    }
+}
+
+#[test]
+fn a_change_of_class_in_place_keeps_metadata_where_the_target_would_not() {
+    let request = copy_between(&S3, "b", "k", "b", "k", &[("x-amz-storage-class", "STANDARD_IA")]).unwrap();
+    let mut head = source_head();
+    head.headers.push(("content-type".to_owned(), b"text/plain".to_vec()));
+    head.headers.push(("x-oss-meta-owner".to_owned(), b"me".to_vec()));
+    let (sent, ended) = play(&S3, &OSS, request, false, &[head, copied()]);
+    assert!(ended.is_ok());
+    assert_eq!(header(&sent[1], "x-oss-metadata-directive"), Some("REPLACE"));
+    assert_eq!(header(&sent[1], "x-oss-meta-owner"), Some("me"));
+    assert_eq!(header(&sent[1], "content-type"), Some("text/plain"));
+    assert_eq!(header(&sent[1], "x-oss-storage-class"), Some("IA"));
+}
+
+#[test]
+fn metadata_of_the_request_counts_only_when_it_replaces() {
+    let (sent, _) = play(
+        &S3,
+        &COS,
+        copy(&S3, &[("x-amz-meta-a", "1"), ("content-type", "text/plain")]),
+        false,
+        &[copied()],
+    );
+    assert_eq!(header(&sent[0], "x-cos-meta-a"), None);
+    assert_eq!(header(&sent[0], "content-type"), None);
+    let replaced =
+        [("x-amz-meta-a", "1"), ("x-amz-metadata-directive", "replace"), ("content-type", "text/plain")];
+    let (sent, _) = play(&S3, &COS, copy(&S3, &replaced), false, &[copied()]);
+    assert_eq!(header(&sent[0], "x-cos-metadata-directive"), Some("Replaced"));
+    assert_eq!(header(&sent[0], "x-cos-meta-a"), Some("1"));
+    assert_eq!(header(&sent[0], "content-type"), Some("text/plain"));
+}
+
+#[test]
+fn absence_is_said_where_it_means_something_else() {
+    let (sent, _) = play(&S3, &OSS, copy(&S3, &[]), false, &[copied()]);
+    assert_eq!(header(&sent[0], "x-oss-object-acl"), Some("private"), "S3's new objects are private");
+    assert_eq!(header(&sent[0], "x-oss-storage-class"), Some("Standard"), "and of the standard class");
+    let (sent, _) = play(&COS, &S3, copy(&COS, &[]), false, &[copied()]);
+    assert_eq!(header(&sent[0], "x-amz-acl"), None);
+    assert_eq!(header(&sent[0], "x-amz-storage-class"), None);
+}
+
+#[test]
+fn an_error_inside_a_200_is_found() {
+    for body in [
+        "<?xml version=\"1.0\"?>  \n<Error><Code>InternalError</Code><Message>late</Message></Error>",
+        "   ",
+        "",
+        "<CopyObjectResult><ETag>\"x\"",
+        "<CopyObjectResult><LastModified>2024-05-06T07:08:09Z</LastModified></CopyObjectResult>",
+        "<html><body>ok</body></html>",
+    ] {
+        for (caller, target) in [(&S3, &COS), (&COS, &S3), (&OSS, &COS)] {
+            let (_, ended) = play(caller, target, copy(caller, &[]), false, &[answer(200, &[], body)]);
+            assert_eq!(status(caller, ended), 500, "{body}");
+        }
+    }
+    let slow = "<Error><Code>SlowDown</Code><Message>m</Message></Error>";
+    let (_, ended) = play(&COS, &S3, copy(&COS, &[]), false, &[answer(200, &[], slow)]);
+    assert_eq!(status(&COS, ended), 503);
+}
+
+#[test]
+fn faults_of_our_own_key_are_not_the_callers() {
+    for code in ["SignatureDoesNotMatch", "InvalidAccessKeyId", "RequestTimeTooSkewed"] {
+        let body = format!("<Error><Code>{code}</Code><Message>secret words</Message></Error>");
+        let (_, ended) = play(&S3, &COS, copy(&S3, &[]), false, &[answer(403, &[], &body)]);
+        let refusal = ended.unwrap_err();
+        assert_eq!(refusal.fault, Fault::InternalError, "{code}");
+        assert!(!refusal.message.unwrap().contains("secret words"));
+    }
+}
+
+#[test]
+fn a_directive_that_the_target_passed_over_is_noticed() {
+    let headers =
+        [("x-amz-metadata-directive", "REPLACE"), ("x-amz-meta-a", "1"), ("content-type", "text/plain")];
+    let mut kept = source_head();
+    kept.headers.push(("content-type".to_owned(), b"text/plain".to_vec()));
+    kept.headers.push(("x-amz-meta-a".to_owned(), b"1".to_vec()));
+    let (sent, ended) = play(&S3, &JDCLOUD, copy(&S3, &headers), false, &[copied(), kept]);
+    assert_eq!(sent[1].method, "HEAD");
+    assert!(ended.is_ok());
+    let (_, ended) = play(&S3, &JDCLOUD, copy(&S3, &headers), false, &[copied(), source_head()]);
+    assert_eq!(ended.unwrap_err().fault, Fault::InternalError);
+}
+
+#[test]
+fn source_grammars() {
+    let read = |caller: &'static Dialect, value: &str| {
+        (caller.copy.read_source)(value).map(|source| (source.bucket, source.key, source.version))
+    };
+    let good = |bucket: &str, key: &str, version: Option<&str>| {
+        Ok((bucket.to_owned(), key.to_owned(), version.map(str::to_owned)))
+    };
+    assert_eq!(read(&S3, "photos/cat.png"), good("photos", "cat.png", None));
+    assert_eq!(read(&S3, "/photos/cat.png?versionId=7"), good("photos", "cat.png", Some("7")));
+    assert_eq!(read(&S3, "photos/why%3F.png"), good("photos", "why?.png", None));
+    assert_eq!(read(&S3, "photos%2Fcat.png"), good("photos", "cat.png", None));
+    assert_eq!(read(&S3, "photos/a+b%2Bc"), good("photos", "a b+c", None));
+    assert_eq!(read(&S3, "/photos//x/../y"), good("photos", "/x/../y", None));
+    assert_eq!(read(&OSS, "/photos/a%2Fb+c%2Bd?versionId=CAEQ1"), good("photos", "a/b c+d", Some("CAEQ1")));
+    assert_eq!(
+        read(&COS, "src-1250000001.cos.ap-shanghai.myqcloud.com/a%20b+c/%E8%85%BE.jpg?versionid=MTg"),
+        good("src-1250000001", "a b+c/腾.jpg", Some("MTg"))
+    );
+    assert_eq!(read(&COS, "/src-1250000001/k"), good("src-1250000001", "k", None));
+    assert_eq!(read(&COS, "b-1.cos.ap-guangzhou.localhost:9000/k%3Fx"), good("b-1", "k?x", None));
+    for (caller, value) in [
+        (&S3, "photos"),
+        (&S3, "photos/"),
+        (&S3, ""),
+        (&S3, "photos/a%zz"),
+        (&S3, "photos/a?x=1"),
+        (&S3, "photos/a?versionId="),
+        (&OSS, "photos/cat.png"),
+        (&OSS, "/photos"),
+        (&OSS, "/photos/a?versionId="),
+        (&OSS, "/photos/a?other=1"),
+        (&COS, "evil.example.com/k"),
+        (&COS, "b.cos.ap-guangzhou.myqcloud.com"),
+        (&COS, "user@b.cos.ap-guangzhou.myqcloud.com.evil.example/k"),
+        (&COS, "b.cos.ap-guangzhou.myqcloud.com/k?acl"),
+    ] {
+        let refused = read(caller, value).map_err(|refusal| refusal.fault);
+        assert_eq!(refused, Err(Fault::InvalidCopySource), "{} {value}", caller.name);
+    }
+}
+
+#[test]
+fn the_range_of_a_part_follows_the_caller() {
+    let part = |caller: &'static Dialect, range: &str| {
+        let source = if caller.family == "cos" { "src.cos.ap-guangzhou.myqcloud.com/a" } else { "/src/a" };
+        let text = format!(
+            "PUT /b?partNumber=1&uploadId=U HTTP/1.1\nHost: dst.{}\n{}: {source}\n{}copy-source-range: {range}\n",
+            caller.sample_endpoint, caller.copy.header, caller.header_prefix
+        );
+        explain(&text, caller, caller).map(|explained| explained.request)
+    };
+    let made = answer(200, &[], &format!("<CopyPartResult><ETag>\"{ETAG}\"</ETag></CopyPartResult>"));
+    for range in ["bytes=5-", "bytes=-5", "0-9", "bytes=9-0", "bytes=0-1,3-4"] {
+        assert_eq!(part(&S3, range).unwrap_err().fault, Fault::InvalidArgument, "{range}");
+        assert!(part(&OSS, range).is_ok(), "OSS copies something for {range}");
+    }
+    // The source has ten bytes. S3 refuses a range past its end; OSS copies the whole source.
+    let (sent, ended) =
+        play(&S3, &OSS, part(&S3, "bytes=0-10").unwrap(), false, &[source_head(), made.clone()]);
+    assert_eq!((sent.len(), status(&S3, ended)), (1, 400));
+    let (sent, _) = play(&OSS, &S3, part(&OSS, "bytes=0-10").unwrap(), false, &[source_head(), made.clone()]);
+    assert_eq!(header(&sent[1], "x-amz-copy-source-range"), None);
+    let (sent, _) = play(&OSS, &S3, part(&OSS, "bytes=4-").unwrap(), false, &[source_head(), made]);
+    assert_eq!(header(&sent[1], "x-amz-copy-source-range"), Some("bytes=4-9"));
+}
