@@ -180,7 +180,8 @@ fn pairs_come_to_what_the_callers_rules_say() {
         ]
     };
     // caller, conditions, status: S3 4.6, COS 4.3, OSS 4.7.
-    let rows: [(&'static Dialect, (&str, &str), (&str, &str), u16); 8] = [
+    type Row = (&'static Dialect, (&'static str, &'static str), (&'static str, &'static str), u16);
+    let rows: [Row; 8] = [
         (&S3, ("if-match", ETAG), ("if-unmodified-since", EARLY), 200),
         (&S3, ("if-match", OTHER), ("if-unmodified-since", LATE), 412),
         (&S3, ("if-none-match", ETAG), ("if-modified-since", EARLY), 412),

@@ -1,27 +1,386 @@
-//! Stand-in until the signatures are here.
-use crate::engine::auth::*;
-use crate::model::*;
-use secrecy::SecretString;
-/// x
+//! Signatures of COS. Source: Tencent Cloud COS, "Request Signature" (436/7778); sections 2.1 to 2.8 of the COS
+//! reference.
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::engine::auth::{Auth, Claim, Payload, Place, SKEW_SECONDS, Scheme, Terms, Verified};
+use crate::engine::hosts::without_port;
+use crate::model::{Credentials, Fault, Outgoing, RawHead, Refusal, Timestamp};
+use crate::wire::hash::{hex, hmac_sha1, same, sha1_hex};
+use crate::wire::percent;
+
+/// The one way of signing, in its header and query forms.
 pub struct CosAuth;
-/// x
+
+/// The signatures of COS.
 pub static AUTH: CosAuth = CosAuth;
+
+/// How long our own signatures hold, seconds, and how far back they begin.
+const OUT_SECONDS: i64 = 900;
+const OUT_BEFORE_SECONDS: i64 = 60;
+
+/// 2.1: the fields of a credential, in the order in which they are written.
+const FIELDS: [&str; 7] = [
+    "q-sign-algorithm",
+    "q-ak",
+    "q-sign-time",
+    "q-key-time",
+    "q-header-list",
+    "q-url-param-list",
+    "q-signature",
+];
+
+const CREDENTIAL_PARAMETERS: &[&str] = &[
+    "q-sign-algorithm",
+    "q-ak",
+    "q-sign-time",
+    "q-key-time",
+    "q-header-list",
+    "q-url-param-list",
+    "q-signature",
+    "sign",
+    "x-cos-security-token",
+];
+
 impl Auth for CosAuth {
     fn credential_parameters(&self) -> &'static [&'static str] {
-        &[]
+        CREDENTIAL_PARAMETERS
     }
-    fn claim(&self, _: &RawHead) -> Result<Option<Claim>, Refusal> {
-        Ok(None)
+
+    fn claim(&self, head: &RawHead) -> Result<Option<Claim>, Refusal> {
+        let Some(credential) = Credential::read(head)? else { return Ok(None) };
+        let scheme = Scheme { name: "cos", presigned: credential.presigned };
+        Ok(Some(Claim { scheme, access_key: credential.access_key, token: token(head) }))
     }
+
     fn verify(
         &self,
-        _: &RawHead,
-        _: &Claim,
-        _: &Place,
-        _: &SecretString,
-        _: &Terms,
+        head: &RawHead,
+        claim: &Claim,
+        _place: &Place,
+        secret: &SecretString,
+        terms: &Terms,
     ) -> Result<Verified, Refusal> {
-        Err(Fault::NotImplemented.into())
+        let credential = Credential::read(head)?.ok_or(Fault::AuthorizationMalformed)?;
+        credential.check_times(terms.now)?;
+        let said = Said::read(head)?;
+        if !credential.fits(&said, head, secret) {
+            return Err(Fault::SignatureDoesNotMatch.into());
+        }
+        let unsigned = unsigned(&credential, &said, head);
+        if let Some(name) = unsigned.first().filter(|_| terms.strict || claim.scheme.presigned) {
+            return Err(Refusal::say(Fault::HeadersNotSigned, format!("Strict signature missing: {name}")));
+        }
+        Ok(Verified { payload: Payload::Unsigned, unsigned, credential_parameters: CREDENTIAL_PARAMETERS })
     }
-    fn sign(&self, _: &mut Outgoing, _: &Credentials, _: &str, _: Timestamp) {}
+
+    fn sign(&self, request: &mut Outgoing, key: &Credentials, _region: &str, now: Timestamp) {
+        request.headers.push(("host".to_owned(), request.host.clone().into_bytes()));
+        if let Some(token) = &key.session_token {
+            request.headers.push(("x-cos-security-token".to_owned(), token.expose_secret().into()));
+        }
+        let headers: Vec<Pair> =
+            request.headers.iter().map(|(name, value)| pair(name, &String::from_utf8_lossy(value))).collect();
+        let parameters: Vec<Pair> = request
+            .query
+            .iter()
+            .map(|(name, value)| pair(name, value.as_deref().unwrap_or_default()))
+            .collect();
+        let (headers, parameters) = (sorted(headers), sorted(parameters));
+        let path = format!("/{}", request.key.as_deref().unwrap_or_default());
+        let time =
+            format!("{};{}", now.0.saturating_sub(OUT_BEFORE_SECONDS), now.0.saturating_add(OUT_SECONDS));
+        let signed =
+            Signed { method: request.method, path: &path, parameters: &parameters, headers: &headers };
+        let signature = signed.signature(key.secret_key.expose_secret(), &time, &time);
+        let list = |pairs: &[Pair]| pairs.iter().map(|pair| pair.0.as_str()).collect::<Vec<_>>().join(";");
+        let values = ["sha1", &key.access_key, &time, &time, &list(&headers), &list(&parameters), &signature];
+        let fields = FIELDS.iter().zip(values).map(|(name, value)| format!("{name}={value}"));
+        let authorization = fields.collect::<Vec<_>>().join("&");
+        request.headers.push(("authorization".to_owned(), authorization.into_bytes()));
+    }
+}
+
+/// An encoded lower-case name and an encoded value.
+type Pair = (String, String);
+
+/// 2.2: names are escaped first and lower-cased afterwards.
+fn pair(name: &str, value: &str) -> Pair {
+    (percent::encode(name).to_ascii_lowercase(), percent::encode(value.trim()))
+}
+
+fn sorted(mut pairs: Vec<Pair>) -> Vec<Pair> {
+    pairs.sort();
+    pairs
+}
+
+/// What a signature covers.
+struct Signed<'a> {
+    method: &'a str,
+    /// Decoded, with its leading slash.
+    path: &'a str,
+    parameters: &'a [Pair],
+    headers: &'a [Pair],
+}
+
+impl Signed<'_> {
+    /// 2.3
+    fn signature(&self, secret: &str, key_time: &str, sign_time: &str) -> String {
+        let joined = |pairs: &[Pair]| {
+            pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
+        };
+        let sign_key = hex(&hmac_sha1(secret.as_bytes(), key_time.as_bytes()));
+        let http_string = format!(
+            "{}\n{}\n{}\n{}\n",
+            self.method.to_ascii_lowercase(), // HttpMethod
+            self.path,                        // UriPathname
+            joined(self.parameters),          // HttpParameters
+            joined(self.headers),             // HttpHeaders
+        );
+        let string_to_sign = format!("sha1\n{sign_time}\n{}\n", sha1_hex(http_string.as_bytes()));
+        hex(&hmac_sha1(sign_key.as_bytes(), string_to_sign.as_bytes()))
+    }
+}
+
+/// A credential as sent.
+struct Credential {
+    presigned: bool,
+    access_key: String,
+    sign_time: String,
+    key_time: String,
+    /// Decoded, lower-case names.
+    headers: Vec<String>,
+    parameters: Vec<String>,
+    signature: String,
+}
+
+impl Credential {
+    /// 2.4, 2.6: the header form, the query form, or the merged one.
+    fn read(head: &RawHead) -> Result<Option<Self>, Refusal> {
+        let authorizations: Vec<&str> = head
+            .headers
+            .iter()
+            .filter(|row| row.0 == "authorization")
+            .filter_map(|row| std::str::from_utf8(&row.1).ok())
+            .collect();
+        let header = authorizations.iter().find(|value| value.trim_start().starts_with("q-sign-algorithm="));
+        let merged = merged(head)?;
+        let in_query = head.raw_query().any(|(name, _)| name == "q-sign-algorithm" || name == "q-signature");
+        let forms = [header.is_some(), merged.is_some(), in_query].into_iter().filter(|form| *form).count();
+        if forms > 1 || (forms == 1 && authorizations.len() > 1) {
+            return Err(Fault::SeveralCredentials.into());
+        }
+        match (header, merged, in_query) {
+            (Some(header), ..) => Self::parse(header.trim().split('&').map(str::to_owned), false).map(Some),
+            (_, Some(merged), _) => Self::parse(merged.split('&').map(str::to_owned), true).map(Some),
+            (_, _, true) => {
+                let fields = head.raw_query().filter(|(name, _)| FIELDS.contains(name));
+                let decoded = fields.map(|(name, value)| {
+                    let value = percent::decode(value.unwrap_or_default()).unwrap_or_default();
+                    format!("{name}={value}")
+                });
+                Self::parse(decoded, true).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn parse(fields: impl Iterator<Item = String>, presigned: bool) -> Result<Self, Refusal> {
+        let malformed = || Refusal::from(Fault::AuthorizationMalformed);
+        let mut values: [Option<String>; 7] = Default::default();
+        for field in fields {
+            let (name, value) = field.split_once('=').ok_or_else(malformed)?;
+            let at = FIELDS.iter().position(|own| *own == name).ok_or_else(malformed)?;
+            let slot = values.get_mut(at).ok_or_else(malformed)?;
+            if slot.replace(value.to_owned()).is_some() {
+                return Err(Fault::SeveralCredentials.into());
+            }
+        }
+        let [algorithm, ak, sign_time, key_time, headers, parameters, signature] = values;
+        if algorithm.as_deref() != Some("sha1") {
+            return Err(malformed());
+        }
+        Ok(Self {
+            presigned,
+            access_key: ak.filter(|ak| !ak.is_empty()).ok_or_else(malformed)?,
+            sign_time: sign_time.ok_or_else(malformed)?,
+            key_time: key_time.ok_or_else(malformed)?,
+            headers: names(&headers.ok_or_else(malformed)?)?,
+            parameters: names(&parameters.ok_or_else(malformed)?)?,
+            signature: signature.ok_or_else(malformed)?,
+        })
+    }
+
+    /// 2.8: end after start, not over, and not beginning later than clocks may differ.
+    fn check_times(&self, now: Timestamp) -> Result<(), Refusal> {
+        for window in [&self.sign_time, &self.key_time] {
+            let (start, end) = window.split_once(';').ok_or(Fault::AuthorizationMalformed)?;
+            let seconds = |text: &str| {
+                let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+                text.parse::<i64>()
+                    .ok()
+                    .filter(|_| digits)
+                    .ok_or(Refusal::from(Fault::AuthorizationMalformed))
+            };
+            let (start, end) = (seconds(start)?, seconds(end)?);
+            if end <= start {
+                return Err(Fault::AuthorizationMalformed.into());
+            }
+            if now.0 > end {
+                return Err(Fault::RequestExpired.into());
+            }
+            if start > now.0.saturating_add(SKEW_SECONDS) {
+                return Err(Fault::RequestTimeTooSkewed.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares with what the caller may have signed: Python signs the host without its port, and Node builds its
+    /// pairs in the order of the names before they were escaped.
+    fn fits(&self, said: &Said, head: &RawHead, secret: &SecretString) -> bool {
+        let hosts = [head.host(), without_port(head.host())];
+        let parameters = self.chosen(&self.parameters, |name| said.parameters(name));
+        hosts.into_iter().any(|host| {
+            let headers = self.chosen(&self.headers, |name| match name {
+                "host" => vec![host.to_owned()],
+                _ => said.headers(name),
+            });
+            let method = head.method.as_str();
+            let one = Signed {
+                method,
+                path: &said.path,
+                parameters: &sorted(parameters.clone()),
+                headers: &sorted(headers.clone()),
+            };
+            let other = Signed {
+                method,
+                path: &said.path,
+                parameters: &by_name(&parameters),
+                headers: &by_name(&headers),
+            };
+            [one, other].iter().any(|signed| {
+                let found = signed.signature(secret.expose_secret(), &self.key_time, &self.sign_time);
+                same(found.as_bytes(), self.signature.as_bytes())
+            })
+        })
+    }
+
+    /// The pairs of the listed names; a listed name that is absent counts with an empty value.
+    fn chosen(&self, names: &[String], values: impl Fn(&str) -> Vec<String>) -> Vec<Pair> {
+        let mut pairs = Vec::new();
+        let mut seen: Vec<&str> = Vec::new();
+        for name in names {
+            if seen.contains(&name.as_str()) {
+                continue;
+            }
+            seen.push(name);
+            let found = values(name);
+            match found.is_empty() {
+                true => pairs.push(pair(name, "")),
+                false => pairs.extend(found.iter().map(|value| pair(name, value))),
+            }
+        }
+        pairs
+    }
+}
+
+fn by_name(pairs: &[Pair]) -> Vec<Pair> {
+    let mut pairs = pairs.to_vec();
+    pairs.sort_by_key(|pair| percent::decode(&pair.0).unwrap_or_default());
+    pairs
+}
+
+/// The names of a list; Node's helper escapes it twice.
+fn names(list: &str) -> Result<Vec<String>, Refusal> {
+    let list = if list.contains("%3B") || list.contains("%3b") {
+        percent::decode(list).map_err(|_| Fault::AuthorizationMalformed)?
+    } else {
+        list.to_owned()
+    };
+    let names = list.split(';').filter(|name| !name.is_empty());
+    names
+        .map(|name| percent::decode(name).map(|name| name.to_ascii_lowercase()))
+        .collect::<Result<_, _>>()
+        .map_err(|_| Fault::AuthorizationMalformed.into())
+}
+
+fn merged(head: &RawHead) -> Result<Option<String>, Refusal> {
+    let mut found = None;
+    for (name, value) in head.raw_query() {
+        if name == "sign" {
+            let value =
+                percent::decode(value.unwrap_or_default()).map_err(|_| Fault::AuthorizationMalformed)?;
+            if value.starts_with("q-sign-algorithm=") && found.replace(value).is_some() {
+                return Err(Fault::SeveralCredentials.into());
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// 2.7: the header, else the parameter; Node leaves a `+` in that one unescaped.
+fn token(head: &RawHead) -> Option<String> {
+    let header = head.text("x-cos-security-token").filter(|token| !token.is_empty());
+    let parameter =
+        || head.raw_query().find(|(name, _)| *name == "x-cos-security-token").and_then(|row| row.1);
+    header.map(str::to_owned).or_else(|| parameter().and_then(|token| percent::decode(token).ok()))
+}
+
+/// What the request says, decoded once.
+struct Said {
+    path: String,
+    headers: Vec<(String, String)>,
+    parameters: Vec<(String, String)>,
+}
+
+impl Said {
+    fn read(head: &RawHead) -> Result<Self, Refusal> {
+        let bad = |_| Refusal::from(Fault::InvalidUri);
+        let mut parameters = Vec::new();
+        for (name, value) in head.raw_query() {
+            let name = percent::decode_form(name).map_err(bad)?;
+            let value = match name.as_str() {
+                "x-cos-security-token" => percent::decode(value.unwrap_or_default()).map_err(bad)?,
+                _ => percent::decode_form(value.unwrap_or_default()).map_err(bad)?,
+            };
+            parameters.push((name.to_ascii_lowercase(), value));
+        }
+        let headers = head.headers.iter();
+        let headers =
+            headers.map(|(name, value)| (name.clone(), String::from_utf8_lossy(value).into_owned()));
+        Ok(Self { path: percent::decode(&head.path).map_err(bad)?, headers: headers.collect(), parameters })
+    }
+
+    fn headers(&self, name: &str) -> Vec<String> {
+        self.headers.iter().filter(|row| row.0 == name).map(|row| row.1.clone()).collect()
+    }
+
+    fn parameters(&self, name: &str) -> Vec<String> {
+        self.parameters.iter().filter(|row| row.0 == name).map(|row| row.1.clone()).collect()
+    }
+}
+
+/// What has meaning and is not covered. An appended content disposition on a GET is the one exception.
+fn unsigned(credential: &Credential, said: &Said, head: &RawHead) -> Vec<String> {
+    let meaningful = |name: &str| {
+        name == "host"
+            || name.starts_with("x-cos-")
+            || name.starts_with("x-ci-")
+            || matches!(name, "pic-operations" | "range")
+            || name.starts_with("if-")
+    };
+    let headers = said.headers.iter().filter(|(name, value)| {
+        // An empty value says nothing: Node sends such lines and leaves them out.
+        meaningful(name) && !value.is_empty() && !credential.headers.contains(name)
+    });
+    let appended = |name: &str, value: &str| {
+        head.method == "GET" && name == "response-content-disposition" && !value.chars().any(char::is_control)
+    };
+    let parameters = said.parameters.iter().filter(|(name, value)| {
+        !CREDENTIAL_PARAMETERS.contains(&name.as_str())
+            && !credential.parameters.contains(name)
+            && !appended(name, value)
+    });
+    headers.chain(parameters).map(|row| row.0.clone()).collect()
 }

@@ -158,9 +158,7 @@ impl Gate {
         if *wanted == found {
             return Ok(());
         }
-        Err(Refusal::new(Fault::PayloadHashMismatch)
-            .with("ClientComputedContentSHA256", wanted.clone())
-            .with("S3ComputedContentSHA256", found))
+        Err(Fault::PayloadHashMismatch.into())
     }
 
     fn check_sums(&mut self, trailer: &[(String, String)]) -> Result<(), Refusal> {

@@ -1,27 +1,753 @@
-//! Stand-in until the signatures are here.
-use crate::engine::auth::*;
-use crate::model::*;
-use secrecy::SecretString;
-/// x
+//! Signatures of S3, version 4 and 2. Sections 2.1 to 2.9 of the S3 reference.
+
+use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroizing;
+
+use super::chunked::{ChunkKey, Chunked};
+use crate::engine::auth::{
+    Auth, Claim, PRESIGNED_SECONDS_MAX, Payload, Place, SKEW_SECONDS, Scheme, Terms, Verified,
+};
+use crate::model::{Credentials, Fault, Outgoing, PayloadHash, RawHead, Refusal, Timestamp};
+use crate::wire::hash::{base64, hex, hmac_sha1, hmac_sha256, same, sha256_hex};
+use crate::wire::{date, percent};
+
+/// Version 4 both ways, version 2 in.
 pub struct S3Auth;
-/// x
+
+/// The signatures of S3.
 pub static AUTH: S3Auth = S3Auth;
+
+const V4: &str = "s3v4";
+const V2: &str = "s3v2";
+const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
+
+const CREDENTIAL_PARAMETERS: &[&str] = &[
+    "X-Amz-Algorithm",
+    "X-Amz-Credential",
+    "X-Amz-Date",
+    "X-Amz-Expires",
+    "X-Amz-SignedHeaders",
+    "X-Amz-Security-Token",
+    "X-Amz-Signature",
+    "X-Amz-Content-Sha256",
+    "AWSAccessKeyId",
+    "Signature",
+    "Expires",
+];
+
+/// 2.6: what a version 2 signature covers of the query.
+const SIGNED_V2: &[&str] = &[
+    "accelerate",
+    "acl",
+    "analytics",
+    "cors",
+    "defaultObjectAcl",
+    "delete",
+    "encryption",
+    "inventory",
+    "lifecycle",
+    "location",
+    "logging",
+    "metrics",
+    "notification",
+    "object-lock",
+    "partNumber",
+    "policy",
+    "replication",
+    "requestPayment",
+    "response-cache-control",
+    "response-content-disposition",
+    "response-content-encoding",
+    "response-content-language",
+    "response-content-type",
+    "response-expires",
+    "restore",
+    "select",
+    "select-type",
+    "storageClass",
+    "tagging",
+    "torrent",
+    "uploadId",
+    "uploads",
+    "versionId",
+    "versioning",
+    "versions",
+    "website",
+];
+
 impl Auth for S3Auth {
     fn credential_parameters(&self) -> &'static [&'static str] {
-        &[]
+        CREDENTIAL_PARAMETERS
     }
-    fn claim(&self, _: &RawHead) -> Result<Option<Claim>, Refusal> {
-        Ok(None)
+
+    fn claim(&self, head: &RawHead) -> Result<Option<Claim>, Refusal> {
+        let Some(credential) = Credential::read(head)? else { return Ok(None) };
+        Ok(Some(match credential {
+            Credential::V4(own) => Claim {
+                scheme: Scheme { name: V4, presigned: own.presigned.is_some() },
+                access_key: own.access_key,
+                token: token(head)?,
+            },
+            Credential::V2(own) => Claim {
+                scheme: Scheme { name: V2, presigned: own.expires.is_some() },
+                access_key: own.access_key,
+                token: token(head)?,
+            },
+        }))
     }
+
     fn verify(
         &self,
-        _: &RawHead,
-        _: &Claim,
-        _: &Place,
-        _: &SecretString,
-        _: &Terms,
+        head: &RawHead,
+        _claim: &Claim,
+        place: &Place,
+        secret: &SecretString,
+        terms: &Terms,
     ) -> Result<Verified, Refusal> {
-        Err(Fault::NotImplemented.into())
+        let payload = match Credential::read(head)?.ok_or(Fault::AuthorizationMalformed)? {
+            Credential::V4(own) => own.verify(head, place, secret, terms.now)?,
+            Credential::V2(own) => own.verify(head, place, secret, terms.now)?,
+        };
+        Ok(Verified { payload, unsigned: Vec::new(), credential_parameters: CREDENTIAL_PARAMETERS })
     }
-    fn sign(&self, _: &mut Outgoing, _: &Credentials, _: &str, _: Timestamp) {}
+
+    fn sign(&self, request: &mut Outgoing, key: &Credentials, region: &str, now: Timestamp) {
+        let stamp = date::basic(now);
+        let payload = match &request.payload {
+            PayloadHash::Sha256(hash) => hash.clone(),
+            PayloadHash::Unsigned => UNSIGNED.to_owned(),
+        };
+        let mut add = |name: &str, value: &str| request.headers.push((name.to_owned(), value.into()));
+        add("x-amz-date", &stamp);
+        add("x-amz-content-sha256", &payload);
+        if let Some(token) = &key.session_token {
+            add("x-amz-security-token", token.expose_secret());
+        }
+        let host = request.host.clone();
+        add("host", &host);
+        let headers = owned(&request.headers);
+        // Hop by hop: a connection may change it.
+        let mut names: Vec<String> =
+            headers.iter().map(|row| row.0.clone()).filter(|name| name != "transfer-encoding").collect();
+        names.sort();
+        names.dedup();
+        let query: Vec<(String, String)> = request
+            .query
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone().unwrap_or_default()))
+            .collect();
+        let canonical = Canonical {
+            method: request.method,
+            uri: &request.path,
+            query: &query,
+            headers: &headers,
+            signed: &names,
+            payload: &payload,
+        };
+        let scope = Scope { date: stamp.get(..8).unwrap_or_default().to_owned(), region: region.to_owned() };
+        let signature = scope.signature(key.secret_key.expose_secret(), &stamp, &canonical.text());
+        let authorization = format!(
+            "{ALGORITHM} Credential={}/{scope}, SignedHeaders={}, Signature={signature}",
+            key.access_key,
+            names.join(";"),
+        );
+        request.headers.push(("authorization".to_owned(), authorization.into_bytes()));
+    }
+}
+
+fn owned(headers: &[(String, Vec<u8>)]) -> Vec<(String, String)> {
+    headers.iter().map(|(name, value)| (name.clone(), String::from_utf8_lossy(value).into_owned())).collect()
+}
+
+enum Credential {
+    V4(Fourth),
+    V2(Second),
+}
+
+/// A version 4 credential.
+struct Fourth {
+    access_key: String,
+    scope: Scope,
+    signed: Vec<String>,
+    signature: String,
+    /// Of the query form: date and seconds of life.
+    presigned: Option<(String, String)>,
+}
+
+/// A version 2 credential.
+struct Second {
+    access_key: String,
+    signature: String,
+    /// Of the query form: seconds since 1970.
+    expires: Option<String>,
+}
+
+impl Credential {
+    /// 2.1
+    fn read(head: &RawHead) -> Result<Option<Self>, Refusal> {
+        let lines: Vec<&str> = head
+            .headers
+            .iter()
+            .filter(|row| row.0 == "authorization")
+            .filter_map(|row| std::str::from_utf8(&row.1).ok())
+            .collect();
+        let header = lines.iter().find(|line| line.starts_with("AWS4-") || line.starts_with("AWS "));
+        let query = parameters(head)?;
+        let fourth = query.iter().any(|row| {
+            row.0.eq_ignore_ascii_case("X-Amz-Algorithm") || row.0.eq_ignore_ascii_case("X-Amz-Signature")
+        });
+        let second = query.iter().any(|row| row.0 == "AWSAccessKeyId");
+        let forms = [header.is_some(), fourth, second].into_iter().filter(|form| *form).count();
+        if forms > 1 || (forms == 1 && lines.len() > 1) {
+            return Err(Fault::SeveralCredentials.into());
+        }
+        match (header, fourth, second) {
+            (Some(header), ..) => Self::of_header(header).map(Some),
+            (_, true, _) => Fourth::of_query(&query).map(|own| Some(Self::V4(own))),
+            (_, _, true) => Second::of_query(&query).map(|own| Some(Self::V2(own))),
+            _ => Ok(None),
+        }
+    }
+
+    fn of_header(line: &str) -> Result<Self, Refusal> {
+        if let Some(rest) = line.strip_prefix("AWS ") {
+            let (access_key, signature) = rest.trim().split_once(':').ok_or(Fault::AuthorizationMalformed)?;
+            if access_key.is_empty() || signature.is_empty() {
+                return Err(Fault::AuthorizationMalformed.into());
+            }
+            let (access_key, signature) = (access_key.to_owned(), signature.to_owned());
+            return Ok(Self::V2(Second { access_key, signature, expires: None }));
+        }
+        let rest = line.strip_prefix(ALGORITHM).ok_or(Fault::UnsupportedSignature)?;
+        let mut items: Vec<(&str, &str)> = Vec::new();
+        for item in rest.split(',') {
+            let (name, value) = item.trim().split_once('=').ok_or(Fault::AuthorizationMalformed)?;
+            if items.iter().any(|row| row.0 == name) {
+                return Err(Fault::SeveralCredentials.into());
+            }
+            items.push((name, value));
+        }
+        let item = |name: &str| {
+            items
+                .iter()
+                .find(|row| row.0 == name)
+                .map(|row| row.1)
+                .ok_or(Refusal::from(Fault::AuthorizationMalformed))
+        };
+        let (access_key, scope) = Scope::read(item("Credential")?, Fault::AuthorizationMalformed)?;
+        let signed = signed_names(item("SignedHeaders")?)?;
+        let signature = item("Signature")?.to_owned();
+        Ok(Self::V4(Fourth { access_key, scope, signed, signature, presigned: None }))
+    }
+}
+
+/// The decoded query. A parameter of the credential stands once.
+fn parameters(head: &RawHead) -> Result<Vec<(String, String)>, Refusal> {
+    let mut query: Vec<(String, String)> = Vec::new();
+    for (name, value) in head.raw_query() {
+        let name = percent::decode_form(name).map_err(|_| Fault::InvalidUri)?;
+        let value = percent::decode_form(value.unwrap_or_default()).map_err(|_| Fault::InvalidUri)?;
+        let own = CREDENTIAL_PARAMETERS.iter().any(|own| own.eq_ignore_ascii_case(&name));
+        if own && query.iter().any(|row| row.0.eq_ignore_ascii_case(&name)) {
+            return Err(Fault::SeveralCredentials.into());
+        }
+        query.push((name, value));
+    }
+    Ok(query)
+}
+
+/// V4: lower case, sorted, unique.
+fn signed_names(list: &str) -> Result<Vec<String>, Refusal> {
+    let names: Vec<String> = list.split(';').map(str::to_owned).collect();
+    let ordered = names.windows(2).all(|pair| matches!(pair, [one, other] if one < other));
+    let lower =
+        names.iter().all(|name| !name.is_empty() && name.bytes().all(|byte| !byte.is_ascii_uppercase()));
+    if ordered && lower { Ok(names) } else { Err(Fault::AuthorizationMalformed.into()) }
+}
+
+fn token(head: &RawHead) -> Result<Option<String>, Refusal> {
+    let header = head.text("x-amz-security-token").map(str::to_owned);
+    let query = parameters(head)?;
+    let parameter = query.into_iter().find(|row| row.0.eq_ignore_ascii_case("x-amz-security-token"));
+    match (header, parameter) {
+        (Some(_), Some(_)) => Err(Fault::SeveralCredentials.into()),
+        (header, parameter) => Ok(header.or(parameter.map(|row| row.1))),
+    }
+}
+
+/// What a version 4 key is good for.
+struct Scope {
+    date: String,
+    region: String,
+}
+
+impl std::fmt::Display for Scope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}/s3/aws4_request", self.date, self.region)
+    }
+}
+
+impl Scope {
+    /// Four fields from the right: key ids of some servers hold slashes.
+    fn read(credential: &str, fault: Fault) -> Result<(String, Self), Refusal> {
+        let parts: Vec<&str> = credential.rsplitn(5, '/').collect();
+        let [end, service, region, date, access_key] = parts.as_slice() else {
+            return Err(Refusal::say(
+                fault,
+                "The authorization header is malformed; the Credential is mal-formed; expecting \
+                 \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".",
+            ));
+        };
+        if *service != "s3" {
+            return Err(Refusal::say(
+                fault,
+                format!(
+                    "The authorization header is malformed; incorrect service \"{service}\". \
+                     This endpoint belongs to \"s3\"."
+                ),
+            ));
+        }
+        let digits = date.len() == 8 && date.bytes().all(|byte| byte.is_ascii_digit());
+        if *end != "aws4_request" || !digits || access_key.is_empty() {
+            return Err(fault.into());
+        }
+        Ok(((*access_key).to_owned(), Self { date: (*date).to_owned(), region: (*region).to_owned() }))
+    }
+
+    /// kSigning
+    fn key(&self, secret: &str) -> Zeroizing<Vec<u8>> {
+        let key = Zeroizing::new(format!("AWS4{secret}"));
+        let key = hmac_sha256(key.as_bytes(), self.date.as_bytes());
+        let key = hmac_sha256(&key, self.region.as_bytes());
+        let key = hmac_sha256(&key, b"s3");
+        hmac_sha256(&key, b"aws4_request")
+    }
+
+    fn string_to_sign(&self, stamp: &str, canonical: &str) -> String {
+        format!("{ALGORITHM}\n{stamp}\n{self}\n{}", sha256_hex(canonical.as_bytes()))
+    }
+
+    fn signature(&self, secret: &str, stamp: &str, canonical: &str) -> String {
+        hex(&hmac_sha256(&self.key(secret), self.string_to_sign(stamp, canonical).as_bytes()))
+    }
+}
+
+/// 2.2: what a version 4 signature covers.
+struct Canonical<'a> {
+    method: &'a str,
+    /// Percent-encoded once, nothing normalised.
+    uri: &'a str,
+    /// Decoded.
+    query: &'a [(String, String)],
+    headers: &'a [(String, String)],
+    signed: &'a [String],
+    payload: &'a str,
+}
+
+impl Canonical<'_> {
+    /// CanonicalRequest
+    fn text(&self) -> String {
+        let mut pairs: Vec<(String, String)> =
+            self.query.iter().map(|(name, value)| (percent::encode(name), percent::encode(value))).collect();
+        pairs.sort();
+        let pairs: Vec<String> = pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let mut headers = String::new();
+        for name in self.signed {
+            let values = self.headers.iter().filter(|row| row.0 == *name).map(|row| folded(&row.1));
+            headers.push_str(&format!("{name}:{}\n", values.collect::<Vec<_>>().join(",")));
+        }
+        format!(
+            "{}\n{}\n{}\n{headers}\n{}\n{}",
+            self.method,
+            self.uri,
+            pairs.join("&"),
+            self.signed.join(";"),
+            self.payload,
+        )
+    }
+}
+
+/// Trimmed, inner runs of white space folded to one space.
+fn folded(value: &str) -> String {
+    value.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+impl Fourth {
+    /// 2.3
+    fn of_query(query: &[(String, String)]) -> Result<Self, Refusal> {
+        let get =
+            |name: &str| query.iter().find(|row| row.0.eq_ignore_ascii_case(name)).map(|row| row.1.clone());
+        let fault = Fault::AuthorizationQueryMalformed;
+        let all = [
+            get("X-Amz-Algorithm"),
+            get("X-Amz-Credential"),
+            get("X-Amz-Signature"),
+            get("X-Amz-Date"),
+            get("X-Amz-SignedHeaders"),
+            get("X-Amz-Expires"),
+        ];
+        let [Some(algorithm), Some(credential), Some(signature), Some(stamp), Some(signed), Some(expires)] =
+            all
+        else {
+            return Err(fault.into());
+        };
+        if algorithm != ALGORITHM {
+            return Err(Fault::UnsupportedSignature.into());
+        }
+        let (access_key, scope) = Scope::read(&credential, fault)?;
+        let signed = signed_names(&signed).map_err(|_| Refusal::from(fault))?;
+        Ok(Self { access_key, scope, signed, signature, presigned: Some((stamp, expires)) })
+    }
+
+    fn verify(
+        &self,
+        head: &RawHead,
+        place: &Place,
+        secret: &SecretString,
+        now: Timestamp,
+    ) -> Result<Payload, Refusal> {
+        let (stamp, at) = self.stamp(head)?;
+        self.check_times(at, now)?;
+        self.check_coverage(head)?;
+        let payload = self.payload_word(head)?;
+        let path = percent::decode(&head.path).map_err(|_| Fault::InvalidUri)?;
+        let mut query = parameters(head)?;
+        query.retain(|row| !row.0.eq_ignore_ascii_case("X-Amz-Signature"));
+        let headers = owned(&head.headers);
+        let uri = percent::encode_path(&path);
+        let canonical = Canonical {
+            method: &head.method,
+            uri: &uri,
+            query: &query,
+            headers: &headers,
+            signed: &self.signed,
+            payload: &payload,
+        };
+        let canonical = canonical.text();
+        let found = self.scope.signature(secret.expose_secret(), &stamp, &canonical);
+        if !same(found.as_bytes(), self.signature.as_bytes()) {
+            return Err(self.mismatch(head, &stamp, &canonical));
+        }
+        self.payload(head, place, secret, &stamp, &payload)
+    }
+
+    /// The time of signing: `x-amz-date` wins over `Date`.
+    fn stamp(&self, head: &RawHead) -> Result<(String, Timestamp), Refusal> {
+        if let Some((stamp, _)) = &self.presigned {
+            let at = date::parse_basic(stamp).ok_or(Fault::AuthorizationQueryMalformed)?;
+            return Ok((stamp.clone(), at));
+        }
+        match (head.text("x-amz-date"), head.text("date")) {
+            (Some(stamp), _) => Ok((stamp.to_owned(), date::parse_basic(stamp).ok_or(Fault::MissingDate)?)),
+            (None, Some(text)) => {
+                let at =
+                    date::parse_http(text).or_else(|| date::parse_basic(text)).ok_or(Fault::MissingDate)?;
+                Ok((date::basic(at), at))
+            }
+            (None, None) => Err(Fault::MissingDate.into()),
+        }
+    }
+
+    fn check_times(&self, at: Timestamp, now: Timestamp) -> Result<(), Refusal> {
+        match &self.presigned {
+            None => check_skew(at, now)?,
+            Some((_, expires)) => {
+                let seconds = lifetime(expires)?;
+                if at.0 > now.0.saturating_add(SKEW_SECONDS) {
+                    return Err(Fault::RequestNotYetValid.into());
+                }
+                let end = at.0.saturating_add(seconds);
+                if now.0 > end {
+                    return Err(Refusal::new(Fault::RequestExpired)
+                        .with("X-Amz-Expires", expires.clone())
+                        .with("Expires", date::iso_seconds(Timestamp(end)))
+                        .with("ServerTime", date::iso_seconds(now)));
+                }
+            }
+        }
+        if date::basic(at).get(..8) == Some(self.scope.date.as_str()) {
+            return Ok(());
+        }
+        let fault = match self.presigned {
+            Some(_) => Fault::AuthorizationQueryMalformed,
+            None => Fault::AuthorizationMalformed,
+        };
+        Err(Refusal::say(fault, "Invalid credential date: it is not the date of the request."))
+    }
+
+    /// 2.2: host and every header of ours that is there must be signed, and what is signed must be there. The
+    /// payload word of the header form is part of the canonical request whatever the list says.
+    fn check_coverage(&self, head: &RawHead) -> Result<(), Refusal> {
+        let signed = |name: &str| self.signed.iter().any(|own| own == name);
+        let bound = |name: &str| name == "x-amz-content-sha256" && self.presigned.is_none();
+        let mut unsigned: Vec<&str> = head
+            .headers
+            .iter()
+            .map(|row| row.0.as_str())
+            .filter(|name| (*name == "host" || name.starts_with("x-amz-")) && !signed(name) && !bound(name))
+            .collect();
+        let present = |name: &String| head.header(name).is_some();
+        unsigned.extend(self.signed.iter().filter(|name| !present(name)).map(String::as_str));
+        if unsigned.is_empty() {
+            return Ok(());
+        }
+        Err(Refusal::new(Fault::HeadersNotSigned).with("HeadersNotSigned", unsigned.join(", ")))
+    }
+
+    /// The last line of the canonical request.
+    fn payload_word(&self, head: &RawHead) -> Result<String, Refusal> {
+        let header = head.text("x-amz-content-sha256");
+        if self.presigned.is_none() {
+            return header.map(str::to_owned).ok_or_else(|| Fault::MissingPayloadHash.into());
+        }
+        let query = parameters(head)?;
+        let parameter = query.into_iter().find(|row| row.0.eq_ignore_ascii_case("X-Amz-Content-Sha256"));
+        // On a presigned URL the header counts only where it is signed, which was checked.
+        Ok(parameter.map(|row| row.1).or(header.map(str::to_owned)).unwrap_or_else(|| UNSIGNED.to_owned()))
+    }
+
+    /// 2.4: every word there is, and nothing else.
+    fn payload(
+        &self,
+        head: &RawHead,
+        place: &Place,
+        secret: &SecretString,
+        stamp: &str,
+        word: &str,
+    ) -> Result<Payload, Refusal> {
+        let key = || ChunkKey {
+            key: self.scope.key(secret.expose_secret()),
+            stamp: stamp.to_owned(),
+            scope: self.scope.to_string(),
+            previous: self.signature.clone(),
+        };
+        let trailer = || head.text("x-amz-trailer").map(|name| name.trim().to_ascii_lowercase());
+        let streaming = || check_streaming(head, place);
+        match word {
+            UNSIGNED => Ok(Payload::Unsigned),
+            "STREAMING-AWS4-HMAC-SHA256-PAYLOAD" => {
+                streaming()?;
+                Ok(Payload::Chunked(Box::new(Chunked::new(Some(key()), None, decoded_length(head)?))))
+            }
+            "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER" => {
+                streaming()?;
+                Ok(Payload::Chunked(Box::new(Chunked::new(Some(key()), trailer(), decoded_length(head)?))))
+            }
+            "STREAMING-UNSIGNED-PAYLOAD-TRAILER" => {
+                streaming()?;
+                Ok(Payload::Chunked(Box::new(Chunked::new(None, trailer(), decoded_length(head)?))))
+            }
+            "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD" | "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER" => {
+                Err(Refusal::new(Fault::NotImplemented).with("Header", "x-amz-content-sha256"))
+            }
+            hash if hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+                Ok(Payload::Sha256(hash.to_ascii_lowercase()))
+            }
+            _ => Err(Refusal::say(
+                Fault::InvalidArgument,
+                "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD, \
+                 STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER, STREAMING-UNSIGNED-PAYLOAD-TRAILER, or a valid sha256 value.",
+            )
+            .with("ArgumentName", "x-amz-content-sha256")),
+        }
+    }
+
+    /// 2.9. What was signed is told, unless a token or a customer's key was part of it.
+    fn mismatch(&self, head: &RawHead, stamp: &str, canonical: &str) -> Refusal {
+        let refusal = Refusal::new(Fault::SignatureDoesNotMatch)
+            .with("AWSAccessKeyId", self.access_key.clone())
+            .with("SignatureProvided", self.signature.clone());
+        if holds_secrets(head) {
+            return refusal;
+        }
+        let string_to_sign = self.scope.string_to_sign(stamp, canonical);
+        refusal.with("StringToSign", string_to_sign).with("CanonicalRequest", canonical)
+    }
+}
+
+/// Whether a head carries what must not be told back, in headers or in parameters.
+fn holds_secrets(head: &RawHead) -> bool {
+    let secret = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        name.contains("security-token") || name.ends_with("customer-key")
+    };
+    head.headers.iter().any(|row| secret(&row.0)) || head.raw_query().any(|row| secret(row.0))
+}
+
+/// Chunks may only carry what is stored: objects and parts.
+fn check_streaming(head: &RawHead, place: &Place) -> Result<(), Refusal> {
+    if head.method == "PUT" && place.key.is_some() && head.header("x-amz-copy-source").is_none() {
+        return Ok(());
+    }
+    Err(Refusal::new(Fault::InvalidArgument).with("ArgumentName", "x-amz-content-sha256"))
+}
+
+fn decoded_length(head: &RawHead) -> Result<u64, Refusal> {
+    let text = head.text("x-amz-decoded-content-length").unwrap_or_default();
+    let digits = !text.is_empty() && text.len() <= 19 && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| digits).ok_or_else(|| Fault::MissingContentLength.into())
+}
+
+/// 2.3: 1 to 604,800 seconds, digits only.
+fn lifetime(text: &str) -> Result<i64, Refusal> {
+    let say = |message: &str| Refusal::say(Fault::AuthorizationQueryMalformed, message);
+    if text.starts_with('-') {
+        return Err(say("X-Amz-Expires must be non-negative"));
+    }
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds = text.parse::<i64>().ok().filter(|_| digits);
+    let seconds = seconds.ok_or_else(|| say("X-Amz-Expires should be a number"))?;
+    if (1..=PRESIGNED_SECONDS_MAX).contains(&seconds) {
+        return Ok(seconds);
+    }
+    Err(say(
+        "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds",
+    ))
+}
+
+fn check_skew(at: Timestamp, now: Timestamp) -> Result<(), Refusal> {
+    if at.0.abs_diff(now.0) <= SKEW_SECONDS.unsigned_abs() {
+        return Ok(());
+    }
+    Err(Refusal::new(Fault::RequestTimeTooSkewed)
+        .with("RequestTime", date::basic(at))
+        .with("ServerTime", date::iso_seconds(now))
+        .with("MaxAllowedSkewMilliseconds", "900000"))
+}
+
+impl Second {
+    /// 2.7
+    fn of_query(query: &[(String, String)]) -> Result<Self, Refusal> {
+        let get = |name: &str| query.iter().find(|row| row.0 == name).map(|row| row.1.clone());
+        match (get("AWSAccessKeyId"), get("Signature"), get("Expires")) {
+            (Some(access_key), Some(signature), Some(expires)) => {
+                Ok(Self { access_key, signature, expires: Some(expires) })
+            }
+            _ => Err(Refusal::say(
+                Fault::AccessDenied,
+                "Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters",
+            )),
+        }
+    }
+
+    /// 2.6
+    fn verify(
+        &self,
+        head: &RawHead,
+        place: &Place,
+        secret: &SecretString,
+        now: Timestamp,
+    ) -> Result<Payload, Refusal> {
+        self.check_times(head, now)?;
+        let query = parameters(head)?;
+        let stray = query.iter().find(|(name, _)| {
+            super::route::SUB_RESOURCES.contains(&name.as_str()) && !SIGNED_V2.contains(&name.as_str())
+        });
+        if let Some((name, _)) = stray {
+            return Err(Refusal::new(Fault::HeadersNotSigned).with("HeadersNotSigned", name.clone()));
+        }
+        // The documents' variant repeats the date in its line when x-amz-date is there; libraries leave it empty.
+        let string = self.string_to_sign(head, place, &query);
+        let found = base64(&hmac_sha1(secret.expose_secret().as_bytes(), string.as_bytes()));
+        if same(found.as_bytes(), self.signature.as_bytes()) {
+            return payload_of_second(head, place);
+        }
+        let refusal = Refusal::new(Fault::SignatureDoesNotMatch)
+            .with("AWSAccessKeyId", self.access_key.clone())
+            .with("SignatureProvided", self.signature.clone());
+        Err(if holds_secrets(head) { refusal } else { refusal.with("StringToSign", string) })
+    }
+
+    fn check_times(&self, head: &RawHead, now: Timestamp) -> Result<(), Refusal> {
+        if let Some(expires) = &self.expires {
+            let digits = expires.bytes().all(|byte| byte.is_ascii_digit());
+            let end = expires.parse::<i64>().ok().filter(|_| digits);
+            let end = end.ok_or_else(|| {
+                Refusal::say(Fault::AccessDenied, "Invalid date (should be seconds since epoch)")
+            })?;
+            if now.0 > end {
+                return Err(Refusal::new(Fault::RequestExpired)
+                    .with("Expires", date::iso_seconds(Timestamp(end)))
+                    .with("ServerTime", date::iso_seconds(now)));
+            }
+            if end > now.0.saturating_add(PRESIGNED_SECONDS_MAX) {
+                return Err(Refusal::say(Fault::AccessDenied, "Expires is more than seven days ahead."));
+            }
+            return Ok(());
+        }
+        let text = head.text("x-amz-date").or(head.text("date")).ok_or(Fault::MissingDate)?;
+        let at = date::parse_http(text).or_else(|| date::parse_basic(text)).ok_or(Fault::MissingDate)?;
+        check_skew(at, now)
+    }
+
+    fn string_to_sign(&self, head: &RawHead, place: &Place, query: &[(String, String)]) -> String {
+        let hoisted =
+            |name: &str| query.iter().find(|row| row.0.eq_ignore_ascii_case(name)).map(|row| row.1.as_str());
+        let line = |name: &str| {
+            head.text(name).or(hoisted(name).filter(|_| self.expires.is_some())).unwrap_or_default()
+        };
+        let date = match &self.expires {
+            Some(expires) => expires.as_str(),
+            None if head.header("x-amz-date").is_some() => "",
+            None => head.text("date").unwrap_or_default(),
+        };
+        format!(
+            "{}\n{}\n{}\n{date}\n{}{}",
+            head.method,
+            line("content-md5"),
+            line("content-type"),
+            amz_headers(head, query),
+            resource(head, place, query),
+        )
+    }
+}
+
+/// CanonicalizedAmzHeaders, parameters that stand for headers among them.
+fn amz_headers(head: &RawHead, query: &[(String, String)]) -> String {
+    let headers = owned(&head.headers);
+    let hoisted = query.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone()));
+    let mut rows: Vec<(String, String)> = Vec::new();
+    for (name, value) in headers.into_iter().chain(hoisted).filter(|row| row.0.starts_with("x-amz-")) {
+        let value = value.trim().to_owned();
+        match rows.iter_mut().find(|row| row.0 == name) {
+            Some(row) => row.1 = format!("{},{value}", row.1),
+            None => rows.push((name, value)),
+        }
+    }
+    rows.sort();
+    rows.into_iter().map(|(name, value)| format!("{name}:{value}\n")).collect()
+}
+
+/// CanonicalizedResource: the bucket of a virtual host, then the path as sent, then the covered parameters.
+fn resource(head: &RawHead, place: &Place, query: &[(String, String)]) -> String {
+    let bucket = place.bucket.as_deref().filter(|_| place.virtual_host).map(|name| format!("/{name}"));
+    let mut covered: Vec<&(String, String)> =
+        query.iter().filter(|row| SIGNED_V2.contains(&row.0.as_str())).collect();
+    covered.sort();
+    let pairs = covered.into_iter().map(|(name, value)| match value.as_str() {
+        "" => name.clone(),
+        value => format!("{name}={value}"),
+    });
+    let pairs = pairs.collect::<Vec<_>>().join("&");
+    let path = format!("{}{}", bucket.unwrap_or_default(), head.path);
+    if pairs.is_empty() { path } else { format!("{path}?{pairs}") }
+}
+
+/// 2.6: no payload hash; chunks without signatures are possible.
+fn payload_of_second(head: &RawHead, place: &Place) -> Result<Payload, Refusal> {
+    match head.text("x-amz-content-sha256") {
+        Some("STREAMING-UNSIGNED-PAYLOAD-TRAILER") => {
+            check_streaming(head, place)?;
+            let trailer = head.text("x-amz-trailer").map(|name| name.trim().to_ascii_lowercase());
+            Ok(Payload::Chunked(Box::new(Chunked::new(None, trailer, decoded_length(head)?))))
+        }
+        Some(word) if word.starts_with("STREAMING-") => {
+            Err(Refusal::new(Fault::InvalidArgument).with("ArgumentName", "x-amz-content-sha256"))
+        }
+        Some(hash) if hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+            Ok(Payload::Sha256(hash.to_ascii_lowercase()))
+        }
+        _ => Ok(Payload::Unsigned),
+    }
 }

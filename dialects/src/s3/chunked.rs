@@ -1,1 +1,266 @@
-//! Stand-in.
+//! Bodies in `aws-chunked` framing. Section 2.5 of the S3 reference.
+
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use crate::engine::auth::Decode;
+use crate::model::{Fault, Refusal};
+use crate::wire::hash::{hex, hmac_sha256, same, sha256_hex};
+
+/// A signed chunk is held until its signature was verified, so its size is bounded. SDKs send 64 KiB to 1 MiB.
+const SIGNED_CHUNK_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// The longest line of framing: a size, a signature, and extensions that nobody needs.
+const LINE_BYTES_MAX: usize = 1024;
+
+/// All lines behind the last chunk.
+const TRAILER_BYTES_MAX: usize = 8 * 1024;
+
+/// SHA-256 of nothing.
+const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+/// What chunk signatures are made with; each covers the one before.
+pub struct ChunkKey {
+    /// kSigning
+    pub key: Zeroizing<Vec<u8>>,
+    /// The request's time.
+    pub stamp: String,
+    /// The request's scope.
+    pub scope: String,
+    /// The signature before: of the request, then of each chunk.
+    pub previous: String,
+}
+
+impl ChunkKey {
+    /// Verifies the next signature of the chain.
+    fn check(&mut self, kind: &str, hashes: &str, signature: &str) -> Result<(), Refusal> {
+        let string = format!("{kind}\n{}\n{}\n{}\n{hashes}", self.stamp, self.scope, self.previous);
+        let found = hex(&hmac_sha256(&self.key, string.as_bytes()));
+        if !same(found.as_bytes(), signature.as_bytes()) {
+            return Err(Fault::SignatureDoesNotMatch.into());
+        }
+        self.previous = found;
+        Ok(())
+    }
+}
+
+/// The decoder.
+pub struct Chunked {
+    key: Option<ChunkKey>,
+    /// The trailer that was announced.
+    trailer: Option<String>,
+    announced: u64,
+    decoded: u64,
+    state: State,
+    line: Vec<u8>,
+    /// A signed chunk on its way: its bytes, and their digest.
+    held: Vec<u8>,
+    digest: Sha256,
+    lines: Vec<(String, String)>,
+    trailer_bytes: usize,
+}
+
+enum State {
+    /// In the line that begins a chunk.
+    Size,
+    /// In a chunk, with so many bytes to come and the signature it has to have.
+    Data { left: u64, signature: String },
+    /// In the CRLF behind a chunk.
+    DataEnd { seen: u8 },
+    /// In the lines behind the last chunk.
+    Trailer,
+    /// Behind the empty line at the end.
+    Done,
+}
+
+impl Chunked {
+    /// A decoder of `announced` bytes; signed where there is a key.
+    pub fn new(key: Option<ChunkKey>, trailer: Option<String>, announced: u64) -> Self {
+        Self {
+            key,
+            trailer,
+            announced,
+            decoded: 0,
+            state: State::Size,
+            line: Vec::new(),
+            held: Vec::new(),
+            digest: Sha256::new(),
+            lines: Vec::new(),
+            trailer_bytes: 0,
+        }
+    }
+
+    /// Takes bytes up to the next LF into the line; gives it without its end once it is whole.
+    fn take_line<'a>(&mut self, wire: &'a [u8]) -> Result<(Option<Vec<u8>>, &'a [u8]), Refusal> {
+        let end = wire.iter().position(|byte| *byte == b'\n');
+        let (piece, rest) = match end {
+            Some(at) => {
+                (wire.get(..at).unwrap_or_default(), wire.get(at.saturating_add(1)..).unwrap_or_default())
+            }
+            None => (wire, Default::default()),
+        };
+        if self.line.len().saturating_add(piece.len()) > LINE_BYTES_MAX {
+            return Err(Fault::IncompleteBody.into());
+        }
+        self.line.extend_from_slice(piece);
+        Ok((end.is_some().then(|| std::mem::take(&mut self.line)), rest))
+    }
+
+    /// `hex-size[;chunk-signature=...][;other=...]`
+    fn begin_chunk(&mut self, line: &[u8]) -> Result<(), Refusal> {
+        let bad = || Refusal::from(Fault::IncompleteBody);
+        let line = std::str::from_utf8(line).ok().and_then(|line| line.strip_suffix('\r')).ok_or_else(bad)?;
+        let mut pieces = line.split(';');
+        let size = pieces.next().unwrap_or_default();
+        if size.is_empty() || size.len() > 16 || !size.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(bad());
+        }
+        let size = u64::from_str_radix(size, 16).map_err(|_| bad())?;
+        let signature =
+            pieces.find_map(|piece| piece.trim().strip_prefix("chunk-signature=")).unwrap_or_default();
+        if self.decoded.saturating_add(size) > self.announced {
+            return Err(bad());
+        }
+        if self.key.is_some() && (signature.is_empty() || size > SIGNED_CHUNK_BYTES_MAX) {
+            return Err(if signature.is_empty() {
+                Fault::SignatureDoesNotMatch
+            } else {
+                Fault::InvalidRequest
+            }
+            .into());
+        }
+        self.state = match size {
+            0 => {
+                self.check_chunk(signature)?;
+                State::Trailer
+            }
+            size => State::Data { left: size, signature: signature.to_owned() },
+        };
+        Ok(())
+    }
+
+    fn check_chunk(&mut self, signature: &str) -> Result<(), Refusal> {
+        let digest = hex(&std::mem::take(&mut self.digest).finalize());
+        match &mut self.key {
+            Some(key) => {
+                key.check("AWS4-HMAC-SHA256-PAYLOAD", &format!("{EMPTY_SHA256}\n{digest}"), signature)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn take_data(&mut self, piece: &[u8], out: &mut Vec<u8>) {
+        self.decoded = self.decoded.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+        if self.key.is_some() {
+            self.digest.update(piece);
+            self.held.extend_from_slice(piece);
+        } else {
+            out.extend_from_slice(piece);
+        }
+    }
+
+    /// One line behind the last chunk; the empty one ends the body. Some senders end lines with a bare LF.
+    fn take_trailer(&mut self, line: &[u8]) -> Result<(), Refusal> {
+        let malformed = || Refusal::from(Fault::MalformedTrailer);
+        let line = std::str::from_utf8(line).map_err(|_| malformed())?.trim_end_matches(['\r', '\n']);
+        self.trailer_bytes = self.trailer_bytes.saturating_add(line.len());
+        if self.trailer_bytes > TRAILER_BYTES_MAX {
+            return Err(malformed());
+        }
+        if line.is_empty() {
+            self.state = State::Done;
+            return Ok(());
+        }
+        let (name, value) = line.split_once(':').ok_or_else(malformed)?;
+        self.lines.push((name.trim().to_ascii_lowercase(), value.trim().to_owned()));
+        Ok(())
+    }
+
+    /// The trailer is the one that was announced, alone, and signed where chunks are.
+    fn check_trailer(&mut self) -> Result<Vec<(String, String)>, Refusal> {
+        let malformed = || Refusal::from(Fault::MalformedTrailer);
+        let mut lines = std::mem::take(&mut self.lines);
+        let at = lines.iter().position(|row| row.0 == "x-amz-trailer-signature");
+        let signature = at.map(|at| lines.remove(at).1);
+        let expected = usize::from(self.trailer.is_some());
+        let named = lines.iter().all(|row| Some(&row.0) == self.trailer.as_ref());
+        if lines.len() != expected || !named {
+            return Err(malformed());
+        }
+        match (&mut self.key, signature) {
+            (Some(key), Some(signature)) if expected > 0 => {
+                let text: String = lines.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+                key.check("AWS4-HMAC-SHA256-TRAILER", &sha256_hex(text.as_bytes()), &signature)?;
+            }
+            (Some(_), None) if expected > 0 => return Err(Fault::SignatureDoesNotMatch.into()),
+            (_, Some(_)) => return Err(malformed()),
+            _ => {}
+        }
+        Ok(lines)
+    }
+}
+
+impl Decode for Chunked {
+    fn decoded_length(&self) -> u64 {
+        self.announced
+    }
+
+    fn push(&mut self, wire: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
+        let mut wire = wire;
+        while !wire.is_empty() {
+            match &mut self.state {
+                State::Size => {
+                    let (line, rest) = self.take_line(wire)?;
+                    wire = rest;
+                    if let Some(line) = line {
+                        self.begin_chunk(&line)?;
+                    }
+                }
+                State::Data { left, signature } => {
+                    let take = usize::try_from(*left).unwrap_or(usize::MAX).min(wire.len());
+                    let (piece, rest) = wire.split_at_checked(take).unwrap_or((wire, &[]));
+                    *left = left.saturating_sub(u64::try_from(take).unwrap_or(u64::MAX));
+                    let whole = (*left == 0).then(|| std::mem::take(signature));
+                    wire = rest;
+                    self.take_data(piece, out);
+                    if let Some(signature) = whole {
+                        self.check_chunk(&signature)?;
+                        out.append(&mut self.held);
+                        self.state = State::DataEnd { seen: 0 };
+                    }
+                }
+                State::DataEnd { seen } => {
+                    let expected = if *seen == 0 { b'\r' } else { b'\n' };
+                    let (first, rest) = wire.split_first().unwrap_or((&0, &[]));
+                    if *first != expected {
+                        return Err(Fault::IncompleteBody.into());
+                    }
+                    wire = rest;
+                    self.state = if *seen == 0 { State::DataEnd { seen: 1 } } else { State::Size };
+                }
+                State::Trailer => {
+                    let (line, rest) = self.take_line(wire)?;
+                    wire = rest;
+                    if let Some(line) = line {
+                        self.take_trailer(&line)?;
+                    }
+                }
+                State::Done => {
+                    // Some senders end with one line end more.
+                    if wire.iter().any(|byte| !matches!(byte, b'\r' | b'\n')) {
+                        return Err(Fault::IncompleteBody.into());
+                    }
+                    wire = &[];
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<Vec<(String, String)>, Refusal> {
+        if !matches!(self.state, State::Done) || self.decoded != self.announced {
+            return Err(Fault::IncompleteBody.into());
+        }
+        self.check_trailer()
+    }
+}

@@ -1,26 +1,54 @@
-//! Digests and comparison.
+//! Digests, message authentication codes, and comparison.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha1::Sha1;
+use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
 
 /// Whether two byte strings are equal, in a time that tells nothing of where they differ.
 pub fn same(one: &[u8], other: &[u8]) -> bool {
     one.ct_eq(other).into()
 }
 
-/// MD5, base64: the value of `Content-MD5`.
-pub fn md5_base64(bytes: &[u8]) -> String {
-    use base64::Engine as _;
-    use md5::Digest as _;
-    base64::engine::general_purpose::STANDARD.encode(md5::Md5::digest(bytes))
+/// HMAC-SHA256. The result is often a key itself.
+pub fn hmac_sha256(key: &[u8], message: &[u8]) -> Zeroizing<Vec<u8>> {
+    // An HMAC takes a key of any length.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return Zeroizing::default() };
+    mac.update(message);
+    Zeroizing::new(mac.finalize().into_bytes().to_vec())
+}
+
+/// HMAC-SHA1.
+pub fn hmac_sha1(key: &[u8], message: &[u8]) -> Zeroizing<Vec<u8>> {
+    let Ok(mut mac) = Hmac::<Sha1>::new_from_slice(key) else { return Zeroizing::default() };
+    mac.update(message);
+    Zeroizing::new(mac.finalize().into_bytes().to_vec())
 }
 
 /// SHA-256, lower-case hex.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    use sha2::Digest as _;
-    hex(&sha2::Sha256::digest(bytes))
+    hex(&Sha256::digest(bytes))
+}
+
+/// SHA-1, lower-case hex.
+pub fn sha1_hex(bytes: &[u8]) -> String {
+    hex(&Sha1::digest(bytes))
+}
+
+/// MD5, base64: the value of `Content-MD5`.
+pub fn md5_base64(bytes: &[u8]) -> String {
+    BASE64.encode(md5::Md5::digest(bytes))
 }
 
 /// Lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Base64 with padding.
+pub fn base64(bytes: &[u8]) -> String {
+    BASE64.encode(bytes)
 }

@@ -46,6 +46,9 @@ use tokio::net::TcpListener;
 /// 1 GiB of object bytes, where a store is in memory and nothing else is said.
 pub const MEMORY_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
+/// What the database keeps in memory of itself; its own default is a gigabyte.
+const CACHE_BYTES: usize = 32 * 1024 * 1024;
+
 /// Where a store keeps everything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
@@ -138,6 +141,7 @@ impl Store {
 
 fn open_memory(bytes_max: u64) -> Result<Meta, OpenError> {
     let database = Database::builder()
+        .set_cache_size(CACHE_BYTES)
         .create_with_backend(redb::backends::InMemoryBackend::new())
         .map_err(|error| OpenError::Metadata(error.into()))?;
     meta::prepare(&database).map_err(OpenError::Metadata)?;
@@ -147,13 +151,16 @@ fn open_memory(bytes_max: u64) -> Result<Meta, OpenError> {
 
 fn open_dir(folder: &Path) -> Result<Meta, OpenError> {
     let data = folder.join("data");
-    fs::create_dir_all(&data).map_err(|error| OpenError::File(data.clone(), error))?;
+    make_folder(&data).map_err(|error| OpenError::File(data.clone(), error))?;
     let file = folder.join("meta.redb");
-    let database = Database::create(&file).map_err(|error| match error {
-        redb::DatabaseError::DatabaseAlreadyOpen => OpenError::InUse(folder.to_owned()),
-        redb::DatabaseError::Storage(redb::StorageError::Io(error)) => OpenError::File(file.clone(), error),
-        other => OpenError::Metadata(other.into()),
-    })?;
+    let database =
+        Database::builder().set_cache_size(CACHE_BYTES).create(&file).map_err(|error| match error {
+            redb::DatabaseError::DatabaseAlreadyOpen => OpenError::InUse(folder.to_owned()),
+            redb::DatabaseError::Storage(redb::StorageError::Io(error)) => {
+                OpenError::File(file.clone(), error)
+            }
+            other => OpenError::Metadata(other.into()),
+        })?;
     meta::prepare(&database).map_err(OpenError::Metadata)?;
     let managed = master_key(&folder.join("master.key"), &database)?;
     let known = meta::known_blobs(&database).map_err(OpenError::Metadata)?;
@@ -161,7 +168,22 @@ fn open_dir(folder: &Path) -> Result<Meta, OpenError> {
     if removed > 0 {
         tracing::info!(removed, "removed data files that nothing uses");
     }
+    // The names made above must be as durable as what will be written under them.
+    sync_folder(folder).map_err(|error| OpenError::File(folder.to_owned(), error))?;
     Ok(Meta::new(database, Blobs::in_dir(data, managed)))
+}
+
+/// Makes a folder that is missing, for its owner only.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    fs::File::open(folder)?.sync_all()
 }
 
 /// Reads the store's own key, or makes it once. The database remembers by which hash to recognise it.
@@ -201,5 +223,5 @@ fn write_key(file: &Path, key: &Key) -> io::Result<()> {
     handle.write_all(key.bytes())?;
     handle.sync_all()?;
     fs::rename(&fresh, file)?;
-    file.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
+    file.parent().map_or(Ok(()), sync_folder)
 }

@@ -226,9 +226,12 @@ fn key_text(bytes: &[u8]) -> S3Result<String> {
 fn objects(reading: &Reading, query: &Query, marker: Option<&str>) -> S3Result<Page<Listed>> {
     reading.bucket(&query.bucket)?;
     let mut page = Page::new();
+    if query.max == 0 {
+        return Ok(page);
+    }
     let mut from = query.start(marker);
     let mut last = None;
-    while query.max > 0 {
+    loop {
         // One look-up a key: the first row of a key is its current version, the others are passed over.
         let start = (query.bucket.as_str(), from.as_slice(), 0);
         let row = reading.versions.range(start..).map_err(internal)?.next().transpose().map_err(internal)?;
@@ -278,8 +281,11 @@ fn versions(
         from = (query.prefix.as_bytes().to_vec(), 0);
     }
     let mut page: Page<ListedVersion> = Page::new();
+    if query.max == 0 {
+        return Ok(page);
+    }
     let mut last = None;
-    while query.max > 0 {
+    loop {
         let start = (query.bucket.as_str(), from.0.as_slice(), from.1);
         let row = reading.versions.range(start..).map_err(internal)?.next().transpose().map_err(internal)?;
         let Some((at, row)) = row else { break };
@@ -335,8 +341,11 @@ fn uploads(
         from = (query.prefix.as_bytes().to_vec(), String::new());
     }
     let mut page: Page<ListedUpload> = Page::new();
+    if query.max == 0 {
+        return Ok(page);
+    }
     let mut last = None;
-    while query.max > 0 {
+    loop {
         let start = (query.bucket.as_str(), from.0.as_slice(), from.1.as_str());
         let row = reading.uploads.range(start..).map_err(internal)?.next().transpose().map_err(internal)?;
         let Some((at, row)) = row else { break };

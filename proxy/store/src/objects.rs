@@ -4,13 +4,11 @@ use crate::attributes::{Acl, Attributes, Tags};
 use crate::blobs::{Draft, Reader};
 use crate::conditions::WriteCondition;
 use crate::digests::{Algorithm, Checksum, Digests, Hasher, hex};
-use crate::errors::{
-    bad_version_id, fault, internal, invalid_request, io, no_such_key, with_header,
-};
+use crate::errors::{bad_version_id, fault, internal, invalid_request, io, no_such_key, with_header};
 use crate::meta::{Body, Bucket, Found, Meta, NULL, Object, Version, Versioning, now_ms, rank_of};
 use crate::request::Facts;
 use crate::sealing::{CustomerKey, Key, Sealing, Wish};
-use futures_util::{StreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use md5::{Digest as _, Md5};
 use s3s::dto::{StreamingBlob, Timestamp, TimestampFormat};
@@ -22,6 +20,9 @@ use std::time::{Duration, UNIX_EPOCH};
 pub(crate) const BODY_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
 /// What is held of a body before it goes to its file.
 const BUFFER_BYTES: usize = 1024 * 1024;
+
+/// A caller that sends nothing for so long is gone.
+const CHUNK_SECONDS_MAX: u64 = 60;
 
 /// What every operation works on.
 #[derive(Clone)]
@@ -138,10 +139,7 @@ impl Core {
         let mut total = 0_u64;
         let mut body = body;
         while let Some(body) = body.as_mut() {
-            let Some(chunk) = body.next().await.transpose().map_err(|error| body_fault(error.as_ref()))?
-            else {
-                break;
-            };
+            let Some(chunk) = next_chunk(body).await? else { break };
             total = total.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
             if total > BODY_BYTES_MAX {
                 return Err(too_large());
@@ -472,7 +470,7 @@ fn incomplete() -> S3Error {
 }
 
 /// The protocol library's body errors are private types; their names are all that can be told apart.
-pub(crate) fn body_fault(error: &(dyn std::error::Error + Send + Sync)) -> S3Error {
+fn body_fault(error: &(dyn std::error::Error + Send + Sync)) -> S3Error {
     let text = error.to_string();
     if text.contains("Sha256Mismatch") {
         let message = "The provided 'x-amz-content-sha256' header does not match what was computed.";
@@ -487,6 +485,18 @@ pub(crate) fn body_fault(error: &(dyn std::error::Error + Send + Sync)) -> S3Err
     }
 }
 
+/// The next piece of a body, waited for a bounded time.
+pub(crate) async fn next_chunk<S>(body: &mut S) -> S3Result<Option<bytes::Bytes>>
+where
+    S: Stream<Item = Result<bytes::Bytes, s3s::StdError>> + Unpin,
+{
+    let waited = tokio::time::timeout(Duration::from_secs(CHUNK_SECONDS_MAX), body.next()).await;
+    let message =
+        "Your socket connection to the server was not read from or written to within the timeout period.";
+    let chunk = waited.map_err(|_| fault(400, "RequestTimeout", message, &[]))?;
+    chunk.transpose().map_err(|error| body_fault(error.as_ref()))
+}
+
 /// Runs file work on a thread that may block.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
@@ -494,12 +504,13 @@ pub(crate) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(internal)?.map_err(io)
 }
 
-/// Hashes bytes that are in memory, and checks what was promised about them.
-pub(crate) fn verify_whole(facts: &Facts, bytes: &[u8]) -> S3Result<()> {
+/// Hashes a document and checks what was promised about it. The checksum headers of a completion are the object's.
+pub(crate) fn verify_document(facts: &Facts, bytes: &[u8], is_completion: bool) -> S3Result<()> {
     let algorithms: Vec<Algorithm> = facts.promised.algorithm().into_iter().collect();
     let mut hasher = Hasher::new(&algorithms);
     hasher.update(bytes);
-    facts.promised.verify(&hasher.finish())
+    let digests = hasher.finish();
+    if is_completion { facts.promised.verify_md5(&digests) } else { facts.promised.verify(&digests) }
 }
 
 pub(crate) fn quoted(etag: &str) -> String {

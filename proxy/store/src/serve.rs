@@ -4,17 +4,16 @@
 //! routed); then what S3 accepts and the library misreads is read and taken out ([`crate::request`]); then the
 //! library decodes the rest and calls the operation.
 
-use crate::errors::{ELEMENT, access_denied, fault, internal};
-use crate::objects::{body_fault, verify_whole};
+use crate::errors::{ELEMENT, access_denied, fault, internal, invalid_argument, not_implemented};
+use crate::objects::{next_chunk, verify_document};
 use crate::request::{Facts, query};
 use crate::service::Service;
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use percent_encoding::percent_decode_str;
-use s3s::auth::SimpleAuth;
+use s3s::auth::{S3Auth, SecretKey, SimpleAuth};
 use s3s::route::S3Route;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{Body, S3Error, S3Request, S3Response, S3Result};
@@ -25,8 +24,8 @@ use tokio::net::TcpListener;
 
 /// The XML of a request: the greatest is a completion with 10,000 parts.
 const XML_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// A head that takes longer is no client.
-const HEAD_SECONDS_MAX: u64 = 30;
+/// What a head may take, and a connection may idle between two.
+const HEAD_SECONDS_MAX: u64 = 120;
 /// What running requests get to finish after the shutdown.
 const DRAIN_SECONDS_MAX: u64 = 10;
 
@@ -45,12 +44,16 @@ impl S3Route for Verified {
         let S3Request { input: body, method, uri, mut headers, trailing_headers, .. } = request;
         check_all_signed(&headers, &uri)?;
         let facts = Facts::take(&mut headers, &uri, trailing_headers)?;
+        if facts.source.is_some() && !is_upload(&method, &uri) {
+            let message = "You can only specify a copy source header for copy requests.";
+            return Err(invalid_argument(message, "x-amz-copy-source", "x-amz-copy-source"));
+        }
         let body = if is_upload(&method, &uri) && facts.source.is_none() {
             body
         } else {
             let bytes = read_whole(body).await?;
             if facts.source.is_none() {
-                verify_whole(&facts, &bytes)?;
+                verify_document(&facts, &bytes, is_completion(&method, &uri))?;
                 headers.insert(http::header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
                 Body::from(bytes)
             } else {
@@ -76,9 +79,20 @@ pub(crate) fn service(service: Service, auth: SimpleAuth) -> S3Service {
     let operations = S3ServiceBuilder::new(service).build();
     // The first pass never calls an operation of its own.
     let mut builder = S3ServiceBuilder::new(Nothing);
-    builder.set_auth(auth);
+    builder.set_auth(OneKey(auth));
     builder.set_route(Verified { operations });
     builder.build()
+}
+
+/// The library's own authentication, with the code AWS gives an unknown key.
+struct OneKey(SimpleAuth);
+
+#[async_trait::async_trait]
+impl S3Auth for OneKey {
+    async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
+        let message = "The AWS Access Key Id you provided does not exist in our records.";
+        self.0.lookup(access_key).cloned().ok_or_else(|| fault(403, "InvalidAccessKeyId", message, &[]))
+    }
 }
 
 struct Nothing;
@@ -87,7 +101,9 @@ impl s3s::S3 for Nothing {}
 
 /// Only PutObject and UploadPart stream; every other body is small and read whole.
 fn is_upload(method: &Method, uri: &Uri) -> bool {
-    let has_key = uri.path().trim_start_matches('/').contains('/');
+    let path = uri.path();
+    let has_key =
+        path.strip_prefix('/').and_then(|path| path.split_once('/')).is_some_and(|(_, key)| !key.is_empty());
     *method == Method::PUT
         && has_key
         && !query(uri).any(|(name, _)| {
@@ -95,10 +111,13 @@ fn is_upload(method: &Method, uri: &Uri) -> bool {
         })
 }
 
+fn is_completion(method: &Method, uri: &Uri) -> bool {
+    *method == Method::POST && query(uri).any(|(name, _)| name == "uploadId")
+}
+
 async fn read_whole(mut body: Body) -> S3Result<Bytes> {
     let mut whole = Vec::new();
-    while let Some(chunk) = body.next().await {
-        let chunk = chunk.map_err(|error| body_fault(error.as_ref()))?;
+    while let Some(chunk) = next_chunk(&mut body).await? {
         if whole.len().saturating_add(chunk.len()) > XML_BYTES_MAX {
             return Err(fault(400, "MaxMessageLengthExceeded", "Your request was too large.", &[]));
         }
@@ -194,11 +213,25 @@ pub(crate) async fn serve(
 
 async fn answer(service: &S3Service, request: Request<hyper::body::Incoming>) -> Response<Body> {
     let is_head = *request.method() == Method::HEAD;
+    if *request.method() == Method::POST && is_form(request.headers()) {
+        // The library reads a form before it knows who sent it, whatever the operation.
+        return finish(broken(not_implemented("Content-Type")), is_head);
+    }
     let answer = match service.call(request.map(Body::from)).await {
         Ok(answer) => answer,
         Err(error) => broken(internal(format!("{error:?}"))),
     };
     finish(answer, is_head)
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    let kinds = headers.get_all(http::header::CONTENT_TYPE);
+    kinds.iter().any(|kind| {
+        kind.as_bytes()
+            .trim_ascii()
+            .get(..19)
+            .is_some_and(|kind| kind.eq_ignore_ascii_case(b"multipart/form-data"))
+    })
 }
 
 fn broken(error: S3Error) -> Response<Body> {
@@ -215,7 +248,7 @@ fn finish(answer: Response<Body>, is_head: bool) -> Response<Body> {
     let request_id = request_id();
     if head.status.is_client_error() || head.status.is_server_error() {
         let text = body.take_bytes().unwrap_or_default();
-        body = Body::from(error_document(&text, &head.headers, &request_id));
+        body = Body::from(error_document(&text, &head, &request_id));
         head.headers.remove(ELEMENT);
         head.headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
         head.headers.remove(http::header::CONTENT_LENGTH);
@@ -267,10 +300,14 @@ fn escaped(text: &[u8]) -> Vec<u8> {
     out
 }
 
-fn error_document(text: &[u8], headers: &HeaderMap, request_id: &str) -> Vec<u8> {
+fn error_document(text: &[u8], head: &http::response::Parts, request_id: &str) -> Vec<u8> {
     let text = String::from_utf8_lossy(text);
     let mut document = text.strip_suffix("</Error>").unwrap_or(&text).to_owned();
-    for element in headers.get_all(ELEMENT).iter().filter_map(|value| value.to_str().ok()) {
+    if !document.contains("<Message>") {
+        let reason = head.status.canonical_reason().unwrap_or_default();
+        document.push_str(&format!("<Message>{reason}</Message>"));
+    }
+    for element in head.headers.get_all(ELEMENT).iter().filter_map(|value| value.to_str().ok()) {
         let Some((name, value)) = element.split_once(' ') else { continue };
         let value = percent_decode_str(value).decode_utf8_lossy();
         if value.chars().any(|c| c < ' ' && !matches!(c, '\t' | '\n' | '\r')) {

@@ -116,7 +116,8 @@ fn listed_object(listed: &crate::list::Listed, encoding: Encoding, with_owner: b
 
 /// A key as an echo: left out where XML 1.0 cannot carry it, for a client would fail on the whole document.
 fn echo(key: String) -> Option<String> {
-    let carried = |c: char| c >= ' ' && !matches!(c, '\u{fffe}' | '\u{ffff}') || matches!(c, '\t' | '\n' | '\r');
+    let carried =
+        |c: char| c >= ' ' && !matches!(c, '\u{fffe}' | '\u{ffff}') || matches!(c, '\t' | '\n' | '\r');
     key.chars().all(carried).then_some(key)
 }
 

@@ -1,0 +1,115 @@
+//! The walls of the house: which folder may know what. Plain text is read, comments left out.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What vendors are called, as words of code.
+const VENDORS: [&str; 11] =
+    ["amz", "aws", "s3", "cos", "oss", "jdcloud", "jd", "aliyun", "tencent", "myqcloud", "qcloud"];
+
+/// One file of each name in each dialect's folder.
+const NAMES: [&str; 9] = [
+    "mod.rs",
+    "route.rs",
+    "auth.rs",
+    "headers.rs",
+    "words.rs",
+    "copy.rs",
+    "xml.rs",
+    "faults.rs",
+    "absent.rs",
+];
+
+#[test]
+fn shared_code_names_no_vendor() {
+    for folder in ["src/model", "src/engine", "src/wire"] {
+        for (path, line, text) in lines(&root().join(folder)) {
+            if let Some(word) = words(&text).into_iter().find(|word| VENDORS.contains(&word.as_str())) {
+                panic!("{}:{line} names {word}: {text}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_shell_names_no_vendors_header() {
+    let shell = root().join("../proxy/src");
+    for (path, line, text) in lines(&shell) {
+        for prefix in ["x-amz-", "x-cos-", "x-oss-", "aws4", "q-sign"] {
+            let found = text.to_ascii_lowercase().contains(prefix);
+            assert!(!found, "{}:{line} names {prefix}: {text}", path.display());
+        }
+    }
+}
+
+#[test]
+fn dialects_do_not_import_each_other() {
+    // A profile is another dialect's tables with stated differences.
+    let profiles = [("jdcloud", "s3")];
+    for own in ["s3", "jdcloud", "cos", "oss"] {
+        for (path, line, text) in lines(&root().join("src").join(own)) {
+            for other in ["s3", "jdcloud", "cos", "oss"] {
+                let allowed = own == other || profiles.contains(&(own, other));
+                let imports = text.contains(&format!("crate::{other}"));
+                assert!(allowed || !imports, "{}:{line} imports {other}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn each_dialect_has_the_same_files() {
+    for dialect in ["s3", "jdcloud", "cos", "oss"] {
+        for name in NAMES {
+            assert!(root().join("src").join(dialect).join(name).exists(), "{dialect} has no {name}");
+        }
+    }
+}
+
+#[test]
+fn the_pure_crate_stays_pure() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    for runtime in ["tokio", "pingora", "hyper", "reqwest"] {
+        assert!(!manifest.contains(runtime), "blobfish-dialects depends on {runtime}");
+    }
+    for (path, line, text) in lines(&root().join("src")) {
+        for call in ["SystemTime::now", "Instant::now", "std::env", "std::fs", "std::thread", "TcpStream"] {
+            assert!(!text.contains(call), "{}:{line} uses {call}", path.display());
+        }
+    }
+}
+
+/// A check that never fails is none: the words are found where they are.
+#[test]
+fn words_are_split_at_what_is_no_letter() {
+    assert_eq!(words("\"x-amz-acl\", S3_NAME, cost"), ["x", "amz", "acl", "s3", "name", "cost"]);
+}
+
+fn words(text: &str) -> Vec<String> {
+    let pieces = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|piece| !piece.is_empty());
+    pieces.map(str::to_ascii_lowercase).collect()
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Lines of code below a folder, without comments.
+fn lines(folder: &Path) -> Vec<(PathBuf, usize, String)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(lines(&path));
+        } else if path.extension().is_some_and(|kind| kind == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            for (at, line) in text.lines().enumerate() {
+                let code = line.split("//").next().unwrap_or_default();
+                found.push((path.clone(), at + 1, code.to_owned()));
+            }
+        }
+    }
+    found
+}

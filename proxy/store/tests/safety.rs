@@ -1,0 +1,654 @@
+//! Integrity, encryption, durability, limits and who is let in.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    missing_docs
+)]
+
+mod support;
+
+use aws_sigv4::http_request::SignableBody;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use blobfish_store::{Location, OpenError, Store};
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::Frame;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use support::{Answer, S3, Server, full, md5_base64, md5_hex, options};
+
+const HELLO: &[u8] = b"hello world";
+
+async fn memory() -> Server {
+    let server = Server::start(Location::Memory).await;
+    server.client.put("box", &[], b"").await.ok();
+    server
+}
+
+fn data_files(folder: &Path) -> Vec<PathBuf> {
+    let shards = std::fs::read_dir(folder.join("data")).unwrap().map(|shard| shard.unwrap().path());
+    shards.flat_map(|shard| std::fs::read_dir(shard).unwrap().map(|file| file.unwrap().path())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_promise_stores_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(Location::Dir(folder.path().to_owned())).await;
+    let s3 = &server.client;
+    s3.put("box", &[], b"").await.ok();
+    let wrong_md5 = md5_base64(b"x");
+    for (name, good, bad) in [
+        ("content-md5", "XrY7u+Ae7tCTyyK7j1rNww==", wrong_md5.as_str()),
+        ("x-amz-checksum-crc32", "DUoRhQ==", "DUoRhA=="),
+        ("x-amz-checksum-crc32c", "yZRlqg==", "yZRlqA=="),
+        ("x-amz-checksum-crc64nvme", "jSnVw/bqjr4=", "jSnVw/bqjr8="),
+        ("x-amz-checksum-sha1", "Kq5sNclPz7QV2+lfQIuc6R7oRu0=", "Kq5sNclPz7QV2+lfQIuc6R7oRu4="),
+        (
+            "x-amz-checksum-sha256",
+            "uU0nuZNNPgilLlLX2n2r+sSE7+N6U4DukIj3rOLvzek=",
+            "uU0nuZNNPgilLlLX2n2r+sSE7+N6U4DukIj3rOLvzem=",
+        ),
+    ] {
+        s3.put("box/bad", &[(name, bad)], HELLO)
+            .await
+            .refused(400, if bad.ends_with("em=") { "InvalidRequest" } else { "BadDigest" });
+        let put = s3.put("box/good", &[(name, good)], HELLO).await.ok();
+        if name != "content-md5" {
+            assert_eq!(put.header(name), Some(good));
+            let got = s3.get("box/good", &[("x-amz-checksum-mode", "ENABLED")]).await.ok();
+            assert_eq!(
+                (got.header(name), got.header("x-amz-checksum-type")),
+                (Some(good), Some("FULL_OBJECT"))
+            );
+        }
+    }
+    let other_sha = STANDARD.encode([7; 32]);
+    s3.put("box/bad", &[("x-amz-checksum-sha256", &other_sha)], HELLO).await.refused(400, "BadDigest");
+    s3.put("box/bad", &[("content-md5", "short")], HELLO).await.refused(400, "InvalidDigest");
+    s3.put("box/bad", &[("x-amz-checksum-xxhash64", "AAAAAAAAAAA=")], HELLO)
+        .await
+        .refused(501, "NotImplemented");
+    s3.put(
+        "box/bad",
+        &[("x-amz-checksum-crc32", "DUoRhQ=="), ("x-amz-checksum-sha1", "Kq5sNclPz7QV2+lfQIuc6R7oRu0=")],
+        HELLO,
+    )
+    .await
+    .refused(400, "InvalidRequest");
+    // The signed hash of another body.
+    let lie =
+        s3.send_signed("PUT", "box/bad", "", &[], SignableBody::Bytes(b"hello worle"), full(HELLO)).await;
+    lie.refused(400, "XAmzContentSHA256Mismatch");
+    let lie = s3
+        .send_signed(
+            "PUT",
+            "box",
+            "versioning=",
+            &[],
+            SignableBody::Bytes(b"x"),
+            full(b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"),
+        )
+        .await;
+    lie.refused(400, "XAmzContentSHA256Mismatch");
+    let id = s3.begin("box/up", &[]).await;
+    s3.part("box/up", &id, 1, &[("content-md5", &wrong_md5)], HELLO).await.refused(400, "BadDigest");
+    assert!(
+        s3.send("GET", "box/up", &format!("uploadId={id}"), &[], b"").await.ok().all("PartNumber").is_empty()
+    );
+    s3.get("box/bad", &[]).await.refused(404, "NoSuchKey");
+    assert_eq!(data_files(folder.path()).len(), 1);
+}
+
+/// One unsigned aws-chunked body with a trailer.
+async fn trailer(s3: &S3, key: &str, declared: usize, body: &str) -> Answer {
+    let declared = declared.to_string();
+    let headers = [
+        ("content-encoding", "aws-chunked"),
+        ("x-amz-decoded-content-length", declared.as_str()),
+        ("x-amz-trailer", "x-amz-checksum-crc32"),
+        ("x-amz-sdk-checksum-algorithm", "CRC32"),
+    ];
+    let signed = SignableBody::Precomputed("STREAMING-UNSIGNED-PAYLOAD-TRAILER".to_owned());
+    s3.send_signed("PUT", key, "", &headers, signed, full(body.as_bytes())).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trailers_are_checked() {
+    let server = memory().await;
+    let s3 = &server.client;
+    let good = "6\r\nhello \r\n5\r\nworld\r\n0\r\nx-amz-checksum-crc32:DUoRhQ==\r\n\r\n";
+    trailer(s3, "box/a", 11, good).await.ok();
+    let got = s3.get("box/a", &[("x-amz-checksum-mode", "ENABLED")]).await.ok();
+    assert_eq!(
+        (got.body.as_ref(), got.header("x-amz-checksum-crc32"), got.header("content-encoding")),
+        (HELLO, Some("DUoRhQ=="), None)
+    );
+    trailer(s3, "box/b", 11, &good.replace("DUoRhQ", "DUoRhA")).await.refused(400, "BadDigest");
+    for (declared, cut) in [
+        (11, "6\r\nhello \r\n5\r\nworld\r\n0\r\n\r\n"),
+        (11, "6\r\nhello \r\n5\r\nwor"),
+        (11, "6\r\nhello \r\n0\r\nx-amz-checksum-crc32:7IxaKA==\r\n\r\n"),
+        (10, good),
+        (12, good),
+    ] {
+        let answer = trailer(s3, "box/b", declared, cut).await;
+        assert_eq!(answer.status, 400, "{declared} {cut:?} {}", answer.text());
+    }
+    s3.get("box/b", &[]).await.refused(404, "NoSuchKey");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn composite_checksums() {
+    let server = memory().await;
+    let s3 = &server.client;
+    let (first, last) = (vec![b'a'; 5_242_880], vec![b'b'; 10]);
+    let id = s3.begin("box/m", &[("x-amz-checksum-algorithm", "CRC32")]).await;
+    let one = s3.part("box/m", &id, 1, &[("x-amz-checksum-crc32", "r/zBbw==")], &first).await.ok();
+    let two = s3.part("box/m", &id, 2, &[("x-amz-checksum-crc32", "Qi9M+A==")], &last).await.ok();
+    s3.part("box/m", &id, 3, &[("x-amz-checksum-sha1", "Kq5sNclPz7QV2+lfQIuc6R7oRu0=")], HELLO)
+        .await
+        .refused(400, "InvalidRequest");
+    let list = [(1, one.header("etag").unwrap()), (2, two.header("etag").unwrap())];
+    s3.complete("box/m", &id, &list, &[]).await.refused(400, "InvalidRequest");
+    let part = |n: usize, sum: &str| {
+        format!(
+            "<Part><PartNumber>{}</PartNumber><ETag>{}</ETag><ChecksumCRC32>{sum}</ChecksumCRC32></Part>",
+            list[n].0,
+            list[n].1.replace('"', "")
+        )
+    };
+    let wrong = format!(
+        "<CompleteMultipartUpload>{}{}</CompleteMultipartUpload>",
+        part(0, "r/zBbw=="),
+        part(1, "AAAAAA==")
+    );
+    s3.send("POST", "box/m", &format!("uploadId={id}"), &[], wrong.as_bytes())
+        .await
+        .refused(400, "InvalidPart");
+    let right = wrong.replace("AAAAAA==", "Qi9M+A==");
+    s3.send(
+        "POST",
+        "box/m",
+        &format!("uploadId={id}"),
+        &[("x-amz-checksum-crc32", "AAAAAA==")],
+        right.as_bytes(),
+    )
+    .await
+    .refused(400, "BadDigest");
+    let done = s3
+        .send(
+            "POST",
+            "box/m",
+            &format!("uploadId={id}"),
+            &[("x-amz-checksum-crc32", "meG8JQ==-2")],
+            right.as_bytes(),
+        )
+        .await
+        .ok();
+    assert_eq!(
+        (done.one("ChecksumCRC32"), done.one("ChecksumType")),
+        ("meG8JQ==-2".to_owned(), "COMPOSITE".to_owned())
+    );
+    let head = s3.head("box/m", &[("x-amz-checksum-mode", "ENABLED")]).await.ok();
+    assert_eq!(head.header("x-amz-checksum-crc32"), Some("meG8JQ==-2"));
+    let copied = s3.copy("box/m", "box/c", &[]).await.ok();
+    assert_eq!(
+        (copied.one("ChecksumCRC32"), copied.one("ChecksumType")),
+        ("1FimjA==".to_owned(), "FULL_OBJECT".to_owned())
+    );
+}
+
+fn key_headers(prefix: &str, key: &[u8; 32]) -> Vec<(String, String)> {
+    vec![
+        (format!("{prefix}algorithm"), "AES256".to_owned()),
+        (format!("{prefix}key"), STANDARD.encode(key)),
+        (format!("{prefix}key-md5"), md5_base64(key)),
+    ]
+}
+
+fn pairs(headers: &[(String, String)]) -> Vec<(&str, &str)> {
+    headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn customer_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(Location::Dir(folder.path().to_owned())).await;
+    let s3 = &server.client;
+    s3.put("box", &[], b"").await.ok();
+    let (plain, source) =
+        ("x-amz-server-side-encryption-customer-", "x-amz-copy-source-server-side-encryption-customer-");
+    let (right, wrong) = (key_headers(plain, &[1; 32]), key_headers(plain, &[2; 32]));
+    let from_right = key_headers(source, &[1; 32]);
+    let (right, wrong, from_right) = (pairs(&right), pairs(&wrong), pairs(&from_right));
+    let body: Vec<u8> = (0..600_000_u32).flat_map(|n| n.to_le_bytes()).collect();
+    let put = s3.put("box/a", &right, &body).await.ok();
+    assert_eq!(put.header("x-amz-server-side-encryption-customer-key-md5"), Some(right[2].1));
+    assert_ne!(put.header("etag").unwrap().trim_matches('"'), md5_hex(&body));
+    for method in ["GET", "HEAD"] {
+        let status =
+            async |headers: &[(&str, &str)]| s3.send(method, "box/a", "", headers, b"").await.status.as_u16();
+        assert_eq!(
+            (status(&right).await, status(&wrong).await, status(&[]).await),
+            (200, 403, 400),
+            "{method}"
+        );
+    }
+    s3.get("box/a", &[]).await.refused(400, "InvalidRequest");
+    s3.get("box/a", &wrong).await.refused(403, "AccessDenied");
+    assert_eq!(s3.get("box/a", &right).await.ok().body, body);
+    let range =
+        s3.get("box/a", &[right.as_slice(), &[("range", "bytes=1000003-1900000")]].concat()).await.ok();
+    assert_eq!(range.body, body[1_000_003..=1_900_000]);
+
+    // Not a byte of it is on disk; of a plain object every byte is.
+    let on_disk = || {
+        data_files(folder.path())
+            .iter()
+            .any(|file| std::fs::read(file).unwrap().windows(64).step_by(4).any(|w| w == &body[4096..4160]))
+    };
+    assert!(!on_disk());
+    s3.copy("box/a", "box/open", &[]).await.refused(400, "InvalidRequest");
+    s3.copy("box/a", "box/open", &from_right).await.ok();
+    assert!(on_disk());
+    assert_eq!(s3.get("box/open", &[]).await.ok().body, body);
+    s3.get("box/open", &right).await.refused(400, "InvalidRequest");
+    s3.copy("box/open", "box/x", &from_right).await.refused(400, "InvalidRequest");
+    s3.copy("box/a", "box/b", &[from_right.as_slice(), &wrong].concat()).await.ok();
+    s3.delete("box/a", "").await.ok();
+    assert_eq!(s3.get("box/b", &wrong).await.ok().body, body);
+    s3.get("box/b", &right).await.refused(403, "AccessDenied");
+
+    let id = s3.begin("box/m", &right).await;
+    s3.part("box/m", &id, 1, &[], HELLO).await.refused(400, "InvalidRequest");
+    s3.part("box/m", &id, 1, &wrong, HELLO).await.refused(400, "InvalidRequest");
+    let one = s3
+        .part("box/m", &id, 1, &right, &[body.as_slice(), &body, &body].concat())
+        .await
+        .ok()
+        .header("etag")
+        .unwrap()
+        .to_owned();
+    let two = s3
+        .part("box/m", &id, 2, &[right.as_slice(), &[("x-amz-copy-source", "box/open")]].concat(), b"")
+        .await
+        .ok()
+        .one("ETag");
+    s3.complete("box/m", &id, &[(1, &one), (2, &two)], &right).await.ok();
+    let whole = s3.get("box/m", &right).await.ok().body;
+    assert_eq!(md5_hex(&whole), md5_hex(&[body.as_slice(), &body, &body, &body].concat()));
+    s3.get("box/m", &wrong).await.refused(403, "AccessDenied");
+
+    for (change, code) in [
+        ((0, "AES128"), "InvalidEncryptionAlgorithmError"),
+        ((1, "short"), "InvalidArgument"),
+        ((2, "AAAA"), "InvalidArgument"),
+    ] {
+        let mut headers = right.clone();
+        headers[change.0].1 = change.1;
+        s3.put("box/y", &headers, HELLO).await.refused(400, code);
+    }
+    s3.put("box/y", &right[..1], HELLO).await.refused(400, "InvalidArgument");
+    s3.put("box/y", &right[1..], HELLO).await.refused(400, "InvalidArgument");
+    s3.put("box/y", &[right.as_slice(), &[("x-amz-server-side-encryption", "AES256")]].concat(), HELLO)
+        .await
+        .refused(400, "InvalidArgument");
+    s3.put("box/y", &[("x-amz-server-side-encryption", "aws:kms")], HELLO)
+        .await
+        .refused(501, "NotImplemented");
+    s3.get("box/y", &[]).await.refused(404, "NoSuchKey");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn managed_encryption_survives_a_restart_and_a_lost_key_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = Location::Dir(folder.path().to_owned());
+    let server = Server::start(location.clone()).await;
+    server.client.put("box", &[], b"").await.ok();
+    let put = server.client.put("box/a", &[("x-amz-server-side-encryption", "AES256")], HELLO).await.ok();
+    assert_eq!(put.header("x-amz-server-side-encryption"), Some("AES256"));
+    assert_ne!(std::fs::read(&data_files(folder.path())[0]).unwrap(), HELLO);
+    server.stop().await;
+    let file = folder.path().join("master.key");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    let server = Server::start(location.clone()).await;
+    assert_eq!(server.client.get("box/a", &[]).await.ok().body, HELLO);
+    server.stop().await;
+    let key = std::fs::read(&file).unwrap();
+    std::fs::write(&file, [0; 32]).unwrap();
+    assert!(matches!(Store::open(options(location.clone())), Err(OpenError::MasterKey(_))));
+    std::fs::remove_file(&file).unwrap();
+    assert!(matches!(Store::open(options(location.clone())), Err(OpenError::MasterKey(_))));
+    std::fs::write(&file, key).unwrap();
+    assert!(Store::open(options(location)).is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_written_is_there_after_reopening_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = Location::Dir(folder.path().to_owned());
+    let server = Server::start(location.clone()).await;
+    let s3 = &server.client;
+    s3.put("box", &[], b"").await.ok();
+    s3.versioning("box", "Enabled").await;
+    s3.put("box/a", &[("x-amz-meta-a", "1")], b"one").await.ok();
+    s3.put("box/a", &[], b"two").await.ok();
+    s3.copy("box/a", "box/b", &[]).await.ok();
+    let id = s3.begin("box/m", &[]).await;
+    let etag = s3.part("box/m", &id, 1, &[], HELLO).await.ok().header("etag").unwrap().to_owned();
+    assert_eq!(data_files(folder.path()).len(), 3);
+    assert!(matches!(Store::open(options(location.clone())), Err(OpenError::InUse(_))));
+    server.stop().await;
+
+    // As a crash between file and row leaves it.
+    let shard = folder.path().join("data/ab");
+    std::fs::create_dir_all(&shard).unwrap();
+    std::fs::write(shard.join("ab00000000000000000000000000cafe"), b"left over").unwrap();
+    assert_eq!(data_files(folder.path()).len(), 4);
+    let server = Server::start(location).await;
+    assert_eq!(data_files(folder.path()).len(), 3);
+    let s3 = &server.client;
+    assert_eq!(s3.get("box/a", &[]).await.ok().body, "two");
+    assert_eq!(s3.get("box/b", &[]).await.ok().body, "two");
+    let old = s3.send("GET", "box", "versions=&prefix=a", &[], b"").await.ok().all("VersionId");
+    let first = s3.send("GET", "box/a", &format!("versionId={}", old[1]), &[], b"").await.ok();
+    assert_eq!((first.text().as_str(), first.header("x-amz-meta-a")), ("one", Some("1")));
+    s3.complete("box/m", &id, &[(1, &etag)], &[]).await.ok();
+    assert_eq!(s3.get("box/m", &[]).await.ok().body, HELLO);
+    for version in old {
+        s3.delete("box/a", &format!("versionId={version}")).await.ok();
+    }
+    assert_eq!(data_files(folder.path()).len(), 2, "the bytes shared with box/b stay");
+    assert_eq!(s3.get("box/b", &[]).await.ok().body, "two");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_puts_leave_one_whole_object() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(Location::Dir(folder.path().to_owned())).await;
+    let s3 = &server.client;
+    s3.put("box", &[], b"").await.ok();
+    let puts = (0..16_u8).map(|n| {
+        let s3 = s3.clone();
+        tokio::spawn(async move { s3.put("box/a", &[], &vec![n; 300_000]).await.ok() })
+    });
+    for put in puts.collect::<Vec<_>>() {
+        put.await.unwrap();
+    }
+    let got = s3.get("box/a", &[]).await.ok();
+    assert_eq!(got.body.len(), 300_000);
+    assert!(got.body.iter().all(|byte| *byte == got.body[0]));
+    assert_eq!(got.header("etag").unwrap().trim_matches('"'), md5_hex(&got.body));
+    assert_eq!(data_files(folder.path()).len(), 1);
+    // Of puts that want to be the first, one is.
+    let firsts = (0..8_u8).map(|n| {
+        let s3 = s3.clone();
+        tokio::spawn(
+            async move { s3.put("box/first", &[("if-none-match", "*")], &[n]).await.status.as_u16() },
+        )
+    });
+    let mut statuses = Vec::new();
+    for first in firsts.collect::<Vec<_>>() {
+        statuses.push(first.await.unwrap());
+    }
+    assert_eq!(
+        (statuses.iter().filter(|s| **s == 200).count(), statuses.iter().filter(|s| **s == 412).count()),
+        (1, 7)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_finishes_what_it_began() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(Location::Dir(folder.path().to_owned())).await;
+    let s3 = &server.client;
+    s3.put("box", &[], b"").await.ok();
+    let id = s3.begin("box/a", &[]).await;
+    let mut etags = Vec::new();
+    for number in 1..=4 {
+        let body = vec![b'0' + u8::try_from(number).unwrap(); 6 * 1024 * 1024];
+        etags.push((
+            number,
+            s3.part("box/a", &id, number, &[], &body).await.ok().header("etag").unwrap().to_owned(),
+        ));
+    }
+    let list: Vec<(u32, &str)> = etags.iter().map(|(number, etag)| (*number, etag.as_str())).collect();
+    s3.complete("box/a", &id, &list, &[]).await.ok();
+    let request = s3.request("GET", "box/a", "", &[], SignableBody::Bytes(b""), full(b""));
+    let mut body = s3.open(request).await.into_body();
+    let mut got = body.frame().await.unwrap().unwrap().into_data().unwrap().len();
+    s3.delete("box/a", "").await.ok();
+    s3.get("box/a", &[]).await.refused(404, "NoSuchKey");
+    let mut last = 0;
+    while let Some(frame) = body.frame().await {
+        let bytes = frame.unwrap().into_data().unwrap();
+        got += bytes.len();
+        last = *bytes.last().unwrap();
+    }
+    assert_eq!((got, last), (24 * 1024 * 1024, b'4'));
+    for _ in 0..100 {
+        if data_files(folder.path()).is_empty() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("the files stay");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_right_key_is_let_in() {
+    let server = memory().await;
+    let s3 = &server.client;
+    s3.put("box/a", &[], HELLO).await.ok();
+    let mut other = s3.clone();
+    other.secret = "wrong".to_owned();
+    other.get("box/a", &[]).await.refused(403, "SignatureDoesNotMatch");
+    other.put("box/b", &[], HELLO).await.refused(403, "SignatureDoesNotMatch");
+    other.secret = support::SECRET.to_owned();
+    other.access = "AKOTHER".to_owned();
+    other.get("box/a", &[]).await.refused(403, "InvalidAccessKeyId");
+    s3.send("POST", "box", "", &[("content-type", "multipart/form-data; boundary=x")], b"--x--")
+        .await
+        .refused(501, "NotImplemented");
+    let bare = http::Request::get(format!("http://{}/box/a", s3.address)).body(full(b"")).unwrap();
+    s3.raw(bare).await.refused(403, "AccessDenied");
+    // Signed, then changed: another path, another header, a header that nobody signed.
+    let signed = || s3.request("GET", "box/a", "", &[], SignableBody::Bytes(b""), full(b""));
+    s3.raw(signed()).await.ok();
+    let mut moved = signed();
+    *moved.uri_mut() = format!("http://{}/box/other", s3.address).parse().unwrap();
+    s3.raw(moved).await.refused(403, "SignatureDoesNotMatch");
+    let mut added = signed();
+    added.headers_mut().insert("x-amz-meta-evil", "1".parse().unwrap());
+    assert_eq!(s3.raw(added).await.refused(403, "AccessDenied").one("HeadersNotSigned"), "x-amz-meta-evil");
+    let mut copied = s3.request("PUT", "box/b", "", &[], SignableBody::Bytes(b""), full(b""));
+    copied.headers_mut().insert("x-amz-copy-source", "box/a".parse().unwrap());
+    s3.raw(copied).await.refused(403, "AccessDenied");
+    s3.get("box/b", &[]).await.refused(404, "NoSuchKey");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_is_bounded_and_given_back() {
+    let store = Store::open_bounded(options(Location::Memory), 3_000_000).unwrap();
+    let server = Server::of(store).await;
+    let s3 = &server.client;
+    s3.put("box", &[], b"").await.ok();
+    let two = vec![7; 2_000_000];
+    s3.put("box/a", &[], &two).await.ok();
+    for _ in 0..3 {
+        s3.put("box/b", &[], &two).await.refused(503, "SlowDown");
+    }
+    s3.put("box/small", &[], &two[..900_000]).await.ok();
+    s3.copy("box/a", "box/shared", &[]).await.ok();
+    s3.delete("box/small", "").await.ok();
+    s3.delete("box/a", "").await.ok();
+    s3.put("box/b", &[], &two).await.refused(503, "SlowDown");
+    s3.delete("box/shared", "").await.ok();
+    s3.put("box/b", &[], &two).await.ok();
+    assert_eq!(s3.get("box/b", &[]).await.ok().body, two);
+}
+
+/// Runs this test program again as a server that can be killed.
+struct Other {
+    child: Child,
+    s3: S3,
+}
+
+impl Other {
+    async fn start(folder: &Path) -> Self {
+        let port_file = folder.join("port");
+        let _ = std::fs::remove_file(&port_file);
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "other_process", "--ignored"]).env("BLOBFISH_STORE_TEST_DIR", folder);
+        let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut other = Self { child: command.stdout(Stdio::null()).spawn().unwrap(), s3: S3::new(nowhere) };
+        for _ in 0..500 {
+            if let Ok(Ok(address)) = std::fs::read_to_string(&port_file).map(|text| text.parse()) {
+                other.s3 = S3::new(address);
+                // The lock holds between processes too.
+                let location = Location::Dir(folder.join("store"));
+                assert!(matches!(Store::open(options(location)), Err(OpenError::InUse(_))));
+                return other;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the other process did not start");
+    }
+
+    /// Kibibytes: VmHWM or VmRSS.
+    fn memory(&self, field: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+#[ignore = "the body of the other process"]
+fn other_process() {
+    let Some(folder) = std::env::var_os("BLOBFISH_STORE_TEST_DIR").map(PathBuf::from) else { return };
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(
+        async {
+            let server = Server::start(Location::Dir(folder.join("store"))).await;
+            std::fs::write(folder.join("port.new"), server.client.address.to_string()).unwrap();
+            std::fs::rename(folder.join("port.new"), folder.join("port")).unwrap();
+            std::future::pending::<()>().await;
+        },
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_never_shows_part_of_an_object() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut acknowledged = 0_u32;
+    for round in 0..4_u32 {
+        let mut other = Other::start(folder.path()).await;
+        let s3 = other.s3.clone();
+        s3.put("box", &[], b"").await.ok();
+        let writer = tokio::spawn({
+            let s3 = s3.clone();
+            async move {
+                let mut done = 0;
+                for n in 0.. {
+                    let body = vec![u8::try_from(n % 251).unwrap(); 2_000_000];
+                    let request = s3.request(
+                        "PUT",
+                        &format!("box/{round}-{n}"),
+                        "",
+                        &[],
+                        SignableBody::Bytes(&body),
+                        full(&body),
+                    );
+                    let put = tokio::time::timeout(
+                        Duration::from_secs(5),
+                        tokio::spawn({
+                            let s3 = s3.clone();
+                            async move { s3.raw(request).await.status.is_success() }
+                        }),
+                    );
+                    match put.await {
+                        Ok(Ok(true)) => done = n + 1,
+                        _ => break,
+                    }
+                }
+                done
+            }
+        });
+        tokio::time::sleep(Duration::from_millis(400 + u64::from(round) * 137)).await;
+        other.child.kill().unwrap();
+        other.child.wait().unwrap();
+        let done: u32 = writer.await.unwrap();
+        acknowledged += done;
+        let store = folder.path().join("store");
+        let server = Server::start(Location::Dir(store.clone())).await;
+        let s3 = &server.client;
+        for n in 0..done {
+            s3.head(&format!("box/{round}-{n}"), &[]).await.ok();
+        }
+        let keys = s3.get("box", &[]).await.ok().all("Key");
+        for key in &keys {
+            let got = s3.get(&format!("box/{key}"), &[]).await.ok();
+            assert_eq!(
+                (got.body.len(), got.header("etag").unwrap().trim_matches('"')),
+                (2_000_000, md5_hex(&got.body).as_str())
+            );
+        }
+        assert_eq!(data_files(&store).len(), keys.len());
+        server.stop().await;
+    }
+    assert!(acknowledged > 0, "nothing was ever written");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn large_bodies_take_little_memory() {
+    const CHUNK: usize = 64 * 1024;
+    const CHUNKS: usize = 1024;
+    let folder = tempfile::tempdir().unwrap();
+    let other = Other::start(folder.path()).await;
+    let s3 = &other.s3;
+    s3.put("box", &[], b"").await.ok();
+    s3.put("box/warm", &[], HELLO).await.ok();
+    let before = other.memory("VmRSS");
+    let chunks = stream::iter(0..CHUNKS).map(|n| {
+        let byte = u8::try_from(n % 256).unwrap();
+        Ok::<_, std::io::Error>(Frame::data(Bytes::from(vec![byte; CHUNK])))
+    });
+    let length = (CHUNK * CHUNKS).to_string();
+    let body = http_body_util::BodyExt::boxed(StreamBody::new(chunks));
+    let headers = [("content-length", length.as_str()), ("x-amz-server-side-encryption", "AES256")];
+    s3.send_signed("PUT", "box/big", "", &headers, SignableBody::UnsignedPayload, body).await.ok();
+    let request = s3.request("GET", "box/big", "", &[], SignableBody::Bytes(b""), full(b""));
+    let mut body = s3.open(request).await.into_body();
+    let mut got = 0;
+    while let Some(frame) = body.frame().await {
+        let mut bytes = frame.unwrap().into_data().unwrap();
+        while !bytes.is_empty() {
+            let piece = bytes.split_to(bytes.len().min(CHUNK - got % CHUNK));
+            let byte = u8::try_from(got / CHUNK % 256).unwrap();
+            assert!(piece == vec![byte; piece.len()], "byte {got}");
+            got += piece.len();
+        }
+    }
+    assert_eq!(got, CHUNK * CHUNKS);
+    let grown = other.memory("VmHWM").saturating_sub(before);
+    assert!(grown < 24 * 1024, "64 MiB took {grown} KiB");
+}
