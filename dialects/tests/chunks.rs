@@ -1,0 +1,161 @@
+//! Bodies in chunks: the published examples in every split, and each way in which one can be wrong.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use blobfish_dialects::engine::auth::Payload;
+use blobfish_dialects::engine::body::Gate;
+use blobfish_dialects::model::{
+    Algorithm, Checksum, Fault, Fields, Operation, Refusal, Request,
+};
+use blobfish_dialects::s3::S3;
+use blobfish_dialects::s3::chunked::{ChunkKey, Chunked};
+use blobfish_dialects::wire::hash::hmac_sha256;
+
+/// S3 reference 2.10: the small examples, 20260102T030405Z, us-west-2, body `hello world`.
+const CHUNK: &str = "3b89a34c3b9548ab0d1a66afc27510516bafa7be4f31b54b0d577211d864447d";
+const ZERO: &str = "bbf5707241739479188a10bf5f5a6b5c721543f9c5b4c82f613f3c8566508d57";
+const SEED: &str = "738f59a448ba2aef4ce2184362fb0a2c75a12857922208609e9d54bb85446690";
+const TRAILER_SEED: &str = "5b82c422910099e6e3d163a5780dfec060a07d9baf27c63acc621c3eae11a39d";
+
+fn key(seed: &str) -> ChunkKey {
+    let secret = b"AWS4wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+    let signing = ["20260102", "us-west-2", "s3", "aws4_request"]
+        .iter()
+        .fold(secret.to_vec(), |key, part| hmac_sha256(&key, part.as_bytes()).to_vec());
+    ChunkKey {
+        key: signing.into(),
+        stamp: "20260102T030405Z".to_owned(),
+        scope: "20260102/us-west-2/s3/aws4_request".to_owned(),
+        previous: seed.to_owned(),
+    }
+}
+
+fn signed() -> String {
+    format!("b;chunk-signature={CHUNK}\r\nhello world\r\n0;chunk-signature={ZERO}\r\n\r\n")
+}
+
+fn signed_with_trailer() -> String {
+    "b;chunk-signature=f142a324b85b80e614350ef3882b74e22ed56df1f2886540f56608617de6dccf\r\nhello world\r\n\
+     0;chunk-signature=41dd44db3964d3b30cbc318433e4d7a1d31a4da6be4955374dd599e15bf2e64f\r\n\
+     x-amz-checksum-crc32:DUoRhQ==\r\n\
+     x-amz-trailer-signature:7ea508b0f4c16af9f2a98ef72535f073dbfca76c76d277f0cb39c5e1aa7bf115\r\n\r\n"
+        .to_owned()
+}
+
+fn unsigned_with_trailer() -> String {
+    "b\r\nhello world\r\n0\r\nx-amz-checksum-crc32:DUoRhQ==\r\n\r\n".to_owned()
+}
+
+/// Reads a body through the gate, as an upload passes it: what goes on before the end, and all of it.
+fn pass(seed: Option<&str>, trailer: bool, announced: u64, wire: &[u8], step: usize) -> Result<Vec<u8>, (Vec<u8>, Refusal)> {
+    let named = trailer.then(|| "x-amz-checksum-crc32".to_owned());
+    let decoder = Chunked::new(seed.map(key), named, announced);
+    let mut request = Request::of_object(Operation::PutObject, "b".to_owned(), "k".to_owned(), Fields::default());
+    if trailer {
+        request.checksums.push(Checksum { algorithm: Algorithm::Crc32, value: None });
+    }
+    let mut gate = Gate::new(&S3, Payload::Chunked(Box::new(decoder)), &request, false).unwrap();
+    let mut out = Vec::new();
+    for piece in wire.chunks(step) {
+        match gate.push(piece) {
+            Ok(bytes) => out.extend(bytes),
+            Err(refusal) => return Err((out, refusal)),
+        }
+    }
+    match gate.finish() {
+        Ok((rest, _)) => {
+            out.extend(rest);
+            Ok(out)
+        }
+        Err(refusal) => Err((out, refusal)),
+    }
+}
+
+#[test]
+fn the_examples_pass_in_every_split() {
+    for step in 1..200 {
+        assert_eq!(pass(Some(SEED), false, 11, signed().as_bytes(), step).unwrap(), b"hello world");
+        let wire = signed_with_trailer();
+        assert_eq!(pass(Some(TRAILER_SEED), true, 11, wire.as_bytes(), step).unwrap(), b"hello world");
+        assert_eq!(pass(None, true, 11, unsigned_with_trailer().as_bytes(), step).unwrap(), b"hello world");
+    }
+}
+
+/// The published example: 65,536 and 1,024 times `a`, of 20130524.
+#[test]
+fn the_published_example_passes() {
+    let secret = b"AWS4wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+    let signing = ["20130524", "us-east-1", "s3", "aws4_request"]
+        .iter()
+        .fold(secret.to_vec(), |key, part| hmac_sha256(&key, part.as_bytes()).to_vec());
+    let key = ChunkKey {
+        key: signing.into(),
+        stamp: "20130524T000000Z".to_owned(),
+        scope: "20130524/us-east-1/s3/aws4_request".to_owned(),
+        previous: "4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9".to_owned(),
+    };
+    let wire = format!(
+        "10000;chunk-signature=ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648\r\n{}\r\n\
+         400;chunk-signature=0055627c9e194cb4542bae2aa5492e3c1575bbb81b612b7d234b86a503ef5497\r\n{}\r\n\
+         0;chunk-signature=b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d449df9\r\n\r\n",
+        "a".repeat(65_536),
+        "a".repeat(1_024)
+    );
+    assert_eq!(wire.len(), 66_824, "the length that the document gives");
+    let request = Request::of_object(Operation::PutObject, "b".to_owned(), "k".to_owned(), Fields::default());
+    let payload = Payload::Chunked(Box::new(Chunked::new(Some(key), None, 66_560)));
+    let mut gate = Gate::new(&S3, payload, &request, false).unwrap();
+    let mut out = gate.push(wire.as_bytes()).unwrap();
+    let (rest, sums) = gate.finish().unwrap();
+    out.extend(rest);
+    assert_eq!((out.len(), sums.bytes), (66_560, 66_560));
+}
+
+#[test]
+fn each_fault_is_found_before_the_last_byte_leaves() {
+    let tampered = signed().replace("hello", "jello");
+    let rows: Vec<(&str, Option<&str>, bool, u64, String, Fault)> = vec![
+        ("chunk data", Some(SEED), false, 11, tampered, Fault::SignatureDoesNotMatch),
+        ("chunk signature", Some(SEED), false, 11, signed().replace(CHUNK, ZERO), Fault::SignatureDoesNotMatch),
+        ("last signature", Some(SEED), false, 11, signed().replace(ZERO, CHUNK), Fault::SignatureDoesNotMatch),
+        ("no signature", Some(SEED), false, 11, "b\r\nhello world\r\n0\r\n\r\n".into(), Fault::SignatureDoesNotMatch),
+        ("another seed", Some(CHUNK), false, 11, signed(), Fault::SignatureDoesNotMatch),
+        ("announced more", Some(SEED), false, 12, signed(), Fault::IncompleteBody),
+        ("announced less", Some(SEED), false, 10, signed(), Fault::IncompleteBody),
+        ("no last chunk", None, true, 11, "b\r\nhello world\r\n".into(), Fault::IncompleteBody),
+        ("no end", None, true, 11, "b\r\nhello world\r\n0\r\nx-amz-checksum-crc32:DUoRhQ==\r\n".into(), Fault::IncompleteBody),
+        ("cut chunk", None, true, 11, "b\r\nhello wor".into(), Fault::IncompleteBody),
+        ("no trailer", None, true, 11, "b\r\nhello world\r\n0\r\n\r\n".into(), Fault::MalformedTrailer),
+        ("another trailer", None, true, 11, unsigned_with_trailer().replace("crc32", "crc32c"), Fault::MalformedTrailer),
+        (
+            "two trailers",
+            None,
+            true,
+            11,
+            unsigned_with_trailer().replace("x-amz", "x-amz-checksum-crc32:DUoRhQ==\r\nx-amz"),
+            Fault::MalformedTrailer,
+        ),
+        ("wrong checksum", None, true, 11, unsigned_with_trailer().replace("DUoRhQ", "DUoRhA"), Fault::BadDigest),
+        ("no checksum", None, true, 11, unsigned_with_trailer().replace("DUoRhQ==", "!"), Fault::InvalidRequest),
+        (
+            "trailer signature",
+            Some(TRAILER_SEED),
+            true,
+            11,
+            signed_with_trailer().replace("7ea508b0", "7ea508b1"),
+            Fault::SignatureDoesNotMatch,
+        ),
+        ("no size", None, true, 11, "\r\nhello world\r\n0\r\n\r\n".into(), Fault::IncompleteBody),
+        ("bad size", None, true, 11, "0xb\r\nhello world\r\n0\r\n\r\n".into(), Fault::IncompleteBody),
+        ("huge size", None, true, 11, "ffffffffffffffff\r\nhello".into(), Fault::IncompleteBody),
+        ("no CRLF", None, true, 11, "b\r\nhello worldX\r\n0\r\n\r\n".into(), Fault::IncompleteBody),
+        ("something behind", None, true, 11, unsigned_with_trailer() + "more", Fault::IncompleteBody),
+    ];
+    for (what, seed, trailer, announced, wire, fault) in rows {
+        for step in [1, 7, 4096] {
+            let (gone, refusal) = pass(seed, trailer, announced, wire.as_bytes(), step).expect_err(what);
+            assert_eq!(refusal.fault, fault, "{what} in steps of {step}");
+            assert!(u64::try_from(gone.len()).unwrap() < announced, "{what}: a target could have completed this");
+        }
+    }
+}

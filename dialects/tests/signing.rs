@@ -1,0 +1,185 @@
+//! What we send is what a verifier of that dialect computes; and what is signed cannot be changed.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use blobfish_dialects::engine::auth::{Auth, Place, Terms};
+use blobfish_dialects::model::{Credentials, Fault, Outgoing, PayloadHash, RawHead, Refusal, Timestamp};
+use blobfish_dialects::wire::percent;
+use blobfish_dialects::{cos, oss, s3};
+use proptest::prelude::*;
+use secrecy::SecretString;
+
+const NOW: Timestamp = Timestamp(1_767_323_045);
+
+fn credentials(token: bool) -> Credentials {
+    Credentials {
+        access_key: "AKIDEXAMPLE".to_owned(),
+        secret_key: SecretString::from("secret/of+ours"),
+        session_token: token.then(|| SecretString::from("tok/en+1==")),
+    }
+}
+
+/// What a target would receive.
+fn received(outgoing: &Outgoing) -> RawHead {
+    let query: Vec<String> = outgoing
+        .query
+        .iter()
+        .map(|(name, value)| match value {
+            Some(value) => format!("{}={}", percent::encode(name), percent::encode(value)),
+            None => percent::encode(name),
+        })
+        .collect();
+    RawHead {
+        method: outgoing.method.to_owned(),
+        path: outgoing.path.clone(),
+        query: (!query.is_empty()).then(|| query.join("&")),
+        headers: outgoing.headers.clone(),
+        secure: false,
+    }
+}
+
+fn verify(auth: &dyn Auth, head: &RawHead, bucket: &str, key: &str) -> Result<(), Refusal> {
+    let place = Place { bucket: Some(bucket.to_owned()), key: Some(key.to_owned()), virtual_host: true };
+    let claim = auth.claim(head)?.ok_or(Fault::AnonymousDenied)?;
+    let terms = Terms { now: NOW, strict: true };
+    auth.verify(head, &claim, &place, &credentials(false).secret_key, &terms).map(drop)
+}
+
+fn signed(auth: &dyn Auth, prefix: &str, parts: &Parts) -> Outgoing {
+    let mut headers: Vec<(String, Vec<u8>)> =
+        parts.headers.iter().map(|(name, value)| (format!("{prefix}{name}"), value.clone().into_bytes())).collect();
+    headers.sort();
+    headers.dedup_by(|one, other| one.0 == other.0);
+    let mut query = parts.query.clone();
+    query.sort();
+    query.dedup_by(|one, other| one.0.eq_ignore_ascii_case(&other.0));
+    let mut outgoing = Outgoing {
+        method: "PUT",
+        host: "bucket.example.localhost:9000".to_owned(),
+        bucket: Some("bucket".to_owned()),
+        key: Some(parts.key.clone()),
+        path: format!("/{}", percent::encode_path(&parts.key)),
+        query,
+        headers,
+        body: Vec::new(),
+        payload: PayloadHash::Unsigned,
+    };
+    auth.sign(&mut outgoing, &credentials(parts.token), "region-1", NOW);
+    outgoing
+}
+
+#[derive(Debug, Clone)]
+struct Parts {
+    key: String,
+    query: Vec<(String, Option<String>)>,
+    headers: Vec<(String, String)>,
+    token: bool,
+}
+
+fn parts() -> impl Strategy<Value = Parts> {
+    let text = "[ -~腾é]{0,12}";
+    let query = prop::collection::vec(("p[a-zA-Z0-9_-]{0,8}", prop::option::of(text)), 0..4);
+    let headers = prop::collection::vec(("[a-z][a-z0-9-]{0,10}", "[!-~][ -~]{0,14}"), 0..4);
+    ("[ -~腾é]{1,24}", query, headers, any::<bool>()).prop_map(|(key, query, headers, token)| {
+        // White space around a value is not part of it.
+        let headers = headers.into_iter().map(|(name, value)| (format!("meta-{name}"), value.trim().to_owned()));
+        Parts { key, query, headers: headers.collect(), token }
+    })
+}
+
+const SCHEMES: [(&dyn Auth, &str); 4] =
+    [(&s3::auth::AUTH, "x-amz-"), (&cos::auth::AUTH, "x-cos-"), (&oss::auth::AUTH, "x-oss-"), (&oss::auth::V1_OUT, "x-oss-")];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn what_we_sign_verifies(parts in parts(), scheme in 0..SCHEMES.len()) {
+        let (auth, prefix) = SCHEMES[scheme];
+        let outgoing = signed(auth, prefix, &parts);
+        let verified = verify(auth, &received(&outgoing), "bucket", &parts.key);
+        prop_assert_eq!(verified, Ok(()));
+    }
+
+    #[test]
+    fn any_changed_signed_byte_is_refused(
+        parts in parts(),
+        scheme in 0..SCHEMES.len(),
+        which in any::<prop::sample::Index>(),
+        byte in any::<prop::sample::Index>(),
+        bit in 0_u8..7,
+    ) {
+        let (auth, prefix) = SCHEMES[scheme];
+        let outgoing = signed(auth, prefix, &parts);
+        let mut head = received(&outgoing);
+        let own: Vec<usize> = head
+            .headers
+            .iter()
+            .enumerate()
+            .filter(|(_, row)| row.0.starts_with(prefix) && !row.1.is_empty())
+            .map(|(at, _)| at)
+            .collect();
+        prop_assume!(!own.is_empty());
+        let at = own[which.index(own.len())];
+        let value = &mut head.headers[at].1;
+        let position = byte.index(value.len());
+        let old = value.clone();
+        value[position] ^= 1 << bit;
+        // A change in white space may be none: runs of it are folded, and the ends are cut.
+        let folded = |text: &[u8]| String::from_utf8_lossy(text).split_whitespace().collect::<Vec<_>>().join(" ");
+        prop_assume!(folded(&old) != folded(value));
+        prop_assert!(verify(auth, &head, "bucket", &parts.key).is_err(), "{}", head.headers[at].0);
+    }
+
+    #[test]
+    fn another_key_or_bucket_is_refused(parts in parts(), scheme in 0..SCHEMES.len()) {
+        let (auth, prefix) = SCHEMES[scheme];
+        let mut head = received(&signed(auth, prefix, &parts));
+        let other = parts.key.clone() + "x";
+        head.path = format!("/{}", percent::encode_path(&other));
+        let refused = verify(auth, &head, "bucket", &other).is_err();
+        prop_assert!(refused);
+    }
+
+    #[test]
+    fn strangers_credentials_never_panic(line in "[ -~]{0,120}", query in "[ -~&&[^ #]]{0,120}") {
+        for (auth, _) in SCHEMES {
+            for start in ["", "AWS4-HMAC-SHA256 ", "AWS ", "OSS ", "OSS4-HMAC-SHA256 ", "q-sign-algorithm=sha1&"] {
+                let head = RawHead {
+                    method: "GET".to_owned(),
+                    path: "/k".to_owned(),
+                    query: Some(query.clone()),
+                    headers: vec![
+                        ("host".to_owned(), b"bucket.example".to_vec()),
+                        ("authorization".to_owned(), format!("{start}{line}").into_bytes()),
+                    ],
+                    secure: false,
+                };
+                prop_assert!(verify(auth, &head, "bucket", "k").is_err());
+            }
+        }
+    }
+}
+
+/// A header of ours that was added after signing, and a second credential.
+#[test]
+fn what_was_added_after_signing_is_refused() {
+    let parts = Parts { key: "k".to_owned(), query: Vec::new(), headers: Vec::new(), token: false };
+    for (auth, prefix) in SCHEMES {
+        let head = received(&signed(auth, prefix, &parts));
+        assert_eq!(verify(auth, &head, "bucket", "k"), Ok(()));
+        for name in ["copy-source", "acl", "metadata-directive", "storage-class", "meta-a"] {
+            let mut added = head.clone();
+            added.headers.push((format!("{prefix}{name}"), b"x".to_vec()));
+            assert!(verify(auth, &added, "bucket", "k").is_err(), "{prefix}{name}");
+        }
+        let mut twice = head.clone();
+        let authorization = twice.headers.iter().find(|row| row.0 == "authorization").unwrap().clone();
+        twice.headers.push(authorization);
+        let refused = verify(auth, &twice, "bucket", "k").unwrap_err();
+        assert_eq!(refused.fault, Fault::SeveralCredentials, "{prefix}");
+        let mut appended = head.clone();
+        appended.query = Some("acl".to_owned());
+        assert!(verify(auth, &appended, "bucket", "k").is_err(), "{prefix} ?acl");
+    }
+}
