@@ -1,0 +1,41 @@
+# `make run` and `make test` are all a newcomer needs.
+CARGO ?= cargo
+# The profile that tests build with: quick to build, digests optimised.
+BINARY = target/debug/blobfish
+PYTHON = tests/.venv/bin/python
+
+.PHONY: run test lint unit clients long clean
+
+## Starts the demo: every dialect on 127.0.0.1:9000, an embedded store behind it.
+run:
+	$(CARGO) run --release --bin blobfish
+
+## Everything: unit, vector, case and property tests, then real SDKs against real servers.
+test:
+	bash tests/all.sh
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+## Only what needs neither Python nor Node.
+unit:
+	$(CARGO) test --workspace
+
+## Only the SDKs, for one target or client: make clients ARGS="--targets cos --clients boto3"
+clients: $(BINARY)
+	bash tests/setup.sh
+	$(PYTHON) tests/clients/run.py --binary $(BINARY) $(ARGS)
+
+$(BINARY):
+	$(CARGO) build --bin blobfish
+
+## The long forms of the suites: larger bodies, more cases.
+long:
+	PROPTEST_CASES=20000 $(CARGO) test --workspace
+	bash tests/setup.sh
+	$(PYTHON) tests/clients/run.py --binary $(BINARY) --long
+
+clean:
+	$(CARGO) clean
+	rm -rf tests/.venv tests/clients/node/node_modules

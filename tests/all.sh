@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Every suite, one after another; a failing one does not hide the next. Closes with one summary line.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+passed=0
+failed=0
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+# Adds the counts that a suite's own closing lines tell; a suite that ends badly without counting one is one failure.
+count() {
+  local status=$1 ok bad
+  ok=$(sed -nE 's/^test result: [a-zA-Z]+\. ([0-9]+) passed; ([0-9]+) failed.*/\1/p; s/^([0-9]+) passed, ([0-9]+) failed.*/\1/p; s/.*[= ]([0-9]+) passed.* in [0-9.]+s.*/\1/p' "$log" | paste -sd+ - | bc)
+  bad=$(sed -nE 's/^test result: [a-zA-Z]+\. ([0-9]+) passed; ([0-9]+) failed.*/\2/p; s/^([0-9]+) passed, ([0-9]+) failed.*/\2/p; s/.*[= ]([0-9]+) failed.* in [0-9.]+s.*/\1/p' "$log" | paste -sd+ - | bc)
+  passed=$((passed + ${ok:-0}))
+  failed=$((failed + ${bad:-0}))
+  if [ "$status" -ne 0 ] && [ "${bad:-0}" -eq 0 ]; then failed=$((failed + 1)); fi
+}
+
+suite() {
+  echo
+  echo "== $1"
+  shift
+  "$@" 2>&1 | tee "$log"
+  count "${PIPESTATUS[0]}"
+}
+
+bash tests/setup.sh || exit 1
+cargo build --bin blobfish || exit 1
+binary=target/debug/blobfish
+python=tests/.venv/bin/python
+
+suite "Rust: unit, vectors, cases, properties, tidy, store" cargo test --workspace --quiet
+suite "Vendor doubles, straight from the vendors' own SDKs" "$python" -m pytest -q tests/vendors
+suite "Refusals" "$python" tests/clients/refusals.py --binary "$binary"
+suite "Matrix: 4 callers x 4 targets x 2 copies" "$python" tests/clients/matrix.py --binary "$binary"
+suite "Clients: unmodified SDKs against demo, SeaweedFS and the doubles" "$python" tests/clients/run.py --binary "$binary"
+suite "TLS targets, metrics, logs" "$python" tests/clients/operations.py --binary "$binary"
+
+echo
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
