@@ -1,0 +1,156 @@
+//! Which dialect a request speaks, which bucket it names, and who may be believed.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use blobfish_dialects::engine::accept::{Accepted, Front, Key, Keys, Rejected, accept};
+use blobfish_dialects::engine::auth::Auth;
+use blobfish_dialects::engine::dialect::Dialect;
+use blobfish_dialects::engine::hosts;
+use blobfish_dialects::explain::parse;
+use blobfish_dialects::model::{Credentials, Fault, Operation, Outgoing, PayloadHash, RawHead, Timestamp};
+use blobfish_dialects::{ALL, cos, oss, s3};
+use secrecy::SecretString;
+
+const NOW: Timestamp = Timestamp(1_767_323_045);
+
+struct One {
+    secret: SecretString,
+    token: Option<SecretString>,
+    strict: bool,
+    schemes: Vec<String>,
+}
+
+impl One {
+    fn new() -> Self {
+        Self { secret: SecretString::from("secret"), token: None, strict: false, schemes: Vec::new() }
+    }
+}
+
+impl Keys for One {
+    fn key(&self, access_key: &str) -> Option<Key<'_>> {
+        (access_key == "AKID").then_some(Key {
+            secret: &self.secret,
+            token: self.token.as_ref(),
+            strict: self.strict,
+            schemes: &self.schemes,
+        })
+    }
+}
+
+fn front() -> Front {
+    Front { dialects: ALL, default: &s3::S3, base: vec!["storage.example.internal".to_owned()] }
+}
+
+/// A signed request to a host, as our own signer sends it.
+fn signed(auth: &dyn Auth, host: &str, bucket: Option<&str>, key: Option<&str>, path: &str, access_key: &str) -> RawHead {
+    let mut outgoing = Outgoing {
+        method: "GET",
+        host: host.to_owned(),
+        bucket: bucket.map(str::to_owned),
+        key: key.map(str::to_owned),
+        path: path.to_owned(),
+        query: Vec::new(),
+        headers: Vec::new(),
+        body: Vec::new(),
+        payload: PayloadHash::Unsigned,
+    };
+    let credentials = Credentials {
+        access_key: access_key.to_owned(),
+        secret_key: SecretString::from("secret"),
+        session_token: None,
+    };
+    auth.sign(&mut outgoing, &credentials, "r", NOW);
+    RawHead { method: "GET".to_owned(), path: path.to_owned(), query: None, headers: outgoing.headers, secure: false }
+}
+
+fn accepted(head: &RawHead, keys: &One) -> Result<Accepted, Rejected> {
+    accept(head, &front(), keys, NOW)
+}
+
+#[test]
+fn the_credential_tells_the_dialect_and_the_host_the_profile() {
+    let rows: [(&dyn Auth, &str, &str); 6] = [
+        (&s3::auth::AUTH, "b.s3.localhost:9000", "s3"),
+        (&s3::auth::AUTH, "b.s3.us-west-2.amazonaws.com", "s3"),
+        (&s3::auth::AUTH, "b.s3.cn-north-1.jdcloud-oss.com", "jdcloud"),
+        (&s3::auth::AUTH, "b.s3.cn-north-1.jcloudcs.com", "jdcloud"),
+        (&cos::auth::AUTH, "b.cos.ap-guangzhou.myqcloud.com", "cos"),
+        (&oss::auth::AUTH, "b.oss-cn-hangzhou.aliyuncs.com", "oss"),
+    ];
+    for (auth, host, name) in rows {
+        let head = signed(auth, host, Some("b"), Some("k"), "/k", "AKID");
+        let accepted = accepted(&head, &One::new()).unwrap();
+        assert_eq!(accepted.dialect.name, name, "{host}");
+        assert_eq!(accepted.request.operation, Operation::GetObject);
+        assert_eq!(accepted.request.bucket.as_deref(), Some("b"));
+    }
+}
+
+#[test]
+fn a_request_without_a_credential_is_told_in_its_own_dialect() {
+    for (text, name) in [
+        ("GET /k HTTP/1.1\nHost: b.cos.ap-guangzhou.myqcloud.com\n", "cos"),
+        ("GET /b/k HTTP/1.1\nHost: 127.0.0.1:9000\nx-oss-date: x\n", "oss"),
+        ("GET /b/k HTTP/1.1\nHost: 127.0.0.1:9000\n", "s3"),
+        ("GET /k HTTP/1.1\nHost: b.s3.cn-north-1.jdcloud-oss.com\n", "jdcloud"),
+    ] {
+        let rejected = accepted(&parse(text).unwrap(), &One::new()).unwrap_err();
+        assert_eq!((rejected.dialect.name, rejected.refusal.fault), (name, Fault::AnonymousDenied), "{text}");
+    }
+}
+
+#[test]
+fn two_credentials_are_refused() {
+    let mut head = signed(&s3::auth::AUTH, "b.localhost", Some("b"), Some("k"), "/k", "AKID");
+    head.query = Some("OSSAccessKeyId=AKID&Expires=1767323100&Signature=x".to_owned());
+    assert_eq!(accepted(&head, &One::new()).unwrap_err().refusal.fault, Fault::SeveralCredentials);
+    head.query = Some("q-sign-algorithm=sha1&q-ak=AKID&q-sign-time=1%3B2&q-key-time=1%3B2&q-header-list=&q-url-param-list=&q-signature=x".to_owned());
+    assert_eq!(accepted(&head, &One::new()).unwrap_err().refusal.fault, Fault::SeveralCredentials);
+}
+
+#[test]
+fn an_unknown_key_is_told_as_such_and_a_wrong_one_is_not() {
+    for auth in [&s3::auth::AUTH as &dyn Auth, &cos::auth::AUTH, &oss::auth::AUTH] {
+        let head = signed(auth, "b.localhost", Some("b"), Some("k"), "/k", "OTHER");
+        assert_eq!(accepted(&head, &One::new()).unwrap_err().refusal.fault, Fault::InvalidAccessKeyId);
+        let head = signed(auth, "b.localhost", Some("b"), Some("k"), "/k", "AKID");
+        let wrong = One { secret: SecretString::from("another"), ..One::new() };
+        assert_eq!(accepted(&head, &wrong).unwrap_err().refusal.fault, Fault::SignatureDoesNotMatch);
+        assert!(accepted(&head, &One::new()).is_ok(), "the positive control");
+    }
+}
+
+#[test]
+fn schemes_and_tokens_follow_the_callers_configuration() {
+    let head = signed(&oss::auth::V1_OUT, "b.localhost", Some("b"), Some("k"), "/k", "AKID");
+    let only = |scheme: &str| One { schemes: vec![scheme.to_owned()], ..One::new() };
+    assert!(accepted(&head, &only("ossv1")).is_ok());
+    assert_eq!(accepted(&head, &only("ossv4")).unwrap_err().refusal.fault, Fault::UnsupportedSignature);
+    let with_token = One { token: Some(SecretString::from("token")), ..One::new() };
+    assert_eq!(accepted(&head, &with_token).unwrap_err().refusal.fault, Fault::InvalidToken);
+}
+
+#[test]
+fn hosts_name_buckets() {
+    let read = |dialect: &Dialect, host: &str| {
+        hosts::read_host(host, dialect, &["storage.example.internal".to_owned()]).map(|found| found.bucket)
+    };
+    let bucket = |name: &str| Some(Some(name.to_owned()));
+    assert_eq!(read(&s3::S3, "b.s3.eu-west-1.amazonaws.com"), bucket("b"));
+    assert_eq!(read(&s3::S3, "my.dotted.bucket.s3.amazonaws.com"), bucket("my.dotted.bucket"));
+    assert_eq!(read(&s3::S3, "s3.eu-west-1.amazonaws.com"), Some(None));
+    assert_eq!(read(&s3::S3, "b.s3.localhost"), bucket("b"));
+    assert_eq!(read(&s3::S3, "b.localhost"), bucket("b"));
+    assert_eq!(read(&s3::S3, "b.storage.example.internal"), bucket("b"));
+    assert_eq!(read(&s3::S3, "storage.example.internal"), None);
+    assert_eq!(read(&s3::S3, "127.0.0.1"), None);
+    assert_eq!(read(&s3::S3, "localhost"), None);
+    assert_eq!(read(&cos::COS, "b-125.cos.ap-guangzhou.localhost"), bucket("b-125"));
+    assert_eq!(read(&cos::COS, "cos.ap-guangzhou.localhost"), Some(None));
+    assert_eq!(read(&cos::COS, "service.cos.myqcloud.com"), Some(None));
+    assert_eq!(read(&cos::COS, "b-125.cos-internal.ap-guangzhou.tencentcos.cn"), bucket("b-125"));
+    assert_eq!(read(&oss::OSS, "b.oss-cn-hangzhou-internal.aliyuncs.com"), bucket("b"));
+    assert_eq!(read(&oss::OSS, "oss-cn-hangzhou.localhost"), Some(None));
+    assert_eq!(read(&oss::OSS, "oss-b.oss-cn-hangzhou.localhost"), bucket("oss-b"), "a bucket may be called so");
+    assert_eq!(read(&oss::OSS, "b.cn-hangzhou.oss.aliyuncs.com"), bucket("b"));
+}
