@@ -4,22 +4,26 @@ CARGO ?= cargo
 BINARY = target/debug/blobfish
 PYTHON = tests/.venv/bin/python
 
-.PHONY: run test lint unit clients long clean
+.PHONY: run test lint unit clients long clean tools
+
+## What building needs beside Rust; installed where it is missing and apt-get is there.
+tools:
+	@bash tests/tools.sh
 
 ## Starts the demo: every dialect on 127.0.0.1:9000, an embedded store behind it.
-run:
+run: tools
 	$(CARGO) run --release --bin blobfish
 
 ## Everything: unit, vector, case and property tests, then real SDKs against real servers.
-test:
+test: tools
 	bash tests/all.sh
 
-lint:
+lint: tools
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
 ## Only what needs neither Python nor Node.
-unit:
+unit: tools
 	$(CARGO) test --workspace
 
 ## Only the SDKs, for one target or client: make clients ARGS="--targets cos --clients boto3"
@@ -27,7 +31,7 @@ clients: $(BINARY)
 	bash tests/setup.sh
 	$(PYTHON) tests/clients/run.py --binary $(BINARY) $(ARGS)
 
-$(BINARY):
+$(BINARY): tools
 	$(CARGO) build --bin blobfish
 
 ## The long forms of the suites: larger bodies, more cases.

@@ -10,7 +10,8 @@ fn main() {
     if std::path::Path::new(HISTORY).exists() {
         println!("cargo::rerun-if-changed={HISTORY}");
     }
-    let commit = std::env::var("BLOBFISH_COMMIT").ok().or_else(from_git).unwrap_or_else(|| "unknown".to_owned());
+    let commit =
+        std::env::var("BLOBFISH_COMMIT").ok().or_else(from_git).unwrap_or_else(|| "unknown".to_owned());
     println!("cargo::rustc-env=BLOBFISH_COMMIT={commit}");
 }
 

@@ -54,8 +54,10 @@ pub struct Row {
 pub fn matrix(caller: &Dialect, target: &Dialect) -> Vec<Row> {
     let said = Field::ALL.into_iter().filter_map(|field| Some((field, (caller.name_of)(field)?.as_str())));
     said.map(|(field, said)| {
-        let (fate, note) = fate(field, target);
-        let written = (target.name_of)(field).filter(|_| target.can_say(field)).map(|name| name.as_str());
+        let (fate, note) = fate(field, caller, target);
+        let written = (target.name_of)(field)
+            .filter(|_| fate != Fate::Refused && target.can_say(field))
+            .map(|name| name.as_str());
         Row { field, said, written, fate, note }
     })
     .collect()
@@ -63,12 +65,15 @@ pub fn matrix(caller: &Dialect, target: &Dialect) -> Vec<Row> {
 
 /// What becomes of a field at a target, from the tables alone. Words of one field that the target lacks are lost
 /// one by one: see [`missing_words`].
-fn fate(field: Field, target: &Dialect) -> (Fate, &'static str) {
+fn fate(field: Field, caller: &Dialect, target: &Dialect) -> (Fate, &'static str) {
     let token = matches!(field, Field::ContinuationToken | Field::StartAfter);
     match field {
         Field::FetchOwner | Field::EncodingType => (Fate::Emulated, "answered here"),
         _ if token && target.route(Operation::ListObjectsV2).is_none() => (Fate::Emulated, "by a marker"),
         Field::StandardRange if !target.absent.lenient_range => (Fate::Native, "by nature"),
+        _ if field.names_accounts() && caller.family != target.family => {
+            (Fate::Refused, "accounts are a vendor's own")
+        }
         _ if target.can_say(field) => (Fate::Native, ""),
         _ if Field::SOURCE_CONDITIONS.contains(&field) => {
             (Fate::Refused, "emulated by a HEAD of the source with conditions = \"check\"")
@@ -164,7 +169,7 @@ pub fn explain(text: &str, caller: &'static Dialect, target: &'static Dialect) -
     for (field, _) in request.fields.iter() {
         let name = (caller.name_of)(field).map_or_else(|| field.name(), |name| name.as_str().to_owned());
         let loss = losses.iter().find(|loss| loss.what == loss::Lost::Field(field));
-        let (fate, note) = fate(field, way.target.dialect);
+        let (fate, note) = fate(field, caller, way.target.dialect);
         match loss {
             Some(loss) if field.guards_data() => fields.push((name, Fate::Refused, loss.why.clone())),
             Some(loss) => fields.push((name, Fate::Lost, loss.why.clone())),

@@ -42,7 +42,14 @@ fn front() -> Front {
 }
 
 /// A signed request to a host, as our own signer sends it.
-fn signed(auth: &dyn Auth, host: &str, bucket: Option<&str>, key: Option<&str>, path: &str, access_key: &str) -> RawHead {
+fn signed(
+    auth: &dyn Auth,
+    host: &str,
+    bucket: Option<&str>,
+    key: Option<&str>,
+    path: &str,
+    access_key: &str,
+) -> RawHead {
     let mut outgoing = Outgoing {
         method: "GET",
         host: host.to_owned(),
@@ -53,6 +60,7 @@ fn signed(auth: &dyn Auth, host: &str, bucket: Option<&str>, key: Option<&str>, 
         headers: Vec::new(),
         body: Vec::new(),
         payload: PayloadHash::Unsigned,
+        long_work: false,
     };
     let credentials = Credentials {
         access_key: access_key.to_owned(),
@@ -60,7 +68,13 @@ fn signed(auth: &dyn Auth, host: &str, bucket: Option<&str>, key: Option<&str>, 
         session_token: None,
     };
     auth.sign(&mut outgoing, &credentials, "r", NOW);
-    RawHead { method: "GET".to_owned(), path: path.to_owned(), query: None, headers: outgoing.headers, secure: false }
+    RawHead {
+        method: "GET".to_owned(),
+        path: path.to_owned(),
+        query: None,
+        headers: outgoing.headers,
+        secure: false,
+    }
 }
 
 fn accepted(head: &RawHead, keys: &One) -> Result<Accepted, Rejected> {
@@ -151,6 +165,10 @@ fn hosts_name_buckets() {
     assert_eq!(read(&cos::COS, "b-125.cos-internal.ap-guangzhou.tencentcos.cn"), bucket("b-125"));
     assert_eq!(read(&oss::OSS, "b.oss-cn-hangzhou-internal.aliyuncs.com"), bucket("b"));
     assert_eq!(read(&oss::OSS, "oss-cn-hangzhou.localhost"), Some(None));
-    assert_eq!(read(&oss::OSS, "oss-b.oss-cn-hangzhou.localhost"), bucket("oss-b"), "a bucket may be called so");
+    assert_eq!(
+        read(&oss::OSS, "oss-b.oss-cn-hangzhou.localhost"),
+        bucket("oss-b"),
+        "a bucket may be called so"
+    );
     assert_eq!(read(&oss::OSS, "b.cn-hangzhou.oss.aliyuncs.com"), bucket("b"));
 }

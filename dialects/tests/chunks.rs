@@ -4,9 +4,7 @@
 
 use blobfish_dialects::engine::auth::Payload;
 use blobfish_dialects::engine::body::Gate;
-use blobfish_dialects::model::{
-    Algorithm, Checksum, Fault, Fields, Operation, Refusal, Request,
-};
+use blobfish_dialects::model::{Algorithm, Checksum, Fault, Fields, Operation, Refusal, Request};
 use blobfish_dialects::s3::S3;
 use blobfish_dialects::s3::chunked::{ChunkKey, Chunked};
 use blobfish_dialects::wire::hash::hmac_sha256;
@@ -47,10 +45,17 @@ fn unsigned_with_trailer() -> String {
 }
 
 /// Reads a body through the gate, as an upload passes it: what goes on before the end, and all of it.
-fn pass(seed: Option<&str>, trailer: bool, announced: u64, wire: &[u8], step: usize) -> Result<Vec<u8>, (Vec<u8>, Refusal)> {
+fn pass(
+    seed: Option<&str>,
+    trailer: bool,
+    announced: u64,
+    wire: &[u8],
+    step: usize,
+) -> Result<Vec<u8>, (Vec<u8>, Refusal)> {
     let named = trailer.then(|| "x-amz-checksum-crc32".to_owned());
     let decoder = Chunked::new(seed.map(key), named, announced);
-    let mut request = Request::of_object(Operation::PutObject, "b".to_owned(), "k".to_owned(), Fields::default());
+    let mut request =
+        Request::of_object(Operation::PutObject, "b".to_owned(), "k".to_owned(), Fields::default());
     if trailer {
         request.checksums.push(Checksum { algorithm: Algorithm::Crc32, value: None });
     }
@@ -116,17 +121,52 @@ fn each_fault_is_found_before_the_last_byte_leaves() {
     let tampered = signed().replace("hello", "jello");
     let rows: Vec<(&str, Option<&str>, bool, u64, String, Fault)> = vec![
         ("chunk data", Some(SEED), false, 11, tampered, Fault::SignatureDoesNotMatch),
-        ("chunk signature", Some(SEED), false, 11, signed().replace(CHUNK, ZERO), Fault::SignatureDoesNotMatch),
-        ("last signature", Some(SEED), false, 11, signed().replace(ZERO, CHUNK), Fault::SignatureDoesNotMatch),
-        ("no signature", Some(SEED), false, 11, "b\r\nhello world\r\n0\r\n\r\n".into(), Fault::SignatureDoesNotMatch),
+        (
+            "chunk signature",
+            Some(SEED),
+            false,
+            11,
+            signed().replace(CHUNK, ZERO),
+            Fault::SignatureDoesNotMatch,
+        ),
+        (
+            "last signature",
+            Some(SEED),
+            false,
+            11,
+            signed().replace(ZERO, CHUNK),
+            Fault::SignatureDoesNotMatch,
+        ),
+        (
+            "no signature",
+            Some(SEED),
+            false,
+            11,
+            "b\r\nhello world\r\n0\r\n\r\n".into(),
+            Fault::SignatureDoesNotMatch,
+        ),
         ("another seed", Some(CHUNK), false, 11, signed(), Fault::SignatureDoesNotMatch),
         ("announced more", Some(SEED), false, 12, signed(), Fault::IncompleteBody),
         ("announced less", Some(SEED), false, 10, signed(), Fault::IncompleteBody),
         ("no last chunk", None, true, 11, "b\r\nhello world\r\n".into(), Fault::IncompleteBody),
-        ("no end", None, true, 11, "b\r\nhello world\r\n0\r\nx-amz-checksum-crc32:DUoRhQ==\r\n".into(), Fault::IncompleteBody),
+        (
+            "no end",
+            None,
+            true,
+            11,
+            "b\r\nhello world\r\n0\r\nx-amz-checksum-crc32:DUoRhQ==\r\n".into(),
+            Fault::IncompleteBody,
+        ),
         ("cut chunk", None, true, 11, "b\r\nhello wor".into(), Fault::IncompleteBody),
         ("no trailer", None, true, 11, "b\r\nhello world\r\n0\r\n\r\n".into(), Fault::MalformedTrailer),
-        ("another trailer", None, true, 11, unsigned_with_trailer().replace("crc32", "crc32c"), Fault::MalformedTrailer),
+        (
+            "another trailer",
+            None,
+            true,
+            11,
+            unsigned_with_trailer().replace("crc32", "crc32c"),
+            Fault::MalformedTrailer,
+        ),
         (
             "two trailers",
             None,
@@ -135,8 +175,22 @@ fn each_fault_is_found_before_the_last_byte_leaves() {
             unsigned_with_trailer().replace("x-amz", "x-amz-checksum-crc32:DUoRhQ==\r\nx-amz"),
             Fault::MalformedTrailer,
         ),
-        ("wrong checksum", None, true, 11, unsigned_with_trailer().replace("DUoRhQ", "DUoRhA"), Fault::BadDigest),
-        ("no checksum", None, true, 11, unsigned_with_trailer().replace("DUoRhQ==", "!"), Fault::InvalidRequest),
+        (
+            "wrong checksum",
+            None,
+            true,
+            11,
+            unsigned_with_trailer().replace("DUoRhQ", "DUoRhA"),
+            Fault::BadDigest,
+        ),
+        (
+            "no checksum",
+            None,
+            true,
+            11,
+            unsigned_with_trailer().replace("DUoRhQ==", "!"),
+            Fault::InvalidRequest,
+        ),
         (
             "trailer signature",
             Some(TRAILER_SEED),
@@ -155,7 +209,10 @@ fn each_fault_is_found_before_the_last_byte_leaves() {
         for step in [1, 7, 4096] {
             let (gone, refusal) = pass(seed, trailer, announced, wire.as_bytes(), step).expect_err(what);
             assert_eq!(refusal.fault, fault, "{what} in steps of {step}");
-            assert!(u64::try_from(gone.len()).unwrap() < announced, "{what}: a target could have completed this");
+            assert!(
+                u64::try_from(gone.len()).unwrap() < announced,
+                "{what}: a target could have completed this"
+            );
         }
     }
 }

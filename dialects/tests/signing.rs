@@ -46,8 +46,11 @@ fn verify(auth: &dyn Auth, head: &RawHead, bucket: &str, key: &str) -> Result<()
 }
 
 fn signed(auth: &dyn Auth, prefix: &str, parts: &Parts) -> Outgoing {
-    let mut headers: Vec<(String, Vec<u8>)> =
-        parts.headers.iter().map(|(name, value)| (format!("{prefix}{name}"), value.clone().into_bytes())).collect();
+    let mut headers: Vec<(String, Vec<u8>)> = parts
+        .headers
+        .iter()
+        .map(|(name, value)| (format!("{prefix}{name}"), value.clone().into_bytes()))
+        .collect();
     headers.sort();
     headers.dedup_by(|one, other| one.0 == other.0);
     let mut query = parts.query.clone();
@@ -63,6 +66,7 @@ fn signed(auth: &dyn Auth, prefix: &str, parts: &Parts) -> Outgoing {
         headers,
         body: Vec::new(),
         payload: PayloadHash::Unsigned,
+        long_work: false,
     };
     auth.sign(&mut outgoing, &credentials(parts.token), "region-1", NOW);
     outgoing
@@ -82,13 +86,18 @@ fn parts() -> impl Strategy<Value = Parts> {
     let headers = prop::collection::vec(("[a-z][a-z0-9-]{0,10}", "[!-~][ -~]{0,14}"), 0..4);
     ("[ -~腾é]{1,24}", query, headers, any::<bool>()).prop_map(|(key, query, headers, token)| {
         // White space around a value is not part of it.
-        let headers = headers.into_iter().map(|(name, value)| (format!("meta-{name}"), value.trim().to_owned()));
+        let headers =
+            headers.into_iter().map(|(name, value)| (format!("meta-{name}"), value.trim().to_owned()));
         Parts { key, query, headers: headers.collect(), token }
     })
 }
 
-const SCHEMES: [(&dyn Auth, &str); 4] =
-    [(&s3::auth::AUTH, "x-amz-"), (&cos::auth::AUTH, "x-cos-"), (&oss::auth::AUTH, "x-oss-"), (&oss::auth::V1_OUT, "x-oss-")];
+const SCHEMES: [(&dyn Auth, &str); 4] = [
+    (&s3::auth::AUTH, "x-amz-"),
+    (&cos::auth::AUTH, "x-cos-"),
+    (&oss::auth::AUTH, "x-oss-"),
+    (&oss::auth::V1_OUT, "x-oss-"),
+];
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]

@@ -11,10 +11,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::chunks::{BadChunk, Chunks, Piece};
-use crate::framing::{self, BodyLength, Flaw};
+use crate::framing::{BodyLength, Flaw, Scan};
 
 /// From the first byte of a head to its last.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// What most heads fit in.
+const HEAD_BYTES_USUAL: usize = 2048;
 
 /// One write: with [`WRITE_BYTES`] it is about 1 KiB/s.
 const WRITE_TIME_MAX: Duration = Duration::from_secs(30);
@@ -24,6 +27,12 @@ const WRITE_BYTES: usize = 32 * 1024;
 
 /// Bytes read at once of a body.
 const READ_BYTES: usize = 64 * 1024;
+
+/// So long a body may be slower than [`BODY_BYTES_PER_SECOND`].
+const BODY_TIME_FREE: Duration = Duration::from_secs(10);
+
+/// Slower, a body only keeps a connection and a target's one busy.
+const BODY_BYTES_PER_SECOND: u64 = 1024;
 
 /// What is read of an unwanted body before the connection is closed.
 const DRAIN_BYTES_MAX: usize = 64 * 1024;
@@ -88,6 +97,8 @@ pub struct CallerConnection {
     unread: BytesMut,
     body: Body,
     body_idle: Duration,
+    /// How long this request's body was waited for, our own pauses left out.
+    waited: Duration,
     continue_due: bool,
     keep: bool,
     answered: bool,
@@ -106,6 +117,7 @@ impl CallerConnection {
             unread: BytesMut::new(),
             body: Body::End,
             body_idle: Duration::from_secs(30),
+            waited: Duration::ZERO,
             continue_due: false,
             keep: true,
             answered: false,
@@ -126,16 +138,19 @@ impl CallerConnection {
     /// [`NoHead`].
     pub async fn head(&mut self, idle: Duration, bytes_max: usize) -> Result<Bytes, NoHead> {
         self.body = Body::End;
+        self.answered = false;
         if self.unread.is_empty() {
-            self.unread.reserve(4096);
+            // A new one: the last request's may be large, and this one waits.
+            self.unread = BytesMut::with_capacity(HEAD_BYTES_USUAL);
             let first = timeout(idle, self.stream.read_buf(&mut self.unread)).await;
             if !matches!(first, Ok(Ok(1..))) {
                 return Err(NoHead::Gone);
             }
         }
         let deadline = Instant::now() + HEAD_TIME_MAX;
+        let mut scan = Scan::default();
         loop {
-            match framing::head_end(&self.unread) {
+            match scan.end(&self.unread) {
                 Err(flaw) => return Err(NoHead::Flawed(flaw)),
                 Ok(Some(end)) if end <= bytes_max => return Ok(self.unread.split_to(end).freeze()),
                 Ok(None) if self.unread.len() < bytes_max => {}
@@ -149,6 +164,11 @@ impl CallerConnection {
         }
     }
 
+    /// Whether something of the next request has arrived.
+    pub fn has_unread(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
     /// Begins a request whose head said this of its body.
     pub fn begin(&mut self, length: BodyLength, expects_continue: bool, keep: bool, body_idle: Duration) {
         self.body = match length {
@@ -159,6 +179,7 @@ impl CallerConnection {
         // Who already sends its body waits for nothing.
         self.continue_due = expects_continue && self.unread.is_empty();
         self.body_idle = body_idle;
+        self.waited = Duration::ZERO;
         self.keep = keep;
         self.answered = false;
         self.framing = Framing::None;
@@ -195,10 +216,14 @@ impl CallerConnection {
                 Err(bad) => return Err(self.broken(NoBody::Malformed(bad))),
             }
             self.unread.reserve(READ_BYTES);
+            let since = Instant::now();
             match timeout(self.body_idle, self.stream.read_buf(&mut self.unread)).await {
-                Ok(Ok(1..)) => {}
+                Ok(Ok(1..)) => self.waited += since.elapsed(),
                 Ok(_) => return Err(self.broken(NoBody::Gone)),
                 Err(_) => return Err(self.broken(NoBody::Slow)),
+            }
+            if self.bytes_in.saturating_add(count(self.unread.len())) < bytes_due(self.waited) {
+                return Err(self.broken(NoBody::Slow));
             }
         }
     }
@@ -273,10 +298,16 @@ impl CallerConnection {
         }
         match framing {
             Framing::None => {}
-            Framing::Bytes(bytes) => head.extend_from_slice(format!("content-length: {bytes}\r\n").as_bytes()),
-            Framing::Chunked => head.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+            Framing::Bytes(bytes) => {
+                head.extend_from_slice(format!("Content-Length: {bytes}\r\n").as_bytes())
+            }
+            Framing::Chunked => head.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         }
-        head.extend_from_slice(if self.keep { b"connection: keep-alive\r\n\r\n" } else { b"connection: close\r\n\r\n" });
+        head.extend_from_slice(if self.keep {
+            b"Connection: keep-alive\r\n\r\n"
+        } else {
+            b"Connection: close\r\n\r\n"
+        });
         self.write_all(&head).await
     }
 
@@ -350,7 +381,7 @@ impl CallerConnection {
         while !matches!(self.body, Body::End) {
             match timeout_at(deadline, self.body()).await {
                 Ok(Ok(Some(bytes))) => drained = drained.saturating_add(bytes.len()),
-                Ok(Ok(None)) => {}
+                Ok(Ok(None)) => return matches!(self.body, Body::End),
                 _ => return false,
             }
             if drained > DRAIN_BYTES_MAX {
@@ -381,6 +412,11 @@ impl CallerConnection {
     pub fn abort(self) {
         drop(self.stream);
     }
+}
+
+/// What must have arrived of a body after this much waiting.
+fn bytes_due(waited: Duration) -> u64 {
+    waited.saturating_sub(BODY_TIME_FREE).as_secs().saturating_mul(BODY_BYTES_PER_SECOND)
 }
 
 fn count(bytes: usize) -> u64 {

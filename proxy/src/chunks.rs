@@ -173,7 +173,11 @@ mod tests {
             b"5;\0\r\nhello\r\n0\r\n\r\n",
         ] {
             let outcome = decoded(wire, 1);
-            assert!(outcome.is_err() && outcome != Err(BadChunk("cut")), "{:?}", String::from_utf8_lossy(wire));
+            assert!(
+                outcome.is_err() && outcome != Err(BadChunk("cut")),
+                "{:?}",
+                String::from_utf8_lossy(wire)
+            );
         }
     }
 

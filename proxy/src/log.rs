@@ -92,7 +92,8 @@ pub fn start() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("BLOBFISH_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     // The framework logs through another crate, which is not bridged: its lines could hold bytes of requests.
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false);
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false);
     let _ = tracing::subscriber::set_global_default(subscriber.finish());
     let (sender, receiver) = sync_channel(LINES_WAITING_MAX);
     if LINES.set(sender).is_ok() {

@@ -14,8 +14,11 @@ const HOSTS_MAX: usize = 4096;
 /// The addresses that were found lately.
 #[derive(Default)]
 pub struct Resolver {
-    found: Mutex<HashMap<(String, u16), (Instant, Vec<SocketAddr>)>>,
+    found: Mutex<HashMap<(String, u16), Found>>,
 }
+
+/// An answer, and when it was given.
+type Found = (Instant, Vec<SocketAddr>);
 
 impl Resolver {
     /// The addresses of a host, in the order to be tried. Empty where there are none.

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use blobfish_config::{Access, Addressing, Caller, Conditions, Config, Endpoint, Signing, Unsupported};
 use blobfish_dialects::engine::accept::{Front, Key, Keys};
 use blobfish_dialects::engine::auth::Auth;
@@ -72,18 +71,14 @@ pub struct Snapshot {
     pub upstreams: Vec<Upstream>,
 }
 
-/// The current snapshot.
-pub type Current = Arc<ArcSwap<Snapshot>>;
-
 /// Where a bucket lives.
-#[derive(Clone, Copy)]
 pub struct Place<'a> {
     /// The store.
     pub upstream: &'a Upstream,
     /// Index of the store.
     pub index: usize,
     /// The bucket's name there.
-    pub bucket: &'a str,
+    pub bucket: String,
     /// What happens to what cannot be said there.
     pub policy: LossPolicy,
     /// Conditions of copies are evaluated here.
@@ -111,7 +106,7 @@ impl Snapshot {
     }
 
     /// Where a bucket lives that callers call so.
-    pub fn place<'a>(&'a self, bucket: &'a str) -> Option<Place<'a>> {
+    pub fn place(&self, bucket: &str) -> Option<Place<'_>> {
         let route = self.config.route(bucket)?;
         let policy = match route.rule.unsupported {
             Unsupported::Refuse => LossPolicy::Refuse,
@@ -120,7 +115,7 @@ impl Snapshot {
         Some(Place {
             upstream: self.upstreams.get(route.target_index)?,
             index: route.target_index,
-            bucket: route.rule.target_bucket.as_deref().unwrap_or(bucket),
+            bucket: route.target_bucket.into_owned(),
             policy,
             check_conditions: route.rule.conditions == Conditions::Check,
         })
@@ -129,12 +124,12 @@ impl Snapshot {
 
 impl<'a> Place<'a> {
     /// The way of a request to here.
-    pub fn way(&self, caller: &'static Dialect, source_bucket: Option<&str>) -> Way<'a> {
+    pub fn way(&self, caller: &'static Dialect, source_bucket: Option<String>) -> Way<'a> {
         Way {
             caller,
             target: &self.upstream.target,
-            bucket: self.bucket.to_owned(),
-            source_bucket: source_bucket.map(str::to_owned),
+            bucket: self.bucket.clone(),
+            source_bucket,
             policy: self.policy,
             check_conditions: self.check_conditions,
         }
@@ -199,15 +194,17 @@ fn upstream(target: &blobfish_config::Target, group_key: u64) -> Result<Upstream
 fn auth(dialect: &'static Dialect, signing: Signing) -> Option<&'static dyn Auth> {
     match signing {
         Signing::V4 => Some(dialect.auth),
-        Signing::V1 => None,
+        Signing::V1 => dialect.older_auth,
     }
 }
 
 /// The authorities of a file, and the system's: the connector takes a list of its own instead of the system's.
 fn authorities(target: &str, path: &std::path::Path) -> Result<Arc<CaType>, NotRunnable> {
     let bad = || NotRunnable::Ca { target: target.to_owned(), path: path.to_owned() };
-    let own: Vec<CertificateDer<'static>> =
-        CertificateDer::pem_file_iter(path).map_err(|_| bad())?.collect::<Result<_, _>>().map_err(|_| bad())?;
+    let own: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(path)
+        .map_err(|_| bad())?
+        .collect::<Result<_, _>>()
+        .map_err(|_| bad())?;
     if own.is_empty() {
         return Err(bad());
     }
@@ -217,5 +214,5 @@ fn authorities(target: &str, path: &std::path::Path) -> Result<Arc<CaType>, NotR
     let mut all = own.iter().map(|der| parsed(der).ok_or_else(bad)).collect::<Result<Vec<_>, _>>()?;
     let system = pingora_core::tls::load_native_certs().unwrap_or_default();
     all.extend(system.iter().filter_map(parsed));
-    Ok(Arc::new(all.into_boxed_slice()))
+    Ok(Arc::from(all))
 }

@@ -9,27 +9,32 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use blobfish_dialects::engine::exchange::Answer;
-use blobfish_dialects::engine::hosts::without_port;
-use blobfish_dialects::model::{Fault, Outgoing, Refusal};
-use blobfish_dialects::wire::percent;
+use blobfish_dialects::model::Outgoing;
 use bytes::Bytes;
-use pingora_core::connectors::ConnectorOptions;
-use pingora_core::connectors::http::v1::Connector;
+use pingora_core::ErrorType;
+use pingora_core::connectors::{ConnectorOptions, TransportConnector};
 use pingora_core::protocols::http::v1::client::HttpSession;
-use pingora_core::upstreams::peer::HttpPeer;
-use pingora_core::{Error, ErrorType};
-use pingora_http::RequestHeader;
+use pingora_core::upstreams::peer::{HttpPeer, Peer as _};
 use tokio::time::timeout;
 
+use crate::failed::Failed;
 use crate::metrics::{METRICS, seconds};
 use crate::resolve::Resolver;
 use crate::snapshot::Upstream;
+use crate::wire::{AnswerFraming, Sent, destination, framing_of, request_header};
 
 /// Connections that wait for their next request, all targets together.
 const POOL_CONNECTIONS_MAX: usize = 1024;
 
+/// Longest wait for the answer to a copy or a completing call: the target moves up to 5 GiB before it answers,
+/// and an answer that was given up on may have been a success.
+const LONG_WORK_TIME_MAX: Duration = Duration::from_secs(600);
+
 /// How long they wait. Shorter than any vendor's own limit, so that a pooled connection is rarely dead.
 const POOL_IDLE_MAX: Duration = Duration::from_secs(20);
+
+/// Addresses of one host that are tried, each for the time that a connection may take.
+const ADDRESSES_TRIED_MAX: usize = 4;
 
 /// Bytes of an answer's head.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -43,96 +48,9 @@ pub const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Bytes of a failure's document.
 pub const FAILURE_BYTES_MAX: usize = 64 * 1024;
 
-/// An exchange with a target that failed. The kinds are the metric's labels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Failed {
-    /// What the engine gave cannot be written.
-    #[error("the request cannot be written")]
-    Unwritable,
-    /// The host has no address.
-    #[error("the host has no address")]
-    Resolve,
-    /// No connection.
-    #[error("no connection")]
-    Connect,
-    /// No connection in time.
-    #[error("no connection in time")]
-    ConnectTimeout,
-    /// The certificate is not trusted, or no common way of encryption.
-    #[error("no encrypted connection")]
-    Tls,
-    /// The connection broke while the request was written.
-    #[error("the connection broke while the request was written")]
-    Write,
-    /// The connection broke before the answer's head was there.
-    #[error("the connection broke before the answer")]
-    Read,
-    /// No answer in time.
-    #[error("no answer in time")]
-    ResponseTimeout,
-    /// The answer's body stopped.
-    #[error("the answer's body stopped")]
-    BodyTimeout,
-    /// The answer's body ended too early.
-    #[error("the answer was cut")]
-    Cut,
-    /// The answer is larger than anything that speaks this protocol sends.
-    #[error("the answer is too large")]
-    TooLarge,
-    /// The answer sends us elsewhere.
-    #[error("the target redirects")]
-    Redirect,
-    /// Nobody can tell where the answer ends.
-    #[error("the answer is framed ambiguously")]
-    Malformed,
-    /// The target answered success before it had the whole request.
-    #[error("an answer before the request was complete")]
-    Early,
-}
-
-impl Failed {
-    /// The metric's label.
-    pub fn kind(self) -> &'static str {
-        match self {
-            Self::Unwritable => "unwritable",
-            Self::Resolve => "resolve",
-            Self::Connect => "connect",
-            Self::ConnectTimeout => "connect_timeout",
-            Self::Tls => "tls",
-            Self::Write => "write",
-            Self::Read => "read",
-            Self::ResponseTimeout => "response_timeout",
-            Self::BodyTimeout => "body_timeout",
-            Self::Cut => "cut",
-            Self::TooLarge => "too_large",
-            Self::Redirect => "redirect",
-            Self::Malformed => "malformed",
-            Self::Early => "early",
-        }
-    }
-
-    /// What the caller is told: that it failed, and nothing of the target (O4).
-    pub fn refusal(self) -> Refusal {
-        match self {
-            Self::Resolve
-            | Self::Connect
-            | Self::ConnectTimeout
-            | Self::Tls
-            | Self::Write
-            | Self::Read
-            | Self::ResponseTimeout
-            | Self::BodyTimeout
-            | Self::Cut => Fault::ServiceUnavailable.into(),
-            Self::Unwritable | Self::TooLarge | Self::Redirect | Self::Malformed | Self::Early => {
-                Fault::InternalError.into()
-            }
-        }
-    }
-}
-
 /// The connections to all targets.
 pub struct Upstreams {
-    connector: Connector,
+    connector: TransportConnector,
     resolver: Resolver,
 }
 
@@ -145,6 +63,8 @@ pub struct Conversation<'a> {
     head: bool,
     reused: bool,
     started: Instant,
+    /// Longest wait for the head of the answer.
+    wait: Duration,
 }
 
 /// The head of an answer.
@@ -159,7 +79,7 @@ impl Upstreams {
     /// No connection yet.
     pub fn new() -> Self {
         Self {
-            connector: Connector::new(Some(ConnectorOptions::new(POOL_CONNECTIONS_MAX))),
+            connector: TransportConnector::new(Some(ConnectorOptions::new(POOL_CONNECTIONS_MAX))),
             resolver: Resolver::default(),
         }
     }
@@ -168,11 +88,17 @@ impl Upstreams {
     ///
     /// # Errors
     /// [`Failed`], counted.
-    pub async fn exchange(&self, upstream: &Upstream, out: &Outgoing, operation: &str, dialect: &str) -> Result<Answer, Failed> {
+    pub async fn exchange(
+        &self,
+        upstream: &Upstream,
+        out: &Outgoing,
+        operation: &str,
+        dialect: &str,
+    ) -> Result<Answer, Failed> {
         let told = self.asked(upstream, out, Sent::Whole, operation, dialect).await;
         let (mut conversation, head) = told?;
         let bytes_max = if head.answer.status < 300 { ANSWER_BYTES_MAX } else { FAILURE_BYTES_MAX };
-        let body = conversation.whole_body(bytes_max).await.map_err(|failed| failed.counted(upstream))?;
+        let body = conversation.whole_body(bytes_max).await.map_err(|failed| failed.at(upstream))?;
         conversation.release().await;
         Ok(Answer { body, ..head.answer })
     }
@@ -203,7 +129,8 @@ impl Upstreams {
         let repeatable = matches!(out.method, "GET" | "HEAD");
         let mut fresh = false;
         loop {
-            let mut conversation = self.begun(upstream, out, sent, fresh).await.map_err(|failed| failed.at(upstream))?;
+            let mut conversation =
+                self.begun(upstream, out, sent, fresh).await.map_err(|failed| failed.at(upstream))?;
             let answered = match conversation.written(&out.body).await {
                 Ok(()) => conversation.head().await,
                 Err(failed) => Err(failed),
@@ -233,7 +160,11 @@ impl Upstreams {
     ///
     /// # Errors
     /// [`Failed`], counted.
-    pub async fn upload<'a>(&'a self, upstream: &'a Upstream, out: &Outgoing) -> Result<Conversation<'a>, Failed> {
+    pub async fn upload<'a>(
+        &'a self,
+        upstream: &'a Upstream,
+        out: &Outgoing,
+    ) -> Result<Conversation<'a>, Failed> {
         self.begun(upstream, out, Sent::Streamed, false).await.map_err(|failed| failed.at(upstream))
     }
 
@@ -249,54 +180,39 @@ impl Upstreams {
         let (mut session, peer, reused) = self.connected(upstream, host, fresh).await?;
         let started = Instant::now();
         session.write_timeout = Some(upstream.body_timeout);
-        session.write_request_header(header).await.map_err(|error| wrong(&error, Failed::Write))?;
+        session
+            .write_request_header(header)
+            .await
+            .map_err(|error| Failed::to_exchange(&error, Failed::Write))?;
         let head = out.method == "HEAD";
-        Ok(Conversation { upstreams: self, upstream, session, peer, head, reused, started })
+        let wait = if out.long_work { LONG_WORK_TIME_MAX } else { upstream.response_timeout };
+        Ok(Conversation { upstreams: self, upstream, session, peer, head, reused, started, wait })
     }
 
-    async fn connected(&self, upstream: &Upstream, host: &str, fresh: bool) -> Result<(HttpSession, HttpPeer, bool), Failed> {
+    async fn connected(
+        &self,
+        upstream: &Upstream,
+        host: &str,
+        fresh: bool,
+    ) -> Result<(HttpSession, HttpPeer, bool), Failed> {
         let lookup = self.resolver.addresses(host, upstream.endpoint.port);
         let addresses = timeout(upstream.connect_timeout, lookup).await.unwrap_or_default();
-        let peers: Vec<HttpPeer> = addresses.iter().map(|address| peer(upstream, host, *address)).collect();
-        if !fresh {
-            for peer in &peers {
-                if let Some(session) = self.connector.reused_http_session(peer).await {
-                    return Ok((session, peer.clone(), true));
-                }
+        let addresses = addresses.iter().take(ADDRESSES_TRIED_MAX);
+        let peers: Vec<HttpPeer> = addresses.map(|address| peer(upstream, host, *address)).collect();
+        for peer in peers.iter().filter(|_| !fresh) {
+            if let Some(stream) = self.connector.reused_stream(peer).await {
+                return Ok((HttpSession::new_with_options(stream, peer), peer.clone(), true));
             }
         }
         let mut failed = Failed::Resolve;
         for peer in peers {
-            let stream = timeout(upstream.connect_timeout, self.connector.get_http_session(&peer)).await;
-            match stream {
-                // The pool is asked once more; what it gives here is as good as above.
-                Ok(Ok((session, reused))) => return Ok((session, peer, reused)),
-                Ok(Err(error)) => failed = not_connected(&error),
+            match timeout(upstream.connect_timeout, self.connector.new_stream(&peer)).await {
+                Ok(Ok(stream)) => return Ok((HttpSession::new_with_options(stream, &peer), peer, false)),
+                Ok(Err(error)) => failed = Failed::to_connect(&error),
                 Err(_) => failed = Failed::ConnectTimeout,
             }
         }
         Err(failed)
-    }
-}
-
-/// Whether an [`Outgoing`] holds its whole body.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sent {
-    Whole,
-    Streamed,
-}
-
-impl Failed {
-    /// Counts and logs a failure.
-    pub fn at(self, upstream: &Upstream) -> Self {
-        let target = upstream.target.name.as_str();
-        METRICS.upstream_errors.with_label_values(&[target, self.kind()]).inc();
-        tracing::warn!(target_name = target, kind = self.kind(), "exchange with a target failed: {self}");
-        self
-    }
-
-    fn counted(self, upstream: &Upstream) -> Self {
-        self.at(upstream)
     }
 }
 
@@ -344,13 +260,12 @@ impl Conversation<'_> {
     /// [`Failed`].
     pub async fn head(&mut self) -> Result<AnswerHead, Failed> {
         self.session.read_timeout = None;
-        let wait = self.upstream.response_timeout;
-        timeout(wait, self.read_head()).await.unwrap_or(Err(Failed::ResponseTimeout))
+        timeout(self.wait, self.read_head()).await.unwrap_or(Err(Failed::ResponseTimeout))
     }
 
     async fn read_head(&mut self) -> Result<AnswerHead, Failed> {
         for _ in 0..=INTERIM_ANSWERS_MAX {
-            self.session.read_response().await.map_err(|error| wrong(&error, Failed::Read))?;
+            self.session.read_response().await.map_err(|error| Failed::to_exchange(&error, Failed::Read))?;
             let raw = self.session.get_headers_raw_bytes();
             let header = self.session.resp_header().ok_or(Failed::Malformed)?;
             let status = header.status.as_u16();
@@ -363,7 +278,10 @@ impl Conversation<'_> {
                 300..=303 | 305..=399 => return Err(Failed::Redirect),
                 _ => {}
             }
-            let headers = header.headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()));
+            let headers = header
+                .headers
+                .iter()
+                .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()));
             let answer = Answer { status, headers: headers.collect(), body: Vec::new() };
             let length = self.length(&raw, status)?;
             return Ok(AnswerHead { answer, length });
@@ -413,8 +331,11 @@ impl Conversation<'_> {
     }
 
     /// After a clean exchange: the connection may serve another.
-    pub async fn release(self) {
-        self.upstreams.connector.release_http_session(self.session, &self.peer, Some(POOL_IDLE_MAX)).await;
+    pub async fn release(mut self) {
+        self.session.respect_keepalive();
+        if let Some(stream) = self.session.reuse().await {
+            self.upstreams.connector.release_stream(stream, self.peer.reuse_hash(), Some(POOL_IDLE_MAX));
+        }
     }
 
     /// Breaks the connection, so that the target cannot take what it has for the whole.
@@ -428,80 +349,6 @@ impl Conversation<'_> {
     }
 }
 
-enum AnswerFraming {
-    Bytes(u64),
-    Chunked,
-    UntilClose,
-}
-
-/// How an answer says that it ends, on the bytes received: the connector would settle contradictions silently.
-fn framing_of(raw: &[u8]) -> Result<AnswerFraming, Failed> {
-    let (mut lengths, mut codings) = (Vec::new(), Vec::new());
-    for line in raw.split(|byte| *byte == b'\n').skip(1) {
-        let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
-        let (name, value) = line.split_at_checked(colon).unwrap_or_default();
-        let value = value.get(1..).unwrap_or_default().trim_ascii();
-        match name.trim_ascii().to_ascii_lowercase().as_slice() {
-            b"content-length" => lengths.push(value),
-            b"transfer-encoding" => codings.push(value),
-            _ => {}
-        }
-    }
-    match (lengths.as_slice(), codings.as_slice()) {
-        ([], []) => Ok(AnswerFraming::UntilClose),
-        ([length], []) => crate::framing::decimal(length).map(AnswerFraming::Bytes).ok_or(Failed::Malformed),
-        ([], [coding]) if coding.eq_ignore_ascii_case(b"chunked") => Ok(AnswerFraming::Chunked),
-        _ => Err(Failed::Malformed),
-    }
-}
-
-fn request_header(out: &Outgoing, sent: Sent) -> Result<Box<RequestHeader>, Failed> {
-    let target = request_target(out);
-    let mut header = RequestHeader::build_no_case(out.method, target.as_bytes(), Some(out.headers.len() + 2))
-        .map_err(|_| Failed::Unwritable)?;
-    // The signature covers the path as it stands: what would be repaired on the way must not be sent.
-    if header.raw_path() != target.as_bytes() {
-        return Err(Failed::Unwritable);
-    }
-    for (name, value) in &out.headers {
-        header.append_header(name.clone(), value.as_slice()).map_err(|_| Failed::Unwritable)?;
-    }
-    if !header.headers.contains_key("host") {
-        header.insert_header("host", &out.host).map_err(|_| Failed::Unwritable)?;
-    }
-    if !header.headers.contains_key("content-length") {
-        match sent {
-            Sent::Streamed => header.insert_header("transfer-encoding", "chunked"),
-            Sent::Whole if out.body.is_empty() && matches!(out.method, "GET" | "HEAD" | "DELETE") => Ok(()),
-            Sent::Whole => header.insert_header("content-length", out.body.len()),
-        }
-        .map_err(|_| Failed::Unwritable)?;
-    }
-    Ok(Box::new(header))
-}
-
-/// Path and query, byte for byte as they go on the wire.
-fn request_target(out: &Outgoing) -> String {
-    let mut target = out.path.clone();
-    for (at, (name, value)) in out.query.iter().enumerate() {
-        target.push(if at == 0 { '?' } else { '&' });
-        target.push_str(&percent::encode(name));
-        if let Some(value) = value {
-            target.push('=');
-            target.push_str(&percent::encode(value));
-        }
-    }
-    target
-}
-
-/// The host to connect to. It is the configured one, or a bucket's label before it, and never another (O1).
-fn destination<'h>(upstream: &Upstream, authority: &'h str) -> Result<&'h str, Failed> {
-    let own = upstream.target.authority.as_str();
-    let label = authority.strip_suffix(own).and_then(|rest| rest.strip_suffix('.'));
-    let is_label = |label: &str| label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
-    if authority == own || label.is_some_and(is_label) { Ok(without_port(authority)) } else { Err(Failed::Unwritable) }
-}
-
 fn peer(upstream: &Upstream, host: &str, address: SocketAddr) -> HttpPeer {
     // The name is never empty: without one the connector would not verify the certificate.
     let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
@@ -513,50 +360,4 @@ fn peer(upstream: &Upstream, host: &str, address: SocketAddr) -> HttpPeer {
     peer.options.write_timeout = Some(upstream.body_timeout);
     peer.options.ca = upstream.ca.as_ref().map(Arc::clone);
     peer
-}
-
-fn not_connected(error: &Error) -> Failed {
-    match error.etype() {
-        ErrorType::ConnectTimedout => Failed::ConnectTimeout,
-        ErrorType::TLSHandshakeFailure
-        | ErrorType::TLSHandshakeTimedout
-        | ErrorType::InvalidCert
-        | ErrorType::HandshakeError => Failed::Tls,
-        _ => Failed::Connect,
-    }
-}
-
-fn wrong(error: &Error, otherwise: Failed) -> Failed {
-    match error.etype() {
-        ErrorType::InvalidHTTPHeader => Failed::Malformed,
-        ErrorType::WriteTimedout => Failed::Write,
-        ErrorType::ReadTimedout => Failed::ResponseTimeout,
-        _ => otherwise,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn framed(lines: &str) -> Result<AnswerFraming, Failed> {
-        framing_of(format!("HTTP/1.1 200 OK\r\n{lines}\r\n").as_bytes())
-    }
-
-    #[test]
-    fn an_answer_ends_in_one_way() {
-        assert!(matches!(framed("Content-Length: 5\r\n"), Ok(AnswerFraming::Bytes(5))));
-        assert!(matches!(framed("transfer-encoding: chunked\r\n"), Ok(AnswerFraming::Chunked)));
-        assert!(matches!(framed(""), Ok(AnswerFraming::UntilClose)));
-        for lines in [
-            "Content-Length: 5\r\nContent-Length: 5\r\n",
-            "Content-Length: 5, 5\r\n",
-            "Content-Length: x\r\n",
-            "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
-            "Transfer-Encoding: gzip, chunked\r\n",
-            "Transfer-Encoding: identity\r\n",
-        ] {
-            assert!(framed(lines).is_err(), "{lines:?}");
-        }
-    }
 }

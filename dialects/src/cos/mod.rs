@@ -20,6 +20,7 @@ pub static COS: Dialect = Dialect {
     name: "cos",
     family: "cos",
     auth: &auth::AUTH,
+    older_auth: None,
     hosts: route::HOSTS,
     routes: route::ROUTES,
     sub_resources: route::SUB_RESOURCES,

@@ -14,7 +14,7 @@ pub fn head(way: &Way<'_>, operation: Operation, answer: &Answer) -> Reply {
     let mut reply = Reply::status(answer.status);
     for field in Told::ALL {
         let Some(name) = (target.told)(field) else { continue };
-        let Some(value) = answer.headers.iter().find(|row| row.0 == name).map(|row| row.1.as_slice()) else {
+        let Some(value) = answer.header(name) else {
             continue;
         };
         if let Some(value) = carried(caller, target, field, value) {
@@ -120,8 +120,7 @@ pub fn failure(way: &Way<'_>, answer: &Answer) -> Refused {
 fn header_error(target: &Dialect, answer: &Answer) -> Option<ErrorDocument> {
     use base64::Engine as _;
     let name = target.identity.head_error?;
-    let value = answer.headers.iter().find(|row| row.0 == name)?;
-    let document = base64::engine::general_purpose::STANDARD.decode(&value.1).ok()?;
+    let document = base64::engine::general_purpose::STANDARD.decode(answer.header(name)?).ok()?;
     let node = xml::read(&document).ok()?;
     (node.name == "Error").then(|| documents::read_error(&node))
 }
@@ -213,16 +212,11 @@ pub fn unproven() -> Refusal {
 }
 
 /// Sets what documents say of the request's own names.
-pub fn name_document(document: &mut Document, bucket: &str, key: &str, location: String) {
+pub fn name_document(document: &mut Document, bucket: &str, key: &str) {
     match document {
-        Document::Initiated { bucket: b, key: k, .. } => {
+        Document::Initiated { bucket: b, key: k, .. } | Document::Completed { bucket: b, key: k, .. } => {
             bucket.clone_into(b);
             key.clone_into(k);
-        }
-        Document::Completed { bucket: b, key: k, location: l, .. } => {
-            bucket.clone_into(b);
-            key.clone_into(k);
-            *l = location;
         }
         Document::Parts(list) => {
             bucket.clone_into(&mut list.bucket);

@@ -53,6 +53,12 @@ pub fn same_rules(caller: &Dialect, target: &Dialect, fields: &Fields) -> bool {
     plain || (caller.copy.combination == target.copy.combination && caller.family == target.family)
 }
 
+/// Whether a modified-since that lies in the future means the same to both: to some it counts as not said.
+pub fn same_future(caller: &Dialect, target: &Dialect, fields: &Fields, now: Timestamp) -> bool {
+    let future = fields.time(Field::SourceIfModifiedSince).is_some_and(|since| since > now);
+    !future || caller.copy.future_ignored == target.copy.future_ignored
+}
+
 /// Evaluates the conditions by the caller's rules.
 ///
 /// # Errors

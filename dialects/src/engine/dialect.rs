@@ -14,6 +14,8 @@ pub struct Dialect {
     pub family: &'static str,
     /// Its signatures.
     pub auth: &'static dyn Auth,
+    /// An older way of signing, for targets that are configured so.
+    pub older_auth: Option<&'static dyn Auth>,
     /// How its hosts look.
     pub hosts: &'static [HostForm],
     /// Which method and parameter mean which operation. The first row that fits is taken.

@@ -28,9 +28,9 @@ pub fn write(dialect: &Dialect, document: &Document, listener: &Listener, id: &s
             out.text("UploadId", upload_id);
             out.close("InitiateMultipartUploadResult");
         }
-        Document::Completed { location, bucket, key, etag } => {
+        Document::Completed { bucket, key, etag } => {
             out.open_root("CompleteMultipartUploadResult", dialect.xml.namespace_completed.or(namespace));
-            out.text("Location", location);
+            out.text("Location", &format!("http://{}{}", listener.host, listener.path));
             out.text("Bucket", bucket);
             out.text("Key", key);
             out.text("ETag", &etag::quoted(dialect, etag));
@@ -284,12 +284,7 @@ pub fn read(target: &Dialect, operation: Operation, body: &[u8]) -> Result<Optio
         Operation::CompleteMultipartUpload => {
             let node = root("CompleteMultipartUploadResult")?;
             let etag = read_etag(&node)?;
-            Ok(Some(Document::Completed {
-                location: String::new(),
-                bucket: String::new(),
-                key: String::new(),
-                etag,
-            }))
+            Ok(Some(Document::Completed { bucket: String::new(), key: String::new(), etag }))
         }
         Operation::ListParts => {
             read_parts_list(target, &root("ListPartsResult")?).map(Document::Parts).map(Some)

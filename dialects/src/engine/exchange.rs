@@ -24,9 +24,15 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn text(&self, name: &str) -> Option<&str> {
-        let row = self.headers.iter().find(|row| row.0 == name)?;
-        std::str::from_utf8(&row.1).ok()
+    /// The first value of a header, whatever the letter case of its name.
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        let row = self.headers.iter().find(|row| row.0.eq_ignore_ascii_case(name))?;
+        Some(&row.1)
+    }
+
+    /// The same where it is text.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.header(name).and_then(|value| std::str::from_utf8(value).ok())
     }
 }
 
@@ -108,6 +114,12 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// As [`Exchange::new`].
     pub fn start(&mut self, now: Timestamp) -> Result<Step, Refusal> {
+        if self.asked.operation.copies()
+            && !conditions::same_future(self.way.caller, self.way.target.dialect, &self.asked.fields, now)
+        {
+            self.needs.conditions = true;
+            Field::SOURCE_CONDITIONS.iter().for_each(|field| drop(self.sent.fields.remove(*field)));
+        }
         let look = self.needs.conditions || self.needs.metadata || self.needs.length;
         if look { self.look(State::Looking, now) } else { self.ask(now) }
     }
@@ -264,12 +276,7 @@ impl<'a> Exchange<'a> {
         if let Some(document) = &mut reply.document {
             let bucket = bucket.as_deref().unwrap_or_default();
             let key = key.as_deref().unwrap_or_default();
-            answer::name_document(
-                document,
-                bucket,
-                key,
-                format!("/{bucket}/{}", crate::wire::percent::encode_path(key)),
-            );
+            answer::name_document(document, bucket, key);
             listing::completed(&self.way, &self.asked, document);
             if let Document::CopyObject(result) | Document::CopyPart(result) = document {
                 result.modified = result.modified.or(Some(now));

@@ -114,8 +114,7 @@ pub fn ask_without_range(way: &Way<'_>, request: &Request, answer: &Answer) -> b
         (ByteRange::Last(0), _) => false,
         (_, 416) => true,
         (ByteRange::Span(_, last), 206) => {
-            let total = answer.headers.iter().find(|row| row.0 == "content-range");
-            let total = total.and_then(|row| std::str::from_utf8(&row.1).ok());
+            let total = answer.text("content-range");
             let total =
                 total.and_then(|text| text.rsplit_once('/')).and_then(|(_, total)| total.parse::<u64>().ok());
             total.is_some_and(|total| *last >= total)

@@ -61,8 +61,8 @@ pub fn tell(listener: &Listener, mut reply: Reply) -> Spoken {
         reply.set(Told::ContentType, "application/xml");
     }
     let mut headers = vec![
-        ("server".to_owned(), dialect.identity.server.into()),
-        ("date".to_owned(), date::http(listener.now).into()),
+        ("Server".to_owned(), dialect.identity.server.into()),
+        ("Date".to_owned(), date::http(listener.now).into()),
         (dialect.identity.request_id.to_owned(), id.clone().into()),
     ];
     if let Some(name) = dialect.identity.trace_id {

@@ -105,6 +105,7 @@ pub fn head_at(
         headers: Vec::new(),
         body: Vec::new(),
         payload: PayloadHash::Unsigned,
+        long_work: operation.copies() || operation == Operation::CompleteMultipartUpload,
     })
 }
 
@@ -162,6 +163,9 @@ fn write_field(way: &Way<'_>, field: Field, value: &Value) -> Result<(Name, Stri
     let name = (target.name_of)(field)
         .filter(|_| target.can_say(field))
         .ok_or_else(|| cannot("has no such field"))?;
+    if field.names_accounts() && way.caller.family != target.family {
+        return Err(cannot("has other accounts"));
+    }
     let words = target.words;
     let word = |word: Option<&'static str>| {
         word.map(str::to_owned).ok_or_else(|| cannot("has no word for this value"))

@@ -347,6 +347,20 @@ impl Field {
         )
     }
 
+    /// Whether its value names accounts, which are one vendor's own.
+    pub fn names_accounts(self) -> bool {
+        matches!(
+            self,
+            Self::GrantRead
+                | Self::GrantWrite
+                | Self::GrantReadAcp
+                | Self::GrantWriteAcp
+                | Self::GrantFullControl
+                | Self::ExpectedOwner
+                | Self::SourceExpectedOwner
+        )
+    }
+
     /// The content headers that a metadata directive governs.
     pub const CONTENT: [Self; 6] = [
         Self::ContentType,

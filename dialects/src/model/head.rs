@@ -79,6 +79,8 @@ pub struct Outgoing {
     pub body: Vec<u8>,
     /// What a signature may say of the body.
     pub payload: PayloadHash,
+    /// Whether the target works before it answers, as long as the objects are large: a copy, a completing call.
+    pub long_work: bool,
 }
 
 /// A key pair of ours at a target.

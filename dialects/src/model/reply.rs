@@ -138,8 +138,6 @@ pub enum Document {
     },
     /// CompleteMultipartUploadResult.
     Completed {
-        /// URL of the object.
-        location: String,
         /// Bucket as the caller says it.
         bucket: String,
         /// Key.

@@ -17,6 +17,7 @@ pub static OSS: Dialect = Dialect {
     name: "oss",
     family: "oss",
     auth: &auth::AUTH,
+    older_auth: Some(&auth::V1_OUT),
     hosts: route::HOSTS,
     routes: route::ROUTES,
     sub_resources: route::SUB_RESOURCES,

@@ -21,6 +21,7 @@ pub const BASE: Dialect = Dialect {
     name: "s3",
     family: "s3",
     auth: &auth::AUTH,
+    older_auth: None,
     hosts: route::HOSTS,
     routes: route::ROUTES,
     sub_resources: route::SUB_RESOURCES,

@@ -1,0 +1,281 @@
+//! The data listeners: connections in, requests one after another, each answered in its caller's dialect.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use blobfish_dialects::engine::accept::accept;
+use blobfish_dialects::engine::tell::Listener;
+use blobfish_dialects::model::{Fault, RawHead, Refusal};
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use pingora_core::apps::ServerApp;
+use pingora_core::protocols::Stream;
+use pingora_core::server::ShutdownWatch;
+use prometheus::IntGauge;
+use tokio::time::timeout;
+
+use crate::caller::{CallerConnection, NoHead};
+use crate::framing::{self, Framed};
+use crate::job::{End, Job, milliseconds};
+use crate::log::{self, Record};
+use crate::metrics::{METRICS, NONE, seconds};
+use crate::snapshot::Snapshot;
+use crate::upstream::Upstreams;
+use crate::{clock, plan};
+
+/// Requests on one connection. Closing now and then gives balancers their chance.
+const REQUESTS_MAX: usize = 1000;
+
+/// While the listeners close, a request that is on its way has this long to arrive.
+const LAST_HEAD_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// The application behind the data listeners.
+pub struct DataFront {
+    /// What requests run on.
+    pub current: Arc<ArcSwap<Snapshot>>,
+    /// The way to targets.
+    pub upstreams: Upstreams,
+    /// Connections that are open.
+    pub open: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl ServerApp for DataFront {
+    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        let _open = Open::new(&self.open);
+        let mut caller = CallerConnection::new(stream);
+        if self.open.load(Ordering::Relaxed) > self.current.load().config.limits.connections_max {
+            self.overloaded(&mut caller).await;
+            caller.close().await;
+            return None;
+        }
+        for served in 1..=REQUESTS_MAX {
+            match self.next_request(&mut caller, shutdown, served).await {
+                After::Next => {}
+                After::Close => break,
+                After::Break => {
+                    caller.abort();
+                    return None;
+                }
+            }
+        }
+        caller.close().await;
+        None
+    }
+}
+
+async fn stopped(shutdown: &mut ShutdownWatch) {
+    // An error means that nobody is left to say it.
+    let _ = shutdown.wait_for(|closing| *closing).await;
+}
+
+/// What becomes of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After {
+    Next,
+    Close,
+    Break,
+}
+
+impl DataFront {
+    async fn next_request(
+        &self,
+        caller: &mut CallerConnection,
+        shutdown: &ShutdownWatch,
+        served: usize,
+    ) -> After {
+        let limits = self.current.load().config.limits.clone();
+        let mut closing = shutdown.clone();
+        let head = tokio::select! {
+            biased;
+            head = caller.head(limits.keepalive_idle, limits.head_bytes_max) => head,
+            () = stopped(&mut closing) => {
+                // A request may be on its way on a connection that is new, and is there in part on others.
+                let wait = if served == 1 || caller.has_unread() { LAST_HEAD_TIME_MAX } else { Duration::ZERO };
+                let last = timeout(wait, caller.head(limits.keepalive_idle, limits.head_bytes_max)).await;
+                last.unwrap_or(Err(NoHead::Gone))
+            }
+        };
+        if matches!(head, Err(NoHead::Gone)) {
+            return After::Close;
+        }
+        let closing = *shutdown.borrow() || served == REQUESTS_MAX;
+        // On the heap, so that a connection that waits does not hold the room that a request needs.
+        Box::pin(self.answered(caller, head, closing)).await
+    }
+
+    /// Runs one request and writes down how it went.
+    async fn answered(
+        &self,
+        caller: &mut CallerConnection,
+        head: Result<Bytes, NoHead>,
+        closing: bool,
+    ) -> After {
+        let snapshot = &self.current.load_full();
+        let _running = Running::new(&METRICS.in_flight);
+        let framed = framed(head, snapshot, caller.secure());
+        let mut job = self.job(caller, snapshot, framed.as_ref().ok());
+        match &framed {
+            Ok(framed) => {
+                let keep = framed.keep_alive && !closing;
+                job.caller.begin(
+                    framed.body,
+                    framed.expects_continue,
+                    keep,
+                    snapshot.config.limits.body_idle,
+                );
+            }
+            // Nobody can tell where the next request begins.
+            Err(_) => job.caller.close_after(),
+        }
+        let outcome = AssertUnwindSafe(run(&mut job, framed)).catch_unwind().await;
+        let ended = match outcome {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(End::Refused(refusal))) => job.refuse(&refusal).await,
+            Ok(Err(cut)) => Err(cut),
+            Err(_panic) => {
+                job.caller.close_after();
+                job.refuse(&Fault::InternalError.into()).await
+            }
+        };
+        if let Err(end) = &ended {
+            job.record.cut = Some(match end {
+                End::Cut(why) => why,
+                End::Refused(_) => "refused too late",
+            });
+        }
+        finish(job);
+        match ended {
+            Ok(()) if caller.settle().await => After::Next,
+            Ok(()) => After::Close,
+            Err(_) => After::Break,
+        }
+    }
+
+    fn job<'a>(
+        &'a self,
+        caller: &'a mut CallerConnection,
+        snapshot: &'a Snapshot,
+        framed: Option<&Framed>,
+    ) -> Job<'a> {
+        let head = framed.map(|framed| &framed.head);
+        let listener = Listener {
+            dialect: snapshot.front.default,
+            id: clock::random(),
+            now: clock::now(),
+            host: head.map(|head| head.host().to_owned()).unwrap_or_default(),
+            path: head.map(|head| head.path.clone()).unwrap_or_default(),
+            head: head.is_some_and(|head| head.method == "HEAD"),
+            elapsed_ms: 0,
+        };
+        let method = head.map(|head| head.method.clone()).unwrap_or_default();
+        let record = Record { method, dialect: listener.dialect.name, ..Record::default() };
+        let chunks = framed.is_some_and(|framed| framed.chunks);
+        Job {
+            snapshot,
+            upstreams: &self.upstreams,
+            caller,
+            listener,
+            chunks,
+            started: Instant::now(),
+            record,
+        }
+    }
+
+    async fn overloaded(&self, caller: &mut CallerConnection) {
+        let snapshot = self.current.load_full();
+        caller.close_after();
+        let mut job = self.job(caller, &snapshot, None);
+        let _ = job.refuse(&Fault::SlowDown.into()).await;
+        finish(job);
+    }
+}
+
+/// A head that can be served, or why it cannot.
+fn framed(head: Result<Bytes, NoHead>, snapshot: &Snapshot, secure: bool) -> Result<Framed, Refusal> {
+    match head {
+        Ok(head) => {
+            framing::read(&head, snapshot.config.limits.headers_max, secure).map_err(framing::Flaw::refusal)
+        }
+        Err(NoHead::Flawed(flaw)) => Err(flaw.refusal()),
+        Err(NoHead::TooLarge) => Err(Fault::HeaderTooLarge.into()),
+        Err(NoHead::Slow) | Err(NoHead::Gone) => Err(Fault::RequestTimeout.into()),
+    }
+}
+
+async fn run(job: &mut Job<'_>, framed: Result<Framed, Refusal>) -> Result<(), End> {
+    let Framed { head, body, .. } = framed?;
+    let accepted = believed(job, &head)?;
+    plan::run(job, accepted, body).await
+}
+
+/// The request, once its signature is verified.
+fn believed(
+    job: &mut Job<'_>,
+    head: &RawHead,
+) -> Result<blobfish_dialects::engine::accept::Accepted, Refusal> {
+    let outcome = accept(head, &job.snapshot.front, job.snapshot, job.listener.now);
+    job.listener.dialect =
+        outcome.as_ref().map_or_else(|rejected| rejected.dialect, |accepted| accepted.dialect);
+    job.record.dialect = job.listener.dialect.name;
+    job.record.id = job.listener.request_id();
+    outcome.map_err(|rejected| rejected.refusal)
+}
+
+/// Counts a request and writes it down.
+fn finish(mut job: Job<'_>) {
+    let record = &mut job.record;
+    if record.id.is_empty() {
+        record.id = job.listener.request_id();
+    }
+    let taken = job.started.elapsed();
+    (record.bytes_in, record.bytes_out, record.ms) =
+        (job.caller.bytes_in, job.caller.bytes_out, milliseconds(taken));
+    let operation = record.operation.unwrap_or(NONE);
+    let target = record.target.as_deref().unwrap_or(NONE);
+    // An answer that did not arrive whole was no success, whatever its head said.
+    let status = record.cut.map_or_else(|| record.status.to_string(), |_| "cut".to_owned());
+    METRICS.requests.with_label_values(&[record.dialect, target, operation, &status]).inc();
+    METRICS.request_seconds.with_label_values(&[record.dialect, target, operation]).observe(seconds(taken));
+    METRICS.bytes.with_label_values(&[target, "in"]).inc_by(record.bytes_in);
+    METRICS.bytes.with_label_values(&[target, "out"]).inc_by(record.bytes_out);
+    log::request(job.record);
+}
+
+/// Counts a connection while it is open.
+struct Open(Arc<AtomicUsize>);
+
+impl Open {
+    fn new(open: &Arc<AtomicUsize>) -> Self {
+        open.fetch_add(1, Ordering::Relaxed);
+        METRICS.connections.inc();
+        Self(Arc::clone(open))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+        METRICS.connections.dec();
+    }
+}
+
+/// Counts a request while it runs.
+struct Running<'a>(&'a IntGauge);
+
+impl<'a> Running<'a> {
+    fn new(gauge: &'a IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

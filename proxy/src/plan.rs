@@ -1,0 +1,71 @@
+//! What is done for a request that is believed: may it, where does it go, and by which plan.
+
+use blobfish_config::Caller;
+use blobfish_dialects::engine::accept::Accepted;
+use blobfish_dialects::model::{Fault, Need, Operation, Refusal, Request};
+
+use crate::framing::BodyLength;
+use crate::job::{End, Job};
+use crate::metrics::METRICS;
+use crate::snapshot::{Place, Snapshot, may};
+use crate::{buckets, exchange, log, stream};
+
+/// Carries out a request.
+///
+/// # Errors
+/// [`End`].
+pub async fn run(job: &mut Job<'_>, accepted: Accepted, body: BodyLength) -> Result<(), End> {
+    let Accepted { dialect, access_key, request, payload, unsigned } = accepted;
+    let snapshot = job.snapshot;
+    let caller = snapshot.caller(&access_key).ok_or(Fault::InternalError)?;
+    note(job, caller, &request, unsigned.len());
+    authorise(caller, &request)?;
+    if request.operation == Operation::ListBuckets {
+        return buckets::run(job, caller, request, payload).await;
+    }
+    let (place, source_bucket) = routed(snapshot, &request)?;
+    job.record.target = Some(place.upstream.target.name.clone());
+    let way = place.way(dialect, source_bucket);
+    if request.operation.uploads() {
+        stream::upload(job, place.upstream, way, &request, payload, body).await
+    } else if request.operation.streams() {
+        stream::download(job, place.upstream, way, &request).await
+    } else {
+        exchange::run(job, place.upstream, way, request, payload).await
+    }
+}
+
+fn note(job: &mut Job<'_>, caller: &Caller, request: &Request, unsigned: usize) {
+    let record = &mut job.record;
+    record.caller = Some(caller.name.clone());
+    record.operation = Some(request.operation.name());
+    record.bucket = request.bucket.as_deref().map(log::name);
+    record.key = request.key.as_deref().map(log::name);
+    record.source =
+        request.source.as_ref().map(|source| log::name(&format!("{}/{}", source.bucket, source.key)));
+    record.unsigned = unsigned;
+    if let (Ok(count @ 1..), dialect) = (u64::try_from(unsigned), record.dialect) {
+        METRICS.unsigned_fields.with_label_values(&[dialect]).inc_by(count);
+    }
+}
+
+/// Every bucket that the request touches is checked before anything is looked up or sent, so that the answer
+/// says nothing of what exists (security, I3 and A5).
+fn authorise(caller: &Caller, request: &Request) -> Result<(), Refusal> {
+    let need = request.operation.need();
+    let destination = request.bucket.as_deref().is_none_or(|bucket| may(caller, bucket, need));
+    let source = request.source.as_ref().is_none_or(|source| may(caller, &source.bucket, Need::Read));
+    if destination && source { Ok(()) } else { Err(Fault::AccessDenied.into()) }
+}
+
+/// Where the request goes, and its copy source's bucket there.
+fn routed<'s>(snapshot: &'s Snapshot, request: &Request) -> Result<(Place<'s>, Option<String>), Refusal> {
+    let bucket = request.bucket.as_deref().ok_or(Fault::InvalidRequest)?;
+    let place = snapshot.place(bucket).ok_or(Fault::NoSuchBucket)?;
+    let Some(source) = &request.source else { return Ok((place, None)) };
+    let from = snapshot.place(&source.bucket).ok_or(Fault::NoSuchBucket)?;
+    if from.index != place.index {
+        return Err(Refusal::say(Fault::NotImplemented, "copies between two targets are not supported yet"));
+    }
+    Ok((place, Some(from.bucket)))
+}

@@ -1,0 +1,289 @@
+//! Requests whose payload is streamed: objects down, objects and parts up, with memory for a few pieces only.
+
+use blobfish_dialects::engine::auth::Payload;
+use blobfish_dialects::engine::body::{Gate, Sums};
+use blobfish_dialects::engine::exchange::Answer;
+use blobfish_dialects::engine::stream::{ask_without_range, failure, outgoing, reply, wants_crc64};
+use blobfish_dialects::engine::way::Way;
+use blobfish_dialects::model::{Fault, Field, Refusal, Reply, Request, Told};
+use bytes::Bytes;
+use std::time::Duration;
+use tokio::time::timeout;
+
+use crate::caller::{Framing, NoBody};
+use crate::clock;
+use crate::failed::Failed;
+use crate::framing::{BodyLength, decimal};
+use crate::job::{End, Job};
+use crate::metrics::{METRICS, seconds};
+use crate::snapshot::Upstream;
+use crate::upstream::{AnswerHead, Conversation, FAILURE_BYTES_MAX};
+
+/// A target that refuses to read on has sent its reason already; this long it may take to arrive.
+const LAST_WORDS_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// GET and HEAD of an object.
+///
+/// # Errors
+/// [`End`].
+pub async fn download(
+    job: &mut Job<'_>,
+    upstream: &Upstream,
+    way: Way<'_>,
+    request: &Request,
+) -> Result<(), End> {
+    let (out, losses) = outgoing(&way, request, None, clock::now())?;
+    job.judge(&losses, &way)?;
+    let upstreams = job.upstreams;
+    let (conversation, head) = upstreams.ask(upstream, &out, job.operation(), way.caller.name).await?;
+    job.note_upstream(&way, &head.answer);
+    if ask_without_range(&way, request, &head.answer) {
+        conversation.abort().await;
+        let mut whole = request.clone();
+        whole.fields.remove(Field::Range);
+        return Box::pin(download(job, upstream, way, &whole)).await;
+    }
+    if !is_success(head.answer.status) {
+        let reply = failed(conversation, upstream, &way, request, head).await?;
+        return job.tell(reply).await;
+    }
+    let told = match reply(&way, request, &head.answer, None) {
+        Ok(told) => told,
+        Err(refusal) => {
+            conversation.abort().await;
+            return Err(Job::count_integrity(refusal).into());
+        }
+    };
+    if job.listener.head || head.answer.status == 304 {
+        conversation.release().await;
+        return job.tell(told).await;
+    }
+    pump(job, upstream, conversation, told, head.length).await
+}
+
+fn is_success(status: u16) -> bool {
+    matches!(status, 200..=299 | 304)
+}
+
+/// The reply to a failure, after its whole document was read.
+async fn failed(
+    mut conversation: Conversation<'_>,
+    upstream: &Upstream,
+    way: &Way<'_>,
+    request: &Request,
+    head: AnswerHead,
+) -> Result<Reply, Failed> {
+    let body = conversation.whole_body(FAILURE_BYTES_MAX).await.map_err(|failed| failed.at(upstream))?;
+    conversation.release().await;
+    Ok(failure(way, request, &Answer { body, ..head.answer }))
+}
+
+/// Hands an object's bytes on. Fewer or more than announced break the connection (T2).
+async fn pump(
+    job: &mut Job<'_>,
+    upstream: &Upstream,
+    mut conversation: Conversation<'_>,
+    told: Reply,
+    length: Option<u64>,
+) -> Result<(), End> {
+    let announced = told.text(Told::ContentLength).map(|text| decimal(text.as_bytes()));
+    let framing = match (announced, length) {
+        (Some(Some(announced)), Some(length)) if announced == length => Framing::Bytes(length),
+        (None, Some(length)) => Framing::Bytes(length),
+        (None, None) if job.chunks => Framing::Chunked,
+        (None, None) => {
+            conversation.abort().await;
+            return Err(Refusal::say(
+                Fault::NotImplemented,
+                "HTTP/1.0 cannot take an answer of unknown length",
+            )
+            .into());
+        }
+        _ => {
+            conversation.abort().await;
+            Failed::Malformed.at(upstream);
+            METRICS.integrity_failures.with_label_values(&["length"]).inc();
+            return Err(Failed::Malformed.into());
+        }
+    };
+    if let Err(end) = pumped(job, upstream, &mut conversation, told, framing).await {
+        conversation.abort().await;
+        return Err(end);
+    }
+    conversation.release().await;
+    Ok(())
+}
+
+async fn pumped(
+    job: &mut Job<'_>,
+    upstream: &Upstream,
+    conversation: &mut Conversation<'_>,
+    told: Reply,
+    framing: Framing,
+) -> Result<(), End> {
+    job.tell_head(told, framing).await?;
+    loop {
+        match conversation.body().await {
+            Ok(Some(bytes)) => job.caller.answer_body(&bytes).await?,
+            Ok(None) => break,
+            Err(failed) => {
+                failed.at(upstream);
+                return Err(End::Cut("the target's answer was cut"));
+            }
+        }
+    }
+    Ok(job.caller.answer_end().await?)
+}
+
+/// PUT of an object or a part.
+///
+/// # Errors
+/// [`End`].
+pub async fn upload(
+    job: &mut Job<'_>,
+    upstream: &Upstream,
+    way: Way<'_>,
+    request: &Request,
+    payload: Payload,
+    body: BodyLength,
+) -> Result<(), End> {
+    if body == BodyLength::Absent {
+        return Err(Fault::MissingContentLength.into());
+    }
+    let gate = Gate::new(way.caller, payload, request, wants_crc64(&way, request))?;
+    let (out, losses) = outgoing(&way, request, gate.length(), clock::now())?;
+    job.judge(&losses, &way)?;
+    let upstreams = job.upstreams;
+    let mut conversation = upstreams.upload(upstream, &out).await?;
+    let answered = sent(job, &mut conversation, gate).await;
+    let (head, sums) = match answered {
+        Ok(answered) => answered,
+        Err(broken) => {
+            conversation.abort().await;
+            job.caller.close_after();
+            return Err(broken.end(upstream));
+        }
+    };
+    let labels = [way.caller.name, upstream.target.name.as_str(), job.operation()];
+    METRICS.upstream_seconds.with_label_values(&labels).observe(seconds(conversation.elapsed()));
+    job.note_upstream(&way, &head.answer);
+    let Some(sums) = sums else {
+        return refused_early(job, upstream, &way, request, conversation, head).await;
+    };
+    if !is_success(head.answer.status) {
+        let reply = failed(conversation, upstream, &way, request, head).await?;
+        return job.tell(reply).await;
+    }
+    let body = conversation.whole_body(FAILURE_BYTES_MAX).await.map_err(|failed| failed.at(upstream))?;
+    conversation.release().await;
+    let told =
+        reply(&way, request, &Answer { body, ..head.answer }, Some(&sums)).map_err(Job::count_integrity)?;
+    job.tell(told).await
+}
+
+/// Why a body did not get through.
+enum Broken {
+    /// By the caller.
+    Caller(End),
+    /// By the target.
+    Target(Failed),
+}
+
+impl Broken {
+    fn end(self, upstream: &Upstream) -> End {
+        match self {
+            Self::Caller(end) => end,
+            Self::Target(failed) => failed.at(upstream).into(),
+        }
+    }
+}
+
+impl From<NoBody> for Broken {
+    fn from(no_body: NoBody) -> Self {
+        Self::Caller(no_body.into())
+    }
+}
+
+impl From<Failed> for Broken {
+    fn from(failed: Failed) -> Self {
+        Self::Target(failed)
+    }
+}
+
+/// Sends the body, the last of it only when everything agrees (security, B2 and I7). Gives the head of the
+/// answer, and what was computed of the bytes; nothing of that where the target refused before the end.
+async fn sent(
+    job: &mut Job<'_>,
+    conversation: &mut Conversation<'_>,
+    mut gate: Gate,
+) -> Result<(AnswerHead, Option<Sums>), Broken> {
+    job.caller.invite_body().await.map_err(|not_written| Broken::Caller(not_written.into()))?;
+    let integrity = |refusal| Broken::Caller(Job::count_integrity(refusal).into());
+    loop {
+        let wire = match next_piece(job, conversation).await? {
+            Piece::Bytes(wire) => wire,
+            Piece::End => break,
+            Piece::Refused(head) => return Ok((head, None)),
+        };
+        let proven = gate.push(&wire).map_err(integrity)?;
+        if let Err(failed) = conversation.write(&proven).await {
+            return last_words(conversation, failed).await;
+        }
+    }
+    let (last, sums) = gate.finish().map_err(integrity)?;
+    let written = match conversation.write(&last).await {
+        Ok(()) => conversation.finish().await,
+        Err(failed) => Err(failed),
+    };
+    match written {
+        Ok(()) => Ok((conversation.head().await?, Some(sums))),
+        Err(failed) => last_words(conversation, failed).await,
+    }
+}
+
+enum Piece {
+    Bytes(Bytes),
+    End,
+    Refused(AnswerHead),
+}
+
+/// The caller's next bytes, unless the target says first that it wants no more.
+async fn next_piece(job: &mut Job<'_>, conversation: &mut Conversation<'_>) -> Result<Piece, Broken> {
+    tokio::select! {
+        biased;
+        wire = job.caller.body() => Ok(wire?.map_or(Piece::End, Piece::Bytes)),
+        early = conversation.early_head() => early_refusal(early?).map(Piece::Refused).map_err(Broken::Target),
+    }
+}
+
+/// A success before the end of the request would be of something else.
+fn early_refusal(head: AnswerHead) -> Result<AnswerHead, Failed> {
+    if is_success(head.answer.status) { Err(Failed::Early) } else { Ok(head) }
+}
+
+/// What a target said before it stopped reading.
+async fn last_words(
+    conversation: &mut Conversation<'_>,
+    failed: Failed,
+) -> Result<(AnswerHead, Option<Sums>), Broken> {
+    match timeout(LAST_WORDS_TIME_MAX, conversation.early_head()).await {
+        Ok(Ok(head)) => Ok((early_refusal(head)?, None)),
+        _ => Err(Broken::Target(failed)),
+    }
+}
+
+/// Tells what the target refused before it had the whole body; both connections are of no more use.
+async fn refused_early(
+    job: &mut Job<'_>,
+    upstream: &Upstream,
+    way: &Way<'_>,
+    request: &Request,
+    mut conversation: Conversation<'_>,
+    head: AnswerHead,
+) -> Result<(), End> {
+    job.caller.close_after();
+    let body = conversation.whole_body(FAILURE_BYTES_MAX).await;
+    conversation.abort().await;
+    let body = body.map_err(|failed| failed.at(upstream))?;
+    job.tell(failure(way, request, &Answer { body, ..head.answer })).await
+}
