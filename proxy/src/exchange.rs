@@ -1,7 +1,7 @@
 //! Everything with small bodies both ways: reads the request whole, lets the engine say what to send, and tells.
 
 use blobfish_dialects::engine::auth::Payload;
-use blobfish_dialects::engine::body::Gate;
+use blobfish_dialects::engine::body::{Gate, Sums};
 use blobfish_dialects::engine::exchange::{Exchange, Step};
 use blobfish_dialects::engine::way::Way;
 use blobfish_dialects::model::{Document, Fault, Operation, Reply, Request};
@@ -97,7 +97,15 @@ pub async fn whole_body(job: &mut Job<'_>, request: &Request, payload: Payload) 
         Operation::CompleteMultipartUpload => PARTS_BYTES_MAX,
         _ => BODY_BYTES_MAX,
     };
-    let mut gate = Gate::new(job.listener.dialect, payload, request, false)?;
+    let gate = Gate::new(job.listener.dialect, payload, request, false)?;
+    Ok(collected(job, gate, bytes_max).await?.0)
+}
+
+/// A whole body, verified, and what was computed of it.
+///
+/// # Errors
+/// [`End`]; a body that is longer than `bytes_max`.
+pub async fn collected(job: &mut Job<'_>, mut gate: Gate, bytes_max: usize) -> Result<(Vec<u8>, Sums), End> {
     job.caller.invite_body().await?;
     let mut whole = Vec::new();
     while let Some(wire) = job.caller.body().await? {
@@ -106,7 +114,7 @@ pub async fn whole_body(job: &mut Job<'_>, request: &Request, payload: Payload) 
             return Err(Fault::EntityTooLarge.into());
         }
     }
-    let (last, _) = gate.finish().map_err(Job::count_integrity)?;
+    let (last, sums) = gate.finish().map_err(Job::count_integrity)?;
     whole.extend(last);
-    Ok(whole)
+    Ok((whole, sums))
 }

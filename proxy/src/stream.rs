@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use crate::caller::{Framing, NoBody};
 use crate::clock;
+use crate::exchange::collected;
 use crate::failed::Failed;
 use crate::framing::{BodyLength, decimal};
 use crate::job::{End, Job};
@@ -21,6 +22,9 @@ use crate::upstream::{AnswerHead, Conversation, FAILURE_BYTES_MAX};
 
 /// A target that refuses to read on has sent its reason already; this long it may take to arrive.
 const LAST_WORDS_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// Bytes of a body without a length that are kept for a target that must be told one: what a stream may cost.
+const UNKNOWN_LENGTH_BYTES_MAX: usize = 256 * 1024;
 
 /// GET and HEAD of an object.
 ///
@@ -151,11 +155,18 @@ pub async fn upload(
         return Err(Fault::MissingContentLength.into());
     }
     let gate = Gate::new(way.caller, payload, request, wants_crc64(&way, request))?;
-    let (out, losses) = outgoing(&way, request, gate.length(), clock::now())?;
+    let body = match gate.length() {
+        None if !way.target.dialect.chunked_uploads => Body::Whole(small_body(job, gate).await?),
+        _ => Body::Passing(gate),
+    };
+    let (out, losses) = outgoing(&way, request, body.length(), clock::now())?;
     job.judge(&losses, &way)?;
     let upstreams = job.upstreams;
     let mut conversation = upstreams.upload(upstream, &out).await?;
-    let answered = sent(job, &mut conversation, gate).await;
+    let answered = match body {
+        Body::Whole((bytes, sums)) => sent_whole(&mut conversation, &bytes, sums).await,
+        Body::Passing(gate) => sent(job, &mut conversation, gate).await,
+    };
     let (head, sums) = match answered {
         Ok(answered) => answered,
         Err(broken) => {
@@ -179,6 +190,48 @@ pub async fn upload(
     let told =
         reply(&way, request, &Answer { body, ..head.answer }, Some(&sums)).map_err(Job::count_integrity)?;
     job.tell(told).await
+}
+
+/// A body that passes through, or one that had to be read before the target could be told its length.
+enum Body {
+    Passing(Gate),
+    Whole((Vec<u8>, Sums)),
+}
+
+impl Body {
+    fn length(&self) -> Option<u64> {
+        match self {
+            Self::Passing(gate) => gate.length(),
+            Self::Whole((_, sums)) => Some(sums.bytes),
+        }
+    }
+}
+
+/// Reads a body whose length nobody said, for a target that must be told: an empty or a small one. SDKs send empty
+/// bodies so.
+async fn small_body(job: &mut Job<'_>, gate: Gate) -> Result<(Vec<u8>, Sums), End> {
+    match collected(job, gate, UNKNOWN_LENGTH_BYTES_MAX).await {
+        Err(End::Refused(refusal)) if refusal.fault == Fault::EntityTooLarge => {
+            Err(Fault::MissingContentLength.into())
+        }
+        other => other,
+    }
+}
+
+/// Sends a body that was verified already.
+async fn sent_whole(
+    conversation: &mut Conversation<'_>,
+    bytes: &[u8],
+    sums: Sums,
+) -> Result<(AnswerHead, Option<Sums>), Broken> {
+    let written = match conversation.write(bytes).await {
+        Ok(()) => conversation.finish().await,
+        Err(failed) => Err(failed),
+    };
+    match written {
+        Ok(()) => Ok((conversation.head().await?, Some(sums))),
+        Err(failed) => last_words(conversation, failed).await,
+    }
 }
 
 /// Why a body did not get through.
@@ -231,14 +284,7 @@ async fn sent(
         }
     }
     let (last, sums) = gate.finish().map_err(integrity)?;
-    let written = match conversation.write(&last).await {
-        Ok(()) => conversation.finish().await,
-        Err(failed) => Err(failed),
-    };
-    match written {
-        Ok(()) => Ok((conversation.head().await?, Some(sums))),
-        Err(failed) => last_words(conversation, failed).await,
-    }
+    sent_whole(conversation, &last, sums).await
 }
 
 enum Piece {

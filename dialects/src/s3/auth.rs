@@ -647,10 +647,15 @@ impl Second {
         if let Some((name, _)) = stray {
             return Err(Refusal::new(Fault::HeadersNotSigned).with("HeadersNotSigned", name.clone()));
         }
-        // The documents' variant repeats the date in its line when x-amz-date is there; libraries leave it empty.
-        let string = self.string_to_sign(head, place, &query);
-        let found = base64(&hmac_sha1(secret.expose_secret().as_bytes(), string.as_bytes()));
-        if same(found.as_bytes(), self.signature.as_bytes()) {
+        let string = self.string_to_sign(head, place, &query, "");
+        // botocore signs a bucket in path style as if it ended in a slash.
+        let bare_bucket = place.key.is_none() && !place.virtual_host && !head.path.ends_with('/');
+        let with_slash = bare_bucket.then(|| self.string_to_sign(head, place, &query, "/"));
+        let fits = std::iter::once(&string).chain(&with_slash).any(|string| {
+            let found = base64(&hmac_sha1(secret.expose_secret().as_bytes(), string.as_bytes()));
+            same(found.as_bytes(), self.signature.as_bytes())
+        });
+        if fits {
             return payload_of_second(head, place);
         }
         let refusal = Refusal::new(Fault::SignatureDoesNotMatch)
@@ -681,7 +686,7 @@ impl Second {
         check_skew(at, now)
     }
 
-    fn string_to_sign(&self, head: &RawHead, place: &Place, query: &[(String, String)]) -> String {
+    fn string_to_sign(&self, head: &RawHead, place: &Place, query: &[(String, String)], end: &str) -> String {
         let hoisted =
             |name: &str| query.iter().find(|row| row.0.eq_ignore_ascii_case(name)).map(|row| row.1.as_str());
         let line = |name: &str| {
@@ -698,7 +703,7 @@ impl Second {
             line("content-md5"),
             line("content-type"),
             amz_headers(head, query),
-            resource(head, place, query),
+            resource(head, place, query, end),
         )
     }
 }
@@ -720,7 +725,7 @@ fn amz_headers(head: &RawHead, query: &[(String, String)]) -> String {
 }
 
 /// CanonicalizedResource: the bucket of a virtual host, then the path as sent, then the covered parameters.
-fn resource(head: &RawHead, place: &Place, query: &[(String, String)]) -> String {
+fn resource(head: &RawHead, place: &Place, query: &[(String, String)], end: &str) -> String {
     let bucket = place.bucket.as_deref().filter(|_| place.virtual_host).map(|name| format!("/{name}"));
     let mut covered: Vec<&(String, String)> =
         query.iter().filter(|row| SIGNED_V2.contains(&row.0.as_str())).collect();
@@ -730,7 +735,7 @@ fn resource(head: &RawHead, place: &Place, query: &[(String, String)]) -> String
         value => format!("{name}={value}"),
     });
     let pairs = pairs.collect::<Vec<_>>().join("&");
-    let path = format!("{}{}", bucket.unwrap_or_default(), head.path);
+    let path = format!("{}{}{end}", bucket.unwrap_or_default(), head.path);
     if pairs.is_empty() { path } else { format!("{path}?{pairs}") }
 }
 

@@ -1,0 +1,129 @@
+"""cos-python-sdk-v5: by `*.localhost` end points, and by official hosts through its proxy setting."""
+
+from email.utils import parsedate_to_datetime
+
+from qcloud_cos import CosConfig, CosS3Client
+from qcloud_cos.cos_exception import CosClientError, CosServiceError
+
+from api import CallError
+
+_NAMES = {"if_match": "CopySourceIfMatch", "if_none_match": "CopySourceIfNoneMatch",
+          "if_modified_since": "CopySourceIfModifiedSince", "if_unmodified_since": "CopySourceIfUnmodifiedSince"}
+
+
+class CosPython:
+    dialect = "cos"
+    name = "cos-python"
+
+    def __init__(self, port, key, secret, **more):
+        config = CosConfig(Region="ap-guangzhou", Scheme="http", SecretId=key, SecretKey=secret,
+                           AutoSwitchDomainOnRetry=False, **self.place(port))
+        self.sdk = CosS3Client(config, retry=0)
+
+    def place(self, port):
+        return {"Endpoint": f"cos.ap-guangzhou.localhost:{port}"}
+
+    def call(self, name, **arguments):
+        try:
+            return getattr(self.sdk, name)(**{k: v for k, v in arguments.items() if v is not None})
+        except CosServiceError as error:
+            raise CallError(error.get_status_code(), error.get_error_code(), str(error)) from error
+        except CosClientError as error:
+            raise CallError(0, "CosClientError", str(error)) from error
+
+    def create_bucket(self, bucket):
+        self.call("create_bucket", Bucket=bucket)
+
+    def head_bucket(self, bucket):
+        self.call("head_bucket", Bucket=bucket)
+
+    def delete_bucket(self, bucket):
+        self.call("delete_bucket", Bucket=bucket)
+
+    def meta(self, metadata):
+        return {"x-cos-meta-" + name: value for name, value in metadata.items()} if metadata else None
+
+    def put(self, bucket, key, body, content_type=None, metadata=None, storage_class=None):
+        return {"etag": self.call("put_object", Bucket=bucket, Key=key, Body=body, ContentType=content_type,
+                                  Metadata=self.meta(metadata), StorageClass=storage_class)["ETag"]}
+
+    def told(self, answer):
+        answer = {name.lower(): value for name, value in answer.items()}
+        metadata = {n[len("x-cos-meta-"):]: v for n, v in answer.items() if n.startswith("x-cos-meta-")}
+        return {"etag": answer["etag"], "length": int(answer["content-length"]), "content_type": answer["content-type"],
+                "metadata": metadata, "storage_class": answer.get("x-cos-storage-class", "STANDARD"),
+                "last_modified": parsedate_to_datetime(answer["last-modified"]).timestamp()}
+
+    def head(self, bucket, key):
+        return self.told(self.call("head_object", Bucket=bucket, Key=key))
+
+    def get(self, bucket, key, range=None, if_match=None, if_none_match=None, content_type=None):
+        try:
+            answer = self.call("get_object", Bucket=bucket, Key=key, Range=range, IfMatch=if_match,
+                               IfNoneMatch=if_none_match, ResponseContentType=content_type)
+        except OSError as error:  # The SDK has no other way to say that a 304 has no body.
+            assert "StreamBody" in str(error)
+            raise CallError(304, "NotModified") from error
+        return {**self.told(answer), "body": answer["Body"].get_raw_stream().read()}
+
+    def delete(self, bucket, key):
+        self.call("delete_object", Bucket=bucket, Key=key)
+
+    def list(self, bucket, prefix=""):
+        keys, marker = [], ""
+        while True:
+            page = self.call("list_objects", Bucket=bucket, Prefix=prefix, Marker=marker)
+            keys += [row["Key"] for row in page.get("Contents", [])]
+            if page["IsTruncated"] == "false":
+                return keys
+            marker = page["NextMarker"]
+
+    def source(self, bucket, key):
+        return {"Bucket": bucket, "Key": key, "Region": "ap-guangzhou"}
+
+    def conditions(self, conditions):
+        return {_NAMES[name]: value for name, value in (conditions or {}).items()}
+
+    def copy(self, source, source_key, bucket, key, directive=None, metadata=None, content_type=None, conditions=None,
+             storage_class=None):
+        word = {"COPY": "Copy", "REPLACE": "Replaced", None: "Copy"}[directive]
+        told = self.call("copy_object", Bucket=bucket, Key=key, CopySource=self.source(source, source_key),
+                         CopyStatus=word, Metadata=self.meta(metadata), ContentType=content_type,
+                         StorageClass=storage_class, **self.conditions(conditions))
+        return {"etag": told["ETag"]}
+
+    def create_multipart(self, bucket, key, content_type=None, metadata=None):
+        return self.call("create_multipart_upload", Bucket=bucket, Key=key, ContentType=content_type,
+                         Metadata=self.meta(metadata))["UploadId"]
+
+    def upload_part(self, bucket, key, upload, number, body):
+        return self.call("upload_part", Bucket=bucket, Key=key, UploadId=upload, PartNumber=number, Body=body)["ETag"]
+
+    def upload_part_copy(self, source, source_key, bucket, key, upload, number, span=None, conditions=None):
+        span = f"bytes={span[0]}-{span[1]}" if span else ""
+        return self.call("upload_part_copy", Bucket=bucket, Key=key, UploadId=upload, PartNumber=number,
+                         CopySource=self.source(source, source_key), CopySourceRange=span,
+                         **self.conditions(conditions))["ETag"]
+
+    def list_parts(self, bucket, key, upload):
+        told = self.call("list_parts", Bucket=bucket, Key=key, UploadId=upload)
+        return [(int(row["PartNumber"]), row["ETag"], int(row["Size"])) for row in told.get("Part", [])]
+
+    def complete(self, bucket, key, upload, parts):
+        parts = [{"PartNumber": number, "ETag": etag} for number, etag in parts]
+        self.call("complete_multipart_upload", Bucket=bucket, Key=key, UploadId=upload, MultipartUpload={"Part": parts})
+
+    def abort(self, bucket, key, upload):
+        self.call("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload)
+
+    def presigned(self, method, bucket, key):
+        return self.sdk.get_presigned_url(Bucket=bucket, Key=key, Method=method, Expired=60)
+
+
+class CosPythonOfficial(CosPython):
+    """Official host names, through the SDK's proxy setting."""
+
+    name = "cos-python-official"
+
+    def place(self, port):
+        return {"Proxies": {"http": f"http://127.0.0.1:{port}"}}

@@ -1,0 +1,109 @@
+"""The Node SDKs, each in a process of its own that speaks JSON lines: see node/driver.js."""
+
+import base64
+import json
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+
+from api import CallError
+
+_DRIVER = Path(__file__).resolve().parent / "node" / "driver.js"
+
+
+class NodeClient:
+    mode = dialect = name = ""
+
+    def __init__(self, port, key, secret, **more):
+        self.child = subprocess.Popen(
+            [shutil.which("node"), str(_DRIVER), self.mode, str(port), key, secret],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.lock = threading.Lock()
+
+    def __del__(self):
+        self.close()
+
+    def close(self):
+        if self.child.poll() is None:
+            self.child.stdin.close()
+            self.child.wait(10)
+            self.child.stdout.close()
+
+    def call(self, op, **arguments):
+        with self.lock:
+            self.child.stdin.write(json.dumps({"op": op, "args": arguments}) + "\n")
+            self.child.stdin.flush()
+            line = self.child.stdout.readline()
+        if not line:
+            raise CallError(0, "DriverEnded")
+        answer = json.loads(line)
+        if "error" in answer:
+            error = answer["error"]
+            raise CallError(error.get("status"), error.get("code", ""), error.get("message", ""))
+        return answer["ok"]
+
+    def create_bucket(self, bucket):
+        self.call("create_bucket", bucket=bucket)
+
+    def head_bucket(self, bucket):
+        self.call("head_bucket", bucket=bucket)
+
+    def delete_bucket(self, bucket):
+        self.call("delete_bucket", bucket=bucket)
+
+    def put(self, bucket, key, body, content_type=None, metadata=None, storage_class=None):
+        return self.call("put", bucket=bucket, key=key, body=base64.b64encode(body).decode(), content_type=content_type,
+                         metadata=metadata, storage_class=storage_class)
+
+    def head(self, bucket, key):
+        return self.call("head", bucket=bucket, key=key)
+
+    def get(self, bucket, key, range=None, if_match=None, if_none_match=None, content_type=None):
+        told = self.call("get", bucket=bucket, key=key, range=range, if_match=if_match, if_none_match=if_none_match,
+                         content_type=content_type)
+        return {**told, "body": base64.b64decode(told["body"])}
+
+    def delete(self, bucket, key):
+        self.call("delete", bucket=bucket, key=key)
+
+    def list(self, bucket, prefix=""):
+        return self.call("list", bucket=bucket, prefix=prefix)
+
+    def copy(self, source, source_key, bucket, key, directive=None, metadata=None, content_type=None, conditions=None,
+             storage_class=None):
+        return self.call("copy", source=source, source_key=source_key, bucket=bucket, key=key, directive=directive,
+                         metadata=metadata, content_type=content_type, conditions=conditions or {},
+                         storage_class=storage_class)
+
+    def create_multipart(self, bucket, key, content_type=None, metadata=None):
+        return self.call("create_multipart", bucket=bucket, key=key, content_type=content_type, metadata=metadata)
+
+    def upload_part(self, bucket, key, upload, number, body):
+        return self.call("upload_part", bucket=bucket, key=key, upload=upload, number=number,
+                         body=base64.b64encode(body).decode())
+
+    def upload_part_copy(self, source, source_key, bucket, key, upload, number, span=None, conditions=None):
+        return self.call("upload_part_copy", source=source, source_key=source_key, bucket=bucket, key=key, upload=upload,
+                         number=number, span=span, conditions=conditions or {})
+
+    def list_parts(self, bucket, key, upload):
+        return [tuple(row) for row in self.call("list_parts", bucket=bucket, key=key, upload=upload)]
+
+    def complete(self, bucket, key, upload, parts):
+        self.call("complete", bucket=bucket, key=key, upload=upload, parts=parts)
+
+    def abort(self, bucket, key, upload):
+        self.call("abort", bucket=bucket, key=key, upload=upload)
+
+
+class CosNode(NodeClient):
+    mode, dialect, name = "cos", "cos", "cos-node"
+
+
+class AliOssV1(NodeClient):
+    mode, dialect, name = "oss-v1", "oss", "ali-oss-v1"
+
+
+class AliOssV4(NodeClient):
+    mode, dialect, name = "oss-v4", "oss", "ali-oss-v4"

@@ -1,0 +1,206 @@
+"""oss2 with version 1 and 4 of the signature, by `*.localhost` end points; alibabacloud-oss-v2 in path style by IP."""
+
+import alibabacloud_oss_v2 as v2
+import oss2
+
+from api import CallError
+
+_NAMES = {"if_match": "if-match", "if_none_match": "if-none-match", "if_modified_since": "if-modified-since",
+          "if_unmodified_since": "if-unmodified-since"}
+
+
+def _meta(metadata, content_type=None):
+    headers = {"x-oss-meta-" + name: value for name, value in (metadata or {}).items()}
+    return {**headers, "Content-Type": content_type} if content_type else headers
+
+
+class Oss2V1:
+    dialect = "oss"
+    name = "oss2-v1"
+
+    def __init__(self, port, key, secret, **more):
+        self.endpoint = f"http://oss-cn-hangzhou.localhost:{port}"
+        self.auth = self.make_auth(key, secret)
+
+    def make_auth(self, key, secret):
+        return oss2.Auth(key, secret)
+
+    def at(self, bucket):
+        return oss2.Bucket(self.auth, self.endpoint, bucket, region="cn-hangzhou", enable_crc=True)
+
+    def call(self, bucket, name, *arguments, **more):
+        try:
+            return getattr(self.at(bucket), name)(*arguments, **more)
+        except oss2.exceptions.OssError as error:
+            raise CallError(error.status, error.code, str(error)) from error
+
+    def create_bucket(self, bucket):
+        self.call(bucket, "create_bucket")
+
+    def head_bucket(self, bucket):
+        self.call(bucket, "list_objects", max_keys=1)
+
+    def delete_bucket(self, bucket):
+        self.call(bucket, "delete_bucket")
+
+    def put(self, bucket, key, body, content_type=None, metadata=None, storage_class=None):
+        headers = _meta(metadata, content_type)
+        if storage_class:
+            headers["x-oss-storage-class"] = storage_class
+        return {"etag": self.call(bucket, "put_object", key, body, headers=headers).etag}
+
+    def told(self, answer):
+        metadata = {n.lower()[len("x-oss-meta-"):]: v for n, v in answer.headers.items()
+                    if n.lower().startswith("x-oss-meta-")}
+        return {"etag": answer.etag, "length": answer.content_length, "content_type": answer.content_type,
+                "metadata": metadata, "storage_class": answer.headers.get("x-oss-storage-class", "Standard"),
+                "last_modified": answer.last_modified}
+
+    def head(self, bucket, key):
+        return self.told(self.call(bucket, "head_object", key))
+
+    def get(self, bucket, key, range=None, if_match=None, if_none_match=None, content_type=None):
+        headers = {name: value for name, value in (("Range", range), ("If-Match", if_match),
+                                                   ("If-None-Match", if_none_match)) if value}
+        params = {"response-content-type": content_type} if content_type else None
+        answer = self.call(bucket, "get_object", key, headers=headers, params=params)
+        return {**self.told(answer), "body": answer.read()}
+
+    def delete(self, bucket, key):
+        self.call(bucket, "delete_object", key)
+
+    def list(self, bucket, prefix=""):
+        second = [row.key for row in oss2.ObjectIteratorV2(self.at(bucket), prefix=prefix)]
+        assert second == [row.key for row in oss2.ObjectIterator(self.at(bucket), prefix=prefix)]
+        return second
+
+    def conditions(self, conditions):
+        return {"x-oss-copy-source-" + _NAMES[name]: value for name, value in (conditions or {}).items()}
+
+    def copy(self, source, source_key, bucket, key, directive=None, metadata=None, content_type=None, conditions=None,
+             storage_class=None):
+        headers = {**_meta(metadata, content_type), **self.conditions(conditions)}
+        headers.update({"x-oss-metadata-directive": directive} if directive else {})
+        headers.update({"x-oss-storage-class": storage_class} if storage_class else {})
+        return {"etag": self.call(bucket, "copy_object", source, source_key, key, headers=headers).etag}
+
+    def create_multipart(self, bucket, key, content_type=None, metadata=None):
+        return self.call(bucket, "init_multipart_upload", key, headers=_meta(metadata, content_type)).upload_id
+
+    def upload_part(self, bucket, key, upload, number, body):
+        return self.call(bucket, "upload_part", key, upload, number, body).etag
+
+    def upload_part_copy(self, source, source_key, bucket, key, upload, number, span=None, conditions=None):
+        return self.call(bucket, "upload_part_copy", source, source_key, span, key, upload, number,
+                         headers=self.conditions(conditions)).etag
+
+    def list_parts(self, bucket, key, upload):
+        parts = self.call(bucket, "list_parts", key, upload).parts
+        return [(part.part_number, part.etag, part.size) for part in parts]
+
+    def complete(self, bucket, key, upload, parts):
+        parts = [oss2.models.PartInfo(number, etag) for number, etag in parts]
+        self.call(bucket, "complete_multipart_upload", key, upload, parts)
+
+    def abort(self, bucket, key, upload):
+        self.call(bucket, "abort_multipart_upload", key, upload)
+
+    def presigned(self, method, bucket, key):
+        return self.at(bucket).sign_url(method, key, 60, slash_safe=True)
+
+
+class Oss2V4(Oss2V1):
+    name = "oss2-v4"
+
+    def make_auth(self, key, secret):
+        return oss2.ProviderAuthV4(oss2.credentials.StaticCredentialsProvider(key, secret))
+
+
+class OssV2:
+    dialect = "oss"
+    name = "oss-v2"
+
+    def __init__(self, port, key, secret, **more):
+        config = v2.config.load_default()
+        config.credentials_provider = v2.credentials.StaticCredentialsProvider(key, secret)
+        config.region, config.endpoint = "cn-hangzhou", f"http://127.0.0.1:{port}"
+        config.retry_max_attempts = 1
+        self.sdk = v2.Client(config)
+
+    def call(self, name, request, **fields):
+        fields = {k: v for k, v in fields.items() if v is not None}
+        try:
+            return getattr(self.sdk, name)(getattr(v2, request)(**fields))
+        except v2.exceptions.OperationError as error:
+            cause = error.unwrap()
+            status, code = getattr(cause, "status_code", 0), getattr(cause, "code", "")
+            raise CallError(status, code, str(error)) from error
+
+    def create_bucket(self, bucket):
+        self.call("put_bucket", "PutBucketRequest", bucket=bucket)
+
+    def head_bucket(self, bucket):
+        self.call("list_objects_v2", "ListObjectsV2Request", bucket=bucket, max_keys=1)
+
+    def delete_bucket(self, bucket):
+        self.call("delete_bucket", "DeleteBucketRequest", bucket=bucket)
+
+    def put(self, bucket, key, body, content_type=None, metadata=None, storage_class=None):
+        return {"etag": self.call("put_object", "PutObjectRequest", bucket=bucket, key=key, body=body,
+                                  content_type=content_type, metadata=metadata, storage_class=storage_class).etag}
+
+    def told(self, answer):
+        return {"etag": answer.etag, "length": answer.content_length, "content_type": answer.content_type,
+                "metadata": dict(answer.metadata or {}), "storage_class": answer.storage_class,
+                "last_modified": answer.last_modified.timestamp()}
+
+    def head(self, bucket, key):
+        return self.told(self.call("head_object", "HeadObjectRequest", bucket=bucket, key=key))
+
+    def get(self, bucket, key, range=None, if_match=None, if_none_match=None, content_type=None):
+        answer = self.call("get_object", "GetObjectRequest", bucket=bucket, key=key, range_header=range,
+                           if_match=if_match, if_none_match=if_none_match, response_content_type=content_type)
+        return {**self.told(answer), "body": answer.body.read()}
+
+    def delete(self, bucket, key):
+        self.call("delete_object", "DeleteObjectRequest", bucket=bucket, key=key)
+
+    def list(self, bucket, prefix=""):
+        pages = self.sdk.list_objects_v2_paginator().iter_page(v2.ListObjectsV2Request(bucket=bucket, prefix=prefix))
+        return [row.key for page in pages for row in page.contents or []]
+
+    def copy(self, source, source_key, bucket, key, directive=None, metadata=None, content_type=None, conditions=None,
+             storage_class=None):
+        return {"etag": self.call("copy_object", "CopyObjectRequest", bucket=bucket, key=key, source_bucket=source,
+                                  source_key=source_key, metadata_directive=directive, metadata=metadata,
+                                  content_type=content_type, storage_class=storage_class, **(conditions or {})).etag}
+
+    def create_multipart(self, bucket, key, content_type=None, metadata=None):
+        return self.call("initiate_multipart_upload", "InitiateMultipartUploadRequest", bucket=bucket, key=key,
+                         content_type=content_type, metadata=metadata).upload_id
+
+    def upload_part(self, bucket, key, upload, number, body):
+        return self.call("upload_part", "UploadPartRequest", bucket=bucket, key=key, upload_id=upload,
+                         part_number=number, body=body).etag
+
+    def upload_part_copy(self, source, source_key, bucket, key, upload, number, span=None, conditions=None):
+        span = f"bytes={span[0]}-{span[1]}" if span else None
+        return self.call("upload_part_copy", "UploadPartCopyRequest", bucket=bucket, key=key, upload_id=upload,
+                         part_number=number, source_bucket=source, source_key=source_key, source_range=span,
+                         **(conditions or {})).etag
+
+    def list_parts(self, bucket, key, upload):
+        told = self.call("list_parts", "ListPartsRequest", bucket=bucket, key=key, upload_id=upload)
+        return [(part.part_number, part.etag, part.size) for part in told.parts or []]
+
+    def complete(self, bucket, key, upload, parts):
+        parts = [v2.UploadPart(part_number=number, etag=etag) for number, etag in parts]
+        self.call("complete_multipart_upload", "CompleteMultipartUploadRequest", bucket=bucket, key=key,
+                  upload_id=upload, complete_multipart_upload=v2.CompleteMultipartUpload(parts=parts))
+
+    def abort(self, bucket, key, upload):
+        self.call("abort_multipart_upload", "AbortMultipartUploadRequest", bucket=bucket, key=key, upload_id=upload)
+
+    def presigned(self, method, bucket, key):
+        request = {"GET": v2.GetObjectRequest, "PUT": v2.PutObjectRequest}[method](bucket=bucket, key=key)
+        return self.sdk.presign(request).url

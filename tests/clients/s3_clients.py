@@ -1,0 +1,129 @@
+"""boto3 in the ways that apps use it: V4 and V2, path style on an IP, and JD Cloud's official hosts by a proxy setting."""
+
+import boto3
+import botocore
+from botocore.config import Config
+
+from api import CallError
+
+_NAMES = {"if_match": "CopySourceIfMatch", "if_none_match": "CopySourceIfNoneMatch",
+          "if_modified_since": "CopySourceIfModifiedSince", "if_unmodified_since": "CopySourceIfUnmodifiedSince"}
+
+
+class Boto3:
+    dialect = "s3"
+    name = "boto3"
+
+    def __init__(self, port, key, secret, **more):
+        config = Config(retries={"max_attempts": 1, "mode": "standard"}, s3={"addressing_style": "path"},
+                        **self.config())
+        self.sdk = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}", region_name="us-east-1",
+                                aws_access_key_id=key, aws_secret_access_key=secret, config=config)
+
+    def config(self):
+        return {}
+
+    def call(self, name, **arguments):
+        try:
+            return getattr(self.sdk, name)(**{k: v for k, v in arguments.items() if v is not None})
+        except botocore.exceptions.ClientError as error:
+            told = error.response
+            raise CallError(told["ResponseMetadata"]["HTTPStatusCode"], told["Error"]["Code"], str(error)) from error
+
+    def create_bucket(self, bucket):
+        self.call("create_bucket", Bucket=bucket)
+
+    def head_bucket(self, bucket):
+        self.call("head_bucket", Bucket=bucket)
+
+    def delete_bucket(self, bucket):
+        self.call("delete_bucket", Bucket=bucket)
+
+    def put(self, bucket, key, body, content_type=None, metadata=None, storage_class=None):
+        told = self.call("put_object", Bucket=bucket, Key=key, Body=body, ContentType=content_type, Metadata=metadata,
+                         StorageClass=storage_class)
+        return {"etag": told["ETag"]}
+
+    def told(self, answer):
+        return {"etag": answer["ETag"], "length": answer["ContentLength"], "content_type": answer["ContentType"],
+                "metadata": answer["Metadata"], "storage_class": answer.get("StorageClass", "STANDARD"),
+                "last_modified": answer["LastModified"].timestamp()}
+
+    def head(self, bucket, key):
+        return self.told(self.call("head_object", Bucket=bucket, Key=key))
+
+    def get(self, bucket, key, range=None, if_match=None, if_none_match=None, content_type=None):
+        answer = self.call("get_object", Bucket=bucket, Key=key, Range=range, IfMatch=if_match,
+                           IfNoneMatch=if_none_match, ResponseContentType=content_type)
+        return {**self.told(answer), "body": answer["Body"].read()}
+
+    def delete(self, bucket, key):
+        self.call("delete_object", Bucket=bucket, Key=key)
+
+    def list(self, bucket, prefix=""):
+        pages = self.sdk.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        keys = [row["Key"] for page in pages for row in page.get("Contents", [])]
+        first = [row["Key"] for row in self.call("list_objects", Bucket=bucket, Prefix=prefix).get("Contents", [])]
+        assert first == keys, "both versions of listings tell the same"
+        return keys
+
+    def conditions(self, conditions):
+        return {_NAMES[name]: value for name, value in (conditions or {}).items()}
+
+    def copy(self, source, source_key, bucket, key, directive=None, metadata=None, content_type=None, conditions=None,
+             storage_class=None):
+        told = self.call("copy_object", Bucket=bucket, Key=key, CopySource={"Bucket": source, "Key": source_key},
+                         MetadataDirective=directive, Metadata=metadata, ContentType=content_type,
+                         StorageClass=storage_class, **self.conditions(conditions))
+        return {"etag": told["CopyObjectResult"]["ETag"]}
+
+    def create_multipart(self, bucket, key, content_type=None, metadata=None):
+        return self.call("create_multipart_upload", Bucket=bucket, Key=key, ContentType=content_type,
+                         Metadata=metadata)["UploadId"]
+
+    def upload_part(self, bucket, key, upload, number, body):
+        return self.call("upload_part", Bucket=bucket, Key=key, UploadId=upload, PartNumber=number, Body=body)["ETag"]
+
+    def upload_part_copy(self, source, source_key, bucket, key, upload, number, span=None, conditions=None):
+        span = f"bytes={span[0]}-{span[1]}" if span else None
+        told = self.call("upload_part_copy", Bucket=bucket, Key=key, UploadId=upload, PartNumber=number,
+                         CopySource={"Bucket": source, "Key": source_key}, CopySourceRange=span,
+                         **self.conditions(conditions))
+        return told["CopyPartResult"]["ETag"]
+
+    def list_parts(self, bucket, key, upload):
+        told = self.call("list_parts", Bucket=bucket, Key=key, UploadId=upload)
+        return [(row["PartNumber"], row["ETag"], row["Size"]) for row in told.get("Parts", [])]
+
+    def complete(self, bucket, key, upload, parts):
+        parts = [{"PartNumber": number, "ETag": etag} for number, etag in parts]
+        self.call("complete_multipart_upload", Bucket=bucket, Key=key, UploadId=upload,
+                  MultipartUpload={"Parts": parts})
+
+    def abort(self, bucket, key, upload):
+        self.call("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload)
+
+    def presigned(self, method, bucket, key):
+        return self.sdk.generate_presigned_url({"GET": "get_object", "PUT": "put_object"}[method],
+                                               Params={"Bucket": bucket, "Key": key}, ExpiresIn=60)
+
+
+class Boto3V2(Boto3):
+    """Version 2 of the signature, in headers and in presigned URLs."""
+
+    name = "boto3-v2"
+
+    def config(self):
+        return {"signature_version": "s3"}
+
+
+class Boto3Jd(Boto3):
+    """JD Cloud's own hosts, through the SDK's proxy setting: absolute-form targets, virtual hosts, V4."""
+
+    name, dialect = "boto3-jd", "jdcloud"
+
+    def __init__(self, port, key, secret, **more):
+        config = Config(retries={"max_attempts": 1, "mode": "standard"}, signature_version="s3v4",
+                        s3={"addressing_style": "virtual"}, proxies={"http": f"http://127.0.0.1:{port}"})
+        self.sdk = boto3.client("s3", endpoint_url="http://s3.cn-north-1.jdcloud-oss.com", region_name="cn-north-1",
+                                aws_access_key_id=key, aws_secret_access_key=secret, config=config)

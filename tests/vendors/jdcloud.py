@@ -1,0 +1,130 @@
+"""A double of JD Cloud: S3 without conditions on copies. Section 10 of the S3 reference. Signatures are recomputed
+with botocore's own code."""
+
+import hashlib
+import re
+import time
+from datetime import datetime, timezone
+from urllib.parse import unquote
+
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from .server import Fault, main
+from .vendor import CONDITIONS, Vendor, iso
+
+
+class Signer(S3SigV4Auth):
+    """Signs only the headers that the request itself says are signed."""
+
+    def __init__(self, credentials, region, names):
+        super().__init__(credentials, "s3", region)
+        self.names = names
+
+    def headers_to_sign(self, request):
+        headers = super().headers_to_sign(request)
+        for name in list(headers):
+            if name not in self.names:
+                del headers[name]
+        for name in self.names:
+            if name not in headers:
+                headers[name] = request.headers.get(name, "")
+        return headers
+
+    def payload(self, request):
+        return request.headers["x-amz-content-sha256"]
+
+
+class Jdcloud(Vendor):
+    name, prefix, server, request_id = "jdcloud", "x-amz-", "JDCloudOSS", "x-amz-request-id"
+    namespace = "http://s3.amazonaws.com/doc/2006-03-01/"
+    foreign = ("x-cos-", "x-oss-")
+    has_crc, second_listing = False, True
+    classes = ("STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "GLACIER")
+    standard, bad_class = "STANDARD", "InvalidStorageClass"
+    acls = ("private", "public-read", "public-read-write", "authenticated-read")
+    default_acl = "private"
+    metadata_words = {"COPY": "copy", "REPLACE": "replace"}
+    tagging_words = {"COPY": "copy", "REPLACE": "replace"}
+    default_type = "binary/octet-stream"
+    part_minimum = 5 * 1024 * 1024
+    too_large = "InvalidRequest"
+    known = {
+        "date", "content-sha256", "security-token", "acl", "storage-class", "tagging", "tagging-directive",
+        "metadata-directive", "copy-source", "copy-source-range",
+    }
+
+    @staticmethod
+    def copy_time(at):
+        return iso(at, "")
+
+    def host_form(self):
+        return rf"^(.+\.)?s3\.{re.escape(self.region)}\."
+
+    def verify(self, request):
+        """2.2"""
+        line = request.headers.get("authorization", "")
+        if not line.startswith("AWS4-HMAC-SHA256 "):
+            raise Fault(403, "AccessDenied", "only version 4 of the signature")
+        items = dict(item.strip().partition("=")[::2] for item in line[len("AWS4-HMAC-SHA256 "):].split(","))
+        key_id, day, region, service, end = items["Credential"].rsplit("/", 4)
+        names = items["SignedHeaders"].split(";")
+        stamp = request.headers.get("x-amz-date", "")
+        if key_id != self.key_id:
+            raise Fault(403, "InvalidAccessKeyId")
+        if (region, service, end) != (self.region, "s3", "aws4_request") or not stamp.startswith(day):
+            raise Fault(400, "AuthorizationHeaderMalformed", line.split(",")[0])
+        at = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc).timestamp()
+        if abs(at - time.time()) > 900:
+            raise Fault(403, "RequestTimeTooSkewed")
+        unsigned = [n for n in request.headers if (n == "host" or n.startswith("x-amz-")) and n not in names]
+        if unsigned or names != sorted(names):
+            raise Fault(403, "AccessDenied", f"not signed: {unsigned}")
+        if self.sdk_signature(request, names, stamp) != items["Signature"]:
+            raise Fault(403, "SignatureDoesNotMatch")
+        self.check_payload(request)
+
+    def sdk_signature(self, request, names, stamp):
+        message = AWSRequest(
+            request.method, f"http://{request.host}{request.path}", headers=dict(request.headers),
+            params=dict(request.query))
+        message.context["timestamp"] = stamp
+        signer = Signer(Credentials(self.key_id, self.secret), self.region, names)
+        canonical = signer.canonical_request(message)
+        return signer.signature(signer.string_to_sign(message, canonical), message)
+
+    def check_payload(self, request):
+        word = request.headers.get("x-amz-content-sha256", "")
+        if word.startswith("STREAMING-"):
+            raise Fault(501, "NotImplemented", word)
+        if word != "UNSIGNED-PAYLOAD" and word != hashlib.sha256(request.body).hexdigest():
+            raise Fault(400, "XAmzContentSHA256Mismatch")
+
+    def refuse_foreign(self, request):
+        for name in CONDITIONS:
+            if "x-amz-copy-source-" + name in request.headers:
+                raise Fault(400, "UnsupportedHeader", name)
+        super().refuse_foreign(request)
+
+    def check_overwrite(self, request, bucket):
+        if request.headers.get("if-none-match") == "*" and bucket.current(request.key):
+            raise Fault(412, "PreconditionFailed")
+
+    def source(self, request):
+        path, version = self.split_version(self.own(request, "copy-source"))
+        bucket, _, key = unquote(path).removeprefix("/").partition("/")
+        if not key:
+            raise Fault(400, "InvalidArgument", "Invalid copy source object key")
+        return bucket, key, version
+
+    def onto_itself(self, request, replace, replace_tags):
+        """4.7"""
+        if not replace and not self.own(request, "storage-class"):
+            raise Fault(400, "InvalidRequest", "This copy request is illegal because it is trying to copy an object to "
+                        "itself without changing the object's metadata")
+        return replace
+
+
+if __name__ == "__main__":
+    main(Jdcloud, "cn-north-1")

@@ -1,0 +1,161 @@
+"""The HTTP side of a double: reads requests whole, asks the vendor, writes answers; and its control port."""
+
+import argparse
+import json
+import signal
+import ssl
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote, unquote_plus
+
+
+@dataclass
+class Request:
+    method: str
+    path: str  # as sent
+    query: list  # decoded (name, value)
+    headers: dict  # lower-case names
+    body: bytes
+    host: str
+    bucket: str = ""
+    key: str = ""
+
+    def param(self, name):
+        return next((value for own, value in self.query if own == name), None)
+
+    def has(self, name):
+        return any(own == name for own, _ in self.query)
+
+
+@dataclass
+class Answer:
+    status: int = 200
+    headers: dict = field(default_factory=dict)
+    body: bytes = b""
+    code: str = ""
+
+
+class Fault(Exception):
+    """An error of the vendor, with its code."""
+
+    def __init__(self, status, code, message="", headers=None):
+        super().__init__(code)
+        self.status, self.code, self.message, self.headers = status, code, message, headers or {}
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
+
+    def log_message(self, *args):
+        pass
+
+    def read_body(self):
+        if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
+            pieces = []
+            while size := int(self.rfile.readline().split(b";")[0], 16):
+                pieces.append(self.rfile.read(size))
+                self.rfile.readline()
+            while self.rfile.readline() not in (b"\r\n", b"\n", b""):
+                pass
+            return b"".join(pieces)
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length)
+        return body if len(body) == length else None
+
+    def serve(self):
+        vendor = self.server.vendor
+        path, _, query = self.path.partition("?")
+        pairs = [pair.partition("=") for pair in query.split("&") if pair]
+        body = self.read_body()
+        if body is None:  # The caller broke off: nothing may be stored.
+            self.close_connection = True
+            vendor.remember(self, path, query, 0, "cut", False)
+            return
+        headers = {}
+        for name, value in self.headers.items():
+            name = name.lower()
+            value = value.encode("latin-1").decode("utf-8", "replace")
+            headers[name] = f"{headers[name]},{value}" if name in headers else value
+        request = Request(
+            self.command, path, [(unquote_plus(n), unquote_plus(v)) for n, _, v in pairs], headers, body,
+            headers.get("host", ""),
+        )
+        vendor.serve(self, request, query)
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = serve
+
+    def write(self, answer, head=False, cut=None):
+        """Writes an answer; with `cut`, only so many bytes of its body, and breaks off."""
+        self.send_response_only(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value.encode("utf-8").decode("latin-1") if isinstance(value, str) else value)
+        bodiless = head or answer.status in (204, 304)
+        if not (head and "Content-Length" in answer.headers) and answer.status not in (204, 304):
+            self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        if not bodiless:
+            self.wfile.write(answer.body if cut is None else answer.body[:cut])
+        self.wfile.flush()
+        if cut is not None:
+            self.close_connection = True
+
+
+class Control(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *args):
+        pass
+
+    def answer(self, value):
+        body = json.dumps(value).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self):
+        self.answer(self.server.vendor.look(unquote(self.path)))
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.answer(self.server.vendor.control(self.path, json.loads(body or b"{}")))
+
+
+def main(make_vendor, region):
+    """Runs a double until SIGTERM; prints its ports as one JSON line."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--control-port", type=int, default=0)
+    parser.add_argument("--access-key", required=True)
+    parser.add_argument("--secret-key", required=True)
+    parser.add_argument("--region", default=region)
+    parser.add_argument("--copy-limit", type=int, default=5 * 1024**3)
+    parser.add_argument("--cert")
+    parser.add_argument("--key")
+    args = parser.parse_args()
+    vendor = make_vendor(args)
+    ThreadingHTTPServer.request_queue_size = 128
+    data = ThreadingHTTPServer(("127.0.0.1", args.port), Handler)
+    control = ThreadingHTTPServer(("127.0.0.1", args.control_port), Control)
+    for server in (data, control):
+        server.vendor = vendor
+        server.daemon_threads = True
+    if args.cert:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(args.cert, args.key)
+        data.socket = context.wrap_socket(data.socket, server_side=True, do_handshake_on_connect=False)
+    for server in (data, control):
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    print(json.dumps({"port": data.server_port, "control": control.server_port}), flush=True)
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.signal(signal.SIGINT, lambda *_: stop.set())
+    stop.wait()
+    time.sleep(0.05)
+    sys.exit(0)

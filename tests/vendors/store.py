@@ -1,0 +1,98 @@
+"""What a double keeps: buckets, objects with versions, uploads with parts. In memory, behind one lock."""
+
+import hashlib
+import itertools
+import threading
+import time
+from dataclasses import dataclass, field
+
+import crcmod
+
+_crc64 = crcmod.mkCrcFun(0x142F0E1EBA9EA3693, initCrc=0, xorOut=0xFFFFFFFFFFFFFFFF, rev=True)
+_ids = itertools.count(1)
+
+
+def crc64(data):
+    """CRC-64/XZ, as COS and OSS print it: unsigned decimal."""
+    return str(_crc64(data))
+
+
+def md5(data):
+    return hashlib.md5(data).hexdigest()
+
+
+@dataclass
+class Object:
+    data: bytes
+    etag: str  # lower-case hex, with or without a count of parts
+    headers: dict = field(default_factory=dict)  # content headers
+    metadata: dict = field(default_factory=dict)
+    storage_class: str = ""
+    acl: str = ""
+    tags: str = ""
+    encryption: dict = field(default_factory=dict)
+    customer_key: str = ""
+    version: str = ""
+    marker: bool = False
+    modified: int = field(default_factory=lambda: int(time.time()))
+
+
+@dataclass
+class Upload:
+    key: str
+    template: Object
+    parts: dict = field(default_factory=dict)  # number -> Object
+
+
+class Bucket:
+    def __init__(self, name):
+        self.name = name
+        self.versioned = name.startswith("ver")
+        self.created = int(time.time())
+        self.objects = {}  # key -> [Object, newest last]
+        self.uploads = {}
+
+    def current(self, key, version=None):
+        """The object, or None; a delete marker is found only by its version."""
+        rows = self.objects.get(key, [])
+        if version:
+            return next((row for row in rows if row.version == version), None)
+        return rows[-1] if rows and not rows[-1].marker else None
+
+    def put(self, key, stored):
+        if self.versioned:
+            stored.version = f"v{next(_ids):06d}"
+            self.objects.setdefault(key, []).append(stored)
+        else:
+            self.objects[key] = [stored]
+
+    def delete(self, key, version=None):
+        """The version id told, and whether it is a marker."""
+        rows = self.objects.get(key, [])
+        if version:
+            found = next((row for row in rows if row.version == version), None)
+            if found:
+                rows.remove(found)
+                if not rows:
+                    del self.objects[key]
+            return version, bool(found and found.marker)
+        if self.versioned:
+            marker = Object(b"", "", marker=True)
+            self.put(key, marker)
+            return marker.version, True
+        self.objects.pop(key, None)
+        return None, False
+
+    def keys(self):
+        return sorted((key for key in self.objects if self.current(key)), key=lambda key: key.encode())
+
+
+class Store:
+    def __init__(self):
+        self.lock = threading.RLock()
+        self.buckets = {}
+
+    def new_upload(self, bucket, key, template):
+        upload_id = f"{int(time.time()):010d}{next(_ids):022x}"
+        bucket.uploads[upload_id] = Upload(key, template)
+        return upload_id

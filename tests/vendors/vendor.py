@@ -1,0 +1,693 @@
+"""What the three vendors have in common: routing, storing, copying, listing. What differs is in their own modules:
+names, words, statuses, documents."""
+
+import base64
+import copy
+import email.utils
+import re
+import secrets
+import threading
+import time
+from urllib.parse import quote, unquote
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape
+
+from .server import Answer, Fault
+from .store import Bucket, Object, Store, crc64, md5
+
+CONTENT = ("Content-Type", "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Expires")
+CONDITIONS = ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since")
+
+
+def http_date(at):
+    return email.utils.formatdate(at, usegmt=True)
+
+
+def iso(at, end=".000Z"):
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at)) + end
+
+
+def element(name, text):
+    return f"<{name}>{escape(str(text), {chr(34): '&quot;'})}</{name}>"
+
+
+class Vendor:
+    """One vendor. Subclasses set the tables and the few functions below them."""
+
+    name = prefix = server = request_id = ""
+    namespace = ""
+    upper = False  # ETags
+    has_crc = True
+    second_listing = False
+    head_bucket = True
+    page = 1000
+    classes = ()
+    standard = ""  # what a new object gets
+    acls = ()
+    default_acl = ""
+    metadata_words = {}
+    tagging_words = {}
+    not_modified = 412  # status of the two "not" conditions of a copy
+    lenient_range = False
+    default_type = None  # content type of a replacing copy and of a plain put
+    foreign = ()
+    known = ()  # headers of its own that its documents have
+    copy_time = staticmethod(iso)
+
+    def __init__(self, args):
+        self.key_id, self.secret, self.region = args.access_key, args.secret_key, args.region
+        self.copy_limit = args.copy_limit
+        self.store = Store()
+        self.requests, self.faults = [], []
+        self.lock = threading.Lock()
+
+    # -- requests in, answers out
+
+    def serve(self, handler, request, query):
+        operation, verified = "", False
+        try:
+            self.place(request)
+            self.verify(request)
+            verified = True
+            self.refuse_foreign(request)
+            operation = self.operation(request)
+            fault = self.fault(request, operation)
+            if fault and fault["kind"] in ("reset", "stall"):
+                return self.break_off(handler, fault, request, query, operation)
+            with self.store.lock:
+                answer = self.forced(fault) or getattr(self, "op_" + operation)(request)
+            cut = max(0, len(answer.body) // 2) if fault and fault["kind"] == "short_body" else None
+        except Fault as error:
+            answer, cut = self.failure(error, request), None
+        answer.headers = {**self.common_headers(answer), **answer.headers}
+        self.remember(handler, request.path, query, answer.status, answer.code, verified, operation)
+        handler.write(answer, request.method == "HEAD", cut)
+
+    def common_headers(self, answer):
+        identity = answer.headers.get(self.request_id) or self.new_id()
+        headers = {"Server": self.server, "Date": http_date(time.time()), self.request_id: identity}
+        if answer.body and "Content-Type" not in answer.headers:
+            headers["Content-Type"] = "application/xml"
+        return headers
+
+    def new_id(self):
+        return secrets.token_hex(12).upper()
+
+    def failure(self, error, request):
+        if error.status == 304:
+            return Answer(304, dict(error.headers), b"", "NotModified")
+        identity = self.new_id()
+        body = self.error_document(error, request, identity)
+        headers = {self.request_id: identity, **error.headers}
+        if request.method == "HEAD":
+            headers.update(self.head_error(body))
+            body = b""
+        return Answer(error.status, headers, body, error.code)
+
+    def error_document(self, error, request, identity):
+        children = element("Code", error.code) + element("Message", error.message or error.code)
+        children += element("Resource", request.host + request.path) + element("RequestId", identity)
+        return f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{children}{element("HostId", request.host)}</Error>'.encode()
+
+    def head_error(self, body):
+        return {}
+
+    def document(self, root, children, headers=None):
+        space = f' xmlns="{self.namespace}"' if self.namespace else ""
+        body = f'<?xml version="1.0" encoding="UTF-8"?>\n<{root}{space}>{children}</{root}>'
+        return Answer(200, headers or {}, body.encode())
+
+    # -- control
+
+    def remember(self, handler, path, query, status, code, verified, operation=""):
+        with self.lock:
+            self.requests.append({
+                "method": handler.command, "path": path, "query": query, "host": handler.headers.get("Host", ""),
+                "headers": {name.lower(): value for name, value in handler.headers.items()},
+                "status": status, "code": code, "verified": verified, "operation": operation,
+            })
+
+    def look(self, path):
+        if path == "/requests":
+            with self.lock:
+                return list(self.requests)
+        kind, _, name = path.lstrip("/").partition("/")
+        with self.store.lock:
+            bucket = self.store.buckets.get(name)
+            if not bucket:
+                return {}
+            if kind == "uploads":
+                return {upload_id: upload.key for upload_id, upload in bucket.uploads.items()}
+            rows = {key: bucket.current(key) for key in bucket.keys()}
+            return {
+                key: {"size": len(row.data), "md5": md5(row.data), "metadata": row.metadata, "headers": row.headers,
+                      "class": row.storage_class, "acl": row.acl, "tags": row.tags}
+                for key, row in rows.items()
+            }
+
+    def control(self, path, body):
+        with self.lock:
+            if path == "/reset":
+                self.requests.clear()
+                self.faults.clear()
+            elif path == "/fault":
+                self.faults.append({"times": 1, **body})
+        return {"done": path}
+
+    def fault(self, request, operation):
+        with self.lock:
+            for fault in self.faults:
+                wanted = fault.get("match", {})
+                if fault["times"] > 0 and wanted.get("op", operation) == operation and \
+                        wanted.get("method", request.method) == request.method:
+                    fault["times"] -= 1
+                    return fault
+        return None
+
+    def forced(self, fault):
+        """The answer that a fault puts in place of the real one."""
+        if not fault:
+            return None
+        code = fault.get("code", "InternalError")
+        error = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>injected</Message></Error>".encode()
+        return {
+            "error_in_200": Answer(200, {}, b"  \n" + error),
+            "status": Answer(fault.get("status", 500), {}, error, code),
+            "empty_200": Answer(200),
+            "html_200": Answer(200, {"Content-Type": "text/html"}, b"<html><body>fine</body></html>"),
+            "cut_xml": Answer(200, {}, b"<?xml version='1.0'?><CopyObjectResult><ETag>"),
+            "redirect": Answer(307, {"Location": "http://127.0.0.1:9/elsewhere"}),
+        }.get(fault["kind"])
+
+    def break_off(self, handler, fault, request, query, operation):
+        if fault["kind"] == "stall":
+            time.sleep(fault.get("seconds", 60))
+        self.remember(handler, request.path, query, 0, fault["kind"], True, operation)
+        handler.close_connection = True
+        handler.connection.close()
+
+    # -- reading requests
+
+    def place(self, request):
+        """Bucket and key: labels before the vendor's service label, or the path on an IP."""
+        path = unquote(request.path)
+        host = request.host.rsplit(":", 1)[0]
+        match = re.match(self.host_form(), host)
+        if match:
+            request.bucket, request.key = (match.group(1) or "").rstrip("."), path[1:]
+        elif re.fullmatch(r"[0-9.]+", host):
+            self.refuse_path_style()
+            request.bucket, _, request.key = path[1:].partition("/")
+        else:
+            raise Fault(403, "AccessDenied", "not a host of this vendor")
+
+    def refuse_path_style(self):
+        pass
+
+    def refuse_foreign(self, request):
+        for name in request.headers:
+            if name.startswith(self.foreign) or name.startswith("x-blobfish-"):
+                raise Fault(400, "ForeignHeader", name)
+            own = name.startswith(self.prefix) and not name.startswith(self.prefix + "meta-")
+            if own and name[len(self.prefix):] not in self.known:
+                raise Fault(400, "UnknownHeader", name)
+        if "aws-chunked" in request.headers.get("content-encoding", ""):
+            raise Fault(400, "ForeignHeader", "aws-chunked")
+
+    def operation(self, request):
+        source = self.prefix + "copy-source" in request.headers
+        has, method = request.has, request.method
+        if not request.bucket:
+            return "list_buckets" if method == "GET" else self.unknown(request)
+        if not request.key:
+            if method == "GET" and has("location"):
+                return "location"
+            if method == "GET" and has("acl"):
+                return "bucket_acl"
+            if any(has(name) for name in ("uploads", "versions", "delete", "cors", "policy", "tagging", "lifecycle")):
+                return self.unknown(request)
+            if method == "HEAD" and not self.head_bucket:
+                return self.unknown(request)
+            name = {"GET": "list", "HEAD": "bucket_head", "PUT": "bucket_create", "DELETE": "bucket_delete"}
+            return name.get(method) or self.unknown(request)
+        if any(has(name) for name in ("acl", "tagging", "restore", "append", "symlink")):
+            return self.unknown(request)
+        if has("uploadId"):
+            part = "part_copy" if source else "part"
+            return {"PUT": part, "POST": "complete", "DELETE": "abort", "GET": "list_parts"}[method]
+        if method == "POST" and has("uploads"):
+            return "initiate"
+        if method == "PUT":
+            return "copy" if source else "put"
+        return {"GET": "get", "HEAD": "get", "DELETE": "delete"}.get(method) or self.unknown(request)
+
+    def unknown(self, request):
+        raise Fault(501, "NotImplemented", f"{request.method} {request.path}")
+
+    def bucket(self, request):
+        return self.bucket_of(request.bucket)
+
+    def bucket_of(self, name):
+        bucket = self.store.buckets.get(name)
+        if not bucket:
+            raise Fault(404, "NoSuchBucket", name)
+        return bucket
+
+    def own(self, request, name):
+        return request.headers.get(self.prefix + name, "")
+
+    def quoted(self, etag):
+        return f'"{etag.upper() if self.upper else etag.lower()}"'
+
+    # -- buckets
+
+    def op_list_buckets(self, request):
+        rows = "".join(self.bucket_row(bucket) for bucket in self.store.buckets.values())
+        owner = "<Owner><ID>1</ID><DisplayName>1</DisplayName></Owner>"
+        return self.document("ListAllMyBucketsResult", f"{owner}<Buckets>{rows}</Buckets>")
+
+    def bucket_row(self, bucket):
+        return f"<Bucket>{element('Name', bucket.name)}{element('CreationDate', iso(bucket.created))}</Bucket>"
+
+    def op_bucket_create(self, request):
+        if request.bucket in self.store.buckets:
+            raise Fault(409, "BucketAlreadyOwnedByYou")
+        self.store.buckets[request.bucket] = Bucket(request.bucket)
+        return Answer(200)
+
+    def op_bucket_head(self, request):
+        self.bucket(request)
+        return Answer(200, {self.prefix + "bucket-region": self.region})
+
+    def op_bucket_delete(self, request):
+        bucket = self.bucket(request)
+        if bucket.objects or bucket.uploads:
+            raise Fault(409, "BucketNotEmpty")
+        del self.store.buckets[request.bucket]
+        return Answer(204)
+
+    def op_location(self, request):
+        self.bucket(request)
+        return self.document("LocationConstraint", self.region)
+
+    def op_bucket_acl(self, request):
+        self.bucket(request)
+        grant = "<Grant>private</Grant>"
+        return self.document("AccessControlPolicy", f"<AccessControlList>{grant}</AccessControlList>")
+
+    # -- listings
+
+    def op_list(self, request):
+        bucket = self.bucket(request)
+        second = request.param("list-type") == "2"
+        if second and not self.second_listing:
+            raise Fault(501, "NotImplemented", "list-type=2")
+        prefix, delimiter = request.param("prefix") or "", request.param("delimiter") or ""
+        token = request.param("continuation-token")
+        marker = (unquote(token) if token else request.param("start-after")) if second else request.param("marker")
+        size = int(request.param("max-keys") or self.page)
+        rows, prefixes, last = [], [], ""
+        truncated = False
+        for key in bucket.keys():
+            if not key.startswith(prefix) or (marker and key.encode() <= marker.encode()):
+                continue
+            at = key.find(delimiter, len(prefix)) if delimiter else -1
+            group = key[:at + len(delimiter)] if at >= 0 else ""
+            if group and (group in prefixes or (marker and group <= marker)):
+                continue
+            if len(rows) + len(prefixes) >= size:
+                truncated = True
+                break
+            if group:
+                prefixes.append(group)
+            else:
+                rows.append((key, bucket.current(key)))
+            last = group or key
+        return self.listing(request, bucket, rows, prefixes, truncated, last, size, second)
+
+    def encoded(self, request, text):
+        return quote(text, safe="/") if request.param("encoding-type") == "url" else text
+
+    def listing(self, request, bucket, rows, prefixes, truncated, last, size, second):
+        def encode(text):
+            return self.encoded(request, text)
+
+        children = element("Name", bucket.name) + element("Prefix", encode(request.param("prefix") or ""))
+        if request.param("encoding-type") == "url":
+            children += element("EncodingType", "url")
+        if request.param("delimiter"):
+            children += element("Delimiter", encode(request.param("delimiter")))
+        children += element("MaxKeys", size) + element("IsTruncated", str(truncated).lower())
+        if second:
+            children += element("KeyCount", len(rows) + len(prefixes))
+            children += element("NextContinuationToken", quote(last, safe="")) if truncated else ""
+        else:
+            children += element("Marker", encode(request.param("marker") or ""))
+            children += element("NextMarker", encode(last)) if truncated else ""
+        for key, row in rows:
+            fields = element("Key", encode(key)) + element("LastModified", iso(row.modified))
+            fields += element("ETag", self.quoted(row.etag)) + self.listed_type(row) + element("Size", len(row.data))
+            fields += element("StorageClass", row.storage_class or self.standard)
+            children += f"<Contents>{fields}<Owner><ID>1</ID><DisplayName>1</DisplayName></Owner></Contents>"
+        children += "".join(f"<CommonPrefixes>{element('Prefix', encode(text))}</CommonPrefixes>" for text in prefixes)
+        return self.document("ListBucketResult", children)
+
+    def listed_type(self, row):
+        return ""
+
+    # -- objects
+
+    def described(self, request, stored, content=True):
+        """Takes what the head says of a new object."""
+        if content:
+            stored.headers = {name: request.headers[name.lower()] for name in CONTENT if request.headers.get(name.lower())}
+            if self.default_type:
+                stored.headers.setdefault("Content-Type", self.default_type)
+            meta = self.prefix + "meta-"
+            stored.metadata = {n[len(meta):]: v for n, v in request.headers.items() if n.startswith(meta)}
+        word = self.own(request, "storage-class")
+        if word and word not in self.classes:
+            raise Fault(400, self.bad_class, word)
+        stored.storage_class = word or self.standard
+        stored.acl = self.own(request, self.acl_name) or self.default_acl
+        if stored.acl not in self.acls:
+            raise Fault(400, "InvalidArgument", "acl")
+        stored.encryption = {name: request.headers[name] for name in request.headers
+                             if name.startswith(self.prefix + "server-side-encryption") and "customer" not in name}
+        stored.customer_key = self.own(request, "server-side-encryption-customer-key-md5")
+        return stored
+
+    bad_class = "InvalidArgument"
+    acl_name = "acl"
+
+    def check_md5(self, request):
+        wanted = request.headers.get("content-md5")
+        if wanted and base64.b64decode(wanted).hex() != md5(request.body):
+            raise Fault(400, self.bad_digest, "Content-MD5")
+
+    bad_digest = "BadDigest"
+
+    def check_overwrite(self, request, bucket):
+        if self.own(request, "forbid-overwrite") == "true" and not bucket.versioned and bucket.current(request.key):
+            raise Fault(409, "FileAlreadyExists")
+
+    def told(self, stored, new=False):
+        """Headers about an object."""
+        headers = {"ETag": self.quoted(stored.etag)}
+        if self.has_crc:
+            headers[self.prefix + "hash-crc64ecma"] = crc64(stored.data)
+        if stored.version:
+            headers[self.prefix + "version-id"] = stored.version
+        headers.update(stored.encryption)
+        if stored.customer_key:
+            headers[self.prefix + "server-side-encryption-customer-key-MD5"] = stored.customer_key
+            headers[self.prefix + "server-side-encryption-customer-algorithm"] = "AES256"
+        if not new:
+            headers.update(stored.headers)
+            headers.update({self.prefix + "meta-" + name: value for name, value in stored.metadata.items()})
+            headers["Last-Modified"] = http_date(stored.modified)
+            headers["Accept-Ranges"] = "bytes"
+            headers.update(self.told_class(stored))
+            if stored.tags:
+                headers[self.prefix + "tagging-count"] = str(stored.tags.count("=") or 1)
+        return headers
+
+    def told_class(self, stored):
+        if stored.storage_class in ("", self.standard):
+            return {}
+        return {self.prefix + "storage-class": stored.storage_class}
+
+    def op_put(self, request):
+        bucket = self.bucket(request)
+        self.check_md5(request)
+        self.check_overwrite(request, bucket)
+        stored = self.described(request, Object(request.body, md5(request.body)))
+        stored.tags = self.own(request, "tagging")
+        bucket.put(request.key, stored)
+        return Answer(200, self.told(stored, new=True))
+
+    def found(self, bucket, key, version, named=None):
+        stored = bucket.current(key, version)
+        if not stored or stored.marker:
+            raise Fault(404, "NoSuchVersion" if version and not stored else "NoSuchKey", named or key)
+        return stored
+
+    def check_customer_key(self, stored, sent):
+        if stored.customer_key and stored.customer_key != sent:
+            raise Fault(400 if not sent else 403, "InvalidRequest" if not sent else "AccessDenied", "customer key")
+
+    def op_get(self, request):
+        stored = self.found(self.bucket(request), request.key, request.param("versionId"))
+        self.check_customer_key(stored, self.own(request, "server-side-encryption-customer-key-md5"))
+        self.check_read(request, stored)
+        headers = self.told(stored)
+        for name in CONTENT:
+            override = request.param("response-" + name.lower())
+            if override:
+                headers[name] = override
+        data, status = stored.data, 200
+        span = self.range_of(request, len(data))
+        if span:
+            status, data = 206, data[span[0]:span[1] + 1]
+            headers["Content-Range"] = f"bytes {span[0]}-{span[1]}/{len(stored.data)}"
+        if request.method == "HEAD":
+            headers["Content-Length"] = str(len(data))
+        headers.setdefault("Content-Type", "application/octet-stream")
+        return Answer(status, headers, data)
+
+    def check_read(self, request, stored):
+        held = self.held({name: request.headers.get(name) for name in CONDITIONS}, stored)
+        if held["if-match"] is False or (held["if-unmodified-since"] is False and held["if-match"] is None):
+            raise Fault(412, "PreconditionFailed")
+        if held["if-none-match"] is False or (held["if-modified-since"] is False and held["if-none-match"] is None):
+            raise Fault(304, "NotModified", headers={"ETag": self.quoted(stored.etag)})
+
+    def held(self, given, stored):
+        """What each condition comes to; None where it is not given."""
+        def same(text):
+            return any(tag.strip().strip('"').lower() in (stored.etag.lower(), "*") for tag in text.split(","))
+
+        def date(text):
+            return email.utils.parsedate_to_datetime(text).timestamp()
+
+        return {
+            "if-match": same(given["if-match"]) if given["if-match"] else None,
+            "if-none-match": not same(given["if-none-match"]) if given["if-none-match"] else None,
+            "if-modified-since": stored.modified > date(given["if-modified-since"]) if given["if-modified-since"] else None,
+            "if-unmodified-since":
+                stored.modified <= date(given["if-unmodified-since"]) if given["if-unmodified-since"] else None,
+        }
+
+    def range_of(self, request, size):
+        text = request.headers.get("range", "")
+        match = re.fullmatch(r"bytes=(\d*)-(\d*)", text)
+        if not match or match.groups() == ("", ""):
+            return None
+        first, last = match.groups()
+        lenient = self.lenient_range and self.own(request, "range-behavior") != "standard"
+        if not first:
+            count = int(last)
+            if count == 0 or size == 0:
+                raise Fault(416, "InvalidRange")
+            return max(0, size - count), size - 1
+        first, last = int(first), int(last) if last else size - 1
+        if lenient and (first > last or last >= size):
+            return None
+        if first > last and first < size:
+            return None
+        if first >= size:
+            raise Fault(416, "InvalidRange")
+        return first, min(last, size - 1)
+
+    def op_delete(self, request):
+        version, marker = self.bucket(request).delete(request.key, request.param("versionId"))
+        headers = {self.prefix + "version-id": version} if version else {}
+        if marker:
+            headers[self.prefix + "delete-marker"] = "true"
+        return Answer(204, headers)
+
+    # -- copies
+
+    def source(self, request):
+        """Bucket, key and version of the source, by the vendor's grammar."""
+        raise NotImplementedError
+
+    def split_version(self, value):
+        path, _, tail = value.partition("?")
+        if not tail:
+            return path, None
+        name, _, version = tail.partition("=")
+        if name.lower() != "versionid" or not version:
+            raise Fault(400, self.bad_source, "version")
+        return path, unquote(version)
+
+    bad_source = "InvalidArgument"
+
+    def check_source(self, request, stored):
+        given = {name: self.own(request, "copy-source-" + name) or None for name in CONDITIONS}
+        self.check_pairs(given)
+        held = self.held(given, stored)
+        if held["if-match"] is False or held["if-unmodified-since"] is False and not self.outweighs(held, "if-match"):
+            raise Fault(412, "PreconditionFailed", headers={})
+        failed = held["if-none-match"] is False or (
+            held["if-modified-since"] is False and not self.outweighs(held, "if-none-match"))
+        if failed:
+            raise Fault(self.not_modified, "PreconditionFailed" if self.not_modified == 412 else "NotModified")
+
+    def outweighs(self, held, name):
+        return held[name] is True
+
+    def check_pairs(self, given):
+        pass
+
+    def directive(self, request, name, words):
+        word = self.own(request, name)
+        if word and word not in words:
+            raise Fault(400, "InvalidArgument", f"{name}: {word}")
+        return words.get(word, "copy")
+
+    def copied_source(self, request):
+        name, key, version = self.source(request)
+        bucket = self.bucket_of(name)
+        stored = self.found(bucket, key, version, key)
+        self.check_customer_key(stored, self.own(request, "copy-source-server-side-encryption-customer-key-md5"))
+        self.check_source(request, stored)
+        return bucket, stored, (name, key, version)
+
+    def source_headers(self, bucket, stored, new):
+        headers = self.told(new, new=True)
+        if bucket.versioned:
+            headers[self.prefix + "copy-source-version-id"] = stored.version
+        return headers
+
+    def op_copy(self, request):
+        bucket = self.bucket(request)
+        source_bucket, source, (name, key, version) = self.copied_source(request)
+        replace = self.directive(request, "metadata-directive", self.metadata_words) == "replace"
+        replace_tags = self.directive(request, "tagging-directive", self.tagging_words) == "replace"
+        onto_itself = (name, key) == (request.bucket, request.key) and not version
+        replace = self.onto_itself(request, replace, replace_tags) if onto_itself else replace
+        limit = self.limit_of(request, source)
+        if len(source.data) > limit:
+            raise Fault(400, self.too_large, "Source object Length exceeds the maximum allowed size.")
+        self.check_overwrite(request, bucket)
+        made = Object(source.data, md5(source.data) if "-" in source.etag else source.etag)
+        made.headers, made.metadata = copy.copy(source.headers), copy.copy(source.metadata)
+        self.described(request, made, content=replace)
+        made.tags = self.own(request, "tagging") if replace_tags else source.tags
+        bucket.put(request.key, made)
+        return self.copy_result("CopyObjectResult", made, self.source_headers(source_bucket, source, made))
+
+    too_large = "EntityTooLarge"
+
+    def limit_of(self, request, source):
+        return self.copy_limit
+
+    def onto_itself(self, request, replace, replace_tags):
+        return replace
+
+    def copy_result(self, root, made, headers):
+        children = element("ETag", self.quoted(made.etag)) + element("LastModified", self.copy_time(made.modified))
+        return self.document(root, children, headers)
+
+    # -- uploads
+
+    def upload(self, request):
+        upload = self.bucket(request).uploads.get(request.param("uploadId"))
+        if not upload or upload.key != request.key:
+            raise Fault(404, "NoSuchUpload")
+        return upload
+
+    def number(self, request):
+        number = int(request.param("partNumber") or 0)
+        if not 1 <= number <= 10_000:
+            raise Fault(400, "InvalidArgument", "partNumber")
+        return number
+
+    def op_initiate(self, request):
+        bucket = self.bucket(request)
+        template = self.described(request, Object(b"", ""))
+        template.tags = self.own(request, "tagging")
+        upload_id = self.store.new_upload(bucket, request.key, template)
+        children = element("Bucket", bucket.name) + element("Key", request.key) + element("UploadId", upload_id)
+        return self.document("InitiateMultipartUploadResult", children)
+
+    def op_part(self, request):
+        upload = self.upload(request)
+        self.check_md5(request)
+        part = Object(request.body, md5(request.body))
+        upload.parts[self.number(request)] = part
+        return Answer(200, self.told(part, new=True))
+
+    def op_part_copy(self, request):
+        upload = self.upload(request)
+        source_bucket, source, _ = self.copied_source(request)
+        span = self.source_range(request, len(source.data))
+        data = source.data if not span else source.data[span[0]:span[1] + 1]
+        part = Object(data, md5(data))
+        upload.parts[self.number(request)] = part
+        return self.copy_result("CopyPartResult", part, self.source_headers(source_bucket, source, part))
+
+    def source_range(self, request, size):
+        text = self.own(request, "copy-source-range")
+        if not text:
+            return None
+        match = re.fullmatch(r"bytes=(\d+)-(\d+)", text)
+        if not match:
+            raise Fault(400, "InvalidArgument", "range")
+        first, last = int(match[1]), int(match[2])
+        if first > last or last >= size:
+            raise Fault(*self.bad_source_range)
+        return first, last
+
+    bad_source_range = (400, "InvalidArgument", "Range specified is not valid for source object")
+
+    def op_complete(self, request):
+        bucket, upload = self.bucket(request), self.upload(request)
+        root = ElementTree.fromstring(request.body)
+        listed = [
+            (int(next(c.text for c in part if c.tag.endswith("PartNumber"))),
+             next(c.text for c in part if c.tag.endswith("ETag")).strip('"').lower())
+            for part in root if part.tag.endswith("Part")
+        ]
+        if listed != sorted(listed) or not listed:
+            raise Fault(400, "InvalidPartOrder")
+        parts = []
+        for number, etag in listed:
+            part = upload.parts.get(number)
+            if not part or part.etag != etag:
+                raise Fault(400, "InvalidPart", str(number))
+            parts.append(part)
+        if any(len(part.data) < self.part_minimum for part in parts[:-1]):
+            raise Fault(400, "EntityTooSmall")
+        self.check_overwrite(request, bucket)
+        stored = copy.copy(upload.template)
+        stored.data = b"".join(part.data for part in parts)
+        stored.etag, stored.modified = self.multipart_etag(parts), int(time.time())
+        bucket.put(request.key, stored)
+        del bucket.uploads[request.param("uploadId")]
+        children = element("Location", f"http://{request.host}/{quote(request.key)}") + element("Bucket", bucket.name)
+        children += element("Key", request.key) + element("ETag", self.quoted(stored.etag))
+        return self.document("CompleteMultipartUploadResult", children, self.told(stored, new=True))
+
+    part_minimum = 1024 * 1024
+
+    def multipart_etag(self, parts):
+        return f"{md5(b''.join(bytes.fromhex(part.etag) for part in parts))}-{len(parts)}"
+
+    def op_abort(self, request):
+        self.upload(request)
+        del self.bucket(request).uploads[request.param("uploadId")]
+        return Answer(204)
+
+    def op_list_parts(self, request):
+        upload = self.upload(request)
+        children = element("Bucket", request.bucket) + element("Key", request.key)
+        children += element("UploadId", request.param("uploadId")) + element("PartNumberMarker", 0)
+        children += element("NextPartNumberMarker", max(upload.parts, default=0)) + element("MaxParts", 1000)
+        children += element("IsTruncated", "false")
+        for number, part in sorted(upload.parts.items()):
+            fields = element("PartNumber", number) + element("LastModified", iso(part.modified))
+            fields += element("ETag", self.quoted(part.etag)) + element("Size", len(part.data))
+            children += f"<Part>{fields}</Part>"
+        return self.document("ListPartsResult", children)
