@@ -19,12 +19,15 @@ use engine::dialect::Dialect;
 /// Every dialect that callers may speak and targets may be. Of one family the first is the common one.
 pub static ALL: &[&Dialect] = &[&s3::S3, &jdcloud::JDCLOUD, &cos::COS, &oss::OSS];
 
+/// Servers that are only ever targets: a dialect with stated differences.
+pub static PROFILES: &[&Dialect] = &[&s3::profiles::SEAWEEDFS];
+
 /// The dialects and their profiles, as configuration names them.
 pub static NAMES: &[(&str, &[&str])] =
     &[("s3", &["aws", "seaweedfs", "jdcloud"]), ("cos", &["tencent"]), ("oss", &["aliyun"])];
 
 /// The dialect of a configured name and profile, or of its own name.
 pub fn by_name(dialect: &str, profile: Option<&str>) -> Option<&'static Dialect> {
-    let own = |name: &str| ALL.iter().copied().find(|dialect| dialect.name == name);
+    let own = |name: &str| ALL.iter().chain(PROFILES).copied().find(|dialect| dialect.name == name);
     profile.and_then(own).or_else(|| own(dialect))
 }

@@ -24,13 +24,13 @@ TARGETS = ["demo", "seaweedfs", "cos", "oss", "jdcloud"]
 
 #: Cells that cannot hold because of the target itself: (target, scenario) or (target, dialect, scenario) -> why.
 KNOWN = {
-    ("seaweedfs", "classes"): "SeaweedFS does not tell a copy's own storage class apart from its source's",
 }
 
 
 @dataclass
 class Run:
     make: type
+    target: str
     port: int
     key: str
     secret: str
@@ -43,7 +43,7 @@ class Run:
 
 def one_client(make, target, port, key, secret, options):
     """The outcomes of one client at one target: (scenario, None or the failure)."""
-    run = Run(make, port, key, secret, options.long)
+    run = Run(make, target, port, key, secret, options.long)
     outcomes = []
     client = make(port, key, secret)
     for scenario in scenarios.ALL:

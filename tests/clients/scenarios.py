@@ -10,7 +10,7 @@ import uuid
 from api import CallError, http_date
 
 HOSTILE_KEYS = ["a b", "a+b", "a%b", "a%2Bb", "a?b", "a&b", "a#b", "中文/键", "a//b", "a/./b", "a/../b", "q\"'q", "a=b;c,d",
-                "dir/", "x" * 600]
+                "dir/", ("y" * 99 + "/") * 6 + "z"]
 
 LONG_AGO = http_date(time.time() - 86_400)
 LATER = http_date(time.time() + 600)
@@ -155,7 +155,7 @@ def classes(client, bucket, run):
 
 
 def hostile_keys(client, bucket, run):
-    keys = [key for key in HOSTILE_KEYS if key not in client_cannot(client)]
+    keys = [key for key in HOSTILE_KEYS if key not in client_cannot(client) + TARGET_CANNOT.get(run.target, [])]
     for key in keys:
         body = key.encode()
         try:
@@ -186,6 +186,13 @@ def client_cannot(client):
     }.get(client.name, [])
 
 
+#: Keys that a target itself does not hold: SeaweedFS is a file system underneath.
+TARGET_CANNOT = {"seaweedfs": ["a/./b", "a/../b", "a//b", "dir/"]}
+
+#: Targets that answer a repeated completing call with the same success again, as AWS does for a while.
+REPEATS_SUCCESS = ["seaweedfs"]
+
+
 def multipart(client, bucket, run):
     source = os.urandom(PART + 1000)
     client.put(bucket, "source", source)
@@ -206,7 +213,8 @@ def multipart(client, bucket, run):
     told = client.get(bucket, "parts")
     assert told["body"] == whole
     assert (told["content_type"], told["metadata"]) == ("text/html", {"owner": "me"}), told["metadata"]
-    refused(404, client.complete, bucket, "parts", upload, parts)
+    if run.target not in REPEATS_SUCCESS:
+        refused(404, client.complete, bucket, "parts", upload, parts)
     client.copy(bucket, "parts", bucket, "whole")
     assert client.get(bucket, "whole")["body"] == whole
 

@@ -6,6 +6,7 @@ use crate::model::{Acl, StorageClass};
 /// Defaults of new objects and of listings.
 pub const ABSENT: Absent = Absent {
     class: Some(StorageClass::Standard),
+    class_always_said: false,
     acl: Acl::Inherit,
     content_type: None,
     max_keys: 1000,

@@ -284,6 +284,9 @@ impl FaultRow {
 pub struct Absent {
     /// Storage class of a new object; `None`: as the bucket says.
     pub class: Option<StorageClass>,
+    /// Whether a target is told the class of a new object even where silence should mean the same: some servers
+    /// keep the source's.
+    pub class_always_said: bool,
     /// Access of a new object.
     pub acl: Acl,
     /// Content type of a new object; `None`: the service chooses.

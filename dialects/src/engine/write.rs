@@ -120,8 +120,10 @@ fn with_absent_said(way: &Way<'_>, request: &Request) -> Fields {
         if !access_said && caller.acl == Acl::Private && target.acl != Acl::Private {
             fields.set(Field::Acl, Value::Acl(Acl::Private));
         }
-        let class =
-            caller.class.filter(|class| target.class != Some(*class) && !fields.has(Field::StorageClass));
+        // To say nothing may mean the bucket's class; a target whose buckets have none is told its own default.
+        let meant = caller.class.filter(|class| target.class != Some(*class));
+        let class = if target.class_always_said { caller.class.or(target.class) } else { meant };
+        let class = class.filter(|_| !fields.has(Field::StorageClass));
         if let Some(class) = class {
             fields.set(Field::StorageClass, Value::Class(class));
         }

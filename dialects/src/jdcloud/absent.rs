@@ -1,10 +1,10 @@
-//! Absence and limits: those of S3.
+//! Absence and limits: those of S3, with the class said always: its pages do not promise the default of a copy.
 
 use crate::engine::dialect::{Absent, Limits};
 use crate::s3;
 
-/// As S3.
-pub const ABSENT: Absent = s3::absent::ABSENT;
+/// As S3, but for the class.
+pub const ABSENT: Absent = Absent { class_always_said: true, ..s3::absent::ABSENT };
 
 /// As S3.
 pub const LIMITS: Limits = s3::absent::LIMITS;

@@ -7,6 +7,7 @@ use crate::model::Acl;
 pub const ABSENT: Absent = Absent {
     // The bucket's class.
     class: None,
+    class_always_said: false,
     acl: Acl::Inherit,
     content_type: Some("application/octet-stream"),
     max_keys: 100,

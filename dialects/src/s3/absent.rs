@@ -6,6 +6,7 @@ use crate::model::{Acl, StorageClass};
 /// Defaults of new objects and of listings.
 pub const ABSENT: Absent = Absent {
     class: Some(StorageClass::Standard),
+    class_always_said: false,
     acl: Acl::Private,
     content_type: Some("binary/octet-stream"),
     max_keys: 1000,

@@ -6,6 +6,7 @@ pub mod chunked;
 pub mod copy;
 pub mod faults;
 pub mod headers;
+pub mod profiles;
 pub mod route;
 pub mod words;
 pub mod xml;
