@@ -1,0 +1,167 @@
+// One SDK in a process of its own: a JSON line in, a JSON line out. See ../node_client.py.
+'use strict';
+
+const readline = require('readline');
+
+const [mode, port, key, secret] = process.argv.slice(2);
+
+class Refused extends Error {
+  constructor(status, code, message) {
+    super(message || code);
+    Object.assign(this, { status, code });
+  }
+}
+
+const META = (prefix, metadata) =>
+  Object.fromEntries(Object.entries(metadata || {}).map(([name, value]) => [prefix + name, value]));
+
+const given = (object) => Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined && value !== null));
+
+function told(prefix, headers, standard) {
+  const metadata = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (name.startsWith(`${prefix}meta-`)) metadata[name.slice(prefix.length + 5)] = value;
+  }
+  return {
+    etag: headers.etag, length: Number(headers['content-length']), content_type: headers['content-type'], metadata,
+    storage_class: headers[`${prefix}storage-class`] || standard,
+    last_modified: Date.parse(headers['last-modified']) / 1000,
+  };
+}
+
+// ---- Tencent COS
+
+function cos() {
+  const COS = require('cos-nodejs-sdk-v5');
+  const sdk = new COS({
+    SecretId: key, SecretKey: secret, Protocol: 'http:', Domain: `{Bucket}.cos.{Region}.localhost:${port}`,
+    AutoSwitchHost: false, KeepAlive: false,
+  });
+  const Region = 'ap-guangzhou';
+  const names = { if_match: 'CopySourceIfMatch', if_none_match: 'CopySourceIfNoneMatch', if_modified_since: 'CopySourceIfModifiedSince', if_unmodified_since: 'CopySourceIfUnmodifiedSince' };
+  const conditions = (all) => Object.fromEntries(Object.entries(all).map(([name, value]) => [names[name], value]));
+  const source = (bucket, name) =>
+    `${bucket}.cos.${Region}.myqcloud.com/${name.split('/').map(encodeURIComponent).join('/')}`;
+  const call = (name, args) => new Promise((resolve, reject) => {
+    sdk[name](given({ Region, ...args }), (error, data) => {
+      if (!error) return resolve(data);
+      const inner = error.error || {};
+      return reject(new Refused(error.statusCode, error.code || inner.Code || '', error.message || JSON.stringify(inner)));
+    });
+  });
+  return {
+    create_bucket: (a) => call('putBucket', { Bucket: a.bucket }),
+    head_bucket: (a) => call('headBucket', { Bucket: a.bucket }),
+    delete_bucket: (a) => call('deleteBucket', { Bucket: a.bucket }),
+    put: async (a) => {
+      const made = await call('putObject', { Bucket: a.bucket, Key: a.key, Body: Buffer.from(a.body, 'base64'), ContentType: a.content_type, StorageClass: a.storage_class, Headers: META('x-cos-meta-', a.metadata) });
+      return { etag: made.ETag };
+    },
+    head: async (a) => told('x-cos-', (await call('headObject', { Bucket: a.bucket, Key: a.key })).headers, 'STANDARD'),
+    get: async (a) => {
+      const answer = await call('getObject', { Bucket: a.bucket, Key: a.key, Range: a.range, IfMatch: a.if_match, IfNoneMatch: a.if_none_match, ResponseContentType: a.content_type });
+      if (answer.statusCode === 304) throw new Refused(304, 'NotModified');
+      return { ...told('x-cos-', answer.headers, 'STANDARD'), body: answer.Body.toString('base64') };
+    },
+    delete: (a) => call('deleteObject', { Bucket: a.bucket, Key: a.key }),
+    list: async (a) => {
+      const keys = [];
+      let Marker = '';
+      for (;;) {
+        const page = await call('getBucket', { Bucket: a.bucket, Prefix: a.prefix, Marker });
+        keys.push(...page.Contents.map((row) => row.Key));
+        if (page.IsTruncated !== 'true') return keys;
+        Marker = page.NextMarker;
+      }
+    },
+    copy: async (a) => {
+      const word = { COPY: 'Copy', REPLACE: 'Replaced' }[a.directive];
+      const made = await call('putObjectCopy', { Bucket: a.bucket, Key: a.key, CopySource: source(a.source, a.source_key), MetadataDirective: word, ContentType: a.content_type, StorageClass: a.storage_class, Headers: META('x-cos-meta-', a.metadata), ...conditions(a.conditions) });
+      return { etag: made.ETag };
+    },
+    create_multipart: async (a) => (await call('multipartInit', { Bucket: a.bucket, Key: a.key, ContentType: a.content_type, Headers: META('x-cos-meta-', a.metadata) })).UploadId,
+    upload_part: async (a) => (await call('multipartUpload', { Bucket: a.bucket, Key: a.key, UploadId: a.upload, PartNumber: a.number, Body: Buffer.from(a.body, 'base64') })).ETag,
+    upload_part_copy: async (a) => (await call('uploadPartCopy', { Bucket: a.bucket, Key: a.key, UploadId: a.upload, PartNumber: a.number, CopySource: source(a.source, a.source_key), CopySourceRange: a.span ? `bytes=${a.span[0]}-${a.span[1]}` : undefined, ...conditions(a.conditions) })).ETag,
+    list_parts: async (a) => (await call('multipartListPart', { Bucket: a.bucket, Key: a.key, UploadId: a.upload })).Part.map((row) => [Number(row.PartNumber), row.ETag, Number(row.Size)]),
+    complete: (a) => call('multipartComplete', { Bucket: a.bucket, Key: a.key, UploadId: a.upload, Parts: a.parts.map(([PartNumber, ETag]) => ({ PartNumber, ETag })) }),
+    abort: (a) => call('multipartAbort', { Bucket: a.bucket, Key: a.key, UploadId: a.upload }),
+  };
+}
+
+// ---- Alibaba OSS
+
+function oss(fourth) {
+  const OSS = require('ali-oss');
+  const at = (bucket) => new OSS({
+    accessKeyId: key, accessKeySecret: secret, bucket, endpoint: `http://oss-cn-hangzhou.localhost:${port}`,
+    region: 'oss-cn-hangzhou', authorizationV4: fourth,
+  });
+  const names = { if_match: 'If-Match', if_none_match: 'If-None-Match', if_modified_since: 'If-Modified-Since', if_unmodified_since: 'If-Unmodified-Since' };
+  const conditions = (all) => Object.fromEntries(Object.entries(all).map(([name, value]) => [`x-oss-copy-source-${names[name].toLowerCase()}`, value]));
+  const headers = (a) => given({ 'Content-Type': a.content_type, 'x-oss-storage-class': a.storage_class });
+  return {
+    create_bucket: (a) => at().putBucket(a.bucket),
+    head_bucket: (a) => at(a.bucket).list({ 'max-keys': 1 }),
+    delete_bucket: (a) => at().deleteBucket(a.bucket),
+    put: async (a) => {
+      const made = await at(a.bucket).put(a.key, Buffer.from(a.body, 'base64'), given({ meta: a.metadata, mime: a.content_type, headers: headers({ storage_class: a.storage_class }) }));
+      return { etag: made.res.headers.etag };
+    },
+    head: async (a) => told('x-oss-', (await at(a.bucket).head(a.key)).res.headers, 'Standard'),
+    get: async (a) => {
+      const options = { headers: given({ Range: a.range, 'If-Match': a.if_match, 'If-None-Match': a.if_none_match }) };
+      if (a.content_type) options.subres = { 'response-content-type': a.content_type };
+      const answer = await at(a.bucket).get(a.key, options);
+      if (answer.res.status === 304) throw new Refused(304, 'NotModified');
+      return { ...told('x-oss-', answer.res.headers, 'Standard'), body: answer.content.toString('base64') };
+    },
+    delete: (a) => at(a.bucket).delete(a.key),
+    list: async (a) => {
+      const keys = [];
+      let marker;
+      for (;;) {
+        const page = await at(a.bucket).list(given({ prefix: a.prefix, marker, 'max-keys': 50 }));
+        keys.push(...(page.objects || []).map((row) => row.name));
+        if (!page.isTruncated) return keys;
+        marker = page.nextMarker;
+      }
+    },
+    copy: async (a) => {
+      const options = { headers: { ...headers(a), ...conditions(a.conditions) } };
+      if (a.metadata) options.meta = a.metadata;
+      const made = await at(a.bucket).copy(a.key, a.source_key, a.source, options);
+      // The SDK takes a copy that was not made because nothing changed for a success without data.
+      if (made.res.status === 304) throw new Refused(304, 'NotModified');
+      return { etag: made.data.etag };
+    },
+    create_multipart: async (a) => (await at(a.bucket).initMultipartUpload(a.key, given({ meta: a.metadata, mime: a.content_type }))).uploadId,
+    upload_part: async (a) => {
+      const data = { stream: require('stream').Readable.from([Buffer.from(a.body, 'base64')]), size: Buffer.from(a.body, 'base64').length };
+      return (await at(a.bucket)._uploadPart(a.key, a.upload, a.number, data)).etag;
+    },
+    upload_part_copy: async (a) => (await at(a.bucket).uploadPartCopy(a.key, a.upload, a.number, a.span ? `${a.span[0]}-${a.span[1]}` : undefined, { sourceKey: a.source_key, sourceBucketName: a.source }, { headers: conditions(a.conditions) })).etag,
+    list_parts: async (a) => {
+      const page = await at(a.bucket).listParts(a.key, a.upload);
+      return [].concat(page.parts || []).map((row) => [Number(row.PartNumber), row.ETag, Number(row.Size)]);
+    },
+    complete: (a) => at(a.bucket).completeMultipartUpload(a.key, a.upload, a.parts.map(([number, etag]) => ({ number, etag }))),
+    abort: (a) => at(a.bucket).abortMultipartUpload(a.key, a.upload),
+  };
+}
+
+const ops = mode === 'cos' ? cos() : oss(mode === 'oss-v4');
+
+(async () => {
+  for await (const line of readline.createInterface({ input: process.stdin })) {
+    const { op, args } = JSON.parse(line);
+    let answer;
+    try {
+      const ok = await ops[op](args);
+      answer = { ok: ok === undefined || typeof ok === 'function' ? null : ok };
+    } catch (error) {
+      answer = { error: { status: error.status || error.statusCode || 0, code: error.code || '', message: String(error.message || error).slice(0, 500) } };
+    }
+    const text = JSON.stringify(answer, (name, value) => (['res', 'headers', 'client'].includes(name) ? undefined : value));
+    process.stdout.write(`${text}\n`);
+  }
+})();
