@@ -164,6 +164,11 @@ impl CallerConnection {
         }
     }
 
+    /// What has arrived and was not read: of a head that could not be, its beginning.
+    pub fn unread(&self) -> Bytes {
+        Bytes::copy_from_slice(&self.unread)
+    }
+
     /// Whether something of the next request has arrived.
     pub fn has_unread(&self) -> bool {
         !self.unread.is_empty()

@@ -289,6 +289,17 @@ fn expects_continue(headers: &Headers) -> Result<bool, Flaw> {
     }
 }
 
+/// The host that a head names first, if it can be seen at all: for the words of a refusal, never for a decision.
+pub fn glimpsed_host(bytes: &[u8]) -> Option<String> {
+    let lines = bytes.split(|byte| *byte == b'\n');
+    let host = lines.filter_map(|line| std::str::from_utf8(line).ok()).find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("host").then(|| value.trim())
+    });
+    let plain = |host: &&str| host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:".contains(&byte));
+    host.filter(plain).map(str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -117,8 +117,12 @@ impl DataFront {
     ) -> After {
         let snapshot = &self.current.load_full();
         let _running = Running::new(&METRICS.in_flight);
+        let seen = head.as_ref().map_or_else(|_| caller.unread(), Bytes::clone);
         let framed = framed(head, snapshot, caller.secure());
         let mut job = self.job(caller, snapshot, framed.as_ref().ok());
+        if framed.is_err() {
+            job.guess_dialect(&seen);
+        }
         match &framed {
             Ok(framed) => {
                 let keep = framed.keep_alive && !closing;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use blobfish_dialects::engine::accept::of_host;
 use blobfish_dialects::engine::exchange::Answer;
 use blobfish_dialects::engine::loss::{Loss, judge};
 use blobfish_dialects::engine::tell::{Listener, Spoken, refused, tell};
@@ -11,6 +12,7 @@ use blobfish_dialects::model::{Fault, Refusal, Reply};
 use crate::caller::{CallerConnection, Framing, NoBody, NotWritten};
 use crate::clock;
 use crate::failed::Failed;
+use crate::framing::glimpsed_host;
 use crate::log::Record;
 use crate::metrics::{METRICS, NONE};
 use crate::snapshot::Snapshot;
@@ -92,6 +94,16 @@ pub struct Job<'a> {
 }
 
 impl Job<'_> {
+    /// Of a head that could not be read: the refusal is told in the words of the host that it seems to name.
+    pub fn guess_dialect(&mut self, seen: &[u8]) {
+        let Some(host) = glimpsed_host(seen) else { return };
+        if let Some(dialect) = of_host(&host, &self.snapshot.front) {
+            self.listener.dialect = dialect;
+            self.listener.host = host;
+            self.record.dialect = dialect.name;
+        }
+    }
+
     /// The operation's name in metrics.
     pub fn operation(&self) -> &'static str {
         self.record.operation.unwrap_or(NONE)

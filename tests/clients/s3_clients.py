@@ -15,7 +15,7 @@ class Boto3:
     name = "boto3"
 
     def __init__(self, port, key, secret, **more):
-        config = Config(retries={"max_attempts": 1, "mode": "standard"}, s3={"addressing_style": "path"},
+        config = Config(retries={"total_max_attempts": 1, "mode": "standard"}, s3={"addressing_style": "path"},
                         **self.config())
         self.sdk = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}", region_name="us-east-1",
                                 aws_access_key_id=key, aws_secret_access_key=secret, config=config)
@@ -123,7 +123,7 @@ class Boto3Jd(Boto3):
     name, dialect = "boto3-jd", "jdcloud"
 
     def __init__(self, port, key, secret, **more):
-        config = Config(retries={"max_attempts": 1, "mode": "standard"}, signature_version="s3v4",
+        config = Config(retries={"total_max_attempts": 1, "mode": "standard"}, signature_version="s3v4",
                         s3={"addressing_style": "virtual"}, proxies={"http": f"http://127.0.0.1:{port}"})
         self.sdk = boto3.client("s3", endpoint_url="http://s3.cn-north-1.jdcloud-oss.com", region_name="cn-north-1",
                                 aws_access_key_id=key, aws_secret_access_key=secret, config=config)

@@ -105,6 +105,16 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
 
+class Server(ThreadingHTTPServer):
+    request_queue_size = 128
+    daemon_threads = True
+
+    def handle_error(self, request, address):
+        """A caller that goes, or that TLS refuses, is no fault of a double; what is, is shown."""
+        if not isinstance(sys.exc_info()[1], (OSError, ValueError)):
+            super().handle_error(request, address)
+
+
 class Control(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -140,12 +150,10 @@ def main(make_vendor, region):
     parser.add_argument("--key")
     args = parser.parse_args()
     vendor = make_vendor(args)
-    ThreadingHTTPServer.request_queue_size = 128
-    data = ThreadingHTTPServer(("127.0.0.1", args.port), Handler)
-    control = ThreadingHTTPServer(("127.0.0.1", args.control_port), Control)
+    data = Server(("127.0.0.1", args.port), Handler)
+    control = Server(("127.0.0.1", args.control_port), Control)
     for server in (data, control):
         server.vendor = vendor
-        server.daemon_threads = True
     if args.cert:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(args.cert, args.key)

@@ -88,6 +88,9 @@ pub fn name_of(field: Field) -> Option<Name> {
     })
 }
 
+/// What makes a vendor call, fetch or write elsewhere is never asked of a target.
+pub const LACKS: &[Field] = &[Field::Callback, Field::CallbackVariables, Field::Process];
+
 /// Of the wire and of the signature (2.7, 3.3), and what names the source's region, which is not ours to follow.
 pub const NOISE: &[&str] = &["x-cos-security-token", "x-cos-sdk-retry", "x-cos-content-sha1"];
 

@@ -4,7 +4,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::engine::auth::{Claim, Payload, Terms};
 use crate::engine::dialect::Dialect;
-use crate::engine::{hosts, read};
+use crate::engine::hosts::{self, Form};
+use crate::engine::read;
 use crate::model::{Fault, RawHead, Refusal, Request, Timestamp};
 use crate::wire::hash;
 
@@ -84,7 +85,8 @@ fn identify(head: &RawHead, front: &Front) -> Result<(&'static Dialect, Option<C
             Ok(None) => {}
             Ok(Some(claim)) if claimed.is_none() => claimed = Some((dialect, claim)),
             Ok(Some(_)) => {
-                let dialect = claimed.map_or(dialect, |first| first.0);
+                let first = claimed.map_or(dialect, |first| first.0);
+                let dialect = of_host(head.host(), front).unwrap_or(first);
                 return Err(Rejected { dialect, refusal: Fault::SeveralCredentials.into() });
             }
         }
@@ -108,25 +110,32 @@ fn families(front: &Front) -> impl Iterator<Item = &'static Dialect> {
 fn profile(head: &RawHead, front: &Front, found: &'static Dialect) -> &'static Dialect {
     let family = front.dialects.iter().copied().filter(|dialect| dialect.family == found.family);
     let official = |dialect: &&'static Dialect| {
-        hosts::read_host(hosts::without_port(head.host()), dialect, &[]).is_some_and(|host| host.official)
+        hosts::read_host(hosts::without_port(head.host()), dialect, &[])
+            .is_some_and(|host| host.form == Form::Official)
     };
     let mut family = family.collect::<Vec<_>>().into_iter();
     family.find(official).unwrap_or(if front.default.family == found.family { front.default } else { found })
 }
 
 fn unsigned_dialect(head: &RawHead, front: &Front) -> &'static Dialect {
-    let host = hosts::without_port(head.host());
-    let by_host = front
-        .dialects
-        .iter()
-        .copied()
-        .find(|dialect| hosts::read_host(host, dialect, &[]).is_some_and(|found| found.official));
     let by_header = || {
         let prefixed =
             |dialect: &&Dialect| head.headers.iter().any(|row| row.0.starts_with(dialect.header_prefix));
         front.dialects.iter().copied().find(|dialect| prefixed(dialect))
     };
-    by_host.or_else(by_header).unwrap_or(front.default)
+    of_host(head.host(), front).or_else(by_header).unwrap_or(front.default)
+}
+
+/// The dialect that a host speaks of: all that is known of a request whose head could not be read.
+pub fn of_host(host: &str, front: &Front) -> Option<&'static Dialect> {
+    let host = hosts::without_port(host);
+    let forms = [Form::Official, Form::Local].into_iter();
+    forms.flat_map(|form| front.dialects.iter().copied().map(move |dialect| (form, dialect))).find_map(
+        |(form, dialect)| {
+            let found = hosts::read_host(host, dialect, &[])?;
+            (found.form == form).then_some(dialect)
+        },
+    )
 }
 
 fn verified(

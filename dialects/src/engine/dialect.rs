@@ -40,6 +40,8 @@ pub struct Dialect {
     pub trailer_header: Option<&'static str>,
     /// What it calls a field of a request.
     pub name_of: fn(Field) -> Option<Name>,
+    /// What of a header's text is the object's own; the rest belongs to the wire.
+    pub own_text: fn(Field, String) -> String,
     /// Fields that it reads as a caller's dialect but does not honour as a target.
     pub lacks: &'static [Field],
     /// What it calls a field of an answer.

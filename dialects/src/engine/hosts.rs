@@ -10,8 +10,19 @@ use crate::wire::percent;
 pub struct HostMatch {
     /// Bucket, where the host has one.
     pub bucket: Option<String>,
-    /// Whether it is a form of this vendor and of no other.
-    pub official: bool,
+    /// How it says it.
+    pub form: Form,
+}
+
+/// The forms of hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// The vendor's own, and no other's.
+    Official,
+    /// The same with `localhost` for the vendor's domain.
+    Local,
+    /// A configured base name, which any dialect may use.
+    Base,
 }
 
 /// Finds bucket and key of a request, before its signature is verified: OSS-like schemes sign them.
@@ -44,15 +55,15 @@ pub fn read_host(host: &str, dialect: &Dialect, base: &[String]) -> Option<HostM
     }
     let labels: Vec<&str> = host.rsplit('.').collect();
     if let Some(bucket) = dialect.hosts.iter().find_map(|form| matched(form, form.domain, &labels)) {
-        return Some(HostMatch { bucket, official: true });
+        return Some(HostMatch { bucket, form: Form::Official });
     }
     if let Some(bucket) = dialect.hosts.iter().find_map(|form| matched(form, &["localhost"], &labels)) {
-        return Some(HostMatch { bucket, official: false });
+        return Some(HostMatch { bucket, form: Form::Local });
     }
     let bases = base.iter().map(String::as_str).chain(["localhost"]);
     bases.into_iter().find_map(|base| {
         let bucket = host.strip_suffix(base)?.strip_suffix('.')?;
-        Some(HostMatch { bucket: Some(bucket.to_owned()), official: false })
+        Some(HostMatch { bucket: Some(bucket.to_owned()), form: Form::Base })
     })
 }
 

@@ -229,6 +229,7 @@ fn fields(dialect: &Dialect, said: &Said<'_>, operation: Operation) -> Result<Fi
             Name::Header(name) => said.header(name).map(|value| text_of(name, value)).transpose()?,
             Name::Parameter(name) => said.parameter(dialect, name).map(str::to_owned),
         };
+        let text = text.map(|text| (dialect.own_text)(field, text));
         // An empty header or parameter says nothing: SDKs send them for values that were not given.
         let Some(text) = text.filter(|text| !text.is_empty()) else { continue };
         if let Some(value) = value(dialect, field, name, &text)? {

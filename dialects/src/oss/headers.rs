@@ -86,6 +86,9 @@ pub fn name_of(field: Field) -> Option<Name> {
     })
 }
 
+/// What makes a vendor call, fetch or write elsewhere is never asked of a target.
+pub const LACKS: &[Field] = &[Field::Callback, Field::CallbackVariables, Field::Process];
+
 /// Of the wire and of the signature (2.5, 2.8, 5.6).
 pub const NOISE: &[&str] =
     &["x-oss-date", "x-oss-content-sha256", "x-oss-security-token", "x-oss-user-agent", "x-oss-acl"];

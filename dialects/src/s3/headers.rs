@@ -88,6 +88,15 @@ pub fn name_of(field: Field) -> Option<Name> {
     })
 }
 
+/// 2.5: what is stored of the encoding is the header without the framing of chunks.
+pub fn own_text(field: Field, text: String) -> String {
+    if field != Field::ContentEncoding {
+        return text;
+    }
+    let codings = text.split(',').map(str::trim).filter(|coding| !coding.eq_ignore_ascii_case("aws-chunked"));
+    codings.collect::<Vec<_>>().join(",")
+}
+
 /// Of the wire and of the signature (2.4, 2.5, 3.2), or a wish for something that is never sent (6.1).
 pub const NOISE: &[&str] = &[
     "x-amz-content-sha256",

@@ -35,6 +35,7 @@ pub const BASE: Dialect = Dialect {
     checksums: CHECKSUMS,
     trailer_header: Some("x-amz-trailer"),
     name_of: headers::name_of,
+    own_text: headers::own_text,
     lacks: &[],
     told: headers::told,
     words: &words::WORDS,

@@ -1,0 +1,347 @@
+"""What an operator relies on: TLS towards targets, faults of targets, metrics, logs without secrets, constant memory, a
+demo that survives a restart, and the command line. The last line counts."""
+
+import argparse
+import base64
+import hashlib
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from urllib.parse import quote
+
+import cos_clients
+import oss_clients
+import s3_clients
+import servers
+from api import CallError
+from scenarios import refused
+
+BUCKET = "ops-1250000000"
+
+
+def authority(folder, names):
+    """A certificate authority, and a server certificate for these names."""
+    def openssl(*words):
+        subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
+
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-days", "2",
+            "-subj", "/CN=Test authority")
+    openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=server")
+    Path(folder, "names").write_text("subjectAltName=" + ",".join(f"DNS:{name}" for name in names))
+    openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
+            "-out", "server.pem", "-extfile", "names")
+    return [str(Path(folder, name)) for name in ("ca.pem", "server.pem", "server.key")]
+
+
+def tls(binary, running):
+    """Chain and name are verified before any byte of HTTP."""
+    with tempfile.TemporaryDirectory() as folder:
+        ca, cert, key = authority(folder, ["oss-cn-hangzhou.localhost", "*.oss-cn-hangzhou.localhost"])
+        with tempfile.TemporaryDirectory() as other:
+            wrong_ca, wrong_cert, wrong_key = authority(other, ["elsewhere.localhost"])
+            back = running.double("oss", "--cert", cert, "--key", key)
+            misnamed = running.double("oss", "--cert", wrong_cert, "--key", wrong_key)
+            for name, port, trusted, good in [("right", back.port, ca, True), ("wrong authority", back.port, wrong_ca, False),
+                                              ("no authority", back.port, None, False),
+                                              ("wrong name", misnamed.port, wrong_ca, False)]:
+                more = {"ca": trusted} if trusted else {}
+                target = servers.one_target("oss", port, scheme="https", **more)
+                front = running.proxy(binary, servers.configuration([target]))
+                client = cos_clients.CosPython(front.port, servers.KEY, servers.SECRET)
+                if good:
+                    client.create_bucket(BUCKET)
+                    client.put(BUCKET, "secure", b"x" * 100_000)
+                    assert client.get(BUCKET, "secure")["body"] == b"x" * 100_000, name
+                else:
+                    assert refused(503, client.get, BUCKET, "secure").code == "ServiceUnavailable", name
+            assert misnamed.ask("GET", "/requests") == [], "no HTTP byte to a server of another name"
+
+
+def faults(binary, running):
+    """Never a success that is not one, in every caller's words."""
+    for target in ("cos", "oss", "jdcloud"):
+        front, back = running.front(binary, target)
+        clients = [make(front.port, servers.KEY, servers.SECRET)
+                   for make in (s3_clients.Boto3, cos_clients.CosPython, oss_clients.Oss2V4)]
+        clients[0].create_bucket(BUCKET)
+        clients[0].put(BUCKET, "from", b"source")
+        for client in clients:
+            def copy():
+                return client.copy(BUCKET, "from", BUCKET, "to")
+
+            def fault(kind, wanted, call, op="copy", **more):
+                times = 1 if op != "get" else 2
+                back.ask("POST", "/fault", {"match": {"op": op}, "kind": kind, "times": times, **more})
+                error = refused(wanted, call)
+                back.ask("POST", "/reset", {})
+                return error
+
+            copy()
+            for kind in ("error_in_200", "empty_200", "html_200", "cut_xml", "redirect", "reset", "short_body"):
+                fault(kind, (500, 503), copy)
+            assert fault("error_in_200", 503, copy, code="SlowDown" if target != "oss" else "TotalQpsLimitExceeded")
+            fault("status", 503, copy, status=503, code="ServiceUnavailable")
+            # What a target says of our key is none of the caller's business.
+            for code in ("SignatureDoesNotMatch", "RequestTimeTooSkewed", "InvalidAccessKeyId"):
+                assert fault("status", 500, copy, status=403, code=code).code == "InternalError"
+            fault("reset", (500, 503), lambda: client.put(BUCKET, "lost", b"x"), op="put")
+            before = len(back.ask("GET", "/requests"))
+            client.put(BUCKET, "once", b"x")
+            assert len(back.ask("GET", "/requests")) - before == 1, "a write is sent once"
+            back.ask("POST", "/fault", {"match": {"op": "get"}, "kind": "short_body", "times": 1})
+            client.put(BUCKET, "cut", b"0123456789" * 1000)
+            try:
+                body = client.get(BUCKET, "cut")["body"]
+            except Exception:
+                body = None  # The SDK saw that the answer broke off.
+            assert body is None or len(body) != 5000, "a cut body must not look whole"
+            back.ask("POST", "/reset", {})
+
+
+def ask(port, path):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", path)
+    response = connection.getresponse()
+    return response.status, response.read().decode()
+
+
+def observed(binary, running):
+    """Metrics under their names, one JSON line per request, and no secret anywhere."""
+    front, _ = running.front(binary, "cos")
+    client = s3_clients.Boto3(front.port, servers.KEY, servers.SECRET)
+    client.create_bucket(BUCKET)
+    client.put(BUCKET, "watched", b"hello")
+    client.copy(BUCKET, "watched", BUCKET, "copied")
+    client.get(BUCKET, "watched")
+    customer_key = base64.b64encode(b"customer-key-customer-key-32byte").decode()
+    digest = base64.b64encode(hashlib.md5(b"customer-key-customer-key-32byte").digest()).decode()
+    client.sdk.put_object(Bucket=BUCKET, Key="sealed", Body=b"x", SSECustomerAlgorithm="AES256",
+                          SSECustomerKey=b"customer-key-customer-key-32byte")
+    url = client.presigned("GET", BUCKET, "watched")
+    path = url.split(str(front.port), 1)[1]
+    assert ask(front.port, path)[0] == 200
+    signature = path.rsplit("Signature=", 1)[1]
+    refused(403, s3_clients.Boto3(front.port, servers.KEY, "a-wrong-secret-of-a-caller").get, BUCKET, "watched")
+    refused(501, client.call, "put_object", Bucket=BUCKET, Key="lost", Body=b"x", StorageClass="ONEZONE_IA")
+
+    status, text = ask(front.admin, "/metrics")
+    assert status == 200
+    for name in ("requests_total", "request_seconds_bucket", "upstream_seconds_bucket", "bytes_total", "in_flight",
+                 "copies_total", "losses_total", "refused_total", "config_loaded_timestamp_seconds", "build_info"):
+        assert f"blobfish_{name}" in text, name
+    assert 'blobfish_requests_total{caller_dialect="s3",operation="CopyObject",status="200",target="cos"} 1' in text, text
+    assert 'blobfish_copies_total{outcome="ok",plan="exchange"} 1' in text
+    assert 'field="StorageClass"' in text, "the loss is counted"
+    assert BUCKET not in text and "watched" not in text and servers.KEY not in text, "labels are closed sets"
+    for path in ("/healthz", "/readyz"):
+        assert ask(front.admin, path)[0] == 200, path
+    assert ask(front.port, "/metrics")[0] != 200, "nothing of it on the data port"
+
+    time.sleep(0.3)
+    log = front.log.read_text()
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    copies = [line for line in lines if line.get("operation") == "CopyObject"]
+    assert len(copies) == 1 and copies[0]["status"] == 200 and copies[0]["target"] == "cos", copies
+    assert all(line["id"] for line in lines) and len(lines) >= 7
+    secrets = [servers.SECRET, servers.TARGET_SECRET, "a-wrong-secret-of-a-caller", customer_key, digest, signature]
+    for secret in secrets:
+        forms = {secret, quote(secret, safe=""), secret.encode().hex(), base64.b64encode(secret.encode()).decode()}
+        for form in forms:
+            assert form not in log and form not in text, f"a secret leaked as {form[:12]}..."
+
+
+def memory(binary, running):
+    """Does not grow with the size of bodies."""
+    front, _ = running.front(binary, "seaweedfs")
+    client = s3_clients.Boto3(front.port, servers.KEY, servers.SECRET)
+    client.create_bucket(BUCKET)
+
+    def resident():
+        text = Path(f"/proc/{front.child.pid}/status").read_text()
+        return int(text.split("VmHWM:")[1].split()[0])
+
+    body = os.urandom(1024 * 1024)
+    client.put(BUCKET, "small", body * 4)
+    client.get(BUCKET, "small")
+    before = resident()
+    client.put(BUCKET, "large", body * 96)
+    assert len(client.get(BUCKET, "large")["body"]) == 96 * len(body)
+    grown = resident() - before
+    assert grown < 16 * 1024, f"grew by {grown} KiB"
+
+
+def durable(binary, running):
+    """The demo's objects are there after a restart, and after being killed."""
+    with tempfile.TemporaryDirectory() as folder:
+        first = running.demo(binary, "--data", folder)
+        client = oss_clients.Oss2V1(first.port, servers.DEMO_KEY, servers.DEMO_SECRET)
+        client.create_bucket(BUCKET)
+        client.put(BUCKET, "kept", b"for long", metadata={"owner": "me"})
+        first.child.send_signal(signal.SIGTERM)
+        assert first.child.wait(40) == 0
+        second = running.demo(binary, "--data", folder)
+        client = cos_clients.CosPython(second.port, servers.DEMO_KEY, servers.DEMO_SECRET)
+        assert client.get(BUCKET, "kept")["body"] == b"for long"
+        client.copy(BUCKET, "kept", BUCKET, "copy")
+        second.child.kill()
+        second.child.wait()
+        third = running.demo(binary, "--data", folder)
+        client = s3_clients.Boto3(third.port, servers.DEMO_KEY, servers.DEMO_SECRET)
+        assert client.get(BUCKET, "copy")["metadata"] == {"owner": "me"}
+        third.stop()
+
+
+def listed_buckets(binary, running):
+    """Callers see the configured names that they may read, and nothing of the target."""
+    back = running.double("cos")
+    target = servers.one_target("cos", back.port)
+    buckets = [f'[[bucket]]\nname = "{name}"\ntarget = "cos"\ntarget_bucket = "hidden-{name}"\n' for name in ("app-1", "other-1")]
+    caller = (f'[[caller]]\nname = "app"\naccess_key = "{servers.KEY}"\nsecret_key = "{servers.SECRET}"\n'
+              'grants = [{ buckets = ["app-*"], access = "admin" }]\n')
+    front = running.proxy(binary, servers.configuration([target], buckets, [caller]))
+    s3 = s3_clients.Boto3(front.port, servers.KEY, servers.SECRET)
+    assert [row["Name"] for row in s3.sdk.list_buckets()["Buckets"]] == ["app-1"]
+    import oss2
+    service = oss2.Service(oss2.Auth(servers.KEY, servers.SECRET), f"http://oss-cn-hangzhou.localhost:{front.port}")
+    assert [row.name for row in service.list_buckets().buckets] == ["app-1"]
+    s3.create_bucket("app-1")
+    s3.put("app-1", "k", b"x")
+    assert "k" in back.ask("GET", "/objects/hidden-app-1"), "the bucket has its own name at the target"
+    assert back.ask("GET", "/requests") and s3.list("app-1") == ["k"]
+
+
+def versions(binary, running):
+    """Version ids in and out."""
+    for target in ("cos", "oss", "jdcloud", "demo"):
+        front, _ = running.front(binary, target)
+        key, secret = (servers.DEMO_KEY, servers.DEMO_SECRET) if target == "demo" else (servers.KEY, servers.SECRET)
+        s3 = s3_clients.Boto3(front.port, key, secret).sdk
+        bucket = "ver-1250000000"
+        s3.create_bucket(Bucket=bucket)
+        if target == "demo":
+            continue  # Turning versions on is a sub-resource: the store's own tests have them.
+        first = s3.put_object(Bucket=bucket, Key="k", Body=b"one")["VersionId"]
+        second = s3.put_object(Bucket=bucket, Key="k", Body=b"two")["VersionId"]
+        assert first != second
+        assert s3.get_object(Bucket=bucket, Key="k", VersionId=first)["Body"].read() == b"one"
+        made = s3.copy_object(Bucket=bucket, Key="back", CopySource={"Bucket": bucket, "Key": "k", "VersionId": first})
+        assert made["CopySourceVersionId"] == first and made["VersionId"], made
+        assert s3.get_object(Bucket=bucket, Key="back")["Body"].read() == b"one"
+        cos = cos_clients.CosPython(front.port, key, secret).sdk
+        made = cos.copy_object(Bucket=bucket, Key="again", CopySource={
+            "Bucket": bucket, "Key": "k", "Region": "ap-guangzhou", "VersionId": first})
+        assert made["VersionId"] and made["x-cos-copy-source-version-id"] == first, made
+        marker = s3.delete_object(Bucket=bucket, Key="k")
+        assert marker["DeleteMarker"] and marker["VersionId"]
+        try:
+            s3.get_object(Bucket=bucket, Key="k")
+            raise AssertionError("a deleted object was read")
+        except s3.exceptions.NoSuchKey:
+            pass
+
+
+def customer_keys(binary, running):
+    """Encryption with a customer's key, of the source and of the destination."""
+    front, _ = running.front(binary, "demo")
+    s3 = s3_clients.Boto3(front.port, servers.DEMO_KEY, servers.DEMO_SECRET).sdk
+    one, two = b"1" * 32, b"2" * 32
+    s3.create_bucket(Bucket=BUCKET)
+    s3.put_object(Bucket=BUCKET, Key="sealed", Body=b"secret", SSECustomerAlgorithm="AES256", SSECustomerKey=one)
+    made = s3.copy_object(Bucket=BUCKET, Key="resealed", CopySource={"Bucket": BUCKET, "Key": "sealed"},
+                          CopySourceSSECustomerAlgorithm="AES256", CopySourceSSECustomerKey=one,
+                          SSECustomerAlgorithm="AES256", SSECustomerKey=two)
+    assert made["SSECustomerAlgorithm"] == "AES256"
+    told = s3.get_object(Bucket=BUCKET, Key="resealed", SSECustomerAlgorithm="AES256", SSECustomerKey=two)
+    assert told["Body"].read() == b"secret"
+    for key in (None, one):
+        more = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": key} if key else {}
+        try:
+            s3.get_object(Bucket=BUCKET, Key="resealed", **more)
+            raise AssertionError("read with the wrong key")
+        except s3.exceptions.ClientError as error:
+            assert error.response["ResponseMetadata"]["HTTPStatusCode"] in (400, 403), error
+
+
+def losses(binary, running):
+    """What a target cannot be told is refused by name, or reported where the operator said so."""
+    front, back = running.front(binary, "oss")
+    client = s3_clients.Boto3(front.port, servers.KEY, servers.SECRET)
+    client.create_bucket(BUCKET)
+    back.ask("POST", "/reset", {})
+    error = refused(501, client.put, BUCKET, "k", b"x", storage_class="ONEZONE_IA")
+    assert "x-amz-storage-class" in str(error), error
+    assert back.ask("GET", "/requests") == []
+    front, back = running.front(binary, "oss", policy="report")
+    client = s3_clients.Boto3(front.port, servers.KEY, servers.SECRET)
+    client.create_bucket(BUCKET)
+    made = client.sdk.put_object(Bucket=BUCKET, Key="k", Body=b"x", StorageClass="ONEZONE_IA")
+    assert "x-amz-storage-class" in made["ResponseMetadata"]["HTTPHeaders"]["x-blobfish-loss"]
+    error = refused(501, client.call, "put_object", Bucket=BUCKET, Key="k", Body=b"x", SSECustomerAlgorithm="AES256",
+                    SSECustomerKey=b"1" * 32)
+    assert error.code == "NotImplemented", "what guards data is refused whatever the setting"
+
+
+def command_line(binary, running):
+    def run(*words, text=None):
+        done = subprocess.run([binary, *words], input=text, capture_output=True, text=True, timeout=60)
+        return done.returncode, done.stdout, done.stderr
+
+    case = servers.TESTS / "cases" / "cos-copy-02-replace-metadata" / "request.http"
+    code, out, _ = run("explain", "--from", "cos", "--to", "oss", str(case))
+    assert code == 0 and "x-oss-metadata-directive: REPLACE" in out and "operation: CopyObject" in out, out
+    code, out, _ = run("explain", "--from", "cos", "--to", "s3", "--json", text=case.read_text())
+    assert code == 0 and json.loads(out)["operation"] == "CopyObject"
+    assert run("explain", "--from", "cos", "--to", "nowhere", str(case))[0] == 1
+    assert run("explain", "--from", "cos", "--to", "s3", text="nonsense")[0] == 1
+    code, out, _ = run("losses")
+    assert code == 0 and out == (servers.TESTS.parent / "docs" / "losses.md").read_text(), "docs/losses.md is what is printed"
+    assert len(json.loads(run("losses", "--json")[1])) == 16
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "blobfish.toml"
+        path.write_text('[[target]]\nname = "a"\ndialect = "osss"\nendpoint = "http://elsewhere.example"\nregion = "r"\n'
+                        'access_key = "k"\nsecret_key = "do-not-print"\n[[bucket]]\nname = "b"\ntarget = "c"\ncolour = 1\n')
+        code, out, err = run("check", str(path))
+        assert code == 1 and "do-not-print" not in out + err
+        for piece in ("osss", "did you mean", "insecure", "colour", ":3:", '"c"'):
+            assert piece in err, (piece, err)
+        path.write_text(servers.configuration([servers.one_target("oss", 9)]).replace("{port}", "1").replace("{admin}", "2"))
+        assert run("check", str(path))[0] == 0
+    assert run("nonsense")[0] == 2
+    assert run("serve", "--memory", "--listen", "0.0.0.0:0")[0] != 0, "the demo never leaves loopback"
+    assert run("--version")[0] == 0 and run("--help")[0] == 0
+
+
+ALL = [tls, faults, observed, memory, durable, listed_buckets, versions, customer_keys, losses, command_line]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--binary", required=True)
+    parser.add_argument("--only")
+    options = parser.parse_args()
+    options.binary = os.path.abspath(options.binary)
+    passed = failed = 0
+    for check in ALL:
+        if options.only and check.__name__ not in options.only.split(","):
+            continue
+        with servers.Servers() as running:
+            try:
+                check(options.binary, running)
+                print(f"passed {check.__name__}", flush=True)
+                passed += 1
+            except Exception:
+                failed += 1
+                print(f"FAILED {check.__name__}\n{traceback.format_exc()[-1800:]}", flush=True)
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
