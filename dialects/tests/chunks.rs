@@ -119,7 +119,8 @@ fn the_published_example_passes() {
 #[test]
 fn each_fault_is_found_before_the_last_byte_leaves() {
     let tampered = signed().replace("hello", "jello");
-    let rows: Vec<(&str, Option<&str>, bool, u64, String, Fault)> = vec![
+    type Row = (&'static str, Option<&'static str>, bool, u64, String, Fault);
+    let rows: Vec<Row> = vec![
         ("chunk data", Some(SEED), false, 11, tampered, Fault::SignatureDoesNotMatch),
         (
             "chunk signature",

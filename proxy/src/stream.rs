@@ -157,7 +157,7 @@ pub async fn upload(
     let gate = Gate::new(way.caller, payload, request, wants_crc64(&way, request))?;
     let body = match gate.length() {
         None if !way.target.dialect.chunked_uploads => Body::Whole(small_body(job, gate).await?),
-        _ => Body::Passing(gate),
+        _ => Body::Passing(Box::new(gate)),
     };
     let (out, losses) = outgoing(&way, request, body.length(), clock::now())?;
     job.judge(&losses, &way)?;
@@ -165,7 +165,7 @@ pub async fn upload(
     let mut conversation = upstreams.upload(upstream, &out).await?;
     let answered = match body {
         Body::Whole((bytes, sums)) => sent_whole(&mut conversation, &bytes, sums).await,
-        Body::Passing(gate) => sent(job, &mut conversation, gate).await,
+        Body::Passing(gate) => sent(job, &mut conversation, *gate).await,
     };
     let (head, sums) = match answered {
         Ok(answered) => answered,
@@ -194,7 +194,7 @@ pub async fn upload(
 
 /// A body that passes through, or one that had to be read before the target could be told its length.
 enum Body {
-    Passing(Gate),
+    Passing(Box<Gate>),
     Whole((Vec<u8>, Sums)),
 }
 

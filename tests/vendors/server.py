@@ -54,6 +54,11 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *args):
         pass
 
+    def handle_expect_100(self):
+        done = super().handle_expect_100()
+        self.wfile.flush()
+        return done
+
     def read_body(self):
         if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
             pieces = []
