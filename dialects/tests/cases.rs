@@ -11,7 +11,6 @@ use blobfish_dialects::engine::exchange::Answer;
 use blobfish_dialects::engine::tell::{self, Listener};
 use blobfish_dialects::explain::{Explained, explain};
 use blobfish_dialects::model::{Outgoing, Timestamp, Value};
-use blobfish_dialects::wire::percent;
 use blobfish_dialects::{ALL, by_name};
 
 #[test]
@@ -100,16 +99,7 @@ fn written(explained: &Explained) -> String {
 }
 
 fn text(outgoing: &Outgoing) -> String {
-    let query: Vec<String> = outgoing
-        .query
-        .iter()
-        .map(|(name, value)| match value {
-            Some(value) => format!("{}={}", percent::encode(name), percent::encode(value)),
-            None => percent::encode(name),
-        })
-        .collect();
-    let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
-    let mut out = format!("{} {}{query} HTTP/1.1\nhost: {}\n", outgoing.method, outgoing.path, outgoing.host);
+    let mut out = format!("{} {} HTTP/1.1\nhost: {}\n", outgoing.method, outgoing.target(), outgoing.host);
     for (name, value) in &outgoing.headers {
         out.push_str(&format!("{name}: {}\n", String::from_utf8_lossy(value)));
     }

@@ -7,7 +7,9 @@ use blobfish_dialects::engine::body::Gate;
 use blobfish_dialects::model::{Algorithm, Checksum, Fault, Fields, Operation, Refusal, Request};
 use blobfish_dialects::s3::S3;
 use blobfish_dialects::s3::chunked::{ChunkKey, Chunked};
-use blobfish_dialects::wire::hash::hmac_sha256;
+use blobfish_dialects::wire::hash::derived_key;
+
+const SECRET: &[u8] = b"AWS4wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
 /// S3 reference 2.10: the small examples, 20260102T030405Z, us-west-2, body `hello world`.
 const CHUNK: &str = "3b89a34c3b9548ab0d1a66afc27510516bafa7be4f31b54b0d577211d864447d";
@@ -16,12 +18,9 @@ const SEED: &str = "738f59a448ba2aef4ce2184362fb0a2c75a12857922208609e9d54bb8544
 const TRAILER_SEED: &str = "5b82c422910099e6e3d163a5780dfec060a07d9baf27c63acc621c3eae11a39d";
 
 fn key(seed: &str) -> ChunkKey {
-    let secret = b"AWS4wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
-    let signing = ["20260102", "us-west-2", "s3", "aws4_request"]
-        .iter()
-        .fold(secret.to_vec(), |key, part| hmac_sha256(&key, part.as_bytes()).to_vec());
+    let signing = derived_key(SECRET, &["20260102", "us-west-2", "s3", "aws4_request"]);
     ChunkKey {
-        key: signing.into(),
+        key: signing,
         stamp: "20260102T030405Z".to_owned(),
         scope: "20260102/us-west-2/s3/aws4_request".to_owned(),
         previous: seed.to_owned(),
@@ -89,12 +88,9 @@ fn the_examples_pass_in_every_split() {
 /// The published example: 65,536 and 1,024 times `a`, of 20130524.
 #[test]
 fn the_published_example_passes() {
-    let secret = b"AWS4wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
-    let signing = ["20130524", "us-east-1", "s3", "aws4_request"]
-        .iter()
-        .fold(secret.to_vec(), |key, part| hmac_sha256(&key, part.as_bytes()).to_vec());
+    let signing = derived_key(SECRET, &["20130524", "us-east-1", "s3", "aws4_request"]);
     let key = ChunkKey {
-        key: signing.into(),
+        key: signing,
         stamp: "20130524T000000Z".to_owned(),
         scope: "20130524/us-east-1/s3/aws4_request".to_owned(),
         previous: "4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9".to_owned(),

@@ -21,18 +21,12 @@ fn credentials(token: bool) -> Credentials {
 
 /// What a target would receive.
 fn received(outgoing: &Outgoing) -> RawHead {
-    let query: Vec<String> = outgoing
-        .query
-        .iter()
-        .map(|(name, value)| match value {
-            Some(value) => format!("{}={}", percent::encode(name), percent::encode(value)),
-            None => percent::encode(name),
-        })
-        .collect();
+    let target = outgoing.target();
+    let query = target.split_once('?').map(|(_, query)| query.to_owned());
     RawHead {
         method: outgoing.method.to_owned(),
         path: outgoing.path.clone(),
-        query: (!query.is_empty()).then(|| query.join("&")),
+        query,
         headers: outgoing.headers.clone(),
         secure: false,
     }

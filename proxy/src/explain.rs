@@ -6,7 +6,6 @@ use anyhow::{Context as _, anyhow};
 use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::explain::{Explained, explain};
 use blobfish_dialects::model::Refusal;
-use blobfish_dialects::wire::percent;
 use serde_json::{Value, json};
 
 use crate::cli::Explain;
@@ -80,7 +79,7 @@ fn as_text(explained: &Explained, route: Option<String>) -> String {
     out.push_str(&format!(
         "\n{} {} HTTP/1.1\nhost: {}\n",
         explained.outgoing.method,
-        target(explained),
+        explained.outgoing.target(),
         explained.outgoing.host
     ));
     for (name, value) in &explained.outgoing.headers {
@@ -110,21 +109,11 @@ fn as_json(explained: &Explained, route: Option<String>) -> String {
         "plan": explained.plan, "route": route, "fields": fields,
         "refused": explained.refused.as_ref().map(|refusal| refusal.message.clone().unwrap_or_default()),
         "request": {
-            "method": explained.outgoing.method, "host": explained.outgoing.host, "target": target(explained),
+            "method": explained.outgoing.method, "host": explained.outgoing.host, "target": explained.outgoing.target(),
             "headers": headers,
         },
     });
     format!("{value:#}\n")
-}
-
-fn target(explained: &Explained) -> String {
-    let pairs = explained.outgoing.query.iter().map(|(name, value)| match value {
-        Some(value) => format!("{}={}", percent::encode(name), percent::encode(value)),
-        None => percent::encode(name),
-    });
-    let pairs: Vec<String> = pairs.collect();
-    let path = &explained.outgoing.path;
-    if pairs.is_empty() { path.clone() } else { format!("{path}?{}", pairs.join("&")) }
 }
 
 fn request(asked: &Explain) -> anyhow::Result<Vec<u8>> {

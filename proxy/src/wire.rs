@@ -2,7 +2,6 @@
 
 use blobfish_dialects::engine::hosts::without_port;
 use blobfish_dialects::model::Outgoing;
-use blobfish_dialects::wire::percent;
 use pingora_http::RequestHeader;
 
 use crate::failed::Failed;
@@ -56,7 +55,7 @@ pub fn framing_of(raw: &[u8]) -> Result<AnswerFraming, Failed> {
 /// # Errors
 /// [`Failed::Unwritable`].
 pub fn request_header(out: &Outgoing, sent: Sent) -> Result<Box<RequestHeader>, Failed> {
-    let target = request_target(out);
+    let target = out.target();
     let mut header = RequestHeader::build_no_case(out.method, target.as_bytes(), Some(out.headers.len() + 2))
         .map_err(|_| Failed::Unwritable)?;
     // The signature covers the path as it stands: what would be repaired on the way must not be sent.
@@ -80,20 +79,6 @@ pub fn request_header(out: &Outgoing, sent: Sent) -> Result<Box<RequestHeader>, 
         Sent::Streamed | Sent::Whole => {}
     }
     Ok(Box::new(header))
-}
-
-/// Path and query, byte for byte as they go on the wire.
-fn request_target(out: &Outgoing) -> String {
-    let mut target = out.path.clone();
-    for (at, (name, value)) in out.query.iter().enumerate() {
-        target.push(if at == 0 { '?' } else { '&' });
-        target.push_str(&percent::encode(name));
-        if let Some(value) = value {
-            target.push('=');
-            target.push_str(&percent::encode(value));
-        }
-    }
-    target
 }
 
 /// The host to connect to. It is the configured one, or a bucket's label before it, and never another (O1).

@@ -27,7 +27,7 @@ pub fn name_of(field: Field) -> Option<Name> {
         Field::Expires => Header("expires"),
         Field::ContentMd5 => Header("content-md5"),
         Field::StorageClass => Header("x-cos-storage-class"),
-        Field::Acl => Header("x-cos-acl"),
+        Field::Acl | Field::BucketAcl => Header("x-cos-acl"),
         Field::GrantRead => Header("x-cos-grant-read"),
         Field::GrantWrite => Header("x-cos-grant-write"),
         Field::GrantReadAcp => Header("x-cos-grant-read-acp"),

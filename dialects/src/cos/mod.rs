@@ -29,8 +29,8 @@ pub static COS: Dialect = Dialect {
     metadata_prefix: "x-cos-meta-",
     noise: headers::NOISE,
     noise_prefix: None,
-    // 3.6: the traffic limit of a presigned URL.
-    hoisted_prefix: Some("x-cos-"),
+    // 3.6: the traffic limit of a presigned URL, and nothing else.
+    hoisted: |name| name == "x-cos-traffic-limit",
     checksums: &[("x-cos-hash-crc64ecma", Algorithm::Crc64Ecma)],
     trailer_header: None,
     name_of: headers::name_of,

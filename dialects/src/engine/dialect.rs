@@ -32,8 +32,8 @@ pub struct Dialect {
     pub noise: &'static [&'static str],
     /// Further own headers without meaning, by prefix.
     pub noise_prefix: Option<&'static str>,
-    /// Prefix of query parameters that are read as headers in presigned requests.
-    pub hoisted_prefix: Option<&'static str>,
+    /// Whether a query parameter of this lower-case name is read as the header of that name.
+    pub hoisted: fn(&str) -> bool,
     /// Headers that carry a checksum of the body.
     pub checksums: &'static [(&'static str, crate::model::Algorithm)],
     /// The header that announces which checksum comes behind the body.

@@ -442,6 +442,31 @@ pub fn read_parts(body: &[u8]) -> Result<Vec<Part>, Refusal> {
     Ok(parts)
 }
 
+/// What may stand in the body of a bucket's creation: a region, which the operator has chosen already, and the
+/// standard class. Any other setting would be lost.
+///
+/// # Errors
+/// `MalformedXml`, or `NotImplemented` naming the setting.
+pub fn check_bucket_settings(caller: &Dialect, body: &[u8]) -> Result<(), Refusal> {
+    if body.is_empty() {
+        return Ok(());
+    }
+    let root = xml::read(body).map_err(|_| Fault::MalformedXml)?;
+    let harmless = |node: &Node| match node.name.as_str() {
+        "LocationConstraint" => true,
+        "StorageClass" => caller.words.class.value(&node.text) == Some(StorageClass::Standard),
+        _ => false,
+    };
+    match root.children.iter().find(|node| !harmless(node)) {
+        None => Ok(()),
+        Some(node) => Err(Refusal::say(
+            Fault::NotImplemented,
+            format!("The bucket setting {} is not translated between these services.", node.name),
+        )
+        .with("Header", node.name.clone())),
+    }
+}
+
 /// Writes the body of a completing call for a target.
 pub fn write_parts(target: &Dialect, parts: &[Part]) -> Vec<u8> {
     let mut out = Writer::default();

@@ -90,6 +90,9 @@ impl<'a> Exchange<'a> {
         if asked.operation == Operation::CompleteMultipartUpload && !asked.fields.has(Field::CompleteAll) {
             asked.parts = documents::read_parts(body)?;
         }
+        if asked.operation == Operation::CreateBucket {
+            documents::check_bucket_settings(way.caller, body)?;
+        }
         let mut needs = Needs::default();
         if asked.operation.copies() {
             conditions::check_pairs(way.caller, &asked.fields)?;

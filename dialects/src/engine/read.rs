@@ -61,11 +61,11 @@ impl<'a> Said<'a> {
                 continue;
             }
             let value = value.map(percent::decode_form).transpose().map_err(|_| Fault::InvalidUri)?;
-            match dialect.hoisted_prefix {
-                Some(prefix) if name.to_ascii_lowercase().starts_with(prefix) => {
-                    said.hoisted.push((name.to_ascii_lowercase(), value.unwrap_or_default()));
-                }
-                _ => said.parameters.push((name, value)),
+            let lower = name.to_ascii_lowercase();
+            if (dialect.hoisted)(&lower) {
+                said.hoisted.push((lower, value.unwrap_or_default()));
+            } else {
+                said.parameters.push((name, value));
             }
         }
         said.refuse_repeats(dialect)?;

@@ -114,9 +114,14 @@ fn with_absent_said(way: &Way<'_>, request: &Request) -> Fields {
     let (caller, target) = (&way.caller.absent, &way.target.dialect.absent);
     let mut fields = request.fields.clone();
     if request.operation.places() {
-        let grants = [Field::GrantRead, Field::GrantReadAcp, Field::GrantWriteAcp, Field::GrantFullControl]
-            .into_iter();
-        let access_said = fields.has(Field::Acl) || grants.into_iter().any(|field| fields.has(field));
+        let access = [
+            Field::Acl,
+            Field::GrantRead,
+            Field::GrantReadAcp,
+            Field::GrantWriteAcp,
+            Field::GrantFullControl,
+        ];
+        let access_said = access.into_iter().any(|field| fields.has(field));
         if !access_said && caller.acl == Acl::Private && target.acl != Acl::Private {
             fields.set(Field::Acl, Value::Acl(Acl::Private));
         }

@@ -32,6 +32,8 @@ pub enum Field {
     ContentMd5,
     StorageClass,
     Acl,
+    /// Of a new bucket.
+    BucketAcl,
     GrantRead,
     GrantWrite,
     GrantReadAcp,
@@ -121,7 +123,7 @@ pub enum Kind {
 
 impl Field {
     /// Every field, in the order they are read, written and printed.
-    pub const ALL: [Self; 75] = [
+    pub const ALL: [Self; 76] = [
         Self::IfMatch,
         Self::IfNoneMatch,
         Self::IfModifiedSince,
@@ -144,6 +146,7 @@ impl Field {
         Self::ContentMd5,
         Self::StorageClass,
         Self::Acl,
+        Self::BucketAcl,
         Self::GrantRead,
         Self::GrantWrite,
         Self::GrantReadAcp,
@@ -215,7 +218,7 @@ impl Field {
             Self::MetadataDirective => Kind::MetadataDirective,
             Self::TaggingDirective => Kind::TaggingDirective,
             Self::StorageClass => Kind::Class,
-            Self::Acl => Kind::Acl,
+            Self::Acl | Self::BucketAcl => Kind::Acl,
             Self::Encryption => Kind::Encryption,
             Self::ForbidOverwrite | Self::StandardRange | Self::FetchOwner | Self::CompleteAll => Kind::Flag,
             Self::MaxKeys | Self::MaxParts | Self::PartNumber | Self::PartNumberMarker => Kind::Number,
@@ -271,14 +274,11 @@ impl Field {
             | Self::LockUntil
             | Self::LegalHold => operation.places(),
             Self::ChecksumAlgorithm => matches!(operation, Op::CopyObject | Op::CreateMultipartUpload),
-            Self::Acl
-            | Self::GrantRead
-            | Self::GrantReadAcp
-            | Self::GrantWriteAcp
-            | Self::GrantFullControl => {
-                operation.places() || matches!(operation, Op::CreateBucket | Op::CompleteMultipartUpload)
+            Self::Acl => operation.places() || operation == Op::CompleteMultipartUpload,
+            Self::GrantRead | Self::GrantReadAcp | Self::GrantWriteAcp | Self::GrantFullControl => {
+                operation.places() || operation == Op::CreateBucket
             }
-            Self::GrantWrite => operation == Op::CreateBucket,
+            Self::BucketAcl | Self::GrantWrite => operation == Op::CreateBucket,
             Self::ContentMd5 => operation.uploads(),
             Self::CustomerAlgorithm | Self::CustomerKey | Self::CustomerKeyMd5 => {
                 reads || operation.places() || operation.uploads() || operation == Op::UploadPartCopy

@@ -2,6 +2,8 @@
 
 use secrecy::SecretString;
 
+use crate::wire::percent;
+
 /// Seconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(pub i64);
@@ -81,6 +83,18 @@ pub struct Outgoing {
     pub payload: PayloadHash,
     /// Whether the target works before it answers, as long as the objects are large: a copy, a completing call.
     pub long_work: bool,
+}
+
+impl Outgoing {
+    /// Path and query as they go on the wire.
+    pub fn target(&self) -> String {
+        let pairs = self.query.iter().map(|(name, value)| match value {
+            Some(value) => format!("{}={}", percent::encode(name), percent::encode(value)),
+            None => percent::encode(name),
+        });
+        let pairs: Vec<String> = pairs.collect();
+        if pairs.is_empty() { self.path.clone() } else { format!("{}?{}", self.path, pairs.join("&")) }
+    }
 }
 
 /// A key pair of ours at a target.

@@ -1,12 +1,13 @@
 //! Signatures of OSS, version 1 and 4. Sections 2.1 to 2.8 of the OSS reference.
 
 use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroizing;
 
 use crate::engine::auth::{
     Auth, Claim, PRESIGNED_SECONDS_MAX, Payload, Place, SKEW_SECONDS, Scheme, Terms, Verified,
 };
 use crate::model::{Credentials, Fault, Outgoing, RawHead, Refusal, Timestamp};
-use crate::wire::hash::{base64, hex, hmac_sha1, hmac_sha256, same, sha256_hex};
+use crate::wire::hash::{base64, derived_key, hex, hmac_sha1, hmac_sha256, same, sha256_hex};
 use crate::wire::{date, percent};
 
 /// Both versions in; the one given out.
@@ -559,10 +560,9 @@ impl Scope {
     }
 
     fn signature(&self, secret: &str, stamp: &str, canonical: &str) -> String {
-        let key = hmac_sha256(format!("aliyun_v4{secret}").as_bytes(), self.date.as_bytes());
-        let key = hmac_sha256(&key, self.region.as_bytes());
-        let key = hmac_sha256(&key, self.product.as_bytes());
-        let key = hmac_sha256(&key, b"aliyun_v4_request");
+        let secret = Zeroizing::new(format!("aliyun_v4{secret}"));
+        let key =
+            derived_key(secret.as_bytes(), &[&self.date, &self.region, &self.product, "aliyun_v4_request"]);
         hex(&hmac_sha256(&key, self.string_to_sign(stamp, canonical).as_bytes()))
     }
 }

@@ -29,6 +29,7 @@ pub fn name_of(field: Field) -> Option<Name> {
         Field::ContentMd5 => Header("content-md5"),
         Field::StorageClass => Header("x-oss-storage-class"),
         Field::Acl => Header("x-oss-object-acl"),
+        Field::BucketAcl => Header("x-oss-acl"),
         Field::Tagging => Header("x-oss-tagging"),
         Field::Encryption => Header("x-oss-server-side-encryption"),
         Field::EncryptionKeyId => Header("x-oss-server-side-encryption-key-id"),
@@ -91,7 +92,7 @@ pub const LACKS: &[Field] = &[Field::Callback, Field::CallbackVariables, Field::
 
 /// Of the wire and of the signature (2.5, 2.8, 5.6).
 pub const NOISE: &[&str] =
-    &["x-oss-date", "x-oss-content-sha256", "x-oss-security-token", "x-oss-user-agent", "x-oss-acl"];
+    &["x-oss-date", "x-oss-content-sha256", "x-oss-security-token", "x-oss-user-agent"];
 
 /// What an answer says (1.4, 3.3, 4.9, 5.8).
 pub fn told(field: Told) -> Option<&'static str> {

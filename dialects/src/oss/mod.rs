@@ -27,8 +27,8 @@ pub static OSS: Dialect = Dialect {
     noise: headers::NOISE,
     // 4.2: ali-oss repeats every header of its user under this prefix.
     noise_prefix: Some("x-oss-copy-source-"),
-    // 5.6: limits and ranges may be said in the query.
-    hoisted_prefix: Some("x-oss-"),
+    // 3.4, 5.6: what the documents have as parameters too.
+    hoisted: |name| matches!(name, "x-oss-traffic-limit" | "x-oss-process" | "x-oss-request-payer"),
     checksums: &[("x-oss-hash-crc64ecma", Algorithm::Crc64Ecma)],
     trailer_header: None,
     name_of: headers::name_of,

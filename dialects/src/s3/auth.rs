@@ -8,7 +8,7 @@ use crate::engine::auth::{
     Auth, Claim, PRESIGNED_SECONDS_MAX, Payload, Place, SKEW_SECONDS, Scheme, Terms, Verified,
 };
 use crate::model::{Credentials, Fault, Outgoing, PayloadHash, RawHead, Refusal, Timestamp};
-use crate::wire::hash::{base64, hex, hmac_sha1, hmac_sha256, same, sha256_hex};
+use crate::wire::hash::{base64, derived_key, hex, hmac_sha1, hmac_sha256, same, sha256_hex};
 use crate::wire::{date, percent};
 
 /// Version 4 both ways, version 2 in.
@@ -317,11 +317,8 @@ impl Scope {
 
     /// kSigning
     fn key(&self, secret: &str) -> Zeroizing<Vec<u8>> {
-        let key = Zeroizing::new(format!("AWS4{secret}"));
-        let key = hmac_sha256(key.as_bytes(), self.date.as_bytes());
-        let key = hmac_sha256(&key, self.region.as_bytes());
-        let key = hmac_sha256(&key, b"s3");
-        hmac_sha256(&key, b"aws4_request")
+        let secret = Zeroizing::new(format!("AWS4{secret}"));
+        derived_key(secret.as_bytes(), &[&self.date, &self.region, "s3", "aws4_request"])
     }
 
     fn string_to_sign(&self, stamp: &str, canonical: &str) -> String {

@@ -27,7 +27,7 @@ pub fn name_of(field: Field) -> Option<Name> {
         Field::Expires => Header("expires"),
         Field::ContentMd5 => Header("content-md5"),
         Field::StorageClass => Header("x-amz-storage-class"),
-        Field::Acl => Header("x-amz-acl"),
+        Field::Acl | Field::BucketAcl => Header("x-amz-acl"),
         Field::GrantRead => Header("x-amz-grant-read"),
         Field::GrantWrite => Header("x-amz-grant-write"),
         Field::GrantReadAcp => Header("x-amz-grant-read-acp"),

@@ -31,7 +31,8 @@ pub const BASE: Dialect = Dialect {
     metadata_prefix: "x-amz-meta-",
     noise: headers::NOISE,
     noise_prefix: None,
-    hoisted_prefix: Some("x-amz-"),
+    // 2.3: any header may come as a parameter.
+    hoisted: |name| name.starts_with("x-amz-"),
     checksums: CHECKSUMS,
     trailer_header: Some("x-amz-trailer"),
     name_of: headers::name_of,

@@ -28,6 +28,11 @@ pub fn hmac_sha1(key: &[u8], message: &[u8]) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(mac.finalize().into_bytes().to_vec())
 }
 
+/// A key derived step by step from a secret: each part is the message under the key before it.
+pub fn derived_key(secret: &[u8], parts: &[&str]) -> Zeroizing<Vec<u8>> {
+    parts.iter().fold(Zeroizing::new(secret.to_vec()), |key, part| hmac_sha256(&key, part.as_bytes()))
+}
+
 /// SHA-256, lower-case hex.
 pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))

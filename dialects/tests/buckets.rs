@@ -1,0 +1,102 @@
+//! Buckets and listings between dialects.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use blobfish_dialects::engine::dialect::Dialect;
+use blobfish_dialects::engine::exchange::{Answer, Exchange, Step};
+use blobfish_dialects::explain::{explain, sample_target, sample_way};
+use blobfish_dialects::model::{Document, Fault, Listing, Outgoing, Refusal, Timestamp};
+use blobfish_dialects::{cos::COS, oss::OSS, s3::S3};
+
+const NOW: Timestamp = Timestamp(1_767_323_045);
+
+/// Sends one request of a caller to a target that answers with `body`.
+fn run(
+    caller: &'static Dialect,
+    target: &'static Dialect,
+    line: &str,
+    headers: &str,
+    body: &[u8],
+    answer: &str,
+) -> Result<(Outgoing, Option<Document>), Refusal> {
+    let text = format!("{line} HTTP/1.1\nHost: b.{}\n{headers}", caller.sample_endpoint);
+    let request = explain(&text, caller, caller)?.request;
+    let target = sample_target(target);
+    let way = sample_way(caller, &target, &request);
+    let mut exchange = Exchange::new(way, request, body)?;
+    let Step::Send(sent) = exchange.start(NOW)? else { panic!("told before it was sent") };
+    let answer = Answer { status: 200, headers: Vec::new(), body: answer.as_bytes().to_vec() };
+    match exchange.next(&answer, NOW)? {
+        Step::Tell(reply) => Ok((*sent, reply.document)),
+        Step::Send(_) => panic!("one request is enough"),
+    }
+}
+
+fn header<'a>(sent: &'a Outgoing, name: &str) -> Option<&'a str> {
+    sent.headers.iter().find(|row| row.0 == name).and_then(|row| std::str::from_utf8(&row.1).ok())
+}
+
+#[test]
+fn a_new_buckets_access_goes_in_the_targets_words() {
+    let (sent, _) = run(&S3, &OSS, "PUT /", "x-amz-acl: public-read\n", b"", "").unwrap();
+    assert_eq!(header(&sent, "x-oss-acl"), Some("public-read"));
+    assert_eq!(header(&sent, "x-oss-object-acl"), None);
+    let (sent, _) = run(&OSS, &COS, "PUT /", "x-oss-acl: private\n", b"", "").unwrap();
+    assert_eq!(header(&sent, "x-cos-acl"), Some("private"));
+}
+
+#[test]
+fn a_new_buckets_settings_are_harmless_or_refused() {
+    let region = b"<CreateBucketConfiguration><LocationConstraint>eu-west-1</LocationConstraint></CreateBucketConfiguration>";
+    assert!(run(&S3, &OSS, "PUT /", "", region, "").is_ok());
+    let class =
+        b"<CreateBucketConfiguration><StorageClass>Standard</StorageClass></CreateBucketConfiguration>";
+    assert!(run(&OSS, &S3, "PUT /", "", class, "").is_ok());
+    let cold = b"<CreateBucketConfiguration><StorageClass>Archive</StorageClass></CreateBucketConfiguration>";
+    assert_eq!(run(&OSS, &S3, "PUT /", "", cold, "").unwrap_err().fault, Fault::NotImplemented);
+    let zones =
+        b"<CreateBucketConfiguration><BucketAZConfig>MAZ</BucketAZConfig></CreateBucketConfiguration>";
+    assert_eq!(run(&COS, &S3, "PUT /", "", zones, "").unwrap_err().fault, Fault::NotImplemented);
+    assert_eq!(run(&COS, &S3, "PUT /", "", b"<open>", "").unwrap_err().fault, Fault::MalformedXml);
+}
+
+fn listing(document: Option<Document>) -> Listing {
+    match document {
+        Some(Document::Objects(listing)) => listing,
+        other => panic!("{other:?}"),
+    }
+}
+
+const PAGE: &str = "<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>\
+    <NextMarker>b%2Bc%20d</NextMarker><Contents><Key>b%2Bc%20d</Key><Size>3</Size><ETag>\"x\"</ETag>\
+    <LastModified>2024-05-06T07:08:09.000Z</LastModified></Contents></ListBucketResult>";
+
+#[test]
+fn the_second_version_of_a_listing_walks_on_markers() {
+    let (sent, document) = run(&S3, &COS, "GET /?list-type=2&start-after=a", "", b"", PAGE).unwrap();
+    assert!(sent.query.contains(&("marker".to_owned(), Some("a".to_owned()))), "{:?}", sent.query);
+    assert!(!sent.query.iter().any(|row| row.0 == "list-type"));
+    let page = listing(document);
+    assert_eq!(page.objects[0].key, "b+c d");
+    let token = page.next_token.unwrap();
+    let line = format!("GET /?list-type=2&continuation-token={token}");
+    let (sent, _) = run(&S3, &COS, &line, "", b"", PAGE).unwrap();
+    assert!(sent.query.contains(&("marker".to_owned(), Some("b+c d".to_owned()))), "{:?}", sent.query);
+    let refused = run(&S3, &COS, "GET /?list-type=2&continuation-token=forged", "", b"", PAGE);
+    assert_eq!(refused.unwrap_err().fault, Fault::InvalidArgument);
+}
+
+#[test]
+fn a_page_has_the_callers_size() {
+    for (caller, size) in [(&S3, "1000"), (&COS, "1000"), (&OSS, "100")] {
+        let (sent, document) = run(caller, &S3, "GET /", "", b"", PAGE).unwrap();
+        assert!(sent.query.contains(&("max-keys".to_owned(), Some(size.to_owned()))), "{}", caller.name);
+        assert_eq!(listing(document).max_keys.to_string(), size);
+    }
+}
+
+#[test]
+fn cos_has_no_second_version() {
+    let refused = run(&COS, &S3, "GET /?list-type=2", "", b"", PAGE);
+    assert_eq!(refused.unwrap_err().fault, Fault::NotImplemented);
+}
