@@ -11,8 +11,8 @@ trap 'rm -f "$log"' EXIT
 # Adds the counts that a suite's own closing lines tell; a suite that ends badly without counting one is one failure.
 count() {
   local status=$1 ok bad
-  ok=$(sed -nE 's/^test result: [a-zA-Z]+\. ([0-9]+) passed; ([0-9]+) failed.*/\1/p; s/^([0-9]+) passed, ([0-9]+) failed.*/\1/p; s/.*[= ]([0-9]+) passed.* in [0-9.]+s.*/\1/p' "$log" | paste -sd+ - | bc)
-  bad=$(sed -nE 's/^test result: [a-zA-Z]+\. ([0-9]+) passed; ([0-9]+) failed.*/\2/p; s/^([0-9]+) passed, ([0-9]+) failed.*/\2/p; s/.*[= ]([0-9]+) failed.* in [0-9.]+s.*/\1/p' "$log" | paste -sd+ - | bc)
+  ok=$(sed -nE 's/^test result: [a-zA-Z]+\. ([0-9]+) passed; ([0-9]+) failed.*/\1/p; s/^([0-9]+) passed, ([0-9]+) failed.*/\1/p; s/^(=+ )?([0-9]+ failed, )?([0-9]+) passed.* in [0-9.]+s.*/\3/p' "$log" | paste -sd+ - | bc)
+  bad=$(sed -nE 's/^test result: [a-zA-Z]+\. ([0-9]+) passed; ([0-9]+) failed.*/\2/p; s/^([0-9]+) passed, ([0-9]+) failed.*/\2/p; s/^(=+ )?([0-9]+) failed.* in [0-9.]+s.*/\2/p' "$log" | paste -sd+ - | bc)
   passed=$((passed + ${ok:-0}))
   failed=$((failed + ${bad:-0}))
   if [ "$status" -ne 0 ] && [ "${bad:-0}" -eq 0 ]; then failed=$((failed + 1)); fi

@@ -318,7 +318,20 @@ def command_line(binary, running):
     assert run("--version")[0] == 0 and run("--help")[0] == 0
 
 
-ALL = [tls, faults, observed, memory, durable, listed_buckets, versions, customer_keys, losses, command_line]
+def readme(binary, running):
+    """The README's examples, pasted as they are, but for the port."""
+    front = running.demo(binary, "--memory")
+    text = (servers.TESTS.parent / "README.md").read_text()
+    examples = [block.split("```")[0] for block in text.split("```python\n")[1:]]
+    assert len(examples) == 3, "one in each dialect"
+    for example in examples:
+        assert ":9000" in example
+        code = example.replace(":9000", f":{front.port}")
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0 and "me" in done.stdout, done.stderr
+
+
+ALL = [readme, tls, faults, observed, memory, durable, listed_buckets, versions, customer_keys, losses, command_line]
 
 
 def main():
