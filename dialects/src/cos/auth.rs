@@ -79,8 +79,11 @@ impl Auth for CosAuth {
         if let Some(token) = &key.session_token {
             request.headers.push(("x-cos-security-token".to_owned(), token.expose_secret().into()));
         }
-        let headers: Vec<Pair> =
-            request.headers.iter().map(|(name, value)| pair(name, &String::from_utf8_lossy(value))).collect();
+        let headers: Vec<Pair> = request
+            .headers
+            .iter()
+            .map(|(name, value)| pair(name, String::from_utf8_lossy(value).trim()))
+            .collect();
         let parameters: Vec<Pair> = request
             .query
             .iter()
@@ -106,7 +109,7 @@ type Pair = (String, String);
 
 /// 2.2: names are escaped first and lower-cased afterwards.
 fn pair(name: &str, value: &str) -> Pair {
-    (percent::encode(name).to_ascii_lowercase(), percent::encode(value.trim()))
+    (percent::encode(name).to_ascii_lowercase(), percent::encode(value))
 }
 
 fn sorted(mut pairs: Vec<Pair>) -> Vec<Pair> {
@@ -353,7 +356,7 @@ impl Said {
     }
 
     fn headers(&self, name: &str) -> Vec<String> {
-        self.headers.iter().filter(|row| row.0 == name).map(|row| row.1.clone()).collect()
+        self.headers.iter().filter(|row| row.0 == name).map(|row| row.1.trim().to_owned()).collect()
     }
 
     fn parameters(&self, name: &str) -> Vec<String> {

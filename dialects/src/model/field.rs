@@ -273,7 +273,7 @@ impl Field {
             | Self::LockMode
             | Self::LockUntil
             | Self::LegalHold => operation.places(),
-            Self::ChecksumAlgorithm => matches!(operation, Op::CopyObject | Op::CreateMultipartUpload),
+            Self::ChecksumAlgorithm => operation == Op::CopyObject,
             Self::Acl => operation.places() || operation == Op::CompleteMultipartUpload,
             Self::GrantRead | Self::GrantReadAcp | Self::GrantWriteAcp | Self::GrantFullControl => {
                 operation.places() || operation == Op::CreateBucket

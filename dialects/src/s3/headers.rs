@@ -105,6 +105,7 @@ pub const NOISE: &[&str] = &[
     "x-amz-decoded-content-length",
     "x-amz-trailer",
     "x-amz-sdk-checksum-algorithm",
+    "x-amz-checksum-algorithm",
     "x-amz-checksum-mode",
     "x-amz-checksum-type",
     "x-amz-mp-object-size",
