@@ -12,6 +12,7 @@ apt_install() {
 }
 
 getent hosts probe.localhost >/dev/null || apt_install libnss-myhostname
+getent hosts probe.localhost >/dev/null || { echo "names below localhost do not resolve: see the hosts line of nsswitch.conf" >&2; exit 1; }
 command -v openssl >/dev/null || apt_install openssl
 command -v npm >/dev/null || apt_install nodejs npm
 python=$(command -v python3.11 || command -v python3)
@@ -19,10 +20,9 @@ python=$(command -v python3.11 || command -v python3)
 
 # Runs a command again only when the files that it follows have changed.
 once() {
-  local stamp=$1 files=$2
+  local stamp=$1 files=$2 sum
   shift 2
-  # shellcheck disable=SC2086
-  local sum
+  # shellcheck disable=SC2086 # several files
   sum=$(cat $files | sha256sum)
   [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$sum" ] && return
   "$@"

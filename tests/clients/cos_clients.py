@@ -43,16 +43,17 @@ class CosPython:
     def meta(self, metadata):
         return {"x-cos-meta-" + name: value for name, value in metadata.items()} if metadata else None
 
-    def put(self, bucket, key, body, content_type=None, metadata=None, storage_class=None):
+    def put(self, bucket, key, body, content_type=None, metadata=None, storage_class=None, tags=None):
         return {"etag": self.call("put_object", Bucket=bucket, Key=key, Body=body, ContentType=content_type,
-                                  Metadata=self.meta(metadata), StorageClass=storage_class)["ETag"]}
+                                  Metadata=self.meta(metadata), StorageClass=storage_class, Tagging=tags)["ETag"]}
 
     def told(self, answer):
         answer = {name.lower(): value for name, value in answer.items()}
         metadata = {n[len("x-cos-meta-"):]: v for n, v in answer.items() if n.startswith("x-cos-meta-")}
         return {"etag": answer["etag"], "length": int(answer["content-length"]), "content_type": answer["content-type"],
                 "metadata": metadata, "storage_class": answer.get("x-cos-storage-class", "STANDARD"),
-                "last_modified": parsedate_to_datetime(answer["last-modified"]).timestamp()}
+                "last_modified": parsedate_to_datetime(answer["last-modified"]).timestamp(),
+                "tags": int(answer.get("x-cos-tagging-count", 0))}
 
     def head(self, bucket, key):
         return self.told(self.call("head_object", Bucket=bucket, Key=key))
@@ -65,6 +66,12 @@ class CosPython:
             assert "StreamBody" in str(error)
             raise CallError(304, "NotModified") from error
         return {**self.told(answer), "body": answer["Body"].get_raw_stream().read()}
+
+    def read_as(self, bucket, key, words):
+        """The headers of a GET that overrides them."""
+        words = {"Response" + name.title().replace("-", ""): value for name, value in words.items()}
+        answer = self.call("get_object", Bucket=bucket, Key=key, **words)
+        return {name.lower(): value for name, value in answer.items()}
 
     def delete(self, bucket, key):
         self.call("delete_object", Bucket=bucket, Key=key)
@@ -85,10 +92,13 @@ class CosPython:
         return {_NAMES[name]: value for name, value in (conditions or {}).items()}
 
     def copy(self, source, source_key, bucket, key, directive=None, metadata=None, content_type=None, conditions=None,
-             storage_class=None):
+             storage_class=None, tags=None):
         word = {"COPY": "Copy", "REPLACE": "Replaced", None: "Copy"}[directive]
+        headers = self.meta(metadata)
+        if tags:  # The SDK has no name for this header; it sends what it finds among the metadata.
+            headers = {**(headers or {}), "x-cos-tagging-directive": "Replaced"}
         told = self.call("copy_object", Bucket=bucket, Key=key, CopySource=self.source(source, source_key),
-                         CopyStatus=word, Metadata=self.meta(metadata), ContentType=content_type,
+                         CopyStatus=word, Metadata=headers, ContentType=content_type, Tagging=tags,
                          StorageClass=storage_class, **self.conditions(conditions))
         return {"etag": told["ETag"]}
 

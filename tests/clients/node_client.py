@@ -25,10 +25,17 @@ class NodeClient:
         self.close()
 
     def close(self):
-        if self.child.poll() is None:
-            self.child.stdin.close()
-            self.child.wait(10)
-            self.child.stdout.close()
+        child = getattr(self, "child", None)
+        if child is None:
+            return
+        if child.poll() is None:
+            child.stdin.close()
+            try:
+                child.wait(10)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+        child.stdout.close()
 
     def call(self, op, **arguments):
         with self.lock:
@@ -52,9 +59,9 @@ class NodeClient:
     def delete_bucket(self, bucket):
         self.call("delete_bucket", bucket=bucket)
 
-    def put(self, bucket, key, body, content_type=None, metadata=None, storage_class=None):
+    def put(self, bucket, key, body, content_type=None, metadata=None, storage_class=None, tags=None):
         return self.call("put", bucket=bucket, key=key, body=base64.b64encode(body).decode(), content_type=content_type,
-                         metadata=metadata, storage_class=storage_class)
+                         metadata=metadata, storage_class=storage_class, tags=tags)
 
     def head(self, bucket, key):
         return self.call("head", bucket=bucket, key=key)
@@ -64,6 +71,13 @@ class NodeClient:
                          content_type=content_type)
         return {**told, "body": base64.b64decode(told["body"])}
 
+    def read_as(self, bucket, key, words):
+        """The headers of a GET that overrides them."""
+        return self.call("read_as", bucket=bucket, key=key, words=words)
+
+    def presigned(self, method, bucket, key):
+        return self.call("presigned", method=method, bucket=bucket, key=key)
+
     def delete(self, bucket, key):
         self.call("delete", bucket=bucket, key=key)
 
@@ -71,10 +85,10 @@ class NodeClient:
         return self.call("list", bucket=bucket, prefix=prefix)
 
     def copy(self, source, source_key, bucket, key, directive=None, metadata=None, content_type=None, conditions=None,
-             storage_class=None):
+             storage_class=None, tags=None):
         return self.call("copy", source=source, source_key=source_key, bucket=bucket, key=key, directive=directive,
                          metadata=metadata, content_type=content_type, conditions=conditions or {},
-                         storage_class=storage_class)
+                         storage_class=storage_class, tags=tags)
 
     def create_multipart(self, bucket, key, content_type=None, metadata=None):
         return self.call("create_multipart", bucket=bucket, key=key, content_type=content_type, metadata=metadata)
@@ -107,3 +121,6 @@ class AliOssV1(NodeClient):
 
 class AliOssV4(NodeClient):
     mode, dialect, name = "oss-v4", "oss", "ali-oss-v4"
+
+    def presigned_v4(self, method, bucket, key):
+        return self.call("presigned_v4", method=method, bucket=bucket, key=key)

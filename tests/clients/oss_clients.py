@@ -1,5 +1,7 @@
 """oss2 with version 1 and 4 of the signature, by `*.localhost` end points; alibabacloud-oss-v2 in path style by IP."""
 
+from contextlib import contextmanager
+
 import alibabacloud_oss_v2 as v2
 import oss2
 
@@ -28,11 +30,16 @@ class Oss2V1:
     def at(self, bucket):
         return oss2.Bucket(self.auth, self.endpoint, bucket, region="cn-hangzhou", enable_crc=True)
 
-    def call(self, bucket, name, *arguments, **more):
+    @contextmanager
+    def refusals(self):
         try:
-            return getattr(self.at(bucket), name)(*arguments, **more)
+            yield
         except oss2.exceptions.OssError as error:
             raise CallError(error.status, error.code, str(error)) from error
+
+    def call(self, bucket, name, *arguments, **more):
+        with self.refusals():
+            return getattr(self.at(bucket), name)(*arguments, **more)
 
     def create_bucket(self, bucket):
         self.call(bucket, "create_bucket")
@@ -43,8 +50,9 @@ class Oss2V1:
     def delete_bucket(self, bucket):
         self.call(bucket, "delete_bucket")
 
-    def put(self, bucket, key, body, content_type=None, metadata=None, storage_class=None):
+    def put(self, bucket, key, body, content_type=None, metadata=None, storage_class=None, tags=None):
         headers = _meta(metadata, content_type)
+        headers.update({"x-oss-tagging": tags} if tags else {})
         if storage_class:
             headers["x-oss-storage-class"] = storage_class
         return {"etag": self.call(bucket, "put_object", key, body, headers=headers).etag}
@@ -54,7 +62,7 @@ class Oss2V1:
                     if n.lower().startswith("x-oss-meta-")}
         return {"etag": answer.etag, "length": answer.content_length, "content_type": answer.content_type,
                 "metadata": metadata, "storage_class": answer.headers.get("x-oss-storage-class", "Standard"),
-                "last_modified": answer.last_modified}
+                "last_modified": answer.last_modified, "tags": int(answer.headers.get("x-oss-tagging-count", 0))}
 
     def head(self, bucket, key):
         return self.told(self.call(bucket, "head_object", key))
@@ -66,20 +74,27 @@ class Oss2V1:
         answer = self.call(bucket, "get_object", key, headers=headers, params=params)
         return {**self.told(answer), "body": answer.read()}
 
+    def read_as(self, bucket, key, words):
+        """The headers of a GET that overrides them."""
+        answer = self.call(bucket, "get_object", key, params={"response-" + name: word for name, word in words.items()})
+        return {name.lower(): value for name, value in answer.headers.items()}
+
     def delete(self, bucket, key):
         self.call(bucket, "delete_object", key)
 
     def list(self, bucket, prefix=""):
-        second = [row.key for row in oss2.ObjectIteratorV2(self.at(bucket), prefix=prefix)]
-        assert second == [row.key for row in oss2.ObjectIterator(self.at(bucket), prefix=prefix)]
+        with self.refusals():
+            second = [row.key for row in oss2.ObjectIteratorV2(self.at(bucket), prefix=prefix)]
+            assert second == [row.key for row in oss2.ObjectIterator(self.at(bucket), prefix=prefix)]
         return second
 
     def conditions(self, conditions):
         return {"x-oss-copy-source-" + _NAMES[name]: value for name, value in (conditions or {}).items()}
 
     def copy(self, source, source_key, bucket, key, directive=None, metadata=None, content_type=None, conditions=None,
-             storage_class=None):
+             storage_class=None, tags=None):
         headers = {**_meta(metadata, content_type), **self.conditions(conditions)}
+        headers.update({"x-oss-tagging": tags, "x-oss-tagging-directive": "Replace"} if tags else {})
         headers.update({"x-oss-metadata-directive": directive} if directive else {})
         headers.update({"x-oss-storage-class": storage_class} if storage_class else {})
         return {"etag": self.call(bucket, "copy_object", source, source_key, key, headers=headers).etag}
@@ -127,14 +142,19 @@ class OssV2:
         config.retry_max_attempts = 1
         self.sdk = v2.Client(config)
 
-    def call(self, name, request, **fields):
-        fields = {k: v for k, v in fields.items() if v is not None}
+    @contextmanager
+    def refusals(self):
         try:
-            return getattr(self.sdk, name)(getattr(v2, request)(**fields))
+            yield
         except v2.exceptions.OperationError as error:
             cause = error.unwrap()
             status, code = getattr(cause, "status_code", 0), getattr(cause, "code", "")
             raise CallError(status, code, str(error)) from error
+
+    def call(self, name, request, **fields):
+        fields = {k: v for k, v in fields.items() if v is not None}
+        with self.refusals():
+            return getattr(self.sdk, name)(getattr(v2, request)(**fields))
 
     def create_bucket(self, bucket):
         self.call("put_bucket", "PutBucketRequest", bucket=bucket)
@@ -145,14 +165,14 @@ class OssV2:
     def delete_bucket(self, bucket):
         self.call("delete_bucket", "DeleteBucketRequest", bucket=bucket)
 
-    def put(self, bucket, key, body, content_type=None, metadata=None, storage_class=None):
-        return {"etag": self.call("put_object", "PutObjectRequest", bucket=bucket, key=key, body=body,
+    def put(self, bucket, key, body, content_type=None, metadata=None, storage_class=None, tags=None):
+        return {"etag": self.call("put_object", "PutObjectRequest", bucket=bucket, key=key, body=body, tagging=tags,
                                   content_type=content_type, metadata=metadata, storage_class=storage_class).etag}
 
     def told(self, answer):
         return {"etag": answer.etag, "length": answer.content_length, "content_type": answer.content_type,
                 "metadata": dict(answer.metadata or {}), "storage_class": answer.storage_class,
-                "last_modified": answer.last_modified.timestamp()}
+                "last_modified": answer.last_modified.timestamp(), "tags": answer.tagging_count or 0}
 
     def head(self, bucket, key):
         return self.told(self.call("head_object", "HeadObjectRequest", bucket=bucket, key=key))
@@ -162,17 +182,25 @@ class OssV2:
                            if_match=if_match, if_none_match=if_none_match, response_content_type=content_type)
         return {**self.told(answer), "body": answer.body.read()}
 
+    def read_as(self, bucket, key, words):
+        """The headers of a GET that overrides them."""
+        words = {"response_" + name.replace("-", "_"): value for name, value in words.items()}
+        answer = self.call("get_object", "GetObjectRequest", bucket=bucket, key=key, **words)
+        return {name.lower(): value for name, value in answer.headers.items()}
+
     def delete(self, bucket, key):
         self.call("delete_object", "DeleteObjectRequest", bucket=bucket, key=key)
 
     def list(self, bucket, prefix=""):
         pages = self.sdk.list_objects_v2_paginator().iter_page(v2.ListObjectsV2Request(bucket=bucket, prefix=prefix))
-        return [row.key for page in pages for row in page.contents or []]
+        with self.refusals():
+            return [row.key for page in pages for row in page.contents or []]
 
     def copy(self, source, source_key, bucket, key, directive=None, metadata=None, content_type=None, conditions=None,
-             storage_class=None):
+             storage_class=None, tags=None):
         return {"etag": self.call("copy_object", "CopyObjectRequest", bucket=bucket, key=key, source_bucket=source,
-                                  source_key=source_key, metadata_directive=directive, metadata=metadata,
+                                  source_key=source_key, metadata_directive=directive, metadata=metadata, tagging=tags,
+                                  tagging_directive="Replace" if tags else None,
                                   content_type=content_type, storage_class=storage_class, **(conditions or {})).etag}
 
     def create_multipart(self, bucket, key, content_type=None, metadata=None):

@@ -6,10 +6,12 @@ import http.client
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,11 +65,13 @@ class Process:
 
 @dataclass
 class Servers:
-    """Everything that was started; stopped in reverse."""
+    """Everything that was started; stopped in reverse, also when this process is asked to end."""
 
     started: list = field(default_factory=list)
 
     def __enter__(self):
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
         return self
 
     def __exit__(self, *_):

@@ -1,6 +1,7 @@
 """A double of Tencent COS. Section numbers are those of the COS reference. Signatures are recomputed with the code
 of cos-python-sdk-v5."""
 
+import base64
 import re
 import secrets
 import threading
@@ -11,7 +12,6 @@ from urllib.parse import unquote
 from qcloud_cos import CosConfig, cos_auth
 
 from .server import Fault, main
-from .store import crc64
 from .vendor import Vendor, element, iso
 
 _signing = threading.Lock()
@@ -20,6 +20,22 @@ _signing = threading.Lock()
 class Cos(Vendor):
     name, prefix, server, request_id = "cos", "x-cos-", "tencent-cos", "x-cos-request-id"
     foreign = ("x-amz-", "x-oss-")
+    query_credentials = ("q-signature", "sign")
+    unaddressed = "PathStyleDomainForbidden"
+    prefixes_first, replies_etag = True, False
+    owner, groups = "1250000000", "http://cam.qcloud.com/groups/global/"
+    marker_source = (400, "InvalidArgument")
+    sse_words = ("AES256", "SM4", "cos/kms")
+    bad_customer_key = (400, "SsecDecryptHeaderInvalid"), (400, "SsecDecryptHeaderInvalid")
+    messages = {
+        "AccessDenied": "Access Denied.", "NoSuchKey": "The specified key does not exist.",
+        "NoSuchBucket": "The specified bucket does not exist.", "PreconditionFailed": "Precondition not match.",
+        "SignatureDoesNotMatch": "The Signature you specified is invalid.",
+        "BucketAlreadyExists": "The requested bucket name is not available.",
+        "InternalError": "We encountered an internal error.",
+        "PathStyleDomainForbidden":
+            "The bucket you are attempting to access must be addressed using COS virtual-styled domain.",
+    }
     classes = ("STANDARD", "STANDARD_IA", "INTELLIGENT_TIERING", "ARCHIVE", "DEEP_ARCHIVE", "MAZ_STANDARD")
     standard, bad_class = "STANDARD", "NotSupportedStorageClass"
     acls = ("default", "private", "public-read", "authenticated-read", "bucket-owner-read", "bucket-owner-full-control")
@@ -44,7 +60,21 @@ class Cos(Vendor):
         return iso(at, "Z")
 
     def new_id(self):
-        return secrets.token_hex(16)
+        """5.9"""
+        return base64.b64encode(f"{int(time.time()):x}_{secrets.token_hex(4)}_{secrets.token_hex(2)}_1a".encode()).decode()
+
+    def new_upload_id(self):
+        return f"{int(time.time()):010d}{secrets.token_hex(32)}"
+
+    def error_headers(self):
+        return {"x-cos-trace-id": base64.b64encode(secrets.token_hex(64).encode()).decode()}
+
+    def error_document(self, error, request, identity):
+        """6.1"""
+        children = element("Code", error.code) + element("Message", error.message)
+        children += element("Resource", request.host + request.path) + element("RequestId", identity)
+        children += element("TraceId", base64.b64encode(identity.encode()).decode())
+        return f"<?xml version='1.0' encoding='utf-8' ?>\n<Error>{children}</Error>".encode()
 
     def host_form(self):
         return rf"^(.+\.)?cos\.{re.escape(self.region)}\."
@@ -54,11 +84,17 @@ class Cos(Vendor):
 
     def verify(self, request):
         """2.3, 2.4, and everything with meaning has to be signed."""
-        fields = dict(pair.partition("=")[::2] for pair in request.headers.get("authorization", "").split("&"))
-        if fields.get("q-ak") != self.key_id:
+        fields = dict(pair.partition("=")[::2] for pair in request.headers["authorization"].split("&"))
+        wanted = ("q-sign-algorithm", "q-ak", "q-sign-time", "q-key-time", "q-header-list", "q-url-param-list", "q-signature")
+        times = re.fullmatch(r"(\d+);(\d+)", fields.get("q-sign-time", ""))
+        if set(fields) != set(wanted) or fields["q-sign-algorithm"] != "sha1" or not times:
+            raise Fault(403, "AccessDenied", "malformed Authorization")
+        if fields["q-ak"] != self.key_id:
             raise Fault(403, "InvalidAccessKeyId")
-        start, end = (int(text) for text in fields["q-sign-time"].split(";"))
-        if not start - 900 <= time.time() <= end:
+        start, end = int(times[1]), int(times[2])
+        if start > time.time() + 900:
+            raise Fault(403, "RequestTimeTooSkewed")
+        if time.time() > end or start >= end:
             raise Fault(403, "AccessDenied", "Request has expired")
         names = [name for name in unquote(fields["q-header-list"]).split(";") if name]
         params = [name for name in unquote(fields["q-url-param-list"]).split(";") if name]
@@ -92,10 +128,28 @@ class Cos(Vendor):
     def source(self, request):
         """4.2: host form, and the bucket form."""
         path, version = self.split_version(self.own(request, "copy-source"))
-        place, _, key = path.lstrip("/").partition("/")
-        if not key:
+        match = re.fullmatch(r"(?:([^/]+)\.cos\.([^./]+)\.[^/]+|/([^/]+))/(.+)", path, re.DOTALL)
+        if not match:
             raise Fault(400, "InvalidCopySource", path)
-        return place.split(".cos.")[0] if ".cos." in place else place, unquote(key), version
+        host_bucket, region, path_bucket, key = match.groups()
+        if region and region != self.region:
+            raise Fault(404, "NoSuchBucket", path)
+        return host_bucket or path_bucket, unquote(key), version
+
+    def bucket_row(self, bucket):
+        """3.4"""
+        fields = element("Name", bucket.name) + element("Location", self.region)
+        return f"<Bucket>{fields}{element('CreationDate', iso(bucket.created, 'Z'))}{element('BucketType', 'cos')}</Bucket>"
+
+    def op_list(self, request):
+        answer = super().op_list(request)
+        answer.headers["x-cos-bucket-region"] = self.region
+        return answer
+
+    def check_listing(self, request, delimiter):
+        super().check_listing(request, delimiter)
+        if len(delimiter) > 1:
+            raise Fault(400, "InvalidDelimiter", delimiter)
 
     def check_pairs(self, given):
         """4.3"""
@@ -112,7 +166,7 @@ class Cos(Vendor):
 
     def copy_result(self, root, made, headers):
         """4.7"""
-        children = element("ETag", self.quoted(made.etag)) + element("CRC64", crc64(made.data))
+        children = element("ETag", self.quoted(made.etag)) + element("CRC64", made.crc64())
         children += element("LastModified", self.copy_time(made.modified))
         children += element("VersionId", made.version) if made.version else ""
         return self.document(root, children, headers)

@@ -3,6 +3,7 @@ with botocore's own code."""
 
 import hashlib
 import re
+import secrets
 import time
 from datetime import datetime, timezone
 from urllib.parse import unquote
@@ -12,7 +13,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from .server import Fault, main
-from .vendor import CONDITIONS, Vendor, iso
+from .vendor import CONDITIONS, Vendor, element, iso
 
 
 class Signer(S3SigV4Auth):
@@ -40,6 +41,17 @@ class Jdcloud(Vendor):
     name, prefix, server, request_id = "jdcloud", "x-amz-", "JDCloudOSS", "x-amz-request-id"
     namespace = "http://s3.amazonaws.com/doc/2006-03-01/"
     foreign = ("x-cos-", "x-oss-")
+    query_credentials = ("x-amz-signature", "signature")
+    replies_etag, always_next = False, False
+    groups = "http://acs.amazonaws.com/groups/global/"
+    marker_source = (400, "InvalidRequest")
+    messages = {
+        "NoSuchKey": "The specified key does not exist.", "NoSuchBucket": "The specified bucket does not exist.",
+        "NoSuchUpload": "The specified multipart upload does not exist.", "AccessDenied": "Access Denied",
+        "PreconditionFailed": "At least one of the pre-conditions you specified did not hold",
+        "SignatureDoesNotMatch": "The request signature we calculated does not match the signature you provided.",
+        "InvalidAccessKeyId": "The key id you provided does not exist in our records.",
+    }
     has_crc, second_listing = False, True
     classes = ("STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "GLACIER")
     standard, bad_class = "STANDARD", "InvalidStorageClass"
@@ -68,12 +80,22 @@ class Jdcloud(Vendor):
         if not line.startswith("AWS4-HMAC-SHA256 "):
             raise Fault(403, "AccessDenied", "only version 4 of the signature")
         items = dict(item.strip().partition("=")[::2] for item in line[len("AWS4-HMAC-SHA256 "):].split(","))
-        key_id, day, region, service, end = items["Credential"].rsplit("/", 4)
-        names = items["SignedHeaders"].split(";")
+        scope = items.get("Credential", "").rsplit("/", 4)
+        names = items.get("SignedHeaders", "").split(";")
         stamp = request.headers.get("x-amz-date", "")
+        if len(scope) != 5 or set(items) != {"Credential", "SignedHeaders", "Signature"}:
+            raise Fault(400, "AuthorizationHeaderMalformed", "Credential, SignedHeaders and Signature")
+        if not re.fullmatch(r"\d{8}T\d{6}Z", stamp):
+            raise Fault(403, "AccessDenied", "AWS authentication requires a valid Date or x-amz-date header")
+        word = request.headers.get("x-amz-content-sha256", "")
+        if word.startswith("STREAMING"):
+            raise Fault(501, "NotImplemented", word)
+        if word != "UNSIGNED-PAYLOAD" and not re.fullmatch(r"[0-9a-f]{64}", word):
+            raise Fault(400, "InvalidRequest", "x-amz-content-sha256")
+        key_id, day, region, service, end = scope
         if key_id != self.key_id:
             raise Fault(403, "InvalidAccessKeyId")
-        if (region, service, end) != (self.region, "s3", "aws4_request") or not stamp.startswith(day):
+        if (region, service, end) != (self.region, "s3", "aws4_request") or day != stamp[:8]:
             raise Fault(400, "AuthorizationHeaderMalformed", line.split(",")[0])
         at = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc).timestamp()
         if abs(at - time.time()) > 900:
@@ -95,9 +117,7 @@ class Jdcloud(Vendor):
         return signer.signature(signer.string_to_sign(message, canonical), message)
 
     def check_payload(self, request):
-        word = request.headers.get("x-amz-content-sha256", "")
-        if word.startswith("STREAMING-"):
-            raise Fault(501, "NotImplemented", word)
+        word = request.headers["x-amz-content-sha256"]
         if word != "UNSIGNED-PAYLOAD" and word != hashlib.sha256(request.body).hexdigest():
             raise Fault(400, "XAmzContentSHA256Mismatch")
 
@@ -113,14 +133,33 @@ class Jdcloud(Vendor):
 
     def source(self, request):
         path, version = self.split_version(self.own(request, "copy-source"))
+        # The document has the slash; boto3 sends none.
         bucket, _, key = unquote(path).removeprefix("/").partition("/")
         if not key:
             raise Fault(400, "InvalidArgument", "Invalid copy source object key")
         return bucket, key, version
 
+    def new_id(self):
+        return secrets.token_hex(8).upper()
+
+    def new_upload_id(self):
+        return secrets.token_hex(16) + "._-" + secrets.token_urlsafe(24)
+
+    def error_document(self, error, request, identity):
+        children = element("Code", error.code) + element("Message", error.message)
+        children += element("Key", request.key) if error.code in ("NoSuchKey", "NoSuchVersion") else ""
+        children += element("Resource", request.path) + element("RequestId", identity)
+        return f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{children}</Error>'.encode()
+
+    def copy_result(self, root, made, headers):
+        """Section 10: the time before the ETag."""
+        children = element("LastModified", self.copy_time(made.modified)) + element("ETag", self.quoted(made.etag))
+        return self.document(root, children, headers)
+
     def onto_itself(self, request, replace, replace_tags):
         """4.7"""
-        if not replace and not self.own(request, "storage-class"):
+        changes = ("storage-class", "server-side-encryption", "website-redirect-location")
+        if not replace and not any(self.own(request, name) for name in changes):
             raise Fault(400, "InvalidRequest", "This copy request is illegal because it is trying to copy an object to "
                         "itself without changing the object's metadata")
         return replace

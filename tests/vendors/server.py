@@ -3,7 +3,9 @@
 import argparse
 import json
 import signal
+import socket
 import ssl
+import struct
 import sys
 import threading
 import time
@@ -20,6 +22,7 @@ class Request:
     headers: dict  # lower-case names
     body: bytes
     host: str
+    repeated: set = field(default_factory=set)  # names of headers that came more than once
     bucket: str = ""
     key: str = ""
 
@@ -81,18 +84,27 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             vendor.remember(self, path, query, 0, "cut", False)
             return
-        headers = {}
+        headers, repeated = {}, set()
         for name, value in self.headers.items():
             name = name.lower()
+            if name in headers:
+                repeated.add(name)
             value = value.encode("latin-1").decode("utf-8", "replace")
             headers[name] = f"{headers[name]},{value}" if name in headers else value
         request = Request(
             self.command, path, [(unquote_plus(n), unquote_plus(v)) for n, _, v in pairs], headers, body,
-            headers.get("host", ""),
+            headers.get("host", ""), repeated,
         )
         vendor.serve(self, request, query)
 
-    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = serve
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_OPTIONS = do_PATCH = serve
+
+    def reset(self):
+        """Ends the connection with a reset instead of an orderly close."""
+        self.close_connection = True
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        for one in (self.rfile, self.wfile, self.connection):
+            one.close()
 
     def write(self, answer, head=False, cut=None):
         """Writes an answer; with `cut`, only so many bytes of its body, and breaks off."""

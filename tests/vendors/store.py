@@ -35,6 +35,12 @@ class Object:
     version: str = ""
     marker: bool = False
     modified: int = field(default_factory=lambda: int(time.time()))
+    sum: tuple = (None, "")  # of which bytes, and their CRC
+
+    def crc64(self):
+        if self.sum[0] is not self.data:
+            self.sum = self.data, crc64(self.data)
+        return self.sum[1]
 
 
 @dataclass
@@ -51,6 +57,7 @@ class Bucket:
         self.created = int(time.time())
         self.objects = {}  # key -> [Object, newest last]
         self.uploads = {}
+        self.acl = "private"
 
     def current(self, key, version=None):
         """The object, or None; a delete marker is found only by its version."""
@@ -92,7 +99,6 @@ class Store:
         self.lock = threading.RLock()
         self.buckets = {}
 
-    def new_upload(self, bucket, key, template):
-        upload_id = f"{int(time.time()):010d}{next(_ids):022x}"
+    def new_upload(self, bucket, key, template, upload_id):
         bucket.uploads[upload_id] = Upload(key, template)
         return upload_id

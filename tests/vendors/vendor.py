@@ -4,16 +4,19 @@ names, words, statuses, documents."""
 import base64
 import copy
 import email.utils
+import hashlib
 import re
 import secrets
 import threading
 import time
+import traceback
+from datetime import datetime, timezone
 from urllib.parse import quote, unquote
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from .server import Answer, Fault
-from .store import Bucket, Object, Store, crc64, md5
+from .store import Bucket, Object, Store, md5
 
 CONTENT = ("Content-Type", "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Expires")
 CONDITIONS = ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since")
@@ -27,8 +30,43 @@ def iso(at, end=".000Z"):
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at)) + end
 
 
+def timestamp(text):
+    """Of an HTTP date or an ISO one; None for anything else."""
+    try:
+        return email.utils.parsedate_to_datetime(text).timestamp()
+    except (TypeError, ValueError):
+        pass
+    try:
+        return datetime.fromisoformat(text).astimezone(timezone.utc).timestamp()
+    except ValueError:
+        return None
+
+
 def element(name, text):
     return f"<{name}>{escape(str(text), {chr(34): '&quot;'})}</{name}>"
+
+
+#: Names of settings and other documents that no double has.
+SUBRESOURCES = (
+    "uploads", "versions", "delete", "cors", "policy", "policyStatus", "tagging", "lifecycle", "acl", "restore", "append",
+    "symlink", "versioning", "website", "logging", "referer", "encryption", "replication", "notification", "inventory",
+    "accelerate", "transferAcceleration", "object-lock", "retention", "legal-hold", "select", "ownershipControls",
+    "publicAccessBlock", "requestPayment", "analytics", "metrics", "intelligent-tiering", "intelligenttiering", "domain",
+    "domaincertificate", "origin", "bucketInfo", "stat", "worm", "wormId", "cname", "attributes", "torrent", "process",
+    "x-oss-process", "callback", "live", "vod", "style", "seal", "regions", "location",
+)
+
+OFFICIAL = {
+    "list_buckets": "ListBuckets", "location": "GetBucketLocation", "bucket_acl": "GetBucketAcl", "list": "ListObjects",
+    "bucket_head": "HeadBucket", "bucket_create": "CreateBucket", "bucket_delete": "DeleteBucket", "get": "GetObject",
+    "put": "PutObject", "copy": "CopyObject", "delete": "DeleteObject", "initiate": "CreateMultipartUpload",
+    "part": "UploadPart", "part_copy": "UploadPartCopy", "complete": "CompleteMultipartUpload",
+    "abort": "AbortMultipartUpload", "list_parts": "ListParts",
+}
+
+
+def official(operation, method):
+    return "HeadObject" if (operation, method) == ("get", "HEAD") else OFFICIAL.get(operation, "")
 
 
 class Vendor:
@@ -45,6 +83,7 @@ class Vendor:
     standard = ""  # what a new object gets
     acls = ()
     default_acl = ""
+    bucket_acls = ("private", "public-read", "public-read-write", "authenticated-read")
     metadata_words = {}
     tagging_words = {}
     not_modified = 412  # status of the two "not" conditions of a copy
@@ -52,6 +91,12 @@ class Vendor:
     default_type = None  # content type of a replacing copy and of a plain put
     foreign = ()
     known = ()  # headers of its own that its documents have
+    query_credentials = ()  # parameters of a presigned URL, lower case
+    messages = {}
+    unaddressed = "AccessDenied"  # code for a path at the service's own host
+    prefixes_first = False
+    replies_etag = True  # a copy's ETag is in its head too
+    versioned_directive = False  # a copy onto itself obeys the directive where there are versions
     copy_time = staticmethod(iso)
 
     def __init__(self, args):
@@ -67,6 +112,7 @@ class Vendor:
         operation, verified = "", False
         try:
             self.place(request)
+            self.one_credential(request)
             self.verify(request)
             verified = True
             self.refuse_foreign(request)
@@ -79,6 +125,9 @@ class Vendor:
             cut = max(0, len(answer.body) // 2) if fault and fault["kind"] == "short_body" else None
         except Fault as error:
             answer, cut = self.failure(error, request), None
+        except Exception:  # A double that is wrong must not look like a broken line.
+            traceback.print_exc()
+            answer, cut = self.failure(Fault(500, "InternalError", "the double itself failed"), request), None
         answer.headers = {**self.common_headers(answer), **answer.headers}
         self.remember(handler, request.path, query, answer.status, answer.code, verified, operation)
         handler.write(answer, request.method == "HEAD", cut)
@@ -97,8 +146,9 @@ class Vendor:
         if error.status == 304:
             return Answer(304, dict(error.headers), b"", "NotModified")
         identity = self.new_id()
+        error.message = error.message or self.messages.get(error.code, error.code)
         body = self.error_document(error, request, identity)
-        headers = {self.request_id: identity, **error.headers}
+        headers = {self.request_id: identity, **self.error_headers(), **error.headers}
         if request.method == "HEAD":
             headers.update(self.head_error(body))
             body = b""
@@ -109,8 +159,22 @@ class Vendor:
         children += element("Resource", request.host + request.path) + element("RequestId", identity)
         return f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{children}{element("HostId", request.host)}</Error>'.encode()
 
+    def error_headers(self):
+        return {}
+
     def head_error(self, body):
         return {}
+
+    def one_credential(self, request):
+        """One, and in the head: what the proxy sends has no other."""
+        names = [name for name, _ in request.query]
+        if len(names) != len(set(names)):
+            raise Fault(400, "InvalidArgument", "a parameter twice")
+        in_query = any(name.lower() in self.query_credentials for name in names)
+        if "authorization" in request.repeated or (in_query and "authorization" in request.headers):
+            raise Fault(400, "InvalidArgument", "more than one credential")
+        if "authorization" not in request.headers:
+            raise Fault(403, "AccessDenied", "no credential in the head")
 
     def document(self, root, children, headers=None):
         space = f' xmlns="{self.namespace}"' if self.namespace else ""
@@ -125,6 +189,7 @@ class Vendor:
                 "method": handler.command, "path": path, "query": query, "host": handler.headers.get("Host", ""),
                 "headers": {name.lower(): value for name, value in handler.headers.items()},
                 "status": status, "code": code, "verified": verified, "operation": operation,
+                "op": official(operation, handler.command),
             })
 
     def look(self, path):
@@ -141,7 +206,8 @@ class Vendor:
             rows = {key: bucket.current(key) for key in bucket.keys()}
             return {
                 key: {"size": len(row.data), "md5": md5(row.data), "metadata": row.metadata, "headers": row.headers,
-                      "class": row.storage_class, "acl": row.acl, "tags": row.tags}
+                      "class": row.storage_class, "acl": row.acl, "tags": row.tags, "etag": row.etag,
+                      "version": row.version, "encryption": row.encryption, "customer_key": row.customer_key}
                 for key, row in rows.items()
             }
 
@@ -158,8 +224,10 @@ class Vendor:
         with self.lock:
             for fault in self.faults:
                 wanted = fault.get("match", {})
-                if fault["times"] > 0 and wanted.get("op", operation) == operation and \
-                        wanted.get("method", request.method) == request.method:
+                named = wanted.get("op", operation) in (operation, official(operation, request.method))
+                placed = all(wanted.get(name, getattr(request, name)) == getattr(request, name)
+                             for name in ("method", "bucket", "key"))
+                if fault["times"] > 0 and named and placed:
                     fault["times"] -= 1
                     return fault
         return None
@@ -183,23 +251,26 @@ class Vendor:
         if fault["kind"] == "stall":
             time.sleep(fault.get("seconds", 60))
         self.remember(handler, request.path, query, 0, fault["kind"], True, operation)
-        handler.close_connection = True
-        handler.connection.close()
+        handler.reset()
 
     # -- reading requests
 
     def place(self, request):
         """Bucket and key: labels before the vendor's service label, or the path on an IP."""
         path = unquote(request.path)
-        host = request.host.rsplit(":", 1)[0]
+        host = re.sub(r":\d+$", "", request.host.lower())
         match = re.match(self.host_form(), host)
         if match:
             request.bucket, request.key = (match.group(1) or "").rstrip("."), path[1:]
-        elif re.fullmatch(r"[0-9.]+", host):
+            if request.key and not request.bucket:
+                raise Fault(403, self.unaddressed, "the bucket belongs into the host")
+        elif re.fullmatch(r"[0-9.]+|\[[0-9a-f:]+\]", host):
             self.refuse_path_style()
             request.bucket, _, request.key = path[1:].partition("/")
         else:
-            raise Fault(403, "AccessDenied", "not a host of this vendor")
+            raise Fault(403, self.bad_host, "not a host of this vendor")
+
+    bad_host = "AccessDenied"
 
     def refuse_path_style(self):
         pass
@@ -224,17 +295,18 @@ class Vendor:
                 return "location"
             if method == "GET" and has("acl"):
                 return "bucket_acl"
-            if any(has(name) for name in ("uploads", "versions", "delete", "cors", "policy", "tagging", "lifecycle")):
+            if any(has(name) for name in SUBRESOURCES):
                 return self.unknown(request)
             if method == "HEAD" and not self.head_bucket:
                 return self.unknown(request)
             name = {"GET": "list", "HEAD": "bucket_head", "PUT": "bucket_create", "DELETE": "bucket_delete"}
             return name.get(method) or self.unknown(request)
-        if any(has(name) for name in ("acl", "tagging", "restore", "append", "symlink")):
+        if any(has(name) for name in SUBRESOURCES if name != "uploads"):
             return self.unknown(request)
         if has("uploadId"):
             part = "part_copy" if source else "part"
-            return {"PUT": part, "POST": "complete", "DELETE": "abort", "GET": "list_parts"}[method]
+            name = {"PUT": part, "POST": "complete", "DELETE": "abort", "GET": "list_parts"}
+            return name.get(method) or self.unknown(request)
         if method == "POST" and has("uploads"):
             return "initiate"
         if method == "PUT":
@@ -263,7 +335,7 @@ class Vendor:
 
     def op_list_buckets(self, request):
         rows = "".join(self.bucket_row(bucket) for bucket in self.store.buckets.values())
-        owner = "<Owner><ID>1</ID><DisplayName>1</DisplayName></Owner>"
+        owner = f"<Owner>{element('ID', self.owner)}{element('DisplayName', self.owner)}</Owner>"
         return self.document("ListAllMyBucketsResult", f"{owner}<Buckets>{rows}</Buckets>")
 
     def bucket_row(self, bucket):
@@ -272,7 +344,11 @@ class Vendor:
     def op_bucket_create(self, request):
         if request.bucket in self.store.buckets:
             raise Fault(409, "BucketAlreadyOwnedByYou")
-        self.store.buckets[request.bucket] = Bucket(request.bucket)
+        acl = self.own(request, "acl") or "private"
+        if acl not in self.bucket_acls:
+            raise Fault(400, "InvalidArgument", f"acl: {acl}")
+        self.store.buckets[request.bucket] = bucket = Bucket(request.bucket)
+        bucket.acl = acl
         return Answer(200)
 
     def op_bucket_head(self, request):
@@ -291,9 +367,24 @@ class Vendor:
         return self.document("LocationConstraint", self.region)
 
     def op_bucket_acl(self, request):
-        self.bucket(request)
-        grant = "<Grant>private</Grant>"
-        return self.document("AccessControlPolicy", f"<AccessControlList>{grant}</AccessControlList>")
+        acl = self.bucket(request).acl
+        owner = element("ID", self.owner) + element("DisplayName", self.owner)
+        return self.document("AccessControlPolicy", f"<Owner>{owner}</Owner>"
+                             f"<AccessControlList>{self.grants(acl, owner)}</AccessControlList>")
+
+    owner = "1"
+    groups = ""
+
+    def grants(self, acl, owner):
+        """What a canned word comes to."""
+        def grant(kind, grantee, permission):
+            space = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
+            return f'<Grant><Grantee {space} xsi:type="{kind}">{grantee}</Grantee>{element("Permission", permission)}</Grant>'
+
+        group = "AuthenticatedUsers" if acl == "authenticated-read" else "AllUsers"
+        more = {"public-read": ["READ"], "authenticated-read": ["READ"], "public-read-write": ["READ", "WRITE"]}
+        return grant("CanonicalUser", owner, "FULL_CONTROL") + "".join(
+            grant("Group", element("URI", self.groups + group), word) for word in more.get(acl, []))
 
     # -- listings
 
@@ -303,27 +394,49 @@ class Vendor:
         if second and not self.second_listing:
             raise Fault(501, "NotImplemented", "list-type=2")
         prefix, delimiter = request.param("prefix") or "", request.param("delimiter") or ""
-        token = request.param("continuation-token")
-        marker = (unquote(token) if token else request.param("start-after")) if second else request.param("marker")
-        size = int(request.param("max-keys") or self.page)
-        rows, prefixes, last = [], [], ""
+        self.check_listing(request, delimiter)
+        token = request.param("continuation-token") if second else None
+        after = request.param("start-after" if second else "marker") or ""
+        marker = (self.opened(token) if token is not None else after).encode()
+        size = min(self.number_of(request, "max-keys", self.page), 1000)
+        rows, prefixes, last = [], {}, ""
         truncated = False
         for key in bucket.keys():
-            if not key.startswith(prefix) or (marker and key.encode() <= marker.encode()):
+            if not key.startswith(prefix) or (marker and key.encode() <= marker):
                 continue
+            if not size:
+                break
             at = key.find(delimiter, len(prefix)) if delimiter else -1
             group = key[:at + len(delimiter)] if at >= 0 else ""
-            if group and (group in prefixes or (marker and group <= marker)):
+            if group and (group in prefixes or (marker and group.encode() <= marker)):
                 continue
             if len(rows) + len(prefixes) >= size:
                 truncated = True
                 break
             if group:
-                prefixes.append(group)
+                prefixes[group] = True
             else:
                 rows.append((key, bucket.current(key)))
             last = group or key
         return self.listing(request, bucket, rows, prefixes, truncated, last, size, second)
+
+    def check_listing(self, request, delimiter):
+        if request.param("encoding-type") not in (None, "", "url"):
+            raise Fault(400, "InvalidArgument", "Invalid Encoding Method specified in Request")
+
+    def number_of(self, request, name, default):
+        text = request.param(name)
+        if not text:
+            return default
+        if not text.isascii() or not text.isdigit():
+            raise Fault(400, "InvalidArgument", f"{name}: {text}")
+        return int(text)
+
+    def opened(self, token):
+        try:
+            return base64.b64decode(token + "=" * (-len(token) % 4), b"-_", validate=True).decode()
+        except ValueError:
+            raise Fault(400, "InvalidArgument", "The continuation token provided is incorrect") from None
 
     def encoded(self, request, text):
         return quote(text, safe="/") if request.param("encoding-type") == "url" else text
@@ -340,17 +453,29 @@ class Vendor:
         children += element("MaxKeys", size) + element("IsTruncated", str(truncated).lower())
         if second:
             children += element("KeyCount", len(rows) + len(prefixes))
-            children += element("NextContinuationToken", quote(last, safe="")) if truncated else ""
+            token = base64.urlsafe_b64encode(last.encode()).decode().rstrip("=")
+            children += element("NextContinuationToken", token) if truncated else ""
+            given = request.param("continuation-token")
+            children += element("ContinuationToken", given) if given else ""
+            after = request.param("start-after")
+            children += element("StartAfter", encode(after)) if after else ""
         else:
             children += element("Marker", encode(request.param("marker") or ""))
-            children += element("NextMarker", encode(last)) if truncated else ""
+            told = truncated and (self.always_next or request.param("delimiter"))
+            children += element("NextMarker", encode(last)) if told else ""
+        groups = "".join(f"<CommonPrefixes>{element('Prefix', encode(text))}</CommonPrefixes>" for text in prefixes)
+        children += groups if self.prefixes_first else ""
+        owner = f"<Owner>{element('ID', self.owner)}{element('DisplayName', self.owner)}</Owner>"
+        owner = "" if second and request.param("fetch-owner") != "true" else owner
         for key, row in rows:
             fields = element("Key", encode(key)) + element("LastModified", iso(row.modified))
             fields += element("ETag", self.quoted(row.etag)) + self.listed_type(row) + element("Size", len(row.data))
             fields += element("StorageClass", row.storage_class or self.standard)
-            children += f"<Contents>{fields}<Owner><ID>1</ID><DisplayName>1</DisplayName></Owner></Contents>"
-        children += "".join(f"<CommonPrefixes>{element('Prefix', encode(text))}</CommonPrefixes>" for text in prefixes)
+            children += f"<Contents>{fields}{owner}</Contents>"
+        children += "" if self.prefixes_first else groups
         return self.document("ListBucketResult", children)
+
+    always_next = True
 
     def listed_type(self, row):
         return ""
@@ -374,16 +499,23 @@ class Vendor:
             raise Fault(400, "InvalidArgument", "acl")
         stored.encryption = {name: request.headers[name] for name in request.headers
                              if name.startswith(self.prefix + "server-side-encryption") and "customer" not in name}
-        stored.customer_key = self.own(request, "server-side-encryption-customer-key-md5")
+        word = self.own(request, "server-side-encryption")
+        if word and word not in self.sse_words:
+            raise Fault(400, "InvalidEncryptionAlgorithmError", word)
+        stored.customer_key = self.customer_key(request)
         return stored
+
+    sse_words = ("AES256",)
 
     bad_class = "InvalidArgument"
     acl_name = "acl"
 
     def check_md5(self, request):
+        if "content-length" not in request.headers and "transfer-encoding" not in request.headers:
+            raise Fault(411, "MissingContentLength")
         wanted = request.headers.get("content-md5")
-        if wanted and base64.b64decode(wanted).hex() != md5(request.body):
-            raise Fault(400, self.bad_digest, "Content-MD5")
+        if wanted and wanted != base64.b64encode(hashlib.md5(request.body).digest()).decode():
+            raise Fault(400, self.bad_digest)
 
     bad_digest = "BadDigest"
 
@@ -395,7 +527,7 @@ class Vendor:
         """Headers about an object."""
         headers = {"ETag": self.quoted(stored.etag)}
         if self.has_crc:
-            headers[self.prefix + "hash-crc64ecma"] = crc64(stored.data)
+            headers[self.prefix + "hash-crc64ecma"] = stored.crc64()
         if stored.version:
             headers[self.prefix + "version-id"] = stored.version
         headers.update(stored.encryption)
@@ -426,19 +558,43 @@ class Vendor:
         bucket.put(request.key, stored)
         return Answer(200, self.told(stored, new=True))
 
-    def found(self, bucket, key, version, named=None):
+    def found(self, bucket, key, version):
         stored = bucket.current(key, version)
-        if not stored or stored.marker:
-            raise Fault(404, "NoSuchVersion" if version and not stored else "NoSuchKey", named or key)
+        if stored and stored.marker:
+            raise Fault(405, "MethodNotAllowed", headers={"Allow": "DELETE", self.prefix + "delete-marker": "true"})
+        if not stored:
+            rows = bucket.objects.get(key)
+            marked = {self.prefix + "delete-marker": "true", self.prefix + "version-id": rows[-1].version} if rows else {}
+            raise Fault(404, "NoSuchVersion" if version else "NoSuchKey", headers={} if version else marked)
         return stored
 
-    def check_customer_key(self, stored, sent):
+    #: A customer's key that is missing, and a wrong one.
+    bad_customer_key = (400, "InvalidRequest"), (403, "AccessDenied")
+
+    def customer_key(self, request, where=""):
+        """The MD5 of a customer's key; the three headers have to fit each other."""
+        name = where + "server-side-encryption-customer-"
+        algorithm, key, digest = (self.own(request, name + last) for last in ("algorithm", "key", "key-md5"))
+        if not (algorithm or key or digest):
+            return ""
+        try:
+            raw = base64.b64decode(key, validate=True)
+        except ValueError:
+            raw = b""
+        if algorithm != "AES256" or len(raw) != 32 or base64.b64encode(hashlib.md5(raw).digest()).decode() != digest:
+            raise Fault(400, "InvalidArgument", "the customer's key")
+        return digest
+
+    def check_customer_key(self, request, stored, where=""):
+        sent = self.customer_key(request, where)
         if stored.customer_key and stored.customer_key != sent:
-            raise Fault(400 if not sent else 403, "InvalidRequest" if not sent else "AccessDenied", "customer key")
+            raise Fault(*self.bad_customer_key[bool(sent)], "the customer's key")
+        if sent and not stored.customer_key:
+            raise Fault(400, "InvalidRequest", "The encryption parameters are not applicable to this object.")
 
     def op_get(self, request):
         stored = self.found(self.bucket(request), request.key, request.param("versionId"))
-        self.check_customer_key(stored, self.own(request, "server-side-encryption-customer-key-md5"))
+        self.check_customer_key(request, stored)
         self.check_read(request, stored)
         headers = self.told(stored)
         for name in CONTENT:
@@ -460,22 +616,23 @@ class Vendor:
         if held["if-match"] is False or (held["if-unmodified-since"] is False and held["if-match"] is None):
             raise Fault(412, "PreconditionFailed")
         if held["if-none-match"] is False or (held["if-modified-since"] is False and held["if-none-match"] is None):
-            raise Fault(304, "NotModified", headers={"ETag": self.quoted(stored.etag)})
+            raise self.unchanged(stored)
+
+    def unchanged(self, stored):
+        headers = {"ETag": self.quoted(stored.etag), "Last-Modified": http_date(stored.modified)}
+        return Fault(304, "NotModified", headers=headers)
 
     def held(self, given, stored):
         """What each condition comes to; None where it is not given."""
         def same(text):
             return any(tag.strip().strip('"').lower() in (stored.etag.lower(), "*") for tag in text.split(","))
 
-        def date(text):
-            return email.utils.parsedate_to_datetime(text).timestamp()
-
+        since, until = (timestamp(given[name] or "") for name in ("if-modified-since", "if-unmodified-since"))
         return {
             "if-match": same(given["if-match"]) if given["if-match"] else None,
             "if-none-match": not same(given["if-none-match"]) if given["if-none-match"] else None,
-            "if-modified-since": stored.modified > date(given["if-modified-since"]) if given["if-modified-since"] else None,
-            "if-unmodified-since":
-                stored.modified <= date(given["if-unmodified-since"]) if given["if-unmodified-since"] else None,
+            "if-modified-since": stored.modified > since if since is not None else None,
+            "if-unmodified-since": stored.modified <= until if until is not None else None,
         }
 
     def range_of(self, request, size):
@@ -487,6 +644,8 @@ class Vendor:
         lenient = self.lenient_range and self.own(request, "range-behavior") != "standard"
         if not first:
             count = int(last)
+            if lenient and count and not size:
+                return None
             if count == 0 or size == 0:
                 raise Fault(416, "InvalidRange")
             return max(0, size - count), size - 1
@@ -522,17 +681,18 @@ class Vendor:
         return path, unquote(version)
 
     bad_source = "InvalidArgument"
+    marker_source = (404, "NoSuchKey")
 
     def check_source(self, request, stored):
         given = {name: self.own(request, "copy-source-" + name) or None for name in CONDITIONS}
         self.check_pairs(given)
         held = self.held(given, stored)
         if held["if-match"] is False or held["if-unmodified-since"] is False and not self.outweighs(held, "if-match"):
-            raise Fault(412, "PreconditionFailed", headers={})
+            raise Fault(412, "PreconditionFailed")
         failed = held["if-none-match"] is False or (
             held["if-modified-since"] is False and not self.outweighs(held, "if-none-match"))
         if failed:
-            raise Fault(self.not_modified, "PreconditionFailed" if self.not_modified == 412 else "NotModified")
+            raise Fault(412, "PreconditionFailed") if self.not_modified == 412 else self.unchanged(stored)
 
     def outweighs(self, held, name):
         return held[name] is True
@@ -549,13 +709,18 @@ class Vendor:
     def copied_source(self, request):
         name, key, version = self.source(request)
         bucket = self.bucket_of(name)
-        stored = self.found(bucket, key, version, key)
-        self.check_customer_key(stored, self.own(request, "copy-source-server-side-encryption-customer-key-md5"))
+        stored = bucket.current(key, version)
+        if stored and stored.marker:
+            raise Fault(*self.marker_source, "a delete marker cannot be copied")
+        stored = self.found(bucket, key, version)
+        self.check_customer_key(request, stored, "copy-source-")
         self.check_source(request, stored)
         return bucket, stored, (name, key, version)
 
     def source_headers(self, bucket, stored, new):
         headers = self.told(new, new=True)
+        if not self.replies_etag:
+            del headers["ETag"]
         if bucket.versioned:
             headers[self.prefix + "copy-source-version-id"] = stored.version
         return headers
@@ -565,8 +730,9 @@ class Vendor:
         source_bucket, source, (name, key, version) = self.copied_source(request)
         replace = self.directive(request, "metadata-directive", self.metadata_words) == "replace"
         replace_tags = self.directive(request, "tagging-directive", self.tagging_words) == "replace"
-        onto_itself = (name, key) == (request.bucket, request.key) and not version
-        replace = self.onto_itself(request, replace, replace_tags) if onto_itself else replace
+        current = source is source_bucket.current(key)
+        if (name, key) == (request.bucket, request.key) and current and not (self.versioned_directive and bucket.versioned):
+            replace = self.onto_itself(request, replace, replace_tags)
         limit = self.limit_of(request, source)
         if len(source.data) > limit:
             raise Fault(400, self.too_large, "Source object Length exceeds the maximum allowed size.")
@@ -592,6 +758,9 @@ class Vendor:
 
     # -- uploads
 
+    def new_upload_id(self):
+        return secrets.token_hex(16)
+
     def upload(self, request):
         upload = self.bucket(request).uploads.get(request.param("uploadId"))
         if not upload or upload.key != request.key:
@@ -599,23 +768,30 @@ class Vendor:
         return upload
 
     def number(self, request):
-        number = int(request.param("partNumber") or 0)
+        number = self.number_of(request, "partNumber", 0)
         if not 1 <= number <= 10_000:
             raise Fault(400, "InvalidArgument", "partNumber")
         return number
 
     def op_initiate(self, request):
         bucket = self.bucket(request)
+        self.check_overwrite(request, bucket)
         template = self.described(request, Object(b"", ""))
         template.tags = self.own(request, "tagging")
-        upload_id = self.store.new_upload(bucket, request.key, template)
-        children = element("Bucket", bucket.name) + element("Key", request.key) + element("UploadId", upload_id)
-        return self.document("InitiateMultipartUploadResult", children)
+        upload_id = self.store.new_upload(bucket, request.key, template, self.new_upload_id())
+        children = element("Bucket", bucket.name) + element("Key", self.encoded(request, request.key))
+        children += element("UploadId", upload_id) + self.encoding(request)
+        headers = self.told(template, new=True)
+        return self.document("InitiateMultipartUploadResult", children,
+                             {name: value for name, value in headers.items() if "server-side-encryption" in name})
+
+    def encoding(self, request):
+        return element("EncodingType", "url") if request.param("encoding-type") == "url" else ""
 
     def op_part(self, request):
         upload = self.upload(request)
         self.check_md5(request)
-        part = Object(request.body, md5(request.body))
+        part = self.part(request, upload, request.body)
         upload.parts[self.number(request)] = part
         return Answer(200, self.told(part, new=True))
 
@@ -624,9 +800,22 @@ class Vendor:
         source_bucket, source, _ = self.copied_source(request)
         span = self.source_range(request, len(source.data))
         data = source.data if not span else source.data[span[0]:span[1] + 1]
-        part = Object(data, md5(data))
+        if len(data) > 5 * 1024**3:
+            raise Fault(400, self.too_large, "Source object Length exceeds the maximum allowed size.")
+        part = self.part(request, upload, data)
         upload.parts[self.number(request)] = part
-        return self.copy_result("CopyPartResult", part, self.source_headers(source_bucket, source, part))
+        headers = self.source_headers(source_bucket, source, part)
+        if span and self.tells_span:
+            headers["Content-Range"] = f"bytes {span[0]}-{span[1]}/{len(source.data)}"
+        return self.copy_result("CopyPartResult", part, headers)
+
+    tells_span = False
+
+    def part(self, request, upload, data):
+        sent = self.customer_key(request)
+        if sent != upload.template.customer_key:
+            raise Fault(400, "InvalidRequest", "the customer's key is not that of the upload")
+        return Object(data, md5(data), encryption=upload.template.encryption, customer_key=sent)
 
     def source_range(self, request, size):
         text = self.own(request, "copy-source-range")
@@ -642,15 +831,22 @@ class Vendor:
 
     bad_source_range = (400, "InvalidArgument", "Range specified is not valid for source object")
 
+    def listed_parts(self, request, upload):
+        try:
+            root = ElementTree.fromstring(request.body)
+            parts = [{child.tag.rpartition("}")[2]: child.text or "" for child in part} for part in root]
+            listed = [(int(part["PartNumber"]), part["ETag"].strip('"').lower()) for part in parts]
+        except (ElementTree.ParseError, KeyError, ValueError):
+            raise Fault(400, "MalformedXML") from None
+        if not listed or root.tag.rpartition("}")[2] != "CompleteMultipartUpload":
+            raise Fault(400, "MalformedXML")
+        return listed
+
     def op_complete(self, request):
         bucket, upload = self.bucket(request), self.upload(request)
-        root = ElementTree.fromstring(request.body)
-        listed = [
-            (int(next(c.text for c in part if c.tag.endswith("PartNumber"))),
-             next(c.text for c in part if c.tag.endswith("ETag")).strip('"').lower())
-            for part in root if part.tag.endswith("Part")
-        ]
-        if listed != sorted(listed) or not listed:
+        listed = self.listed_parts(request, upload)
+        numbers = [number for number, _ in listed]
+        if numbers != sorted(set(numbers)):
             raise Fault(400, "InvalidPartOrder")
         parts = []
         for number, etag in listed:
@@ -662,12 +858,14 @@ class Vendor:
             raise Fault(400, "EntityTooSmall")
         self.check_overwrite(request, bucket)
         stored = copy.copy(upload.template)
+        stored.acl = self.own(request, self.acl_name) or stored.acl
         stored.data = b"".join(part.data for part in parts)
         stored.etag, stored.modified = self.multipart_etag(parts), int(time.time())
         bucket.put(request.key, stored)
         del bucket.uploads[request.param("uploadId")]
         children = element("Location", f"http://{request.host}/{quote(request.key)}") + element("Bucket", bucket.name)
-        children += element("Key", request.key) + element("ETag", self.quoted(stored.etag))
+        children += element("Key", self.encoded(request, request.key)) + element("ETag", self.quoted(stored.etag))
+        children += self.encoding(request)
         return self.document("CompleteMultipartUploadResult", children, self.told(stored, new=True))
 
     part_minimum = 1024 * 1024
@@ -682,11 +880,16 @@ class Vendor:
 
     def op_list_parts(self, request):
         upload = self.upload(request)
-        children = element("Bucket", request.bucket) + element("Key", request.key)
-        children += element("UploadId", request.param("uploadId")) + element("PartNumberMarker", 0)
-        children += element("NextPartNumberMarker", max(upload.parts, default=0)) + element("MaxParts", 1000)
-        children += element("IsTruncated", "false")
-        for number, part in sorted(upload.parts.items()):
+        marker, size = self.number_of(request, "part-number-marker", 0), self.number_of(request, "max-parts", 1000)
+        after = [(number, part) for number, part in sorted(upload.parts.items()) if number > marker]
+        shown, owner = after[:min(size, 1000)], element("ID", self.owner) + element("DisplayName", self.owner)
+        children = element("Bucket", request.bucket) + element("Key", self.encoded(request, request.key))
+        children += self.encoding(request) + element("UploadId", request.param("uploadId"))
+        children += f"<Initiator>{owner}</Initiator><Owner>{owner}</Owner>" if self.name != "oss" else ""
+        children += element("StorageClass", upload.template.storage_class) + element("PartNumberMarker", marker)
+        children += element("NextPartNumberMarker", shown[-1][0] if shown else 0) + element("MaxParts", size)
+        children += element("IsTruncated", str(len(shown) < len(after)).lower())
+        for number, part in shown:
             fields = element("PartNumber", number) + element("LastModified", iso(part.modified))
             fields += element("ETag", self.quoted(part.etag)) + element("Size", len(part.data))
             children += f"<Part>{fields}</Part>"

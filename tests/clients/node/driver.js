@@ -25,7 +25,7 @@ function told(prefix, headers, standard) {
   return {
     etag: headers.etag, length: Number(headers['content-length']), content_type: headers['content-type'], metadata,
     storage_class: headers[`${prefix}storage-class`] || standard,
-    last_modified: Date.parse(headers['last-modified']) / 1000,
+    last_modified: Date.parse(headers['last-modified']) / 1000, tags: Number(headers[`${prefix}tagging-count`] || 0),
   };
 }
 
@@ -35,7 +35,7 @@ function cos() {
   const COS = require('cos-nodejs-sdk-v5');
   const sdk = new COS({
     SecretId: key, SecretKey: secret, Protocol: 'http:', Domain: `{Bucket}.cos.{Region}.localhost:${port}`,
-    AutoSwitchHost: false, KeepAlive: false,
+    AutoSwitchHost: false, KeepAlive: false, CorrectClockSkew: false, ChunkRetryTimes: 0, Timeout: 60000,
   });
   const Region = 'ap-guangzhou';
   const names = { if_match: 'CopySourceIfMatch', if_none_match: 'CopySourceIfNoneMatch', if_modified_since: 'CopySourceIfModifiedSince', if_unmodified_since: 'CopySourceIfUnmodifiedSince' };
@@ -54,7 +54,7 @@ function cos() {
     head_bucket: (a) => call('headBucket', { Bucket: a.bucket }),
     delete_bucket: (a) => call('deleteBucket', { Bucket: a.bucket }),
     put: async (a) => {
-      const made = await call('putObject', { Bucket: a.bucket, Key: a.key, Body: Buffer.from(a.body, 'base64'), ContentType: a.content_type, StorageClass: a.storage_class, Headers: META('x-cos-meta-', a.metadata) });
+      const made = await call('putObject', { Bucket: a.bucket, Key: a.key, Body: Buffer.from(a.body, 'base64'), ContentType: a.content_type, StorageClass: a.storage_class, Headers: given({ ...META('x-cos-meta-', a.metadata), 'x-cos-tagging': a.tags }) });
       return { etag: made.ETag };
     },
     head: async (a) => told('x-cos-', (await call('headObject', { Bucket: a.bucket, Key: a.key })).headers, 'STANDARD'),
@@ -63,6 +63,13 @@ function cos() {
       if (answer.statusCode === 304) throw new Refused(304, 'NotModified');
       return { ...told('x-cos-', answer.headers, 'STANDARD'), body: answer.Body.toString('base64') };
     },
+    read_as: async (a) => {
+      const words = Object.entries(a.words).map(([name, word]) => [`Response${name.replace(/(^|-)(.)/g, (_, dash, letter) => letter.toUpperCase())}`, word]);
+      return (await call('getObject', { Bucket: a.bucket, Key: a.key, ...Object.fromEntries(words) })).headers;
+    },
+    presigned: (a) => new Promise((resolve, reject) => {
+      sdk.getObjectUrl({ Bucket: a.bucket, Region, Key: a.key, Method: a.method, Expires: 60, Sign: true }, (error, data) => (error ? reject(error) : resolve(data.Url)));
+    }),
     delete: (a) => call('deleteObject', { Bucket: a.bucket, Key: a.key }),
     list: async (a) => {
       const keys = [];
@@ -76,7 +83,7 @@ function cos() {
     },
     copy: async (a) => {
       const word = { COPY: 'Copy', REPLACE: 'Replaced' }[a.directive];
-      const made = await call('putObjectCopy', { Bucket: a.bucket, Key: a.key, CopySource: source(a.source, a.source_key), MetadataDirective: word, ContentType: a.content_type, StorageClass: a.storage_class, Headers: META('x-cos-meta-', a.metadata), ...conditions(a.conditions) });
+      const made = await call('putObjectCopy', { Bucket: a.bucket, Key: a.key, CopySource: source(a.source, a.source_key), MetadataDirective: word, ContentType: a.content_type, StorageClass: a.storage_class, Headers: { ...META('x-cos-meta-', a.metadata), ...(a.tags ? { 'x-cos-tagging': a.tags, 'x-cos-tagging-directive': 'Replaced' } : {}) }, ...conditions(a.conditions) });
       return { etag: made.ETag };
     },
     create_multipart: async (a) => (await call('multipartInit', { Bucket: a.bucket, Key: a.key, ContentType: a.content_type, Headers: META('x-cos-meta-', a.metadata) })).UploadId,
@@ -104,7 +111,7 @@ function oss(fourth) {
     head_bucket: (a) => at(a.bucket).list({ 'max-keys': 1 }),
     delete_bucket: (a) => at().deleteBucket(a.bucket),
     put: async (a) => {
-      const made = await at(a.bucket).put(a.key, Buffer.from(a.body, 'base64'), given({ meta: a.metadata, mime: a.content_type, headers: headers({ storage_class: a.storage_class }) }));
+      const made = await at(a.bucket).put(a.key, Buffer.from(a.body, 'base64'), given({ meta: a.metadata, mime: a.content_type, headers: given({ ...headers({ storage_class: a.storage_class }), 'x-oss-tagging': a.tags }) }));
       return { etag: made.res.headers.etag };
     },
     head: async (a) => told('x-oss-', (await at(a.bucket).head(a.key)).res.headers, 'Standard'),
@@ -115,6 +122,12 @@ function oss(fourth) {
       if (answer.res.status === 304) throw new Refused(304, 'NotModified');
       return { ...told('x-oss-', answer.res.headers, 'Standard'), body: answer.content.toString('base64') };
     },
+    read_as: async (a) => {
+      const subres = Object.fromEntries(Object.entries(a.words).map(([name, word]) => [`response-${name}`, word]));
+      return (await at(a.bucket).get(a.key, { subres })).res.headers;
+    },
+    presigned: (a) => at(a.bucket).signatureUrl(a.key, { method: a.method, expires: 60 }),
+    presigned_v4: (a) => at(a.bucket).signatureUrlV4(a.method, 60, {}, a.key),
     delete: (a) => at(a.bucket).delete(a.key),
     list: async (a) => {
       const keys = [];
@@ -129,6 +142,7 @@ function oss(fourth) {
     copy: async (a) => {
       const options = { headers: { ...headers(a), ...conditions(a.conditions) } };
       if (a.metadata) options.meta = a.metadata;
+      if (a.tags) Object.assign(options.headers, { 'x-oss-tagging': a.tags, 'x-oss-tagging-directive': 'Replace' });
       const made = await at(a.bucket).copy(a.key, a.source_key, a.source, options);
       // The SDK takes a copy that was not made because nothing changed for a success without data.
       if (made.res.status === 304) throw new Refused(304, 'NotModified');
