@@ -19,6 +19,7 @@ mod conditions;
 mod copy;
 mod digests;
 mod errors;
+mod lent;
 mod list;
 mod meta;
 mod objects;

@@ -5,6 +5,7 @@
 //! library decodes the rest and calls the operation.
 
 use crate::errors::{ELEMENT, access_denied, fault, internal, invalid_argument, not_implemented};
+use crate::lent::lend;
 use crate::objects::{next_chunk, verify_document};
 use crate::request::{Facts, query};
 use crate::service::Service;
@@ -217,10 +218,14 @@ async fn answer(service: &S3Service, request: Request<hyper::body::Incoming>) ->
         // The library reads a form before it knows who sent it, whatever the operation.
         return finish(broken(not_implemented("Content-Type")), is_head);
     }
-    let answer = match service.call(request.map(Body::from)).await {
+    let waits = request.headers().contains_key(http::header::EXPECT);
+    let (head, body) = request.into_parts();
+    let (body, back) = lend(body, waits);
+    let answer = match service.call(Request::from_parts(head, Body::http_body(body))).await {
         Ok(answer) => answer,
         Err(error) => broken(internal(format!("{error:?}"))),
     };
+    back.drain().await;
     finish(answer, is_head)
 }
 

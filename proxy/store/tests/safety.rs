@@ -498,6 +498,21 @@ async fn memory_is_bounded_and_given_back() {
     assert_eq!(s3.get("box/b", &[]).await.ok().body, two);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_reaches_a_caller_that_is_still_sending() {
+    let server = memory().await;
+    let s3 = &server.client;
+    s3.put("box", &[], b"").await.ok();
+    let mut other = s3.clone();
+    other.secret = "wrong".to_owned();
+    let large = vec![7; 16_000_000];
+    for _ in 0..4 {
+        other.put("box/a", &[], &large).await.refused(403, "SignatureDoesNotMatch");
+        s3.put("nobox/a", &[], &large).await.refused(404, "NoSuchBucket");
+    }
+    s3.put("box/a", &[], &large).await.ok();
+}
+
 /// Runs this test program again as a server that can be killed.
 struct Other {
     child: Child,
