@@ -4,6 +4,7 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::engine::auth::{Auth, Claim, Payload, Place, SKEW_SECONDS, Scheme, Terms, Verified};
+use crate::engine::credential::{authorizations, one_form, seconds};
 use crate::engine::hosts::without_port;
 use crate::model::{Credentials, Fault, Outgoing, RawHead, Refusal, Timestamp};
 use crate::wire::hash::{hex, hmac_sha1, same, sha1_hex};
@@ -160,19 +161,11 @@ struct Credential {
 impl Credential {
     /// 2.4, 2.6: the header form, the query form, or the merged one.
     fn read(head: &RawHead) -> Result<Option<Self>, Refusal> {
-        let authorizations: Vec<&str> = head
-            .headers
-            .iter()
-            .filter(|row| row.0 == "authorization")
-            .filter_map(|row| std::str::from_utf8(&row.1).ok())
-            .collect();
-        let header = authorizations.iter().find(|value| value.trim_start().starts_with("q-sign-algorithm="));
+        let lines = authorizations(head);
+        let header = lines.iter().find(|value| value.trim_start().starts_with("q-sign-algorithm="));
         let merged = merged(head)?;
         let in_query = head.raw_query().any(|(name, _)| name == "q-sign-algorithm" || name == "q-signature");
-        let forms = [header.is_some(), merged.is_some(), in_query].into_iter().filter(|form| *form).count();
-        if forms > 1 || (forms == 1 && authorizations.len() > 1) {
-            return Err(Fault::SeveralCredentials.into());
-        }
+        one_form(&[header.is_some(), merged.is_some(), in_query], &lines)?;
         match (header, merged, in_query) {
             (Some(header), ..) => Self::parse(header.trim().split('&').map(str::to_owned), false).map(Some),
             (_, Some(merged), _) => Self::parse(merged.split('&').map(str::to_owned), true).map(Some),
@@ -218,14 +211,8 @@ impl Credential {
     fn check_times(&self, now: Timestamp) -> Result<(), Refusal> {
         for window in [&self.sign_time, &self.key_time] {
             let (start, end) = window.split_once(';').ok_or(Fault::AuthorizationMalformed)?;
-            let seconds = |text: &str| {
-                let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-                text.parse::<i64>()
-                    .ok()
-                    .filter(|_| digits)
-                    .ok_or(Refusal::from(Fault::AuthorizationMalformed))
-            };
-            let (start, end) = (seconds(start)?, seconds(end)?);
+            let at = |text: &str| seconds(text).ok_or(Fault::AuthorizationMalformed);
+            let (start, end) = (at(start)?, at(end)?);
             if end <= start {
                 return Err(Fault::AuthorizationMalformed.into());
             }

@@ -6,6 +6,7 @@ pub mod accept;
 pub mod answer;
 pub mod body;
 pub mod conditions;
+pub mod credential;
 pub mod dialect;
 pub mod documents;
 pub mod etag;

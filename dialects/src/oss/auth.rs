@@ -6,6 +6,9 @@ use zeroize::Zeroizing;
 use crate::engine::auth::{
     Auth, Claim, PRESIGNED_SECONDS_MAX, Payload, Place, SKEW_SECONDS, Scheme, Terms, Verified,
 };
+use crate::engine::credential::{
+    Items, authorizations, header_lines, id_and_signature, one_form, pairs, seconds,
+};
 use crate::model::{Credentials, Fault, Outgoing, RawHead, Refusal, Timestamp};
 use crate::wire::hash::{base64, derived_key, hex, hmac_sha1, hmac_sha256, same, sha256_hex};
 use crate::wire::{date, percent};
@@ -198,8 +201,7 @@ fn sign_first(request: &mut Outgoing, key: &Credentials, now: Timestamp) -> Stri
     let date = date::http(now);
     request.headers.push(("date".to_owned(), date.clone().into_bytes()));
     let headers = owned(&request.headers);
-    let query: Vec<(String, String)> =
-        request.query.iter().map(|(name, value)| (name.clone(), value.clone().unwrap_or_default())).collect();
+    let query = pairs(request);
     let resource = resource_first(request.bucket.as_deref(), request.key.as_deref(), &query, "");
     let string_to_sign = string_first(request.method, &headers, &date, &resource);
     let signature = base64(&hmac_sha1(key.secret_key.expose_secret().as_bytes(), string_to_sign.as_bytes()));
@@ -215,8 +217,7 @@ fn sign_fourth(request: &mut Outgoing, key: &Credentials, region: &str, now: Tim
         region: region.to_owned(),
         product: "oss".to_owned(),
     };
-    let query: Vec<(String, String)> =
-        request.query.iter().map(|(name, value)| (name.clone(), value.clone().unwrap_or_default())).collect();
+    let query = pairs(request);
     let additional = vec!["host".to_owned()];
     let canonical = Canonical {
         method: request.method,
@@ -264,12 +265,7 @@ struct Fourth {
 impl Credential {
     /// 2.1
     fn read(head: &RawHead) -> Result<Option<Self>, Refusal> {
-        let lines: Vec<&str> = head
-            .headers
-            .iter()
-            .filter(|row| row.0 == "authorization")
-            .filter_map(|row| std::str::from_utf8(&row.1).ok())
-            .collect();
+        let lines = authorizations(head);
         let header = lines
             .iter()
             .find(|line| line.starts_with("OSS ") || line.starts_with("OSS4-") || line.starts_with("OSS2 "));
@@ -286,11 +282,7 @@ impl Credential {
         let version = parameter("x-oss-signature-version")?;
         let (id, signature, expires) =
             (parameter("OSSAccessKeyId")?, parameter("Signature")?, parameter("Expires")?);
-        let first = id.is_some();
-        let forms = [header.is_some(), version.is_some(), first].into_iter().filter(|form| *form).count();
-        if forms > 1 || (forms == 1 && lines.len() > 1) {
-            return Err(Fault::SeveralCredentials.into());
-        }
+        one_form(&[header.is_some(), version.is_some(), id.is_some()], &lines)?;
         if let Some(header) = header {
             return Self::of_header(header).map(Some);
         }
@@ -328,26 +320,14 @@ impl Credential {
 
     fn of_header(line: &str) -> Result<Self, Refusal> {
         if let Some(rest) = line.strip_prefix("OSS ") {
-            let (access_key, signature) = rest.trim().split_once(':').ok_or(Fault::AuthorizationMalformed)?;
-            if access_key.is_empty() || signature.is_empty() {
-                return Err(Fault::AuthorizationMalformed.into());
-            }
-            let (access_key, signature) = (access_key.to_owned(), signature.to_owned());
+            let (access_key, signature) = id_and_signature(rest)?;
             return Ok(Self::V1(First { access_key, signature, expires: None }));
         }
         let rest = line.strip_prefix(ALGORITHM).ok_or(Fault::UnsupportedSignature)?;
-        let mut items: Vec<(&str, &str)> = Vec::new();
-        for item in rest.split(',') {
-            let (name, value) = item.trim().split_once('=').ok_or(Fault::AuthorizationMalformed)?;
-            if items.iter().any(|row| row.0 == name) {
-                return Err(Fault::SeveralCredentials.into());
-            }
-            items.push((name, value));
-        }
-        let item = |name: &str| items.iter().find(|row| row.0 == name).map(|row| row.1);
-        let (access_key, scope) = Scope::read(item("Credential").ok_or(Fault::AuthorizationMalformed)?)?;
-        let signature = item("Signature").ok_or(Fault::AuthorizationMalformed)?.to_owned();
-        let additional = additional(item("AdditionalHeaders").unwrap_or_default())?;
+        let items = Items::read(rest)?;
+        let (access_key, scope) = Scope::read(items.need("Credential")?)?;
+        let signature = items.need("Signature")?.to_owned();
+        let additional = additional(items.get("AdditionalHeaders").unwrap_or_default())?;
         Ok(Self::V4(Fourth { access_key, scope, additional, signature, expires: None }))
     }
 
@@ -446,9 +426,7 @@ impl First {
 
     fn date(&self, head: &RawHead, now: Timestamp) -> Result<String, Refusal> {
         if let Some(expires) = &self.expires {
-            let at =
-                expires.parse::<i64>().ok().filter(|_| expires.bytes().all(|byte| byte.is_ascii_digit()));
-            let at = at.ok_or_else(|| {
+            let at = seconds(expires).ok_or_else(|| {
                 Refusal::say(
                     Fault::AuthorizationQueryMalformed,
                     "Invalid date (should be seconds since epoch).",
@@ -508,17 +486,9 @@ fn string_first(method: &str, headers: &[(String, String)], date: &str, resource
     )
 }
 
-/// `name:value` lines, sorted; values of a repeated name are joined by commas.
+/// CanonicalizedOSSHeaders, and the headers of version 4.
 fn canonical_headers(headers: &[(String, String)], wanted: impl Fn(&str) -> bool) -> String {
-    let mut rows: Vec<(String, String)> = Vec::new();
-    for (name, value) in headers.iter().filter(|row| wanted(&row.0)) {
-        match rows.iter_mut().find(|row| row.0 == *name) {
-            Some(row) => row.1 = format!("{},{value}", row.1),
-            None => rows.push((name.clone(), value.clone())),
-        }
-    }
-    rows.sort();
-    rows.into_iter().map(|(name, value)| format!("{name}:{value}\n")).collect()
+    header_lines(headers.iter().filter(|row| wanted(&row.0)).cloned())
 }
 
 /// 2.5: what a version 4 key is good for.
@@ -654,14 +624,12 @@ impl Fourth {
             let stamp = head.raw_query().find(|row| row.0 == "x-oss-date").and_then(|row| row.1);
             let stamp = stamp.ok_or(Fault::AuthorizationQueryMalformed)?;
             let at = date::parse_basic(stamp).ok_or(Fault::AuthorizationQueryMalformed)?;
-            let digits = expires.bytes().all(|byte| byte.is_ascii_digit());
-            let seconds = expires.parse::<i64>().ok().filter(|_| digits);
-            let seconds = seconds.filter(|seconds| (1..=PRESIGNED_SECONDS_MAX).contains(seconds));
-            let seconds = seconds.ok_or(Fault::AuthorizationQueryMalformed)?;
+            let life = seconds(expires).filter(|life| (1..=PRESIGNED_SECONDS_MAX).contains(life));
+            let life = life.ok_or(Fault::AuthorizationQueryMalformed)?;
             if at.0 > now.0.saturating_add(SKEW_SECONDS) {
                 return Err(Fault::RequestNotYetValid.into());
             }
-            let end = at.0.saturating_add(seconds);
+            let end = at.0.saturating_add(life);
             if now.0 > end {
                 return Err(expired(end, now));
             }

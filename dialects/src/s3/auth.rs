@@ -7,6 +7,9 @@ use super::chunked::{ChunkKey, Chunked};
 use crate::engine::auth::{
     Auth, Claim, PRESIGNED_SECONDS_MAX, Payload, Place, SKEW_SECONDS, Scheme, Terms, Verified,
 };
+use crate::engine::credential::{
+    Items, authorizations, header_lines, id_and_signature, one_form, pairs, seconds,
+};
 use crate::model::{Credentials, Fault, Outgoing, PayloadHash, RawHead, Refusal, Timestamp};
 use crate::wire::hash::{base64, derived_key, hex, hmac_sha1, hmac_sha256, same, sha256_hex};
 use crate::wire::{date, percent};
@@ -132,11 +135,7 @@ impl Auth for S3Auth {
             headers.iter().map(|row| row.0.clone()).filter(|name| name != "transfer-encoding").collect();
         names.sort();
         names.dedup();
-        let query: Vec<(String, String)> = request
-            .query
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone().unwrap_or_default()))
-            .collect();
+        let query = pairs(request);
         let canonical = Canonical {
             method: request.method,
             uri: &request.path,
@@ -186,22 +185,14 @@ struct Second {
 impl Credential {
     /// 2.1
     fn read(head: &RawHead) -> Result<Option<Self>, Refusal> {
-        let lines: Vec<&str> = head
-            .headers
-            .iter()
-            .filter(|row| row.0 == "authorization")
-            .filter_map(|row| std::str::from_utf8(&row.1).ok())
-            .collect();
+        let lines = authorizations(head);
         let header = lines.iter().find(|line| line.starts_with("AWS4-") || line.starts_with("AWS "));
         let query = parameters(head)?;
         let fourth = query.iter().any(|row| {
             row.0.eq_ignore_ascii_case("X-Amz-Algorithm") || row.0.eq_ignore_ascii_case("X-Amz-Signature")
         });
         let second = query.iter().any(|row| row.0 == "AWSAccessKeyId");
-        let forms = [header.is_some(), fourth, second].into_iter().filter(|form| *form).count();
-        if forms > 1 || (forms == 1 && lines.len() > 1) {
-            return Err(Fault::SeveralCredentials.into());
-        }
+        one_form(&[header.is_some(), fourth, second], &lines)?;
         match (header, fourth, second) {
             (Some(header), ..) => Self::of_header(header).map(Some),
             (_, true, _) => Fourth::of_query(&query).map(|own| Some(Self::V4(own))),
@@ -212,32 +203,14 @@ impl Credential {
 
     fn of_header(line: &str) -> Result<Self, Refusal> {
         if let Some(rest) = line.strip_prefix("AWS ") {
-            let (access_key, signature) = rest.trim().split_once(':').ok_or(Fault::AuthorizationMalformed)?;
-            if access_key.is_empty() || signature.is_empty() {
-                return Err(Fault::AuthorizationMalformed.into());
-            }
-            let (access_key, signature) = (access_key.to_owned(), signature.to_owned());
+            let (access_key, signature) = id_and_signature(rest)?;
             return Ok(Self::V2(Second { access_key, signature, expires: None }));
         }
         let rest = line.strip_prefix(ALGORITHM).ok_or(Fault::UnsupportedSignature)?;
-        let mut items: Vec<(&str, &str)> = Vec::new();
-        for item in rest.split(',') {
-            let (name, value) = item.trim().split_once('=').ok_or(Fault::AuthorizationMalformed)?;
-            if items.iter().any(|row| row.0 == name) {
-                return Err(Fault::SeveralCredentials.into());
-            }
-            items.push((name, value));
-        }
-        let item = |name: &str| {
-            items
-                .iter()
-                .find(|row| row.0 == name)
-                .map(|row| row.1)
-                .ok_or(Refusal::from(Fault::AuthorizationMalformed))
-        };
-        let (access_key, scope) = Scope::read(item("Credential")?, Fault::AuthorizationMalformed)?;
-        let signed = signed_names(item("SignedHeaders")?)?;
-        let signature = item("Signature")?.to_owned();
+        let items = Items::read(rest)?;
+        let (access_key, scope) = Scope::read(items.need("Credential")?, Fault::AuthorizationMalformed)?;
+        let signed = signed_names(items.need("SignedHeaders")?)?;
+        let signature = items.need("Signature")?.to_owned();
         Ok(Self::V4(Fourth { access_key, scope, signed, signature, presigned: None }))
     }
 }
@@ -592,11 +565,9 @@ fn lifetime(text: &str) -> Result<i64, Refusal> {
     if text.starts_with('-') {
         return Err(say("X-Amz-Expires must be non-negative"));
     }
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    let seconds = text.parse::<i64>().ok().filter(|_| digits);
-    let seconds = seconds.ok_or_else(|| say("X-Amz-Expires should be a number"))?;
-    if (1..=PRESIGNED_SECONDS_MAX).contains(&seconds) {
-        return Ok(seconds);
+    let life = seconds(text).ok_or_else(|| say("X-Amz-Expires should be a number"))?;
+    if (1..=PRESIGNED_SECONDS_MAX).contains(&life) {
+        return Ok(life);
     }
     Err(say(
         "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds",
@@ -663,9 +634,7 @@ impl Second {
 
     fn check_times(&self, head: &RawHead, now: Timestamp) -> Result<(), Refusal> {
         if let Some(expires) = &self.expires {
-            let digits = expires.bytes().all(|byte| byte.is_ascii_digit());
-            let end = expires.parse::<i64>().ok().filter(|_| digits);
-            let end = end.ok_or_else(|| {
+            let end = seconds(expires).ok_or_else(|| {
                 Refusal::say(Fault::AccessDenied, "Invalid date (should be seconds since epoch)")
             })?;
             if now.0 > end {
@@ -709,16 +678,8 @@ impl Second {
 fn amz_headers(head: &RawHead, query: &[(String, String)]) -> String {
     let headers = owned(&head.headers);
     let hoisted = query.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone()));
-    let mut rows: Vec<(String, String)> = Vec::new();
-    for (name, value) in headers.into_iter().chain(hoisted).filter(|row| row.0.starts_with("x-amz-")) {
-        let value = value.trim().to_owned();
-        match rows.iter_mut().find(|row| row.0 == name) {
-            Some(row) => row.1 = format!("{},{value}", row.1),
-            None => rows.push((name, value)),
-        }
-    }
-    rows.sort();
-    rows.into_iter().map(|(name, value)| format!("{name}:{value}\n")).collect()
+    let all = headers.into_iter().chain(hoisted).filter(|row| row.0.starts_with("x-amz-"));
+    header_lines(all.map(|(name, value)| (name, value.trim().to_owned())))
 }
 
 /// CanonicalizedResource: the bucket of a virtual host, then the path as sent, then the covered parameters.

@@ -40,6 +40,20 @@ fn checksum_of(checksum: Option<&Checksum>, algorithm: Algorithm) -> Option<Stri
     checksum.and_then(|checksum| checksum.value_of(algorithm))
 }
 
+/// The answer with its checksum, in whichever of the fields it belongs.
+macro_rules! with_sums {
+    ($sum:expr, $answer:ident { $($rest:tt)* }) => {
+        $answer {
+            checksum_crc32: checksum_of($sum, Algorithm::Crc32),
+            checksum_crc32c: checksum_of($sum, Algorithm::Crc32c),
+            checksum_crc64nvme: checksum_of($sum, Algorithm::Crc64Nvme),
+            checksum_sha1: checksum_of($sum, Algorithm::Sha1),
+            checksum_sha256: checksum_of($sum, Algorithm::Sha256),
+            $($rest)*
+        }
+    };
+}
+
 fn kind_of(checksum: Option<&Checksum>) -> Option<ChecksumType> {
     checksum.map(|checksum| ChecksumType::from_static(checksum.kind()))
 }
@@ -543,16 +557,14 @@ impl S3 for Service {
         let version = &copied.made.version;
         let object = version.object.as_ref().ok_or_else(|| internal("a copy without an object"))?;
         let sum = object.checksum.as_ref();
-        let result = CopyObjectResult {
-            e_tag: Some(etag(&object.etag)),
-            last_modified: Some(timestamp(version.modified_ms)),
-            checksum_type: kind_of(sum),
-            checksum_crc32: checksum_of(sum, Algorithm::Crc32),
-            checksum_crc32c: checksum_of(sum, Algorithm::Crc32c),
-            checksum_crc64nvme: checksum_of(sum, Algorithm::Crc64Nvme),
-            checksum_sha1: checksum_of(sum, Algorithm::Sha1),
-            checksum_sha256: checksum_of(sum, Algorithm::Sha256),
-        };
+        let result = with_sums!(
+            sum,
+            CopyObjectResult {
+                e_tag: Some(etag(&object.etag)),
+                last_modified: Some(timestamp(version.modified_ms)),
+                checksum_type: kind_of(sum),
+            }
+        );
         let mut headers = HeaderMap::new();
         put_all(&mut headers, object.sealing.headers());
         crate::objects::put_version(&mut headers, copied.made.versioning, &version.id);
@@ -613,15 +625,13 @@ impl S3 for Service {
         let copied = self.core.copy_part(at, number, &facts).await?;
         let (part, sealing) = copied.made;
         let sum = part.checksum.as_ref();
-        let result = CopyPartResult {
-            e_tag: Some(etag(&part.etag)),
-            last_modified: Some(timestamp(part.modified_ms)),
-            checksum_crc32: checksum_of(sum, Algorithm::Crc32),
-            checksum_crc32c: checksum_of(sum, Algorithm::Crc32c),
-            checksum_crc64nvme: checksum_of(sum, Algorithm::Crc64Nvme),
-            checksum_sha1: checksum_of(sum, Algorithm::Sha1),
-            checksum_sha256: checksum_of(sum, Algorithm::Sha256),
-        };
+        let result = with_sums!(
+            sum,
+            CopyPartResult {
+                e_tag: Some(etag(&part.etag)),
+                last_modified: Some(timestamp(part.modified_ms)),
+            }
+        );
         let mut headers = HeaderMap::new();
         put_all(&mut headers, sealing.headers());
         let output = UploadPartCopyOutput {
@@ -647,19 +657,17 @@ impl S3 for Service {
         let mut headers = HeaderMap::new();
         put_all(&mut headers, object.sealing.headers());
         crate::objects::put_version(&mut headers, written.versioning, &written.version.id);
-        let output = CompleteMultipartUploadOutput {
-            location: Some(format!("/{}/{}", input.bucket, crate::list::encoded(&input.key))),
-            bucket: Some(input.bucket),
-            key: echo(input.key),
-            e_tag: Some(etag(&object.etag)),
-            checksum_type: kind_of(sum),
-            checksum_crc32: checksum_of(sum, Algorithm::Crc32),
-            checksum_crc32c: checksum_of(sum, Algorithm::Crc32c),
-            checksum_crc64nvme: checksum_of(sum, Algorithm::Crc64Nvme),
-            checksum_sha1: checksum_of(sum, Algorithm::Sha1),
-            checksum_sha256: checksum_of(sum, Algorithm::Sha256),
-            ..Default::default()
-        };
+        let output = with_sums!(
+            sum,
+            CompleteMultipartUploadOutput {
+                location: Some(format!("/{}/{}", input.bucket, crate::list::encoded(&input.key))),
+                bucket: Some(input.bucket),
+                key: echo(input.key),
+                e_tag: Some(etag(&object.etag)),
+                checksum_type: kind_of(sum),
+                ..Default::default()
+            }
+        );
         Ok(S3Response::with_headers(output, headers))
     }
 
@@ -690,17 +698,15 @@ impl S3 for Service {
         let shown = all.into_iter().take(max);
         let part = |(number, part): (u32, StoredPart)| {
             let sum = part.checksum.as_ref();
-            Part {
-                part_number: i32::try_from(number).ok(),
-                e_tag: Some(etag(&part.etag)),
-                size: size(part.segment.length),
-                last_modified: Some(timestamp(part.modified_ms)),
-                checksum_crc32: checksum_of(sum, Algorithm::Crc32),
-                checksum_crc32c: checksum_of(sum, Algorithm::Crc32c),
-                checksum_crc64nvme: checksum_of(sum, Algorithm::Crc64Nvme),
-                checksum_sha1: checksum_of(sum, Algorithm::Sha1),
-                checksum_sha256: checksum_of(sum, Algorithm::Sha256),
-            }
+            with_sums!(
+                sum,
+                Part {
+                    part_number: i32::try_from(number).ok(),
+                    e_tag: Some(etag(&part.etag)),
+                    size: size(part.segment.length),
+                    last_modified: Some(timestamp(part.modified_ms)),
+                }
+            )
         };
         let parts: Vec<Part> = shown.map(part).collect();
         let kind = if upload.composite { ChecksumType::COMPOSITE } else { ChecksumType::FULL_OBJECT };

@@ -1,0 +1,90 @@
+//! What the credentials of several schemes have in common. Used by each dialect's `auth.rs`.
+
+use crate::model::{Fault, Outgoing, RawHead, Refusal};
+
+/// The lines of `Authorization` that are text.
+pub fn authorizations(head: &RawHead) -> Vec<&str> {
+    let lines = head.headers.iter().filter(|row| row.0 == "authorization");
+    lines.filter_map(|row| std::str::from_utf8(&row.1).ok()).collect()
+}
+
+/// Holds a request to one credential: one of the `forms` in which it could be sent, in one line if in a header.
+///
+/// # Errors
+/// [`Fault::SeveralCredentials`].
+pub fn one_form(forms: &[bool], lines: &[&str]) -> Result<(), Refusal> {
+    let sent = forms.iter().filter(|form| **form).count();
+    if sent > 1 || (sent == 1 && lines.len() > 1) {
+        return Err(Fault::SeveralCredentials.into());
+    }
+    Ok(())
+}
+
+/// `id:signature`, the credential of the older schemes.
+///
+/// # Errors
+/// [`Fault::AuthorizationMalformed`].
+pub fn id_and_signature(text: &str) -> Result<(String, String), Refusal> {
+    let (id, signature) = text.trim().split_once(':').ok_or(Fault::AuthorizationMalformed)?;
+    if id.is_empty() || signature.is_empty() {
+        return Err(Fault::AuthorizationMalformed.into());
+    }
+    Ok((id.to_owned(), signature.to_owned()))
+}
+
+/// `Name=value` items between commas, each name once: the credential of the newer schemes.
+pub struct Items<'a>(Vec<(&'a str, &'a str)>);
+
+impl<'a> Items<'a> {
+    /// Takes a list apart.
+    ///
+    /// # Errors
+    /// [`Fault::AuthorizationMalformed`], [`Fault::SeveralCredentials`] for a name that stands twice.
+    pub fn read(list: &'a str) -> Result<Self, Refusal> {
+        let mut items: Vec<(&str, &str)> = Vec::new();
+        for item in list.split(',') {
+            let (name, value) = item.trim().split_once('=').ok_or(Fault::AuthorizationMalformed)?;
+            if items.iter().any(|row| row.0 == name) {
+                return Err(Fault::SeveralCredentials.into());
+            }
+            items.push((name, value));
+        }
+        Ok(Self(items))
+    }
+
+    /// The value of an item, if it is there.
+    pub fn get(&self, name: &str) -> Option<&'a str> {
+        self.0.iter().find(|row| row.0 == name).map(|row| row.1)
+    }
+
+    /// The value of an item.
+    ///
+    /// # Errors
+    /// [`Fault::AuthorizationMalformed`] where it is missing.
+    pub fn need(&self, name: &str) -> Result<&'a str, Refusal> {
+        self.get(name).ok_or_else(|| Fault::AuthorizationMalformed.into())
+    }
+}
+
+/// Seconds, written in digits only.
+pub fn seconds(text: &str) -> Option<i64> {
+    text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Sorted `name:value` lines; the values of a repeated name are joined by commas.
+pub fn header_lines(headers: impl Iterator<Item = (String, String)>) -> String {
+    let mut rows: Vec<(String, String)> = Vec::new();
+    for (name, value) in headers {
+        match rows.iter_mut().find(|row| row.0 == name) {
+            Some(row) => row.1 = format!("{},{value}", row.1),
+            None => rows.push((name, value)),
+        }
+    }
+    rows.sort();
+    rows.into_iter().map(|(name, value)| format!("{name}:{value}\n")).collect()
+}
+
+/// The query of a request of ours as pairs; a bare name has an empty value.
+pub fn pairs(request: &Outgoing) -> Vec<(String, String)> {
+    request.query.iter().map(|(name, value)| (name.clone(), value.clone().unwrap_or_default())).collect()
+}
