@@ -126,6 +126,15 @@ pub fn markdown(dialects: &[&'static Dialect]) -> String {
                     words.join(", ")
                 ));
             }
+            for (operation, field) in target.lacks_in {
+                if let Some(name) = caller.name_in(*field, *operation) {
+                    let (operation, name) = (operation.name(), name.as_str());
+                    out.push_str(&format!(
+                        "\nTowards {} `{name}` of {operation} is refused: it is known in other operations only.\n",
+                        target.name
+                    ));
+                }
+            }
         }
     }
     out

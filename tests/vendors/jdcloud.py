@@ -125,11 +125,9 @@ class Jdcloud(Vendor):
         for name in CONDITIONS:
             if "x-amz-copy-source-" + name in request.headers:
                 raise Fault(400, "UnsupportedHeader", name)
+            if name in request.headers and request.method not in ("GET", "HEAD"):
+                raise Fault(400, "UnsupportedHeader", name)  # JD documents no conditions of writes.
         super().refuse_foreign(request)
-
-    def check_overwrite(self, request, bucket):
-        if request.headers.get("if-none-match") == "*" and bucket.current(request.key):
-            raise Fault(412, "PreconditionFailed")
 
     def source(self, request):
         path, version = self.split_version(self.own(request, "copy-source"))

@@ -75,6 +75,7 @@ pub const FAULTS: &[FaultRow] = &[
     FaultRow::new(Fault::Conflict, "UploadConflict", 409, "Upload conflict."),
     FaultRow::new(Fault::CustomerKeyRequired, "SsecDecryptHeaderInvalid", 400, "The key of the encrypted source is missing or wrong."),
     FaultRow::new(Fault::NotImplemented, "NotImplemented", 501, "A header you provided implies functionality that is not implemented."),
+    FaultRow::new(Fault::ConditionNotImplemented, "NotImplemented", 501, "A header you provided implies functionality that is not implemented."),
     FaultRow::new(Fault::InternalError, "InternalError", 500, "We encountered an internal error."),
     FaultRow::new(Fault::ServiceUnavailable, "ServiceUnavailable", 503, "The service is not available."),
     FaultRow::new(Fault::SlowDown, "SlowDown", 503, "Please reduce your request rate."),

@@ -75,6 +75,7 @@ pub fn name_of(field: Field) -> Option<Name> {
         | Field::EncryptionBucketKey
         | Field::EncryptionDataAlgorithm
         | Field::RequestPayer
+        | Field::BucketLock
         | Field::LockMode
         | Field::LockUntil
         | Field::LegalHold

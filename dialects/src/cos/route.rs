@@ -49,6 +49,9 @@ pub const SUB_RESOURCES: &[&str] = &[
     "domain",
     "domaincertificate",
     "encryption",
+    "exif",
+    "imageAve",
+    "imageInfo",
     "imageMogr2",
     "imageView2",
     "intelligent-tiering",
@@ -76,5 +79,6 @@ pub const SUB_RESOURCES: &[&str] = &[
     "uploads",
     "versioning",
     "versions",
+    "watermark",
     "website",
 ];

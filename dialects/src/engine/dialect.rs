@@ -38,12 +38,16 @@ pub struct Dialect {
     pub checksums: &'static [(&'static str, crate::model::Algorithm)],
     /// The header that announces which checksum comes behind the body.
     pub trailer_header: Option<&'static str>,
+    /// The header that names the algorithm of the checksum, and must agree with the one that is sent.
+    pub checksum_choice: Option<&'static str>,
     /// What it calls a field of a request.
     pub name_of: fn(Field) -> Option<Name>,
     /// What of a header's text is the object's own; the rest belongs to the wire.
     pub own_text: fn(Field, String) -> String,
     /// Fields that it reads as a caller's dialect but does not honour as a target.
     pub lacks: &'static [Field],
+    /// Fields that it has, but not in these operations.
+    pub lacks_in: &'static [(Operation, Field)],
     /// What it calls a field of an answer.
     pub told: fn(Told) -> Option<&'static str>,
     /// Its words.
@@ -77,6 +81,12 @@ pub struct Dialect {
 }
 
 impl Dialect {
+    /// What it calls a field in a request of this kind, if that may say it.
+    pub fn name_in(&self, field: Field, operation: Operation) -> Option<Name> {
+        let has = field.applies(operation) && !self.lacks_in.contains(&(operation, field));
+        (self.name_of)(field).filter(|_| has)
+    }
+
     /// Whether a field can be said to a target of this dialect.
     pub fn can_say(&self, field: Field) -> bool {
         (self.name_of)(field).is_some() && !self.lacks.contains(&field)

@@ -35,6 +35,7 @@ pub fn request(
         parts: Vec::new(),
     };
     refuse_strangers(dialect, &head, operation)?;
+    refuse_conditions(dialect, &head, operation)?;
     settle(dialect, &mut request);
     Ok(request)
 }
@@ -107,6 +108,13 @@ impl<'a> Said<'a> {
         self.parameters.iter().find(|row| same(&row.0)).map(|row| row.1.as_deref().unwrap_or_default())
     }
 
+    /// Whether a parameter has this name, or goes on behind it after a slash, as image processing is asked for.
+    fn selects(&self, dialect: &Dialect, wanted: &str) -> bool {
+        let same =
+            |own: &str| own == wanted || (dialect.parameters_any_case && own.eq_ignore_ascii_case(wanted));
+        self.parameters.iter().any(|row| row.0.split('/').next().is_some_and(same))
+    }
+
     fn has(&self, dialect: &Dialect, wanted: &str) -> bool {
         match wanted.split_once('=') {
             Some((name, value)) => self.parameter(dialect, name) == Some(value),
@@ -151,12 +159,11 @@ fn operation(dialect: &Dialect, said: &Said<'_>, place: &Place) -> Result<Operat
         row.is_some_and(|row| {
             row.parameters.iter().any(|own| own.split('=').next() == Some(name))
                 || Field::ALL.iter().any(|field| {
-                    field.applies(row.operation)
-                        && (dialect.name_of)(*field).is_some_and(|own| own.as_str() == name)
+                    dialect.name_in(*field, row.operation).is_some_and(|own| own.as_str() == name)
                 })
         })
     };
-    let selector = dialect.sub_resources.iter().find(|name| said.has(dialect, name) && !consumed(name));
+    let selector = dialect.sub_resources.iter().find(|name| said.selects(dialect, name) && !consumed(name));
     match (row, selector) {
         (_, Some(name)) => Err(Refusal::say(
             Fault::NotImplemented,
@@ -223,10 +230,13 @@ fn read_source(dialect: &Dialect, value: &[u8]) -> Result<crate::model::Source, 
 
 fn fields(dialect: &Dialect, said: &Said<'_>, operation: Operation) -> Result<Fields, Refusal> {
     let mut fields = Fields::default();
-    for field in Field::ALL.into_iter().filter(|field| field.applies(operation)) {
-        let Some(name) = (dialect.name_of)(field) else { continue };
+    for field in Field::ALL {
+        let Some(name) = dialect.name_in(field, operation) else { continue };
         let text = match name {
             Name::Header(name) => said.header(name).map(|value| text_of(name, value)).transpose()?,
+            Name::Parameter(name) if field.becomes_a_header() => {
+                said.parameter(dialect, name).map(|value| text_of(name, value.as_bytes())).transpose()?
+            }
             Name::Parameter(name) => said.parameter(dialect, name).map(str::to_owned),
         };
         let text = text.map(|text| (dialect.own_text)(field, text));
@@ -423,6 +433,12 @@ fn checksums(dialect: &Dialect, said: &Said<'_>, operation: Operation) -> Result
             "Expecting a single checksum header. Multiple checksum Types are not allowed.",
         ));
     }
+    if let Some(name) = dialect.checksum_choice
+        && let (Some(chosen), Some(sent)) = (said.header(name), found.first())
+        && !chosen.eq_ignore_ascii_case(sent.algorithm.name().as_bytes())
+    {
+        return Err(Refusal::say(Fault::InvalidRequest, format!("Value for {name} header is invalid.")));
+    }
     Ok(found)
 }
 
@@ -440,10 +456,7 @@ fn refuse_strangers(dialect: &Dialect, said: &Said<'_>, operation: Operation) ->
             || dialect.noise.contains(&name)
             || dialect.noise_prefix.is_some_and(|prefix| name.starts_with(prefix))
             || dialect.checksums.iter().any(|row| row.0 == name)
-            || Field::ALL.into_iter().any(|field| {
-                field.applies(operation)
-                    && matches!((dialect.name_of)(field), Some(Name::Header(own)) if own == name)
-            })
+            || says_header(dialect, operation, name)
     };
     let headers = said.headers.iter().map(|row| row.0.as_str());
     let hoisted = said.hoisted.iter().map(|row| row.0.as_str());
@@ -458,6 +471,32 @@ fn refuse_strangers(dialect: &Dialect, said: &Said<'_>, operation: Operation) ->
         }
     }
     Ok(())
+}
+
+fn says_header(dialect: &Dialect, operation: Operation, name: &str) -> bool {
+    Field::ALL
+        .into_iter()
+        .any(|field| matches!(dialect.name_in(field, operation), Some(Name::Header(own)) if own == name))
+}
+
+/// The conditions of HTTP, as documents spell them.
+const CONDITIONS: [(&str, &str); 4] = [
+    ("if-match", "If-Match"),
+    ("if-none-match", "If-None-Match"),
+    ("if-modified-since", "If-Modified-Since"),
+    ("if-unmodified-since", "If-Unmodified-Since"),
+];
+
+/// A condition that a write of this dialect does not know would be passed over, and what it guards overwritten.
+fn refuse_conditions(dialect: &Dialect, said: &Said<'_>, operation: Operation) -> Result<(), Refusal> {
+    let given = |name: &str| said.header(name).is_some_and(|value| !value.is_empty());
+    let unknown = CONDITIONS
+        .iter()
+        .find(|(name, _)| operation.writes() && given(name) && !says_header(dialect, operation, name));
+    match unknown {
+        Some((_, name)) => Err(Refusal::new(Fault::ConditionNotImplemented).with("Header", *name)),
+        None => Ok(()),
+    }
 }
 
 /// States what the vendor's rules make of the request: what is ignored by its documents is gone from here on.

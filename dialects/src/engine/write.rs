@@ -21,7 +21,7 @@ pub fn request(way: &Way<'_>, request: &Request) -> Result<(Outgoing, Vec<Loss>)
     let mut outgoing = head(way, request.operation, request.key.as_deref())?;
     let mut losses = Vec::new();
     for (field, value) in said.iter() {
-        match write_field(way, field, value) {
+        match write_field(way, request.operation, field, value) {
             Ok((Name::Header(name), text)) => outgoing.headers.push((name.to_owned(), text.into_bytes())),
             Ok((Name::Parameter(name), text)) => outgoing.query.push((name.to_owned(), Some(text))),
             Err(Nothing::NotNeeded) => {}
@@ -83,9 +83,9 @@ pub fn head_at(
     };
     // Parameters whose value is a field are written with the fields.
     let selectors = route.parameters.iter().filter(|name| {
-        !Field::ALL.iter().any(|field| {
-            field.applies(operation) && (target.dialect.name_of)(*field) == Some(Name::Parameter(name))
-        })
+        !Field::ALL
+            .iter()
+            .any(|field| target.dialect.name_in(*field, operation) == Some(Name::Parameter(name)))
     });
     let query = probe.iter().chain(selectors).map(|name| match name.split_once('=') {
         Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
@@ -160,14 +160,20 @@ enum Nothing {
     CannotSay(String),
 }
 
-fn write_field(way: &Way<'_>, field: Field, value: &Value) -> Result<(Name, String), Nothing> {
+fn write_field(
+    way: &Way<'_>,
+    operation: Operation,
+    field: Field,
+    value: &Value,
+) -> Result<(Name, String), Nothing> {
     let target = way.target.dialect;
     let cannot = |why: &str| Nothing::CannotSay(format!("{} {why}", target.name));
     if matches!(value, Value::Acl(Acl::Inherit)) && target.words.acl.word(Acl::Inherit).is_none() {
         // There the bucket decides when nothing is said.
         return Err(Nothing::NotNeeded);
     }
-    let name = (target.name_of)(field)
+    let name = target
+        .name_in(field, operation)
         .filter(|_| target.can_say(field))
         .ok_or_else(|| cannot("has no such field"))?;
     if field.names_accounts() && way.caller.family != target.family {

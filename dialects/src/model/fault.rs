@@ -77,6 +77,8 @@ pub enum Fault {
     CustomerKeyRequired,
     // What cannot be done
     NotImplemented,
+    /// A condition that writes do not have.
+    ConditionNotImplemented,
     InternalError,
     ServiceUnavailable,
     SlowDown,

@@ -34,6 +34,8 @@ pub enum Field {
     Acl,
     /// Of a new bucket.
     BucketAcl,
+    /// Locking of objects in a new bucket.
+    BucketLock,
     GrantRead,
     GrantWrite,
     GrantReadAcp,
@@ -123,7 +125,7 @@ pub enum Kind {
 
 impl Field {
     /// Every field, in the order they are read, written and printed.
-    pub const ALL: [Self; 76] = [
+    pub const ALL: [Self; 77] = [
         Self::IfMatch,
         Self::IfNoneMatch,
         Self::IfModifiedSince,
@@ -147,6 +149,7 @@ impl Field {
         Self::StorageClass,
         Self::Acl,
         Self::BucketAcl,
+        Self::BucketLock,
         Self::GrantRead,
         Self::GrantWrite,
         Self::GrantReadAcp,
@@ -220,7 +223,11 @@ impl Field {
             Self::StorageClass => Kind::Class,
             Self::Acl | Self::BucketAcl => Kind::Acl,
             Self::Encryption => Kind::Encryption,
-            Self::ForbidOverwrite | Self::StandardRange | Self::FetchOwner | Self::CompleteAll => Kind::Flag,
+            Self::BucketLock
+            | Self::ForbidOverwrite
+            | Self::StandardRange
+            | Self::FetchOwner
+            | Self::CompleteAll => Kind::Flag,
             Self::MaxKeys | Self::MaxParts | Self::PartNumber | Self::PartNumberMarker => Kind::Number,
             Self::Tagging => Kind::Tags,
             Self::CustomerKey | Self::SourceCustomerKey => Kind::Secret,
@@ -278,7 +285,7 @@ impl Field {
             Self::GrantRead | Self::GrantReadAcp | Self::GrantWriteAcp | Self::GrantFullControl => {
                 operation.places() || operation == Op::CreateBucket
             }
-            Self::BucketAcl | Self::GrantWrite => operation == Op::CreateBucket,
+            Self::BucketAcl | Self::BucketLock | Self::GrantWrite => operation == Op::CreateBucket,
             Self::ContentMd5 => operation.uploads(),
             Self::CustomerAlgorithm | Self::CustomerKey | Self::CustomerKeyMd5 => {
                 reads || operation.places() || operation.uploads() || operation == Op::UploadPartCopy
@@ -338,13 +345,7 @@ impl Field {
                 | Self::EncryptionBucketKey
                 | Self::FetchOwner
                 | Self::EncodingType
-                | Self::ResponseContentType
-                | Self::ResponseContentLanguage
-                | Self::ResponseExpires
-                | Self::ResponseCacheControl
-                | Self::ResponseContentDisposition
-                | Self::ResponseContentEncoding
-        )
+        ) && !self.becomes_a_header()
     }
 
     /// Whether its value names accounts, which are one vendor's own.
@@ -358,6 +359,19 @@ impl Field {
                 | Self::GrantFullControl
                 | Self::ExpectedOwner
                 | Self::SourceExpectedOwner
+        )
+    }
+
+    /// Whether its value is told back as a header of the answer.
+    pub fn becomes_a_header(self) -> bool {
+        matches!(
+            self,
+            Self::ResponseContentType
+                | Self::ResponseContentLanguage
+                | Self::ResponseExpires
+                | Self::ResponseCacheControl
+                | Self::ResponseContentDisposition
+                | Self::ResponseContentEncoding
         )
     }
 

@@ -72,6 +72,7 @@ pub const FAULTS: &[FaultRow] = &[
     FaultRow::new(Fault::Conflict, "InternalError", 500, "Please contact the server administrator, oss@service.aliyun.com."),
     FaultRow::new(Fault::CustomerKeyRequired, "InvalidArgument", 400, "The key of the encrypted object is missing or wrong."),
     FaultRow::new(Fault::NotImplemented, "NotImplemented", 501, "A header you provided implies functionality that is not implemented."),
+    FaultRow::new(Fault::ConditionNotImplemented, "NotImplemented", 400, "A header you provided implies functionality that is not implemented."),
     FaultRow::new(Fault::NotImplemented, "OperationNotSupported", 400, "The operation is not supported for this resource."),
     FaultRow::new(Fault::ServiceUnavailable, "ServiceUnavailable", 503, "The service is not available."),
     FaultRow::new(Fault::SlowDown, "TotalQpsLimitExceeded", 503, "Please reduce your request rate."),

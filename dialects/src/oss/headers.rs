@@ -78,6 +78,7 @@ pub fn name_of(field: Field) -> Option<Name> {
         | Field::SourceCustomerKeyMd5
         | Field::ExpectedOwner
         | Field::SourceExpectedOwner
+        | Field::BucketLock
         | Field::LockMode
         | Field::LockUntil
         | Field::LegalHold

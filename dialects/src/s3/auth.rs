@@ -206,12 +206,20 @@ impl Credential {
             let (access_key, signature) = id_and_signature(rest)?;
             return Ok(Self::V2(Second { access_key, signature, expires: None }));
         }
-        let rest = line.strip_prefix(ALGORITHM).ok_or(Fault::UnsupportedSignature)?;
+        let rest = line.strip_prefix(ALGORITHM).ok_or(unsupported(line))?;
         let items = Items::read(rest)?;
         let (access_key, scope) = Scope::read(items.need("Credential")?, Fault::AuthorizationMalformed)?;
         let signed = signed_names(items.need("SignedHeaders")?)?;
         let signature = items.need("Signature")?.to_owned();
         Ok(Self::V4(Fourth { access_key, scope, signed, signature, presigned: None }))
+    }
+}
+
+/// 2.1: signatures of elliptic curves are known and not verified; of the rest nothing is known.
+fn unsupported(algorithm: &str) -> Fault {
+    match algorithm.starts_with("AWS4-ECDSA-P256-SHA256") {
+        true => Fault::NotImplemented,
+        false => Fault::UnsupportedSignature,
     }
 }
 
@@ -363,7 +371,7 @@ impl Fourth {
             return Err(fault.into());
         };
         if algorithm != ALGORITHM {
-            return Err(Fault::UnsupportedSignature.into());
+            return Err(unsupported(&algorithm).into());
         }
         let (access_key, scope) = Scope::read(&credential, fault)?;
         let signed = signed_names(&signed).map_err(|_| Refusal::from(fault))?;

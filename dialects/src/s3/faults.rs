@@ -70,6 +70,7 @@ pub const FAULTS: &[FaultRow] = &[
     FaultRow::new(Fault::Conflict, "ConditionalRequestConflict", 409, "The conditional request cannot succeed due to a conflicting operation against this resource."),
     FaultRow::new(Fault::CustomerKeyRequired, "InvalidRequest", 400, "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object."),
     FaultRow::new(Fault::NotImplemented, "NotImplemented", 501, "A header you provided implies functionality that is not implemented"),
+    FaultRow::new(Fault::ConditionNotImplemented, "NotImplemented", 501, "A header you provided implies functionality that is not implemented"),
     FaultRow::new(Fault::InternalError, "InternalError", 500, "We encountered an internal error. Please try again."),
     FaultRow::new(Fault::ServiceUnavailable, "ServiceUnavailable", 503, "Service is unable to handle request."),
     FaultRow::new(Fault::SlowDown, "SlowDown", 503, "Please reduce your request rate."),

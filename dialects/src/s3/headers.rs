@@ -28,6 +28,7 @@ pub fn name_of(field: Field) -> Option<Name> {
         Field::ContentMd5 => Header("content-md5"),
         Field::StorageClass => Header("x-amz-storage-class"),
         Field::Acl | Field::BucketAcl => Header("x-amz-acl"),
+        Field::BucketLock => Header("x-amz-bucket-object-lock-enabled"),
         Field::GrantRead => Header("x-amz-grant-read"),
         Field::GrantWrite => Header("x-amz-grant-write"),
         Field::GrantReadAcp => Header("x-amz-grant-read-acp"),
@@ -96,6 +97,9 @@ pub fn own_text(field: Field, text: String) -> String {
     let codings = text.split(',').map(str::trim).filter(|coding| !coding.eq_ignore_ascii_case("aws-chunked"));
     codings.collect::<Vec<_>>().join(",")
 }
+
+/// 5.2: an upload is not conditional where it begins, only where it is completed.
+pub const LACKS_IN: &[(Operation, Field)] = &[(Operation::CreateMultipartUpload, Field::ForbidOverwrite)];
 
 /// Of the wire and of the signature (2.4, 2.5, 3.2), or a wish for something that is never sent (6.1).
 pub const NOISE: &[&str] = &[

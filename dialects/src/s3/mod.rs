@@ -35,9 +35,12 @@ pub const BASE: Dialect = Dialect {
     hoisted: |name| name.starts_with("x-amz-"),
     checksums: CHECKSUMS,
     trailer_header: Some("x-amz-trailer"),
+    // 2.5
+    checksum_choice: Some("x-amz-sdk-checksum-algorithm"),
     name_of: headers::name_of,
     own_text: headers::own_text,
     lacks: &[],
+    lacks_in: headers::LACKS_IN,
     told: headers::told,
     words: &words::WORDS,
     copy: copy::RULES,

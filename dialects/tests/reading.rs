@@ -1,0 +1,130 @@
+//! What a verified request may not say: each line is refused in its vendor's terms, beside a control that is read.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use blobfish_dialects::engine::dialect::Dialect;
+use blobfish_dialects::engine::tell;
+use blobfish_dialects::explain::explain;
+use blobfish_dialects::model::{Field, Refusal, Request};
+use blobfish_dialects::{cos::COS, jdcloud::JDCLOUD, oss::OSS, s3::S3};
+
+fn read(
+    dialect: &'static Dialect,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+) -> Result<Request, Refusal> {
+    let mut text = format!("{method} {target} HTTP/1.1\nHost: box.{}\n", dialect.sample_endpoint);
+    for (name, value) in headers {
+        text.push_str(&format!("{name}: {value}\n"));
+    }
+    explain(&text, dialect, dialect).map(|explained| explained.request)
+}
+
+fn refused(dialect: &'static Dialect, read: Result<Request, Refusal>) -> (u16, &'static str) {
+    let refusal = read.expect_err("was read");
+    (tell::refused(dialect, &refusal).status, dialect.fault(refusal.fault).unwrap().code)
+}
+
+#[test]
+fn a_write_does_not_pass_over_a_condition() {
+    const TAG: &str = "\"5b3c1a2e053d763e1b002cc607c5a0fe\"";
+    const DATE: &str = "Mon, 06 May 2024 07:08:09 GMT";
+    // The S3 reference, 5.2: these are conditions of writes.
+    for (name, value) in [("If-None-Match", "*"), ("If-Match", TAG)] {
+        assert!(read(&S3, "PUT", "/k", &[(name, value)]).is_ok(), "{name}");
+        assert!(read(&S3, "POST", "/k?uploadId=u", &[(name, value)]).is_ok(), "{name}");
+    }
+    assert!(read(&S3, "DELETE", "/k", &[("If-Match", TAG)]).is_ok());
+    let not_there = [
+        ("DELETE", "/k", "If-None-Match", "*"),
+        ("PUT", "/k?partNumber=1&uploadId=u", "If-None-Match", "*"),
+        ("PUT", "/k?partNumber=1&uploadId=u", "If-Match", TAG),
+        ("POST", "/k?uploads", "If-None-Match", "*"),
+        ("PUT", "/k", "If-None-Match", TAG),
+        ("PUT", "/k", "If-Unmodified-Since", DATE),
+    ];
+    for (method, target, name, value) in not_there {
+        assert_eq!(
+            refused(&S3, read(&S3, method, target, &[(name, value)])),
+            (501, "NotImplemented"),
+            "{name}"
+        );
+    }
+    // The OSS reference, 3.3: none on writes, 400. COS documents none.
+    for (name, value) in [
+        ("If-None-Match", "*"),
+        ("If-Match", TAG),
+        ("If-Modified-Since", DATE),
+        ("If-Unmodified-Since", DATE),
+    ] {
+        for (method, target) in
+            [("PUT", "/k"), ("DELETE", "/k"), ("POST", "/k?uploads"), ("POST", "/k?uploadId=u")]
+        {
+            assert_eq!(refused(&OSS, read(&OSS, method, target, &[(name, value)])), (400, "NotImplemented"));
+            assert_eq!(refused(&COS, read(&COS, method, target, &[(name, value)])), (501, "NotImplemented"));
+        }
+    }
+    for dialect in [&S3, &JDCLOUD, &COS, &OSS] {
+        let request =
+            read(dialect, "GET", "/k", &[("If-None-Match", TAG), ("If-Unmodified-Since", DATE)]).unwrap();
+        assert!(request.fields.has(Field::IfNoneMatch) && request.fields.has(Field::IfUnmodifiedSince));
+        assert!(read(dialect, "PUT", "/k", &[("If-Match", "")]).is_ok(), "an empty header says nothing");
+    }
+}
+
+#[test]
+fn image_processing_is_not_passed_over() {
+    assert!(read(&COS, "GET", "/k", &[]).is_ok());
+    for target in [
+        "/k?imageMogr2",
+        "/k?imageMogr2/thumbnail/10x",
+        "/k?imageMogr2%2Fthumbnail%2F10x",
+        "/k?imageView2/2/w/5",
+        "/k?imageInfo",
+        "/k?ci-process=x",
+    ] {
+        assert_eq!(refused(&COS, read(&COS, "GET", target, &[])), (501, "NotImplemented"), "{target}");
+    }
+}
+
+#[test]
+fn the_named_checksum_is_the_one_that_is_sent() {
+    let named = |named: &str, more: (&'static str, &str)| {
+        read(&S3, "PUT", "/k", &[("x-amz-sdk-checksum-algorithm", named), (more.0, more.1)])
+    };
+    let trailer = ("x-amz-trailer", "x-amz-checksum-crc32");
+    assert!(named("CRC32", trailer).is_ok());
+    assert!(named("crc32", ("x-amz-checksum-crc32", "DUoRhQ==")).is_ok());
+    assert!(named("SHA256", ("content-type", "text/plain")).is_ok(), "nothing is sent to disagree with");
+    assert_eq!(refused(&S3, named("SHA256", trailer)), (400, "InvalidRequest"));
+    assert_eq!(refused(&S3, named("CRC32C", ("x-amz-checksum-crc32", "DUoRhQ=="))), (400, "InvalidRequest"));
+}
+
+#[test]
+fn a_new_bucket_is_locked_or_the_request_refused() {
+    let create = |value: &str| read(&S3, "PUT", "/", &[("x-amz-bucket-object-lock-enabled", value)]);
+    assert!(create("true").unwrap().fields.has(Field::BucketLock));
+    assert!(!create("false").unwrap().fields.has(Field::BucketLock), "rclone says so of every bucket");
+    assert_eq!(refused(&S3, create("perhaps")), (501, "NotImplemented"));
+    let at = |target: &'static Dialect| {
+        let text =
+            "PUT / HTTP/1.1\nHost: box.s3.us-east-1.amazonaws.com\nx-amz-bucket-object-lock-enabled: true\n";
+        explain(text, &S3, target).unwrap().refused
+    };
+    assert!(at(&S3).is_none());
+    for target in [&JDCLOUD, &COS, &OSS] {
+        assert!(at(target).is_some(), "{}", target.name);
+    }
+}
+
+#[test]
+fn no_line_is_smuggled_into_an_answer() {
+    for dialect in [&S3, &JDCLOUD, &COS, &OSS] {
+        let get = |value: &str| read(dialect, "GET", &format!("/k?response-content-type={value}"), &[]);
+        assert!(get("text%2Fplain").is_ok());
+        for value in ["a%0d%0aX-B:c", "a%0aX-B:c", "a%00"] {
+            assert_eq!(refused(dialect, get(value)), (400, "InvalidArgument"), "{value}");
+        }
+        assert!(read(dialect, "GET", "/?prefix=a%0ab", &[]).is_ok(), "keys may hold what headers may not");
+    }
+}
