@@ -118,9 +118,15 @@ class CosNode(NodeClient):
 class AliOssV1(NodeClient):
     mode, dialect, name = "oss-v1", "oss", "ali-oss-v1"
 
+    def upload_file(self, bucket, key, path):
+        self.call("upload_file", bucket=bucket, key=key, path=path)
 
-class AliOssV4(NodeClient):
-    mode, dialect, name = "oss-v4", "oss", "ali-oss-v4"
+    def download_file(self, bucket, key, path):
+        return False  # It has none.
+
+
+class AliOssV4(AliOssV1):
+    mode, name = "oss-v4", "ali-oss-v4"
 
     def presigned_v4(self, method, bucket, key):
         return self.call("presigned_v4", method=method, bucket=bucket, key=key)

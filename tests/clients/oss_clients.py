@@ -1,11 +1,14 @@
 """oss2 with version 1 and 4 of the signature, by `*.localhost` end points; alibabacloud-oss-v2 in path style by IP."""
 
+import tempfile
 from contextlib import contextmanager
 
 import alibabacloud_oss_v2 as v2
 import oss2
 
 from api import CallError
+
+PART = 5 * 1024 * 1024
 
 _NAMES = {"if_match": "if-match", "if_none_match": "if-none-match", "if_modified_since": "if-modified-since",
           "if_unmodified_since": "if-unmodified-since"}
@@ -56,6 +59,17 @@ class Oss2V1:
         if storage_class:
             headers["x-oss-storage-class"] = storage_class
         return {"etag": self.call(bucket, "put_object", key, body, headers=headers).etag}
+
+    def upload_file(self, bucket, key, path):
+        with self.refusals(), tempfile.TemporaryDirectory() as folder:
+            oss2.resumable_upload(self.at(bucket), key, path, store=oss2.ResumableStore(root=folder),
+                                  multipart_threshold=PART, part_size=PART, num_threads=3)
+
+    def download_file(self, bucket, key, path):
+        with self.refusals(), tempfile.TemporaryDirectory() as folder:
+            oss2.resumable_download(self.at(bucket), key, path, store=oss2.ResumableDownloadStore(root=folder),
+                                    multiget_threshold=PART, part_size=PART, num_threads=3)
+        return True
 
     def told(self, answer):
         metadata = {n.lower()[len("x-oss-meta-"):]: v for n, v in answer.headers.items()
@@ -168,6 +182,16 @@ class OssV2:
     def put(self, bucket, key, body, content_type=None, metadata=None, storage_class=None, tags=None):
         return {"etag": self.call("put_object", "PutObjectRequest", bucket=bucket, key=key, body=body, tagging=tags,
                                   content_type=content_type, metadata=metadata, storage_class=storage_class).etag}
+
+    def upload_file(self, bucket, key, path):
+        with self.refusals():
+            self.sdk.uploader(part_size=PART, parallel_num=3).upload_file(v2.PutObjectRequest(bucket=bucket, key=key), path)
+
+    def download_file(self, bucket, key, path):
+        with self.refusals():
+            downloader = self.sdk.downloader(part_size=PART, parallel_num=3)
+            downloader.download_file(v2.GetObjectRequest(bucket=bucket, key=key), path)
+        return True
 
     def told(self, answer):
         return {"etag": answer.etag, "length": answer.content_length, "content_type": answer.content_type,

@@ -95,6 +95,15 @@ class Boto3:
                          **self.conditions(conditions))
         return {"etag": told["CopyObjectResult"]["ETag"]}
 
+    def upload_file(self, bucket, key, path):
+        with self.refusals():
+            self.sdk.upload_file(path, bucket, key)
+
+    def download_file(self, bucket, key, path):
+        with self.refusals():
+            self.sdk.download_file(bucket, key, path)
+        return True
+
     def create_multipart(self, bucket, key, content_type=None, metadata=None):
         return self.call("create_multipart_upload", Bucket=bucket, Key=key, ContentType=content_type,
                          Metadata=metadata)["UploadId"]

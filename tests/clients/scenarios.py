@@ -4,6 +4,7 @@ for this client raises SkipTest with the reason."""
 
 import http.client
 import os
+import tempfile
 import time
 import uuid
 from unittest import SkipTest
@@ -296,6 +297,25 @@ def multipart(client, bucket, run):
         client.delete(bucket, key)
 
 
+def transfer(client, bucket, run):
+    """The SDK's own way with large files: parts in parallel, of a size and with checksums that it chooses."""
+    if not hasattr(client, "upload_file"):
+        raise SkipTest("its way with large files lists uploads first")
+    body = os.urandom(20 * 1024 * 1024 + 7)
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "large")
+        with open(path, "wb") as file:
+            file.write(body)
+        client.upload_file(bucket, "large", path)
+        assert client.head(bucket, "large")["length"] == len(body)
+        assert client.get(bucket, "large")["body"] == body
+        os.remove(path)
+        if client.download_file(bucket, "large", path):
+            with open(path, "rb") as file:
+                assert file.read() == body
+    client.delete(bucket, "large")
+
+
 def part_conditions(client, bucket, upload):
     """As those of a whole copy; no part is left behind by one that was refused."""
     told, other = client.head(bucket, "source"), '"' + "0" * 32 + '"'
@@ -384,5 +404,5 @@ def presigned(client, bucket, run):
 
 
 ALL = [objects, ranges, conditional_reads, overrides, metadata_values, tags, copy_keeps, copy_across_buckets, copy_replaces,
-       copy_conditions, copy_pairs, copy_onto_itself, copy_of_nothing, classes, hostile_keys, prefixes, multipart, abort, sizes,
+       copy_conditions, copy_pairs, copy_onto_itself, copy_of_nothing, classes, hostile_keys, prefixes, multipart, transfer, abort, sizes,
        listings, buckets, wrong_keys, presigned]

@@ -110,6 +110,10 @@ function oss(fourth) {
     create_bucket: (a) => at().putBucket(a.bucket),
     head_bucket: (a) => at(a.bucket).list({ 'max-keys': 1 }),
     delete_bucket: (a) => at().deleteBucket(a.bucket),
+    upload_file: async (a) => {
+      await at(a.bucket).multipartUpload(a.key, a.path, { partSize: 5 * 1024 * 1024, parallel: 3 });
+      return null;
+    },
     put: async (a) => {
       const made = await at(a.bucket).put(a.key, Buffer.from(a.body, 'base64'), given({ meta: a.metadata, mime: a.content_type, headers: given({ ...headers({ storage_class: a.storage_class }), 'x-oss-tagging': a.tags }) }));
       return { etag: made.res.headers.etag };
