@@ -114,6 +114,20 @@ fn a_request_without_a_credential_is_told_in_its_own_dialect() {
 }
 
 #[test]
+fn an_unknown_scheme_is_told_as_such() {
+    // The S3 reference, 2.1; the OSS reference, 6.
+    for host in
+        ["b.s3.us-east-1.amazonaws.com", "b.oss-cn-hangzhou.aliyuncs.com", "b.cos.ap-guangzhou.myqcloud.com"]
+    {
+        let mut head = signed(&s3::auth::AUTH, host, Some("b"), Some("k"), "/k", "AKID");
+        head.headers.retain(|row| row.0 != "authorization");
+        assert_eq!(accepted(&head, &One::new()).unwrap_err().refusal.fault, Fault::AnonymousDenied);
+        head.headers.push(("authorization".to_owned(), b"Bearer abc".to_vec()));
+        assert_eq!(accepted(&head, &One::new()).unwrap_err().refusal.fault, Fault::UnknownAuthorization);
+    }
+}
+
+#[test]
 fn two_credentials_are_refused() {
     let mut head = signed(&s3::auth::AUTH, "b.localhost", Some("b"), Some("k"), "/k", "AKID");
     head.query = Some("OSSAccessKeyId=AKID&Expires=1767323100&Signature=x".to_owned());
@@ -171,4 +185,20 @@ fn hosts_name_buckets() {
         "a bucket may be called so"
     );
     assert_eq!(read(&oss::OSS, "b.cn-hangzhou.oss.aliyuncs.com"), bucket("b"));
+}
+
+#[test]
+fn a_code_that_names_a_fault_means_it_first() {
+    for dialect in ALL {
+        for row in dialect.faults {
+            let first = dialect.faults.iter().find(|other| other.code == row.code).unwrap();
+            if format!("{:?}", row.fault) == row.code {
+                assert_eq!(
+                    first.fault, row.fault,
+                    "{}: what a target's {} is read as",
+                    dialect.name, row.code
+                );
+            }
+        }
+    }
 }

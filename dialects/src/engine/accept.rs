@@ -147,7 +147,7 @@ fn verified(
     now: Timestamp,
 ) -> Result<Accepted, Refusal> {
     let place = hosts::place(head, dialect, &front.base)?;
-    let Some(claim) = claim else { return Err(Fault::AnonymousDenied.into()) };
+    let Some(claim) = claim else { return Err(unclaimed(head)) };
     // An unknown key takes the same path as a known one, with a secret that fits nothing.
     let dummy = SecretString::from("0000000000000000000000000000000000000000");
     let key = keys.key(&claim.access_key);
@@ -168,6 +168,13 @@ fn verified(
         payload: verified.payload,
         unsigned: verified.unsigned,
     })
+}
+
+fn unclaimed(head: &RawHead) -> Refusal {
+    match head.header("authorization") {
+        Some(_) => Refusal::new(Fault::UnknownAuthorization).with("ArgumentName", "Authorization"),
+        None => Fault::AnonymousDenied.into(),
+    }
 }
 
 fn check_token(wanted: Option<&SecretString>, sent: Option<&str>) -> Result<(), Refusal> {

@@ -184,7 +184,8 @@ fn refusal(fault: Fault, error: &ErrorDocument) -> Refusal {
         | Fault::MissingPayloadHash
         | Fault::PayloadHashMismatch
         | Fault::SeveralCredentials
-        | Fault::UnsupportedSignature => {
+        | Fault::UnsupportedSignature
+        | Fault::UnknownAuthorization => {
             Refusal::say(Fault::InternalError, "The storage behind this service did not accept the request.")
         }
         Fault::CopySourceTooLarge => Refusal::say(

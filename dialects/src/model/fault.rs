@@ -21,6 +21,8 @@ pub enum Fault {
     /// More than one credential in one request.
     SeveralCredentials,
     UnsupportedSignature,
+    /// An Authorization header of no scheme that is known here.
+    UnknownAuthorization,
     /// Something with meaning is not covered by the signature.
     HeadersNotSigned,
     InvalidToken,

@@ -21,6 +21,7 @@ pub const FAULTS: &[FaultRow] = &[
     FaultRow::new(Fault::AuthorizationMalformed, "InvalidArgument", 400, "Authorization header is invalid."),
     FaultRow::new(Fault::SeveralCredentials, "InvalidArgument", 400, "Only one way of signing may be used in a request."),
     FaultRow::new(Fault::UnsupportedSignature, "InvalidArgument", 400, "Unsupported Authorization Type"),
+    FaultRow::new(Fault::UnknownAuthorization, "InvalidArgument", 400, "Unsupported Authorization Type"),
     FaultRow::new(Fault::InvalidToken, "InvalidSecurityToken", 403, "The security token you provided is invalid."),
     FaultRow::new(Fault::ExpiredToken, "SecurityTokenExpired", 403, "The security token you provided has expired."),
     FaultRow::new(Fault::InvalidRequest, "InvalidRequest", 400, "Invalid Request."),

@@ -19,6 +19,7 @@ pub const FAULTS: &[FaultRow] = &[
     FaultRow::new(Fault::AuthorizationMalformed, "AuthorizationHeaderMalformed", 400, "The authorization header is malformed."),
     FaultRow::new(Fault::AuthorizationQueryMalformed, "AuthorizationQueryParametersError", 400, "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters."),
     FaultRow::new(Fault::InvalidArgument, "InvalidArgument", 400, "Invalid Argument"),
+    FaultRow::new(Fault::UnknownAuthorization, "InvalidArgument", 400, "Unsupported Authorization Type"),
     FaultRow::new(Fault::SeveralCredentials, "InvalidArgument", 400, "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter or the Authorization header should be specified"),
     FaultRow::new(Fault::InvalidRequest, "InvalidRequest", 400, "Invalid Request"),
     FaultRow::new(Fault::UnsupportedSignature, "InvalidRequest", 400, "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."),
