@@ -189,8 +189,10 @@ fn hosts_name_buckets() {
 
 #[test]
 fn a_code_that_names_a_fault_means_it_first() {
+    // The OSS reference, 3.3: its one code for a digest that is malformed is that of one that differs.
+    let meant_otherwise = [("oss", "InvalidDigest")];
     for dialect in ALL {
-        for row in dialect.faults {
+        for row in dialect.faults.iter().filter(|row| !meant_otherwise.contains(&(dialect.name, row.code))) {
             let first = dialect.faults.iter().find(|other| other.code == row.code).unwrap();
             if format!("{:?}", row.fault) == row.code {
                 assert_eq!(
