@@ -10,9 +10,10 @@ const VENDORS: [&str; 11] =
     ["amz", "aws", "s3", "cos", "oss", "jdcloud", "jd", "aliyun", "tencent", "myqcloud", "qcloud"];
 
 /// One file of each name in each dialect's folder.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "mod.rs",
     "route.rs",
+    "settings.rs",
     "auth.rs",
     "headers.rs",
     "words.rs",

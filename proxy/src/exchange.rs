@@ -11,11 +11,11 @@ use crate::job::{End, Job};
 use crate::metrics::METRICS;
 use crate::snapshot::Upstream;
 
-/// A request's body: an ACL, tags, a region.
-const BODY_BYTES_MAX: usize = 64 * 1024;
+/// A request's body: an ACL, tags, a region, a bucket's rules.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
 
-/// The same with a line for each of 10,000 parts.
-const PARTS_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// The same with a line for each of 10,000 parts, or of 1,000 long keys.
+const LINES_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Requests to the target for one request of the caller. An engine that wants more goes round in circles.
 const STEPS_MAX: usize = 32;
@@ -94,7 +94,7 @@ pub async fn driven(
 /// [`End`].
 pub async fn whole_body(job: &mut Job<'_>, request: &Request, payload: Payload) -> Result<Vec<u8>, End> {
     let bytes_max = match request.operation {
-        Operation::CompleteMultipartUpload => PARTS_BYTES_MAX,
+        Operation::CompleteMultipartUpload | Operation::DeleteObjects => LINES_BYTES_MAX,
         _ => BODY_BYTES_MAX,
     };
     let gate = Gate::new(job.listener.dialect, payload, request, false)?;

@@ -464,10 +464,18 @@ def requests(suite, d):
     suite.row("too much metadata", d, (400, d.codes["metadata"]), lambda: put({d.prefix + "meta-a": "v" * 9000}, body=b"x"))
     suite.row("too large a head", d, (400, None), lambda: put({d.prefix + "meta-a": "v" * 20_000}, body=b"x"))
     suite.row("too many headers", d, (400, None), lambda: put({f"{d.prefix}meta-{n}": "v" for n in range(120)}, body=b"x"))
-    for word in ("lifecycle", "policy", "cors", "website", "replication"):
+    untold = {"s3": ("replication", "notification", "analytics"), "cos": ("replication", "domain", "origin"),
+              "oss": ("replication", "cname", "style")}[d.kind]
+    for word in untold:
         suite.row(f"sub-resource {word}", d, (501, "NotImplemented"), lambda: d.request("GET", OPEN, "", query=word + "="))
         suite.row(f"sub-resource {word}, PUT", d, (501, "NotImplemented"), lambda: d.request("PUT", OPEN, "", query=word + "=", body=b"<x/>"))
-    suite.row("object sub-resource", d, (501, "NotImplemented"), lambda: d.request("GET", OPEN, "hello", query="acl="))
+    for word in ("lifecycle", "policy", "cors", "website", "acl", "versioning", "tagging"):  # For administrators only.
+        suite.row(f"{word} without the grant", d, (403, "AccessDenied"), lambda: d.request("PUT", OPEN, "", query=word + "=", body=b"<x/>"))
+    suite.row("object sub-resource", d, (501, "NotImplemented"), lambda: d.request(
+        "GET", OPEN, "hello", query={"s3": "torrent=", "cos": "symlink=", "oss": "symlink="}[d.kind]))
+    suite.row("no access list", d, (400, None), lambda: d.request("PUT", OPEN, "hello", query="acl="))
+    suite.row("tags that are none", d, (400, "MalformedXML"), lambda: d.request("PUT", OPEN, "hello", query="tagging=", body=b"<Tagging><Tag/></Tagging>"))
+    suite.row("keys to delete that are none", d, (400, "MalformedXML"), lambda: d.request("POST", OPEN, "", query="delete=", body=b"<Delete/>"))
     suite.row("unknown header", d, (501, "NotImplemented"), lambda: put({d.prefix + "new-feature": "on"}, body=b"x"))
     suite.row("bad class", d, (400, None), lambda: put({d.prefix + "storage-class": "FROZEN"}, body=b"x"))
     suite.row("method", d, (405, "MethodNotAllowed"), lambda: d.request("POST", OPEN, "hello", body=b"x"))

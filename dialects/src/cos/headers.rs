@@ -57,6 +57,11 @@ pub fn name_of(field: Field) -> Option<Name> {
         Field::Prefix => Parameter("prefix"),
         Field::Delimiter => Parameter("delimiter"),
         Field::Marker => Parameter("marker"),
+        Field::KeyMarker => Parameter("key-marker"),
+        Field::VersionIdMarker => Parameter("version-id-marker"),
+        Field::UploadIdMarker => Parameter("upload-id-marker"),
+        Field::MaxUploads => Parameter("max-uploads"),
+        Field::Position => Parameter("position"),
         Field::MaxKeys => Parameter("max-keys"),
         Field::EncodingType => Parameter("encoding-type"),
         Field::MaxParts => Parameter("max-parts"),
@@ -85,7 +90,9 @@ pub fn name_of(field: Field) -> Option<Name> {
         | Field::CompleteAll
         | Field::StartAfter
         | Field::ContinuationToken
-        | Field::FetchOwner => return None,
+        | Field::FetchOwner
+        | Field::Attributes
+        | Field::ConfigurationId => return None,
     })
 }
 
@@ -120,6 +127,7 @@ pub fn told(field: Told) -> Option<&'static str> {
         Told::CustomerKeyMd5 => "x-cos-server-side-encryption-customer-key-MD5",
         Told::Expiration => "x-cos-expiration",
         Told::Restore => "x-cos-restore",
+        Told::Acl => "x-cos-acl",
         Told::TaggingCount => "x-cos-tagging-count",
         Told::WebsiteRedirect => "x-cos-website-redirect-location",
         Told::BucketRegion => "x-cos-bucket-region",

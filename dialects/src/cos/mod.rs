@@ -6,6 +6,7 @@ pub mod copy;
 pub mod faults;
 pub mod headers;
 pub mod route;
+pub mod settings;
 pub mod words;
 pub mod xml;
 
@@ -23,6 +24,8 @@ pub static COS: Dialect = Dialect {
     older_auth: None,
     hosts: route::HOSTS,
     routes: route::ROUTES,
+    settings: settings::FORMS,
+    access: settings::ACCESS,
     sub_resources: route::SUB_RESOURCES,
     parameters_any_case: true,
     header_prefix: "x-cos-",

@@ -21,6 +21,12 @@ const NEW: &[&str] = &["cn", "tencentcos"];
 /// What is asked for, by method, level and parameters.
 pub const ROUTES: &[Route] = &[
     Route::plain("GET", Level::Service, Op::ListBuckets),
+    Route::with("GET", Level::Bucket, &["versions"], Op::ListObjectVersions),
+    Route::with("GET", Level::Bucket, &["uploads"], Op::ListMultipartUploads),
+    Route::with("GET", Level::Bucket, &["location"], Op::GetBucketLocation),
+    Route::with("POST", Level::Bucket, &["delete"], Op::DeleteObjects),
+    Route::with("POST", Level::Object, &["restore"], Op::RestoreObject),
+    Route::with("POST", Level::Object, &["append", "position"], Op::AppendObject),
     Route::plain("GET", Level::Bucket, Op::ListObjects),
     Route::plain("HEAD", Level::Bucket, Op::HeadBucket),
     Route::plain("PUT", Level::Bucket, Op::CreateBucket),

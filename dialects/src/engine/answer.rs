@@ -28,7 +28,10 @@ pub fn head(way: &Way<'_>, operation: Operation, answer: &Answer) -> Reply {
     }
     let carries_object = matches!(operation, Operation::GetObject | Operation::HeadObject);
     if answer.status / 100 == 2 && !carries_object {
-        reply.status = caller.success_status(operation);
+        // A restoring call tells by its status whether it began or only went on.
+        if operation != Operation::RestoreObject {
+            reply.status = caller.success_status(operation);
+        }
         reply.remove(Told::ContentLength);
         reply.remove(Told::ContentType);
     }
@@ -224,6 +227,9 @@ pub fn name_document(document: &mut Document, bucket: &str, key: &str) {
             key.clone_into(&mut list.key);
         }
         Document::Objects(listing) => bucket.clone_into(&mut listing.bucket),
+        Document::Versions(page) => bucket.clone_into(&mut page.bucket),
+        Document::Uploads(page) => bucket.clone_into(&mut page.bucket),
+        Document::Info(info) => bucket.clone_into(&mut info.bucket),
         _ => {}
     }
 }

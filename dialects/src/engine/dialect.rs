@@ -1,8 +1,10 @@
 //! What makes up a dialect: one value of tables, and a few functions where a table cannot say it.
 
 use crate::engine::auth::Auth;
+use crate::engine::settings::Form;
 use crate::model::{
-    Acl, Credentials, Directive, Encryption, Fault, Field, Operation, Refusal, Source, StorageClass, Told,
+    Acl, Credentials, Directive, Encryption, Fault, Field, Group, Operation, Refusal, Setting, Source,
+    StorageClass, Told,
 };
 
 /// Everything that tells one dialect from another. `None` for a name is the whole capability system: it says
@@ -20,6 +22,10 @@ pub struct Dialect {
     pub hosts: &'static [HostForm],
     /// Which method and parameter mean which operation. The first row that fits is taken.
     pub routes: &'static [Route],
+    /// The documents that its buckets and objects have beside them.
+    pub settings: &'static [Form],
+    /// How it says who may do what.
+    pub access: AccessStyle,
     /// Parameters that select an operation which is not translated: refused, never passed over.
     pub sub_resources: &'static [&'static str],
     /// Whether parameter names are matched without regard to letter case.
@@ -99,12 +105,26 @@ impl Dialect {
 
     /// The status of success.
     pub fn success_status(&self, operation: Operation) -> u16 {
-        self.success.iter().find(|row| row.0 == operation).map_or(200, |row| row.1)
+        match operation {
+            Operation::Put(setting) => self.form(setting).map_or(200, |form| form.put_status),
+            Operation::Delete(_) => 204,
+            _ => self.success.iter().find(|row| row.0 == operation).map_or(200, |row| row.1),
+        }
+    }
+
+    /// Its routes: those of settings first, for a parameter always selects them.
+    pub fn all_routes(&self) -> impl Iterator<Item = Route> {
+        self.settings.iter().flat_map(|form| form.routes()).chain(self.routes.iter().copied())
     }
 
     /// The route by which an operation is asked for.
-    pub fn route(&self, operation: Operation) -> Option<&'static Route> {
-        self.routes.iter().find(|row| row.operation == operation)
+    pub fn route(&self, operation: Operation) -> Option<Route> {
+        self.all_routes().find(|row| row.operation == operation)
+    }
+
+    /// How it has a setting, if it does.
+    pub fn form(&self, setting: Setting) -> Option<&'static Form> {
+        self.settings.iter().find(|form| form.setting == setting)
     }
 }
 
@@ -221,6 +241,18 @@ pub enum Combination {
     Pairs,
     /// Each must hold.
     All,
+}
+
+/// How a dialect says who may do what.
+pub struct AccessStyle {
+    /// Whether a document says a canned word instead of grants.
+    pub by_word: bool,
+    /// Whether a request that says it in headers and in its body is taken by its headers.
+    pub headers_win: bool,
+    /// How groups are named in grants.
+    pub groups: &'static [(Group, &'static str)],
+    /// An account's id that stands for a group.
+    pub group_ids: &'static [(Group, &'static str)],
 }
 
 /// When a copy of an object onto itself is allowed.
@@ -344,6 +376,18 @@ pub struct XmlStyle {
     pub listed: &'static [&'static str],
     /// Children of ListPartsResult.
     pub parts: &'static [&'static str],
+    /// Children of ListVersionsResult; versions and delete markers stand together at `Version`.
+    pub versions: &'static [&'static str],
+    /// Children of Version; those that a delete marker does not have are left out of it.
+    pub version: &'static [&'static str],
+    /// Children of ListMultipartUploadsResult.
+    pub uploads: &'static [&'static str],
+    /// Children of Upload.
+    pub upload: &'static [&'static str],
+    /// The element around the tier of a restoring call.
+    pub restore_parameters: &'static str,
+    /// Whether the answer to a quiet deleting call has no document at all, and failures are told by absence.
+    pub deleted_by_absence: bool,
     /// Children of Bucket in ListAllMyBucketsResult.
     pub bucket: &'static [&'static str],
     /// Children of Error; `*` stands for the details.
@@ -358,6 +402,8 @@ pub struct XmlStyle {
     pub bucket_milliseconds: bool,
     /// The region as documents call it.
     pub location: fn(&str) -> String,
+    /// The region that a document means.
+    pub read_location: fn(&str) -> String,
 }
 
 /// The headers of every answer.

@@ -2,11 +2,11 @@
 //! namespace, dates and a few extras are in each dialect's [`XmlStyle`](crate::engine::dialect::XmlStyle).
 
 use crate::engine::dialect::Dialect;
-use crate::engine::etag;
 use crate::engine::tell::{Listener, trace};
+use crate::engine::{access, deletes, etag, pages, settings};
 use crate::model::{
-    BucketList, CopyResult, Document, ErrorDocument, Fault, Listed, Listing, Operation, Part, PartList,
-    Refusal, StorageClass, Timestamp,
+    Access, BucketInfo, BucketList, CopyResult, Document, ErrorDocument, Fault, Listed, Listing, Operation,
+    Part, PartList, Refusal, Setting, StorageClass, Timestamp,
 };
 use crate::wire::xml::{self, Node, Writer};
 use crate::wire::{date, percent};
@@ -39,6 +39,24 @@ pub fn write(dialect: &Dialect, document: &Document, listener: &Listener, id: &s
         Document::Parts(list) => parts(dialect, list, &mut out),
         Document::Objects(listing) => objects(dialect, listing, &mut out),
         Document::Buckets(list) => buckets(dialect, list, &mut out),
+        Document::Versions(page) => pages::write_versions(dialect, page, &mut out),
+        Document::Uploads(page) => pages::write_uploads(dialect, page, &mut out),
+        Document::Deleted { lines, quiet, encoded } => {
+            let encode = |key: &str| if *encoded { (dialect.xml.encode_key)(key) } else { key.to_owned() };
+            return deletes::write_result(dialect, lines, *quiet, encode, *encoded);
+        }
+        Document::Setting(setting, tree) => {
+            if let Some(form) = dialect.form(*setting) {
+                out.root(&settings::write(dialect, form, tree).0, namespace);
+            }
+        }
+        Document::Verbatim(_, bytes) => return bytes.clone(),
+        Document::Access(access) => access::write(dialect, access, &mut out),
+        Document::Location(region) => {
+            out.root_text("LocationConstraint", &(dialect.xml.location)(region), namespace);
+        }
+        Document::Info(info) => bucket_info(dialect, info, &listener.host, &mut out),
+        Document::Attributes(tree) => out.root(tree, namespace),
         Document::Error(error) => fault(dialect, error, listener, id, &mut out),
     }
     out.finish()
@@ -184,6 +202,29 @@ fn buckets(dialect: &Dialect, list: &BucketList, out: &mut Writer) {
     out.close("ListAllMyBucketsResult");
 }
 
+/// The overview of a bucket. Its end point is the one that the caller used.
+fn bucket_info(dialect: &Dialect, info: &BucketInfo, host: &str, out: &mut Writer) {
+    out.open("BucketInfo");
+    out.open("Bucket");
+    out.text("Name", &info.bucket);
+    // Clients cannot read an overview without a date.
+    out.text("CreationDate", &date::iso(info.created.unwrap_or(Timestamp(0))));
+    out.text("Location", &(dialect.xml.location)(&info.region));
+    out.text("ExtranetEndpoint", host);
+    out.text("IntranetEndpoint", host);
+    out.text("StorageClass", &class_word(dialect, None));
+    if let Some(versioning) = info.versioning.as_ref().filter(|word| !word.is_empty()) {
+        out.text("Versioning", versioning);
+    }
+    owner("Owner", out);
+    out.open("AccessControlList");
+    let word = info.access.canned().and_then(|acl| dialect.words.acl.word(acl));
+    out.text("Grant", word.unwrap_or_default());
+    out.close("AccessControlList");
+    out.close("Bucket");
+    out.close("BucketInfo");
+}
+
 fn fault(dialect: &Dialect, error: &ErrorDocument, listener: &Listener, id: &str, out: &mut Writer) {
     out.open("Error");
     for name in dialect.xml.error {
@@ -207,7 +248,7 @@ fn fault(dialect: &Dialect, error: &ErrorDocument, listener: &Listener, id: &str
 }
 
 /// The one owner that callers see: they hold no account at the target.
-fn owner(name: &str, out: &mut Writer) {
+pub(super) fn owner(name: &str, out: &mut Writer) {
     out.open(name);
     out.text("ID", OWNER);
     out.text("DisplayName", OWNER);
@@ -217,12 +258,12 @@ fn owner(name: &str, out: &mut Writer) {
 /// Id of the owner shown in listings.
 pub const OWNER: &str = "blobfish";
 
-fn yes_no(value: bool) -> &'static str {
+pub(super) fn yes_no(value: bool) -> &'static str {
     if value { "true" } else { "false" }
 }
 
 /// A class in the caller's words; what the caller has no word for is shown as the vendor said it.
-fn class_word(dialect: &Dialect, class: Option<&str>) -> String {
+pub(super) fn class_word(dialect: &Dialect, class: Option<&str>) -> String {
     let word = match class {
         None => dialect.words.class.word(StorageClass::Standard),
         Some(class) => canonical_class(class).and_then(|class| dialect.words.class.word(class)),
@@ -296,8 +337,70 @@ pub fn read(target: &Dialect, operation: Operation, body: &[u8]) -> Result<Optio
             let node = root("ListAllMyBucketsResult")?;
             Ok(Some(Document::Buckets(read_buckets(&node))))
         }
+        Operation::ListObjectVersions => {
+            pages::read_versions(target, &root("ListVersionsResult")?).map(Document::Versions).map(Some)
+        }
+        Operation::ListMultipartUploads => {
+            let page = pages::read_uploads(target, &root("ListMultipartUploadsResult")?)?;
+            Ok(Some(Document::Uploads(page)))
+        }
+        Operation::DeleteObjects => {
+            let node = root("DeleteResult")?;
+            let lines = deletes::read_result(target, &node, decoder(target, &node))?;
+            Ok(Some(Document::Deleted { lines, quiet: false, encoded: false }))
+        }
+        Operation::GetBucketLocation => {
+            let node = root("LocationConstraint")?;
+            Ok(Some(Document::Location((target.xml.read_location)(node.text.trim()))))
+        }
+        Operation::GetBucketInfo => {
+            let node = root("BucketInfo")?;
+            read_info(target, node.child("Bucket").ok_or(Unsound::NotTheDocument)?).map(Some)
+        }
+        Operation::GetObjectAttributes => {
+            let node = xml::read(body).map_err(|_| Unsound::NotTheDocument)?;
+            match node.name.as_str() {
+                "Error" => Err(Unsound::Error(read_error(&node))),
+                // Documents and servers disagree on the name.
+                "GetObjectAttributesResponse" | "GetObjectAttributesOutput" => {
+                    Ok(Some(Document::Attributes(node)))
+                }
+                _ => Err(Unsound::NotTheDocument),
+            }
+        }
+        Operation::Get(setting) => read_setting(target, setting, body).map(Some),
         _ => Ok(None),
     }
+}
+
+fn read_setting(target: &Dialect, setting: Setting, body: &[u8]) -> Result<Document, Unsound> {
+    let form = target.form(setting).ok_or(Unsound::NotTheDocument)?;
+    if form.root.is_empty() {
+        return Ok(Document::Verbatim("application/json", body.to_vec()));
+    }
+    let node = xml::read(body).map_err(|_| Unsound::NotTheDocument)?;
+    if node.name == "Error" {
+        return Err(Unsound::Error(read_error(&node)));
+    }
+    let document = match setting.is_access() {
+        true => access::read(target, &node).map(Document::Access),
+        false => settings::read_told(target, form, &node).map(|tree| Document::Setting(setting, tree)),
+    };
+    document.ok_or(Unsound::NotTheDocument)
+}
+
+fn read_info(target: &Dialect, node: &Node) -> Result<Document, Unsound> {
+    let list = node.child("AccessControlList").and_then(|list| list.text_of("Grant"));
+    let acl = list.and_then(|word| target.words.acl.value(word.trim()));
+    let access = acl.and_then(Access::of_canned).ok_or(Unsound::NotTheDocument)?;
+    Ok(Document::Info(BucketInfo {
+        created: node.text_of("CreationDate").and_then(date::parse_any),
+        region: (target.xml.read_location)(node.text_of("Location").unwrap_or_default()),
+        versioning: node.text_of("Versioning").map(str::to_owned),
+        access,
+        gathered: true,
+        ..BucketInfo::default()
+    }))
 }
 
 /// Why a target's body is no success.
@@ -323,17 +426,18 @@ fn read_etag(node: &Node) -> Result<String, Unsound> {
     etag.map(str::to_owned).ok_or(Unsound::NotTheDocument)
 }
 
-fn read_number(node: &Node, name: &str) -> Option<u64> {
+pub(super) fn read_number(node: &Node, name: &str) -> Option<u64> {
     node.text_of(name).and_then(|text| text.trim().parse().ok())
 }
 
-fn read_flag(node: &Node, name: &str) -> bool {
+pub(super) fn read_flag(node: &Node, name: &str) -> bool {
     node.text_of(name).is_some_and(|text| text.trim().eq_ignore_ascii_case("true"))
 }
 
 /// Undoes `encoding-type=url` where the target says that it did it.
-fn decoder<'a>(target: &'a Dialect, node: &Node) -> impl Fn(&str) -> Result<String, Unsound> + 'a {
-    let encoded = node.text_of("EncodingType").or(node.text_of("Encoding-type")) == Some("url");
+pub(super) fn decoder<'a>(target: &'a Dialect, node: &Node) -> impl Fn(&str) -> Result<String, Unsound> + 'a {
+    let spellings = ["EncodingType", "Encoding-type", "Encoding-Type"];
+    let encoded = spellings.into_iter().any(|name| node.text_of(name) == Some("url"));
     let plus = target.xml.plus_is_space;
     move |text: &str| match (encoded, plus) {
         (false, _) => Ok(text.to_owned()),

@@ -5,12 +5,14 @@ use crate::engine::conditions::{self, SourceState};
 use crate::engine::dialect::SelfCopy;
 use crate::engine::loss::Loss;
 use crate::engine::way::Way;
-use crate::engine::{documents, etag, listing, write};
+use crate::engine::{bodies, emulate, etag, listing, settings, write};
 use crate::model::{
     ByteRange, Directive, Document, Fault, Field, Fields, Operation, Outgoing, Refusal, Reply, Request,
     Source, Timestamp, Told, Value,
 };
 use crate::wire::date;
+
+use crate::engine::emulate::Gather;
 
 /// A target's whole answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +81,8 @@ enum State {
     Deciding(Refused),
     /// The copy was made, and the destination tells whether the directive was honoured.
     Checking(Box<Reply>),
+    /// What the target does not tell in one answer is gathered from several.
+    Gathering(Box<Reply>, Gather),
 }
 
 impl<'a> Exchange<'a> {
@@ -87,19 +91,16 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// What is refused before any target is contacted.
     pub fn new(way: Way<'a>, mut asked: Request, body: &[u8]) -> Result<Self, Refusal> {
-        if asked.operation == Operation::CompleteMultipartUpload && !asked.fields.has(Field::CompleteAll) {
-            asked.parts = documents::read_parts(body)?;
-        }
-        if asked.operation == Operation::CreateBucket {
-            documents::check_bucket_settings(way.caller, body)?;
-        }
+        bodies::read(&way, &mut asked, body)?;
         let mut needs = Needs::default();
         if asked.operation.copies() {
             conditions::check_pairs(way.caller, &asked.fields)?;
             check_onto_itself(&way, &asked)?;
             needs = needs_of(&way, &asked);
         }
-        let mut sent = listing::adapted(&way, &asked)?;
+        let mut sent = emulate::adapted(&way, listing::adapted(&way, &asked)?);
+        // That of another body.
+        sent.fields.remove(Field::ContentMd5);
         if needs.conditions {
             Field::SOURCE_CONDITIONS.iter().for_each(|field| drop(sent.fields.remove(*field)));
         }
@@ -141,19 +142,14 @@ impl<'a> Exchange<'a> {
             State::Asking => self.answered(answer, now),
             State::Deciding(refused) => Err(self.decided(&refused, answer, now)),
             State::Checking(reply) => self.checked(reply, answer),
+            State::Gathering(reply, what) => self.gathered(*reply, what, answer, now),
         }
     }
 
     /// Sends the request itself.
     fn ask(&mut self, now: Timestamp) -> Result<Step, Refusal> {
         let (mut outgoing, _) = write::request(&self.way, &self.sent)?;
-        outgoing.body = match self.sent.operation {
-            Operation::CompleteMultipartUpload if !self.sent.parts.is_empty() => {
-                documents::write_parts(self.way.target.dialect, &self.sent.parts)
-            }
-            Operation::CreateBucket => (self.way.target.dialect.create_bucket_body)(&self.way.target.region),
-            _ => Vec::new(),
-        };
+        outgoing.body = bodies::write(&self.way, &self.sent);
         self.state = State::Asking;
         Ok(Step::Send(Box::new(write::sign(&self.way, outgoing, now))))
     }
@@ -275,6 +271,10 @@ impl<'a> Exchange<'a> {
     }
 
     fn succeeded(&mut self, mut reply: Reply, now: Timestamp) -> Result<Step, Refusal> {
+        emulate::completed(&self.way, &self.asked, &mut reply)?;
+        if let Some(what) = emulate::missing(&self.way, &reply) {
+            return self.gather(reply, what, now);
+        }
         let (bucket, key) = (self.asked.bucket.clone(), self.asked.key.clone());
         if let Some(document) = &mut reply.document {
             let bucket = bucket.as_deref().unwrap_or_default();
@@ -297,7 +297,37 @@ impl<'a> Exchange<'a> {
         Ok(Step::Tell(Box::new(reply)))
     }
 
+    /// Asks for what is still missing of an answer.
+    fn gather(&mut self, reply: Reply, what: Gather, now: Timestamp) -> Result<Step, Refusal> {
+        let bucket = self.asked.bucket.clone();
+        let request = Request { bucket, ..Request::new(what.operation()) };
+        let (outgoing, _) = write::request(&self.way, &request)?;
+        self.state = State::Gathering(Box::new(reply), what);
+        Ok(Step::Send(Box::new(write::sign(&self.way, outgoing, now))))
+    }
+
+    fn gathered(
+        &mut self,
+        mut reply: Reply,
+        what: Gather,
+        answer: &Answer,
+        now: Timestamp,
+    ) -> Result<Step, Refusal> {
+        let told = answer::whole(&self.way, what.operation(), answer);
+        emulate::take(&mut reply, &self.way, what, told.map_err(|refused| refused.refusal))?;
+        self.succeeded(reply, now)
+    }
+
     fn failed(&mut self, refused: Refused, now: Timestamp) -> Result<Step, Refusal> {
+        if let Operation::Get(setting) = self.asked.operation
+            && settings::says_unset(refused.fault)
+            && let Some(form) = self.way.caller.form(setting)
+        {
+            let tree = settings::unset(form).map_err(Refusal::from)?;
+            let mut reply = Reply::status(200);
+            reply.document = Some(Document::Setting(setting, tree));
+            return Ok(Step::Tell(Box::new(reply)));
+        }
         if !matches!(refused.fault, Fault::PreconditionFailed | Fault::NotModified) {
             return Err(refused.refusal);
         }

@@ -19,15 +19,20 @@ const PAGE_MAX: u64 = 1000;
 pub fn adapted(way: &Way<'_>, asked: &Request) -> Result<Request, Refusal> {
     let mut sent = asked.clone();
     match asked.operation {
-        Operation::ListObjects | Operation::ListObjectsV2 => {
+        operation if operation.lists() => {
             sent.fields.set(Field::EncodingType, Value::Text("url".to_owned()));
-            sent.fields.set(Field::MaxKeys, Value::Number(page(way, &asked.fields)));
+            match operation {
+                Operation::ListMultipartUploads => {
+                    sent.fields.set(Field::MaxUploads, Value::Number(uploads(&asked.fields)));
+                }
+                _ => sent.fields.set(Field::MaxKeys, Value::Number(page(way, &asked.fields))),
+            }
             sent.fields.remove(Field::FetchOwner);
             if asked.operation == Operation::ListObjectsV2 {
                 second(way, &mut sent)?;
             }
         }
-        Operation::ListParts => drop(sent.fields.remove(Field::EncodingType)),
+        Operation::ListParts | Operation::DeleteObjects => drop(sent.fields.remove(Field::EncodingType)),
         _ => {}
     }
     Ok(sent)
@@ -35,6 +40,10 @@ pub fn adapted(way: &Way<'_>, asked: &Request) -> Result<Request, Refusal> {
 
 fn page(way: &Way<'_>, fields: &Fields) -> u64 {
     fields.number(Field::MaxKeys).unwrap_or(way.caller.absent.max_keys).min(PAGE_MAX)
+}
+
+fn uploads(fields: &Fields) -> u64 {
+    fields.number(Field::MaxUploads).unwrap_or(PAGE_MAX).min(PAGE_MAX)
 }
 
 /// Towards a target without the second version a token is the marker, and a start is one too.
@@ -78,6 +87,22 @@ pub fn completed(way: &Way<'_>, asked: &Request, document: &mut Document) {
             listing.encoded = asked.fields.has(Field::EncodingType);
             listing.owners = !listing.second || asked.fields.has(Field::FetchOwner);
             name_next(listing);
+        }
+        Document::Versions(listing) => {
+            listing.prefix = text(Field::Prefix).unwrap_or_default();
+            listing.delimiter = text(Field::Delimiter);
+            listing.key_marker = text(Field::KeyMarker).unwrap_or_default();
+            listing.version_marker = text(Field::VersionIdMarker).unwrap_or_default();
+            listing.max_keys = page(way, &asked.fields);
+            listing.encoded = asked.fields.has(Field::EncodingType);
+        }
+        Document::Uploads(listing) => {
+            listing.prefix = text(Field::Prefix).unwrap_or_default();
+            listing.delimiter = text(Field::Delimiter);
+            listing.key_marker = text(Field::KeyMarker).unwrap_or_default();
+            listing.upload_marker = text(Field::UploadIdMarker).unwrap_or_default();
+            listing.max_uploads = uploads(&asked.fields);
+            listing.encoded = asked.fields.has(Field::EncodingType);
         }
         Document::Parts(list) => {
             list.upload_id = text(Field::UploadId).unwrap_or_default();

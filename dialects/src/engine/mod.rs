@@ -3,18 +3,24 @@
 pub mod auth;
 
 pub mod accept;
+pub mod access;
 pub mod answer;
+pub mod bodies;
 pub mod body;
 pub mod conditions;
 pub mod credential;
+pub mod deletes;
 pub mod dialect;
 pub mod documents;
+pub mod emulate;
 pub mod etag;
 pub mod exchange;
 pub mod hosts;
 pub mod listing;
 pub mod loss;
+pub mod pages;
 pub mod read;
+pub mod settings;
 pub mod stream;
 pub mod tell;
 pub mod way;

@@ -24,7 +24,6 @@ pub fn request(
     check_place(dialect, place)?;
     let source = head.header(dialect.copy.header).map(|value| read_source(dialect, value)).transpose()?;
     let mut request = Request {
-        operation,
         bucket: place.bucket.clone(),
         key: place.key.clone(),
         source: if operation.copies() { source } else { None },
@@ -32,7 +31,7 @@ pub fn request(
         metadata: metadata(dialect, &head, operation)?,
         checksums: checksums(dialect, &head, operation)?,
         body_length: body_length(&head)?,
-        parts: Vec::new(),
+        ..Request::new(operation)
     };
     refuse_strangers(dialect, &head, operation)?;
     refuse_conditions(dialect, &head, operation)?;
@@ -148,15 +147,15 @@ fn operation(dialect: &Dialect, said: &Said<'_>, place: &Place) -> Result<Operat
         (Some(_), Some(_)) => Level::Object,
     };
     let named = said.header(dialect.copy.header).is_some();
-    let fits = |row: &&Route| {
+    let fits = |row: &Route| {
         row.method == said.method
             && row.level == level
             && row.parameters.iter().all(|wanted| said.has(dialect, wanted))
             && row.source.is_none_or(|wanted| wanted == named)
     };
-    let row = dialect.routes.iter().find(fits);
+    let row = dialect.all_routes().find(fits);
     let consumed = |name: &str| {
-        row.is_some_and(|row| {
+        row.as_ref().is_some_and(|row| {
             row.parameters.iter().any(|own| own.split('=').next() == Some(name))
                 || Field::ALL.iter().any(|field| {
                     dialect.name_in(*field, row.operation).is_some_and(|own| own.as_str() == name)
@@ -411,7 +410,7 @@ pub fn check_metadata(dialect: &Dialect, metadata: &[(String, Vec<u8>)]) -> Resu
 
 fn checksums(dialect: &Dialect, said: &Said<'_>, operation: Operation) -> Result<Vec<Checksum>, Refusal> {
     let mut found = Vec::new();
-    if !operation.uploads() {
+    if !operation.uploads() && !operation.has_document() {
         return Ok(found);
     }
     for (name, algorithm) in dialect.checksums {

@@ -55,10 +55,14 @@ pub fn tell(listener: &Listener, mut reply: Reply) -> Spoken {
         _ => None,
     };
     let id = listener.request_id();
+    let kind = match &reply.document {
+        Some(Document::Verbatim(kind, _)) => kind,
+        _ => "application/xml",
+    };
     let body = reply.document.take().map(|document| documents::write(dialect, &document, listener, &id));
     let bare = matches!(reply.status, 204 | 304);
     if body.is_some() && !bare {
-        reply.set(Told::ContentType, "application/xml");
+        reply.set(Told::ContentType, kind);
     }
     let mut headers = vec![
         ("Server".to_owned(), dialect.identity.server.into()),

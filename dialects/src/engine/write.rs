@@ -246,7 +246,8 @@ pub fn sign(way: &Way<'_>, mut outgoing: Outgoing, now: crate::model::Timestamp)
         outgoing.headers.push(("content-length".to_owned(), body.len().to_string().into_bytes()));
     }
     if !body.is_empty() {
-        outgoing.headers.push(("content-type".to_owned(), b"application/xml".to_vec()));
+        let kind: &[u8] = if body.starts_with(b"<") { b"application/xml" } else { b"application/json" };
+        outgoing.headers.push(("content-type".to_owned(), kind.to_vec()));
         outgoing.headers.push(("content-md5".to_owned(), crate::wire::hash::md5_base64(body).into_bytes()));
     }
     outgoing.payload = PayloadHash::Sha256(crate::wire::hash::sha256_hex(&outgoing.body));

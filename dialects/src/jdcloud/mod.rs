@@ -6,6 +6,7 @@ pub mod copy;
 pub mod faults;
 pub mod headers;
 pub mod route;
+pub mod settings;
 pub mod words;
 pub mod xml;
 
@@ -17,6 +18,7 @@ pub static JDCLOUD: Dialect = Dialect {
     name: "jdcloud",
     auth: auth::AUTH,
     hosts: route::HOSTS,
+    settings: settings::FORMS,
     lacks: headers::LACKS,
     words: &words::WORDS,
     copy: copy::RULES,

@@ -58,6 +58,10 @@ pub enum Fault {
     PayloadHashMismatch,
     MalformedTrailer,
     MalformedXml,
+    MalformedAcl,
+    MalformedPolicy,
+    /// A request to set an access control list without one.
+    MissingAcl,
     InvalidPart,
     InvalidPartOrder,
     RequestTimeout,
@@ -66,6 +70,16 @@ pub enum Fault {
     NoSuchKey,
     NoSuchVersion,
     NoSuchUpload,
+    NoSuchTagSet,
+    NoSuchCors,
+    NoSuchLifecycle,
+    NoSuchBucketPolicy,
+    NoSuchWebsite,
+    NoSuchEncryption,
+    NoSuchPublicAccessBlock,
+    NoSuchReferer,
+    NoSuchObjectLock,
+    NoSuchRetention,
     BucketAlreadyExists,
     BucketAlreadyOwnedByYou,
     BucketNotEmpty,
@@ -75,6 +89,14 @@ pub enum Fault {
     NotModified,
     InvalidObjectState,
     ObjectLocked,
+    /// An object that can be read already is asked to be restored.
+    NotArchived,
+    RestoreInProgress,
+    /// An appended piece does not begin where the object ends.
+    AppendPosition,
+    NotAppendable,
+    /// The rules of a bucket do not allow what a browser asked for.
+    CorsDenied,
     Conflict,
     CustomerKeyRequired,
     // What cannot be done

@@ -2,8 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::Operation;
-use super::Timestamp;
+use super::{Operation, Setting, Timestamp};
 
 /// One thing that a request can say. Each dialect names its header or parameter for it, or has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -71,12 +70,22 @@ pub enum Field {
     Process,
     ChecksumAlgorithm,
     CompleteAll,
+    /// Where an appended piece begins.
+    Position,
+    /// Which of several documents of one kind.
+    ConfigurationId,
+    /// Which attributes of an object are asked for.
+    Attributes,
     VersionId,
     UploadId,
     PartNumber,
     Prefix,
     Delimiter,
     Marker,
+    KeyMarker,
+    VersionIdMarker,
+    UploadIdMarker,
+    MaxUploads,
     StartAfter,
     ContinuationToken,
     MaxKeys,
@@ -125,7 +134,7 @@ pub enum Kind {
 
 impl Field {
     /// Every field, in the order they are read, written and printed.
-    pub const ALL: [Self; 77] = [
+    pub const ALL: [Self; 84] = [
         Self::IfMatch,
         Self::IfNoneMatch,
         Self::IfModifiedSince,
@@ -184,12 +193,19 @@ impl Field {
         Self::Process,
         Self::ChecksumAlgorithm,
         Self::CompleteAll,
+        Self::Position,
+        Self::ConfigurationId,
+        Self::Attributes,
         Self::VersionId,
         Self::UploadId,
         Self::PartNumber,
         Self::Prefix,
         Self::Delimiter,
         Self::Marker,
+        Self::KeyMarker,
+        Self::VersionIdMarker,
+        Self::UploadIdMarker,
+        Self::MaxUploads,
         Self::StartAfter,
         Self::ContinuationToken,
         Self::MaxKeys,
@@ -228,7 +244,12 @@ impl Field {
             | Self::StandardRange
             | Self::FetchOwner
             | Self::CompleteAll => Kind::Flag,
-            Self::MaxKeys | Self::MaxParts | Self::PartNumber | Self::PartNumberMarker => Kind::Number,
+            Self::MaxKeys
+            | Self::MaxUploads
+            | Self::MaxParts
+            | Self::Position
+            | Self::PartNumber
+            | Self::PartNumberMarker => Kind::Number,
             Self::Tagging => Kind::Tags,
             Self::CustomerKey | Self::SourceCustomerKey => Kind::Secret,
             _ => Kind::Text,
@@ -239,7 +260,8 @@ impl Field {
     pub fn applies(self, operation: Operation) -> bool {
         use Operation as Op;
         let reads = matches!(operation, Op::GetObject | Op::HeadObject);
-        let lists = matches!(operation, Op::ListObjects | Op::ListObjectsV2);
+        let lists = operation.lists();
+        let puts_acl = |setting: Setting| operation == Op::Put(setting);
         match self {
             Self::IfMatch
             | Self::IfNoneMatch
@@ -281,16 +303,23 @@ impl Field {
             | Self::LockUntil
             | Self::LegalHold => operation.places(),
             Self::ChecksumAlgorithm => operation == Op::CopyObject,
-            Self::Acl => operation.places() || operation == Op::CompleteMultipartUpload,
-            Self::GrantRead | Self::GrantReadAcp | Self::GrantWriteAcp | Self::GrantFullControl => {
-                operation.places() || operation == Op::CreateBucket
+            Self::Acl => {
+                operation.places() || operation == Op::CompleteMultipartUpload || puts_acl(Setting::ObjectAcl)
             }
-            Self::BucketAcl | Self::BucketLock | Self::GrantWrite => operation == Op::CreateBucket,
-            Self::ContentMd5 => operation.uploads(),
+            Self::GrantRead | Self::GrantReadAcp | Self::GrantWriteAcp | Self::GrantFullControl => {
+                operation.places() || operation == Op::CreateBucket || operation.writes_acl()
+            }
+            Self::BucketAcl => operation == Op::CreateBucket || puts_acl(Setting::BucketAcl),
+            Self::GrantWrite => operation == Op::CreateBucket || operation.writes_acl(),
+            Self::BucketLock => operation == Op::CreateBucket,
+            Self::ContentMd5 => operation.uploads() || operation.has_document(),
             Self::CustomerAlgorithm | Self::CustomerKey | Self::CustomerKeyMd5 => {
                 reads || operation.places() || operation.uploads() || operation == Op::UploadPartCopy
             }
-            Self::ForbidOverwrite => operation.places() || operation == Op::CompleteMultipartUpload,
+            Self::ForbidOverwrite => {
+                (operation.places() && operation != Op::AppendObject)
+                    || operation == Op::CompleteMultipartUpload
+            }
             Self::OverwriteIfMatch => {
                 matches!(
                     operation,
@@ -299,12 +328,27 @@ impl Field {
             }
             Self::ExpectedOwner | Self::RequestPayer => operation != Op::ListBuckets,
             Self::TrafficLimit => operation.streams() || operation.copies(),
-            Self::BypassLock | Self::Mfa => operation == Op::DeleteObject,
+            Self::BypassLock => {
+                matches!(operation, Op::DeleteObject | Op::DeleteObjects | Op::Put(Setting::Retention))
+            }
+            Self::Mfa => {
+                matches!(operation, Op::DeleteObject | Op::DeleteObjects | Op::Put(Setting::Versioning))
+            }
             Self::Callback | Self::CallbackVariables | Self::Process => {
                 matches!(operation, Op::PutObject | Op::CompleteMultipartUpload | Op::GetObject)
             }
             Self::CompleteAll => operation == Op::CompleteMultipartUpload,
-            Self::VersionId => reads || operation == Op::DeleteObject,
+            Self::VersionId => {
+                reads
+                    || matches!(operation, Op::DeleteObject | Op::RestoreObject | Op::GetObjectAttributes)
+                    || matches!(operation, Op::Get(of) | Op::Put(of) | Op::Delete(of) if of.on_object())
+            }
+            Self::Position => operation == Op::AppendObject,
+            Self::Attributes => operation == Op::GetObjectAttributes,
+            Self::ConfigurationId => matches!(
+                operation,
+                Op::Get(Setting::Inventory) | Op::Put(Setting::Inventory) | Op::Delete(Setting::Inventory)
+            ),
             Self::UploadId => matches!(
                 operation,
                 Op::UploadPart
@@ -316,8 +360,14 @@ impl Field {
             Self::PartNumber => {
                 matches!(operation, Op::UploadPart | Op::UploadPartCopy | Op::GetObject | Op::HeadObject)
             }
-            Self::Prefix | Self::Delimiter | Self::MaxKeys => lists,
-            Self::EncodingType => lists || operation == Op::ListParts,
+            Self::Prefix | Self::Delimiter => lists,
+            Self::MaxKeys => lists && operation != Op::ListMultipartUploads,
+            Self::MaxUploads | Self::UploadIdMarker => operation == Op::ListMultipartUploads,
+            Self::KeyMarker => {
+                matches!(operation, Op::ListObjectVersions | Op::ListMultipartUploads)
+            }
+            Self::VersionIdMarker => operation == Op::ListObjectVersions,
+            Self::EncodingType => lists || matches!(operation, Op::ListParts | Op::DeleteObjects),
             Self::Marker => operation == Op::ListObjects,
             Self::StartAfter | Self::ContinuationToken | Self::FetchOwner => operation == Op::ListObjectsV2,
             Self::MaxParts | Self::PartNumberMarker => operation == Op::ListParts,

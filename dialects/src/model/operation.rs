@@ -1,5 +1,7 @@
 //! What a request asks for.
 
+use super::Setting;
+
 /// The operations that are translated between dialects, under S3's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "the names are the vendors' own words")]
@@ -21,6 +23,20 @@ pub enum Operation {
     ListBuckets,
     ListObjects,
     ListObjectsV2,
+    DeleteObjects,
+    ListObjectVersions,
+    ListMultipartUploads,
+    GetBucketLocation,
+    RestoreObject,
+    GetObjectAttributes,
+    AppendObject,
+    GetBucketInfo,
+    /// Reads a document beside a bucket or an object.
+    Get(Setting),
+    /// Replaces it.
+    Put(Setting),
+    /// Removes it.
+    Delete(Setting),
 }
 
 /// What an operation needs to be allowed on a bucket.
@@ -37,26 +53,42 @@ pub enum Need {
 }
 
 impl Operation {
-    /// Every operation, in the order they are printed.
-    pub const ALL: [Self; 17] = [
+    /// Every operation with a name of its own, in the order they are printed.
+    pub const PLAIN: [Self; 25] = [
         Self::PutObject,
         Self::GetObject,
         Self::HeadObject,
         Self::DeleteObject,
+        Self::DeleteObjects,
         Self::CopyObject,
+        Self::AppendObject,
+        Self::RestoreObject,
+        Self::GetObjectAttributes,
         Self::CreateMultipartUpload,
         Self::UploadPart,
         Self::UploadPartCopy,
         Self::CompleteMultipartUpload,
         Self::AbortMultipartUpload,
         Self::ListParts,
+        Self::ListMultipartUploads,
         Self::CreateBucket,
         Self::HeadBucket,
         Self::DeleteBucket,
+        Self::GetBucketLocation,
+        Self::GetBucketInfo,
         Self::ListBuckets,
         Self::ListObjects,
         Self::ListObjectsV2,
+        Self::ListObjectVersions,
     ];
+
+    /// Every operation there is: the plain ones, and the three of each setting.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let settings = Setting::ALL.into_iter();
+        let settings =
+            settings.flat_map(|setting| [Self::Get(setting), Self::Put(setting), Self::Delete(setting)]);
+        Self::PLAIN.into_iter().chain(settings)
+    }
 
     /// The name in metrics, logs and messages.
     pub fn name(self) -> &'static str {
@@ -78,6 +110,17 @@ impl Operation {
             Self::ListBuckets => "ListBuckets",
             Self::ListObjects => "ListObjects",
             Self::ListObjectsV2 => "ListObjectsV2",
+            Self::DeleteObjects => "DeleteObjects",
+            Self::ListObjectVersions => "ListObjectVersions",
+            Self::ListMultipartUploads => "ListMultipartUploads",
+            Self::GetBucketLocation => "GetBucketLocation",
+            Self::RestoreObject => "RestoreObject",
+            Self::GetObjectAttributes => "GetObjectAttributes",
+            Self::AppendObject => "AppendObject",
+            Self::GetBucketInfo => "GetBucketInfo",
+            Self::Get(setting) => setting.calls()[0],
+            Self::Put(setting) => setting.calls()[1],
+            Self::Delete(setting) => setting.calls()[2],
         }
     }
 
@@ -91,14 +134,24 @@ impl Operation {
             | Self::UploadPart
             | Self::UploadPartCopy
             | Self::CompleteMultipartUpload
-            | Self::AbortMultipartUpload => Need::Write,
+            | Self::AbortMultipartUpload
+            | Self::DeleteObjects
+            | Self::RestoreObject
+            | Self::AppendObject => Need::Write,
             Self::GetObject
             | Self::HeadObject
             | Self::ListParts
             | Self::HeadBucket
             | Self::ListObjects
-            | Self::ListObjectsV2 => Need::Read,
-            Self::CreateBucket | Self::DeleteBucket => Need::Admin,
+            | Self::ListObjectsV2
+            | Self::ListObjectVersions
+            | Self::ListMultipartUploads
+            | Self::GetBucketLocation
+            | Self::GetObjectAttributes
+            | Self::GetBucketInfo
+            | Self::Get(_) => Need::Read,
+            Self::Put(setting) | Self::Delete(setting) if setting.on_object() => Need::Write,
+            Self::CreateBucket | Self::DeleteBucket | Self::Put(_) | Self::Delete(_) => Need::Admin,
             Self::ListBuckets => Need::Nothing,
         }
     }
@@ -110,12 +163,12 @@ impl Operation {
 
     /// Whether the object's bytes travel through us: these are streamed, everything else is a small exchange.
     pub fn streams(self) -> bool {
-        matches!(self, Self::PutObject | Self::GetObject | Self::HeadObject | Self::UploadPart)
+        self.uploads() || matches!(self, Self::GetObject | Self::HeadObject)
     }
 
     /// Whether the request carries the object's bytes.
     pub fn uploads(self) -> bool {
-        matches!(self, Self::PutObject | Self::UploadPart)
+        matches!(self, Self::PutObject | Self::UploadPart | Self::AppendObject)
     }
 
     /// Whether it copies on the target's side.
@@ -125,19 +178,46 @@ impl Operation {
 
     /// Whether it addresses an object, not a bucket or the account.
     pub fn on_object(self) -> bool {
-        !matches!(
+        match self {
+            Self::Get(setting) | Self::Put(setting) | Self::Delete(setting) => setting.on_object(),
+            _ => !matches!(
+                self,
+                Self::CreateBucket
+                    | Self::HeadBucket
+                    | Self::DeleteBucket
+                    | Self::ListBuckets
+                    | Self::ListObjects
+                    | Self::ListObjectsV2
+                    | Self::DeleteObjects
+                    | Self::ListObjectVersions
+                    | Self::ListMultipartUploads
+                    | Self::GetBucketLocation
+                    | Self::GetBucketInfo
+            ),
+        }
+    }
+
+    /// Whether the request's body is a document of the operation's own; a completing call's checksums are of the
+    /// object, not of its document.
+    pub fn has_document(self) -> bool {
+        matches!(self, Self::DeleteObjects | Self::RestoreObject | Self::Put(_))
+    }
+
+    /// Whether it sets who may do what.
+    pub fn writes_acl(self) -> bool {
+        matches!(self, Self::Put(setting) if setting.is_access())
+    }
+
+    /// Whether it answers with a page of a bucket's keys.
+    pub fn lists(self) -> bool {
+        matches!(
             self,
-            Self::CreateBucket
-                | Self::HeadBucket
-                | Self::DeleteBucket
-                | Self::ListBuckets
-                | Self::ListObjects
-                | Self::ListObjectsV2
+            Self::ListObjects | Self::ListObjectsV2 | Self::ListObjectVersions | Self::ListMultipartUploads
         )
     }
 
     /// Whether the operation makes an object that did not exist, with its metadata, class and access.
     pub fn places(self) -> bool {
-        matches!(self, Self::PutObject | Self::CopyObject | Self::CreateMultipartUpload)
+        matches!(self, Self::PutObject | Self::CopyObject | Self::CreateMultipartUpload | Self::AppendObject)
     }
 }

@@ -1,6 +1,7 @@
 //! The canonical answer.
 
-use super::{Fault, Part, Timestamp};
+use super::{Access, Fault, Part, Setting, Timestamp};
+use crate::wire::xml::Node;
 
 /// One thing that an answer's head can say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,6 +30,8 @@ pub enum Told {
     CustomerKeyMd5,
     Expiration,
     Restore,
+    /// The canned list of an object, where it is told beside its grants.
+    Acl,
     TaggingCount,
     PartsCount,
     WebsiteRedirect,
@@ -45,7 +48,7 @@ pub enum Told {
 
 impl Told {
     /// Every field, in the order they are written.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::ContentType,
         Self::ContentLength,
         Self::ContentRange,
@@ -69,6 +72,7 @@ impl Told {
         Self::CustomerKeyMd5,
         Self::Expiration,
         Self::Restore,
+        Self::Acl,
         Self::TaggingCount,
         Self::PartsCount,
         Self::WebsiteRedirect,
@@ -151,6 +155,31 @@ pub enum Document {
     Objects(Listing),
     /// ListAllMyBucketsResult.
     Buckets(BucketList),
+    /// ListVersionsResult.
+    Versions(Versions),
+    /// ListMultipartUploadsResult.
+    Uploads(Uploads),
+    /// DeleteResult.
+    Deleted {
+        /// Line by line, as asked for.
+        lines: Vec<Deleted>,
+        /// Whether only failures are told.
+        quiet: bool,
+        /// Whether keys are to be written percent-encoded.
+        encoded: bool,
+    },
+    /// The document of a setting, in canonical words.
+    Setting(Setting, Node),
+    /// A document that is handed on as it is, with its content type.
+    Verbatim(&'static str, Vec<u8>),
+    /// AccessControlPolicy.
+    Access(Access),
+    /// LocationConstraint: the region.
+    Location(String),
+    /// BucketInfo.
+    Info(BucketInfo),
+    /// GetObjectAttributesResponse, in canonical words.
+    Attributes(Node),
     /// Error.
     Error(ErrorDocument),
 }
@@ -218,6 +247,101 @@ pub struct Listed {
     pub size: u64,
     /// Canonical word.
     pub class: Option<String>,
+}
+
+/// A page of versions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are the vendors' own words")]
+pub struct Versions {
+    pub bucket: String,
+    pub prefix: String,
+    pub delimiter: Option<String>,
+    pub key_marker: String,
+    pub version_marker: String,
+    pub next_key_marker: Option<String>,
+    pub next_version_marker: Option<String>,
+    pub max_keys: u64,
+    pub truncated: bool,
+    pub encoded: bool,
+    /// Versions and delete markers, in the order told.
+    pub versions: Vec<Version>,
+    pub prefixes: Vec<String>,
+}
+
+/// One version of a page.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Version {
+    /// Key, date, ETag, size and class; a delete marker has the first two.
+    pub object: Listed,
+    /// Id; `null` for an object of a time without versions.
+    pub id: String,
+    /// Whether it is the one that a plain GET reads.
+    pub latest: bool,
+    /// Whether it stands for a deletion.
+    pub delete_marker: bool,
+}
+
+/// A page of multipart uploads that are under way.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are the vendors' own words")]
+pub struct Uploads {
+    pub bucket: String,
+    pub prefix: String,
+    pub delimiter: Option<String>,
+    pub key_marker: String,
+    pub upload_marker: String,
+    pub next_key_marker: Option<String>,
+    pub next_upload_marker: Option<String>,
+    pub max_uploads: u64,
+    pub truncated: bool,
+    pub encoded: bool,
+    pub uploads: Vec<Upload>,
+    pub prefixes: Vec<String>,
+}
+
+/// One upload of a page.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Upload {
+    /// Key.
+    pub key: String,
+    /// Opaque id.
+    pub id: String,
+    /// Canonical word.
+    pub class: Option<String>,
+    /// When it was begun.
+    pub initiated: Option<Timestamp>,
+}
+
+/// What became of one object of a deleting call.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Deleted {
+    /// Key.
+    pub key: String,
+    /// Version that was named.
+    pub version: Option<String>,
+    /// Version of a delete marker that was made or removed.
+    pub delete_marker: Option<String>,
+    /// Whether a delete marker was made or removed.
+    pub is_marker: bool,
+    /// What failed, where it failed.
+    pub failed: Option<Fault>,
+}
+
+/// What a bucket's overview tells.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BucketInfo {
+    /// Bucket as the caller says it.
+    pub bucket: String,
+    /// When it was made, where the target tells it.
+    pub created: Option<Timestamp>,
+    /// Region as the target's documents say it.
+    pub region: String,
+    /// `Enabled`, `Suspended`, or nothing where it was never set.
+    pub versioning: Option<String>,
+    /// Its access control list.
+    pub access: Access,
+    /// Whether all that can be known is there.
+    pub gathered: bool,
 }
 
 /// The buckets that a caller may see.

@@ -1,6 +1,7 @@
 //! The canonical request.
 
 use super::{Fields, Operation};
+use crate::wire::xml::Node;
 
 /// What a caller wants, in no dialect.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,22 +24,36 @@ pub struct Request {
     pub body_length: Option<u64>,
     /// The parts of a completing call, in the order given. Filled by the body, after the head.
     pub parts: Vec<Part>,
+    /// The objects of a deleting call, in the order given. Filled by the body.
+    pub unwanted: Vec<Unwanted>,
+    /// Whether a deleting call wants to hear of failures only. Filled by the body.
+    pub quiet: bool,
+    /// The document of a setting or of a restoring call, in canonical words. Filled by the body.
+    pub document: Option<Node>,
 }
 
 impl Request {
-    /// A request of ours about an object, with nothing but these fields.
-    pub fn of_object(operation: Operation, bucket: String, key: String, fields: Fields) -> Self {
+    /// A request that says nothing but what it is for.
+    pub fn new(operation: Operation) -> Self {
         Self {
             operation,
-            bucket: Some(bucket),
-            key: Some(key),
+            bucket: None,
+            key: None,
             source: None,
-            fields,
+            fields: Fields::default(),
             metadata: Vec::new(),
             checksums: Vec::new(),
             body_length: None,
             parts: Vec::new(),
+            unwanted: Vec::new(),
+            quiet: false,
+            document: None,
         }
+    }
+
+    /// A request of ours about an object, with nothing but these fields.
+    pub fn of_object(operation: Operation, bucket: String, key: String, fields: Fields) -> Self {
+        Self { bucket: Some(bucket), key: Some(key), fields, ..Self::new(operation) }
     }
 }
 
@@ -60,6 +75,17 @@ pub struct Part {
     pub number: u64,
     /// ETag without quotes.
     pub etag: String,
+}
+
+/// One line of a deleting call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unwanted {
+    /// Key.
+    pub key: String,
+    /// Version, where one is named.
+    pub version: Option<String>,
+    /// The ETag that it must have, where one is named.
+    pub etag: Option<String>,
 }
 
 /// An algorithm that callers use to vouch for a body.

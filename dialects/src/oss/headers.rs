@@ -47,6 +47,11 @@ pub fn name_of(field: Field) -> Option<Name> {
         Field::Prefix => Parameter("prefix"),
         Field::Delimiter => Parameter("delimiter"),
         Field::Marker => Parameter("marker"),
+        Field::KeyMarker => Parameter("key-marker"),
+        Field::VersionIdMarker => Parameter("version-id-marker"),
+        Field::UploadIdMarker => Parameter("upload-id-marker"),
+        Field::MaxUploads => Parameter("max-uploads"),
+        Field::Position => Parameter("position"),
         Field::StartAfter => Parameter("start-after"),
         Field::ContinuationToken => Parameter("continuation-token"),
         Field::MaxKeys => Parameter("max-keys"),
@@ -84,7 +89,9 @@ pub fn name_of(field: Field) -> Option<Name> {
         | Field::LegalHold
         | Field::BypassLock
         | Field::Mfa
-        | Field::ChecksumAlgorithm => return None,
+        | Field::ChecksumAlgorithm
+        | Field::Attributes
+        | Field::ConfigurationId => return None,
     })
 }
 
@@ -132,7 +139,8 @@ pub fn told(field: Told) -> Option<&'static str> {
         | Told::LockMode
         | Told::LockUntil
         | Told::LegalHold
-        | Told::ReplicationStatus => return None,
+        | Told::ReplicationStatus
+        | Told::Acl => return None,
     })
 }
 

@@ -6,6 +6,7 @@ pub mod copy;
 pub mod faults;
 pub mod headers;
 pub mod route;
+pub mod settings;
 pub mod words;
 pub mod xml;
 
@@ -20,6 +21,8 @@ pub static OSS: Dialect = Dialect {
     older_auth: Some(&auth::V1_OUT),
     hosts: route::HOSTS,
     routes: route::ROUTES,
+    settings: settings::FORMS,
+    access: settings::ACCESS,
     sub_resources: route::SUB_RESOURCES,
     parameters_any_case: false,
     header_prefix: "x-oss-",

@@ -15,6 +15,13 @@ const ALIYUN: &[&str] = &["com", "aliyuncs"];
 /// What is asked for, by method, level and parameters.
 pub const ROUTES: &[Route] = &[
     Route::plain("GET", Level::Service, Op::ListBuckets),
+    Route::with("GET", Level::Bucket, &["versions"], Op::ListObjectVersions),
+    Route::with("GET", Level::Bucket, &["uploads"], Op::ListMultipartUploads),
+    Route::with("GET", Level::Bucket, &["location"], Op::GetBucketLocation),
+    Route::with("POST", Level::Bucket, &["delete"], Op::DeleteObjects),
+    Route::with("GET", Level::Bucket, &["bucketInfo"], Op::GetBucketInfo),
+    Route::with("POST", Level::Object, &["restore"], Op::RestoreObject),
+    Route::with("POST", Level::Object, &["append", "position"], Op::AppendObject),
     Route::with("GET", Level::Bucket, &["list-type=2"], Op::ListObjectsV2),
     Route::plain("GET", Level::Bucket, Op::ListObjects),
     Route::plain("HEAD", Level::Bucket, Op::HeadBucket),

@@ -66,6 +66,11 @@ pub fn name_of(field: Field) -> Option<Name> {
         Field::Prefix => Parameter("prefix"),
         Field::Delimiter => Parameter("delimiter"),
         Field::Marker => Parameter("marker"),
+        Field::KeyMarker => Parameter("key-marker"),
+        Field::VersionIdMarker => Parameter("version-id-marker"),
+        Field::UploadIdMarker => Parameter("upload-id-marker"),
+        Field::MaxUploads => Parameter("max-uploads"),
+        Field::Attributes => Header("x-amz-object-attributes"),
         Field::StartAfter => Parameter("start-after"),
         Field::ContinuationToken => Parameter("continuation-token"),
         Field::MaxKeys => Parameter("max-keys"),
@@ -85,7 +90,9 @@ pub fn name_of(field: Field) -> Option<Name> {
         | Field::Callback
         | Field::CallbackVariables
         | Field::Process
-        | Field::CompleteAll => return None,
+        | Field::CompleteAll
+        | Field::Position
+        | Field::ConfigurationId => return None,
     })
 }
 
@@ -154,7 +161,9 @@ pub fn told(field: Told) -> Option<&'static str> {
         Told::LockUntil => "x-amz-object-lock-retain-until-date",
         Told::LegalHold => "x-amz-object-lock-legal-hold",
         Told::ReplicationStatus => "x-amz-replication-status",
-        Told::ContentMd5 | Told::Crc64Ecma | Told::NextAppendPosition | Told::ObjectType => return None,
+        Told::ContentMd5 | Told::Crc64Ecma | Told::NextAppendPosition | Told::ObjectType | Told::Acl => {
+            return None;
+        }
     })
 }
 

@@ -8,6 +8,7 @@ pub mod faults;
 pub mod headers;
 pub mod profiles;
 pub mod route;
+pub mod settings;
 pub mod words;
 pub mod xml;
 
@@ -25,6 +26,8 @@ pub const BASE: Dialect = Dialect {
     older_auth: None,
     hosts: route::HOSTS,
     routes: route::ROUTES,
+    settings: settings::FORMS,
+    access: settings::ACCESS,
     sub_resources: route::SUB_RESOURCES,
     parameters_any_case: false,
     header_prefix: "x-amz-",

@@ -7,6 +7,9 @@ use crate::wire::xml::Writer;
 /// The namespace of every result root.
 pub const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 
+/// The region that documents do not name.
+const FIRST_REGION: &str = "us-east-1";
+
 /// Orders as AWS writes them.
 pub const STYLE: XmlStyle = XmlStyle {
     namespace: Some(NAMESPACE),
@@ -53,18 +56,52 @@ pub const STYLE: XmlStyle = XmlStyle {
         "IsTruncated",
         "Part",
     ],
+    versions: &[
+        "Name",
+        "Prefix",
+        "KeyMarker",
+        "VersionIdMarker",
+        "NextKeyMarker",
+        "NextVersionIdMarker",
+        "MaxKeys",
+        "Delimiter",
+        "EncodingType",
+        "IsTruncated",
+        "Version",
+        "CommonPrefixes",
+    ],
+    version: &["Key", "VersionId", "IsLatest", "LastModified", "ETag", "Size", "Owner", "StorageClass"],
+    uploads: &[
+        "Bucket",
+        "KeyMarker",
+        "UploadIdMarker",
+        "NextKeyMarker",
+        "NextUploadIdMarker",
+        "Prefix",
+        "Delimiter",
+        "EncodingType",
+        "MaxUploads",
+        "IsTruncated",
+        "Upload",
+        "CommonPrefixes",
+    ],
+    restore_parameters: "GlacierJobParameters",
+    upload: &["Key", "UploadId", "Initiator", "Owner", "StorageClass", "Initiated"],
+    deleted_by_absence: false,
     bucket: &["Name", "CreationDate"],
     error: &["Code", "Message", "*", "RequestId", "HostId"],
     empty_delimiter: false,
     encode_key: percent::encode_path,
     plus_is_space: true,
     bucket_milliseconds: true,
-    location: str::to_owned,
+    location: |region| if region == FIRST_REGION { String::new() } else { region.to_owned() },
+    // 3.10: the first region has no name there.
+    read_location: |text| if text.is_empty() { FIRST_REGION.to_owned() } else { text.to_owned() },
 };
 
 /// 3.10: outside the first region the body names the region.
 pub fn create_bucket_body(region: &str) -> Vec<u8> {
-    if matches!(region, "us-east-1" | "") {
+    if region.is_empty() || region == FIRST_REGION {
         return Vec::new();
     }
     let mut out = Writer::default();

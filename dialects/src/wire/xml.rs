@@ -164,6 +164,31 @@ impl Writer {
         self.close(name);
     }
 
+    /// Writes an element with all that is in it.
+    pub fn node(&mut self, node: &Node) {
+        if node.children.is_empty() {
+            self.text(&node.name, &node.text);
+            return;
+        }
+        self.open(&node.name);
+        node.children.iter().for_each(|child| self.node(child));
+        self.close(&node.name);
+    }
+
+    /// Writes a whole document from its tree.
+    pub fn root(&mut self, root: &Node, namespace: Option<&str>) {
+        self.open_root(&root.name, namespace);
+        root.children.iter().for_each(|child| self.node(child));
+        self.close(&root.name);
+    }
+
+    /// Writes a document that is a text.
+    pub fn root_text(&mut self, name: &str, text: &str, namespace: Option<&str>) {
+        self.open_root(name, namespace);
+        escape(text, &mut self.0);
+        self.close(name);
+    }
+
     /// The document.
     pub fn finish(self) -> Vec<u8> {
         self.0.into_bytes()

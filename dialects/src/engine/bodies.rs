@@ -1,0 +1,188 @@
+//! The bodies of small requests: read from the caller's dialect, written in the target's.
+
+use crate::engine::dialect::Dialect;
+use crate::engine::settings::{self, leaf};
+use crate::engine::way::Way;
+use crate::engine::{access, deletes, documents};
+use crate::model::{Fault, Field, Operation, Refusal, Request, Setting, Value};
+use crate::wire::xml::{self, Node, Writer};
+
+/// Reads a request's whole body into the request.
+///
+/// # Errors
+/// What the caller's vendor would refuse, and what the target cannot be told.
+pub fn read(way: &Way<'_>, request: &mut Request, body: &[u8]) -> Result<(), Refusal> {
+    let caller = way.caller;
+    match request.operation {
+        Operation::CompleteMultipartUpload if !request.fields.has(Field::CompleteAll) => {
+            request.parts = documents::read_parts(body)?;
+        }
+        Operation::CreateBucket => documents::check_bucket_settings(caller, body)?,
+        Operation::DeleteObjects => {
+            (request.unwanted, request.quiet) = deletes::read_list(caller, body)?;
+        }
+        Operation::RestoreObject => request.document = Some(read_restore(caller, body)?),
+        Operation::Put(setting) if setting.is_access() => read_access(way, request, setting, body)?,
+        Operation::Put(setting) => read_setting(way, request, setting, body)?,
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The fields by which access is said.
+const ACCESS: [Field; 7] = [
+    Field::Acl,
+    Field::BucketAcl,
+    Field::GrantRead,
+    Field::GrantWrite,
+    Field::GrantReadAcp,
+    Field::GrantWriteAcp,
+    Field::GrantFullControl,
+];
+
+/// A document of grants is said to the target by the canned word that means the same: accounts are a vendor's own.
+fn read_access(way: &Way<'_>, request: &mut Request, setting: Setting, body: &[u8]) -> Result<(), Refusal> {
+    let by_header = ACCESS.into_iter().any(|field| request.fields.has(field));
+    match (by_header, body.is_empty()) {
+        (true, true) => return Ok(()),
+        (true, false) if way.caller.access.headers_win => return Ok(()),
+        (true, false) => {
+            return Err(Refusal::say(
+                Fault::InvalidRequest,
+                "This request says an access control list in headers and in its body.",
+            ));
+        }
+        (false, true) => return Err(Fault::MissingAcl.into()),
+        (false, false) => {}
+    }
+    let node = xml::read(body).map_err(|_| Fault::MalformedAcl)?;
+    let access = access::read(way.caller, &node).ok_or(Fault::MalformedAcl)?;
+    let acl = access.canned().ok_or_else(|| {
+        Refusal::say(
+            Fault::NotImplemented,
+            "Grants to accounts, and grants that no canned list means, are not translated between these services.",
+        )
+        .with("Header", "AccessControlPolicy")
+    })?;
+    let field = if setting == Setting::BucketAcl { Field::BucketAcl } else { Field::Acl };
+    request.fields.set(field, Value::Acl(acl));
+    Ok(())
+}
+
+fn read_setting(way: &Way<'_>, request: &mut Request, setting: Setting, body: &[u8]) -> Result<(), Refusal> {
+    let target = way.target.dialect;
+    let cannot = |what: &str| {
+        Refusal::say(
+            Fault::NotImplemented,
+            format!("{what} cannot be carried out here: {} has no such thing", target.name),
+        )
+        .with("Header", what)
+    };
+    let form = way.caller.form(setting).ok_or(Fault::MethodNotAllowed)?;
+    let written = target.form(setting).ok_or_else(|| cannot(request.operation.name()))?;
+    if form.root.is_empty() {
+        if way.caller.family != target.family {
+            return Err(Refusal::say(
+                Fault::NotImplemented,
+                "Policies name a vendor's own accounts and actions: they are not translated.",
+            ));
+        }
+        let text = std::str::from_utf8(body).map_err(|_| Fault::MalformedPolicy)?;
+        request.document = Some(leaf("", text));
+        return Ok(());
+    }
+    let node = xml::read(body).map_err(|_| Fault::MalformedXml)?;
+    let tree = settings::read(way.caller, form, node)?;
+    if let (_, lost) = settings::write(target, written, &tree)
+        && let Some(name) = lost.first()
+    {
+        return Err(cannot(name));
+    }
+    if let Some(key) = kms_key(&tree).filter(|key| !way.target.kms_keys.iter().any(|own| own == key)) {
+        return Err(Refusal::say(
+            Fault::NotImplemented,
+            format!("{} is not configured with the key {key}", target.name),
+        ));
+    }
+    request.document = Some(tree);
+    Ok(())
+}
+
+fn kms_key(tree: &Node) -> Option<&str> {
+    let own = (tree.name == "KMSMasterKeyID" && !tree.text.is_empty()).then_some(tree.text.as_str());
+    own.or_else(|| tree.children.iter().find_map(kms_key))
+}
+
+/// Days, and the tier without the element that each dialect calls otherwise.
+fn read_restore(caller: &Dialect, body: &[u8]) -> Result<Node, Refusal> {
+    let mut tree = Node::default();
+    if body.is_empty() {
+        return Ok(tree);
+    }
+    let root = xml::read(body).map_err(|_| Fault::MalformedXml)?;
+    if root.name != "RestoreRequest" {
+        return Err(Fault::MalformedXml.into());
+    }
+    for child in &root.children {
+        match child.name.as_str() {
+            "Days" if child.text.trim().parse::<u32>().is_ok_and(|days| days > 0) => {
+                tree.children.push(leaf("Days", child.text.trim()));
+            }
+            name if name == caller.xml.restore_parameters => {
+                let tier = child.text_of("Tier").map(str::trim).unwrap_or_default();
+                if !TIERS.contains(&tier) {
+                    return Err(Fault::MalformedXml.into());
+                }
+                tree.children.push(leaf("Tier", tier));
+            }
+            "Days" => return Err(Fault::MalformedXml.into()),
+            other => {
+                return Err(Refusal::new(Fault::NotImplemented).with("Header", other));
+            }
+        }
+    }
+    Ok(tree)
+}
+
+/// How fast objects are restored: the words are the same everywhere.
+const TIERS: [&str; 3] = ["Expedited", "Standard", "Bulk"];
+
+/// Writes a request's body for the target.
+pub fn write(way: &Way<'_>, request: &Request) -> Vec<u8> {
+    let target = way.target.dialect;
+    match (request.operation, &request.document) {
+        (Operation::CompleteMultipartUpload, _) if !request.parts.is_empty() => {
+            documents::write_parts(target, &request.parts)
+        }
+        (Operation::CreateBucket, _) => (target.create_bucket_body)(&way.target.region),
+        (Operation::DeleteObjects, _) => deletes::write_list(target, &request.unwanted),
+        (Operation::RestoreObject, Some(tree)) => write_restore(target, tree),
+        (Operation::Put(setting), Some(tree)) => match target.form(setting) {
+            Some(form) if form.root.is_empty() => tree.text.clone().into_bytes(),
+            Some(form) => {
+                let mut out = Writer::default();
+                out.root(&settings::write(target, form, tree).0, target.xml.namespace);
+                out.finish()
+            }
+            None => Vec::new(),
+        },
+        _ => Vec::new(),
+    }
+}
+
+fn write_restore(target: &Dialect, tree: &Node) -> Vec<u8> {
+    let mut out = Writer::default();
+    out.open_root("RestoreRequest", target.xml.namespace);
+    for child in &tree.children {
+        match child.name.as_str() {
+            "Tier" => {
+                out.open(target.xml.restore_parameters);
+                out.text("Tier", &child.text);
+                out.close(target.xml.restore_parameters);
+            }
+            _ => out.node(child),
+        }
+    }
+    out.close("RestoreRequest");
+    out.finish()
+}

@@ -1,0 +1,110 @@
+//! Who may do what with a bucket or an object.
+
+use super::Acl;
+
+/// An access control list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Whether the bucket decides; the grants are those of the bucket then, where they are known.
+    pub inherits: bool,
+    /// What is allowed.
+    pub grants: Vec<Grant>,
+}
+
+/// One line of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// To whom.
+    pub to: Grantee,
+    /// What.
+    pub permission: Permission,
+}
+
+/// To whom something is granted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Grantee {
+    /// Whoever owns the bucket or the object.
+    Owner,
+    /// Many at once.
+    Group(Group),
+    /// An account of one vendor, by its id.
+    Account(String),
+}
+
+/// Many at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// Everybody.
+    Everyone,
+    /// Everybody with an account of the vendor.
+    Authenticated,
+    /// The vendor's delivery of logs.
+    LogDelivery,
+}
+
+/// What is granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are the vendors' own words")]
+pub enum Permission {
+    FullControl,
+    Read,
+    Write,
+    ReadAcp,
+    WriteAcp,
+}
+
+impl Permission {
+    /// Every permission with its word, which is the same everywhere.
+    pub const ALL: [(Self, &'static str); 5] = [
+        (Self::FullControl, "FULL_CONTROL"),
+        (Self::Read, "READ"),
+        (Self::Write, "WRITE"),
+        (Self::ReadAcp, "READ_ACP"),
+        (Self::WriteAcp, "WRITE_ACP"),
+    ];
+
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        Self::ALL.iter().find(|row| row.0 == self).map_or("", |row| row.1)
+    }
+}
+
+/// The canned lists that grants can be told by, and what each grants beside the owner's full control.
+const CANNED: [(Acl, &[(Group, Permission)]); 5] = [
+    (Acl::Private, &[]),
+    (Acl::PublicRead, &[(Group::Everyone, Permission::Read)]),
+    (Acl::PublicReadWrite, &[(Group::Everyone, Permission::Read), (Group::Everyone, Permission::Write)]),
+    (Acl::AuthenticatedRead, &[(Group::Authenticated, Permission::Read)]),
+    (
+        Acl::LogDeliveryWrite,
+        &[(Group::LogDelivery, Permission::Write), (Group::LogDelivery, Permission::ReadAcp)],
+    ),
+];
+
+impl Access {
+    /// What a canned list means. `None` for one that names an account.
+    pub fn of_canned(acl: Acl) -> Option<Self> {
+        if acl == Acl::Inherit {
+            return Some(Self { inherits: true, grants: Vec::new() });
+        }
+        let (_, groups) = CANNED.iter().find(|row| row.0 == acl)?;
+        let groups = groups
+            .iter()
+            .map(|(group, permission)| Grant { to: Grantee::Group(*group), permission: *permission });
+        let owner = Grant { to: Grantee::Owner, permission: Permission::FullControl };
+        Some(Self { inherits: false, grants: std::iter::once(owner).chain(groups).collect() })
+    }
+
+    /// The canned list that means the same, if there is one.
+    pub fn canned(&self) -> Option<Acl> {
+        if self.inherits {
+            return Some(Acl::Inherit);
+        }
+        let same = |acl: Acl| {
+            let canned = Self::of_canned(acl).unwrap_or_default().grants;
+            canned.iter().all(|grant| self.grants.contains(grant))
+                && self.grants.iter().all(|grant| canned.contains(grant))
+        };
+        CANNED.iter().map(|row| row.0).find(|acl| same(*acl))
+    }
+}
