@@ -3,11 +3,15 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as TOKEN;
 
+use secrecy::ExposeSecret as _;
+use zeroize::Zeroizing;
+
 use crate::engine::way::Way;
 use crate::model::{Document, Fault, Field, Fields, Listing, Operation, Refusal, Request, Value};
+use crate::wire::hash;
 
-/// Marks a continuation token that holds a marker of ours.
-const OUR_TOKEN: &str = "bf1.";
+/// Marks a continuation token that holds a marker of ours, and where it belongs.
+const OUR_TOKEN: &str = "bf2.";
 
 /// The largest page of every vendor here.
 const PAGE_MAX: u64 = 1000;
@@ -55,7 +59,7 @@ fn second(way: &Way<'_>, sent: &mut Request) -> Result<(), Refusal> {
     let token = sent.fields.remove(Field::ContinuationToken);
     let start = sent.fields.remove(Field::StartAfter);
     let marker = match (token, start) {
-        (Some(Value::Text(token)), _) => Some(Value::Text(read_token(&token)?)),
+        (Some(Value::Text(token)), _) => Some(Value::Text(read_token(way, &token)?)),
         (_, start) => start,
     };
     if let Some(marker) = marker {
@@ -64,9 +68,24 @@ fn second(way: &Way<'_>, sent: &mut Request) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn read_token(token: &str) -> Result<String, Refusal> {
-    let marker = token.strip_prefix(OUR_TOKEN).and_then(|text| TOKEN.decode(text).ok());
-    marker.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(|| {
+fn write_token(way: &Way<'_>, marker: &str) -> String {
+    format!("{OUR_TOKEN}{}.{}", TOKEN.encode(marker), TOKEN.encode(seal(way, marker)))
+}
+
+/// What binds a marker to its bucket: made of our key there, so that every replica and every start makes the same.
+fn seal(way: &Way<'_>, marker: &str) -> Zeroizing<Vec<u8>> {
+    let secret = way.target.credentials.secret_key.expose_secret();
+    let key = hash::derived_key(secret.as_bytes(), &["continuation token", &way.bucket]);
+    hash::hmac_sha256(&key, marker.as_bytes())
+}
+
+fn read_token(way: &Way<'_>, token: &str) -> Result<String, Refusal> {
+    let parts = token.strip_prefix(OUR_TOKEN).and_then(|parts| parts.split_once('.'));
+    let marker = parts.and_then(|(marker, sealed)| {
+        let marker = String::from_utf8(TOKEN.decode(marker).ok()?).ok()?;
+        hash::same(&TOKEN.decode(sealed).ok()?, &seal(way, &marker)).then_some(marker)
+    });
+    marker.ok_or_else(|| {
         Refusal::say(Fault::InvalidArgument, "The continuation token provided is incorrect")
             .with("ArgumentName", "continuation-token")
     })
@@ -86,7 +105,7 @@ pub fn completed(way: &Way<'_>, asked: &Request, document: &mut Document) {
             listing.max_keys = page(way, &asked.fields);
             listing.encoded = asked.fields.has(Field::EncodingType);
             listing.owners = !listing.second || asked.fields.has(Field::FetchOwner);
-            name_next(listing);
+            name_next(way, listing);
         }
         Document::Versions(listing) => {
             listing.prefix = text(Field::Prefix).unwrap_or_default();
@@ -112,7 +131,7 @@ pub fn completed(way: &Way<'_>, asked: &Request, document: &mut Document) {
     }
 }
 
-fn name_next(listing: &mut Listing) {
+fn name_next(way: &Way<'_>, listing: &mut Listing) {
     if !listing.truncated {
         return;
     }
@@ -123,6 +142,6 @@ fn name_next(listing: &mut Listing) {
     }
     if listing.second && listing.next_token.is_none() {
         let marker = listing.next_marker.as_deref().unwrap_or_default();
-        listing.next_token = Some(format!("{OUR_TOKEN}{}", TOKEN.encode(marker)));
+        listing.next_token = Some(write_token(way, marker));
     }
 }

@@ -1,0 +1,428 @@
+//! Documents beside objects and buckets between dialects: what is sent, what is told, what is refused.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use blobfish_dialects::engine::dialect::Dialect;
+use blobfish_dialects::engine::exchange::{Answer, Exchange, Step};
+use blobfish_dialects::engine::tell::{self, Listener};
+use blobfish_dialects::explain::{explain, sample_target, sample_way};
+use blobfish_dialects::model::{Fault, Outgoing, Refusal, Timestamp};
+use blobfish_dialects::{cos::COS, oss::OSS, s3::S3};
+
+const NOW: Timestamp = Timestamp(1_767_323_045);
+
+/// A whole exchange: every request that is sent, and the status and document that are told.
+fn run(
+    caller: &'static Dialect,
+    target: &'static Dialect,
+    line: &str,
+    headers: &str,
+    body: &str,
+    answers: &[(u16, &str)],
+) -> Result<(Vec<Outgoing>, u16, String), Refusal> {
+    let text = format!("{line} HTTP/1.1\nHost: b.{}\n{headers}", caller.sample_endpoint);
+    let request = explain(&text, caller, caller)?.request;
+    let target = sample_target(target);
+    let way = sample_way(caller, &target, &request);
+    let mut exchange = Exchange::new(way, request, body.as_bytes())?;
+    let (mut sent, mut answers) = (Vec::new(), answers.iter());
+    let mut step = exchange.start(NOW)?;
+    loop {
+        match step {
+            Step::Send(outgoing) => {
+                sent.push(*outgoing);
+                let (status, body) = *answers.next().expect("one more request than answers");
+                let headers = vec![
+                    ("content-length".to_owned(), b"5".to_vec()),
+                    ("etag".to_owned(), b"\"e\"".to_vec()),
+                ];
+                step = exchange.next(&Answer { status, headers, body: body.as_bytes().to_vec() }, NOW)?;
+            }
+            Step::Tell(reply) => {
+                let listener = Listener {
+                    dialect: caller,
+                    id: 1,
+                    now: NOW,
+                    host: "h".to_owned(),
+                    path: "/".to_owned(),
+                    head: false,
+                    elapsed_ms: 0,
+                };
+                let spoken = tell::tell(&listener, *reply);
+                return Ok((sent, spoken.status, String::from_utf8(spoken.body).unwrap()));
+            }
+        }
+    }
+}
+
+/// The document that a target is sent.
+fn sent(
+    caller: &'static Dialect,
+    target: &'static Dialect,
+    line: &str,
+    body: &str,
+) -> Result<String, Refusal> {
+    let (sent, ..) = run(caller, target, line, "", body, &[(200, "")])?;
+    Ok(String::from_utf8(sent[0].body.clone()).unwrap().split_once('\n').unwrap().1.to_owned())
+}
+
+/// The document that a caller is told.
+fn told(
+    caller: &'static Dialect,
+    target: &'static Dialect,
+    line: &str,
+    body: &str,
+) -> Result<String, Refusal> {
+    let (_, status, told) = run(caller, target, line, "", "", &[(200, body)])?;
+    assert_eq!(status, 200);
+    Ok(told.split_once('\n').unwrap().1.to_owned())
+}
+
+fn refusal<T: std::fmt::Debug>(result: Result<T, Refusal>) -> (Fault, Option<String>) {
+    let refusal = result.unwrap_err();
+    let header = refusal.details.iter().find(|row| row.0 == "Header").map(|row| row.1.clone());
+    (refusal.fault, header)
+}
+
+const NS: &str = " xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"";
+
+#[test]
+fn tags_are_the_same_but_for_their_status() {
+    let tags = "<Tagging><TagSet><Tag><Key>a&amp;b</Key><Value>1</Value></Tag></TagSet></Tagging>";
+    assert_eq!(sent(&S3, &COS, "PUT /k?tagging", tags).unwrap(), tags);
+    assert_eq!(
+        sent(&COS, &S3, "PUT /k?tagging", tags).unwrap(),
+        tags.replacen("Tagging>", &format!("Tagging{NS}>"), 1)
+    );
+    // The COS reference, 3.2, and the S3 reference, 3.9.
+    assert_eq!(run(&COS, &OSS, "PUT /k?tagging", "", tags, &[(200, "")]).unwrap().1, 204);
+    assert_eq!(run(&S3, &COS, "PUT /k?tagging", "", tags, &[(204, "")]).unwrap().1, 200);
+    assert_eq!(run(&S3, &COS, "DELETE /k?tagging", "", "", &[(204, "")]).unwrap().1, 204);
+    for wrong in ["<Tagging><Tags/></Tagging>", "<Other/>", "<Tagging>", ""] {
+        assert_eq!(refusal(sent(&S3, &COS, "PUT /k?tagging", wrong)).0, Fault::MalformedXml, "{wrong}");
+    }
+    // Without tags: a bucket of S3 and COS has no set (404), one of OSS an empty one (200).
+    let none = "<Error><Code>NoSuchTagSet</Code><Message>x</Message></Error>";
+    assert_eq!(
+        told(&OSS, &S3, "GET /?tagging", "<Tagging><TagSet/></Tagging>").unwrap(),
+        "<Tagging><TagSet></TagSet></Tagging>"
+    );
+    let (_, status, body) = run(&OSS, &S3, "GET /?tagging", "", "", &[(404, none)]).unwrap();
+    assert_eq!((status, body.contains("<TagSet></TagSet>")), (200, true));
+    assert_eq!(
+        refusal(told(&S3, &OSS, "GET /?tagging", "<Tagging><TagSet/></Tagging>")).0,
+        Fault::NoSuchTagSet
+    );
+}
+
+#[test]
+fn lifecycle_rules_choose_objects_in_each_dialects_way() {
+    let s3 = "<LifecycleConfiguration><Rule><ID>r</ID><Filter><And><Prefix>x/</Prefix><Tag><Key>a</Key><Value>b</Value></Tag></And></Filter><Status>Enabled</Status><Expiration><Days>3</Days></Expiration><Transition><Days>1</Days><StorageClass>STANDARD_IA</StorageClass></Transition><AbortIncompleteMultipartUpload><DaysAfterInitiation>7</DaysAfterInitiation></AbortIncompleteMultipartUpload></Rule></LifecycleConfiguration>";
+    // The OSS reference, 3.7: prefix and tags directly in the rule, other words for the rest.
+    let oss = "<LifecycleConfiguration><Rule><ID>r</ID><Prefix>x/</Prefix><Tag><Key>a</Key><Value>b</Value></Tag><Status>Enabled</Status><Expiration><Days>3</Days></Expiration><Transition><Days>1</Days><StorageClass>IA</StorageClass></Transition><AbortMultipartUpload><Days>7</Days></AbortMultipartUpload></Rule></LifecycleConfiguration>";
+    assert_eq!(sent(&S3, &OSS, "PUT /?lifecycle", s3).unwrap(), oss);
+    assert_eq!(
+        told(&S3, &OSS, "GET /?lifecycle", oss).unwrap(),
+        s3.replacen("Configuration>", &format!("Configuration{NS}>"), 1)
+    );
+    let old = "<LifecycleConfiguration><Rule><Prefix>p</Prefix><Status>Disabled</Status></Rule></LifecycleConfiguration>";
+    let new = "<LifecycleConfiguration><Rule><Filter><Prefix>p</Prefix></Filter><Status>Disabled</Status></Rule></LifecycleConfiguration>";
+    assert_eq!(sent(&S3, &COS, "PUT /?lifecycle", old).unwrap(), new);
+    // What acts at once on everything old is not what acts from a day on.
+    let before =
+        oss.replace("<Days>3</Days>", "<CreatedBeforeDate>2030-01-01T00:00:00.000Z</CreatedBeforeDate>");
+    assert_eq!(
+        refusal(sent(&OSS, &S3, "PUT /?lifecycle", &before)),
+        (Fault::NotImplemented, Some("CreatedBeforeDate".to_owned()))
+    );
+    let newer = s3.replace("<Expiration><Days>3</Days></Expiration>", "<NoncurrentVersionExpiration><NoncurrentDays>1</NoncurrentDays><NewerNoncurrentVersions>2</NewerNoncurrentVersions></NoncurrentVersionExpiration>");
+    assert_eq!(
+        refusal(sent(&S3, &OSS, "PUT /?lifecycle", &newer)),
+        (Fault::NotImplemented, Some("NewerNoncurrentVersions".to_owned()))
+    );
+    assert!(sent(&S3, &S3, "PUT /?lifecycle", &newer).is_ok());
+    let unknown = s3.replace("STANDARD_IA", "FROZEN");
+    assert_eq!(refusal(sent(&S3, &S3, "PUT /?lifecycle", &unknown)).0, Fault::MalformedXml);
+    let none =
+        "<Error><Code>NoSuchLifecycle</Code><Message>No Row found in Lifecycle Table.</Message></Error>";
+    assert_eq!(refusal(run(&S3, &OSS, "GET /?lifecycle", "", "", &[(404, none)])).0, Fault::NoSuchLifecycle);
+}
+
+#[test]
+fn encryption_of_buckets_has_other_roots_and_words() {
+    let s3 = "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>";
+    let oss = "<ServerSideEncryptionRule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault></ServerSideEncryptionRule>";
+    assert_eq!(sent(&S3, &OSS, "PUT /?encryption", s3).unwrap(), oss);
+    assert_eq!(sent(&OSS, &COS, "PUT /?encryption", oss).unwrap(), s3);
+    let kms = s3.replace("AES256", "aws:kms");
+    assert!(sent(&S3, &COS, "PUT /?encryption", &kms).unwrap().contains("<SSEAlgorithm>KMS</SSEAlgorithm>"));
+    let own_key = kms.replace("</SSEAlgorithm>", "</SSEAlgorithm><KMSMasterKeyID>k-1</KMSMasterKeyID>");
+    assert_eq!(refusal(sent(&S3, &COS, "PUT /?encryption", &own_key)).0, Fault::NotImplemented);
+    let sm4 = oss.replace("AES256", "SM4");
+    assert!(sent(&OSS, &COS, "PUT /?encryption", &sm4).unwrap().contains("SM4"));
+    assert_eq!(refusal(sent(&OSS, &S3, "PUT /?encryption", &sm4)).0, Fault::NotImplemented);
+    assert_eq!(refusal(told(&S3, &OSS, "GET /?encryption", &sm4)).0, Fault::NotImplemented);
+}
+
+#[test]
+fn one_switch_is_four() {
+    let four = |value: &str, last: &str| {
+        format!(
+            "<PublicAccessBlockConfiguration><BlockPublicAcls>{value}</BlockPublicAcls><IgnorePublicAcls>{value}</IgnorePublicAcls><BlockPublicPolicy>{value}</BlockPublicPolicy><RestrictPublicBuckets>{last}</RestrictPublicBuckets></PublicAccessBlockConfiguration>"
+        )
+    };
+    let one = "<PublicAccessBlockConfiguration><BlockPublicAccess>true</BlockPublicAccess></PublicAccessBlockConfiguration>";
+    assert_eq!(sent(&S3, &OSS, "PUT /?publicAccessBlock", &four("true", "true")).unwrap(), one);
+    assert_eq!(
+        refusal(sent(&S3, &OSS, "PUT /?publicAccessBlock", &four("true", "false"))).0,
+        Fault::NotImplemented
+    );
+    assert!(
+        told(&S3, &OSS, "GET /?publicAccessBlock", one)
+            .unwrap()
+            .contains("<RestrictPublicBuckets>true</RestrictPublicBuckets>")
+    );
+    assert_eq!(
+        refusal(sent(&S3, &COS, "PUT /?publicAccessBlock", &four("true", "true"))).0,
+        Fault::NotImplemented
+    );
+}
+
+#[test]
+fn redirects_of_websites_are_numbered_in_one_dialect() {
+    let s3 = "<WebsiteConfiguration><IndexDocument><Suffix>i</Suffix></IndexDocument><RoutingRules><RoutingRule><Condition><KeyPrefixEquals>a/</KeyPrefixEquals></Condition><Redirect><ReplaceKeyPrefixWith>b/</ReplaceKeyPrefixWith></Redirect></RoutingRule></RoutingRules></WebsiteConfiguration>";
+    let oss = sent(&S3, &OSS, "PUT /?website", s3).unwrap();
+    assert!(
+        oss.contains("<RoutingRule><RuleNumber>1</RuleNumber>")
+            && oss.contains("<Redirect><RedirectType>External</RedirectType>"),
+        "{oss}"
+    );
+    assert_eq!(told(&COS, &OSS, "GET /?website", &oss).unwrap(), s3);
+    let all = "<WebsiteConfiguration><RedirectAllRequestsTo><HostName>x</HostName></RedirectAllRequestsTo></WebsiteConfiguration>";
+    assert_eq!(
+        refusal(sent(&S3, &COS, "PUT /?website", all)),
+        (Fault::NotImplemented, Some("HostName".to_owned()))
+    );
+}
+
+#[test]
+fn grants_are_said_by_the_words_that_mean_the_same() {
+    let policy = |uri: &str, permission: &str| {
+        format!(
+            "<AccessControlPolicy><Owner><ID>o</ID></Owner><AccessControlList><Grant><Grantee><ID>o</ID></Grantee><Permission>FULL_CONTROL</Permission></Grant><Grant><Grantee><URI>{uri}</URI></Grantee><Permission>{permission}</Permission></Grant></AccessControlList></AccessControlPolicy>"
+        )
+    };
+    let public = policy("http://acs.amazonaws.com/groups/global/AllUsers", "READ");
+    let put = |target, body: &str| {
+        let (sent, status, _) = run(&S3, target, "PUT /k?acl", "", body, &[(200, "")])?;
+        assert_eq!((status, sent[0].body.len()), (200, 0));
+        let row = sent[0].headers.iter().find(|row| row.0.ends_with("acl")).unwrap();
+        Ok::<_, Refusal>(format!("{}: {}", row.0, String::from_utf8_lossy(&row.1)))
+    };
+    assert_eq!(put(&OSS, &public).unwrap(), "x-oss-object-acl: public-read");
+    assert_eq!(put(&COS, &public).unwrap(), "x-cos-acl: public-read");
+    let logs = policy("http://acs.amazonaws.com/groups/s3/LogDelivery", "READ");
+    assert_eq!(refusal(put(&COS, &logs)).0, Fault::NotImplemented);
+    let stranger =
+        public.replace("<URI>http://acs.amazonaws.com/groups/global/AllUsers</URI>", "<ID>somebody</ID>");
+    assert_eq!(refusal(put(&S3, &stranger)).0, Fault::NotImplemented);
+    assert_eq!(refusal(put(&S3, "<AccessControlPolicy/>")).0, Fault::MalformedAcl);
+    assert_eq!(refusal(run(&S3, &COS, "PUT /k?acl", "", "", &[])).0, Fault::MissingAcl);
+    // The OSS reference, 3.4: one word.
+    let word = |word: &str| {
+        format!(
+            "<AccessControlPolicy><Owner><ID>1</ID></Owner><AccessControlList><Grant>{word}</Grant></AccessControlList></AccessControlPolicy>"
+        )
+    };
+    let list = told(&S3, &OSS, "GET /k?acl", &word("public-read")).unwrap();
+    assert!(
+        list.contains("xsi:type=\"Group\"><URI>http://acs.amazonaws.com/groups/global/AllUsers</URI>"),
+        "{list}"
+    );
+    assert!(told(&OSS, &S3, "GET /k?acl", &public).unwrap().contains("<Grant>public-read</Grant>"));
+    assert_eq!(refusal(told(&OSS, &S3, "GET /k?acl", &stranger)).0, Fault::NotImplemented);
+    // What an object leaves to its bucket is looked up there for who has no word for it.
+    let (sent, _, list) =
+        run(&S3, &OSS, "GET /k?acl", "", "", &[(200, &word("default")), (200, &word("public-read"))])
+            .unwrap();
+    assert_eq!((sent.len(), sent[1].key.as_deref()), (2, None));
+    assert!(list.contains("AllUsers"), "{list}");
+    assert!(told(&OSS, &OSS, "GET /k?acl", &word("default")).unwrap().contains("<Grant>default</Grant>"));
+}
+
+#[test]
+fn policies_stay_in_their_family() {
+    let policy = "{\"Version\":\"2012-10-17\",\"Statement\":[]}";
+    let (out, status, _) = run(&S3, &S3, "PUT /?policy", "", policy, &[(204, "")]).unwrap();
+    assert_eq!((out[0].body.as_slice(), status), (policy.as_bytes(), 204));
+    assert_eq!(refusal(run(&S3, &COS, "PUT /?policy", "", policy, &[])).0, Fault::NotImplemented);
+    assert_eq!(run(&S3, &S3, "GET /?policy", "", "", &[(200, policy)]).unwrap().2, policy);
+    assert_eq!(refusal(run(&OSS, &S3, "GET /?policy", "", "", &[(200, policy)])).0, Fault::NotImplemented);
+}
+
+#[test]
+fn deleting_tells_of_every_line() {
+    let list = "<Delete><Quiet>true</Quiet><Object><Key>a &amp;</Key></Object><Object><Key>b</Key><VersionId>v</VersionId></Object></Delete>";
+    let answer = "<DeleteResult><Deleted><Key>a &amp;</Key></Deleted></DeleteResult>";
+    let (sent, status, told) = run(&S3, &OSS, "POST /?delete", "", list, &[(200, answer)]).unwrap();
+    // The OSS reference, 3.5: the digest is mandatory, and quiet answers say nothing of failures.
+    let body = String::from_utf8(sent[0].body.clone()).unwrap();
+    assert!(body.contains("<Quiet>false</Quiet><Object><Key>a &amp;</Key></Object><Object><Key>b</Key><VersionId>v</VersionId></Object>"), "{body}");
+    assert!(sent[0].headers.iter().any(|row| row.0 == "content-md5"));
+    assert_eq!(status, 200);
+    assert!(
+        !told.contains("<Deleted>")
+            && told.contains("<Error><Key>b</Key><VersionId>v</VersionId><Code>InternalError</Code>"),
+        "{told}"
+    );
+    let quiet = run(
+        &OSS,
+        &S3,
+        "POST /?delete",
+        "",
+        "<Delete><Quiet>true</Quiet><Object><Key>k</Key></Object></Delete>",
+        &[(200, "<DeleteResult><Deleted><Key>k</Key></Deleted></DeleteResult>")],
+    )
+    .unwrap();
+    assert_eq!((quiet.1, quiet.2.as_str()), (200, ""));
+    let denied = "<DeleteResult><Error><Key>k</Key><Code>AccessDenied</Code><Message>no</Message></Error></DeleteResult>";
+    assert_eq!(
+        refusal(run(
+            &OSS,
+            &S3,
+            "POST /?delete",
+            "",
+            "<Delete><Object><Key>k</Key></Object></Delete>",
+            &[(200, denied)]
+        ))
+        .0,
+        Fault::AccessDenied
+    );
+    let condition = "<Delete><Object><Key>k</Key><Size>3</Size></Object></Delete>";
+    assert_eq!(
+        refusal(run(&S3, &S3, "POST /?delete", "", condition, &[])),
+        (Fault::NotImplemented, Some("Size".to_owned()))
+    );
+    let many = format!("<Delete>{}</Delete>", "<Object><Key>k</Key></Object>".repeat(1001));
+    for wrong in ["<Delete/>", "", "<Other/>", many.as_str()] {
+        assert_eq!(refusal(run(&S3, &S3, "POST /?delete", "", wrong, &[])).0, Fault::MalformedXml);
+    }
+}
+
+#[test]
+fn overviews_and_attributes_are_made_of_what_there_is() {
+    let access = "<AccessControlPolicy><Owner><ID>o</ID></Owner><AccessControlList><Grant><Grantee><ID>o</ID></Grantee><Permission>FULL_CONTROL</Permission></Grant></AccessControlList></AccessControlPolicy>";
+    let versioning = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+    let buckets = "<ListAllMyBucketsResult><Buckets><Bucket><Name>b</Name><CreationDate>2024-05-06T07:08:09.000Z</CreationDate></Bucket></Buckets></ListAllMyBucketsResult>";
+    let (sent, _, told) =
+        run(&OSS, &S3, "GET /?bucketInfo", "", "", &[(200, access), (200, versioning), (200, buckets)])
+            .unwrap();
+    assert_eq!(sent.len(), 3);
+    for element in [
+        "<Name>b</Name>",
+        "<Grant>private</Grant>",
+        "<Versioning>Enabled</Versioning>",
+        "<CreationDate>2024-05-06T07:08:09.000Z</CreationDate>",
+    ] {
+        assert!(told.contains(element), "{told}");
+    }
+    let attributes = "x-amz-object-attributes: ETag,ObjectSize\n";
+    let (sent, status, told) = run(&S3, &COS, "GET /k?attributes", attributes, "", &[(200, "")]).unwrap();
+    assert_eq!((sent[0].method, status), ("HEAD", 200));
+    assert!(
+        told.contains("<ETag>e</ETag>")
+            && told.contains("<ObjectSize>5</ObjectSize>")
+            && !told.contains("StorageClass"),
+        "{told}"
+    );
+    let answer = format!(
+        "<GetObjectAttributesResponse{NS}><ETag>e</ETag><Checksum><ChecksumCRC32>AAAAAA==</ChecksumCRC32></Checksum></GetObjectAttributesResponse>"
+    );
+    assert!(
+        run(&S3, &S3, "GET /k?attributes", attributes, "", &[(200, &answer)])
+            .unwrap()
+            .2
+            .contains("<ChecksumCRC32>")
+    );
+}
+
+#[test]
+fn restoring_has_other_elements() {
+    let body = |around: &str| {
+        format!("<RestoreRequest><Days>2</Days><{around}><Tier>Bulk</Tier></{around}></RestoreRequest>")
+    };
+    assert_eq!(
+        sent(&S3, &COS, "POST /k?restore", &body("GlacierJobParameters")).unwrap(),
+        body("CASJobParameters")
+    );
+    assert_eq!(
+        sent(&COS, &OSS, "POST /k?restore", &body("CASJobParameters")).unwrap(),
+        body("JobParameters")
+    );
+    assert_eq!(run(&OSS, &S3, "POST /k?restore", "", &body("JobParameters"), &[(202, "")]).unwrap().1, 202);
+    assert_eq!(refusal(sent(&S3, &COS, "POST /k?restore", &body("JobParameters"))).0, Fault::NotImplemented);
+    assert_eq!(
+        refusal(sent(&S3, &COS, "POST /k?restore", "<RestoreRequest><Days>0</Days></RestoreRequest>")).0,
+        Fault::MalformedXml
+    );
+}
+
+#[test]
+fn versions_and_uploads_are_listed_in_each_dialects_order() {
+    let answer = "<ListVersionsResult><IsTruncated>true</IsTruncated><EncodingType>url</EncodingType><NextKeyMarker>b%20c</NextKeyMarker><NextVersionIdMarker>2</NextVersionIdMarker><Version><Key>a</Key><VersionId/><IsLatest>true</IsLatest><LastModified>2024-05-06T07:08:09.000Z</LastModified><ETag>\"e\"</ETag><Size>3</Size><StorageClass>STANDARD</StorageClass></Version><DeleteMarker><Key>b%20c</Key><VersionId>2</VersionId><IsLatest>false</IsLatest><LastModified>2024-05-06T07:08:09.000Z</LastModified></DeleteMarker></ListVersionsResult>";
+    let (sent, _, told) = run(&OSS, &COS, "GET /?versions&prefix=p", "", "", &[(200, answer)]).unwrap();
+    let query = &sent[0].query;
+    // The OSS reference, 3.6: a page has 100 unless said otherwise.
+    assert!(
+        query.contains(&("max-keys".to_owned(), Some("100".to_owned())))
+            && query.contains(&("prefix".to_owned(), Some("p".to_owned()))),
+        "{query:?}"
+    );
+    assert!(
+        told.contains("<NextKeyMarker>b c</NextKeyMarker><NextVersionIdMarker>2</NextVersionIdMarker>"),
+        "{told}"
+    );
+    assert!(
+        told.contains("<Key>a</Key><VersionId>null</VersionId>")
+            && told.contains("<DeleteMarker><Key>b c</Key><VersionId>2</VersionId>"),
+        "{told}"
+    );
+    let answer = "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated><Upload><Key>k</Key><UploadId>u</UploadId><StorageClass>Standard</StorageClass><Initiated>2012-02-23T04:18:23.000Z</Initiated></Upload></ListMultipartUploadsResult>";
+    let (_, _, told) = run(&COS, &OSS, "GET /?uploads&encoding-type=url", "", "", &[(200, answer)]).unwrap();
+    assert!(
+        told.contains("<Encoding-Type>url</Encoding-Type>")
+            && told.contains("<NextUploadIdMarker>u</NextUploadIdMarker>"),
+        "{told}"
+    );
+    assert!(
+        told.contains("<StorageClass>STANDARD</StorageClass><Initiated>2012-02-23T04:18:23.000Z</Initiated>"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_token_of_ours_belongs_to_its_bucket() {
+    let page = "<ListBucketResult><IsTruncated>true</IsTruncated><NextMarker>k 1</NextMarker><MaxKeys>1</MaxKeys><Contents><Key>k 1</Key><Size>1</Size></Contents></ListBucketResult>";
+    let (_, _, first) = run(&S3, &COS, "GET /?list-type=2", "", "", &[(200, page)]).unwrap();
+    let token = first.split_once("<NextContinuationToken>").unwrap().1.split_once('<').unwrap().0.to_owned();
+    let next = format!("GET /?list-type=2&continuation-token={token}");
+    let (sent, ..) = run(&S3, &COS, &next, "", "", &[(200, page)]).unwrap();
+    assert!(sent[0].query.contains(&("marker".to_owned(), Some("k 1".to_owned()))));
+    let (name, seal) = token.rsplit_once('.').unwrap();
+    let text = format!(
+        "GET /?list-type=2&continuation-token={token} HTTP/1.1\nHost: other.{}\n",
+        S3.sample_endpoint
+    );
+    let request = explain(&text, &S3, &S3).unwrap().request;
+    let target = sample_target(&COS);
+    let way = sample_way(&S3, &target, &request);
+    assert_eq!(
+        Exchange::new(way, request, b"").err().unwrap().fault,
+        Fault::InvalidArgument,
+        "another bucket's"
+    );
+    for forged in [format!("{name}.AAAA"), format!("bf2.AAAA.{seal}"), "x".to_owned(), name.to_owned()] {
+        let next = format!("GET /?list-type=2&continuation-token={forged}");
+        assert_eq!(refusal(run(&S3, &COS, &next, "", "", &[])).0, Fault::InvalidArgument, "{forged}");
+    }
+}
