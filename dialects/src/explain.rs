@@ -7,8 +7,8 @@ use crate::engine::conditions;
 use crate::engine::dialect::{Dialect, Target};
 use crate::engine::loss::{self, LossPolicy};
 use crate::engine::way::Way;
-use crate::engine::{hosts, listing, read, write};
-use crate::model::{Credentials, Field, Operation, Outgoing, RawHead, Refusal, Request};
+use crate::engine::{emulate, hosts, listing, read, settings, write};
+use crate::model::{Credentials, Field, Operation, Outgoing, RawHead, Refusal, Request, Setting};
 
 /// What becomes of a field between two dialects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,17 +95,82 @@ pub fn missing_words(caller: &Dialect, target: &Dialect) -> Vec<(Field, &'static
     class.chain(acl.map(|row| (Field::Acl, row.1))).chain(ways).collect()
 }
 
+/// Every operation that a caller's dialect has, and what becomes of it at a target.
+pub fn operations(caller: &Dialect, target: &Dialect) -> Vec<(Operation, Fate, &'static str)> {
+    let own = Operation::all().filter(|operation| caller.route(*operation).is_some());
+    own.map(|operation| {
+        let policy = matches!(operation, Operation::Get(Setting::Policy) | Operation::Put(Setting::Policy));
+        let (fate, note) = match (target.route(operation), emulate::stands_in(operation)) {
+            (Some(_), _) if policy && caller.family != target.family => {
+                (Fate::Refused, "names a vendor's own accounts and actions")
+            }
+            (Some(_), _) => (Fate::Native, ""),
+            (None, Some(note)) => (Fate::Emulated, note),
+            (None, None) => (Fate::Refused, ""),
+        };
+        (operation, fate, note)
+    })
+    .collect()
+}
+
+/// The elements of a caller's documents that a target's have no place for: refused by name.
+pub fn lost_elements(caller: &Dialect, target: &Dialect) -> Vec<(Setting, String)> {
+    let mut lost = Vec::new();
+    for form in caller.settings {
+        let Some(written) = target.form(form.setting) else { continue };
+        for (path, node) in settings::samples(caller, form) {
+            let untold = settings::read(caller, form, node)
+                .is_ok_and(|tree| !settings::write(target, written, &tree).1.is_empty());
+            if untold {
+                lost.push((form.setting, path));
+            }
+        }
+    }
+    lost
+}
+
+fn operations_markdown(caller: &Dialect, dialects: &[&'static Dialect], out: &mut String) {
+    let names: Vec<&str> = dialects.iter().map(|target| target.name).collect();
+    out.push_str(&format!(
+        "\n| operation | {} |\n| --- |{}\n",
+        names.join(" | "),
+        " --- |".repeat(names.len())
+    ));
+    let columns: Vec<_> = dialects.iter().map(|target| operations(caller, target)).collect();
+    for (at, (operation, ..)) in columns.first().into_iter().flatten().enumerate() {
+        let cells = columns.iter().filter_map(|column| column.get(at)).map(|(_, fate, note)| match *note {
+            "" => fate.name().to_owned(),
+            note => format!("{} ({note})", fate.name()),
+        });
+        out.push_str(&format!("| {} | {} |\n", operation.name(), cells.collect::<Vec<_>>().join(" | ")));
+    }
+    for target in dialects {
+        let lost = lost_elements(caller, target);
+        let documents = caller.settings.iter().filter_map(|form| {
+            let names = lost.iter().filter(|row| row.0 == form.setting).map(|row| format!("`{}`", row.1));
+            let names: Vec<String> = names.collect();
+            (!names.is_empty()).then(|| format!("{}: {}", form.setting.name(), names.join(", ")))
+        });
+        let documents: Vec<String> = documents.collect();
+        if !documents.is_empty() {
+            out.push_str(&format!(
+                "\nTowards {} these elements are refused. {}.\n",
+                target.name,
+                documents.join("; ")
+            ));
+        }
+    }
+}
+
 /// The matrix of every pair of dialects as a Markdown document.
 pub fn markdown(dialects: &[&'static Dialect]) -> String {
     let mut out =
         String::from("# What each target can be told\n\nPrinted by `blobfish losses` from the tables.\n");
     for caller in dialects {
         let names: Vec<&str> = dialects.iter().map(|target| target.name).collect();
-        out.push_str(&format!(
-            "\n## Callers that speak {}\n\n| said as | {} |\n",
-            caller.name,
-            names.join(" | ")
-        ));
+        out.push_str(&format!("\n## Callers that speak {}\n", caller.name));
+        operations_markdown(caller, dialects, &mut out);
+        out.push_str(&format!("\n| said as | {} |\n", names.join(" | ")));
         out.push_str(&format!("| --- |{}\n", " --- |".repeat(names.len())));
         let columns: Vec<Vec<Row>> = dialects.iter().map(|target| matrix(caller, target)).collect();
         for (at, row) in columns.first().into_iter().flatten().enumerate() {

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use blobfish_dialects::engine::auth::Payload;
-use blobfish_dialects::engine::body::Gate;
+use blobfish_dialects::engine::body::{Gate, Wants};
 use blobfish_dialects::model::{Algorithm, Checksum, Fault, Fields, Operation, Refusal, Request};
 use blobfish_dialects::s3::S3;
 use blobfish_dialects::s3::chunked::{ChunkKey, Chunked};
@@ -58,7 +58,7 @@ fn pass(
     if trailer {
         request.checksums.push(Checksum { algorithm: Algorithm::Crc32, value: None });
     }
-    let mut gate = Gate::new(&S3, Payload::Chunked(Box::new(decoder)), &request, false).unwrap();
+    let mut gate = Gate::new(&S3, Payload::Chunked(Box::new(decoder)), &request, Wants::default()).unwrap();
     let mut out = Vec::new();
     for piece in wire.chunks(step) {
         match gate.push(piece) {
@@ -105,7 +105,7 @@ fn the_published_example_passes() {
     assert_eq!(wire.len(), 66_824, "the length that the document gives");
     let request = Request::of_object(Operation::PutObject, "b".to_owned(), "k".to_owned(), Fields::default());
     let payload = Payload::Chunked(Box::new(Chunked::new(Some(key), None, 66_560)));
-    let mut gate = Gate::new(&S3, payload, &request, false).unwrap();
+    let mut gate = Gate::new(&S3, payload, &request, Wants::default()).unwrap();
     let mut out = gate.push(wire.as_bytes()).unwrap();
     let (rest, sums) = gate.finish().unwrap();
     out.extend(rest);

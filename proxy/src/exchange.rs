@@ -1,7 +1,7 @@
 //! Everything with small bodies both ways: reads the request whole, lets the engine say what to send, and tells.
 
 use blobfish_dialects::engine::auth::Payload;
-use blobfish_dialects::engine::body::{Gate, Sums};
+use blobfish_dialects::engine::body::{Gate, Sums, Wants};
 use blobfish_dialects::engine::exchange::{Exchange, Step};
 use blobfish_dialects::engine::way::Way;
 use blobfish_dialects::model::{Document, Fault, Operation, Reply, Request};
@@ -97,7 +97,7 @@ pub async fn whole_body(job: &mut Job<'_>, request: &Request, payload: Payload) 
         Operation::CompleteMultipartUpload | Operation::DeleteObjects => LINES_BYTES_MAX,
         _ => BODY_BYTES_MAX,
     };
-    let gate = Gate::new(job.listener.dialect, payload, request, false)?;
+    let gate = Gate::new(job.listener.dialect, payload, request, Wants::default())?;
     Ok(collected(job, gate, bytes_max).await?.0)
 }
 

@@ -1,7 +1,7 @@
 //! `blobfish losses`: who loses what, printed from the tables.
 
 use blobfish_dialects::ALL;
-use blobfish_dialects::explain::{markdown, matrix, missing_words};
+use blobfish_dialects::explain::{lost_elements, markdown, matrix, missing_words, operations};
 use serde_json::{Value, json};
 
 /// Gives the text to print.
@@ -26,7 +26,20 @@ fn pairs() -> Value {
                 .into_iter()
                 .map(|(field, word)| json!({"field": field.name(), "word": word}))
                 .collect();
-            json!({"caller": caller.name, "target": target.name, "fields": fields, "words_without_counterpart": words})
+            let operations: Vec<Value> = operations(caller, target)
+                .into_iter()
+                .map(|(operation, fate, note)| {
+                    json!({"operation": operation.name(), "fate": fate.name(), "note": note})
+                })
+                .collect();
+            let elements: Vec<Value> = lost_elements(caller, target)
+                .into_iter()
+                .map(|(setting, path)| json!({"setting": setting.name(), "element": path}))
+                .collect();
+            json!({
+                "caller": caller.name, "target": target.name, "operations": operations, "fields": fields,
+                "words_without_counterpart": words, "elements_without_counterpart": elements,
+            })
         })
         .collect()
 }

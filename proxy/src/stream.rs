@@ -3,7 +3,9 @@
 use blobfish_dialects::engine::auth::Payload;
 use blobfish_dialects::engine::body::{Gate, Sums};
 use blobfish_dialects::engine::exchange::Answer;
-use blobfish_dialects::engine::stream::{ask_without_range, failure, outgoing, reply, wants_crc64};
+use blobfish_dialects::engine::stream::{
+    ask_position, ask_without_range, failure, outgoing, reply, take_position, wants,
+};
 use blobfish_dialects::engine::way::Way;
 use blobfish_dialects::model::{Fault, Field, Refusal, Reply, Request, Told};
 use bytes::Bytes;
@@ -154,7 +156,7 @@ pub async fn upload(
     if body == BodyLength::Absent {
         return Err(Fault::MissingContentLength.into());
     }
-    let gate = Gate::new(way.caller, payload, request, wants_crc64(&way, request))?;
+    let gate = Gate::new(way.caller, payload, request, wants(&way, request))?;
     let body = match gate.length() {
         None if !way.target.dialect.chunked_uploads => Body::Whole(small_body(job, gate).await?),
         _ => Body::Passing(Box::new(gate)),
@@ -182,7 +184,13 @@ pub async fn upload(
         return refused_early(job, upstream, &way, request, conversation, head).await;
     };
     if !is_success(head.answer.status) {
-        let reply = failed(conversation, upstream, &way, request, head).await?;
+        let mut reply = failed(conversation, upstream, &way, request, head).await?;
+        if let Some(out) = ask_position(&way, request, &reply, clock::now()) {
+            let (conversation, head) =
+                upstreams.ask(upstream, &out?, job.operation(), way.caller.name).await?;
+            conversation.release().await;
+            take_position(&mut reply, &head.answer);
+        }
         return job.tell(reply).await;
     }
     let body = conversation.whole_body(FAILURE_BYTES_MAX).await.map_err(|failed| failed.at(upstream))?;

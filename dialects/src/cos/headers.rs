@@ -132,6 +132,8 @@ pub fn told(field: Told) -> Option<&'static str> {
         Told::WebsiteRedirect => "x-cos-website-redirect-location",
         Told::BucketRegion => "x-cos-bucket-region",
         Told::NextAppendPosition => "x-cos-next-append-position",
+        // 3.6: despite its name.
+        Told::PieceMd5 => "x-cos-content-sha1",
         Told::ContentMd5
         | Told::PartsCount
         | Told::Location

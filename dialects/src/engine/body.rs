@@ -19,6 +19,17 @@ pub struct Sums {
     pub bytes: u64,
     /// CRC-64/XZ, where somebody wants it.
     pub crc64: Option<u64>,
+    /// MD5, lower-case hex, where somebody wants it.
+    pub md5: Option<String>,
+}
+
+/// What is to be computed of the bytes beside what the caller vouches for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wants {
+    /// CRC-64/XZ.
+    pub crc64: bool,
+    /// MD5.
+    pub md5: bool,
 }
 
 /// The gate an upload passes. Until [`Gate::finish`] has compared everything it keeps the last byte back, so that
@@ -30,7 +41,9 @@ pub struct Gate {
     bytes: u64,
     held: Option<u8>,
     sha256: Option<Sha256>,
-    md5: Option<(Md5, Vec<u8>)>,
+    md5: Option<Md5>,
+    /// What the MD5 must be.
+    wanted_md5: Option<Vec<u8>>,
     crc64: Option<Crc>,
     checks: Vec<Check>,
 }
@@ -58,13 +71,13 @@ impl Gate {
         dialect: &'static Dialect,
         payload: Payload,
         request: &Request,
-        want_crc64: bool,
+        wants: Wants,
     ) -> Result<Self, Refusal> {
         let length = match &payload {
             Payload::Chunked(decoder) => Some(decoder.decoded_length()),
             Payload::Unsigned | Payload::Sha256(_) => request.body_length,
         };
-        let md5 = request.fields.text(Field::ContentMd5).map(|text| {
+        let wanted_md5 = request.fields.text(Field::ContentMd5).map(|text| {
             let digest = BASE64.decode(text).ok().filter(|digest| digest.len() == 16);
             digest.ok_or(Refusal::new(Fault::InvalidDigest).with("Content-MD5", text))
         });
@@ -76,8 +89,9 @@ impl Gate {
             bytes: 0,
             held: None,
             sha256,
-            md5: md5.transpose()?.map(|wanted| (Md5::new(), wanted)),
-            crc64: want_crc64.then(|| Crc::new(CrcAlgorithm::Crc64Xz)),
+            md5: (wants.md5 || wanted_md5.is_some()).then(Md5::new),
+            wanted_md5: wanted_md5.transpose()?,
+            crc64: wants.crc64.then(|| Crc::new(CrcAlgorithm::Crc64Xz)),
             checks: Vec::new(),
         };
         for checksum in &request.checksums {
@@ -121,14 +135,18 @@ impl Gate {
             return Err(Fault::IncompleteBody.into());
         }
         self.check_signed_hash()?;
-        if let Some((md5, wanted)) = self.md5.take() {
-            let found = md5.finalize();
-            if found.as_slice() != wanted {
-                return Err(Refusal::new(Fault::BadDigest).with("CalculatedDigest", BASE64.encode(found)));
-            }
+        let md5 = self.md5.take().map(Md5::finalize);
+        if let (Some(found), Some(wanted)) = (&md5, &self.wanted_md5)
+            && found.as_slice() != wanted
+        {
+            return Err(Refusal::new(Fault::BadDigest).with("CalculatedDigest", BASE64.encode(found)));
         }
         self.check_sums(&trailer)?;
-        let sums = Sums { bytes: self.bytes, crc64: self.crc64.map(|crc| crc.finalize()) };
+        let sums = Sums {
+            bytes: self.bytes,
+            crc64: self.crc64.map(|crc| crc.finalize()),
+            md5: md5.map(|md5| hash::hex(&md5)),
+        };
         Ok((self.held.into_iter().collect(), sums))
     }
 
@@ -140,7 +158,7 @@ impl Gate {
         if let Some(sha256) = &mut self.sha256 {
             sha256.update(bytes);
         }
-        if let Some((md5, _)) = &mut self.md5 {
+        if let Some(md5) = &mut self.md5 {
             md5.update(bytes);
         }
         if let Some(crc64) = &mut self.crc64 {

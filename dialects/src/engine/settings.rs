@@ -298,6 +298,37 @@ pub fn says_unset(fault: Fault) -> bool {
     UNSET.contains(&fault)
 }
 
+/// A document for each leaf of a form's schema, with its path: what an operator wants to know of one by one.
+pub fn samples(dialect: &Dialect, form: &Form) -> Vec<(String, Node)> {
+    let mut found = Vec::new();
+    let root = Node { name: form.root.to_owned(), ..Node::default() };
+    for (path, node) in leaves(dialect, form.children) {
+        found.push((path, Node { children: vec![node], ..root.clone() }));
+    }
+    found
+}
+
+fn leaves(dialect: &Dialect, elements: &[Element]) -> Vec<(String, Node)> {
+    let mut found = Vec::new();
+    for element in elements {
+        let value = match &element.content {
+            Content::Group(inside) => {
+                for (path, node) in leaves(dialect, inside) {
+                    let around = Node { children: vec![node], ..leaf(element.own, "") };
+                    found.push((format!("{}/{path}", element.own), around));
+                }
+                continue;
+            }
+            Content::Text => Some("x"),
+            Content::Number => Some("1"),
+            Content::Words(words) => words.first().map(|row| row.1),
+            Content::Class => dialect.words.class.0.first().map(|row| row.1),
+        };
+        found.push((element.own.to_owned(), leaf(element.own, value.unwrap_or_default())));
+    }
+    found
+}
+
 /// What of a lifecycle rule chooses objects. Some dialects have it in the rule, some in a filter within it, and in a
 /// group within that where there is more than one.
 const CHOOSING: [&str; 5] =

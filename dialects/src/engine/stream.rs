@@ -1,13 +1,14 @@
 //! Requests whose payload is streamed: the heads both ways.
 
 use crate::engine::answer;
-use crate::engine::body::Sums;
+use crate::engine::body::{Sums, Wants};
 use crate::engine::exchange::{Answer, overwrite_fault};
 use crate::engine::loss::Loss;
 use crate::engine::way::Way;
 use crate::engine::{tell, write};
 use crate::model::{
-    Fault, Field, Operation, Outgoing, PayloadHash, Refusal, Reply, Request, Timestamp, Told,
+    Document, Fault, Field, Fields, Operation, Outgoing, PayloadHash, Refusal, Reply, Request, Timestamp,
+    Told,
 };
 
 /// The signed head to send, and what it could not say. `length` is the decoded body's, for uploads; without one
@@ -41,10 +42,13 @@ pub fn outgoing(
     Ok((outgoing, losses))
 }
 
-/// Whether the caller's SDK compares a CRC-64 of what it uploaded.
-pub fn wants_crc64(way: &Way<'_>, request: &Request) -> bool {
-    let told = |dialect: &crate::engine::dialect::Dialect| (dialect.told)(Told::Crc64Ecma).is_some();
-    request.operation.uploads() && (told(way.caller) || told(way.target.dialect))
+/// What is computed of an upload: a CRC-64 where the caller's SDK or the target tells one, and an MD5 of an appended
+/// piece where the caller's SDK compares that.
+pub fn wants(way: &Way<'_>, request: &Request) -> Wants {
+    let told = |dialect: &crate::engine::dialect::Dialect, field: Told| (dialect.told)(field).is_some();
+    let appends = request.operation == Operation::AppendObject;
+    let crc64 = told(way.caller, Told::Crc64Ecma) || told(way.target.dialect, Told::Crc64Ecma);
+    Wants { crc64: crc64 && !appends, md5: appends && told(way.caller, Told::PieceMd5) }
 }
 
 /// The caller's head for a target's answer of 200 to 299 or 304. For uploads, after the whole body was sent and
@@ -69,6 +73,11 @@ pub fn reply(
                 return Err(Refusal::say(Fault::InternalError, "What was stored is not what was sent."));
             }
             reply.set(Told::Crc64Ecma, crc64);
+        }
+        if let Some(md5) =
+            sums.and_then(|sums| sums.md5.as_ref()).filter(|_| request.operation == Operation::AppendObject)
+        {
+            reply.set(Told::PieceMd5, md5.as_bytes());
         }
     }
     if request.operation == Operation::GetObject {
@@ -97,7 +106,43 @@ pub fn failure(way: &Way<'_>, request: &Request, answer: &Answer) -> Reply {
         }
         _ => refused.refusal,
     };
-    tell::refused(way.caller, &refusal)
+    let mut reply = tell::refused(way.caller, &refusal);
+    if refused.fault == Fault::AppendPosition {
+        let name = (way.target.dialect.told)(Told::NextAppendPosition);
+        if let Some(position) = name.and_then(|name| answer.text(name)) {
+            reply.set(Told::NextAppendPosition, position);
+        }
+    }
+    reply
+}
+
+/// The request that tells where an appended piece should have begun, where the caller's SDK wants to hear it and the
+/// target did not say.
+///
+/// # Errors
+/// As [`outgoing`].
+pub fn ask_position(
+    way: &Way<'_>,
+    request: &Request,
+    reply: &Reply,
+    now: Timestamp,
+) -> Option<Result<Outgoing, Refusal>> {
+    let refused =
+        matches!(&reply.document, Some(Document::Error(error)) if error.fault == Some(Fault::AppendPosition));
+    let untold = (way.caller.told)(Told::NextAppendPosition).is_some()
+        && reply.text(Told::NextAppendPosition).is_none();
+    (refused && untold).then(|| {
+        let key = request.key.clone().unwrap_or_default();
+        let head = Request::of_object(Operation::HeadObject, way.bucket.clone(), key, Fields::default());
+        outgoing(way, &head, None, now).map(|(outgoing, _)| outgoing)
+    })
+}
+
+/// Takes the position from the answer to [`ask_position`].
+pub fn take_position(reply: &mut Reply, answer: &Answer) {
+    if let Some(length) = answer.text("content-length").filter(|_| answer.status == 200) {
+        reply.set(Told::NextAppendPosition, length);
+    }
 }
 
 /// Whether an answer to a read must be asked for again without its range: the caller's vendor answers a range

@@ -39,6 +39,8 @@ pub enum Told {
     Location,
     Allow,
     NextAppendPosition,
+    /// MD5 of an appended piece, lower-case hex.
+    PieceMd5,
     ObjectType,
     LockMode,
     LockUntil,
@@ -48,7 +50,7 @@ pub enum Told {
 
 impl Told {
     /// Every field, in the order they are written.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::ContentType,
         Self::ContentLength,
         Self::ContentRange,
@@ -80,6 +82,7 @@ impl Told {
         Self::Location,
         Self::Allow,
         Self::NextAppendPosition,
+        Self::PieceMd5,
         Self::ObjectType,
         Self::LockMode,
         Self::LockUntil,

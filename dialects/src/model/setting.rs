@@ -47,6 +47,11 @@ impl Setting {
         Self::Inventory,
     ];
 
+    /// The name in messages.
+    pub fn name(self) -> String {
+        format!("{self:?}")
+    }
+
     /// Whether an object has it, not a bucket.
     pub fn on_object(self) -> bool {
         matches!(self, Self::ObjectAcl | Self::ObjectTagging | Self::Retention | Self::LegalHold)

@@ -140,7 +140,8 @@ pub fn told(field: Told) -> Option<&'static str> {
         | Told::LockUntil
         | Told::LegalHold
         | Told::ReplicationStatus
-        | Told::Acl => return None,
+        | Told::Acl
+        | Told::PieceMd5 => return None,
     })
 }
 

@@ -161,7 +161,12 @@ pub fn told(field: Told) -> Option<&'static str> {
         Told::LockUntil => "x-amz-object-lock-retain-until-date",
         Told::LegalHold => "x-amz-object-lock-legal-hold",
         Told::ReplicationStatus => "x-amz-replication-status",
-        Told::ContentMd5 | Told::Crc64Ecma | Told::NextAppendPosition | Told::ObjectType | Told::Acl => {
+        Told::ContentMd5
+        | Told::Crc64Ecma
+        | Told::NextAppendPosition
+        | Told::ObjectType
+        | Told::Acl
+        | Told::PieceMd5 => {
             return None;
         }
     })
