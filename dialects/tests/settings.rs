@@ -426,3 +426,67 @@ fn a_token_of_ours_belongs_to_its_bucket() {
         assert_eq!(refusal(run(&S3, &COS, &next, "", "", &[])).0, Fault::InvalidArgument, "{forged}");
     }
 }
+
+#[test]
+fn rules_for_browsers_name_headers_in_each_dialects_words() {
+    let rules = |headers: &str| {
+        format!(
+            "<CORSConfiguration><CORSRule><AllowedOrigin>*</AllowedOrigin><AllowedMethod>GET</AllowedMethod>{headers}</CORSRule></CORSConfiguration>"
+        )
+    };
+    let s3 = rules(
+        "<AllowedHeader>x-amz-meta-*</AllowedHeader><AllowedHeader>x-amz-acl</AllowedHeader><AllowedHeader>x-own</AllowedHeader><ExposeHeader>x-amz-version-id</ExposeHeader><ExposeHeader>ETag</ExposeHeader><ExposeHeader>x-amz-request-id</ExposeHeader>",
+    );
+    let cos = rules(
+        "<AllowedHeader>x-cos-meta-*</AllowedHeader><AllowedHeader>x-cos-acl</AllowedHeader><AllowedHeader>x-own</AllowedHeader><ExposeHeader>x-cos-version-id</ExposeHeader><ExposeHeader>ETag</ExposeHeader><ExposeHeader>x-cos-request-id</ExposeHeader>",
+    );
+    assert_eq!(sent(&S3, &COS, "PUT /?cors", &s3).unwrap(), cos);
+    assert_eq!(sent(&COS, &COS, "PUT /?cors", &told(&COS, &S3, "GET /?cors", &s3).unwrap()).unwrap(), cos);
+    let named = rules("").replace("<CORSRule>", "<CORSRule><ID>r</ID>");
+    assert_eq!(
+        refusal(sent(&S3, &OSS, "PUT /?cors", &named)),
+        (Fault::NotImplemented, Some("ID".to_owned()))
+    );
+}
+
+#[test]
+fn browsers_are_answered_by_the_rules() {
+    use blobfish_dialects::engine::cors::Preflight;
+    use blobfish_dialects::explain::parse;
+    use blobfish_dialects::model::Told;
+    use blobfish_dialects::wire::xml;
+    let rules = xml::read(b"<C><CORSRule><AllowedOrigin>http://*.example.com</AllowedOrigin><AllowedMethod>PUT</AllowedMethod><AllowedMethod>GET</AllowedMethod><AllowedHeader>x-amz-*</AllowedHeader><ExposeHeader>ETag</ExposeHeader><MaxAgeSeconds>60</MaxAgeSeconds></CORSRule><CORSRule><AllowedOrigin>*</AllowedOrigin><AllowedMethod>HEAD</AllowedMethod></CORSRule></C>").unwrap();
+    let ask = |origin: &str, method: &str, headers: &str| {
+        let mut text = "OPTIONS /k HTTP/1.1\nHost: b.localhost\n".to_owned();
+        for (name, value) in [
+            ("Origin", origin),
+            ("Access-Control-Request-Method", method),
+            ("Access-Control-Request-Headers", headers),
+        ] {
+            if !value.is_empty() {
+                text.push_str(&format!("{name}: {value}\n"));
+            }
+        }
+        Preflight::read(&parse(&text).unwrap()).and_then(|asked| asked.answer(&rules))
+    };
+    // The S3 reference, 3.11.
+    let reply = ask("http://a.example.com", "PUT", "X-Amz-Date, x-amz-acl").unwrap();
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.text(Told::AllowOrigin), Some("http://a.example.com"));
+    assert_eq!(reply.text(Told::AllowMethods), Some("PUT, GET"));
+    assert_eq!(reply.text(Told::AllowHeaders), Some("x-amz-date, x-amz-acl"));
+    assert_eq!((reply.text(Told::ExposeHeaders), reply.text(Told::MaxAge)), (Some("ETag"), Some("60")));
+    assert_eq!(reply.text(Told::AllowCredentials), Some("true"));
+    let any = ask("http://elsewhere", "HEAD", "").unwrap();
+    assert_eq!((any.text(Told::AllowOrigin), any.text(Told::AllowCredentials)), (Some("*"), None));
+    for (origin, method, headers) in [
+        ("http://elsewhere", "PUT", ""),
+        ("http://a.example.com", "DELETE", ""),
+        ("http://a.example.com", "PUT", "x-other"),
+        ("http://a.example.com.evil", "PUT", ""),
+        ("http://a.example.com", "", ""),
+    ] {
+        assert_eq!(refusal(ask(origin, method, headers)).0, Fault::CorsDenied, "{origin} {method} {headers}");
+    }
+    assert_eq!(refusal(ask("", "PUT", "")).0, Fault::NoOrigin);
+}

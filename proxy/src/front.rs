@@ -25,7 +25,7 @@ use crate::log::{self, Record};
 use crate::metrics::{METRICS, NONE, seconds};
 use crate::snapshot::Snapshot;
 use crate::upstream::Upstreams;
-use crate::{clock, plan};
+use crate::{clock, plan, preflight};
 
 /// Requests on one connection. Closing now and then gives balancers their chance.
 const REQUESTS_MAX: usize = 1000;
@@ -213,6 +213,9 @@ fn framed(head: Result<Bytes, NoHead>, snapshot: &Snapshot, secure: bool) -> Res
 
 async fn run(job: &mut Job<'_>, framed: Result<Framed, Refusal>) -> Result<(), End> {
     let Framed { head, body, .. } = framed?;
+    if head.method == "OPTIONS" {
+        return preflight::run(job, &head).await;
+    }
     let accepted = believed(job, &head)?;
     plan::run(job, accepted, body).await
 }

@@ -19,6 +19,7 @@ mod log;
 mod losses;
 mod metrics;
 mod plan;
+mod preflight;
 mod resolve;
 mod serve;
 mod snapshot;

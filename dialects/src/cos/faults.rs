@@ -78,6 +78,7 @@ pub const FAULTS: &[FaultRow] = &[
     FaultRow::new(Fault::AppendPosition, "AppendPositionErr", 409, "The position is not the length of the object."),
     FaultRow::new(Fault::NotAppendable, "ObjectNotAppendable", 409, "The object is not appendable."),
     FaultRow::new(Fault::CorsDenied, "AccessForbidden", 403, "CORSResponse: This CORS request is not allowed."),
+    FaultRow::new(Fault::NoOrigin, "BadRequest", 400, "Insufficient information. Origin request header needed."),
     FaultRow::new(Fault::MalformedAcl, "MalformedACLError", 400, "The access control list is not well-formed."),
     FaultRow::new(Fault::MalformedPolicy, "MalformedPolicy", 400, "The policy is not well-formed."),
     FaultRow::new(Fault::MissingAcl, "MissingSecurityHeader", 400, "The request names no access control list."),

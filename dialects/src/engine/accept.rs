@@ -117,7 +117,8 @@ fn profile(head: &RawHead, front: &Front, found: &'static Dialect) -> &'static D
     family.find(official).unwrap_or(if front.default.family == found.family { front.default } else { found })
 }
 
-fn unsigned_dialect(head: &RawHead, front: &Front) -> &'static Dialect {
+/// The dialect of a request without a credential: by its host, then by its headers, then the front's own.
+pub fn unsigned_dialect(head: &RawHead, front: &Front) -> &'static Dialect {
     let by_header = || {
         let prefixed =
             |dialect: &&Dialect| head.headers.iter().any(|row| row.0.starts_with(dialect.header_prefix));

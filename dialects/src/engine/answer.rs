@@ -2,9 +2,9 @@
 
 use crate::engine::dialect::Dialect;
 use crate::engine::documents::{self, Unsound};
-use crate::engine::etag;
 use crate::engine::exchange::Answer;
 use crate::engine::way::Way;
+use crate::engine::{cors, etag};
 use crate::model::{Document, Encryption, ErrorDocument, Fault, Operation, Refusal, Reply, Told};
 use crate::wire::xml;
 
@@ -54,6 +54,7 @@ fn carried(caller: &Dialect, target: &Dialect, field: Told, value: &[u8]) -> Opt
             let way: Encryption = target.words.encryption.value(text()?)?;
             caller.words.encryption.word(way).map(|word| word.as_bytes().to_vec())
         }
+        Told::ExposeHeaders | Told::AllowHeaders => Some(cors::headers(target, caller, text()?).into_bytes()),
         _ => Some(value.to_vec()),
     }
 }

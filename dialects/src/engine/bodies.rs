@@ -3,7 +3,7 @@
 use crate::engine::dialect::Dialect;
 use crate::engine::settings::{self, leaf};
 use crate::engine::way::Way;
-use crate::engine::{access, deletes, documents};
+use crate::engine::{access, cors, deletes, documents};
 use crate::model::{Fault, Field, Operation, Refusal, Request, Setting, Value};
 use crate::wire::xml::{self, Node, Writer};
 
@@ -92,7 +92,10 @@ fn read_setting(way: &Way<'_>, request: &mut Request, setting: Setting, body: &[
         return Ok(());
     }
     let node = xml::read(body).map_err(|_| Fault::MalformedXml)?;
-    let tree = settings::read(way.caller, form, node)?;
+    let mut tree = settings::read(way.caller, form, node)?;
+    if setting == Setting::Cors {
+        tree = cors::renamed(way.caller, target, tree);
+    }
     if let (_, lost) = settings::write(target, written, &tree)
         && let Some(name) = lost.first()
     {

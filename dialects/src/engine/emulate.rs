@@ -3,7 +3,7 @@
 use crate::engine::deletes;
 use crate::engine::settings::{self, SAY_NOTHING, leaf};
 use crate::engine::way::Way;
-use crate::engine::{access, etag};
+use crate::engine::{access, cors, etag};
 use crate::model::{
     Acl, BucketInfo, Document, Fault, Field, Operation, Refusal, Reply, Request, Setting, Told,
 };
@@ -153,6 +153,9 @@ fn told_setting(way: &Way<'_>, setting: Setting, tree: &mut Node) -> Result<(), 
     let Some(form) = way.caller.form(setting) else { return Ok(()) };
     if settings::is_unset(tree) {
         *tree = settings::unset(form).map_err(Refusal::from)?;
+    }
+    if setting == Setting::Cors {
+        *tree = cors::renamed(way.target.dialect, way.caller, std::mem::take(tree));
     }
     let (_, lost) = settings::write(way.caller, form, tree);
     match lost.iter().find(|name| !SAY_NOTHING.contains(&name.as_str())) {

@@ -8,6 +8,7 @@ pub mod answer;
 pub mod bodies;
 pub mod body;
 pub mod conditions;
+pub mod cors;
 pub mod credential;
 pub mod deletes;
 pub mod dialect;

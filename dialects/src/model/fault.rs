@@ -97,6 +97,8 @@ pub enum Fault {
     NotAppendable,
     /// The rules of a bucket do not allow what a browser asked for.
     CorsDenied,
+    /// A question of a browser without its origin.
+    NoOrigin,
     Conflict,
     CustomerKeyRequired,
     // What cannot be done

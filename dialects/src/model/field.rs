@@ -15,6 +15,8 @@ pub enum Field {
     Range,
     /// Answer an unsatisfiable range as HTTP says instead of with the whole object.
     StandardRange,
+    /// Whence a browser asks.
+    Origin,
     SourceIfMatch,
     SourceIfNoneMatch,
     SourceIfModifiedSince,
@@ -134,13 +136,14 @@ pub enum Kind {
 
 impl Field {
     /// Every field, in the order they are read, written and printed.
-    pub const ALL: [Self; 84] = [
+    pub const ALL: [Self; 85] = [
         Self::IfMatch,
         Self::IfNoneMatch,
         Self::IfModifiedSince,
         Self::IfUnmodifiedSince,
         Self::Range,
         Self::StandardRange,
+        Self::Origin,
         Self::SourceIfMatch,
         Self::SourceIfNoneMatch,
         Self::SourceIfModifiedSince,
@@ -326,6 +329,7 @@ impl Field {
                     Op::PutObject | Op::CopyObject | Op::CompleteMultipartUpload | Op::DeleteObject
                 )
             }
+            Self::Origin => operation.on_object() || operation.lists(),
             Self::ExpectedOwner | Self::RequestPayer => operation != Op::ListBuckets,
             Self::TrafficLimit => operation.streams() || operation.copies(),
             Self::BypassLock => {
@@ -394,6 +398,7 @@ impl Field {
                 | Self::ChecksumAlgorithm
                 | Self::EncryptionBucketKey
                 | Self::FetchOwner
+                | Self::Origin
                 | Self::EncodingType
         ) && !self.becomes_a_header()
     }

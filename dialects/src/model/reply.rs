@@ -46,11 +46,18 @@ pub enum Told {
     LockUntil,
     LegalHold,
     ReplicationStatus,
+    AllowOrigin,
+    AllowMethods,
+    AllowHeaders,
+    ExposeHeaders,
+    MaxAge,
+    AllowCredentials,
+    Vary,
 }
 
 impl Told {
     /// Every field, in the order they are written.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 44] = [
         Self::ContentType,
         Self::ContentLength,
         Self::ContentRange,
@@ -88,7 +95,28 @@ impl Told {
         Self::LockUntil,
         Self::LegalHold,
         Self::ReplicationStatus,
+        Self::AllowOrigin,
+        Self::AllowMethods,
+        Self::AllowHeaders,
+        Self::ExposeHeaders,
+        Self::MaxAge,
+        Self::AllowCredentials,
+        Self::Vary,
     ];
+
+    /// Its name where that is the same everywhere: what browsers read of answers to other origins.
+    pub fn http_name(self) -> Option<&'static str> {
+        Some(match self {
+            Self::AllowOrigin => "Access-Control-Allow-Origin",
+            Self::AllowMethods => "Access-Control-Allow-Methods",
+            Self::AllowHeaders => "Access-Control-Allow-Headers",
+            Self::ExposeHeaders => "Access-Control-Expose-Headers",
+            Self::MaxAge => "Access-Control-Max-Age",
+            Self::AllowCredentials => "Access-Control-Allow-Credentials",
+            Self::Vary => "Vary",
+            _ => return None,
+        })
+    }
 }
 
 /// An answer in no dialect.

@@ -74,6 +74,7 @@ pub const FAULTS: &[FaultRow] = &[
     FaultRow::new(Fault::AppendPosition, "PositionNotEqualToLength", 409, "Position is not equal to file length."),
     FaultRow::new(Fault::NotAppendable, "ObjectNotAppendable", 409, "The object is not appendable."),
     FaultRow::new(Fault::CorsDenied, "AccessForbidden", 403, "CORSResponse: This CORS request is not allowed."),
+    FaultRow::new(Fault::NoOrigin, "BadRequest", 400, "Insufficient information. Origin request header needed."),
     FaultRow::new(Fault::MalformedAcl, "MalformedXML", 400, "The access control list is not well-formed."),
     FaultRow::new(Fault::MalformedPolicy, "InvalidPolicyDocument", 400, "The policy is not well-formed."),
     FaultRow::new(Fault::MissingAcl, "MissingArgument", 400, "Missing Some Required Arguments."),

@@ -12,6 +12,7 @@ pub fn name_of(field: Field) -> Option<Name> {
         Field::IfModifiedSince => Header("if-modified-since"),
         Field::IfUnmodifiedSince => Header("if-unmodified-since"),
         Field::Range => Header("range"),
+        Field::Origin => Header("origin"),
         Field::StandardRange => Header("x-oss-range-behavior"),
         Field::SourceIfMatch => Header("x-oss-copy-source-if-match"),
         Field::SourceIfNoneMatch => Header("x-oss-copy-source-if-none-match"),
@@ -142,6 +143,13 @@ pub fn told(field: Told) -> Option<&'static str> {
         | Told::ReplicationStatus
         | Told::Acl
         | Told::PieceMd5 => return None,
+        Told::AllowOrigin
+        | Told::AllowMethods
+        | Told::AllowHeaders
+        | Told::ExposeHeaders
+        | Told::MaxAge
+        | Told::AllowCredentials
+        | Told::Vary => return field.http_name(),
     })
 }
 

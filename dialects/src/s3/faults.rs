@@ -73,6 +73,7 @@ pub const FAULTS: &[FaultRow] = &[
     FaultRow::new(Fault::AppendPosition, "InvalidWriteOffset", 400, "The write offset value that you specified does not match the current object size."),
     FaultRow::new(Fault::NotAppendable, "InvalidRequest", 400, "The object is not appendable."),
     FaultRow::new(Fault::CorsDenied, "AccessForbidden", 403, "CORSResponse: This CORS request is not allowed."),
+    FaultRow::new(Fault::NoOrigin, "BadRequest", 400, "Insufficient information. Origin request header needed."),
     FaultRow::new(Fault::MalformedAcl, "MalformedACLError", 400, "The XML you provided was not well-formed or did not validate against our published schema"),
     FaultRow::new(Fault::MalformedPolicy, "MalformedPolicy", 400, "This policy contains invalid Json"),
     FaultRow::new(Fault::MissingAcl, "MissingSecurityHeader", 400, "Your request was missing a required header"),

@@ -12,6 +12,7 @@ pub fn name_of(field: Field) -> Option<Name> {
         Field::IfModifiedSince => Header("if-modified-since"),
         Field::IfUnmodifiedSince => Header("if-unmodified-since"),
         Field::Range => Header("range"),
+        Field::Origin => Header("origin"),
         Field::SourceIfMatch => Header("x-amz-copy-source-if-match"),
         Field::SourceIfNoneMatch => Header("x-amz-copy-source-if-none-match"),
         Field::SourceIfModifiedSince => Header("x-amz-copy-source-if-modified-since"),
@@ -169,6 +170,13 @@ pub fn told(field: Told) -> Option<&'static str> {
         | Told::PieceMd5 => {
             return None;
         }
+        Told::AllowOrigin
+        | Told::AllowMethods
+        | Told::AllowHeaders
+        | Told::ExposeHeaders
+        | Told::MaxAge
+        | Told::AllowCredentials
+        | Told::Vary => return field.http_name(),
     })
 }
 
