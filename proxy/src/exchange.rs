@@ -107,7 +107,7 @@ pub async fn whole_body(job: &mut Job<'_>, request: &Request, payload: Payload) 
 /// [`End`]; a body that is longer than `bytes_max`.
 pub async fn collected(job: &mut Job<'_>, mut gate: Gate, bytes_max: usize) -> Result<(Vec<u8>, Sums), End> {
     job.caller.invite_body().await?;
-    let mut whole = Vec::new();
+    let mut whole = gate.push(&[]).map_err(Job::count_integrity)?;
     while let Some(wire) = job.caller.body().await? {
         whole.extend(gate.push(&wire).map_err(Job::count_integrity)?);
         if whole.len() > bytes_max {

@@ -25,7 +25,7 @@ use crate::log::{self, Record};
 use crate::metrics::{METRICS, NONE, seconds};
 use crate::snapshot::Snapshot;
 use crate::upstream::Upstreams;
-use crate::{clock, plan, preflight};
+use crate::{clock, form, plan, preflight};
 
 /// Requests on one connection. Closing now and then gives balancers their chance.
 const REQUESTS_MAX: usize = 1000;
@@ -215,6 +215,9 @@ async fn run(job: &mut Job<'_>, framed: Result<Framed, Refusal>) -> Result<(), E
     let Framed { head, body, .. } = framed?;
     if head.method == "OPTIONS" {
         return preflight::run(job, &head).await;
+    }
+    if let Some(kind) = form::content_type(&head) {
+        return form::run(job, &head, kind, body).await;
     }
     let accepted = believed(job, &head)?;
     plan::run(job, accepted, body).await

@@ -8,6 +8,7 @@ use blobfish_dialects::engine::loss::{Loss, judge};
 use blobfish_dialects::engine::tell::{Listener, Spoken, refused, tell};
 use blobfish_dialects::engine::way::Way;
 use blobfish_dialects::model::{Fault, Refusal, Reply};
+use blobfish_dialects::wire::percent;
 
 use crate::caller::{CallerConnection, Framing, NoBody, NotWritten};
 use crate::clock;
@@ -102,6 +103,12 @@ impl Job<'_> {
             self.listener.host = host;
             self.record.dialect = dialect.name;
         }
+    }
+
+    /// The URL of an object that was posted to the request's own URL.
+    pub fn location(&self, key: &str) -> String {
+        let path = self.listener.path.trim_end_matches('/');
+        format!("http://{}{path}/{}", self.listener.host, percent::encode_path(key))
     }
 
     /// The operation's name in metrics.

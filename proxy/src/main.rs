@@ -12,6 +12,7 @@ mod demo;
 mod exchange;
 mod explain;
 mod failed;
+mod form;
 mod framing;
 mod front;
 mod job;

@@ -27,7 +27,8 @@ pub async fn run(job: &mut Job<'_>, accepted: Accepted, body: BodyLength) -> Res
     job.record.target = Some(place.upstream.target.name.clone());
     let way = place.way(dialect, source_bucket);
     if request.operation.uploads() {
-        stream::upload(job, place.upstream, way, &request, payload, body).await
+        let reply = stream::upload(job, place.upstream, way, &request, payload, body).await?;
+        job.tell(reply).await
     } else if request.operation.streams() {
         stream::download(job, place.upstream, way, &request).await
     } else {
@@ -35,7 +36,8 @@ pub async fn run(job: &mut Job<'_>, accepted: Accepted, body: BodyLength) -> Res
     }
 }
 
-fn note(job: &mut Job<'_>, caller: &Caller, request: &Request, unsigned: usize) {
+/// Writes down what is asked.
+pub fn note(job: &mut Job<'_>, caller: &Caller, request: &Request, unsigned: usize) {
     let record = &mut job.record;
     record.caller = Some(caller.name.clone());
     record.operation = Some(request.operation.name());
@@ -51,7 +53,10 @@ fn note(job: &mut Job<'_>, caller: &Caller, request: &Request, unsigned: usize) 
 
 /// Every bucket that the request touches is checked before anything is looked up or sent, so that the answer
 /// says nothing of what exists (security, I3 and A5).
-fn authorise(caller: &Caller, request: &Request) -> Result<(), Refusal> {
+///
+/// # Errors
+/// `AccessDenied`.
+pub fn authorise(caller: &Caller, request: &Request) -> Result<(), Refusal> {
     let need = request.operation.need();
     let destination = request.bucket.as_deref().is_none_or(|bucket| may(caller, bucket, need));
     let source = request.source.as_ref().is_none_or(|source| may(caller, &source.bucket, Need::Read));

@@ -141,7 +141,7 @@ async fn pumped(
     Ok(job.caller.answer_end().await?)
 }
 
-/// PUT of an object or a part.
+/// PUT of an object or a part. Nothing is told yet.
 ///
 /// # Errors
 /// [`End`].
@@ -152,7 +152,7 @@ pub async fn upload(
     request: &Request,
     payload: Payload,
     body: BodyLength,
-) -> Result<(), End> {
+) -> Result<Reply, End> {
     if body == BodyLength::Absent {
         return Err(Fault::MissingContentLength.into());
     }
@@ -191,13 +191,12 @@ pub async fn upload(
             conversation.release().await;
             take_position(&mut reply, &head.answer);
         }
-        return job.tell(reply).await;
+        return Ok(reply);
     }
     let body = conversation.whole_body(FAILURE_BYTES_MAX).await.map_err(|failed| failed.at(upstream))?;
     conversation.release().await;
-    let told =
-        reply(&way, request, &Answer { body, ..head.answer }, Some(&sums)).map_err(Job::count_integrity)?;
-    job.tell(told).await
+    let told = reply(&way, request, &Answer { body, ..head.answer }, Some(&sums));
+    Ok(told.map_err(Job::count_integrity)?)
 }
 
 /// A body that passes through, or one that had to be read before the target could be told its length.
@@ -280,16 +279,18 @@ async fn sent(
 ) -> Result<(AnswerHead, Option<Sums>), Broken> {
     job.caller.invite_body().await.map_err(|not_written| Broken::Caller(not_written.into()))?;
     let integrity = |refusal| Broken::Caller(Job::count_integrity(refusal).into());
+    // What was read before it was decided where the body goes.
+    let mut wire = Bytes::new();
     loop {
-        let wire = match next_piece(job, conversation).await? {
-            Piece::Bytes(wire) => wire,
-            Piece::End => break,
-            Piece::Refused(head) => return Ok((head, None)),
-        };
         let proven = gate.push(&wire).map_err(integrity)?;
         if let Err(failed) = conversation.write(&proven).await {
             return last_words(conversation, failed).await;
         }
+        wire = match next_piece(job, conversation).await? {
+            Piece::Bytes(wire) => wire,
+            Piece::End => break,
+            Piece::Refused(head) => return Ok((head, None)),
+        };
     }
     let (last, sums) = gate.finish().map_err(integrity)?;
     sent_whole(conversation, &last, sums).await
@@ -326,7 +327,7 @@ async fn last_words(
     }
 }
 
-/// Tells what the target refused before it had the whole body; both connections are of no more use.
+/// What the target refused before it had the whole body; both connections are of no more use.
 async fn refused_early(
     job: &mut Job<'_>,
     upstream: &Upstream,
@@ -334,10 +335,10 @@ async fn refused_early(
     request: &Request,
     mut conversation: Conversation<'_>,
     head: AnswerHead,
-) -> Result<(), End> {
+) -> Result<Reply, End> {
     job.caller.close_after();
     let body = conversation.whole_body(FAILURE_BYTES_MAX).await;
     conversation.abort().await;
     let body = body.map_err(|failed| failed.at(upstream))?;
-    job.tell(failure(way, request, &Answer { body, ..head.answer })).await
+    Ok(failure(way, request, &Answer { body, ..head.answer }))
 }

@@ -5,6 +5,7 @@ from email.utils import parsedate_to_datetime
 from qcloud_cos import CosConfig, CosS3Client
 from qcloud_cos.cos_exception import CosClientError, CosServiceError
 
+import forms
 from api import CallError
 
 _NAMES = {"if_match": "CopySourceIfMatch", "if_none_match": "CopySourceIfNoneMatch",
@@ -19,6 +20,7 @@ class CosPython:
         config = CosConfig(Region="ap-guangzhou", Scheme="http", SecretId=key, SecretKey=secret,
                            AutoSwitchDomainOnRetry=False, **self.place(port))
         self.sdk = CosS3Client(config, retry=0)
+        self.port, self.keys = port, (key, secret)
 
     def place(self, port):
         return {"Endpoint": f"cos.ap-guangzhou.localhost:{port}"}
@@ -101,6 +103,9 @@ class CosPython:
                          CopyStatus=word, Metadata=headers, ContentType=content_type, Tagging=tags,
                          StorageClass=storage_class, **self.conditions(conditions))
         return {"etag": told["ETag"]}
+
+    def form(self, bucket, key, conditions):
+        return f"http://{bucket}.cos.ap-guangzhou.localhost:{self.port}/", forms.cos(*self.keys, conditions)
 
     def create_multipart(self, bucket, key, content_type=None, metadata=None):
         return self.call("create_multipart_upload", Bucket=bucket, Key=key, ContentType=content_type,

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import alibabacloud_oss_v2 as v2
 import oss2
 
+import forms
 from api import CallError
 
 PART = 5 * 1024 * 1024
@@ -26,6 +27,7 @@ class Oss2V1:
     def __init__(self, port, key, secret, **more):
         self.endpoint = f"http://oss-cn-hangzhou.localhost:{port}"
         self.auth = self.make_auth(key, secret)
+        self.port, self.keys = port, (key, secret)
 
     def make_auth(self, key, secret):
         return oss2.Auth(key, secret)
@@ -59,6 +61,11 @@ class Oss2V1:
         if storage_class:
             headers["x-oss-storage-class"] = storage_class
         return {"etag": self.call(bucket, "put_object", key, body, headers=headers).etag}
+
+    signed_form = staticmethod(forms.oss_v1)
+
+    def form(self, bucket, key, conditions):
+        return f"http://{bucket}.oss-cn-hangzhou.localhost:{self.port}/", self.signed_form(*self.keys, conditions)
 
     def upload_file(self, bucket, key, path):
         with self.refusals(), tempfile.TemporaryDirectory() as folder:
@@ -140,6 +147,7 @@ class Oss2V1:
 
 class Oss2V4(Oss2V1):
     name = "oss2-v4"
+    signed_form = staticmethod(forms.oss_v4)
 
     def make_auth(self, key, secret):
         return oss2.ProviderAuthV4(oss2.credentials.StaticCredentialsProvider(key, secret))

@@ -95,6 +95,10 @@ class Boto3:
                          **self.conditions(conditions))
         return {"etag": told["CopyObjectResult"]["ETag"]}
 
+    def form(self, bucket, key, conditions):
+        told = self.fourth.generate_presigned_post(bucket, key, Conditions=conditions)
+        return told["url"], told["fields"]
+
     def upload_file(self, bucket, key, path):
         with self.refusals():
             self.sdk.upload_file(path, bucket, key)
@@ -152,6 +156,7 @@ class Boto3Jd(Boto3):
     """JD Cloud's own hosts, through the SDK's proxy setting: absolute-form targets, virtual hosts, V4."""
 
     name, dialect = "boto3-jd", "jdcloud"
+    form = None  # Its host is reached through a proxy only.
 
     def __init__(self, port, key, secret, **more):
         endpoint, place = self.place(port)

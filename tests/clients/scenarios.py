@@ -10,6 +10,7 @@ import uuid
 from unittest import SkipTest
 from urllib.parse import urlsplit
 
+import forms
 from api import CallError, http_date
 
 HOSTILE_KEYS = ["a b", "a+b", "a%b", "a%2Bb", "a?b", "a&b", "a#b", "中文/键", "a//b", "a/./b", "a/../b", "q\"'q", "a=b;c,d",
@@ -403,6 +404,40 @@ def presigned(client, bucket, run):
         refused(403, fetch, url, "PUT", b"spoiled")
 
 
+def posted(client, bucket, run):
+    """A visitor of a web page posts a file by a form that the site's server signed for it."""
+    if getattr(client, "form", None) is None:
+        raise SkipTest("its SDK is not used for this")
+    conditions = [{"bucket": bucket}, ["starts-with", "$key", "up/"], ["content-length-range", 1, 40_000_000]]
+
+    def send(body=b"for you", key="up/${filename}", more=(), extra=(), spoil=None, **how):
+        url, fields = client.form(bucket, key, conditions + [{name: value} for name, value in dict(more).items()])
+        fields = {**fields, "key": key, **dict(more), **dict(extra)}
+        return forms.post(url, spoil(fields) if spoil else fields, body, **how)
+
+    status, headers, _ = send(file_name="my file.txt")
+    assert status == 204 and headers["etag"] and headers["location"], (status, headers)
+    assert client.get(bucket, "up/my file.txt")["body"] == b"for you"
+    large = os.urandom(5_000_000)
+    status, _, told = send(large, "up/large", {"success_action_status": "201"})
+    assert status == 201 and b"<PostResponse>" in told and b"<Key>up/large</Key>" in told, (status, told)
+    assert client.get(bucket, "up/large")["body"] == large
+    status, _, told = send(b"", "up/${filename}")
+    assert (status, b"EntityTooSmall" in told) == (400, True), told
+    status, _, told = send(key="else/where")
+    assert (status, b"AccessDenied" in told) == (403, True), told
+    status, _, told = send(key="up/spoiled", spoil=lambda fields: {
+        name: value[:-3] + "abc" if "ignature" in name and "version" not in name else value for name, value in fields.items()})
+    assert (status, b"SignatureDoesNotMatch" in told) == (403, True), told
+    status, _, told = send(key="up/short", after=[("submit", "Upload")])
+    assert status == 204, (status, told)
+    assert client.get(bucket, "up/short")["body"] == b"for you"
+    for key in ("else/where", "up/spoiled"):
+        refused(404, client.head, bucket, key)
+    for key in ("up/my file.txt", "up/large", "up/short"):
+        client.delete(bucket, key)
+
+
 ALL = [objects, ranges, conditional_reads, overrides, metadata_values, tags, copy_keeps, copy_across_buckets, copy_replaces,
        copy_conditions, copy_pairs, copy_onto_itself, copy_of_nothing, classes, hostile_keys, prefixes, multipart, transfer, abort, sizes,
-       listings, buckets, wrong_keys, presigned]
+       listings, buckets, wrong_keys, presigned, posted]

@@ -5,6 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::engine::auth::{Auth, Claim, Payload, Place, SKEW_SECONDS, Scheme, Terms, Verified};
 use crate::engine::credential::{authorizations, one_form, seconds};
+use crate::engine::form::Form;
 use crate::engine::hosts::without_port;
 use crate::model::{Credentials, Fault, Outgoing, RawHead, Refusal, Timestamp};
 use crate::wire::hash::{hex, hmac_sha1, same, sha1_hex};
@@ -73,6 +74,47 @@ impl Auth for CosAuth {
             return Err(Refusal::say(Fault::HeadersNotSigned, format!("Strict signature missing: {name}")));
         }
         Ok(Verified { payload: Payload::Unsigned, unsigned, credential_parameters: CREDENTIAL_PARAMETERS })
+    }
+
+    fn form_fields(&self) -> &'static [&'static str] {
+        &["q-sign-algorithm", "q-ak", "q-key-time", "q-sign-time", "q-signature", "x-cos-security-token"]
+    }
+
+    /// 2.10: the policy calls the key's time that of the signature.
+    fn form_alias(&self, name: &str) -> Option<&'static str> {
+        (name == "q-sign-time").then_some("q-key-time")
+    }
+
+    fn claim_form(&self, form: &Form) -> Result<Option<Claim>, Refusal> {
+        if form.get("q-ak").is_none() && form.get("q-signature").is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Claim {
+            scheme: Scheme { name: "cos", presigned: true },
+            access_key: form.need("q-ak")?.to_owned(),
+            token: form.get("x-cos-security-token").map(str::to_owned),
+        }))
+    }
+
+    fn verify_form(
+        &self,
+        form: &Form,
+        policy: &str,
+        secret: &SecretString,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        if form.need("q-sign-algorithm")? != "sha1" {
+            return Err(Fault::AuthorizationMalformed.into());
+        }
+        let key_time = form.need("q-key-time")?;
+        check_window(key_time, now)?;
+        let sign_key = hex(&hmac_sha1(secret.expose_secret().as_bytes(), key_time.as_bytes()));
+        let string_to_sign = sha1_hex(&crate::engine::policy::decoded(policy)?);
+        let found = hex(&hmac_sha1(sign_key.as_bytes(), string_to_sign.as_bytes()));
+        match same(found.as_bytes(), form.need("q-signature")?.as_bytes()) {
+            true => Ok(()),
+            false => Err(Fault::SignatureDoesNotMatch.into()),
+        }
     }
 
     fn sign(&self, request: &mut Outgoing, key: &Credentials, _region: &str, now: Timestamp) {
@@ -209,21 +251,8 @@ impl Credential {
 
     /// 2.8: end after start, not over, and not beginning later than clocks may differ.
     fn check_times(&self, now: Timestamp) -> Result<(), Refusal> {
-        for window in [&self.sign_time, &self.key_time] {
-            let (start, end) = window.split_once(';').ok_or(Fault::AuthorizationMalformed)?;
-            let at = |text: &str| seconds(text).ok_or(Fault::AuthorizationMalformed);
-            let (start, end) = (at(start)?, at(end)?);
-            if end <= start {
-                return Err(Fault::AuthorizationMalformed.into());
-            }
-            if now.0 > end {
-                return Err(Fault::RequestExpired.into());
-            }
-            if start > now.0.saturating_add(SKEW_SECONDS) {
-                return Err(Fault::RequestTimeTooSkewed.into());
-            }
-        }
-        Ok(())
+        check_window(&self.sign_time, now)?;
+        check_window(&self.key_time, now)
     }
 
     /// Compares with what the caller may have signed: Python signs the host without its port, and Node builds its
@@ -273,6 +302,23 @@ impl Credential {
         }
         pairs
     }
+}
+
+/// 2.8: `start;end`, in seconds since 1970.
+fn check_window(window: &str, now: Timestamp) -> Result<(), Refusal> {
+    let (start, end) = window.split_once(';').ok_or(Fault::AuthorizationMalformed)?;
+    let at = |text: &str| seconds(text).ok_or(Fault::AuthorizationMalformed);
+    let (start, end) = (at(start)?, at(end)?);
+    if end <= start {
+        return Err(Fault::AuthorizationMalformed.into());
+    }
+    if now.0 > end {
+        return Err(Fault::RequestExpired.into());
+    }
+    if start > now.0.saturating_add(SKEW_SECONDS) {
+        return Err(Fault::RequestTimeTooSkewed.into());
+    }
+    Ok(())
 }
 
 fn by_name(pairs: &[Pair]) -> Vec<Pair> {

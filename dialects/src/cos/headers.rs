@@ -132,12 +132,12 @@ pub fn told(field: Told) -> Option<&'static str> {
         Told::TaggingCount => "x-cos-tagging-count",
         Told::WebsiteRedirect => "x-cos-website-redirect-location",
         Told::BucketRegion => "x-cos-bucket-region",
+        Told::Location => "Location",
         Told::NextAppendPosition => "x-cos-next-append-position",
         // 3.6: despite its name.
         Told::PieceMd5 => "x-cos-content-sha1",
         Told::ContentMd5
         | Told::PartsCount
-        | Told::Location
         | Told::Allow
         | Told::ObjectType
         | Told::LockMode
@@ -154,8 +154,9 @@ pub fn told(field: Told) -> Option<&'static str> {
     })
 }
 
-/// 3.6: the standard class is not told.
+/// 3.6: the standard class is not told, and a location only of what a form has posted.
 pub fn complete_reply(operation: Operation, reply: &mut Reply) {
+    reply.remove(Told::Location);
     if reply.text(Told::StorageClass) == Some("STANDARD") {
         reply.remove(Told::StorageClass);
     }

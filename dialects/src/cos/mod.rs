@@ -65,6 +65,8 @@ pub static COS: Dialect = Dialect {
     complete_reply: headers::complete_reply,
     bucket_probe: None,
     chunked_uploads: true,
+    form_covers_all: false,
+    form_file_type: false,
     sample_endpoint: "cos.ap-guangzhou.myqcloud.com",
     create_bucket_body: |_| Vec::new(),
 };

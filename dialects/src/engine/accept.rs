@@ -178,7 +178,11 @@ fn unclaimed(head: &RawHead) -> Refusal {
     }
 }
 
-fn check_token(wanted: Option<&SecretString>, sent: Option<&str>) -> Result<(), Refusal> {
+/// Compares a session token with the configured one.
+///
+/// # Errors
+/// `InvalidToken`.
+pub(super) fn check_token(wanted: Option<&SecretString>, sent: Option<&str>) -> Result<(), Refusal> {
     let same = match (wanted, sent) {
         (None, None) => true,
         (Some(wanted), Some(sent)) => hash::same(wanted.expose_secret().as_bytes(), sent.as_bytes()),

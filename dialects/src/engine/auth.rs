@@ -4,6 +4,7 @@ use std::fmt;
 
 use secrecy::SecretString;
 
+use crate::engine::form::Form;
 use crate::model::{Credentials, Outgoing, RawHead, Refusal, Timestamp};
 
 /// Signature time may differ from ours by this much, seconds. Every vendor's documents say 15 minutes.
@@ -128,6 +129,32 @@ pub trait Auth: Sync {
         secret: &SecretString,
         terms: &Terms,
     ) -> Result<Verified, Refusal>;
+
+    /// The credential's fields of a form.
+    fn form_fields(&self) -> &'static [&'static str];
+
+    /// The field of a form that a policy calls otherwise.
+    fn form_alias(&self, _name: &str) -> Option<&'static str> {
+        None
+    }
+
+    /// Reads the credential of a form, if it carries one of this dialect.
+    ///
+    /// # Errors
+    /// It is incomplete.
+    fn claim_form(&self, form: &Form) -> Result<Option<Claim>, Refusal>;
+
+    /// Verifies the signature of a form over its policy, as it was sent.
+    ///
+    /// # Errors
+    /// Each fault by its kind.
+    fn verify_form(
+        &self,
+        form: &Form,
+        policy: &str,
+        secret: &SecretString,
+        now: Timestamp,
+    ) -> Result<(), Refusal>;
 
     /// Signs a request to a target in this dialect's preferred scheme, adding the headers that belong to it
     /// (date, payload hash, token, authorization). Every header already in `request.headers` is covered.

@@ -80,6 +80,10 @@ pub struct Dialect {
     pub bucket_probe: Option<&'static str>,
     /// Whether uploads without a known length may be sent to it.
     pub chunked_uploads: bool,
+    /// Whether every field of a form must be named in its policy.
+    pub form_covers_all: bool,
+    /// Whether the type that a browser says of a form's file is the object's.
+    pub form_file_type: bool,
     /// A public end point of the vendor, to show what a request would look like.
     pub sample_endpoint: &'static str,
     /// What a bucket is created with, besides headers: the body for a region.

@@ -56,6 +56,14 @@ pub fn write(dialect: &Dialect, document: &Document, listener: &Listener, id: &s
             out.root_text("LocationConstraint", &(dialect.xml.location)(region), namespace);
         }
         Document::Info(info) => bucket_info(dialect, info, &listener.host, &mut out),
+        Document::Posted { location, bucket, key, etag } => {
+            out.open("PostResponse");
+            out.text("Location", location);
+            out.text("Bucket", bucket);
+            out.text("Key", key);
+            out.text("ETag", etag);
+            out.close("PostResponse");
+        }
         Document::Attributes(tree) => out.root(tree, namespace),
         Document::Error(error) => fault(dialect, error, listener, id, &mut out),
     }

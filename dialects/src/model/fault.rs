@@ -60,6 +60,14 @@ pub enum Fault {
     MalformedXml,
     MalformedAcl,
     MalformedPolicy,
+    /// A form that cannot be read.
+    MalformedForm,
+    /// Too much in front of a form's file.
+    FormTooLarge,
+    FormFieldMissing,
+    /// A form without a file.
+    NotOneFile,
+    InvalidPolicyDocument,
     /// A request to set an access control list without one.
     MissingAcl,
     InvalidPart,

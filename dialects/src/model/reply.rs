@@ -209,6 +209,17 @@ pub enum Document {
     Location(String),
     /// BucketInfo.
     Info(BucketInfo),
+    /// PostResponse.
+    Posted {
+        /// Where the object is.
+        location: String,
+        /// Bucket as the caller says it.
+        bucket: String,
+        /// Key.
+        key: String,
+        /// With quotes.
+        etag: String,
+    },
     /// GetObjectAttributesResponse, in canonical words.
     Attributes(Node),
     /// Error.

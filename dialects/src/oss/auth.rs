@@ -9,6 +9,7 @@ use crate::engine::auth::{
 use crate::engine::credential::{
     Items, authorizations, header_lines, id_and_signature, one_form, pairs, seconds,
 };
+use crate::engine::form::Form;
 use crate::model::{Credentials, Fault, Outgoing, RawHead, Refusal, Timestamp};
 use crate::wire::hash::{base64, derived_key, hex, hmac_sha1, hmac_sha256, same, sha256_hex};
 use crate::wire::{date, percent};
@@ -181,6 +182,69 @@ impl Auth for OssAuth {
             unsigned: Vec::new(),
             credential_parameters: CREDENTIAL_PARAMETERS,
         })
+    }
+
+    fn form_fields(&self) -> &'static [&'static str] {
+        &[
+            "OSSAccessKeyId",
+            "Signature",
+            "x-oss-signature-version",
+            "x-oss-credential",
+            "x-oss-date",
+            "x-oss-signature",
+            "x-oss-security-token",
+        ]
+    }
+
+    /// 2.7
+    fn claim_form(&self, form: &Form) -> Result<Option<Claim>, Refusal> {
+        let token = form.get("x-oss-security-token").map(str::to_owned);
+        let claim = |name: &'static str, access_key: String| {
+            Ok(Some(Claim { scheme: Scheme { name, presigned: true }, access_key, token: token.clone() }))
+        };
+        match (form.get("x-oss-signature"), form.get("OSSAccessKeyId"), form.get("Signature")) {
+            (Some(_), None, None) => claim(V4, Scope::read(form.need("x-oss-credential")?)?.0),
+            (None, Some(access_key), Some(_)) => claim(V1, access_key.to_owned()),
+            (None, None, None) => Ok(None),
+            (Some(_), ..) => Err(Fault::SeveralCredentials.into()),
+            (None, None, Some(_)) => form.need("OSSAccessKeyId").map(|_| None),
+            (None, Some(_), None) => form.need("Signature").map(|_| None),
+        }
+    }
+
+    fn verify_form(
+        &self,
+        form: &Form,
+        policy: &str,
+        secret: &SecretString,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let secret = secret.expose_secret();
+        let (found, sent) = match form.get("x-oss-signature") {
+            Some(signature) => {
+                if form.need("x-oss-signature-version")? != ALGORITHM {
+                    return Err(Fault::UnsupportedSignature.into());
+                }
+                let (_, scope) = Scope::read(form.need("x-oss-credential")?)?;
+                let at = date::parse_basic(form.need("x-oss-date")?).ok_or(Fault::InvalidArgument)?;
+                if date::basic(at).get(..8) != Some(scope.date.as_str()) {
+                    return Err(Fault::InvalidArgument.into());
+                }
+                if at.0 > now.0.saturating_add(SKEW_SECONDS) {
+                    return Err(Fault::RequestNotYetValid.into());
+                }
+                if now.0 > at.0.saturating_add(PRESIGNED_SECONDS_MAX) {
+                    return Err(expired(at.0.saturating_add(PRESIGNED_SECONDS_MAX), now));
+                }
+                (hex(&hmac_sha256(&scope.key(secret), policy.as_bytes())), signature)
+            }
+            None => (base64(&hmac_sha1(secret.as_bytes(), policy.as_bytes())), form.need("Signature")?),
+        };
+        if same(found.as_bytes(), sent.as_bytes()) {
+            Ok(())
+        } else {
+            Err(Fault::SignatureDoesNotMatch.into())
+        }
     }
 
     fn sign(&self, request: &mut Outgoing, key: &Credentials, region: &str, now: Timestamp) {
@@ -529,11 +593,14 @@ impl Scope {
         format!("{ALGORITHM}\n{stamp}\n{self}\n{}", sha256_hex(canonical.as_bytes()))
     }
 
-    fn signature(&self, secret: &str, stamp: &str, canonical: &str) -> String {
+    /// kSigning
+    fn key(&self, secret: &str) -> Zeroizing<Vec<u8>> {
         let secret = Zeroizing::new(format!("aliyun_v4{secret}"));
-        let key =
-            derived_key(secret.as_bytes(), &[&self.date, &self.region, &self.product, "aliyun_v4_request"]);
-        hex(&hmac_sha256(&key, self.string_to_sign(stamp, canonical).as_bytes()))
+        derived_key(secret.as_bytes(), &[&self.date, &self.region, &self.product, "aliyun_v4_request"])
+    }
+
+    fn signature(&self, secret: &str, stamp: &str, canonical: &str) -> String {
+        hex(&hmac_sha256(&self.key(secret), self.string_to_sign(stamp, canonical).as_bytes()))
     }
 }
 

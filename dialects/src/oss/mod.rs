@@ -64,6 +64,8 @@ pub static OSS: Dialect = Dialect {
     // 3.1: HEAD of a bucket is not a documented call.
     bucket_probe: Some("location"),
     chunked_uploads: true,
+    form_covers_all: false,
+    form_file_type: true,
     sample_endpoint: "oss-cn-hangzhou.aliyuncs.com",
     create_bucket_body: |_| Vec::new(),
 };

@@ -10,6 +10,7 @@ use crate::engine::auth::{
 use crate::engine::credential::{
     Items, authorizations, header_lines, id_and_signature, one_form, pairs, seconds,
 };
+use crate::engine::form::Form;
 use crate::model::{Credentials, Fault, Outgoing, PayloadHash, RawHead, Refusal, Timestamp};
 use crate::wire::hash::{base64, derived_key, hex, hmac_sha1, hmac_sha256, same, sha256_hex};
 use crate::wire::{date, percent};
@@ -113,6 +114,71 @@ impl Auth for S3Auth {
             Credential::V2(own) => own.verify(head, place, secret, terms.now)?,
         };
         Ok(Verified { payload, unsigned: Vec::new(), credential_parameters: CREDENTIAL_PARAMETERS })
+    }
+
+    fn form_fields(&self) -> &'static [&'static str] {
+        &[
+            "x-amz-algorithm",
+            "x-amz-credential",
+            "x-amz-date",
+            "x-amz-signature",
+            "x-amz-security-token",
+            "awsaccesskeyid",
+            "signature",
+        ]
+    }
+
+    /// 2.8
+    fn claim_form(&self, form: &Form) -> Result<Option<Claim>, Refusal> {
+        let token = form.get("x-amz-security-token").map(str::to_owned);
+        let claim = |name: &'static str, access_key: String| {
+            Ok(Some(Claim { scheme: Scheme { name, presigned: true }, access_key, token: token.clone() }))
+        };
+        match (form.get("x-amz-signature"), form.get("AWSAccessKeyId"), form.get("signature")) {
+            (Some(_), None, None) => {
+                let credential = form.need("X-Amz-Credential")?;
+                claim(V4, Scope::read(credential, Fault::InvalidArgument)?.0)
+            }
+            (None, Some(access_key), Some(_)) => claim(V2, access_key.to_owned()),
+            (None, None, None) => Ok(None),
+            (Some(_), ..) => Err(Fault::SeveralCredentials.into()),
+            (None, None, Some(_)) => form.need("AWSAccessKeyId").map(|_| None),
+            (None, Some(_), None) => form.need("Signature").map(|_| None),
+        }
+    }
+
+    fn verify_form(
+        &self,
+        form: &Form,
+        policy: &str,
+        secret: &SecretString,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let (found, sent) = match form.get("x-amz-signature") {
+            Some(signature) => {
+                if form.need("X-Amz-Algorithm")? != ALGORITHM {
+                    return Err(Fault::UnsupportedSignature.into());
+                }
+                let (_, scope) = Scope::read(form.need("X-Amz-Credential")?, Fault::InvalidArgument)?;
+                let at = date::parse_basic(form.need("X-Amz-Date")?).ok_or(Fault::InvalidArgument)?;
+                if date::basic(at).get(..8) != Some(scope.date.as_str()) {
+                    return Err(Fault::InvalidArgument.into());
+                }
+                if now.0 > at.0.saturating_add(PRESIGNED_SECONDS_MAX) {
+                    return Err(Fault::RequestExpired.into());
+                }
+                (hex(&hmac_sha256(&scope.key(secret.expose_secret()), policy.as_bytes())), signature)
+            }
+            None => {
+                let found = hmac_sha1(secret.expose_secret().as_bytes(), policy.as_bytes());
+                (base64(&found), form.need("Signature")?)
+            }
+        };
+        if same(found.as_bytes(), sent.as_bytes()) {
+            Ok(())
+        } else {
+            Err(Fault::SignatureDoesNotMatch.into())
+        }
     }
 
     fn sign(&self, request: &mut Outgoing, key: &Credentials, region: &str, now: Timestamp) {

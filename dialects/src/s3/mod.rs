@@ -69,6 +69,8 @@ pub const BASE: Dialect = Dialect {
     bucket_probe: None,
     // 3.4: without a length the answer is 411.
     chunked_uploads: false,
+    form_covers_all: true,
+    form_file_type: false,
     sample_endpoint: "s3.us-east-1.amazonaws.com",
     create_bucket_body: xml::create_bucket_body,
 };

@@ -1,0 +1,299 @@
+//! Uploads by forms: the references' vectors, policies, and bytes in any pieces.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use blobfish_dialects::engine::accept::{Key, Keys};
+use blobfish_dialects::engine::auth::{Decode as _, Place};
+use blobfish_dialects::engine::dialect::Dialect;
+use blobfish_dialects::engine::form::{Form, FormReader, Posted, Progress, Success, accept};
+use blobfish_dialects::model::{Acl, Fault, Field, Refusal, Timestamp, Value};
+use blobfish_dialects::{cos::COS, oss::OSS, s3::S3};
+use proptest::prelude::*;
+use secrecy::SecretString;
+
+struct One(SecretString, &'static str);
+
+impl Keys for One {
+    fn key(&self, access_key: &str) -> Option<Key<'_>> {
+        let key = Key { secret: &self.0, token: None, strict: false, schemes: &[] };
+        (access_key == self.1).then_some(key)
+    }
+}
+
+fn form(fields: &[(&str, &str)]) -> Form {
+    let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Form {
+        fields: fields.collect(),
+        file_name: "C:\\x\\a b.txt".to_owned(),
+        file_type: Some("text/css".to_owned()),
+    }
+}
+
+fn posted(
+    dialect: &'static Dialect,
+    key: (&'static str, &str),
+    bucket: &str,
+    now: i64,
+    fields: &[(&str, &str)],
+) -> Result<Posted, Refusal> {
+    let place = Place { bucket: Some(bucket.to_owned()), key: None, virtual_host: true };
+    accept(dialect, &form(fields), &place, &One(SecretString::from(key.1), key.0), Timestamp(now))
+}
+
+fn fault(posted: Result<Posted, Refusal>) -> Fault {
+    posted.err().expect("was believed").fault
+}
+
+const S3_KEY: (&str, &str) = ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
+const S3_V2: &str =
+    r#"{"expiration":"2030-01-01T00:00:00Z","conditions":[{"bucket":"b1"},["starts-with","$key","u/"]]}"#;
+const S3_V4: &str = r#"{"expiration":"2030-01-01T00:00:00Z","conditions":[{"bucket":"b1"},["starts-with","$key","u/"],{"x-amz-algorithm":"AWS4-HMAC-SHA256"},{"x-amz-credential":"AKIAIOSFODNN7EXAMPLE/20260102/us-east-1/s3/aws4_request"},{"x-amz-date":"20260102T030405Z"}]}"#;
+/// 2026-01-02T03:04:05Z
+const S3_NOW: i64 = 1_767_323_045;
+
+#[test]
+fn the_vectors_of_s3_are_believed() {
+    let policy = BASE64.encode(S3_V2);
+    let second = |signature: &str, key: &str| {
+        posted(
+            &S3,
+            S3_KEY,
+            "b1",
+            S3_NOW,
+            &[("AWSAccessKeyId", S3_KEY.0), ("policy", &policy), ("signature", signature), ("key", key)],
+        )
+    };
+    let believed = second("EmZr4l6ISFC3Xqz9EMBwvtGGa3o=", "u/${filename}").unwrap();
+    assert_eq!(believed.request.key.as_deref(), Some("u/a b.txt"));
+    assert_eq!(believed.success, Success::Bare(204));
+    assert_eq!(fault(second("EmZr4l6ISFC3Xqz9EMBwvtGGa3p=", "u/k")), Fault::SignatureDoesNotMatch);
+    assert_eq!(fault(second("EmZr4l6ISFC3Xqz9EMBwvtGGa3o=", "v/k")), Fault::AccessDenied);
+    let policy = BASE64.encode(S3_V4);
+    let fourth = |more: (&str, &str), now: i64| {
+        posted(
+            &S3,
+            S3_KEY,
+            "b1",
+            now,
+            &[
+                ("X-Amz-Algorithm", "AWS4-HMAC-SHA256"),
+                ("X-Amz-Credential", "AKIAIOSFODNN7EXAMPLE/20260102/us-east-1/s3/aws4_request"),
+                ("X-Amz-Date", "20260102T030405Z"),
+                ("Policy", &policy),
+                ("X-Amz-Signature", "34918b7a7a49a4be1b21dc7150ab5ff93080c7125a64b42a89e660b0f6e71700"),
+                ("key", "u/k"),
+                more,
+            ],
+        )
+    };
+    assert!(fourth(("x-ignore-me", "1"), S3_NOW).is_ok());
+    // 2.8: every field must be named by the policy.
+    assert_eq!(fault(fourth(("acl", "public-read"), S3_NOW)), Fault::AccessDenied);
+    assert_eq!(fault(fourth(("x-amz-meta-a", "1"), S3_NOW)), Fault::AccessDenied);
+    assert_eq!(fault(fourth(("x-ignore-me", "1"), S3_NOW + 605_000)), Fault::RequestExpired);
+    assert_eq!(fault(fourth(("AWSAccessKeyId", "x"), S3_NOW)), Fault::SeveralCredentials);
+}
+
+#[test]
+fn the_vectors_of_oss_are_believed() {
+    const KEY: (&str, &str) = ("LTAIBLOBFISHTEST", "blobfish-test-secret-0123456789");
+    const NOW: i64 = 1_714_979_289;
+    let first = "eyJleHBpcmF0aW9uIjoiMjAyNC0wNS0wNlQwODowODowOS4wMDBaIiwiY29uZGl0aW9ucyI6W3siYnVja2V0IjoiZXhhbXBsZWJ1Y2tldCJ9LFsiY29udGVudC1sZW5ndGgtcmFuZ2UiLDAsMTA0ODU3Nl0sWyJzdGFydHMtd2l0aCIsIiRrZXkiLCJ1c2VyLyJdXX0=";
+    let v1 = |signature: &str, bucket: &str, now: i64| {
+        posted(
+            &OSS,
+            KEY,
+            bucket,
+            now,
+            &[
+                ("OSSAccessKeyId", KEY.0),
+                ("policy", first),
+                ("Signature", signature),
+                ("key", "user/k"),
+                ("x-oss-object-acl", "public-read"),
+                ("submit", "go"),
+            ],
+        )
+    };
+    let believed = v1("jkr9L7Sd0xguTAavW0MD32R7/8Y=", "examplebucket", NOW).unwrap();
+    assert_eq!(believed.bounds, (0, 1_048_576));
+    assert_eq!(believed.request.fields.get(Field::Acl), Some(&Value::Acl(Acl::PublicRead)));
+    // 2.7: the browser's type is the object's.
+    assert_eq!(believed.request.fields.text(Field::ContentType), Some("text/css"));
+    assert_eq!(fault(v1("jkr9L7Sd0xguTAavW0MD32R7/8X=", "examplebucket", NOW)), Fault::SignatureDoesNotMatch);
+    assert_eq!(fault(v1("jkr9L7Sd0xguTAavW0MD32R7/8Y=", "other", NOW)), Fault::AccessDenied);
+    assert_eq!(fault(v1("jkr9L7Sd0xguTAavW0MD32R7/8Y=", "examplebucket", NOW + 4000)), Fault::AccessDenied);
+    let policy = BASE64.encode(r#"{"expiration":"2024-05-06T08:08:09.000Z","conditions":[{"bucket":"examplebucket"},{"x-oss-signature-version":"OSS4-HMAC-SHA256"},{"x-oss-credential":"LTAIBLOBFISHTEST/20240506/cn-hangzhou/oss/aliyun_v4_request"},{"x-oss-date":"20240506T070809Z"},["content-length-range",0,1048576],["starts-with","$key","user/"]]}"#);
+    let fourth = |signature: &str| {
+        posted(
+            &OSS,
+            KEY,
+            "examplebucket",
+            NOW,
+            &[
+                ("x-oss-signature-version", "OSS4-HMAC-SHA256"),
+                ("x-oss-credential", "LTAIBLOBFISHTEST/20240506/cn-hangzhou/oss/aliyun_v4_request"),
+                ("x-oss-date", "20240506T070809Z"),
+                ("policy", &policy),
+                ("x-oss-signature", signature),
+                ("key", "user/k"),
+            ],
+        )
+    };
+    assert!(fourth("89a7b69b291f6433cab0e3ac9969ce1a76d0099e01c512738e8af60610a3e78a").is_ok());
+    assert_eq!(
+        fault(fourth("89a7b69b291f6433cab0e3ac9969ce1a76d0099e01c512738e8af60610a3e78b")),
+        Fault::SignatureDoesNotMatch
+    );
+}
+
+#[test]
+fn the_vector_of_cos_is_believed() {
+    const KEY: (&str, &str) = ("AKIDEXAMPLE0001", "example-secret-key-0001");
+    let policy = BASE64.encode(r#"{"expiration":"2023-11-15T00:00:00.000Z","conditions":[{"bucket":"dstbucket-1250000000"},["starts-with","$key","upload/"],{"q-sign-algorithm":"sha1"},{"q-ak":"AKIDEXAMPLE0001"},{"q-sign-time":"1700000000;1700003600"}]}"#);
+    let cos = |signature: &str, now: i64, status: &str| {
+        posted(
+            &COS,
+            KEY,
+            "dstbucket-1250000000",
+            now,
+            &[
+                ("policy", &policy),
+                ("q-sign-algorithm", "sha1"),
+                ("q-ak", KEY.0),
+                ("q-key-time", "1700000000;1700003600"),
+                ("q-signature", signature),
+                ("key", "upload/k"),
+                ("acl", "private"),
+                ("success_action_status", status),
+            ],
+        )
+    };
+    let signature = "e4d751913f9663bc2b63c50774a6612e2267d38e";
+    let believed = cos(signature, 1_700_000_060, "201").unwrap();
+    assert_eq!(believed.success, Success::Document);
+    assert_eq!(believed.request.fields.get(Field::Acl), Some(&Value::Acl(Acl::Private)));
+    assert_eq!(believed.request.fields.text(Field::ContentType), None, "3.6: the browser's type is ignored");
+    assert_eq!(fault(cos(&signature.replace('e', "f"), 1_700_000_060, "200")), Fault::SignatureDoesNotMatch);
+    assert_eq!(fault(cos(signature, 1_700_003_700, "200")), Fault::RequestExpired);
+}
+
+#[test]
+fn policies_that_are_none_are_refused() {
+    for (policy, wanted) in [
+        ("{", Fault::InvalidPolicyDocument),
+        (r#"{"conditions":[]}"#, Fault::InvalidPolicyDocument),
+        (r#"{"expiration":"2030-01-01T00:00:00Z"}"#, Fault::InvalidPolicyDocument),
+        (
+            r#"{"expiration":"2030-01-01T00:00:00Z","conditions":[["like","$key","x"]]}"#,
+            Fault::InvalidPolicyDocument,
+        ),
+        (r#"{"expiration":"2020-01-01T00:00:00Z","conditions":[]}"#, Fault::AccessDenied),
+    ] {
+        let policy = BASE64.encode(policy);
+        let given = form(&[("policy", &policy), ("key", "k")]);
+        let found = blobfish_dialects::engine::policy::check(&OSS, &policy, &given, "b", Timestamp(S3_NOW));
+        assert_eq!(found.unwrap_err().fault, wanted);
+    }
+    assert_eq!(fault(posted(&S3, S3_KEY, "b1", S3_NOW, &[("key", "k")])), Fault::AnonymousDenied);
+}
+
+const KIND: &str = "multipart/form-data; boundary=\"edge\"";
+
+fn wire(body: &[u8], after: &str) -> Vec<u8> {
+    let mut wire = b"--edge\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\na\r\nb\r\n--edge\r\ncontent-disposition: form-data; name=File; filename=\"q\\\"\xe4\xb8\xad.txt\"\r\nContent-Type: text/plain\r\n\r\n".to_vec();
+    wire.extend_from_slice(body);
+    wire.extend_from_slice(format!("\r\n--edge{after}--\r\n").as_bytes());
+    wire
+}
+
+/// What a reader makes of a form in these pieces.
+fn decoded(wire: &[u8], pieces: &[usize], ahead: usize) -> Result<(Form, Vec<u8>), Refusal> {
+    let mut reader = FormReader::new(KIND)?;
+    let mut cut = Vec::new();
+    let (mut rest, mut sizes) = (wire, pieces.iter().cycle());
+    while !rest.is_empty() {
+        let size = (*sizes.next().unwrap()).clamp(1, rest.len());
+        cut.push(&rest[..size]);
+        rest = &rest[size..];
+    }
+    let mut cut = cut.into_iter();
+    let mut progress = Progress::Fields;
+    while progress == Progress::Fields || reader.held() < ahead {
+        match cut.next() {
+            Some(piece) => progress = reader.push(piece)?,
+            None => break,
+        }
+    }
+    if progress == Progress::Fields {
+        return Err(Fault::MalformedForm.into());
+    }
+    let form = reader.form().clone();
+    let ended = cut.len() == 0;
+    let mut file = reader.file(Some(wire.len() as u64), ended, (0, 1_000_000))?;
+    let length = file.decoded_length();
+    let mut out = Vec::new();
+    file.push(b"", &mut out)?;
+    for piece in cut {
+        file.push(piece, &mut out)?;
+    }
+    file.finish()?;
+    assert_eq!(length, out.len() as u64, "the length that a target was told");
+    Ok((form, out))
+}
+
+proptest! {
+    #[test]
+    fn a_form_is_the_same_in_any_pieces(
+        body in prop::collection::vec(prop_oneof![Just(b'\r'), Just(b'\n'), Just(b'-'), Just(b'e'), any::<u8>()], 0..400),
+        pieces in prop::collection::vec(1_usize..120, 1..8),
+        ahead in 0_usize..600,
+    ) {
+        prop_assume!(!body.windows(8).any(|window| window == b"\r\n--edge"));
+        let (form, out) = decoded(&wire(&body, ""), &pieces, ahead).unwrap();
+        prop_assert_eq!(out, body);
+        prop_assert_eq!(form.get("key"), Some("a\r\nb"));
+        prop_assert_eq!(form.file_name.as_str(), "q\"中.txt");
+        prop_assert_eq!(form.file_type.as_deref(), Some("text/plain"));
+    }
+
+    #[test]
+    fn strangers_bytes_are_read_or_refused(body in prop::collection::vec(any::<u8>(), 0..300), pieces in prop::collection::vec(1_usize..50, 1..4)) {
+        let _ = decoded(&body, &pieces, 100);
+        let mut wire = b"--edge\r\n".to_vec();
+        wire.extend(body);
+        let _ = decoded(&wire, &pieces, 100);
+    }
+}
+
+#[test]
+fn what_is_no_form_is_refused() {
+    let whole =
+        |bytes: &[u8]| decoded(bytes, &[bytes.len()], 1000).map(|row| row.1).map_err(|refusal| refusal.fault);
+    assert_eq!(
+        whole(&wire(b"x", "\r\nContent-Disposition: form-data; name=\"submit\"\r\n\r\ngo\r\n--edge")),
+        Ok(b"x".to_vec())
+    );
+    let good = wire(b"hello", "");
+    assert_eq!(whole(&good), Ok(b"hello".to_vec()));
+    assert_eq!(whole(&good[..good.len() - 12]), Err(Fault::IncompleteBody));
+    assert_eq!(
+        whole(b"--edge\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\na\r\n--edge--\r\n"),
+        Err(Fault::NotOneFile)
+    );
+    assert_eq!(whole(b"--other\r\n\r\n"), Err(Fault::MalformedForm));
+    let twice = b"--edge\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\na\r\n--edge\r\nContent-Disposition: form-data; name=\"KEY\"\r\n\r\nb\r\n--edge--";
+    assert_eq!(whole(twice), Err(Fault::MalformedForm));
+    let large =
+        format!("--edge\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\n{}", "x".repeat(70_000));
+    assert_eq!(whole(large.as_bytes()), Err(Fault::FormTooLarge));
+    assert!(FormReader::new("multipart/form-data").is_err());
+    let mut reader = FormReader::new(KIND).unwrap();
+    assert_eq!(reader.push(&good).unwrap(), Progress::File);
+    assert_eq!(reader.file(None, true, (6, 10)).err().unwrap().fault, Fault::EntityTooSmall);
+    let mut reader = FormReader::new(KIND).unwrap();
+    reader.push(&good).unwrap();
+    assert_eq!(reader.file(None, true, (0, 4)).err().unwrap().fault, Fault::EntityTooLarge);
+}
