@@ -242,7 +242,7 @@ impl Tags {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             tags.push((decode(key)?, decode(value)?));
         }
-        Self::checked(tags).map_err(|problem| match problem {
+        Self::checked(tags, TAGS_MAX).map_err(|problem| match problem {
             BadTags::Duplicate(_) => bad(),
             other => other.into(),
         })
@@ -251,7 +251,13 @@ impl Tags {
     /// Reads the XML form.
     pub(crate) fn of_xml(tags: &[Tag]) -> S3Result<Self> {
         let pair = |tag: &Tag| (tag.key.clone().unwrap_or_default(), tag.value.clone().unwrap_or_default());
-        Ok(Self::checked(tags.iter().map(pair).collect())?)
+        Ok(Self::checked(tags.iter().map(pair).collect(), TAGS_MAX)?)
+    }
+
+    /// Checks the tags of a bucket, of which there may be `max`.
+    pub(crate) fn of_bucket(tags: Vec<(String, String)>, max: usize) -> S3Result<()> {
+        Self::checked(tags, max)?;
+        Ok(())
     }
 
     pub(crate) fn to_xml(&self) -> Vec<Tag> {
@@ -260,9 +266,9 @@ impl Tags {
         self.0.iter().map(tag).collect()
     }
 
-    fn checked(tags: Vec<(String, String)>) -> Result<Self, BadTags> {
-        if tags.len() > TAGS_MAX {
-            return Err(BadTags::TooMany);
+    fn checked(tags: Vec<(String, String)>, max: usize) -> Result<Self, BadTags> {
+        if tags.len() > max {
+            return Err(BadTags::TooMany(max));
         }
         for (index, (key, value)) in tags.iter().enumerate() {
             let allowed = |text: &str| {
@@ -291,7 +297,7 @@ impl Tags {
 }
 
 enum BadTags {
-    TooMany,
+    TooMany(usize),
     Key(String),
     Value(String),
     Duplicate(String),
@@ -300,7 +306,13 @@ enum BadTags {
 impl From<BadTags> for S3Error {
     fn from(problem: BadTags) -> Self {
         match problem {
-            BadTags::TooMany => fault(400, "BadRequest", "Object tags cannot be greater than 10", &[]),
+            BadTags::TooMany(TAGS_MAX) => {
+                fault(400, "BadRequest", "Object tags cannot be greater than 10", &[])
+            }
+            BadTags::TooMany(max) => {
+                let message = format!("Bucket tag count cannot be greater than {max}");
+                fault(400, "BadRequest", &message, &[])
+            }
             BadTags::Key(key) => {
                 fault(400, "InvalidTag", "The TagKey you have provided is invalid", &[("TagKey", &key)])
             }

@@ -41,9 +41,10 @@ impl Core {
         let mut attributes = Attributes::read(&facts.headers)?;
         let condition = WriteCondition::read(&facts.headers)?;
         let wish = Wish::read(&facts.headers)?;
-        let sealing = wish.sealing()?;
         let target = bucket.clone();
-        self.meta.read(move |reading| reading.bucket(&target)).await?;
+        let row = self.meta.read(move |reading| reading.bucket(&target)).await?;
+        let wish = wish.within(&row)?;
+        let sealing = wish.sealing()?;
         let opened = self.open_source(facts).await?;
         if opened.object.size > BODY_BYTES_MAX {
             return Err(source_too_large());

@@ -17,6 +17,7 @@ mod attributes;
 mod blobs;
 mod conditions;
 mod copy;
+mod cors;
 mod digests;
 mod errors;
 mod lent;
@@ -24,10 +25,13 @@ mod list;
 mod meta;
 mod objects;
 mod request;
+mod schema;
 mod sealing;
 mod serve;
 mod service;
+mod settings;
 mod uploads;
+mod xml;
 
 use crate::blobs::Blobs;
 use crate::meta::Meta;
@@ -93,7 +97,7 @@ pub enum OpenError {
 
 /// An open store.
 pub struct Store {
-    service: s3s::service::S3Service,
+    served: serve::Served,
 }
 
 impl Store {
@@ -120,7 +124,8 @@ impl Store {
         };
         let core = Core { meta: Arc::new(meta) };
         let auth = SimpleAuth::from_single(options.access_key, options.secret_key.expose_secret());
-        Ok(Self { service: serve::service(Service { core }, auth) })
+        let service = serve::service(Service { core: core.clone() }, auth);
+        Ok(Self { served: serve::Served { service, core } })
     }
 
     /// Serves until `shutdown` resolves, then lets running requests finish for up to 10 seconds.
@@ -135,7 +140,7 @@ impl Store {
         shutdown: impl Future<Output = ()> + Send,
     ) -> io::Result<()> {
         listener.local_addr()?;
-        serve::serve(self.service.clone(), listener, shutdown).await;
+        serve::serve(self.served.clone(), listener, shutdown).await;
         Ok(())
     }
 }

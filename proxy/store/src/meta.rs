@@ -12,6 +12,7 @@ use crate::sealing::Sealing;
 use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
 use s3s::{S3Error, S3Result};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -30,6 +31,9 @@ const PARTS: TableDefinition<(&str, u32), &[u8]> = TableDefinition::new("parts")
 const BLOBS: TableDefinition<u128, u64> = TableDefinition::new("blobs");
 const COUNTERS: TableDefinition<&str, u64> = TableDefinition::new("counters");
 const SETTINGS: TableDefinition<&str, &[u8]> = TableDefinition::new("settings");
+/// Bucket, setting, id (empty where there is one of its kind).
+type SettingKey = (&'static str, &'static str, &'static str);
+const BUCKET_SETTINGS: TableDefinition<SettingKey, &[u8]> = TableDefinition::new("bucket_settings");
 
 /// The version id of objects written while versioning is off or suspended.
 pub(crate) const NULL: &str = "null";
@@ -48,6 +52,19 @@ pub(crate) struct Bucket {
     pub(crate) acl: crate::attributes::Acl,
     /// The location constraint it was created with.
     pub(crate) location: String,
+    /// Whether what is written without a word on encryption is sealed with the store's own key.
+    #[serde(default)]
+    pub(crate) managed: bool,
+    #[serde(default)]
+    pub(crate) blocks_customer_keys: bool,
+}
+
+/// A document kept with a bucket.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Setting {
+    pub(crate) document: String,
+    /// Told with the document.
+    pub(crate) headers: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -136,6 +153,7 @@ pub(crate) fn prepare(database: &Database) -> Result<(), redb::Error> {
     transaction.open_table(BLOBS)?;
     transaction.open_table(COUNTERS)?;
     transaction.open_table(SETTINGS)?;
+    transaction.open_table(BUCKET_SETTINGS)?;
     transaction.commit()?;
     Ok(())
 }
@@ -235,6 +253,7 @@ pub(crate) struct Reading {
     bodies: Rows<VersionKey>,
     pub(crate) uploads: Rows<UploadKey>,
     parts: redb::ReadOnlyTable<(&'static str, u32), &'static [u8]>,
+    settings: Rows<SettingKey>,
 }
 
 impl Reading {
@@ -247,6 +266,7 @@ impl Reading {
             bodies: transaction.open_table(BODIES).map_err(rows)?,
             uploads: transaction.open_table(UPLOADS).map_err(rows)?,
             parts: transaction.open_table(PARTS).map_err(rows)?,
+            settings: transaction.open_table(BUCKET_SETTINGS).map_err(rows)?,
         })
     }
 
@@ -281,6 +301,18 @@ impl Reading {
     pub(crate) fn parts(&self, id: &str, after: u32) -> S3Result<Vec<(u32, Part)>> {
         parts(&self.parts, id, after)
     }
+
+    /// A setting of a bucket that exists.
+    pub(crate) fn setting(&self, bucket: &str, name: &str, id: &str) -> S3Result<Option<Setting>> {
+        self.bucket(bucket)?;
+        bucket_setting(&self.settings, bucket, name, id)
+    }
+
+    /// Every setting of a name, in order of id.
+    pub(crate) fn settings(&self, bucket: &str, name: &str) -> S3Result<Vec<(String, Setting)>> {
+        self.bucket(bucket)?;
+        bucket_settings(&self.settings, bucket, name)
+    }
 }
 
 /// One transaction that writes.
@@ -292,6 +324,7 @@ pub(crate) struct Writing<'t> {
     parts: Table<'t, (&'static str, u32), &'static [u8]>,
     blobs: Table<'t, u128, u64>,
     counters: Table<'t, &'static str, u64>,
+    settings: Table<'t, SettingKey, &'static [u8]>,
     /// Files that nothing uses once this is committed.
     unused: Vec<BlobId>,
 }
@@ -306,6 +339,7 @@ impl<'t> Writing<'t> {
             parts: transaction.open_table(PARTS)?,
             blobs: transaction.open_table(BLOBS)?,
             counters: transaction.open_table(COUNTERS)?,
+            settings: transaction.open_table(BUCKET_SETTINGS)?,
             unused: Vec::new(),
         })
     }
@@ -338,6 +372,32 @@ impl<'t> Writing<'t> {
             return Err(fault(409, "BucketNotEmpty", message, &[("BucketName", name)]));
         }
         self.buckets.remove(name).map_err(internal)?;
+        // Another bucket of the name must not begin with them.
+        self.settings.retain(|at, _| at.0 != name).map_err(internal)?;
+        Ok(())
+    }
+
+    pub(crate) fn setting(&self, bucket: &str, name: &str, id: &str) -> S3Result<Option<Setting>> {
+        bucket_setting(&self.settings, bucket, name, id)
+    }
+
+    pub(crate) fn settings(&self, bucket: &str, name: &str) -> S3Result<Vec<(String, Setting)>> {
+        bucket_settings(&self.settings, bucket, name)
+    }
+
+    pub(crate) fn put_setting(
+        &mut self,
+        bucket: &str,
+        name: &str,
+        id: &str,
+        setting: &Setting,
+    ) -> S3Result<()> {
+        self.settings.insert((bucket, name, id), encode(setting)?.as_slice()).map_err(internal)?;
+        Ok(())
+    }
+
+    pub(crate) fn delete_setting(&mut self, bucket: &str, name: &str, id: &str) -> S3Result<()> {
+        self.settings.remove((bucket, name, id)).map_err(internal)?;
         Ok(())
     }
 
@@ -512,6 +572,33 @@ fn parts(
         Ok((at.value().1, decode(part.value())?))
     })
     .collect()
+}
+
+fn bucket_setting(
+    table: &impl ReadableTable<SettingKey, &'static [u8]>,
+    bucket: &str,
+    name: &str,
+    id: &str,
+) -> S3Result<Option<Setting>> {
+    let row = table.get((bucket, name, id)).map_err(internal)?;
+    row.map(|row| decode(row.value())).transpose()
+}
+
+fn bucket_settings(
+    table: &impl ReadableTable<SettingKey, &'static [u8]>,
+    bucket: &str,
+    name: &str,
+) -> S3Result<Vec<(String, Setting)>> {
+    let mut found = Vec::new();
+    for row in table.range((bucket, name, "")..).map_err(internal)? {
+        let (at, setting) = row.map_err(internal)?;
+        let (owner, kind, id) = at.value();
+        if (owner, kind) != (bucket, name) {
+            break;
+        }
+        found.push((id.to_owned(), decode(setting.value())?));
+    }
+    Ok(found)
 }
 
 /// The newest version of a key, marker or not.

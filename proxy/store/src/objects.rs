@@ -83,9 +83,10 @@ impl Core {
         let attributes = Attributes::read(&facts.headers)?;
         let condition = WriteCondition::read(&facts.headers)?;
         let wish = Wish::read(&facts.headers)?;
-        let sealing = wish.sealing()?;
         let target = bucket.clone();
-        self.meta.read(move |reading| reading.bucket(&target)).await?;
+        let row = self.meta.read(move |reading| reading.bucket(&target)).await?;
+        let wish = wish.within(&row)?;
+        let sealing = wish.sealing()?;
         let data_key = sealing.open(customer(&wish), &self.meta.blobs.managed)?;
         let algorithm = facts.promised.algorithm().unwrap_or(Algorithm::Crc64Nvme);
         let (draft, digests) = self.receive(body, facts, data_key, algorithm).await?;

@@ -192,7 +192,10 @@ impl S3 for Service {
             }
             None => {
                 let versioning = Versioning::Off;
-                writing.put_bucket(&name, &Bucket { created_ms: now_ms(), versioning, acl, location })
+                let (managed, blocks_customer_keys) = (false, false);
+                let created_ms = now_ms();
+                let row = Bucket { created_ms, versioning, acl, location, managed, blocks_customer_keys };
+                writing.put_bucket(&name, &row)
             }
         };
         self.core.meta.write(work).await?;

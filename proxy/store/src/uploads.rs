@@ -32,12 +32,13 @@ impl Core {
         facts: &Facts,
     ) -> S3Result<(String, Upload)> {
         let attributes = Attributes::read(&facts.headers)?;
-        let sealing = Wish::read(&facts.headers)?.sealing()?;
+        let wish = Wish::read(&facts.headers)?;
         let asked = Algorithm::asked(&facts.headers)?;
         let composite = composite(facts, asked)?;
         let id = upload_id()?;
         let work = move |writing: &mut Writing<'_>| {
-            writing.bucket(&bucket)?;
+            let row = writing.bucket(&bucket)?;
+            let sealing = wish.within(&row)?.sealing()?;
             let algorithm = asked.unwrap_or(Algorithm::Crc64Nvme);
             let (rank, chosen) = (writing.last_rank()?, asked.is_some());
             let upload =
