@@ -1,6 +1,7 @@
 //! What is kept with an object besides its bytes: metadata, class, ACL, tags.
 
 use crate::errors::{fault, invalid_argument, invalid_request, not_implemented};
+use crate::lock::Lock;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 use s3s::dto::Tag;
@@ -36,10 +37,7 @@ const SYSTEM: [&str; 6] = [
 ];
 
 /// Headers whose meaning this store cannot keep: refused, never dropped.
-const REFUSED: [&str; 9] = [
-    "x-amz-object-lock-mode",
-    "x-amz-object-lock-retain-until-date",
-    "x-amz-object-lock-legal-hold",
+const REFUSED: [&str; 6] = [
     "x-amz-grant-read",
     "x-amz-grant-write",
     "x-amz-grant-read-acp",
@@ -104,6 +102,8 @@ pub(crate) struct Attributes {
     pub(crate) acl: Acl,
     pub(crate) redirect: Option<String>,
     pub(crate) tags: Tags,
+    #[serde(default)]
+    pub(crate) lock: Lock,
 }
 
 impl Attributes {
@@ -120,7 +120,8 @@ impl Attributes {
         let tags =
             text(headers, "x-amz-tagging")?.map_or(Ok(Tags::default()), |value| Tags::parse(&value))?;
         let redirect = text(headers, "x-amz-website-redirect-location")?;
-        Ok(Self { metadata: Metadata::read(headers)?, class, acl: Acl::read(headers)?, redirect, tags })
+        let (metadata, acl, lock) = (Metadata::read(headers)?, Acl::read(headers)?, Lock::read(headers)?);
+        Ok(Self { metadata, class, acl, redirect, tags, lock })
     }
 
     /// The headers of GET and HEAD, without the user's metadata.
@@ -140,6 +141,7 @@ impl Attributes {
         if let Some(redirect) = &self.redirect {
             put("x-amz-website-redirect-location", redirect);
         }
+        self.lock.add_headers(&mut headers);
         headers
     }
 }

@@ -22,6 +22,7 @@ mod digests;
 mod errors;
 mod lent;
 mod list;
+mod lock;
 mod meta;
 mod objects;
 mod request;

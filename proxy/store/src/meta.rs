@@ -8,6 +8,7 @@ use crate::blobs::{BlobId, Blobs, Segment};
 use crate::conditions::{Current, WriteCondition};
 use crate::digests::{Algorithm, Checksum, hex};
 use crate::errors::{bad_version_id, fault, internal, no_such_bucket, no_such_key, no_such_version};
+use crate::lock::BucketLock;
 use crate::sealing::Sealing;
 use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
 use s3s::{S3Error, S3Result};
@@ -57,6 +58,9 @@ pub(crate) struct Bucket {
     pub(crate) managed: bool,
     #[serde(default)]
     pub(crate) blocks_customer_keys: bool,
+    /// With one, versioning is on for good.
+    #[serde(default)]
+    pub(crate) lock: Option<BucketLock>,
 }
 
 /// A document kept with a bucket.
@@ -428,11 +432,13 @@ impl<'t> Writing<'t> {
         &mut self,
         bucket: &str,
         key: &str,
-        object: Object,
+        mut object: Object,
         body: &Body,
         condition: &WriteCondition,
     ) -> S3Result<(Version, Versioning)> {
-        let versioning = self.bucket(bucket)?.versioning;
+        let row = self.bucket(bucket)?;
+        let versioning = row.versioning;
+        object.attributes.lock = row.lock_of(object.attributes.lock)?;
         self.check(bucket, key, condition)?;
         let version = self.insert(bucket, key, versioning, Some((object, body)))?;
         Ok((version, versioning))

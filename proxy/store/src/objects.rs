@@ -5,6 +5,7 @@ use crate::blobs::{Draft, Reader};
 use crate::conditions::WriteCondition;
 use crate::digests::{Algorithm, Checksum, Digests, Hasher, hex};
 use crate::errors::{bad_version_id, fault, internal, invalid_request, io, no_such_key, with_header};
+use crate::lock::{self, Retention};
 use crate::meta::{Body, Bucket, Found, Meta, NULL, Object, Version, Versioning, now_ms, rank_of};
 use crate::request::Facts;
 use crate::sealing::{CustomerKey, Key, Sealing, Wish};
@@ -86,6 +87,8 @@ impl Core {
         let target = bucket.clone();
         let row = self.meta.read(move |reading| reading.bucket(&target)).await?;
         let wish = wish.within(&row)?;
+        row.lock_of(attributes.lock)?;
+        lock::check_promise(&facts.headers, facts.promised.any())?;
         let sealing = wish.sealing()?;
         let data_key = sealing.open(customer(&wish), &self.meta.blobs.managed)?;
         let algorithm = facts.promised.algorithm().unwrap_or(Algorithm::Crc64Nvme);
@@ -224,17 +227,23 @@ impl Core {
         key: String,
         version: Option<String>,
         condition: WriteCondition,
+        bypass: bool,
     ) -> S3Result<Deleted> {
-        self.meta.write(move |writing| delete(writing, &bucket, &key, version.as_deref(), &condition)).await
+        let unwanted = Unwanted { key, version, condition };
+        self.meta.write(move |writing| delete(writing, &bucket, &unwanted, bypass)).await
     }
 
     /// Deletes many; one that fails does not stop the others. All of them are one transaction.
-    pub(crate) async fn delete_many(&self, bucket: String, wanted: Vec<Unwanted>) -> S3Result<Vec<Outcome>> {
+    pub(crate) async fn delete_many(
+        &self,
+        bucket: String,
+        wanted: Vec<Unwanted>,
+        bypass: bool,
+    ) -> S3Result<Vec<Outcome>> {
         let work = move |writing: &mut crate::meta::Writing<'_>| {
             writing.bucket(&bucket)?;
             let one = |unwanted: Unwanted| {
-                let result =
-                    delete(writing, &bucket, &unwanted.key, unwanted.version.as_deref(), &unwanted.condition);
+                let result = delete(writing, &bucket, &unwanted, bypass);
                 Outcome { key: unwanted.key, version: unwanted.version, result }
             };
             Ok(wanted.into_iter().map(one).collect())
@@ -261,7 +270,7 @@ impl Core {
         self.meta.read(work).await
     }
 
-    /// Changes the tags or the ACL of a version in place.
+    /// Changes the tags, the ACL or the lock of a version in place.
     pub(crate) async fn change(
         &self,
         bucket: String,
@@ -282,6 +291,14 @@ impl Core {
                 (None, _) => return Err(marker_fault(&found, &key, version.is_some())),
                 (Some(object), Change::Tags(tags)) => object.attributes.tags = tags,
                 (Some(object), Change::Acl(acl)) => object.attributes.acl = acl,
+                (Some(object), Change::Retention { wanted, bypass }) => {
+                    row.check_lock()?;
+                    object.attributes.lock.retain(wanted, bypass)?;
+                }
+                (Some(object), Change::Hold(hold)) => {
+                    row.check_lock()?;
+                    object.attributes.lock.hold = Some(hold);
+                }
             }
             writing.update(&bucket, &key, &found)?;
             let mut headers = HeaderMap::new();
@@ -295,6 +312,8 @@ impl Core {
 pub(crate) enum Change {
     Tags(Tags),
     Acl(Acl),
+    Retention { wanted: Option<Retention>, bypass: bool },
+    Hold(bool),
 }
 
 /// One object of a batch delete.
@@ -321,13 +340,13 @@ pub(crate) struct Deleted {
 fn delete(
     writing: &mut crate::meta::Writing<'_>,
     bucket: &str,
-    key: &str,
-    version: Option<&str>,
-    condition: &WriteCondition,
+    unwanted: &Unwanted,
+    bypass: bool,
 ) -> S3Result<Deleted> {
+    let Unwanted { key, version, condition } = unwanted;
     let versioning = writing.bucket(bucket)?.versioning;
     writing.check(bucket, key, condition)?;
-    let Some(id) = version else {
+    let Some(id) = version.as_deref() else {
         if versioning == Versioning::Off {
             if let Some(found) = writing.find(bucket, key, NULL)? {
                 writing.remove(bucket, key, &found)?;
@@ -343,6 +362,9 @@ fn delete(
     let Some(found) = writing.find(bucket, key, id)? else {
         return Ok(Deleted { marker: false, version: Some(id.to_owned()) });
     };
+    if let Some(object) = &found.version.object {
+        object.attributes.lock.check_delete(bypass)?;
+    }
     writing.remove(bucket, key, &found)?;
     Ok(Deleted { marker: found.version.object.is_none(), version: Some(id.to_owned()) })
 }
@@ -527,9 +549,18 @@ pub(crate) fn timestamp(ms: u64) -> Timestamp {
     Timestamp::from(UNIX_EPOCH.checked_add(Duration::from_secs(seconds(ms))).unwrap_or(UNIX_EPOCH))
 }
 
-fn http_date(ms: u64) -> String {
+pub(crate) fn http_date(ms: u64) -> String {
+    date(ms, TimestampFormat::HttpDate)
+}
+
+/// As XML documents tell it.
+pub(crate) fn iso_date(ms: u64) -> String {
+    date(ms, TimestampFormat::DateTime)
+}
+
+fn date(ms: u64, format: TimestampFormat) -> String {
     let mut text = Vec::new();
-    let _ = timestamp(ms).format(TimestampFormat::HttpDate, &mut text);
+    let _ = timestamp(ms).format(format, &mut text);
     String::from_utf8(text).unwrap_or_default()
 }
 

@@ -5,6 +5,7 @@ use crate::conditions::WriteCondition;
 use crate::digests::{Algorithm, Checksum};
 use crate::errors::{fault, internal, malformed_xml, not_implemented};
 use crate::list::{Encoding, Page, Query, page_size, token, untoken};
+use crate::lock::{BucketLock, Retention, bypasses, none_on_bucket, none_on_object};
 use crate::meta::{Bucket, Part as StoredPart, Versioning, now_ms};
 use crate::objects::{Change, Core, Outcome, Unwanted, put, put_all, quoted, timestamp};
 use crate::request::{Facts, KEY_BYTES_MAX};
@@ -172,9 +173,7 @@ impl S3 for Service {
     ) -> S3Result<S3Response<CreateBucketOutput>> {
         let facts = facts(&request)?;
         let input = request.input;
-        if input.object_lock_enabled_for_bucket == Some(true) {
-            return Err(not_implemented("x-amz-bucket-object-lock-enabled"));
-        }
+        let lock = (input.object_lock_enabled_for_bucket == Some(true)).then(BucketLock::default);
         let acl = match facts.headers.contains_key("x-amz-acl") {
             true => acl_of_request(&facts.headers, None)?,
             false => Acl::default(),
@@ -184,17 +183,25 @@ impl S3 for Service {
         let name = input.bucket.clone();
         let work = move |writing: &mut crate::meta::Writing<'_>| match writing.find_bucket(&name)? {
             // As in us-east-1: making it again with no new settings changes nothing.
-            Some(old) if old.location.is_empty() && location.is_empty() && acl == Acl::default() => Ok(()),
+            Some(old)
+                if old.location.is_empty()
+                    && location.is_empty()
+                    && acl == Acl::default()
+                    && lock.is_none() =>
+            {
+                Ok(())
+            }
             Some(_) => {
                 let message =
                     "Your previous request to create the named bucket succeeded and you already own it.";
                 Err(fault(409, "BucketAlreadyOwnedByYou", message, &[("BucketName", &name)]))
             }
             None => {
-                let versioning = Versioning::Off;
+                let versioning = if lock.is_some() { Versioning::Enabled } else { Versioning::Off };
                 let (managed, blocks_customer_keys) = (false, false);
                 let created_ms = now_ms();
-                let row = Bucket { created_ms, versioning, acl, location, managed, blocks_customer_keys };
+                let row =
+                    Bucket { created_ms, versioning, acl, location, managed, blocks_customer_keys, lock };
                 writing.put_bucket(&name, &row)
             }
         };
@@ -291,6 +298,11 @@ impl S3 for Service {
         };
         let work = move |writing: &mut crate::meta::Writing<'_>| {
             let bucket = writing.bucket(&input.bucket)?;
+            if bucket.lock.is_some() && versioning != Versioning::Enabled {
+                let message = "An Object Lock configuration is present on this bucket, so the versioning state \
+                               cannot be changed.";
+                return Err(fault(409, "InvalidBucketState", message, &[("BucketName", &input.bucket)]));
+            }
             writing.put_bucket(&input.bucket, &Bucket { versioning, ..bucket })
         };
         self.core.meta.write(work).await?;
@@ -497,7 +509,10 @@ impl S3 for Service {
         let facts = facts(&request)?;
         let input = request.input;
         let condition = WriteCondition::read_delete(&facts.headers)?;
-        let deleted = self.core.delete(input.bucket, input.key, input.version_id, condition).await?;
+        let deleted = self
+            .core
+            .delete(input.bucket, input.key, input.version_id, condition, bypasses(&facts.headers))
+            .await?;
         let output = DeleteObjectOutput {
             delete_marker: deleted.marker.then_some(true),
             version_id: deleted.version,
@@ -531,7 +546,7 @@ impl S3 for Service {
                 object.e_tag.map_or(WriteCondition::None, |tag| WriteCondition::etag(tag.value()));
             wanted.push(Unwanted { key: object.key, version: object.version_id, condition });
         }
-        let outcomes = self.core.delete_many(request.input.bucket, wanted).await?;
+        let outcomes = self.core.delete_many(request.input.bucket, wanted, bypasses(&facts.headers)).await?;
         let (mut deleted, mut errors) = (Vec::new(), Vec::new());
         for Outcome { key, version, result } in outcomes {
             match result {
@@ -825,5 +840,73 @@ impl S3 for Service {
         let acl = acl_of_request(&facts.headers, input.access_control_policy.map(group_grants).transpose()?)?;
         self.core.change(input.bucket, input.key, input.version_id, Change::Acl(acl)).await?;
         Ok(S3Response::new(PutObjectAclOutput::default()))
+    }
+
+    async fn get_object_lock_configuration(
+        &self,
+        request: S3Request<GetObjectLockConfigurationInput>,
+    ) -> S3Result<S3Response<GetObjectLockConfigurationOutput>> {
+        let name = request.input.bucket.clone();
+        let bucket = self.core.meta.read(move |reading| reading.bucket(&name)).await?;
+        let lock = bucket.lock.ok_or_else(|| none_on_bucket(&request.input.bucket))?;
+        let object_lock_configuration = Some(lock.to_xml());
+        Ok(S3Response::new(GetObjectLockConfigurationOutput { object_lock_configuration }))
+    }
+
+    async fn put_object_lock_configuration(
+        &self,
+        request: S3Request<PutObjectLockConfigurationInput>,
+    ) -> S3Result<S3Response<PutObjectLockConfigurationOutput>> {
+        let input = request.input;
+        self.core.put_lock(input.bucket, input.object_lock_configuration).await?;
+        Ok(S3Response::new(PutObjectLockConfigurationOutput::default()))
+    }
+
+    async fn get_object_retention(
+        &self,
+        request: S3Request<GetObjectRetentionInput>,
+    ) -> S3Result<S3Response<GetObjectRetentionOutput>> {
+        let input = request.input;
+        let lock = self.core.lock(input.bucket, input.key, input.version_id).await?;
+        let retention = lock.retention.ok_or_else(none_on_object)?;
+        Ok(S3Response::new(GetObjectRetentionOutput { retention: Some(retention.to_xml()) }))
+    }
+
+    async fn put_object_retention(
+        &self,
+        request: S3Request<PutObjectRetentionInput>,
+    ) -> S3Result<S3Response<PutObjectRetentionOutput>> {
+        let bypass = bypasses(&facts(&request)?.headers);
+        let input = request.input;
+        let change = Change::Retention { wanted: Retention::of_xml(input.retention)?, bypass };
+        self.core.change(input.bucket, input.key, input.version_id, change).await?;
+        Ok(S3Response::new(PutObjectRetentionOutput::default()))
+    }
+
+    async fn get_object_legal_hold(
+        &self,
+        request: S3Request<GetObjectLegalHoldInput>,
+    ) -> S3Result<S3Response<GetObjectLegalHoldOutput>> {
+        let input = request.input;
+        let lock = self.core.lock(input.bucket, input.key, input.version_id).await?;
+        let hold = lock.hold.ok_or_else(none_on_object)?;
+        let status = if hold { ObjectLockLegalHoldStatus::ON } else { ObjectLockLegalHoldStatus::OFF };
+        let status = Some(ObjectLockLegalHoldStatus::from_static(status));
+        Ok(S3Response::new(GetObjectLegalHoldOutput { legal_hold: Some(ObjectLockLegalHold { status }) }))
+    }
+
+    async fn put_object_legal_hold(
+        &self,
+        request: S3Request<PutObjectLegalHoldInput>,
+    ) -> S3Result<S3Response<PutObjectLegalHoldOutput>> {
+        let input = request.input;
+        let status = input.legal_hold.and_then(|hold| hold.status).ok_or_else(malformed_xml)?;
+        let hold = match status.as_str() {
+            ObjectLockLegalHoldStatus::ON => true,
+            ObjectLockLegalHoldStatus::OFF => false,
+            _ => return Err(malformed_xml()),
+        };
+        self.core.change(input.bucket, input.key, input.version_id, Change::Hold(hold)).await?;
+        Ok(S3Response::new(PutObjectLegalHoldOutput::default()))
     }
 }

@@ -38,6 +38,7 @@ impl Core {
         let id = upload_id()?;
         let work = move |writing: &mut Writing<'_>| {
             let row = writing.bucket(&bucket)?;
+            row.lock_of(attributes.lock)?;
             let sealing = wish.within(&row)?.sealing()?;
             let algorithm = asked.unwrap_or(Algorithm::Crc64Nvme);
             let (rank, chosen) = (writing.last_rank()?, asked.is_some());
