@@ -50,7 +50,9 @@ impl Core {
         if opened.object.size > BODY_BYTES_MAX {
             return Err(source_too_large());
         }
-        if is_self(&opened, &bucket, &key) && !changes_something(facts, metadata, &wish) {
+        // A restored archive is made lasting by copying it onto itself.
+        let thaws = opened.object.restored_until().is_some();
+        if is_self(&opened, &bucket, &key) && !thaws && !changes_something(facts, metadata, &wish) {
             return Err(self_copy());
         }
         if metadata == Directive::Copy {
@@ -70,7 +72,7 @@ impl Core {
             let size = opened.object.size;
             let received = transfer(opened, 0, size, data_key, sealing.clone(), algorithm).await?;
             let Received { draft, etag, checksum } = received;
-            let object = Object { size, etag, checksum, attributes, sealing };
+            let object = Object { size, etag, checksum, attributes, sealing, restored_until_ms: None };
             self.publish(bucket, key, object, draft, condition).await?
         };
         Ok(Copied { made, source_version })
@@ -122,6 +124,7 @@ impl Core {
         let key = object.sealing.open(given.as_ref(), &self.meta.blobs.managed)?;
         let modified = seconds(found.version.modified_ms);
         facts.source_conditions.check_copy(&object.etag, modified, seconds(now_ms()))?;
+        object.check_readable()?;
         Ok(Opened { source, found, object, body, pin, key, versioning })
     }
 
@@ -146,7 +149,7 @@ impl Core {
                 writing.retain(segment.blob)?;
             }
             let body = Body { multipart: false, ..body };
-            let object = Object { attributes, ..object };
+            let object = Object { attributes, restored_until_ms: None, ..object };
             let (version, versioning) = writing.publish(&bucket, &key, object, &body, &condition)?;
             Ok(Written { version, versioning })
         };

@@ -13,6 +13,7 @@
 )]
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation))]
 
+mod archive;
 mod attributes;
 mod blobs;
 mod conditions;
@@ -24,6 +25,7 @@ mod lent;
 mod list;
 mod lock;
 mod meta;
+mod object_attributes;
 mod objects;
 mod request;
 mod schema;

@@ -87,6 +87,9 @@ pub(crate) struct Object {
     pub(crate) checksum: Option<Checksum>,
     pub(crate) attributes: Attributes,
     pub(crate) sealing: Sealing,
+    /// Set by a restore, and counting only for classes that are archives.
+    #[serde(default)]
+    pub(crate) restored_until_ms: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -94,6 +97,9 @@ pub(crate) struct Body {
     pub(crate) segments: Vec<Segment>,
     /// Each segment is a part of a multipart upload.
     pub(crate) multipart: bool,
+    /// The checksum of each part, where the upload was begun with one.
+    #[serde(default)]
+    pub(crate) sums: Vec<Checksum>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -411,6 +417,14 @@ impl<'t> Writing<'t> {
 
     pub(crate) fn find(&self, bucket: &str, key: &str, id: &str) -> S3Result<Option<Found>> {
         find(&self.versions, bucket, key, id)
+    }
+
+    /// The version named, or the current one.
+    pub(crate) fn wanted(&self, bucket: &str, key: &str, version: Option<&str>) -> S3Result<Found> {
+        match version {
+            Some(id) => self.find(bucket, key, id)?.ok_or_else(|| no_such_version(key, id)),
+            None => self.current(bucket, key)?.ok_or_else(|| no_such_key(key)),
+        }
     }
 
     fn next_rank(&mut self) -> S3Result<u64> {

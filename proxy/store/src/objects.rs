@@ -100,6 +100,7 @@ impl Core {
             checksum: received.checksum,
             attributes,
             sealing,
+            restored_until_ms: None,
         };
         self.publish(bucket, key, object, received.draft, condition).await
     }
@@ -114,7 +115,7 @@ impl Core {
         condition: WriteCondition,
     ) -> S3Result<Written> {
         let work = move |writing: &mut crate::meta::Writing<'_>| {
-            let body = Body { segments: vec![draft.segment.clone()], multipart: false };
+            let body = Body { segments: vec![draft.segment.clone()], ..Body::default() };
             let (version, versioning) = writing.publish(&bucket, &key, object, &body, &condition)?;
             writing.retain(draft.segment.blob)?;
             // From here on the file outlives a failing commit: better a file too many until the next start.
@@ -201,8 +202,12 @@ impl Core {
         let checked =
             facts.conditions.check_read(&object.etag, seconds(found.version.modified_ms), seconds(now_ms()));
         checked.map_err(|error| with_headers(error, &headers))?;
+        if !head {
+            object.check_readable()?;
+        }
         let extent = extent(&object, &body, part, facts)?;
         headers.extend(object.attributes.headers());
+        object.add_restore(&mut headers);
         put_all(&mut headers, object.sealing.headers());
         headers.insert("accept-ranges", HeaderValue::from_static("bytes"));
         let whole = extent.count == object.size;
@@ -280,13 +285,7 @@ impl Core {
     ) -> S3Result<HeaderMap> {
         let work = move |writing: &mut crate::meta::Writing<'_>| {
             let row = writing.bucket(&bucket)?;
-            let found = match version.as_deref() {
-                Some(id) => {
-                    writing.find(&bucket, &key, id)?.ok_or_else(|| crate::errors::no_such_version(&key, id))
-                }
-                None => writing.current(&bucket, &key)?.ok_or_else(|| no_such_key(&key)),
-            };
-            let mut found = found?;
+            let mut found = writing.wanted(&bucket, &key, version.as_deref())?;
             match (&mut found.version.object, change) {
                 (None, _) => return Err(marker_fault(&found, &key, version.is_some())),
                 (Some(object), Change::Tags(tags)) => object.attributes.tags = tags,
@@ -546,7 +545,10 @@ pub(crate) fn seconds(ms: u64) -> u64 {
 
 /// Times are told in whole seconds everywhere, so that lists, headers and conditions agree.
 pub(crate) fn timestamp(ms: u64) -> Timestamp {
-    Timestamp::from(UNIX_EPOCH.checked_add(Duration::from_secs(seconds(ms))).unwrap_or(UNIX_EPOCH))
+    // The end of the year 9999: no form of a date goes on after it.
+    const LAST: u64 = 253_402_300_799;
+    let since = Duration::from_secs(seconds(ms).min(LAST));
+    Timestamp::from(UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH))
 }
 
 pub(crate) fn http_date(ms: u64) -> String {

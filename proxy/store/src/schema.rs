@@ -558,3 +558,26 @@ fn inventory(root: &Element) -> S3Result<()> {
     }
     Ok(())
 }
+
+// Restoring an object
+
+const TIER: Shape = Text(OneOf(&["Standard", "Bulk", "Expedited"]));
+const GLACIER_JOB: &[Child] = &[Child("Tier", One, TIER)];
+pub(crate) const RESTORE: Schema = Schema {
+    root: "RestoreRequest",
+    shape: &[
+        Child("Days", One, Text(Number)),
+        Child("GlacierJobParameters", Maybe, Group(GLACIER_JOB)),
+        Child("Tier", Maybe, TIER),
+        Child("Description", Maybe, Text(Any)),
+    ],
+    rules: restore,
+};
+
+fn restore(root: &Element) -> S3Result<()> {
+    if number_of(root, "Days").is_none_or(|days| days < 1) {
+        let days = root.text_of("Days").unwrap_or_default();
+        return Err(invalid_argument("Days must be a positive integer", "Days", days));
+    }
+    Ok(())
+}

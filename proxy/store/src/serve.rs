@@ -4,9 +4,11 @@
 //! routed); then what S3 accepts and the library misreads is read and taken out ([`crate::request`]); then the
 //! library decodes the rest and calls the operation.
 
+use crate::archive;
 use crate::cors;
 use crate::errors::{ELEMENT, access_denied, fault, internal, invalid_argument, not_implemented};
 use crate::lent::lend;
+use crate::object_attributes;
 use crate::objects::{Core, next_chunk, verify_document};
 use crate::request::{Facts, query};
 use crate::service::Service;
@@ -59,7 +61,7 @@ impl S3Route for Verified {
             let bytes = read_whole(body).await?;
             if facts.source.is_none() {
                 verify_document(&facts, &bytes, is_completion(&method, &uri))?;
-                if let Some(answer) = settings::answer(&self.core, &method, &uri, &facts, &bytes).await? {
+                if let Some(answer) = own(&self.core, &method, &uri, &facts, &bytes).await? {
                     return Ok(answer);
                 }
                 headers.insert(http::header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
@@ -80,6 +82,23 @@ impl S3Route for Verified {
         response.headers = head.headers;
         Ok(response)
     }
+}
+
+/// Answers what the protocol library would answer less than S3; none for everything else.
+async fn own(
+    core: &Core,
+    method: &Method,
+    uri: &Uri,
+    facts: &Facts,
+    body: &Bytes,
+) -> S3Result<Option<S3Response<Body>>> {
+    if let Some(answer) = settings::answer(core, method, uri, facts, body).await? {
+        return Ok(Some(answer));
+    }
+    if let Some(answer) = archive::answer(core, method, uri, body).await? {
+        return Ok(Some(answer));
+    }
+    object_attributes::answer(core, method, uri, facts).await
 }
 
 /// Builds both passes.

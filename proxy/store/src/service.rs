@@ -114,7 +114,27 @@ fn count(number: usize) -> Option<i32> {
     i32::try_from(number).ok()
 }
 
-fn listed_object(listed: &crate::list::Listed, encoding: Encoding, with_owner: bool) -> Object {
+/// What a listing tells of objects besides what it always does.
+#[derive(Clone, Copy)]
+struct Extras {
+    owner: bool,
+    restore: bool,
+}
+
+fn tells_restore(facts: &Facts) -> bool {
+    let asked = facts.headers.get_all("x-amz-optional-object-attributes");
+    asked.iter().any(|value| {
+        value.as_bytes().split(|byte| *byte == b',').any(|name| name.trim_ascii() == b"RestoreStatus")
+    })
+}
+
+fn restore_status(object: &crate::meta::Object, told: bool) -> Option<RestoreStatus> {
+    let until = object.restored_until().filter(|_| told)?;
+    let restore_expiry_date = Some(timestamp(until));
+    Some(RestoreStatus { is_restore_in_progress: Some(false), restore_expiry_date })
+}
+
+fn listed_object(listed: &crate::list::Listed, encoding: Encoding, extras: Extras) -> Object {
     let checksum = listed.object.checksum.as_ref();
     Object {
         key: Some(encoding.text(&listed.key)),
@@ -122,10 +142,10 @@ fn listed_object(listed: &crate::list::Listed, encoding: Encoding, with_owner: b
         e_tag: Some(etag(&listed.object.etag)),
         size: size(listed.object.size),
         storage_class: Some(listed.object.attributes.class.clone().into()),
-        owner: with_owner.then(owner),
+        owner: extras.owner.then(owner),
+        restore_status: restore_status(&listed.object, extras.restore),
         checksum_algorithm: algorithm_of(checksum),
         checksum_type: kind_of(checksum),
-        ..Default::default()
     }
 }
 
@@ -336,6 +356,7 @@ impl S3 for Service {
         &self,
         request: S3Request<ListObjectsInput>,
     ) -> S3Result<S3Response<ListObjectsOutput>> {
+        let extras = Extras { owner: true, restore: tells_restore(&facts(&request)?) };
         let input = request.input;
         let marker = input.marker.clone().unwrap_or_default();
         let query = Query::new(
@@ -357,7 +378,7 @@ impl S3 for Service {
             is_truncated: Some(page.more.is_some()),
             next_marker: page.more.as_deref().map(|more| encoding.text(more)),
             common_prefixes: prefixes(&page, encoding),
-            contents: Some(page.entries.iter().map(|entry| listed_object(entry, encoding, true)).collect()),
+            contents: Some(page.entries.iter().map(|entry| listed_object(entry, encoding, extras)).collect()),
             ..Default::default()
         }))
     }
@@ -366,6 +387,7 @@ impl S3 for Service {
         &self,
         request: S3Request<ListObjectsV2Input>,
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
+        let restore = tells_restore(&facts(&request)?);
         let input = request.input;
         let query = Query::new(
             input.bucket,
@@ -380,7 +402,7 @@ impl S3 for Service {
         };
         let page = self.core.list_objects(query.clone(), marker).await?;
         let encoding = query.encoding;
-        let with_owner = input.fetch_owner == Some(true);
+        let extras = Extras { owner: input.fetch_owner == Some(true), restore };
         Ok(S3Response::new(ListObjectsV2Output {
             name: Some(query.bucket),
             prefix: Some(encoding.text(&query.prefix)),
@@ -393,9 +415,7 @@ impl S3 for Service {
             is_truncated: Some(page.more.is_some()),
             next_continuation_token: page.more.as_deref().map(token),
             common_prefixes: prefixes(&page, encoding),
-            contents: Some(
-                page.entries.iter().map(|entry| listed_object(entry, encoding, with_owner)).collect(),
-            ),
+            contents: Some(page.entries.iter().map(|entry| listed_object(entry, encoding, extras)).collect()),
             ..Default::default()
         }))
     }
@@ -404,6 +424,7 @@ impl S3 for Service {
         &self,
         request: S3Request<ListObjectVersionsInput>,
     ) -> S3Result<S3Response<ListObjectVersionsOutput>> {
+        let restore = tells_restore(&facts(&request)?);
         let input = request.input;
         let query = Query::new(
             input.bucket,
@@ -432,7 +453,7 @@ impl S3 for Service {
                     owner: Some(owner()),
                     checksum_algorithm: algorithm_of(object.checksum.as_ref()),
                     checksum_type: kind_of(object.checksum.as_ref()),
-                    ..Default::default()
+                    restore_status: restore_status(object, restore),
                 }),
                 None => markers.push(DeleteMarkerEntry {
                     key,

@@ -120,7 +120,9 @@ impl Core {
                 refuse_conflict(writing, &at, &upload)?;
             }
             let segments = parts.iter().map(|(_, part)| part.segment.clone()).collect();
-            let body = Body { segments, multipart: true };
+            let sums: Option<Vec<Checksum>> = parts.iter().map(|(_, part)| part.checksum.clone()).collect();
+            let sums = sums.filter(|_| upload.chosen).unwrap_or_default();
+            let body = Body { segments, multipart: true, sums };
             let (version, versioning) = writing.publish(&at.bucket, &at.key, object, &body, &condition)?;
             let kept: Vec<u32> = parts.iter().map(|(number, _)| *number).collect();
             writing.end_upload(&at.bucket, &at.key, &at.id, &kept)?;
@@ -297,6 +299,7 @@ fn assembled(
         checksum,
         attributes: upload.attributes.clone(),
         sealing: upload.sealing.clone(),
+        restored_until_ms: None,
     })
 }
 
