@@ -681,3 +681,22 @@ pub(crate) fn upload_id() -> Result<String, S3Error> {
     getrandom::fill(&mut bytes).map_err(internal)?;
     Ok(hex(&bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_earlier_releases_are_read() {
+        let bucket: Bucket =
+            decode(br#"{"created_ms":1,"versioning":"Enabled","acl":"Private","location":""}"#).unwrap();
+        assert!(bucket.lock.is_none() && !bucket.managed && !bucket.blocks_customer_keys);
+        let version =
+            br#"{"id":"null","modified_ms":1,"object":{"size":1,"etag":"e","checksum":null,"attributes":
+            {"metadata":{"system":{},"user":{}},"class":"STANDARD","acl":"Private","redirect":null,"tags":[]},
+            "sealing":"Open"}}"#;
+        let object = decode::<Version>(version).unwrap().object.unwrap();
+        assert!(object.attributes.lock.is_none() && object.restored_until_ms.is_none());
+        assert!(decode::<Body>(br#"{"segments":[],"multipart":true}"#).unwrap().sums.is_empty());
+    }
+}

@@ -68,7 +68,8 @@ impl Schema {
 
 fn check(element: &mut Element, shape: Shape) -> Option<()> {
     if element.name == "Grantee" {
-        element.kind.as_ref()?;
+        let kind = element.kind.as_deref()?;
+        matches!(kind, "CanonicalUser" | "AmazonCustomerByEmail" | "Group").then_some(())?;
     } else {
         element.kind = None;
     }
@@ -300,9 +301,9 @@ fn lifecycle_numbers(rule: &Element) -> S3Result<()> {
         }
     }
     for name in ["Days", "NoncurrentDays"] {
-        if rows().filter_map(|row| number_of(row, name)).any(|days| days < 0) {
+        if let Some(days) = rows().filter_map(|row| number_of(row, name)).find(|days| *days < 0) {
             let message = format!("'{name}' in Transition action must be nonnegative");
-            return Err(invalid_argument(&message, name, "-1"));
+            return Err(invalid_argument(&message, name, &days.to_string()));
         }
     }
     if let Some(text) = rows().filter_map(|row| row.text_of("Date")).find(|text| !midnight(text)) {

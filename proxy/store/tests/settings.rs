@@ -278,6 +278,9 @@ async fn rules_within_a_document() {
     set(s3, "box", "logging=", &LOGGING.replace(">box<", ">nobox<"))
         .await
         .refused(400, "InvalidTargetBucketForLogging");
+    for (from, to) in [("\"Group\"", "\"Crowd\""), (" xsi:type=\"Group\"", ""), ("EventTime", "Never")] {
+        set(s3, "box", "logging=", &LOGGING.replace(from, to)).await.refused(400, "MalformedXML");
+    }
     set(s3, "box", "logging=", "<BucketLoggingStatus/>").await.ok();
     set(s3, "box", "encryption=", &ENCRYPTION.replace("AES256", "aws:kms"))
         .await
@@ -393,7 +396,9 @@ async fn a_method_a_sub_resource_lacks_never_reaches_the_bucket_or_the_object() 
     let s3 = &server.client;
     s3.put("empty", &[], b"").await.ok();
     s3.put("box/a", &[], b"a").await.ok();
-    for query in ["acl=", "location=", "versioning=", "object-lock=", "policyStatus=", "notification="] {
+    for query in
+        ["acl=", "acl=x", "location=", "versioning=", "object-lock=", "policyStatus=", "notification="]
+    {
         s3.delete("empty", query).await.refused(405, "MethodNotAllowed");
     }
     for query in ["acl=", "attributes=", "retention=", "legal-hold=", "restore="] {
