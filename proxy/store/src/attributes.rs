@@ -1,6 +1,7 @@
 //! What is kept with an object besides its bytes: metadata, class, ACL, tags.
 
 use crate::errors::{fault, invalid_argument, invalid_request, not_implemented};
+use crate::lock::Lock;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 use s3s::dto::Tag;
@@ -36,10 +37,7 @@ const SYSTEM: [&str; 6] = [
 ];
 
 /// Headers whose meaning this store cannot keep: refused, never dropped.
-const REFUSED: [&str; 9] = [
-    "x-amz-object-lock-mode",
-    "x-amz-object-lock-retain-until-date",
-    "x-amz-object-lock-legal-hold",
+const REFUSED: [&str; 6] = [
     "x-amz-grant-read",
     "x-amz-grant-write",
     "x-amz-grant-read-acp",
@@ -104,6 +102,8 @@ pub(crate) struct Attributes {
     pub(crate) acl: Acl,
     pub(crate) redirect: Option<String>,
     pub(crate) tags: Tags,
+    #[serde(default)]
+    pub(crate) lock: Lock,
 }
 
 impl Attributes {
@@ -120,7 +120,8 @@ impl Attributes {
         let tags =
             text(headers, "x-amz-tagging")?.map_or(Ok(Tags::default()), |value| Tags::parse(&value))?;
         let redirect = text(headers, "x-amz-website-redirect-location")?;
-        Ok(Self { metadata: Metadata::read(headers)?, class, acl: Acl::read(headers)?, redirect, tags })
+        let (metadata, acl, lock) = (Metadata::read(headers)?, Acl::read(headers)?, Lock::read(headers)?);
+        Ok(Self { metadata, class, acl, redirect, tags, lock })
     }
 
     /// The headers of GET and HEAD, without the user's metadata.
@@ -140,6 +141,7 @@ impl Attributes {
         if let Some(redirect) = &self.redirect {
             put("x-amz-website-redirect-location", redirect);
         }
+        self.lock.add_headers(&mut headers);
         headers
     }
 }
@@ -242,7 +244,7 @@ impl Tags {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             tags.push((decode(key)?, decode(value)?));
         }
-        Self::checked(tags).map_err(|problem| match problem {
+        Self::checked(tags, TAGS_MAX).map_err(|problem| match problem {
             BadTags::Duplicate(_) => bad(),
             other => other.into(),
         })
@@ -251,7 +253,13 @@ impl Tags {
     /// Reads the XML form.
     pub(crate) fn of_xml(tags: &[Tag]) -> S3Result<Self> {
         let pair = |tag: &Tag| (tag.key.clone().unwrap_or_default(), tag.value.clone().unwrap_or_default());
-        Ok(Self::checked(tags.iter().map(pair).collect())?)
+        Ok(Self::checked(tags.iter().map(pair).collect(), TAGS_MAX)?)
+    }
+
+    /// Checks the tags of a bucket, of which there may be `max`.
+    pub(crate) fn of_bucket(tags: Vec<(String, String)>, max: usize) -> S3Result<()> {
+        Self::checked(tags, max)?;
+        Ok(())
     }
 
     pub(crate) fn to_xml(&self) -> Vec<Tag> {
@@ -260,9 +268,9 @@ impl Tags {
         self.0.iter().map(tag).collect()
     }
 
-    fn checked(tags: Vec<(String, String)>) -> Result<Self, BadTags> {
-        if tags.len() > TAGS_MAX {
-            return Err(BadTags::TooMany);
+    fn checked(tags: Vec<(String, String)>, max: usize) -> Result<Self, BadTags> {
+        if tags.len() > max {
+            return Err(BadTags::TooMany(max));
         }
         for (index, (key, value)) in tags.iter().enumerate() {
             let allowed = |text: &str| {
@@ -291,7 +299,7 @@ impl Tags {
 }
 
 enum BadTags {
-    TooMany,
+    TooMany(usize),
     Key(String),
     Value(String),
     Duplicate(String),
@@ -300,7 +308,13 @@ enum BadTags {
 impl From<BadTags> for S3Error {
     fn from(problem: BadTags) -> Self {
         match problem {
-            BadTags::TooMany => fault(400, "BadRequest", "Object tags cannot be greater than 10", &[]),
+            BadTags::TooMany(TAGS_MAX) => {
+                fault(400, "BadRequest", "Object tags cannot be greater than 10", &[])
+            }
+            BadTags::TooMany(max) => {
+                let message = format!("Bucket tag count cannot be greater than {max}");
+                fault(400, "BadRequest", &message, &[])
+            }
             BadTags::Key(key) => {
                 fault(400, "InvalidTag", "The TagKey you have provided is invalid", &[("TagKey", &key)])
             }

@@ -41,14 +41,18 @@ impl Core {
         let mut attributes = Attributes::read(&facts.headers)?;
         let condition = WriteCondition::read(&facts.headers)?;
         let wish = Wish::read(&facts.headers)?;
-        let sealing = wish.sealing()?;
         let target = bucket.clone();
-        self.meta.read(move |reading| reading.bucket(&target)).await?;
+        let row = self.meta.read(move |reading| reading.bucket(&target)).await?;
+        let wish = wish.within(&row)?;
+        row.lock_of(attributes.lock)?;
+        let sealing = wish.sealing()?;
         let opened = self.open_source(facts).await?;
         if opened.object.size > BODY_BYTES_MAX {
             return Err(source_too_large());
         }
-        if is_self(&opened, &bucket, &key) && !changes_something(facts, metadata, &wish) {
+        // A restored archive is made lasting by copying it onto itself.
+        let thaws = opened.object.restored_until().is_some();
+        if is_self(&opened, &bucket, &key) && !thaws && !changes_something(facts, metadata, &wish) {
             return Err(self_copy());
         }
         if metadata == Directive::Copy {
@@ -68,7 +72,7 @@ impl Core {
             let size = opened.object.size;
             let received = transfer(opened, 0, size, data_key, sealing.clone(), algorithm).await?;
             let Received { draft, etag, checksum } = received;
-            let object = Object { size, etag, checksum, attributes, sealing };
+            let object = Object { size, etag, checksum, attributes, sealing, restored_until_ms: None };
             self.publish(bucket, key, object, draft, condition).await?
         };
         Ok(Copied { made, source_version })
@@ -120,6 +124,7 @@ impl Core {
         let key = object.sealing.open(given.as_ref(), &self.meta.blobs.managed)?;
         let modified = seconds(found.version.modified_ms);
         facts.source_conditions.check_copy(&object.etag, modified, seconds(now_ms()))?;
+        object.check_readable()?;
         Ok(Opened { source, found, object, body, pin, key, versioning })
     }
 
@@ -144,7 +149,7 @@ impl Core {
                 writing.retain(segment.blob)?;
             }
             let body = Body { multipart: false, ..body };
-            let object = Object { attributes, ..object };
+            let object = Object { attributes, restored_until_ms: None, ..object };
             let (version, versioning) = writing.publish(&bucket, &key, object, &body, &condition)?;
             Ok(Written { version, versioning })
         };

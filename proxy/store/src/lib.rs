@@ -13,21 +13,28 @@
 )]
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation))]
 
+mod archive;
 mod attributes;
 mod blobs;
 mod conditions;
 mod copy;
+mod cors;
 mod digests;
 mod errors;
 mod lent;
 mod list;
+mod lock;
 mod meta;
+mod object_attributes;
 mod objects;
 mod request;
+mod schema;
 mod sealing;
 mod serve;
 mod service;
+mod settings;
 mod uploads;
+mod xml;
 
 use crate::blobs::Blobs;
 use crate::meta::Meta;
@@ -93,7 +100,7 @@ pub enum OpenError {
 
 /// An open store.
 pub struct Store {
-    service: s3s::service::S3Service,
+    served: serve::Served,
 }
 
 impl Store {
@@ -120,7 +127,8 @@ impl Store {
         };
         let core = Core { meta: Arc::new(meta) };
         let auth = SimpleAuth::from_single(options.access_key, options.secret_key.expose_secret());
-        Ok(Self { service: serve::service(Service { core }, auth) })
+        let service = serve::service(Service { core: core.clone() }, auth);
+        Ok(Self { served: serve::Served { service, core } })
     }
 
     /// Serves until `shutdown` resolves, then lets running requests finish for up to 10 seconds.
@@ -135,7 +143,7 @@ impl Store {
         shutdown: impl Future<Output = ()> + Send,
     ) -> io::Result<()> {
         listener.local_addr()?;
-        serve::serve(self.service.clone(), listener, shutdown).await;
+        serve::serve(self.served.clone(), listener, shutdown).await;
         Ok(())
     }
 }

@@ -8,10 +8,12 @@ use crate::blobs::{BlobId, Blobs, Segment};
 use crate::conditions::{Current, WriteCondition};
 use crate::digests::{Algorithm, Checksum, hex};
 use crate::errors::{bad_version_id, fault, internal, no_such_bucket, no_such_key, no_such_version};
+use crate::lock::BucketLock;
 use crate::sealing::Sealing;
 use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
 use s3s::{S3Error, S3Result};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -30,6 +32,9 @@ const PARTS: TableDefinition<(&str, u32), &[u8]> = TableDefinition::new("parts")
 const BLOBS: TableDefinition<u128, u64> = TableDefinition::new("blobs");
 const COUNTERS: TableDefinition<&str, u64> = TableDefinition::new("counters");
 const SETTINGS: TableDefinition<&str, &[u8]> = TableDefinition::new("settings");
+/// Bucket, setting, id (empty where there is one of its kind).
+type SettingKey = (&'static str, &'static str, &'static str);
+const BUCKET_SETTINGS: TableDefinition<SettingKey, &[u8]> = TableDefinition::new("bucket_settings");
 
 /// The version id of objects written while versioning is off or suspended.
 pub(crate) const NULL: &str = "null";
@@ -48,6 +53,22 @@ pub(crate) struct Bucket {
     pub(crate) acl: crate::attributes::Acl,
     /// The location constraint it was created with.
     pub(crate) location: String,
+    /// Whether what is written without a word on encryption is sealed with the store's own key.
+    #[serde(default)]
+    pub(crate) managed: bool,
+    #[serde(default)]
+    pub(crate) blocks_customer_keys: bool,
+    /// With one, versioning is on for good.
+    #[serde(default)]
+    pub(crate) lock: Option<BucketLock>,
+}
+
+/// A document kept with a bucket.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Setting {
+    pub(crate) document: String,
+    /// Told with the document.
+    pub(crate) headers: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -66,6 +87,9 @@ pub(crate) struct Object {
     pub(crate) checksum: Option<Checksum>,
     pub(crate) attributes: Attributes,
     pub(crate) sealing: Sealing,
+    /// Set by a restore, and counting only for classes that are archives.
+    #[serde(default)]
+    pub(crate) restored_until_ms: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -73,6 +97,9 @@ pub(crate) struct Body {
     pub(crate) segments: Vec<Segment>,
     /// Each segment is a part of a multipart upload.
     pub(crate) multipart: bool,
+    /// The checksum of each part, where the upload was begun with one.
+    #[serde(default)]
+    pub(crate) sums: Vec<Checksum>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -136,6 +163,7 @@ pub(crate) fn prepare(database: &Database) -> Result<(), redb::Error> {
     transaction.open_table(BLOBS)?;
     transaction.open_table(COUNTERS)?;
     transaction.open_table(SETTINGS)?;
+    transaction.open_table(BUCKET_SETTINGS)?;
     transaction.commit()?;
     Ok(())
 }
@@ -235,6 +263,7 @@ pub(crate) struct Reading {
     bodies: Rows<VersionKey>,
     pub(crate) uploads: Rows<UploadKey>,
     parts: redb::ReadOnlyTable<(&'static str, u32), &'static [u8]>,
+    settings: Rows<SettingKey>,
 }
 
 impl Reading {
@@ -247,6 +276,7 @@ impl Reading {
             bodies: transaction.open_table(BODIES).map_err(rows)?,
             uploads: transaction.open_table(UPLOADS).map_err(rows)?,
             parts: transaction.open_table(PARTS).map_err(rows)?,
+            settings: transaction.open_table(BUCKET_SETTINGS).map_err(rows)?,
         })
     }
 
@@ -281,6 +311,18 @@ impl Reading {
     pub(crate) fn parts(&self, id: &str, after: u32) -> S3Result<Vec<(u32, Part)>> {
         parts(&self.parts, id, after)
     }
+
+    /// A setting of a bucket that exists.
+    pub(crate) fn setting(&self, bucket: &str, name: &str, id: &str) -> S3Result<Option<Setting>> {
+        self.bucket(bucket)?;
+        bucket_setting(&self.settings, bucket, name, id)
+    }
+
+    /// Every setting of a name, in order of id.
+    pub(crate) fn settings(&self, bucket: &str, name: &str) -> S3Result<Vec<(String, Setting)>> {
+        self.bucket(bucket)?;
+        bucket_settings(&self.settings, bucket, name)
+    }
 }
 
 /// One transaction that writes.
@@ -292,6 +334,7 @@ pub(crate) struct Writing<'t> {
     parts: Table<'t, (&'static str, u32), &'static [u8]>,
     blobs: Table<'t, u128, u64>,
     counters: Table<'t, &'static str, u64>,
+    settings: Table<'t, SettingKey, &'static [u8]>,
     /// Files that nothing uses once this is committed.
     unused: Vec<BlobId>,
 }
@@ -306,6 +349,7 @@ impl<'t> Writing<'t> {
             parts: transaction.open_table(PARTS)?,
             blobs: transaction.open_table(BLOBS)?,
             counters: transaction.open_table(COUNTERS)?,
+            settings: transaction.open_table(BUCKET_SETTINGS)?,
             unused: Vec::new(),
         })
     }
@@ -338,6 +382,32 @@ impl<'t> Writing<'t> {
             return Err(fault(409, "BucketNotEmpty", message, &[("BucketName", name)]));
         }
         self.buckets.remove(name).map_err(internal)?;
+        // Another bucket of the name must not begin with them.
+        self.settings.retain(|at, _| at.0 != name).map_err(internal)?;
+        Ok(())
+    }
+
+    pub(crate) fn setting(&self, bucket: &str, name: &str, id: &str) -> S3Result<Option<Setting>> {
+        bucket_setting(&self.settings, bucket, name, id)
+    }
+
+    pub(crate) fn settings(&self, bucket: &str, name: &str) -> S3Result<Vec<(String, Setting)>> {
+        bucket_settings(&self.settings, bucket, name)
+    }
+
+    pub(crate) fn put_setting(
+        &mut self,
+        bucket: &str,
+        name: &str,
+        id: &str,
+        setting: &Setting,
+    ) -> S3Result<()> {
+        self.settings.insert((bucket, name, id), encode(setting)?.as_slice()).map_err(internal)?;
+        Ok(())
+    }
+
+    pub(crate) fn delete_setting(&mut self, bucket: &str, name: &str, id: &str) -> S3Result<()> {
+        self.settings.remove((bucket, name, id)).map_err(internal)?;
         Ok(())
     }
 
@@ -347,6 +417,14 @@ impl<'t> Writing<'t> {
 
     pub(crate) fn find(&self, bucket: &str, key: &str, id: &str) -> S3Result<Option<Found>> {
         find(&self.versions, bucket, key, id)
+    }
+
+    /// The version named, or the current one.
+    pub(crate) fn wanted(&self, bucket: &str, key: &str, version: Option<&str>) -> S3Result<Found> {
+        match version {
+            Some(id) => self.find(bucket, key, id)?.ok_or_else(|| no_such_version(key, id)),
+            None => self.current(bucket, key)?.ok_or_else(|| no_such_key(key)),
+        }
     }
 
     fn next_rank(&mut self) -> S3Result<u64> {
@@ -368,11 +446,13 @@ impl<'t> Writing<'t> {
         &mut self,
         bucket: &str,
         key: &str,
-        object: Object,
+        mut object: Object,
         body: &Body,
         condition: &WriteCondition,
     ) -> S3Result<(Version, Versioning)> {
-        let versioning = self.bucket(bucket)?.versioning;
+        let row = self.bucket(bucket)?;
+        let versioning = row.versioning;
+        object.attributes.lock = row.lock_of(object.attributes.lock)?;
         self.check(bucket, key, condition)?;
         let version = self.insert(bucket, key, versioning, Some((object, body)))?;
         Ok((version, versioning))
@@ -514,6 +594,33 @@ fn parts(
     .collect()
 }
 
+fn bucket_setting(
+    table: &impl ReadableTable<SettingKey, &'static [u8]>,
+    bucket: &str,
+    name: &str,
+    id: &str,
+) -> S3Result<Option<Setting>> {
+    let row = table.get((bucket, name, id)).map_err(internal)?;
+    row.map(|row| decode(row.value())).transpose()
+}
+
+fn bucket_settings(
+    table: &impl ReadableTable<SettingKey, &'static [u8]>,
+    bucket: &str,
+    name: &str,
+) -> S3Result<Vec<(String, Setting)>> {
+    let mut found = Vec::new();
+    for row in table.range((bucket, name, "")..).map_err(internal)? {
+        let (at, setting) = row.map_err(internal)?;
+        let (owner, kind, id) = at.value();
+        if (owner, kind) != (bucket, name) {
+            break;
+        }
+        found.push((id.to_owned(), decode(setting.value())?));
+    }
+    Ok(found)
+}
+
 /// The newest version of a key, marker or not.
 fn current(
     table: &impl ReadableTable<VersionKey, &'static [u8]>,
@@ -573,4 +680,23 @@ pub(crate) fn upload_id() -> Result<String, S3Error> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(internal)?;
     Ok(hex(&bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_earlier_releases_are_read() {
+        let bucket: Bucket =
+            decode(br#"{"created_ms":1,"versioning":"Enabled","acl":"Private","location":""}"#).unwrap();
+        assert!(bucket.lock.is_none() && !bucket.managed && !bucket.blocks_customer_keys);
+        let version =
+            br#"{"id":"null","modified_ms":1,"object":{"size":1,"etag":"e","checksum":null,"attributes":
+            {"metadata":{"system":{},"user":{}},"class":"STANDARD","acl":"Private","redirect":null,"tags":[]},
+            "sealing":"Open"}}"#;
+        let object = decode::<Version>(version).unwrap().object.unwrap();
+        assert!(object.attributes.lock.is_none() && object.restored_until_ms.is_none());
+        assert!(decode::<Body>(br#"{"segments":[],"multipart":true}"#).unwrap().sums.is_empty());
+    }
 }

@@ -5,6 +5,7 @@ use crate::blobs::{Draft, Reader};
 use crate::conditions::WriteCondition;
 use crate::digests::{Algorithm, Checksum, Digests, Hasher, hex};
 use crate::errors::{bad_version_id, fault, internal, invalid_request, io, no_such_key, with_header};
+use crate::lock::{self, Retention};
 use crate::meta::{Body, Bucket, Found, Meta, NULL, Object, Version, Versioning, now_ms, rank_of};
 use crate::request::Facts;
 use crate::sealing::{CustomerKey, Key, Sealing, Wish};
@@ -83,9 +84,12 @@ impl Core {
         let attributes = Attributes::read(&facts.headers)?;
         let condition = WriteCondition::read(&facts.headers)?;
         let wish = Wish::read(&facts.headers)?;
-        let sealing = wish.sealing()?;
         let target = bucket.clone();
-        self.meta.read(move |reading| reading.bucket(&target)).await?;
+        let row = self.meta.read(move |reading| reading.bucket(&target)).await?;
+        let wish = wish.within(&row)?;
+        row.lock_of(attributes.lock)?;
+        lock::check_promise(&facts.headers, facts.promised.any())?;
+        let sealing = wish.sealing()?;
         let data_key = sealing.open(customer(&wish), &self.meta.blobs.managed)?;
         let algorithm = facts.promised.algorithm().unwrap_or(Algorithm::Crc64Nvme);
         let (draft, digests) = self.receive(body, facts, data_key, algorithm).await?;
@@ -96,6 +100,7 @@ impl Core {
             checksum: received.checksum,
             attributes,
             sealing,
+            restored_until_ms: None,
         };
         self.publish(bucket, key, object, received.draft, condition).await
     }
@@ -110,7 +115,7 @@ impl Core {
         condition: WriteCondition,
     ) -> S3Result<Written> {
         let work = move |writing: &mut crate::meta::Writing<'_>| {
-            let body = Body { segments: vec![draft.segment.clone()], multipart: false };
+            let body = Body { segments: vec![draft.segment.clone()], ..Body::default() };
             let (version, versioning) = writing.publish(&bucket, &key, object, &body, &condition)?;
             writing.retain(draft.segment.blob)?;
             // From here on the file outlives a failing commit: better a file too many until the next start.
@@ -197,8 +202,12 @@ impl Core {
         let checked =
             facts.conditions.check_read(&object.etag, seconds(found.version.modified_ms), seconds(now_ms()));
         checked.map_err(|error| with_headers(error, &headers))?;
+        if !head {
+            object.check_readable()?;
+        }
         let extent = extent(&object, &body, part, facts)?;
         headers.extend(object.attributes.headers());
+        object.add_restore(&mut headers);
         put_all(&mut headers, object.sealing.headers());
         headers.insert("accept-ranges", HeaderValue::from_static("bytes"));
         let whole = extent.count == object.size;
@@ -223,17 +232,23 @@ impl Core {
         key: String,
         version: Option<String>,
         condition: WriteCondition,
+        bypass: bool,
     ) -> S3Result<Deleted> {
-        self.meta.write(move |writing| delete(writing, &bucket, &key, version.as_deref(), &condition)).await
+        let unwanted = Unwanted { key, version, condition };
+        self.meta.write(move |writing| delete(writing, &bucket, &unwanted, bypass)).await
     }
 
     /// Deletes many; one that fails does not stop the others. All of them are one transaction.
-    pub(crate) async fn delete_many(&self, bucket: String, wanted: Vec<Unwanted>) -> S3Result<Vec<Outcome>> {
+    pub(crate) async fn delete_many(
+        &self,
+        bucket: String,
+        wanted: Vec<Unwanted>,
+        bypass: bool,
+    ) -> S3Result<Vec<Outcome>> {
         let work = move |writing: &mut crate::meta::Writing<'_>| {
             writing.bucket(&bucket)?;
             let one = |unwanted: Unwanted| {
-                let result =
-                    delete(writing, &bucket, &unwanted.key, unwanted.version.as_deref(), &unwanted.condition);
+                let result = delete(writing, &bucket, &unwanted, bypass);
                 Outcome { key: unwanted.key, version: unwanted.version, result }
             };
             Ok(wanted.into_iter().map(one).collect())
@@ -260,7 +275,7 @@ impl Core {
         self.meta.read(work).await
     }
 
-    /// Changes the tags or the ACL of a version in place.
+    /// Changes the tags, the ACL or the lock of a version in place.
     pub(crate) async fn change(
         &self,
         bucket: String,
@@ -270,17 +285,19 @@ impl Core {
     ) -> S3Result<HeaderMap> {
         let work = move |writing: &mut crate::meta::Writing<'_>| {
             let row = writing.bucket(&bucket)?;
-            let found = match version.as_deref() {
-                Some(id) => {
-                    writing.find(&bucket, &key, id)?.ok_or_else(|| crate::errors::no_such_version(&key, id))
-                }
-                None => writing.current(&bucket, &key)?.ok_or_else(|| no_such_key(&key)),
-            };
-            let mut found = found?;
+            let mut found = writing.wanted(&bucket, &key, version.as_deref())?;
             match (&mut found.version.object, change) {
                 (None, _) => return Err(marker_fault(&found, &key, version.is_some())),
                 (Some(object), Change::Tags(tags)) => object.attributes.tags = tags,
                 (Some(object), Change::Acl(acl)) => object.attributes.acl = acl,
+                (Some(object), Change::Retention { wanted, bypass }) => {
+                    row.check_lock()?;
+                    object.attributes.lock.retain(wanted, bypass)?;
+                }
+                (Some(object), Change::Hold(hold)) => {
+                    row.check_lock()?;
+                    object.attributes.lock.hold = Some(hold);
+                }
             }
             writing.update(&bucket, &key, &found)?;
             let mut headers = HeaderMap::new();
@@ -294,6 +311,8 @@ impl Core {
 pub(crate) enum Change {
     Tags(Tags),
     Acl(Acl),
+    Retention { wanted: Option<Retention>, bypass: bool },
+    Hold(bool),
 }
 
 /// One object of a batch delete.
@@ -320,13 +339,13 @@ pub(crate) struct Deleted {
 fn delete(
     writing: &mut crate::meta::Writing<'_>,
     bucket: &str,
-    key: &str,
-    version: Option<&str>,
-    condition: &WriteCondition,
+    unwanted: &Unwanted,
+    bypass: bool,
 ) -> S3Result<Deleted> {
+    let Unwanted { key, version, condition } = unwanted;
     let versioning = writing.bucket(bucket)?.versioning;
     writing.check(bucket, key, condition)?;
-    let Some(id) = version else {
+    let Some(id) = version.as_deref() else {
         if versioning == Versioning::Off {
             if let Some(found) = writing.find(bucket, key, NULL)? {
                 writing.remove(bucket, key, &found)?;
@@ -342,6 +361,9 @@ fn delete(
     let Some(found) = writing.find(bucket, key, id)? else {
         return Ok(Deleted { marker: false, version: Some(id.to_owned()) });
     };
+    if let Some(object) = &found.version.object {
+        object.attributes.lock.check_delete(bypass)?;
+    }
     writing.remove(bucket, key, &found)?;
     Ok(Deleted { marker: found.version.object.is_none(), version: Some(id.to_owned()) })
 }
@@ -523,12 +545,24 @@ pub(crate) fn seconds(ms: u64) -> u64 {
 
 /// Times are told in whole seconds everywhere, so that lists, headers and conditions agree.
 pub(crate) fn timestamp(ms: u64) -> Timestamp {
-    Timestamp::from(UNIX_EPOCH.checked_add(Duration::from_secs(seconds(ms))).unwrap_or(UNIX_EPOCH))
+    // The end of the year 9999: no form of a date goes on after it.
+    const LAST: u64 = 253_402_300_799;
+    let since = Duration::from_secs(seconds(ms).min(LAST));
+    Timestamp::from(UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH))
 }
 
-fn http_date(ms: u64) -> String {
+pub(crate) fn http_date(ms: u64) -> String {
+    date(ms, TimestampFormat::HttpDate)
+}
+
+/// As XML documents tell it.
+pub(crate) fn iso_date(ms: u64) -> String {
+    date(ms, TimestampFormat::DateTime)
+}
+
+fn date(ms: u64, format: TimestampFormat) -> String {
     let mut text = Vec::new();
-    let _ = timestamp(ms).format(TimestampFormat::HttpDate, &mut text);
+    let _ = timestamp(ms).format(format, &mut text);
     String::from_utf8(text).unwrap_or_default()
 }
 

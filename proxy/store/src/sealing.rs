@@ -4,6 +4,7 @@
 //! Wire rules: S3, "Protecting data with server-side encryption", both the customer-key and the managed form.
 
 use crate::errors::{access_denied, fault, internal, invalid_argument, invalid_request, not_implemented};
+use crate::meta::Bucket;
 use aes::Aes256;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ctr::cipher::{KeyIvInit, StreamCipher, StreamCipherSeek};
@@ -129,6 +130,18 @@ impl Wish {
                 "x-amz-server-side-encryption",
                 other,
             )),
+        }
+    }
+
+    /// What the bucket makes of it: its default where nothing was asked for.
+    ///
+    /// # Errors
+    /// 403 where the bucket takes no customers' keys.
+    pub(crate) fn within(self, bucket: &Bucket) -> S3Result<Self> {
+        match self {
+            Self::Nothing if bucket.managed => Ok(Self::Managed),
+            Self::Customer(_) if bucket.blocks_customer_keys => Err(access_denied("Access Denied")),
+            wish => Ok(wish),
         }
     }
 

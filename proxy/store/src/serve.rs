@@ -4,11 +4,15 @@
 //! routed); then what S3 accepts and the library misreads is read and taken out ([`crate::request`]); then the
 //! library decodes the rest and calls the operation.
 
+use crate::archive;
+use crate::cors;
 use crate::errors::{ELEMENT, access_denied, fault, internal, invalid_argument, not_implemented};
 use crate::lent::lend;
-use crate::objects::{next_chunk, verify_document};
+use crate::object_attributes;
+use crate::objects::{Core, next_chunk, verify_document};
 use crate::request::{Facts, query};
 use crate::service::Service;
+use crate::settings;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -33,6 +37,7 @@ const DRAIN_SECONDS_MAX: u64 = 10;
 /// The first pass: takes every request the library has verified, and hands it to the second.
 struct Verified {
     operations: S3Service,
+    core: Core,
 }
 
 #[async_trait::async_trait]
@@ -44,6 +49,7 @@ impl S3Route for Verified {
     async fn call(&self, request: S3Request<Body>) -> S3Result<S3Response<Body>> {
         let S3Request { input: body, method, uri, mut headers, trailing_headers, .. } = request;
         check_all_signed(&headers, &uri)?;
+        settings::check_method(&method, &uri)?;
         let facts = Facts::take(&mut headers, &uri, trailing_headers)?;
         if facts.source.is_some() && !is_upload(&method, &uri) {
             let message = "You can only specify a copy source header for copy requests.";
@@ -55,6 +61,9 @@ impl S3Route for Verified {
             let bytes = read_whole(body).await?;
             if facts.source.is_none() {
                 verify_document(&facts, &bytes, is_completion(&method, &uri))?;
+                if let Some(answer) = own(&self.core, &method, &uri, &facts, &bytes).await? {
+                    return Ok(answer);
+                }
                 headers.insert(http::header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
                 Body::from(bytes)
             } else {
@@ -75,13 +84,31 @@ impl S3Route for Verified {
     }
 }
 
+/// Answers what the protocol library would answer less than S3; none for everything else.
+async fn own(
+    core: &Core,
+    method: &Method,
+    uri: &Uri,
+    facts: &Facts,
+    body: &Bytes,
+) -> S3Result<Option<S3Response<Body>>> {
+    if let Some(answer) = settings::answer(core, method, uri, facts, body).await? {
+        return Ok(Some(answer));
+    }
+    if let Some(answer) = archive::answer(core, method, uri, body).await? {
+        return Ok(Some(answer));
+    }
+    object_attributes::answer(core, method, uri, facts).await
+}
+
 /// Builds both passes.
 pub(crate) fn service(service: Service, auth: SimpleAuth) -> S3Service {
+    let core = service.core.clone();
     let operations = S3ServiceBuilder::new(service).build();
     // The first pass never calls an operation of its own.
     let mut builder = S3ServiceBuilder::new(Nothing);
     builder.set_auth(OneKey(auth));
-    builder.set_route(Verified { operations });
+    builder.set_route(Verified { operations, core });
     builder.build()
 }
 
@@ -168,12 +195,16 @@ fn without_signature(uri: &Uri) -> S3Result<Uri> {
     text.parse().map_err(|_| access_denied("Access Denied"))
 }
 
+/// What a connection works on.
+#[derive(Clone)]
+pub(crate) struct Served {
+    pub(crate) service: S3Service,
+    /// For what needs no signature: CORS.
+    pub(crate) core: Core,
+}
+
 /// Serves connections until `shutdown`, then lets running requests finish for a bounded time.
-pub(crate) async fn serve(
-    service: S3Service,
-    listener: TcpListener,
-    shutdown: impl Future<Output = ()> + Send,
-) {
+pub(crate) async fn serve(served: Served, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) {
     let connections = GracefulShutdown::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -191,10 +222,10 @@ pub(crate) async fn serve(
             }
         };
         let _ = stream.set_nodelay(true);
-        let service = service.clone();
+        let served = served.clone();
         let answer = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
-            let service = service.clone();
-            async move { Ok::<_, Infallible>(answer(&service, request).await) }
+            let served = served.clone();
+            async move { Ok::<_, Infallible>(answer(&served, request).await) }
         });
         let mut http = hyper::server::conn::http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(HEAD_SECONDS_MAX));
@@ -212,7 +243,31 @@ pub(crate) async fn serve(
     }
 }
 
-async fn answer(service: &S3Service, request: Request<hyper::body::Incoming>) -> Response<Body> {
+async fn answer(served: &Served, request: Request<hyper::body::Incoming>) -> Response<Body> {
+    if *request.method() == Method::OPTIONS {
+        return finish(preflight(served, &request).await, false);
+    }
+    let origin = request.headers().get(http::header::ORIGIN).and_then(|origin| origin.to_str().ok());
+    let Some(origin) = origin.map(str::to_owned) else { return operation(served, request).await };
+    let (uri, method) = (request.uri().clone(), request.method().clone());
+    let mut answer = operation(served, request).await;
+    // The rules as they are after the operation: it may have changed them.
+    answer.headers_mut().extend(cors::headers(&served.core, &uri, &method, &origin).await);
+    answer
+}
+
+async fn preflight(served: &Served, request: &Request<hyper::body::Incoming>) -> Response<Body> {
+    match cors::preflight(&served.core, request.uri(), request.headers()).await {
+        Ok(headers) => {
+            let mut response = Response::new(Body::empty());
+            *response.headers_mut() = headers;
+            response
+        }
+        Err(error) => broken(error),
+    }
+}
+
+async fn operation(served: &Served, request: Request<hyper::body::Incoming>) -> Response<Body> {
     let is_head = *request.method() == Method::HEAD;
     if *request.method() == Method::POST && is_form(request.headers()) {
         // The library reads a form before it knows who sent it, whatever the operation.
@@ -221,7 +276,7 @@ async fn answer(service: &S3Service, request: Request<hyper::body::Incoming>) ->
     let waits = request.headers().contains_key(http::header::EXPECT);
     let (head, body) = request.into_parts();
     let (body, back) = lend(body, waits);
-    let answer = match service.call(Request::from_parts(head, Body::http_body(body))).await {
+    let answer = match served.service.call(Request::from_parts(head, Body::http_body(body))).await {
         Ok(answer) => answer,
         Err(error) => broken(internal(format!("{error:?}"))),
     };

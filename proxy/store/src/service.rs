@@ -5,6 +5,7 @@ use crate::conditions::WriteCondition;
 use crate::digests::{Algorithm, Checksum};
 use crate::errors::{fault, internal, malformed_xml, not_implemented};
 use crate::list::{Encoding, Page, Query, page_size, token, untoken};
+use crate::lock::{BucketLock, Retention, bypasses, none_on_bucket, none_on_object};
 use crate::meta::{Bucket, Part as StoredPart, Versioning, now_ms};
 use crate::objects::{Change, Core, Outcome, Unwanted, put, put_all, quoted, timestamp};
 use crate::request::{Facts, KEY_BYTES_MAX};
@@ -113,7 +114,27 @@ fn count(number: usize) -> Option<i32> {
     i32::try_from(number).ok()
 }
 
-fn listed_object(listed: &crate::list::Listed, encoding: Encoding, with_owner: bool) -> Object {
+/// What a listing tells of objects besides what it always does.
+#[derive(Clone, Copy)]
+struct Extras {
+    owner: bool,
+    restore: bool,
+}
+
+fn tells_restore(facts: &Facts) -> bool {
+    let asked = facts.headers.get_all("x-amz-optional-object-attributes");
+    asked.iter().any(|value| {
+        value.as_bytes().split(|byte| *byte == b',').any(|name| name.trim_ascii() == b"RestoreStatus")
+    })
+}
+
+fn restore_status(object: &crate::meta::Object, told: bool) -> Option<RestoreStatus> {
+    let until = object.restored_until().filter(|_| told)?;
+    let restore_expiry_date = Some(timestamp(until));
+    Some(RestoreStatus { is_restore_in_progress: Some(false), restore_expiry_date })
+}
+
+fn listed_object(listed: &crate::list::Listed, encoding: Encoding, extras: Extras) -> Object {
     let checksum = listed.object.checksum.as_ref();
     Object {
         key: Some(encoding.text(&listed.key)),
@@ -121,10 +142,10 @@ fn listed_object(listed: &crate::list::Listed, encoding: Encoding, with_owner: b
         e_tag: Some(etag(&listed.object.etag)),
         size: size(listed.object.size),
         storage_class: Some(listed.object.attributes.class.clone().into()),
-        owner: with_owner.then(owner),
+        owner: extras.owner.then(owner),
+        restore_status: restore_status(&listed.object, extras.restore),
         checksum_algorithm: algorithm_of(checksum),
         checksum_type: kind_of(checksum),
-        ..Default::default()
     }
 }
 
@@ -172,9 +193,7 @@ impl S3 for Service {
     ) -> S3Result<S3Response<CreateBucketOutput>> {
         let facts = facts(&request)?;
         let input = request.input;
-        if input.object_lock_enabled_for_bucket == Some(true) {
-            return Err(not_implemented("x-amz-bucket-object-lock-enabled"));
-        }
+        let lock = (input.object_lock_enabled_for_bucket == Some(true)).then(BucketLock::default);
         let acl = match facts.headers.contains_key("x-amz-acl") {
             true => acl_of_request(&facts.headers, None)?,
             false => Acl::default(),
@@ -184,15 +203,26 @@ impl S3 for Service {
         let name = input.bucket.clone();
         let work = move |writing: &mut crate::meta::Writing<'_>| match writing.find_bucket(&name)? {
             // As in us-east-1: making it again with no new settings changes nothing.
-            Some(old) if old.location.is_empty() && location.is_empty() && acl == Acl::default() => Ok(()),
+            Some(old)
+                if old.location.is_empty()
+                    && location.is_empty()
+                    && acl == Acl::default()
+                    && lock.is_none() =>
+            {
+                Ok(())
+            }
             Some(_) => {
                 let message =
                     "Your previous request to create the named bucket succeeded and you already own it.";
                 Err(fault(409, "BucketAlreadyOwnedByYou", message, &[("BucketName", &name)]))
             }
             None => {
-                let versioning = Versioning::Off;
-                writing.put_bucket(&name, &Bucket { created_ms: now_ms(), versioning, acl, location })
+                let versioning = if lock.is_some() { Versioning::Enabled } else { Versioning::Off };
+                let (managed, blocks_customer_keys) = (false, false);
+                let created_ms = now_ms();
+                let row =
+                    Bucket { created_ms, versioning, acl, location, managed, blocks_customer_keys, lock };
+                writing.put_bucket(&name, &row)
             }
         };
         self.core.meta.write(work).await?;
@@ -288,6 +318,11 @@ impl S3 for Service {
         };
         let work = move |writing: &mut crate::meta::Writing<'_>| {
             let bucket = writing.bucket(&input.bucket)?;
+            if bucket.lock.is_some() && versioning != Versioning::Enabled {
+                let message = "An Object Lock configuration is present on this bucket, so the versioning state \
+                               cannot be changed.";
+                return Err(fault(409, "InvalidBucketState", message, &[("BucketName", &input.bucket)]));
+            }
             writing.put_bucket(&input.bucket, &Bucket { versioning, ..bucket })
         };
         self.core.meta.write(work).await?;
@@ -321,6 +356,7 @@ impl S3 for Service {
         &self,
         request: S3Request<ListObjectsInput>,
     ) -> S3Result<S3Response<ListObjectsOutput>> {
+        let extras = Extras { owner: true, restore: tells_restore(&facts(&request)?) };
         let input = request.input;
         let marker = input.marker.clone().unwrap_or_default();
         let query = Query::new(
@@ -342,7 +378,7 @@ impl S3 for Service {
             is_truncated: Some(page.more.is_some()),
             next_marker: page.more.as_deref().map(|more| encoding.text(more)),
             common_prefixes: prefixes(&page, encoding),
-            contents: Some(page.entries.iter().map(|entry| listed_object(entry, encoding, true)).collect()),
+            contents: Some(page.entries.iter().map(|entry| listed_object(entry, encoding, extras)).collect()),
             ..Default::default()
         }))
     }
@@ -351,6 +387,7 @@ impl S3 for Service {
         &self,
         request: S3Request<ListObjectsV2Input>,
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
+        let restore = tells_restore(&facts(&request)?);
         let input = request.input;
         let query = Query::new(
             input.bucket,
@@ -365,7 +402,7 @@ impl S3 for Service {
         };
         let page = self.core.list_objects(query.clone(), marker).await?;
         let encoding = query.encoding;
-        let with_owner = input.fetch_owner == Some(true);
+        let extras = Extras { owner: input.fetch_owner == Some(true), restore };
         Ok(S3Response::new(ListObjectsV2Output {
             name: Some(query.bucket),
             prefix: Some(encoding.text(&query.prefix)),
@@ -378,9 +415,7 @@ impl S3 for Service {
             is_truncated: Some(page.more.is_some()),
             next_continuation_token: page.more.as_deref().map(token),
             common_prefixes: prefixes(&page, encoding),
-            contents: Some(
-                page.entries.iter().map(|entry| listed_object(entry, encoding, with_owner)).collect(),
-            ),
+            contents: Some(page.entries.iter().map(|entry| listed_object(entry, encoding, extras)).collect()),
             ..Default::default()
         }))
     }
@@ -389,6 +424,7 @@ impl S3 for Service {
         &self,
         request: S3Request<ListObjectVersionsInput>,
     ) -> S3Result<S3Response<ListObjectVersionsOutput>> {
+        let restore = tells_restore(&facts(&request)?);
         let input = request.input;
         let query = Query::new(
             input.bucket,
@@ -417,7 +453,7 @@ impl S3 for Service {
                     owner: Some(owner()),
                     checksum_algorithm: algorithm_of(object.checksum.as_ref()),
                     checksum_type: kind_of(object.checksum.as_ref()),
-                    ..Default::default()
+                    restore_status: restore_status(object, restore),
                 }),
                 None => markers.push(DeleteMarkerEntry {
                     key,
@@ -494,7 +530,10 @@ impl S3 for Service {
         let facts = facts(&request)?;
         let input = request.input;
         let condition = WriteCondition::read_delete(&facts.headers)?;
-        let deleted = self.core.delete(input.bucket, input.key, input.version_id, condition).await?;
+        let deleted = self
+            .core
+            .delete(input.bucket, input.key, input.version_id, condition, bypasses(&facts.headers))
+            .await?;
         let output = DeleteObjectOutput {
             delete_marker: deleted.marker.then_some(true),
             version_id: deleted.version,
@@ -528,7 +567,7 @@ impl S3 for Service {
                 object.e_tag.map_or(WriteCondition::None, |tag| WriteCondition::etag(tag.value()));
             wanted.push(Unwanted { key: object.key, version: object.version_id, condition });
         }
-        let outcomes = self.core.delete_many(request.input.bucket, wanted).await?;
+        let outcomes = self.core.delete_many(request.input.bucket, wanted, bypasses(&facts.headers)).await?;
         let (mut deleted, mut errors) = (Vec::new(), Vec::new());
         for Outcome { key, version, result } in outcomes {
             match result {
@@ -822,5 +861,73 @@ impl S3 for Service {
         let acl = acl_of_request(&facts.headers, input.access_control_policy.map(group_grants).transpose()?)?;
         self.core.change(input.bucket, input.key, input.version_id, Change::Acl(acl)).await?;
         Ok(S3Response::new(PutObjectAclOutput::default()))
+    }
+
+    async fn get_object_lock_configuration(
+        &self,
+        request: S3Request<GetObjectLockConfigurationInput>,
+    ) -> S3Result<S3Response<GetObjectLockConfigurationOutput>> {
+        let name = request.input.bucket.clone();
+        let bucket = self.core.meta.read(move |reading| reading.bucket(&name)).await?;
+        let lock = bucket.lock.ok_or_else(|| none_on_bucket(&request.input.bucket))?;
+        let object_lock_configuration = Some(lock.to_xml());
+        Ok(S3Response::new(GetObjectLockConfigurationOutput { object_lock_configuration }))
+    }
+
+    async fn put_object_lock_configuration(
+        &self,
+        request: S3Request<PutObjectLockConfigurationInput>,
+    ) -> S3Result<S3Response<PutObjectLockConfigurationOutput>> {
+        let input = request.input;
+        self.core.put_lock(input.bucket, input.object_lock_configuration).await?;
+        Ok(S3Response::new(PutObjectLockConfigurationOutput::default()))
+    }
+
+    async fn get_object_retention(
+        &self,
+        request: S3Request<GetObjectRetentionInput>,
+    ) -> S3Result<S3Response<GetObjectRetentionOutput>> {
+        let input = request.input;
+        let lock = self.core.lock(input.bucket, input.key, input.version_id).await?;
+        let retention = lock.retention.ok_or_else(none_on_object)?;
+        Ok(S3Response::new(GetObjectRetentionOutput { retention: Some(retention.to_xml()) }))
+    }
+
+    async fn put_object_retention(
+        &self,
+        request: S3Request<PutObjectRetentionInput>,
+    ) -> S3Result<S3Response<PutObjectRetentionOutput>> {
+        let bypass = bypasses(&facts(&request)?.headers);
+        let input = request.input;
+        let change = Change::Retention { wanted: Retention::of_xml(input.retention)?, bypass };
+        self.core.change(input.bucket, input.key, input.version_id, change).await?;
+        Ok(S3Response::new(PutObjectRetentionOutput::default()))
+    }
+
+    async fn get_object_legal_hold(
+        &self,
+        request: S3Request<GetObjectLegalHoldInput>,
+    ) -> S3Result<S3Response<GetObjectLegalHoldOutput>> {
+        let input = request.input;
+        let lock = self.core.lock(input.bucket, input.key, input.version_id).await?;
+        let hold = lock.hold.ok_or_else(none_on_object)?;
+        let status = if hold { ObjectLockLegalHoldStatus::ON } else { ObjectLockLegalHoldStatus::OFF };
+        let status = Some(ObjectLockLegalHoldStatus::from_static(status));
+        Ok(S3Response::new(GetObjectLegalHoldOutput { legal_hold: Some(ObjectLockLegalHold { status }) }))
+    }
+
+    async fn put_object_legal_hold(
+        &self,
+        request: S3Request<PutObjectLegalHoldInput>,
+    ) -> S3Result<S3Response<PutObjectLegalHoldOutput>> {
+        let input = request.input;
+        let status = input.legal_hold.and_then(|hold| hold.status).ok_or_else(malformed_xml)?;
+        let hold = match status.as_str() {
+            ObjectLockLegalHoldStatus::ON => true,
+            ObjectLockLegalHoldStatus::OFF => false,
+            _ => return Err(malformed_xml()),
+        };
+        self.core.change(input.bucket, input.key, input.version_id, Change::Hold(hold)).await?;
+        Ok(S3Response::new(PutObjectLegalHoldOutput::default()))
     }
 }

@@ -32,12 +32,14 @@ impl Core {
         facts: &Facts,
     ) -> S3Result<(String, Upload)> {
         let attributes = Attributes::read(&facts.headers)?;
-        let sealing = Wish::read(&facts.headers)?.sealing()?;
+        let wish = Wish::read(&facts.headers)?;
         let asked = Algorithm::asked(&facts.headers)?;
         let composite = composite(facts, asked)?;
         let id = upload_id()?;
         let work = move |writing: &mut Writing<'_>| {
-            writing.bucket(&bucket)?;
+            let row = writing.bucket(&bucket)?;
+            row.lock_of(attributes.lock)?;
+            let sealing = wish.within(&row)?.sealing()?;
             let algorithm = asked.unwrap_or(Algorithm::Crc64Nvme);
             let (rank, chosen) = (writing.last_rank()?, asked.is_some());
             let upload =
@@ -118,7 +120,9 @@ impl Core {
                 refuse_conflict(writing, &at, &upload)?;
             }
             let segments = parts.iter().map(|(_, part)| part.segment.clone()).collect();
-            let body = Body { segments, multipart: true };
+            let sums: Option<Vec<Checksum>> = parts.iter().map(|(_, part)| part.checksum.clone()).collect();
+            let sums = sums.filter(|_| upload.chosen).unwrap_or_default();
+            let body = Body { segments, multipart: true, sums };
             let (version, versioning) = writing.publish(&at.bucket, &at.key, object, &body, &condition)?;
             let kept: Vec<u32> = parts.iter().map(|(number, _)| *number).collect();
             writing.end_upload(&at.bucket, &at.key, &at.id, &kept)?;
@@ -295,6 +299,7 @@ fn assembled(
         checksum,
         attributes: upload.attributes.clone(),
         sealing: upload.sealing.clone(),
+        restored_until_ms: None,
     })
 }
 

@@ -141,7 +141,7 @@ async fn an_object_comes_back_as_it_was_put() {
     s3.put("box/x", &[("x-amz-acl", "mine")], b"").await.refused(400, "InvalidArgument");
     s3.put("box/x", &[("x-amz-tagging", "a=1&a=2")], b"").await.refused(400, "InvalidArgument");
     s3.put("box/x", &[("x-amz-meta-big", &"x".repeat(2048))], b"").await.refused(400, "MetadataTooLarge");
-    s3.put("box/x", &[("x-amz-object-lock-mode", "GOVERNANCE")], b"").await.refused(501, "NotImplemented");
+    s3.put("box/x", &[("x-amz-object-lock-mode", "GOVERNANCE")], b"").await.refused(400, "InvalidArgument");
     s3.put("box/x", &[("x-amz-expected-bucket-owner", "123456789012")], b"")
         .await
         .refused(403, "AccessDenied");

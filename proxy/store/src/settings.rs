@@ -1,0 +1,407 @@
+//! Bucket settings: documents that are validated, kept whole, and given back.
+//!
+//! One table holds them all, by bucket, setting and id. They are answered here and not by the protocol library, whose
+//! types drop elements they do not know. Two of them act: `encryption` on every write, `cors` on every answer; the
+//! others are kept for whoever reads them.
+
+use crate::errors::{fault, invalid_argument, invalid_request, not_implemented};
+use crate::list::{token, untoken};
+use crate::meta::{Bucket, Reading, Setting, Writing};
+use crate::objects::Core;
+use crate::request::{Facts, query};
+use crate::schema::{self, Schema};
+use crate::xml::Element;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use percent_encoding::percent_decode_str;
+use s3s::{Body, S3Error, S3Response, S3Result};
+use std::collections::BTreeMap;
+
+/// The name `cors` is kept under.
+pub(crate) const CORS: &str = "cors";
+const ENCRYPTION: &str = "encryption";
+const LOGGING: &str = "logging";
+const LIFECYCLE: &str = "lifecycle";
+const POLICY_BYTES_MAX: usize = 20 * 1024;
+/// Inventory configurations: of one bucket, and of one page.
+const CONFIGURATIONS_MAX: usize = 1000;
+const CONFIGURATIONS_PAGE: usize = 100;
+const SMALLEST: &str = "x-amz-transition-default-minimum-object-size";
+
+#[derive(Clone, Copy)]
+enum Form {
+    Xml(Schema),
+    Policy,
+}
+
+/// What is answered where nothing was set.
+#[derive(Clone, Copy)]
+enum Unset {
+    Missing(&'static str, &'static str),
+    Document(&'static str),
+}
+
+#[derive(Clone, Copy)]
+struct Kind {
+    name: &'static str,
+    form: Form,
+    unset: Unset,
+    deletable: bool,
+    /// The status of a PUT.
+    done: StatusCode,
+    /// Many of them, told apart by an id.
+    many: bool,
+}
+
+const fn kind(name: &'static str, schema: Schema, unset: Unset) -> Kind {
+    Kind { name, form: Form::Xml(schema), unset, deletable: true, done: StatusCode::OK, many: false }
+}
+
+const KINDS: [Kind; 10] = [
+    kind(
+        CORS,
+        schema::CORS,
+        Unset::Missing("NoSuchCORSConfiguration", "The CORS configuration does not exist"),
+    ),
+    kind(
+        LIFECYCLE,
+        schema::LIFECYCLE,
+        Unset::Missing("NoSuchLifecycleConfiguration", "The lifecycle configuration does not exist"),
+    ),
+    Kind {
+        done: StatusCode::NO_CONTENT,
+        ..kind("tagging", schema::TAGGING, Unset::Missing("NoSuchTagSet", "The TagSet does not exist"))
+    },
+    Kind {
+        name: "policy",
+        form: Form::Policy,
+        unset: Unset::Missing("NoSuchBucketPolicy", "The bucket policy does not exist"),
+        deletable: true,
+        done: StatusCode::NO_CONTENT,
+        many: false,
+    },
+    kind(
+        "website",
+        schema::WEBSITE,
+        Unset::Missing(
+            "NoSuchWebsiteConfiguration",
+            "The specified bucket does not have a website configuration",
+        ),
+    ),
+    Kind { deletable: false, ..kind(LOGGING, schema::LOGGING, Unset::Document("<BucketLoggingStatus/>")) },
+    // Every bucket of S3 has one: https://docs.aws.amazon.com/AmazonS3/latest/userguide/default-encryption-faq.html
+    kind(
+        ENCRYPTION,
+        schema::ENCRYPTION,
+        Unset::Document(
+            "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault>\
+             <SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault>\
+             <BucketKeyEnabled>false</BucketKeyEnabled></Rule></ServerSideEncryptionConfiguration>",
+        ),
+    ),
+    kind(
+        "publicAccessBlock",
+        schema::PUBLIC_ACCESS,
+        Unset::Missing(
+            "NoSuchPublicAccessBlockConfiguration",
+            "The public access block configuration was not found",
+        ),
+    ),
+    Kind {
+        deletable: false,
+        ..kind(
+            "requestPayment",
+            schema::PAYMENT,
+            Unset::Document(
+                "<RequestPaymentConfiguration><Payer>BucketOwner</Payer></RequestPaymentConfiguration>",
+            ),
+        )
+    },
+    Kind {
+        many: true,
+        ..kind(
+            "inventory",
+            schema::INVENTORY,
+            Unset::Missing("NoSuchConfiguration", "The specified configuration does not exist."),
+        )
+    },
+];
+
+/// The bucket and the key of a path, decoded; the key is empty where there is none.
+pub(crate) fn bucket_and_key(uri: &Uri) -> Option<(String, String)> {
+    let path = uri.path().strip_prefix('/')?;
+    let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+    let decode = |text: &str| percent_decode_str(text).decode_utf8().ok().map(|text| text.into_owned());
+    Some((decode(bucket)?, decode(key)?)).filter(|(bucket, _)| s3s::path::check_bucket_name(bucket))
+}
+
+/// Answers a request for a setting; none where it is about something else.
+pub(crate) async fn answer(
+    core: &Core,
+    method: &Method,
+    uri: &Uri,
+    facts: &Facts,
+    body: &Bytes,
+) -> S3Result<Option<S3Response<Body>>> {
+    let Some((bucket, key)) = bucket_and_key(uri) else { return Ok(None) };
+    let wanted: Vec<(String, String)> = query(uri).collect();
+    let named = |name: &str| wanted.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+    let kind = KINDS.into_iter().find(|kind| key.is_empty() && named(kind.name).is_some());
+    let Some(kind) = kind else { return Ok(None) };
+    let id = named("id").filter(|id| !id.is_empty());
+    let answer = match *method {
+        Method::GET if kind.many && id.is_none() => {
+            list(core, bucket, kind, named("continuation-token")).await?
+        }
+        _ if kind.many && id.is_none() => {
+            return Err(invalid_argument("The specified configuration id is invalid.", "id", ""));
+        }
+        Method::GET => get(core, bucket, kind, id.unwrap_or_default()).await?,
+        Method::PUT => put(core, bucket, kind, id.unwrap_or_default(), facts, body).await?,
+        Method::DELETE if kind.deletable => delete(core, bucket, kind, id.unwrap_or_default()).await?,
+        _ => return Err(not_allowed(method, kind.name)),
+    };
+    Ok(Some(answer))
+}
+
+fn not_allowed(method: &Method, resource: &str) -> S3Error {
+    let elements = [("Method", method.as_str()), ("ResourceType", &resource.to_ascii_uppercase())];
+    let message = "The specified method is not allowed against this resource.";
+    fault(405, "MethodNotAllowed", message, &elements)
+}
+
+/// The protocol library takes a method that a sub-resource does not have for the call without the sub-resource: a
+/// `DELETE ?acl` would delete the bucket or the object.
+pub(crate) fn check_method(method: &Method, uri: &Uri) -> S3Result<()> {
+    const BUCKET: [(&str, &[Method]); 11] = [
+        ("acl", &[Method::PUT]),
+        ("location", &[]),
+        ("versioning", &[Method::PUT]),
+        ("versions", &[]),
+        ("uploads", &[]),
+        ("object-lock", &[Method::PUT]),
+        ("notification", &[Method::PUT]),
+        ("accelerate", &[Method::PUT]),
+        ("policyStatus", &[]),
+        (LOGGING, &[Method::PUT]),
+        ("requestPayment", &[Method::PUT]),
+    ];
+    const OBJECT: [(&str, &[Method]); 5] = [
+        ("acl", &[Method::PUT]),
+        ("attributes", &[]),
+        ("retention", &[Method::PUT]),
+        ("legal-hold", &[Method::PUT]),
+        ("restore", &[Method::POST]),
+    ];
+    const LATER_BUCKET: [&str; 6] = [
+        "abac",
+        "metadataTable",
+        "metadataConfiguration",
+        "metadataInventoryTable",
+        "metadataJournalTable",
+        "session",
+    ];
+    const LATER_OBJECT: [&str; 4] = ["renameObject", "annotation", "torrent", ENCRYPTION];
+    let Some((_, key)) = bucket_and_key(uri) else { return Ok(()) };
+    let is_bucket = key.is_empty();
+    let known: &[(&str, &[Method])] = if is_bucket { &BUCKET } else { &OBJECT };
+    let later: &[&str] = if is_bucket { &LATER_BUCKET } else { &LATER_OBJECT };
+    for (name, value) in query(uri) {
+        if value.is_empty() && later.contains(&name.as_str()) {
+            return Err(not_implemented(&name));
+        }
+        let row = known.iter().find(|row| row.0 == name);
+        if row.is_some_and(|row| !matches!(*method, Method::GET | Method::HEAD) && !row.1.contains(method)) {
+            return Err(not_allowed(method, &name));
+        }
+    }
+    Ok(())
+}
+
+fn document(body: String, kind: &'static str, headers: &BTreeMap<String, String>) -> S3Response<Body> {
+    let mut response = S3Response::with_status(Body::from(body), StatusCode::OK);
+    response.headers = told(headers);
+    response.headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+fn told(headers: &BTreeMap<String, String>) -> HeaderMap {
+    let pair = |(name, value): (&String, &String)| {
+        Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))
+    };
+    headers.iter().filter_map(pair).collect()
+}
+
+async fn get(core: &Core, bucket: String, kind: Kind, id: String) -> S3Result<S3Response<Body>> {
+    let name = bucket.clone();
+    let stored = core.meta.read(move |reading| reading.setting(&bucket, kind.name, &id)).await?;
+    let Some(setting) = stored else {
+        return match kind.unset {
+            Unset::Missing(code, message) => Err(fault(404, code, message, &[("BucketName", &name)])),
+            Unset::Document(text) => {
+                let root = Element::read(text.as_bytes())?;
+                Ok(document(root.document(), "application/xml", &BTreeMap::new()))
+            }
+        };
+    };
+    let form = match kind.form {
+        Form::Xml(_) => "application/xml",
+        Form::Policy => "application/json",
+    };
+    Ok(document(setting.document, form, &setting.headers))
+}
+
+async fn list(core: &Core, bucket: String, kind: Kind, after: Option<String>) -> S3Result<S3Response<Body>> {
+    let from = after.as_deref().map(untoken).transpose()?.unwrap_or_default();
+    let work = move |reading: &Reading| reading.settings(&bucket, kind.name);
+    let all = core.meta.read(work).await?;
+    let mut rows = all.into_iter().filter(|(id, _)| *id > from).peekable();
+    let (mut children, mut last) = (Vec::new(), String::new());
+    while children.len() < CONFIGURATIONS_PAGE {
+        let Some((id, setting)) = rows.next() else { break };
+        children.push(Element::read(setting.document.as_bytes())?);
+        last = id;
+    }
+    let more = rows.peek().is_some();
+    children.extend(after.map(|after| Element::leaf("ContinuationToken", &after)));
+    children.push(Element::leaf("IsTruncated", if more { "true" } else { "false" }));
+    children.extend(more.then(|| Element::leaf("NextContinuationToken", &token(&last))));
+    let root = Element::group("ListInventoryConfigurationsResult", children);
+    Ok(document(root.document(), "application/xml", &BTreeMap::new()))
+}
+
+async fn put(
+    core: &Core,
+    bucket: String,
+    kind: Kind,
+    id: String,
+    facts: &Facts,
+    body: &Bytes,
+) -> S3Result<S3Response<Body>> {
+    let (root, document) = match kind.form {
+        Form::Xml(schema) => {
+            let root = schema.read(body)?;
+            let document = root.document();
+            (Some(root), document)
+        }
+        Form::Policy => (None, policy(body)?),
+    };
+    if kind.many && root.as_ref().and_then(|root| root.text_of("Id")) != Some(id.as_str()) {
+        let message = "Document ID does not match the specified configuration ID.";
+        return Err(fault(400, "IdMismatch", message, &[]));
+    }
+    let mut headers = BTreeMap::new();
+    if kind.name == LIFECYCLE {
+        headers.insert(SMALLEST.to_owned(), smallest(facts)?);
+    }
+    let answer = headers.clone();
+    let work = move |writing: &mut Writing<'_>| {
+        let row = writing.bucket(&bucket)?;
+        if let Some(root) = &root {
+            act(writing, &bucket, row, kind, root)?;
+        }
+        if kind.many
+            && writing.setting(&bucket, kind.name, &id)?.is_none()
+            && writing.settings(&bucket, kind.name)?.len() >= CONFIGURATIONS_MAX
+        {
+            let message = "You are attempting to create a new configuration but have already reached the \
+                           1,000-configuration limit.";
+            return Err(fault(400, "TooManyConfigurations", message, &[]));
+        }
+        writing.put_setting(&bucket, kind.name, &id, &Setting { document, headers })
+    };
+    core.meta.write(work).await?;
+    let mut response = S3Response::with_status(Body::empty(), kind.done);
+    response.headers = told(&answer);
+    Ok(response)
+}
+
+/// What a setting means to the rest of the store.
+fn act(writing: &mut Writing<'_>, bucket: &str, row: Bucket, kind: Kind, root: &Element) -> S3Result<()> {
+    match kind.name {
+        ENCRYPTION => {
+            let managed =
+                root.child("Rule").is_some_and(|rule| rule.has("ApplyServerSideEncryptionByDefault"));
+            let blocks_customer_keys = schema::blocks_customer_keys(root);
+            writing.put_bucket(bucket, &Bucket { managed, blocks_customer_keys, ..row })
+        }
+        LOGGING => {
+            let target = root.child("LoggingEnabled").and_then(|row| row.text_of("TargetBucket"));
+            match target {
+                Some(target) if writing.find_bucket(target)?.is_none() => {
+                    let message = "The target bucket for logging does not exist";
+                    let elements = [("TargetBucket", target)];
+                    Err(fault(400, "InvalidTargetBucketForLogging", message, &elements))
+                }
+                _ => Ok(()),
+            }
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn delete(core: &Core, bucket: String, kind: Kind, id: String) -> S3Result<S3Response<Body>> {
+    let work = move |writing: &mut Writing<'_>| {
+        let row = writing.bucket(&bucket)?;
+        if kind.name == ENCRYPTION {
+            writing.put_bucket(&bucket, &Bucket { managed: false, blocks_customer_keys: false, ..row })?;
+        }
+        writing.delete_setting(&bucket, kind.name, &id)
+    };
+    core.meta.write(work).await?;
+    Ok(S3Response::with_status(Body::empty(), StatusCode::NO_CONTENT))
+}
+
+fn smallest(facts: &Facts) -> S3Result<String> {
+    const ALL: &str = "all_storage_classes_128K";
+    let Some(value) = facts.headers.get(SMALLEST) else { return Ok(ALL.to_owned()) };
+    match value.to_str() {
+        Ok(value @ (ALL | "varies_by_storage_class")) => Ok(value.to_owned()),
+        other => Err(invalid_argument("Invalid value", SMALLEST, other.unwrap_or_default())),
+    }
+}
+
+/// A policy is kept as it was sent.
+fn policy(body: &Bytes) -> S3Result<String> {
+    let malformed = |message: &str| fault(400, "MalformedPolicy", message, &[]);
+    if body.len() > POLICY_BYTES_MAX {
+        return Err(invalid_request(
+            "Normalized policy document exceeds the maximum allowed size of 20480 bytes.",
+        ));
+    }
+    let bad = "Policies must be valid JSON and the first byte must be '{'";
+    let text = std::str::from_utf8(body).map_err(|_| malformed(bad))?;
+    let value: serde_json::Value = serde_json::from_str(text).map_err(|_| malformed(bad))?;
+    if !text.starts_with('{') {
+        return Err(malformed(bad));
+    }
+    if !matches!(value.get("Version").and_then(|version| version.as_str()), Some("2012-10-17" | "2008-10-17"))
+    {
+        return Err(malformed("The policy must contain a valid version string"));
+    }
+    let statements = match value.get("Statement") {
+        Some(serde_json::Value::Array(statements)) => statements.iter().collect(),
+        Some(statement @ serde_json::Value::Object(_)) => vec![statement],
+        _ => Vec::new(),
+    };
+    if statements.is_empty() {
+        return Err(malformed("Missing required field Statement"));
+    }
+    for statement in statements {
+        if !matches!(statement.get("Effect").and_then(|effect| effect.as_str()), Some("Allow" | "Deny")) {
+            return Err(malformed("Invalid effect"));
+        }
+        for name in ["Principal", "Action", "Resource"] {
+            if statement.get(name).is_none() && statement.get(format!("Not{name}")).is_none() {
+                return Err(malformed(&format!("Missing required field {name}")));
+            }
+        }
+    }
+    Ok(text.to_owned())
+}
+
+/// The CORS rules of a bucket; none where it has none.
+pub(crate) fn cors_rules(reading: &Reading, bucket: &str) -> S3Result<Option<Element>> {
+    let setting = reading.setting(bucket, CORS, "")?;
+    setting.map(|setting| Element::read(setting.document.as_bytes())).transpose()
+}

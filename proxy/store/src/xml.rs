@@ -1,0 +1,204 @@
+//! Small XML documents as trees: a bounded reader, and a writer that gives the same tree back.
+
+use crate::errors::malformed_xml;
+use quick_xml::Reader;
+use quick_xml::events::{BytesStart, Event};
+use s3s::S3Result;
+use std::fmt::Write as _;
+
+/// Nesting that no document of S3 reaches.
+const DEPTH_MAX: usize = 16;
+/// Attributes of one element.
+const ATTRIBUTES_MAX: usize = 32;
+const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
+const INSTANCE: &str = "http://www.w3.org/2001/XMLSchema-instance";
+
+/// An element: its name without namespace prefix, and what is inside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Element {
+    pub(crate) name: String,
+    /// `xsi:type`, the one attribute that means something to S3.
+    pub(crate) kind: Option<String>,
+    /// Text directly inside, unescaped.
+    pub(crate) text: String,
+    pub(crate) children: Vec<Element>,
+}
+
+impl Element {
+    pub(crate) fn group(name: &str, children: Vec<Element>) -> Self {
+        Self { name: name.to_owned(), children, ..Self::default() }
+    }
+
+    pub(crate) fn leaf(name: &str, text: &str) -> Self {
+        Self { name: name.to_owned(), text: text.to_owned(), ..Self::default() }
+    }
+
+    pub(crate) fn child(&self, name: &str) -> Option<&Self> {
+        self.children.iter().find(|child| child.name == name)
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.child(name).is_some()
+    }
+
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
+        self.children.iter().filter(move |child| child.name == name)
+    }
+
+    /// The text of the first child of a name.
+    pub(crate) fn text_of(&self, name: &str) -> Option<&str> {
+        self.child(name).map(|child| child.text.as_str())
+    }
+
+    /// The texts of every child of a name.
+    pub(crate) fn texts<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.all(name).map(|child| child.text.as_str())
+    }
+
+    /// Reads a whole document. Namespaces, comments and white space between elements are passed over.
+    ///
+    /// # Errors
+    /// 400 `MalformedXML`; a document type declaration is one, whatever it says.
+    pub(crate) fn read(bytes: &[u8]) -> S3Result<Self> {
+        read(bytes).ok_or_else(malformed_xml)
+    }
+
+    /// The document this element is the root of.
+    pub(crate) fn document(&self) -> String {
+        let mut out =
+            format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{} xmlns=\"{NAMESPACE}\"", self.name);
+        self.rest(&mut out);
+        out
+    }
+
+    fn write(&self, out: &mut String) {
+        let _ = write!(out, "<{}", self.name);
+        if let Some(kind) = &self.kind {
+            let _ = write!(out, " xmlns:xsi=\"{INSTANCE}\" xsi:type=\"{}\"", escaped(kind));
+        }
+        self.rest(out);
+    }
+
+    fn rest(&self, out: &mut String) {
+        if self.children.is_empty() && self.text.is_empty() {
+            out.push_str("/>");
+            return;
+        }
+        out.push('>');
+        out.push_str(&escaped(&self.text));
+        self.children.iter().for_each(|child| child.write(out));
+        let _ = write!(out, "</{}>", self.name);
+    }
+}
+
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            // Read back as LF otherwise.
+            '\r' => out.push_str("&#13;"),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+fn read(bytes: &[u8]) -> Option<Element> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let mut reader = Reader::from_str(text.trim_start_matches('\u{feff}').trim());
+    let (mut open, mut root): (Vec<Element>, Option<Element>) = (Vec::new(), None);
+    loop {
+        match reader.read_event().ok()? {
+            Event::Start(start) => {
+                if open.len() >= DEPTH_MAX || (open.is_empty() && root.is_some()) {
+                    return None;
+                }
+                open.push(element(&start)?);
+            }
+            Event::Empty(start) => close(element(&start)?, &mut open, &mut root)?,
+            Event::End(_) => close(open.pop()?, &mut open, &mut root)?,
+            Event::Text(piece) => add(&piece.xml10_content(), &mut open)?,
+            Event::CData(piece) => add(&piece.xml10_content(), &mut open)?,
+            Event::GeneralRef(name) => {
+                let character = match name.resolve_char_ref().ok()? {
+                    Some(character) => character.to_string(),
+                    None => quick_xml::escape::resolve_predefined_entity(&name)?.to_owned(),
+                };
+                open.last_mut()?.text.push_str(&character);
+            }
+            Event::DocType(_) => return None,
+            Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
+            Event::Eof => break,
+        }
+    }
+    root.filter(|_| open.is_empty())
+}
+
+fn element(start: &BytesStart<'_>) -> Option<Element> {
+    let mut kind = None;
+    for (index, attribute) in start.attributes().enumerate() {
+        let attribute = attribute.ok()?;
+        if index >= ATTRIBUTES_MAX {
+            return None;
+        }
+        let name = attribute.key.into_inner();
+        if name.ends_with(":type") {
+            kind = Some(attribute.value.into_owned());
+        }
+    }
+    Some(Element { name: start.local_name().into_inner().to_owned(), kind, ..Element::default() })
+}
+
+fn close(element: Element, open: &mut [Element], root: &mut Option<Element>) -> Option<()> {
+    match open.last_mut() {
+        Some(parent) => parent.children.push(element),
+        None if root.is_none() => *root = Some(element),
+        None => return None,
+    }
+    Some(())
+}
+
+fn add(piece: &str, open: &mut [Element]) -> Option<()> {
+    match open.last_mut() {
+        Some(element) => element.text.push_str(piece),
+        None if piece.trim().is_empty() => {}
+        None => return None,
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let mut grantee = Element::group("Grantee", vec![Element::leaf("ID", " a<b>&\"c\"\r\n\u{817e} ")]);
+        grantee.kind = Some("CanonicalUser".to_owned());
+        let root = Element::group("Root", vec![grantee, Element::leaf("Empty", "")]);
+        assert_eq!(Element::read(root.document().as_bytes()).unwrap(), root);
+    }
+
+    #[test]
+    fn what_is_no_document_is_refused() {
+        for bad in [
+            "",
+            "text",
+            "<a>",
+            "<a></b>",
+            "<a/><b/>",
+            "<a/>text",
+            "<!DOCTYPE a [<!ENTITY e \"x\">]><a>&e;</a>",
+            "<a>&e;</a>",
+        ] {
+            assert!(Element::read(bad.as_bytes()).is_err(), "{bad}");
+        }
+        assert!(Element::read(&[b'<', b'a', b'>', 0xff, b'<', b'/', b'a', b'>']).is_err());
+        assert!(Element::read("<a>".repeat(17).as_bytes()).is_err());
+        assert!(Element::read(b" <!-- c --><x:a xmlns:x='u'>&lt;<![CDATA[<]]></x:a> ").is_ok());
+    }
+}
