@@ -163,6 +163,7 @@ def main(make_vendor, region):
     parser.add_argument("--secret-key", required=True)
     parser.add_argument("--region", default=region)
     parser.add_argument("--copy-limit", type=int, default=5 * 1024**3)
+    parser.add_argument("--restore-seconds", type=float, default=1)
     parser.add_argument("--cert")
     parser.add_argument("--key")
     args = parser.parse_args()

@@ -1,0 +1,3 @@
+class Forms:
+    def is_form(self, request):
+        return False
