@@ -3,6 +3,7 @@ of cos-python-sdk-v5."""
 
 import base64
 import hashlib
+import hmac
 import re
 import secrets
 import threading
@@ -83,6 +84,7 @@ class Cos(Vendor):
     upload_encoding = "Encoding-Type"
     restore_shape = documents.shape("RestoreRequest(Days=#, CASJobParameters?(Tier=Expedited|Standard|Bulk))")
     archives, unrestorable, restored_again = ("ARCHIVE", "DEEP_ARCHIVE"), (405, "RestoreNonArchiveObject"), 202
+    signature_fields = ("q-ak", "q-sign-algorithm", "q-key-time", "q-signature")
     lock_setting, no_lock = "object-lock", (404, "NoSuchObjectLockConfiguration")
     retention_shape = documents.shape("Retention(Mode?=COMPLIANCE|GOVERNANCE, RetainUntilDate)")
     bad_until = (409, "InvalidLockedTime")
@@ -219,6 +221,23 @@ class Cos(Vendor):
         if self.bucket(request).versioning == "Suspended":
             answer.headers["x-cos-version-id"] = "null"
         return answer
+
+    def form_signature(self, fields):
+        """2.10: of the policy before its Base64."""
+        times = re.fullmatch(r"(\d+);(\d+)", fields["q-key-time"])
+        if fields["q-sign-algorithm"] != "sha1" or not times:
+            raise Fault(403, "AccessDenied", "malformed signature fields")
+        if not int(times[1]) - 900 <= time.time() <= int(times[2]):
+            raise Fault(403, "AccessDenied", "Request has expired")
+        key = hmac.new(self.secret.encode(), fields["q-key-time"].encode(), hashlib.sha1).hexdigest()
+        digest = hashlib.sha1(base64.b64decode(fields["policy"])).hexdigest()
+        return fields["q-ak"], fields["q-signature"], hmac.new(key.encode(), digest.encode(), hashlib.sha1).hexdigest()
+
+    def renamed(self, fields):
+        return {"q-sign-time": fields["q-key-time"]}
+
+    def demanded_conditions(self, fields):
+        return ("q-sign-algorithm", "q-ak", "q-sign-time")
 
     def append_headers(self, request):
         """3.6: the MD5, whatever the name says."""

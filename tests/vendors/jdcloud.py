@@ -89,6 +89,9 @@ class Jdcloud(Vendor):
     restore_shape = documents.shape("""RestoreRequest(Days=#, GlacierJobParameters?(Tier=Expedited|Standard|Bulk),
         Tier?=Expedited|Standard|Bulk)""")
     archives = ("GLACIER",)
+    signature_fields = ("x-amz-credential", "x-amz-algorithm", "x-amz-date", "x-amz-signature")
+    covers_all, uncovered = True, ("x-amz-signature",)
+    missing_key, bad_form_type = "InvalidArgument", (412, "PreconditionFailed")
     marker_source = (400, "InvalidRequest")
     messages = {
         "NoSuchKey": "The specified key does not exist.", "NoSuchBucket": "The specified bucket does not exist.",
@@ -161,6 +164,22 @@ class Jdcloud(Vendor):
         signer = Signer(Credentials(self.key_id, self.secret), self.region, names)
         canonical = signer.canonical_request(message)
         return signer.signature(signer.string_to_sign(message, canonical), message)
+
+    def form_signature(self, fields):
+        """2.8"""
+        key_id, day, region, service, end = self.scope_of(fields["x-amz-credential"])
+        if fields["x-amz-algorithm"] != "AWS4-HMAC-SHA256" or (region, service, end) != (self.region, "s3", "aws4_request"):
+            raise Fault(400, "AuthorizationHeaderMalformed", fields["x-amz-credential"])
+        message = AWSRequest("POST", "http://form/")
+        message.context["timestamp"] = fields["x-amz-date"]
+        signer = Signer(Credentials(self.key_id, self.secret), self.region, [])
+        return key_id, fields["x-amz-signature"], signer.signature(fields["policy"], message)
+
+    def scope_of(self, text):
+        scope = text.rsplit("/", 4)
+        if len(scope) != 5:
+            raise Fault(400, "AuthorizationHeaderMalformed", "Credential")
+        return scope
 
     def check_payload(self, request):
         word = request.headers["x-amz-content-sha256"]

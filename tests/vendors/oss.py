@@ -2,6 +2,8 @@
 own code."""
 
 import base64
+import hashlib
+import hmac
 import re
 import secrets
 import threading
@@ -98,6 +100,10 @@ class Oss(Vendor):
     archives, unrestorable = ("Archive", "ColdArchive", "DeepColdArchive"), (400, "OperationNotSupported")
     bad_position, locked, lock_setting = (409, "PositionNotEqualToLength"), (409, "FileImmutable"), "objectWorm"
     retention_shape = documents.shape("Retention(Mode=COMPLIANCE|GOVERNANCE, RetainUntilDate)")
+    v1_fields = ("ossaccesskeyid", "signature")
+    v4_fields = ("x-oss-credential", "x-oss-signature-version", "x-oss-date", "x-oss-signature")
+    signature_fields, bad_files = v1_fields + v4_fields, "IncorrectNumberOfFilesInPOSTRequest"
+    acl_field, post_order = "x-oss-object-acl", ("Bucket", "ETag", "Key", "Location")
     hold_shape = documents.shape("LegalHold(Status=ON|OFF)")
     unaddressed, bad_host = "SecondLevelDomainForbidden", "NonStandardHostForbidden"
     versioned_directive, tells_span = True, True
@@ -199,6 +205,31 @@ class Oss(Vendor):
             found = make(self.oss_request(request), request.bucket, request.key, additional, credentials, stamp)
         if found != items["Signature"]:
             raise Fault(403, "SignatureDoesNotMatch")
+
+    def needed_fields(self, fields):
+        return self.v4_fields if "x-oss-signature-version" in fields else self.v1_fields
+
+    def form_signature(self, fields):
+        """2.7"""
+        policy = fields["policy"].encode()
+        if "x-oss-signature-version" not in fields:
+            right = base64.b64encode(hmac.new(self.secret.encode(), policy, hashlib.sha1).digest()).decode()
+            return fields["ossaccesskeyid"], fields["signature"], right
+        key_id, *scope = fields["x-oss-credential"].rsplit("/", 4)
+        stamp = fields["x-oss-date"]
+        if fields["x-oss-signature-version"] != "OSS4-HMAC-SHA256" or scope != [
+                stamp[:8], self.region, "oss", "aliyun_v4_request"]:
+            raise Fault(400, "InvalidArgument", "x-oss-credential")
+        auth = oss2.ProviderAuthV4(StaticCredentialsProvider(self.key_id, self.secret))
+        asked = SimpleNamespace(region=self.region, product="oss", cloudbox_id=None)
+        key = auth._ProviderAuthV4__get_signing_key(asked, auth.credentials_provider.get_credentials(), stamp)
+        return key_id, fields["x-oss-signature"], hmac.new(key, policy, hashlib.sha256).hexdigest()
+
+    def form_headers(self, fields):
+        """2.7: the type of a field of its own, then that of the file's part."""
+        headers = super().form_headers(fields)
+        own = headers.pop("x-oss-content-type", "") or fields["file"]
+        return {**headers, "content-type": own} if own else headers
 
     def error_document(self, error, request, identity):
         """6.1"""

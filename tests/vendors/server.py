@@ -25,6 +25,7 @@ class Request:
     repeated: set = field(default_factory=set)  # names of headers that came more than once
     bucket: str = ""
     key: str = ""
+    verified: bool = False  # its signature, wherever that stands
 
     def param(self, name):
         return next((value for own, value in self.query if own == name), None)

@@ -71,7 +71,7 @@ class Settings:
             raise Fault(400, setting.limit[2], f"more than {setting.limit[1]}")
         if setting.identity and identity != only(kept, "Id"):
             raise Fault(400, self.bad_identity, f"{identity} is not the Id of the document")
-        check = getattr(self, "check_" + name, None)
+        check = getattr(self, "check_put_" + name, None)
         if check:
             check(request, kept)
         bucket.settings[place] = kept
@@ -103,15 +103,15 @@ class Settings:
 
     # -- checks of single settings
 
-    def check_tagging(self, request, kept):
+    def check_put_tagging(self, request, kept):
         self.check_tags(self.pairs(kept), self.bucket_tags)
 
-    def check_logging(self, request, kept):
+    def check_put_logging(self, request, kept):
         target = only(kept, "LoggingEnabled", "TargetBucket")
         if target is not None and target not in self.store.buckets:
             raise Fault(400, "InvalidTargetBucketForLogging", target)
 
-    def check_website(self, request, kept):
+    def check_put_website(self, request, kept):
         if not kept:
             raise Fault(400, "MalformedXML", "an empty WebsiteConfiguration")
 

@@ -104,14 +104,14 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
     # -- requests in, answers out
 
     def serve(self, handler, request, query):
-        operation, verified = "", False
+        operation = ""
         try:
             self.place(request)
             signed = not self.unsigned(request)
             if signed:
                 self.one_credential(request)
                 self.verify(request)
-                verified = True
+                request.verified = True
             self.refuse_foreign(request)
             operation = self.operation(request)
             fault = self.fault(request, operation)
@@ -121,7 +121,6 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
                 if not signed and operation not in ("options", "form"):
                     self.check_open(request, operation)
                 answer = self.forced(fault) or self.handler(operation)(request)
-                verified = verified or operation == "form"
                 answer.headers = {**self.simple_cors(request), **answer.headers}
             cut = max(0, len(answer.body) // 2) if fault and fault["kind"] == "short_body" else None
         except Fault as error:
@@ -130,7 +129,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
             traceback.print_exc()
             answer, cut = self.failure(Fault(500, "InternalError", "the double itself failed"), request), None
         answer.headers = {**self.common_headers(answer), **answer.headers}
-        self.remember(handler, request.path, query, answer.status, answer.code, verified, operation)
+        self.remember(handler, request.path, query, answer.status, answer.code, request.verified, operation)
         handler.write(answer, request.method == "HEAD", cut)
 
     def unsigned(self, request):
