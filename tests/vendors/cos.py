@@ -15,7 +15,7 @@ from qcloud_cos import CosConfig, cos_auth
 
 from . import documents
 from .documents import element, only
-from .server import Fault, main
+from .server import Answer, Fault, main
 from .settings import Setting
 from .text import iso
 from .vendor import OF_OBJECTS, Vendor
@@ -232,6 +232,14 @@ class Cos(Vendor):
         key = hmac.new(self.secret.encode(), fields["q-key-time"].encode(), hashlib.sha1).hexdigest()
         digest = hashlib.sha1(base64.b64decode(fields["policy"])).hexdigest()
         return fields["q-ak"], fields["q-signature"], hmac.new(key.encode(), digest.encode(), hashlib.sha1).hexdigest()
+
+    def put_setting(self, request, bucket, place, setting):
+        """3.2: the Go SDK deletes a referer list by an empty one."""
+        empty = rb"(<\?[^>]*>)?\s*(<RefererConfiguration\s*/>|<RefererConfiguration>\s*</RefererConfiguration>)?"
+        if place[0] == "referer" and re.fullmatch(empty, request.body.strip()):
+            bucket.settings.pop(place, None)
+            return Answer(200)
+        return super().put_setting(request, bucket, place, setting)
 
     def renamed(self, fields):
         return {"q-sign-time": fields["q-key-time"]}

@@ -178,7 +178,9 @@ class Extras:
         length = len(stored.data) if stored else 0
         if position != length:
             raise Fault(*self.bad_position, "Position is not equal to file length.", self.position_header(length))
-        if not stored:
+        if stored:
+            self.check_locked(request, bucket, request.key, stored.version or "null")
+        else:
             stored = self.described(request, Object(b"", "", appendable=True))
             stored.tags = self.header_tags(request)
             bucket.put(request.key, stored)

@@ -90,7 +90,7 @@ class Jdcloud(Vendor):
         Tier?=Expedited|Standard|Bulk)""")
     archives = ("GLACIER",)
     signature_fields = ("x-amz-credential", "x-amz-algorithm", "x-amz-date", "x-amz-signature")
-    covers_all, uncovered = True, ("x-amz-signature",)
+    covers_all, uncovered, pairs_markers = True, signature_fields, True
     missing_key, bad_form_type = "InvalidArgument", (412, "PreconditionFailed")
     marker_source = (400, "InvalidRequest")
     messages = {

@@ -18,6 +18,7 @@ class Listings:
     told_next = "truncated"  # when a listing of uploads tells the next markers: also "filled", "always"
     upload_encoding = "EncodingType"
     upload_owners = True
+    pairs_markers = False  # no marker of a version without one of a key
     row_order = ("Key", "LastModified", "ETag", "Type", "Size", "Owner", "StorageClass", "RestoreInfo")
     version_row_order = ("Key", "VersionId", "IsLatest", "LastModified", "ETag", "Type", "Size", "Owner", "StorageClass")
     version_order = ("Name", "Prefix", "KeyMarker", "VersionIdMarker", "NextKeyMarker", "NextVersionIdMarker", "MaxKeys",
@@ -147,7 +148,7 @@ class Listings:
         bucket = self.bucket(request)
         self.check_listing(request)
         key_marker, version_marker = request.param("key-marker") or "", request.param("version-id-marker") or ""
-        if version_marker and not key_marker:
+        if version_marker and not key_marker and self.pairs_markers:
             raise Fault(400, "InvalidArgument", "A version-id marker cannot be specified without a key marker.")
         size = min(self.number_of(request, "max-keys", self.page), 1000)
         entries = self.after_version(bucket, key_marker, version_marker)

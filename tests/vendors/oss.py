@@ -23,6 +23,7 @@ from .settings import Setting
 from .store import crc64, md5
 from .text import http_date, iso, timestamp
 from .vendor import CONDITIONS, OF_BUCKETS, OF_OBJECTS, Vendor
+from .worm import Worm
 
 TAG = "Tag*(Key, Value)"
 MOVED = """StorageClass=Standard|IA|Archive|ColdArchive|DeepColdArchive, IsAccessTime?=!, ReturnToStdWhenVisit?=!,
@@ -48,7 +49,13 @@ SETTINGS = {
         Protocol?=http|https, HostName?, HttpRedirectCode?=#, EnableReplacePrefix?=!, ReplaceKeyWith?, ReplaceKeyPrefixWith?,
         MirrorURL?, MirrorURLSlave?, MirrorURLProbe?, TransparentMirrorResponseCodes?, MirrorPassQueryString?=!,
         MirrorFollowRedirect?=!, MirrorCheckMd5?=!, MirrorHeaders?(PassAll?=!, Pass*, Remove*, Set*(Key, Value)),
-        MirrorSNI?=!, MirrorPassOriginalSlashes?=!, MirrorUserLastModified?=!, MirrorUsingRole?=!, MirrorRole?),
+        MirrorSNI?=!, MirrorPassOriginalSlashes?=!, MirrorUserLastModified?=!, MirrorUsingRole?=!, MirrorRole?,
+        MirrorAllowVideoSnapshot?=!, MirrorAsyncStatus?=#, MirrorTaggings?(Taggings*(Key, Value)),
+        MirrorAuth?(AuthType?, Region?, AccessKeyId?, AccessKeySecret?), MirrorDstRegion?, MirrorDstVpcId?, MirrorTunnelId?,
+        MirrorReturnHeaders?(ReturnHeader*(Key, Value)), MirrorProxyPass?=!, MirrorIsExpressTunnel?=!, MirrorDstSlaveVpcId?,
+        MirrorAllowHeadObject?=!, MirrorSaveOssMeta?=!, MirrorAllowGetImageInfo?=!, MirrorSwitchAllErrors?=!,
+        MirrorMultiAlternates?(MirrorMultiAlternate*(MirrorMultiAlternateNumber?=#, MirrorMultiAlternateURL?,
+        MirrorMultiAlternateVpcId?, MirrorMultiAlternateDstRegion?))),
         LuaConfig?(Script?))))""", "NoSuchWebsiteConfiguration"),
     "logging": Setting("BucketLogging",
                        "BucketLoggingStatus(LoggingEnabled?(TargetBucket?, TargetPrefix?, LoggingRole?))"),
@@ -76,12 +83,13 @@ SETTINGS = {
 _signing = threading.Lock()
 
 
-class Oss(Vendor):
+class Oss(Worm, Vendor):
     name, prefix, server, request_id = "oss", "x-oss-", "AliyunOSS", "x-oss-request-id"
     foreign = ("x-amz-", "x-cos-")
     query_credentials = ("signature", "x-oss-signature", "ossaccesskeyid")
     settings, unknown_status, page, echoes_delimiter, told_next = SETTINGS, 400, 100, True, "always"
-    of_buckets = {**OF_BUCKETS, "bucketInfo": {"GET": "info"}, "stat": {"GET": "stat"}}
+    of_buckets = {**OF_BUCKETS, "bucketInfo": {"GET": "info"}, "stat": {"GET": "stat"},
+                  "worm": {"GET": "worm", "POST": "put_worm", "DELETE": "delete_worm"}, "wormId": {"POST": "lock_worm"}}
     of_objects = {**OF_OBJECTS, "append": {"POST": "append"}, "objectMeta": {"HEAD": "meta"},
                   "retention": {"GET": "retention", "PUT": "put_retention"},
                   "legalHold": {"GET": "legal_hold", "PUT": "put_legal_hold"}}
@@ -273,6 +281,12 @@ class Oss(Vendor):
         if name.startswith("max-") and number > 1000:
             raise Fault(400, "InvalidArgument", f"{name}: {number}")
         return number
+
+    def listed_part(self, part):
+        """3.5"""
+        fields = {"LastModified": iso(part.modified), "ETag": self.quoted(part.etag), "HashCrc64ecma": part.crc64(),
+                  "Size": len(part.data)}
+        return "".join(element(name, value) for name, value in fields.items())
 
     def listed_type(self, row):
         return element("Type", self.kind(row))

@@ -65,6 +65,7 @@ class Bucket:
         self.uploads = {}
         self.acl = "private"
         self.grants = None
+        self.worm = None  # a retention policy
         self.settings = {}  # (sub-resource, id) -> what was put
 
     @property

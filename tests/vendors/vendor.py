@@ -60,7 +60,8 @@ OFFICIAL = {
     "uploads": "ListMultipartUploads", "restore": "RestoreObject", "append": "AppendObject", "options": "OptionsObject",
     "retention": "GetObjectRetention", "put_retention": "PutObjectRetention", "legal_hold": "GetObjectLegalHold",
     "put_legal_hold": "PutObjectLegalHold", "form": "PostObject", "meta": "GetObjectMeta", "info": "GetBucketInfo",
-    "stat": "GetBucketStat",
+    "stat": "GetBucketStat", "worm": "GetBucketWorm", "put_worm": "InitiateBucketWorm", "delete_worm": "AbortBucketWorm",
+    "lock_worm": "CompleteBucketWorm",
 }
 
 
@@ -438,6 +439,8 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         if "content-length" not in request.headers and "transfer-encoding" not in request.headers:
             raise Fault(411, "MissingContentLength")
         wanted = request.headers.get("content-md5")
+        if wanted and not re.fullmatch(r"[A-Za-z0-9+/]{22}==", wanted):
+            raise Fault(400, "InvalidDigest", "The Content-MD5 you specified was invalid.")
         if wanted and wanted != base64.b64encode(hashlib.md5(request.body).digest()).decode():
             raise Fault(400, self.bad_digest)
 
@@ -533,6 +536,8 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         headers = self.told(stored)
         for name in CONTENT:
             override = request.param("response-" + name.lower())
+            if override and not request.verified:
+                raise Fault(400, "InvalidRequest", "Request specific response headers cannot be used for anonymous GET requests.")
             if override:
                 headers[name] = override
         data, status = stored.data, 200
@@ -812,6 +817,10 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         del self.bucket(request).uploads[request.param("uploadId")]
         return Answer(204)
 
+    def listed_part(self, part):
+        fields = {"LastModified": iso(part.modified), "ETag": self.quoted(part.etag), "Size": len(part.data)}
+        return "".join(element(name, value) for name, value in fields.items())
+
     def op_list_parts(self, request):
         upload = self.upload(request)
         marker, size = self.number_of(request, "part-number-marker", 0), self.number_of(request, "max-parts", 1000)
@@ -824,7 +833,5 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         children += element("NextPartNumberMarker", shown[-1][0] if shown else 0) + element("MaxParts", size)
         children += element("IsTruncated", str(len(shown) < len(after)).lower())
         for number, part in shown:
-            fields = element("PartNumber", number) + element("LastModified", iso(part.modified))
-            fields += element("ETag", self.quoted(part.etag)) + element("Size", len(part.data))
-            children += f"<Part>{fields}</Part>"
+            children += f"<Part>{element('PartNumber', number)}{self.listed_part(part)}</Part>"
         return self.document("ListPartsResult", children)
