@@ -2,6 +2,8 @@
 of cos-python-sdk-v5."""
 
 import base64
+import hashlib
+import hmac
 import re
 import secrets
 import threading
@@ -11,8 +13,52 @@ from urllib.parse import unquote
 
 from qcloud_cos import CosConfig, cos_auth
 
-from .server import Fault, main
-from .vendor import Vendor, element, iso
+from . import documents
+from .documents import element, only
+from .server import Answer, Fault, main
+from .settings import Setting
+from .text import iso
+from .vendor import OF_OBJECTS, Vendor
+
+ACCESS = "AccessFrequency?(AccessCountLessThan=#, RecentDays?=#)"
+LATER = "STANDARD_IA|INTELLIGENT_TIERING|ARCHIVE|DEEP_ARCHIVE|MAZ_STANDARD_IA|MAZ_INTELLIGENT_TIERING"
+TAG = "Tag*(Key, Value)"
+
+#: 3.7
+SETTINGS = {
+    "cors": Setting("BucketCors", "CORSConfiguration(CORSRule+(ID?, AllowedOrigin+, "
+                    "AllowedMethod+=GET|PUT|HEAD|POST|DELETE, AllowedHeader*, ExposeHeader*, MaxAgeSeconds?=#), ResponseVary?=!)",
+                    "NoSuchCORSConfiguration", limit=("CORSRule", 100, "InvalidRequest")),
+    "lifecycle": Setting("BucketLifecycle", f"""LifecycleConfiguration(Rule+(ID?,
+        Filter?(Prefix?, Tag?(Key, Value), And?(Prefix?, {TAG}, PrefixNotEquals*, ObjectSizeGreaterThan?=#,
+        ObjectSizeLessThan?=#)), Prefix?, Status=Enabled|Disabled, Transition*(Days^=#, Date^, StorageClass={LATER}, {ACCESS}),
+        Expiration?(Days^=#, Date^, ExpiredObjectDeleteMarker^=!),
+        NoncurrentVersionTransition*(NoncurrentDays=#, StorageClass={LATER}, {ACCESS}),
+        NoncurrentVersionExpiration?(NoncurrentDays=#), AbortIncompleteMultipartUpload?(DaysAfterInitiation=#)))""",
+        "NoSuchLifecycleConfiguration"),
+    "tagging": Setting("BucketTagging", f"Tagging(TagSet({TAG}))", "NoSuchTagSet", put=204),
+    "policy": Setting("BucketPolicy", missing="NoSuchBucketPolicy", put=204),
+    "website": Setting("BucketWebsite", """WebsiteConfiguration(IndexDocument?(Suffix), RedirectAllRequestsTo?(Protocol=https),
+        AutoAddressing?(Status=Enabled|Disabled),
+        ErrorDocument?(Key, OriginalHttpStatus?=Enabled|Disabled, Charity404?=Enabled|Disabled), RoutingRules?(RoutingRule+(
+        Condition(HttpErrorCodeReturnedEquals^=#, KeyPrefixEquals^),
+        Redirect(Protocol?=https, ReplaceKeyWith?, ReplaceKeyPrefixWith?, URLRedirect?=Enabled|Disabled))))""",
+        "NoSuchWebsiteConfiguration"),
+    "logging": Setting("BucketLogging", "BucketLoggingStatus(LoggingEnabled?(TargetBucket, TargetPrefix?))", methods="GET PUT"),
+    "encryption": Setting("BucketEncryption", """ServerSideEncryptionConfiguration(Rule(ApplyServerSideEncryptionByDefault(
+        SSEAlgorithm=AES256|KMS|SM4, KMSMasterKeyID?, KMSAlgorithm?=AES256|SM4)))""", "NoSuchEncryptionConfiguration"),
+    "inventory": Setting("BucketInventoryConfiguration", f"""InventoryConfiguration(Id, IsEnabled=!,
+        IncludedObjectVersions=All|Current, Filter?(Prefix?, And?(Prefix?, {TAG}, StorageClass?), Period?(StartTime?, EndTime?)),
+        OptionalFields?(Field+), Schedule(Frequency=Daily|Weekly|Monthly, MonthlyDate?=#), Destination(COSBucketDestination(
+        Bucket, AccountId?, Prefix?, Format=CSV, Encryption?(SSE-COS?))))""", "InventoryConfigurationNotFoundError",
+        identity="id", listed="ListInventoryConfigurationResult"),
+    "accelerate": Setting("BucketAccelerateConfiguration",
+                          "AccelerateConfiguration(Status=Enabled|Suspended|Disabled, Type?=COS)", methods="GET PUT"),
+    "referer": Setting("BucketReferer", """RefererConfiguration(Status=Enabled|Disabled, RefererType=White-List|Black-List,
+        DomainList(Domain+), EmptyReferConfiguration?=Allow|Deny, VerifySignatureURL?)""", "NoSuchRefererConfiguration"),
+    "object-lock": Setting("ObjectLockConfiguration", """ObjectLockConfiguration(ObjectLockEnabled=Enabled,
+        Rule?(DefaultRetention(Mode?=COMPLIANCE|GOVERNANCE, Days=#)))""", "NoSuchObjectLockConfiguration", methods="GET PUT"),
+}
 
 _signing = threading.Lock()
 
@@ -24,6 +70,24 @@ class Cos(Vendor):
     unaddressed = "PathStyleDomainForbidden"
     prefixes_first, replies_etag = True, False
     owner, groups = "1250000000", "http://cam.qcloud.com/groups/global/"
+    acl_owner, anyone = "qcs::cam::uin/100000000001:uin/100000000001", ("qcs::cam::anyone:anyone",)
+    identity_form = r"qcs::cam::(uin/\d+:uin/\d+|anyone:anyone)|\d+"
+    settings, put_tagging, tells_null, unversioned = SETTINGS, 204, False, ""
+    of_objects = {**OF_OBJECTS, "append": {"POST": "append"}, "retention": {"GET": "retention", "PUT": "put_retention"}}
+    missing_md5 = "MissingContentMD5"
+    deleted_order = ("Key", "DeleteMarker", "DeleteMarkerVersionId", "VersionId")
+    version_order = ("EncodingType", "Name", "Prefix", "KeyMarker", "VersionIdMarker", "MaxKeys", "IsTruncated", "NextKeyMarker",
+                     "NextVersionIdMarker", "Delimiter", "CommonPrefixes", "rows")
+    version_row_order = ("Key", "VersionId", "IsLatest", "LastModified", "ETag", "Size", "StorageClass", "Owner")
+    upload_order = ("Bucket", "EncodingType", "KeyMarker", "UploadIdMarker", "NextKeyMarker", "NextUploadIdMarker", "MaxUploads",
+                    "Prefix", "Delimiter", "IsTruncated", "rows", "CommonPrefixes")
+    upload_encoding = "Encoding-Type"
+    restore_shape = documents.shape("RestoreRequest(Days=#, CASJobParameters?(Tier=Expedited|Standard|Bulk))")
+    archives, unrestorable, restored_again = ("ARCHIVE", "DEEP_ARCHIVE"), (405, "RestoreNonArchiveObject"), 202
+    signature_fields = ("q-ak", "q-sign-algorithm", "q-key-time", "q-signature")
+    lock_setting, no_lock = "object-lock", (404, "NoSuchObjectLockConfiguration")
+    retention_shape = documents.shape("Retention(Mode?=COMPLIANCE|GOVERNANCE, RetainUntilDate)")
+    bad_until = (409, "InvalidLockedTime")
     marker_source = (400, "InvalidArgument")
     sse_words = ("AES256", "SM4", "cos/kms")
     bad_customer_key = (400, "SsecDecryptHeaderInvalid"), (400, "SsecDecryptHeaderInvalid")
@@ -146,10 +210,63 @@ class Cos(Vendor):
         answer.headers["x-cos-bucket-region"] = self.region
         return answer
 
-    def check_listing(self, request, delimiter):
-        super().check_listing(request, delimiter)
-        if len(delimiter) > 1:
-            raise Fault(400, "InvalidDelimiter", delimiter)
+    def check_listing(self, request):
+        super().check_listing(request)
+        if len(request.param("delimiter") or "") > 1:
+            raise Fault(400, "InvalidDelimiter", request.param("delimiter"))
+
+    def op_complete(self, request):
+        """3.6: here the version "null" is told."""
+        answer = super().op_complete(request)
+        if self.bucket(request).versioning == "Suspended":
+            answer.headers["x-cos-version-id"] = "null"
+        return answer
+
+    def form_signature(self, fields):
+        """2.10: of the policy before its Base64."""
+        times = re.fullmatch(r"(\d+);(\d+)", fields["q-key-time"])
+        if fields["q-sign-algorithm"] != "sha1" or not times:
+            raise Fault(403, "AccessDenied", "malformed signature fields")
+        if not int(times[1]) - 900 <= time.time() <= int(times[2]):
+            raise Fault(403, "AccessDenied", "Request has expired")
+        key = hmac.new(self.secret.encode(), fields["q-key-time"].encode(), hashlib.sha1).hexdigest()
+        digest = hashlib.sha1(base64.b64decode(fields["policy"])).hexdigest()
+        return fields["q-ak"], fields["q-signature"], hmac.new(key.encode(), digest.encode(), hashlib.sha1).hexdigest()
+
+    def put_setting(self, request, bucket, place, setting):
+        """3.2: the Go SDK deletes a referer list by an empty one."""
+        empty = rb"(<\?[^>]*>)?\s*(<RefererConfiguration\s*/>|<RefererConfiguration>\s*</RefererConfiguration>)?"
+        if place[0] == "referer" and re.fullmatch(empty, request.body.strip()):
+            bucket.settings.pop(place, None)
+            return Answer(200)
+        return super().put_setting(request, bucket, place, setting)
+
+    def renamed(self, fields):
+        return {"q-sign-time": fields["q-key-time"]}
+
+    def demanded_conditions(self, fields):
+        return ("q-sign-algorithm", "q-ak", "q-sign-time")
+
+    def append_headers(self, request):
+        """3.6: the MD5, whatever the name says."""
+        return {"x-cos-content-sha1": hashlib.md5(request.body).hexdigest()}
+
+    def object_policy(self, bucket, stored):
+        """3.6: what is inherited is told as such, with what it comes to."""
+        if stored.acl != "default" or stored.grants:
+            return super().object_policy(bucket, stored)
+        answer = self.policy(bucket.acl, bucket.grants)
+        answer.headers["x-cos-acl"] = "default"
+        return answer
+
+    def default_encryption(self, bucket):
+        found = only(bucket.settings.get(("encryption", ""), {}), "Rule", "ApplyServerSideEncryptionByDefault")
+        if not found:
+            return {}
+        word = only(found, "SSEAlgorithm")
+        headers = {"x-cos-server-side-encryption": "cos/kms" if word == "KMS" else word}
+        key = only(found, "KMSMasterKeyID")
+        return headers | ({"x-cos-server-side-encryption-cos-kms-key-id": key} if word == "KMS" and key else {})
 
     def check_pairs(self, given):
         """4.3"""

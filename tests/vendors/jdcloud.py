@@ -12,8 +12,47 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from . import documents
+from .documents import element, only
+from .extras import TagLimits
 from .server import Fault, main
-from .vendor import CONDITIONS, Vendor, element, iso
+from .settings import Setting
+from .text import iso
+from .vendor import CONDITIONS, Vendor
+
+LATER = "STANDARD_IA|GLACIER"
+TAG = "Tag*(Key, Value)"
+
+#: 3.10: JD Cloud documents no other ones.
+SETTINGS = {
+    "cors": Setting("BucketCors", "CORSConfiguration(CORSRule+(ID?, AllowedHeader*, AllowedMethod+=GET|PUT|HEAD|POST|DELETE, "
+                    "AllowedOrigin+, ExposeHeader*, MaxAgeSeconds?=#))", "NoSuchCORSConfiguration",
+                    limit=("CORSRule", 100, "InvalidRequest")),
+    "lifecycle": Setting("BucketLifecycleConfiguration", f"""LifecycleConfiguration(Rule+(ID?,
+        Filter?(Prefix?, Tag?(Key, Value), ObjectSizeGreaterThan?=#, ObjectSizeLessThan?=#,
+        And?(Prefix?, {TAG}, ObjectSizeGreaterThan?=#, ObjectSizeLessThan?=#)), Prefix?, Status=Enabled|Disabled,
+        Expiration?(Days^=#, Date^, ExpiredObjectDeleteMarker^=!), Transition*(Days^=#, Date^, StorageClass={LATER}),
+        NoncurrentVersionExpiration?(NoncurrentDays=#, NewerNoncurrentVersions?=#),
+        NoncurrentVersionTransition*(NoncurrentDays=#, NewerNoncurrentVersions?=#, StorageClass={LATER}),
+        AbortIncompleteMultipartUpload?(DaysAfterInitiation=#)))""", "NoSuchLifecycleConfiguration"),
+    "tagging": Setting("BucketTagging", f"Tagging(TagSet({TAG}))", "NoSuchTagSet", put=204),
+    "policy": Setting("BucketPolicy", missing="NoSuchBucketPolicy", put=204),
+    "website": Setting("BucketWebsite", """WebsiteConfiguration(RedirectAllRequestsTo?(HostName, Protocol?=http|https),
+        IndexDocument?(Suffix), ErrorDocument?(Key), RoutingRules?(RoutingRule+(
+        Condition?(HttpErrorCodeReturnedEquals?=#, KeyPrefixEquals?),
+        Redirect(HostName?, HttpRedirectCode?=#, Protocol?=http|https, ReplaceKeyPrefixWith?, ReplaceKeyWith?))))""",
+        "NoSuchWebsiteConfiguration"),
+    "logging": Setting("BucketLogging", "BucketLoggingStatus(LoggingEnabled?(TargetBucket, TargetPrefix))", methods="GET PUT"),
+    "encryption": Setting("BucketEncryption", """ServerSideEncryptionConfiguration(Rule+(ApplyServerSideEncryptionByDefault(
+        SSEAlgorithm=AES256|aws:kms, KMSMasterKeyID?), BucketKeyEnabled?=!))""",
+        "ServerSideEncryptionConfigurationNotFoundError"),
+    "publicAccessBlock": Setting("PublicAccessBlock", """PublicAccessBlockConfiguration(BlockPublicAcls?=!, IgnorePublicAcls?=!,
+        BlockPublicPolicy?=!, RestrictPublicBuckets?=!)""", "NoSuchPublicAccessBlockConfiguration"),
+    "inventory": Setting("BucketInventoryConfiguration", """InventoryConfiguration(Destination(S3BucketDestination(AccountId?,
+        Bucket, Format=CSV|ORC|Parquet, Prefix?, Encryption?(SSE-S3?, SSE-KMS?(KeyId)))), IsEnabled=!, Filter?(Prefix), Id,
+        IncludedObjectVersions=All|Current, OptionalFields?(Field+), Schedule(Frequency=Daily|Weekly))""", "NoSuchConfiguration",
+        identity="id", listed="ListInventoryConfigurationsResult"),
+}
 
 
 class Signer(S3SigV4Auth):
@@ -44,6 +83,15 @@ class Jdcloud(Vendor):
     query_credentials = ("x-amz-signature", "signature")
     replies_etag, always_next = False, False
     groups = "http://acs.amazonaws.com/groups/global/"
+    settings, cors_vary, both_acls = SETTINGS, True, "UnexpectedContent"
+    bad_versioning, bad_identity, told_next = "IllegalVersioningConfigurationException", "IdMismatch", "filled"
+    object_tags = TagLimits(10, 128, 256, "BadRequest")
+    restore_shape = documents.shape("""RestoreRequest(Days=#, GlacierJobParameters?(Tier=Expedited|Standard|Bulk),
+        Tier?=Expedited|Standard|Bulk)""")
+    archives = ("GLACIER",)
+    signature_fields = ("x-amz-credential", "x-amz-algorithm", "x-amz-date", "x-amz-signature")
+    covers_all, uncovered, pairs_markers = True, signature_fields, True
+    missing_key, bad_form_type = "InvalidArgument", (412, "PreconditionFailed")
     marker_source = (400, "InvalidRequest")
     messages = {
         "NoSuchKey": "The specified key does not exist.", "NoSuchBucket": "The specified bucket does not exist.",
@@ -63,7 +111,8 @@ class Jdcloud(Vendor):
     part_minimum = 5 * 1024 * 1024
     too_large = "InvalidRequest"
     known = {
-        "date", "content-sha256", "security-token", "acl", "storage-class", "tagging", "tagging-directive",
+        "date", "content-sha256", "security-token", "acl", "grant-read", "grant-write", "grant-read-acp", "grant-write-acp",
+        "grant-full-control", "storage-class", "tagging", "tagging-directive",
         "metadata-directive", "copy-source", "copy-source-range",
     }
 
@@ -116,6 +165,22 @@ class Jdcloud(Vendor):
         canonical = signer.canonical_request(message)
         return signer.signature(signer.string_to_sign(message, canonical), message)
 
+    def form_signature(self, fields):
+        """2.8"""
+        key_id, day, region, service, end = self.scope_of(fields["x-amz-credential"])
+        if fields["x-amz-algorithm"] != "AWS4-HMAC-SHA256" or (region, service, end) != (self.region, "s3", "aws4_request"):
+            raise Fault(400, "AuthorizationHeaderMalformed", fields["x-amz-credential"])
+        message = AWSRequest("POST", "http://form/")
+        message.context["timestamp"] = fields["x-amz-date"]
+        signer = Signer(Credentials(self.key_id, self.secret), self.region, [])
+        return key_id, fields["x-amz-signature"], signer.signature(fields["policy"], message)
+
+    def scope_of(self, text):
+        scope = text.rsplit("/", 4)
+        if len(scope) != 5:
+            raise Fault(400, "AuthorizationHeaderMalformed", "Credential")
+        return scope
+
     def check_payload(self, request):
         word = request.headers["x-amz-content-sha256"]
         if word != "UNSIGNED-PAYLOAD" and word != hashlib.sha256(request.body).hexdigest():
@@ -148,6 +213,13 @@ class Jdcloud(Vendor):
         children += element("Key", request.key) if error.code in ("NoSuchKey", "NoSuchVersion") else ""
         children += element("Resource", request.path) + element("RequestId", identity)
         return f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{children}</Error>'.encode()
+
+    def blocks_public(self, bucket):
+        return only(bucket.settings.get(("publicAccessBlock", ""), {}), "BlockPublicAcls") == "true"
+
+    def default_encryption(self, bucket):
+        found = only(bucket.settings.get(("encryption", ""), {}), "Rule", "ApplyServerSideEncryptionByDefault")
+        return {"x-amz-server-side-encryption": only(found, "SSEAlgorithm")} if found else {}
 
     def copy_result(self, root, made, headers):
         """Section 10: the time before the ETag."""

@@ -25,6 +25,7 @@ class Request:
     repeated: set = field(default_factory=set)  # names of headers that came more than once
     bucket: str = ""
     key: str = ""
+    verified: bool = False  # its signature, wherever that stands
 
     def param(self, name):
         return next((value for own, value in self.query if own == name), None)
@@ -163,6 +164,7 @@ def main(make_vendor, region):
     parser.add_argument("--secret-key", required=True)
     parser.add_argument("--region", default=region)
     parser.add_argument("--copy-limit", type=int, default=5 * 1024**3)
+    parser.add_argument("--restore-seconds", type=float, default=1)
     parser.add_argument("--cert")
     parser.add_argument("--key")
     args = parser.parse_args()

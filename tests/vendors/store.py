@@ -21,7 +21,7 @@ def md5(data):
     return hashlib.md5(data).hexdigest()
 
 
-@dataclass
+@dataclass(eq=False)
 class Object:
     data: bytes
     etag: str  # lower-case hex, with or without a count of parts
@@ -29,12 +29,17 @@ class Object:
     metadata: dict = field(default_factory=dict)
     storage_class: str = ""
     acl: str = ""
+    grants: list = None  # of an ACL by document: (kind, who, permission)
     tags: str = ""
     encryption: dict = field(default_factory=dict)
     customer_key: str = ""
     version: str = ""
     marker: bool = False
     modified: int = field(default_factory=lambda: int(time.time()))
+    appendable: bool = False
+    restored: tuple = None  # when the restored copy is there, and when it ends
+    retention: dict = field(default_factory=dict)  # Mode and RetainUntilDate
+    legal_hold: str = ""
     sum: tuple = (None, "")  # of which bytes, and their CRC
 
     def crc64(self):
@@ -48,36 +53,54 @@ class Upload:
     key: str
     template: Object
     parts: dict = field(default_factory=dict)  # number -> Object
+    initiated: int = field(default_factory=lambda: int(time.time()))
 
 
 class Bucket:
     def __init__(self, name):
         self.name = name
-        self.versioned = name.startswith("ver")
+        self.versioning = "Enabled" if name.startswith("ver") else ""  # or Suspended
         self.created = int(time.time())
         self.objects = {}  # key -> [Object, newest last]
         self.uploads = {}
         self.acl = "private"
+        self.grants = None
+        self.worm = None  # a retention policy
+        self.settings = {}  # (sub-resource, id) -> what was put
+
+    @property
+    def versioned(self):
+        """Whether it ever was: a bucket never goes back to having none."""
+        return bool(self.versioning)
+
+    def set_versioning(self, word):
+        self.versioning = word
+        for rows in self.objects.values():
+            for row in rows:
+                row.version = row.version or "null"
 
     def current(self, key, version=None):
         """The object, or None; a delete marker is found only by its version."""
         rows = self.objects.get(key, [])
         if version:
-            return next((row for row in rows if row.version == version), None)
+            return next((row for row in rows if (row.version or "null") == version), None)
         return rows[-1] if rows and not rows[-1].marker else None
 
     def put(self, key, stored):
-        if self.versioned:
+        rows = self.objects.setdefault(key, [])
+        if self.versioning == "Enabled":
             stored.version = f"v{next(_ids):06d}"
-            self.objects.setdefault(key, []).append(stored)
         else:
-            self.objects[key] = [stored]
+            # Whatever has no version of its own gives way.
+            stored.version = "null" if self.versioned else ""
+            rows[:] = [row for row in rows if row.version not in ("", "null")]
+        rows.append(stored)
 
     def delete(self, key, version=None):
         """The version id told, and whether it is a marker."""
         rows = self.objects.get(key, [])
         if version:
-            found = next((row for row in rows if row.version == version), None)
+            found = self.current(key, version)
             if found:
                 rows.remove(found)
                 if not rows:

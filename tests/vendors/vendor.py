@@ -1,84 +1,78 @@
-"""What the three vendors have in common: routing, storing, copying, listing. What differs is in their own modules:
-names, words, statuses, documents."""
+"""What the three vendors have in common: routing, objects, copies, uploads. What differs is in their own modules: names,
+words, statuses, documents."""
 
 import base64
 import copy
-import email.utils
+import functools
 import hashlib
 import re
 import secrets
 import threading
 import time
 import traceback
-from datetime import datetime, timezone
-from urllib.parse import quote, unquote
+from urllib.parse import parse_qsl, quote, unquote
 from xml.etree import ElementTree
-from xml.sax.saxutils import escape
 
+from .access import Access
+from .documents import element
+from .extras import Extras
+from .forms import Forms
+from .listings import Listings
 from .server import Answer, Fault
+from .settings import Settings, Step
 from .store import Bucket, Object, Store, md5
+from .text import http_date, iso, timestamp
 
 CONTENT = ("Content-Type", "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Expires")
 CONDITIONS = ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since")
 
-
-def http_date(at):
-    return email.utils.formatdate(at, usegmt=True)
-
-
-def iso(at, end=".000Z"):
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at)) + end
-
-
-def timestamp(text):
-    """Of an HTTP date or an ISO one; None for anything else."""
-    try:
-        return email.utils.parsedate_to_datetime(text).timestamp()
-    except (TypeError, ValueError):
-        pass
-    try:
-        return datetime.fromisoformat(text).astimezone(timezone.utc).timestamp()
-    except ValueError:
-        return None
-
-
-def element(name, text):
-    return f"<{name}>{escape(str(text), {chr(34): '&quot;'})}</{name}>"
-
-
-#: Names of settings and other documents that no double has.
+#: Parameters that name something else than the object or the bucket itself, whether a double has it or not.
 SUBRESOURCES = (
     "uploads", "versions", "delete", "cors", "policy", "policyStatus", "tagging", "lifecycle", "acl", "restore", "append",
     "symlink", "versioning", "website", "logging", "referer", "encryption", "replication", "notification", "inventory",
     "accelerate", "transferAcceleration", "object-lock", "retention", "legal-hold", "select", "ownershipControls",
     "publicAccessBlock", "requestPayment", "analytics", "metrics", "intelligent-tiering", "intelligenttiering", "domain",
     "domaincertificate", "origin", "bucketInfo", "stat", "worm", "wormId", "cname", "attributes", "torrent", "process",
-    "x-oss-process", "callback", "live", "vod", "style", "seal", "regions", "location",
+    "x-oss-process", "callback", "live", "vod", "style", "seal", "regions", "location", "objectMeta", "legalHold",
+    "objectWorm", "rename", "recursive", "preflight", "accessmonitor", "resourceGroup", "httpsConfig", "metaQuery",
 )
+
+#: Sub-resources that every vendor has, with the operation of each method.
+OF_BUCKETS = {
+    "location": {"GET": "location"}, "acl": {"GET": "bucket_acl", "PUT": "put_bucket_acl"},
+    "versioning": {"GET": "versioning", "PUT": "put_versioning"}, "versions": {"GET": "versions"},
+    "uploads": {"GET": "uploads"}, "delete": {"POST": "delete_many"},
+}
+OF_OBJECTS = {
+    "acl": {"GET": "object_acl", "PUT": "put_object_acl"}, "restore": {"POST": "restore"}, "uploads": {"POST": "initiate"},
+    "tagging": {"GET": "tagging", "PUT": "put_tagging", "DELETE": "delete_tagging"},
+}
 
 OFFICIAL = {
     "list_buckets": "ListBuckets", "location": "GetBucketLocation", "bucket_acl": "GetBucketAcl", "list": "ListObjects",
     "bucket_head": "HeadBucket", "bucket_create": "CreateBucket", "bucket_delete": "DeleteBucket", "get": "GetObject",
     "put": "PutObject", "copy": "CopyObject", "delete": "DeleteObject", "initiate": "CreateMultipartUpload",
     "part": "UploadPart", "part_copy": "UploadPartCopy", "complete": "CompleteMultipartUpload",
-    "abort": "AbortMultipartUpload", "list_parts": "ListParts",
+    "abort": "AbortMultipartUpload", "list_parts": "ListParts", "put_bucket_acl": "PutBucketAcl",
+    "object_acl": "GetObjectAcl", "put_object_acl": "PutObjectAcl", "tagging": "GetObjectTagging",
+    "put_tagging": "PutObjectTagging", "delete_tagging": "DeleteObjectTagging", "delete_many": "DeleteObjects",
+    "versioning": "GetBucketVersioning", "put_versioning": "PutBucketVersioning", "versions": "ListObjectVersions",
+    "uploads": "ListMultipartUploads", "restore": "RestoreObject", "append": "AppendObject", "options": "OptionsObject",
+    "retention": "GetObjectRetention", "put_retention": "PutObjectRetention", "legal_hold": "GetObjectLegalHold",
+    "put_legal_hold": "PutObjectLegalHold", "form": "PostObject", "meta": "GetObjectMeta", "info": "GetBucketInfo",
+    "stat": "GetBucketStat", "worm": "GetBucketWorm", "put_worm": "InitiateBucketWorm", "delete_worm": "AbortBucketWorm",
+    "lock_worm": "CompleteBucketWorm",
 }
 
 
-def official(operation, method):
-    return "HeadObject" if (operation, method) == ("get", "HEAD") else OFFICIAL.get(operation, "")
-
-
-class Vendor:
+class Vendor(Access, Settings, Listings, Extras, Forms):
     """One vendor. Subclasses set the tables and the few functions below them."""
 
     name = prefix = server = request_id = ""
     namespace = ""
     upper = False  # ETags
     has_crc = True
-    second_listing = False
     head_bucket = True
-    page = 1000
     classes = ()
     standard = ""  # what a new object gets
     acls = ()
@@ -94,14 +88,16 @@ class Vendor:
     query_credentials = ()  # parameters of a presigned URL, lower case
     messages = {}
     unaddressed = "AccessDenied"  # code for a path at the service's own host
-    prefixes_first = False
     replies_etag = True  # a copy's ETag is in its head too
     versioned_directive = False  # a copy onto itself obeys the directive where there are versions
     copy_time = staticmethod(iso)
+    of_buckets, of_objects = OF_BUCKETS, OF_OBJECTS
+    unknown_status = 501
+    tells_null = True  # the version "null" after a write
 
     def __init__(self, args):
         self.key_id, self.secret, self.region = args.access_key, args.secret_key, args.region
-        self.copy_limit = args.copy_limit
+        self.copy_limit, self.restore_seconds = args.copy_limit, args.restore_seconds
         self.store = Store()
         self.requests, self.faults = [], []
         self.lock = threading.Lock()
@@ -109,19 +105,24 @@ class Vendor:
     # -- requests in, answers out
 
     def serve(self, handler, request, query):
-        operation, verified = "", False
+        operation = ""
         try:
             self.place(request)
-            self.one_credential(request)
-            self.verify(request)
-            verified = True
+            signed = not self.unsigned(request)
+            if signed:
+                self.one_credential(request)
+                self.verify(request)
+                request.verified = True
             self.refuse_foreign(request)
             operation = self.operation(request)
             fault = self.fault(request, operation)
             if fault and fault["kind"] in ("reset", "stall"):
                 return self.break_off(handler, fault, request, query, operation)
             with self.store.lock:
-                answer = self.forced(fault) or getattr(self, "op_" + operation)(request)
+                if not signed and operation not in ("options", "form"):
+                    self.check_open(request, operation)
+                answer = self.forced(fault) or self.handler(operation)(request)
+                answer.headers = {**self.simple_cors(request), **answer.headers}
             cut = max(0, len(answer.body) // 2) if fault and fault["kind"] == "short_body" else None
         except Fault as error:
             answer, cut = self.failure(error, request), None
@@ -129,8 +130,12 @@ class Vendor:
             traceback.print_exc()
             answer, cut = self.failure(Fault(500, "InternalError", "the double itself failed"), request), None
         answer.headers = {**self.common_headers(answer), **answer.headers}
-        self.remember(handler, request.path, query, answer.status, answer.code, verified, operation)
+        self.remember(handler, request.path, query, answer.status, answer.code, request.verified, operation)
         handler.write(answer, request.method == "HEAD", cut)
+
+    def unsigned(self, request):
+        """A pre-flight and a form have no credential in the head, and neither has a caller of what is public."""
+        return request.method == "OPTIONS" or self.is_form(request) or self.anonymous(request)
 
     def common_headers(self, answer):
         identity = answer.headers.get(self.request_id) or self.new_id()
@@ -181,6 +186,19 @@ class Vendor:
         body = f'<?xml version="1.0" encoding="UTF-8"?>\n<{root}{space}>{children}</{root}>'
         return Answer(200, headers or {}, body.encode())
 
+    def handler(self, operation):
+        """The method that serves an operation; `cors:PUT` is one of a setting."""
+        name, _, method = operation.partition(":")
+        if method:
+            return functools.partial(self.op_setting, step=Step(method, name))
+        return getattr(self, "op_" + operation)
+
+    def official(self, operation, method):
+        name, _, verb = operation.partition(":")
+        if verb:
+            return {"GET": "Get", "PUT": "Put", "DELETE": "Delete"}[verb] + self.settings[name].official
+        return "HeadObject" if (operation, method) == ("get", "HEAD") else OFFICIAL.get(operation, "")
+
     # -- control
 
     def remember(self, handler, path, query, status, code, verified, operation=""):
@@ -189,7 +207,7 @@ class Vendor:
                 "method": handler.command, "path": path, "query": query, "host": handler.headers.get("Host", ""),
                 "headers": {name.lower(): value for name, value in handler.headers.items()},
                 "status": status, "code": code, "verified": verified, "operation": operation,
-                "op": official(operation, handler.command),
+                "op": self.official(operation, handler.command),
             })
 
     def look(self, path):
@@ -203,6 +221,9 @@ class Vendor:
                 return {}
             if kind == "uploads":
                 return {upload_id: upload.key for upload_id, upload in bucket.uploads.items()}
+            if kind == "settings":
+                return {"?".join(filter(None, place)): kept if isinstance(kept, dict) else kept.decode()
+                        for place, kept in bucket.settings.items()}
             rows = {key: bucket.current(key) for key in bucket.keys()}
             return {
                 key: {"size": len(row.data), "md5": md5(row.data), "metadata": row.metadata, "headers": row.headers,
@@ -224,7 +245,7 @@ class Vendor:
         with self.lock:
             for fault in self.faults:
                 wanted = fault.get("match", {})
-                named = wanted.get("op", operation) in (operation, official(operation, request.method))
+                named = wanted.get("op", operation) in (operation, self.official(operation, request.method))
                 placed = all(wanted.get(name, getattr(request, name)) == getattr(request, name)
                              for name in ("method", "bucket", "key"))
                 if fault["times"] > 0 and named and placed:
@@ -288,33 +309,40 @@ class Vendor:
     def operation(self, request):
         source = self.prefix + "copy-source" in request.headers
         has, method = request.has, request.method
+        if method == "OPTIONS":
+            return "options"
         if not request.bucket:
             return "list_buckets" if method == "GET" else self.unknown(request)
+        if self.is_form(request):
+            return "form"
+        named = [name for name, _ in request.query if name in SUBRESOURCES]
+        if len(named) > 1:
+            raise Fault(400, "InvalidArgument", f"both of {', '.join(named)}")
+        if named:
+            return self.of_subresource(request, named[0])
         if not request.key:
-            if method == "GET" and has("location"):
-                return "location"
-            if method == "GET" and has("acl"):
-                return "bucket_acl"
-            if any(has(name) for name in SUBRESOURCES):
-                return self.unknown(request)
             if method == "HEAD" and not self.head_bucket:
                 return self.unknown(request)
             name = {"GET": "list", "HEAD": "bucket_head", "PUT": "bucket_create", "DELETE": "bucket_delete"}
             return name.get(method) or self.unknown(request)
-        if any(has(name) for name in SUBRESOURCES if name != "uploads"):
-            return self.unknown(request)
         if has("uploadId"):
             part = "part_copy" if source else "part"
             name = {"PUT": part, "POST": "complete", "DELETE": "abort", "GET": "list_parts"}
             return name.get(method) or self.unknown(request)
-        if method == "POST" and has("uploads"):
-            return "initiate"
         if method == "PUT":
             return "copy" if source else "put"
         return {"GET": "get", "HEAD": "get", "DELETE": "delete"}.get(method) or self.unknown(request)
 
+    def of_subresource(self, request, name):
+        operations = dict((self.of_objects if request.key else self.of_buckets).get(name, {}))
+        if not request.key and name in self.settings:
+            operations |= {method: f"{name}:{method}" for method in self.settings[name].methods}
+        if operations and request.method not in operations:
+            raise Fault(405, "MethodNotAllowed", f"{request.method} ?{name}")
+        return operations.get(request.method) or self.unknown(request)
+
     def unknown(self, request):
-        raise Fault(501, "NotImplemented", f"{request.method} {request.path}")
+        raise Fault(self.unknown_status, "NotImplemented", f"{request.method} {request.path}")
 
     def bucket(self, request):
         return self.bucket_of(request.bucket)
@@ -335,8 +363,7 @@ class Vendor:
 
     def op_list_buckets(self, request):
         rows = "".join(self.bucket_row(bucket) for bucket in self.store.buckets.values())
-        owner = f"<Owner>{element('ID', self.owner)}{element('DisplayName', self.owner)}</Owner>"
-        return self.document("ListAllMyBucketsResult", f"{owner}<Buckets>{rows}</Buckets>")
+        return self.document("ListAllMyBucketsResult", f"{self.owned()}<Buckets>{rows}</Buckets>")
 
     def bucket_row(self, bucket):
         return f"<Bucket>{element('Name', bucket.name)}{element('CreationDate', iso(bucket.created))}</Bucket>"
@@ -348,7 +375,7 @@ class Vendor:
         if acl not in self.bucket_acls:
             raise Fault(400, "InvalidArgument", f"acl: {acl}")
         self.store.buckets[request.bucket] = bucket = Bucket(request.bucket)
-        bucket.acl = acl
+        bucket.acl, bucket.grants = acl, self.header_grants(request)
         return Answer(200)
 
     def op_bucket_head(self, request):
@@ -366,64 +393,6 @@ class Vendor:
         self.bucket(request)
         return self.document("LocationConstraint", self.region)
 
-    def op_bucket_acl(self, request):
-        acl = self.bucket(request).acl
-        owner = element("ID", self.owner) + element("DisplayName", self.owner)
-        return self.document("AccessControlPolicy", f"<Owner>{owner}</Owner>"
-                             f"<AccessControlList>{self.grants(acl, owner)}</AccessControlList>")
-
-    owner = "1"
-    groups = ""
-
-    def grants(self, acl, owner):
-        """What a canned word comes to."""
-        def grant(kind, grantee, permission):
-            space = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
-            return f'<Grant><Grantee {space} xsi:type="{kind}">{grantee}</Grantee>{element("Permission", permission)}</Grant>'
-
-        group = "AuthenticatedUsers" if acl == "authenticated-read" else "AllUsers"
-        more = {"public-read": ["READ"], "authenticated-read": ["READ"], "public-read-write": ["READ", "WRITE"]}
-        return grant("CanonicalUser", owner, "FULL_CONTROL") + "".join(
-            grant("Group", element("URI", self.groups + group), word) for word in more.get(acl, []))
-
-    # -- listings
-
-    def op_list(self, request):
-        bucket = self.bucket(request)
-        second = request.param("list-type") == "2"
-        if second and not self.second_listing:
-            raise Fault(501, "NotImplemented", "list-type=2")
-        prefix, delimiter = request.param("prefix") or "", request.param("delimiter") or ""
-        self.check_listing(request, delimiter)
-        token = request.param("continuation-token") if second else None
-        after = request.param("start-after" if second else "marker") or ""
-        marker = (self.opened(token) if token is not None else after).encode()
-        size = min(self.number_of(request, "max-keys", self.page), 1000)
-        rows, prefixes, last = [], {}, ""
-        truncated = False
-        for key in bucket.keys():
-            if not key.startswith(prefix) or (marker and key.encode() <= marker):
-                continue
-            if not size:
-                break
-            at = key.find(delimiter, len(prefix)) if delimiter else -1
-            group = key[:at + len(delimiter)] if at >= 0 else ""
-            if group and (group in prefixes or (marker and group.encode() <= marker)):
-                continue
-            if len(rows) + len(prefixes) >= size:
-                truncated = True
-                break
-            if group:
-                prefixes[group] = True
-            else:
-                rows.append((key, bucket.current(key)))
-            last = group or key
-        return self.listing(request, bucket, rows, prefixes, truncated, last, size, second)
-
-    def check_listing(self, request, delimiter):
-        if request.param("encoding-type") not in (None, "", "url"):
-            raise Fault(400, "InvalidArgument", "Invalid Encoding Method specified in Request")
-
     def number_of(self, request, name, default):
         text = request.param(name)
         if not text:
@@ -431,54 +400,6 @@ class Vendor:
         if not text.isascii() or not text.isdigit():
             raise Fault(400, "InvalidArgument", f"{name}: {text}")
         return int(text)
-
-    def opened(self, token):
-        try:
-            return base64.b64decode(token + "=" * (-len(token) % 4), b"-_", validate=True).decode()
-        except ValueError:
-            raise Fault(400, "InvalidArgument", "The continuation token provided is incorrect") from None
-
-    def encoded(self, request, text):
-        return quote(text, safe="/") if request.param("encoding-type") == "url" else text
-
-    def listing(self, request, bucket, rows, prefixes, truncated, last, size, second):
-        def encode(text):
-            return self.encoded(request, text)
-
-        children = element("Name", bucket.name) + element("Prefix", encode(request.param("prefix") or ""))
-        if request.param("encoding-type") == "url":
-            children += element("EncodingType", "url")
-        if request.param("delimiter"):
-            children += element("Delimiter", encode(request.param("delimiter")))
-        children += element("MaxKeys", size) + element("IsTruncated", str(truncated).lower())
-        if second:
-            children += element("KeyCount", len(rows) + len(prefixes))
-            token = base64.urlsafe_b64encode(last.encode()).decode().rstrip("=")
-            children += element("NextContinuationToken", token) if truncated else ""
-            given = request.param("continuation-token")
-            children += element("ContinuationToken", given) if given else ""
-            after = request.param("start-after")
-            children += element("StartAfter", encode(after)) if after else ""
-        else:
-            children += element("Marker", encode(request.param("marker") or ""))
-            told = truncated and (self.always_next or request.param("delimiter"))
-            children += element("NextMarker", encode(last)) if told else ""
-        groups = "".join(f"<CommonPrefixes>{element('Prefix', encode(text))}</CommonPrefixes>" for text in prefixes)
-        children += groups if self.prefixes_first else ""
-        owner = f"<Owner>{element('ID', self.owner)}{element('DisplayName', self.owner)}</Owner>"
-        owner = "" if second and request.param("fetch-owner") != "true" else owner
-        for key, row in rows:
-            fields = element("Key", encode(key)) + element("LastModified", iso(row.modified))
-            fields += element("ETag", self.quoted(row.etag)) + self.listed_type(row) + element("Size", len(row.data))
-            fields += element("StorageClass", row.storage_class or self.standard)
-            children += f"<Contents>{fields}{owner}</Contents>"
-        children += "" if self.prefixes_first else groups
-        return self.document("ListBucketResult", children)
-
-    always_next = True
-
-    def listed_type(self, row):
-        return ""
 
     # -- objects
 
@@ -497,29 +418,36 @@ class Vendor:
         stored.acl = self.own(request, self.acl_name) or self.default_acl
         if stored.acl not in self.acls:
             raise Fault(400, "InvalidArgument", "acl")
+        bucket = self.bucket(request)
+        self.check_public_word(bucket, stored.acl, "object")
+        stored.grants, stored.retention = self.header_grants(request), self.default_retention(bucket)
         stored.encryption = {name: request.headers[name] for name in request.headers
                              if name.startswith(self.prefix + "server-side-encryption") and "customer" not in name}
         word = self.own(request, "server-side-encryption")
         if word and word not in self.sse_words:
             raise Fault(400, "InvalidEncryptionAlgorithmError", word)
         stored.customer_key = self.customer_key(request)
+        if not stored.encryption and not stored.customer_key:
+            stored.encryption = self.default_encryption(bucket)
         return stored
 
     sse_words = ("AES256",)
 
     bad_class = "InvalidArgument"
-    acl_name = "acl"
 
     def check_md5(self, request):
         if "content-length" not in request.headers and "transfer-encoding" not in request.headers:
             raise Fault(411, "MissingContentLength")
         wanted = request.headers.get("content-md5")
+        if wanted and not re.fullmatch(r"[A-Za-z0-9+/]{22}==", wanted):
+            raise Fault(400, "InvalidDigest", "The Content-MD5 you specified was invalid.")
         if wanted and wanted != base64.b64encode(hashlib.md5(request.body).digest()).decode():
             raise Fault(400, self.bad_digest)
 
     bad_digest = "BadDigest"
 
     def check_overwrite(self, request, bucket):
+        self.check_locked(request, bucket, request.key)
         if self.own(request, "forbid-overwrite") == "true" and not bucket.versioned and bucket.current(request.key):
             raise Fault(409, "FileAlreadyExists")
 
@@ -528,7 +456,7 @@ class Vendor:
         headers = {"ETag": self.quoted(stored.etag)}
         if self.has_crc:
             headers[self.prefix + "hash-crc64ecma"] = stored.crc64()
-        if stored.version:
+        if stored.version and (self.tells_null or not new or stored.version != "null"):
             headers[self.prefix + "version-id"] = stored.version
         headers.update(stored.encryption)
         if stored.customer_key:
@@ -541,8 +469,15 @@ class Vendor:
             headers["Accept-Ranges"] = "bytes"
             headers.update(self.told_class(stored))
             if stored.tags:
-                headers[self.prefix + "tagging-count"] = str(stored.tags.count("=") or 1)
+                headers[self.prefix + "tagging-count"] = str(len(parse_qsl(stored.tags, keep_blank_values=True)))
+            if self.restore_state(stored):
+                headers[self.prefix + "restore"] = self.restore_state(stored)
+            if stored.appendable:
+                headers.update(self.appended_headers(stored))
         return headers
+
+    def appended_headers(self, stored):
+        return {self.prefix + "object-type": "appendable"}
 
     def told_class(self, stored):
         if stored.storage_class in ("", self.standard):
@@ -554,7 +489,7 @@ class Vendor:
         self.check_md5(request)
         self.check_overwrite(request, bucket)
         stored = self.described(request, Object(request.body, md5(request.body)))
-        stored.tags = self.own(request, "tagging")
+        stored.tags = self.header_tags(request)
         bucket.put(request.key, stored)
         return Answer(200, self.told(stored, new=True))
 
@@ -596,9 +531,13 @@ class Vendor:
         stored = self.found(self.bucket(request), request.key, request.param("versionId"))
         self.check_customer_key(request, stored)
         self.check_read(request, stored)
+        if request.method == "GET":
+            self.check_restored(stored)
         headers = self.told(stored)
         for name in CONTENT:
             override = request.param("response-" + name.lower())
+            if override and not request.verified:
+                raise Fault(400, "InvalidRequest", "Request specific response headers cannot be used for anonymous GET requests.")
             if override:
                 headers[name] = override
         data, status = stored.data, 200
@@ -659,7 +598,9 @@ class Vendor:
         return first, min(last, size - 1)
 
     def op_delete(self, request):
-        version, marker = self.bucket(request).delete(request.key, request.param("versionId"))
+        bucket = self.bucket(request)
+        self.check_locked(request, bucket, request.key, request.param("versionId"))
+        version, marker = bucket.delete(request.key, request.param("versionId"))
         headers = {self.prefix + "version-id": version} if version else {}
         if marker:
             headers[self.prefix + "delete-marker"] = "true"
@@ -714,6 +655,7 @@ class Vendor:
             raise Fault(*self.marker_source, "a delete marker cannot be copied")
         stored = self.found(bucket, key, version)
         self.check_customer_key(request, stored, "copy-source-")
+        self.check_restored(stored)
         self.check_source(request, stored)
         return bucket, stored, (name, key, version)
 
@@ -740,7 +682,7 @@ class Vendor:
         made = Object(source.data, md5(source.data) if "-" in source.etag else source.etag)
         made.headers, made.metadata = copy.copy(source.headers), copy.copy(source.metadata)
         self.described(request, made, content=replace)
-        made.tags = self.own(request, "tagging") if replace_tags else source.tags
+        made.tags = self.header_tags(request) if replace_tags else source.tags
         bucket.put(request.key, made)
         return self.copy_result("CopyObjectResult", made, self.source_headers(source_bucket, source, made))
 
@@ -777,16 +719,13 @@ class Vendor:
         bucket = self.bucket(request)
         self.check_overwrite(request, bucket)
         template = self.described(request, Object(b"", ""))
-        template.tags = self.own(request, "tagging")
+        template.tags = self.header_tags(request)
         upload_id = self.store.new_upload(bucket, request.key, template, self.new_upload_id())
         children = element("Bucket", bucket.name) + element("Key", self.encoded(request, request.key))
         children += element("UploadId", upload_id) + self.encoding(request)
         headers = self.told(template, new=True)
         return self.document("InitiateMultipartUploadResult", children,
                              {name: value for name, value in headers.items() if "server-side-encryption" in name})
-
-    def encoding(self, request):
-        return element("EncodingType", "url") if request.param("encoding-type") == "url" else ""
 
     def op_part(self, request):
         upload = self.upload(request)
@@ -878,6 +817,10 @@ class Vendor:
         del self.bucket(request).uploads[request.param("uploadId")]
         return Answer(204)
 
+    def listed_part(self, part):
+        fields = {"LastModified": iso(part.modified), "ETag": self.quoted(part.etag), "Size": len(part.data)}
+        return "".join(element(name, value) for name, value in fields.items())
+
     def op_list_parts(self, request):
         upload = self.upload(request)
         marker, size = self.number_of(request, "part-number-marker", 0), self.number_of(request, "max-parts", 1000)
@@ -890,7 +833,5 @@ class Vendor:
         children += element("NextPartNumberMarker", shown[-1][0] if shown else 0) + element("MaxParts", size)
         children += element("IsTruncated", str(len(shown) < len(after)).lower())
         for number, part in shown:
-            fields = element("PartNumber", number) + element("LastModified", iso(part.modified))
-            fields += element("ETag", self.quoted(part.etag)) + element("Size", len(part.data))
-            children += f"<Part>{fields}</Part>"
+            children += f"<Part>{element('PartNumber', number)}{self.listed_part(part)}</Part>"
         return self.document("ListPartsResult", children)

@@ -1,0 +1,216 @@
+"""Who may do what: ACLs by word, by grant headers and by document; callers without a credential; CORS."""
+
+import re
+from xml.etree import ElementTree
+
+from . import documents
+from .documents import Malformed, element, only
+from .server import Answer, Fault
+
+GRANT_HEADERS = {"grant-read": "READ", "grant-write": "WRITE", "grant-read-acp": "READ_ACP", "grant-write-acp": "WRITE_ACP",
+                 "grant-full-control": "FULL_CONTROL"}
+#: What everybody gets by a word, beside the owner.
+GROUP_GRANTS = {"public-read": [("AllUsers", "READ")], "authenticated-read": [("AuthenticatedUsers", "READ")],
+                "public-read-write": [("AllUsers", "READ"), ("AllUsers", "WRITE")]}
+#: Which permission a caller without a credential needs.
+OPEN_OPERATIONS = {"get": "READ", "list": "READ", "put": "WRITE", "delete": "WRITE"}
+XSI = "http://www.w3.org/2001/XMLSchema-instance"
+POLICY = documents.shape(
+    "AccessControlPolicy(Owner?(ID?, DisplayName?), AccessControlList(Grant*(Grantee(ID^, URI^, DisplayName?), "
+    "Permission=READ|WRITE|READ_ACP|WRITE_ACP|FULL_CONTROL)))")
+
+
+class Access:
+    acl_name = "acl"  # the header of an object's word
+    groups = ""
+    acl_owner = ""  # as ACLs write the owner; else as elsewhere
+    anyone = ()  # further ids of everybody
+    identity_form = r"\S+"
+    bad_acl = "MalformedACLError"
+    acl_words_only = False  # no grants
+    both_acls = ""  # code for a word or grants beside a document; without one the head wins
+    cors_credentials, cors_vary = True, False
+
+    # -- ACLs
+
+    def op_bucket_acl(self, request):
+        bucket = self.bucket(request)
+        return self.policy(bucket.acl, bucket.grants)
+
+    def op_put_bucket_acl(self, request):
+        bucket = self.bucket(request)
+        word, grants = self.given_acl(request, "acl", self.bucket_acls)
+        self.check_public_word(bucket, word, "bucket")
+        bucket.acl, bucket.grants = word, grants
+        return Answer(200)
+
+    def op_object_acl(self, request):
+        bucket = self.bucket(request)
+        stored = self.found(bucket, request.key, request.param("versionId"))
+        answer = self.object_policy(bucket, stored)
+        answer.headers.update(self.version_header(stored))
+        return answer
+
+    def object_policy(self, bucket, stored):
+        return self.policy(stored.acl, stored.grants)
+
+    def op_put_object_acl(self, request):
+        bucket = self.bucket(request)
+        stored = self.found(bucket, request.key, request.param("versionId"))
+        word, grants = self.given_acl(request, self.acl_name, self.acls)
+        self.check_public_word(bucket, word, "object")
+        stored.acl, stored.grants = word, grants
+        return Answer(200, self.version_header(stored))
+
+    def policy(self, word, grants):
+        return self.document("AccessControlPolicy", f"<Owner>{self.acl_who()}</Owner>"
+                             f"<AccessControlList>{self.grant_list(word, grants)}</AccessControlList>")
+
+    def acl_who(self):
+        who = self.acl_owner or self.owner
+        return element("ID", who) + element("DisplayName", who.rpartition("/")[2])
+
+    def grant_list(self, word, grants):
+        def grant(kind, grantee, permission):
+            return (f'<Grant><Grantee xmlns:xsi="{XSI}" xsi:type="{kind}">{grantee}</Grantee>'
+                    f'{element("Permission", permission)}</Grant>')
+
+        if grants is None:
+            listed = grant("CanonicalUser", self.acl_who(), "FULL_CONTROL")
+            grants = [("Group", self.groups + group, permission) for group, permission in GROUP_GRANTS.get(word, [])]
+        else:
+            listed = ""
+        for kind, who, permission in grants:
+            grantee = element("URI", who) if kind == "Group" else element("ID", who) + element("DisplayName", who)
+            listed += grant(kind, grantee, permission)
+        return listed
+
+    def given_acl(self, request, name, words):
+        """The word and the grants that a request for `?acl` has."""
+        self.check_md5(request)
+        word, grants = self.own(request, name), self.header_grants(request)
+        if word and word not in words:
+            raise Fault(400, "InvalidArgument", f"{name}: {word}")
+        if request.body and (word or grants) and self.both_acls:
+            raise Fault(400, self.both_acls, "an ACL in the head and in the body")
+        if word or grants:
+            return word or "private", grants
+        if not request.body or self.acl_words_only:
+            raise Fault(400, self.missing_acl, f"{self.prefix}{name}")
+        return "private", self.document_grants(request)
+
+    missing_acl = "MissingSecurityHeader"
+
+    def header_grants(self, request):
+        found = []
+        for name, permission in GRANT_HEADERS.items():
+            for item in filter(None, (text.strip() for text in self.own(request, name).split(","))):
+                match = re.fullmatch(r'(id|uri|uin)="([^"]+)"', item)
+                if not match:
+                    raise Fault(400, "InvalidArgument", f"Argument format not recognized: {item}")
+                found.append((*self.grantee(match[1] == "uri", match[2]), permission))
+        if found and self.own(request, "acl") and self.both_acls:
+            raise Fault(400, "InvalidRequest", "Specifying both Canned ACLs and Header Grants is not allowed")
+        return found or None
+
+    def grantee(self, group, who):
+        if group and who not in (self.groups + "AllUsers", self.groups + "AuthenticatedUsers"):
+            raise Fault(400, "InvalidArgument", f"Invalid group uri: {who}")
+        if not group and not re.fullmatch(self.identity_form, who):
+            raise Fault(400, "InvalidArgument", f"Invalid id: {who}")
+        return "Group" if group else "CanonicalUser", who
+
+    def document_grants(self, request):
+        found = []
+        try:
+            kept = documents.read(request.body, POLICY)
+            kinds = [node.get(f"{{{XSI}}}type") for node in ElementTree.fromstring(request.body).iter()
+                     if documents.local(node) == "Grantee"]
+        except Malformed as error:
+            raise Fault(400, self.bad_acl, str(error)) from None
+        for grant, kind in zip(kept["AccessControlList"][0].get("Grant", []), kinds):
+            uri = only(grant, "Grantee", "URI")
+            made = self.grantee(uri is not None, uri or only(grant, "Grantee", "ID"))
+            if kind not in (None, made[0]):
+                raise Fault(400, self.bad_acl, f"a grantee of type {kind}")
+            found.append((*made, only(grant, "Permission")))
+        return found
+
+    def check_public_word(self, bucket, word, what):
+        """A bucket may refuse to become public."""
+        if self.blocks_public(bucket) and word.startswith("public-"):
+            raise Fault(403, "AccessDenied", f"Put public {what} acl is not allowed")
+
+    def blocks_public(self, bucket):
+        return False
+
+    # -- callers without a credential
+
+    def anonymous(self, request):
+        """The Python SDK of COS sends an empty Authorization then."""
+        in_query = any(name.lower() in self.query_credentials for name, _ in request.query)
+        return not request.headers.get("authorization") and not in_query
+
+    def check_open(self, request, operation):
+        wanted, bucket = OPEN_OPERATIONS.get(operation), self.store.buckets.get(request.bucket)
+        grants = []
+        if bucket and wanted:
+            holder = bucket.current(request.key, request.param("versionId")) if operation == "get" else None
+            holder = holder if holder and (holder.acl != "default" or holder.grants) else bucket
+            grants = holder.grants or [("Group", self.groups + group, permission)
+                                       for group, permission in GROUP_GRANTS.get(holder.acl, [])]
+        everybody = (self.groups + "AllUsers", *self.anyone)
+        if not any(who in everybody and permission in (wanted, "FULL_CONTROL") for _, who, permission in grants):
+            raise Fault(403, "AccessDenied", "no credential in the head")
+
+    # -- CORS
+
+    def cors_rule(self, request, method, headers):
+        """The first rule that holds, and the origin to tell."""
+        bucket, origin = self.store.buckets.get(request.bucket), request.headers.get("origin", "")
+        kept = bucket.settings.get(("cors", ""), {}) if bucket else {}
+
+        def fits(patterns, text):
+            return any(re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text, re.IGNORECASE) for pattern in patterns)
+
+        for rule in kept.get("CORSRule", []):
+            allowed = rule.get("AllowedHeader", [])
+            if fits(rule["AllowedOrigin"], origin) and method in rule["AllowedMethod"] and all(fits(allowed, h) for h in headers):
+                return kept, rule, "*" if "*" in rule["AllowedOrigin"] else origin
+        return None
+
+    def cors_headers(self, kept, rule, origin):
+        headers = {"Access-Control-Allow-Origin": origin}
+        if rule.get("ExposeHeader"):
+            headers["Access-Control-Expose-Headers"] = ", ".join(rule["ExposeHeader"])
+        if self.cors_credentials and origin != "*":
+            headers["Access-Control-Allow-Credentials"] = "true"
+        if self.cors_vary:
+            headers["Vary"] = "Origin, Access-Control-Request-Headers, Access-Control-Request-Method"
+        elif only(kept, "ResponseVary") == "true":
+            headers["Vary"] = "Origin"
+        return headers
+
+    def op_options(self, request):
+        method = request.headers.get("access-control-request-method")
+        if not request.headers.get("origin") or not method:
+            raise Fault(400, "BadRequest", "Insufficient information. Origin request header needed.")
+        text = request.headers.get("access-control-request-headers", "")
+        asked = [name.strip().lower() for name in text.split(",") if name.strip()]
+        found = self.cors_rule(request, method, asked)
+        if not found:
+            raise Fault(403, "AccessForbidden", "CORSResponse: This CORS request is not allowed. This is usually because the "
+                        "evalution of Origin, request method / Access-Control-Request-Method or "
+                        "Access-Control-Request-Headers are not whitelisted by the resource's CORS spec.")
+        headers = self.cors_headers(*found)
+        headers["Access-Control-Allow-Methods"] = ", ".join(found[1]["AllowedMethod"])
+        if asked:
+            headers["Access-Control-Allow-Headers"] = ", ".join(asked)
+        if only(found[1], "MaxAgeSeconds") is not None:
+            headers["Access-Control-Max-Age"] = only(found[1], "MaxAgeSeconds")
+        return Answer(200, headers)
+
+    def simple_cors(self, request):
+        """What an ordinary request with an Origin gets; one that fits no rule gets nothing."""
+        found = self.cors_rule(request, request.method, []) if request.headers.get("origin") else None
+        return self.cors_headers(*found) if found else {}

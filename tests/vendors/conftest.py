@@ -1,0 +1,30 @@
+"""A double of each vendor, and buckets in it."""
+
+import hashlib
+
+import pytest
+
+from .asking import Double, start, stop
+
+
+@pytest.fixture(scope="module", params=["cos", "oss-V1", "oss-V4", "jdcloud"])
+def double(request):
+    vendor, _, scheme = request.param.partition("-")
+    child, ports = start(vendor, "--copy-limit", str(2 << 20))
+    yield Double(vendor, ports["port"], ports["control"], scheme)
+    stop(child)
+
+
+@pytest.fixture
+def bucket(double, request):
+    double.tell("POST", "/reset", {})
+    name = f"b{hashlib.md5(request.node.name.encode()).hexdigest()[:10]}-1250000000"
+    assert double.ask("PUT", name).status == 200
+    return name
+
+
+@pytest.fixture
+def versions(double, request):
+    name = f"ver{hashlib.md5(request.node.name.encode()).hexdigest()[:10]}-1250000000"
+    assert double.ask("PUT", name).status == 200
+    return name

@@ -1,0 +1,137 @@
+"""Settings of buckets: what is PUT is read by the vendor's own shape, kept, and given back in that shape."""
+
+import json
+from dataclasses import dataclass
+
+from . import documents
+from .documents import Malformed, element, only
+from .server import Answer, Fault
+
+PAGE = 100  # of configurations with ids
+
+
+class Setting:
+    """One sub-resource of a bucket. Without a shape it is JSON."""
+
+    def __init__(self, official, shape="", missing="", put=200, methods="GET PUT DELETE", identity="", listed="", limit=None,
+                 default="", unset=404):
+        self.official, self.missing, self.put, self.identity = official, missing, put, identity
+        self.shape = documents.shape(shape) if shape else None
+        self.methods, self.listed, self.limit, self.default, self.unset = methods.split(), listed, limit, default, unset
+
+
+@dataclass
+class Step:
+    """What a request asks of a setting."""
+
+    method: str
+    name: str
+
+
+class Settings:
+    settings = {}
+    bad_json = "MalformedPolicy"
+    bad_versioning = "MalformedXML"
+
+    def body_of(self, request, shape, code="MalformedXML"):
+        self.check_md5(request)
+        try:
+            return documents.read(request.body, shape)
+        except Malformed as error:
+            raise Fault(400, code, str(error)) from None
+
+    def op_setting(self, request, step):
+        setting = self.settings[step.name]
+        bucket = self.bucket(request)
+        identity = request.param(setting.identity) if setting.identity else ""
+        if setting.identity and not identity:
+            if step.method == "GET":
+                return self.list_settings(request, bucket, step.name, setting)
+            raise Fault(400, "InvalidArgument", setting.identity)
+        place = step.name, identity
+        if step.method == "PUT":
+            return self.put_setting(request, bucket, place, setting)
+        if step.method == "DELETE":
+            return self.delete_setting(request, bucket, place)
+        kept = bucket.settings.get(place, setting.default)
+        if not kept and setting.missing:
+            raise Fault(setting.unset, setting.missing)
+        if not setting.shape:
+            return Answer(200, {"Content-Type": "application/json"}, kept)
+        return self.document(setting.shape.name, documents.written(kept or {}, setting.shape))
+
+    def put_setting(self, request, bucket, place, setting):
+        name, identity = place
+        if setting.shape:
+            kept = self.body_of(request, setting.shape)
+        else:
+            self.check_md5(request)
+            kept = self.json_of(request.body)
+        if setting.limit and len(kept.get(setting.limit[0], [])) > setting.limit[1]:
+            raise Fault(400, setting.limit[2], f"more than {setting.limit[1]}")
+        if setting.identity and identity != only(kept, "Id"):
+            raise Fault(400, self.bad_identity, f"{identity} is not the Id of the document")
+        check = getattr(self, "check_put_" + name, None)
+        if check:
+            check(request, kept)
+        bucket.settings[place] = kept
+        return Answer(setting.put)
+
+    bad_identity = "InvalidArgument"
+
+    def delete_setting(self, request, bucket, place):
+        bucket.settings.pop(place, None)
+        return Answer(204)
+
+    def json_of(self, body):
+        try:
+            if isinstance(json.loads(body), dict):
+                return body
+        except ValueError:
+            pass
+        raise Fault(400, self.bad_json, "not a JSON object")
+
+    def list_settings(self, request, bucket, name, setting):
+        after = self.opened(request.param("continuation-token") or "")
+        rows = sorted((identity, kept) for (own, identity), kept in bucket.settings.items() if own == name and identity > after)
+        shown = rows[:PAGE]
+        children = "".join(f"<{setting.shape.name}>{documents.written(kept, setting.shape)}</{setting.shape.name}>"
+                           for _, kept in shown)
+        children += element("IsTruncated", str(len(shown) < len(rows)).lower())
+        children += element("NextContinuationToken", self.token(shown[-1][0])) if len(shown) < len(rows) else ""
+        return self.document(setting.listed, children)
+
+    # -- checks of single settings
+
+    def check_put_tagging(self, request, kept):
+        self.check_tags(self.pairs(kept), self.bucket_tags)
+
+    def check_put_logging(self, request, kept):
+        target = only(kept, "LoggingEnabled", "TargetBucket")
+        if target is not None and target not in self.store.buckets:
+            raise Fault(400, "InvalidTargetBucketForLogging", target)
+
+    def check_put_website(self, request, kept):
+        if not kept:
+            raise Fault(400, "MalformedXML", "an empty WebsiteConfiguration")
+
+    # -- versioning, which changes how the bucket keeps objects
+
+    versioning_shape = documents.shape("VersioningConfiguration(Status?=Enabled|Suspended)")
+
+    def op_versioning(self, request):
+        word = self.bucket(request).versioning
+        return self.document("VersioningConfiguration", element("Status", word) if word else "")
+
+    def op_put_versioning(self, request):
+        bucket = self.bucket(request)
+        word = only(self.body_of(request, self.versioning_shape), "Status")
+        if not word:
+            raise Fault(400, self.bad_versioning, "The Versioning element must be specified.")
+        bucket.set_versioning(word)
+        return Answer(200)
+
+    # -- encryption, which new objects get
+
+    def default_encryption(self, bucket):
+        return {}

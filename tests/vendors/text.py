@@ -1,0 +1,25 @@
+"""Times as the vendors write them."""
+
+import email.utils
+import time
+from datetime import datetime, timezone
+
+
+def http_date(at):
+    return email.utils.formatdate(at, usegmt=True)
+
+
+def iso(at, end=".000Z"):
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at)) + end
+
+
+def timestamp(text):
+    """Of an HTTP date or an ISO one; None for anything else."""
+    try:
+        return email.utils.parsedate_to_datetime(text).timestamp()
+    except (TypeError, ValueError):
+        pass
+    try:
+        return datetime.fromisoformat(text).astimezone(timezone.utc).timestamp()
+    except ValueError:
+        return None
