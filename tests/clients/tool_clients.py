@@ -280,7 +280,7 @@ class Rclone(Tool):
 
     def head(self, bucket, key):
         told = json.loads(self.run("lsjson", "--stat", "-M", f"r:{bucket}/{key}"))
-        if told is None:  # Which it tells without a bad end.
+        if told is None or told["IsDir"]:  # It takes what is not there for a folder, as S3 has none.
             raise CallError(404, "", f"no {key}")
         # Beside what was given, it keeps and tells times and what the file system knew.
         metadata = {name: value for name, value in (told.get("Metadata") or {}).items()
@@ -386,7 +386,7 @@ class S3cmd(Tool):
 
     def get_tags(self, bucket, key):
         lines = self.lines("gettagging", f"s3://{bucket}/{key}")
-        return dict(tuple(re.split(r":?\t|=", line.strip(), maxsplit=1)) for line in lines if line)
+        return dict(line.strip().split(":\t", 1) for line in lines if line.startswith("\t"))
 
     def delete_tags(self, bucket, key):
         self.run("deltagging", f"s3://{bucket}/{key}")
