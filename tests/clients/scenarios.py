@@ -301,7 +301,7 @@ def multipart(client, bucket, run):
 def transfer(client, bucket, run):
     """The SDK's own way with large files: parts in parallel, of a size and with checksums that it chooses."""
     if not hasattr(client, "upload_file"):
-        raise SkipTest("its way with large files lists uploads first")
+        raise SkipTest("it has no way of its own with large files")
     body = os.urandom(20 * 1024 * 1024 + 7)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "large")

@@ -172,7 +172,7 @@ function oss(fourth) {
     listing: async (a) => {
       const told = [[], []];
       for (let marker; ;) {
-        const page = await at(a.bucket).list(given({ prefix: a.prefix, delimiter: a.delimiter || undefined, marker, 'max-keys': 1000 }));
+        const page = await at(a.bucket).list(given({ prefix: a.prefix || undefined, delimiter: a.delimiter || undefined, marker, 'max-keys': 1000 }));
         told[0].push(...(page.objects || []).map((row) => row.name));
         told[1].push(...(page.prefixes || []));
         if (!page.isTruncated) return told;
