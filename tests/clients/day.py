@@ -334,7 +334,8 @@ def one_day(make, day, key, secret, options):
                 except Exception as error:
                     place = traceback.extract_tb(error.__traceback__)
                     here = next((row for row in reversed(place) if row.filename.endswith("day.py")), place[-1])
-                    outcomes.append((name, f"{type(error).__name__}: {str(error)[:500]} (line {here.lineno}: {here.line})"))
+                    told = " ".join(str(error).split())[:400]
+                    outcomes.append((name, f"{type(error).__name__}: {told} (line {here.lineno}: {here.line})"))
                 options.times[(make.name, name)] = options.times.get((make.name, name), 0) + time.monotonic() - began
     except Exception as error:
         outcomes.append(("preparation", f"{type(error).__name__}: {str(error)[:500]}"))
