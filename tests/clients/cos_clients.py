@@ -1,5 +1,6 @@
 """cos-python-sdk-v5: by `*.localhost` end points, and by official hosts through its proxy setting."""
 
+import tempfile
 from email.utils import parsedate_to_datetime
 
 from qcloud_cos import CosConfig, CosS3Client
@@ -86,6 +87,61 @@ class CosPython:
             if page["IsTruncated"] == "false":
                 return keys
             marker = page["NextMarker"]
+
+    def pages(self, bucket, **more):
+        marker = ""
+        while True:
+            page = self.call("list_objects", Bucket=bucket, Marker=marker, **more)
+            yield page
+            if page["IsTruncated"] == "false":
+                return
+            marker = page["NextMarker"]
+
+    def listing(self, bucket, prefix="", delimiter=""):
+        pages = list(self.pages(bucket, Prefix=prefix, Delimiter=delimiter))
+        return ([row["Key"] for page in pages for row in page.get("Contents", [])],
+                [row["Prefix"] for page in pages for row in page.get("CommonPrefixes", [])])
+
+    def described(self, bucket):
+        rows = [row for page in self.pages(bucket) for row in page.get("Contents", [])]
+        return {row["Key"]: (int(row["Size"]), row["ETag"]) for row in rows}
+
+    def upload_file(self, bucket, key, path):
+        """In parts, after a look for an upload that could be resumed."""
+        self.call("upload_file", Bucket=bucket, Key=key, LocalFilePath=path, PartSize=5, MAXThread=3)
+
+    def download_file(self, bucket, key, path):
+        """In ranges, as the file is larger than a part."""
+        with tempfile.TemporaryDirectory() as folder:
+            self.call("download_file", Bucket=bucket, Key=key, DestFilePath=path, PartSize=5, MAXThread=3,
+                      DumpRecordDir=folder, EnableCRC=True)
+        return True
+
+    def delete_many(self, bucket, keys):
+        told = self.call("delete_objects", Bucket=bucket, Delete={"Object": [{"Key": key} for key in keys], "Quiet": "false"})
+        assert not told.get("Error"), told
+        return [row["Key"] for row in told["Deleted"]]
+
+    def put_tags(self, bucket, key, tags):
+        tags = [{"Key": name, "Value": value} for name, value in tags.items()]
+        self.call("put_object_tagging", Bucket=bucket, Key=key, Tagging={"TagSet": {"Tag": tags}})
+
+    def get_tags(self, bucket, key):
+        rows = (self.call("get_object_tagging", Bucket=bucket, Key=key)["TagSet"] or {}).get("Tag", [])
+        return {row["Key"]: row["Value"] for row in rows}
+
+    def delete_tags(self, bucket, key):
+        self.call("delete_object_tagging", Bucket=bucket, Key=key)
+
+    def put_acl(self, bucket, key, acl):
+        self.call("put_object_acl", Bucket=bucket, Key=key, ACL=acl)
+
+    def get_acl(self, bucket, key):
+        return self.call("get_object_acl", Bucket=bucket, Key=key)["CannedACL"]
+
+    def list_uploads(self, bucket, prefix=""):
+        rows = self.call("list_multipart_uploads", Bucket=bucket, Prefix=prefix).get("Upload", [])
+        return [(row["Key"], row["UploadId"]) for row in rows]
 
     def source(self, bucket, key):
         return {"Bucket": bucket, "Key": key, "Region": "ap-guangzhou"}

@@ -2,12 +2,13 @@
 
 import base64
 import json
+import os
 import shutil
 import subprocess
 import threading
 from pathlib import Path
 
-from api import CallError
+from api import CallError, canned
 
 _DRIVER = Path(__file__).resolve().parent / "node" / "driver.js"
 
@@ -18,7 +19,7 @@ class NodeClient:
     def __init__(self, port, key, secret, **more):
         self.child = subprocess.Popen(
             [shutil.which("node"), str(_DRIVER), self.mode, str(port), key, secret],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "NODE_NO_WARNINGS": "1"})
         self.lock = threading.Lock()
 
     def __del__(self):
@@ -84,6 +85,39 @@ class NodeClient:
     def list(self, bucket, prefix=""):
         return self.call("list", bucket=bucket, prefix=prefix)
 
+    def listing(self, bucket, prefix="", delimiter=""):
+        return tuple(self.call("listing", bucket=bucket, prefix=prefix, delimiter=delimiter))
+
+    def described(self, bucket):
+        return {key: tuple(row) for key, row in self.call("described", bucket=bucket).items()}
+
+    def upload_file(self, bucket, key, path):
+        self.call("upload_file", bucket=bucket, key=key, path=path)
+
+    def download_file(self, bucket, key, path):
+        return self.call("download_file", bucket=bucket, key=key, path=path)
+
+    def delete_many(self, bucket, keys):
+        return self.call("delete_many", bucket=bucket, keys=keys)
+
+    def put_tags(self, bucket, key, tags):
+        self.call("put_tags", bucket=bucket, key=key, tags=tags)
+
+    def get_tags(self, bucket, key):
+        return self.call("get_tags", bucket=bucket, key=key)
+
+    def delete_tags(self, bucket, key):
+        self.call("delete_tags", bucket=bucket, key=key)
+
+    def put_acl(self, bucket, key, acl):
+        self.call("put_acl", bucket=bucket, key=key, acl=acl)
+
+    def get_acl(self, bucket, key):
+        return self.call("get_acl", bucket=bucket, key=key)
+
+    def list_uploads(self, bucket, prefix=""):
+        return [tuple(row) for row in self.call("list_uploads", bucket=bucket, prefix=prefix)]
+
     def copy(self, source, source_key, bucket, key, directive=None, metadata=None, content_type=None, conditions=None,
              storage_class=None, tags=None):
         return self.call("copy", source=source, source_key=source_key, bucket=bucket, key=key, directive=directive,
@@ -114,12 +148,20 @@ class NodeClient:
 class CosNode(NodeClient):
     mode, dialect, name = "cos", "cos", "cos-node"
 
+    def upload_slices(self, bucket, key, path):
+        """Its second way with large files."""
+        self.call("upload_slices", bucket=bucket, key=key, path=path)
+
+
+class AwsJs(NodeClient):
+    mode, dialect, name = "s3", "s3", "aws-js"
+
+    def get_acl(self, bucket, key):
+        return canned([tuple(row) for row in super().get_acl(bucket, key)])
+
 
 class AliOssV1(NodeClient):
     mode, dialect, name = "oss-v1", "oss", "ali-oss-v1"
-
-    def upload_file(self, bucket, key, path):
-        self.call("upload_file", bucket=bucket, key=key, path=path)
 
     def download_file(self, bucket, key, path):
         return False  # It has none.

@@ -109,6 +109,45 @@ class Oss2V1:
             assert second == [row.key for row in oss2.ObjectIterator(self.at(bucket), prefix=prefix)]
         return second
 
+    def listing(self, bucket, prefix="", delimiter=""):
+        told = []
+        for rows in (oss2.ObjectIteratorV2(self.at(bucket), prefix=prefix, delimiter=delimiter, max_keys=1000),
+                     oss2.ObjectIterator(self.at(bucket), prefix=prefix, delimiter=delimiter, max_keys=1000)):
+            with self.refusals():
+                rows = list(rows)
+            told.append(([row.key for row in rows if not row.is_prefix()], [row.key for row in rows if row.is_prefix()]))
+        assert told[0] == told[1], "both versions of listings tell the same"
+        return told[0]
+
+    def described(self, bucket):
+        with self.refusals():
+            return {row.key: (row.size, row.etag) for row in oss2.ObjectIteratorV2(self.at(bucket))}
+
+    def delete_many(self, bucket, keys):
+        return self.call(bucket, "batch_delete_objects", keys).deleted_keys
+
+    def put_tags(self, bucket, key, tags):
+        rule = oss2.models.TaggingRule()
+        for name, value in tags.items():
+            rule.add(name, value)
+        self.call(bucket, "put_object_tagging", key, oss2.models.Tagging(rule))
+
+    def get_tags(self, bucket, key):
+        return dict(self.call(bucket, "get_object_tagging", key).tag_set.tagging_rule)
+
+    def delete_tags(self, bucket, key):
+        self.call(bucket, "delete_object_tagging", key)
+
+    def put_acl(self, bucket, key, acl):
+        self.call(bucket, "put_object_acl", key, acl)
+
+    def get_acl(self, bucket, key):
+        return self.call(bucket, "get_object_acl", key).acl
+
+    def list_uploads(self, bucket, prefix=""):
+        rows = self.call(bucket, "list_multipart_uploads", prefix=prefix).upload_list
+        return [(row.key, row.upload_id) for row in rows]
+
     def conditions(self, conditions):
         return {"x-oss-copy-source-" + _NAMES[name]: value for name, value in (conditions or {}).items()}
 
@@ -227,6 +266,46 @@ class OssV2:
         pages = self.sdk.list_objects_v2_paginator().iter_page(v2.ListObjectsV2Request(bucket=bucket, prefix=prefix))
         with self.refusals():
             return [row.key for page in pages for row in page.contents or []]
+
+    def pages(self, bucket, **more):
+        pages = self.sdk.list_objects_v2_paginator().iter_page(v2.ListObjectsV2Request(bucket=bucket, max_keys=1000, **more))
+        with self.refusals():
+            return list(pages)
+
+    def listing(self, bucket, prefix="", delimiter=None):
+        pages = self.pages(bucket, prefix=prefix, delimiter=delimiter or None)
+        return ([row.key for page in pages for row in page.contents or []],
+                [row.prefix for page in pages for row in page.common_prefixes or []])
+
+    def described(self, bucket):
+        return {row.key: (row.size, row.etag) for page in self.pages(bucket) for row in page.contents or []}
+
+    def delete_many(self, bucket, keys):
+        told = self.call("delete_multiple_objects", "DeleteMultipleObjectsRequest", bucket=bucket,
+                         objects=[v2.DeleteObject(key=key) for key in keys])
+        return [row.key for row in told.deleted_objects or []]
+
+    def put_tags(self, bucket, key, tags):
+        tags = [v2.Tag(key=name, value=value) for name, value in tags.items()]
+        self.call("put_object_tagging", "PutObjectTaggingRequest", bucket=bucket, key=key,
+                  tagging=v2.Tagging(tag_set=v2.TagSet(tags=tags)))
+
+    def get_tags(self, bucket, key):
+        told = self.call("get_object_tagging", "GetObjectTaggingRequest", bucket=bucket, key=key)
+        return {row.key: row.value for row in told.tag_set.tags or []}
+
+    def delete_tags(self, bucket, key):
+        self.call("delete_object_tagging", "DeleteObjectTaggingRequest", bucket=bucket, key=key)
+
+    def put_acl(self, bucket, key, acl):
+        self.call("put_object_acl", "PutObjectAclRequest", bucket=bucket, key=key, acl=acl)
+
+    def get_acl(self, bucket, key):
+        return self.call("get_object_acl", "GetObjectAclRequest", bucket=bucket, key=key).acl
+
+    def list_uploads(self, bucket, prefix=""):
+        told = self.call("list_multipart_uploads", "ListMultipartUploadsRequest", bucket=bucket, prefix=prefix)
+        return [(row.key, row.upload_id) for row in told.uploads or []]
 
     def copy(self, source, source_key, bucket, key, directive=None, metadata=None, content_type=None, conditions=None,
              storage_class=None, tags=None):

@@ -6,7 +6,7 @@ import boto3
 import botocore
 from botocore.config import Config
 
-from api import CallError
+from api import CallError, canned
 
 _NAMES = {"if_match": "CopySourceIfMatch", "if_none_match": "CopySourceIfNoneMatch",
           "if_modified_since": "CopySourceIfModifiedSince", "if_unmodified_since": "CopySourceIfUnmodifiedSince"}
@@ -83,6 +83,50 @@ class Boto3:
         first = [row["Key"] for row in self.call("list_objects", Bucket=bucket, Prefix=prefix).get("Contents", [])]
         assert first == keys, "both versions of listings tell the same"
         return keys
+
+    def listing(self, bucket, prefix="", delimiter=""):
+        """Keys and groups of all pages."""
+        told = []
+        for version in ("list_objects_v2", "list_objects"):
+            pages = self.sdk.get_paginator(version).paginate(Bucket=bucket, Prefix=prefix, Delimiter=delimiter)
+            with self.refusals():
+                pages = list(pages)
+            keys = [row["Key"] for page in pages for row in page.get("Contents", [])]
+            told.append((keys, [row["Prefix"] for page in pages for row in page.get("CommonPrefixes", [])]))
+        assert told[0] == told[1], "both versions of listings tell the same"
+        return told[0]
+
+    def described(self, bucket):
+        """What a folder's synchronisation looks at: key -> (size, ETag)."""
+        with self.refusals():
+            pages = list(self.sdk.get_paginator("list_objects_v2").paginate(Bucket=bucket))
+        return {row["Key"]: (row["Size"], row["ETag"]) for page in pages for row in page.get("Contents", [])}
+
+    def delete_many(self, bucket, keys):
+        told = self.call("delete_objects", Bucket=bucket, Delete={"Objects": [{"Key": key} for key in keys]})
+        assert not told.get("Errors"), told
+        return [row["Key"] for row in told["Deleted"]]
+
+    def put_tags(self, bucket, key, tags):
+        tags = [{"Key": name, "Value": value} for name, value in tags.items()]
+        self.call("put_object_tagging", Bucket=bucket, Key=key, Tagging={"TagSet": tags})
+
+    def get_tags(self, bucket, key):
+        return {row["Key"]: row["Value"] for row in self.call("get_object_tagging", Bucket=bucket, Key=key)["TagSet"]}
+
+    def delete_tags(self, bucket, key):
+        self.call("delete_object_tagging", Bucket=bucket, Key=key)
+
+    def put_acl(self, bucket, key, acl):
+        self.call("put_object_acl", Bucket=bucket, Key=key, ACL=acl)
+
+    def get_acl(self, bucket, key):
+        rows = self.call("get_object_acl", Bucket=bucket, Key=key)["Grants"]
+        return canned([(row["Grantee"].get("URI", row["Grantee"].get("ID")), row["Permission"]) for row in rows])
+
+    def list_uploads(self, bucket, prefix=""):
+        told = self.call("list_multipart_uploads", Bucket=bucket, Prefix=prefix)
+        return [(row["Key"], row["UploadId"]) for row in told.get("Uploads", [])]
 
     def conditions(self, conditions):
         return {_NAMES[name]: value for name, value in (conditions or {}).items()}

@@ -2,6 +2,7 @@
 target is. A scenario is a function of a client, a bucket and the run's options; a failed one raises, and one that is not
 for this client raises SkipTest with the reason."""
 
+import functools
 import http.client
 import os
 import tempfile
@@ -301,7 +302,7 @@ def multipart(client, bucket, run):
 def transfer(client, bucket, run):
     """The SDK's own way with large files: parts in parallel, of a size and with checksums that it chooses."""
     if not hasattr(client, "upload_file"):
-        raise SkipTest("its way with large files lists uploads first")
+        raise SkipTest("it has no way of its own with large files")
     body = os.urandom(20 * 1024 * 1024 + 7)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "large")
@@ -378,23 +379,26 @@ def wrong_keys(client, bucket, run):
     assert error.code == "InvalidAccessKeyId", error
 
 
+def fetch_signed(port, url, method="GET", body=None, headers=None):
+    """Calls a presigned URL without any SDK."""
+    host = urlsplit(url).netloc
+    # As a proxy would be asked for hosts that are not on this machine.
+    target = url.partition(host)[2] if host.endswith(f":{port}") else url
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request(method, target, body, {**(headers or {}), "Host": host})
+    answer = connection.getresponse()
+    text = answer.read()
+    connection.close()
+    if answer.status >= 300:
+        raise CallError(answer.status, "", text[:300])
+    return text
+
+
 def presigned(client, bucket, run):
     if not hasattr(client, "presigned"):
         raise SkipTest("the driver of this client has no such call")
 
-    def fetch(url, method="GET", body=None):
-        host = urlsplit(url).netloc
-        # As a proxy would be asked for hosts that are not on this machine.
-        target = url.partition(host)[2] if host.endswith(f":{run.port}") else url
-        connection = http.client.HTTPConnection("127.0.0.1", run.port, timeout=20)
-        connection.request(method, target, body, {"Host": host})
-        answer = connection.getresponse()
-        text = answer.read()
-        connection.close()
-        if answer.status >= 300:
-            raise CallError(answer.status, "", text[:300])
-        return text
-
+    fetch = functools.partial(fetch_signed, run.port)
     for sign in [getattr(client, name) for name in ("presigned", "presigned_v4") if hasattr(client, name)]:
         fetch(sign("PUT", bucket, "signed url"), "PUT", b"for you")
         url = sign("GET", bucket, "signed url")

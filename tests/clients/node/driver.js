@@ -5,6 +5,8 @@ const readline = require('readline');
 
 const [mode, port, key, secret] = process.argv.slice(2);
 
+const PART = 5 * 1024 * 1024;
+
 class Refused extends Error {
   constructor(status, code, message) {
     super(message || code);
@@ -81,6 +83,30 @@ function cos() {
         Marker = page.NextMarker;
       }
     },
+    listing: async (a) => {
+      const told = [[], []];
+      for (let Marker = ''; ;) {
+        const page = await call('getBucket', { Bucket: a.bucket, Prefix: a.prefix, Delimiter: a.delimiter, Marker });
+        told[0].push(...page.Contents.map((row) => row.Key));
+        told[1].push(...page.CommonPrefixes.map((row) => row.Prefix));
+        if (page.IsTruncated !== 'true') return told;
+        Marker = page.NextMarker;
+      }
+    },
+    described: async (a) => Object.fromEntries((await call('getBucket', { Bucket: a.bucket })).Contents.map((row) => [row.Key, [Number(row.Size), row.ETag]])),
+    upload_file: (a) => call('uploadFile', { Bucket: a.bucket, Key: a.key, FilePath: a.path, SliceSize: PART, ChunkSize: PART }),
+    upload_slices: (a) => call('sliceUploadFile', { Bucket: a.bucket, Key: a.key, FilePath: a.path, ChunkSize: PART }),
+    download_file: async (a) => {
+      await call('downloadFile', { Bucket: a.bucket, Key: a.key, FilePath: a.path, ChunkSize: PART, ParallelLimit: 3 });
+      return true;
+    },
+    delete_many: async (a) => (await call('deleteMultipleObject', { Bucket: a.bucket, Objects: a.keys.map((Key) => ({ Key })) })).Deleted.map((row) => row.Key),
+    put_tags: (a) => call('putObjectTagging', { Bucket: a.bucket, Key: a.key, Tags: Object.entries(a.tags).map(([Key, Value]) => ({ Key, Value })) }),
+    get_tags: async (a) => Object.fromEntries((await call('getObjectTagging', { Bucket: a.bucket, Key: a.key })).Tags.map((row) => [row.Key, row.Value])),
+    delete_tags: (a) => call('deleteObjectTagging', { Bucket: a.bucket, Key: a.key }),
+    put_acl: (a) => call('putObjectAcl', { Bucket: a.bucket, Key: a.key, ACL: a.acl }),
+    get_acl: async (a) => (await call('getObjectAcl', { Bucket: a.bucket, Key: a.key })).ACL,
+    list_uploads: async (a) => (await call('multipartList', { Bucket: a.bucket, Prefix: a.prefix })).Upload.map((row) => [row.Key, row.UploadId || row.UploadID]),
     copy: async (a) => {
       const word = { COPY: 'Copy', REPLACE: 'Replaced' }[a.directive];
       const made = await call('putObjectCopy', { Bucket: a.bucket, Key: a.key, CopySource: source(a.source, a.source_key), MetadataDirective: word, ContentType: a.content_type, StorageClass: a.storage_class, Headers: { ...META('x-cos-meta-', a.metadata), ...(a.tags ? { 'x-cos-tagging': a.tags, 'x-cos-tagging-directive': 'Replaced' } : {}) }, ...conditions(a.conditions) });
@@ -111,7 +137,7 @@ function oss(fourth) {
     head_bucket: (a) => at(a.bucket).list({ 'max-keys': 1 }),
     delete_bucket: (a) => at().deleteBucket(a.bucket),
     upload_file: async (a) => {
-      await at(a.bucket).multipartUpload(a.key, a.path, { partSize: 5 * 1024 * 1024, parallel: 3 });
+      await at(a.bucket).multipartUpload(a.key, a.path, { partSize: PART, parallel: 3 });
       return null;
     },
     put: async (a) => {
@@ -143,6 +169,24 @@ function oss(fourth) {
         marker = page.nextMarker;
       }
     },
+    listing: async (a) => {
+      const told = [[], []];
+      for (let marker; ;) {
+        const page = await at(a.bucket).list(given({ prefix: a.prefix || undefined, delimiter: a.delimiter || undefined, marker, 'max-keys': 1000 }));
+        told[0].push(...(page.objects || []).map((row) => row.name));
+        told[1].push(...(page.prefixes || []));
+        if (!page.isTruncated) return told;
+        marker = page.nextMarker;
+      }
+    },
+    described: async (a) => Object.fromEntries(((await at(a.bucket).list({ 'max-keys': 1000 })).objects || []).map((row) => [row.name, [Number(row.size), row.etag]])),
+    delete_many: async (a) => (await at(a.bucket).deleteMulti(a.keys)).deleted.map((row) => row.Key),
+    put_tags: (a) => at(a.bucket).putObjectTagging(a.key, a.tags),
+    get_tags: async (a) => (await at(a.bucket).getObjectTagging(a.key)).tag,
+    delete_tags: (a) => at(a.bucket).deleteObjectTagging(a.key),
+    put_acl: (a) => at(a.bucket).putACL(a.key, a.acl),
+    get_acl: async (a) => (await at(a.bucket).getACL(a.key)).acl,
+    list_uploads: async (a) => (await at(a.bucket).listUploads({ prefix: a.prefix, 'max-uploads': 100 })).uploads.map((row) => [row.name, row.uploadId]),
     copy: async (a) => {
       const options = { headers: { ...headers(a), ...conditions(a.conditions) } };
       if (a.metadata) options.meta = a.metadata;
@@ -167,7 +211,94 @@ function oss(fourth) {
   };
 }
 
-const ops = mode === 'cos' ? cos() : oss(mode === 'oss-v4');
+// ---- S3
+
+function s3() {
+  const sdk = require('@aws-sdk/client-s3');
+  const { getSignedUrl } = require('@aws-sdk/s3-request-presigner');
+  const { Upload } = require('@aws-sdk/lib-storage');
+  const make = (more) => new sdk.S3Client({
+    endpoint: `http://127.0.0.1:${port}`, region: 'us-east-1', forcePathStyle: true, maxAttempts: 1,
+    credentials: { accessKeyId: key, secretAccessKey: secret }, ...more,
+  });
+  // Else a URL of an upload would have the checksum of an empty body signed into it.
+  const [client, signer] = [make({}), make({ requestChecksumCalculation: 'WHEN_REQUIRED' })];
+  const refusal = (error) => new Refused((error.$metadata || {}).httpStatusCode || 0, error.Code || error.name, error.message);
+  const call = async (name, args) => {
+    try {
+      return await client.send(new sdk[`${name}Command`](given(args)));
+    } catch (error) {
+      throw refusal(error);
+    }
+  };
+  const place = (a) => ({ Bucket: a.bucket, Key: a.key });
+  const answer = (made) => ({
+    etag: made.ETag, length: made.ContentLength, content_type: made.ContentType, metadata: made.Metadata || {},
+    storage_class: made.StorageClass || 'STANDARD', last_modified: made.LastModified.getTime() / 1000, tags: made.TagCount || 0,
+  });
+  const rows = async (a) => {
+    const told = [[], []];
+    try {
+      for await (const page of sdk.paginateListObjectsV2({ client }, given({ Bucket: a.bucket, Prefix: a.prefix, Delimiter: a.delimiter || undefined }))) {
+        told[0].push(...(page.Contents || []));
+        told[1].push(...(page.CommonPrefixes || []));
+      }
+    } catch (error) {
+      throw refusal(error);
+    }
+    return told;
+  };
+  return {
+    create_bucket: (a) => call('CreateBucket', { Bucket: a.bucket }),
+    head_bucket: (a) => call('HeadBucket', { Bucket: a.bucket }),
+    delete_bucket: (a) => call('DeleteBucket', { Bucket: a.bucket }),
+    put: async (a) => ({ etag: (await call('PutObject', { ...place(a), Body: Buffer.from(a.body, 'base64'), ContentType: a.content_type, Metadata: a.metadata, StorageClass: a.storage_class, Tagging: a.tags })).ETag }),
+    head: async (a) => answer(await call('HeadObject', place(a))),
+    get: async (a) => {
+      const made = await call('GetObject', { ...place(a), Range: a.range, IfMatch: a.if_match, IfNoneMatch: a.if_none_match, ResponseContentType: a.content_type });
+      return { ...answer(made), body: Buffer.from(await made.Body.transformToByteArray()).toString('base64') };
+    },
+    presigned: (a) => getSignedUrl(signer, new sdk[`${{ GET: 'GetObject', PUT: 'PutObject' }[a.method]}Command`](place(a)), { expiresIn: 60 }),
+    delete: (a) => call('DeleteObject', place(a)),
+    list: async (a) => (await rows(a))[0].map((row) => row.Key),
+    listing: async (a) => {
+      const [keys, groups] = await rows(a);
+      return [keys.map((row) => row.Key), groups.map((row) => row.Prefix)];
+    },
+    described: async (a) => Object.fromEntries((await rows(a))[0].map((row) => [row.Key, [row.Size, row.ETag]])),
+    upload_file: async (a) => {
+      const body = require('fs').createReadStream(a.path);
+      await new Upload({ client, params: { ...place(a), Body: body }, partSize: PART, queueSize: 3 }).done();
+    },
+    download_file: async (a) => {
+      const made = await call('GetObject', place(a));
+      await require('stream/promises').pipeline(made.Body, require('fs').createWriteStream(a.path));
+      return true;
+    },
+    copy: async (a) => {
+      const made = await call('CopyObject', { ...place(a), CopySource: encodeURIComponent(`${a.source}/${a.source_key}`), MetadataDirective: a.directive, Metadata: a.metadata, ContentType: a.content_type, StorageClass: a.storage_class });
+      return { etag: made.CopyObjectResult.ETag };
+    },
+    create_multipart: async (a) => (await call('CreateMultipartUpload', { ...place(a), ContentType: a.content_type, Metadata: a.metadata })).UploadId,
+    upload_part: async (a) => (await call('UploadPart', { ...place(a), UploadId: a.upload, PartNumber: a.number, Body: Buffer.from(a.body, 'base64') })).ETag,
+    list_parts: async (a) => ((await call('ListParts', { ...place(a), UploadId: a.upload })).Parts || []).map((row) => [row.PartNumber, row.ETag, row.Size]),
+    complete: (a) => call('CompleteMultipartUpload', { ...place(a), UploadId: a.upload, MultipartUpload: { Parts: a.parts.map(([PartNumber, ETag]) => ({ PartNumber, ETag })) } }).then(() => null),
+    abort: (a) => call('AbortMultipartUpload', { ...place(a), UploadId: a.upload }),
+    list_uploads: async (a) => ((await call('ListMultipartUploads', { Bucket: a.bucket, Prefix: a.prefix })).Uploads || []).map((row) => [row.Key, row.UploadId]),
+    delete_many: async (a) => {
+      const made = await call('DeleteObjects', { Bucket: a.bucket, Delete: { Objects: a.keys.map((Key) => ({ Key })) } });
+      if (made.Errors && made.Errors.length) throw new Refused(200, made.Errors[0].Code, JSON.stringify(made.Errors));
+      return (made.Deleted || []).map((row) => row.Key);
+    },
+    put_tags: (a) => call('PutObjectTagging', { ...place(a), Tagging: { TagSet: Object.entries(a.tags).map(([Key, Value]) => ({ Key, Value })) } }),
+    get_tags: async (a) => Object.fromEntries((await call('GetObjectTagging', place(a))).TagSet.map((row) => [row.Key, row.Value])),
+    delete_tags: (a) => call('DeleteObjectTagging', place(a)),
+    put_acl: (a) => call('PutObjectAcl', { ...place(a), ACL: a.acl }),
+    get_acl: async (a) => (await call('GetObjectAcl', place(a))).Grants.map((row) => [row.Grantee.URI || row.Grantee.ID, row.Permission]),
+  };
+}
+
+const ops = mode === 'cos' ? cos() : mode === 's3' ? s3() : oss(mode === 'oss-v4');
 
 (async () => {
   for await (const line of readline.createInterface({ input: process.stdin })) {

@@ -1,0 +1,463 @@
+"""A day of an app, by every client at every target: it makes a bucket, stores, reads, lists, tags, shares, copies,
+synchronises a folder, and cleans up. A client without a call has no such step, and the reason is told. The last line counts."""
+
+import argparse
+import hashlib
+import http.client
+import os
+import sys
+import tempfile
+import threading
+import time
+import traceback
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import botocore.auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+import cos_clients
+import more_clients
+import node_client
+import oss_clients
+import s3_clients
+import servers
+import tool_clients
+from api import CallError
+from run import TARGETS, chosen
+from scenarios import bare, fetch_signed, refused
+
+CLIENTS = [s3_clients.Boto3, tool_clients.AwsCli, tool_clients.S5cmd, tool_clients.Rclone, tool_clients.S3cmd, node_client.AwsJs,
+           more_clients.Minio, more_clients.OpenDalS3, cos_clients.CosPython, node_client.CosNode, more_clients.OpenDalCos,
+           oss_clients.Oss2V1, oss_clients.Oss2V4, oss_clients.OssV2, node_client.AliOssV1, node_client.AliOssV4,
+           more_clients.OpenDalOss]
+
+#: Without the proxy: who speaks to which server itself. Not opendal: its COS signatures cover too little for the double,
+#: and nobody makes its buckets there.
+DIRECT = {"seaweedfs": [make for make in CLIENTS if make.dialect == "s3"], "cos": [cos_clients.CosPython, node_client.CosNode],
+          "oss": [make for make in CLIENTS if make.dialect == "oss" and make is not more_clients.OpenDalOss]}
+
+MANY = [f"many/{folder:02}/{number:03}" for folder in range(30) for number in range(100)]
+PART = 5 * 1024 * 1024
+
+_NO_BUCKETS = "it knows objects only; the bucket is made and removed for it"
+_NO_MULTI = "it has no call for several keys, only its own way to remove everything"
+_NO_TAGS, _NO_ACL = "it has no calls for tags", "it has no calls for ACLs"
+_NO_PARTS = "it has no public calls for parts and uploads"
+_NO_CONDITIONS = "it has no conditions of reads"
+_GET_ONLY = "it signs URLs of downloads only"
+_NO_RANGE = "it reads whole objects"
+
+_OPENDAL = {"create_bucket": _NO_BUCKETS, "delete_bucket": _NO_BUCKETS, "multi_delete": _NO_MULTI, "tags": _NO_TAGS,
+            "acl": _NO_ACL, "multipart": _NO_PARTS}
+#: Steps that a client has no call for: client -> step -> why.
+ABSENT = {
+    "s5cmd": {"tags": _NO_TAGS, "acl": _NO_ACL, "multipart": _NO_PARTS, "conditions": _NO_CONDITIONS, "presigned_put": _GET_ONLY,
+              "range_read": _NO_RANGE},
+    "rclone": {"tags": _NO_TAGS, "acl": "it sets ACLs with uploads only", "multipart": _NO_PARTS, "conditions": _NO_CONDITIONS,
+               "presigned_put": _GET_ONLY, "multi_delete": "it deletes one key after another"},
+    "s3cmd": {"multipart": "it lists and aborts uploads, but begins none by hand", "conditions": _NO_CONDITIONS,
+              "presigned_put": _GET_ONLY, "range_read": "it reads ranges only to go on with a broken download"},
+    "awscli": {"presigned_put": _GET_ONLY},
+    "minio": {"acl": _NO_ACL, "multipart": _NO_PARTS},
+    "opendal-s3": _OPENDAL, "opendal-oss": _OPENDAL, "opendal-cos": _OPENDAL,
+}
+ONLY_OF = {"slices": ("cos-node",)}
+
+#: What a target itself does not hold: it has to be refused as such, with 501. (target, step) -> why.
+TARGET_CANNOT = {("jdcloud", "tags"): "JD Cloud's documents have no tags"}
+
+_UNSIGNED = "its COS signatures cover no header, not even host; presigned URLs are read strictly (design, 4)"
+#: What has to be refused because of how a client asks: (client, step) -> the status and why.
+CLIENT_REFUSED = {("opendal-cos", "presigned_get"): (403, _UNSIGNED), ("opendal-cos", "presigned_put"): (403, _UNSIGNED)}
+
+#: Where clients that take long are by default; with --long, or when named, they are everywhere. A call of awscli is a process
+#: of half a second; an SDK's older signature is tried by run.py at every target.
+SLOW = {"awscli": ("seaweedfs", "cos", "oss"), "oss2-v1": ("seaweedfs", "oss"), "ali-oss-v1": ("cos", "oss")}
+
+
+@dataclass
+class Day:
+    target: str
+    port: int
+    many: str
+    long: bool
+    folder: Path = None
+    made: set = field(default_factory=set)
+
+
+# ---- The steps, in the order of a day. Each leaves what it made to the last ones.
+
+def create_bucket(client, bucket, day):
+    client.create_bucket(bucket)
+    assert tuple(map(list, client.listing(bucket))) == ([], [])
+
+
+def small(client, bucket, day):
+    body = "Grüße, 世界\n".encode() * 10
+    client.put(bucket, "docs/small.txt", body, content_type="text/css", metadata={"owner": "me"})
+    told = client.head(bucket, "docs/small.txt")
+    assert (told["length"], told["content_type"]) == (len(body), "text/css"), told
+    assert told["metadata"] == {"owner": "me"}, told
+    # One that was put at once has its MD5 as its ETag, with every vendor.
+    assert told["etag"] is None or bare(told["etag"]) == hashlib.md5(body).hexdigest(), told
+    assert client.get(bucket, "docs/small.txt")["body"] == body
+    refused(404, client.head, bucket, "docs/absent.txt")
+
+
+def empty(client, bucket, day):
+    client.put(bucket, "docs/empty", b"")
+    assert client.head(bucket, "docs/empty")["length"] == 0
+    assert client.get(bucket, "docs/empty")["body"] == b""
+
+
+def transferred(client, bucket, day, upload, key):
+    """20 MiB, or more, there and back by the client's own way with large files."""
+    body = os.urandom((100 if day.long else 20) * 1024 * 1024 + 7)
+    path = day.folder / key
+    path.write_bytes(body)
+    upload(bucket, key, str(path))
+    told = client.head(bucket, key)
+    assert told["length"] == len(body), told
+    assert told["etag"] is None or "-" in told["etag"], f"not in parts: {told}"
+    path.unlink()
+    if client.download_file(bucket, key, str(path)):
+        assert path.read_bytes() == body
+        path.unlink()
+    else:
+        assert client.get(bucket, key)["body"] == body
+
+
+def large(client, bucket, day):
+    transferred(client, bucket, day, client.upload_file, "large.bin")
+
+
+def slices(client, bucket, day):
+    transferred(client, bucket, day, client.upload_slices, "slices.bin")
+
+
+def listings(client, bucket, day):
+    """Three pages of 1,000 and more, exactly and in order; then by folder."""
+    keys, groups = client.listing(day.many, prefix="many/")
+    if client.name == "rclone":  # It goes through folders at its own pace.
+        keys.sort()
+    assert list(groups) == [] and list(keys) == MANY, (len(keys), keys[:2], keys[-2:], groups)
+    keys, groups = client.listing(day.many, prefix="many/", delimiter="/")
+    assert (list(keys), list(groups)) == ([], [f"many/{folder:02}/" for folder in range(30)]), (keys, groups)
+    keys, groups = client.listing(day.many, prefix="many/07/", delimiter="/")
+    assert (sorted(keys), list(groups)) == (MANY[700:800], []), (keys, groups)
+
+
+def multi_delete(client, bucket, day):
+    keys = ["gone/a", "gone/b c+d", "gone/键 & <é>"]
+    for key in [*keys, "gone/kept"]:
+        client.put(bucket, key, b"x")
+    assert sorted(client.delete_many(bucket, keys)) == sorted(keys)
+    assert list(client.listing(bucket, prefix="gone/")[0]) == ["gone/kept"]
+
+
+def tags(client, bucket, day):
+    client.put(bucket, "tagged", b"x")
+    given = {"color": "red", "made by": "me + you 1:2/3-4_5.6"}  # What all three vendors' documents allow.
+    client.put_tags(bucket, "tagged", given)
+    assert client.get_tags(bucket, "tagged") == given
+    client.put_tags(bucket, "tagged", {"color": "blue"})
+    assert client.get_tags(bucket, "tagged") == {"color": "blue"}, "all are replaced"
+    client.delete_tags(bucket, "tagged")
+    assert client.get_tags(bucket, "tagged") == {}
+    assert client.get(bucket, "tagged")["body"] == b"x"
+
+
+def acl(client, bucket, day):
+    client.put(bucket, "shared", b"x")
+    # COS and OSS tell one that follows its bucket, S3 has no such thing.
+    assert client.get_acl(bucket, "shared") in (("private",) if client.dialect == "s3" else ("private", "default"))
+    for word in ("public-read", "private"):
+        client.put_acl(bucket, "shared", word)
+        assert client.get_acl(bucket, "shared") == word, client.get_acl(bucket, "shared")
+
+
+def spoilt(url):
+    """The same URL with another first letter of its signature."""
+    at = url.lower().rindex("signature=") + len("signature=")
+    return url[:at] + ("A" if url[at] != "A" else "B") + url[at + 1:]
+
+
+def presigned_get(client, bucket, day):
+    client.put(bucket, "signed.txt", b"for you")
+    url = client.presigned("GET", bucket, "signed.txt")
+    assert fetch_signed(day.port, url) == b"for you"
+    refused(403, fetch_signed, day.port, spoilt(url))
+    refused(403, fetch_signed, day.port, url.replace("signed.txt", "other.txt"))
+
+
+def presigned_put(client, bucket, day):
+    url = client.presigned("PUT", bucket, "given.txt")
+    refused(403, fetch_signed, day.port, spoilt(url), "PUT", b"spoiled")
+    refused(404, client.head, bucket, "given.txt")
+    fetch_signed(day.port, url, "PUT", b"from you")
+    assert client.get(bucket, "given.txt")["body"] == b"from you"
+
+
+def multipart(client, bucket, day):
+    """Two uploads by hand; both are listed, one is completed, one is given up."""
+    assert client.list_uploads(bucket, "by hand/") == []
+    kept = client.create_multipart(bucket, "by hand/kept", content_type="text/css")
+    lost = client.create_multipart(bucket, "by hand/lost")
+    assert sorted(client.list_uploads(bucket, "by hand/")) == sorted([("by hand/kept", kept), ("by hand/lost", lost)])
+    first = os.urandom(PART)
+    parts = [(1, client.upload_part(bucket, "by hand/kept", kept, 1, first)),
+             (2, client.upload_part(bucket, "by hand/kept", kept, 2, b"the end"))]
+    client.upload_part(bucket, "by hand/lost", lost, 1, b"lost")
+    told = client.list_parts(bucket, "by hand/kept", kept)
+    assert [(number, bare(etag), size) for number, etag, size in told] == [
+        (1, bare(parts[0][1]), PART), (2, bare(parts[1][1]), len(b"the end"))], told
+    client.complete(bucket, "by hand/kept", kept, parts)
+    assert client.list_uploads(bucket, "by hand/") == [("by hand/lost", lost)]
+    client.abort(bucket, "by hand/lost", lost)
+    assert client.list_uploads(bucket, "by hand/") == []
+    told = client.get(bucket, "by hand/kept")
+    assert told["body"] == first + b"the end" and told.get("content_type", "text/css") == "text/css"
+    refused(404, client.head, bucket, "by hand/lost")
+
+
+def range_read(client, bucket, day):
+    client.put(bucket, "digits", b"0123456789")
+    assert client.get(bucket, "digits", range="bytes=2-5")["body"] == b"2345"
+    assert client.get(bucket, "digits")["body"] == b"0123456789"
+
+
+def copy(client, bucket, day):
+    client.put(bucket, "copied/from", b"copy me", content_type="text/css", metadata={"owner": "me"})
+    client.copy(bucket, "copied/from", bucket, "copied/to")
+    told = client.head(bucket, "copied/to")
+    assert (told["length"], told["content_type"], told["metadata"]) == (7, "text/css", {"owner": "me"}), told
+    assert client.get(bucket, "copied/to")["body"] == b"copy me"
+
+
+def conditions(client, bucket, day):
+    client.put(bucket, "cond", b"x")
+    etag, other = f'"{bare(client.head(bucket, "cond")["etag"])}"', '"' + "0" * 32 + '"'
+    if client.dialect == "oss":
+        etag = etag.upper()
+    refused(304, client.get, bucket, "cond", if_none_match=etag)
+    refused(412, client.get, bucket, "cond", if_match=other)
+    assert client.get(bucket, "cond", if_match=etag)["body"] == b"x"
+    assert client.get(bucket, "cond", if_none_match=other)["body"] == b"x"
+
+
+def sync(client, bucket, day):
+    """A folder goes over once, not a second time; then the one file that changed."""
+    files = {"a.txt": b"one", "sub/b b.txt": b"two" * 1000, "sub/deep/键.bin": os.urandom(5000)}
+    folder = day.folder / "folder"
+    for name, body in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(body)
+        os.utime(folder / name, (time.time() - 3600,) * 2)  # Older than the objects: clients compare times too.
+    run = client.sync if hasattr(client, "sync") else lambda *words: emulated_sync(client, *words)
+    assert run(str(folder), bucket, "sync/") == sorted(files)
+    assert sorted(client.listing(bucket, prefix="sync/")[0]) == sorted("sync/" + name for name in files)
+    assert run(str(folder), bucket, "sync/") == [], "nothing changed"
+    files["sub/b b.txt"] = b"another two"
+    (folder / "sub/b b.txt").write_bytes(files["sub/b b.txt"])
+    assert run(str(folder), bucket, "sync/") == ["sub/b b.txt"]
+    for name, body in files.items():
+        assert client.get(bucket, "sync/" + name)["body"] == body, name
+
+
+def emulated_sync(client, folder, bucket, prefix):
+    """As an app would do it with an SDK: by the sizes and ETags of a listing."""
+    held = client.described(bucket)
+    sent = []
+    for path in sorted(path for path in Path(folder).rglob("*") if path.is_file()):
+        name, body = str(path.relative_to(folder)), path.read_bytes()
+        size, etag = held.get(prefix + name, (None, ""))
+        if (size, bare(etag)) != (len(body), hashlib.md5(body).hexdigest()):
+            client.put(bucket, prefix + name, body)
+            sent.append(name)
+    return sent
+
+
+def delete_all(client, bucket, day):
+    keys = list(client.listing(bucket)[0])
+    assert keys, "the day left something"
+    if hasattr(client, "delete_all"):
+        client.delete_all(bucket)
+    else:
+        client.delete_many(bucket, keys)
+    assert tuple(map(list, client.listing(bucket))) == ([], [])
+
+
+def delete_bucket(client, bucket, day):
+    client.delete_bucket(bucket)
+    refused(404, client.listing, bucket)
+
+
+STEPS = [create_bucket, small, empty, large, slices, listings, multi_delete, tags, acl, presigned_get, presigned_put, multipart,
+         range_read, copy, conditions, sync, delete_all, delete_bucket]
+
+
+# ---- Running
+
+def one_day(make, day, key, secret, options):
+    """The outcomes of one client: [(step, None or what failed)]."""
+    outcomes, absent = [], ABSENT.get(make.name, {})
+    client = make(day.port, key, secret)
+    bucket = f"day-{uuid.uuid4().hex[:10]}-1250000000"
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            day.folder = Path(folder)
+            if hasattr(client, "prepare_bucket"):
+                client.prepare_bucket(bucket)
+            elif "create_bucket" not in options.only:
+                client.create_bucket(bucket)
+            for step in STEPS:
+                name = step.__name__
+                if name not in options.only or name in absent or make.name not in ONLY_OF.get(name, (make.name,)):
+                    continue
+                if options.stop.is_set():
+                    break
+                began = time.monotonic()
+                try:
+                    if options.direct and name.startswith("presigned") and day.target != "seaweedfs":
+                        refused(403, step, client, bucket, day)  # The doubles take no presigned URLs: the proxy never sends any.
+                    elif (make.name, name) in CLIENT_REFUSED:
+                        refused(CLIENT_REFUSED[make.name, name][0], step, client, bucket, day)
+                    elif (day.target, name) in TARGET_CANNOT:
+                        refused(501, step, client, bucket, day)
+                    else:
+                        step(client, bucket, day)
+                    outcomes.append((name, None))
+                except Exception as error:
+                    place = traceback.extract_tb(error.__traceback__)
+                    here = next((row for row in reversed(place) if row.filename.endswith("day.py")), place[-1])
+                    told = " ".join(str(error).split())[:400]
+                    outcomes.append((name, f"{type(error).__name__}: {told} (line {here.lineno}: {here.line})"))
+                options.times[(make.name, name)] = options.times.get((make.name, name), 0) + time.monotonic() - began
+    except Exception as error:
+        outcomes.append(("preparation", f"{type(error).__name__}: {str(error)[:500]}"))
+    finally:
+        if hasattr(client, "close"):
+            client.close()
+    return outcomes
+
+
+def put_many_by(make, port, key, secret, bucket):
+    """As below, for servers that do not take S3's signatures."""
+    client = make(port, key, secret)
+    client.create_bucket(bucket)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda name: client.put(bucket, name, b"x"), MANY))
+    if hasattr(client, "close"):
+        client.close()
+
+
+def put_many(port, key, secret, bucket):
+    """The keys that every client lists. Signed by botocore, but over few lasting connections: an SDK takes a minute."""
+    s3_clients.Boto3(port, key, secret).create_bucket(bucket)
+    left, failures = iter(MANY), []
+    lock = threading.Lock()
+
+    def work():
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        signer = botocore.auth.S3SigV4Auth(Credentials(key, secret), "s3", "us-east-1")
+        while not failures:
+            with lock:
+                name = next(left, None)
+            if name is None:
+                break
+            request = AWSRequest("PUT", f"http://127.0.0.1:{port}/{bucket}/{name}", data=b"x", headers={"Content-Length": "1"})
+            request.context["payload_signing_enabled"] = False
+            signer.add_auth(request)
+            connection.request("PUT", f"/{bucket}/{name}", b"x", dict(request.headers))
+            answer = connection.getresponse()
+            text = answer.read()
+            if answer.status != 200:
+                failures.append(f"{name}: {answer.status} {text[:200]}")
+        connection.close()
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not failures, failures[0]
+
+
+def one_target(target, makes, options, results):
+    with servers.Servers() as running:
+        if options.direct:
+            front = running.seaweedfs() if target == "seaweedfs" else running.double(target)
+            key, secret = servers.TARGET_KEY, servers.TARGET_SECRET
+            makes = [make for make in makes if make in DIRECT[target]]
+        else:
+            front, _ = running.front(options.binary, target)
+            key, secret = (servers.DEMO_KEY, servers.DEMO_SECRET) if target == "demo" else (servers.KEY, servers.SECRET)
+        many = f"many-{uuid.uuid4().hex[:8]}-1250000000"
+        if "listings" in options.only and options.direct and target != "seaweedfs" and makes:
+            put_many_by(makes[0], front.port, key, secret, many)
+        elif "listings" in options.only:
+            put_many(front.port, key, secret, many)
+        with ThreadPoolExecutor(options.threads) as pool:
+            jobs = {make: pool.submit(one_day, make, Day(target, front.port, many, options.long), key, secret, options)
+                    for make in makes if options.long or options.clients != "all" or target in SLOW.get(make.name, TARGETS)}
+            try:
+                for make, job in jobs.items():
+                    results[(make.name, target)] = job.result()
+            except BaseException:
+                options.stop.set()  # Else the pool would wait for all that is left to do.
+                raise
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--binary", help="the proxy; not needed with --direct")
+    parser.add_argument("--targets", default="all")
+    parser.add_argument("--clients", default="all")
+    parser.add_argument("--only", default="all", help="steps, by name")
+    parser.add_argument("--long", action="store_true", help="100 MiB instead of 20, and the longest clients at every target")
+    parser.add_argument("--direct", action="store_true", help="without the proxy, each client at its own vendor's server")
+    parser.add_argument("--threads", type=int, default=4, help="clients of one target at a time")
+    parser.add_argument("--times", action="store_true", help="what took longest")
+    options = parser.parse_args()
+    if not (options.binary or options.direct):
+        parser.error("--binary is needed")
+    names = chosen(parser, "client", options.clients, [make.name for make in CLIENTS])
+    makes = [make for make in CLIENTS if make.name in names]
+    targets = chosen(parser, "target", options.targets, list(DIRECT) if options.direct else TARGETS)
+    options.only = chosen(parser, "step", options.only, [step.__name__ for step in STEPS])
+    options.stop, show, options.times = threading.Event(), options.times, {}
+    results = {}
+    began = time.monotonic()
+    for target in targets:
+        one_target(target, makes, options, results)
+        print(f"{target}: done after {time.monotonic() - began:.0f} s", flush=True)
+
+    passed = failed = 0
+    notes = []
+    print(f"\n{'client':<16}" + "".join(f"{target:>12}" for target in targets))
+    for make in makes:
+        row = f"{make.name:<16}"
+        notes += [f"left out {make.name}: {step}: {why}" for step, why in ABSENT.get(make.name, {}).items() if step in options.only]
+        notes += [f"refused  {make.name}: {step}: {why}" for (name, step), (_, why) in CLIENT_REFUSED.items()
+                  if name == make.name and step in options.only]
+        for target in targets:
+            outcomes = results.get((make.name, target), [])
+            good = sum(1 for _, failure in outcomes if not failure)
+            passed, failed = passed + good, failed + len(outcomes) - good
+            notes += [f"FAILED {make.name} -> {target}: {step}: {failure}" for step, failure in outcomes if failure]
+            row += (f"{good}/{len(outcomes)}" if outcomes else "-").rjust(12)
+        print(row)
+    notes += [f"refused  {target}: {step}: {why}" for (target, step), why in TARGET_CANNOT.items() if target in targets and step in options.only]
+    print("\n".join(["", *notes]))
+    for (client, step), seconds in sorted(options.times.items(), key=lambda row: -row[1])[:25 if show else 0]:
+        print(f"{seconds:6.1f} s  {client} {step}")
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(1 if failed or not passed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,520 @@
+"""What is lost when S3 goes through another dialect. One suite of S3 calls goes straight to SeaweedFS, and through two
+proxies that speak COS, or OSS, with each other. Each call's outcome has to be the same, but for the rows of
+docs/fidelity.md: a difference without a reason fails, and so does a reason without a difference. The last line counts."""
+
+import argparse
+import base64
+import datetime
+import hashlib
+import json
+import re
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import boto3
+import botocore
+from botocore.config import Config
+
+import servers
+from api import CallError
+from scenarios import HOSTILE_KEYS, LATER, LONG_AGO, PART, TARGET_CANNOT, fetch_signed
+
+DOCUMENT = servers.TESTS.parent / "docs" / "fidelity.md"
+CHAINS = ["cos", "oss"]
+KEYS = [key for key in HOSTILE_KEYS if key not in TARGET_CANNOT["seaweedfs"]]
+OTHER_ETAG = '"' + "0" * 32 + '"'
+SEALED = b"customer-key-customer-key-32byte"
+
+#: Where SeaweedFS itself answers otherwise than S3's documents say: call -> why.
+SEAWEEDFS = {
+    "put into a bucket that is not there": "it makes the bucket",
+    "range of a head": "it takes no notice of the range, as HEAD has no body",
+    "encrypted by the service": "it has no keys of its own here",
+    "encrypted by the service, read": "nothing was stored",
+    "list v2, wrong token": "it lists what follows the token, whatever it is",
+    "put tags twice the same": "it keeps one of them",
+    "put website": "it has no websites, and reads the call without its sub-resource",
+    "get website": "it has no websites",
+    "delete website": "it has no websites, and reads the call without its sub-resource",
+    "get public access block": "it has none",
+}
+
+#: Why a chain differs, by hand: (call, chain) -> reason. Calls that differ for one reason stand together.
+REASONS = {}
+
+
+def because(reason, chains, *calls):
+    REASONS.update({(call, chain): reason for chain in chains for call in calls})
+
+
+because("S3's default type is written out, as the defaults of other dialects differ; SeaweedFS itself guesses one from the bytes",
+        CHAINS, "head without a type", "what the presigned URL put")
+because("verified on the way, but COS and OSS keep no checksums of S3's kinds", CHAINS,
+        "a checksum CRC32", "a checksum CRC32, told", "a checksum SHA256", "a checksum SHA256, told")
+because("neither dialect tells a count of parts", CHAINS, "of a part by its number")
+because("neither dialect has writes on condition of an ETag: refused, and nothing is written", CHAINS,
+        "write if the same is there", "write if the same is there, but another is", "what conditional writes left")
+because("SeaweedFS tells no owner, initiator or next marker; S3's documents have them", CHAINS, "list parts", "list parts, page")
+because("OSS has no redirection of single objects: refused", ["oss"], "a website's redirection", "a website's redirection, told")
+because("the dialect of OSS has no encryption with a customer's key: refused, and nothing is written", ["oss"],
+        "sealed by a customer's key", "sealed, read", "sealed, read without the key")
+because("SeaweedFS tells that header twice", ["cos"], "sealed, read")
+because("the first proxy made no such token, and refuses it as S3 does", ["cos"], "list v2, wrong token")
+
+
+# ---- Recording
+
+#: Fields that are tokens of one's own; each is named after the call that told it first.
+_TOKENS = {"VersionId", "UploadId", "CopySourceVersionId", "NextVersionIdMarker", "VersionIdMarker", "UploadIdMarker",
+           "NextUploadIdMarker", "ContinuationToken", "NextContinuationToken"}
+
+
+class Record:
+    """Runs calls and keeps what a client was told, without what must differ: ids of requests, what time it is, who the
+    account is, and how the server is called."""
+
+    def __init__(self, port, key, secret, bucket, straight):
+        self.port, self.bucket, self.straight = port, bucket, straight
+        self.outcomes, self.wanted, self.tokens = {}, {}, {}
+
+        def sdk(**more):
+            config = Config(retries={"total_max_attempts": 1, "mode": "standard"}, s3={"addressing_style": "path"},
+                            signature_version="s3v4", **more)
+            return boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}", region_name="us-east-1",
+                                aws_access_key_id=key, aws_secret_access_key=secret, config=config)
+
+        # Without the checksums that this SDK adds by itself: what becomes of them is asked by calls of their own.
+        self.sdk = sdk(request_checksum_calculation="when_required", response_checksum_validation="when_required")
+        self.checked = sdk()
+        # The SDK hides that keys are sent encoded: it asks for it, and decodes them.
+        self.plain = sdk()
+        self.plain.meta.events.unregister("before-parameter-build.s3.ListObjects",
+                                          botocore.handlers.set_list_objects_encoding_type_url)
+
+    def keep(self, name, wanted, run):
+        """Runs this, whose answer should have that status."""
+        assert name not in self.outcomes, f"two calls are called {name}"
+        self.wanted[name], self.name = wanted, name
+        told = None
+        try:
+            told = run()
+            outcome = {"status": told.get("ResponseMetadata", {}).get("HTTPStatusCode", 200), **self.flat(told)}
+        except botocore.exceptions.ClientError as error:
+            answer = error.response
+            outcome = {"status": answer["ResponseMetadata"]["HTTPStatusCode"], "code": answer["Error"]["Code"]}
+        except CallError as error:
+            outcome = {"status": error.status}
+        except (botocore.exceptions.BotoCoreError, botocore.exceptions.HTTPClientError) as error:
+            outcome = {"status": 0, "code": type(error).__name__}
+        self.outcomes[name] = outcome
+        return told or {}
+
+    def __call__(self, name, method, wanted=200, sdk=None, **arguments):
+        arguments.setdefault("Bucket", self.bucket)
+        if method in ("put_object", "create_multipart_upload"):
+            arguments.setdefault("ContentType", "text/plain")
+        if arguments.get("ContentType", "") is None:
+            del arguments["ContentType"]
+        return self.keep(name, wanted, lambda: self.read(getattr(sdk or self.sdk, method)(**arguments)))
+
+    def read(self, told):
+        if "Body" in told:
+            told["Body"] = told["Body"].read()
+        return told
+
+    def flat(self, value, path="", name=""):
+        """Path -> value, of everything but what belongs to this one answer."""
+        if isinstance(value, dict):
+            rows = {}
+            for key, inner in value.items():
+                if key != "ResponseMetadata" and not (path == "" and key == "Date"):
+                    rows.update(self.flat(inner, f"{path}.{key}" if path else key, key))
+            return rows
+        if isinstance(value, list):
+            rows = {f"{path}[]": len(value)} if value else {}
+            for number, inner in enumerate(value):
+                rows.update(self.flat(inner, f"{path}[{number}]", name))
+            return rows
+        if name in ("ID", "DisplayName") and re.search(r"\b(Owner|Initiator|Grantee)\.\w+$", path):
+            return {path: "somebody"}  # Who the account is, is not the caller's business behind a proxy.
+        if self.straight and path in ("CopyObjectResult.ETag", "CopyPartResult.ETag"):
+            value = f'"{value.strip(chr(34))}"'  # SeaweedFS leaves the quotes out.
+        return {path: self.plainly(value, name)}
+
+    def plainly(self, value, name):
+        if isinstance(value, datetime.datetime):
+            return "now" if abs(value.timestamp() - time.time()) < 600 else value.isoformat()
+        if isinstance(value, bytes):
+            return value.decode(errors="replace") if len(value) < 100 else f"{len(value)} bytes {hashlib.md5(value).hexdigest()}"
+        if name in _TOKENS and value not in ("", "null"):
+            return self.tokens.setdefault(value, f"<{name} of {self.name}>")
+        return value.replace(f"127.0.0.1:{self.port}", "HOST").replace(self.bucket, "BUCKET") if isinstance(value, str) else value
+
+
+# ---- The suite
+
+def objects(call):
+    call("put", "put_object", Key="fox", Body=b"The quick brown fox", ContentType="text/css", Metadata={"owner": "me", "made-by": "a, b; c=\"d\" %20 + ~"},
+         CacheControl="no-cache", ContentDisposition='attachment; filename="a b.css"', ContentEncoding="identity",
+         ContentLanguage="de, en", Expires=datetime.datetime(2040, 1, 2, 3, 4, 5))
+    call("head", "head_object", Key="fox")
+    call("get", "get_object", Key="fox")
+    call("put without a type", "put_object", Key="plain", Body=b"x", ContentType=None)
+    call("head without a type", "head_object", Key="plain")
+    call("put of nothing", "put_object", Key="empty", Body=b"")
+    call("get of nothing", "get_object", Key="empty")
+    call("metadata beyond ASCII", "put_object", Key="umlaut", Body=b"x", Metadata={"name": "=?UTF-8?B?" + base64.b64encode("Grüße".encode()).decode() + "?="})
+    call("metadata beyond ASCII, told", "head_object", Key="umlaut")
+    call("a good MD5", "put_object", Key="md5", Body=b"x", ContentMD5=base64.b64encode(hashlib.md5(b"x").digest()).decode())
+    call("a wrong MD5", "put_object", 400, Key="md5", Body=b"y", ContentMD5=base64.b64encode(hashlib.md5(b"z").digest()).decode())
+    for kind in ("CRC32", "SHA256"):
+        call(f"a checksum {kind}", "put_object", sdk=call.checked, Key=f"sum {kind}", Body=b"x", ChecksumAlgorithm=kind)
+        call(f"a checksum {kind}, told", "head_object", Key=f"sum {kind}", ChecksumMode="ENABLED")
+    call("a wrong checksum", "put_object", 400, Key="wrong sum", Body=b"x", ChecksumSHA256=base64.b64encode(b"0" * 32).decode())
+    call("a wrong checksum, nothing stored", "head_object", 404, Key="wrong sum")
+    call("delete", "delete_object", 204, Key="md5")
+    call("delete again", "delete_object", 204, Key="md5")
+    call("get of what is not there", "get_object", 404, Key="md5")
+    call("head of what is not there", "head_object", 404, Key="md5")
+    call("a website's redirection", "put_object", Key="redirect", Body=b"x", WebsiteRedirectLocation="/fox")
+    call("a website's redirection, told", "head_object", Key="redirect")
+    call("a class", "put_object", Key="cold", Body=b"x", StorageClass="STANDARD_IA")
+    call("a class, told", "head_object", Key="cold")
+    call("an unknown class", "put_object", 400, Key="cold", Body=b"x", StorageClass="LUKEWARM")
+
+
+def reads(call):
+    etag = call("put for reads", "put_object", Key="digits", Body=b"0123456789", ContentType="text/plain").get("ETag", OTHER_ETAG)
+    for name, span, wanted in [("a range", "bytes=2-5", 206), ("to the end", "bytes=7-", 206), ("the last bytes", "bytes=-3", 206),
+                               ("beyond the end", "bytes=2-50", 206), ("outside", "bytes=50-60", 416)]:
+        call(f"range: {name}", "get_object", wanted, Key="digits", Range=span)
+    call("range of a head", "head_object", 206, Key="digits", Range="bytes=2-5")
+    for method in ("get_object", "head_object"):
+        short = method.split("_")[0]
+        for name, given, wanted in [
+                ("if-match holds", {"IfMatch": etag}, 200), ("if-match fails", {"IfMatch": OTHER_ETAG}, 412),
+                ("if-none-match holds", {"IfNoneMatch": OTHER_ETAG}, 200), ("if-none-match fails", {"IfNoneMatch": etag}, 304),
+                ("if-modified-since holds", {"IfModifiedSince": LONG_AGO}, 200),
+                ("if-unmodified-since holds", {"IfUnmodifiedSince": LATER}, 200),
+                ("if-unmodified-since fails", {"IfUnmodifiedSince": LONG_AGO}, 412),
+                ("if-match outweighs its date", {"IfMatch": etag, "IfUnmodifiedSince": LONG_AGO}, 200),
+                ("if-none-match outweighs its date", {"IfNoneMatch": etag, "IfModifiedSince": LONG_AGO}, 304)]:
+            call(f"{short} {name}", method, wanted, Key="digits", **given)
+    call("overridden answer", "get_object", Key="digits", ResponseContentType="text/csv", ResponseCacheControl="no-store",
+         ResponseContentLanguage="de", ResponseContentDisposition="inline", ResponseContentEncoding="identity",
+         ResponseExpires=datetime.datetime(2041, 1, 2, 3, 4, 5))
+    call("of a part by its number", "get_object", 206, Key="digits", PartNumber=1)
+    for verb, method, wanted in [("GET", "get_object", 200), ("PUT", "put_object", 200)]:
+        url = call.sdk.generate_presigned_url(method, Params={"Bucket": call.bucket, "Key": f"signed {verb}" if verb == "PUT" else "digits"}, ExpiresIn=60)
+        call.keep(f"presigned {verb}", wanted, lambda url=url, verb=verb: {"Body": fetch_signed(call.port, url, verb, b"x" if verb == "PUT" else None)})
+        call.keep(f"presigned {verb}, spoilt", 403, lambda url=url, verb=verb: {"Body": fetch_signed(
+            call.port, url[:-4] + ("0000" if url[-4:] != "0000" else "1111"), verb, b"y" if verb == "PUT" else None)})
+    call("what the presigned URL put", "get_object", Key="signed PUT")
+
+
+def writes(call):
+    """Conditional writes."""
+    call("write if none is there", "put_object", Key="once", Body=b"one", IfNoneMatch="*")
+    call("write if none is there, but one is", "put_object", 412, Key="once", Body=b"two", IfNoneMatch="*")
+    etag = '"' + hashlib.md5(b"one").hexdigest() + '"'
+    call("write if the same is there", "put_object", Key="once", Body=b"three", IfMatch=etag)
+    call("write if the same is there, but another is", "put_object", 412, Key="once", Body=b"four", IfMatch=etag)
+    call("what conditional writes left", "get_object", Key="once")
+    call("sealed by a customer's key", "put_object", Key="sealed", Body=b"secret", SSECustomerAlgorithm="AES256", SSECustomerKey=SEALED)
+    call("sealed, read", "get_object", Key="sealed", SSECustomerAlgorithm="AES256", SSECustomerKey=SEALED)
+    call("sealed, read without the key", "get_object", 400, Key="sealed")
+    call("encrypted by the service", "put_object", Key="encrypted", Body=b"secret", ServerSideEncryption="AES256")
+    call("encrypted by the service, read", "get_object", Key="encrypted")
+
+
+def copies(call):
+    source = {"Bucket": call.bucket, "Key": "from/键 +"}
+    etag = call("put for copies", "put_object", Key=source["Key"], Body=b"copy me", ContentType="text/css", Metadata={"owner": "me"},
+                CacheControl="no-cache", Tagging="color=red").get("ETag", OTHER_ETAG)
+
+    def copy(name, wanted=200, key="to", **more):
+        call(name, "copy_object", wanted, Key=key, CopySource=source, **more)
+
+    copy("copy")
+    call("copy, told", "head_object", Key="to")
+    call("copy, its tags", "get_object_tagging", Key="to")
+    copy("copy with other metadata", MetadataDirective="REPLACE", Metadata={"color": "red"}, ContentType="text/html")
+    call("copy with other metadata, told", "head_object", Key="to")
+    copy("copy with other tags", TaggingDirective="REPLACE", Tagging="color=blue&a=b")
+    call("copy with other tags, told", "get_object_tagging", Key="to")
+    copy("copy onto itself", 400, key=source["Key"])
+    copy("copy onto itself with other metadata", key=source["Key"], MetadataDirective="REPLACE", Metadata={"owner": "you"})
+    for name, given, wanted in [
+            ("if-match holds", {"CopySourceIfMatch": etag}, 200), ("if-match fails", {"CopySourceIfMatch": OTHER_ETAG}, 412),
+            ("if-none-match holds", {"CopySourceIfNoneMatch": OTHER_ETAG}, 200),
+            ("if-none-match fails", {"CopySourceIfNoneMatch": etag}, 412),
+            ("if-modified-since holds", {"CopySourceIfModifiedSince": LONG_AGO}, 200),
+            ("if-unmodified-since holds", {"CopySourceIfUnmodifiedSince": LATER}, 200),
+            ("if-unmodified-since fails", {"CopySourceIfUnmodifiedSince": LONG_AGO}, 412),
+            ("if-match outweighs its date", {"CopySourceIfMatch": etag, "CopySourceIfUnmodifiedSince": LONG_AGO}, 200),
+            ("if-none-match outweighs its date", {"CopySourceIfNoneMatch": etag, "CopySourceIfModifiedSince": LONG_AGO}, 412)]:
+        copy(f"copy {name}", wanted, **given)
+    call("copy of what is not there", "copy_object", 404, Key="to", CopySource={"Bucket": call.bucket, "Key": "absent"})
+    call("copy from a bucket that is not there", "copy_object", 404, Key="to", CopySource={"Bucket": "absent-" + call.bucket, "Key": "absent"})
+
+
+def multipart(call):
+    made = call("begin an upload", "create_multipart_upload", Key="parts", ContentType="text/css", Metadata={"owner": "me"})
+    upload = {"Key": "parts", "UploadId": made.get("UploadId", "none")}
+    first = b"0123456789abcdef" * (PART // 16)
+    one = call("a part", "upload_part", PartNumber=1, Body=first, **upload)
+    call("put as a part's source", "put_object", Key="source", Body=b"from elsewhere")
+    two = call("a part by copy", "upload_part_copy", PartNumber=2, CopySource={"Bucket": call.bucket, "Key": "source"}, **upload)
+    call("a part by copy of a range", "upload_part_copy", PartNumber=3, CopySource={"Bucket": call.bucket, "Key": "source"},
+         CopySourceRange="bytes=5-8", **upload)
+    call("a part by copy, condition fails", "upload_part_copy", 412, PartNumber=3, CopySource={"Bucket": call.bucket, "Key": "source"},
+         CopySourceIfMatch=OTHER_ETAG, **upload)
+    call("list parts", "list_parts", **upload)
+    call("list parts, page", "list_parts", MaxParts=1, PartNumberMarker=1, **upload)
+    call("begin another upload", "create_multipart_upload", Key="parts of another")
+    call("list uploads", "list_multipart_uploads")
+    call("list uploads by prefix", "list_multipart_uploads", Prefix="parts of")
+    call("list uploads, page", "list_multipart_uploads", MaxUploads=1)
+    call("list uploads by folder", "list_multipart_uploads", Delimiter=" ")
+    parts = [{"PartNumber": 1, "ETag": one.get("ETag", OTHER_ETAG)}, {"PartNumber": 2, "ETag": two.get("CopyPartResult", {}).get("ETag", OTHER_ETAG)}]
+    call("complete with a wrong part", "complete_multipart_upload", 400, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": OTHER_ETAG}]}, **upload)
+    call("complete in a wrong order", "complete_multipart_upload", 400, MultipartUpload={"Parts": parts[::-1]}, **upload)
+    call("complete", "complete_multipart_upload", MultipartUpload={"Parts": parts}, **upload)
+    call("what parts came to", "get_object", Key="parts")
+    gone = call("begin an upload to give up", "create_multipart_upload", Key="lost")
+    upload = {"Key": "lost", "UploadId": gone.get("UploadId", "none")}
+    call("a part to give up", "upload_part", PartNumber=1, Body=b"lost", **upload)
+    call("abort", "abort_multipart_upload", 204, **upload)
+    call("a part of what was aborted", "upload_part", 404, PartNumber=1, Body=b"lost", **upload)
+    call("list parts of what was aborted", "list_parts", 404, **upload)
+
+
+def listings(call):
+    call.keep("keys of every kind", 200, lambda: {"Keys": [call.sdk.put_object(Bucket=call.bucket, Key="wild/" + key, Body=key.encode())["ETag"]
+                                                           for key in KEYS]})
+    call.keep("keys of every kind, read", 200, lambda: {"Bodies": [call.sdk.get_object(Bucket=call.bucket, Key="wild/" + key)["Body"].read()
+                                                                   for key in KEYS]})
+    for number in range(5):
+        call(f"put {number} for listings", "put_object", Key=f"list/{number % 2}/{number}", Body=b"x" * number)
+    for version in ("list_objects", "list_objects_v2"):
+        short = "v1" if version == "list_objects" else "v2"
+        call(f"list {short}", version, Prefix="list/")
+        call(f"list {short} of every kind of key", version, Prefix="wild/")
+        call(f"list {short} by folder", version, Prefix="list/", Delimiter="/")
+        call(f"list {short} by a longer delimiter", version, Prefix="list/", Delimiter="/1/")
+        page = call(f"list {short}, first page", version, Prefix="list/", MaxKeys=2)
+        more = ({"Marker": page.get("NextMarker") or "list/0/2"} if short == "v1"
+                else {"ContinuationToken": page.get("NextContinuationToken", "none")})
+        call(f"list {short}, second page", version, Prefix="list/", MaxKeys=2, **more)
+        call(f"list {short}, first page by folder", version, Prefix="list/", Delimiter="/", MaxKeys=1)
+        call(f"list {short} of no keys", version, Prefix="none/")
+        call(f"list {short}, no rows wanted", version, Prefix="list/", MaxKeys=0)
+    call("list v1 from a marker", "list_objects", Prefix="list/", Marker="list/0/2")
+    call("list v1, keys not encoded", "list_objects", Prefix="wild/a", sdk=call.plain)
+    call("list v2 after a key", "list_objects_v2", Prefix="list/", StartAfter="list/0/2")
+    call("list v2 with owners", "list_objects_v2", Prefix="list/", FetchOwner=True)
+    call("list v2, wrong token", "list_objects_v2", 400, Prefix="list/", ContinuationToken="no token of yours")
+    call("multi-delete", "delete_objects", Delete={"Objects": [{"Key": "list/0/0"}, {"Key": "list/0/2"}, {"Key": "never there"}]})
+    call("multi-delete, quiet", "delete_objects", Delete={"Objects": [{"Key": "list/0/4"}], "Quiet": True})
+    call.keep("multi-delete of keys of every kind", 200, lambda: call.sdk.delete_objects(
+        Bucket=call.bucket, Delete={"Objects": [{"Key": "wild/" + key} for key in KEYS]}))
+    call("what multi-delete left", "list_objects_v2", Prefix="list/")
+
+
+def tags_and_acls(call):
+    call("put with tags", "put_object", Key="tagged", Body=b"x", Tagging="color=red&made%20by=me")
+    call("get of tagged", "get_object", Key="tagged")
+    call("get tags", "get_object_tagging", Key="tagged")
+    call("put tags", "put_object_tagging", Key="tagged", Tagging={"TagSet": [{"Key": "a b", "Value": "c+d"}]})
+    call("get tags again", "get_object_tagging", Key="tagged")
+    call("put tags twice the same", "put_object_tagging", 400, Key="tagged", Tagging={"TagSet": [{"Key": "a", "Value": "1"}, {"Key": "a", "Value": "2"}]})
+    call("delete tags", "delete_object_tagging", 204, Key="tagged")
+    call("get tags of none", "get_object_tagging", Key="tagged")
+    call("get tags of what is not there", "get_object_tagging", 404, Key="absent")
+    call("get ACL", "get_object_acl", Key="tagged")
+    for word in ("public-read", "private"):
+        call(f"put ACL {word}", "put_object_acl", Key="tagged", ACL=word)
+        call(f"get ACL {word}", "get_object_acl", Key="tagged")
+    call("put with ACL", "put_object", Key="shared", Body=b"x", ACL="public-read")
+    call("get ACL of put with ACL", "get_object_acl", Key="shared")
+    call("get ACL of what is not there", "get_object_acl", 404, Key="absent")
+    call("get bucket ACL", "get_bucket_acl")
+    call("put bucket ACL", "put_bucket_acl", ACL="private")
+
+
+def versions(call):
+    call("versions, before", "get_bucket_versioning")
+    call("turn versions on", "put_bucket_versioning", VersioningConfiguration={"Status": "Enabled"})
+    call("versions, on", "get_bucket_versioning")
+    first = call("first version", "put_object", Key="versions/k", Body=b"one").get("VersionId", "null")
+    second = call("second version", "put_object", Key="versions/k", Body=b"two").get("VersionId", "null")
+    call("get first version", "get_object", Key="versions/k", VersionId=first)
+    call("head second version", "head_object", Key="versions/k", VersionId=second)
+    call("copy of first version", "copy_object", Key="versions/copy", CopySource={"Bucket": call.bucket, "Key": "versions/k", "VersionId": first})
+    call("tags of a version", "put_object_tagging", Key="versions/k", VersionId=first, Tagging={"TagSet": [{"Key": "a", "Value": "b"}]})
+    call("tags of a version, told", "get_object_tagging", Key="versions/k", VersionId=first)
+    call("delete with versions", "delete_object", 204, Key="versions/k")
+    call("get of deleted", "get_object", 404, Key="versions/k")
+    call("list versions", "list_object_versions", Prefix="versions/")
+    call("list versions, page", "list_object_versions", Prefix="versions/", MaxKeys=2)
+    call("list versions by folder", "list_object_versions", Delimiter="/", Prefix="versions")
+    call("delete a version", "delete_object", 204, Key="versions/k", VersionId=first)
+    call("multi-delete a version", "delete_objects", Delete={"Objects": [{"Key": "versions/k", "VersionId": second}]})
+    call("get of a version that is gone", "get_object", 404, Key="versions/k", VersionId=first)
+    call("turn versions off", "put_bucket_versioning", VersioningConfiguration={"Status": "Suspended"})
+    call("versions, off", "get_bucket_versioning")
+
+
+def settings(call):
+    """A bucket's settings: put, told, removed, told to be absent."""
+    for name, absent, given in [
+            ("cors", 404, {"CORSConfiguration": {"CORSRules": [{"ID": "one", "AllowedMethods": ["GET", "PUT"], "AllowedOrigins": ["https://app.example"],
+                                                                "AllowedHeaders": ["*"], "ExposeHeaders": ["ETag"], "MaxAgeSeconds": 60}]}}),
+            ("lifecycle_configuration", 404, {"LifecycleConfiguration": {"Rules": [
+                {"ID": "logs", "Status": "Enabled", "Filter": {"Prefix": "logs/"}, "Expiration": {"Days": 30}}]}}),
+            ("policy", 404, {"Policy": json.dumps({"Version": "2012-10-17", "Statement": [
+                {"Sid": "read", "Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject"], "Resource": [f"arn:aws:s3:::{call.bucket}/public/*"]}]})}),
+            ("tagging", 404, {"Tagging": {"TagSet": [{"Key": "team", "Value": "one"}]}}),
+            ("website", 404, {"WebsiteConfiguration": {"IndexDocument": {"Suffix": "index.html"}, "ErrorDocument": {"Key": "404.html"}}}),
+            ("encryption", 404, {"ServerSideEncryptionConfiguration": {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}})]:
+        short = name.split("_")[0]
+        call(f"get {short}, before", f"get_bucket_{name}", absent)
+        wanted = 204 if name == "policy" else 200
+        call(f"put {short}", f"put_bucket_{name}", wanted, **given)
+        call(f"get {short}", f"get_bucket_{name}")
+        call(f"delete {short}", f"delete_bucket_{short}", 204)
+        call(f"get {short}, after", f"get_bucket_{name}", absent)
+    call("get location", "get_bucket_location")
+    call("get logging", "get_bucket_logging")
+    call("get request payment", "get_bucket_request_payment")
+    call("get object lock", "get_object_lock_configuration", 404)
+    call("get public access block", "get_public_access_block")
+    call("get ownership", "get_bucket_ownership_controls")
+    call("get notifications", "get_bucket_notification_configuration")
+    call("get replication", "get_bucket_replication", 404)
+
+
+def buckets(call):
+    call("create", "create_bucket")
+    call("head bucket", "head_bucket")
+    call("head of a bucket that is not there", "head_bucket", 404, Bucket="absent-" + call.bucket)
+    call("list of a bucket that is not there", "list_objects_v2", 404, Bucket="absent-" + call.bucket)
+    call("put into a bucket that is not there", "put_object", 404, Bucket="absent-" + call.bucket, Key="k", Body=b"x")
+
+
+def ends(call):
+    call("delete a bucket that is not empty", "delete_bucket", 409)
+    other = "fresh-" + call.bucket
+    call("create a second bucket", "create_bucket", Bucket=other)
+    call("delete the second bucket", "delete_bucket", 204, Bucket=other)
+    call("delete a bucket that is not there", "delete_bucket", 404, Bucket=other)
+
+
+SUITE = [buckets, objects, reads, writes, copies, multipart, listings, tags_and_acls, settings, versions, ends]
+
+
+# ---- Comparing
+
+def differences(direct, chained):
+    """One text for what is told otherwise, by field; rows of a list count once."""
+    found = {}
+    for path in [*direct, *[path for path in chained if path not in direct]]:
+        one, two = direct.get(path, "(none)"), chained.get(path, "(none)")
+        if one != two:
+            field = re.sub(r"\[\d+\]", "[n]", path)
+            found.setdefault(field, []).append((one, two))
+    if "status" in found and chained["status"] >= 300:  # Then all the rest is absent, or is the error's.
+        kept = [("status", found["status"])] + ([("code", found["code"])] if "code" in found else [])
+        found = dict(kept)
+    return "; ".join(f"{field}: {brief(rows[0][0])} → {brief(rows[0][1])}" + (f" ({len(rows)} rows)" if len(rows) > 1 else "")
+                     for field, rows in found.items())
+
+
+def brief(value):
+    text = str(value)
+    return (text if len(text) <= 60 else text[:57] + "...").replace("|", "\\|").replace("\n", " ") or '""'
+
+
+def document(rows):
+    """The page that tells all this; the reasons are those of this file."""
+    lines = ["# What S3 loses on its way through another dialect", "",
+             "Written by `tests/clients/fidelity.py --write`, which holds the reasons. S3 calls of boto3 go straight to SeaweedFS, and",
+             "through two Blobfish that speak COS, or OSS, with each other. What is not in this table is told alike; ids of requests,",
+             "times of now, names of accounts and hosts are not compared.", "",
+             "| call | through | what differs | reason |", "| --- | --- | --- | --- |"]
+    lines += [f"| {call} | {chain} | {text} | {REASONS.get((call, chain), '')} |" for call, chain, text in rows]
+    return "\n".join(lines) + "\n"
+
+
+def start(running, binary, chain, back):
+    """The proxies between: S3 in and the chain's dialect out; that dialect in and S3 out. Returns the port to call."""
+    near_store = running.proxy(binary, servers.configuration(
+        [servers.one_target("seaweedfs", back.port)],
+        callers=[f'[[caller]]\nname = "near"\naccess_key = "{servers.TARGET_KEY}"\nsecret_key = "{servers.TARGET_SECRET}"\n'
+                 'grants = [{ buckets = ["*"], access = "admin" }]\n']))
+    return running.proxy(binary, servers.configuration([servers.one_target(chain, near_store.port)])).port
+
+
+def run_suite(call, only):
+    for group in SUITE:
+        if group is buckets or group.__name__ in only:
+            group(call)
+    return call
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--binary", required=True)
+    parser.add_argument("--write", action="store_true", help="write docs/fidelity.md anew")
+    parser.add_argument("--only", default="all", help="groups, by name; the document is not compared then")
+    options = parser.parse_args()
+    names = [group.__name__ for group in SUITE]
+    only = names if options.only == "all" else options.only.split(",")
+    if set(only) - set(names):
+        parser.error(f"there are {', '.join(names)}")
+    failures, passed, rows = [], 0, []
+    with servers.Servers() as running:
+        back = running.seaweedfs()
+
+        def bucket():
+            return f"fid-{uuid.uuid4().hex[:10]}-1250000000"
+
+        direct = run_suite(Record(back.port, servers.TARGET_KEY, servers.TARGET_SECRET, bucket(), True), only)
+        chained = {chain: run_suite(Record(start(running, options.binary, chain, back), servers.KEY, servers.SECRET, bucket(), False), only)
+                   for chain in CHAINS}
+    for name, outcome in direct.outcomes.items():
+        as_documented = outcome["status"] == direct.wanted[name]
+        if as_documented and name in SEAWEEDFS:
+            failures.append(f"straight: {name}: as documented, yet there is a reason why not: {SEAWEEDFS[name]}")
+        elif not as_documented and name not in SEAWEEDFS:
+            failures.append(f"straight: {name}: S3's documents say {direct.wanted[name]}, SeaweedFS {outcome}")
+        else:
+            passed += 1
+        for chain in CHAINS:
+            text = differences(outcome, chained[chain].outcomes[name])
+            reason = REASONS.get((name, chain))
+            if text:
+                rows.append((name, chain, text))
+            if bool(text) == bool(reason):
+                passed += 1
+            else:
+                failures.append(f"{name} through {chain}: " + (text if text else f"nothing differs any more, yet there is a reason: {reason}"))
+    if options.only == "all":
+        unknown = sorted({call for call, _ in REASONS if call not in direct.outcomes} | {call for call in SEAWEEDFS if call not in direct.outcomes})
+        failures += [f"a reason for a call that is not made: {call}" for call in unknown]
+        text = document([row for row in rows if row[:2] in REASONS])
+        if options.write:
+            DOCUMENT.write_text(text)
+        elif not DOCUMENT.exists() or DOCUMENT.read_text() != text:
+            failures.append("docs/fidelity.md is not what was found: run with --write and look at what changed")
+        else:
+            passed += 1
+    print("\n".join(["FAILED " + failure for failure in failures]))
+    print(f"{passed} passed, {len(failures)} failed")
+    sys.exit(1 if failures else 0)
+
+
+if __name__ == "__main__":
+    main()
