@@ -97,7 +97,7 @@ pub fn missing_words(caller: &Dialect, target: &Dialect) -> Vec<(Field, &'static
 
 /// Every operation that a caller's dialect has, and what becomes of it at a target.
 pub fn operations(caller: &Dialect, target: &Dialect) -> Vec<(Operation, Fate, &'static str)> {
-    let own = Operation::all().filter(|operation| caller.route(*operation).is_some());
+    let own = Operation::all().filter(|operation| caller.has(*operation));
     own.map(|operation| {
         let policy = matches!(operation, Operation::Get(Setting::Policy) | Operation::Put(Setting::Policy));
         let (fate, note) = match (target.route(operation), emulate::stands_in(operation)) {

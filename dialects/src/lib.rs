@@ -20,7 +20,7 @@ use engine::dialect::Dialect;
 pub static ALL: &[&Dialect] = &[&s3::S3, &jdcloud::JDCLOUD, &cos::COS, &oss::OSS];
 
 /// Servers that are only ever targets: a dialect with stated differences.
-pub static PROFILES: &[&Dialect] = &[&s3::profiles::SEAWEEDFS];
+pub static PROFILES: &[&Dialect] = &[&s3::profiles::AWS, &s3::profiles::SEAWEEDFS];
 
 /// The dialects and their profiles, as configuration names them.
 pub static NAMES: &[(&str, &[&str])] =

@@ -7,7 +7,8 @@ use blobfish_dialects::engine::exchange::{Answer, Exchange, Step};
 use blobfish_dialects::engine::tell::{self, Listener};
 use blobfish_dialects::explain::{explain, sample_target, sample_way};
 use blobfish_dialects::model::{Fault, Outgoing, Refusal, Timestamp};
-use blobfish_dialects::{cos::COS, oss::OSS, s3::S3};
+use blobfish_dialects::s3::profiles::{AWS, SEAWEEDFS};
+use blobfish_dialects::{cos::COS, jdcloud::JDCLOUD, oss::OSS, s3::S3};
 
 const NOW: Timestamp = Timestamp(1_767_323_045);
 
@@ -140,7 +141,7 @@ fn lifecycle_rules_choose_objects_in_each_dialects_way() {
         refusal(sent(&S3, &OSS, "PUT /?lifecycle", &newer)),
         (Fault::NotImplemented, Some("NewerNoncurrentVersions".to_owned()))
     );
-    assert!(sent(&S3, &S3, "PUT /?lifecycle", &newer).is_ok());
+    assert!(sent(&S3, &AWS, "PUT /?lifecycle", &newer).is_ok());
     let unknown = s3.replace("STANDARD_IA", "FROZEN");
     assert_eq!(refusal(sent(&S3, &S3, "PUT /?lifecycle", &unknown)).0, Fault::MalformedXml);
     let none =
@@ -253,7 +254,7 @@ fn grants_are_said_by_the_words_that_mean_the_same() {
 #[test]
 fn policies_stay_in_their_family() {
     let policy = "{\"Version\":\"2012-10-17\",\"Statement\":[]}";
-    let (out, status, _) = run(&S3, &S3, "PUT /?policy", "", policy, &[(204, "")]).unwrap();
+    let (out, status, _) = run(&S3, &AWS, "PUT /?policy", "", policy, &[(204, "")]).unwrap();
     assert_eq!((out[0].body.as_slice(), status), (policy.as_bytes(), 204));
     assert_eq!(refusal(run(&S3, &COS, "PUT /?policy", "", policy, &[])).0, Fault::NotImplemented);
     assert_eq!(run(&S3, &S3, "GET /?policy", "", "", &[(200, policy)]).unwrap().2, policy);
@@ -489,4 +490,49 @@ fn browsers_are_answered_by_the_rules() {
         assert_eq!(refusal(ask(origin, method, headers)).0, Fault::CorsDenied, "{origin} {method} {headers}");
     }
     assert_eq!(refusal(ask("", "PUT", "")).0, Fault::NoOrigin);
+}
+
+#[test]
+fn a_server_that_may_take_a_setting_for_the_bucket_is_asked_first() {
+    let unset = "<Error><Code>NoSuchCORSConfiguration</Code><Message>x</Message></Error>";
+    let rules = "<CORSConfiguration><CORSRule><AllowedOrigin>*</AllowedOrigin><AllowedMethod>GET</AllowedMethod></CORSRule></CORSConfiguration>";
+    // Nothing is set: nothing is deleted, least of all the bucket.
+    let (sent, status, _) = run(&S3, &JDCLOUD, "DELETE /?cors", "", "", &[(404, unset)]).unwrap();
+    assert_eq!((sent.len(), sent[0].method, status), (1, "GET", 204));
+    let (sent, status, _) = run(&S3, &JDCLOUD, "DELETE /?cors", "", "", &[(200, rules), (204, "")]).unwrap();
+    assert_eq!((sent[1].method, status), ("DELETE", 204));
+    // A page of keys, or anything else, is no setting.
+    let page = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
+    for line in ["DELETE /?cors", "PUT /?cors"] {
+        let body = if line.starts_with("PUT") { rules } else { "" };
+        assert_eq!(
+            refusal(run(&S3, &JDCLOUD, line, "", body, &[(200, page)])).0,
+            Fault::InternalError,
+            "{line}"
+        );
+    }
+    let (sent, status, _) =
+        run(&S3, &JDCLOUD, "PUT /?cors", "", rules, &[(404, unset), (200, ""), (200, rules)]).unwrap();
+    assert_eq!((sent.len(), status), (3, 200));
+    assert_eq!(
+        refusal(run(&S3, &JDCLOUD, "PUT /?cors", "", rules, &[(404, unset), (200, ""), (404, unset)])).0,
+        Fault::NotImplemented
+    );
+    assert_eq!(run(&S3, &AWS, "DELETE /?cors", "", "", &[(204, "")]).unwrap().0.len(), 1);
+    assert_eq!(refusal(run(&S3, &SEAWEEDFS, "DELETE /?website", "", "", &[])).0, Fault::NotImplemented);
+    assert_eq!(
+        run(&S3, &JDCLOUD, "GET /k?attributes", "x-amz-object-attributes: ETag\n", "", &[(200, "")])
+            .unwrap()
+            .0[0]
+            .method,
+        "HEAD"
+    );
+}
+
+#[test]
+fn a_delete_marker_may_be_named_as_that_only() {
+    let list = "<Delete><Object><Key>c</Key><VersionId>v</VersionId></Object></Delete>";
+    let answer = "<DeleteResult><Deleted><Key>c</Key><DeleteMarker>true</DeleteMarker><DeleteMarkerVersionId>v</DeleteMarkerVersionId></Deleted></DeleteResult>";
+    let (_, _, told) = run(&S3, &S3, "POST /?delete", "", list, &[(200, answer)]).unwrap();
+    assert!(told.contains("<VersionId>v</VersionId>") && !told.contains("<Error>"), "{told}");
 }

@@ -98,10 +98,13 @@ pub fn read_result(
 pub fn completed(asked: &[Unwanted], mut told: Vec<Deleted>) -> Vec<Deleted> {
     let mut lines = Vec::new();
     for line in asked {
-        let same =
-            |told: &Deleted| told.key == line.key && (line.version.is_none() || told.version == line.version);
+        let same = |told: &Deleted| {
+            // A delete marker that was removed may be named as that only.
+            let named = told.version == line.version || told.delete_marker == line.version;
+            told.key == line.key && (line.version.is_none() || named)
+        };
         lines.push(match told.iter().position(same) {
-            Some(at) => told.swap_remove(at),
+            Some(at) => Deleted { version: line.version.clone(), ..told.swap_remove(at) },
             None => Deleted {
                 key: line.key.clone(),
                 version: line.version.clone(),

@@ -52,6 +52,11 @@ pub struct Dialect {
     pub own_text: fn(Field, String) -> String,
     /// Fields that it reads as a caller's dialect but does not honour as a target.
     pub lacks: &'static [Field],
+    /// Operations that it reads as a caller's dialect but does not have as a target.
+    pub lacks_calls: &'static [Operation],
+    /// Whether a target of this kind is known to tell settings by their parameters. Others pass over parameters that they
+    /// do not know, and make or delete the bucket itself.
+    pub settings_known: bool,
     /// Fields that it has, but not in these operations.
     pub lacks_in: &'static [(Operation, Field)],
     /// What it calls a field of an answer.
@@ -121,9 +126,15 @@ impl Dialect {
         self.settings.iter().flat_map(|form| form.routes()).chain(self.routes.iter().copied())
     }
 
-    /// The route by which an operation is asked for.
+    /// Whether its callers can ask for an operation.
+    pub fn has(&self, operation: Operation) -> bool {
+        self.all_routes().any(|row| row.operation == operation)
+    }
+
+    /// The route by which a target is asked for an operation, if it has that.
     pub fn route(&self, operation: Operation) -> Option<Route> {
-        self.all_routes().find(|row| row.operation == operation)
+        let lacks = self.lacks_calls.contains(&operation);
+        self.all_routes().find(|row| row.operation == operation && !lacks)
     }
 
     /// How it has a setting, if it does.

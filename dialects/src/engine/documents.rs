@@ -358,8 +358,15 @@ pub fn read(target: &Dialect, operation: Operation, body: &[u8]) -> Result<Optio
             Ok(Some(Document::Deleted { lines, quiet: false, encoded: false }))
         }
         Operation::GetBucketLocation => {
-            let node = root("LocationConstraint")?;
-            Ok(Some(Document::Location((target.xml.read_location)(node.text.trim()))))
+            let node = xml::read(body).map_err(|_| Unsound::NotTheDocument)?;
+            // Some servers put it into the element of a bucket's creation.
+            let text = match node.name.as_str() {
+                "Error" => return Err(Unsound::Error(read_error(&node))),
+                "LocationConstraint" => Some(node.text.as_str()),
+                _ => node.text_of("LocationConstraint"),
+            };
+            let region = (target.xml.read_location)(text.ok_or(Unsound::NotTheDocument)?.trim());
+            Ok(Some(Document::Location(region)))
         }
         Operation::GetBucketInfo => {
             let node = root("BucketInfo")?;

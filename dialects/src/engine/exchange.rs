@@ -8,7 +8,7 @@ use crate::engine::way::Way;
 use crate::engine::{bodies, emulate, etag, listing, settings, write};
 use crate::model::{
     ByteRange, Directive, Document, Fault, Field, Fields, Operation, Outgoing, Refusal, Reply, Request,
-    Source, Timestamp, Told, Value,
+    Setting, Source, Timestamp, Told, Value,
 };
 use crate::wire::date;
 
@@ -83,6 +83,10 @@ enum State {
     Checking(Box<Reply>),
     /// What the target does not tell in one answer is gathered from several.
     Gathering(Box<Reply>, Gather),
+    /// A target shows whether it tells settings by their parameters, before one is changed.
+    Probing(Setting),
+    /// The setting was set, and the target shows whether it kept it.
+    Keeping(Setting, Box<Reply>),
 }
 
 impl<'a> Exchange<'a> {
@@ -124,6 +128,9 @@ impl<'a> Exchange<'a> {
             self.needs.conditions = true;
             Field::SOURCE_CONDITIONS.iter().for_each(|field| drop(self.sent.fields.remove(*field)));
         }
+        if let Some(setting) = self.unsure_setting() {
+            return self.ask_bucket(Operation::Get(setting), State::Probing(setting), now);
+        }
         let look = self.needs.conditions || self.needs.metadata || self.needs.length;
         if look { self.look(State::Looking, now) } else { self.ask(now) }
     }
@@ -143,6 +150,8 @@ impl<'a> Exchange<'a> {
             State::Deciding(refused) => Err(self.decided(&refused, answer, now)),
             State::Checking(reply) => self.checked(reply, answer),
             State::Gathering(reply, what) => self.gathered(*reply, what, answer, now),
+            State::Probing(setting) => self.probed(setting, answer, now),
+            State::Keeping(setting, reply) => self.kept(setting, reply, answer),
         }
     }
 
@@ -271,9 +280,13 @@ impl<'a> Exchange<'a> {
     }
 
     fn succeeded(&mut self, mut reply: Reply, now: Timestamp) -> Result<Step, Refusal> {
+        if let (Operation::Put(_), Some(setting)) = (self.asked.operation, self.unsure_setting()) {
+            let then = State::Keeping(setting, Box::new(reply));
+            return self.ask_bucket(Operation::Get(setting), then, now);
+        }
         emulate::completed(&self.way, &self.asked, &mut reply)?;
         if let Some(what) = emulate::missing(&self.way, &reply) {
-            return self.gather(reply, what, now);
+            return self.ask_bucket(what.operation(), State::Gathering(Box::new(reply), what), now);
         }
         let (bucket, key) = (self.asked.bucket.clone(), self.asked.key.clone());
         if let Some(document) = &mut reply.document {
@@ -297,13 +310,52 @@ impl<'a> Exchange<'a> {
         Ok(Step::Tell(Box::new(reply)))
     }
 
-    /// Asks for what is still missing of an answer.
-    fn gather(&mut self, reply: Reply, what: Gather, now: Timestamp) -> Result<Step, Refusal> {
+    /// The setting of a bucket that is to be changed at a target which may take the request for another: making the
+    /// bucket, or deleting it.
+    fn unsure_setting(&self) -> Option<Setting> {
+        match self.asked.operation {
+            Operation::Put(setting) | Operation::Delete(setting)
+                if !setting.on_object() && !self.way.target.dialect.settings_known =>
+            {
+                Some(setting)
+            }
+            _ => None,
+        }
+    }
+
+    /// Asks the bucket for something beside the request itself.
+    fn ask_bucket(&mut self, operation: Operation, then: State, now: Timestamp) -> Result<Step, Refusal> {
         let bucket = self.asked.bucket.clone();
-        let request = Request { bucket, ..Request::new(what.operation()) };
+        let request = Request { bucket, ..Request::new(operation) };
         let (outgoing, _) = write::request(&self.way, &request)?;
-        self.state = State::Gathering(Box::new(reply), what);
+        self.state = then;
         Ok(Step::Send(Box::new(write::sign(&self.way, outgoing, now))))
+    }
+
+    /// What is not set need not be removed.
+    fn probed(&mut self, setting: Setting, answer: &Answer, now: Timestamp) -> Result<Step, Refusal> {
+        let unset = match answer::whole(&self.way, Operation::Get(setting), answer) {
+            Ok(_) => false,
+            Err(refused) if settings::says_unset(refused.fault) => true,
+            Err(refused) => return Err(refused.refusal),
+        };
+        match self.asked.operation {
+            Operation::Delete(_) if unset => {
+                let status = self.way.caller.success_status(self.asked.operation);
+                Ok(Step::Tell(Box::new(Reply::status(status))))
+            }
+            _ => self.ask(now),
+        }
+    }
+
+    fn kept(&self, setting: Setting, reply: Box<Reply>, answer: &Answer) -> Result<Step, Refusal> {
+        match answer::whole(&self.way, Operation::Get(setting), answer) {
+            Ok(_) => Ok(Step::Tell(reply)),
+            Err(_) => Err(Refusal::say(
+                Fault::NotImplemented,
+                "The storage behind this service did not keep the setting.",
+            )),
+        }
     }
 
     fn gathered(

@@ -20,6 +20,7 @@ pub static JDCLOUD: Dialect = Dialect {
     hosts: route::HOSTS,
     settings: settings::FORMS,
     lacks: headers::LACKS,
+    lacks_calls: route::LACKS_CALLS,
     words: &words::WORDS,
     copy: copy::RULES,
     xml: xml::STYLE,

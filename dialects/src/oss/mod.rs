@@ -38,6 +38,8 @@ pub static OSS: Dialect = Dialect {
     name_of: headers::name_of,
     own_text: |_, text| text,
     lacks: headers::LACKS,
+    lacks_calls: &[],
+    settings_known: true,
     lacks_in: &[],
     told: headers::told,
     words: &words::WORDS,

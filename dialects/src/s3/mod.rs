@@ -43,6 +43,8 @@ pub const BASE: Dialect = Dialect {
     name_of: headers::name_of,
     own_text: headers::own_text,
     lacks: &[],
+    lacks_calls: &[],
+    settings_known: false,
     lacks_in: headers::LACKS_IN,
     told: headers::told,
     words: &words::WORDS,
