@@ -6,7 +6,7 @@ use crate::engine::auth::{Payload, Verified};
 use crate::engine::conditions;
 use crate::engine::dialect::{Dialect, Target};
 use crate::engine::loss::{self, LossPolicy};
-use crate::engine::way::Way;
+use crate::engine::way::{SameNames, Way};
 use crate::engine::{emulate, hosts, listing, read, settings, write};
 use crate::model::{Credentials, Field, Operation, Outgoing, RawHead, Refusal, Request, Setting};
 
@@ -100,7 +100,7 @@ pub fn operations(caller: &Dialect, target: &Dialect) -> Vec<(Operation, Fate, &
     let own = Operation::all().filter(|operation| caller.has(*operation));
     own.map(|operation| {
         let policy = matches!(operation, Operation::Get(Setting::Policy) | Operation::Put(Setting::Policy));
-        let (fate, note) = match (target.route(operation), emulate::stands_in(operation)) {
+        let (fate, note) = match (target.route(operation), emulate::stands_in(target, operation)) {
             (Some(_), _) if policy && caller.family != target.family => {
                 (Fate::Refused, "names a vendor's own accounts and actions")
             }
@@ -308,6 +308,7 @@ pub fn sample_way<'a>(caller: &'static Dialect, target: &'a Target, request: &Re
         source_bucket: request.source.as_ref().map(|source| source.bucket.clone()),
         policy: LossPolicy::Refuse,
         check_conditions: false,
+        names: std::sync::Arc::new(SameNames),
     }
 }
 

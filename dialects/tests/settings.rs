@@ -536,3 +536,43 @@ fn a_delete_marker_may_be_named_as_that_only() {
     let (_, _, told) = run(&S3, &S3, "POST /?delete", "", list, &[(200, answer)]).unwrap();
     assert!(told.contains("<VersionId>v</VersionId>") && !told.contains("<Error>"), "{told}");
 }
+
+#[test]
+fn logs_go_to_a_bucket_that_has_another_name_there() {
+    use blobfish_dialects::engine::way::{Names, Way};
+    struct Mapped;
+    impl Names for Mapped {
+        fn at_target(&self, bucket: &str) -> Option<String> {
+            (bucket == "logs").then(|| "their-logs".to_owned())
+        }
+        fn at_caller(&self, bucket: &str) -> Option<String> {
+            (bucket == "their-logs").then(|| "logs".to_owned())
+        }
+    }
+    let document = |bucket: &str| {
+        format!(
+            "<BucketLoggingStatus><LoggingEnabled><TargetBucket>{bucket}</TargetBucket><TargetPrefix>p/</TargetPrefix></LoggingEnabled></BucketLoggingStatus>"
+        )
+    };
+    let exchange = |line: &str, body: &str, answer: &str| {
+        let text = format!("{line} HTTP/1.1\nHost: b.{}\n", COS.sample_endpoint);
+        let request = explain(&text, &COS, &COS)?.request;
+        let target = sample_target(&OSS);
+        let way = Way { names: std::sync::Arc::new(Mapped), ..sample_way(&COS, &target, &request) };
+        let mut exchange = Exchange::new(way, request, body.as_bytes())?;
+        let Step::Send(sent) = exchange.start(NOW)? else { panic!("told before it was sent") };
+        let answer = Answer { status: 200, headers: Vec::new(), body: answer.as_bytes().to_vec() };
+        match exchange.next(&answer, NOW)? {
+            Step::Tell(reply) => Ok((String::from_utf8(sent.body).unwrap(), format!("{:?}", reply.document))),
+            Step::Send(_) => panic!("one request is enough"),
+        }
+    };
+    assert!(exchange("PUT /?logging", &document("logs"), "").unwrap().0.ends_with(&document("their-logs")));
+    assert_eq!(refusal(exchange("PUT /?logging", &document("other"), "")).0, Fault::AccessDenied);
+    assert!(exchange("GET /?logging", "", &document("their-logs")).unwrap().1.contains("\"logs\""));
+    assert_eq!(refusal(exchange("GET /?logging", "", &document("secret"))).0, Fault::NotImplemented);
+    // Off is an empty document; only OSS has a call for it.
+    let (sent, status, _) = run(&OSS, &AWS, "DELETE /?logging", "", "", &[(200, "")]).unwrap();
+    assert_eq!((sent[0].method, status), ("PUT", 204));
+    assert!(String::from_utf8_lossy(&sent[0].body).contains("<BucketLoggingStatus"));
+}

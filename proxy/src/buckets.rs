@@ -3,7 +3,7 @@
 use blobfish_config::Caller;
 use blobfish_dialects::engine::auth::Payload;
 use blobfish_dialects::engine::loss::LossPolicy;
-use blobfish_dialects::engine::way::Way;
+use blobfish_dialects::engine::way::{SameNames, Way};
 use blobfish_dialects::model::{BucketList, Document, Need, Reply, Request, Timestamp};
 
 use crate::exchange;
@@ -45,6 +45,7 @@ fn way<'a>(job: &Job<'_>, upstream: &'a Upstream) -> Way<'a> {
         source_bucket: None,
         policy: LossPolicy::Refuse,
         check_conditions: false,
+        names: std::sync::Arc::new(SameNames),
     }
 }
 

@@ -85,7 +85,7 @@ fn written(
         [[target]]
         name = "demo"
         dialect = "s3"
-        profile = "seaweedfs"
+        profile = "aws"
         endpoint = "http://{store}"
         region = "us-east-1"
         addressing = "path"

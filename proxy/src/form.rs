@@ -63,7 +63,7 @@ pub async fn run(job: &mut Job<'_>, head: &RawHead, kind: &str, body: BodyLength
     job.record.target = Some(at.upstream.target.name.clone());
     let file = reader.file(length, ended, posted.bounds)?;
     let payload = Payload::Chunked(Box::new(file));
-    let way = at.way(dialect, None);
+    let way = at.way(dialect, Some(caller), None);
     let reply = stream::upload(job, at.upstream, way, &posted.request, payload, body).await?;
     if reply.status >= 300 {
         return job.tell(reply).await;

@@ -25,7 +25,7 @@ pub async fn run(job: &mut Job<'_>, accepted: Accepted, body: BodyLength) -> Res
     }
     let (place, source_bucket) = routed(snapshot, &request)?;
     job.record.target = Some(place.upstream.target.name.clone());
-    let way = place.way(dialect, source_bucket);
+    let way = place.way(dialect, Some(caller), source_bucket);
     if request.operation.uploads() {
         let reply = stream::upload(job, place.upstream, way, &request, payload, body).await?;
         job.tell(reply).await

@@ -29,7 +29,7 @@ pub async fn run(job: &mut Job<'_>, head: &RawHead) -> Result<(), End> {
     let place = snapshot.place(&bucket).ok_or(Fault::CorsDenied)?;
     job.record.target = Some(place.upstream.target.name.clone());
     let request = Request { bucket: Some(bucket), ..Request::new(Operation::Get(Setting::Cors)) };
-    let reply = exchange::driven(job, place.upstream, place.way(dialect, None), request, &[]).await;
+    let reply = exchange::driven(job, place.upstream, place.way(dialect, None, None), request, &[]).await;
     let rules = match reply {
         Ok(reply) => reply.document,
         Err(End::Refused(refusal)) if refusal.fault != Fault::ServiceUnavailable => {

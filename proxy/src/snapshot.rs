@@ -11,7 +11,7 @@ use blobfish_dialects::engine::accept::{Front, Key, Keys};
 use blobfish_dialects::engine::auth::Auth;
 use blobfish_dialects::engine::dialect::{Dialect, Target};
 use blobfish_dialects::engine::loss::LossPolicy;
-use blobfish_dialects::engine::way::Way;
+use blobfish_dialects::engine::way::{Names, Way};
 use blobfish_dialects::model::{Credentials, Need};
 use pingora_core::protocols::tls::CaType;
 use pingora_core::utils::tls::WrappedX509;
@@ -83,6 +83,8 @@ pub struct Place<'a> {
     pub policy: LossPolicy,
     /// Conditions of copies are evaluated here.
     pub check_conditions: bool,
+    /// All that is configured, for the names of other buckets.
+    pub snapshot: &'a Snapshot,
 }
 
 impl Snapshot {
@@ -118,21 +120,51 @@ impl Snapshot {
             bucket: route.target_bucket.into_owned(),
             policy,
             check_conditions: route.rule.conditions == Conditions::Check,
+            snapshot: self,
         })
     }
 }
 
 impl<'a> Place<'a> {
     /// The way of a request to here.
-    pub fn way(&self, caller: &'static Dialect, source_bucket: Option<String>) -> Way<'a> {
+    pub fn way(
+        &self,
+        dialect: &'static Dialect,
+        caller: Option<&'a Caller>,
+        source_bucket: Option<String>,
+    ) -> Way<'a> {
         Way {
-            caller,
+            caller: dialect,
             target: &self.upstream.target,
             bucket: self.bucket.clone(),
             source_bucket,
             policy: self.policy,
             check_conditions: self.check_conditions,
+            names: Arc::new(OwnNames { snapshot: self.snapshot, caller, index: self.index }),
         }
+    }
+}
+
+/// What buckets of one target are called, as far as one caller may know.
+pub struct OwnNames<'a> {
+    /// All that is configured.
+    pub snapshot: &'a Snapshot,
+    /// Who asks; nobody knows of nothing.
+    pub caller: Option<&'a Caller>,
+    /// Index of the target.
+    pub index: usize,
+}
+
+impl Names for OwnNames<'_> {
+    fn at_target(&self, bucket: &str) -> Option<String> {
+        let may_write = self.caller.is_some_and(|caller| may(caller, bucket, Need::Write));
+        let place = self.snapshot.place(bucket).filter(|place| may_write && place.index == self.index);
+        place.map(|place| place.bucket)
+    }
+
+    fn at_caller(&self, bucket: &str) -> Option<String> {
+        let name = self.snapshot.config.reverse(self.index, bucket)?;
+        self.caller.is_some_and(|caller| may(caller, &name, Need::Read)).then_some(name)
     }
 }
 

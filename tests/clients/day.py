@@ -67,9 +67,6 @@ ABSENT = {
 }
 ONLY_OF = {"slices": ("cos-node",)}
 
-#: What a target itself does not hold: it has to be refused as such, with 501. (target, step) -> why.
-TARGET_CANNOT = {("jdcloud", "tags"): "JD Cloud's documents have no tags"}
-
 _UNSIGNED = "its COS signatures cover no header, not even host; presigned URLs are read strictly (design, 4)"
 #: What has to be refused because of how a client asks: (client, step) -> the status and why.
 CLIENT_REFUSED = {("opendal-cos", "presigned_get"): (403, _UNSIGNED), ("opendal-cos", "presigned_put"): (403, _UNSIGNED)}
@@ -326,8 +323,6 @@ def one_day(make, day, key, secret, options):
                         refused(403, step, client, bucket, day)  # The doubles take no presigned URLs: the proxy never sends any.
                     elif (make.name, name) in CLIENT_REFUSED:
                         refused(CLIENT_REFUSED[make.name, name][0], step, client, bucket, day)
-                    elif (day.target, name) in TARGET_CANNOT:
-                        refused(501, step, client, bucket, day)
                     else:
                         step(client, bucket, day)
                     outcomes.append((name, None))
@@ -451,7 +446,6 @@ def main():
             notes += [f"FAILED {make.name} -> {target}: {step}: {failure}" for step, failure in outcomes if failure]
             row += (f"{good}/{len(outcomes)}" if outcomes else "-").rjust(12)
         print(row)
-    notes += [f"refused  {target}: {step}: {why}" for (target, step), why in TARGET_CANNOT.items() if target in targets and step in options.only]
     print("\n".join(["", *notes]))
     for (client, step), seconds in sorted(options.times.items(), key=lambda row: -row[1])[:25 if show else 0]:
         print(f"{seconds:6.1f} s  {client} {step}")

@@ -57,6 +57,20 @@ because("neither dialect tells a count of parts", CHAINS, "of a part by its numb
 because("neither dialect has writes on condition of an ETag: refused, and nothing is written", CHAINS,
         "write if the same is there", "write if the same is there, but another is", "what conditional writes left")
 because("SeaweedFS tells no owner, initiator or next marker; S3's documents have them", CHAINS, "list parts", "list parts, page")
+because("SeaweedFS leaves markers, classes and owners out, tells empty elements, and counts pages otherwise; S3's documents have them so",
+        CHAINS, "list uploads", "list uploads by prefix", "list uploads, page", "list uploads by folder", "list versions",
+        "list versions, page", "list versions by folder")
+because("SeaweedFS answers 200 where S3's documents say 204", CHAINS, "put tagging")
+because("rules for browsers have no names in OSS: refused, and nothing is set", ["oss"], "put cors", "get cors")
+because("neither dialect has a least size for transitions", CHAINS, "get lifecycle")
+because("policies name a vendor's own accounts and actions: refused, and nothing is set", CHAINS, "put policy", "get policy")
+because("SeaweedFS takes the settings of websites for the bucket itself, so they are not asked of it", CHAINS,
+        "get website, before", "put website", "get website", "delete website", "get website, after")
+because("neither dialect has keys of buckets", CHAINS, "get encryption")
+because("the region is the one that the first proxy is configured with", CHAINS, "get location")
+because("COS has no requester who pays", ["cos"], "get request payment")
+because("OSS has no object lock of S3's kind", ["oss"], "get object lock")
+because("not translated between different dialects", CHAINS, "get ownership", "get notifications", "get replication")
 because("OSS has no redirection of single objects: refused", ["oss"], "a website's redirection", "a website's redirection, told")
 because("the dialect of OSS has no encryption with a customer's key: refused, and nothing is written", ["oss"],
         "sealed by a customer's key", "sealed, read", "sealed, read without the key")

@@ -77,6 +77,14 @@ pub const FORMS: &[Form] = &[
         Unset::Fault(Fault::NoSuchWebsite),
     ),
     Form::new(
+        Setting::Logging,
+        &["logging"],
+        "BucketLoggingStatus",
+        &[group("LoggingEnabled", &[text("TargetBucket"), text("TargetPrefix")])],
+        Unset::Empty,
+    )
+    .kept(),
+    Form::new(
         Setting::Encryption,
         &["encryption"],
         "ServerSideEncryptionConfiguration",

@@ -96,6 +96,13 @@ fn read_setting(way: &Way<'_>, request: &mut Request, setting: Setting, body: &[
     if setting == Setting::Cors {
         tree = cors::renamed(way.caller, target, tree);
     }
+    let named = settings::with_buckets(tree, &|bucket| way.names.at_target(bucket));
+    let tree = named.ok_or_else(|| {
+        Refusal::say(
+            Fault::AccessDenied,
+            "The bucket that the document names is not one of yours at this service.",
+        )
+    })?;
     if let (_, lost) = settings::write(target, written, &tree)
         && let Some(name) = lost.first()
     {

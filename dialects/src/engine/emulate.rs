@@ -1,7 +1,8 @@
 //! What a target does not have and is made of what it has; and answers that are completed before they are told.
 
 use crate::engine::deletes;
-use crate::engine::settings::{self, SAY_NOTHING, leaf};
+use crate::engine::dialect::Dialect;
+use crate::engine::settings::{self, SAY_NOTHING, Unset, leaf};
 use crate::engine::way::Way;
 use crate::engine::{access, cors, etag};
 use crate::model::{
@@ -20,17 +21,30 @@ pub fn adapted(way: &Way<'_>, mut sent: Request) -> Request {
             sent.fields.remove(Field::Attributes);
         }
         Operation::GetBucketInfo => sent.operation = Operation::Get(Setting::BucketAcl),
+        // Where a setting cannot be removed it can be set to nothing.
+        Operation::Delete(setting) if sets_to_nothing(way.target.dialect, setting) => {
+            sent.operation = Operation::Put(setting);
+            sent.document = Some(Node::default());
+        }
         _ => {}
     }
     sent
 }
 
+fn sets_to_nothing(target: &Dialect, setting: Setting) -> bool {
+    let form = target.form(setting);
+    form.is_some_and(|form| form.unset == Unset::Empty && !form.root.is_empty())
+        && target.route(Operation::Put(setting)).is_some()
+        && !setting.is_access()
+}
+
 /// How a target's operations stand in for one that it does not have, for the printed matrix.
-pub fn stands_in(operation: Operation) -> Option<&'static str> {
+pub fn stands_in(target: &Dialect, operation: Operation) -> Option<&'static str> {
     match operation {
         Operation::ListObjectsV2 => Some("by the first version"),
         Operation::GetObjectAttributes => Some("by a HEAD"),
         Operation::GetBucketInfo => Some("by its ACL, versioning and place in the list of buckets"),
+        Operation::Delete(setting) if sets_to_nothing(target, setting) => Some("by an empty one"),
         _ => None,
     }
 }
@@ -134,6 +148,7 @@ pub fn completed(way: &Way<'_>, asked: &Request, reply: &mut Reply) -> Result<()
                 return Err(fault.into());
             }
         }
+        (Operation::Delete(_), _) => reply.status = way.caller.success_status(asked.operation),
         (Operation::Get(setting), Some(Document::Setting(_, tree))) => told_setting(way, setting, tree)?,
         (Operation::Get(_), Some(Document::Access(_))) => told_access(way, reply)?,
         (Operation::Get(_), Some(Document::Verbatim(..)))
@@ -157,6 +172,10 @@ fn told_setting(way: &Way<'_>, setting: Setting, tree: &mut Node) -> Result<(), 
     if setting == Setting::Cors {
         *tree = cors::renamed(way.target.dialect, way.caller, std::mem::take(tree));
     }
+    let named = settings::with_buckets(std::mem::take(tree), &|bucket| way.names.at_caller(bucket));
+    *tree = named.ok_or_else(|| {
+        Refusal::say(Fault::NotImplemented, "What is set names a bucket that has no name here.")
+    })?;
     let (_, lost) = settings::write(way.caller, form, tree);
     match lost.iter().find(|name| !SAY_NOTHING.contains(&name.as_str())) {
         None => Ok(()),

@@ -289,6 +289,11 @@ impl<'a> Exchange<'a> {
             return self.ask_bucket(what.operation(), State::Gathering(Box::new(reply), what), now);
         }
         let (bucket, key) = (self.asked.bucket.clone(), self.asked.key.clone());
+        if self.asked.operation == Operation::CreateBucket {
+            // The target's names its own bucket.
+            reply.set(Told::Location, format!("/{}", bucket.as_deref().unwrap_or_default()));
+            (self.way.caller.complete_reply)(self.asked.operation, &mut reply);
+        }
         if let Some(document) = &mut reply.document {
             let bucket = bucket.as_deref().unwrap_or_default();
             let key = key.as_deref().unwrap_or_default();

@@ -329,6 +329,18 @@ fn leaves(dialect: &Dialect, elements: &[Element]) -> Vec<(String, Node)> {
     found
 }
 
+/// Gives the buckets that a document names other names. `None`: one of them has none.
+pub fn with_buckets(mut tree: Node, name: &dyn Fn(&str) -> Option<String>) -> Option<Node> {
+    for child in std::mem::take(&mut tree.children) {
+        let child = match child.name.as_str() {
+            "TargetBucket" => leaf("TargetBucket", name(child.text.trim())?),
+            _ => with_buckets(child, name)?,
+        };
+        tree.children.push(child);
+    }
+    Some(tree)
+}
+
 /// What of a lifecycle rule chooses objects. Some dialects have it in the rule, some in a filter within it, and in a
 /// group within that where there is more than one.
 const CHOOSING: [&str; 5] =

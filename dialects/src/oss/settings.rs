@@ -59,6 +59,13 @@ pub const FORMS: &[Form] = &[
     )
     .shaped(without_numbers, with_numbers),
     Form::new(
+        Setting::Logging,
+        &["logging"],
+        "BucketLoggingStatus",
+        &[group("LoggingEnabled", &[text("TargetBucket"), text("TargetPrefix"), text("LoggingRole")])],
+        Unset::Empty,
+    ),
+    Form::new(
         Setting::Encryption,
         &["encryption"],
         "ServerSideEncryptionRule",

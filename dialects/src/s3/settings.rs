@@ -87,6 +87,17 @@ pub const FORMS: &[Form] = &[
         Unset::Fault(Fault::NoSuchWebsite),
     ),
     Form::new(
+        Setting::Logging,
+        &["logging"],
+        "BucketLoggingStatus",
+        &[group(
+            "LoggingEnabled",
+            &[text("TargetBucket"), text("TargetPrefix"), text("TargetObjectKeyFormat")],
+        )],
+        Unset::Empty,
+    )
+    .kept(),
+    Form::new(
         Setting::Encryption,
         &["encryption"],
         "ServerSideEncryptionConfiguration",
