@@ -29,7 +29,7 @@ class Jd(s3_clients.Boto3):
         config = Config(signature_version="s3v4", s3={"addressing_style": "virtual"},
                         request_checksum_calculation="when_required", response_checksum_validation="when_required",
                         retries={"total_max_attempts": 1, "mode": "standard"})
-        self.sdk = boto3.client("s3", endpoint_url=f"http://s3.cn-north-1.localhost:{port}", region_name="cn-north-1",
+        self.sdk = self.fourth = boto3.client("s3", endpoint_url=f"http://s3.cn-north-1.localhost:{port}", region_name="cn-north-1",
                                 aws_access_key_id=key, aws_secret_access_key=secret, config=config)
 
 

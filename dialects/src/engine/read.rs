@@ -158,7 +158,7 @@ fn operation(dialect: &Dialect, said: &Said<'_>, place: &Place) -> Result<Operat
         row.as_ref().is_some_and(|row| {
             row.parameters.iter().any(|own| own.split('=').next() == Some(name))
                 || Field::ALL.iter().any(|field| {
-                    dialect.name_in(*field, row.operation).is_some_and(|own| own.as_str() == name)
+                    matches!(dialect.name_in(*field, row.operation), Some(Name::Parameter(own)) if own == name)
                 })
         })
     };
