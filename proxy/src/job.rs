@@ -144,6 +144,13 @@ impl Job<'_> {
         self.write_head(spoken, framing).await.map(drop)
     }
 
+    /// The document of an answer whose head was told before; its code is noted.
+    pub fn document(&mut self, reply: Reply) -> Vec<u8> {
+        let spoken = self.spoken(reply);
+        self.record.code = spoken.code;
+        spoken.body
+    }
+
     async fn write_head(&mut self, mut spoken: Spoken, framing: Framing) -> Result<Vec<u8>, End> {
         // Only the answer to HEAD has the length of a body that does not follow.
         let length_stays = self.listener.head && !matches!(spoken.status, 204 | 304);

@@ -28,11 +28,10 @@ pub struct Metrics {
     pub bytes: IntCounterVec,
     pub in_flight: IntGauge,
     pub copies: IntCounterVec,
-    #[expect(
-        dead_code,
-        reason = "counted by copies that pass through the proxy, which this build does not make"
-    )]
     pub copy_bytes: IntCounter,
+    pub copy_retries: IntCounter,
+    pub copy_uploads_left: IntCounter,
+    pub copies_running: IntGauge,
     pub losses: IntCounterVec,
     pub refused: IntCounterVec,
     pub unsigned_fields: IntCounterVec,
@@ -80,6 +79,21 @@ impl Metrics {
             copy_bytes: made(
                 &registry,
                 IntCounter::new("blobfish_copy_bytes_total", "Bytes that copies carried through the proxy."),
+            ),
+            copy_retries: made(
+                &registry,
+                IntCounter::new("blobfish_copy_retries_total", "Parts of copies that were tried again."),
+            ),
+            copy_uploads_left: made(
+                &registry,
+                IntCounter::new(
+                    "blobfish_copy_uploads_left_total",
+                    "Uploads of failed copies that could not be given up.",
+                ),
+            ),
+            copies_running: made(
+                &registry,
+                IntGauge::new("blobfish_copies_running", "Copies in parts or between targets that run now."),
             ),
             losses: counters(
                 "losses_total",

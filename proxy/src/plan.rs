@@ -8,7 +8,7 @@ use crate::framing::BodyLength;
 use crate::job::{End, Job};
 use crate::metrics::METRICS;
 use crate::snapshot::{Place, Snapshot, may};
-use crate::{buckets, exchange, log, stream};
+use crate::{buckets, copy, exchange, log, stream};
 
 /// Carries out a request.
 ///
@@ -23,8 +23,12 @@ pub async fn run(job: &mut Job<'_>, accepted: Accepted, body: BodyLength) -> Res
     if request.operation == Operation::ListBuckets {
         return buckets::run(job, caller, request, payload).await;
     }
-    let (place, source_bucket) = routed(snapshot, &request)?;
+    let (place, source) = routed(snapshot, &request)?;
     job.record.target = Some(place.upstream.target.name.clone());
+    if let Some(source) = source.as_ref().filter(|source| source.index != place.index) {
+        return copy::relayed(job, dialect, caller, source, &place, request, payload).await;
+    }
+    let source_bucket = source.as_ref().map(|source| source.bucket.clone());
     let way = place.way(dialect, Some(caller), source_bucket);
     if request.operation.uploads() {
         let reply = stream::upload(job, place.upstream, way, &request, payload, body).await?;
@@ -32,7 +36,10 @@ pub async fn run(job: &mut Job<'_>, accepted: Accepted, body: BodyLength) -> Res
     } else if request.operation.streams() {
         stream::download(job, place.upstream, way, &request).await
     } else {
-        exchange::run(job, place.upstream, way, request, payload).await
+        match source.filter(|_| request.operation == Operation::CopyObject) {
+            Some(source) => copy::direct(job, dialect, caller, &source, &place, way, request, payload).await,
+            None => exchange::run(job, place.upstream, way, request, payload).await,
+        }
     }
 }
 
@@ -63,14 +70,11 @@ pub fn authorise(caller: &Caller, request: &Request) -> Result<(), Refusal> {
     if destination && source { Ok(()) } else { Err(Fault::AccessDenied.into()) }
 }
 
-/// Where the request goes, and its copy source's bucket there.
-fn routed<'s>(snapshot: &'s Snapshot, request: &Request) -> Result<(Place<'s>, Option<String>), Refusal> {
+/// Where the request goes, and where its copy source is.
+fn routed<'s>(snapshot: &'s Snapshot, request: &Request) -> Result<(Place<'s>, Option<Place<'s>>), Refusal> {
     let bucket = request.bucket.as_deref().ok_or(Fault::InvalidRequest)?;
     let place = snapshot.place(bucket).ok_or(Fault::NoSuchBucket)?;
     let Some(source) = &request.source else { return Ok((place, None)) };
     let from = snapshot.place(&source.bucket).ok_or(Fault::NoSuchBucket)?;
-    if from.index != place.index {
-        return Err(Refusal::say(Fault::NotImplemented, "copies between two targets are not supported yet"));
-    }
-    Ok((place, Some(from.bucket)))
+    Ok((place, Some(from)))
 }

@@ -15,6 +15,7 @@ pub const RULES: CopyRules = CopyRules {
     future_ignored: false,
     onto_itself: SelfCopy::Replaced,
     strict_range: true,
+    tells_under_way: true,
     bytes_max: 5 * 1024 * 1024 * 1024,
     check_metadata: false,
 };

@@ -101,6 +101,7 @@ pub const FAULTS: &[FaultRow] = &[
     FaultRow::new(Fault::CustomerKeyRequired, "SsecDecryptHeaderInvalid", 400, "The key of the encrypted source is missing or wrong."),
     FaultRow::new(Fault::NotImplemented, "NotImplemented", 501, "A header you provided implies functionality that is not implemented."),
     FaultRow::new(Fault::ConditionNotImplemented, "NotImplemented", 501, "A header you provided implies functionality that is not implemented."),
+    FaultRow::new(Fault::TargetCopyLimit, "NotImplemented", 501, "The source is larger than the storage behind this service copies at once."),
     FaultRow::new(Fault::InternalError, "InternalError", 500, "We encountered an internal error."),
     FaultRow::new(Fault::ServiceUnavailable, "ServiceUnavailable", 503, "The service is not available."),
     FaultRow::new(Fault::SlowDown, "SlowDown", 503, "Please reduce your request rate."),

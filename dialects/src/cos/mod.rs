@@ -50,6 +50,7 @@ pub static COS: Dialect = Dialect {
     faults: faults::FAULTS,
     absent: absent::ABSENT,
     limits: absent::LIMITS,
+    etag_is_md5: false,
     etag_upper: false,
     success: &[
         (Operation::DeleteObject, 204),

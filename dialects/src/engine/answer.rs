@@ -193,7 +193,7 @@ fn refusal(fault: Fault, error: &ErrorDocument) -> Refusal {
             Refusal::say(Fault::InternalError, "The storage behind this service did not accept the request.")
         }
         Fault::CopySourceTooLarge => Refusal::say(
-            Fault::NotImplemented,
+            Fault::TargetCopyLimit,
             "The source is larger than the storage behind this service copies at once.",
         ),
         _ => {

@@ -14,7 +14,10 @@ use crate::wire::xml::{self, Node, Writer};
 pub fn read(way: &Way<'_>, request: &mut Request, body: &[u8]) -> Result<(), Refusal> {
     let caller = way.caller;
     match request.operation {
-        Operation::CompleteMultipartUpload if !request.fields.has(Field::CompleteAll) => {
+        // A request of ours has its parts already.
+        Operation::CompleteMultipartUpload
+            if !request.fields.has(Field::CompleteAll) && request.parts.is_empty() =>
+        {
             request.parts = documents::read_parts(body)?;
         }
         Operation::CreateBucket => documents::check_bucket_settings(caller, body)?,

@@ -73,6 +73,9 @@ pub struct Dialect {
     pub absent: Absent,
     /// What it can hold.
     pub limits: Limits,
+    /// Whether an ETag that looks like an MD5 is that of the object's bytes, unless these are encrypted with a key of
+    /// the customer's or of a key service.
+    pub etag_is_md5: bool,
     /// Whether it writes MD5-shaped ETags in upper case.
     pub etag_upper: bool,
     /// Its statuses for success, where they differ from 200.
@@ -312,6 +315,8 @@ pub struct CopyRules {
     pub onto_itself: SelfCopy,
     /// Whether the range of a part copy is checked strictly, or copies the whole source when it does not fit.
     pub strict_range: bool,
+    /// Whether its callers know a success that turns out an error in the document behind it.
+    pub tells_under_way: bool,
     /// The largest source of one copy, bytes.
     pub bytes_max: u64,
     /// Whether a target may pass over the metadata directive without a word, so that the copy must be checked.

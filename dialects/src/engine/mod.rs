@@ -23,6 +23,7 @@ pub mod loss;
 pub mod pages;
 pub mod policy;
 pub mod read;
+pub mod relay;
 pub mod settings;
 pub mod stream;
 pub mod tell;

@@ -99,21 +99,26 @@ fn check_range(request: &Request, reply: &Reply) -> Result<(), Refusal> {
 
 /// The caller's answer to a target's failure (any other status, with its whole bounded body).
 pub fn failure(way: &Way<'_>, request: &Request, answer: &Answer) -> Reply {
-    let refused = answer::failure(way, answer);
-    let refusal = match refused.fault {
-        Fault::PreconditionFailed if request.operation.writes() => {
-            overwrite_fault(&request.fields).map_or(refused.refusal, Refusal::from)
-        }
-        _ => refused.refusal,
-    };
+    let refusal = refusal(way, request, answer);
     let mut reply = tell::refused(way.caller, &refusal);
-    if refused.fault == Fault::AppendPosition {
+    if refusal.fault == Fault::AppendPosition {
         let name = (way.target.dialect.told)(Told::NextAppendPosition);
         if let Some(position) = name.and_then(|name| answer.text(name)) {
             reply.set(Told::NextAppendPosition, position);
         }
     }
     reply
+}
+
+/// A target's failure as the caller is to hear of it.
+pub fn refusal(way: &Way<'_>, request: &Request, answer: &Answer) -> Refusal {
+    let refused = answer::failure(way, answer);
+    match refused.fault {
+        Fault::PreconditionFailed if request.operation.writes() => {
+            overwrite_fault(&request.fields).map_or(refused.refusal, Refusal::from)
+        }
+        _ => refused.refusal,
+    }
 }
 
 /// The request that tells where an appended piece should have begun, where the caller's SDK wants to hear it and the

@@ -43,6 +43,8 @@ pub enum Fault {
     InvalidCopySource,
     InvalidCopyRange,
     CopySourceTooLarge,
+    /// The source is larger than the target copies at once.
+    TargetCopyLimit,
     /// A copy of an object onto itself that changes nothing.
     SelfCopy,
     /// Conditions that the caller's vendor does not allow together.

@@ -14,6 +14,7 @@ pub const RULES: CopyRules = CopyRules {
     future_ignored: false,
     onto_itself: SelfCopy::TakesRequest,
     strict_range: false,
+    tells_under_way: false,
     bytes_max: 5 * 1024 * 1024 * 1024,
     check_metadata: false,
 };

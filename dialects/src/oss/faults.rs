@@ -97,6 +97,7 @@ pub const FAULTS: &[FaultRow] = &[
     FaultRow::new(Fault::CustomerKeyRequired, "InvalidArgument", 400, "The key of the encrypted object is missing or wrong."),
     FaultRow::new(Fault::NotImplemented, "NotImplemented", 501, "A header you provided implies functionality that is not implemented."),
     FaultRow::new(Fault::ConditionNotImplemented, "NotImplemented", 400, "A header you provided implies functionality that is not implemented."),
+    FaultRow::new(Fault::TargetCopyLimit, "NotImplemented", 501, "The source is larger than the storage behind this service copies at once."),
     FaultRow::new(Fault::NotImplemented, "OperationNotSupported", 400, "The operation is not supported for this resource."),
     FaultRow::new(Fault::NotArchived, "OperationNotSupported", 400, "The operation is not supported for this resource."),
     FaultRow::new(Fault::ServiceUnavailable, "ServiceUnavailable", 503, "The service is not available."),

@@ -48,6 +48,7 @@ pub static OSS: Dialect = Dialect {
     faults: faults::FAULTS,
     absent: absent::ABSENT,
     limits: absent::LIMITS,
+    etag_is_md5: false,
     etag_upper: true,
     success: &[
         (Operation::DeleteObject, 204),

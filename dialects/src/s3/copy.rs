@@ -14,6 +14,7 @@ pub const RULES: CopyRules = CopyRules {
     future_ignored: true,
     onto_itself: SelfCopy::AnyChange,
     strict_range: true,
+    tells_under_way: true,
     bytes_max: 5 * 1024 * 1024 * 1024,
     check_metadata: false,
 };

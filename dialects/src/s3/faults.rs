@@ -96,6 +96,7 @@ pub const FAULTS: &[FaultRow] = &[
     FaultRow::new(Fault::CustomerKeyRequired, "InvalidRequest", 400, "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object."),
     FaultRow::new(Fault::NotImplemented, "NotImplemented", 501, "A header you provided implies functionality that is not implemented"),
     FaultRow::new(Fault::ConditionNotImplemented, "NotImplemented", 501, "A header you provided implies functionality that is not implemented"),
+    FaultRow::new(Fault::TargetCopyLimit, "NotImplemented", 501, "The source is larger than the storage behind this service copies at once."),
     FaultRow::new(Fault::InternalError, "InternalError", 500, "We encountered an internal error. Please try again."),
     FaultRow::new(Fault::ServiceUnavailable, "ServiceUnavailable", 503, "Service is unable to handle request."),
     FaultRow::new(Fault::SlowDown, "SlowDown", 503, "Please reduce your request rate."),

@@ -53,6 +53,7 @@ pub const BASE: Dialect = Dialect {
     faults: faults::FAULTS,
     absent: absent::ABSENT,
     limits: absent::LIMITS,
+    etag_is_md5: true,
     etag_upper: false,
     success: &[
         (Operation::DeleteObject, 204),

@@ -1,0 +1,403 @@
+//! Copies that no target can make alone: from one target to another, or of more than a target copies at once. What to
+//! ask and what to make of the answers; the shell moves the bytes.
+
+use crc_fast::{CrcAlgorithm, checksum_combine};
+
+use crate::engine::answer;
+use crate::engine::body::Sums;
+use crate::engine::conditions::{self, SourceState};
+use crate::engine::etag;
+use crate::engine::exchange::Answer;
+use crate::engine::way::Way;
+use crate::model::{
+    Algorithm, ByteRange, Checksum, CopyResult, Directive, Document, Fault, Field, Fields, Operation, Part,
+    Refusal, Reply, Request, Setting, Timestamp, Told, Value,
+};
+use crate::wire::date;
+use crate::wire::xml::Node;
+
+/// No vendor takes more parts.
+const PARTS_MAX: u64 = 10_000;
+
+/// What a part is at least, but for the last one: the strictest vendor's rule.
+const PART_BYTES_MIN: u64 = 5 * 1024 * 1024;
+
+/// Sizes of parts are whole multiples of this.
+const PART_BYTES_STEP: u64 = 1024 * 1024;
+
+/// The source of a copy, looked at once. Every read is pinned to it.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Without quotes.
+    pub etag: String,
+    /// Bytes of the object.
+    pub size: u64,
+    /// Version that was read, where the target has versions.
+    pub version: Option<String>,
+    /// Its head in the caller's terms.
+    pub head: Reply,
+    /// MD5, lower-case hex, where its ETag is known to be one.
+    pub md5: Option<String>,
+    /// CRC-64/XZ, decimal, where the target tells it.
+    pub crc64: Option<String>,
+    /// Whether it has tags that are to be copied.
+    pub tagged: bool,
+}
+
+/// The question for the source's head.
+pub fn look(asked: &Request) -> Request {
+    of_source(asked, Operation::HeadObject)
+}
+
+/// The question for its tags.
+pub fn look_at_tags(asked: &Request, source: &Source) -> Request {
+    let mut request = of_source(asked, Operation::Get(Setting::ObjectTagging));
+    for key in KEYS {
+        request.fields.remove(key.1);
+    }
+    pin_version(&mut request, source);
+    request
+}
+
+/// The fields that open a source, and a read's names for them.
+const KEYS: [(Field, Field); 3] = [
+    (Field::SourceCustomerAlgorithm, Field::CustomerAlgorithm),
+    (Field::SourceCustomerKey, Field::CustomerKey),
+    (Field::SourceCustomerKeyMd5, Field::CustomerKeyMd5),
+];
+
+fn of_source(asked: &Request, operation: Operation) -> Request {
+    let mut fields = Fields::default();
+    for (from, to) in KEYS {
+        if let Some(value) = asked.fields.get(from) {
+            fields.set(to, value.clone());
+        }
+    }
+    if let Some(payer) = asked.fields.get(Field::RequestPayer) {
+        fields.set(Field::RequestPayer, payer.clone());
+    }
+    if let Some(owner) = asked.fields.get(Field::SourceExpectedOwner) {
+        fields.set(Field::ExpectedOwner, owner.clone());
+    }
+    let source = asked.source.clone();
+    let (bucket, key, version) =
+        source.map_or_else(Default::default, |source| (source.bucket, source.key, source.version));
+    if let Some(version) = version {
+        fields.set(Field::VersionId, Value::Text(version));
+    }
+    Request::of_object(operation, bucket, key, fields)
+}
+
+/// What the source's head says, once the caller's conditions hold.
+///
+/// # Errors
+/// The source's own failure; a condition that does not hold; more than the caller's vendor copies at once.
+pub fn source(from: &Way<'_>, asked: &Request, answer: &Answer, now: Timestamp) -> Result<Source, Refusal> {
+    if answer.status != 200 {
+        let refused = answer::failure(from, answer);
+        return Err(match (&asked.source, refused.fault) {
+            (Some(source), Fault::NoSuchKey) => {
+                Refusal::new(Fault::NoSuchKey).with("Key", source.key.clone())
+            }
+            _ => refused.refusal,
+        });
+    }
+    let target = from.target.dialect;
+    let told = |field: Told| (target.told)(field).and_then(|name| answer.text(name));
+    let etag = told(Told::Etag).map(etag::bare).filter(|etag| !etag.is_empty());
+    let modified = told(Told::LastModified).and_then(date::parse_http);
+    let size = answer.text("content-length").and_then(|text| text.parse::<u64>().ok());
+    let (Some(etag), Some(modified), Some(size)) = (etag, modified, size) else {
+        return Err(answer::unproven());
+    };
+    let state = SourceState { etag: etag.to_owned(), modified };
+    conditions::evaluate(from.caller, &asked.fields, &state, now)?;
+    if size > from.caller.copy.bytes_max && asked.operation == Operation::CopyObject {
+        return Err(Fault::CopySourceTooLarge.into());
+    }
+    let sealed =
+        [Told::EncryptionKeyId, Told::CustomerAlgorithm].into_iter().any(|field| told(field).is_some());
+    let plain = etag.len() == 32 && etag.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let md5 = (plain && !sealed && target.etag_is_md5).then(|| etag.to_ascii_lowercase());
+    let tags = asked.operation == Operation::CopyObject
+        && asked.fields.directive(Field::TaggingDirective) != Some(Directive::Replace);
+    Ok(Source {
+        etag: etag.to_owned(),
+        size,
+        version: told(Told::VersionId)
+            .map(str::to_owned)
+            .or_else(|| asked.source.as_ref().and_then(|source| source.version.clone())),
+        head: answer::head(from, Operation::HeadObject, answer),
+        md5,
+        crc64: told(Told::Crc64Ecma).map(str::to_owned),
+        tagged: tags && told(Told::TaggingCount).is_some_and(|count| count != "0"),
+    })
+}
+
+fn pin_version(request: &mut Request, source: &Source) {
+    if let Some(version) = &source.version {
+        request.fields.set(Field::VersionId, Value::Text(version.clone()));
+    }
+}
+
+/// A read of the source, or of a part of it, that fails where the source is another by now.
+pub fn read(asked: &Request, source: &Source, range: Option<(u64, u64)>) -> Request {
+    let mut request = of_source(asked, Operation::GetObject);
+    pin_version(&mut request, source);
+    request.fields.set(Field::IfMatch, Value::Etags(vec![source.etag.clone()]));
+    if let Some((first, last)) = range {
+        request.fields.set(Field::Range, Value::Bytes(ByteRange::Span(first, last)));
+    }
+    request
+}
+
+/// The fields that only a copy has.
+const OF_COPIES: [Field; 12] = [
+    Field::SourceIfMatch,
+    Field::SourceIfNoneMatch,
+    Field::SourceIfModifiedSince,
+    Field::SourceIfUnmodifiedSince,
+    Field::SourceRange,
+    Field::MetadataDirective,
+    Field::TaggingDirective,
+    Field::SourceCustomerAlgorithm,
+    Field::SourceCustomerKey,
+    Field::SourceCustomerKeyMd5,
+    Field::SourceExpectedOwner,
+    Field::ChecksumAlgorithm,
+];
+
+/// The request without what only a copy says.
+pub fn without_copy_fields(mut request: Request) -> Request {
+    for field in OF_COPIES {
+        request.fields.remove(field);
+    }
+    request
+}
+
+/// The fields that an operation may say.
+pub fn applying(fields: Fields, operation: Operation) -> Fields {
+    let mut kept = Fields::default();
+    for (field, value) in fields.iter().filter(|row| row.0.applies(operation)) {
+        kept.set(field, value.clone());
+    }
+    kept
+}
+
+/// The content headers, as requests and as answers name them.
+const CONTENT: [(Field, Told); 6] = [
+    (Field::ContentType, Told::ContentType),
+    (Field::CacheControl, Told::CacheControl),
+    (Field::ContentDisposition, Told::ContentDisposition),
+    (Field::ContentEncoding, Told::ContentEncoding),
+    (Field::ContentLanguage, Told::ContentLanguage),
+    (Field::Expires, Told::Expires),
+];
+
+/// The request that makes the destination: a put, or the beginning of an upload in parts. `tags` are the source's.
+pub fn place(asked: &Request, source: &Source, tags: Option<&Node>, operation: Operation) -> Request {
+    let mut request = without_copy_fields(Request { operation, source: None, ..asked.clone() });
+    if asked.fields.directive(Field::MetadataDirective) != Some(Directive::Replace) {
+        request.metadata = source.head.metadata.clone();
+        for (field, told) in CONTENT {
+            match source.head.text(told) {
+                Some(text) => request.fields.set(field, Value::Text(text.to_owned())),
+                None => drop(request.fields.remove(field)),
+            }
+        }
+    }
+    let pairs = tags.and_then(|tree| tree.child("TagSet")).map(|set| {
+        let text = |tag: &Node, name: &str| tag.text_of(name).unwrap_or_default().to_owned();
+        set.all("Tag").map(|tag| (text(tag, "Key"), text(tag, "Value"))).collect::<Vec<_>>()
+    });
+    if let Some(pairs) = pairs.filter(|pairs| !pairs.is_empty()) {
+        request.fields.set(Field::Tagging, Value::Tags(pairs));
+    }
+    if operation != Operation::PutObject {
+        // These hold where the upload is completed.
+        for field in GUARDS {
+            request.fields.remove(field);
+        }
+        return request;
+    }
+    expect(&mut request, source);
+    request
+}
+
+/// What guards an object that is there already.
+const GUARDS: [Field; 2] = [Field::ForbidOverwrite, Field::OverwriteIfMatch];
+
+/// Says what the bytes of the whole source come to, where that is known.
+fn expect(request: &mut Request, source: &Source) {
+    use base64::Engine as _;
+    request.body_length = Some(source.size);
+    if let Some(crc64) = &source.crc64 {
+        request.checksums.push(Checksum { algorithm: Algorithm::Crc64Ecma, value: Some(crc64.clone()) });
+    }
+    if let Some(md5) = source.md5.as_deref().and_then(bytes_of_hex) {
+        let text = base64::engine::general_purpose::STANDARD.encode(md5);
+        request.fields.set(Field::ContentMd5, Value::Text(text));
+    }
+}
+
+fn bytes_of_hex(text: &str) -> Option<Vec<u8>> {
+    let byte =
+        |at: usize| text.get(at..at.checked_add(2)?).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+    (0..text.len()).step_by(2).map(byte).collect()
+}
+
+/// The fields that each part of an upload carries.
+const OF_PARTS: [Field; 4] =
+    [Field::CustomerAlgorithm, Field::CustomerKey, Field::CustomerKeyMd5, Field::RequestPayer];
+
+fn of_upload(asked: &Request, operation: Operation, upload: &str) -> Request {
+    let mut fields = Fields::default();
+    for field in OF_PARTS {
+        if let Some(value) = asked.fields.get(field).filter(|_| field.applies(operation)) {
+            fields.set(field, value.clone());
+        }
+    }
+    fields.set(Field::UploadId, Value::Text(upload.to_owned()));
+    Request { fields, bucket: asked.bucket.clone(), key: asked.key.clone(), ..Request::new(operation) }
+}
+
+/// The upload of one part whose bytes travel through us.
+pub fn part(asked: &Request, upload: &str, number: u64, bytes: u64) -> Request {
+    let mut request = of_upload(asked, Operation::UploadPart, upload);
+    request.fields.set(Field::PartNumber, Value::Number(number));
+    request.body_length = Some(bytes);
+    request
+}
+
+/// The copy of one part that the target makes itself.
+pub fn part_copy(asked: &Request, source: &Source, upload: &str, number: u64, range: (u64, u64)) -> Request {
+    let mut request = of_upload(asked, Operation::UploadPartCopy, upload);
+    request.source = asked.source.clone();
+    if let (Some(named), Some(version)) = (&mut request.source, &source.version) {
+        named.version = Some(version.clone());
+    }
+    for field in [Field::SourceCustomerAlgorithm, Field::SourceCustomerKey, Field::SourceCustomerKeyMd5] {
+        if let Some(value) = asked.fields.get(field) {
+            request.fields.set(field, value.clone());
+        }
+    }
+    request.fields.set(Field::PartNumber, Value::Number(number));
+    request.fields.set(Field::SourceRange, Value::Bytes(ByteRange::Span(range.0, range.1)));
+    request.fields.set(Field::SourceIfMatch, Value::Etags(vec![source.etag.clone()]));
+    request
+}
+
+/// The call that makes an object of the parts.
+pub fn complete(asked: &Request, upload: &str, parts: Vec<Part>) -> Request {
+    let mut request = of_upload(asked, Operation::CompleteMultipartUpload, upload);
+    for field in GUARDS {
+        if let Some(value) = asked.fields.get(field) {
+            request.fields.set(field, value.clone());
+        }
+    }
+    Request { parts, ..request }
+}
+
+/// The call that gives an upload up.
+pub fn abort(asked: &Request, upload: &str) -> Request {
+    let mut request = of_upload(asked, Operation::AbortMultipartUpload, upload);
+    for field in OF_PARTS {
+        request.fields.remove(field);
+    }
+    request
+}
+
+/// The parts of a source: number, first and last byte. Each is at least `part_bytes`, and there are never too many.
+pub fn parts(size: u64, part_bytes: u64) -> Vec<(u64, (u64, u64))> {
+    let least = size.div_ceil(PARTS_MAX);
+    let bytes =
+        part_bytes.max(PART_BYTES_MIN).max(least).div_ceil(PART_BYTES_STEP).saturating_mul(PART_BYTES_STEP);
+    let count = size.div_ceil(bytes);
+    let part = |at: u64| {
+        let first = at.saturating_mul(bytes);
+        let last = first.saturating_add(bytes).min(size).saturating_sub(1);
+        (at.saturating_add(1), (first, last))
+    };
+    (0..count).map(part).collect()
+}
+
+/// The range of a part copy, by the caller's rules.
+///
+/// # Errors
+/// `InvalidCopyRange` where the caller's dialect is strict.
+pub fn range(asked: &Request, caller_is_strict: bool, size: u64) -> Result<(u64, u64), Refusal> {
+    let last = size.saturating_sub(1);
+    match asked.fields.get(Field::SourceRange) {
+        Some(Value::Bytes(ByteRange::Span(first, end))) if first <= end && *end < size => Ok((*first, *end)),
+        Some(Value::Bytes(ByteRange::From(first))) if *first < size => Ok((*first, last)),
+        None => Ok((0, last)),
+        Some(_) if caller_is_strict => Err(Refusal::say(
+            Fault::InvalidCopyRange,
+            format!("Range specified is not valid for source object of size: {size}"),
+        )),
+        Some(_) => Ok((0, last)),
+    }
+}
+
+/// What the parts come to when they are one object.
+pub fn joined(parts: &[Sums]) -> Option<u64> {
+    let mut parts = parts.iter();
+    let first = parts.next()?;
+    let start = first.crc64?;
+    parts.try_fold(start, |whole, part| {
+        Some(checksum_combine(CrcAlgorithm::Crc64Xz, whole, part.crc64?, part.bytes))
+    })
+}
+
+/// Whether what passed is the source.
+///
+/// # Errors
+/// An internal error: nothing may be completed.
+pub fn verified(source: &Source, crc64: Option<u64>) -> Result<(), Refusal> {
+    match (&source.crc64, crc64) {
+        (Some(wanted), Some(found)) if *wanted != found.to_string() => Err(differs()),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the object that was made is what passed.
+///
+/// # Errors
+/// An internal error: the object is there, but is not the source.
+pub fn made(reply: &Reply, crc64: Option<u64>) -> Result<(), Refusal> {
+    match (reply.text(Told::Crc64Ecma), crc64) {
+        (Some(told), Some(found)) if told != found.to_string() => Err(differs()),
+        _ => Ok(()),
+    }
+}
+
+/// The refusal of a copy whose bytes are not the source's.
+pub fn differs() -> Refusal {
+    Refusal::say(Fault::InternalError, "What was copied is not what the source is.")
+}
+
+/// The answer to the copy, from that to the put or the completing call.
+pub fn told(way: &Way<'_>, asked: &Request, source: &Source, mut reply: Reply, now: Timestamp) -> Reply {
+    let etag = match reply.document.take() {
+        Some(Document::Completed { etag, .. }) => etag,
+        _ => reply.text(Told::Etag).map(etag::bare).unwrap_or_default().to_owned(),
+    };
+    reply.remove(Told::Etag);
+    reply.remove(Told::ContentMd5);
+    let result = CopyResult {
+        etag,
+        modified: Some(now),
+        crc64: reply.text(Told::Crc64Ecma).map(str::to_owned),
+        version: reply.text(Told::VersionId).map(str::to_owned),
+    };
+    reply.status = 200;
+    if let Some(version) = &source.version {
+        reply.set(Told::SourceVersionId, version.as_str());
+    }
+    reply.document = Some(match asked.operation {
+        Operation::UploadPartCopy => Document::CopyPart(result),
+        _ => Document::CopyObject(result),
+    });
+    answer::finish(way.caller, asked.operation, &mut reply);
+    reply
+}

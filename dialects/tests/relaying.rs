@@ -1,0 +1,176 @@
+//! Copies in parts and between targets: the arithmetic, and what is asked of whom.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use blobfish_dialects::engine::body::Sums;
+use blobfish_dialects::engine::dialect::Dialect;
+use blobfish_dialects::engine::exchange::Answer;
+use blobfish_dialects::engine::relay;
+use blobfish_dialects::engine::write;
+use blobfish_dialects::explain::{explain, sample_target, sample_way};
+use blobfish_dialects::model::{Fault, Field, Operation, Refusal, Request, Timestamp, Value};
+use blobfish_dialects::wire::xml;
+use blobfish_dialects::{cos::COS, oss::OSS, s3::S3};
+use crc_fast::{CrcAlgorithm, checksum};
+use proptest::prelude::*;
+
+const NOW: Timestamp = Timestamp(1_767_323_045);
+const MIB: u64 = 1024 * 1024;
+
+proptest! {
+    #[test]
+    fn parts_cover_every_byte_once(size in 1_u64..5 * 1024 * 1024 * MIB, part in 0_u64..6 * 1024 * MIB) {
+        let parts = relay::parts(size, part);
+        prop_assert!(parts.len() <= 10_000);
+        let mut next = 0;
+        for (at, (number, (first, last))) in parts.iter().enumerate() {
+            prop_assert_eq!(*number, at as u64 + 1);
+            prop_assert_eq!(*first, next);
+            next = last + 1;
+            // Every vendor's least size holds for all but the last.
+            prop_assert!(at + 1 == parts.len() || next - first >= 5 * MIB);
+        }
+        prop_assert_eq!(next, size);
+    }
+
+    #[test]
+    fn the_sum_of_the_parts_is_that_of_the_whole(body in prop::collection::vec(any::<u8>(), 1..2000), cuts in prop::collection::vec(1_usize..500, 1..6)) {
+        let (mut rest, mut sums, mut cuts) = (body.as_slice(), Vec::new(), cuts.iter().cycle());
+        while !rest.is_empty() {
+            let (piece, after) = rest.split_at((*cuts.next().unwrap()).min(rest.len()));
+            sums.push(Sums { bytes: piece.len() as u64, crc64: Some(checksum(CrcAlgorithm::Crc64Xz, piece)), md5: None });
+            rest = after;
+        }
+        prop_assert_eq!(relay::joined(&sums), Some(checksum(CrcAlgorithm::Crc64Xz, &body)));
+    }
+}
+
+#[test]
+fn the_largest_objects_have_as_many_parts_as_there_may_be() {
+    // 5 TiB in 10,000 parts of whole mebibytes.
+    let parts = relay::parts(5 * 1024 * 1024 * MIB, 16 * MIB);
+    assert_eq!((parts.len(), parts[0].1), (9_987, (0, 525 * MIB - 1)));
+    assert_eq!(relay::parts(6 * 1024 * MIB, 16 * MIB).len(), 384);
+    assert_eq!(relay::parts(1, 16 * MIB), [(1, (0, 0))]);
+    assert_eq!(relay::parts(0, 16 * MIB), []);
+}
+
+fn copy(caller: &'static Dialect, headers: &str) -> Request {
+    let source = match caller.family {
+        "cos" => format!("src.{}/a", COS.sample_endpoint),
+        _ => "/src/a".to_owned(),
+    };
+    let text = format!(
+        "PUT /b HTTP/1.1\nHost: dst.{}\n{}: {source}\n{headers}",
+        caller.sample_endpoint, caller.copy.header
+    );
+    explain(&text, caller, caller).unwrap().request
+}
+
+fn head(more: &[(&str, &str)]) -> Answer {
+    let mut headers = vec![
+        ("etag", "\"5b3c1a2e053d763e1b002cc607c5a0fe\""),
+        ("last-modified", "Mon, 06 May 2024 07:08:09 GMT"),
+        ("content-type", "text/css"),
+    ];
+    headers.extend_from_slice(more);
+    let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
+    Answer { status: 200, headers: headers.collect(), body: Vec::new() }
+}
+
+fn looked(
+    caller: &'static Dialect,
+    target: &'static Dialect,
+    asked: &Request,
+    answer: &Answer,
+) -> Result<relay::Source, Refusal> {
+    let target = sample_target(target);
+    relay::source(&sample_way(caller, &target, asked), asked, answer, NOW)
+}
+
+#[test]
+fn a_source_is_what_it_was_when_it_was_looked_at() {
+    let asked = copy(&S3, "");
+    let source = looked(
+        &S3,
+        &COS,
+        &asked,
+        &head(&[
+            ("content-length", "10"),
+            ("x-cos-meta-a", "1"),
+            ("x-cos-hash-crc64ecma", "7"),
+            ("x-cos-version-id", "v1"),
+            ("x-cos-tagging-count", "2"),
+        ]),
+    )
+    .unwrap();
+    assert_eq!(
+        (source.size, source.version.as_deref(), source.crc64.as_deref(), source.tagged),
+        (10, Some("v1"), Some("7"), true)
+    );
+    // COS does not promise that an ETag is an MD5; S3 does, unless the object is encrypted with a key of somebody's.
+    assert_eq!(source.md5, None);
+    let plain = looked(&S3, &S3, &asked, &head(&[("content-length", "10")])).unwrap();
+    assert_eq!(plain.md5.as_deref(), Some("5b3c1a2e053d763e1b002cc607c5a0fe"));
+    let sealed = head(&[("content-length", "10"), ("x-amz-server-side-encryption-aws-kms-key-id", "k")]);
+    assert_eq!(looked(&S3, &S3, &asked, &sealed).unwrap().md5, None);
+    let read = relay::read(&asked, &source, Some((3, 5)));
+    assert_eq!(read.fields.etags(Field::IfMatch).unwrap(), ["5b3c1a2e053d763e1b002cc607c5a0fe"]);
+    assert_eq!(read.fields.text(Field::VersionId), Some("v1"));
+    let part = relay::part_copy(&asked, &source, "u", 2, (3, 5));
+    assert!(part.fields.has(Field::SourceIfMatch) && part.source.unwrap().version.as_deref() == Some("v1"));
+    let unknown = looked(&S3, &COS, &asked, &head(&[])).unwrap_err();
+    assert_eq!(unknown.fault, Fault::InternalError, "a source without a length");
+    let missing = Answer { status: 404, headers: Vec::new(), body: Vec::new() };
+    assert_eq!(looked(&S3, &COS, &asked, &missing).unwrap_err().fault, Fault::NoSuchKey);
+    // The caller's own limit: OSS copies 5 GB at once.
+    let huge = head(&[("content-length", "99999999999999")]);
+    for caller in [&S3, &COS, &OSS] {
+        assert_eq!(
+            looked(caller, &COS, &copy(caller, ""), &huge).unwrap_err().fault,
+            Fault::CopySourceTooLarge
+        );
+    }
+    let failing = copy(&S3, "x-amz-copy-source-if-match: \"00000000000000000000000000000000\"\n");
+    assert_eq!(
+        looked(&S3, &COS, &failing, &head(&[("content-length", "1")])).unwrap_err().fault,
+        Fault::PreconditionFailed
+    );
+}
+
+#[test]
+fn the_destination_gets_the_sources_or_the_requests() {
+    let told = head(&[("content-length", "10"), ("x-cos-meta-a", "1"), ("cache-control", "no-store")]);
+    let tags =
+        xml::read(b"<Tagging><TagSet><Tag><Key>k</Key><Value>v</Value></Tag></TagSet></Tagging>").unwrap();
+    let asked = copy(&S3, "if-none-match: *\nx-amz-storage-class: STANDARD_IA\n");
+    let source = looked(&S3, &COS, &asked, &told).unwrap();
+    let put = relay::place(&asked, &source, Some(&tags), Operation::PutObject);
+    assert_eq!(put.metadata, [("a".to_owned(), b"1".to_vec())]);
+    assert_eq!(put.fields.text(Field::CacheControl), Some("no-store"));
+    assert_eq!(put.fields.get(Field::Tagging), Some(&Value::Tags(vec![("k".to_owned(), "v".to_owned())])));
+    assert!(put.fields.has(Field::ForbidOverwrite) && put.source.is_none());
+    let begin = relay::place(&asked, &source, None, Operation::CreateMultipartUpload);
+    assert!(!begin.fields.has(Field::ForbidOverwrite) && begin.fields.has(Field::StorageClass));
+    assert!(
+        relay::complete(&asked, "u", Vec::new()).fields.has(Field::ForbidOverwrite),
+        "it holds where the object appears"
+    );
+    let replacing =
+        copy(&S3, "x-amz-metadata-directive: REPLACE\nx-amz-meta-b: 2\ncontent-type: text/html\n");
+    let put =
+        relay::place(&replacing, &looked(&S3, &COS, &replacing, &told).unwrap(), None, Operation::PutObject);
+    assert_eq!(put.metadata, [("b".to_owned(), b"2".to_vec())]);
+    assert_eq!(
+        (put.fields.text(Field::ContentType), put.fields.has(Field::CacheControl)),
+        (Some("text/html"), false)
+    );
+    // What the destination gets is a request of its own, without a word of a copy.
+    let target = sample_target(&OSS);
+    let (out, losses) = write::request(&sample_way(&S3, &target, &put), &put).unwrap();
+    assert!(
+        losses.is_empty()
+            && out.method == "PUT"
+            && !out.headers.iter().any(|row| row.0.contains("copy-source") || row.0.contains("directive"))
+    );
+}

@@ -1,0 +1,408 @@
+//! Copies that no target makes alone: between two targets the bytes pass through here, piece by piece; above a target's
+//! limit it copies part by part itself. Every read is pinned to what was looked at first, and an upload that is not
+//! completed is given up.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use blobfish_dialects::engine::auth::Payload;
+use blobfish_dialects::engine::body::{Gate, Sums, Wants};
+use blobfish_dialects::engine::exchange::{Answer, Exchange, Step};
+use blobfish_dialects::engine::loss::Loss;
+use blobfish_dialects::engine::relay::{self, Source};
+use blobfish_dialects::engine::way::Way;
+use blobfish_dialects::engine::{answer, stream, write};
+use blobfish_dialects::model::{Document, Fault, Operation, Part, Refusal, Reply, Request, Told};
+use futures_util::stream::{self as streams, StreamExt as _, TryStreamExt as _};
+use tokio::time::{sleep, timeout};
+
+use crate::clock;
+use crate::failed::Failed;
+use crate::metrics::METRICS;
+use crate::snapshot::Upstream;
+use crate::upstream::{FAILURE_BYTES_MAX, Upstreams};
+
+/// Up to here one read and one write carry the whole object.
+const SINGLE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// What a part is, where the object is not too large for that.
+const PART_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Parts that are under way at once. A part holds a few pieces of 64 KiB, whatever its size.
+const PARTS_AT_ONCE: usize = 4;
+
+/// How often a part is tried: it is the same part again, whatever became of it before.
+const PART_TRIES: u32 = 3;
+
+/// Relays at once in this process. Over that callers are told to slow down.
+const RELAYS_MAX: usize = 32;
+
+/// Longest time of one copy.
+const RELAY_TIME_MAX: Duration = Duration::from_secs(6 * 3600);
+
+/// Requests to a target for one step.
+const STEPS_MAX: usize = 32;
+
+/// Where a copy's bytes are, and where they go.
+pub struct Ends<'a> {
+    /// The way to the source.
+    pub from: Way<'a>,
+    /// Its store.
+    pub from_upstream: &'a Upstream,
+    /// The way to the destination.
+    pub to: Way<'a>,
+    /// Its store.
+    pub to_upstream: &'a Upstream,
+    /// Whether both are one target, which then copies itself.
+    pub same: bool,
+}
+
+/// A copy under way.
+pub struct Relay<'a> {
+    upstreams: &'a Upstreams,
+    ends: Ends<'a>,
+    asked: Request,
+    _slot: Slot,
+}
+
+/// One of the relays that may run at once.
+struct Slot;
+
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
+
+impl Slot {
+    fn take() -> Option<Self> {
+        let free = |running: usize| (running < RELAYS_MAX).then_some(running.saturating_add(1));
+        RUNNING.fetch_update(Ordering::Relaxed, Ordering::Relaxed, free).ok()?;
+        METRICS.copies_running.inc();
+        Some(Self)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        RUNNING.fetch_sub(1, Ordering::Relaxed);
+        METRICS.copies_running.dec();
+    }
+}
+
+impl<'a> Relay<'a> {
+    /// Prepares; nothing is sent yet. Gives also what the destination cannot be told.
+    ///
+    /// # Errors
+    /// What is refused before any target is contacted.
+    pub fn new(
+        upstreams: &'a Upstreams,
+        ends: Ends<'a>,
+        asked: Request,
+    ) -> Result<(Self, Vec<Loss>), Refusal> {
+        let slot = Slot::take().ok_or(Fault::SlowDown)?;
+        let operation = match asked.operation {
+            Operation::UploadPartCopy => Operation::UploadPart,
+            _ => Operation::PutObject,
+        };
+        let bare = Request { source: None, operation, ..asked.clone() };
+        let mut bare = relay::without_copy_fields(bare);
+        bare.fields = relay::applying(bare.fields, operation);
+        let (_, losses) = write::request(&ends.to, &bare)?;
+        Ok((Self { upstreams, ends, asked, _slot: slot }, losses))
+    }
+
+    /// Carries the copy out.
+    ///
+    /// # Errors
+    /// What the caller is to be told. No upload is left behind, and no object that is not the source.
+    pub async fn run(self) -> Result<Reply, Refusal> {
+        timeout(RELAY_TIME_MAX, self.copied())
+            .await
+            .unwrap_or_else(|_| Err(Refusal::say(Fault::InternalError, "The copy took too long.")))
+    }
+
+    async fn copied(&self) -> Result<Reply, Refusal> {
+        let source = self.looked_at().await?;
+        let reply = match self.asked.operation {
+            Operation::UploadPartCopy => self.one_part(&source).await?,
+            _ if !self.ends.same && source.size <= SINGLE_BYTES_MAX => self.single(&source).await?,
+            _ => self.in_parts(&source).await?,
+        };
+        Ok(relay::told(&self.ends.to, &self.asked, &source, reply, clock::now()))
+    }
+
+    async fn looked_at(&self) -> Result<Source, Refusal> {
+        let now = clock::now();
+        let (from, upstream) = (&self.ends.from, self.ends.from_upstream);
+        let (out, _) = stream::outgoing(from, &relay::look(&self.asked), None, now)?;
+        let (conversation, head) = self
+            .upstreams
+            .ask(upstream, &out, "HeadObject", from.caller.name)
+            .await
+            .map_err(Failed::refusal)?;
+        conversation.release().await;
+        relay::source(from, &self.asked, &head.answer, now)
+    }
+
+    /// The whole object by one read and one write.
+    async fn single(&self, source: &Source) -> Result<Reply, Refusal> {
+        let tags = self.tags(source).await?;
+        let put = relay::place(&self.asked, source, tags.as_ref(), Operation::PutObject);
+        let (reply, sums) = self.carried(&relay::read(&self.asked, source, None), source.size, &put).await?;
+        relay::made(&reply, sums.crc64)?;
+        Ok(reply)
+    }
+
+    /// A part of an upload that the caller has begun at the destination.
+    async fn one_part(&self, source: &Source) -> Result<Reply, Refusal> {
+        let strict = self.ends.to.caller.copy.strict_range;
+        let range = relay::range(&self.asked, strict, source.size)?;
+        let bytes = if source.size == 0 { 0 } else { range.1.saturating_sub(range.0).saturating_add(1) };
+        let mut put = relay::without_copy_fields(self.asked.clone());
+        put.operation = Operation::UploadPart;
+        put.source = None;
+        put.body_length = Some(bytes);
+        let whole = source.size == bytes;
+        let read = relay::read(&self.asked, source, (!whole).then_some(range));
+        let (reply, _) = self.carried(&read, bytes, &put).await?;
+        Ok(reply)
+    }
+
+    async fn tags(&self, source: &Source) -> Result<Option<blobfish_dialects::wire::xml::Node>, Refusal> {
+        if !source.tagged {
+            return Ok(None);
+        }
+        let request = relay::look_at_tags(&self.asked, source);
+        let reply = self.exchanged(&self.ends.from, self.ends.from_upstream, request).await?;
+        match reply.document {
+            Some(Document::Setting(_, tree)) => Ok(Some(tree)),
+            _ => Err(answer::unproven()),
+        }
+    }
+
+    /// The object as an upload in parts, completed only when all of them are there.
+    async fn in_parts(&self, source: &Source) -> Result<Reply, Refusal> {
+        let tags = self.tags(source).await?;
+        let begin = relay::place(&self.asked, source, tags.as_ref(), Operation::CreateMultipartUpload);
+        let (to, upstream) = (&self.ends.to, self.ends.to_upstream);
+        let begun = self.exchanged(to, upstream, begin).await?;
+        let Some(Document::Initiated { upload_id, .. }) = begun.document else {
+            return Err(answer::unproven());
+        };
+        let copied = self.parts_and_end(source, &upload_id).await;
+        if copied.is_err() {
+            self.give_up(&upload_id).await;
+        }
+        copied
+    }
+
+    async fn parts_and_end(&self, source: &Source, upload: &str) -> Result<Reply, Refusal> {
+        let parts = relay::parts(source.size, PART_BYTES);
+        let copied = streams::iter(parts)
+            .map(|(number, range)| self.tried_part(source, upload, number, range))
+            .buffered(PARTS_AT_ONCE);
+        let copied: Vec<(Part, Option<Sums>)> = copied.try_collect().await?;
+        let (parts, sums): (Vec<Part>, Vec<Option<Sums>>) = copied.into_iter().unzip();
+        let sums: Option<Vec<Sums>> = sums.into_iter().collect();
+        let whole = sums.and_then(|sums| relay::joined(&sums));
+        relay::verified(source, whole)?;
+        let complete = relay::complete(&self.asked, upload, parts);
+        let reply = self.exchanged(&self.ends.to, self.ends.to_upstream, complete).await?;
+        relay::made(&reply, whole)?;
+        Ok(reply)
+    }
+
+    /// One part, tried again where that is safe: a part that is there twice is there once.
+    async fn tried_part(
+        &self,
+        source: &Source,
+        upload: &str,
+        number: u64,
+        range: (u64, u64),
+    ) -> Result<(Part, Option<Sums>), Refusal> {
+        let mut tries = 1;
+        loop {
+            match self.part(source, upload, number, range).await {
+                Err(refusal) if tries < PART_TRIES && passes(refusal.fault) => {
+                    METRICS.copy_retries.inc();
+                    let jitter = u64::try_from(clock::random() % 200).unwrap_or_default();
+                    sleep(Duration::from_millis(200_u64.saturating_mul(1 << tries).saturating_add(jitter)))
+                        .await;
+                    tries = tries.saturating_add(1);
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn part(
+        &self,
+        source: &Source,
+        upload: &str,
+        number: u64,
+        range: (u64, u64),
+    ) -> Result<(Part, Option<Sums>), Refusal> {
+        if self.ends.same {
+            let request = relay::part_copy(&self.asked, source, upload, number, range);
+            let reply = self.exchanged(&self.ends.to, self.ends.to_upstream, request).await?;
+            return match reply.document {
+                Some(Document::CopyPart(result)) => Ok((Part { number, etag: result.etag }, None)),
+                _ => Err(answer::unproven()),
+            };
+        }
+        let bytes = range.1.saturating_sub(range.0).saturating_add(1);
+        let put = relay::part(&self.asked, upload, number, bytes);
+        let read = relay::read(&self.asked, source, Some(range));
+        let (reply, sums) = self.carried(&read, bytes, &put).await?;
+        let etag = reply.text(Told::Etag).map(|tag| tag.trim_matches('"').to_owned());
+        Ok((Part { number, etag: etag.ok_or_else(answer::unproven)? }, Some(sums)))
+    }
+
+    /// Carries bytes from a read to a write. The last byte goes only when all of them were right.
+    async fn carried(&self, read: &Request, bytes: u64, put: &Request) -> Result<(Reply, Sums), Refusal> {
+        let Ends { from, from_upstream, to, to_upstream, .. } = &self.ends;
+        let (out, _) = stream::outgoing(from, read, None, clock::now())?;
+        let (mut reading, head) = self
+            .upstreams
+            .ask(from_upstream, &out, "GetObject", from.caller.name)
+            .await
+            .map_err(Failed::refusal)?;
+        if !matches!(head.answer.status, 200 | 206) {
+            let body = reading.whole_body(FAILURE_BYTES_MAX).await.map_err(Failed::refusal)?;
+            reading.release().await;
+            return Err(changed(answer::failure(from, &Answer { body, ..head.answer }).refusal));
+        }
+        if head.length != Some(bytes) {
+            reading.abort().await;
+            return Err(answer::unproven());
+        }
+        let wants = Wants { crc64: true, md5: false };
+        let mut gate = Gate::new(to.caller, Payload::Unsigned, put, wants)?;
+        let (out, _) = stream::outgoing(to, put, Some(bytes), clock::now())?;
+        let mut writing = match self.upstreams.upload(to_upstream, &out).await {
+            Ok(writing) => writing,
+            Err(failed) => {
+                reading.abort().await;
+                return Err(failed.refusal());
+            }
+        };
+        let passed: Result<Option<Sums>, Refusal> = async {
+            while let Some(piece) =
+                reading.body().await.map_err(|failed| failed.at(from_upstream).refusal())?
+            {
+                METRICS.copy_bytes.inc_by(u64::try_from(piece.len()).unwrap_or_default());
+                let proven = gate.push(&piece).map_err(|_| differs())?;
+                if writing.write(&proven).await.is_err() {
+                    return Ok(None);
+                }
+            }
+            let (last, sums) = gate.finish().map_err(|_| differs())?;
+            let written = writing.write(&last).await.is_ok() && writing.finish().await.is_ok();
+            Ok(written.then_some(sums))
+        }
+        .await;
+        let sums = match passed {
+            Ok(sums) => sums,
+            Err(refusal) => {
+                // The destination never has the whole of what is not right.
+                writing.abort().await;
+                reading.abort().await;
+                return Err(refusal);
+            }
+        };
+        match &sums {
+            Some(_) => reading.release().await,
+            None => reading.abort().await,
+        }
+        let head = match writing.head().await {
+            Ok(head) => head,
+            Err(failed) => {
+                writing.abort().await;
+                return Err(failed.at(to_upstream).refusal());
+            }
+        };
+        let body = writing.whole_body(FAILURE_BYTES_MAX).await;
+        let told = match body {
+            Ok(body) => Answer { body, ..head.answer },
+            Err(failed) => {
+                writing.abort().await;
+                return Err(failed.at(to_upstream).refusal());
+            }
+        };
+        match (sums, told.status) {
+            (Some(sums), 200..=299) => {
+                writing.release().await;
+                Ok((stream::reply(to, put, &told, Some(&sums))?, sums))
+            }
+            (None, 200..=299) => {
+                writing.abort().await;
+                Err(Failed::Early.at(to_upstream).refusal())
+            }
+            _ => {
+                writing.abort().await;
+                Err(stream::refusal(to, put, &told))
+            }
+        }
+    }
+
+    /// One small exchange.
+    async fn exchanged(
+        &self,
+        way: &Way<'a>,
+        upstream: &Upstream,
+        request: Request,
+    ) -> Result<Reply, Refusal> {
+        let name = request.operation.name();
+        let mut exchange = Exchange::new(way.clone(), request, &[])?;
+        let mut step = exchange.start(clock::now())?;
+        for _ in 0..STEPS_MAX {
+            let out = match step {
+                Step::Tell(reply) => return Ok(*reply),
+                Step::Send(out) => out,
+            };
+            let answer = self.upstreams.exchange(upstream, &out, name, way.caller.name).await;
+            step = exchange.next(&answer.map_err(Failed::refusal)?, clock::now())?;
+        }
+        Err(Fault::InternalError.into())
+    }
+
+    /// Tries twice; what then is left is counted and logged, for somebody pays for it.
+    async fn give_up(&self, upload: &str) {
+        for _ in 0..2 {
+            let request = relay::abort(&self.asked, upload);
+            match self.exchanged(&self.ends.to, self.ends.to_upstream, request).await {
+                Ok(_) => return,
+                Err(refusal) if refusal.fault == Fault::NoSuchUpload => return,
+                Err(_) => sleep(Duration::from_millis(500)).await,
+            }
+        }
+        METRICS.copy_uploads_left.inc();
+        let target = self.ends.to.target.name.as_str();
+        tracing::error!(
+            target_name = target,
+            upload,
+            "an upload of a copy that failed could not be given up"
+        );
+    }
+}
+
+/// What arrived is not what the source said it is.
+fn differs() -> Refusal {
+    METRICS.integrity_failures.with_label_values(&["copy"]).inc();
+    relay::differs()
+}
+
+/// A read that is refused by its pin is of an object that was replaced meanwhile.
+fn changed(refusal: Refusal) -> Refusal {
+    match refusal.fault {
+        Fault::PreconditionFailed => {
+            Refusal::say(Fault::Conflict, "The source was replaced while it was copied.")
+        }
+        _ => refusal,
+    }
+}
+
+/// Whether what went wrong may have passed by the next try.
+fn passes(fault: Fault) -> bool {
+    matches!(
+        fault,
+        Fault::ServiceUnavailable | Fault::SlowDown | Fault::InternalError | Fault::RequestTimeout
+    )
+}
