@@ -62,6 +62,38 @@ pub struct Limits {
     pub keepalive_idle: Duration,
     /// Most connections of callers at once, 1 to 1,000,000.
     pub connections_max: usize,
+    /// What copies in parts and between targets may take.
+    pub copies: CopyLimits,
+}
+
+/// What copies in parts and between targets may take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyLimits {
+    /// Most of them at once, 0 to 10,000.
+    pub copies_max: usize,
+    /// Most of one caller at once, 0 to 10,000.
+    pub copies_per_caller_max: usize,
+    /// Bytes that one read and one write carry; more goes in parts. 0 to 5 GiB.
+    pub single_bytes_max: u64,
+    /// Bytes of a part, 5 MiB to 1 GiB; larger where there would be too many.
+    pub part_bytes: u64,
+    /// Parts of one copy that are under way at once, 1 to 64.
+    pub parts_at_once: usize,
+    /// Bytes that all copies carry through here in a second.
+    pub bytes_per_second: Option<u64>,
+}
+
+impl Default for CopyLimits {
+    fn default() -> Self {
+        Self {
+            copies_max: 32,
+            copies_per_caller_max: 8,
+            single_bytes_max: 64 * 1024 * 1024,
+            part_bytes: 16 * 1024 * 1024,
+            parts_at_once: 4,
+            bytes_per_second: None,
+        }
+    }
 }
 
 /// One store that objects live at.

@@ -18,8 +18,8 @@ mod rules;
 mod secrets;
 
 pub use config::{
-    Access, Addressing, BucketRule, Caller, Conditions, Config, Grant, GrantAccess, Https, Limits, Listen,
-    SIGNATURES, Signing, Target, Unsupported,
+    Access, Addressing, BucketRule, Caller, Conditions, Config, CopyLimits, Grant, GrantAccess, Https,
+    Limits, Listen, SIGNATURES, Signing, Target, Unsupported,
 };
 pub use endpoint::Endpoint;
 pub use lookup::Route;

@@ -10,8 +10,8 @@ use crate::pattern::bucket_name;
 use crate::read::{At, Fields, Item, one_of};
 use crate::secrets::{private_file, secret};
 use crate::{
-    Addressing, BucketRule, Caller, Conditions, Config, Endpoint, Grant, GrantAccess, Https, Known, Limits,
-    Listen, Pattern, Rejected, SIGNATURES, Signing, Sources, Target, Unsupported,
+    Addressing, BucketRule, Caller, Conditions, Config, CopyLimits, Endpoint, Grant, GrantAccess, Https,
+    Known, Limits, Listen, Pattern, Rejected, SIGNATURES, Signing, Sources, Target, Unsupported,
 };
 
 /// Where to listen if the file does not say.
@@ -218,6 +218,7 @@ fn limits(item: Option<Item<'_>>) -> Option<Limits> {
         body_idle: Duration::from_secs(30),
         keepalive_idle: Duration::from_secs(60),
         connections_max: 10_000,
+        copies: CopyLimits::default(),
     };
     let Some(item) = item else { return Some(usual) };
     let mut fields = item.table()?;
@@ -226,6 +227,7 @@ fn limits(item: Option<Item<'_>>) -> Option<Limits> {
     let body_idle = seconds(&mut fields, "body_idle_seconds", usual.body_idle);
     let keepalive_idle = seconds(&mut fields, "keepalive_idle_seconds", usual.keepalive_idle);
     let connections_max = fields.count("connections_max", 1..=1_000_000, usual.connections_max);
+    let copies = copy_limits(&mut fields, usual.copies);
     fields.finish();
     Some(Limits {
         head_bytes_max: head_bytes_max?,
@@ -233,6 +235,26 @@ fn limits(item: Option<Item<'_>>) -> Option<Limits> {
         body_idle: body_idle?,
         keepalive_idle: keepalive_idle?,
         connections_max: connections_max?,
+        copies: copies?,
+    })
+}
+
+fn copy_limits(fields: &mut Fields<'_>, usual: CopyLimits) -> Option<CopyLimits> {
+    const MIB: u64 = 1024 * 1024;
+    let copies_max = fields.count("copies_max", 0..=10_000, usual.copies_max);
+    let copies_per_caller_max =
+        fields.count("copies_per_caller_max", 0..=10_000, usual.copies_per_caller_max);
+    let single_bytes_max = fields.count("copy_single_bytes_max", 0..=5 * 1024 * MIB, usual.single_bytes_max);
+    let part_bytes = fields.count("copy_part_bytes", 5 * MIB..=1024 * MIB, usual.part_bytes);
+    let parts_at_once = fields.count("copy_parts_at_once", 1..=64, usual.parts_at_once);
+    let speed = fields.count("copy_bytes_per_second", 0..=u64::MAX >> 1, 0_u64);
+    Some(CopyLimits {
+        copies_max: copies_max?,
+        copies_per_caller_max: copies_per_caller_max?,
+        single_bytes_max: single_bytes_max?,
+        part_bytes: part_bytes?,
+        parts_at_once: parts_at_once?,
+        bytes_per_second: Some(speed?).filter(|speed| *speed > 0),
     })
 }
 

@@ -10,7 +10,7 @@ use blobfish_dialects::engine::write;
 use blobfish_dialects::explain::{explain, sample_target, sample_way};
 use blobfish_dialects::model::{Fault, Field, Operation, Refusal, Request, Timestamp, Value};
 use blobfish_dialects::wire::xml;
-use blobfish_dialects::{cos::COS, oss::OSS, s3::S3};
+use blobfish_dialects::{cos::COS, jdcloud::JDCLOUD, oss::OSS, s3::S3};
 use crc_fast::{CrcAlgorithm, checksum};
 use proptest::prelude::*;
 
@@ -117,8 +117,20 @@ fn a_source_is_what_it_was_when_it_was_looked_at() {
     let read = relay::read(&asked, &source, Some((3, 5)));
     assert_eq!(read.fields.etags(Field::IfMatch).unwrap(), ["5b3c1a2e053d763e1b002cc607c5a0fe"]);
     assert_eq!(read.fields.text(Field::VersionId), Some("v1"));
-    let part = relay::part_copy(&asked, &source, "u", 2, (3, 5));
+    let target = sample_target(&COS);
+    let to = sample_way(&S3, &target, &asked);
+    let part = relay::part_copy(&to, &asked, &source, "u", 2, (3, 5));
     assert!(part.fields.has(Field::SourceIfMatch) && part.source.unwrap().version.as_deref() == Some("v1"));
+    // JD has no conditions of copies: the source is looked at again instead.
+    let target = sample_target(&JDCLOUD);
+    let to = sample_way(&S3, &target, &asked);
+    assert!(
+        !relay::pins(&to)
+            && !relay::part_copy(&to, &asked, &source, "u", 2, (3, 5)).fields.has(Field::SourceIfMatch)
+    );
+    assert!(relay::unchanged(&source, &source.clone()).is_ok());
+    let other = relay::Source { modified: Timestamp(source.modified.0 + 1), ..source.clone() };
+    assert_eq!(relay::unchanged(&source, &other).unwrap_err().fault, Fault::Conflict);
     let unknown = looked(&S3, &COS, &asked, &head(&[])).unwrap_err();
     assert_eq!(unknown.fault, Fault::InternalError, "a source without a length");
     let missing = Answer { status: 404, headers: Vec::new(), body: Vec::new() };

@@ -8,6 +8,7 @@ use pingora_core::apps::http_app::ServeHttp;
 use pingora_core::protocols::http::ServerSession;
 use tokio::sync::watch;
 
+use crate::copies::COPIES;
 use crate::metrics::METRICS;
 
 const PAGE: &str = include_str!("admin.html");
@@ -27,6 +28,7 @@ impl ServeHttp for Admin {
             ("GET" | "HEAD", "/healthz") => answer(200, "text/plain", "ok\n"),
             ("GET" | "HEAD", "/readyz") if *self.ready.borrow() => answer(200, "text/plain", "ready\n"),
             ("GET" | "HEAD", "/readyz") => answer(503, "text/plain", "not ready\n"),
+            ("GET" | "HEAD", "/api/copies") => answer(200, "application/json", COPIES.list().to_string()),
             ("GET" | "HEAD", "/") => answer(200, "text/html; charset=utf-8", PAGE),
             ("GET" | "HEAD", _) => answer(404, "text/plain", "there is no such page\n"),
             _ => answer(405, "text/plain", "GET or HEAD\n"),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::caller::Framing;
+use crate::copies::COPIES;
 use crate::exchange;
 use crate::job::{End, Job};
 use crate::metrics::METRICS;
@@ -78,7 +79,11 @@ async fn run(
     let to = place.way(dialect, Some(caller), Some(source.bucket.clone()));
     let ends =
         Ends { from, from_upstream: source.upstream, to: to.clone(), to_upstream: place.upstream, same };
-    let (relay, losses) = Relay::new(job.upstreams, ends, request)?;
+    let limits = job.snapshot.config.limits.copies.clone();
+    let (from, to_name) = (&source.upstream.target.name, &place.upstream.target.name);
+    let slot = COPIES.begin(&limits, &caller.name, &job.record.id, plan, from, to_name);
+    let slot = slot.ok_or(Fault::SlowDown)?;
+    let (relay, losses) = Relay::new(job.upstreams, ends, request, limits, slot)?;
     job.judge(&losses, &to)?;
     let outcome = told(job, dialect, relay).await;
     let label = match &outcome {

@@ -8,6 +8,7 @@ mod caller;
 mod chunks;
 mod cli;
 mod clock;
+mod copies;
 mod copy;
 mod demo;
 mod exchange;

@@ -2,13 +2,15 @@
 //! limit it copies part by part itself. Every read is pinned to what was looked at first, and an upload that is not
 //! completed is given up.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use blobfish_config::CopyLimits;
 use blobfish_dialects::engine::auth::Payload;
 use blobfish_dialects::engine::body::{Gate, Sums, Wants};
+use blobfish_dialects::engine::conditions;
 use blobfish_dialects::engine::exchange::{Answer, Exchange, Step};
-use blobfish_dialects::engine::loss::Loss;
+use blobfish_dialects::engine::loss::{self, Loss};
 use blobfish_dialects::engine::relay::{self, Source};
 use blobfish_dialects::engine::way::Way;
 use blobfish_dialects::engine::{answer, stream, write};
@@ -17,25 +19,14 @@ use futures_util::stream::{self as streams, StreamExt as _, TryStreamExt as _};
 use tokio::time::{sleep, timeout};
 
 use crate::clock;
+use crate::copies::{COPIES, Slot};
 use crate::failed::Failed;
 use crate::metrics::METRICS;
 use crate::snapshot::Upstream;
 use crate::upstream::{FAILURE_BYTES_MAX, Upstreams};
 
-/// Up to here one read and one write carry the whole object.
-const SINGLE_BYTES_MAX: u64 = 64 * 1024 * 1024;
-
-/// What a part is, where the object is not too large for that.
-const PART_BYTES: u64 = 16 * 1024 * 1024;
-
-/// Parts that are under way at once. A part holds a few pieces of 64 KiB, whatever its size.
-const PARTS_AT_ONCE: usize = 4;
-
 /// How often a part is tried: it is the same part again, whatever became of it before.
 const PART_TRIES: u32 = 3;
-
-/// Relays at once in this process. Over that callers are told to slow down.
-const RELAYS_MAX: usize = 32;
 
 /// Longest time of one copy.
 const RELAY_TIME_MAX: Duration = Duration::from_secs(6 * 3600);
@@ -62,28 +53,8 @@ pub struct Relay<'a> {
     upstreams: &'a Upstreams,
     ends: Ends<'a>,
     asked: Request,
-    _slot: Slot,
-}
-
-/// One of the relays that may run at once.
-struct Slot;
-
-static RUNNING: AtomicUsize = AtomicUsize::new(0);
-
-impl Slot {
-    fn take() -> Option<Self> {
-        let free = |running: usize| (running < RELAYS_MAX).then_some(running.saturating_add(1));
-        RUNNING.fetch_update(Ordering::Relaxed, Ordering::Relaxed, free).ok()?;
-        METRICS.copies_running.inc();
-        Some(Self)
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        RUNNING.fetch_sub(1, Ordering::Relaxed);
-        METRICS.copies_running.dec();
-    }
+    limits: CopyLimits,
+    slot: Slot,
 }
 
 impl<'a> Relay<'a> {
@@ -95,8 +66,10 @@ impl<'a> Relay<'a> {
         upstreams: &'a Upstreams,
         ends: Ends<'a>,
         asked: Request,
+        limits: CopyLimits,
+        slot: Slot,
     ) -> Result<(Self, Vec<Loss>), Refusal> {
-        let slot = Slot::take().ok_or(Fault::SlowDown)?;
+        conditions::check_pairs(ends.to.caller, &asked.fields)?;
         let operation = match asked.operation {
             Operation::UploadPartCopy => Operation::UploadPart,
             _ => Operation::PutObject,
@@ -105,7 +78,7 @@ impl<'a> Relay<'a> {
         let mut bare = relay::without_copy_fields(bare);
         bare.fields = relay::applying(bare.fields, operation);
         let (_, losses) = write::request(&ends.to, &bare)?;
-        Ok((Self { upstreams, ends, asked, _slot: slot }, losses))
+        Ok((Self { upstreams, ends, asked, limits, slot }, losses))
     }
 
     /// Carries the copy out.
@@ -120,9 +93,12 @@ impl<'a> Relay<'a> {
 
     async fn copied(&self) -> Result<Reply, Refusal> {
         let source = self.looked_at().await?;
+        self.slot.progress.size.store(source.size, Ordering::Relaxed);
         let reply = match self.asked.operation {
             Operation::UploadPartCopy => self.one_part(&source).await?,
-            _ if !self.ends.same && source.size <= SINGLE_BYTES_MAX => self.single(&source).await?,
+            _ if !self.ends.same && source.size <= self.limits.single_bytes_max => {
+                self.single(&source).await?
+            }
             _ => self.in_parts(&source).await?,
         };
         Ok(relay::told(&self.ends.to, &self.asked, &source, reply, clock::now()))
@@ -194,15 +170,18 @@ impl<'a> Relay<'a> {
     }
 
     async fn parts_and_end(&self, source: &Source, upload: &str) -> Result<Reply, Refusal> {
-        let parts = relay::parts(source.size, PART_BYTES);
+        let parts = relay::parts(source.size, self.limits.part_bytes);
         let copied = streams::iter(parts)
             .map(|(number, range)| self.tried_part(source, upload, number, range))
-            .buffered(PARTS_AT_ONCE);
+            .buffered(self.limits.parts_at_once);
         let copied: Vec<(Part, Option<Sums>)> = copied.try_collect().await?;
         let (parts, sums): (Vec<Part>, Vec<Option<Sums>>) = copied.into_iter().unzip();
         let sums: Option<Vec<Sums>> = sums.into_iter().collect();
         let whole = sums.and_then(|sums| relay::joined(&sums));
         relay::verified(source, whole)?;
+        if self.ends.same && !relay::pins(&self.ends.to) {
+            relay::unchanged(source, &self.looked_at().await?)?;
+        }
         let complete = relay::complete(&self.asked, upload, parts);
         let reply = self.exchanged(&self.ends.to, self.ends.to_upstream, complete).await?;
         relay::made(&reply, whole)?;
@@ -227,7 +206,11 @@ impl<'a> Relay<'a> {
                         .await;
                     tries = tries.saturating_add(1);
                 }
-                other => return other,
+                other => {
+                    let bytes = range.1.saturating_sub(range.0).saturating_add(1);
+                    self.slot.progress.done.fetch_add(bytes, Ordering::Relaxed);
+                    return other;
+                }
             }
         }
     }
@@ -240,7 +223,7 @@ impl<'a> Relay<'a> {
         range: (u64, u64),
     ) -> Result<(Part, Option<Sums>), Refusal> {
         if self.ends.same {
-            let request = relay::part_copy(&self.asked, source, upload, number, range);
+            let request = relay::part_copy(&self.ends.to, &self.asked, source, upload, number, range);
             let reply = self.exchanged(&self.ends.to, self.ends.to_upstream, request).await?;
             return match reply.document {
                 Some(Document::CopyPart(result)) => Ok((Part { number, etag: result.etag }, None)),
@@ -275,7 +258,8 @@ impl<'a> Relay<'a> {
         }
         let wants = Wants { crc64: true, md5: false };
         let mut gate = Gate::new(to.caller, Payload::Unsigned, put, wants)?;
-        let (out, _) = stream::outgoing(to, put, Some(bytes), clock::now())?;
+        let (out, losses) = stream::outgoing(to, put, Some(bytes), clock::now())?;
+        judged(to, &losses)?;
         let mut writing = match self.upstreams.upload(to_upstream, &out).await {
             Ok(writing) => writing,
             Err(failed) => {
@@ -288,6 +272,7 @@ impl<'a> Relay<'a> {
                 reading.body().await.map_err(|failed| failed.at(from_upstream).refusal())?
             {
                 METRICS.copy_bytes.inc_by(u64::try_from(piece.len()).unwrap_or_default());
+                COPIES.pace(&self.limits, piece.len()).await;
                 let proven = gate.push(&piece).map_err(|_| differs())?;
                 if writing.write(&proven).await.is_err() {
                     return Ok(None);
@@ -351,6 +336,7 @@ impl<'a> Relay<'a> {
     ) -> Result<Reply, Refusal> {
         let name = request.operation.name();
         let mut exchange = Exchange::new(way.clone(), request, &[])?;
+        judged(way, exchange.losses())?;
         let mut step = exchange.start(clock::now())?;
         for _ in 0..STEPS_MAX {
             let out = match step {
@@ -383,6 +369,15 @@ impl<'a> Relay<'a> {
     }
 }
 
+/// What the source has and the destination cannot be told is known only now.
+fn judged(way: &Way<'_>, losses: &[Loss]) -> Result<(), Refusal> {
+    for loss in losses {
+        let labels = [loss.name(), way.caller.name.to_owned(), way.target.name.clone()];
+        METRICS.losses.with_label_values(&labels).inc();
+    }
+    loss::judge(losses, way.policy, way.caller)
+}
+
 /// What arrived is not what the source said it is.
 fn differs() -> Refusal {
     METRICS.integrity_failures.with_label_values(&["copy"]).inc();
@@ -392,9 +387,7 @@ fn differs() -> Refusal {
 /// A read that is refused by its pin is of an object that was replaced meanwhile.
 fn changed(refusal: Refusal) -> Refusal {
     match refusal.fault {
-        Fault::PreconditionFailed => {
-            Refusal::say(Fault::Conflict, "The source was replaced while it was copied.")
-        }
+        Fault::PreconditionFailed => relay::replaced(),
         _ => refusal,
     }
 }

@@ -30,6 +30,8 @@ const PART_BYTES_STEP: u64 = 1024 * 1024;
 pub struct Source {
     /// Without quotes.
     pub etag: String,
+    /// When it was made, to the second.
+    pub modified: Timestamp,
     /// Bytes of the object.
     pub size: u64,
     /// Version that was read, where the target has versions.
@@ -123,6 +125,7 @@ pub fn source(from: &Way<'_>, asked: &Request, answer: &Answer, now: Timestamp) 
         && asked.fields.directive(Field::TaggingDirective) != Some(Directive::Replace);
     Ok(Source {
         etag: etag.to_owned(),
+        modified,
         size,
         version: told(Told::VersionId)
             .map(str::to_owned)
@@ -269,8 +272,21 @@ pub fn part(asked: &Request, upload: &str, number: u64, bytes: u64) -> Request {
     request
 }
 
+/// Whether a target pins the source of a part that it copies itself. Where it does not, the source has to be looked at
+/// once more before the parts are made an object.
+pub fn pins(to: &Way<'_>) -> bool {
+    to.target.dialect.can_say(Field::SourceIfMatch)
+}
+
 /// The copy of one part that the target makes itself.
-pub fn part_copy(asked: &Request, source: &Source, upload: &str, number: u64, range: (u64, u64)) -> Request {
+pub fn part_copy(
+    to: &Way<'_>,
+    asked: &Request,
+    source: &Source,
+    upload: &str,
+    number: u64,
+    range: (u64, u64),
+) -> Request {
     let mut request = of_upload(asked, Operation::UploadPartCopy, upload);
     request.source = asked.source.clone();
     if let (Some(named), Some(version)) = (&mut request.source, &source.version) {
@@ -283,7 +299,9 @@ pub fn part_copy(asked: &Request, source: &Source, upload: &str, number: u64, ra
     }
     request.fields.set(Field::PartNumber, Value::Number(number));
     request.fields.set(Field::SourceRange, Value::Bytes(ByteRange::Span(range.0, range.1)));
-    request.fields.set(Field::SourceIfMatch, Value::Etags(vec![source.etag.clone()]));
+    if pins(to) {
+        request.fields.set(Field::SourceIfMatch, Value::Etags(vec![source.etag.clone()]));
+    }
     request
 }
 
@@ -337,6 +355,23 @@ pub fn range(asked: &Request, caller_is_strict: bool, size: u64) -> Result<(u64,
         )),
         Some(_) => Ok((0, last)),
     }
+}
+
+/// Whether a source is still the one that was looked at first.
+///
+/// # Errors
+/// `Conflict`.
+pub fn unchanged(first: &Source, now: &Source) -> Result<(), Refusal> {
+    let same = first.etag == now.etag
+        && first.size == now.size
+        && first.version == now.version
+        && first.modified == now.modified;
+    if same { Ok(()) } else { Err(replaced()) }
+}
+
+/// The refusal of a copy whose source became another meanwhile.
+pub fn replaced() -> Refusal {
+    Refusal::say(Fault::Conflict, "The source was replaced while it was copied.")
 }
 
 /// What the parts come to when they are one object.
