@@ -2,14 +2,17 @@
 
 use blobfish_dialects::engine::auth::Payload;
 use blobfish_dialects::engine::body::{Gate, Sums, Wants};
-use blobfish_dialects::engine::exchange::{Exchange, Step};
+use blobfish_dialects::engine::exchange::{Answer, Exchange, Step};
 use blobfish_dialects::engine::way::Way;
-use blobfish_dialects::model::{Document, Fault, Operation, Reply, Request};
+use blobfish_dialects::model::{Fault, Operation, Refusal, Reply, Request};
+use std::sync::Mutex;
 
-use crate::clock;
+use crate::failed::Failed;
 use crate::job::{End, Job};
 use crate::metrics::METRICS;
 use crate::snapshot::Upstream;
+use crate::upstream::Upstreams;
+use crate::{clock, patience};
 
 /// A request's body: an ACL, tags, a region, a bucket's rules.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -31,33 +34,47 @@ pub async fn run(
     request: Request,
     payload: Payload,
 ) -> Result<(), End> {
-    let copies = request.operation.copies();
-    let outcome = reply(job, upstream, way, request, payload).await;
+    let (operation, copies) = (request.operation, request.operation.copies());
+    let body = whole_body(job, &request, payload).await?;
+    if !copies && operation != Operation::CompleteMultipartUpload {
+        let reply = driven(job, upstream, way, request, &body).await?;
+        return job.tell(reply).await;
+    }
+    let outcome = Box::pin(patiently(job, upstream, way, request, &body)).await;
     if copies {
         let outcome = match &outcome {
-            Ok(reply) if reply.status < 300 && !matches!(reply.document, Some(Document::Error(_))) => "ok",
-            Ok(_) => "failed",
+            Ok(true) => "ok",
+            Ok(false) | Err(End::Cut(_)) => "failed",
+            // Another plan follows.
+            Err(End::Refused(refusal)) if refusal.fault == Fault::TargetCopyLimit => {
+                return outcome.map(drop);
+            }
             Err(_) if job.record.upstream_id.is_some() => "failed",
             Err(_) => "refused",
         };
         METRICS.copies.with_label_values(&["exchange", outcome]).inc();
     }
-    job.tell(outcome?).await
+    outcome.map(drop)
 }
 
-/// The reply to a request, with nothing told yet.
-///
-/// # Errors
-/// [`End`].
-pub async fn reply(
+/// Work that the target may take minutes for.
+async fn patiently(
     job: &mut Job<'_>,
     upstream: &Upstream,
     way: Way<'_>,
     request: Request,
-    payload: Payload,
-) -> Result<Reply, End> {
-    let body = whole_body(job, &request, payload).await?;
-    driven(job, upstream, way, request, &body).await
+    body: &[u8],
+) -> Result<bool, End> {
+    let operation = request.operation.name();
+    let exchange = Exchange::new(way.clone(), request, body)?;
+    job.judge(exchange.losses(), &way)?;
+    let last = Mutex::new(None);
+    let work = drive(job.upstreams, upstream, exchange, operation, way.caller.name, &last);
+    let outcome = patience::told(job, Box::pin(work)).await;
+    if let Some(answer) = last.into_inner().unwrap_or_default() {
+        job.note_upstream(&way, &answer);
+    }
+    outcome
 }
 
 /// Drives an exchange to its reply.
@@ -71,18 +88,42 @@ pub async fn driven(
     request: Request,
     body: &[u8],
 ) -> Result<Reply, End> {
-    let (operation, dialect) = (request.operation.name(), way.caller.name);
-    let mut exchange = Exchange::new(way.clone(), request, body)?;
+    let operation = request.operation.name();
+    let exchange = Exchange::new(way.clone(), request, body)?;
     job.judge(exchange.losses(), &way)?;
+    let last = Mutex::new(None);
+    let outcome = drive(job.upstreams, upstream, exchange, operation, way.caller.name, &last).await;
+    if let Some(answer) = last.into_inner().unwrap_or_default() {
+        job.note_upstream(&way, &answer);
+    }
+    Ok(outcome?)
+}
+
+/// Asks and answers until there is something to tell. `last` gets the last answer of the target.
+///
+/// # Errors
+/// What the caller is to be told.
+pub async fn drive(
+    upstreams: &Upstreams,
+    upstream: &Upstream,
+    mut exchange: Exchange<'_>,
+    operation: &'static str,
+    dialect: &str,
+    last: &Mutex<Option<Answer>>,
+) -> Result<Reply, Refusal> {
     let mut step = exchange.start(clock::now())?;
     for _ in 0..STEPS_MAX {
         let out = match step {
             Step::Tell(reply) => return Ok(*reply),
             Step::Send(out) => out,
         };
-        let answer = job.upstreams.exchange(upstream, &out, operation, dialect).await?;
-        job.note_upstream(&way, &answer);
-        step = exchange.next(&answer, clock::now())?;
+        let answer = upstreams.exchange(upstream, &out, operation, dialect).await;
+        let answer = answer.map_err(Failed::refusal)?;
+        let next = exchange.next(&answer, clock::now());
+        if let Ok(mut last) = last.lock() {
+            *last = Some(answer);
+        }
+        step = next?;
     }
     tracing::error!(operation, "an exchange did not end");
     Err(Fault::InternalError.into())

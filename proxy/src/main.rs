@@ -21,6 +21,7 @@ mod job;
 mod log;
 mod losses;
 mod metrics;
+mod patience;
 mod plan;
 mod preflight;
 mod relay;

@@ -26,7 +26,7 @@ pub async fn run(job: &mut Job<'_>, accepted: Accepted, body: BodyLength) -> Res
     let (place, source) = routed(snapshot, &request)?;
     job.record.target = Some(place.upstream.target.name.clone());
     if let Some(source) = source.as_ref().filter(|source| source.index != place.index) {
-        return copy::relayed(job, dialect, caller, source, &place, request, payload).await;
+        return Box::pin(copy::relayed(job, dialect, caller, source, &place, request, payload)).await;
     }
     let source_bucket = source.as_ref().map(|source| source.bucket.clone());
     let way = place.way(dialect, Some(caller), source_bucket);
@@ -37,7 +37,10 @@ pub async fn run(job: &mut Job<'_>, accepted: Accepted, body: BodyLength) -> Res
         stream::download(job, place.upstream, way, &request).await
     } else {
         match source.filter(|_| request.operation == Operation::CopyObject) {
-            Some(source) => copy::direct(job, dialect, caller, &source, &place, way, request, payload).await,
+            // On the heap: a copy needs more room than other requests.
+            Some(source) => {
+                Box::pin(copy::direct(job, dialect, caller, &source, &place, way, request, payload)).await
+            }
             None => exchange::run(job, place.upstream, way, request, payload).await,
         }
     }

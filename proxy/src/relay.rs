@@ -2,6 +2,7 @@
 //! limit it copies part by part itself. Every read is pinned to what was looked at first, and an upload that is not
 //! completed is given up.
 
+use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use blobfish_config::CopyLimits;
 use blobfish_dialects::engine::auth::Payload;
 use blobfish_dialects::engine::body::{Gate, Sums, Wants};
 use blobfish_dialects::engine::conditions;
-use blobfish_dialects::engine::exchange::{Answer, Exchange, Step};
+use blobfish_dialects::engine::exchange::{Answer, Exchange};
 use blobfish_dialects::engine::loss::{self, Loss};
 use blobfish_dialects::engine::relay::{self, Source};
 use blobfish_dialects::engine::way::Way;
@@ -20,6 +21,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::clock;
 use crate::copies::{COPIES, Slot};
+use crate::exchange::drive;
 use crate::failed::Failed;
 use crate::metrics::METRICS;
 use crate::snapshot::Upstream;
@@ -30,9 +32,6 @@ const PART_TRIES: u32 = 3;
 
 /// Longest time of one copy.
 const RELAY_TIME_MAX: Duration = Duration::from_secs(6 * 3600);
-
-/// Requests to a target for one step.
-const STEPS_MAX: usize = 32;
 
 /// Where a copy's bytes are, and where they go.
 pub struct Ends<'a> {
@@ -95,11 +94,11 @@ impl<'a> Relay<'a> {
         let source = self.looked_at().await?;
         self.slot.progress.size.store(source.size, Ordering::Relaxed);
         let reply = match self.asked.operation {
-            Operation::UploadPartCopy => self.one_part(&source).await?,
+            Operation::UploadPartCopy => Box::pin(self.one_part(&source)).await?,
             _ if !self.ends.same && source.size <= self.limits.single_bytes_max => {
-                self.single(&source).await?
+                Box::pin(self.single(&source)).await?
             }
-            _ => self.in_parts(&source).await?,
+            _ => Box::pin(self.in_parts(&source)).await?,
         };
         Ok(relay::told(&self.ends.to, &self.asked, &source, reply, clock::now()))
     }
@@ -172,7 +171,7 @@ impl<'a> Relay<'a> {
     async fn parts_and_end(&self, source: &Source, upload: &str) -> Result<Reply, Refusal> {
         let parts = relay::parts(source.size, self.limits.part_bytes);
         let copied = streams::iter(parts)
-            .map(|(number, range)| self.tried_part(source, upload, number, range))
+            .map(|(number, range)| Box::pin(self.tried_part(source, upload, number, range)))
             .buffered(self.limits.parts_at_once);
         let copied: Vec<(Part, Option<Sums>)> = copied.try_collect().await?;
         let (parts, sums): (Vec<Part>, Vec<Option<Sums>>) = copied.into_iter().unzip();
@@ -335,18 +334,9 @@ impl<'a> Relay<'a> {
         request: Request,
     ) -> Result<Reply, Refusal> {
         let name = request.operation.name();
-        let mut exchange = Exchange::new(way.clone(), request, &[])?;
+        let exchange = Exchange::new(way.clone(), request, &[])?;
         judged(way, exchange.losses())?;
-        let mut step = exchange.start(clock::now())?;
-        for _ in 0..STEPS_MAX {
-            let out = match step {
-                Step::Tell(reply) => return Ok(*reply),
-                Step::Send(out) => out,
-            };
-            let answer = self.upstreams.exchange(upstream, &out, name, way.caller.name).await;
-            step = exchange.next(&answer.map_err(Failed::refusal)?, clock::now())?;
-        }
-        Err(Fault::InternalError.into())
+        drive(self.upstreams, upstream, exchange, name, way.caller.name, &Mutex::new(None)).await
     }
 
     /// Tries twice; what then is left is counted and logged, for somebody pays for it.

@@ -229,7 +229,7 @@ def replaced(started, options, table):
 
     def one():
         client.put(source, "one", old)
-        pair.fault(0, "GetObject", "stall", seconds=2)
+        pair.fault(0, "GetObject", "delay", seconds=2)
         with ThreadPoolExecutor() as pool:
             copying = pool.submit(client.copy, source, "one", target, "two")
             time.sleep(0.7)
@@ -273,18 +273,29 @@ def patience(started, options, table):
         client.put(source, "slow", b"x" * 1000)
         for dialect, more in (("s3", {}), ("oss", {})):
             caller = pair.client(dialect)
-            pair.fault(0, "GetObject", "stall", seconds=13)
+            pair.fault(0, "GetObject", "delay", seconds=13)
             begun = time.monotonic()
             caller.copy(source, "slow", target, "slow " + dialect)
             assert time.monotonic() - begun > 12
             assert caller.get(target, "slow " + dialect)["body"] == b"x" * 1000
         # Fails after it was said to be under way: the document tells, and botocore takes such a success for a 500.
-        pair.fault(0, "GetObject", "stall", seconds=13, status=500)
+        pair.fault(0, "GetObject", "delay", seconds=13)
         pair.fault(1, "PutObject", "status", status=403, code="AccessDenied")
         refused(500, pair.client().copy, source, "slow", target, "never")
         refused(404, pair.client().head, target, "never")
 
+    def of_the_target():
+        """The same where the target copies: COS callers read the document behind a success too."""
+        pair = Pair(started, options.binary, "jdcloud", "oss")
+        client, source, _ = pair.begin()
+        client.put(source, "slow", b"x" * 1000)
+        caller = pair.client("cos")
+        pair.fault(0, "CopyObject", "delay", seconds=13)
+        caller.copy(source, "slow", source, "slow too")
+        assert caller.get(source, "slow too")["body"] == b"x" * 1000
+
     table.run("patience", "oss->cos", one)
+    table.run("patience", "jdcloud", of_the_target)
 
 
 def fairness(started, options, table):

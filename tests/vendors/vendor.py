@@ -118,6 +118,9 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
             fault = self.fault(request, operation)
             if fault and fault["kind"] in ("reset", "stall"):
                 return self.break_off(handler, fault, request, query, operation)
+            if fault and fault["kind"] == "delay":
+                time.sleep(fault.get("seconds", 1))
+                fault = None
             with self.store.lock:
                 if not signed and operation not in ("options", "form"):
                     self.check_open(request, operation)
