@@ -27,7 +27,20 @@ pub async fn relayed(
     payload: Payload,
 ) -> Result<(), End> {
     exchange::whole_body(job, &request, payload).await?;
-    run(job, dialect, caller, source, place, request).await
+    run(job, dialect, caller, source, place, request, Plan::Relay).await
+}
+
+/// What a target says that does not copy between these regions, classes or kinds of objects.
+const CANNOT: [Fault; 4] =
+    [Fault::NotImplemented, Fault::MethodNotAllowed, Fault::InvalidRequest, Fault::InvalidStorageClass];
+
+/// Who moves the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Plan {
+    /// The target, part by part.
+    Parts,
+    /// We.
+    Relay,
 }
 
 /// A copy within one target, which makes it itself: at once, or part by part where it is too large for that.
@@ -47,7 +60,10 @@ pub async fn direct(
 ) -> Result<(), End> {
     match exchange::run(job, place.upstream, way, request.clone(), payload).await {
         Err(End::Refused(refusal)) if refusal.fault == Fault::TargetCopyLimit => {
-            Box::pin(run(job, dialect, caller, source, place, request)).await
+            Box::pin(run(job, dialect, caller, source, place, request, Plan::Parts)).await
+        }
+        Err(End::Refused(refusal)) if place.relay && CANNOT.contains(&refusal.fault) => {
+            Box::pin(run(job, dialect, caller, source, place, request, Plan::Relay)).await
         }
         other => other,
     }
@@ -60,8 +76,9 @@ async fn run(
     source: &Place<'_>,
     place: &Place<'_>,
     request: Request,
+    plan: Plan,
 ) -> Result<(), End> {
-    let same = source.index == place.index;
+    let same = plan == Plan::Parts;
     let plan = if same { "parts" } else { "relay" };
     // Seen from the source's target its bucket is the request's own.
     let mut from = source.way(dialect, Some(caller), None);

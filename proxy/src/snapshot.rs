@@ -83,6 +83,8 @@ pub struct Place<'a> {
     pub policy: LossPolicy,
     /// Conditions of copies are evaluated here.
     pub check_conditions: bool,
+    /// Whether a copy that the target refuses to make is carried through here.
+    pub relay: bool,
     /// All that is configured, for the names of other buckets.
     pub snapshot: &'a Snapshot,
 }
@@ -120,6 +122,7 @@ impl Snapshot {
             bucket: route.target_bucket.into_owned(),
             policy,
             check_conditions: route.rule.conditions == Conditions::Check,
+            relay: route.rule.relay,
             snapshot: self,
         })
     }

@@ -30,11 +30,11 @@ MIB = 1024 * 1024
 class Pair:
     """A proxy in front of two targets: buckets `src-...` are at the first, `dst-...` at the second."""
 
-    def __init__(self, started, binary, source, target, *more, limits=""):
+    def __init__(self, started, binary, source, target, *more, limits="", bucket=""):
         self.kinds = source, target
         self.backs = [started.seaweedfs() if kind == "seaweedfs" else started.double(kind, *more) for kind in self.kinds]
         targets = [servers.one_target(kind, back.port, name) for kind, back, name in zip(self.kinds, self.backs, ("first", "second"))]
-        buckets = [f'[[bucket]]\nname = "{name}-*"\ntarget = "{target}"\n' for name, target in (("src", "first"), ("dst", "second"))]
+        buckets = [f'[[bucket]]\nname = "{name}-*"\ntarget = "{target}"\n{bucket}' for name, target in (("src", "first"), ("dst", "second"))]
         self.proxy = started.proxy(binary, servers.configuration(targets, buckets) + limits)
         self.names = [f"{name}-{uuid.uuid4().hex[:8]}-1250000000" for name in ("src", "dst")]
 
@@ -337,6 +337,25 @@ def lost(started, options, table):
     table.run("lost metadata", "seaweedfs->cos", one)
 
 
+def falling_back(started, options, table):
+    """What a target refuses to copy is carried through here where the operator says so."""
+    def one():
+        for bucket, passes in (("", False), ("relay = true\n", True)):
+            pair = Pair(started, options.binary, "oss", "cos", bucket=bucket)
+            client, source, _ = pair.begin()
+            client.put(source, "one", b"hello", content_type="text/css")
+            pair.fault(0, "CopyObject", "status", status=400, code="OperationNotSupported")
+            if passes:
+                client.copy(source, "one", source, "two")
+                assert client.get(source, "two")["body"] == b"hello" and client.head(source, "two")["content_type"] == "text/css"
+            else:
+                refused(501, client.copy, source, "one", source, "two")
+                refused(404, client.head, source, "two")
+            assert pair.metric("blobfish_copy_bytes_total") == (5 if passes else 0)
+
+    table.run("falling back", "oss", one)
+
+
 def memory(started, options, table):
     """What a copy takes does not grow with what is copied."""
     def one():
@@ -387,7 +406,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--binary", required=True)
     parser.add_argument("--long", action="store_true", help="sizes up to 1 GiB, every scenario for every pair")
-    parser.add_argument("--only", default="pairs,limits,faults,replaced,patience,fairness,lost,memory")
+    parser.add_argument("--only", default="pairs,limits,faults,replaced,patience,fairness,lost,falling_back,memory")
     options = parser.parse_args()
     table = Table()
     only = options.only.split(",")
@@ -402,7 +421,7 @@ def main():
                     for scenario in SCENARIOS if options.long else [each for each in SCENARIOS if each not in (whole, overwriting)] + short:
                         table.run(scenario.__name__, f"{source}->{target}", lambda: scenario(pair, options))
     for name, work in (("limits", limits), ("faults", faults), ("replaced", replaced), ("patience", patience),
-                       ("fairness", fairness), ("lost", lost), ("memory", memory)):
+                       ("fairness", fairness), ("lost", lost), ("falling_back", falling_back), ("memory", memory)):
         if name in only:
             with servers.Servers() as started:
                 work(started, options, table)
