@@ -4,7 +4,7 @@ CARGO ?= cargo
 BINARY = target/debug/blobfish
 PYTHON = tests/.venv/bin/python
 
-.PHONY: run test lint unit clients long clean tools
+.PHONY: run test lint unit clients bench-copy long clean tools
 
 ## What building needs beside Rust; installed where it is missing and apt-get is there.
 tools:
@@ -34,11 +34,19 @@ clients: $(BINARY)
 $(BINARY): tools
 	$(CARGO) build --bin blobfish
 
+## Speed and cost of copies between two targets, beside rclone's.
+bench-copy: tools
+	bash tests/setup.sh
+	$(CARGO) build --release --bin blobfish
+	$(PYTHON) tests/clients/bench_copy.py --binary target/release/blobfish $(ARGS)
+
 ## The long forms of the suites: larger bodies, more cases.
 long:
 	PROPTEST_CASES=20000 $(CARGO) test --workspace
 	bash tests/setup.sh
 	$(PYTHON) tests/clients/run.py --binary $(BINARY) --long
+	$(PYTHON) tests/clients/day.py --binary $(BINARY) --long
+	$(PYTHON) tests/clients/copies.py --binary $(BINARY) --long
 
 clean:
 	$(CARGO) clean
