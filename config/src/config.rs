@@ -86,8 +86,8 @@ pub struct CopyLimits {
 impl Default for CopyLimits {
     fn default() -> Self {
         Self {
-            copies_max: 32,
-            copies_per_caller_max: 8,
+            copies_max: 64,
+            copies_per_caller_max: 16,
             single_bytes_max: 64 * 1024 * 1024,
             part_bytes: 16 * 1024 * 1024,
             parts_at_once: 4,

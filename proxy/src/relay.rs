@@ -30,8 +30,8 @@ use crate::upstream::{FAILURE_BYTES_MAX, Upstreams};
 /// How often a part is tried: it is the same part again, whatever became of it before.
 const PART_TRIES: u32 = 3;
 
-/// Longest time of one copy.
-const RELAY_TIME_MAX: Duration = Duration::from_secs(6 * 3600);
+/// Longest time of all parts of a copy.
+const PARTS_TIME_MAX: Duration = Duration::from_secs(6 * 3600);
 
 /// Where a copy's bytes are, and where they go.
 pub struct Ends<'a> {
@@ -85,12 +85,6 @@ impl<'a> Relay<'a> {
     /// # Errors
     /// What the caller is to be told. No upload is left behind, and no object that is not the source.
     pub async fn run(self) -> Result<Reply, Refusal> {
-        timeout(RELAY_TIME_MAX, self.copied())
-            .await
-            .unwrap_or_else(|_| Err(Refusal::say(Fault::InternalError, "The copy took too long.")))
-    }
-
-    async fn copied(&self) -> Result<Reply, Refusal> {
         let source = self.looked_at().await?;
         self.slot.progress.size.store(source.size, Ordering::Relaxed);
         let reply = match self.asked.operation {
@@ -161,7 +155,9 @@ impl<'a> Relay<'a> {
         let Some(Document::Initiated { upload_id, .. }) = begun.document else {
             return Err(answer::unproven());
         };
-        let copied = self.parts_and_end(source, &upload_id).await;
+        let copied = timeout(PARTS_TIME_MAX, self.parts_and_end(source, &upload_id)).await;
+        let copied =
+            copied.unwrap_or_else(|_| Err(Refusal::say(Fault::InternalError, "The copy took too long.")));
         if copied.is_err() {
             self.give_up(&upload_id).await;
         }
