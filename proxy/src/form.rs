@@ -43,16 +43,9 @@ pub async fn run(job: &mut Job<'_>, head: &RawHead, kind: &str, body: BodyLength
     job.caller.invite_body().await?;
     let mut reader = FormReader::new(kind)?;
     let mut progress = Progress::Fields;
-    let mut ended = false;
-    // A little of the file too: many forms end within it, and are known whole.
-    while !ended && (progress == Progress::Fields || reader.held() < AHEAD_BYTES) {
-        match job.caller.body().await? {
-            Some(wire) => progress = reader.push(&wire)?,
-            None => ended = true,
-        }
-    }
-    if progress == Progress::Fields {
-        return Err(Fault::MalformedForm.into());
+    while progress == Progress::Fields {
+        let wire = job.caller.body().await?.ok_or(Fault::MalformedForm)?;
+        progress = reader.push(&wire)?;
     }
     let posted = form::accept(dialect, reader.form(), &place, snapshot, job.listener.now)?;
     let caller = snapshot.caller(&posted.access_key).ok_or(Fault::InternalError)?;
@@ -61,6 +54,14 @@ pub async fn run(job: &mut Job<'_>, head: &RawHead, kind: &str, body: BodyLength
     let bucket = posted.request.bucket.clone().unwrap_or_default();
     let at = snapshot.place(&bucket).ok_or(Fault::NoSuchBucket)?;
     job.record.target = Some(at.upstream.target.name.clone());
+    // A little of the file, now that it is somebody's: many forms end within it, and are known whole.
+    let mut ended = false;
+    while !ended && reader.held() < AHEAD_BYTES {
+        match job.caller.body().await? {
+            Some(wire) => drop(reader.push(&wire)?),
+            None => ended = true,
+        }
+    }
     let file = reader.file(length, ended, posted.bounds)?;
     let payload = Payload::Chunked(Box::new(file));
     let way = at.way(dialect, Some(caller), None);
