@@ -58,7 +58,9 @@ pub async fn run(job: &mut Job<'_>, head: &RawHead, kind: &str, body: BodyLength
     let mut ended = false;
     while !ended && reader.held() < AHEAD_BYTES {
         match job.caller.body().await? {
-            Some(wire) => drop(reader.push(&wire)?),
+            Some(wire) => {
+                reader.push(&wire)?;
+            }
             None => ended = true,
         }
     }
