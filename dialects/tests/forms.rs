@@ -8,7 +8,7 @@ use blobfish_dialects::engine::accept::{Key, Keys};
 use blobfish_dialects::engine::auth::{Decode as _, Place};
 use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::engine::form::{Form, FormReader, Posted, Progress, Success, accept};
-use blobfish_dialects::model::{Acl, Fault, Field, Refusal, Timestamp, Value};
+use blobfish_dialects::model::{Fault, Field, Refusal, Timestamp};
 use blobfish_dialects::{cos::COS, oss::OSS, s3::S3};
 use proptest::prelude::*;
 use secrecy::SecretString;
@@ -112,14 +112,14 @@ fn the_vectors_of_oss_are_believed() {
                 ("policy", first),
                 ("Signature", signature),
                 ("key", "user/k"),
-                ("x-oss-object-acl", "public-read"),
+                ("Cache-Control", "no-store"),
                 ("submit", "go"),
             ],
         )
     };
     let believed = v1("jkr9L7Sd0xguTAavW0MD32R7/8Y=", "examplebucket", NOW).unwrap();
     assert_eq!(believed.bounds, (0, 1_048_576));
-    assert_eq!(believed.request.fields.get(Field::Acl), Some(&Value::Acl(Acl::PublicRead)));
+    assert_eq!(believed.request.fields.text(Field::CacheControl), Some("no-store"));
     // 2.7: the browser's type is the object's.
     assert_eq!(believed.request.fields.text(Field::ContentType), Some("text/css"));
     assert_eq!(fault(v1("jkr9L7Sd0xguTAavW0MD32R7/8X=", "examplebucket", NOW)), Fault::SignatureDoesNotMatch);
@@ -166,7 +166,6 @@ fn the_vector_of_cos_is_believed() {
                 ("q-key-time", "1700000000;1700003600"),
                 ("q-signature", signature),
                 ("key", "upload/k"),
-                ("acl", "private"),
                 ("success_action_status", status),
             ],
         )
@@ -174,10 +173,40 @@ fn the_vector_of_cos_is_believed() {
     let signature = "e4d751913f9663bc2b63c50774a6612e2267d38e";
     let believed = cos(signature, 1_700_000_060, "201").unwrap();
     assert_eq!(believed.success, Success::Document);
-    assert_eq!(believed.request.fields.get(Field::Acl), Some(&Value::Acl(Acl::Private)));
     assert_eq!(believed.request.fields.text(Field::ContentType), None, "3.6: the browser's type is ignored");
     assert_eq!(fault(cos(&signature.replace('e', "f"), 1_700_000_060, "200")), Fault::SignatureDoesNotMatch);
     assert_eq!(fault(cos(signature, 1_700_003_700, "200")), Fault::RequestExpired);
+}
+
+#[test]
+fn a_visitor_cannot_make_more_of_a_form_than_was_signed() {
+    let policy = |more: &str| {
+        BASE64.encode(format!(
+            r#"{{"expiration":"2030-01-01T00:00:00Z","conditions":[{{"bucket":"b"}}{more}]}}"#
+        ))
+    };
+    let check = |dialect: &Dialect, more: &str, name: &str, value: &str| {
+        let policy = policy(more);
+        let given = form(&[("policy", &policy), ("key", "k"), (name, value)]);
+        blobfish_dialects::engine::policy::check(dialect, &policy, &given, "b", Timestamp(S3_NOW))
+    };
+    for (dialect, name) in [
+        (&COS, "acl"),
+        (&COS, "x-cos-storage-class"),
+        (&OSS, "x-oss-object-acl"),
+        (&OSS, "X-OSS-Forbid-Overwrite"),
+    ] {
+        assert_eq!(check(dialect, "", name, "v").unwrap_err().fault, Fault::AccessDenied, "{name}");
+        let named = format!(r#",["starts-with","${name}",""]"#);
+        assert!(check(dialect, &named, name, "v").is_ok(), "{name}");
+    }
+    // What only describes the object may be said without.
+    for (dialect, name) in
+        [(&COS, "Content-Type"), (&COS, "x-cos-meta-a"), (&OSS, "x-oss-meta-a"), (&OSS, "x:own")]
+    {
+        assert!(check(dialect, "", name, "v").is_ok(), "{name}");
+    }
+    assert!(check(&S3, r#",["eq","$key","k"]"#, "x-amz-meta-a", "v").is_err());
 }
 
 #[test]

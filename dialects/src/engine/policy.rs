@@ -71,19 +71,22 @@ pub fn check(
             }
         }
     }
-    if dialect.form_covers_all {
-        let own = dialect.auth.form_fields();
-        let free = |name: &str| {
-            ["policy", "file", "submit"].contains(&name)
-                || name.starts_with("x-ignore-")
-                || (own.iter().any(|own| own.eq_ignore_ascii_case(name)))
-        };
-        let names = form.fields.iter().map(|row| row.0.to_ascii_lowercase());
-        if let Some(name) = names.filter(|name| !free(name)).find(|name| !covered.contains(name)) {
-            return Err(denied(&format!("Extra input fields: {name}")));
-        }
+    let names = form.fields.iter().map(|row| row.0.to_ascii_lowercase());
+    if let Some(name) = names.filter(|name| counts(dialect, name)).find(|name| !covered.contains(name)) {
+        return Err(denied(&format!("Extra input fields: {name}")));
     }
     Ok(bounds)
+}
+
+/// Whether a field must be named in the policy: what a visitor could add to a form to make more of it than its site
+/// signed for. One vendor wants every field named; for the others this holds for their own headers.
+fn counts(dialect: &Dialect, name: &str) -> bool {
+    let own = |own: &&str| own.eq_ignore_ascii_case(name);
+    let free = ["policy", "file", "submit"].contains(&name)
+        || name.starts_with("x-ignore-")
+        || dialect.auth.form_fields().iter().any(|field| own(&field));
+    let header = name.starts_with(dialect.header_prefix) && !name.starts_with(dialect.metadata_prefix);
+    !free && (dialect.form_covers_all || header || name == "acl")
 }
 
 enum Condition {
