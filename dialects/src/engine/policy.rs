@@ -81,10 +81,10 @@ pub fn check(
 /// Whether a field must be named in the policy: what a visitor could add to a form to make more of it than its site
 /// signed for. One vendor wants every field named; for the others this holds for their own headers.
 fn counts(dialect: &Dialect, name: &str) -> bool {
-    let own = |own: &&str| own.eq_ignore_ascii_case(name);
+    let own = |field: &&str| field.eq_ignore_ascii_case(name);
     let free = ["policy", "file", "submit"].contains(&name)
         || name.starts_with("x-ignore-")
-        || dialect.auth.form_fields().iter().any(|field| own(&field));
+        || dialect.auth.form_fields().iter().any(own);
     let header = name.starts_with(dialect.header_prefix) && !name.starts_with(dialect.metadata_prefix);
     !free && (dialect.form_covers_all || header || name == "acl")
 }
