@@ -576,3 +576,36 @@ fn logs_go_to_a_bucket_that_has_another_name_there() {
     assert_eq!((sent[0].method, status), ("PUT", 204));
     assert!(String::from_utf8_lossy(&sent[0].body).contains("<BucketLoggingStatus"));
 }
+
+#[test]
+fn inventories_stay_in_their_family() {
+    let document = |destination: &str| {
+        format!(
+            "<InventoryConfiguration><Id>one</Id><IsEnabled>true</IsEnabled><Destination>{destination}</Destination><Schedule><Frequency>Daily</Frequency></Schedule><IncludedObjectVersions>All</IncludedObjectVersions></InventoryConfiguration>"
+        )
+    };
+    let s3 = document(
+        "<S3BucketDestination><Bucket>arn:aws:s3:::logs</Bucket><Format>CSV</Format><Encryption><SSE-S3></SSE-S3></Encryption></S3BucketDestination>",
+    );
+    let written = sent(&S3, &AWS, "PUT /?inventory&id=one", &s3).unwrap();
+    assert!(
+        written.contains("<Bucket>arn:aws:s3:::logs</Bucket>") && written.contains("<SSE-S3></SSE-S3>"),
+        "{written}"
+    );
+    assert_eq!(
+        refusal(sent(&S3, &OSS, "PUT /?inventory&id=one", &s3)),
+        (Fault::NotImplemented, Some("S3BucketDestination".to_owned()))
+    );
+    let oss = document(
+        "<OSSBucketDestination><Format>CSV</Format><AccountId>1</AccountId><RoleArn>acs:ram::1:role/r</RoleArn><Bucket>acs:oss:::logs</Bucket></OSSBucketDestination>",
+    );
+    let (out, ..) = run(&OSS, &OSS, "PUT /?inventory&inventoryId=one", "", &oss, &[(200, "")]).unwrap();
+    assert!(out[0].query.contains(&("inventoryId".to_owned(), Some("one".to_owned()))), "{:?}", out[0].query);
+    let none = "<Error><Code>NoSuchInventory</Code><Message>x</Message></Error>";
+    assert_eq!(
+        refusal(run(&S3, &OSS, "GET /?inventory&id=one", "", "", &[(404, none)])).0,
+        Fault::NoSuchInventory
+    );
+    // A list of them is not translated, and not taken for anything else.
+    assert_eq!(refusal(run(&S3, &OSS, "GET /?inventory", "", "", &[])).0, Fault::NotImplemented);
+}

@@ -162,6 +162,13 @@ class CosPython:
                          StorageClass=storage_class, **self.conditions(conditions))
         return {"etag": told["ETag"]}
 
+    def set_cors(self, bucket, origin):
+        rule = {"AllowedOrigin": [origin], "AllowedMethod": ["GET", "PUT"], "AllowedHeader": ["*"], "MaxAgeSeconds": "60"}
+        self.call("put_bucket_cors", Bucket=bucket, CORSConfiguration={"CORSRule": [rule]})
+
+    def append(self, bucket, key, position, body):
+        return int(self.call("append_object", Bucket=bucket, Key=key, Position=position, Data=body)["x-cos-next-append-position"])
+
     def form(self, bucket, key, conditions):
         return f"http://{bucket}.cos.ap-guangzhou.localhost:{self.port}/", forms.cos(*self.keys, conditions)
 

@@ -62,6 +62,13 @@ class Oss2V1:
             headers["x-oss-storage-class"] = storage_class
         return {"etag": self.call(bucket, "put_object", key, body, headers=headers).etag}
 
+    def set_cors(self, bucket, origin):
+        rule = oss2.models.CorsRule([origin], ["GET", "PUT"], ["*"], None, 60)
+        self.call(bucket, "put_bucket_cors", oss2.models.BucketCors([rule]))
+
+    def append(self, bucket, key, position, body):
+        return self.call(bucket, "append_object", key, position, body).next_position
+
     signed_form = staticmethod(forms.oss_v1)
 
     def form(self, bucket, key, conditions):

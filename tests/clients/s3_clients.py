@@ -139,6 +139,10 @@ class Boto3:
                          **self.conditions(conditions))
         return {"etag": told["CopyObjectResult"]["ETag"]}
 
+    def set_cors(self, bucket, origin):
+        rule = {"AllowedOrigins": [origin], "AllowedMethods": ["GET", "PUT"], "AllowedHeaders": ["*"], "MaxAgeSeconds": 60}
+        self.call("put_bucket_cors", Bucket=bucket, CORSConfiguration={"CORSRules": [rule]})
+
     def form(self, bucket, key, conditions):
         told = self.fourth.generate_presigned_post(bucket, key, Conditions=conditions)
         return told["url"], told["fields"]

@@ -442,6 +442,54 @@ def posted(client, bucket, run):
         client.delete(bucket, key)
 
 
+def appended(client, bucket, run):
+    """Pieces at the end of an object: COS and OSS have that, S3 has not."""
+    if getattr(client, "append", None) is None:
+        raise SkipTest("its dialect or its SDK has no such call")
+    if run.target not in ("cos", "oss"):
+        assert refused(501, client.append, bucket, "log", 0, b"x" * 5000).code == "NotImplemented"
+        return
+    one, two = os.urandom(5000), os.urandom(6000)
+    assert client.append(bucket, "log", 0, one) == 5000
+    assert client.append(bucket, "log", 5000, two) == 11000
+    assert client.get(bucket, "log")["body"] == one + two
+    refused(409, client.append, bucket, "log", 7, one)
+    client.put(bucket, "plain", b"x")
+    refused(409, client.append, bucket, "plain", 1, one)
+    for key in ("log", "plain"):
+        client.delete(bucket, key)
+
+
+def browsers(client, bucket, run):
+    """The rules that an SDK sets answer what browsers ask, and what they read."""
+    if getattr(client, "set_cors", None) is None or getattr(client, "form", None) is None:
+        raise SkipTest("its SDK is not used for this")
+    page = "http://page.example.com"
+    client.put(bucket, "read", b"by a page")
+
+    def ask(method, path, **headers):
+        parts = urlsplit(client.form(bucket, "read", [])[0])
+        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=30)
+        connection.request(method, parts.path.rstrip("/") + "/" + path, headers={"Host": parts.netloc, **headers})
+        answer = connection.getresponse()
+        told = answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+        connection.close()
+        return told
+
+    wants = {"Origin": page, "Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "x-own"}
+    status, _, told = ask("OPTIONS", "read", **wants)
+    assert (status, b"AccessForbidden" in told) == (403, True), told
+    client.set_cors(bucket, page)
+    status, headers, _ = ask("OPTIONS", "read", **wants)
+    assert status == 200 and headers["access-control-allow-origin"] == page, (status, headers)
+    assert "PUT" in headers["access-control-allow-methods"] and headers["access-control-max-age"] == "60", headers
+    for name, value in (("Origin", "http://elsewhere.example.com"), ("Access-Control-Request-Method", "DELETE")):
+        assert ask("OPTIONS", "read", **{**wants, name: value})[0] == 403
+    status, _, told = ask("OPTIONS", "read", **{"Access-Control-Request-Method": "PUT"})
+    assert (status, b"BadRequest" in told) == (400, True), told
+    client.delete(bucket, "read")
+
+
 ALL = [objects, ranges, conditional_reads, overrides, metadata_values, tags, copy_keeps, copy_across_buckets, copy_replaces,
        copy_conditions, copy_pairs, copy_onto_itself, copy_of_nothing, classes, hostile_keys, prefixes, multipart, transfer, abort, sizes,
-       listings, buckets, wrong_keys, presigned, posted]
+       listings, buckets, wrong_keys, presigned, posted, appended, browsers]

@@ -58,6 +58,7 @@ pub fn name_of(field: Field) -> Option<Name> {
         Field::Prefix => Parameter("prefix"),
         Field::Delimiter => Parameter("delimiter"),
         Field::Marker => Parameter("marker"),
+        Field::ConfigurationId => Parameter("id"),
         Field::KeyMarker => Parameter("key-marker"),
         Field::VersionIdMarker => Parameter("version-id-marker"),
         Field::UploadIdMarker => Parameter("upload-id-marker"),
@@ -92,8 +93,7 @@ pub fn name_of(field: Field) -> Option<Name> {
         | Field::StartAfter
         | Field::ContinuationToken
         | Field::FetchOwner
-        | Field::Attributes
-        | Field::ConfigurationId => return None,
+        | Field::Attributes => return None,
     })
 }
 

@@ -131,6 +131,14 @@ pub const FORMS: &[Form] = &[
         ],
         Unset::Fault(Fault::NoSuchReferer),
     ),
+    // The destination's accounts and names are a vendor's own: it stays within the family.
+    Form::new(
+        Setting::Inventory,
+        &["inventory", "id"],
+        "InventoryConfiguration",
+        INVENTORY,
+        Unset::Fault(Fault::NoSuchInventory),
+    ),
 ];
 
 const TAGGING: &[Element] = &[group("TagSet", &[group("Tag", &[text("Key"), text("Value")])])];
@@ -203,4 +211,33 @@ const WEBSITE: &[Element] = &[
             ],
         )],
     ),
+];
+
+const INVENTORY: &[Element] = &[
+    text("Id"),
+    text("IsEnabled"),
+    group(
+        "Filter",
+        &[
+            text("Prefix"),
+            group("And", &[text("Prefix"), TAG, text("StorageClass")]),
+            group("Period", &[text("StartTime"), text("EndTime")]),
+        ],
+    ),
+    group(
+        "Destination",
+        &[group(
+            "COSBucketDestination",
+            &[
+                text("Bucket"),
+                text("AccountId"),
+                text("Prefix"),
+                text("Format"),
+                group("Encryption", &[group("SSE-COS", &[])]),
+            ],
+        )],
+    ),
+    group("Schedule", &[text("Frequency")]),
+    text("IncludedObjectVersions"),
+    group("OptionalFields", &[text("Field")]),
 ];

@@ -280,7 +280,8 @@ pub fn is_unset(tree: &Node) -> bool {
 }
 
 /// The faults that say that a setting is not set.
-const UNSET: [Fault; 10] = [
+const UNSET: [Fault; 11] = [
+    Fault::NoSuchInventory,
     Fault::NoSuchTagSet,
     Fault::NoSuchCors,
     Fault::NoSuchLifecycle,
@@ -334,6 +335,11 @@ pub fn with_buckets(mut tree: Node, name: &dyn Fn(&str) -> Option<String>) -> Op
     for child in std::mem::take(&mut tree.children) {
         let child = match child.name.as_str() {
             "TargetBucket" => leaf("TargetBucket", name(child.text.trim())?),
+            // Behind a vendor's own way of naming resources.
+            "Bucket" => match child.text.trim().rsplit_once(':') {
+                Some((kind, bucket)) => leaf("Bucket", format!("{kind}:{}", name(bucket)?)),
+                None => leaf("Bucket", name(child.text.trim())?),
+            },
             _ => with_buckets(child, name)?,
         };
         tree.children.push(child);

@@ -90,6 +90,7 @@ pub enum Fault {
     NoSuchReferer,
     NoSuchObjectLock,
     NoSuchRetention,
+    NoSuchInventory,
     BucketAlreadyExists,
     BucketAlreadyOwnedByYou,
     BucketNotEmpty,

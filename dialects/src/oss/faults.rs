@@ -61,6 +61,7 @@ pub const FAULTS: &[FaultRow] = &[
     FaultRow::new(Fault::NoSuchVersion, "NoSuchVersion", 404, "The specified version does not exist."),
     FaultRow::new(Fault::NoSuchUpload, "NoSuchUpload", 404, "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed."),
     FaultRow::new(Fault::NoSuchTagSet, "NoSuchTagSet", 404, "The TagSet does not exist."),
+    FaultRow::new(Fault::NoSuchInventory, "NoSuchInventory", 404, "No Row found in Inventory Table."),
     FaultRow::new(Fault::NoSuchCors, "NoSuchCORSConfiguration", 404, "The CORS Configuration does not exist."),
     FaultRow::new(Fault::NoSuchLifecycle, "NoSuchLifecycle", 404, "No Row found in Lifecycle Table."),
     FaultRow::new(Fault::NoSuchBucketPolicy, "NoSuchBucketPolicy", 404, "The specified bucket policy does not exist."),

@@ -48,6 +48,7 @@ pub fn name_of(field: Field) -> Option<Name> {
         Field::Prefix => Parameter("prefix"),
         Field::Delimiter => Parameter("delimiter"),
         Field::Marker => Parameter("marker"),
+        Field::ConfigurationId => Parameter("inventoryId"),
         Field::KeyMarker => Parameter("key-marker"),
         Field::VersionIdMarker => Parameter("version-id-marker"),
         Field::UploadIdMarker => Parameter("upload-id-marker"),
@@ -91,8 +92,7 @@ pub fn name_of(field: Field) -> Option<Name> {
         | Field::BypassLock
         | Field::Mfa
         | Field::ChecksumAlgorithm
-        | Field::Attributes
-        | Field::ConfigurationId => return None,
+        | Field::Attributes => return None,
     })
 }
 

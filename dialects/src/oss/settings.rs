@@ -110,6 +110,14 @@ pub const FORMS: &[Form] = &[
         Unset::Empty,
     )
     .kept(),
+    // The destination's accounts and names are a vendor's own: it stays within the family.
+    Form::new(
+        Setting::Inventory,
+        &["inventory", "inventoryId"],
+        "InventoryConfiguration",
+        INVENTORY,
+        Unset::Fault(Fault::NoSuchInventory),
+    ),
 ];
 
 const TAGGING: &[Element] = &[group("TagSet", &[group("Tag", &[text("Key"), text("Value")])])];
@@ -294,3 +302,36 @@ fn with_numbers(mut tree: Node) -> Node {
     }
     tree
 }
+
+const INVENTORY: &[Element] = &[
+    text("Id"),
+    text("IsEnabled"),
+    group(
+        "Filter",
+        &[
+            text("Prefix"),
+            text("LastModifyBeginTimeStamp"),
+            text("LastModifyEndTimeStamp"),
+            text("LowerSizeBound"),
+            text("UpperSizeBound"),
+            text("StorageClass"),
+        ],
+    ),
+    group(
+        "Destination",
+        &[group(
+            "OSSBucketDestination",
+            &[
+                text("Format"),
+                text("AccountId"),
+                text("RoleArn"),
+                text("Bucket"),
+                text("Prefix"),
+                group("Encryption", &[group("SSE-OSS", &[]), group("SSE-KMS", &[text("KeyId")])]),
+            ],
+        )],
+    ),
+    group("Schedule", &[text("Frequency")]),
+    text("IncludedObjectVersions"),
+    group("OptionalFields", &[text("Field")]),
+];

@@ -60,6 +60,7 @@ pub const FAULTS: &[FaultRow] = &[
     FaultRow::new(Fault::NoSuchVersion, "NoSuchVersion", 404, "The specified version does not exist."),
     FaultRow::new(Fault::NoSuchUpload, "NoSuchUpload", 404, "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed."),
     FaultRow::new(Fault::NoSuchTagSet, "NoSuchTagSet", 404, "The TagSet does not exist"),
+    FaultRow::new(Fault::NoSuchInventory, "NoSuchConfiguration", 404, "The specified configuration does not exist."),
     FaultRow::new(Fault::NoSuchCors, "NoSuchCORSConfiguration", 404, "The CORS configuration does not exist"),
     FaultRow::new(Fault::NoSuchLifecycle, "NoSuchLifecycleConfiguration", 404, "The lifecycle configuration does not exist"),
     FaultRow::new(Fault::NoSuchBucketPolicy, "NoSuchBucketPolicy", 404, "The bucket policy does not exist"),

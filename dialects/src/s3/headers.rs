@@ -67,6 +67,7 @@ pub fn name_of(field: Field) -> Option<Name> {
         Field::Prefix => Parameter("prefix"),
         Field::Delimiter => Parameter("delimiter"),
         Field::Marker => Parameter("marker"),
+        Field::ConfigurationId => Parameter("id"),
         Field::KeyMarker => Parameter("key-marker"),
         Field::VersionIdMarker => Parameter("version-id-marker"),
         Field::UploadIdMarker => Parameter("upload-id-marker"),
@@ -92,8 +93,7 @@ pub fn name_of(field: Field) -> Option<Name> {
         | Field::CallbackVariables
         | Field::Process
         | Field::CompleteAll
-        | Field::Position
-        | Field::ConfigurationId => return None,
+        | Field::Position => return None,
     })
 }
 

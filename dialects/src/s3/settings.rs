@@ -154,6 +154,14 @@ pub const FORMS: &[Form] = &[
         Unset::Fault(Fault::NoSuchObjectLock),
     )
     .kept(),
+    // The destination's accounts and names are a vendor's own: it stays within the family.
+    Form::new(
+        Setting::Inventory,
+        &["inventory", "id"],
+        "InventoryConfiguration",
+        INVENTORY,
+        Unset::Fault(Fault::NoSuchInventory),
+    ),
 ];
 
 const TAGGING: &[Element] = &[group("TagSet", &[group("Tag", &[text("Key"), text("Value")])])];
@@ -228,4 +236,26 @@ const WEBSITE: &[Element] = &[
             ],
         )],
     ),
+];
+
+const INVENTORY: &[Element] = &[
+    text("Id"),
+    text("IsEnabled"),
+    group("Filter", &[text("Prefix")]),
+    group(
+        "Destination",
+        &[group(
+            "S3BucketDestination",
+            &[
+                text("AccountId"),
+                text("Bucket"),
+                text("Format"),
+                text("Prefix"),
+                group("Encryption", &[group("SSE-KMS", &[text("KeyId")]), group("SSE-S3", &[])]),
+            ],
+        )],
+    ),
+    group("Schedule", &[text("Frequency")]),
+    text("IncludedObjectVersions"),
+    group("OptionalFields", &[text("Field")]),
 ];
