@@ -81,6 +81,19 @@ pub struct CopyLimits {
     pub parts_at_once: usize,
     /// Bytes that all copies carry through here in a second.
     pub bytes_per_second: Option<u64>,
+    /// The same, for the copies of one caller.
+    pub bytes_per_second_per_caller: Option<u64>,
+    /// What becomes of a copy whose caller has gone.
+    pub abandoned: Abandoned,
+}
+
+/// What becomes of a copy whose caller has gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Abandoned {
+    /// It goes on to its end.
+    Finish,
+    /// It is given up, and nothing of it is left.
+    Abort,
 }
 
 impl Default for CopyLimits {
@@ -92,6 +105,8 @@ impl Default for CopyLimits {
             part_bytes: 16 * 1024 * 1024,
             parts_at_once: 4,
             bytes_per_second: None,
+            bytes_per_second_per_caller: None,
+            abandoned: Abandoned::Finish,
         }
     }
 }

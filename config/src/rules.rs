@@ -10,8 +10,8 @@ use crate::pattern::bucket_name;
 use crate::read::{At, Fields, Item, one_of};
 use crate::secrets::{private_file, secret};
 use crate::{
-    Addressing, BucketRule, Caller, Conditions, Config, CopyLimits, Endpoint, Grant, GrantAccess, Https,
-    Known, Limits, Listen, Pattern, Rejected, SIGNATURES, Signing, Sources, Target, Unsupported,
+    Abandoned, Addressing, BucketRule, Caller, Conditions, Config, CopyLimits, Endpoint, Grant, GrantAccess,
+    Https, Known, Limits, Listen, Pattern, Rejected, SIGNATURES, Signing, Sources, Target, Unsupported,
 };
 
 /// Where to listen if the file does not say.
@@ -27,6 +27,7 @@ const SIGNING: &[(&str, Signing)] = &[("v4", Signing::V4), ("v1", Signing::V1)];
 const UNSUPPORTED: &[(&str, Unsupported)] =
     &[("refuse", Unsupported::Refuse), ("report", Unsupported::Report)];
 const CONDITIONS: &[(&str, Conditions)] = &[("native", Conditions::Native), ("check", Conditions::Check)];
+const ABANDONED: &[(&str, Abandoned)] = &[("finish", Abandoned::Finish), ("abort", Abandoned::Abort)];
 const COS_STRICT: &[(&str, bool)] = &[("accept", false), ("strict", true)];
 const ACCESS: &[(&str, GrantAccess)] = &[
     ("read", GrantAccess::Read),
@@ -247,7 +248,10 @@ fn copy_limits(fields: &mut Fields<'_>, usual: CopyLimits) -> Option<CopyLimits>
     let single_bytes_max = fields.count("copy_single_bytes_max", 0..=5 * 1024 * MIB, usual.single_bytes_max);
     let part_bytes = fields.count("copy_part_bytes", 5 * MIB..=1024 * MIB, usual.part_bytes);
     let parts_at_once = fields.count("copy_parts_at_once", 1..=64, usual.parts_at_once);
-    let speed = fields.count("copy_bytes_per_second", 0..=u64::MAX >> 1, 0_u64);
+    let speeds = 0..=u64::MAX >> 1;
+    let speed = fields.count("copy_bytes_per_second", speeds.clone(), 0_u64);
+    let own_speed = fields.count("copy_bytes_per_second_per_caller", speeds, 0_u64);
+    let abandoned = fields.word("copies_abandoned", ABANDONED, Abandoned::Finish);
     Some(CopyLimits {
         copies_max: copies_max?,
         copies_per_caller_max: copies_per_caller_max?,
@@ -255,6 +259,8 @@ fn copy_limits(fields: &mut Fields<'_>, usual: CopyLimits) -> Option<CopyLimits>
         part_bytes: part_bytes?,
         parts_at_once: parts_at_once?,
         bytes_per_second: Some(speed?).filter(|speed| *speed > 0),
+        bytes_per_second_per_caller: Some(own_speed?).filter(|speed| *speed > 0),
+        abandoned: abandoned?,
     })
 }
 

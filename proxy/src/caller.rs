@@ -375,6 +375,19 @@ impl CallerConnection {
         Ok(())
     }
 
+    /// Waits until the caller goes. Does not return while it stays; losing the future loses no bytes.
+    pub async fn gone(&mut self) {
+        // What came already is its next request.
+        if self.unread.is_empty() {
+            self.unread.reserve(HEAD_BYTES_USUAL);
+            if !matches!(self.stream.read_buf(&mut self.unread).await, Ok(1..)) {
+                self.keep = false;
+                return;
+            }
+        }
+        std::future::pending().await
+    }
+
     /// After a whole answer: whether another request may follow. Reads what is left of a small body.
     pub async fn settle(&mut self) -> bool {
         self.keep && self.drained().await

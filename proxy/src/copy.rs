@@ -1,6 +1,8 @@
 //! How a copy is carried out: by its target, part by part at its target, or through here.
 
-use blobfish_config::Caller;
+use std::sync::Arc;
+
+use blobfish_config::{Abandoned, Caller};
 use blobfish_dialects::engine::auth::Payload;
 use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::engine::way::Way;
@@ -90,9 +92,11 @@ async fn run(
     let (from, to_name) = (&source.upstream.target.name, &place.upstream.target.name);
     let slot = COPIES.begin(&limits, &caller.name, &job.record.id, plan, from, to_name);
     let slot = slot.ok_or(Fault::SlowDown)?;
+    let progress = Arc::clone(&slot.progress);
+    let watched = (limits.abandoned == Abandoned::Abort).then_some(&*progress);
     let (relay, losses) = Relay::new(job.upstreams, ends, request, limits, slot)?;
     job.judge(&losses, &to)?;
-    let outcome = patience::told(job, Box::pin(relay.run())).await;
+    let outcome = patience::told(job, Box::pin(relay.run()), watched).await;
     let label = if matches!(outcome, Ok(true)) { "ok" } else { "failed" };
     METRICS.copies.with_label_values(&[plan, label]).inc();
     outcome.map(drop)

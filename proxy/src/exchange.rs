@@ -70,7 +70,7 @@ async fn patiently(
     job.judge(exchange.losses(), &way)?;
     let last = Mutex::new(None);
     let work = drive(job.upstreams, upstream, exchange, operation, way.caller.name, &last);
-    let outcome = patience::told(job, Box::pin(work)).await;
+    let outcome = patience::told(job, Box::pin(work), None).await;
     if let Some(answer) = last.into_inner().unwrap_or_default() {
         job.note_upstream(&way, &answer);
     }

@@ -88,13 +88,27 @@ impl<'a> Relay<'a> {
         let source = self.looked_at().await?;
         self.slot.progress.size.store(source.size, Ordering::Relaxed);
         let reply = match self.asked.operation {
-            Operation::UploadPartCopy => Box::pin(self.one_part(&source)).await?,
+            Operation::UploadPartCopy => self.unless_abandoned(Box::pin(self.one_part(&source))).await?,
             _ if !self.ends.same && source.size <= self.limits.single_bytes_max => {
-                Box::pin(self.single(&source)).await?
+                self.unless_abandoned(Box::pin(self.single(&source))).await?
             }
             _ => Box::pin(self.in_parts(&source)).await?,
         };
         Ok(relay::told(&self.ends.to, &self.asked, &source, reply, clock::now()))
+    }
+
+    /// Breaks the work off when nobody wants it any more.
+    async fn unless_abandoned<T>(
+        &self,
+        work: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<T, Refusal> {
+        tokio::select! {
+            biased;
+            done = work => done,
+            () = self.slot.progress.is_abandoned() => {
+                Err(Refusal::say(Fault::ServiceUnavailable, "The copy was given up."))
+            }
+        }
     }
 
     async fn looked_at(&self) -> Result<Source, Refusal> {
@@ -155,7 +169,8 @@ impl<'a> Relay<'a> {
         let Some(Document::Initiated { upload_id, .. }) = begun.document else {
             return Err(answer::unproven());
         };
-        let copied = timeout(PARTS_TIME_MAX, self.parts_and_end(source, &upload_id)).await;
+        let work = self.unless_abandoned(self.parts_and_end(source, &upload_id));
+        let copied = timeout(PARTS_TIME_MAX, work).await;
         let copied =
             copied.unwrap_or_else(|_| Err(Refusal::say(Fault::InternalError, "The copy took too long.")));
         if copied.is_err() {
@@ -267,7 +282,7 @@ impl<'a> Relay<'a> {
                 reading.body().await.map_err(|failed| failed.at(from_upstream).refusal())?
             {
                 METRICS.copy_bytes.inc_by(u64::try_from(piece.len()).unwrap_or_default());
-                COPIES.pace(&self.limits, piece.len()).await;
+                COPIES.pace(&self.limits, &self.slot.progress, piece.len()).await;
                 let proven = gate.push(&piece).map_err(|_| differs())?;
                 if writing.write(&proven).await.is_err() {
                     return Ok(None);

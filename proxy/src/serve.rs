@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use arc_swap::ArcSwap;
@@ -21,6 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::admin::Admin;
+use crate::copies::COPIES;
 use crate::demo::DemoStore;
 use crate::front::DataFront;
 use crate::log;
@@ -30,6 +31,9 @@ use crate::upstream::Upstreams;
 
 /// After SIGTERM, requests that run have this long to end.
 const GRACE_SECONDS: u64 = 30;
+
+/// And copies so long: what they began takes time to be taken back.
+const LAST_CALL: Duration = Duration::from_secs(20);
 
 /// Listeners' buffers. The default costs an idle connection 92 KiB.
 const BUFFER_BYTES: usize = 4 * 1024;
@@ -168,8 +172,14 @@ impl BackgroundService for Lifecycle {
         self.ready.send_replace(false);
         reloads.abort();
         // The framework would sleep through the whole grace period, however early the last request ends.
+        let last_call = Instant::now() + LAST_CALL;
+        let mut called = false;
         while self.open.load(Ordering::Relaxed) > 0 {
             tokio::time::sleep(Duration::from_millis(50)).await;
+            if !called && Instant::now() > last_call {
+                called = true;
+                COPIES.abandon();
+            }
         }
         tracing::info!("stopped");
         log::flush();

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import servers
 from api import CallError, http_date
+from botocore.exceptions import ReadTimeoutError
 from cos_clients import CosPython
 from oss_clients import Oss2V4
 from s3_clients import Boto3
@@ -265,6 +266,72 @@ def limits(started, options, table):
         table.run("above the target's limit", kind, one)
 
 
+def claimed(started, options, table):
+    """Sizes that nobody wants to store: the double cuts and joins what is only claimed, and joins only what follows each other."""
+    tib = 1024 * 1024 * MIB
+    for kind in ("cos", "oss", "jdcloud"):
+        for size, parts in [(6 * 1024 * MIB, 384)] + ([(5 * tib, 9987)] if options.long else []):
+            def one():
+                pair = Pair(started, options.binary, kind, kind)
+                client, source, _ = pair.begin()
+                pair.backs[0].ask("POST", "/claim", {"bucket": source, "key": "vast", "size": size})
+                client.copy(source, "vast", source, "copied")
+                told = client.head(source, "copied")
+                assert told["length"] == size and told["etag"].strip('"').endswith(f"-{parts}"), told
+                assert not pair.left(0, source)
+
+            table.run(f"claims {size // 1024 // MIB} GiB", kind, one)
+
+
+def abandoned(started, options, table):
+    """A caller that goes: the copy is finished, or nothing of it is left, as the operator says."""
+    def one(word):
+        pair = Pair(started, options.binary, "oss", "cos", limits=f'[limits]\ncopies_abandoned = "{word}"\n')
+        client, source, target = pair.begin()
+        for key, size in (("in parts", 65 * MIB), ("single", 1000)):
+            client.put(source, key, bytes_of(size))
+            pair.fault(0, "GetObject", "delay", seconds=6)
+            impatient = Boto3(pair.proxy.port, servers.KEY, servers.SECRET, read_timeout=2)
+            try:
+                impatient.sdk.copy_object(Bucket=target, Key=key, CopySource={"Bucket": source, "Key": key})
+                raise AssertionError("it did not wait")
+            except ReadTimeoutError:
+                pass
+            if word == "finish":
+                assert len(pair.running()) == 1
+                servers.wait_for(lambda: not pair.running(), 20, "the end of the copy")
+                assert client.head(target, key)["length"] == size
+            else:
+                servers.wait_for(lambda: not pair.running(), 3, "the copy to be given up")
+                refused(404, client.head, target, key)
+        assert not pair.left(1, target)
+
+    for word in ("finish", "abort"):
+        table.run(f"abandoned: {word}", "oss->cos", lambda: one(word))
+
+
+def stopping(started, options, table):
+    """A process that is told to stop while a copy runs longer than it may leaves nothing behind."""
+    def one():
+        limits = "[limits]\ncopy_bytes_per_second_per_caller = 1000000\n"
+        pair = Pair(started, options.binary, "oss", "cos", limits=limits)
+        client, source, target = pair.begin()
+        client.put(source, "one", bytes_of(65 * MIB))
+        with ThreadPoolExecutor() as pool:
+            copying = pool.submit(pair.client().copy, source, "one", target, "two")
+            servers.wait_for(lambda: pair.left(1, target), 10, "an upload")
+            pair.proxy.child.terminate()
+            assert pair.proxy.child.wait(40) == 0
+            try:
+                copying.result()
+                raise AssertionError("it was copied")
+            except Exception as error:
+                assert not isinstance(error, AssertionError), error
+        assert not pair.left(1, target)
+
+    table.run("stopping", "oss->cos", one)
+
+
 def patience(started, options, table):
     """A long copy: S3 callers hear of it while it runs, OSS callers only the truth."""
     def one():
@@ -376,6 +443,10 @@ def memory(started, options, table):
     table.run("memory", "oss->cos", one)
 
 
+ALONE = {work.__name__: work for work in (
+    limits, claimed, faults, replaced, patience, abandoned, stopping, fairness, lost, falling_back, memory)}
+
+
 class Table:
     def __init__(self):
         self.cells, self.failures = {}, []
@@ -406,7 +477,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--binary", required=True)
     parser.add_argument("--long", action="store_true", help="sizes up to 1 GiB, every scenario for every pair")
-    parser.add_argument("--only", default="pairs,limits,faults,replaced,patience,fairness,lost,falling_back,memory")
+    parser.add_argument("--only", default=",".join(["pairs", *ALONE]))
     options = parser.parse_args()
     table = Table()
     only = options.only.split(",")
@@ -420,8 +491,7 @@ def main():
                     pair.begin()
                     for scenario in SCENARIOS if options.long else [each for each in SCENARIOS if each not in (whole, overwriting)] + short:
                         table.run(scenario.__name__, f"{source}->{target}", lambda: scenario(pair, options))
-    for name, work in (("limits", limits), ("faults", faults), ("replaced", replaced), ("patience", patience),
-                       ("fairness", fairness), ("lost", lost), ("falling_back", falling_back), ("memory", memory)):
+    for name, work in ALONE.items():
         if name in only:
             with servers.Servers() as started:
                 work(started, options, table)

@@ -16,10 +16,10 @@ class Boto3:
     dialect = "s3"
     name = "boto3"
 
-    def __init__(self, port, key, secret, **more):
+    def __init__(self, port, key, secret, read_timeout=60, **more):
         def sdk(**config):
             config = Config(retries={"total_max_attempts": 1, "mode": "standard"}, s3={"addressing_style": "path"},
-                            **config)
+                            read_timeout=read_timeout, **config)
             return boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}", region_name="us-east-1",
                                 aws_access_key_id=key, aws_secret_access_key=secret, config=config)
 

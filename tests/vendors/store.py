@@ -12,13 +12,42 @@ _crc64 = crcmod.mkCrcFun(0x142F0E1EBA9EA3693, initCrc=0, xorOut=0xFFFFFFFFFFFFFF
 _ids = itertools.count(1)
 
 
+class Claimed:
+    """Bytes that are only claimed, for sizes that nobody wants to store: a place in something larger. It can be cut into
+    pieces, and put together again only from pieces that follow each other."""
+
+    def __init__(self, first, size):
+        self.first, self.size = first, size
+
+    def __len__(self):
+        return self.size
+
+    def __getitem__(self, span):
+        first, last, _ = span.indices(self.size)
+        return Claimed(self.first + first, max(0, last - first))
+
+    def named(self):
+        return f"{self.first} {self.size}".encode()
+
+
+def joined(pieces):
+    if not any(isinstance(piece, Claimed) for piece in pieces):
+        return b"".join(pieces)
+    whole = Claimed(pieces[0].first, 0)
+    for piece in pieces:
+        if piece.first != whole.first + whole.size:
+            raise ValueError("these pieces do not follow each other")
+        whole.size += piece.size
+    return whole
+
+
 def crc64(data):
     """CRC-64/XZ, as COS and OSS print it: unsigned decimal."""
-    return str(_crc64(data))
+    return str(_crc64(data.named() if isinstance(data, Claimed) else data))
 
 
 def md5(data):
-    return hashlib.md5(data).hexdigest()
+    return hashlib.md5(data.named() if isinstance(data, Claimed) else data).hexdigest()
 
 
 @dataclass(eq=False)

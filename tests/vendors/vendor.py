@@ -20,7 +20,7 @@ from .forms import Forms
 from .listings import Listings
 from .server import Answer, Fault
 from .settings import Settings, Step
-from .store import Bucket, Object, Store, md5
+from .store import Bucket, Claimed, Object, Store, joined, md5
 from .text import http_date, iso, timestamp
 
 CONTENT = ("Content-Type", "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Expires")
@@ -242,6 +242,9 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
                 self.faults.clear()
             elif path == "/fault":
                 self.faults.append({"times": 1, **body})
+            elif path == "/claim":
+                data = Claimed(0, body["size"])
+                self.bucket_of(body["bucket"]).put(body["key"], Object(data, md5(data)))
         return {"done": path}
 
     def fault(self, request, operation):
@@ -801,7 +804,7 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
         self.check_overwrite(request, bucket)
         stored = copy.copy(upload.template)
         stored.acl = self.own(request, self.acl_name) or stored.acl
-        stored.data = b"".join(part.data for part in parts)
+        stored.data = joined([part.data for part in parts])
         stored.etag, stored.modified = self.multipart_etag(parts), int(time.time())
         bucket.put(request.key, stored)
         del bucket.uploads[request.param("uploadId")]
