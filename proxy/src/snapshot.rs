@@ -2,6 +2,7 @@
 //!
 //! Built aside and swapped as a whole; a request uses one from its start to its end.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +19,6 @@ use pingora_core::utils::tls::WrappedX509;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
-
-use crate::clock;
 
 /// A configuration that cannot be run.
 #[derive(Debug, thiserror::Error)]
@@ -98,9 +97,7 @@ impl Snapshot {
         let default = config.listen.default_dialect.as_str();
         let default = by_name(default).ok_or_else(|| NotRunnable::Default(default.to_owned()))?;
         let front = Front { dialects: blobfish_dialects::ALL, default, base: config.hosts_base.clone() };
-        let generation = u64::try_from(clock::random() >> 64).unwrap_or_default();
-        let targets = config.targets.iter().zip(generation..);
-        let upstreams = targets.map(|(target, key)| upstream(target, key)).collect::<Result<_, _>>()?;
+        let upstreams = config.targets.iter().map(upstream).collect::<Result<_, _>>()?;
         Ok(Self { config, front, upstreams })
     }
 
@@ -199,10 +196,13 @@ fn by_name(name: &str) -> Option<&'static Dialect> {
     named.or_else(|| blobfish_dialects::by_name(name, None))
 }
 
-fn upstream(target: &blobfish_config::Target, group_key: u64) -> Result<Upstream, NotRunnable> {
+fn upstream(target: &blobfish_config::Target) -> Result<Upstream, NotRunnable> {
     let dialect = blobfish_dialects::by_name(&target.dialect, target.profile.as_deref())
         .ok_or_else(|| NotRunnable::Dialect(target.name.clone()))?;
+    let ca = target.ca.as_ref().map(|path| authorities(&target.name, path)).transpose()?;
     Ok(Upstream {
+        group_key: group_key(target, ca.as_deref()),
+        ca,
         target: Target {
             name: target.name.clone(),
             dialect,
@@ -218,12 +218,20 @@ fn upstream(target: &blobfish_config::Target, group_key: u64) -> Result<Upstream
             kms_keys: target.kms_keys.clone(),
         },
         endpoint: target.endpoint.clone(),
-        ca: target.ca.as_ref().map(|path| authorities(&target.name, path)).transpose()?,
-        group_key,
         connect_timeout: target.connect_timeout,
         response_timeout: target.response_timeout,
         body_timeout: target.body_timeout,
     })
+}
+
+/// What connections may be shared by: the same target, believed for the same reason. It outlives a reload.
+fn group_key(target: &blobfish_config::Target, ca: Option<&CaType>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&target.name, target.endpoint.authority(), target.endpoint.tls).hash(&mut hasher);
+    for authority in ca.into_iter().flatten() {
+        authority.with_raw_cert(|der| der.hash(&mut hasher));
+    }
+    hasher.finish()
 }
 
 fn auth(dialect: &'static Dialect, signing: Signing) -> Option<&'static dyn Auth> {

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 from pathlib import Path
 from urllib.parse import quote
 
@@ -40,7 +39,7 @@ def authority(folder, names):
     return [str(Path(folder, name)) for name in ("ca.pem", "server.pem", "server.key")]
 
 
-def tls(binary, running):
+def tls(binary, running, options):
     """Chain and name are verified before any byte of HTTP."""
     with tempfile.TemporaryDirectory() as folder:
         ca, cert, key = authority(folder, ["oss-cn-hangzhou.localhost", "*.oss-cn-hangzhou.localhost"])
@@ -64,7 +63,7 @@ def tls(binary, running):
             assert misnamed.ask("GET", "/requests") == [], "no HTTP byte to a server of another name"
 
 
-def faults(binary, running):
+def faults(binary, running, options):
     """Never a success that is not one, in every caller's words."""
     for target in ("cos", "oss", "jdcloud"):
         front, back = running.front(binary, target)
@@ -112,7 +111,7 @@ def ask(port, path):
     return response.status, response.read().decode()
 
 
-def observed(binary, running):
+def observed(binary, running, options):
     """Metrics under their names, one JSON line per request, and no secret anywhere."""
     front, _ = running.front(binary, "cos")
     client = s3_clients.Boto3(front.port, servers.KEY, servers.SECRET)
@@ -157,7 +156,7 @@ def observed(binary, running):
             assert form not in log and form not in text, f"a secret leaked as {form[:12]}..."
 
 
-def memory(binary, running):
+def memory(binary, running, options):
     """Does not grow with the size of bodies."""
     front, _ = running.front(binary, "seaweedfs")
     client = s3_clients.Boto3(front.port, servers.KEY, servers.SECRET)
@@ -177,7 +176,7 @@ def memory(binary, running):
     assert grown < 16 * 1024, f"grew by {grown} KiB"
 
 
-def durable(binary, running):
+def durable(binary, running, options):
     """The demo's objects are there after a restart, and after being killed."""
     with tempfile.TemporaryDirectory() as folder:
         first = running.demo(binary, "--data", folder)
@@ -198,7 +197,7 @@ def durable(binary, running):
         third.stop()
 
 
-def listed_buckets(binary, running):
+def listed_buckets(binary, running, options):
     """Callers see the configured names that they may read, and nothing of the target."""
     back = running.double("cos")
     target = servers.one_target("cos", back.port)
@@ -217,7 +216,7 @@ def listed_buckets(binary, running):
     assert back.ask("GET", "/requests") and s3.list("app-1") == ["k"]
 
 
-def versions(binary, running):
+def versions(binary, running, options):
     """Version ids in and out."""
     for target in ("cos", "oss", "jdcloud", "demo"):
         front, _ = running.front(binary, target)
@@ -247,7 +246,7 @@ def versions(binary, running):
             pass
 
 
-def customer_keys(binary, running):
+def customer_keys(binary, running, options):
     """Encryption with a customer's key, of the source and of the destination."""
     front, _ = running.front(binary, "demo")
     s3 = s3_clients.Boto3(front.port, servers.DEMO_KEY, servers.DEMO_SECRET).sdk
@@ -269,7 +268,7 @@ def customer_keys(binary, running):
             assert error.response["ResponseMetadata"]["HTTPStatusCode"] in (400, 403), error
 
 
-def losses(binary, running):
+def losses(binary, running, options):
     """What a target cannot be told is refused by name, or reported where the operator said so."""
     front, back = running.front(binary, "oss")
     client = s3_clients.Boto3(front.port, servers.KEY, servers.SECRET)
@@ -288,7 +287,7 @@ def losses(binary, running):
     assert error.code == "NotImplemented", "what guards data is refused whatever the setting"
 
 
-def command_line(binary, running):
+def command_line(binary, running, options):
     def run(*words, text=None):
         done = subprocess.run([binary, *words], input=text, capture_output=True, text=True, timeout=60)
         return done.returncode, done.stdout, done.stderr
@@ -318,7 +317,7 @@ def command_line(binary, running):
     assert run("--version")[0] == 0 and run("--help")[0] == 0
 
 
-def readme(binary, running):
+def readme(binary, running, options):
     """The README's examples, pasted as they are, but for the port."""
     front = running.demo(binary, "--memory")
     text = (servers.TESTS.parent / "README.md").read_text()
@@ -340,20 +339,7 @@ def main():
     parser.add_argument("--only")
     options = parser.parse_args()
     options.binary = os.path.abspath(options.binary)
-    passed = failed = 0
-    for check in ALL:
-        if options.only and check.__name__ not in options.only.split(","):
-            continue
-        with servers.Servers() as running:
-            try:
-                check(options.binary, running)
-                print(f"passed {check.__name__}", flush=True)
-                passed += 1
-            except Exception:
-                failed += 1
-                print(f"FAILED {check.__name__}\n{traceback.format_exc()[-1800:]}", flush=True)
-    print(f"{passed} passed, {failed} failed")
-    sys.exit(1 if failed else 0)
+    sys.exit(servers.checks(ALL, options))
 
 
 if __name__ == "__main__":
