@@ -31,6 +31,7 @@ mod resolve;
 mod serve;
 mod snapshot;
 mod stream;
+mod throttle;
 mod upstream;
 mod wire;
 

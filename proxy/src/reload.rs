@@ -103,8 +103,9 @@ impl Reloads {
         }
     }
 
-    fn swap(&self, snapshot: Snapshot) {
+    fn swap(&self, mut snapshot: Snapshot) {
         let running = self.current.load();
+        snapshot.goes_on_from(&running);
         let (new, old) = (&snapshot.config, &running.config);
         if (&new.listen.http, &new.listen.https, new.admin)
             != (&old.listen.http, &old.listen.https, old.admin)

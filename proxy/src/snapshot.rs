@@ -2,6 +2,7 @@
 //!
 //! Built aside and swapped as a whole; a request uses one from its start to its end.
 
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,6 +20,8 @@ use pingora_core::utils::tls::WrappedX509;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use crate::throttle::{Throttle, Turn};
 
 /// A configuration that cannot be run.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +71,8 @@ pub struct Snapshot {
     pub front: Front,
     /// The stores, in the configuration's order.
     pub upstreams: Vec<Upstream>,
+    /// How much each caller may ask for, by its name.
+    throttles: BTreeMap<String, Arc<Throttle>>,
 }
 
 /// Where a bucket lives.
@@ -98,12 +103,28 @@ impl Snapshot {
         let default = by_name(default).ok_or_else(|| NotRunnable::Default(default.to_owned()))?;
         let front = Front { dialects: blobfish_dialects::ALL, default, base: config.hosts_base.clone() };
         let upstreams = config.targets.iter().map(upstream).collect::<Result<_, _>>()?;
-        Ok(Self { config, front, upstreams })
+        let throttle = |caller: &Caller| (caller.name.clone(), Arc::new(Throttle::new(caller)));
+        let throttles = config.callers.iter().map(throttle).collect();
+        Ok(Self { config, front, upstreams, throttles })
+    }
+
+    /// Takes over what callers have used of limits that stay as they are.
+    pub fn goes_on_from(&mut self, before: &Self) {
+        for (name, throttle) in &mut self.throttles {
+            if let Some(old) = before.throttles.get(name).filter(|old| old.is_like(throttle)) {
+                *throttle = Arc::clone(old);
+            }
+        }
+    }
+
+    /// Lets a request of a caller begin; `None` where it asks for too much.
+    pub fn turn(&self, caller: &Caller) -> Option<Turn> {
+        self.throttles.get(&caller.name).and_then(|throttle| throttle.turn())
     }
 
     /// The caller that has this access key.
     pub fn caller(&self, access_key: &str) -> Option<&Caller> {
-        self.config.caller(access_key)
+        self.config.caller(access_key).map(|(caller, _)| caller)
     }
 
     /// Where a bucket lives that callers call so.
@@ -170,13 +191,17 @@ impl Names for OwnNames<'_> {
 
 impl Keys for Snapshot {
     fn key(&self, access_key: &str) -> Option<Key<'_>> {
-        let caller = self.config.caller(access_key)?;
+        let (caller, key) = self.config.caller(access_key)?;
         Some(Key {
-            secret: &caller.secret_key,
-            token: caller.session_token.as_ref(),
+            secret: &key.secret_key,
+            token: key.session_token.as_ref(),
             strict: caller.cos_strict,
             schemes: &caller.signatures,
         })
+    }
+
+    fn is_open(&self, bucket: &str) -> bool {
+        self.config.route(bucket).is_some_and(|route| route.rule.anonymous_read)
     }
 }
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
@@ -317,6 +318,99 @@ def command_line(binary, running, options):
     assert run("--version")[0] == 0 and run("--help")[0] == 0
 
 
+CLIENTS = (s3_clients.Boto3, cos_clients.CosPython, oss_clients.Oss2V4)
+
+
+def of_caller(more):
+    """A configuration in front of a double, with one caller of which more is said."""
+    return [f'[[caller]]\nname = "app"\naccess_key = "{servers.KEY}"\nsecret_key = "{servers.SECRET}"\n'
+            f'grants = [{{ buckets = ["*"], access = "admin" }}]\n{more}\n']
+
+
+def two_keys(binary, running, options):
+    """An app that moves from one key to the next: both work, and are the same caller."""
+    back = running.double("oss")
+    callers = of_caller('keys = [{ access_key = "AKIDNEXT", secret_key = "the-next-secret" }]')
+    front = running.proxy(binary, servers.configuration([servers.one_target("oss", back.port)], callers=callers))
+    for make in CLIENTS:
+        old, new = make(front.port, servers.KEY, servers.SECRET), make(front.port, "AKIDNEXT", "the-next-secret")
+        if make is CLIENTS[0]:
+            old.create_bucket(BUCKET)
+        old.put(BUCKET, "one", b"x")
+        assert new.get(BUCKET, "one")["body"] == b"x"
+        refused(403, make(front.port, servers.KEY, "the-next-secret").get, BUCKET, "one")
+    assert front.log.read_text().count('"caller":"app"') >= 7
+
+
+def slowed(binary, running, options):
+    """Too many requests in a second, or at once, are told to slow down; others are not slowed."""
+    back = running.double("oss")
+    target, other = servers.one_target("oss", back.port), of_caller("")[0].replace('"app"', '"other"').replace(servers.KEY, "AKIDOTHER")
+    for more in ("requests_per_second = 5", "requests_at_once = 1"):
+        front = running.proxy(binary, servers.configuration([target], callers=[*of_caller(more), other]))
+        for make in CLIENTS:
+            client, free = make(front.port, servers.KEY, servers.SECRET), make(front.port, "AKIDOTHER", servers.SECRET)
+            if not back.ask("GET", f"/objects/{BUCKET}"):
+                free.create_bucket(BUCKET)
+                free.put(BUCKET, "one", b"x")
+            if "once" in more:
+                back.ask("POST", "/fault", {"match": {"op": "GetObject"}, "kind": "delay", "seconds": 1.5, "times": 1})
+                with ThreadPoolExecutor() as pool:
+                    first = pool.submit(client.get, BUCKET, "one")
+                    time.sleep(0.5)
+                    refused(503, make(front.port, servers.KEY, servers.SECRET).head, BUCKET, "one")
+                    slow = refused(503, make(front.port, servers.KEY, servers.SECRET).get, BUCKET, "one")
+                    assert free.get(BUCKET, "one")["body"] == b"x" == first.result()["body"]
+            else:
+                time.sleep(1.1)
+                errors = []
+                for _ in range(20):
+                    try:
+                        client.get(BUCKET, "one")
+                    except CallError as error:
+                        errors.append(error)
+                    free.get(BUCKET, "one")
+                assert 5 <= len(errors) <= 15, len(errors)
+                slow = errors[0]
+                assert slow.status == 503
+            # The COS reference 6, the OSS reference 6, the S3 reference 6.
+            assert slow.code in ("SlowDown", "ServiceUnavailable", "TotalQpsLimitExceeded"), slow.code
+            time.sleep(1.1)
+            client.get(BUCKET, "one")
+
+
+def anonymous(binary, running, options):
+    """Objects of an open bucket are read without a signature, in every dialect; nothing else is done so."""
+    back = running.double("cos")
+    buckets = [f'[[bucket]]\nname = "open-*"\ntarget = "cos"\nanonymous = "read"\n[[bucket]]\nname = "*"\ntarget = "cos"\n']
+    front = running.proxy(binary, servers.configuration([servers.one_target("cos", back.port, "cos")], buckets))
+    owner = s3_clients.Boto3(front.port, servers.KEY, servers.SECRET)
+    for bucket in ("open-1250000000", "closed-1250000000"):
+        owner.create_bucket(bucket)
+        owner.put(bucket, "a key", b"for all", content_type="text/plain")
+
+    def ask(method, path, host, **headers):
+        connection = http.client.HTTPConnection("127.0.0.1", front.port, timeout=10)
+        connection.request(method, path, headers={"Host": host, **headers})
+        answer = connection.getresponse()
+        told = answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+        connection.close()
+        return told
+
+    for vendor in ("s3.localhost", "cos.ap-guangzhou.localhost", "oss-cn-hangzhou.localhost"):
+        host, closed = f"open-1250000000.{vendor}", f"closed-1250000000.{vendor}"
+        status, headers, body = ask("GET", "/a%20key", host)
+        assert (status, body, headers["content-type"]) == (200, b"for all", "text/plain"), (vendor, status, body)
+        assert ask("GET", "/a%20key", host, Range="bytes=0-2")[::2] == (206, b"for")
+        assert ask("HEAD", "/a%20key", host)[1]["content-length"] == "7"
+        for method, path, where, wanted in (("GET", "/a%20key", closed, 403), ("HEAD", "/a%20key", closed, 403), ("GET", "/", host, 403),
+                                            ("PUT", "/a%20key", host, 403), ("DELETE", "/a%20key", host, 403), ("GET", "/none", host, 404),
+                                            ("GET", "/a%20key?response-content-type=x", host, 400)):
+            status, _, body = ask(method, path, where, **({"Content-Length": "0"} if method == "PUT" else {}))
+            assert status == wanted and (method == "HEAD" or b"<Code>" in body), (vendor, method, path, status, body)
+    assert owner.get("open-1250000000", "a key")["body"] == b"for all"
+
+
 def readme(binary, running, options):
     """The README's examples, pasted as they are, but for the port."""
     front = running.demo(binary, "--memory")
@@ -330,7 +424,7 @@ def readme(binary, running, options):
         assert done.returncode == 0 and "me" in done.stdout, done.stderr
 
 
-ALL = [readme, tls, faults, observed, memory, durable, listed_buckets, versions, customer_keys, losses, command_line]
+ALL = [readme, tls, two_keys, slowed, anonymous, faults, observed, memory, durable, listed_buckets, versions, customer_keys, losses, command_line]
 
 
 def main():
