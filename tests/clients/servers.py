@@ -171,7 +171,7 @@ def wait_for(condition, seconds, what):
     raise RuntimeError(f"not there after {seconds} s: {what}")
 
 
-def one_target(kind, port, name=None, scheme="http", **more):
+def one_target(kind, port, name=None, scheme="http", key=(TARGET_KEY, TARGET_SECRET), **more):
     """A target's table."""
     shape = {
         "seaweedfs": ("s3", "seaweedfs", f"127.0.0.1:{port}", "us-east-1", "path"),
@@ -181,8 +181,8 @@ def one_target(kind, port, name=None, scheme="http", **more):
     }[kind]
     dialect, profile, host, region, addressing = shape
     lines = ["[[target]]", f'name = "{name or kind}"', f'dialect = "{dialect}"', f'endpoint = "{scheme}://{host}"',
-             f'region = "{region}"', f'addressing = "{addressing}"', f'access_key = "{TARGET_KEY}"',
-             f'secret_key = "{TARGET_SECRET}"']
+             f'region = "{region}"', f'addressing = "{addressing}"', f'access_key = "{key[0]}"',
+             f'secret_key = "{key[1]}"']
     lines += [f'profile = "{profile}"'] if profile else []
     lines += [f'{key} = "{value}"' for key, value in more.items()]
     return "\n".join(lines) + "\n"
