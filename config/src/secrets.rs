@@ -24,6 +24,13 @@ pub trait Sources {
     /// # Errors
     /// It cannot be looked at.
     fn file_is_private(&self, path: &Path) -> io::Result<bool>;
+
+    /// What a listener could not do with a certificate and a key, whose files are there and hold PEM. `named`: it is
+    /// to be chosen by the names in it.
+    ///
+    /// # Errors
+    /// What is wrong, as a mistake tells it.
+    fn certificate(&self, cert: &Path, key: &Path, named: bool) -> Result<(), String>;
 }
 
 /// The environment and files of this process.
@@ -57,6 +64,11 @@ impl Sources for OsSources {
         return Ok(std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o006 == 0);
         #[cfg(not(unix))]
         return Ok(metadata.is_file());
+    }
+
+    /// Everything suits: this crate knows no cryptography.
+    fn certificate(&self, _cert: &Path, _key: &Path, _named: bool) -> Result<(), String> {
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@
 mod admin;
 mod buckets;
 mod caller;
+mod certificates;
 mod chunks;
 mod cli;
 mod clock;
@@ -41,6 +42,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::cli::{Cli, Command, Serve};
+use crate::snapshot::Snapshot;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -49,7 +51,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(options) => serve(options),
-        Command::Check { file } => file::snapshot(&file).map(|_| "fine\n".to_owned()).map_err(Into::into),
+        Command::Check { file } => file::snapshot(&file).map(checked).map_err(Into::into),
         Command::Explain(asked) => {
             let snapshot = asked.config.as_deref().map(file::snapshot).transpose();
             snapshot.map_err(Into::into).and_then(|snapshot| explain::run(&asked, snapshot.as_ref()))
@@ -67,6 +69,13 @@ fn main() -> ExitCode {
     // A reader that went is no fault of ours.
     let _ = std::io::stdout().write_all(text.as_bytes());
     code
+}
+
+fn checked(snapshot: Snapshot) -> String {
+    for warning in snapshot.warnings() {
+        let _ = writeln!(std::io::stderr(), "warning: {warning}");
+    }
+    "fine\n".to_owned()
 }
 
 fn serve(options: Serve) -> anyhow::Result<String> {

@@ -7,12 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use blobfish_config::{Config, Https, Listen};
+use blobfish_config::{Config, Listen};
 use pingora_core::apps::http_app::HttpServer;
-use pingora_core::listeners::tls::TlsSettings;
 use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch};
@@ -22,6 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::admin::Admin;
+use crate::certificates;
 use crate::copies::COPIES;
 use crate::demo::DemoStore;
 use crate::front::DataFront;
@@ -57,7 +57,9 @@ pub fn run(config: Config, origin: Origin) -> anyhow::Result<()> {
     let (listen, admin) = (config.listen.clone(), config.admin);
     let addresses = listen.http.iter().chain(listen.https.iter().map(|tls| &tls.address));
     addresses.chain([&admin]).try_for_each(|address| is_free(*address))?;
-    let current = Arc::new(ArcSwap::from_pointee(Snapshot::new(config)?));
+    let snapshot = Snapshot::new(config)?;
+    snapshot.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+    let current = Arc::new(ArcSwap::from_pointee(snapshot));
     METRICS.loaded_now();
     let open = Arc::new(AtomicUsize::new(0));
     let ready = Arc::new(watch::Sender::new(false));
@@ -92,23 +94,17 @@ pub fn run(config: Config, origin: Origin) -> anyhow::Result<()> {
 
 /// The data listeners.
 fn data(listen: &Listen, front: DataFront) -> anyhow::Result<Service<DataFront>> {
+    let current = Arc::clone(&front.current);
     let mut data = Service::new("data".to_owned(), front);
     let buffers = L4BufferSettings::new(BUFFER_BYTES, BUFFER_BYTES);
     for address in &listen.http {
         data.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffers));
     }
     for tls in &listen.https {
-        data.add_listener(ListenerConfig::tcp(tls.address.to_string()).tls(certificate(tls)?));
+        let settings = certificates::settings(tls.address, Arc::clone(&current))?;
+        data.add_listener(ListenerConfig::tcp(tls.address.to_string()).tls(settings));
     }
     Ok(data)
-}
-
-/// A listener's certificate. Tried here, as the framework panics where it cannot be used.
-fn certificate(tls: &Https) -> anyhow::Result<TlsSettings> {
-    let (cert, key) = (tls.cert.display().to_string(), tls.key.display().to_string());
-    let usable = pingora_core::tls::load_certs_and_key_files(&cert, &key).ok().flatten();
-    usable.with_context(|| format!("{cert}, {key}: not a certificate and its key"))?;
-    TlsSettings::intermediate(&cert, &key).map_err(|_| anyhow::anyhow!("{cert}: not usable"))
 }
 
 /// The operators' listener.

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use crate::certificates::{self, Certificates, Unfit};
 use crate::throttle::{Throttle, Turn};
 
 /// A configuration that cannot be run.
@@ -42,6 +44,14 @@ pub enum NotRunnable {
         target: String,
         /// The file.
         path: PathBuf,
+    },
+    /// A listener's certificate.
+    #[error("{}: {unfit}", path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// Why it cannot be shown.
+        unfit: Unfit,
     },
 }
 
@@ -73,6 +83,8 @@ pub struct Snapshot {
     pub upstreams: Vec<Upstream>,
     /// How much each caller may ask for, by its name.
     throttles: BTreeMap<String, Arc<Throttle>>,
+    /// What https listeners show, by their addresses.
+    certificates: BTreeMap<SocketAddr, Arc<Certificates>>,
 }
 
 /// Where a bucket lives.
@@ -105,15 +117,34 @@ impl Snapshot {
         let upstreams = config.targets.iter().map(upstream).collect::<Result<_, _>>()?;
         let throttle = |caller: &Caller| (caller.name.clone(), Arc::new(Throttle::new(caller)));
         let throttles = config.callers.iter().map(throttle).collect();
-        Ok(Self { config, front, upstreams, throttles })
+        let certificates = config.listen.https.iter().map(shown).collect::<Result<_, _>>()?;
+        Ok(Self { config, front, upstreams, throttles, certificates })
     }
 
-    /// Takes over what callers have used of limits that stay as they are.
+    /// What is not wrong, but hardly meant.
+    pub fn warnings(&self) -> Vec<String> {
+        let listeners = self.config.listen.https.iter();
+        listeners
+            .flat_map(|tls| tls.default.iter().chain(&tls.certificates))
+            .filter_map(certificates::warning)
+            .collect()
+    }
+
+    /// What the https listener at this address shows.
+    pub fn certificates(&self, address: SocketAddr) -> Option<&Arc<Certificates>> {
+        self.certificates.get(&address)
+    }
+
+    /// Takes over what callers have used of limits that stay as they are, and what listeners show that stay open
+    /// until a restart.
     pub fn goes_on_from(&mut self, before: &Self) {
         for (name, throttle) in &mut self.throttles {
             if let Some(old) = before.throttles.get(name).filter(|old| old.is_like(throttle)) {
                 *throttle = Arc::clone(old);
             }
+        }
+        for (address, shown) in &before.certificates {
+            self.certificates.entry(*address).or_insert_with(|| Arc::clone(shown));
         }
     }
 
@@ -247,6 +278,12 @@ fn upstream(target: &blobfish_config::Target) -> Result<Upstream, NotRunnable> {
         response_timeout: target.response_timeout,
         body_timeout: target.body_timeout,
     })
+}
+
+fn shown(https: &blobfish_config::Https) -> Result<(SocketAddr, Arc<Certificates>), NotRunnable> {
+    let certificates = Certificates::read(https);
+    let certificates = certificates.map_err(|(path, unfit)| NotRunnable::Certificate { path, unfit })?;
+    Ok((https.address, Arc::new(certificates)))
 }
 
 /// What connections may be shared by: the same target, believed for the same reason. It outlives a reload.
