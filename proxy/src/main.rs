@@ -5,6 +5,7 @@
 mod admin;
 mod buckets;
 mod caller;
+mod carry;
 mod chunks;
 mod cli;
 mod clock;
