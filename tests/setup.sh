@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the suites need beside Rust, Python 3.11 and Node: names below localhost, the SDKs, and the programs that
-# read the files of deploy/. A second run does nothing.
+# Installs what the suites need beside Rust, Python 3.11 and Node: names below localhost, the SDKs, and the programs
+# that read the files of deploy/. A second run does nothing.
 set -euo pipefail
 cd "$(dirname "$0")"
 

@@ -1,4 +1,4 @@
-"""The chart, rendered by helm itself and held to Kubernetes' own schemas; deploy/kubernetes/ is what its defaults give."""
+"""The chart, rendered by helm itself and held to Kubernetes' schemas; deploy/kubernetes/ is what its defaults give."""
 
 import json
 import os
@@ -16,7 +16,8 @@ VERSIONS = ["1.30", "1.35"]
 TLS = "[listen]\nhttp = [\"0.0.0.0:9000\"]\nhttps = [{ address = \"0.0.0.0:9443\", cert = \"c\", key = \"k\" }]\n" \
       "[admin]\nlisten = \"0.0.0.0:9090\"\n"
 EVERYTHING = {
-    "autoscaling": {"enabled": True}, "metrics": {"serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}}},
+    "autoscaling": {"enabled": True},
+    "metrics": {"serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}}},
     "ports": {"https": 9443}, "tls": {"existingSecret": "tls"}, "secrets": {"as": "env"}, "config": TLS,
     "image": {"digest": "sha256:" + "0" * 64}, "imagePullSecrets": [{"name": "pull"}],
     "extraEnv": [{"name": "A", "value": "b"}], "extraVolumes": [{"name": "ca", "configMap": {"name": "ca"}}],
@@ -145,7 +146,8 @@ def test_an_older_cluster_is_refused():
 
 
 def test_the_schema_has_every_value():
-    schema, values = json.loads((CHART / "values.schema.json").read_text()), yaml.safe_load((CHART / "values.yaml").read_text())
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
 
     def compare(schema, values, place):
         assert set(schema["properties"]) - {"global"} == set(values), place

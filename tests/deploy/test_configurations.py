@@ -4,6 +4,7 @@ import re
 import subprocess
 
 import pytest
+import yaml
 from conftest import DEPLOY, program
 
 SAMPLES = sorted((DEPLOY / "samples").glob("*.toml"))
@@ -24,10 +25,8 @@ def checked(binary, text, folder):
 
 
 def rendered_config():
-    chart = DEPLOY / "chart" / "blobfish"
-    done = subprocess.run([program("helm"), "template", "blobfish", str(chart), "--show-only", "templates/configmap.yaml"],
-                          check=True, capture_output=True, text=True)
-    import yaml
+    words = ["template", "blobfish", str(DEPLOY / "chart" / "blobfish"), "--show-only", "templates/configmap.yaml"]
+    done = subprocess.run([program("helm"), *words], check=True, capture_output=True, text=True)
     return yaml.safe_load(done.stdout)["data"]["blobfish.toml"]
 
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import urllib.request
 from pathlib import Path
 
 import boto3
@@ -34,7 +35,7 @@ def test_the_linter_has_nothing_to_say_of_the_image(tmp_path):
     done = run(program("hadolint"), CONTAINERFILE)
     assert done.returncode == 0, done.stdout
     spoiled = tmp_path / "Containerfile"
-    spoiled.write_text(CONTAINERFILE.read_text().replace("ENTRYPOINT [", "ENTRYPOINT ").replace('blobfish"]\nCMD', 'blobfish"\nCMD'))
+    spoiled.write_text(re.sub(r"ENTRYPOINT .*", "ENTRYPOINT /usr/bin/blobfish", CONTAINERFILE.read_text()))
     assert run(program("hadolint"), spoiled).returncode != 0
 
 
@@ -132,14 +133,24 @@ def test_compose_names_what_is_there():
     assert sources[0]["url"] == "http://prometheus:9090"
 
 
+def answers(url):
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
 def test_compose_runs(binary, tmp_path):
     """The same commands, variables and configuration, on loopback and free ports."""
     secret = {"SEAWEEDFS_SECRET": "one-secret-of-the-test", "APP_SECRET": "another-secret-of-the-test"}
-    resolved = json.loads(re.sub(r"\$\{(\w+):\?[^}]*\}", lambda found: secret.get(found[1], ""), json.dumps(COMPOSE)))["services"]
+    filled = re.sub(r"\$\{(\w+):\?[^}]*\}", lambda found: secret.get(found[1], ""), json.dumps(COMPOSE))
+    resolved = json.loads(filled)["services"]
     weed, front = resolved["seaweedfs"], resolved["blobfish"]
     ports = servers.free_ports(9)
     data = tempfile.mkdtemp(prefix="blobfish-compose-")
-    names = ["master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc", "s3.port.grpc"]
+    names = ["master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc",
+             "s3.port.grpc"]
     words = [re.sub("^-dir=.*", f"-dir={data}", word) for word in weed["command"]]
     words = [re.sub("^-ip=.*", "-ip=127.0.0.1", re.sub(r"^-ip\.bind=.*", "-ip.bind=127.0.0.1", word)) for word in words]
     words = [re.sub(r"^-s3\.port=.*", f"-s3.port={ports[7]}", word) for word in words]
@@ -153,7 +164,7 @@ def test_compose_runs(binary, tmp_path):
                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         running.started.append(servers.Process(child, data, ports[7]))
         probe = weed["healthcheck"]["test"][-1].replace(":8333", f":{ports[7]}")
-        servers.wait_for(lambda: run("curl", "-sf", "-o", "/dev/null", probe).returncode == 0, 60, "SeaweedFS")
+        servers.wait_for(lambda: answers(probe), 60, "SeaweedFS")
         os.environ.update(front["environment"])
         try:
             proxy = running.proxy(binary, text)
@@ -172,6 +183,7 @@ def test_compose_runs(binary, tmp_path):
         assert s3.get_object(Bucket="first", Key="l")["Body"].read() == b"meow"
         with pytest.raises(botocore.exceptions.ClientError):
             client("wrong").list_buckets()
+        child.kill()  # It takes longer to end than the test is worth; its folder goes with it.
 
 
 # --- The unit ---
