@@ -1,6 +1,7 @@
 """The guides, done as they say: their sample in front of a server of its target's kind, their app pasted, their request
 explained."""
 
+import json
 import os
 import re
 import subprocess
@@ -87,3 +88,32 @@ def test_pages_lead_somewhere():
     readme = (ROOT / "README.md").read_text()
     for page in pages[:-2]:
         assert str(page.relative_to(ROOT)) in readme, f"{page.name} is not found from the README"
+
+
+def fates(binary, caller, target):
+    """What `blobfish losses` says of a pair: headers by their fate, and words without a counterpart."""
+    pairs = json.loads(subprocess.run([binary, "losses", "--json"], capture_output=True, text=True, check=True).stdout)
+    (pair,) = [one for one in pairs if (one["caller"], one["target"]) == (caller, target)]
+    said = {fate: {row["said"] for row in pair["fields"] if row["fate"] == fate} for fate in ("refused", "lost")}
+    return said, {row["word"] for row in pair["words_without_counterpart"]}
+
+
+@pytest.mark.parametrize("page", [page for page in GUIDES if page.stem != "jd-to-aws"], ids=lambda page: page.stem)
+def test_what_is_refused_is_so(binary, page):
+    """Each header and word that a guide names as refused or lost is that in the tables of the program."""
+    caller, target = page.stem.split("-to-")
+    said, words = fates(binary, caller, target)
+    rows = dict(re.findall(r"^\| (refused[^|]*) \| ([^|]*) \|$", page.read_text(), re.MULTILINE))
+    always, maybe = rows["refused always"], rows['refused, or lost where the bucket says `unsupported = "report"`']
+    named = re.findall(r"`([^`]+)`", always)
+    assert named
+    for name in named:
+        fits = {one for one in said["refused"] if one == name or name.endswith("*") and one.startswith(name[:-1])}
+        assert fits or name in words, f"{name} is not refused"
+    for name in re.findall(r"`([^`]+)`", maybe):
+        assert name in said["lost"] | words, f"{name} is not lost"
+
+
+def test_nothing_is_lost_from_jd_cloud_to_s3(binary):
+    said, words = fates(binary, "jdcloud", "s3")
+    assert said == {"refused": set(), "lost": set()} and not words
