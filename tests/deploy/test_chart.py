@@ -22,7 +22,7 @@ EVERYTHING = {
     "image": {"digest": "sha256:" + "0" * 64}, "imagePullSecrets": [{"name": "pull"}],
     "extraEnv": [{"name": "A", "value": "b"}], "extraVolumes": [{"name": "ca", "configMap": {"name": "ca"}}],
     "extraVolumeMounts": [{"name": "ca", "mountPath": "/etc/ca"}], "podLabels": {"team": "storage"},
-    "podAnnotations": {"note": "x"}, "nodeSelector": {"disk": "none"}, "priorityClassName": "high",
+    "podAnnotations": {"note": "x"}, "rollOnChange": True, "nodeSelector": {"disk": "none"}, "priorityClassName": "high",
     "tolerations": [{"key": "a", "operator": "Exists"}], "affinity": {"nodeAffinity": {}},
     "service": {"annotations": {"internal": "true"}}, "serviceAccount": {"annotations": {"role": "x"}},
     "networkPolicy": {"dataFrom": [{"podSelector": {"matchLabels": {"app": "photos"}}}], "targetPorts": [443, 8333]},
@@ -110,6 +110,16 @@ def test_everything_finds_each_other():
     assert mounted == {volume["name"] for volume in pods["spec"]["volumes"]} == {"config", "tls", "ca"}
     assert container["envFrom"] == [{"secretRef": {"name": "blobfish"}}]
     assert container["image"].endswith("@sha256:" + "0" * 64)
+
+
+def test_a_changed_configuration_makes_new_pods_only_where_asked():
+    def annotations(**values):
+        return documents(values)["Deployment", "blobfish"]["spec"]["template"]["metadata"].get("annotations", {})
+
+    assert annotations() == {}
+    assert annotations(rollOnChange=True) == annotations(rollOnChange=True) != {}
+    base = yaml.safe_load((CHART / "values.yaml").read_text())["config"]
+    assert annotations(rollOnChange=True) != annotations(rollOnChange=True, config=base + "\n# more")
 
 
 def test_pods_have_no_more_rights_than_they_need():
