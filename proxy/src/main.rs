@@ -5,6 +5,7 @@
 mod admin;
 mod buckets;
 mod caller;
+mod carry;
 mod certificates;
 mod chunks;
 mod cli;
