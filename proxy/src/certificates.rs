@@ -136,7 +136,7 @@ pub fn warning(certificate: &Certificate) -> Option<String> {
 pub fn settings(address: SocketAddr, current: Arc<ArcSwap<Snapshot>>) -> pingora_core::Result<TlsSettings> {
     let mut settings = TlsSettings::intermediate("", "")?;
     settings.set_cert_resolver(Arc::new(Chooser { address, current }));
-    settings.set_alpn(ALPN::H1);
+    settings.set_alpn(ALPN::H2H1);
     Ok(settings)
 }
 

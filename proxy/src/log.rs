@@ -3,6 +3,7 @@
 //! A line holds no query, header, signature or secret, and nothing here can be handed one (security, section 3.8).
 
 use std::io::{self, BufWriter, Write};
+use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
@@ -29,6 +30,9 @@ pub struct Record {
     pub id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caller: Option<String>,
+    /// Its address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<IpAddr>,
     pub dialect: &'static str,
     pub method: String,
     #[serde(skip_serializing_if = "Option::is_none")]

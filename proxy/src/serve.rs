@@ -27,6 +27,7 @@ use crate::demo::DemoStore;
 use crate::front::DataFront;
 use crate::log;
 use crate::metrics::METRICS;
+use crate::proxies::BeforeTls;
 use crate::reload::Reloads;
 use crate::snapshot::Snapshot;
 use crate::upstream::Upstreams;
@@ -96,13 +97,14 @@ pub fn run(config: Config, origin: Origin) -> anyhow::Result<()> {
 fn data(listen: &Listen, front: DataFront) -> anyhow::Result<Service<DataFront>> {
     let current = Arc::clone(&front.current);
     let mut data = Service::new("data".to_owned(), front);
+    data.endpoints().set_pre_tls_callback(Arc::new(BeforeTls(Arc::clone(&current))));
     let buffers = L4BufferSettings::new(BUFFER_BYTES, BUFFER_BYTES);
     for address in &listen.http {
         data.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffers));
     }
     for tls in &listen.https {
         let settings = certificates::settings(tls.address, Arc::clone(&current))?;
-        data.add_listener(ListenerConfig::tcp(tls.address.to_string()).tls(settings));
+        data.add_listener(ListenerConfig::tcp(tls.address.to_string()).l4_buffer(buffers).tls(settings));
     }
     Ok(data)
 }
