@@ -86,13 +86,13 @@ impl Certificates {
 pub fn usable(cert: &Path, key: &Path, is_named: bool) -> Result<CertifiedKey, Unfit> {
     let chain = chain(cert)?;
     let first = chain.first().ok_or(Unfit::Unread)?;
+    // Told apart here: below, every fault of the certificate and of the key is one kind of error.
+    ParsedCertificate::try_from(first).map_err(|_| Unfit::Unread)?;
     if is_named && !names_a_host(first) {
         return Err(Unfit::Nameless);
     }
     let bad_key = || Unfit::Key(key.to_owned());
     let private = PrivateKeyDer::from_pem_file(key).map_err(|_| bad_key())?;
-    // Told apart here: below, every fault of the certificate and of the key is one kind of error.
-    ParsedCertificate::try_from(first).map_err(|_| Unfit::Unread)?;
     CertifiedKey::from_der(chain, private, &default_provider()).map_err(|error| match error {
         rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => Unfit::OtherKey(key.to_owned()),
         _ => bad_key(),

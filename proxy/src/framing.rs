@@ -541,6 +541,57 @@ mod tests {
         refused(&with("Expect: 100-continue\r\nExpect: 100-continue\r\n"));
     }
 
+    /// A head of HTTP/2, whose body follows.
+    fn parts(uri: &str, lines: &[(&str, &str)]) -> Result<Framed, Flaw> {
+        let request = http::Request::builder().method("PUT").uri(uri);
+        let request = lines.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let parts = request.body(()).unwrap().into_parts().0;
+        let text = format!("PUT {} HTTP/1.1\r\nhost: {}\r\n", &uri[9..], &uri[8..9]);
+        let text = lines.iter().fold(text, |text, (name, value)| format!("{text}{name}: {value}\r\n"));
+        assert_eq!(size_of(&parts), text.len() + 2, "{text:?}");
+        read_parts(&parts, false, 10)
+    }
+
+    #[test]
+    fn a_head_of_http_2_keeps_the_same_rules() {
+        let framed = parts("https://h/b/a%2Fb//c?x=%20&y", &[("x-a", "one two"), ("x-a", "3")]).unwrap();
+        assert_eq!(
+            (framed.head.path.as_str(), framed.head.query.as_deref()),
+            ("/b/a%2Fb//c", Some("x=%20&y"))
+        );
+        let rows = |name| {
+            framed
+                .head
+                .headers
+                .iter()
+                .filter(|row| row.0 == name)
+                .map(|row| row.1.as_slice())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(rows("host"), [b"h"]);
+        assert_eq!(rows("x-a"), [&b"one two"[..], b"3"]);
+        assert_eq!(framed.body, BodyLength::Chunked);
+        assert!(framed.chunks && framed.head.secure && !framed.expects_continue);
+        assert_eq!(parts("https://h/k", &[("content-length", "5")]).unwrap().body, BodyLength::Bytes(5));
+        assert!(parts("https://h/k", &[("expect", "100-continue")]).unwrap().expects_continue);
+        assert!(parts("https://h/k", &[("host", "H")]).is_ok());
+        for lines in [
+            &[("host", "other")][..],
+            &[("host", "h"), ("host", "other")],
+            &[("content-length", "5"), ("content-length", "5")],
+            &[("content-length", "+5")],
+            &[("transfer-encoding", "chunked")],
+            &[("connection", "x-a")],
+            &[("upgrade", "h2c")],
+            &[("expect", "200-ok")],
+            &[("x-a", "1"); 11],
+        ] {
+            assert!(parts("https://h/k", lines).is_err(), "{lines:?}");
+        }
+        let bare = http::Request::builder().uri("/k").body(()).unwrap().into_parts().0;
+        assert_eq!(read_parts(&bare, true, 10).err(), Some(Ambiguous("no Host")));
+    }
+
     #[test]
     fn headers_are_counted() {
         let many: String = (0..101).map(|at| format!("X-{at}: a\r\n")).collect();

@@ -2,9 +2,11 @@
 //!
 //! The framing is the h2 crate's; how much one connection may ask for and hold, and how long, is decided here.
 
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,8 +15,9 @@ use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderName, HeaderValue, Response};
 use pingora_core::protocols::Stream;
 use pingora_core::server::ShutdownWatch;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 
 use crate::caller::{CallerConnection, NotWritten};
 use crate::front::{DataFront, LAST_HEAD_TIME_MAX, REQUESTS_MAX, stopped};
@@ -38,6 +41,9 @@ const HEADER_OVERHEAD_BYTES: usize = 32;
 /// The caller's first words.
 const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 
+/// How long a caller may take for what was written before the connection closes.
+const LINGER_TIME_MAX: Duration = Duration::from_secs(10);
+
 /// Serves a connection until it ends, and every request of it.
 pub async fn serve(front: &Arc<DataFront>, stream: Stream, origin: Origin, shutdown: &ShutdownWatch) {
     let limits = front.current.load().config.limits.clone();
@@ -53,20 +59,27 @@ pub async fn serve(front: &Arc<DataFront>, stream: Stream, origin: Origin, shutd
         .initial_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_send_buffer_size(SEND_BYTES_MAX);
-    let Ok(Ok(mut connection)) = timeout(HANDSHAKE_TIME_MAX, builder.handshake(stream)).await else { return };
-    let (mut stopping, mut closing, mut served) = (shutdown.clone(), false, 0_usize);
+    let Ok(Ok(mut connection)) =
+        timeout(HANDSHAKE_TIME_MAX, builder.handshake(Lingering { stream, closed: None })).await
+    else {
+        return;
+    };
+    let (mut stopping, mut closing, mut served) = (shutdown.clone(), None, 0_usize);
     let (mut running, mut last) = (JoinSet::new(), Instant::now());
     loop {
-        let idle = match closing && !connection.has_streams() {
-            true => LAST_HEAD_TIME_MAX,
-            false => front.current.load().config.limits.keepalive_idle,
+        let idle = front.current.load().config.limits.keepalive_idle;
+        let end = match closing {
+            None => last + idle,
+            // Answers wait for a caller to take them.
+            Some(since) if connection.has_streams() => last.max(since) + idle,
+            Some(since) => (since + LAST_HEAD_TIME_MAX).max(last + LINGER_TIME_MAX),
         };
         let (may_run, is_idle) = (running.len() < STREAMS_MAX, running.is_empty());
         tokio::select! {
             biased;
             Some(_) = running.join_next() => last = Instant::now(),
-            () = stopped(&mut stopping), if !closing => {
-                closing = true;
+            () = stopped(&mut stopping), if closing.is_none() => {
+                closing = Some(Instant::now());
                 connection.graceful_shutdown();
             }
             request = poll_fn(|cx| next(&mut connection, may_run, cx)) => {
@@ -79,16 +92,15 @@ pub async fn serve(front: &Arc<DataFront>, stream: Stream, origin: Origin, shutd
                 last = Instant::now();
                 served = served.saturating_add(1);
                 if served == REQUESTS_MAX {
-                    closing = true;
+                    closing = Some(last);
                     connection.graceful_shutdown();
                 }
             }
-            () = sleep_until(last + idle), if is_idle => {
-                if closing {
+            () = sleep_until(end), if is_idle => {
+                if closing.is_some() {
                     break;
                 }
-                closing = true;
-                last = Instant::now();
+                closing = Some(Instant::now());
                 connection.graceful_shutdown();
             }
         }
@@ -98,11 +110,55 @@ pub async fn serve(front: &Arc<DataFront>, stream: Stream, origin: Origin, shutd
     while running.join_next().await.is_some() {}
 }
 
+/// A connection that is read on while it closes, until the caller closes too: what arrives at a socket that was closed
+/// has the system throw away what it had not delivered yet, and callers say all the time how much they have read.
+struct Lingering {
+    stream: Stream,
+    closed: Option<Pin<Box<Sleep>>>,
+}
+
+impl AsyncRead for Lingering {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Lingering {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.closed.is_none() {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        }
+        let Self { stream, closed } = &mut *self;
+        let end = closed.get_or_insert_with(|| Box::pin(sleep(LINGER_TIME_MAX)));
+        let mut sink = [0; 4096];
+        while end.as_mut().poll(cx).is_pending() {
+            let mut buffer = ReadBuf::new(&mut sink);
+            let read = ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer));
+            if read.is_err() || buffer.filled().is_empty() {
+                break;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
 type Accepted = (http::Request<RecvStream>, SendResponse<Bytes>);
 
 /// Moves the connection on; the next request where one may run. `None`: the connection has ended.
 fn next(
-    connection: &mut Connection<Stream, Bytes>,
+    connection: &mut Connection<Lingering, Bytes>,
     may_run: bool,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Accepted>> {

@@ -10,6 +10,8 @@ use std::thread;
 use std::time::Duration;
 
 use serde::Serialize;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::metrics::METRICS;
 
@@ -98,7 +100,9 @@ pub fn start() {
     // The framework logs through another crate, which is not bridged: its lines could hold bytes of requests.
     let subscriber =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false);
-    let _ = tracing::subscriber::set_global_default(subscriber.finish());
+    // That of HTTP/2 would print heads, with signatures, where an operator asks for more than usual.
+    let without_heads = filter_fn(|metadata| !metadata.target().starts_with("h2"));
+    let _ = tracing::subscriber::set_global_default(subscriber.finish().with(without_heads));
     let (sender, receiver) = sync_channel(LINES_WAITING_MAX);
     if LINES.set(sender).is_ok() {
         thread::spawn(move || write_lines(&receiver));

