@@ -44,6 +44,8 @@ pub enum Unfit {
 pub struct Certificates {
     default: Option<Arc<CertifiedKey>>,
     named: Vec<Arc<CertifiedKey>>,
+    /// What is not wrong, but hardly meant.
+    pub warnings: Vec<String>,
 }
 
 impl Certificates {
@@ -52,18 +54,16 @@ impl Certificates {
     /// # Errors
     /// The file of a certificate, and why it cannot be shown.
     pub fn read(https: &Https) -> Result<Self, (PathBuf, Unfit)> {
-        let read = |certificate: &Certificate, is_named| {
-            let key = usable(&certificate.cert, &certificate.key, is_named);
-            key.map(Arc::new).map_err(|unfit| (certificate.cert.clone(), unfit))
+        let mut warnings = Vec::new();
+        let mut read = |certificate: &Certificate, is_named| {
+            let (cert, key) = (&certificate.cert, &certificate.key);
+            let usable = usable(cert, key, is_named).map_err(|unfit| (cert.clone(), unfit))?;
+            warnings.extend(usable.cert.first().and_then(|der| warning(cert, der)));
+            Ok(Arc::new(usable))
         };
-        Ok(Self {
-            default: https.default.as_ref().map(|certificate| read(certificate, false)).transpose()?,
-            named: https
-                .certificates
-                .iter()
-                .map(|certificate| read(certificate, true))
-                .collect::<Result<_, _>>()?,
-        })
+        let default = https.default.as_ref().map(|certificate| read(certificate, false)).transpose()?;
+        let named = https.certificates.iter().map(|certificate| read(certificate, true));
+        Ok(Self { default, named: named.collect::<Result<_, _>>()?, warnings })
     }
 
     /// The first that is for this name and that the client can verify, or the default one.
@@ -115,11 +115,9 @@ fn chain(cert: &Path) -> Result<Vec<CertificateDer<'static>>, Unfit> {
 }
 
 /// What is not wrong with a certificate but will be noticed by every client: it is out of date.
-pub fn warning(certificate: &Certificate) -> Option<String> {
-    let chain = chain(&certificate.cert).ok()?;
-    let (_, parsed) = X509Certificate::from_der(chain.first()?).ok()?;
-    let (validity, now) = (parsed.validity(), clock::now().0);
-    let file = certificate.cert.display();
+fn warning(file: &Path, der: &CertificateDer<'_>) -> Option<String> {
+    let (_, parsed) = X509Certificate::from_der(der).ok()?;
+    let (validity, now, file) = (parsed.validity(), clock::now().0, file.display());
     if validity.not_after.timestamp() < now {
         Some(format!("{file}: the certificate expired on {}", validity.not_after))
     } else if validity.not_before.timestamp() > now {

@@ -107,9 +107,9 @@ impl Reloads {
 
     fn swap(&self, mut snapshot: Snapshot) {
         let running = self.current.load();
+        snapshot.warnings().for_each(|warning| tracing::warn!("{warning}"));
         snapshot.goes_on_from(&running);
         let (new, old) = (&snapshot.config, &running.config);
-        snapshot.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         if addresses(new) != addresses(old) {
             tracing::warn!(
                 "the configuration's listeners changed: that needs a restart, the rest is in force"

@@ -59,7 +59,7 @@ pub fn run(config: Config, origin: Origin) -> anyhow::Result<()> {
     let addresses = listen.http.iter().chain(listen.https.iter().map(|tls| &tls.address));
     addresses.chain([&admin]).try_for_each(|address| is_free(*address))?;
     let snapshot = Snapshot::new(config)?;
-    snapshot.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+    snapshot.warnings().for_each(|warning| tracing::warn!("{warning}"));
     let current = Arc::new(ArcSwap::from_pointee(snapshot));
     METRICS.loaded_now();
     let open = Arc::new(AtomicUsize::new(0));

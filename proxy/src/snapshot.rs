@@ -22,7 +22,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use crate::certificates::{self, Certificates, Unfit};
+use crate::certificates::{Certificates, Unfit};
 use crate::throttle::{Throttle, Turn};
 
 /// A configuration that cannot be run.
@@ -122,12 +122,8 @@ impl Snapshot {
     }
 
     /// What is not wrong, but hardly meant.
-    pub fn warnings(&self) -> Vec<String> {
-        let listeners = self.config.listen.https.iter();
-        listeners
-            .flat_map(|tls| tls.default.iter().chain(&tls.certificates))
-            .filter_map(certificates::warning)
-            .collect()
+    pub fn warnings(&self) -> impl Iterator<Item = &String> {
+        self.certificates.values().flat_map(|shown| &shown.warnings)
     }
 
     /// What the https listener at this address shows.
