@@ -60,7 +60,8 @@ impl ServerApp for DataFront {
         };
         let origin = Origin { address, secure };
         if stream.selected_alpn_proto() == Some(ALPN::H2) {
-            http2::serve(self, stream, origin, shutdown).await;
+            // On the heap, for the same reason as a request.
+            Box::pin(http2::serve(self, stream, origin, shutdown)).await;
             return None;
         }
         let mut caller = CallerConnection::new(stream, origin);

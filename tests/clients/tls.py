@@ -62,18 +62,20 @@ class Authority:
         now = datetime.now(timezone.utc)
         builder = x509.CertificateBuilder(issuer_name=self.name, subject_name=subject, public_key=key,
                                           serial_number=x509.random_serial_number(),
-                                          not_valid_before=now - timedelta(days=9), not_valid_after=now + timedelta(days=days))
+                                          not_valid_before=now - timedelta(days=9),
+                                          not_valid_after=now + timedelta(days=days))
         for extension, critical in extensions:
             builder = builder.add_extension(extension, critical)
         return builder.sign(self.key, hashes.SHA256())
 
     def issue(self, file, names, days=2, pair="both"):
-        """`file.crt` and `file.key` for these names; `pair`: only one of the two is written. Gives the serial number."""
+        """`file.crt` and `file.key` for these names; `pair`: only one of the two is written. Gives the number."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, file)])
         names = [(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), False)] if names else []
         certificate = self.built(subject, key.public_key(), days, names)
-        self.pending = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        self.pending = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                                         serialization.NoEncryption())
         if pair != "key":
             self.put(file + ".crt", certificate.public_bytes(serialization.Encoding.PEM))
         if pair != "crt":
@@ -119,15 +121,18 @@ def context(ca, alpn=()):
 
 def shown(port, ca, name):
     """The serial number of the certificate that a client is shown who asks for this name and verifies it."""
-    with socket.create_connection(("127.0.0.1", port), 5) as raw, context(ca).wrap_socket(raw, server_hostname=name) as tls:
-        return x509.load_der_x509_certificate(tls.getpeercert(True)).serial_number
+    return serial(port, context(ca), name)
 
 
 def seen(port, name):
     """The same without verifying; `None` is no name."""
     blind = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     blind.check_hostname, blind.verify_mode = False, ssl.CERT_NONE
-    with socket.create_connection(("127.0.0.1", port), 5) as raw, blind.wrap_socket(raw, server_hostname=name) as tls:
+    return serial(port, blind, name)
+
+
+def serial(port, trusts, name):
+    with socket.create_connection(("127.0.0.1", port), 5) as raw, trusts.wrap_socket(raw, server_hostname=name) as tls:
         return x509.load_der_x509_certificate(tls.getpeercert(True)).serial_number
 
 
@@ -146,10 +151,11 @@ def names(binary, running, options):
         vendors = {kind: authority.issue(kind, NAMES[kind]) for kind in NAMES}
         pairs = [authority.pair(kind) for kind in NAMES]
         proxy = listening(binary, running, authority.pair("default"), pairs)
-        for name, serial in [("blobfish.internal", default), ("b.s3.us-east-1.amazonaws.com", vendors["s3"]),
-                             ("S3.US-EAST-1.amazonaws.com", vendors["s3"]), ("b.cos.ap-guangzhou.myqcloud.com", vendors["cos"]),
+        for name, wanted in [("blobfish.internal", default), ("b.s3.us-east-1.amazonaws.com", vendors["s3"]),
+                             ("S3.US-EAST-1.amazonaws.com", vendors["s3"]),
+                             ("b.cos.ap-guangzhou.myqcloud.com", vendors["cos"]),
                              ("oss-cn-hangzhou.aliyuncs.com", vendors["oss"])]:
-            assert shown(proxy.https, authority.ca, name) == serial, name
+            assert shown(proxy.https, authority.ca, name) == wanted, name
         for name in ("example.com", "a.b.s3.us-east-1.amazonaws.com", "cos.ap-guangzhou.myqcloud.com", None):
             assert seen(proxy.https, name) == default, name
         fails(ssl.SSLCertVerificationError, shown, proxy.https, authority.ca, "example.com")
@@ -200,7 +206,7 @@ class Visits(threading.Thread):
 
 
 def renewed(binary, running, options):
-    """Renewed files are shown without a restart and without a lost request; wrong ones keep what there is, and say why."""
+    """Renewed files are shown without a restart or a lost request; wrong ones keep what there is, and say why."""
     name = "oss-cn-hangzhou.aliyuncs.com"
     with own_authority() as authority:
         default = authority.issue("default", ["blobfish.internal"])
@@ -237,14 +243,16 @@ def renewed(binary, running, options):
                 change("refused", keeps, crt, why, act=lambda: authority.put("oss.crt", content))
                 assert now() == second
             serials = []
-            change("loaded", "loaded again", hangup=True, act=lambda: serials.append(authority.issue("oss", NAMES["oss"])))
+            change("loaded", "loaded again", hangup=True,
+                   act=lambda: serials.append(authority.issue("oss", NAMES["oss"])))
             assert now() == serials[0]
             change("refused", keeps, crt, "names no host", act=lambda: authority.issue("oss", []))
             assert now() == serials[0]
             change("loaded", "loaded again", act=lambda: serials.append(authority.issue("oss", NAMES["oss"])))
         assert not visits.failures and visits.count > 20, (visits.failures[:3], visits.count)
         # What has expired is shown, for clients say so themselves, and the operator is told.
-        change("loaded", "WARN", crt, "expired on", act=lambda: serials.append(authority.issue("oss", NAMES["oss"], days=-1)))
+        change("loaded", "WARN", crt, "expired on",
+               act=lambda: serials.append(authority.issue("oss", NAMES["oss"], days=-1)))
         assert seen(proxy.https, name) == serials[-1]
         fails(ssl.SSLCertVerificationError, now)
         assert shown(proxy.https, authority.ca, "blobfish.internal") == default
@@ -283,10 +291,12 @@ def vendors(binary, running, options):
             client.copy_object(Bucket=BUCKET, Key="a copy", CopySource={"Bucket": BUCKET, "Key": "from s3"})
             os.environ["REQUESTS_CA_BUNDLE"] = str(authority.ca)
             try:
-                cos = CosS3Client(CosConfig(Region="ap-guangzhou", Scheme="https", SecretId=servers.KEY, SecretKey=servers.SECRET))
+                cos = CosS3Client(CosConfig(Region="ap-guangzhou", Scheme="https", SecretId=servers.KEY,
+                                            SecretKey=servers.SECRET))
                 assert cos.get_object(Bucket=BUCKET, Key="a copy")["Body"].get_raw_stream().read() == b"s3"
                 cos.put_object(Bucket=BUCKET, Key="from cos", Body=b"cos")
-                oss = oss2.Bucket(oss2.Auth(servers.KEY, servers.SECRET), "https://oss-cn-hangzhou.aliyuncs.com", BUCKET)
+                auth = oss2.Auth(servers.KEY, servers.SECRET)
+                oss = oss2.Bucket(auth, "https://oss-cn-hangzhou.aliyuncs.com", BUCKET)
                 assert oss.get_object("from cos").read() == b"cos"
             finally:
                 del os.environ["REQUESTS_CA_BUNDLE"]
@@ -294,7 +304,8 @@ def vendors(binary, running, options):
 
 class Stream:
     def __init__(self):
-        self.status, self.headers, self.body, self.ended, self.reset, self.invited = None, {}, bytearray(), False, None, False
+        self.status, self.headers, self.body = None, {}, bytearray()
+        self.ended, self.reset, self.invited = False, None, False
 
     def code(self):
         return bytes(self.body).partition(b"<Code>")[2].partition(b"<")[0].decode()
@@ -332,15 +343,16 @@ class Two:
         self.flush()
         return number
 
-    def signed(self, method, key, body=b"", headers=None, ended=None, payload=None, query="", at=None):
-        """Begins a request that is signed as S3's SDKs do. `payload` is what follows, where it is not `body`."""
+    def signed(self, method, key, body=b"", headers=None, ended=None):
+        """Begins a request that is signed as S3's SDKs do; its body is to follow."""
         s3 = refusals.S3(443)
-        host, target = "blobfish.internal", f"/{BUCKET}/{key}" + (f"?{query}" if query else "")
+        host, target = "blobfish.internal", f"/{BUCKET}/{key}"
         headers = dict(headers or {})
         if body or method == "PUT":
             headers.setdefault("content-length", str(len(body)))
         s3.host = lambda bucket: host
-        headers = s3.sign(method, host, BUCKET, f"{BUCKET}/{key}", query, headers, body, servers.KEY, servers.SECRET, time.time())
+        headers = s3.sign(method, host, BUCKET, f"{BUCKET}/{key}", "", headers, body, servers.KEY, servers.SECRET,
+                          time.time())
         headers = {name: value for name, value in headers.items() if name.lower() != "host"}
         return self.begin(host, method, target, headers, ended=not body if ended is None else ended)
 
@@ -377,7 +389,7 @@ class Two:
         while not condition():
             assert time.monotonic() < end, "not in time"
             if not self.read(max(end - time.monotonic(), 0.01)):
-                assert condition(), ("the connection has ended", {number: (len(stream.body), stream.reset) for number, stream in self.streams.items()})
+                assert condition(), "the connection has ended"
 
     def answer(self, number):
         stream = self.streams[number]
@@ -430,21 +442,18 @@ def both_versions(binary, running, options):
                            aws_access_key_id=servers.KEY, aws_secret_access_key=servers.SECRET,
                            config=Config(signature_version="s3v4", s3={"addressing_style": "path"}))
         file = proxy.authority.folder / "file"
+        curl = ["curl", "-sS", "--cacert", str(proxy.authority.ca), "-w", "\n%{http_version} %{http_code}",
+                "--resolve", f"blobfish.internal:{proxy.https}:127.0.0.1"]
         for version, number in (("--http2", "2"), ("--http1.1", "1.1")):
             file.write_bytes(os.urandom(3_000_000))
             for method, flags in (("put_object", ["-T", str(file)]), ("get_object", ["-o", str(file) + ".back"])):
                 url = sdk.generate_presigned_url(method, {"Bucket": BUCKET, "Key": f"by-curl-{number}"})
-                told = subprocess.run(
-                    ["curl", "-sS", version, "--cacert", str(proxy.authority.ca), "-w", "\n%{http_version} %{http_code}",
-                     "--resolve", f"blobfish.internal:{proxy.https}:127.0.0.1", *flags, url], capture_output=True, text=True)
+                told = subprocess.run([*curl, version, *flags, url], capture_output=True, text=True)
                 assert told.stdout.splitlines()[-1] == f"{number} 200", told
             assert Path(str(file) + ".back").read_bytes() == file.read_bytes()
-            # Chunked in HTTP/1.1, and of a length that nobody said in HTTP/2: the target must be told one, so it is small.
+            # Chunked in HTTP/1.1, and of a length that nobody said in HTTP/2. The target must be told one: it is small.
             url = sdk.generate_presigned_url("put_object", {"Bucket": BUCKET, "Key": "piped"})
-            told = subprocess.run(
-                ["curl", "-sS", version, "--cacert", str(proxy.authority.ca), "-w", "\n%{http_version} %{http_code}",
-                 "--resolve", f"blobfish.internal:{proxy.https}:127.0.0.1", "-T", "-", url], input=number,
-                capture_output=True, text=True)
+            told = subprocess.run([*curl, version, "-T", "-", url], input=number, capture_output=True, text=True)
             assert told.stdout.splitlines()[-1] == f"{number} 200", told
             assert bytes(client.call("GET", "piped").body) == number.encode()
         assert client.call("GET", "nothing").code() == "NoSuchKey"
@@ -482,7 +491,7 @@ def at_once(binary, running, options):
         for number in others:
             assert client.answer(number).body == small
         assert client.answer(down).body == large
-        assert client.answer(up).status == 200, (client.streams[up].status, client.streams[up].reset, client.streams[up].body)
+        assert client.answer(up).status == 200, vars(client.streams[up])
         assert client.call("GET", "large-too").body == large
         # Who takes nothing is sent no more than it has room for, and holds up nobody else.
         with another() as picky:
@@ -515,10 +524,11 @@ def uploads(binary, running, options):
         client.send(number, body)
         assert client.answer(number).status == 200 and client.call("GET", "invited").body == body
         # Not believed: it is told before the body was sent, and the rest is not wanted.
-        number = client.begin("blobfish.internal", "PUT", f"/{BUCKET}/refused",
-                              {"content-length": str(len(body)), "authorization": "AWS4-HMAC-SHA256 nonsense", **held}, ended=False)
+        lines = {"content-length": str(len(body)), "authorization": "AWS4-HMAC-SHA256 nonsense", **held}
+        number = client.begin("blobfish.internal", "PUT", f"/{BUCKET}/refused", lines, ended=False)
         refused = client.answer(number)
-        assert refused.status in (400, 403) and refused.code() and refused.ended and not refused.invited, (refused.status, refused.code())
+        assert refused.status in (400, 403) and refused.code(), vars(refused)
+        assert refused.ended and not refused.invited, vars(refused)
         client.until(lambda: refused.reset is not None)
         assert refused.reset == 0, refused.reset
         number = client.signed("PUT", "refused", body, headers={"x-amz-content-sha256": "0" * 64})
@@ -544,7 +554,7 @@ def uploads(binary, running, options):
 
 
 def downloads(binary, running, options):
-    """An answer that breaks off at the target is a stream that breaks off; a copy that takes long shows that it lives."""
+    """An answer that breaks off at the target is a stream that does; a copy that takes long shows that it lives."""
     with two(binary, running) as (proxy, client, _):
         client.call("PUT", "cut", b"0123456789" * 10_000)
         proxy.back.ask("POST", "/fault", {"match": {"op": "GetObject"}, "kind": "short_body", "times": 1})
@@ -569,7 +579,8 @@ def heads(binary, running, options):
 
         assert told(headers={"x-a": "a" * 6000}).code() == "AccessDenied"
         assert told(headers={"x-a": "a" * 9000}).status == 400
-        assert told(headers={"x-a": "a" * 9000}, host="b.oss-cn-hangzhou.aliyuncs.com").code() not in ("", "AccessDenied")
+        in_oss = told(headers={"x-a": "a" * 9000}, host="b.oss-cn-hangzhou.aliyuncs.com")
+        assert in_oss.status == 400 and b"<HostId>b.oss-cn-hangzhou.aliyuncs.com<" in in_oss.body, vars(in_oss)
         assert told(headers={f"x-{number}": "a" for number in range(40)}).code() == "AccessDenied"
         assert told(headers={f"x-{number}": "a" for number in range(60)}).status == 400
         assert told(headers={"x-a": "a" * 40_000}).status == 431
@@ -583,12 +594,13 @@ def heads(binary, running, options):
         assert told(path="*", method="OPTIONS").status == 400
         assert told("PUT", headers={"expect": "200-ok"}).status == 400
         assert told("PUT", headers={"content-length": "5"}).reset == 1
-        for name, value in [("connection", "close"), ("transfer-encoding", "chunked"), ("te", "gzip"), ("upgrade", "h2c"), ("X-Upper", "a")]:
+        for name, value in [("connection", "close"), ("transfer-encoding", "chunked"), ("te", "gzip"),
+                            ("upgrade", "h2c"), ("X-Upper", "a")]:
             with another() as own:
                 number = own.h2.get_next_available_stream_id()
                 own.streams[number] = Stream()
-                own.h2.send_headers(number, [(":method", "GET"), (":scheme", "https"), (":authority", host), (":path", path),
-                                             (name, value)], end_stream=True)
+                rows = [(":method", "GET"), (":scheme", "https"), (":authority", host), (":path", path)]
+                own.h2.send_headers(number, [*rows, (name, value)], end_stream=True)
                 own.flush()
                 try:
                     own.until(lambda: own.streams[number].reset == 1 or own.away)
@@ -643,11 +655,13 @@ V1 = b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 443\r\n"
 def v2(address="192.0.2.7", command=1, more=b"", family=None):
     packed = socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
     body = packed + packed + struct.pack(">HH", 4711, 443) + more
-    return b"\r\n\r\n\0\r\nQUIT\n" + bytes([0x20 | command, family or (0x21 if ":" in address else 0x11)]) + struct.pack(">H", len(body)) + body
+    family = family or (0x21 if ":" in address else 0x11)
+    return b"\r\n\r\n\0\r\nQUIT\n" + struct.pack(">BBH", 0x20 | command, family, len(body)) + body
 
 
-def asked(proxy, before=b"", lines=(), ca=None, end=True):
-    """The answer to a plain, signed request behind these bytes; `None` where the connection is closed without one."""
+def asked(proxy, before=b"", lines=(), ca=None):
+    """The status of a signed request behind these bytes; `None` where the connection is closed without one. The first
+    of the lines is signed."""
     with socket.create_connection(("127.0.0.1", proxy.https if ca else proxy.port), 10) as raw:
         try:
             raw.sendall(before)
@@ -655,10 +669,12 @@ def asked(proxy, before=b"", lines=(), ca=None, end=True):
                 raw = context(ca).wrap_socket(raw, server_hostname="blobfish.internal")
             s3 = refusals.S3(proxy.port)
             s3.host = lambda bucket: "blobfish.internal"
-            signed = s3.sign("GET", "blobfish.internal", BUCKET, f"{BUCKET}/x", "", dict(lines[:1]), b"", servers.KEY, servers.SECRET, time.time())
-            rows = [("Host", "blobfish.internal"), *((n, v) for n, v in signed.items() if n.lower() != "host"), *lines[1:]]
+            signed = s3.sign("GET", "blobfish.internal", BUCKET, f"{BUCKET}/x", "", dict(lines[:1]), b"", servers.KEY,
+                             servers.SECRET, time.time())
+            signed = {name: value for name, value in signed.items() if name.lower() != "host"}
+            rows = [("Host", "blobfish.internal"), *signed.items(), *lines[1:]]
             head = f"GET /{BUCKET}/x HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in rows)
-            raw.sendall(head.encode() + b"Connection: close\r\n\r\n" if end else b"")
+            raw.sendall(head.encode() + b"Connection: close\r\n\r\n")
             answer = b"".join(iter(lambda: raw.recv(65536), b""))
         except OSError:
             return None
@@ -672,7 +688,7 @@ def client_of_last(proxy, count):
 
 
 def balancers(binary, running, options):
-    """PROXY headers, in front of TLS as well: believed from those who are listed, demanded of them, and of nobody else."""
+    """PROXY headers, in front of TLS as well: believed from those who are listed, demanded of them, of nobody else."""
     listed = 'proxies = ["127.0.0.0/8"]\nproxy_protocol = true'
     with own_authority() as authority:
         authority.issue("default", ["blobfish.internal"])
@@ -680,7 +696,8 @@ def balancers(binary, running, options):
         count = 0
         for before, address in [(V1, "192.0.2.7"), (v2(), "192.0.2.7"), (v2("2001:db8::7"), "2001:db8::7"),
                                 (v2(more=b"\x04\x00\x02ab"), "192.0.2.7"), (b"PROXY UNKNOWN\r\n", "127.0.0.1"),
-                                (v2(command=0), "127.0.0.1"), (V1.replace(b"TCP4", b"TCP6").replace(b"192.0.2.", b"::ffff:192.0.2."), "192.0.2.7")]:
+                                (v2(command=0), "127.0.0.1"),
+                                (b"PROXY TCP6 ::ffff:192.0.2.7 ::1 4711 443\r\n", "192.0.2.7")]:
             for ca in (None, authority.ca):
                 count += 1
                 assert asked(proxy, before, ca=ca) == 404, (before, ca)
@@ -691,13 +708,14 @@ def balancers(binary, running, options):
             assert client_of_last(proxy, count) == "192.0.2.8"
         refused = 'blobfish_refused_total{reason="ProxyHeader"}'
         before = metric(proxy, refused)
-        bad = [b"", V1.replace(b"192.0.2.7", b"192.0.2.777"), V1.replace(b"\r\n", b"\n") + b"x" * 200, V1.replace(b"TCP4", b"UDP4"),
-               v2(command=5), v2(family=0x21), b"PROXY TCP4 " + b"1" * 200 + b"\r\n"]
+        bad = [b"", V1.replace(b"192.0.2.7", b"192.0.2.777"), V1.replace(b"\r\n", b"\n") + b"x" * 200,
+               V1.replace(b"TCP4", b"UDP4"), v2(command=5), v2(family=0x21), b"PROXY TCP4 " + b"1" * 200 + b"\r\n"]
         for number, header in enumerate(bad, 1):
             for ca in (None, authority.ca):
                 assert asked(proxy, header, ca=ca) is None, (header, ca)
             assert metric(proxy, refused) == before + 2 * number, header
-        assert log_lines(proxy, "does not begin with a PROXY header") and log_lines(proxy, "the PROXY header is malformed")
+        for why in ("does not begin with a PROXY header", "the PROXY header is malformed"):
+            assert log_lines(proxy, why)
         # Too slow: cut off. A balancer that only looks is not worth a word.
         slow = [socket.create_connection(("127.0.0.1", port), 10) for port in (proxy.port, proxy.https)]
         for one in slow:
@@ -721,7 +739,8 @@ def balancers(binary, running, options):
 
 def forwarded(binary, running, options):
     """X-Forwarded-For of balancers that are listed; for anybody else it stays a header, signed or not."""
-    for listed, address in [('proxies = ["127.0.0.1", "10.0.0.0/8"]', "192.0.2.7"), ('proxies = ["10.0.0.0/8"]', "127.0.0.1")]:
+    for listed, address in [('proxies = ["127.0.0.1", "10.0.0.0/8"]', "192.0.2.7"),
+                            ('proxies = ["10.0.0.0/8"]', "127.0.0.1")]:
         with own_authority() as authority:
             authority.issue("default", ["blobfish.internal"])
             proxy = listening(binary, running, authority.pair("default"), listen=listed)
@@ -740,17 +759,21 @@ def forwarded(binary, running, options):
 
 def posted(proxy, scheme):
     """Where an object is said to be that a form brought, through a balancer that spoke like this to its caller."""
-    sdk = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{proxy.port}", region_name="us-east-1", aws_access_key_id=servers.KEY,
-                       aws_secret_access_key=servers.SECRET, config=Config(s3={"addressing_style": "path"}))
+    sdk = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{proxy.port}", region_name="us-east-1",
+                       aws_access_key_id=servers.KEY, aws_secret_access_key=servers.SECRET,
+                       config=Config(s3={"addressing_style": "path"}))
     try:
         sdk.create_bucket(Bucket=BUCKET)
     except sdk.exceptions.ClientError:
         pass
-    form = sdk.generate_presigned_post(BUCKET, "posted", {"success_action_status": "201"}, [{"success_action_status": "201"}])
-    body = "".join(f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in form["fields"].items())
+    created = {"success_action_status": "201"}
+    form = sdk.generate_presigned_post(BUCKET, "posted", created, [created])
+    body = "".join(f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+                   for name, value in form["fields"].items())
     body += '--x\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\nhello\r\n--x--\r\n'
     connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=10)
-    connection.request("POST", f"/{BUCKET}", body, {"Content-Type": "multipart/form-data; boundary=x", "X-Forwarded-Proto": scheme})
+    lines = {"Content-Type": "multipart/form-data; boundary=x", "X-Forwarded-Proto": scheme}
+    connection.request("POST", f"/{BUCKET}", body, lines)
     answer = connection.getresponse()
     text = answer.read()
     connection.close()
