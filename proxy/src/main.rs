@@ -5,7 +5,6 @@
 mod admin;
 mod buckets;
 mod caller;
-mod carry;
 mod chunks;
 mod cli;
 mod clock;
