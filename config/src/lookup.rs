@@ -74,13 +74,6 @@ impl Caller {
         self.grants.iter().any(gives)
     }
 
-    /// Whether it may do everything with every bucket.
-    #[must_use]
-    pub fn administers_all(&self) -> bool {
-        let all = |bucket: &crate::Pattern| bucket.closeness() == (0, 0) && bucket.exact().is_none();
-        self.grants.iter().any(|grant| grant.access == GrantAccess::Admin && grant.buckets.iter().any(all))
-    }
-
     /// Whether this caller may use a signature, by its word in [`crate::SIGNATURES`].
     #[must_use]
     pub fn may_sign(&self, signature: &str) -> bool {

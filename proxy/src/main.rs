@@ -5,7 +5,6 @@
 mod admin;
 mod buckets;
 mod caller;
-mod carry;
 mod certificates;
 mod chunks;
 mod cli;

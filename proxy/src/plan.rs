@@ -9,7 +9,7 @@ use crate::framing::BodyLength;
 use crate::job::{End, Job};
 use crate::metrics::METRICS;
 use crate::snapshot::{Place, Snapshot, may};
-use crate::{buckets, carry, copy, exchange, log, stream};
+use crate::{buckets, copy, exchange, log, stream};
 
 /// Carries out a request.
 ///
@@ -21,11 +21,8 @@ pub async fn run(job: &mut Job<'_>, accepted: Accepted, body: BodyLength) -> Res
     let Some(access_key) = access_key else { return unsigned_read(job, dialect, &request).await };
     let caller = snapshot.caller(&access_key).ok_or(Fault::InternalError)?;
     note(job, Some(caller), &request, unsigned.len());
-    let _turn = snapshot.turn(caller).ok_or(Fault::SlowDown)?;
-    if request.operation == Operation::Untranslated {
-        return carry::run(job, dialect, caller, request, payload).await;
-    }
     authorise(caller, &request)?;
+    let _turn = snapshot.turn(caller).ok_or(Fault::SlowDown)?;
     if request.operation == Operation::ListBuckets {
         return buckets::run(job, caller, request, payload).await;
     }

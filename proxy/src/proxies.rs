@@ -289,6 +289,22 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn no_byte_makes_it_panic() {
+        let tcp6 = v2_header(1, 0x21, &[7; 36]);
+        for whole in [&b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 443\r\n"[..], &tcp6[..52]] {
+            for at in 0..whole.len() {
+                assert!(read(&whole[..at]).await.0.is_err(), "{at}");
+                for byte in 0..=255 {
+                    let mut changed = whole.to_vec();
+                    changed[at] = byte;
+                    let _ = read(&changed).await;
+                }
+            }
+            assert!(read(whole).await.0.is_ok());
+        }
+    }
+
     #[track_caller]
     fn check(peer: &str, lines: &[(&str, &str)], address: &str, secure: bool) {
         let row = |row: &(&str, &str)| (row.0.to_owned(), row.1.as_bytes().to_vec());

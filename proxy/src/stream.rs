@@ -2,13 +2,12 @@
 
 use blobfish_dialects::engine::auth::Payload;
 use blobfish_dialects::engine::body::{Gate, Sums};
-use blobfish_dialects::engine::carry;
 use blobfish_dialects::engine::exchange::Answer;
 use blobfish_dialects::engine::stream::{
     ask_position, ask_without_range, failure, outgoing, reply, take_position, wants,
 };
 use blobfish_dialects::engine::way::Way;
-use blobfish_dialects::model::{Fault, Field, Outgoing, Refusal, Reply, Request, Told};
+use blobfish_dialects::model::{Fault, Field, Refusal, Reply, Request, Told};
 use bytes::Bytes;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -61,40 +60,7 @@ pub async fn download(
             return Err(Job::count_integrity(refusal).into());
         }
     };
-    handed_on(job, upstream, conversation, told, &head).await
-}
-
-/// What is not translated.
-///
-/// # Errors
-/// [`End`].
-pub async fn carried(
-    job: &mut Job<'_>,
-    upstream: &Upstream,
-    way: &Way<'_>,
-    request: &Request,
-    out: &Outgoing,
-) -> Result<(), End> {
-    let upstreams = job.upstreams;
-    let (conversation, head) = upstreams.ask(upstream, out, job.operation(), way.caller.name).await?;
-    job.note_upstream(way, &head.answer);
-    if !is_success(head.answer.status) {
-        let answer = whole(conversation, upstream, head).await?;
-        return job.tell(carry::failure(way, &answer)).await;
-    }
-    let told = carry::reply(way, request, &head.answer);
-    handed_on(job, upstream, conversation, told, &head).await
-}
-
-/// The answer to a read, with the bytes that follow.
-async fn handed_on(
-    job: &mut Job<'_>,
-    upstream: &Upstream,
-    conversation: Conversation<'_>,
-    told: Reply,
-    head: &AnswerHead,
-) -> Result<(), End> {
-    if job.listener.head || matches!(head.answer.status, 204 | 304) {
+    if job.listener.head || head.answer.status == 304 {
         conversation.release().await;
         return job.tell(told).await;
     }
@@ -107,24 +73,15 @@ fn is_success(status: u16) -> bool {
 
 /// The reply to a failure, after its whole document was read.
 async fn failed(
-    conversation: Conversation<'_>,
+    mut conversation: Conversation<'_>,
     upstream: &Upstream,
     way: &Way<'_>,
     request: &Request,
     head: AnswerHead,
 ) -> Result<Reply, Failed> {
-    Ok(failure(way, request, &whole(conversation, upstream, head).await?))
-}
-
-/// A small answer with its body.
-async fn whole(
-    mut conversation: Conversation<'_>,
-    upstream: &Upstream,
-    head: AnswerHead,
-) -> Result<Answer, Failed> {
     let body = conversation.whole_body(FAILURE_BYTES_MAX).await.map_err(|failed| failed.at(upstream))?;
     conversation.release().await;
-    Ok(Answer { body, ..head.answer })
+    Ok(failure(way, request, &Answer { body, ..head.answer }))
 }
 
 /// Hands an object's bytes on. Fewer or more than announced break the connection (T2).
@@ -236,8 +193,9 @@ pub async fn upload(
         }
         return Ok(reply);
     }
-    let answer = whole(conversation, upstream, head).await?;
-    let told = reply(&way, request, &answer, Some(&sums));
+    let body = conversation.whole_body(FAILURE_BYTES_MAX).await.map_err(|failed| failed.at(upstream))?;
+    conversation.release().await;
+    let told = reply(&way, request, &Answer { body, ..head.answer }, Some(&sums));
     Ok(told.map_err(Job::count_integrity)?)
 }
 

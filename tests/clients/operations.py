@@ -17,7 +17,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 import cos_clients
-import oss2
 import oss_clients
 import s3_clients
 import servers
@@ -412,53 +411,6 @@ def anonymous(binary, running, options):
     assert owner.get("open-1250000000", "a key")["body"] == b"for all"
 
 
-def carried(binary, running, options):
-    """What is not translated is carried between a caller and a target of one vendor, for those who may do everything."""
-    oss, cos = running.double("oss"), running.double("cos")
-    targets = [servers.one_target("oss", oss.port), servers.one_target("cos", cos.port)]
-    buckets = ['[[bucket]]\nname = "cos-*"\ntarget = "cos"\n', '[[bucket]]\nname = "other-1250000000"\ntarget = "oss"\ntarget_bucket = "renamed-1250000000"\n',
-               '[[bucket]]\nname = "*"\ntarget = "oss"\n']
-    lesser = of_caller("")[0].replace('"app"', '"lesser"').replace(servers.KEY, "AKIDLESSER").replace('["*"]', '["other-*"]')
-    front = running.proxy(binary, servers.configuration(targets, buckets, [*of_caller(""), lesser]))
-    owner = s3_clients.Boto3(front.port, servers.KEY, servers.SECRET)
-    for bucket in ("other-1250000000", "cos-1250000000"):
-        owner.create_bucket(bucket)
-
-    def links(bucket, key=servers.KEY):
-        return oss2.Bucket(oss2.Auth(key, servers.SECRET), f"http://oss-cn-hangzhou.localhost:{front.port}", bucket)
-
-    def not_carried(bucket):
-        before = len(oss.ask("GET", "/requests")), len(cos.ask("GET", "/requests"))
-        for call in (lambda: bucket.put_symlink("target", "link"), lambda: bucket.get_symlink("link")):
-            try:
-                call()
-                raise AssertionError("it was carried")
-            except oss2.exceptions.OssError as error:
-                assert (error.status, error.code) == (501, "NotImplemented") and "symlink" in error.message, error
-        assert before == (len(oss.ask("GET", "/requests")), len(cos.ask("GET", "/requests")))
-
-    links("other-1250000000").put_symlink("a key/\u6587", "link")
-    told = links("other-1250000000").get_symlink("link")
-    assert told.target_key == "a key/\u6587" and told.request_id
-    sent = [row for row in oss.ask("GET", "/requests") if "symlink" in row["query"]]
-    assert len(sent) == 2 and all(row["verified"] and row["host"].startswith("renamed-") for row in sent), sent
-    owner.put("other-1250000000", "plain", b"x")
-    for key, status, code in (("none", 404, "NoSuchKey"), ("plain", 400, "NotSymlink")):
-        try:
-            links("other-1250000000").get_symlink(key)
-            raise AssertionError("there is none")
-        except oss2.exceptions.OssError as error:
-            assert (error.status, error.code) == (status, code), error
-    not_carried(links("cos-1250000000"))
-    not_carried(links("other-1250000000", "AKIDLESSER"))
-    # Another object is never named past the grants.
-    try:
-        links("other-1250000000").put_symlink("t", "l", headers={"x-oss-rename-source": "/any/thing"})
-        raise AssertionError("it was carried")
-    except oss2.exceptions.OssError as error:
-        assert error.status == 501, error
-
-
 def readme(binary, running, options):
     """The README's examples, pasted as they are, but for the port."""
     front = running.demo(binary, "--memory")
@@ -472,7 +424,7 @@ def readme(binary, running, options):
         assert done.returncode == 0 and "me" in done.stdout, done.stderr
 
 
-ALL = [readme, tls, two_keys, slowed, anonymous, carried, faults, observed, memory, durable, listed_buckets, versions, customer_keys, losses, command_line]
+ALL = [readme, tls, two_keys, slowed, anonymous, faults, observed, memory, durable, listed_buckets, versions, customer_keys, losses, command_line]
 
 
 def main():

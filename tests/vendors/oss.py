@@ -10,7 +10,7 @@ import threading
 import time
 from datetime import datetime, timezone
 from types import SimpleNamespace
-from urllib.parse import quote, unquote, unquote_plus
+from urllib.parse import quote, unquote_plus
 
 import oss2
 from oss2.credentials import StaticCredentialsProvider
@@ -20,7 +20,7 @@ from .documents import element, only
 from .extras import TagLimits
 from .server import Answer, Fault, main
 from .settings import Setting
-from .store import Object, crc64, md5
+from .store import crc64, md5
 from .text import http_date, iso, timestamp
 from .vendor import CONDITIONS, OF_BUCKETS, OF_OBJECTS, Vendor
 from .worm import Worm
@@ -90,7 +90,7 @@ class Oss(Worm, Vendor):
     settings, unknown_status, page, echoes_delimiter, told_next = SETTINGS, 400, 100, True, "always"
     of_buckets = {**OF_BUCKETS, "bucketInfo": {"GET": "info"}, "stat": {"GET": "stat"},
                   "worm": {"GET": "worm", "POST": "put_worm", "DELETE": "delete_worm"}, "wormId": {"POST": "lock_worm"}}
-    of_objects = {**OF_OBJECTS, "append": {"POST": "append"}, "symlink": {"GET": "symlink", "PUT": "put_symlink"}, "objectMeta": {"HEAD": "meta"},
+    of_objects = {**OF_OBJECTS, "append": {"POST": "append"}, "objectMeta": {"HEAD": "meta"},
                   "retention": {"GET": "retention", "PUT": "put_retention"},
                   "legalHold": {"GET": "legal_hold", "PUT": "put_legal_hold"}}
     acl_words_only, cors_credentials, missing_acl = True, False, "MissingArgument"
@@ -151,7 +151,7 @@ class Oss(Worm, Vendor):
         "copy-source-if-modified-since", "copy-source-if-unmodified-since", "forbid-overwrite",
         "server-side-encryption", "server-side-encryption-key-id", "server-side-data-encryption", "traffic-limit",
         "request-payer", "range-behavior", "complete-all", "allow-same-action-overlap", "hash-crc64ecma",
-        "bypass-governance-retention", "symlink-target",
+        "bypass-governance-retention",
     }
 
     def host_form(self):
@@ -408,24 +408,6 @@ class Oss(Worm, Vendor):
     def restore_headers(self, stored, kept):
         tier = only(kept, "JobParameters", "Tier") or "Standard"
         return {"x-oss-object-restore-priority": tier} if stored.storage_class != "Archive" else {}
-
-    def op_put_symlink(self, request):
-        """3.4: the key that it leads to is in the same bucket, and need not be there."""
-        target = self.own(request, "symlink-target")
-        if not target:
-            raise Fault(400, "InvalidArgument", "x-oss-symlink-target")
-        bucket = self.bucket(request)
-        self.check_overwrite(request, bucket)
-        made = self.described(request, Object(b"", md5(b"")))
-        made.symlink = unquote(target)
-        bucket.put(request.key, made)
-        return Answer(200, self.version_header(made))
-
-    def op_symlink(self, request):
-        stored = self.found(self.bucket(request), request.key, request.param("versionId"))
-        if not stored.symlink:
-            raise Fault(400, "NotSymlink")
-        return Answer(200, {**self.told(stored), "x-oss-symlink-target": quote(stored.symlink)})
 
     def op_legal_hold(self, request):
         stored = self.found(self.bucket(request), request.key, request.param("versionId"))

@@ -69,7 +69,6 @@ class Object:
     restored: tuple = None  # when the restored copy is there, and when it ends
     retention: dict = field(default_factory=dict)  # Mode and RetainUntilDate
     legal_hold: str = ""
-    symlink: str = ""  # the key it leads to
     sum: tuple = (None, "")  # of which bytes, and their CRC
 
     def crc64(self):

@@ -124,7 +124,7 @@ def test_everything_else_is_not_implemented(double, bucket):
         method, name = asked.split()
         assert double.ask(method, bucket, params={name: ""}).text("Code") == "NotImplemented"
     assert double.ask("POST", bucket, params={"cors": ""}).is_error(405, "MethodNotAllowed")
-    assert double.ask("GET", bucket, "k", params={"process": ""}).text("Code") == "NotImplemented"
+    assert double.ask("GET", bucket, "k", params={"symlink": ""}).text("Code") == "NotImplemented"
     assert double.ask("PATCH", bucket, "k").text("Code") == "NotImplemented"
 
 

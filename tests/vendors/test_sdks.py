@@ -252,18 +252,6 @@ def test_oss_second_sdk(ports, name):
     assert client.get_bucket_info(oss_v2.GetBucketInfoRequest(bucket=name)).bucket_info.name == name
 
 
-def test_oss_symlinks(ports, name):
-    bucket = oss2.Bucket(oss2.Auth(KEY, SECRET), f"http://oss-cn-hangzhou.localhost:{ports['oss']}", name)
-    bucket.create_bucket()
-    bucket.put_symlink("a b/\u6587", "link")
-    assert bucket.get_symlink("link").target_key == "a b/\u6587"
-    bucket.put_object("plain", b"x")
-    for key, code in (("plain", "NotSymlink"), ("none", "NoSuchKey")):
-        with pytest.raises(oss2.exceptions.OssError) as error:
-            bucket.get_symlink(key)
-        assert error.value.code == code
-
-
 # -- JD Cloud
 
 

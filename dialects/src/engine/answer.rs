@@ -26,8 +26,7 @@ pub fn head(way: &Way<'_>, operation: Operation, answer: &Answer) -> Reply {
             reply.metadata.push((name.to_owned(), value.clone()));
         }
     }
-    let carries_object =
-        matches!(operation, Operation::GetObject | Operation::HeadObject | Operation::Untranslated);
+    let carries_object = matches!(operation, Operation::GetObject | Operation::HeadObject);
     if answer.status / 100 == 2 && !carries_object {
         // A restoring call tells by its status whether it began or only went on.
         if operation != Operation::RestoreObject {
@@ -109,20 +108,16 @@ pub struct Refused {
 
 /// Reads a failure: by its code, else by its status.
 pub fn failure(way: &Way<'_>, answer: &Answer) -> Refused {
-    fault_of(way, answer.status, error(way.target.dialect, answer))
-}
-
-/// What a target says of a failure, in its own words; empty ones where it says nothing.
-pub fn error(target: &Dialect, answer: &Answer) -> ErrorDocument {
-    match xml::read(&answer.body) {
+    let error = match xml::read(&answer.body) {
         Ok(node) if node.name == "Error" => documents::read_error(&node),
-        _ => header_error(target, answer).unwrap_or(ErrorDocument {
+        _ => header_error(way.target.dialect, answer).unwrap_or(ErrorDocument {
             fault: None,
             code: String::new(),
             message: String::new(),
             details: Vec::new(),
         }),
-    }
+    };
+    fault_of(way, answer.status, error)
 }
 
 /// The error document of a HEAD, where the dialect puts it into a header.

@@ -7,7 +7,6 @@ pub mod access;
 pub mod answer;
 pub mod bodies;
 pub mod body;
-pub mod carry;
 pub mod conditions;
 pub mod cors;
 pub mod credential;

@@ -4,7 +4,7 @@ use crate::engine::auth::{Place, Verified};
 use crate::engine::dialect::{Dialect, Level, Name, Route};
 use crate::model::{
     ByteRange, Checksum, Directive, Fault, Field, Fields, Hidden, Kind, Operation, RawHead, Refusal, Request,
-    Strange, Value,
+    Value,
 };
 use crate::wire::{date, percent};
 
@@ -20,12 +20,8 @@ pub fn request(
     verified: &Verified,
 ) -> Result<Request, Refusal> {
     let head = Said::new(dialect, head, verified.credential_parameters)?;
-    let asked = operation(dialect, &head, place)?;
+    let operation = operation(dialect, &head, place)?;
     check_place(dialect, place)?;
-    let operation = match asked {
-        Asked::For(operation) => operation,
-        Asked::Strange(sub_resource) => return strange(dialect, &head, place, sub_resource),
-    };
     let source = head.header(dialect.copy.header).map(|value| read_source(dialect, value)).transpose()?;
     let mut request = Request {
         bucket: place.bucket.clone(),
@@ -144,14 +140,7 @@ const ONCE: &[&str] = &[
     "if-unmodified-since",
 ];
 
-/// What a request is for.
-enum Asked {
-    For(Operation),
-    /// Something of the vendor's own, by the parameter that selects it.
-    Strange(&'static str),
-}
-
-fn operation(dialect: &Dialect, said: &Said<'_>, place: &Place) -> Result<Asked, Refusal> {
+fn operation(dialect: &Dialect, said: &Said<'_>, place: &Place) -> Result<Operation, Refusal> {
     let level = match (&place.bucket, &place.key) {
         (None, _) => Level::Service,
         (Some(_), None) => Level::Bucket,
@@ -175,55 +164,19 @@ fn operation(dialect: &Dialect, said: &Said<'_>, place: &Place) -> Result<Asked,
     };
     let selector = dialect.sub_resources.iter().find(|name| said.selects(dialect, name) && !consumed(name));
     match (row, selector) {
-        (_, Some(name)) => Ok(Asked::Strange(name)),
+        (_, Some(name)) => Err(Refusal::say(
+            Fault::NotImplemented,
+            format!("The sub-resource {name} is not translated between these services."),
+        )
+        .with("Header", *name)),
         (None, None) => Err(Refusal::new(Fault::MethodNotAllowed).with("Method", said.method)),
         (Some(row), None) if named && !row.operation.copies() => Err(Refusal::say(
             Fault::InvalidArgument,
             "You can only specify a copy source header for copy requests.",
         )
         .with("ArgumentName", dialect.copy.header)),
-        (Some(row), None) => Ok(Asked::For(row.operation)),
+        (Some(row), None) => Ok(row.operation),
     }
-}
-
-/// Headers besides the vendor's own that are carried with what is not translated.
-const CARRIED: &[&str] = &["content-type", "content-md5", "range"];
-
-/// Methods of what is not translated.
-const METHODS: [&str; 5] = ["GET", "HEAD", "PUT", "POST", "DELETE"];
-
-fn strange(
-    dialect: &Dialect,
-    said: &Said<'_>,
-    place: &Place,
-    sub_resource: &'static str,
-) -> Result<Request, Refusal> {
-    let method = METHODS.into_iter().find(|method| *method == said.method);
-    let method = method.ok_or_else(|| Refusal::new(Fault::MethodNotAllowed).with("Method", said.method))?;
-    let noise = |name: &str| {
-        dialect.noise.contains(&name) || dialect.noise_prefix.is_some_and(|prefix| name.starts_with(prefix))
-    };
-    let own = |name: &str| name.starts_with(dialect.header_prefix) && !noise(name);
-    let headers = said.headers.iter().filter(|row| own(&row.0) || CARRIED.contains(&row.0.as_str()));
-    let headers = headers.map(|(name, value)| (name.clone(), value.to_vec()));
-    let hoisted = said.hoisted.iter().filter(|row| !noise(&row.0));
-    let hoisted = hoisted.map(|(name, value)| (name.clone(), value.clone().into_bytes()));
-    let headers: Vec<_> = headers.chain(hoisted).collect();
-    for (name, value) in &headers {
-        text_of(name, value)?;
-        // What names another object would be read with our rights, not the caller's.
-        if name.contains("source") {
-            return Err(Refusal::new(Fault::NotImplemented).with("Header", name.clone()));
-        }
-    }
-    let query = said.parameters.clone();
-    Ok(Request {
-        bucket: place.bucket.clone(),
-        key: place.key.clone(),
-        body_length: body_length(said)?,
-        strange: Some(Strange { sub_resource, method, query, headers }),
-        ..Request::new(Operation::Untranslated)
-    })
 }
 
 fn check_place(dialect: &Dialect, place: &Place) -> Result<(), Refusal> {
@@ -426,6 +379,14 @@ fn metadata(
         };
         if value.iter().any(|byte| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f) {
             return Err(bad(name, "(control characters)"));
+        }
+        // Parameters and fields of forms may be called anything.
+        if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)) {
+            return Err(Refusal::say(
+                Fault::InvalidArgument,
+                "The name of metadata is not that of a header.",
+            )
+            .with("ArgumentName", name));
         }
         // Repeated names are one value, joined by commas, as HTTP says.
         match metadata.iter_mut().find(|row| row.0 == name) {

@@ -1,9 +1,9 @@
 //! From the canonical request to a head in the target's dialect, with what could not be said.
 
-use crate::engine::dialect::{Dialect, Name, SourceAt, Target};
+use crate::engine::dialect::{Dialect, Name, SourceAt};
 use crate::engine::loss::Loss;
 use crate::engine::way::Way;
-use crate::engine::{carry, etag, read};
+use crate::engine::{etag, read};
 use crate::model::{
     Acl, ByteRange, Directive, Fault, Field, Fields, Operation, Outgoing, PayloadHash, Refusal, Request,
     Value,
@@ -16,9 +16,6 @@ use crate::wire::{date, percent};
 /// A key or metadata that the target cannot hold, an operation that it does not have.
 pub fn request(way: &Way<'_>, request: &Request) -> Result<(Outgoing, Vec<Loss>), Refusal> {
     let target = way.target.dialect;
-    if request.strange.is_some() {
-        return Ok((carry::written(way, request)?, Vec::new()));
-    }
     check(target, request)?;
     let said = with_absent_said(way, request);
     let mut outgoing = head(way, request.operation, request.key.as_deref())?;
@@ -78,6 +75,12 @@ pub fn head_at(
         Refusal::say(Fault::NotImplemented, format!("{} cannot be carried out here.", operation.name()))
     })?;
     let probe = target.dialect.bucket_probe.filter(|_| operation == Operation::HeadBucket);
+    let key_path = key.map(percent::encode_path).unwrap_or_default();
+    let (host, path) = match bucket {
+        Some(bucket) if target.path_style => (target.authority.clone(), format!("/{bucket}/{key_path}")),
+        Some(bucket) => (format!("{bucket}.{}", target.authority), format!("/{key_path}")),
+        None => (target.authority.clone(), "/".to_owned()),
+    };
     // Parameters whose value is a field are written with the fields.
     let selectors = route.parameters.iter().filter(|name| {
         !Field::ALL
@@ -89,37 +92,21 @@ pub fn head_at(
         None => ((*name).to_owned(), None),
     });
     Ok(Outgoing {
-        query: query.collect(),
-        long_work: operation.copies() || operation == Operation::CompleteMultipartUpload,
-        ..at(target, if probe.is_some() { "GET" } else { route.method }, bucket, key)
-    })
-}
-
-/// A head for a place at the target: host and path, and nothing else yet.
-pub fn at(target: &Target, method: &'static str, bucket: Option<&str>, key: Option<&str>) -> Outgoing {
-    let key_path = key.map(percent::encode_path);
-    let (host, path) = match (bucket, &key_path) {
-        (Some(bucket), Some(key)) if target.path_style => {
-            (target.authority.clone(), format!("/{bucket}/{key}"))
-        }
-        (Some(bucket), None) if target.path_style => (target.authority.clone(), format!("/{bucket}")),
-        (Some(bucket), key) => {
-            (format!("{bucket}.{}", target.authority), format!("/{}", key.as_deref().unwrap_or_default()))
-        }
-        (None, _) => (target.authority.clone(), "/".to_owned()),
-    };
-    Outgoing {
-        method,
+        method: if probe.is_some() { "GET" } else { route.method },
         host,
         bucket: bucket.map(str::to_owned),
         key: key.map(str::to_owned),
-        path,
-        query: Vec::new(),
+        path: if path.ends_with('/') && key.is_none() && target.path_style && bucket.is_some() {
+            path.trim_end_matches('/').to_owned()
+        } else {
+            path
+        },
+        query: query.collect(),
         headers: Vec::new(),
         body: Vec::new(),
         payload: PayloadHash::Unsigned,
-        long_work: false,
-    }
+        long_work: operation.copies() || operation == Operation::CompleteMultipartUpload,
+    })
 }
 
 /// What absence means to the caller is said where it means something else to the target.

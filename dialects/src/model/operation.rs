@@ -31,8 +31,6 @@ pub enum Operation {
     GetObjectAttributes,
     AppendObject,
     GetBucketInfo,
-    /// Something of one vendor's own, which is carried as it is between a caller and a target that speak the same.
-    Untranslated,
     /// Reads a document beside a bucket or an object.
     Get(Setting),
     /// Replaces it.
@@ -120,7 +118,6 @@ impl Operation {
             Self::GetObjectAttributes => "GetObjectAttributes",
             Self::AppendObject => "AppendObject",
             Self::GetBucketInfo => "GetBucketInfo",
-            Self::Untranslated => "Untranslated",
             Self::Get(setting) => setting.calls()[0],
             Self::Put(setting) => setting.calls()[1],
             Self::Delete(setting) => setting.calls()[2],
@@ -154,9 +151,7 @@ impl Operation {
             | Self::GetBucketInfo
             | Self::Get(_) => Need::Read,
             Self::Put(setting) | Self::Delete(setting) if setting.on_object() => Need::Write,
-            Self::CreateBucket | Self::DeleteBucket | Self::Untranslated | Self::Put(_) | Self::Delete(_) => {
-                Need::Admin
-            }
+            Self::CreateBucket | Self::DeleteBucket | Self::Put(_) | Self::Delete(_) => Need::Admin,
             Self::ListBuckets => Need::Nothing,
         }
     }

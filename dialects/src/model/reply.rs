@@ -128,8 +128,6 @@ pub struct Reply {
     pub fields: Vec<(Told, Vec<u8>)>,
     /// User metadata: lower-case names without prefix.
     pub metadata: Vec<(String, Vec<u8>)>,
-    /// Headers that are carried as they are.
-    pub strange: Vec<(String, Vec<u8>)>,
     /// The document, where there is one.
     pub document: Option<Document>,
 }
@@ -137,7 +135,7 @@ pub struct Reply {
 impl Reply {
     /// An answer without anything but its status.
     pub fn status(status: u16) -> Self {
-        Self { status, fields: Vec::new(), metadata: Vec::new(), strange: Vec::new(), document: None }
+        Self { status, fields: Vec::new(), metadata: Vec::new(), document: None }
     }
 
     /// The value of a field where it is text.

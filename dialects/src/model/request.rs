@@ -30,21 +30,6 @@ pub struct Request {
     pub quiet: bool,
     /// The document of a setting or of a restoring call, in canonical words. Filled by the body.
     pub document: Option<Node>,
-    /// What [`Operation::Untranslated`] says.
-    pub strange: Option<Strange>,
-}
-
-/// What a request says that is not translated.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Strange {
-    /// The parameter that selects it.
-    pub sub_resource: &'static str,
-    /// HTTP method.
-    pub method: &'static str,
-    /// Decoded parameters, those of the credential left out.
-    pub query: Vec<(String, Option<String>)>,
-    /// Headers with meaning, lower-case names.
-    pub headers: Vec<(String, Vec<u8>)>,
 }
 
 impl Request {
@@ -63,7 +48,6 @@ impl Request {
             unwanted: Vec::new(),
             quiet: false,
             document: None,
-            strange: None,
         }
     }
 
