@@ -193,6 +193,7 @@ class Visits(threading.Thread):
                 one.close()
                 self.ask(self.stays)
                 self.count += 1
+                time.sleep(0.01)  # A connection serves a thousand requests.
             except Exception as error:
                 self.failures.append(repr(error))
 
@@ -343,15 +344,15 @@ class Two:
         self.flush()
         return number
 
-    def signed(self, method, key, body=b"", headers=None, ended=None):
+    def signed(self, method, key, body=b"", headers=None, ended=None, bucket=BUCKET):
         """Begins a request that is signed as S3's SDKs do; its body is to follow."""
         s3 = refusals.S3(443)
-        host, target = "blobfish.internal", f"/{BUCKET}/{key}"
+        host, target = "blobfish.internal", f"/{bucket}/{key}"
         headers = dict(headers or {})
         if body or method == "PUT":
             headers.setdefault("content-length", str(len(body)))
         s3.host = lambda bucket: host
-        headers = s3.sign(method, host, BUCKET, f"{BUCKET}/{key}", "", headers, body, servers.KEY, servers.SECRET,
+        headers = s3.sign(method, host, bucket, f"{bucket}/{key}", "", headers, body, servers.KEY, servers.SECRET,
                           time.time())
         headers = {name: value for name, value in headers.items() if name.lower() != "host"}
         return self.begin(host, method, target, headers, ended=not body if ended is None else ended)
@@ -569,6 +570,29 @@ def downloads(binary, running, options):
         assert b"<CopyObjectResult" in client.answer(slow).body and client.call("GET", "slow").ended
 
 
+def given_up(binary, running, options):
+    """Where copies are given up when their caller goes, a stream that is reset is a caller that went; others go on."""
+    other = running.double("cos")
+    more = servers.one_target("cos", other.port) + '[[bucket]]\nname = "other-1250000000"\ntarget = "cos"\n'
+    with two(binary, running, more=more + '[limits]\ncopies_abandoned = "abort"\n') as (proxy, client, _):
+        Boto3(proxy.port, servers.KEY, servers.SECRET).create_bucket("other-1250000000")
+        client.call("PUT", "from", b"x" * 1000)
+        for key, leaves in (("stays", False), ("goes", True)):
+            proxy.back.ask("POST", "/fault", {"match": {"op": "GetObject"}, "kind": "delay", "seconds": 2})
+            source = {"x-amz-copy-source": f"/{BUCKET}/from"}
+            number = client.signed("PUT", key, headers=source, ended=True, bucket="other-1250000000")
+            servers.wait_for(lambda: metric(proxy, "blobfish_copies_running") == 1, 2, "the copy")
+            begun = time.monotonic()
+            if leaves:
+                client.reset(number)
+            else:
+                assert client.answer(number).status == 200
+            servers.wait_for(lambda: metric(proxy, "blobfish_copies_running") == 0, 5, "its end")
+            assert (time.monotonic() - begun < 1) == leaves, time.monotonic() - begun
+            told = client.answer(client.signed("GET", key, bucket="other-1250000000"))
+            assert told.status == (404 if leaves else 200), told.status
+
+
 def heads(binary, running, options):
     """What HTTP/1.1 refuses of a head is refused here, in the same words; what has no words is reset."""
     with two(binary, running, more="[limits]\nhead_bytes_max = 8192\nheaders_max = 50\n") as (proxy, client, another):
@@ -781,7 +805,8 @@ def posted(proxy, scheme):
     return answer.getheader("Location")
 
 
-ALL = [names, renewed, vendors, both_versions, quiet, at_once, uploads, downloads, heads, ends, balancers, forwarded]
+ALL = [names, renewed, vendors, both_versions, quiet, at_once, uploads, downloads, given_up, heads, ends, balancers,
+       forwarded]
 
 
 def main():
