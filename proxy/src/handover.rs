@@ -82,15 +82,15 @@ impl Control {
         loop {
             let (mut stream, _) = self.listener.accept().await?;
             let peer = stream.peer_cred()?.uid();
+            let mut question = [0; UPGRADE.len()];
+            let read = timeout(QUESTION_TIME_MAX, stream.read_exact(&mut question)).await;
             if peer != self.owner {
                 tracing::warn!(uid = peer, "another user asked for an upgrade");
                 let _ = stream.write_all(b"only the user that it runs as may ask for an upgrade").await;
-                continue;
-            }
-            let mut question = [0; UPGRADE.len()];
-            match timeout(QUESTION_TIME_MAX, stream.read_exact(&mut question)).await {
-                Ok(Ok(_)) if question == UPGRADE.as_bytes() => return Ok(stream),
-                _ => drop(stream.write_all(b"not understood").await),
+            } else if matches!(read, Ok(Ok(_))) && question == UPGRADE.as_bytes() {
+                return Ok(stream);
+            } else {
+                let _ = stream.write_all(b"not understood").await;
             }
         }
     }
@@ -229,7 +229,6 @@ pub fn run(asked: &Upgrade) -> anyhow::Result<String> {
         .with_context(|| format!("{}: no running process can be asked there", path.display()))?;
     stream.write_all(UPGRADE.as_bytes()).context("the running process cannot be asked")?;
     let mut answer = String::new();
-    // One that says why not before it was asked closes what it has not read.
     let read = stream.take(REPORT_BYTES_MAX + 1024).read_to_string(&mut answer);
     match answer.strip_prefix(DONE) {
         Some(told) => Ok(told.to_owned()),
