@@ -187,7 +187,9 @@ fn socket_path(text: &str) -> Result<PathBuf, Rejected> {
     const PATH_BYTES_MAX: usize = 90;
     let path = Path::new(text);
     if !path.is_absolute() || path.file_name().is_none() {
-        return Err(Rejected::new("not the whole path of a socket").hint("write \"/run/blobfish/control.sock\""));
+        return Err(
+            Rejected::new("not the whole path of a socket").hint("write \"/run/blobfish/control.sock\"")
+        );
     }
     if text.len() > PATH_BYTES_MAX {
         return Err(Rejected::new(format!("longer than {PATH_BYTES_MAX} bytes")));
@@ -247,7 +249,7 @@ fn limits(item: Option<Item<'_>>) -> Option<Limits> {
         keepalive_idle: Duration::from_secs(60),
         connections_max: 10_000,
         stop_delay: Duration::ZERO,
-        drain: Duration::from_secs(25),
+        drain: Duration::from_secs(30),
         upgrade_drain: Duration::from_secs(3600),
         copies: CopyLimits::default(),
     };

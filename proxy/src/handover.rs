@@ -104,8 +104,22 @@ impl Drop for Control {
     }
 }
 
-/// Waits to be asked to hand over, until that was done.
-pub async fn asked(control: Option<&Control>, sockets: &Sockets, stop: &Stop) {
+/// The process that has taken over.
+pub struct Successor {
+    pid: u32,
+    /// Open for as long as it lives.
+    stream: UnixStream,
+}
+
+impl Successor {
+    /// Waits until it is no more.
+    pub async fn is_gone(&mut self) {
+        let _ = self.stream.read_u8().await;
+    }
+}
+
+/// Waits to be asked to hand over, until that was done; the new process.
+pub async fn asked(control: Option<&Control>, sockets: &Sockets, stop: &Stop) -> Successor {
     let Some(control) = control else { return std::future::pending().await };
     loop {
         let mut stream = match control.question().await {
@@ -118,13 +132,16 @@ pub async fn asked(control: Option<&Control>, sockets: &Sockets, stop: &Stop) {
         };
         tracing::info!("an upgrade was asked for");
         match hand_over(sockets, stop).await {
-            Ok(pid) => {
+            Ok(successor) => {
+                let pid = successor.pid;
                 supervisor::main_pid(pid);
                 let own = process::id();
                 tracing::info!("process {pid} has taken over");
-                let told = format!("{DONE}process {pid} serves, process {own} ends when its last request does\n");
+                let told =
+                    format!("{DONE}process {pid} serves, process {own} ends when its last request does\n");
                 let _ = stream.write_all(told.as_bytes()).await;
-                return stop.ask(Why::HandedOver);
+                stop.ask(Why::HandedOver);
+                return successor;
             }
             Err(error) => {
                 tracing::error!("no upgrade, this process serves on: {error:#}");
@@ -134,15 +151,17 @@ pub async fn asked(control: Option<&Control>, sockets: &Sockets, stop: &Stop) {
     }
 }
 
-/// Starts a new process and waits until it serves; its id.
-async fn hand_over(sockets: &Sockets, stop: &Stop) -> anyhow::Result<u32> {
+/// Starts a new process and waits until it serves.
+async fn hand_over(sockets: &Sockets, stop: &Stop) -> anyhow::Result<Successor> {
     if process::id() == FIRST_PROCESS {
-        bail!("this process is the first of a container, which ends with it: start another container instead");
+        bail!(
+            "this process is the first of a container, which ends with it: start another container instead"
+        );
     }
-    let (mut child, ours) = started(sockets)?;
+    let (mut child, mut ours) = started(sockets)?;
     let outcome = tokio::select! {
-        ready = timeout(START_TIME_MAX, is_ready(ours)) => match ready {
-            Ok(Ok(true)) => return Ok(child.id()),
+        ready = timeout(START_TIME_MAX, is_ready(&mut ours)) => match ready {
+            Ok(Ok(true)) => return Ok(Successor { pid: child.id(), stream: ours }),
             Ok(Ok(false)) => None,
             Ok(Err(error)) => Some(error),
             Err(_) => Some(anyhow::anyhow!("the new process was not ready within {} seconds", START_TIME_MAX.as_secs())),
@@ -183,7 +202,7 @@ fn started(sockets: &Sockets) -> anyhow::Result<(Child, UnixStream)> {
 }
 
 /// Whether a new process serves; `false` where it went without a word.
-async fn is_ready(stream: UnixStream) -> anyhow::Result<bool> {
+async fn is_ready(stream: &mut UnixStream) -> anyhow::Result<bool> {
     let mut said = Vec::new();
     let mut stream = stream.take(REPORT_BYTES_MAX);
     while said != READY.as_bytes() {
@@ -234,7 +253,9 @@ pub fn run(asked: &Upgrade) -> anyhow::Result<String> {
         Some(told) => Ok(told.to_owned()),
         None if answer.is_empty() => {
             read.context("the running process did not answer")?;
-            bail!("the running process did not answer: it may be ending, or another upgrade may have come first")
+            bail!(
+                "the running process did not answer: it may be ending, or another upgrade may have come first"
+            )
         }
         None => bail!("not upgraded, the running process serves on\n{}", answer.trim_end()),
     }
@@ -244,6 +265,9 @@ pub fn run(asked: &Upgrade) -> anyhow::Result<String> {
 fn control_of(config: &Path) -> anyhow::Result<PathBuf> {
     let text = fs::read_to_string(config).with_context(|| config.display().to_string())?;
     blobfish_config::control_of(&text).with_context(|| {
-        format!("{}: no [admin] control: add control = \"/run/blobfish/control.sock\" and restart", config.display())
+        format!(
+            "{}: no [admin] control: add control = \"/run/blobfish/control.sock\" and restart",
+            config.display()
+        )
     })
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use futures_util::future::OptionFuture;
 use pingora_core::server::{ShutdownSignal, ShutdownSignalWatch, ShutdownWatch};
 use pingora_core::services::background::BackgroundService;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -16,7 +17,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::copies::COPIES;
-use crate::handover::{self, Control};
+use crate::handover::{self, Control, Successor};
 use crate::snapshot::Snapshot;
 use crate::sockets::Sockets;
 use crate::{log, supervisor};
@@ -177,13 +178,14 @@ impl BackgroundService for Lifecycle {
                 std::process::exit(1);
             }
         };
-        tokio::select! {
-            () = is_true(&mut shutdown) => {}
-            () = supervisor::watchdog() => {}
-            () = handover::asked(control.as_ref(), &self.sockets, &self.stop) => is_true(&mut shutdown).await,
-        }
+        let successor = tokio::select! {
+            () = is_true(&mut shutdown) => None,
+            () = supervisor::watchdog() => None,
+            successor = handover::asked(control.as_ref(), &self.sockets, &self.stop) => Some(successor),
+        };
+        is_true(&mut shutdown).await;
         drop(control);
-        self.end().await;
+        self.end(successor).await;
         tracing::info!("stopped");
         log::flush();
         std::process::exit(0);
@@ -221,7 +223,7 @@ impl Lifecycle {
     }
 
     /// Waits until the last connection is closed, or for as long as it may take.
-    async fn end(&self) {
+    async fn end(&self, mut successor: Option<Successor>) {
         let why = self.stop.why().unwrap_or(Why::Told);
         self.sockets.close();
         let limits = self.current.load().config.limits.clone();
@@ -238,15 +240,20 @@ impl Lifecycle {
         let stays_until = began + why.stay(!self.current.load().config.listen.https.is_empty());
         let mut called = false;
         while self.open.load(Ordering::Relaxed) > 0 || Instant::now() < stays_until {
-            let told = async {
-                match &mut signals {
-                    Some(signals) => signals.next().await,
-                    None => std::future::pending().await,
+            // Somebody waits after all: whoever tells it to stop, or a supervisor who learns only by the end of this
+            // process that the new one, its child, is gone.
+            let hurried = async {
+                tokio::select! {
+                    Some(()) = OptionFuture::from(signals.as_mut().map(Signals::next)) => {}
+                    Some(()) = OptionFuture::from(successor.as_mut().map(Successor::is_gone)) => {
+                        tracing::error!("the process that took over is gone");
+                    }
+                    else => std::future::pending().await,
                 }
             };
             tokio::select! {
                 () = sleep(LOOK_EVERY) => {}
-                () = told, if time > limits.drain => (began, time) = (Instant::now(), limits.drain),
+                () = hurried, if time > limits.drain => (began, time) = (Instant::now(), limits.drain),
             }
             if began.elapsed() > time {
                 let cut = self.open.load(Ordering::Relaxed);
@@ -254,7 +261,7 @@ impl Lifecycle {
                 return;
             }
             // What copies began takes time to be taken back.
-            if !called && began.elapsed() > time * 4 / 5 {
+            if !called && began.elapsed() > time * 2 / 3 {
                 called = true;
                 COPIES.abandon();
             }

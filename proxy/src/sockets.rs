@@ -36,7 +36,8 @@ impl Inherited {
         let mut handed = ListenFd::from_env();
         let mut sockets = Vec::new();
         for index in 0..handed.len() {
-            let socket = handed.take_tcp_listener(index).context("a socket that was handed to this process")?;
+            let socket =
+                handed.take_tcp_listener(index).context("a socket that was handed to this process")?;
             sockets.extend(socket);
         }
         Ok(Self(sockets))
