@@ -9,7 +9,6 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream as BlockingStream;
-use std::os::unix::process::parent_id;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -35,14 +34,14 @@ const UPGRADE: &str = "upgrade\n";
 /// How answers begin.
 const DONE: &str = "done: ";
 
-/// Tells a new process who started it to take over.
+/// Tells a new process that it was started to take over, and that its standard input is the way to say so.
 const PREDECESSOR: &str = "BLOBFISH_PREDECESSOR";
 
 /// A new process is ready within this, or it is ended. Reading a configuration takes milliseconds, unless its files are
 /// on a machine that does not answer.
 const START_TIME_MAX: Duration = Duration::from_secs(60);
 
-/// Whoever connects says what it wants within this.
+/// Whoever connects says what it wants within this, and takes the answer.
 const QUESTION_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// All the mistakes of a long configuration.
@@ -145,7 +144,9 @@ pub async fn asked(control: Option<&Control>, sockets: &Sockets, stop: &Stop) ->
             }
             Err(error) => {
                 tracing::error!("no upgrade, this process serves on: {error:#}");
-                let _ = stream.write_all(format!("{error:#}").as_bytes()).await;
+                let serves_on = if stop.why().is_none() { "; the running process serves on" } else { "" };
+                let told = format!("not upgraded{serves_on}\n{error:#}");
+                let _ = timeout(QUESTION_TIME_MAX, stream.write_all(told.as_bytes())).await;
             }
         }
     }
@@ -190,7 +191,7 @@ fn started(sockets: &Sockets) -> anyhow::Result<(Child, UnixStream)> {
     command
         .args(words)
         .stdin(Stdio::from(OwnedFd::from(theirs)))
-        .env(PREDECESSOR, process::id().to_string())
+        .env(PREDECESSOR, "1")
         .env("LISTEN_FDS", handed.len().to_string())
         // These name this process, and the new one is meant as well.
         .env_remove("LISTEN_PID")
@@ -223,7 +224,7 @@ fn ended(mut child: Child) -> String {
 /// # Errors
 /// That process does not listen any more.
 pub fn tell_predecessor(text: &str) -> io::Result<bool> {
-    if env::var(PREDECESSOR).ok() != Some(parent_id().to_string()) {
+    if env::var_os(PREDECESSOR).is_none() {
         return Ok(false);
     }
     let stdin = io::stdin().as_fd().try_clone_to_owned()?;
@@ -246,6 +247,7 @@ pub fn run(asked: &Upgrade) -> anyhow::Result<String> {
     };
     let mut stream = BlockingStream::connect(&path)
         .with_context(|| format!("{}: no running process can be asked there", path.display()))?;
+    stream.set_read_timeout(Some(START_TIME_MAX * 2)).context("the control socket")?;
     stream.write_all(UPGRADE.as_bytes()).context("the running process cannot be asked")?;
     let mut answer = String::new();
     let read = stream.take(REPORT_BYTES_MAX + 1024).read_to_string(&mut answer);
@@ -257,7 +259,7 @@ pub fn run(asked: &Upgrade) -> anyhow::Result<String> {
                 "the running process did not answer: it may be ending, or another upgrade may have come first"
             )
         }
-        None => bail!("not upgraded, the running process serves on\n{}", answer.trim_end()),
+        None => bail!("{}", answer.trim_end()),
     }
 }
 

@@ -115,7 +115,7 @@ impl ShutdownSignalWatch for Ends {
         if self.stop.why() == Some(Why::Told) {
             supervisor::stopping();
             let delay = self.current.load().config.limits.stop_delay;
-            tracing::info!("stopping: not ready any more, listening for {} seconds more", delay.as_secs());
+            tracing::info!("stopping: not ready, and not listening any more in {} seconds", delay.as_secs());
             tokio::select! {
                 () = sleep(delay) => {}
                 // Whoever asks twice does not want to wait.
@@ -179,9 +179,10 @@ impl BackgroundService for Lifecycle {
             }
         };
         let successor = tokio::select! {
+            biased; // So that a process which is being started is ended too.
+            successor = handover::asked(control.as_ref(), &self.sockets, &self.stop) => Some(successor),
             () = is_true(&mut shutdown) => None,
             () = supervisor::watchdog() => None,
-            successor = handover::asked(control.as_ref(), &self.sockets, &self.stop) => Some(successor),
         };
         is_true(&mut shutdown).await;
         drop(control);

@@ -379,6 +379,22 @@ def told_to_stop(binary, running, options):
             servers.wait_for(lambda: proxy.has_ended(proxy.pid), 5, "the end of the time to drain")
             assert proxy.codes[proxy.pid] == 0 and time.monotonic() - begun > 0.9 and "1 connections are cut" in proxy.log.read_text()
 
+    # Whoever is told to stop while it hands over does not leave the new one behind.
+    with Upgradable(binary, running) as proxy:
+        proxy.program.rename(proxy.folder / "aside")
+        proxy.program.write_text(f'#!/bin/sh\nsleep 1\nexec {proxy.folder}/aside "$@"\n')
+        proxy.program.chmod(0o755)
+        asking = subprocess.Popen([binary, "upgrade", "--socket", str(proxy.socket)], stderr=subprocess.PIPE, text=True)
+        servers.wait_for(lambda: "was asked for" in proxy.log.read_text(), 3, "the question")
+        time.sleep(0.1)
+        assert proxy.end(proxy.pid, 3) == 0
+        told = asking.communicate(timeout=5)[1]
+        assert ("was told to stop" in told or "did not answer" in told) and "serves on" not in told, told
+        assert asking.returncode == 1
+        for _ in range(20):
+            assert proxy.get("/readyz")[0] == 0 and not servers.connects(proxy.port)
+            time.sleep(0.1)
+
     # One that handed over has long, until it is told that it has not, or the new one is gone, which a supervisor learns then.
     for hurried in (0, 1):
         with Upgradable(binary, running, "drain_seconds = 1") as proxy:
