@@ -14,7 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use std::{env, fs, process};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use command_fds::CommandFdExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
@@ -165,9 +165,9 @@ async fn hand_over(sockets: &Sockets, stop: &Stop) -> anyhow::Result<Successor> 
             Ok(Ok(true)) => return Ok(Successor { pid: child.id(), stream: ours }),
             Ok(Ok(false)) => None,
             Ok(Err(error)) => Some(error),
-            Err(_) => Some(anyhow::anyhow!("the new process was not ready within {} seconds", START_TIME_MAX.as_secs())),
+            Err(_) => Some(anyhow!("the new process was not ready within {} seconds", START_TIME_MAX.as_secs())),
         },
-        _ = stop.asked() => Some(anyhow::anyhow!("the running process was told to stop")),
+        _ = stop.asked() => Some(anyhow!("the running process was told to stop")),
     };
     // One that has said why ends by itself: it may be written down how.
     if outcome.is_some() {

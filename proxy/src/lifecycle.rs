@@ -1,5 +1,5 @@
-//! How the process begins and ends: ready once the listeners stand, not ready as soon as it is told to stop, and over once
-//! the last request is.
+//! How the process begins and ends: ready once the listeners stand, not ready as soon as it is told to stop, and over
+//! once the last request is.
 
 use std::io::Write as _;
 use std::sync::Arc;

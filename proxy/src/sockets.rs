@@ -1,5 +1,5 @@
-//! The sockets that listen: taken over from the process before or from a supervisor, or bound here; and duplicated for the
-//! process that comes after.
+//! The sockets that listen: taken over from the process before or from a supervisor, or bound here; and duplicated for
+//! the process that comes after.
 
 use std::collections::BTreeMap;
 use std::io;
