@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -22,6 +22,7 @@ use tokio::time::timeout;
 use crate::caller::{CallerConnection, NoHead};
 use crate::framing::{self, Framed};
 use crate::job::{End, Job, milliseconds};
+use crate::lifecycle::Stop;
 use crate::log::{self, Record};
 use crate::metrics::{METRICS, NONE, seconds};
 use crate::proxies::{self, Origin};
@@ -32,9 +33,6 @@ use crate::{clock, form, http2, plan, preflight};
 /// Requests on one connection. Closing now and then gives balancers their chance.
 pub const REQUESTS_MAX: usize = 1000;
 
-/// While the listeners close, a request that is on its way has this long to arrive.
-pub const LAST_HEAD_TIME_MAX: Duration = Duration::from_secs(1);
-
 /// The application behind the data listeners.
 pub struct DataFront {
     /// What requests run on.
@@ -43,6 +41,8 @@ pub struct DataFront {
     pub upstreams: Upstreams,
     /// Connections that are open, and further requests on those of HTTP/2.
     pub open: Arc<AtomicUsize>,
+    /// Whether they are to be closed.
+    pub stop: Arc<Stop>,
 }
 
 #[async_trait]
@@ -112,8 +112,8 @@ impl DataFront {
             biased;
             head = caller.head(limits.keepalive_idle, limits.head_bytes_max) => head,
             () = stopped(&mut closing) => {
-                // A request may be on its way on a connection that is new, and is there in part on others.
-                let wait = if served == 1 || caller.has_unread() { LAST_HEAD_TIME_MAX } else { Duration::ZERO };
+                // A request may be on its way, and is the last one: its answer says so.
+                let wait = self.stop.patience();
                 let last = timeout(wait, caller.head(limits.keepalive_idle, limits.head_bytes_max)).await;
                 last.unwrap_or(Err(NoHead::Gone))
             }
@@ -121,7 +121,7 @@ impl DataFront {
         if matches!(head, Err(NoHead::Gone)) {
             return After::Close;
         }
-        let closing = *shutdown.borrow() || served == REQUESTS_MAX;
+        let closing = self.stop.why().is_some() || served == REQUESTS_MAX;
         let snapshot = self.current.load_full();
         let seen = head.as_ref().map_or_else(|_| caller.unread(), Bytes::clone);
         let framed = framed(head, &snapshot, caller.origin.secure);

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 
 use crate::caller::{CallerConnection, NotWritten};
-use crate::front::{DataFront, LAST_HEAD_TIME_MAX, REQUESTS_MAX, stopped};
+use crate::front::{DataFront, REQUESTS_MAX, stopped};
 use crate::proxies::Origin;
 
 /// Requests of one connection that run at once. The least that clients count on.
@@ -73,7 +73,7 @@ pub async fn serve(front: &Arc<DataFront>, stream: Stream, origin: Origin, shutd
             None => last + idle,
             // Answers wait for a caller to take them.
             Some(since) if connection.has_streams() => last.max(since) + idle,
-            Some(since) => (since + LAST_HEAD_TIME_MAX).max(last + LINGER_TIME_MAX),
+            Some(since) => (since + front.stop.patience()).max(last + LINGER_TIME_MAX),
         };
         let (may_run, is_idle) = (running.len() < STREAMS_MAX, running.is_empty());
         tokio::select! {

@@ -18,6 +18,7 @@ use tokio::time::sleep;
 use crate::file::{self, Unusable};
 use crate::metrics::METRICS;
 use crate::snapshot::Snapshot;
+use crate::supervisor;
 
 /// How often files are looked at. Looking also finds what no notification tells: other file systems, and the links
 /// that an orchestrator turns to a new folder.
@@ -110,9 +111,9 @@ impl Reloads {
         snapshot.warnings().for_each(|warning| tracing::warn!("{warning}"));
         snapshot.goes_on_from(&running);
         let (new, old) = (&snapshot.config, &running.config);
-        if addresses(new) != addresses(old) {
+        if (addresses(new), &new.control) != (addresses(old), &old.control) {
             tracing::warn!(
-                "the configuration's listeners changed: that needs a restart, the rest is in force"
+                "the configuration's listeners changed: that needs `blobfish upgrade` or a restart, the rest is in force"
             );
         }
         let (targets, buckets, callers) = (new.targets.len(), new.buckets.len(), new.callers.len());
@@ -154,7 +155,9 @@ impl BackgroundService for Reloads {
             }
             // Looked at before it is read: what changes meanwhile is read again.
             let before = self.look().await;
+            supervisor::reloading();
             self.reload().await;
+            supervisor::ready();
             seen = self.look().await;
             seen.iter_mut().for_each(|(file, look)| *look = before.get(file).copied().unwrap_or(*look));
         }
