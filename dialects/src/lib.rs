@@ -7,8 +7,10 @@
 
 pub mod cos;
 pub mod engine;
+pub mod examples;
 pub mod explain;
 pub mod jdcloud;
+pub mod lines;
 pub mod model;
 pub mod oss;
 pub mod s3;
