@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the suites need beside Rust, Python 3.11 and Node: names below localhost, the SDKs. A second run does
-# nothing.
+# Installs what the suites need beside Rust, Python 3.11 and Node: names below localhost, the SDKs, a browser. A second run
+# does nothing.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -15,6 +15,7 @@ getent hosts probe.localhost >/dev/null || apt_install libnss-myhostname
 getent hosts probe.localhost >/dev/null || { echo "names below localhost do not resolve: see the hosts line of nsswitch.conf" >&2; exit 1; }
 command -v openssl >/dev/null || apt_install openssl
 command -v npm >/dev/null || apt_install nodejs npm
+if ! command -v chromium >/dev/null || ! command -v chromedriver >/dev/null; then apt_install chromium chromium-driver; fi
 python=$(command -v python3.11 || command -v python3)
 "$python" -c 'import ensurepip' 2>/dev/null || apt_install python3-venv
 
@@ -31,12 +32,12 @@ once() {
 
 python_packages() {
   "$python" -m venv .venv
-  .venv/bin/pip install --quiet --disable-pip-version-check -r clients/requirements.txt -r vendors/requirements.txt
+  .venv/bin/pip install --quiet --disable-pip-version-check -r clients/requirements.txt -r vendors/requirements.txt -r console/requirements.txt
 }
 
 node_packages() {
   npm ci --prefix clients/node --no-audit --no-fund --silent
 }
 
-once .venv/stamp "clients/requirements.txt vendors/requirements.txt" python_packages
+once .venv/stamp "clients/requirements.txt vendors/requirements.txt console/requirements.txt" python_packages
 once clients/node/node_modules/.stamp "clients/node/package-lock.json" node_packages

@@ -170,9 +170,9 @@ fn of_parameter(caller: &Dialect, operation: Operation, name: &str) -> Thing {
     if (caller.hoisted)(&lower) {
         return of_header(caller, operation, &lower);
     }
-    let field = Field::ALL.into_iter().find(
-        |field| matches!(caller.name_in(*field, operation), Some(Name::Parameter(own)) if same(own)),
-    );
+    let field = Field::ALL
+        .into_iter()
+        .find(|field| matches!(caller.name_in(*field, operation), Some(Name::Parameter(own)) if same(own)));
     field.map_or_else(
         || if selects(caller, operation, same) { Thing::Target } else { Thing::Nothing },
         Thing::Field,
@@ -216,9 +216,8 @@ fn of_meaning(dialect: &Dialect, operation: Operation, name: &str) -> Thing {
 
 /// The lines of what is sent. Each is taken for the counterpart of another until it is known to have none.
 fn written(target: &Dialect, asked: &Request, operation: Operation, outgoing: &Outgoing) -> Vec<Line> {
-    let line = |part, text, thing: Thing| {
-        Line { part, text, pair: thing.pair(), fate: None, why: String::new() }
-    };
+    let line =
+        |part, text, thing: Thing| Line { part, text, pair: thing.pair(), fate: None, why: String::new() };
     let mut lines = vec![line(Part::First, format!("{} {}", outgoing.method, outgoing.path), Thing::Target)];
     for (name, value) in &outgoing.query {
         let field = Field::ALL.into_iter().find(

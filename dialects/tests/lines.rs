@@ -59,10 +59,7 @@ fn lines_are_joined_by_what_they_mean() {
     assert_eq!(became(&explained, "host"), Some("host: box.oss-cn-hangzhou.aliyuncs.com"));
     assert_eq!(became(&explained, "?partNumber"), Some("&partNumber=3"));
     assert_eq!(became(&explained, "&uploadId"), Some("?uploadId=u%2B1"));
-    assert_eq!(
-        became(&explained, "x-cos-copy-source:"),
-        Some("x-oss-copy-source: /from-1250000000/a%20b")
-    );
+    assert_eq!(became(&explained, "x-cos-copy-source:"), Some("x-oss-copy-source: /from-1250000000/a%20b"));
     assert_eq!(became(&explained, "x-cos-copy-source-range"), Some("x-oss-copy-source-range: bytes=1-2"));
     assert_eq!(became(&explained, "x-cos-copy-source-if-match"), Some("x-oss-copy-source-if-match: \"e\""));
     let agent = line(&explained.said, "user-agent");

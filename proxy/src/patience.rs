@@ -60,7 +60,10 @@ pub async fn told(
     }
     let (reply, well) = match done {
         Ok(reply) => (reply, true),
-        Err(refusal) => (tell::refused(dialect, &refusal), false),
+        Err(refusal) => {
+            job.note_refusal(&refusal);
+            (tell::refused(dialect, &refusal), false)
+        }
     };
     let document = job.document(reply);
     job.caller.answer_body(&document).await?;

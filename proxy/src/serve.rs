@@ -60,8 +60,9 @@ pub fn run(config: Config, store: Option<DemoStore>) -> anyhow::Result<()> {
 
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let mut server = Server::new_with_opt_and_conf(None, settings(threads));
+    let console = Admin::new(admin, ready, Arc::clone(&current));
     server.add_service(data(&listen, DataFront { current, upstreams: Upstreams::new(), open })?);
-    server.add_service(operators(admin, Admin { ready }));
+    server.add_service(operators(admin, console));
     server.add_service(background_service("lifecycle", lifecycle));
     if let Some(store) = store {
         server.add_service(background_service("store", StoreService(Mutex::new(Some(store)))));

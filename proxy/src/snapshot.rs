@@ -20,6 +20,7 @@ use rustls_pki_types::pem::PemObject as _;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::clock;
+use crate::health::Health;
 
 /// A configuration that cannot be run.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +54,8 @@ pub struct Upstream {
     pub ca: Option<Arc<CaType>>,
     /// Keeps its connections apart from those of others.
     pub group_key: u64,
+    /// How it answered lately.
+    pub health: Arc<Health>,
     /// Longest wait for a connection.
     pub connect_timeout: Duration,
     /// Longest wait for the head of an answer.
@@ -220,6 +223,7 @@ fn upstream(target: &blobfish_config::Target, group_key: u64) -> Result<Upstream
         endpoint: target.endpoint.clone(),
         ca: target.ca.as_ref().map(|path| authorities(&target.name, path)).transpose()?,
         group_key,
+        health: Health::of(&target.name),
         connect_timeout: target.connect_timeout,
         response_timeout: target.response_timeout,
         body_timeout: target.body_timeout,
