@@ -87,6 +87,7 @@ fn bucket(rule: &BucketRule, targets: &[Target]) -> Value {
             Conditions::Check => "check",
         },
         "relay": rule.relay,
+        "anonymous_read": rule.anonymous_read,
     })
 }
 
@@ -103,8 +104,10 @@ fn caller(caller: &Caller) -> Value {
     });
     json!({
         "name": caller.name,
-        "access_key": shortened(&caller.access_key),
-        "session_token": caller.session_token.is_some(),
+        "access_keys": caller.keys.iter().map(|key| shortened(&key.access_key)).collect::<Vec<_>>(),
+        "session_token": caller.keys.iter().any(|key| key.session_token.is_some()),
+        "requests_per_second": caller.requests_per_second,
+        "requests_at_once": caller.requests_at_once,
         "signatures": caller.signatures,
         "cos_signing": if caller.cos_strict { "strict" } else { "accept" },
         "grants": grants.collect::<Vec<_>>(),

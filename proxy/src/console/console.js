@@ -247,16 +247,18 @@ function showConfiguration(config) {
       { title: "name there", show: (rule) => el("code", null, rule.target_bucket ?? "the same") },
       { title: "unsupported", show: (rule) => rule.unsupported },
       { title: "conditions", show: (rule) => rule.conditions },
-      { title: "relay", show: (rule) => rule.relay ? "yes" : "no" },
+      { title: "more", show: (rule) => [...yes(rule.relay, "relay"), ...yes(rule.anonymous_read, "read by anybody")].join(", ") },
     ], config.buckets),
     ...panel("Callers", [
       { title: "Name", show: (caller) => caller.name },
-      { title: "access key", show: (caller) => el("code", null, caller.access_key) },
+      { title: "access keys", show: (caller) => el("code", null, caller.access_keys.join(", ")) },
       { title: "grants", show: (caller) =>
         caller.grants.map((grant) => `${grant.access}: ${grant.buckets.join(", ")}`).join("; ") || "none" },
       { title: "signatures", show: (caller) => caller.signatures.join(", ") },
       { title: "more", show: (caller) => [...yes(caller.session_token, "session token"),
-        ...yes(caller.cos_signing === "strict", "strict")].join(", ") },
+        ...yes(caller.cos_signing === "strict", "strict"),
+        ...yes(caller.requests_per_second, `${caller.requests_per_second} per second`),
+        ...yes(caller.requests_at_once, `${caller.requests_at_once} at once`)].join(", ") },
     ], config.callers),
     ...part("Limits", facts(Object.entries(config.limits).map(([name, value]) => [name, value]))),
   );
