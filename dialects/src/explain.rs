@@ -10,6 +10,7 @@ use crate::engine::way::{SameNames, Way};
 use crate::engine::{emulate, hosts, listing, read, settings, write};
 use crate::lines::{Line, Thing, lines};
 use crate::model::{Credentials, Field, Operation, Outgoing, RawHead, Refusal, Request, Setting};
+use crate::rules;
 
 /// What becomes of a field between two dialects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -232,6 +233,10 @@ pub struct Explained {
     pub said: Vec<Line>,
     /// The lines of what would be sent, each with the pair that joins it to its origin.
     pub written: Vec<Line>,
+    /// The vendors' documents that describe it: the caller's and the target's.
+    pub documents: (String, String),
+    /// Headers that it could say besides, each as a line to begin with.
+    pub more: Vec<String>,
 }
 
 /// Explains one request as text of HTTP, in a dialect, towards a target's dialect. Signatures are not looked at.
@@ -277,7 +282,10 @@ pub fn explain(text: &str, caller: &'static Dialect, target: &'static Dialect) -
     let refused = loss::judge(&losses, LossPolicy::Refuse, caller).err();
     let (said, written) = lines(caller, &head, way.target.dialect, (&request, &sent), &outgoing, &fates);
     let fields = fates.into_iter().map(|(_, name, fate, why)| (name, fate, why)).collect();
-    Ok(Explained { plan: plan(&way, &request), request, outgoing, fields, refused, said, written })
+    let to = way.target.dialect;
+    let documents = (rules::document(caller, request.operation), rules::document(to, sent.operation));
+    let (plan, more) = (plan(&way, &request), rules::more(caller, &request));
+    Ok(Explained { plan, request, outgoing, fields, refused, said, written, documents, more })
 }
 
 /// What is printed may end in a ticket: customers' keys are not shown.

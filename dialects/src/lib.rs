@@ -13,6 +13,7 @@ pub mod jdcloud;
 pub mod lines;
 pub mod model;
 pub mod oss;
+pub mod rules;
 pub mod s3;
 pub mod wire;
 

@@ -3,6 +3,7 @@
 use crate::engine::dialect::{Dialect, Name};
 use crate::explain::{Fate, operation_fate};
 use crate::model::{Field, Kind, Operation, Outgoing, RawHead, Request};
+use crate::rules::rule;
 use crate::wire::percent;
 
 /// One line of a request as documents print it; the parameters of a query stand in lines of their own.
@@ -18,6 +19,8 @@ pub struct Line {
     pub fate: Option<Fate>,
     /// Why, where that is not plain.
     pub why: String,
+    /// What the vendor's document says of it, where that is more than its name.
+    pub rule: String,
 }
 
 /// The parts of a request.
@@ -103,7 +106,7 @@ pub fn lines(
             let pair = thing.pair();
             let arrives = written.iter().any(|line| line.pair == pair);
             let (fate, why) = fate(&thing, asked.operation, caller, target, fates, arrives);
-            Line { part, text, pair, fate, why }
+            Line { part, text, pair, fate, why, rule: rule(caller, asked.operation, &thing) }
         })
         .collect();
     for line in &mut written {
@@ -216,8 +219,10 @@ fn of_meaning(dialect: &Dialect, operation: Operation, name: &str) -> Thing {
 
 /// The lines of what is sent. Each is taken for the counterpart of another until it is known to have none.
 fn written(target: &Dialect, asked: &Request, operation: Operation, outgoing: &Outgoing) -> Vec<Line> {
-    let line =
-        |part, text, thing: Thing| Line { part, text, pair: thing.pair(), fate: None, why: String::new() };
+    let line = |part, text, thing: Thing| {
+        let rule = rule(target, operation, &thing);
+        Line { part, text, pair: thing.pair(), fate: None, why: String::new(), rule }
+    };
     let mut lines = vec![line(Part::First, format!("{} {}", outgoing.method, outgoing.path), Thing::Target)];
     for (name, value) in &outgoing.query {
         let field = Field::ALL.into_iter().find(

@@ -105,3 +105,60 @@ fn a_listing_that_starts_somewhere_is_joined_to_the_marker() {
     let marker = explained.written.iter().find(|line| line.text.contains("marker=b")).unwrap();
     assert_eq!(marker.pair, line(&explained.said, "&start-after").pair);
 }
+
+#[test]
+fn lines_tell_the_rules_of_both_documents() {
+    let copy = "PUT /k HTTP/1.1\nHost: box.cos.ap-beijing.myqcloud.com\n\
+                x-cos-copy-source: from-1250000000.cos.ap-beijing.myqcloud.com/a\nx-cos-metadata-directive: Replaced\n\
+                x-cos-copy-source-If-None-Match: \"e\"\nx-cos-acl: private\nx-cos-meta-a: b\n";
+    let explained = explain(copy, &COS, &OSS).unwrap();
+    let (cos, oss) = ("Tencent Cloud COS, PUT Object - Copy", "Alibaba Cloud OSS, CopyObject");
+    assert_eq!(explained.documents, (cos.to_owned(), oss.to_owned()));
+    let check =
+        |lines: &[Line], begins: &str, rule: &str| assert_eq!(line(lines, begins).rule, rule, "{begins}");
+    check(&explained.said, "PUT", "At most 5 GiB at once. Onto itself only with Replaced.");
+    check(&explained.written, "PUT", "At most 5 GiB at once. Onto itself it takes the request's metadata.");
+    check(&explained.said, "x-cos-metadata-directive", "One of Copy, Replaced. Without it Copy.");
+    check(&explained.written, "x-oss-metadata-directive", "One of COPY, REPLACE. Without it COPY.");
+    let pairs = "Together only match with unmodified-since, and none-match with modified-since.";
+    check(
+        &explained.said,
+        "x-cos-copy-source-if-none-match",
+        &format!("412 where it does not hold. {pairs}"),
+    );
+    let all = "304 where it does not hold. Each that is said must hold.";
+    check(&explained.written, "x-oss-copy-source-if-none-match", all);
+    check(
+        &explained.said,
+        "x-cos-meta-a",
+        "Letters, digits and - in names. At most 2048 bytes of metadata in all.",
+    );
+    assert!(line(&explained.written, "x-oss-object-acl").rule.ends_with("Without it as the bucket says."));
+    let list = "GET /?list-type=2&max-keys=3 HTTP/1.1\nHost: box.s3.us-east-1.amazonaws.com\n";
+    let explained = explain(list, &S3, &COS).unwrap();
+    assert_eq!(explained.documents.1, "Tencent Cloud COS, GET Bucket (List Objects)");
+    check(&explained.said, "&max-keys", "Without it 1000.");
+}
+
+#[test]
+fn headers_that_are_offered_can_be_said() {
+    for example in examples() {
+        let caller = by_name(example.dialect, None).unwrap();
+        let more = explain(example.request, caller, caller).unwrap().more;
+        assert!(!more.is_empty(), "{example:?}");
+        for offer in more {
+            let name = offer.split(':').next().unwrap();
+            assert!(
+                !example.request.to_lowercase().contains(&format!("\n{name}:")),
+                "{name} is there already"
+            );
+            match explain(&format!("{}\n{offer}", example.request), caller, caller) {
+                Ok(explained) => {
+                    line(&explained.said, &format!("{name}:"));
+                }
+                // Two conditions may be one too many.
+                Err(refusal) => assert!(offer.contains("-if-"), "{offer} beside {example:?}: {refusal:?}"),
+            }
+        }
+    }
+}

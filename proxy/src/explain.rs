@@ -144,6 +144,8 @@ fn as_json(explained: &Explained, route: Option<String>) -> String {
             "method": explained.outgoing.method, "host": explained.outgoing.host, "target": explained.outgoing.target(),
             "headers": headers,
         },
+        "documents": { "said": explained.documents.0, "written": explained.documents.1 },
+        "more": explained.more,
         "lines": { "said": lines(&explained.said), "written": lines(&explained.written) },
     });
     format!("{value:#}\n")
@@ -153,7 +155,7 @@ fn lines(lines: &[Line]) -> Vec<Value> {
     let line = |line: &Line| {
         json!({
             "part": line.part.name(), "text": line.text, "pair": line.pair, "fate": line.fate.map(|fate| fate.name()),
-            "why": line.why,
+            "why": line.why, "rule": line.rule,
         })
     };
     lines.iter().map(line).collect()
