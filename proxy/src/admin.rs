@@ -32,7 +32,8 @@ const ICON: &str = include_str!("console/icon.svg");
 
 /// Nothing from elsewhere, nothing inline.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+                      require-trusted-types-for 'script'";
 
 /// A question of the console has this long to arrive.
 const BODY_TIME_MAX: Duration = Duration::from_secs(10);

@@ -174,9 +174,16 @@ function chart() {
     drawn.length ? `${line}L${points.at(-1)[0].toFixed(1)} 30L${points[0][0].toFixed(1)} 30Z` : "");
 }
 
+/** By what came last. */
+function health({ last_success: success, last_failure: failure }) {
+  if (failure && (!success || failure.time > success)) return badge("failing");
+  return success ? badge("ready", "answers") : badge("unknown", "not asked yet");
+}
+
 function showTargets(targets) {
   show("targets", targets, () => table("Targets", [
     { title: "Target", show: (target) => `${target.name} (${target.dialect})` },
+    { title: "health", show: (target) => health(target) },
     { title: "last answer", show: (target) => target.last_success ? clock(target.last_success) : "never" },
     { title: "last failure", show: (target) =>
       target.last_failure ? [clock(target.last_failure.time), " ", badge("failing", target.last_failure.kind)] : "none" },
@@ -266,6 +273,8 @@ function showConfiguration(config) {
 
 // Translator
 
+const FATES = ["native", "emulated", "lost", "refused"];
+
 let examples = [];
 
 function options(select, values, chosen) {
@@ -290,17 +299,36 @@ let asked = 0;
 
 async function translate() {
   const turn = ++asked;
+  $("lines").setAttribute("aria-busy", "true");
   const body = JSON.stringify({ from: $("from").value, to: $("to").value, request: $("request").value });
   try {
     const told = await ask("/api/explain", { method: "POST", headers: { "content-type": "application/json" }, body });
-    if (turn === asked) showTranslation(told);
+    if (turn !== asked) return;
+    showTranslation(told);
   } catch (error) {
     if (turn !== asked) return;
     verdict(error.message, true);
     $("meaning").replaceChildren();
+    $("counts").replaceChildren();
     $("lines").replaceChildren();
     $("plain").hidden = true;
+    offerMore([]);
   }
+  $("lines").setAttribute("aria-busy", "false");
+}
+
+/** What the request could say besides, by header. */
+function offerMore(lines) {
+  options($("more"), [["", lines.length ? "Choose one" : "-"], ...lines.map((line) => [line, line])], "");
+  $("more").disabled = lines.length === 0;
+}
+
+/** Adds a line to the head, before the empty line that ends it. */
+function addLine(line) {
+  const [head, ...rest] = $("request").value.split(/\r?\n[ \t]*(?:\r?\n|$)/);
+  $("request").value = [`${head.trimEnd()}\n${line}`, ...rest].join("\n\n");
+  $("example").value = "";
+  return translate();
 }
 
 function verdict(text, bad) {
@@ -318,6 +346,7 @@ function showTranslation(told) {
     ["operation", told.operation], ["bucket", told.bucket], ["key", told.key], ["source", source],
     ["version", told.source?.version], ["plan", told.plan], ["here", told.route],
   ].filter(([, value]) => value)));
+  offerMore(told.more);
   const { said, written } = told.lines;
   const left = [...written];
   const counterpart = (line) => {
@@ -327,11 +356,16 @@ function showTranslation(told) {
   };
   const rows = said.map((line) => [line, counterpart(line)]);
   const all = [...rows, ...left.map((line) => [null, line])];
+  const heading = (text, document) =>
+    el("th", { scope: "col", role: "columnheader" }, text, el("small", null, document));
+  const fates = all.map(([line, other]) => (line ?? other).fate);
+  const counts = FATES.map((fate) => [fate, fates.filter((own) => own === fate).length]).filter(([, count]) => count);
+  $("counts").replaceChildren(...counts.flatMap(([fate, count]) => [badge(fate, `${count} ${fate}`), " "]));
   $("lines").replaceChildren(el("table", { class: "lines", role: "table", "aria-label": "The request and its translation" },
     el("thead", { role: "rowgroup" }, el("tr", { role: "row" },
-      el("th", { scope: "col", role: "columnheader" }, `Said in ${$("from").value}`),
+      heading(`Said in ${$("from").value}`, told.documents.said),
       el("th", { scope: "col", role: "columnheader", class: "mark" }, "Fate"),
-      el("th", { scope: "col", role: "columnheader" }, `Written for ${$("to").value}, unsigned`))),
+      heading(`Written for ${$("to").value}, unsigned`, told.documents.written))),
     el("tbody", { role: "rowgroup" }, all.map(([line, other]) => pairRow(line, other)))));
   const { method, target, host, headers } = told.request;
   $("plain").hidden = false;
@@ -339,16 +373,21 @@ function showTranslation(told) {
     ...headers.map((header) => `${header.name}: ${header.value}`)].join("\n");
 }
 
+/** What becomes of a line, or of one that is added. */
+const mark = (line, other) => {
+  const { fate } = line ?? other;
+  return fate ? badge(fate) : badge("ends", "ends here");
+};
+
 function pairRow(line, other) {
   const text = (own) => own && el("code", { class: own.part }, own.text);
   const why = (own) => own?.why ? el("small", null, own.why) : null;
-  const fate = (line ?? other).fate;
-  const ends = line ? badge("here", "ends here") : null;
+  const rule = (own) => own?.rule ? el("small", { class: "rule" }, own.rule) : null;
   const pair = (line ?? other).pair;
   const row = el("tr", { role: "row", tabindex: "0" },
-    el("td", { role: "cell" }, text(line), why(line)),
-    el("td", { role: "cell", class: "mark" }, fate ? badge(fate) : ends),
-    el("td", { role: "cell" }, text(other), why(other)));
+    el("td", { role: "cell", class: "said" }, text(line), why(line), rule(line)),
+    el("td", { role: "cell", class: "mark" }, mark(line, other)),
+    el("td", { role: "cell", class: "written" }, text(other), why(other), rule(other)));
   if (pair !== null) row.dataset.pair = pair;
   const light = (on) => () => {
     for (const same of row.parentElement?.children ?? []) {
@@ -419,6 +458,7 @@ $("from").addEventListener("change", () => {
 });
 $("to").addEventListener("change", translate);
 $("example").addEventListener("change", chooseExample);
+$("more").addEventListener("change", () => $("more").value && addLine($("more").value));
 $("request").addEventListener("input", () => {
   $("example").value = "";
 });
