@@ -22,11 +22,12 @@ pub fn status(snapshot: &Snapshot, ready: bool, uptime: Duration) -> Value {
     }
     let targets = snapshot.upstreams.iter().map(|upstream| {
         let name = &upstream.target.name;
-        let mut told = Health::of(name).told();
-        told["name"] = json!(name);
-        told["dialect"] = json!(upstream.target.dialect.name);
-        told["errors"] = json!(errors.get(name).cloned().unwrap_or_default());
-        told
+        let (last_success, last_failure) = Health::of(name).told();
+        json!({
+            "name": name, "dialect": upstream.target.dialect.name,
+            "last_success": last_success, "last_failure": last_failure,
+            "errors": errors.get(name).cloned().unwrap_or_default(),
+        })
     });
     let losses = metrics(&METRICS.losses).into_iter().map(|metric| {
         json!({
