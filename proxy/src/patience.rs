@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use blobfish_dialects::engine::tell;
 use blobfish_dialects::model::{Document, Refusal, Reply, Told};
+use blobfish_dialects::wire::xml::DECLARATION;
 use tokio::time::sleep;
 
 use crate::caller::Framing;
@@ -47,7 +48,9 @@ pub async fn told(
                     begun = true;
                     let mut head = Reply::status(200);
                     head.set(Told::ContentType, "application/xml");
+                    // Before it a document may have nothing, not even blanks: those follow it.
                     job.tell_head(head, Framing::Chunked).await.is_ok()
+                        && job.caller.answer_body(DECLARATION.as_bytes()).await.is_ok()
                 };
             }
         }
@@ -66,7 +69,7 @@ pub async fn told(
         }
     };
     let document = job.document(reply);
-    job.caller.answer_body(&document).await?;
+    job.caller.answer_body(document.strip_prefix(DECLARATION.as_bytes()).unwrap_or(&document)).await?;
     job.caller.answer_end().await?;
     Ok(well)
 }

@@ -31,11 +31,11 @@ MIB = 1024 * 1024
 class Pair:
     """A proxy in front of two targets: buckets `src-...` are at the first, `dst-...` at the second."""
 
-    def __init__(self, started, binary, source, target, *more, limits="", bucket=""):
+    def __init__(self, started, binary, source, target, *more, limits="", bucket="", names=("first", "second")):
         self.kinds = source, target
         self.backs = [started.seaweedfs() if kind == "seaweedfs" else started.double(kind, *more) for kind in self.kinds]
-        targets = [servers.one_target(kind, back.port, name) for kind, back, name in zip(self.kinds, self.backs, ("first", "second"))]
-        buckets = [f'[[bucket]]\nname = "{name}-*"\ntarget = "{target}"\n{bucket}' for name, target in (("src", "first"), ("dst", "second"))]
+        targets = [servers.one_target(kind, back.port, name) for kind, back, name in zip(self.kinds, self.backs, names)]
+        buckets = [f'[[bucket]]\nname = "{name}-*"\ntarget = "{target}"\n{bucket}' for name, target in zip(("src", "dst"), names)]
         self.proxy = started.proxy(binary, servers.configuration(targets, buckets) + limits)
         self.names = [f"{name}-{uuid.uuid4().hex[:8]}-1250000000" for name in ("src", "dst")]
 
@@ -348,9 +348,12 @@ def patience(started, options, table):
         pair = Pair(started, options.binary, "oss", "cos")
         client, source, target = pair.begin()
         client.put(source, "slow", b"x" * 1000)
-        for dialect, more in (("s3", {}), ("oss", {})):
+        # After fifteen seconds a blank was sent, after ten only the head.
+        for dialect, more in (("s3", 5), ("s3", 0), ("oss", 0)):
             caller = pair.client(dialect)
             pair.fault(0, "GetObject", "delay", seconds=13)
+            if more:
+                pair.fault(1, "PutObject", "delay", seconds=more)
             begun = time.monotonic()
             caller.copy(source, "slow", target, "slow " + dialect)
             assert time.monotonic() - begun > 12
@@ -367,7 +370,7 @@ def patience(started, options, table):
         client, source, _ = pair.begin()
         client.put(source, "slow", b"x" * 1000)
         caller = pair.client("cos")
-        pair.fault(0, "CopyObject", "delay", seconds=13)
+        pair.fault(0, "CopyObject", "delay", seconds=17)
         caller.copy(source, "slow", source, "slow too")
         assert caller.get(source, "slow too")["body"] == b"x" * 1000
 

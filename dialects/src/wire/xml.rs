@@ -124,13 +124,16 @@ fn add(piece: &str, open: &mut [Node]) -> Result<(), BadXml> {
     Ok(())
 }
 
+/// What every document that is written begins with.
+pub const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+
 /// Writes a document from the top.
 #[derive(Debug)]
 pub struct Writer(String);
 
 impl Default for Writer {
     fn default() -> Self {
-        Self("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned())
+        Self(DECLARATION.to_owned())
     }
 }
 
