@@ -1,4 +1,4 @@
-"""Debian's Chromium, without a window, at a width and in a colour scheme; everything that it asks for is written down."""
+"""Debian's Chromium, without a window, at a width and in a colour scheme; what it asks for is written down."""
 
 import base64
 import contextlib
@@ -41,22 +41,20 @@ class Page:
     def text(self, selector):
         return self.run("return document.querySelector(arguments[0])?.innerText ?? ''", selector)
 
-    def texts(self, selector):
-        return self.run("return [...document.querySelectorAll(arguments[0])].map((one) => one.innerText.trim())", selector)
-
     def table(self, place):
         """The rows of a table below a place, each by its columns' titles."""
         return self.run("""
-            const titles = [...document.querySelectorAll(`${arguments[0]} thead th`)].map((one) => one.textContent);
-            return [...document.querySelectorAll(`${arguments[0]} tbody tr`)].map((row) =>
-                Object.fromEntries([...row.children].map((cell, at) => [titles[at], cell.innerText.trim()])));""", place)
+            const all = (kind) => [...document.querySelectorAll(`${arguments[0]} ${kind}`)];
+            const titles = all("thead th").map((one) => one.textContent);
+            return all("tbody tr").map((row) => Object.fromEntries([...row.children].map((cell, at) =>
+                [titles[at], cell.innerText.trim()])));""", place)
 
     def wait(self, condition, what, seconds=12):
         end = time.monotonic() + seconds
         while not (found := condition()):
             if time.monotonic() > end:
                 raise AssertionError(f"not there after {seconds} s: {what}")
-            time.sleep(0.1)
+            time.sleep(0.03)
         return found
 
     def picture(self, selector=None):
@@ -64,9 +62,11 @@ class Page:
         whole = {}
         if selector:
             width, height = self.run("const end = document.querySelector(arguments[0]).getBoundingClientRect().bottom;"
-                                     "return [innerWidth, end + scrollY]", selector)
-            whole = {"captureBeyondViewport": True, "clip": {"x": 0, "y": 0, "width": width, "height": height + 12, "scale": 1}}
-        return base64.b64decode(self.driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png", **whole})["data"])
+                                     "return [innerWidth, end + scrollY + 12]", selector)
+            clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
+            whole = {"captureBeyondViewport": True, "clip": clip}
+        taken = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png", **whole})
+        return base64.b64decode(taken["data"])
 
     def complaints(self):
         """What the browser's console says since this was asked before."""

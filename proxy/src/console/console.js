@@ -185,8 +185,8 @@ function showTargets(targets) {
     { title: "Target", show: (target) => `${target.name} (${target.dialect})` },
     { title: "health", show: (target) => health(target) },
     { title: "last answer", show: (target) => target.last_success ? clock(target.last_success) : "never" },
-    { title: "last failure", show: (target) =>
-      target.last_failure ? [clock(target.last_failure.time), " ", badge("failing", target.last_failure.kind)] : "none" },
+    { title: "last failure", show: ({ last_failure: failure }) =>
+      failure ? [clock(failure.time), " ", badge("failing", failure.kind)] : "none" },
     { title: "failures", show: (target) => {
       const kinds = Object.entries(target.errors).map(([kind, count]) => `${kind} ${number(count)}`);
       return kinds.join(", ") || "none";
@@ -226,11 +226,13 @@ function facts(pairs) {
 }
 
 function showConfiguration(config) {
-  $("loaded").textContent = `Loaded ${new Date(config.loaded_timestamp_seconds * 1000).toISOString().slice(0, 19)}Z. Secrets are not shown.`;
+  const since = new Date(config.loaded_timestamp_seconds * 1000).toISOString().slice(0, 19);
+  $("loaded").textContent = `Loaded ${since}Z. Secrets are not shown.`;
   const yes = (said, word) => said ? [word] : [];
   const part = (title, content) => [el("h3", null, title), content];
   const panel = (title, columns, rows) =>
-    part(title, el("div", { class: "panel", role: "region", "aria-label": title, tabindex: "0" }, table(title, columns, rows)));
+    part(title, el("div", { class: "panel", role: "region", "aria-label": title, tabindex: "0" },
+      table(title, columns, rows)));
   $("config").replaceChildren(
     ...part("Listeners", facts([
       ["http", config.listen.http.join(", ") || "none"], ["https", config.listen.https.join(", ") || "none"],
@@ -246,7 +248,8 @@ function showConfiguration(config) {
       { title: "signs", show: (target) => target.signing },
       { title: "access key", show: (target) => el("code", null, target.access_key) },
       { title: "more", show: (target) => [...yes(target.session_token, "session token"),
-        ...yes(target.own_authorities, "own authorities"), ...yes(target.kms_keys, `${target.kms_keys} KMS keys`)].join(", ") },
+        ...yes(target.own_authorities, "own authorities"),
+        ...yes(target.kms_keys, `${target.kms_keys} KMS keys`)].join(", ") },
     ], config.targets),
     ...panel("Buckets", [
       { title: "Name", show: (rule) => el("code", null, rule.name) },
@@ -254,7 +257,8 @@ function showConfiguration(config) {
       { title: "name there", show: (rule) => el("code", null, rule.target_bucket ?? "the same") },
       { title: "unsupported", show: (rule) => rule.unsupported },
       { title: "conditions", show: (rule) => rule.conditions },
-      { title: "more", show: (rule) => [...yes(rule.relay, "relay"), ...yes(rule.anonymous_read, "read by anybody")].join(", ") },
+      { title: "more", show: (rule) =>
+        [...yes(rule.relay, "relay"), ...yes(rule.anonymous_read, "read by anybody")].join(", ") },
     ], config.buckets),
     ...panel("Callers", [
       { title: "Name", show: (caller) => caller.name },
@@ -290,7 +294,8 @@ function chooseExample() {
 }
 
 function offerExamples() {
-  const own = examples.map((one, at) => [String(at), one.title, one.dialect]).filter((one) => one[2] === $("from").value);
+  const all = examples.map((one, at) => [String(at), one.title, one.dialect]);
+  const own = all.filter(([, , dialect]) => dialect === $("from").value);
   options($("example"), [...own, ["", "(own request)"]], own[0]?.[0] ?? "");
 }
 
@@ -337,9 +342,10 @@ function verdict(text, bad) {
 }
 
 function showTranslation(told) {
-  const always = told.fields.some((field) => field.fate === "refused");
+  const always = told.fields.filter((field) => field.fate === "refused");
+  const reasons = always.map((field) => field.why ? `${field.name} (${field.why})` : field.name);
   if (told.refused === null) verdict(`${told.operation}: every meaning arrives.`, false);
-  else if (always) verdict(`Refused, whatever the setting: ${told.refused}`, true);
+  else if (always.length) verdict(`Refused, whatever the setting: ${reasons.join(", ")}`, true);
   else verdict(`Refused, unless the bucket has unsupported = "report": ${told.refused}`, true);
   const source = told.source && [told.source.bucket, told.source.key].join("/");
   $("meaning").replaceChildren(facts([
@@ -361,7 +367,8 @@ function showTranslation(told) {
   const fates = all.map(([line, other]) => (line ?? other).fate);
   const counts = FATES.map((fate) => [fate, fates.filter((own) => own === fate).length]).filter(([, count]) => count);
   $("counts").replaceChildren(...counts.flatMap(([fate, count]) => [badge(fate, `${count} ${fate}`), " "]));
-  $("lines").replaceChildren(el("table", { class: "lines", role: "table", "aria-label": "The request and its translation" },
+  const table = { class: "lines", role: "table", "aria-label": "The request and its translation" };
+  $("lines").replaceChildren(el("table", table,
     el("thead", { role: "rowgroup" }, el("tr", { role: "row" },
       heading(`Said in ${$("from").value}`, told.documents.said),
       el("th", { scope: "col", role: "columnheader", class: "mark" }, "Fate"),
@@ -409,7 +416,8 @@ async function tick() {
   clearTimeout(timer);
   if (paused || document.hidden) return;
   try {
-    const [status, copies, events] = await Promise.all(["/api/status", "/api/copies", "/api/events"].map((path) => ask(path)));
+    const paths = ["/api/status", "/api/copies", "/api/events"];
+    const [status, copies, events] = await Promise.all(paths.map((path) => ask(path)));
     remember(status);
     showTraffic(status);
     showTargets(status.targets);
