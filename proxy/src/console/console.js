@@ -236,7 +236,7 @@ function showConfiguration(config) {
   $("config").replaceChildren(
     ...part("Listeners", facts([
       ["http", config.listen.http.join(", ") || "none"], ["https", config.listen.https.join(", ") || "none"],
-      ["admin", config.admin], ["base names", config.hosts_base.join(", ") || "none"],
+      ["admin", config.admin], ["control", config.control ?? "none"], ["base names", config.hosts_base.join(", ") || "none"],
       ["without signs", config.listen.dialect],
     ])),
     ...panel("Targets of buckets", [
