@@ -43,6 +43,7 @@ suite "Changing the configuration while an app goes on" "$python" tests/clients/
 suite "Certificates, HTTP/2, balancers" "$python" tests/clients/tls.py --binary "$binary"
 suite "Replacing and stopping a running proxy" "$python" tests/clients/upgrade.py --binary "$binary"
 suite "Deployment: samples, guides, chart, alerts, dashboard, unit, image" "$python" -m pytest -q tests/deploy --binary "$binary"
+suite "Console: its page in Chromium, and what it answers strangers" "$python" tests/console/console.py --binary "$binary"
 suite "TLS targets, metrics, logs" "$python" tests/clients/operations.py --binary "$binary"
 
 echo
