@@ -35,10 +35,12 @@ once() {
   echo "$sum" >"$stamp"
 }
 
+python_lists="clients/requirements.txt vendors/requirements.txt deploy/requirements.txt console/requirements.txt"
+
 python_packages() {
   "$python" -m venv .venv
-  .venv/bin/pip install --quiet --disable-pip-version-check -r clients/requirements.txt -r vendors/requirements.txt \
-    -r deploy/requirements.txt
+  # shellcheck disable=SC2086 # several files
+  .venv/bin/pip install --quiet --disable-pip-version-check $(printf -- '-r %s ' $python_lists)
 }
 
 node_packages() {
@@ -66,7 +68,7 @@ packaged_promtool() {
   rm -r "$folder"
 }
 
-once .venv/stamp "clients/requirements.txt vendors/requirements.txt deploy/requirements.txt console/requirements.txt" python_packages
+once .venv/stamp "$python_lists" python_packages
 once clients/node/node_modules/.stamp "clients/node/package-lock.json" node_packages
 mkdir -p deploy/.tools
 if [ "$(uname -m)" = x86_64 ]; then
