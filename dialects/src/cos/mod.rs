@@ -71,6 +71,7 @@ pub static COS: Dialect = Dialect {
     form_covers_all: false,
     form_file_type: false,
     sample_endpoint: "cos.ap-guangzhou.myqcloud.com",
+    endpoint: Some(|region| format!("cos.{region}.myqcloud.com")),
     create_bucket_body: |_| Vec::new(),
 };
 

@@ -29,5 +29,6 @@ pub static JDCLOUD: Dialect = Dialect {
     limits: absent::LIMITS,
     identity: Identity { server: "JDCloudOSS", trace_id: None, ..s3::BASE.identity },
     sample_endpoint: "s3.cn-north-1.jdcloud-oss.com",
+    endpoint: Some(|region| format!("s3.{region}.jdcloud-oss.com")),
     ..s3::BASE
 };

@@ -70,6 +70,7 @@ pub static OSS: Dialect = Dialect {
     form_covers_all: false,
     form_file_type: true,
     sample_endpoint: "oss-cn-hangzhou.aliyuncs.com",
+    endpoint: Some(|region| format!("oss-{region}.aliyuncs.com")),
     create_bucket_body: |_| Vec::new(),
 };
 

@@ -75,6 +75,7 @@ pub const BASE: Dialect = Dialect {
     form_covers_all: true,
     form_file_type: false,
     sample_endpoint: "s3.us-east-1.amazonaws.com",
+    endpoint: Some(route::endpoint),
     create_bucket_body: xml::create_bucket_body,
 };
 
