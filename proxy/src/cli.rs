@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BLOBFISH_COMMIT"), ")");
@@ -11,8 +11,10 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BLOBFISH_CO
 const EXAMPLES: &str = "\
 Examples:
   blobfish                                     demo mode: an embedded store on 127.0.0.1:9000
-  blobfish serve --config blobfish.toml        serve what the file says
+  blobfish init                                write a configuration, after a few questions
   blobfish check blobfish.toml                 find every mistake in a file
+  blobfish doctor --config blobfish.toml       ask the targets what they can do
+  blobfish serve --config blobfish.toml        serve what the file says
   blobfish explain --from cos --to oss r.http  show how a request is translated
   blobfish losses                              show what is lost between which dialects
   blobfish completions bash                    print completions for a shell
@@ -45,6 +47,16 @@ pub enum Command {
         /// The file
         file: PathBuf,
     },
+    /// Write a commented configuration, from flags or, on a terminal, from a few answers
+    #[command(
+        after_help = "Examples:\n  blobfish init\n  blobfish init --caller-dialect cos --target-dialect oss --region cn-hangzhou --bucket photos --access-key LTAIEXAMPLE\n\nThe secret of the access key is never asked: the file names the variable that it comes from."
+    )]
+    Init(Box<Init>),
+    /// Ask each target what it is and can do, and compare that to what the configuration relies on
+    #[command(
+        after_help = "Examples:\n  blobfish doctor --config blobfish.toml\n  blobfish doctor --config blobfish.toml --target aliyun --bucket photos --json\n  blobfish doctor --config blobfish.toml --read-only\n\nScratch objects below blobfish-doctor-... are written to the bucket and deleted afterwards.\nExit codes: 0 fine (warnings allowed), 1 a problem, 2 usage."
+    )]
+    Doctor(Doctor),
     /// Show what a request means and how it is translated, without sending it
     #[command(
         after_help = "Examples:\n  blobfish explain --from cos --to oss request.http\n  blobfish explain --from s3 --to cos --json < request.http"
@@ -103,6 +115,117 @@ pub struct Explain {
     #[arg(value_name = "REQUEST.http")]
     pub request: Option<PathBuf>,
 }
+
+/// Whom to ask, and how.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Configuration file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Only this target; may be repeated [default: all]
+    #[arg(long, value_name = "NAME")]
+    pub target: Vec<String>,
+    /// Bucket to try, as callers say it [default: the first one of each target that is no pattern]
+    #[arg(long, value_name = "NAME")]
+    pub bucket: Option<String>,
+    /// Write nothing
+    #[arg(long)]
+    pub read_only: bool,
+    /// JSON instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to write into a configuration.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// File to write; the caller's secret goes into another one beside it
+    #[arg(long, value_name = "FILE", default_value = "blobfish.toml")]
+    pub output: PathBuf,
+    /// Dialect that the app speaks: s3, jdcloud, cos, oss
+    #[arg(long, value_name = "DIALECT")]
+    pub caller_dialect: Option<String>,
+    /// Dialect of the store, or one of its profiles: s3, aws, jdcloud, seaweedfs, cos, oss
+    #[arg(long, value_name = "DIALECT")]
+    pub target_dialect: Option<String>,
+    /// Variety of the dialect
+    #[arg(long, value_name = "PROFILE")]
+    pub profile: Option<String>,
+    /// End point of the store [default: the vendor's own in the region]
+    #[arg(long, value_name = "URL")]
+    pub endpoint: Option<String>,
+    /// Region of the store [default: what the end point's name says]
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
+    /// Where the bucket goes [default: virtual, but path for an IP address]
+    #[arg(long, value_name = "WHERE")]
+    pub addressing: Option<Where>,
+    /// Plain http beyond this machine is meant
+    #[arg(long)]
+    pub insecure: bool,
+    /// PEM file of authorities to trust beside the system's
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// Bucket as the app says it; `*` is every bucket
+    #[arg(long, value_name = "NAME")]
+    pub bucket: Option<String>,
+    /// Its name at the store [default: the same]
+    #[arg(long, value_name = "NAME")]
+    pub target_bucket: Option<String>,
+    /// Who evaluates conditions of copies
+    #[arg(long, value_name = "WHO", default_value = "native")]
+    pub conditions: Who,
+    /// Access key id at the store
+    #[arg(long, value_name = "ID")]
+    pub access_key: Option<String>,
+    /// Variable that the secret of that key comes from [default: the target's name and _SECRET]
+    #[arg(long, value_name = "VARIABLE")]
+    pub secret_env: Option<String>,
+    /// Where the new secret of the app goes: into a file, or nowhere, to be set as a variable
+    #[arg(long, value_name = "WHERE", default_value = "file")]
+    pub secrets: Secrets,
+    /// Address for callers
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9000")]
+    pub listen: SocketAddr,
+    /// Address for operators
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9090")]
+    pub admin: SocketAddr,
+    /// Replace files that are there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Where the bucket goes in a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Where {
+    /// In the host.
+    Virtual,
+    /// In the path.
+    Path,
+}
+
+/// Who evaluates conditions of copies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Who {
+    /// The target.
+    Native,
+    /// Blobfish, which looks first.
+    Check,
+}
+
+/// Where the secret of the caller comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Secrets {
+    /// A new one, in a file that only its owner can read.
+    File,
+    /// A variable.
+    Env,
+}
+
+/// A command line that cannot be followed.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
 
 /// The completions of a shell.
 pub fn completions(shell: Shell) -> Vec<u8> {

@@ -11,12 +11,14 @@ mod clock;
 mod copies;
 mod copy;
 mod demo;
+mod doctor;
 mod exchange;
 mod explain;
 mod failed;
 mod form;
 mod framing;
 mod front;
+mod init;
 mod job;
 mod log;
 mod losses;
@@ -40,7 +42,7 @@ use anyhow::Context as _;
 use blobfish_config::{Config, Known, OsSources};
 use clap::Parser as _;
 
-use crate::cli::{Cli, Command, Serve};
+use crate::cli::{Cli, Command, Serve, Usage};
 use crate::snapshot::Snapshot;
 
 #[global_allocator]
@@ -48,9 +50,18 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let mut fine = true;
     let outcome = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(options) => serve(options),
         Command::Check { file } => snapshot(&file).map(|_| "fine\n".to_owned()),
+        Command::Init(asked) => init::run(*asked),
+        Command::Doctor(asked) => {
+            let examined = snapshot(&asked.config).and_then(|snapshot| doctor::run(&asked, &snapshot));
+            examined.map(|(text, no_problem)| {
+                fine = no_problem;
+                text
+            })
+        }
         Command::Explain(asked) => {
             let snapshot = asked.config.as_deref().map(snapshot).transpose();
             snapshot.and_then(|snapshot| explain::run(&asked, snapshot.as_ref()))
@@ -59,10 +70,10 @@ fn main() -> ExitCode {
         Command::Completions { shell } => Ok(String::from_utf8_lossy(&cli::completions(shell)).into_owned()),
     };
     let (text, code) = match outcome {
-        Ok(text) => (text, ExitCode::SUCCESS),
+        Ok(text) => (text, ExitCode::from(u8::from(!fine))),
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "{error:#}");
-            (String::new(), ExitCode::from(1))
+            (String::new(), ExitCode::from(if error.is::<Usage>() { 2 } else { 1 }))
         }
     };
     // A reader that went is no fault of ours.
