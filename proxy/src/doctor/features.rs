@@ -256,7 +256,7 @@ impl Features<'_> {
         name.map_or_else(|| field.name(), |name| name.as_str().to_owned())
     }
 
-    async fn condition(&self, field: Field, head: &Reply, check: bool) -> Kept {
+    async fn condition(&self, field: Field, head: &Reply, check: bool) -> Verdict {
         let tag = head.text(Told::Etag).map(etag::bare).unwrap_or_default().to_owned();
         let dated = head.text(Told::LastModified).and_then(date::parse_http).map_or(0, |at| at.0);
         let (own, other) = (Value::Etags(vec![tag]), Value::Etags(vec![OTHER_ETAG.to_owned()]));
@@ -274,8 +274,8 @@ impl Features<'_> {
         };
         match ask(holds).await {
             Ok(_) => {}
-            Err(Trouble::Unsaid(_)) => return Kept::Unsaid,
-            Err(trouble) => return Kept::Refused(trouble.to_string()),
+            Err(Trouble::Unsaid(_)) => return Verdict::Unsaid,
+            Err(trouble) => return Verdict::Refused(trouble.to_string()),
         }
         let mut failed = ask(fails).await;
         if failed.is_ok() && field == Field::SourceIfModifiedSince {
@@ -284,10 +284,10 @@ impl Features<'_> {
             failed = ask(at(1)).await;
         }
         match failed {
-            Ok(_) => Kept::Ignored,
+            Ok(_) => Verdict::Ignored,
             Err(trouble) => match trouble.fault() {
-                Some(Fault::PreconditionFailed | Fault::NotModified) => Kept::Kept,
-                _ => Kept::Refused(trouble.to_string()),
+                Some(Fault::PreconditionFailed | Fault::NotModified) => Verdict::Kept,
+                _ => Verdict::Refused(trouble.to_string()),
             },
         }
     }
@@ -390,7 +390,7 @@ impl Features<'_> {
 }
 
 /// What a target does about one condition.
-enum Kept {
+enum Verdict {
     /// It keeps it.
     Kept,
     /// It copies all the same.
@@ -401,7 +401,7 @@ enum Kept {
     Unsaid,
 }
 
-impl Kept {
+impl Verdict {
     /// What is wrong, if anything.
     fn told(&self, name: &str) -> Option<String> {
         match self {

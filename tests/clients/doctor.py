@@ -1,0 +1,581 @@
+"""`blobfish doctor` against stores that are well and stores that are not, and `blobfish init`, whose files have to run. The
+last line counts."""
+
+import argparse
+import contextlib
+import json
+import os
+import pty
+import re
+import select
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+import traceback
+from pathlib import Path
+
+import servers
+from careless import Careless
+from operations import authority
+from s3_clients import Boto3
+from scenarios import refused
+
+BUCKET = "doctor-1250000000"
+VERSIONED = "ver-doctor-1250000000"
+DOUBLES = ("cos", "oss", "jdcloud")
+EVERYTHING = ["dns", "tcp", "tls", "credentials", "clock", "region", "addressing", "bucket", "versioning", "put", "head", "get",
+              "checksum", "copy", "conditions", "overwrite", "part copy", "tags"]
+WRONG = "a-wrong-secret-of-a-target"
+
+
+class Examined:
+    """What the doctor said."""
+
+    def __init__(self, code, value):
+        self.code, self.value = code, value
+        self.findings = {one["check"]: one for target in value["targets"] for one in target["findings"]}
+
+    def of(self, outcome):
+        return {check for check, one in self.findings.items() if one["outcome"] == outcome}
+
+    def has(self, check, outcome, *words):
+        found = self.findings[check]
+        text = found["message"] + " " + found.get("advice", "")
+        assert found["outcome"] == outcome and all(word in text for word in words), (check, outcome, words, found)
+        return self
+
+    def only(self, **outcomes):
+        """Nothing else than these is a problem or a warning."""
+        for outcome in ("problem", "warning"):
+            wanted = {check.replace("_", " ").replace("clean up", "clean-up") for check, one in outcomes.items() if one == outcome}
+            assert self.of(outcome) == wanted, (outcome, self.of(outcome), self.value)
+        assert self.code == (1 if self.of("problem") else 0), self.code
+        return self
+
+
+def secrets_hidden(text, backs=()):
+    """Neither a secret nor any signature that was sent."""
+    hidden = [servers.SECRET, servers.TARGET_SECRET, servers.DEMO_SECRET, WRONG]
+    for back in backs:
+        lines = [line for _, line in back.seen] if isinstance(back, Careless) else [
+            request["headers"].get("authorization", "") for request in back.ask("GET", "/requests")]
+        assert any(lines), "there were signatures"
+        hidden += [found for line in lines for found in re.findall(r"[Ss]ignature[=:]([^,&\s]+)", line)]
+    for secret in hidden:
+        assert secret not in text, "a secret or a signature was printed"
+
+
+def run(binary, *words, folder=None, **env):
+    done = subprocess.run([binary, *words], capture_output=True, text=True, timeout=60, cwd=folder, stdin=subprocess.DEVNULL,
+                          env={**os.environ, **env})
+    secrets_hidden(done.stdout + done.stderr)
+    assert "panicked" not in done.stderr, done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+@contextlib.contextmanager
+def written(*targets, conditions="native", bucket=BUCKET):
+    """A configuration file: one bucket at the first target, all others as well."""
+    name = targets[0].split('name = "')[1].split('"')[0]
+    buckets = [f'[[bucket]]\nname = "{bucket}"\ntarget = "{name}"\nconditions = "{conditions}"\n']
+    text = servers.configuration(list(targets), buckets).replace("{port}", "1").replace("{admin}", "2")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "blobfish.toml"
+        path.write_text(text)
+        yield str(path)
+
+
+def examine(binary, *targets, backs=(), more=(), **how):
+    """What the doctor says of these targets, as JSON."""
+    with written(*targets, **how) as path:
+        code, out, err = run(binary, "doctor", "--config", path, "--json", *more)
+    assert code in (0, 1) and not err, (code, err)
+    secrets_hidden(out, backs)
+    return Examined(code, json.loads(out))
+
+
+def careless(port, **more):
+    return servers.one_target("seaweedfs", port, **more)
+
+
+def changed(target, key, value):
+    """A target's table with another value."""
+    text, times = re.subn(rf'^{key} = ".*"$', f'{key} = "{value}"', target, flags=re.M)
+    assert times == 1
+    return text
+
+
+def with_bucket(running, binary, kind, *names):
+    """A store with these buckets; gives its process and a client in front of it."""
+    front, back = running.front(binary, kind)
+    key = (servers.DEMO_KEY, servers.DEMO_SECRET) if kind == "demo" else (servers.KEY, servers.SECRET)
+    client = Boto3(front.port, *key)
+    for name in names or (BUCKET,):
+        client.create_bucket(name)
+    return (back or front), client
+
+
+def nothing_left(back, bucket=BUCKET):
+    assert back.ask("GET", f"/objects/{bucket}") == {} and back.ask("GET", f"/uploads/{bucket}") == {}
+
+
+def healthy(binary, running):
+    """Every store that works is found to work, and is left as it was."""
+    for kind in ("seaweedfs", "demo", *DOUBLES):
+        back, client = with_bucket(running, binary, kind)
+        target = servers.one_target("seaweedfs" if kind == "demo" else kind, back.port)
+        if kind == "demo":
+            target = changed(changed(target, "access_key", servers.DEMO_KEY), "secret_key", servers.DEMO_SECRET)
+        client.put(BUCKET, "kept", b"not the doctor's")
+        conditions = "check" if kind == "jdcloud" else "native"
+        backs = [back] if kind in DOUBLES else []
+        found = examine(binary, target, backs=backs, conditions=conditions)
+        # JD documents no conditions of writes.
+        found.only(**({"overwrite": "warning"} if kind == "jdcloud" else {}))
+        assert set(found.findings) == {*EVERYTHING, "clean-up"} and not found.of("skipped"), found.value
+        assert client.list(BUCKET) == ["kept"], "the doctor's objects are gone, and no other"
+        if kind in DOUBLES:
+            assert set(back.ask("GET", f"/objects/{BUCKET}")) == {"kept"} and back.ask("GET", f"/uploads/{BUCKET}") == {}
+            assert all(request["verified"] for request in back.ask("GET", "/requests") if request["status"] < 300)
+
+
+def versions(binary, running):
+    """No version and no delete marker is left of what was written."""
+    for kind in DOUBLES:
+        back, client = with_bucket(running, binary, kind, VERSIONED)
+        conditions = "check" if kind == "jdcloud" else "native"
+        found = examine(binary, servers.one_target(kind, back.port), conditions=conditions, bucket=VERSIONED)
+        found.has("versioning", "ok", "On").has("clean-up", "ok")
+        assert any(request["method"] == "PUT" for request in back.ask("GET", "/requests"))
+        told = client.sdk.list_object_versions(Bucket=VERSIONED)
+        assert not told.get("Versions") and not told.get("DeleteMarkers"), told
+        nothing_left(back, VERSIONED)
+
+
+def text_form(binary, running):
+    """What people read says the same as the JSON."""
+    back, _ = with_bucket(running, binary, "cos")
+    with written(servers.one_target("cos", back.port), servers.one_target("oss", servers.free_ports(1)[0])) as path:
+        code, out, _ = run(binary, "doctor", "--config", path)
+        _, only, _ = run(binary, "doctor", "--config", path, "--target", "cos")
+        code_json, told, _ = run(binary, "doctor", "--config", path, "--json")
+    told = json.loads(told)
+    assert code == code_json == 1
+    last = f"{told['ok']} ok, {told['warnings']} warnings, {told['problems']} problems, {told['skipped']} skipped"
+    assert out.splitlines()[-1] == last, (out, last)
+    assert "target cos:" in out and "target oss:" in out and re.search(r"problem +tcp", out)
+    assert "target oss:" not in only and only.endswith(" 0 problems, 0 skipped\n"), only
+
+
+def keys(binary, running):
+    """An unknown key is told from a wrong secret, by the code of the answer; nothing is written with either."""
+    for kind in ("seaweedfs", *DOUBLES):
+        back, _ = with_bucket(running, binary, kind)
+        target = servers.one_target(kind, back.port)
+        if kind in DOUBLES:
+            back.ask("POST", "/reset", {})
+        unknown = examine(binary, changed(target, "access_key", "AKIDUNKNOWN0001"), conditions="check")
+        unknown.only(credentials="problem").has("credentials", "problem", "does not know the access key", "AKIDUNKNOWN0001", "InvalidAccessKeyId")
+        wrong = examine(binary, changed(target, "secret_key", WRONG), conditions="check")
+        wrong.only(credentials="problem").has("credentials", "problem", "secret", "SignatureDoesNotMatch")
+        assert {"put", "copy", "bucket"} <= wrong.of("skipped") and wrong.has("clock", "ok")
+        if kind in DOUBLES:
+            asked = back.ask("GET", "/requests")
+            assert asked and all(request["method"] == "GET" for request in asked), asked
+
+
+def unreachable(binary, running):
+    closed = servers.free_ports(1)[0]
+    found = examine(binary, careless(closed)).only(tcp="problem").has("tcp", "problem", f"127.0.0.1:{closed}", "refused")
+    assert found.of("skipped") == set(EVERYTHING) - {"dns", "tcp"}
+    target = changed(careless(closed), "endpoint", "https://no-such-store.invalid")
+    found = examine(binary, target).only(dns="problem").has("dns", "problem", "no-such-store.invalid", "no address")
+    assert found.of("skipped") == set(EVERYTHING) - {"dns"}
+
+
+def tls(binary, running):
+    """Chain and name, and which of them it is that is wrong; no byte of HTTP before they are right."""
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as other:
+        ca, cert, key = authority(folder, ["oss-cn-hangzhou.localhost", "*.oss-cn-hangzhou.localhost"])
+        wrong_ca, wrong_cert, wrong_key = authority(other, ["elsewhere.localhost"])
+        back = running.double("oss", "--cert", cert, "--key", key)
+        misnamed = running.double("oss", "--cert", wrong_cert, "--key", wrong_key)
+        front = running.proxy(binary, servers.configuration([servers.one_target("oss", back.port, scheme="https", ca=ca)]))
+        Boto3(front.port, servers.KEY, servers.SECRET).create_bucket(BUCKET)
+        back.ask("POST", "/reset", {})
+        examine(binary, servers.one_target("oss", back.port, scheme="https", ca=wrong_ca)).only(tls="problem").has(
+            "tls", "problem", "Nobody who is trusted", 'ca = "FILE"')
+        examine(binary, servers.one_target("oss", back.port, scheme="https")).only(tls="problem").has("tls", "problem", "Nobody")
+        examine(binary, servers.one_target("oss", misnamed.port, scheme="https", ca=wrong_ca)).only(tls="problem").has(
+            "tls", "problem", "other names", f"{BUCKET}.oss-cn-hangzhou.localhost")
+        assert back.ask("GET", "/requests") == [] and misnamed.ask("GET", "/requests") == []
+        plain = running.double("oss")
+        examine(binary, servers.one_target("oss", plain.port, scheme="https", ca=ca)).only(tls="problem").has(
+            "tls", "problem", "does not speak TLS")
+        # The control: the right authority and name. Its certificate lasts two days.
+        examine(binary, servers.one_target("oss", back.port, scheme="https", ca=ca)).only(tls="warning").has(
+            "tls", "warning", "trusted", "1 days")
+        nothing_left(back)
+
+
+def clocks(binary, running):
+    for skew, outcome in ((0, "ok"), (-20, "ok"), (300, "warning"), (1200, "problem"), (-1200, "problem")):
+        with Careless(skew) as back:
+            found = examine(binary, careless(back.port), conditions="check", backs=[back])
+            found.only(**({"clock": outcome} if outcome != "ok" else {})).has("clock", outcome)
+            seconds = int(re.search(r"clock is (\d+) seconds", found.findings["clock"]["message"])[1])
+            assert abs(seconds - abs(skew)) <= 2, (seconds, skew)
+            assert ("behind" in found.findings["clock"]["message"]) == (skew < 0)
+            assert not back.objects
+    back, _ = with_bucket(running, binary, "oss")
+    back.ask("POST", "/fault", {"match": {"op": "list"}, "kind": "status", "status": 403, "code": "RequestTimeTooSkewed", "times": 9})
+    examine(binary, servers.one_target("oss", back.port)).has("credentials", "problem", "NTP")
+
+
+def regions(binary, running):
+    for kind in ("oss", "jdcloud"):
+        back, _ = with_bucket(running, binary, kind)
+        target = changed(servers.one_target(kind, back.port), "region", "cn-elsewhere-7")
+        found = examine(binary, target, conditions="check")
+        found.only(region="problem").has("region", "problem", servers.REGIONS[kind], "cn-elsewhere-7", "Set region")
+        nothing_left(back)
+    back, _ = with_bucket(running, binary, "cos")
+    target = changed(servers.one_target("cos", back.port), "region", "ap-elsewhere")
+    examine(binary, target).only(region="warning").has("region", "warning", "ap-guangzhou")
+
+    def moved(handler):
+        handler.answer(301, b"<Error><Code>PermanentRedirect</Code><Message>elsewhere</Message></Error>",
+                       x_amz_bucket_region="eu-north-1", Location="http://127.0.0.1:9/")
+
+    def malformed(handler):
+        handler.answer(400, b"<Error><Code>AuthorizationHeaderMalformed</Code><Message>the region is wrong</Message>"
+                            b"<Region>eu-north-1</Region></Error>")
+
+    for says in (moved, malformed):
+        with Careless(says=says) as back:
+            found = examine(binary, careless(back.port), backs=[back])
+            found.only(region="problem").has("region", "problem", "The region is eu-north-1, not us-east-1", 'region = "eu-north-1"')
+            assert {"credentials", "put"} <= found.of("skipped")
+
+
+def addressing(binary, running):
+    """A store without names for buckets is told, and the other way is tried."""
+    back, _ = with_bucket(running, binary, "seaweedfs")
+    by_name = changed(careless(back.port), "endpoint", f"http://localhost:{back.port}")
+    examine(binary, by_name).only().has("addressing", "ok", '"path" works')
+    examine(binary, changed(by_name, "addressing", "virtual")).has("addressing", "problem", 'addressing = "path"')
+    back, _ = with_bucket(running, binary, "oss")
+    examine(binary, servers.one_target("oss", back.port)).has("addressing", "ok", '"virtual" works')
+
+
+def conditions(binary, running):
+    """A target that does not keep what the configuration leaves to it; with the advice followed, callers are safe."""
+    back, _ = with_bucket(running, binary, "jdcloud")
+    target = servers.one_target("jdcloud", back.port)
+    found = examine(binary, target, conditions="native").only(conditions="problem", overwrite="warning")
+    found.has("conditions", "problem", 'conditions = "check"', BUCKET, "x-amz-copy-source-if-none-match")
+    nothing_left(back)
+    examine(binary, target, conditions="check").only(overwrite="warning").has("conditions", "ok", "looks first")
+    with Careless() as back:
+        found = examine(binary, careless(back.port)).only(conditions="problem")
+        found.has("conditions", "problem", 'conditions = "check"', "copies although it does not hold")
+        examine(binary, careless(back.port), conditions="check").only().has("conditions", "ok", "looks first")
+        assert not back.objects
+        for word, safe in (("native", False), ("check", True)):
+            bucket = f'[[bucket]]\nname = "*"\ntarget = "seaweedfs"\nconditions = "{word}"\n'
+            front = running.proxy(binary, servers.configuration([careless(back.port)], [bucket]))
+            client = Boto3(front.port, servers.KEY, servers.SECRET)
+            client.put(BUCKET, "from", b"x")
+            copy = dict(Bucket=BUCKET, Key="to", CopySource=f"{BUCKET}/from", CopySourceIfMatch='"other"')
+            if safe:
+                assert refused(412, client.call, "copy_object", **copy)
+            else:
+                client.call("copy_object", **copy)
+
+
+def fault(back, op, kind="status", times=99, **more):
+    back.ask("POST", "/fault", {"match": {"op": op}, "kind": kind, "times": times, "status": 500, **more})
+
+
+def failing(binary, running):
+    """A step that fails is told, and leaves nothing; what cannot be deleted is told with its key."""
+    back, _ = with_bucket(running, binary, "cos")
+    target = servers.one_target("cos", back.port)
+    for op, check in (("CopyObject", "copy"), ("UploadPartCopy", "part copy"), ("CompleteMultipartUpload", "part copy"),
+                      ("HeadObject", "head")):
+        fault(back, op, code="InternalError")
+        found = examine(binary, target).has(check, "problem", "500 InternalError").has("clean-up", "ok")
+        assert found.code == 1
+        back.ask("POST", "/reset", {})
+        nothing_left(back)
+    fault(back, "PutObject", status=403, code="AccessDenied")
+    found = examine(binary, target).only(put="problem").has("put", "problem", "AccessDenied", "Let the key")
+    back.ask("POST", "/reset", {})
+    for kind in ("reset", "error_in_200", "cut_xml", "empty_200"):
+        fault(back, "CopyObject", kind)
+        examine(binary, target).has("copy", "problem").has("clean-up", "ok")
+        back.ask("POST", "/reset", {})
+        nothing_left(back)
+    fault(back, "DeleteObject", status=403, code="AccessDenied")
+    found = examine(binary, target).only(clean_up="problem")
+    back.ask("POST", "/reset", {})
+    left = set(back.ask("GET", f"/objects/{BUCKET}"))
+    assert left and all(key in found.findings["clean-up"]["message"] for key in left), (left, found.findings["clean-up"])
+    fault(back, "DeleteObject", times=3)
+    examine(binary, target).only().has("clean-up", "ok")
+    assert set(back.ask("GET", f"/objects/{BUCKET}")) == left, "what fails once is deleted all the same"
+
+
+def interrupted(binary, running):
+    """Ctrl-C in the middle deletes what was written."""
+    back, _ = with_bucket(running, binary, "oss")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        fault(back, "CopyObject", "delay", times=1, seconds=1)
+        with written(servers.one_target("oss", back.port)) as path:
+            child = subprocess.Popen([binary, "doctor", "--config", path], stdout=subprocess.PIPE, text=True)
+            servers.wait_for(lambda: back.ask("GET", f"/objects/{BUCKET}"), 20, "the scratch object")
+            child.send_signal(number)
+            out, _ = child.communicate(timeout=20)
+        assert child.returncode == 1 and re.search(r"problem +interrupted", out) and re.search(r"ok +clean-up", out), out
+        assert re.search(r"skipped +part copy", out), out
+        nothing_left(back)
+        back.ask("POST", "/reset", {})
+
+
+def read_only(binary, running):
+    back, _ = with_bucket(running, binary, "cos")
+    back.ask("POST", "/reset", {})
+    found = examine(binary, servers.one_target("cos", back.port), more=["--read-only"]).only()
+    assert {"put", "copy", "conditions", "tags"} <= found.of("skipped") and "versioning" in found.of("ok")
+    asked = back.ask("GET", "/requests")
+    assert asked and all(request["method"] == "GET" for request in asked), asked
+
+
+def missing_bucket(binary, running):
+    for kind in DOUBLES:
+        back = running.double(kind)
+        found = examine(binary, servers.one_target(kind, back.port), conditions="check")
+        found.only(bucket="problem").has("bucket", "problem", "NoSuchBucket").has("credentials", "ok")
+    back, _ = with_bucket(running, binary, "oss")
+    found = examine(binary, servers.one_target("oss", back.port), bucket="*").only().has("put", "skipped", "--bucket")
+    examine(binary, servers.one_target("oss", back.port), bucket="*", more=["--bucket", BUCKET]).only().has("put", "ok")
+
+
+def echo(handler):
+    """A target that sends our own signature back wherever it can."""
+    line = handler.headers.get("Authorization", "")
+    signature = line.rpartition("Signature=")[2]
+    handler.answer(403, f"<Error><Code>{signature}</Code><Message>{line} region</Message><Region>{signature}</Region>"
+                        f"<Endpoint>{signature}</Endpoint></Error>".encode(), x_amz_bucket_region=signature)
+
+
+def hostile(binary, running):
+    """What a target answers is not believed, and not repeated."""
+    with Careless(says=echo) as back:
+        assert examine(binary, careless(back.port), backs=[back]).code == 1
+    with Careless(says=lambda handler: handler.answer(200, b"<html>fine</html>")) as back:
+        examine(binary, careless(back.port), backs=[back]).only(credentials="problem").has("credentials", "problem", "something else")
+    with Careless(says=lambda handler: handler.answer(502, b"x" * 100_000)) as back:
+        assert examine(binary, careless(back.port), backs=[back]).of("problem") == {"credentials"}
+
+
+def usage(binary, running):
+    target = careless(servers.free_ports(1)[0])
+    with written(target) as path:
+        for words, told in ((["--target", "other"], "seaweedfs"), (["--bucket", "unmapped"], "unmapped"), (["--nonsense"], "--nonsense")):
+            code, out, err = run(binary, "doctor", "--config", path, *words)
+            assert code == 2 and told in err and not out, (words, code, err)
+        assert run(binary, "doctor")[0] == 2
+        assert run(binary, "doctor", "--config", path + ".none")[0] == 1
+        Path(path).write_text("nonsense = 1\n")
+        code, _, err = run(binary, "doctor", "--config", path)
+        assert code == 1 and "nonsense" in err
+    code, out, _ = run(binary, "doctor", "--help")
+    assert code == 0 and "Examples:" in out
+
+
+def flags(back, folder, *more):
+    host = f"http://cos.ap-guangzhou.localhost:{back.port}"
+    return ["init", "--output", str(Path(folder) / "made.toml"), "--caller-dialect", "s3", "--target-dialect", "cos",
+            "--endpoint", host, "--bucket", BUCKET, "--access-key", servers.TARGET_KEY, *more]
+
+
+def init_serves(binary, running):
+    """What init writes passes the check, is found well, and serves."""
+    back, _ = with_bucket(running, binary, "cos")
+    port, admin = servers.free_ports(2)
+    with tempfile.TemporaryDirectory() as folder:
+        path, secret = Path(folder) / "made.toml", Path(folder) / "made.app.secret"
+        code, out, err = run(binary, *flags(back, folder, "--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin}"))
+        assert code == 0, err
+        for step in ("export COS_SECRET=", f"blobfish check {path}", f"blobfish doctor --config {path}", f"blobfish serve --config {path}"):
+            assert step in out, (step, out)
+        hidden = secret.read_text().strip()
+        assert stat.S_IMODE(secret.stat().st_mode) == 0o600 and len(hidden) == 40
+        assert hidden not in out + err + path.read_text(), "the secret is in its own file only"
+        written = tomllib.loads(path.read_text())
+        assert written["target"][0]["region"] == "ap-guangzhou", "what the end point's name says"
+        assert written["caller"][0]["grants"] == [{"buckets": [BUCKET], "access": "read-write"}]
+        assert "# " in path.read_text()
+        assert run(binary, "check", str(path))[0] == 1, "the variable is not set yet"
+        env = {"COS_SECRET": servers.TARGET_SECRET}
+        assert run(binary, "check", str(path), **env)[1] == "fine\n"
+        assert run(binary, "doctor", "--config", str(path), **env)[0] == 0
+        os.environ.update(env)
+        try:
+            running.run_proxy([binary, "serve", "--config", str(path)], "", port, admin) if False else None
+            log = (Path(folder) / "log").open("w")
+            child = subprocess.Popen([binary, "serve", "--config", str(path)], stdout=log, stderr=subprocess.STDOUT)
+        finally:
+            del os.environ["COS_SECRET"]
+        process = servers.Process(child, "", port, admin=admin)
+        running.started.append(process)
+        servers.wait_for(lambda: servers.ready(process), 20, "the proxy that init configured")
+        client = Boto3(port, written["caller"][0]["access_key"], hidden)
+        client.put(BUCKET, "through", b"the new configuration")
+        assert client.get(BUCKET, "through")["body"] == b"the new configuration"
+        assert "through" in back.ask("GET", f"/objects/{BUCKET}")
+        refused(403, client.create_bucket, "another-1250000000")
+        process.stop()
+
+
+def init_defaults(binary, running):
+    """End points and profiles come from the dialects' tables."""
+    cases = [
+        (["--target-dialect", "oss", "--region", "cn-hangzhou"], ("oss", None, "https://oss-cn-hangzhou.aliyuncs.com", "cn-hangzhou", "virtual")),
+        (["--target-dialect", "jdcloud", "--region", "cn-north-1"], ("s3", "jdcloud", "https://s3.cn-north-1.jdcloud-oss.com", "cn-north-1", "virtual")),
+        (["--target-dialect", "s3", "--profile", "aws", "--region", "eu-west-1"], ("s3", "aws", "https://s3.eu-west-1.amazonaws.com", "eu-west-1", "virtual")),
+        (["--target-dialect", "seaweedfs", "--endpoint", "http://127.0.0.1:8333", "--region", "us-east-1"],
+         ("s3", "seaweedfs", "http://127.0.0.1:8333", "us-east-1", "path")),
+    ]
+    for words, expected in cases:
+        with tempfile.TemporaryDirectory() as folder:
+            code, out, err = run(binary, "init", "--caller-dialect", "oss", *words, "--bucket", "*", "--access-key", "K",
+                                 "--secrets", "env", "--secret-env", "STORE_SECRET", folder=folder)
+            assert code == 0 and os.listdir(folder) == ["blobfish.toml"], (err, os.listdir(folder))
+            made = tomllib.loads((Path(folder) / "blobfish.toml").read_text())
+            target = made["target"][0]
+            assert tuple(target.get(key) for key in ("dialect", "profile", "endpoint", "region", "addressing")) == expected, target
+            assert target["secret_key"] == {"env": "STORE_SECRET"} and made["caller"][0]["secret_key"] == {"env": "BLOBFISH_APP_SECRET"}
+            assert made["listen"]["dialect"] == "oss" and "BLOBFISH_APP_SECRET" in out
+            assert run(binary, "check", "blobfish.toml", folder=folder, STORE_SECRET="x", BLOBFISH_APP_SECRET="y")[0] == 0
+    keys = set()
+    for _ in range(3):
+        with tempfile.TemporaryDirectory() as folder:
+            words = ["--caller-dialect", "cos", "--target-dialect", "cos", "--region", "r", "--bucket", "b", "--access-key", "K"]
+            assert run(binary, "init", *words, folder=folder)[0] == 0
+            made = tomllib.loads((Path(folder) / "blobfish.toml").read_text())["caller"][0]
+            keys |= {made["access_key"], Path(made["secret_key"]["file"]).read_text()}
+    assert len(keys) == 6, "every key is a new one"
+
+
+def init_refuses(binary, running):
+    """What is missing is listed, all of it; what is wrong is named; nothing is written and nothing replaced."""
+    back = running.double("cos")
+    with tempfile.TemporaryDirectory() as folder:
+        code, out, err = run(binary, "init", folder=folder)
+        assert code == 2 and not out
+        for flag in ("--caller-dialect", "--target-dialect", "--region", "--endpoint", "--bucket", "--access-key"):
+            assert flag in err, (flag, err)
+        code, _, err = run(binary, "init", "--caller-dialect", "cos", "--target-dialect", "oss", "--bucket", "b", folder=folder)
+        assert code == 2 and "--region" in err and "--access-key" in err and "--bucket" not in err, err
+        good = flags(back, folder)
+        for flag, value, status in (("--endpoint", "http://host/path", 2), ("--bucket", "a b", 2), ("--target-dialect", "swift", 2),
+                                    ("--profile", "aliyun", 2), ("--endpoint", "http://store.example", 1), ("--secret-env", "hunter2Secret", 2),
+                                    ("--caller-dialect", "swift", 2), ("--conditions", "maybe", 2), ("--ca", "/nowhere.pem", 1)):
+            words = list(good)
+            if flag in words:
+                words[words.index(flag) + 1] = value
+            else:
+                words += [flag, value]
+            if value == "http://store.example":
+                words += ["--region", "r"]
+            code, _, err = run(binary, *words)
+            assert code == status and err and "hunter2" not in err and not os.listdir(folder), (flag, value, code, err)
+        path, secret = Path(folder) / "made.toml", Path(folder) / "made.app.secret"
+        path.write_text("mine")
+        code, _, err = run(binary, *good)
+        assert code == 1 and "--force" in err and path.read_text() == "mine" and not secret.exists()
+        path.unlink()
+        secret.symlink_to(Path(folder) / "elsewhere")
+        assert run(binary, *good)[0] == 1 and not path.exists()
+        path.write_text("mine")
+        assert run(binary, *good, "--force")[0] == 0
+        assert "[[target]]" in path.read_text() and not secret.is_symlink() and not (Path(folder) / "elsewhere").exists()
+        assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+
+
+def talk(binary, folder, lines):
+    """Types answers at a terminal, each when it is asked for. Gives the exit code and the screen."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(folder)
+        os.execv(binary, [binary, "init"])
+    screen, lines = "", list(lines)
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        if not select.select([terminal], [], [], 0.5)[0]:
+            continue
+        try:
+            piece = os.read(terminal, 65536).decode()
+        except OSError:
+            break
+        screen += piece
+        if lines and screen.endswith(": "):
+            os.write(terminal, (lines.pop(0) + "\n").encode())
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), screen
+
+
+def init_asks(binary, running):
+    with tempfile.TemporaryDirectory() as folder:
+        code, screen = talk(binary, folder, ["cos", "swift", "oss", "cn-hangzhou", "", "photos", "LTAIEXAMPLE"])
+        assert code == 0, screen
+        assert "not known; known are" in screen and "[https://oss-cn-hangzhou.aliyuncs.com]" in screen, screen
+        assert "Next:" in screen
+        made = tomllib.loads((Path(folder) / "blobfish.toml").read_text())
+        assert made["listen"]["dialect"] == "cos" and made["bucket"][0]["name"] == "photos"
+        assert made["target"][0]["endpoint"] == "https://oss-cn-hangzhou.aliyuncs.com"
+        assert made["target"][0]["access_key"] == "LTAIEXAMPLE" and made["target"][0]["secret_key"] == {"env": "OSS_SECRET"}
+        assert Path(made["caller"][0]["secret_key"]["file"]).read_text().strip() not in screen
+        assert run(binary, "check", "blobfish.toml", folder=folder, OSS_SECRET="x")[0] == 0
+    with tempfile.TemporaryDirectory() as folder:
+        code, screen = talk(binary, folder, ["x"] * 5)
+        assert code == 1 and "no good answer" in screen and not os.listdir(folder), screen
+        code, screen = talk(binary, folder, ["cos", "\x04"])
+        assert code == 1 and not os.listdir(folder), screen
+
+
+ALL = [healthy, versions, text_form, keys, unreachable, tls, clocks, regions, addressing, conditions, failing, interrupted, read_only,
+       missing_bucket, hostile, usage, init_serves, init_defaults, init_refuses, init_asks]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--binary", required=True)
+    parser.add_argument("--only")
+    options = parser.parse_args()
+    options.binary = os.path.abspath(options.binary)
+    passed = failed = 0
+    for check in ALL:
+        if options.only and check.__name__ not in options.only.split(","):
+            continue
+        started = time.monotonic()
+        with servers.Servers() as running:
+            try:
+                check(options.binary, running)
+                print(f"passed {check.__name__} {time.monotonic() - started:.1f} s", flush=True)
+                passed += 1
+            except Exception:
+                failed += 1
+                print(f"FAILED {check.__name__}\n{traceback.format_exc()[-2400:]}", flush=True)
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
