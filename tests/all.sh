@@ -39,6 +39,7 @@ suite "Clients: unmodified SDKs against demo, SeaweedFS and the doubles" "$pytho
 suite "A day of an app: 17 clients, command lines and SDKs" "$python" tests/clients/day.py --binary "$binary"
 suite "Copies between targets and above their limits" "$python" tests/clients/copies.py --binary "$binary"
 suite "Fidelity: S3 through two proxies and another dialect" "$python" tests/clients/fidelity.py --binary "$binary"
+suite "Changing the configuration while an app goes on" "$python" tests/clients/live.py --binary "$binary"
 suite "TLS targets, metrics, logs" "$python" tests/clients/operations.py --binary "$binary"
 
 echo

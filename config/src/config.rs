@@ -1,6 +1,7 @@
 //! What the proxy runs on: every address parsed, every name resolved, every secret in its own type.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -179,8 +180,10 @@ pub struct BucketRule {
     pub unsupported: Unsupported,
     /// Who evaluates conditions of copies.
     pub conditions: Conditions,
-    /// Copies that touch this bucket are carried through the proxy and never asked of the target.
+    /// Copies within the target that it refuses to make are carried through the proxy.
     pub relay: bool,
+    /// Whether anybody may read its objects, without a signature. Listing is not reading.
+    pub anonymous_read: bool,
 }
 
 /// What happens to a field that the target cannot express and that guards nothing.
@@ -206,18 +209,29 @@ pub enum Conditions {
 pub struct Caller {
     /// Unique name; same alphabet as [`Target::name`].
     pub name: String,
-    /// Access key id, unique among callers.
-    pub access_key: String,
-    /// Secret that its requests are signed with; not empty.
-    pub secret_key: SecretString,
-    /// Token that its requests must carry; not empty.
-    pub session_token: Option<SecretString>,
+    /// What its requests are signed with, any of them; at least one.
+    pub keys: Vec<CallerKey>,
     /// What it may do; empty means nothing.
     pub grants: Vec<Grant>,
     /// The signatures it may use: words from [`SIGNATURES`], at least one.
     pub signatures: Vec<String>,
     /// Whether a COS signature that leaves something with meaning unsigned is refused.
     pub cos_strict: bool,
+    /// Most requests that it may begin in a second, 1 to 1,000,000, and as many at once after a silence.
+    pub requests_per_second: Option<NonZeroU32>,
+    /// Most requests of it that run at once, 1 to 1,000,000.
+    pub requests_at_once: Option<NonZeroU32>,
+}
+
+/// One key of a caller.
+#[derive(Debug, Clone)]
+pub struct CallerKey {
+    /// Access key id, unique among the keys of all callers.
+    pub access_key: String,
+    /// Secret that requests are signed with; not empty.
+    pub secret_key: SecretString,
+    /// Token that requests must carry; not empty.
+    pub session_token: Option<SecretString>,
 }
 
 /// Every signature that a caller may be allowed, as written in the file. Absent means all of them.

@@ -18,8 +18,8 @@ mod rules;
 mod secrets;
 
 pub use config::{
-    Abandoned, Access, Addressing, BucketRule, Caller, Conditions, Config, CopyLimits, Grant, GrantAccess,
-    Https, Limits, Listen, SIGNATURES, Signing, Target, Unsupported,
+    Abandoned, Access, Addressing, BucketRule, Caller, CallerKey, Conditions, Config, CopyLimits, Grant,
+    GrantAccess, Https, Limits, Listen, SIGNATURES, Signing, Target, Unsupported,
 };
 pub use endpoint::Endpoint;
 pub use lookup::Route;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::{Access, BucketRule, Caller, Config, GrantAccess, Target};
+use crate::{Access, BucketRule, Caller, CallerKey, Config, GrantAccess, Target};
 
 /// Where a caller's bucket lives.
 #[derive(Debug, Clone)]
@@ -46,10 +46,11 @@ impl Config {
         exact.or_else(|| leads_here(target_bucket).then_some(target_bucket)).map(str::to_owned)
     }
 
-    /// The caller with this access key. Linear in the number of callers.
+    /// The caller with this access key, and that key. Linear in the number of keys.
     #[must_use]
-    pub fn caller(&self, access_key: &str) -> Option<&Caller> {
-        self.callers.iter().find(|caller| caller.access_key == access_key)
+    pub fn caller(&self, access_key: &str) -> Option<(&Caller, &CallerKey)> {
+        let keys = self.callers.iter().flat_map(|caller| caller.keys.iter().map(move |key| (caller, key)));
+        keys.into_iter().find(|(_, key)| key.access_key == access_key)
     }
 }
 

@@ -2,6 +2,7 @@
 //! mistake in one key hides none in another.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,8 +11,9 @@ use crate::pattern::bucket_name;
 use crate::read::{At, Fields, Item, one_of};
 use crate::secrets::{private_file, secret};
 use crate::{
-    Abandoned, Addressing, BucketRule, Caller, Conditions, Config, CopyLimits, Endpoint, Grant, GrantAccess,
-    Https, Known, Limits, Listen, Pattern, Rejected, SIGNATURES, Signing, Sources, Target, Unsupported,
+    Abandoned, Addressing, BucketRule, Caller, CallerKey, Conditions, Config, CopyLimits, Endpoint, Grant,
+    GrantAccess, Https, Known, Limits, Listen, Pattern, Rejected, SIGNATURES, Signing, Sources, Target,
+    Unsupported,
 };
 
 /// Where to listen if the file does not say.
@@ -28,6 +30,7 @@ const UNSUPPORTED: &[(&str, Unsupported)] =
     &[("refuse", Unsupported::Refuse), ("report", Unsupported::Report)];
 const CONDITIONS: &[(&str, Conditions)] = &[("native", Conditions::Native), ("check", Conditions::Check)];
 const ABANDONED: &[(&str, Abandoned)] = &[("finish", Abandoned::Finish), ("abort", Abandoned::Abort)];
+const ANONYMOUS: &[(&str, bool)] = &[("refuse", false), ("read", true)];
 const COS_STRICT: &[(&str, bool)] = &[("accept", false), ("strict", true)];
 const ACCESS: &[(&str, GrantAccess)] = &[
     ("read", GrantAccess::Read),
@@ -35,6 +38,9 @@ const ACCESS: &[(&str, GrantAccess)] = &[
     ("read-write", GrantAccess::ReadWrite),
     ("admin", GrantAccess::Admin),
 ];
+
+/// What no caller reaches.
+const REQUESTS_MAX: u64 = 1_000_000;
 
 /// An hour; a longer silence is a dead peer whatever the store.
 const SECONDS_MAX: u64 = 3600;
@@ -54,6 +60,7 @@ pub(crate) fn config(mut root: Fields<'_>, known: &Known<'_>, sources: &dyn Sour
     let (caller_names, callers): (Vec<_>, Vec<_>) =
         root.tables("caller").into_iter().map(|fields| caller(fields, sources)).unzip();
     let (caller_names, caller_keys): (Vec<_>, Vec<_>) = caller_names.into_iter().unzip();
+    let caller_keys: Vec<_> = caller_keys.into_iter().flatten().collect();
     root.finish();
 
     distinct("target", &target_names);
@@ -435,6 +442,7 @@ fn bucket<'a>(mut fields: Fields<'a>, targets: &[Name<'_>]) -> (Name<'a>, Option
     let unsupported = fields.word("unsupported", UNSUPPORTED, Unsupported::Refuse);
     let conditions = fields.word("conditions", CONDITIONS, Conditions::Native);
     let relay = fields.flag("relay");
+    let anonymous_read = fields.word("anonymous", ANONYMOUS, false);
     fields.finish();
 
     if let (Some(item), Some(name)) = (target_bucket_item, &name)
@@ -455,6 +463,7 @@ fn bucket<'a>(mut fields: Fields<'a>, targets: &[Name<'_>]) -> (Name<'a>, Option
             unsupported: unsupported?,
             conditions: conditions?,
             relay: relay?,
+            anonymous_read: anonymous_read?,
         })
     };
     (written, built())
@@ -471,31 +480,65 @@ fn index(word: &str, targets: &[Name<'_>]) -> Result<usize, Rejected> {
 
 // --- Callers ---
 
-fn caller<'a>(mut fields: Fields<'a>, sources: &dyn Sources) -> ((Name<'a>, Name<'a>), Option<Caller>) {
+/// A caller's name and access keys, and the caller.
+type Written<'a> = ((Name<'a>, Vec<Name<'a>>), Option<Caller>);
+
+fn caller<'a>(mut fields: Fields<'a>, sources: &dyn Sources) -> Written<'a> {
     let name = name(&mut fields, "\"photo-app\"");
-    let access_key = fields.need("access_key", "\"AKID...\"").and_then(|item| {
-        let value = item.parsed(access_key_id)?;
-        Some(At { value, place: item.place })
-    });
-    let (secret_key, session_token) = secrets(&mut fields, sources);
+    let (access_keys, keys) = caller_keys(&mut fields, sources);
     let grants = fields.tables("grants").into_iter().map(grant).collect::<Option<Vec<_>>>();
     let signatures = signatures(&mut fields);
     let cos_strict = fields.word("cos_signing", COS_STRICT, false);
+    let requests_per_second = fields.count("requests_per_second", 0..=REQUESTS_MAX, 0_u32);
+    let requests_at_once = fields.count("requests_at_once", 0..=REQUESTS_MAX, 0_u32);
     fields.finish();
 
     let built = || {
         Some(Caller {
             name: name.as_ref()?.value.clone(),
-            access_key: access_key.as_ref()?.value.clone(),
-            secret_key: secret_key?,
-            session_token: session_token?,
+            keys: keys?,
+            requests_per_second: NonZeroU32::new(requests_per_second?),
+            requests_at_once: NonZeroU32::new(requests_at_once?),
             grants: grants?,
             signatures: signatures?,
             cos_strict: cos_strict?,
         })
     };
     let caller = built();
-    ((name, access_key), caller)
+    ((name, access_keys), caller)
+}
+
+/// The key that stands beside the name, and the list of others. Either may be left out where the other is there.
+fn caller_keys<'a>(
+    fields: &mut Fields<'a>,
+    sources: &dyn Sources,
+) -> (Vec<Name<'a>>, Option<Vec<CallerKey>>) {
+    let more = fields.tables("keys");
+    let is_own = ["access_key", "secret_key", "session_token"].map(|key| fields.get(key).is_some());
+    let mut keys = Vec::new();
+    if more.is_empty() || is_own.contains(&true) {
+        keys.push(caller_key(fields, sources));
+    }
+    for mut fields in more {
+        keys.push(caller_key(&mut fields, sources));
+        fields.finish();
+    }
+    let (access_keys, keys): (Vec<_>, Vec<_>) = keys.into_iter().unzip();
+    (access_keys, keys.into_iter().collect())
+}
+
+fn caller_key<'a>(fields: &mut Fields<'a>, sources: &dyn Sources) -> (Name<'a>, Option<CallerKey>) {
+    let access_key = fields.need("access_key", "\"AKID...\"").and_then(|item| {
+        let value = item.parsed(access_key_id)?;
+        Some(At { value, place: item.place })
+    });
+    let (secret_key, session_token) = secrets(fields, sources);
+    let built = || {
+        let access_key = access_key.as_ref()?.value.clone();
+        Some(CallerKey { access_key, secret_key: secret_key?, session_token: session_token? })
+    };
+    let key = built();
+    (access_key, key)
 }
 
 fn grant(mut fields: Fields<'_>) -> Option<Grant> {

@@ -93,7 +93,7 @@ fn files_of_this_machine() {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
         assert_eq!(OsSources.file_is_private(&path).unwrap(), is_private, "{mode:o}");
         match load() {
-            Ok(config) => assert_eq!(config.callers[0].secret_key.expose_secret(), "from-a-file"),
+            Ok(config) => assert_eq!(config.callers[0].keys[0].secret_key.expose_secret(), "from-a-file"),
             Err(mistakes) => assert!(mistakes[0].what.contains("open to others"), "{mistakes:?}"),
         }
         assert_eq!(load().is_ok(), is_private, "{mode:o}");

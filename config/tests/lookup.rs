@@ -79,7 +79,7 @@ fn a_bucket_of_a_target_has_the_name_that_leads_to_it() {
 fn grants_are_all_that_is_allowed() {
     let config = config();
     let may = |caller: &str, bucket: &str| {
-        let caller = config.caller(&format!("{caller}-key")).unwrap();
+        let caller = config.caller(&format!("{caller}-key")).unwrap().0;
         [Access::Read, Access::Write, Access::Admin].map(|access| caller.may(bucket, access))
     };
     assert_eq!(may("reader", "photos-1"), [true, false, false]);
@@ -93,10 +93,10 @@ fn grants_are_all_that_is_allowed() {
 #[test]
 fn callers_are_found_by_access_key() {
     let config = config();
-    assert_eq!(config.caller("reader-key").unwrap().name, "reader");
+    assert_eq!(config.caller("reader-key").unwrap().0.name, "reader");
     assert!(config.caller("reader").is_none());
     assert!(config.caller("").is_none());
-    assert!(config.caller("nobody-key").unwrap().may_sign("cos"));
-    assert!(!config.caller("nobody-key").unwrap().may_sign("s3v4"));
-    assert!(config.caller("reader-key").unwrap().may_sign("ossv1"));
+    assert!(config.caller("nobody-key").unwrap().0.may_sign("cos"));
+    assert!(!config.caller("nobody-key").unwrap().0.may_sign("s3v4"));
+    assert!(config.caller("reader-key").unwrap().0.may_sign("ossv1"));
 }

@@ -484,3 +484,42 @@ fn callers() {
         ],
     );
 }
+
+#[test]
+fn keys_of_a_caller() {
+    let own = "access_key = \"AKID\"\nsecret_key = \"TOPSECRET-2\"\n";
+    let second = "keys = [{ access_key = \"AKID2\", secret_key = \"TOPSECRET-3\" }]\n";
+    assert_eq!(said(&GOOD.replace(own, second)), [""; 0], "only a list");
+    assert_eq!(said(&GOOD.replace(own, &format!("{own}{second}"))), [""; 0], "both");
+    spoil(
+        own,
+        &format!("{own}{}", second.replace("AKID2", "AKID")),
+        &["line 17: caller \"app\": keys[0].access_key = \"AKID\": another caller has it, on line 15"],
+    );
+    spoil(
+        own,
+        "keys = [{ access_key = \"AKID2\" }]\n",
+        &["line 15: caller \"app\": keys[0].secret_key: missing; add secret_key = { env = \"NAME\" }"],
+    );
+    spoil(
+        own,
+        "keys = []\n",
+        &[
+            "line 13: caller \"app\": access_key: missing; add access_key = \"AKID...\"",
+            "line 13: caller \"app\": secret_key: missing; add secret_key = { env = \"NAME\" }",
+        ],
+    );
+    add(
+        "secret_key = \"TOPSECRET-2\"",
+        "requests_per_second = 5_000_000\nrequests_at_once = \"2\"",
+        &[
+            "line 17: caller \"app\": requests_per_second = 5_000_000: must be from 0 to 1000000",
+            "line 18: caller \"app\": requests_at_once = \"2\": must be a whole number, not a string",
+        ],
+    );
+    add(
+        "name = \"photos\"",
+        "anonymous = \"write\"",
+        &["line 12: bucket \"photos\": anonymous = \"write\": unknown word; known: refuse, read"],
+    );
+}

@@ -35,6 +35,10 @@ impl Keys for One {
             schemes: &self.schemes,
         })
     }
+
+    fn is_open(&self, bucket: &str) -> bool {
+        bucket == "open"
+    }
 }
 
 fn front() -> Front {
@@ -203,4 +207,44 @@ fn a_code_that_names_a_fault_means_it_first() {
             }
         }
     }
+}
+
+#[test]
+fn objects_of_an_open_bucket_are_read_by_anybody() {
+    let ask = |line: &str, header: &str| {
+        let text = format!("{line} HTTP/1.1\nHost: open.oss-cn-hangzhou.aliyuncs.com\n{header}\n");
+        accepted(&parse(&text).unwrap(), &One::new())
+    };
+    for (line, operation) in [("GET /k", Operation::GetObject), ("HEAD /k", Operation::HeadObject)] {
+        // The COS reference, 1: an SDK without a key sends the header without a value.
+        for header in ["", "Authorization:\n", "Range: bytes=0-1\n"] {
+            let accepted = ask(line, header).unwrap();
+            assert_eq!(
+                (accepted.request.operation, accepted.access_key),
+                (operation, None),
+                "{line} {header}"
+            );
+        }
+    }
+    // The OSS reference, 4: overrides need a signature.
+    let refused = [
+        ("GET /", Fault::AnonymousDenied),
+        ("GET /?list-type=2", Fault::AnonymousDenied),
+        ("GET /k?acl", Fault::AnonymousDenied),
+        ("PUT /k", Fault::AnonymousDenied),
+        ("DELETE /k", Fault::AnonymousDenied),
+        ("POST /k?uploads", Fault::AnonymousDenied),
+        ("GET /k?response-content-type=text%2Fcss", Fault::InvalidRequest),
+    ];
+    for (line, fault) in refused {
+        assert_eq!(ask(line, "").unwrap_err().refusal.fault, fault, "{line}");
+    }
+    assert_eq!(
+        ask("GET /k", "Authorization: Bearer abc\n").unwrap_err().refusal.fault,
+        Fault::UnknownAuthorization
+    );
+    // A key that nobody has is no way to be nobody.
+    let strange =
+        signed(&oss::auth::AUTH, "open.oss-cn-hangzhou.aliyuncs.com", Some("open"), Some("k"), "/k", "OTHER");
+    assert_eq!(accepted(&strange, &One::new()).unwrap_err().refusal.fault, Fault::InvalidAccessKeyId);
 }

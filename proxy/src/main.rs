@@ -15,6 +15,7 @@ mod doctor;
 mod exchange;
 mod explain;
 mod failed;
+mod file;
 mod form;
 mod framing;
 mod front;
@@ -27,23 +28,21 @@ mod patience;
 mod plan;
 mod preflight;
 mod relay;
+mod reload;
 mod resolve;
 mod serve;
 mod snapshot;
 mod stream;
+mod throttle;
 mod upstream;
 mod wire;
 
 use std::io::Write as _;
-use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
-use blobfish_config::{Config, Known, OsSources};
 use clap::Parser as _;
 
 use crate::cli::{Cli, Command, Serve, Usage};
-use crate::snapshot::Snapshot;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -53,18 +52,18 @@ fn main() -> ExitCode {
     let mut fine = true;
     let outcome = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(options) => serve(options),
-        Command::Check { file } => snapshot(&file).map(|_| "fine\n".to_owned()),
+        Command::Check { file } => file::snapshot(&file).map(|_| "fine\n".to_owned()).map_err(Into::into),
         Command::Init(asked) => init::run(*asked),
-        Command::Doctor(asked) => {
-            let examined = snapshot(&asked.config).and_then(|snapshot| doctor::run(&asked, &snapshot));
-            examined.map(|(text, no_problem)| {
+        Command::Doctor(asked) => file::snapshot(&asked.config)
+            .map_err(Into::into)
+            .and_then(|snapshot| doctor::run(&asked, &snapshot))
+            .map(|(text, no_problem)| {
                 fine = no_problem;
                 text
-            })
-        }
+            }),
         Command::Explain(asked) => {
-            let snapshot = asked.config.as_deref().map(snapshot).transpose();
-            snapshot.and_then(|snapshot| explain::run(&asked, snapshot.as_ref()))
+            let snapshot = asked.config.as_deref().map(file::snapshot).transpose();
+            snapshot.map_err(Into::into).and_then(|snapshot| explain::run(&asked, snapshot.as_ref()))
         }
         Command::Losses { json } => Ok(losses::run(json)),
         Command::Completions { shell } => Ok(String::from_utf8_lossy(&cli::completions(shell)).into_owned()),
@@ -83,28 +82,15 @@ fn main() -> ExitCode {
 
 fn serve(options: Serve) -> anyhow::Result<String> {
     log::start();
-    match &options.config {
-        Some(file) => serve::run(config(file)?, None)?,
+    match options.config {
+        Some(file) => {
+            let (config, files) = file::read(&file);
+            serve::run(config?, serve::Origin::File(file, files))?;
+        }
         None => {
             let (config, store) = demo::prepared(&options)?;
-            serve::run(config, Some(store))?;
+            serve::run(config, serve::Origin::Demo(Box::new(store)))?;
         }
     }
     Ok(String::new())
-}
-
-/// A configuration that can be run.
-fn snapshot(file: &Path) -> anyhow::Result<Snapshot> {
-    Ok(Snapshot::new(config(file)?)?)
-}
-
-/// Reads a configuration; every mistake in it is the error.
-fn config(file: &Path) -> anyhow::Result<Config> {
-    let name = file.display().to_string();
-    let text = std::fs::read_to_string(file).with_context(|| name.clone())?;
-    let known = Known { dialects: blobfish_dialects::NAMES };
-    blobfish_config::load(&text, &known, &OsSources).map_err(|mistakes| {
-        let told: Vec<String> = mistakes.iter().map(|mistake| mistake.render(&name, &text)).collect();
-        anyhow::anyhow!(told.join("\n"))
-    })
 }

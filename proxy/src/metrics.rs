@@ -136,6 +136,11 @@ impl Metrics {
         }
     }
 
+    /// A configuration is in force from now on.
+    pub fn loaded_now(&self) {
+        self.config_loaded.set(f64::from(u32::try_from(crate::clock::now().0).unwrap_or(u32::MAX)));
+    }
+
     /// The text that is scraped.
     pub fn text(&self) -> Vec<u8> {
         let mut text = Vec::new();

@@ -2,6 +2,7 @@
 
 use blobfish_config::Caller;
 use blobfish_dialects::engine::accept::Accepted;
+use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::model::{Fault, Need, Operation, Refusal, Request};
 
 use crate::framing::BodyLength;
@@ -17,9 +18,11 @@ use crate::{buckets, copy, exchange, log, stream};
 pub async fn run(job: &mut Job<'_>, accepted: Accepted, body: BodyLength) -> Result<(), End> {
     let Accepted { dialect, access_key, request, payload, unsigned } = accepted;
     let snapshot = job.snapshot;
+    let Some(access_key) = access_key else { return unsigned_read(job, dialect, &request).await };
     let caller = snapshot.caller(&access_key).ok_or(Fault::InternalError)?;
-    note(job, caller, &request, unsigned.len());
+    note(job, Some(caller), &request, unsigned.len());
     authorise(caller, &request)?;
+    let _turn = snapshot.turn(caller).ok_or(Fault::SlowDown)?;
     if request.operation == Operation::ListBuckets {
         return buckets::run(job, caller, request, payload).await;
     }
@@ -46,10 +49,18 @@ pub async fn run(job: &mut Job<'_>, accepted: Accepted, body: BodyLength) -> Res
     }
 }
 
+/// An object that anybody may read.
+async fn unsigned_read(job: &mut Job<'_>, dialect: &'static Dialect, request: &Request) -> Result<(), End> {
+    note(job, None, request, 0);
+    let (place, _) = routed(job.snapshot, request)?;
+    job.record.target = Some(place.upstream.target.name.clone());
+    stream::download(job, place.upstream, place.way(dialect, None, None), request).await
+}
+
 /// Writes down what is asked.
-pub fn note(job: &mut Job<'_>, caller: &Caller, request: &Request, unsigned: usize) {
+pub fn note(job: &mut Job<'_>, caller: Option<&Caller>, request: &Request, unsigned: usize) {
     let record = &mut job.record;
-    record.caller = Some(caller.name.clone());
+    record.caller = caller.map(|caller| caller.name.clone());
     record.operation = Some(request.operation.name());
     record.bucket = request.bucket.as_deref().map(log::name);
     record.key = request.key.as_deref().map(log::name);

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -26,6 +27,7 @@ use crate::demo::DemoStore;
 use crate::front::DataFront;
 use crate::log;
 use crate::metrics::METRICS;
+use crate::reload::Reloads;
 use crate::snapshot::Snapshot;
 use crate::upstream::Upstreams;
 
@@ -38,33 +40,50 @@ const LAST_CALL: Duration = Duration::from_secs(20);
 /// Listeners' buffers. The default costs an idle connection 92 KiB.
 const BUFFER_BYTES: usize = 4 * 1024;
 
+/// Where a configuration comes from.
+pub enum Origin {
+    /// Demo mode, with its store.
+    Demo(Box<DemoStore>),
+    /// A file, and all the files that were read with it.
+    File(PathBuf, Vec<PathBuf>),
+}
+
 /// Serves until told to stop.
 ///
 /// # Errors
 /// The configuration cannot be run; an address is taken.
-pub fn run(config: Config, store: Option<DemoStore>) -> anyhow::Result<()> {
+pub fn run(config: Config, origin: Origin) -> anyhow::Result<()> {
     hide_panics();
     let (listen, admin) = (config.listen.clone(), config.admin);
     let addresses = listen.http.iter().chain(listen.https.iter().map(|tls| &tls.address));
     addresses.chain([&admin]).try_for_each(|address| is_free(*address))?;
     let current = Arc::new(ArcSwap::from_pointee(Snapshot::new(config)?));
-    METRICS.config_loaded.set(f64::from(u32::try_from(crate::clock::now().0).unwrap_or(u32::MAX)));
+    METRICS.loaded_now();
     let open = Arc::new(AtomicUsize::new(0));
     let ready = Arc::new(watch::Sender::new(false));
     let lifecycle = Lifecycle {
         ready: Arc::clone(&ready),
         open: Arc::clone(&open),
         listen: first(&listen),
-        greeting: store.as_ref().map(|store| store.greeting.clone()),
+        greeting: match &origin {
+            Origin::Demo(store) => Some(store.greeting.clone()),
+            Origin::File(..) => None,
+        },
     };
 
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let mut server = Server::new_with_opt_and_conf(None, settings(threads));
-    server.add_service(data(&listen, DataFront { current, upstreams: Upstreams::new(), open })?);
+    let front = DataFront { current: Arc::clone(&current), upstreams: Upstreams::new(), open };
+    server.add_service(data(&listen, front)?);
     server.add_service(operators(admin, Admin { ready }));
     server.add_service(background_service("lifecycle", lifecycle));
-    if let Some(store) = store {
-        server.add_service(background_service("store", StoreService(Mutex::new(Some(store)))));
+    match origin {
+        Origin::Demo(store) => {
+            server.add_service(background_service("store", StoreService(Mutex::new(Some(*store)))));
+        }
+        Origin::File(file, files) => {
+            server.add_service(background_service("reloads", Reloads::new(file, files, current)));
+        }
     }
     server.run(RunArgs { shutdown_signal: Box::new(Signals) });
     log::flush();
@@ -150,7 +169,7 @@ impl ShutdownSignalWatch for Signals {
     }
 }
 
-/// Tells when the listeners stand, keeps SIGHUP from ending the process, and ends it once all is drained.
+/// Tells when the listeners stand, and ends the process once all is drained.
 struct Lifecycle {
     ready: Arc<watch::Sender<bool>>,
     open: Arc<AtomicUsize>,
@@ -161,7 +180,6 @@ struct Lifecycle {
 #[async_trait]
 impl BackgroundService for Lifecycle {
     async fn start(&self, mut shutdown: ShutdownWatch) {
-        let reloads = tokio::spawn(ignore_reloads());
         self.wait_for_listeners().await;
         self.ready.send_replace(true);
         tracing::info!("ready");
@@ -170,7 +188,6 @@ impl BackgroundService for Lifecycle {
         }
         let _ = shutdown.wait_for(|stopping| *stopping).await;
         self.ready.send_replace(false);
-        reloads.abort();
         // The framework would sleep through the whole grace period, however early the last request ends.
         let last_call = Instant::now() + LAST_CALL;
         let mut called = false;
@@ -196,14 +213,6 @@ impl Lifecycle {
     }
 }
 
-async fn ignore_reloads() {
-    let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
-    while hangups.recv().await.is_some() {
-        METRICS.config_reloads.with_label_values(&["ignored"]).inc();
-        tracing::warn!("SIGHUP: this build does not reload; restart to change the configuration");
-    }
-}
-
 /// The demo's store, on this process's threads.
 struct StoreService(Mutex<Option<DemoStore>>);
 
@@ -214,6 +223,8 @@ impl BackgroundService for StoreService {
         else {
             return;
         };
+        // There is no file to be read again; the signal must not end the process.
+        let _hangups = signal(SignalKind::hangup());
         match tokio::net::TcpListener::from_std(socket) {
             // It outlives the listeners, so that requests that run can end.
             Ok(socket) => {

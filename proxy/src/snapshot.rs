@@ -2,6 +2,8 @@
 //!
 //! Built aside and swapped as a whole; a request uses one from its start to its end.
 
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +21,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use crate::clock;
+use crate::throttle::{Throttle, Turn};
 
 /// A configuration that cannot be run.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +71,8 @@ pub struct Snapshot {
     pub front: Front,
     /// The stores, in the configuration's order.
     pub upstreams: Vec<Upstream>,
+    /// How much each caller may ask for, by its name.
+    throttles: BTreeMap<String, Arc<Throttle>>,
 }
 
 /// Where a bucket lives.
@@ -98,15 +102,29 @@ impl Snapshot {
         let default = config.listen.default_dialect.as_str();
         let default = by_name(default).ok_or_else(|| NotRunnable::Default(default.to_owned()))?;
         let front = Front { dialects: blobfish_dialects::ALL, default, base: config.hosts_base.clone() };
-        let generation = u64::try_from(clock::random() >> 64).unwrap_or_default();
-        let targets = config.targets.iter().zip(generation..);
-        let upstreams = targets.map(|(target, key)| upstream(target, key)).collect::<Result<_, _>>()?;
-        Ok(Self { config, front, upstreams })
+        let upstreams = config.targets.iter().map(upstream).collect::<Result<_, _>>()?;
+        let throttle = |caller: &Caller| (caller.name.clone(), Arc::new(Throttle::new(caller)));
+        let throttles = config.callers.iter().map(throttle).collect();
+        Ok(Self { config, front, upstreams, throttles })
+    }
+
+    /// Takes over what callers have used of limits that stay as they are.
+    pub fn goes_on_from(&mut self, before: &Self) {
+        for (name, throttle) in &mut self.throttles {
+            if let Some(old) = before.throttles.get(name).filter(|old| old.is_like(throttle)) {
+                *throttle = Arc::clone(old);
+            }
+        }
+    }
+
+    /// Lets a request of a caller begin; `None` where it asks for too much.
+    pub fn turn(&self, caller: &Caller) -> Option<Turn> {
+        self.throttles.get(&caller.name).and_then(|throttle| throttle.turn())
     }
 
     /// The caller that has this access key.
     pub fn caller(&self, access_key: &str) -> Option<&Caller> {
-        self.config.caller(access_key)
+        self.config.caller(access_key).map(|(caller, _)| caller)
     }
 
     /// Where a bucket lives that callers call so.
@@ -173,13 +191,17 @@ impl Names for OwnNames<'_> {
 
 impl Keys for Snapshot {
     fn key(&self, access_key: &str) -> Option<Key<'_>> {
-        let caller = self.config.caller(access_key)?;
+        let (caller, key) = self.config.caller(access_key)?;
         Some(Key {
-            secret: &caller.secret_key,
-            token: caller.session_token.as_ref(),
+            secret: &key.secret_key,
+            token: key.session_token.as_ref(),
             strict: caller.cos_strict,
             schemes: &caller.signatures,
         })
+    }
+
+    fn is_open(&self, bucket: &str) -> bool {
+        self.config.route(bucket).is_some_and(|route| route.rule.anonymous_read)
     }
 }
 
@@ -199,10 +221,13 @@ fn by_name(name: &str) -> Option<&'static Dialect> {
     named.or_else(|| blobfish_dialects::by_name(name, None))
 }
 
-fn upstream(target: &blobfish_config::Target, group_key: u64) -> Result<Upstream, NotRunnable> {
+fn upstream(target: &blobfish_config::Target) -> Result<Upstream, NotRunnable> {
     let dialect = blobfish_dialects::by_name(&target.dialect, target.profile.as_deref())
         .ok_or_else(|| NotRunnable::Dialect(target.name.clone()))?;
+    let ca = target.ca.as_ref().map(|path| authorities(&target.name, path)).transpose()?;
     Ok(Upstream {
+        group_key: group_key(target, ca.as_deref()),
+        ca,
         target: Target {
             name: target.name.clone(),
             dialect,
@@ -218,12 +243,20 @@ fn upstream(target: &blobfish_config::Target, group_key: u64) -> Result<Upstream
             kms_keys: target.kms_keys.clone(),
         },
         endpoint: target.endpoint.clone(),
-        ca: target.ca.as_ref().map(|path| authorities(&target.name, path)).transpose()?,
-        group_key,
         connect_timeout: target.connect_timeout,
         response_timeout: target.response_timeout,
         body_timeout: target.body_timeout,
     })
+}
+
+/// What connections may be shared by: the same target, believed for the same reason. It outlives a reload.
+fn group_key(target: &blobfish_config::Target, ca: Option<&CaType>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&target.name, target.endpoint.authority(), target.endpoint.tls).hash(&mut hasher);
+    for authority in ca.into_iter().flatten() {
+        authority.with_raw_cert(|der| der.hash(&mut hasher));
+    }
+    hasher.finish()
 }
 
 fn auth(dialect: &'static Dialect, signing: Signing) -> Option<&'static dyn Auth> {

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
@@ -40,7 +40,7 @@ def authority(folder, names):
     return [str(Path(folder, name)) for name in ("ca.pem", "server.pem", "server.key")]
 
 
-def tls(binary, running):
+def tls(binary, running, options):
     """Chain and name are verified before any byte of HTTP."""
     with tempfile.TemporaryDirectory() as folder:
         ca, cert, key = authority(folder, ["oss-cn-hangzhou.localhost", "*.oss-cn-hangzhou.localhost"])
@@ -64,7 +64,7 @@ def tls(binary, running):
             assert misnamed.ask("GET", "/requests") == [], "no HTTP byte to a server of another name"
 
 
-def faults(binary, running):
+def faults(binary, running, options):
     """Never a success that is not one, in every caller's words."""
     for target in ("cos", "oss", "jdcloud"):
         front, back = running.front(binary, target)
@@ -112,7 +112,7 @@ def ask(port, path):
     return response.status, response.read().decode()
 
 
-def observed(binary, running):
+def observed(binary, running, options):
     """Metrics under their names, one JSON line per request, and no secret anywhere."""
     front, _ = running.front(binary, "cos")
     client = s3_clients.Boto3(front.port, servers.KEY, servers.SECRET)
@@ -157,7 +157,7 @@ def observed(binary, running):
             assert form not in log and form not in text, f"a secret leaked as {form[:12]}..."
 
 
-def memory(binary, running):
+def memory(binary, running, options):
     """Does not grow with the size of bodies."""
     front, _ = running.front(binary, "seaweedfs")
     client = s3_clients.Boto3(front.port, servers.KEY, servers.SECRET)
@@ -177,7 +177,7 @@ def memory(binary, running):
     assert grown < 16 * 1024, f"grew by {grown} KiB"
 
 
-def durable(binary, running):
+def durable(binary, running, options):
     """The demo's objects are there after a restart, and after being killed."""
     with tempfile.TemporaryDirectory() as folder:
         first = running.demo(binary, "--data", folder)
@@ -198,7 +198,7 @@ def durable(binary, running):
         third.stop()
 
 
-def listed_buckets(binary, running):
+def listed_buckets(binary, running, options):
     """Callers see the configured names that they may read, and nothing of the target."""
     back = running.double("cos")
     target = servers.one_target("cos", back.port)
@@ -217,7 +217,7 @@ def listed_buckets(binary, running):
     assert back.ask("GET", "/requests") and s3.list("app-1") == ["k"]
 
 
-def versions(binary, running):
+def versions(binary, running, options):
     """Version ids in and out."""
     for target in ("cos", "oss", "jdcloud", "demo"):
         front, _ = running.front(binary, target)
@@ -247,7 +247,7 @@ def versions(binary, running):
             pass
 
 
-def customer_keys(binary, running):
+def customer_keys(binary, running, options):
     """Encryption with a customer's key, of the source and of the destination."""
     front, _ = running.front(binary, "demo")
     s3 = s3_clients.Boto3(front.port, servers.DEMO_KEY, servers.DEMO_SECRET).sdk
@@ -269,7 +269,7 @@ def customer_keys(binary, running):
             assert error.response["ResponseMetadata"]["HTTPStatusCode"] in (400, 403), error
 
 
-def losses(binary, running):
+def losses(binary, running, options):
     """What a target cannot be told is refused by name, or reported where the operator said so."""
     front, back = running.front(binary, "oss")
     client = s3_clients.Boto3(front.port, servers.KEY, servers.SECRET)
@@ -288,7 +288,7 @@ def losses(binary, running):
     assert error.code == "NotImplemented", "what guards data is refused whatever the setting"
 
 
-def command_line(binary, running):
+def command_line(binary, running, options):
     def run(*words, text=None):
         done = subprocess.run([binary, *words], input=text, capture_output=True, text=True, timeout=60)
         return done.returncode, done.stdout, done.stderr
@@ -318,7 +318,100 @@ def command_line(binary, running):
     assert run("--version")[0] == 0 and run("--help")[0] == 0
 
 
-def readme(binary, running):
+CLIENTS = (s3_clients.Boto3, cos_clients.CosPython, oss_clients.Oss2V4)
+
+
+def of_caller(more):
+    """A configuration in front of a double, with one caller of which more is said."""
+    return [f'[[caller]]\nname = "app"\naccess_key = "{servers.KEY}"\nsecret_key = "{servers.SECRET}"\n'
+            f'grants = [{{ buckets = ["*"], access = "admin" }}]\n{more}\n']
+
+
+def two_keys(binary, running, options):
+    """An app that moves from one key to the next: both work, and are the same caller."""
+    back = running.double("oss")
+    callers = of_caller('keys = [{ access_key = "AKIDNEXT", secret_key = "the-next-secret" }]')
+    front = running.proxy(binary, servers.configuration([servers.one_target("oss", back.port)], callers=callers))
+    for make in CLIENTS:
+        old, new = make(front.port, servers.KEY, servers.SECRET), make(front.port, "AKIDNEXT", "the-next-secret")
+        if make is CLIENTS[0]:
+            old.create_bucket(BUCKET)
+        old.put(BUCKET, "one", b"x")
+        assert new.get(BUCKET, "one")["body"] == b"x"
+        refused(403, make(front.port, servers.KEY, "the-next-secret").get, BUCKET, "one")
+    assert front.log.read_text().count('"caller":"app"') >= 7
+
+
+def slowed(binary, running, options):
+    """Too many requests in a second, or at once, are told to slow down; others are not slowed."""
+    back = running.double("oss")
+    target, other = servers.one_target("oss", back.port), of_caller("")[0].replace('"app"', '"other"').replace(servers.KEY, "AKIDOTHER")
+    for more in ("requests_per_second = 5", "requests_at_once = 1"):
+        front = running.proxy(binary, servers.configuration([target], callers=[*of_caller(more), other]))
+        for make in CLIENTS:
+            client, free = make(front.port, servers.KEY, servers.SECRET), make(front.port, "AKIDOTHER", servers.SECRET)
+            if not back.ask("GET", f"/objects/{BUCKET}"):
+                free.create_bucket(BUCKET)
+                free.put(BUCKET, "one", b"x")
+            if "once" in more:
+                back.ask("POST", "/fault", {"match": {"op": "GetObject"}, "kind": "delay", "seconds": 1.5, "times": 1})
+                with ThreadPoolExecutor() as pool:
+                    first = pool.submit(client.get, BUCKET, "one")
+                    time.sleep(0.5)
+                    refused(503, make(front.port, servers.KEY, servers.SECRET).head, BUCKET, "one")
+                    slow = refused(503, make(front.port, servers.KEY, servers.SECRET).get, BUCKET, "one")
+                    assert free.get(BUCKET, "one")["body"] == b"x" == first.result()["body"]
+            else:
+                time.sleep(1.1)
+                errors = []
+                for _ in range(20):
+                    try:
+                        client.get(BUCKET, "one")
+                    except CallError as error:
+                        errors.append(error)
+                    free.get(BUCKET, "one")
+                assert 5 <= len(errors) <= 15, len(errors)
+                slow = errors[0]
+                assert slow.status == 503
+            # The COS reference 6, the OSS reference 6, the S3 reference 6.
+            assert slow.code in ("SlowDown", "ServiceUnavailable", "TotalQpsLimitExceeded"), slow.code
+            time.sleep(1.1)
+            client.get(BUCKET, "one")
+
+
+def anonymous(binary, running, options):
+    """Objects of an open bucket are read without a signature, in every dialect; nothing else is done so."""
+    back = running.double("cos")
+    buckets = [f'[[bucket]]\nname = "open-*"\ntarget = "cos"\nanonymous = "read"\n[[bucket]]\nname = "*"\ntarget = "cos"\n']
+    front = running.proxy(binary, servers.configuration([servers.one_target("cos", back.port, "cos")], buckets))
+    owner = s3_clients.Boto3(front.port, servers.KEY, servers.SECRET)
+    for bucket in ("open-1250000000", "closed-1250000000"):
+        owner.create_bucket(bucket)
+        owner.put(bucket, "a key", b"for all", content_type="text/plain")
+
+    def ask(method, path, host, **headers):
+        connection = http.client.HTTPConnection("127.0.0.1", front.port, timeout=10)
+        connection.request(method, path, headers={"Host": host, **headers})
+        answer = connection.getresponse()
+        told = answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+        connection.close()
+        return told
+
+    for vendor in ("s3.localhost", "cos.ap-guangzhou.localhost", "oss-cn-hangzhou.localhost"):
+        host, closed = f"open-1250000000.{vendor}", f"closed-1250000000.{vendor}"
+        status, headers, body = ask("GET", "/a%20key", host)
+        assert (status, body, headers["content-type"]) == (200, b"for all", "text/plain"), (vendor, status, body)
+        assert ask("GET", "/a%20key", host, Range="bytes=0-2")[::2] == (206, b"for")
+        assert ask("HEAD", "/a%20key", host)[1]["content-length"] == "7"
+        for method, path, where, wanted in (("GET", "/a%20key", closed, 403), ("HEAD", "/a%20key", closed, 403), ("GET", "/", host, 403),
+                                            ("PUT", "/a%20key", host, 403), ("DELETE", "/a%20key", host, 403), ("GET", "/none", host, 404),
+                                            ("GET", "/a%20key?response-content-type=x", host, 400)):
+            status, _, body = ask(method, path, where, **({"Content-Length": "0"} if method == "PUT" else {}))
+            assert status == wanted and (method == "HEAD" or b"<Code>" in body), (vendor, method, path, status, body)
+    assert owner.get("open-1250000000", "a key")["body"] == b"for all"
+
+
+def readme(binary, running, options):
     """The README's examples, pasted as they are, but for the port."""
     front = running.demo(binary, "--memory")
     text = (servers.TESTS.parent / "README.md").read_text()
@@ -331,7 +424,7 @@ def readme(binary, running):
         assert done.returncode == 0 and "me" in done.stdout, done.stderr
 
 
-ALL = [readme, tls, faults, observed, memory, durable, listed_buckets, versions, customer_keys, losses, command_line]
+ALL = [readme, tls, two_keys, slowed, anonymous, faults, observed, memory, durable, listed_buckets, versions, customer_keys, losses, command_line]
 
 
 def main():
@@ -340,20 +433,7 @@ def main():
     parser.add_argument("--only")
     options = parser.parse_args()
     options.binary = os.path.abspath(options.binary)
-    passed = failed = 0
-    for check in ALL:
-        if options.only and check.__name__ not in options.only.split(","):
-            continue
-        with servers.Servers() as running:
-            try:
-                check(options.binary, running)
-                print(f"passed {check.__name__}", flush=True)
-                passed += 1
-            except Exception:
-                failed += 1
-                print(f"FAILED {check.__name__}\n{traceback.format_exc()[-1800:]}", flush=True)
-    print(f"{passed} passed, {failed} failed")
-    sys.exit(1 if failed else 0)
+    sys.exit(servers.checks(ALL, options))
 
 
 if __name__ == "__main__":

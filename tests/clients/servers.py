@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -109,11 +110,16 @@ class Servers:
         wait_for(lambda: connects(process.port), 60, "SeaweedFS")
         return process
 
-    def proxy(self, binary, config, **files):
-        """A proxy with this configuration text; `{port}` and `{admin}` stand for free ports."""
+    def proxy(self, binary, config, linked=False):
+        """A proxy with this configuration text; `{port}` and `{admin}` stand for free ports. `linked`: its file is a link
+        into a folder that is a link, as orchestrators mount it."""
         folder = tempfile.mkdtemp(prefix="blobfish-proxy-")
         port, admin = free_ports(2)
         path = Path(folder) / "blobfish.toml"
+        if linked:
+            Path(folder, "v1").mkdir()
+            Path(folder, "..data").symlink_to("v1")
+            path.symlink_to("..data/blobfish.toml")
         path.write_text(config.replace("{port}", str(port)).replace("{admin}", str(admin)))
         return self.run_proxy([binary, "serve", "--config", str(path)], folder, port, admin)
 
@@ -165,7 +171,7 @@ def wait_for(condition, seconds, what):
     raise RuntimeError(f"not there after {seconds} s: {what}")
 
 
-def one_target(kind, port, name=None, scheme="http", **more):
+def one_target(kind, port, name=None, scheme="http", key=(TARGET_KEY, TARGET_SECRET), **more):
     """A target's table."""
     shape = {
         "seaweedfs": ("s3", "seaweedfs", f"127.0.0.1:{port}", "us-east-1", "path"),
@@ -175,8 +181,8 @@ def one_target(kind, port, name=None, scheme="http", **more):
     }[kind]
     dialect, profile, host, region, addressing = shape
     lines = ["[[target]]", f'name = "{name or kind}"', f'dialect = "{dialect}"', f'endpoint = "{scheme}://{host}"',
-             f'region = "{region}"', f'addressing = "{addressing}"', f'access_key = "{TARGET_KEY}"',
-             f'secret_key = "{TARGET_SECRET}"']
+             f'region = "{region}"', f'addressing = "{addressing}"', f'access_key = "{key[0]}"',
+             f'secret_key = "{key[1]}"']
     lines += [f'profile = "{profile}"'] if profile else []
     lines += [f'{key} = "{value}"' for key, value in more.items()]
     return "\n".join(lines) + "\n"
@@ -192,3 +198,21 @@ def configuration(targets, buckets=None, callers=None, policy="refuse"):
         'grants = [{ buckets = ["*"], access = "admin" }]\n']
     head = '[listen]\nhttp = ["127.0.0.1:{port}"]\n[admin]\nlisten = "127.0.0.1:{admin}"\n'
     return "\n".join([head, *targets, *buckets, *callers])
+
+
+def checks(all_of_them, options):
+    """Runs each with servers of its own, prints how it went, and closes with the counts; the exit code."""
+    passed = failed = 0
+    for check in all_of_them:
+        if options.only and check.__name__ not in options.only.split(","):
+            continue
+        with Servers() as running:
+            try:
+                check(options.binary, running, options)
+                print(f"passed {check.__name__}", flush=True)
+                passed += 1
+            except Exception:
+                failed += 1
+                print(f"FAILED {check.__name__}\n{traceback.format_exc()[-1800:]}", flush=True)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0

@@ -1,8 +1,13 @@
 """A double of each vendor, and buckets in it."""
 
 import hashlib
+import sys
+from pathlib import Path
 
 import pytest
+
+# The clients of the proxy's own tests speak to the doubles too.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "clients"))
 
 from .asking import Double, start, stop
 

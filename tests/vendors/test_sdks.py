@@ -1,14 +1,11 @@
 """The wider API through each vendor's own SDK, straight: what it sends is taken, what it is told it can read."""
 
-import base64
-import hashlib
 import uuid
 
 import alibabacloud_oss_v2 as oss_v2
-import boto3
 import oss2
 import pytest
-from botocore.config import Config
+import s3_clients
 from botocore.exceptions import ClientError
 from oss2 import models
 from qcloud_cos import CosConfig, CosS3Client
@@ -260,17 +257,7 @@ def test_oss_second_sdk(ports, name):
 
 @pytest.fixture
 def jdcloud(ports, name):
-    """boto3; JD's documents are older than its checksum headers, so it sends the digest of before."""
-    config = Config(signature_version="s3v4", s3={"addressing_style": "virtual"}, request_checksum_calculation="when_required",
-                    response_checksum_validation="when_required", retries={"total_max_attempts": 1, "mode": "standard"})
-    client = boto3.client("s3", endpoint_url=f"http://s3.cn-north-1.localhost:{ports['jdcloud']}", region_name="cn-north-1",
-                          aws_access_key_id=KEY, aws_secret_access_key=SECRET, config=config)
-
-    def digest(params, **_):
-        if params["context"].pop("checksum", None):
-            params["headers"]["Content-MD5"] = base64.b64encode(hashlib.md5(params["body"]).digest()).decode()
-
-    client.meta.events.register("before-call.s3", digest)
+    client = s3_clients.Boto3JdDirect(ports["jdcloud"], KEY, SECRET).sdk
     client.create_bucket(Bucket=name)
     return client
 

@@ -2,11 +2,11 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::engine::auth::{Claim, Payload, Terms};
+use crate::engine::auth::{Claim, Payload, Place, Terms, Verified};
 use crate::engine::dialect::Dialect;
 use crate::engine::hosts::{self, Form};
 use crate::engine::read;
-use crate::model::{Fault, RawHead, Refusal, Request, Timestamp};
+use crate::model::{Fault, Operation, RawHead, Refusal, Request, Timestamp};
 use crate::wire::hash;
 
 /// What this front answers to.
@@ -35,6 +35,9 @@ pub struct Key<'a> {
 pub trait Keys {
     /// The key of an access key id.
     fn key(&self, access_key: &str) -> Option<Key<'_>>;
+
+    /// Whether anybody may read the objects of a bucket.
+    fn is_open(&self, bucket: &str) -> bool;
 }
 
 /// A request whose signature was verified.
@@ -42,8 +45,8 @@ pub trait Keys {
 pub struct Accepted {
     /// What the caller speaks.
     pub dialect: &'static Dialect,
-    /// Who asks.
-    pub access_key: String,
+    /// Who asks; `None` where anybody may.
+    pub access_key: Option<String>,
     /// What is asked.
     pub request: Request,
     /// How the body is to be checked.
@@ -148,7 +151,7 @@ fn verified(
     now: Timestamp,
 ) -> Result<Accepted, Refusal> {
     let place = hosts::place(head, dialect, &front.base)?;
-    let Some(claim) = claim else { return Err(unclaimed(head)) };
+    let Some(claim) = claim else { return anonymous(head, dialect, &place, keys) };
     // An unknown key takes the same path as a known one, with a secret that fits nothing.
     let dummy = SecretString::from("0000000000000000000000000000000000000000");
     let key = keys.key(&claim.access_key);
@@ -164,18 +167,37 @@ fn verified(
     let request = read::request(dialect, head, &place, &verified)?;
     Ok(Accepted {
         dialect,
-        access_key: claim.access_key,
+        access_key: Some(claim.access_key),
         request,
         payload: verified.payload,
         unsigned: verified.unsigned,
     })
 }
 
-fn unclaimed(head: &RawHead) -> Refusal {
-    match head.header("authorization") {
-        Some(_) => Refusal::new(Fault::UnknownAuthorization).with("ArgumentName", "Authorization"),
-        None => Fault::AnonymousDenied.into(),
+/// A request that nobody signed: objects of some buckets are there for everybody.
+fn anonymous(
+    head: &RawHead,
+    dialect: &'static Dialect,
+    place: &Place,
+    keys: &dyn Keys,
+) -> Result<Accepted, Refusal> {
+    // Some SDKs say that they are nobody by a header without a value.
+    if head.header("authorization").is_some_and(|value| !value.is_empty()) {
+        return Err(Refusal::new(Fault::UnknownAuthorization).with("ArgumentName", "Authorization"));
     }
+    if !place.bucket.as_deref().is_some_and(|bucket| keys.is_open(bucket)) {
+        return Err(Fault::AnonymousDenied.into());
+    }
+    let unsigned = Verified { payload: Payload::Unsigned, unsigned: Vec::new(), credential_parameters: &[] };
+    let request = read::request(dialect, head, place, &unsigned)?;
+    if !matches!(request.operation, Operation::GetObject | Operation::HeadObject) {
+        return Err(Fault::AnonymousDenied.into());
+    }
+    if request.fields.iter().any(|(field, _)| field.becomes_a_header()) {
+        let what = "Request specific response headers cannot be used for anonymous GET requests.";
+        return Err(Refusal::say(Fault::InvalidRequest, what));
+    }
+    Ok(Accepted { dialect, access_key: None, request, payload: Payload::Unsigned, unsigned: Vec::new() })
 }
 
 /// Compares a session token with the configured one.
