@@ -1,19 +1,21 @@
 """A small S3 server in this process that is wrong in ways of which no vendor's double is: it checks no signature, and has
 whatever clock, region and rules it is told."""
 
+import hashlib
 import re
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, unquote
-
-import hashlib
 
 from api import http_date
 
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+
+    disable_nagle_algorithm = True
 
     def log_message(self, *args):
         pass
@@ -87,9 +89,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def put(self, key, body):
         objects = self.server.objects
-        if self.headers.get("If-None-Match") == "*" and key in objects:
+        wanted = self.headers.get("If-Match")
+        if self.server.keeps_writes and (self.headers.get("If-None-Match") == "*" and key in objects
+                                         or wanted and wanted.strip('"') != objects.get(key, {}).get("etag")):
             return self.answer(412, b"<Error><Code>PreconditionFailed</Code><Message>there</Message></Error>")
-        metadata = {name.lower(): value for name, value in self.headers.items() if name.lower().startswith("x-amz-meta-")}
+        if len(key) > self.server.key_bytes_max:
+            return self.answer(400, b"<Error><Code>KeyTooLongError</Code><Message>long</Message></Error>")
+        metadata = {name.lower(): value[:self.server.metadata_bytes_max] for name, value in self.headers.items() if name.lower().startswith("x-amz-meta-")}
         made = {"body": body, "etag": hashlib.md5(body).hexdigest(), "at": time.time(), "metadata": metadata,
                 "tags": self.headers.get("x-amz-tagging", "")}
         source = self.headers.get("x-amz-copy-source")
@@ -112,9 +118,15 @@ class Careless(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, skew=0, says=None):
+    def handle_error(self, request, client_address):
+        """A client that goes away in the middle is no news."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
+
+    def __init__(self, skew=0, says=None, keeps_writes=True, key_bytes_max=1024, metadata_bytes_max=2048):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.skew, self.says = skew, says
+        self.skew, self.says, self.keeps_writes = skew, says, keeps_writes
+        self.key_bytes_max, self.metadata_bytes_max = key_bytes_max, metadata_bytes_max
         self.objects, self.part, self.seen, self.lock = {}, None, [], threading.Lock()
         self.port = self.server_port
 

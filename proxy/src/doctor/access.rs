@@ -2,18 +2,17 @@
 
 use std::cell::Cell;
 
+use blobfish_dialects::engine::auth::SKEW_SECONDS;
 use blobfish_dialects::engine::diagnosis::{self, Failure};
 use blobfish_dialects::engine::exchange::Answer;
 use blobfish_dialects::engine::hosts;
 use blobfish_dialects::engine::way::Way;
 use blobfish_dialects::model::{Fault, Field, Operation, Request, Value};
 
+use crate::doctor::Stop;
 use crate::doctor::asking::{Asking, Trouble, told};
 use crate::doctor::report::Report;
 use crate::snapshot::Upstream;
-
-/// Every vendor takes a signature this much off, seconds.
-const SKEW_MAX: i64 = 15 * 60;
 
 /// More than this is warned of, seconds: clocks that are kept differ by less.
 const SKEW_WARNED: i64 = 60;
@@ -90,9 +89,13 @@ fn refused(report: &Report, asking: &Asking<'_>, failure: &Failure) -> Result<()
             format!("The target knows the access key {key}, but the secret is another one ({told})."),
             format!("Check secret_key {at}, and the variable or file that it comes from."),
         ),
-        Fault::InvalidToken | Fault::ExpiredToken => problem(
-            format!("The target does not accept the session token ({told})."),
+        Fault::ExpiredToken => problem(
+            format!("The session token has expired ({told})."),
             format!("Renew the temporary credentials {at}: access_key, secret_key and session_token."),
+        ),
+        Fault::InvalidToken => problem(
+            format!("The target does not accept the session token ({told})."),
+            format!("Check that access_key, secret_key and session_token {at} were given out together."),
         ),
         Fault::RequestTimeTooSkewed | Fault::RequestExpired | Fault::RequestNotYetValid => problem(
             format!("The target refuses the time of our signature ({told})."),
@@ -112,10 +115,16 @@ fn refused(report: &Report, asking: &Asking<'_>, failure: &Failure) -> Result<()
             Err("there is no such bucket".to_owned())
         }
         Fault::AccessDenied => {
+            let advice = match target.credentials.session_token {
+                Some(_) => {
+                    "Allow it to list, if callers do; some vendors say the same of an expired session_token."
+                }
+                None => "Allow it to list, if callers do; otherwise this is as it should be.",
+            };
             report.warning(
                 "credentials",
                 format!("The access key {key} may not list here ({told})."),
-                "Allow it to list, if callers do; otherwise this is as it should be.",
+                advice,
             );
             Ok(())
         }
@@ -126,6 +135,42 @@ fn refused(report: &Report, asking: &Asking<'_>, failure: &Failure) -> Result<()
     }
 }
 
+/// Whether the buckets that the configuration names are there: the one that is tried, which has answered, and the others.
+/// Each is a pair of what callers say and its name at the target.
+pub async fn buckets(report: &Report, asking: &Asking<'_>, others: &[(String, String)], stop: &Stop) {
+    let (mut there, mut wrong) = (vec![asking.way.bucket.as_str()], Vec::new());
+    for (name, at_target) in others {
+        if stop.is_asked() {
+            return;
+        }
+        let way = Way { bucket: at_target.clone(), ..asking.way.clone() };
+        let asking = Asking { way, skew: Cell::new(None), ..*asking };
+        let request = question(&asking, Some(name));
+        match asking.raw(&request).await {
+            Ok(answer) if diagnosis::succeeded(&asking.way, request.operation, &answer) => {
+                there.push(at_target)
+            }
+            Ok(answer) => {
+                let failure = diagnosis::failure(asking.way.target.dialect, &answer);
+                match failure.fault {
+                    Fault::AccessDenied => there.push(at_target),
+                    _ => wrong.push(format!("{at_target} ({})", told(&failure))),
+                }
+            }
+            Err(trouble) => wrong.push(format!("{at_target} ({trouble})")),
+        }
+    }
+    if wrong.is_empty() {
+        report.ok("bucket", format!("At the target: {}.", there.join(", ")));
+    } else {
+        report.problem(
+            "bucket",
+            format!("These buckets cannot be used: {}.", wrong.join(", ")),
+            "Check name and target_bucket on their [[bucket]], and that they are in this region and account.",
+        );
+    }
+}
+
 fn clock(report: &Report, asking: &Asking<'_>) {
     let Some(skew) = asking.skew.get() else {
         return report.skipped("clock", "The target does not tell its time.");
@@ -133,14 +178,15 @@ fn clock(report: &Report, asking: &Asking<'_>) {
     let way = if skew < 0 { "behind" } else { "ahead of" };
     let seconds = skew.saturating_abs();
     let message = format!("The target's clock is {seconds} seconds {way} ours.");
-    if seconds > SKEW_MAX {
-        let advice = format!("Set the clock that is wrong by NTP; signatures hold for {SKEW_MAX} seconds.");
+    if seconds > SKEW_SECONDS {
+        let advice =
+            format!("Set the clock that is wrong by NTP; signatures hold for {SKEW_SECONDS} seconds.");
         report.problem("clock", message, advice);
     } else if seconds > SKEW_WARNED {
         report.warning(
             "clock",
             message,
-            format!("Signatures are refused from {SKEW_MAX} seconds on; use NTP."),
+            format!("Signatures are refused from {SKEW_SECONDS} seconds on; use NTP."),
         );
     } else {
         report.ok("clock", message);

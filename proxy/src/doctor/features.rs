@@ -13,6 +13,7 @@ use tokio::time::{Duration, sleep};
 
 use crate::doctor::Stop;
 use crate::doctor::asking::Trouble;
+use crate::doctor::limits;
 use crate::doctor::report::Report;
 use crate::doctor::scratch::Scratch;
 
@@ -70,16 +71,23 @@ impl Features<'_> {
         self.part_copy().await;
         goes_on()?;
         self.tags().await;
+        goes_on()?;
+        limits::tried(self).await;
         Ok(())
     }
 
-    fn scratch_put(&self, name: &str) -> Request {
+    /// A write of a scratch object.
+    pub fn scratch_put(&self, name: &str) -> Request {
         let mut request = self.scratch.request(Operation::PutObject, name);
         request.body_length = u64::try_from(CONTENT.len()).ok();
         request
     }
 
-    async fn written(&self, request: &Request) -> Result<Reply, Trouble> {
+    /// Writes the content.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn written(&self, request: &Request) -> Result<Reply, Trouble> {
         let reply = self.scratch.asking.written(request, CONTENT).await?;
         self.scratch.note(request, &reply);
         Ok(reply)
@@ -272,59 +280,88 @@ impl Features<'_> {
             request.fields.set(field, value);
             self.copied_by(check, request).await
         };
-        match ask(holds).await {
+        self.verdict(ask(holds).await, async || {
+            let failed = ask(fails).await;
+            if failed.is_err() || field != Field::SourceIfModifiedSince {
+                return failed;
+            }
+            // A date in whole seconds may lie before that of a store that counts finer.
+            sleep(Duration::from_secs(2)).await;
+            ask(at(1)).await
+        })
+        .await
+    }
+
+    /// What a target does about a condition, from what became of a request on which it holds, and of one on which it
+    /// does not.
+    async fn verdict(
+        &self,
+        holds: Result<Reply, Trouble>,
+        fails: impl AsyncFnOnce() -> Result<Reply, Trouble>,
+    ) -> Verdict {
+        match holds {
             Ok(_) => {}
             Err(Trouble::Unsaid(_)) => return Verdict::Unsaid,
             Err(trouble) => return Verdict::Refused(trouble.to_string()),
         }
-        let mut failed = ask(fails).await;
-        if failed.is_ok() && field == Field::SourceIfModifiedSince {
-            // A date in whole seconds may lie before that of a store that counts finer.
-            sleep(Duration::from_secs(2)).await;
-            failed = ask(at(1)).await;
-        }
-        match failed {
+        match fails().await {
             Ok(_) => Verdict::Ignored,
             Err(trouble) => match trouble.fault() {
-                Some(Fault::PreconditionFailed | Fault::NotModified) => Verdict::Kept,
+                Some(Fault::PreconditionFailed | Fault::NotModified | Fault::ObjectExists) => Verdict::Kept,
                 _ => Verdict::Refused(trouble.to_string()),
             },
         }
     }
 
-    /// A write that must not replace what is there.
+    /// Writes on condition: one that must not replace what is there, and one that must replace a certain ETag only.
     async fn overwrite(&self) {
-        let name = self.field(Field::ForbidOverwrite);
+        let fields = [Field::ForbidOverwrite, Field::OverwriteIfMatch];
+        let (once, swapped) = (self.written_once().await, self.swapped().await);
+        let said = fields.map(|field| self.field(field)).into_iter().zip([once, swapped]);
+        let (unsaid, said): (Vec<_>, Vec<_>) =
+            said.partition(|(_, verdict)| matches!(verdict, Verdict::Unsaid));
+        let bad: Vec<String> = said.iter().filter_map(|(name, verdict)| verdict.told(name)).collect();
+        let kept: Vec<&str> = said.iter().map(|(name, _)| name.as_str()).collect();
+        let refused: Vec<&str> = unsaid.iter().map(|(name, _)| name.as_str()).collect();
+        if !bad.is_empty() {
+            self.report.problem("overwrite", bad.join(" "), "Callers must not rely on it at this target.");
+        } else if kept.is_empty() {
+            self.report.warning(
+                "overwrite",
+                "The dialect has no conditions of writes.",
+                "Callers who ask for them are refused with 501.",
+            );
+        } else if refused.is_empty() {
+            self.report.ok("overwrite", format!("Conditions of writes are kept: {}.", kept.join(", ")));
+        } else {
+            let (kept, refused) = (kept.join(", "), refused.join(", "));
+            self.report.ok(
+                "overwrite",
+                format!("{kept} is kept; {refused} is not in the dialect, and refused with 501."),
+            );
+        }
+    }
+
+    async fn written_once(&self) -> Verdict {
         let mut fresh = self.scratch_put("written-once");
         fresh.fields.set(Field::ForbidOverwrite, Value::Flag);
-        let (first, again) = (self.written(&fresh).await, self.written(&fresh).await);
-        match (first, again) {
-            (Err(Trouble::Unsaid(_)), _) => self.report.warning(
-                "overwrite",
-                "The dialect has no protection from overwriting.",
-                "Callers who ask for it are refused with 501.",
-            ),
-            (Err(trouble), _) => self.report.problem(
-                "overwrite",
-                format!("{name}: a first write was refused: {trouble}."),
-                advice(&trouble),
-            ),
-            (Ok(_), Ok(_)) => self.report.problem(
-                "overwrite",
-                format!("{name}: the target replaces an object that must not be replaced."),
-                "Callers must not rely on it at this target.",
-            ),
-            (Ok(_), Err(trouble)) => match trouble.fault() {
-                Some(Fault::ObjectExists | Fault::PreconditionFailed) => {
-                    self.report.ok("overwrite", format!("{name}: what is there is not replaced."));
-                }
-                _ => self.report.problem(
-                    "overwrite",
-                    format!("{name}: a second write was refused in an unknown way: {trouble}."),
-                    "Callers are told another error than they expect.",
-                ),
-            },
-        }
+        let first = self.written(&fresh).await;
+        self.verdict(first, async || self.written(&fresh).await).await
+    }
+
+    /// Replaces what [`Self::written_once`] wrote.
+    async fn swapped(&self) -> Verdict {
+        let on = |tag: String| {
+            let mut request = self.scratch_put("swapped");
+            request.fields.set(Field::OverwriteIfMatch, Value::Etags(vec![tag]));
+            request
+        };
+        let tag = match self.written(&self.scratch_put("swapped")).await {
+            Ok(reply) => reply.text(Told::Etag).map(etag::bare).unwrap_or_default().to_owned(),
+            Err(trouble) => return Verdict::Refused(trouble.to_string()),
+        };
+        let first = self.written(&on(tag)).await;
+        self.verdict(first, async || self.written(&on(OTHER_ETAG.to_owned())).await).await
     }
 
     async fn part_copy(&self) {
@@ -390,6 +427,7 @@ impl Features<'_> {
 }
 
 /// What a target does about one condition.
+#[derive(Debug)]
 enum Verdict {
     /// It keeps it.
     Kept,
@@ -406,7 +444,9 @@ impl Verdict {
     fn told(&self, name: &str) -> Option<String> {
         match self {
             Self::Kept => None,
-            Self::Ignored => Some(format!("{name}: the target copies although it does not hold.")),
+            Self::Ignored => {
+                Some(format!("{name}: the target does it although the condition does not hold."))
+            }
             Self::Refused(why) => Some(format!("{name}: {why}.")),
             Self::Unsaid => {
                 Some(format!("{name}: the target has no such condition; copies with it are refused."))

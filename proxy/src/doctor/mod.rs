@@ -4,6 +4,7 @@
 mod access;
 mod asking;
 mod features;
+mod limits;
 mod reach;
 mod report;
 mod scratch;
@@ -55,6 +56,7 @@ pub fn run(asked: &Doctor, snapshot: &Snapshot) -> anyhow::Result<(String, bool)
                 upstreams: &upstreams,
                 upstream,
                 turned,
+                others: others(snapshot, index, bucket.as_deref()),
                 bucket,
                 read_only: asked.read_only,
                 native: &native(snapshot, index),
@@ -111,6 +113,14 @@ fn chosen(asked: &Doctor, snapshot: &Snapshot) -> Result<Vec<(usize, Option<Stri
     Ok(indices.into_iter().map(|index| (index, bucket(index))).collect())
 }
 
+/// The buckets that the configuration names at a target, except one.
+fn others(snapshot: &Snapshot, index: usize, tried: Option<&str>) -> Vec<(String, String)> {
+    let rules = snapshot.config.buckets.iter().filter(|rule| rule.target == index);
+    let names = rules.filter_map(|rule| rule.name.exact()).filter(|name| Some(*name) != tried);
+    let there = |name: &str| snapshot.place(name).map(|place| (name.to_owned(), place.bucket));
+    names.filter_map(there).collect()
+}
+
 /// The buckets whose copies' conditions are left to a target.
 fn native(snapshot: &Snapshot, index: usize) -> Vec<String> {
     let rules = snapshot.config.buckets.iter().filter(|rule| rule.target == index);
@@ -128,6 +138,8 @@ struct Visit<'a> {
     turned: &'a Upstream,
     /// The bucket, as callers say it.
     bucket: Option<String>,
+    /// The other buckets of the configuration that are there: as callers say them, and their names there.
+    others: Vec<(String, String)>,
     read_only: bool,
     native: &'a [String],
 }
@@ -189,7 +201,7 @@ impl Visit<'_> {
         let Some(bucket) = bucket else {
             return Err("no bucket is known; name one of your own with --bucket".to_owned());
         };
-        report.ok("bucket", format!("The bucket is called {} there.", asking.way.bucket));
+        access::buckets(report, asking, &self.others, self.stop).await;
         features::versioning(report, scratch, bucket).await;
         if self.read_only {
             return Err("--read-only".to_owned());

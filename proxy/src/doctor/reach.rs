@@ -154,7 +154,8 @@ fn why(error: &io::Error, host: &str) -> NoTls {
     let told = |message: String, advice: &'static str| NoTls { message, advice };
     match error.get_ref().and_then(|inner| inner.downcast_ref::<RusTlsError>()) {
         Some(RusTlsError::InvalidCertificate(certificate)) => match certificate {
-            CertificateError::UnknownIssuer => told(
+            // An authority of the same name with another key leaves a bad signature.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => told(
                 "Nobody who is trusted here has signed the certificate.".to_owned(),
                 "Set ca = \"FILE\" on the target to the PEM file of the authority that did.",
             ),

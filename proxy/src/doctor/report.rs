@@ -7,7 +7,7 @@ use std::io::Write as _;
 use serde::Serialize;
 
 /// Every check, in the order in which they are made.
-pub const CHECKS: [&str; 18] = [
+pub const CHECKS: [&str; 19] = [
     "dns",
     "tcp",
     "tls",
@@ -26,6 +26,7 @@ pub const CHECKS: [&str; 18] = [
     "overwrite",
     "part copy",
     "tags",
+    "limits",
 ];
 
 /// What a check came to.
