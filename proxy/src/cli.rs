@@ -49,7 +49,7 @@ pub enum Command {
     },
     /// Write a commented configuration, from flags or, on a terminal, from a few answers
     #[command(
-        after_help = "Examples:\n  blobfish init\n  blobfish init --caller-dialect cos --target-dialect oss --region cn-hangzhou --bucket photos --access-key LTAIEXAMPLE\n\nThe secret of the access key is never asked: the file names the variable that it comes from."
+        after_help = "Examples:\n  blobfish init\n  blobfish init --caller-dialect cos --target-dialect oss --region cn-hangzhou --bucket photos-1250000000=photos --access-key LTAIEXAMPLE\n  blobfish init --caller-dialect s3 --target-dialect seaweedfs --endpoint http://127.0.0.1:8333 --region us-east-1 --bucket '*' --access-key ADMIN --secrets file\n\nThe secret of the access key is never asked: the file names the variable or file that it comes from."
     )]
     Init(Box<Init>),
     /// Ask each target what it is and can do, and compare that to what the configuration relies on
@@ -63,13 +63,16 @@ pub enum Command {
     )]
     Explain(Explain),
     /// Show which fields are native, emulated, lost or refused between which dialects
+    #[command(after_help = "Examples:\n  blobfish losses > losses.md\n  blobfish losses --json")]
     Losses {
         /// JSON instead of Markdown
         #[arg(long)]
         json: bool,
     },
     /// Print completions for a shell
-    #[command(after_help = "Examples:\n  blobfish completions zsh > ~/.zfunc/_blobfish")]
+    #[command(
+        after_help = "Examples:\n  blobfish completions bash > /etc/bash_completion.d/blobfish\n  blobfish completions zsh > ~/.zfunc/_blobfish\n  blobfish completions fish > ~/.config/fish/completions/blobfish.fish"
+    )]
     Completions {
         /// The shell
         shell: Shell,
@@ -139,7 +142,7 @@ pub struct Doctor {
 /// What to write into a configuration.
 #[derive(Debug, Args)]
 pub struct Init {
-    /// File to write; the caller's secret goes into another one beside it
+    /// File to write
     #[arg(long, value_name = "FILE", default_value = "blobfish.toml")]
     pub output: PathBuf,
     /// Dialect that the app speaks: s3, jdcloud, cos, oss
@@ -158,7 +161,7 @@ pub struct Init {
     #[arg(long, value_name = "REGION")]
     pub region: Option<String>,
     /// Where the bucket goes [default: virtual, but path for an IP address]
-    #[arg(long, value_name = "WHERE")]
+    #[arg(long, value_enum, value_name = "WHERE")]
     pub addressing: Option<Where>,
     /// Plain http beyond this machine is meant
     #[arg(long)]
@@ -166,12 +169,9 @@ pub struct Init {
     /// PEM file of authorities to trust beside the system's
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
-    /// Bucket as the app says it; `*` is every bucket
-    #[arg(long, value_name = "NAME")]
-    pub bucket: Option<String>,
-    /// Its name at the store [default: the same]
-    #[arg(long, value_name = "NAME")]
-    pub target_bucket: Option<String>,
+    /// Bucket as the app says it, and its name at the store where that differs; `*` is every bucket. May be repeated
+    #[arg(long, value_name = "NAME[=NAME THERE]")]
+    pub bucket: Vec<String>,
     /// Who evaluates conditions of copies
     #[arg(long, value_name = "WHO", default_value = "native")]
     pub conditions: Who,
@@ -181,9 +181,12 @@ pub struct Init {
     /// Variable that the secret of that key comes from [default: the target's name and _SECRET]
     #[arg(long, value_name = "VARIABLE")]
     pub secret_env: Option<String>,
-    /// Where the new secret of the app goes: into a file, or nowhere, to be set as a variable
-    #[arg(long, value_name = "WHERE", default_value = "file")]
-    pub secrets: Secrets,
+    /// File that the secret of that key comes from, instead of a variable
+    #[arg(long, value_name = "FILE", conflicts_with = "secret_env")]
+    pub secret_file: Option<PathBuf>,
+    /// Where the secret of the app comes from [default: env]
+    #[arg(long, value_enum, value_name = "WHERE")]
+    pub secrets: Option<Secrets>,
     /// Address for callers
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9000")]
     pub listen: SocketAddr,
@@ -198,28 +201,30 @@ pub struct Init {
 /// Where the bucket goes in a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Where {
-    /// In the host.
+    /// In the host
     Virtual,
-    /// In the path.
+    /// In the path
     Path,
 }
 
 /// Who evaluates conditions of copies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Who {
-    /// The target.
+    /// The target
     Native,
-    /// Blobfish, which looks first.
+    /// Blobfish, which looks first
     Check,
 }
 
 /// Where the secret of the caller comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Secrets {
-    /// A new one, in a file that only its owner can read.
-    File,
-    /// A variable.
+    /// A variable that you set
     Env,
+    /// A new one is made, in a file of its own that only its owner can read
+    File,
+    /// A new one is made, in the configuration itself
+    Literal,
 }
 
 /// A command line that cannot be followed.
@@ -241,6 +246,16 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_examples() {
+        for command in Cli::command().get_subcommands() {
+            let name = command.get_name();
+            let help = command.clone().render_long_help().to_string();
+            assert!(help.contains(&format!("Examples:\n  blobfish {name}")), "{name}");
+            assert!(EXAMPLES.contains(&format!("  blobfish {name}")), "{name}");
+        }
     }
 
     #[test]

@@ -20,7 +20,9 @@ from pathlib import Path
 
 import servers
 from careless import Careless
+from cos_clients import CosPython
 from operations import authority
+from oss_clients import Oss2V4
 from s3_clients import Boto3
 from scenarios import refused
 
@@ -458,7 +460,7 @@ def usage(binary, running):
 def flags(back, folder, *more):
     host = f"http://cos.ap-guangzhou.localhost:{back.port}"
     return ["init", "--output", str(Path(folder) / "made.toml"), "--caller-dialect", "s3", "--target-dialect", "cos",
-            "--endpoint", host, "--bucket", BUCKET, "--access-key", servers.TARGET_KEY, *more]
+            "--endpoint", host, "--bucket", BUCKET, "--access-key", servers.TARGET_KEY, "--secrets", "file", *more]
 
 
 def init_serves(binary, running):
@@ -482,22 +484,67 @@ def init_serves(binary, running):
         env = {"COS_SECRET": servers.TARGET_SECRET}
         assert run(binary, "check", str(path), **env)[1] == "fine\n"
         assert run(binary, "doctor", "--config", str(path), **env)[0] == 0
-        os.environ.update(env)
-        try:
-            running.run_proxy([binary, "serve", "--config", str(path)], "", port, admin) if False else None
-            log = (Path(folder) / "log").open("w")
-            child = subprocess.Popen([binary, "serve", "--config", str(path)], stdout=log, stderr=subprocess.STDOUT)
-        finally:
-            del os.environ["COS_SECRET"]
-        process = servers.Process(child, "", port, admin=admin)
-        running.started.append(process)
-        servers.wait_for(lambda: servers.ready(process), 20, "the proxy that init configured")
-        client = Boto3(port, written["caller"][0]["access_key"], hidden)
-        client.put(BUCKET, "through", b"the new configuration")
-        assert client.get(BUCKET, "through")["body"] == b"the new configuration"
-        assert "through" in back.ask("GET", f"/objects/{BUCKET}")
-        refused(403, client.create_bucket, "another-1250000000")
-        process.stop()
+        with made_proxy(binary, running, path, port, admin, env):
+            client = Boto3(port, written["caller"][0]["access_key"], hidden)
+            client.put(BUCKET, "through", b"the new configuration")
+            assert client.get(BUCKET, "through")["body"] == b"the new configuration"
+            assert "through" in back.ask("GET", f"/objects/{BUCKET}")
+            refused(403, client.create_bucket, "another-1250000000")
+
+
+@contextlib.contextmanager
+def made_proxy(binary, running, path, port, admin, env):
+    """A proxy with what init wrote."""
+    with (Path(path).parent / "log").open("w") as log:
+        child = subprocess.Popen([binary, "serve", "--config", str(path)], stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **env})
+    process = servers.Process(child, "", port, admin=admin)
+    running.started.append(process)
+    servers.wait_for(lambda: servers.ready(process), 20, "the proxy that init configured")
+    yield
+    process.stop()
+
+
+def init_pairs(binary, running):
+    """Each caller dialect with each target: what is written passes the check. Two of them run, with the vendors' SDKs."""
+    targets = {"s3": ["--profile", "aws", "--region", "eu-west-1"], "jdcloud": ["--region", "cn-north-1"],
+               "cos": ["--region", "ap-guangzhou"], "oss": ["--region", "cn-hangzhou"]}
+    for caller in ("s3", "jdcloud", "cos", "oss"):
+        for target, place in targets.items():
+            with tempfile.TemporaryDirectory() as folder:
+                code, _, err = run(binary, "init", "--caller-dialect", caller, "--target-dialect", target, *place, "--bucket", "photos-1250000000=photos",
+                                   "--bucket", "films-*", "--access-key", "K", "--secret-env", "STORE_SECRET", folder=folder)
+                assert code == 0, (caller, target, err)
+                code, out, err = run(binary, "check", "blobfish.toml", folder=folder, STORE_SECRET="x", BLOBFISH_APP_SECRET="y")
+                assert (code, out) == (0, "fine\n"), (caller, target, err)
+                made = tomllib.loads((Path(folder) / "blobfish.toml").read_text())
+                assert made["listen"]["dialect"] == {"jdcloud": "s3"}.get(caller, caller)
+                assert [(row["name"], row.get("target_bucket")) for row in made["bucket"]] == [("photos-1250000000", "photos"), ("films-*", None)]
+                assert made["caller"][0]["grants"] == [{"buckets": ["photos-1250000000", "films-*"], "access": "read-write"}]
+    for client, kind, secrets, endpoint in ((CosPython, "oss", "literal", "http://oss-cn-hangzhou.localhost:{}"),
+                                            (Oss2V4, "seaweedfs", "env", "http://127.0.0.1:{}")):
+        back, other = with_bucket(running, binary, kind, "doctor-there")
+        port, admin = servers.free_ports(2)
+        with tempfile.TemporaryDirectory() as folder:
+            key = Path(folder) / "key"
+            key.write_text(servers.TARGET_SECRET)
+            key.chmod(0o600)
+            place = ["--region", "us-east-1"] if kind == "seaweedfs" else []
+            code, out, err = run(binary, "init", "--caller-dialect", client.dialect, "--target-dialect", kind, "--endpoint", endpoint.format(back.port),
+                                 *place, "--bucket", f"{BUCKET}=doctor-there", "--access-key", servers.TARGET_KEY, "--secret-file", str(key),
+                                 "--secrets", secrets, "--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin}", folder=folder)
+            assert code == 0, err
+            path = Path(folder) / "blobfish.toml"
+            app = tomllib.loads(path.read_text())["caller"][0]
+            if secrets == "literal":
+                secret = app["secret_key"]
+                assert stat.S_IMODE(path.stat().st_mode) == 0o600 and len(secret) == 40 and secret not in out
+            else:
+                secret = "what-the-operator-chose"
+            with made_proxy(binary, running, path, port, admin, {"BLOBFISH_APP_SECRET": secret}):
+                app = client(port, app["access_key"], secret)
+                app.put(BUCKET, "through", b"the new configuration", metadata={"owner": "me"})
+                assert app.get(BUCKET, "through")["body"] == b"the new configuration"
+                assert other.get("doctor-there", "through")["metadata"] == {"owner": "me"}
 
 
 def init_defaults(binary, running):
@@ -523,7 +570,7 @@ def init_defaults(binary, running):
     keys = set()
     for _ in range(3):
         with tempfile.TemporaryDirectory() as folder:
-            words = ["--caller-dialect", "cos", "--target-dialect", "cos", "--region", "r", "--bucket", "b", "--access-key", "K"]
+            words = ["--caller-dialect", "cos", "--target-dialect", "cos", "--region", "r", "--bucket", "b", "--access-key", "K", "--secrets", "file"]
             assert run(binary, "init", *words, folder=folder)[0] == 0
             made = tomllib.loads((Path(folder) / "blobfish.toml").read_text())["caller"][0]
             keys |= {made["access_key"], Path(made["secret_key"]["file"]).read_text()}
@@ -590,9 +637,9 @@ def talk(binary, folder, lines):
 
 def init_asks(binary, running):
     with tempfile.TemporaryDirectory() as folder:
-        code, screen = talk(binary, folder, ["cos", "swift", "oss", "cn-hangzhou", "", "photos", "LTAIEXAMPLE"])
+        code, screen = talk(binary, folder, ["cos", "swift", "oss", "cn-hangzhou", "", "photos", "LTAIEXAMPLE", "", "somewhere", "file"])
         assert code == 0, screen
-        assert "not known; known are" in screen and "[https://oss-cn-hangzhou.aliyuncs.com]" in screen, screen
+        assert "known are s3, " in screen and "known are env, file, literal" in screen and "[https://oss-cn-hangzhou.aliyuncs.com]" in screen, screen
         assert "Next:" in screen
         made = tomllib.loads((Path(folder) / "blobfish.toml").read_text())
         assert made["listen"]["dialect"] == "cos" and made["bucket"][0]["name"] == "photos"
@@ -608,7 +655,7 @@ def init_asks(binary, running):
 
 
 ALL = [healthy, versions, text_form, keys, tokens, buckets, writes, unreachable, tls, clocks, regions, addressing, conditions, failing, interrupted, read_only,
-       missing_bucket, hostile, usage, init_serves, init_defaults, init_refuses, init_asks]
+       missing_bucket, hostile, usage, init_serves, init_pairs, init_defaults, init_refuses, init_asks]
 
 
 def main():

@@ -9,8 +9,9 @@ use blobfish_config::{Endpoint, Pattern};
 use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::engine::hosts;
 use blobfish_dialects::{ALL, NAMES, by_name};
+use clap::ValueEnum;
 
-use crate::cli::{Init, Usage, Where, Who};
+use crate::cli::{Init, Secrets, Usage, Where, Who};
 
 /// So often a question is asked that has no good answer.
 const TRIES: usize = 5;
@@ -18,7 +19,7 @@ const TRIES: usize = 5;
 /// Everything that is written.
 pub struct Answers {
     /// What the app speaks.
-    pub caller: &'static str,
+    pub caller: String,
     /// The target's name.
     pub name: String,
     /// The target's dialect.
@@ -35,22 +36,39 @@ pub struct Answers {
     pub insecure: bool,
     /// Authorities to trust.
     pub ca: Option<PathBuf>,
-    /// The bucket as callers say it, or a pattern.
-    pub bucket: String,
-    /// Its name at the target.
-    pub target_bucket: Option<String>,
+    /// The buckets.
+    pub buckets: Vec<Bucket>,
     /// Conditions are looked at first.
     pub check: bool,
     /// Our key there.
     pub access_key: String,
-    /// The variable of its secret.
-    pub secret_env: String,
+    /// Where its secret comes from.
+    pub secret: TargetSecret,
+    /// Where the caller's secret comes from.
+    pub secrets: Secrets,
     /// Where callers connect.
     pub listen: SocketAddr,
     /// Where operators connect.
     pub admin: SocketAddr,
     /// Files may be replaced.
     pub force: bool,
+}
+
+/// A bucket.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// As callers say it, or a pattern.
+    pub name: String,
+    /// Its name at the target, where that is another one.
+    pub there: Option<String>,
+}
+
+/// Where the secret of our key at the target comes from.
+pub enum TargetSecret {
+    /// This variable.
+    Env(String),
+    /// This file.
+    File(PathBuf),
 }
 
 impl Answers {
@@ -73,17 +91,27 @@ impl Answers {
         }
         let table = by_name(&dialect, profile.as_deref());
         let (endpoint, region) = desk.place(asked.endpoint, asked.region, table)?;
-        let question = "Which bucket does the app name? (* is every bucket)";
-        let bucket = desk.answer("--bucket", asked.bucket, question, None, bucket)?;
+        let given = Some(asked.bucket.join(",")).filter(|_| !asked.bucket.is_empty());
+        let question = "Which buckets does the app name? (a, b=NAME AT THE STORE; * is every bucket)";
+        let buckets = desk.answer("--bucket", given, question, None, buckets)?;
         let question = "Which access key id has Blobfish at the store? (never the secret)";
         let access_key = desk.answer("--access-key", asked.access_key, question, None, word)?;
         desk.verdict()?;
+        let is_ip = Endpoint::parse(&endpoint).is_ok_and(|endpoint| endpoint.ip().is_some());
+        let default = if is_ip { Where::Path } else { Where::Virtual };
+        let question = "Where does the bucket go? (virtual: bucket.host, path: host/bucket)";
+        let addressing = desk.choice(asked.addressing, question, default)?;
+        let question = "Where does the app's secret come from? (env: a variable that you set; file: a new one; \
+                        literal: a new one in the configuration)";
+        let secrets = desk.choice(asked.secrets, question, Secrets::Env)?;
         let name = profile.clone().unwrap_or_else(|| dialect.clone());
         let variable = format!("{}_SECRET", name.to_uppercase().replace('-', "_"));
-        let secret_env = variable_name(&asked.secret_env.unwrap_or(variable))
-            .map_err(|why| Usage(format!("--secret-env: {why}")))?;
-        let is_ip = Endpoint::parse(&endpoint).is_ok_and(|endpoint| endpoint.ip().is_some());
-        let path_style = asked.addressing.map_or(is_ip, |place| place == Where::Path);
+        let secret = match asked.secret_file {
+            Some(file) => TargetSecret::File(std::path::absolute(file).context("--secret-file")?),
+            None => variable_name(&asked.secret_env.unwrap_or(variable))
+                .map(TargetSecret::Env)
+                .map_err(|why| Usage(format!("--secret-env: {why}")))?,
+        };
         let ca = asked.ca.map(std::path::absolute).transpose().context("--ca")?;
         Ok(Self {
             caller: caller.unwrap_or_default(),
@@ -92,14 +120,14 @@ impl Answers {
             profile,
             endpoint,
             region,
-            path_style,
+            path_style: addressing == Where::Path,
             insecure: asked.insecure,
             ca,
-            bucket: bucket.unwrap_or_default(),
-            target_bucket: asked.target_bucket,
+            buckets: buckets.unwrap_or_default(),
             check: asked.conditions == Who::Check,
             access_key: access_key.unwrap_or_default(),
-            secret_env,
+            secret,
+            secrets,
             listen: asked.listen,
             admin: asked.admin,
             force: asked.force,
@@ -107,9 +135,10 @@ impl Answers {
     }
 }
 
-fn caller(text: &str) -> Result<&'static str, String> {
-    let known = ALL.iter().map(|dialect| dialect.name).find(|name| *name == text);
-    known.ok_or_else(|| unknown(&ALL.iter().map(|dialect| dialect.name).collect::<Vec<_>>()))
+/// The dialect of an app; a profile that apps speak is, on the wire, its dialect.
+fn caller(text: &str) -> Result<String, String> {
+    let known: Vec<&str> = ALL.iter().map(|dialect| dialect.name).collect();
+    if known.contains(&text) { target(text).map(|(dialect, _)| dialect) } else { Err(unknown(&known)) }
 }
 
 /// Dialects, and the profiles that are more than another name.
@@ -140,8 +169,14 @@ fn endpoint(text: &str) -> Result<String, String> {
     Endpoint::parse(text).map(|_| text.to_owned()).map_err(|rejected| rejected.to_string())
 }
 
-fn bucket(text: &str) -> Result<String, String> {
-    Pattern::parse(text).map(|_| text.to_owned()).map_err(|rejected| rejected.to_string())
+fn buckets(text: &str) -> Result<Vec<Bucket>, String> {
+    text.split(',').map(|one| bucket(one.trim())).collect()
+}
+
+fn bucket(text: &str) -> Result<Bucket, String> {
+    let (name, there) = text.split_once('=').map_or((text, None), |(name, there)| (name, Some(there)));
+    Pattern::parse(name).map_err(|rejected| rejected.to_string())?;
+    Ok(Bucket { name: name.to_owned(), there: there.map(str::to_owned) })
 }
 
 fn word(text: &str) -> Result<String, String> {
@@ -184,6 +219,21 @@ impl Desk {
         }
         self.missing.push(flag);
         Ok(None)
+    }
+
+    /// The flag's word, or what somebody types; where nobody is asked, the usual one.
+    fn choice<T: ValueEnum>(&self, given: Option<T>, question: &str, usual: T) -> anyhow::Result<T> {
+        match given {
+            Some(given) => Ok(given),
+            None if !self.terminal => Ok(usual),
+            None => {
+                let word = usual.to_possible_value();
+                let default = word.as_ref().map(|word| word.get_name());
+                let known: Vec<_> = T::value_variants().iter().filter_map(T::to_possible_value).collect();
+                let known: Vec<&str> = known.iter().map(|word| word.get_name()).collect();
+                typed(question, default, |text| T::from_str(text, false).map_err(|_| unknown(&known)))
+            }
+        }
     }
 
     /// End point and region: one may follow from the other.
@@ -281,6 +331,16 @@ mod tests {
         assert_eq!(target("jdcloud"), Ok(("s3".to_owned(), Some("jdcloud".to_owned()))));
         assert!(target("swift").is_err());
         assert!(profile_of("s3", "aws").is_ok() && profile_of("cos", "aws").is_err());
+    }
+
+    #[test]
+    fn a_bucket_may_have_another_name_there() {
+        let own = |name: &str, there: Option<&str>| Bucket {
+            name: name.to_owned(),
+            there: there.map(str::to_owned),
+        };
+        assert_eq!(buckets("a, b=c,*"), Ok(vec![own("a", None), own("b", Some("c")), own("*", None)]));
+        assert!(buckets("").is_err() && buckets("a,").is_err() && buckets("a b").is_err());
     }
 
     #[test]

@@ -22,8 +22,12 @@ const PLAIN_MODE: u32 = 0o644;
 /// One of them cannot be written; then the other is not there either.
 pub fn write(output: &Path, text: &str, key: &CallerKey, force: bool) -> anyhow::Result<()> {
     let named = |path: &Path| path.display().to_string();
-    let CallerSecret::File(path, secret) = &key.secret else {
-        return put(output, text, PLAIN_MODE, force).with_context(|| named(output));
+    let (path, secret) = match &key.secret {
+        CallerSecret::File(path, secret) => (path, secret),
+        CallerSecret::Literal(_) => {
+            return put(output, text, SECRET_MODE, force).with_context(|| named(output));
+        }
+        CallerSecret::Env => return put(output, text, PLAIN_MODE, force).with_context(|| named(output)),
     };
     put(path, &format!("{}\n", secret.expose_secret()), SECRET_MODE, force).with_context(|| named(path))?;
     put(output, text, PLAIN_MODE, force)

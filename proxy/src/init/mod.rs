@@ -12,11 +12,14 @@ use blobfish_config::{Known, OsSources, Sources};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::cli::{Init, Secrets};
-use crate::init::answers::Answers;
+use crate::init::answers::{Answers, TargetSecret};
 use crate::snapshot::Snapshot;
 
 /// The variable of the caller's secret, with `--secrets env`.
 const CALLER_VARIABLE: &str = "BLOBFISH_APP_SECRET";
+
+/// Stands for a secret that is not known yet.
+const PLANNED: &str = "planned";
 
 /// Letters of keys: 32, so that five random bits are one. None looks like another.
 const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
@@ -33,6 +36,8 @@ pub struct CallerKey {
 pub enum CallerSecret {
     /// From this file, with this content.
     File(PathBuf, SecretString),
+    /// Written into the configuration.
+    Literal(SecretString),
     /// From a variable that the operator sets.
     Env,
 }
@@ -47,16 +52,19 @@ pub fn run(asked: Init) -> anyhow::Result<String> {
     if beside == output {
         bail!("{}: that is the name of the secret's file; choose another", output.display());
     }
-    let secret_file = (asked.secrets == Secrets::File).then_some(beside);
-    for path in secret_file.iter().chain([&output]).filter(|_| !asked.force) {
-        if path.symlink_metadata().is_ok() {
-            bail!("{} is there already; --force replaces it", path.display());
-        }
-    }
+    let free = |path: &Path, force: bool| match path.symlink_metadata() {
+        Ok(_) if !force => bail!("{} is there already; --force replaces it", path.display()),
+        _ => Ok(()),
+    };
+    free(&output, asked.force)?;
     let answers = Answers::complete(asked)?;
-    let secret = match secret_file {
-        Some(path) => CallerSecret::File(path, SecretString::from(letters(40)?)),
-        None => CallerSecret::Env,
+    let secret = match answers.secrets {
+        Secrets::Env => CallerSecret::Env,
+        Secrets::Literal => CallerSecret::Literal(SecretString::from(letters(40)?)),
+        Secrets::File => {
+            free(&beside, answers.force)?;
+            CallerSecret::File(beside, SecretString::from(letters(40)?))
+        }
     };
     let key = CallerKey { id: format!("AKID{}", letters(16)?.to_uppercase()), secret };
     let text = text::configuration(&answers, &key);
@@ -80,7 +88,7 @@ fn letters(count: usize) -> anyhow::Result<String> {
 /// What `blobfish check` would say, once the variables are set.
 fn check(name: &str, text: &str, answers: &Answers, key: &CallerKey) -> anyhow::Result<()> {
     let known = Known { dialects: blobfish_dialects::NAMES };
-    let planned = Planned { variables: [&answers.secret_env, CALLER_VARIABLE], key };
+    let planned = Planned { answers, key };
     let config = blobfish_config::load(text, &known, &planned).map_err(|mistakes| {
         let told: Vec<String> = mistakes.iter().map(|mistake| mistake.render(name, text)).collect();
         anyhow::anyhow!("nothing was written, for it could not be run:\n{}", told.join("\n"))
@@ -89,29 +97,35 @@ fn check(name: &str, text: &str, answers: &Answers, key: &CallerKey) -> anyhow::
     Ok(())
 }
 
-/// The variables and the file as they will be.
+/// The variables and files as they will be.
 struct Planned<'a> {
-    variables: [&'a str; 2],
+    answers: &'a Answers,
     key: &'a CallerKey,
+}
+
+impl Planned<'_> {
+    /// What a file will hold that is not there yet.
+    fn content(&self, path: &Path) -> Option<String> {
+        match (&self.key.secret, &self.answers.secret) {
+            (CallerSecret::File(own, secret), _) if own == path => Some(secret.expose_secret().to_owned()),
+            (_, TargetSecret::File(file)) if file == path && !path.exists() => Some(PLANNED.to_owned()),
+            _ => None,
+        }
+    }
 }
 
 impl Sources for Planned<'_> {
     fn env(&self, name: &str) -> Option<String> {
-        self.variables.contains(&name).then(|| "planned".to_owned())
+        let own = matches!(&self.answers.secret, TargetSecret::Env(variable) if variable == name);
+        (own || name == CALLER_VARIABLE).then(|| PLANNED.to_owned())
     }
 
     fn file(&self, path: &Path) -> std::io::Result<String> {
-        match &self.key.secret {
-            CallerSecret::File(own, secret) if own == path => Ok(secret.expose_secret().to_owned()),
-            _ => OsSources.file(path),
-        }
+        self.content(path).map_or_else(|| OsSources.file(path), Ok)
     }
 
     fn file_is_private(&self, path: &Path) -> std::io::Result<bool> {
-        match &self.key.secret {
-            CallerSecret::File(own, _) if own == path => Ok(true),
-            _ => OsSources.file_is_private(path),
-        }
+        self.content(path).map_or_else(|| OsSources.file_is_private(path), |_| Ok(true))
     }
 }
 

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::init::answers::Answers;
+use secrecy::ExposeSecret as _;
+
+use crate::init::answers::{Answers, TargetSecret};
 use crate::init::{CALLER_VARIABLE, CallerKey, CallerSecret};
 
 /// The configuration.
@@ -13,7 +15,7 @@ pub fn configuration(answers: &Answers, key: &CallerKey) -> String {
         let _ = writeln!(out, "{line}");
     };
     let set = |name: &str, value: &str| format!("{name} = {}", quoted(value));
-    let (caller, target) = (answers.caller, &answers.name);
+    let (caller, target) = (&answers.caller, &answers.name);
     add("# Blobfish, written by `blobfish init`. docs/configuration.md has every key.");
     add("");
     add("[listen]");
@@ -46,26 +48,44 @@ pub fn configuration(answers: &Answers, key: &CallerKey) -> String {
         add(&set("ca", &ca.display().to_string()));
     }
     add(&set("access_key", &answers.access_key));
-    add("# Set this variable where Blobfish runs. { file = \"/run/secrets/...\" } is the other way.");
-    add(&format!("secret_key = {{ env = {} }}", quoted(&answers.secret_env)));
-    add("");
-    add("[[bucket]]");
-    add("# As callers say it. \"photos-*\" is a pattern; \"*\" is every other bucket, under its own name.");
-    add(&set("name", &answers.bucket));
-    add(&set("target", target));
-    if let Some(name) = &answers.target_bucket {
-        add("# Its name at the target.");
-        add(&set("target_bucket", name));
+    match &answers.secret {
+        TargetSecret::Env(variable) => {
+            add("# Set this variable where Blobfish runs. { file = \"/run/secrets/...\" } is the other way.");
+            add(&format!("secret_key = {{ env = {} }}", quoted(variable)));
+        }
+        TargetSecret::File(file) => {
+            add("# Must be closed to others: chmod 600. { env = \"NAME\" } is the other way.");
+            add(&format!("secret_key = {{ file = {} }}", quoted(&file.display().to_string())));
+        }
     }
-    add(
-        "# What the target cannot express: \"refuse\" answers 501 and names it, \"report\" sends the rest and says so.",
-    );
-    add(&set("unsupported", "refuse"));
-    add(
-        "# Conditions on the source of a copy: \"native\" leaves them to the target. \"check\" looks first, then copies,",
-    );
-    add("# for targets that have none; another writer may come between.");
-    add(&set("conditions", if answers.check { "check" } else { "native" }));
+    for (index, bucket) in answers.buckets.iter().enumerate() {
+        // What is said once of the first one is true of all.
+        let mut add = |line: &str| {
+            if index == 0 || !line.starts_with('#') {
+                add(line)
+            }
+        };
+        add("");
+        add("[[bucket]]");
+        add(
+            "# As callers say it. \"photos-*\" is a pattern; \"*\" is every other bucket, under its own name.",
+        );
+        add(&set("name", &bucket.name));
+        add(&set("target", target));
+        if let Some(name) = &bucket.there {
+            add("# Its name at the target.");
+            add(&set("target_bucket", name));
+        }
+        add(
+            "# What the target cannot express: \"refuse\" answers 501 and names it, \"report\" sends the rest and says so.",
+        );
+        add(&set("unsupported", "refuse"));
+        add(
+            "# Conditions on the source of a copy: \"native\" leaves them to the target. \"check\" looks first, then copies,",
+        );
+        add("# for targets that have none; another writer may come between.");
+        add(&set("conditions", if answers.check { "check" } else { "native" }));
+    }
     add("");
     add("[[caller]]");
     add(&set("name", "app"));
@@ -75,10 +95,12 @@ pub fn configuration(answers: &Answers, key: &CallerKey) -> String {
         CallerSecret::File(path, _) => {
             add(&format!("secret_key = {{ file = {} }}", quoted(&path.display().to_string())));
         }
+        CallerSecret::Literal(secret) => add(&set("secret_key", secret.expose_secret())),
         CallerSecret::Env => add(&format!("secret_key = {{ env = {} }}", quoted(CALLER_VARIABLE))),
     }
+    let names: Vec<String> = answers.buckets.iter().map(|bucket| quoted(&bucket.name)).collect();
     add("# read | write | read-write | admin. Creating buckets and changing their settings needs admin.");
-    add(&format!("grants = [{{ buckets = [{}], access = \"read-write\" }}]", quoted(&answers.bucket)));
+    add(&format!("grants = [{{ buckets = [{}], access = \"read-write\" }}]", names.join(", ")));
     out
 }
 
@@ -100,10 +122,13 @@ pub fn next_steps(output: &Path, answers: &Answers, key: &CallerKey) -> String {
     }
     add("");
     add("Next:");
-    add(&format!(
-        "  export {}=...    # the secret of {} at the target",
-        answers.secret_env, answers.access_key
-    ));
+    let secret = format!("# the secret of {} at the target", answers.access_key);
+    match &answers.secret {
+        TargetSecret::Env(variable) => add(&format!("  export {variable}=...    {secret}")),
+        TargetSecret::File(path) => {
+            add(&format!("  chmod 600 {}    {secret}", shell_quoted(&path.display().to_string())));
+        }
+    }
     if matches!(key.secret, CallerSecret::Env) {
         add(&format!(
             "  export {CALLER_VARIABLE}=...    # a new one for the app, such as openssl rand -hex 20 makes"
@@ -115,6 +140,7 @@ pub fn next_steps(output: &Path, answers: &Answers, key: &CallerKey) -> String {
     add("");
     let secret = match &key.secret {
         CallerSecret::File(path, _) => format!("the secret in {}", path.display()),
+        CallerSecret::Literal(_) => format!("the secret in {}", output.display()),
         CallerSecret::Env => format!("the secret in {CALLER_VARIABLE}"),
     };
     add(&format!(
