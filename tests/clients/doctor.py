@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import stat
 import subprocess
@@ -654,7 +655,49 @@ def init_asks(binary, running):
         assert code == 1 and not os.listdir(folder), screen
 
 
-ALL = [healthy, versions, text_form, keys, tokens, buckets, writes, unreachable, tls, clocks, regions, addressing, conditions, failing, interrupted, read_only,
+def command_line(binary, running):
+    """Every command has its examples; completions complete; the version names the commit, or says that it is unknown."""
+    code, out, _ = run(binary, "--help")
+    commands = re.findall(r"^  ([a-z]+) ", out.split("Commands:")[1].split("Options:")[0], re.M)
+    assert code == 0 and {"serve", "check", "init", "doctor", "explain", "losses", "completions"} < set(commands), out
+    for command in set(commands) - {"help"}:
+        code, out, _ = run(binary, command, "--help")
+        assert code == 0 and f"Examples:\n  blobfish {command}" in out, out
+    scripts = {}
+    for shell in ("bash", "zsh", "fish"):
+        code, scripts[shell], _ = run(binary, "completions", shell)
+        assert code == 0 and all(command in scripts[shell] for command in commands), shell
+        if shutil.which(shell):
+            subprocess.run([shell, "-n"], input=scripts[shell], text=True, check=True)
+    for words, expected in ((["blobfish", "do"], ["doctor"]), (["blobfish", "doctor", "--ta"], ["--target"]),
+                            (["blobfish", "completions", "f"], ["fish"]), (["blobfish", "nonsen"], [])):
+        asked = f"{scripts['bash']}\nCOMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}\n" \
+                f"_blobfish blobfish {words[-1]} {words[-2]}; echo \"${{COMPREPLY[@]}}\""
+        done = subprocess.run(["bash"], input=asked, capture_output=True, text=True, check=True)
+        assert done.stdout.split() == expected, (words, done)
+    assert run(binary, "completions", "tcl")[0] == 2 and run(binary, "nonsense")[0] == 2
+    assert re.fullmatch(r"blobfish \d+\.\d+\.\d+ \(([0-9a-f]{12}|unknown)\)\n", run(binary, "--version")[1])
+    source = servers.TESTS.parent / "proxy"
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(["rustc", "--edition", "2024", "-o", f"{folder}/build", source / "build.rs"], check=True)
+        env = {name: value for name, value in os.environ.items() if name != "BLOBFISH_COMMIT"}
+
+        def commit(where, **more):
+            told = subprocess.run([f"{folder}/build"], cwd=where, env={**env, **more}, capture_output=True, text=True, check=True).stdout
+            return told.split("BLOBFISH_COMMIT=")[-1].strip()
+
+        assert commit(folder) == "unknown" and commit(folder, BLOBFISH_COMMIT="abc") == "abc"
+        assert commit(source, PATH="") == "unknown"
+        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=source, capture_output=True, text=True)
+        if head.returncode == 0:
+            assert head.stdout.startswith(commit(source))
+        subprocess.run(["git", "init", "-q", folder], check=True)
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "-q", "--allow-empty", "-m", "another's"],
+                       cwd=folder, check=True)
+        assert commit(folder) == "unknown", "the history around it is another's"
+
+
+ALL = [command_line, healthy, versions, text_form, keys, tokens, buckets, writes, unreachable, tls, clocks, regions, addressing, conditions, failing, interrupted, read_only,
        missing_bucket, hostile, usage, init_serves, init_pairs, init_defaults, init_refuses, init_asks]
 
 
