@@ -17,6 +17,7 @@ Examples:
   blobfish serve --config blobfish.toml        serve what the file says
   blobfish explain --from cos --to oss r.http  show how a request is translated
   blobfish losses                              show what is lost between which dialects
+  blobfish schema                              print the JSON Schema of configurations
   blobfish completions bash                    print completions for a shell
 
 Exit codes: 0 fine, 1 the input is wrong, 2 usage.";
@@ -69,6 +70,9 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Print the JSON Schema of the configuration, for editors
+    #[command(after_help = "Examples:\n  blobfish schema > blobfish.schema.json")]
+    Schema,
     /// Print completions for a shell
     #[command(
         after_help = "Examples:\n  blobfish completions bash > /etc/bash_completion.d/blobfish\n  blobfish completions zsh > ~/.zfunc/_blobfish\n  blobfish completions fish > ~/.config/fish/completions/blobfish.fish"

@@ -66,6 +66,10 @@ fn main() -> ExitCode {
             snapshot.map_err(Into::into).and_then(|snapshot| explain::run(&asked, snapshot.as_ref()))
         }
         Command::Losses { json } => Ok(losses::run(json)),
+        Command::Schema => Ok(format!(
+            "{:#}\n",
+            blobfish_config::schema(&blobfish_config::Known { dialects: blobfish_dialects::NAMES })
+        )),
         Command::Completions { shell } => Ok(String::from_utf8_lossy(&cli::completions(shell)).into_owned()),
     };
     let (text, code) = match outcome {
