@@ -50,4 +50,4 @@ long:
 
 clean:
 	$(CARGO) clean
-	rm -rf tests/.venv tests/clients/node/node_modules
+	rm -rf tests/.venv tests/clients/node/node_modules tests/deploy/node/node_modules tests/deploy/.tools

@@ -42,6 +42,7 @@ suite "Fidelity: S3 through two proxies and another dialect" "$python" tests/cli
 suite "Changing the configuration while an app goes on" "$python" tests/clients/live.py --binary "$binary"
 suite "Doctor, init and the command line" "$python" tests/clients/doctor.py --binary "$binary"
 suite "Schema of the configuration" "$python" tests/clients/schema.py --binary "$binary"
+suite "Deployment: samples, guides, chart, alerts, dashboard, unit, image" "$python" -m pytest -q tests/deploy --binary "$binary"
 suite "TLS targets, metrics, logs" "$python" tests/clients/operations.py --binary "$binary"
 
 echo
