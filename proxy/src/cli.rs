@@ -22,6 +22,31 @@ Examples:
 
 Exit codes: 0 fine, 1 the input is wrong, 2 usage.";
 
+const INIT_EXAMPLES: &str = "\
+Examples:
+  blobfish init
+  blobfish init --caller-dialect cos --target-dialect oss --region cn-hangzhou \\
+      --bucket photos-1250000000=photos --access-key LTAIEXAMPLE
+  blobfish init --caller-dialect s3 --target-dialect seaweedfs --endpoint http://127.0.0.1:8333 \\
+      --region us-east-1 --bucket '*' --access-key ADMIN --secrets file
+
+The secret of the access key is never asked: the file names the variable or file that it comes from.";
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  blobfish doctor --config blobfish.toml
+  blobfish doctor --config blobfish.toml --target aliyun --bucket photos --json
+  blobfish doctor --config blobfish.toml --read-only
+
+Scratch objects below blobfish-doctor-... are written to the bucket and deleted afterwards.
+Exit codes: 0 fine (warnings allowed), 1 a problem, 2 usage.";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  blobfish completions bash > /etc/bash_completion.d/blobfish
+  blobfish completions zsh > ~/.zfunc/_blobfish
+  blobfish completions fish > ~/.config/fish/completions/blobfish.fish";
+
 /// A reverse proxy for object storage that speaks several vendors' dialects.
 #[derive(Debug, Parser)]
 #[command(name = "blobfish", version = VERSION, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
@@ -49,14 +74,10 @@ pub enum Command {
         file: PathBuf,
     },
     /// Write a commented configuration, from flags or, on a terminal, from a few answers
-    #[command(
-        after_help = "Examples:\n  blobfish init\n  blobfish init --caller-dialect cos --target-dialect oss --region cn-hangzhou --bucket photos-1250000000=photos --access-key LTAIEXAMPLE\n  blobfish init --caller-dialect s3 --target-dialect seaweedfs --endpoint http://127.0.0.1:8333 --region us-east-1 --bucket '*' --access-key ADMIN --secrets file\n\nThe secret of the access key is never asked: the file names the variable or file that it comes from."
-    )]
+    #[command(after_help = INIT_EXAMPLES)]
     Init(Box<Init>),
     /// Ask each target what it is and can do, and compare that to what the configuration relies on
-    #[command(
-        after_help = "Examples:\n  blobfish doctor --config blobfish.toml\n  blobfish doctor --config blobfish.toml --target aliyun --bucket photos --json\n  blobfish doctor --config blobfish.toml --read-only\n\nScratch objects below blobfish-doctor-... are written to the bucket and deleted afterwards.\nExit codes: 0 fine (warnings allowed), 1 a problem, 2 usage."
-    )]
+    #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor(Doctor),
     /// Show what a request means and how it is translated, without sending it
     #[command(
@@ -74,9 +95,7 @@ pub enum Command {
     #[command(after_help = "Examples:\n  blobfish schema > blobfish.schema.json")]
     Schema,
     /// Print completions for a shell
-    #[command(
-        after_help = "Examples:\n  blobfish completions bash > /etc/bash_completion.d/blobfish\n  blobfish completions zsh > ~/.zfunc/_blobfish\n  blobfish completions fish > ~/.config/fish/completions/blobfish.fish"
-    )]
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
         /// The shell
         shell: Shell,

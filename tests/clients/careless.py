@@ -1,5 +1,5 @@
-"""A small S3 server in this process that is wrong in ways of which no vendor's double is: it checks no signature, and has
-whatever clock, region and rules it is told."""
+"""A small S3 server in this process that is wrong in ways of which no vendor's double is: it checks no signature, and
+has whatever clock, region and rules it is told."""
 
 import hashlib
 import re
@@ -56,9 +56,14 @@ class Handler(BaseHTTPRequestHandler):
         if "uploads" in self.query:
             return self.xml("ListMultipartUploadsResult", "<IsTruncated>false</IsTruncated>")
         found = [key for key in self.server.objects if key.startswith(self.query.get("prefix", ""))]
-        rows = "".join(f"<Contents><Key>{key}</Key><LastModified>2024-05-06T07:08:09.000Z</LastModified><ETag>\"e\"</ETag>"
-                       f"<Size>1</Size><StorageClass>STANDARD</StorageClass></Contents>" for key in found)
-        self.xml("ListBucketResult", f"<Name>b</Name><Prefix/><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated>{rows}")
+        rows = "".join(
+            f'<Contents><Key>{key}</Key><LastModified>2024-05-06T07:08:09.000Z</LastModified><ETag>"e"</ETag>'
+            f"<Size>1</Size><StorageClass>STANDARD</StorageClass></Contents>"
+            for key in found
+        )
+        self.xml(
+            "ListBucketResult", f"<Name>b</Name><Prefix/><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated>{rows}"
+        )
 
     def serve_object(self, key, body):
         objects = self.server.objects
@@ -66,7 +71,9 @@ class Handler(BaseHTTPRequestHandler):
             objects.pop(key, None)
             return self.answer(204)
         if "uploads" in self.query:
-            return self.xml("InitiateMultipartUploadResult", f"<Bucket>b</Bucket><Key>{key}</Key><UploadId>u</UploadId>")
+            return self.xml(
+                "InitiateMultipartUploadResult", f"<Bucket>b</Bucket><Key>{key}</Key><UploadId>u</UploadId>"
+            )
         if self.command == "PUT":
             return self.put(key, body)
         if self.command == "POST":
@@ -76,13 +83,20 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(404, b"<Error><Code>NoSuchKey</Code><Message>none</Message></Error>")
         found = objects[key]
         if "tagging" in self.query:
-            tags = "".join(f"<Tag><Key>{name}</Key><Value>{value}</Value></Tag>" for name, value in parse_qsl(found["tags"]))
+            tags = "".join(
+                f"<Tag><Key>{name}</Key><Value>{value}</Value></Tag>" for name, value in parse_qsl(found["tags"])
+            )
             return self.xml("Tagging", f"<TagSet>{tags}</TagSet>")
         headers = {"ETag": f'"{found["etag"]}"', "Last_Modified": http_date(found["at"]), **found["metadata"]}
         span = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range") or "")
         if span:
             first, last = int(span[1]), int(span[2])
-            return self.answer(206, found["body"][first:last + 1], Content_Range=f"bytes {first}-{last}/{len(found['body'])}", **headers)
+            return self.answer(
+                206,
+                found["body"][first : last + 1],
+                Content_Range=f"bytes {first}-{last}/{len(found['body'])}",
+                **headers,
+            )
         if self.command == "HEAD":
             headers["Content_Length"] = str(len(found["body"]))
         self.answer(200, found["body"], **headers)
@@ -90,14 +104,27 @@ class Handler(BaseHTTPRequestHandler):
     def put(self, key, body):
         objects = self.server.objects
         wanted = self.headers.get("If-Match")
-        if self.server.keeps_writes and (self.headers.get("If-None-Match") == "*" and key in objects
-                                         or wanted and wanted.strip('"') != objects.get(key, {}).get("etag")):
+        if self.server.keeps_writes and (
+            self.headers.get("If-None-Match") == "*"
+            and key in objects
+            or wanted
+            and wanted.strip('"') != objects.get(key, {}).get("etag")
+        ):
             return self.answer(412, b"<Error><Code>PreconditionFailed</Code><Message>there</Message></Error>")
         if len(key) > self.server.key_bytes_max:
             return self.answer(400, b"<Error><Code>KeyTooLongError</Code><Message>long</Message></Error>")
-        metadata = {name.lower(): value[:self.server.metadata_bytes_max] for name, value in self.headers.items() if name.lower().startswith("x-amz-meta-")}
-        made = {"body": body, "etag": hashlib.md5(body).hexdigest(), "at": time.time(), "metadata": metadata,
-                "tags": self.headers.get("x-amz-tagging", "")}
+        metadata = {
+            name.lower(): value[: self.server.metadata_bytes_max]
+            for name, value in self.headers.items()
+            if name.lower().startswith("x-amz-meta-")
+        }
+        made = {
+            "body": body,
+            "etag": hashlib.md5(body).hexdigest(),
+            "at": time.time(),
+            "metadata": metadata,
+            "tags": self.headers.get("x-amz-tagging", ""),
+        }
         source = self.headers.get("x-amz-copy-source")
         if not source:
             objects[key] = made

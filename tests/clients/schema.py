@@ -1,5 +1,5 @@
-"""The JSON Schema that `blobfish schema` prints, held against the reader itself: what one of them refuses the other does,
-and every configuration of the tree passes. The last line counts."""
+"""The JSON Schema that `blobfish schema` prints, held against the reader itself: what one of them refuses the other
+does, and every configuration of the tree passes. The last line counts."""
 
 import argparse
 import copy
@@ -54,8 +54,25 @@ class Judges:
         """The full example, with files that are there."""
         text = FULL.read_text()
         certificate = subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "tls.key", "-out", "tls.crt", "-days", "2", "-subj", "/CN=a"],
-            cwd=self.folder, capture_output=True)
+            [
+                "openssl",
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-keyout",
+                "tls.key",
+                "-out",
+                "tls.crt",
+                "-days",
+                "2",
+                "-subj",
+                "/CN=a",
+            ],
+            cwd=self.folder,
+            capture_output=True,
+        )
         assert certificate.returncode == 0, certificate.stderr
         (self.folder / "tls.key").chmod(0o600)
         for name, real in (("tls.crt", "tls.crt"), ("tls.key", "tls.key"), ("ca.pem", "tls.crt")):
@@ -64,12 +81,16 @@ class Judges:
 
 
 def printed_is_published(judges):
-    assert (TREE / "docs/blobfish.schema.json").read_text() == judges.text, "run: blobfish schema > docs/blobfish.schema.json"
+    assert (
+        TREE / "docs/blobfish.schema.json"
+    ).read_text() == judges.text, "run: blobfish schema > docs/blobfish.schema.json"
 
 
 def samples_pass(judges):
     """Every file of the tree, what the pages show, what the suites write, and what init writes."""
-    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=TREE, capture_output=True, text=True, check=True).stdout.split("\n")
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=TREE, capture_output=True, text=True, check=True
+    ).stdout.split("\n")
     texts = {name: (TREE / name).read_text() for name in listed if name.endswith(".toml") and (TREE / name).exists()}
     for page in [TREE / "README.md", *(TREE / "docs").glob("*.md")]:
         for at, block in enumerate(re.findall(r"```toml\n(.*?)```", page.read_text(), re.S)):
@@ -81,8 +102,24 @@ def samples_pass(judges):
     for caller in ("s3", "jdcloud", "cos", "oss"):
         for target in ("s3", "jdcloud", "cos", "oss"):
             made = judges.folder / "made.toml"
-            words = ["init", "--output", made, "--force", "--caller-dialect", caller, "--target-dialect", target, "--region", "cn-north-1",
-                     "--bucket", "a=b", "--access-key", "K", "--secrets", "literal"]
+            words = [
+                "init",
+                "--output",
+                made,
+                "--force",
+                "--caller-dialect",
+                caller,
+                "--target-dialect",
+                target,
+                "--region",
+                "cn-north-1",
+                "--bucket",
+                "a=b",
+                "--access-key",
+                "K",
+                "--secrets",
+                "literal",
+            ]
             subprocess.run([judges.binary, *words], capture_output=True, check=True)
             samples[f"init {caller} {target}"] = made.read_text()
     for name, text in samples.items():
@@ -124,7 +161,11 @@ def both_refuse(judges, document, why):
 
 
 def both_accept(judges, document, why):
-    assert judges.valid(document), ("the schema refuses", why, [error.message for error in judges.validator.iter_errors(document)])
+    assert judges.valid(document), (
+        "the schema refuses",
+        why,
+        [error.message for error in judges.validator.iter_errors(document)],
+    )
     assert judges.passes(document), ("the reader refuses", why)
 
 

@@ -135,8 +135,8 @@ fn refused(report: &Report, asking: &Asking<'_>, failure: &Failure) -> Result<()
     }
 }
 
-/// Whether the buckets that the configuration names are there: the one that is tried, which has answered, and the others.
-/// Each is a pair of what callers say and its name at the target.
+/// Whether the buckets that the configuration names are there: the one that is tried, which has answered, and the
+/// others. Each is a pair of what callers say and its name at the target.
 pub async fn buckets(report: &Report, asking: &Asking<'_>, others: &[(String, String)], stop: &Stop) {
     let (mut there, mut wrong) = (vec![asking.way.bucket.as_str()], Vec::new());
     for (name, at_target) in others {

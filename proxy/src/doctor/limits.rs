@@ -6,7 +6,7 @@ use blobfish_dialects::model::Operation;
 use crate::doctor::asking::Trouble;
 use crate::doctor::features::Features;
 
-/// The longest name between slashes of stores that keep objects in a file system, bytes; some less for their own endings.
+/// The longest name between slashes of stores that keep objects in a file system, bytes; some less, for their endings.
 const NAME_BYTES: usize = 200;
 
 /// The name of the metadata.

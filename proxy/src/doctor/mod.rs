@@ -1,5 +1,5 @@
-//! `blobfish doctor`: asks each target what it is and what it can do, and compares that to what the configuration relies
-//! on. Everything goes through the same tables and connections as a caller's requests.
+//! `blobfish doctor`: asks each target what it is and what it can do, and compares that to what the configuration
+//! relies on. Everything goes through the same tables and connections as a caller's requests.
 
 mod access;
 mod asking;

@@ -161,7 +161,7 @@ fn why(error: &io::Error, host: &str) -> NoTls {
             ),
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => told(
                 format!("The certificate is for other names than {host}."),
-                "Use the end point's own name; where the certificate has no names for buckets, set addressing = \"path\".",
+                "Use the end point's own name; if the certificate has no names for buckets, addressing = \"path\".",
             ),
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => told(
                 "The certificate has expired.".to_owned(),

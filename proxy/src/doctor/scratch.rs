@@ -1,4 +1,5 @@
-//! The scratch objects: what was made is written down before it is asked for, so that it can be deleted whatever happens.
+//! The scratch objects: what was made is written down before it is asked for, so that it can be deleted whatever
+//! happens.
 
 use std::cell::{Cell, RefCell};
 

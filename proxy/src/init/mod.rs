@@ -1,5 +1,5 @@
-//! `blobfish init`: a commented configuration from flags, or from a few answers on a terminal. No secret is asked, shown
-//! or taken from the command line.
+//! `blobfish init`: a commented configuration from flags, or from a few answers on a terminal. No secret is asked,
+//! shown or taken from the command line.
 
 mod answers;
 mod files;

@@ -77,13 +77,13 @@ pub fn configuration(answers: &Answers, key: &CallerKey) -> String {
             add(&set("target_bucket", name));
         }
         add(
-            "# What the target cannot express: \"refuse\" answers 501 and names it, \"report\" sends the rest and says so.",
+            "# What the target cannot express: \"refuse\" answers 501 and names it, \"report\" sends the rest and tells.",
         );
         add(&set("unsupported", "refuse"));
         add(
-            "# Conditions on the source of a copy: \"native\" leaves them to the target. \"check\" looks first, then copies,",
+            "# Conditions on the source of a copy: \"native\" leaves them to the target. \"check\" looks first,",
         );
-        add("# for targets that have none; another writer may come between.");
+        add("# then copies, for targets that have none; another writer may come between.");
         add(&set("conditions", if answers.check { "check" } else { "native" }));
     }
     add("");
