@@ -36,15 +36,17 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200, f"<{root}>{children}</{root}>".encode(), Content_Type="application/xml")
 
     def serve(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        path, _, query = self.path.partition("?")
-        self.query = dict(parse_qsl(query, keep_blank_values=True))
+        self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.query = dict(parse_qsl(self.path.partition("?")[2], keep_blank_values=True))
         self.server.seen.append((self.command, self.headers.get("Authorization", "")))
         if self.server.says:
             return self.server.says(self)
-        key = unquote(path).lstrip("/").partition("/")[2]
+        self.usual()
+
+    def usual(self):
+        key = unquote(self.path.partition("?")[0]).lstrip("/").partition("/")[2]
         with self.server.lock:
-            (self.serve_object if key else self.serve_bucket)(key, body)
+            (self.serve_object if key else self.serve_bucket)(key, self.body)
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = serve
 

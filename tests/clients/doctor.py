@@ -253,16 +253,18 @@ def buckets(binary, running):
     back, _ = with_bucket(running, binary, "cos", BUCKET, VERSIONED)
     target = servers.one_target("cos", back.port)
     rule = '[[bucket]]\nname = "second"\ntarget = "cos"\ntarget_bucket = "{}"\n'
-    for name, there in ((VERSIONED, True), ("gone-1250000000", False)):
+    gone = "gone-1250000000"
+    denied = {"match": {"op": "list", "bucket": VERSIONED}, "kind": "status", "status": 403, "code": "AccessDenied"}
+    for name, times, outcome, words in (
+        (VERSIONED, 0, "ok", [BUCKET, VERSIONED]),
+        (VERSIONED, 9, "warning", [VERSIONED, "may not list"]),
+        (gone, 0, "problem", [f"{gone} (the target answered 404 NoSuchBucket)", "target_bucket"]),
+    ):
+        back.ask("POST", "/fault", {**denied, "times": times})
         with written(target, more=rule.format(name)) as path:
             code, out, _ = run(binary, "doctor", "--config", path, "--json", "--read-only")
-        found = Examined(code, json.loads(out))
-        if there:
-            found.only().has("bucket", "ok", BUCKET, VERSIONED)
-        else:
-            found.only(bucket="problem").has(
-                "bucket", "problem", "gone-1250000000 (the target answered 404 NoSuchBucket)", "target_bucket"
-            )
+        found = Examined(code, json.loads(out)).has("bucket", outcome, *words)
+        found.only(**({"bucket": outcome} if outcome != "ok" else {}))
 
 
 def writes(binary, running):
@@ -272,10 +274,7 @@ def writes(binary, running):
         found.has("overwrite", "ok", "if-none-match, if-match").has("limits", "ok", "1024", "2048")
     with Careless(keeps_writes=False) as back:
         examine(binary, careless(back.port), conditions="check").only(overwrite="problem").has(
-            "overwrite",
-            "problem",
-            "if-none-match: the target does it although",
-            "if-match: the target does it although",
+            "overwrite", "problem", "if-none-match, if-match: the target does it although"
         )
     with Careless(key_bytes_max=500) as back:
         examine(binary, careless(back.port), conditions="check").only(limits="warning").has(
@@ -398,8 +397,8 @@ def conditions(binary, running):
     """A target that does not keep what the configuration leaves to it; with the advice followed, callers are safe."""
     back, _ = with_bucket(running, binary, "jdcloud")
     target = servers.one_target("jdcloud", back.port)
-    found = examine(binary, target, conditions="native").only(conditions="problem", overwrite="warning")
-    found.has("conditions", "problem", 'conditions = "check"', BUCKET, "x-amz-copy-source-if-none-match")
+    found = examine(binary, target, conditions="native").only(conditions="warning", overwrite="warning")
+    found.has("conditions", "warning", 'conditions = "check"', BUCKET, "x-amz-copy-source-if-none-match")
     nothing_left(back)
     examine(binary, target, conditions="check").only(overwrite="warning").has("conditions", "ok", "looks first")
     with Careless() as back:
@@ -510,8 +509,21 @@ def echo(handler):
     )
 
 
+def echo_late(handler):
+    """The same, with what commands a terminal, and only in the successes of copies and completing calls."""
+    if "x-amz-copy-source" not in handler.headers and handler.command != "POST":
+        return handler.usual()
+    line = handler.headers.get("Authorization", "") + "&#x9b;31m"
+    text = f"<Error><Code>{line}</Code><Message>{line}</Message><Region>{line}</Region></Error>"
+    handler.answer(200, text.encode(), Content_Type="application/xml")
+
+
 def hostile(binary, running):
     """What a target answers is not believed, and not repeated."""
+    with Careless(says=echo_late) as back:
+        found = examine(binary, careless(back.port), backs=[back])
+        assert {"copy", "part copy"} <= found.of("problem"), found.value
+        assert not re.search(r"[\x00-\x1f\x7f-\x9f]", json.dumps(found.value, ensure_ascii=False)), found.value
     with Careless(says=echo) as back:
         assert examine(binary, careless(back.port), backs=[back]).code == 1
     with Careless(says=lambda handler: handler.answer(200, b"<html>fine</html>")) as back:

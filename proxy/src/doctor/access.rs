@@ -138,7 +138,7 @@ fn refused(report: &Report, asking: &Asking<'_>, failure: &Failure) -> Result<()
 /// Whether the buckets that the configuration names are there: the one that is tried, which has answered, and the
 /// others. Each is a pair of what callers say and its name at the target.
 pub async fn buckets(report: &Report, asking: &Asking<'_>, others: &[(String, String)], stop: &Stop) {
-    let (mut there, mut wrong) = (vec![asking.way.bucket.as_str()], Vec::new());
+    let (mut there, mut closed, mut wrong) = (vec![asking.way.bucket.as_str()], Vec::new(), Vec::new());
     for (name, at_target) in others {
         if stop.is_asked() {
             return;
@@ -153,15 +153,21 @@ pub async fn buckets(report: &Report, asking: &Asking<'_>, others: &[(String, St
             Ok(answer) => {
                 let failure = diagnosis::failure(asking.way.target.dialect, &answer);
                 match failure.fault {
-                    Fault::AccessDenied => there.push(at_target),
+                    Fault::AccessDenied => closed.push(at_target.as_str()),
                     _ => wrong.push(format!("{at_target} ({})", told(&failure))),
                 }
             }
             Err(trouble) => wrong.push(format!("{at_target} ({trouble})")),
         }
     }
-    if wrong.is_empty() {
+    if wrong.is_empty() && closed.is_empty() {
         report.ok("bucket", format!("At the target: {}.", there.join(", ")));
+    } else if wrong.is_empty() {
+        report.warning(
+            "bucket",
+            format!("The access key may not list these: {}.", closed.join(", ")),
+            "See that they are your own, and allow it to list if callers do.",
+        );
     } else {
         report.problem(
             "bucket",

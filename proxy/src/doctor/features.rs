@@ -227,14 +227,16 @@ impl Features<'_> {
             }
             kept.push((self.field(field), self.condition(field, head, false).await));
         }
-        let bad: Vec<String> = kept.iter().filter_map(|(name, kept)| kept.told(name)).collect();
+        let bad = bad(&kept);
+        let is_refused = kept.iter().all(|(_, kept)| matches!(kept, Verdict::Kept | Verdict::Unsaid));
         let target = &self.scratch.asking.way.target.name;
         if bad.is_empty() {
-            self.report.ok("conditions", "All four conditions on a copy's source are kept.");
+            let spare = if self.native.is_empty() { " conditions = \"native\" would do." } else { "" };
+            self.report.ok("conditions", format!("All four conditions on a copy's source are kept.{spare}"));
         } else if self.native.is_empty() {
             // What Blobfish looks at itself.
             let looked = self.condition(Field::SourceIfMatch, head, true).await;
-            match looked.told(&self.field(Field::SourceIfMatch)) {
+            match looked.wrong() {
                 None => self.report.ok(
                     "conditions",
                     "The target does not keep all conditions on a copy's source; Blobfish looks first, as configured.",
@@ -246,14 +248,13 @@ impl Features<'_> {
                 ),
             }
         } else {
-            self.report.problem(
-                "conditions",
-                bad.join(" "),
-                format!(
-                    "Set conditions = \"check\" on the buckets at {target} that have \"native\": {}.",
-                    self.native.join(", ")
-                ),
+            let buckets = self.native.join(", ");
+            let advice = format!(
+                "Set conditions = \"check\" on the buckets at {target} that have \"native\": {buckets}."
             );
+            // What is refused harms nobody who does not ask for it; what is ignored does.
+            let tell = if is_refused { Report::warning } else { Report::problem };
+            tell(self.report, "conditions", bad.join(" "), advice);
         }
         Ok(())
     }
@@ -315,14 +316,16 @@ impl Features<'_> {
 
     /// Writes on condition: one that must not replace what is there, and one that must replace a certain ETag only.
     async fn overwrite(&self) {
-        let fields = [Field::ForbidOverwrite, Field::OverwriteIfMatch];
-        let (once, swapped) = (self.written_once().await, self.swapped().await);
-        let said = fields.map(|field| self.field(field)).into_iter().zip([once, swapped]);
-        let (unsaid, said): (Vec<_>, Vec<_>) =
-            said.partition(|(_, verdict)| matches!(verdict, Verdict::Unsaid));
-        let bad: Vec<String> = said.iter().filter_map(|(name, verdict)| verdict.told(name)).collect();
-        let kept: Vec<&str> = said.iter().map(|(name, _)| name.as_str()).collect();
-        let refused: Vec<&str> = unsaid.iter().map(|(name, _)| name.as_str()).collect();
+        let said = [
+            (self.field(Field::ForbidOverwrite), self.written_once().await),
+            (self.field(Field::OverwriteIfMatch), self.swapped().await),
+        ];
+        let bad = bad(said.iter().filter(|(_, verdict)| !matches!(verdict, Verdict::Unsaid)));
+        let kept: Vec<&str> = said
+            .iter()
+            .filter(|(_, one)| matches!(one, Verdict::Kept))
+            .map(|(name, _)| name.as_str())
+            .collect();
         if !bad.is_empty() {
             self.report.problem("overwrite", bad.join(" "), "Callers must not rely on it at this target.");
         } else if kept.is_empty() {
@@ -331,14 +334,13 @@ impl Features<'_> {
                 "The dialect has no conditions of writes.",
                 "Callers who ask for them are refused with 501.",
             );
-        } else if refused.is_empty() {
-            self.report.ok("overwrite", format!("Conditions of writes are kept: {}.", kept.join(", ")));
         } else {
-            let (kept, refused) = (kept.join(", "), refused.join(", "));
-            self.report.ok(
-                "overwrite",
-                format!("{kept} is kept; {refused} is not in the dialect, and refused with 501."),
-            );
+            let rest = if kept.len() < said.len() {
+                " Others are not in the dialect, and refused with 501."
+            } else {
+                ""
+            };
+            self.report.ok("overwrite", format!("Conditions of writes are kept: {}.{rest}", kept.join(", ")));
         }
     }
 
@@ -441,18 +443,27 @@ enum Verdict {
 
 impl Verdict {
     /// What is wrong, if anything.
-    fn told(&self, name: &str) -> Option<String> {
+    fn wrong(&self) -> Option<String> {
         match self {
             Self::Kept => None,
-            Self::Ignored => {
-                Some(format!("{name}: the target does it although the condition does not hold."))
-            }
-            Self::Refused(why) => Some(format!("{name}: {why}.")),
-            Self::Unsaid => {
-                Some(format!("{name}: the target has no such condition; copies with it are refused."))
-            }
+            Self::Ignored => Some("the target does it although the condition does not hold".to_owned()),
+            Self::Refused(why) => Some(why.clone()),
+            Self::Unsaid => Some("the target has no such condition, copies with it are refused".to_owned()),
         }
     }
+}
+
+/// What is wrong with conditions, each thing once with the names of all that it is wrong with.
+fn bad<'v>(said: impl IntoIterator<Item = &'v (String, Verdict)>) -> Vec<String> {
+    let mut wrong: Vec<(Vec<&str>, String)> = Vec::new();
+    for (name, verdict) in said {
+        let Some(why) = verdict.wrong() else { continue };
+        match wrong.iter_mut().find(|row| row.1 == why) {
+            Some(row) => row.0.push(name),
+            None => wrong.push((vec![name], why)),
+        }
+    }
+    wrong.into_iter().map(|(names, why)| format!("{}: {why}.", names.join(", "))).collect()
 }
 
 /// Whether the bucket keeps versions, which decides how scratch objects are deleted.
