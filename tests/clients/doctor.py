@@ -322,6 +322,13 @@ def tls(binary, running):
         examine(binary, servers.one_target("oss", plain.port, scheme="https", ca=ca)).only(tls="problem").has(
             "tls", "problem", "does not speak TLS"
         )
+        for days, outcome, words in ((0, "problem", "has expired"), (90, "ok", "lasts 89 days")):
+            with tempfile.TemporaryDirectory() as own:
+                ca_of, cert_of, key_of = authority(own, ["*.oss-cn-hangzhou.localhost"], days)
+                dated = running.double("oss", "--cert", cert_of, "--key", key_of)
+                time.sleep(1 if days == 0 else 0)  # It ends within the second in which it was made.
+                target = servers.one_target("oss", dated.port, scheme="https", ca=ca_of)
+                examine(binary, target, more=["--read-only"]).has("tls", outcome, words)
         # The control: the right authority and name. Its certificate lasts two days.
         examine(binary, servers.one_target("oss", back.port, scheme="https", ca=ca)).only(tls="warning").has(
             "tls", "warning", "trusted", "1 days"
