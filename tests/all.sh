@@ -43,6 +43,7 @@ suite "Changing the configuration while an app goes on" "$python" tests/clients/
 suite "Doctor: stores that are well, and that are not" "$python" tests/clients/doctor.py --binary "$binary"
 suite "Init, completions, help, version" "$python" tests/clients/command_line.py --binary "$binary"
 suite "Schema of the configuration" "$python" tests/clients/schema.py --binary "$binary"
+suite "Replacing and stopping a running proxy" "$python" tests/clients/upgrade.py --binary "$binary"
 suite "Deployment: samples, guides, chart, alerts, dashboard, unit, image" "$python" -m pytest -q tests/deploy --binary "$binary"
 suite "TLS targets, metrics, logs" "$python" tests/clients/operations.py --binary "$binary"
 
