@@ -45,6 +45,7 @@ suite "Init, completions, help, version" "$python" tests/clients/command_line.py
 suite "Schema of the configuration" "$python" tests/clients/schema.py --binary "$binary"
 suite "Replacing and stopping a running proxy" "$python" tests/clients/upgrade.py --binary "$binary"
 suite "Deployment: samples, guides, chart, alerts, dashboard, unit, image" "$python" -m pytest -q tests/deploy --binary "$binary"
+suite "Console: its page in Chromium, and what it answers strangers" "$python" tests/console/console.py --binary "$binary"
 suite "TLS targets, metrics, logs" "$python" tests/clients/operations.py --binary "$binary"
 
 echo

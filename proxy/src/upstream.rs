@@ -292,6 +292,7 @@ impl Conversation<'_> {
                 .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()));
             let answer = Answer { status, headers: headers.collect(), body: Vec::new() };
             let length = self.length(&raw, status)?;
+            self.upstream.health.answered(status);
             return Ok(AnswerHead { answer, length });
         }
         Err(Failed::Malformed)
