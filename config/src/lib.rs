@@ -15,6 +15,7 @@ mod mistake;
 mod pattern;
 mod read;
 mod rules;
+mod schema;
 mod secrets;
 
 pub use config::{
@@ -25,6 +26,7 @@ pub use endpoint::Endpoint;
 pub use lookup::Route;
 pub use mistake::{Mistake, Rejected};
 pub use pattern::Pattern;
+pub use schema::schema;
 pub use secrets::{OsSources, Sources};
 
 /// What names exist, given by the caller so that this crate knows no dialect.

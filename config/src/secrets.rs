@@ -26,11 +26,13 @@ pub trait Sources {
     fn file_is_private(&self, path: &Path) -> io::Result<bool>;
 
     /// What a listener could not do with a certificate and a key, whose files are there and hold PEM. `named`: it is
-    /// to be chosen by the names in it.
+    /// to be chosen by the names in it. Nothing, where nobody knows cryptography, as this crate does not.
     ///
     /// # Errors
     /// What is wrong, as a mistake tells it.
-    fn certificate(&self, cert: &Path, key: &Path, named: bool) -> Result<(), String>;
+    fn certificate(&self, _cert: &Path, _key: &Path, _named: bool) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// The environment and files of this process.
@@ -65,11 +67,6 @@ impl Sources for OsSources {
         #[cfg(not(unix))]
         return Ok(metadata.is_file());
     }
-
-    /// Everything suits: this crate knows no cryptography.
-    fn certificate(&self, _cert: &Path, _key: &Path, _named: bool) -> Result<(), String> {
-        Ok(())
-    }
 }
 
 /// Reads a secret: a literal, `{ env = "NAME" }` or `{ file = "PATH" }`.
@@ -93,6 +90,7 @@ fn literal(text: &str) -> Result<SecretString, Rejected> {
 
 fn from_elsewhere(mut fields: Fields<'_>, sources: &dyn Sources) -> Option<SecretString> {
     let (env, file) = (fields.get("env"), fields.get("file"));
+    fields.takes_one();
     let place = fields.place.clone();
     fields.finish();
     match (env, file) {

@@ -12,6 +12,7 @@ mod clock;
 mod copies;
 mod copy;
 mod demo;
+mod doctor;
 mod events;
 mod exchange;
 mod explain;
@@ -23,6 +24,7 @@ mod front;
 mod handover;
 mod health;
 mod http2;
+mod init;
 mod job;
 mod lifecycle;
 mod log;
@@ -51,7 +53,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::cli::{Cli, Command, Serve};
+use crate::cli::{Cli, Command, Serve, Usage};
 use crate::snapshot::Snapshot;
 
 #[global_allocator]
@@ -59,22 +61,35 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let mut fine = true;
     let outcome = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(options) => serve(options),
         Command::Upgrade(asked) => handover::run(&asked),
         Command::Check { file } => file::snapshot(&file).map(checked).map_err(Into::into),
+        Command::Init(asked) => init::run(*asked),
+        Command::Doctor(asked) => file::snapshot(&asked.config)
+            .map_err(Into::into)
+            .and_then(|snapshot| doctor::run(&asked, &snapshot))
+            .map(|(text, no_problem)| {
+                fine = no_problem;
+                text
+            }),
         Command::Explain(asked) => {
             let snapshot = asked.config.as_deref().map(file::snapshot).transpose();
             snapshot.map_err(Into::into).and_then(|snapshot| explain::run(&asked, snapshot.as_ref()))
         }
         Command::Losses { json } => Ok(losses::run(json)),
+        Command::Schema => Ok(format!(
+            "{:#}\n",
+            blobfish_config::schema(&blobfish_config::Known { dialects: blobfish_dialects::NAMES })
+        )),
         Command::Completions { shell } => Ok(String::from_utf8_lossy(&cli::completions(shell)).into_owned()),
     };
     let (text, code) = match outcome {
-        Ok(text) => (text, ExitCode::SUCCESS),
+        Ok(text) => (text, ExitCode::from(u8::from(!fine))),
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "{error:#}");
-            (String::new(), ExitCode::from(1))
+            (String::new(), ExitCode::from(if error.is::<Usage>() { 2 } else { 1 }))
         }
     };
     // A reader that went is no fault of ours.

@@ -34,7 +34,7 @@ const LONG_WORK_TIME_MAX: Duration = Duration::from_secs(600);
 const POOL_IDLE_MAX: Duration = Duration::from_secs(20);
 
 /// Addresses of one host that are tried, each for the time that a connection may take.
-const ADDRESSES_TRIED_MAX: usize = 4;
+pub const ADDRESSES_TRIED_MAX: usize = 4;
 
 /// Bytes of an answer's head.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -52,6 +52,8 @@ pub const FAILURE_BYTES_MAX: usize = 64 * 1024;
 pub struct Upstreams {
     connector: TransportConnector,
     resolver: Resolver,
+    /// Whether an answer that sends us elsewhere is shown. It is never followed (O1).
+    shows_redirects: bool,
 }
 
 /// One exchange: a request of which the head is written, and its answer.
@@ -81,7 +83,13 @@ impl Upstreams {
         Self {
             connector: TransportConnector::new(Some(ConnectorOptions::new(POOL_CONNECTIONS_MAX))),
             resolver: Resolver::default(),
+            shows_redirects: false,
         }
+    }
+
+    /// The same, for whoever reads in a redirect what is wrong with the configuration.
+    pub fn showing_redirects() -> Self {
+        Self { shows_redirects: true, ..Self::new() }
     }
 
     /// Sends a whole request and reads the whole answer.
@@ -275,7 +283,7 @@ impl Conversation<'_> {
             match status {
                 101 => return Err(Failed::Malformed),
                 100..=199 => continue,
-                300..=303 | 305..=399 => return Err(Failed::Redirect),
+                300..=303 | 305..=399 if !self.upstreams.shows_redirects => return Err(Failed::Redirect),
                 _ => {}
             }
             let headers = header
@@ -299,7 +307,7 @@ impl Conversation<'_> {
         match framing {
             AnswerFraming::Bytes(bytes) => Ok(Some(bytes)),
             AnswerFraming::Chunked => Ok(None),
-            AnswerFraming::UntilClose if status >= 400 => Ok(None),
+            AnswerFraming::UntilClose if status >= 300 => Ok(None),
             AnswerFraming::UntilClose => Err(Failed::Malformed),
         }
     }

@@ -72,6 +72,7 @@ pub static COS: Dialect = Dialect {
     form_file_type: false,
     manual: Manual { name: "Tencent Cloud COS", titles: route::TITLES },
     sample_endpoint: "cos.ap-guangzhou.myqcloud.com",
+    endpoint: Some(|region| format!("cos.{region}.myqcloud.com")),
     create_bucket_body: |_| Vec::new(),
 };
 

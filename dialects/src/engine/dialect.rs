@@ -96,6 +96,8 @@ pub struct Dialect {
     pub manual: Manual,
     /// A public end point of the vendor, to show what a request would look like.
     pub sample_endpoint: &'static str,
+    /// The vendor's public end point of a region; a server that anybody runs has none.
+    pub endpoint: Option<fn(region: &str) -> String>,
     /// What a bucket is created with, besides headers: the body for a region.
     pub create_bucket_body: fn(region: &str) -> Vec<u8>,
 }

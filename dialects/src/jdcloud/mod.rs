@@ -30,5 +30,6 @@ pub static JDCLOUD: Dialect = Dialect {
     identity: Identity { server: "JDCloudOSS", trace_id: None, ..s3::BASE.identity },
     manual: Manual { name: "JD Cloud OSS", titles: &[] },
     sample_endpoint: "s3.cn-north-1.jdcloud-oss.com",
+    endpoint: Some(|region| format!("s3.{region}.jdcloud-oss.com")),
     ..s3::BASE
 };

@@ -71,6 +71,7 @@ pub static OSS: Dialect = Dialect {
     form_file_type: true,
     manual: Manual { name: "Alibaba Cloud OSS", titles: &[] },
     sample_endpoint: "oss-cn-hangzhou.aliyuncs.com",
+    endpoint: Some(|region| format!("oss-{region}.aliyuncs.com")),
     create_bucket_body: |_| Vec::new(),
 };
 

@@ -76,6 +76,7 @@ pub const BASE: Dialect = Dialect {
     form_file_type: false,
     manual: Manual { name: "Amazon S3", titles: &[] },
     sample_endpoint: "s3.us-east-1.amazonaws.com",
+    endpoint: Some(route::endpoint),
     create_bucket_body: xml::create_bucket_body,
 };
 
