@@ -20,6 +20,8 @@ pub struct Config {
     pub hosts_base: Vec<String>,
     /// Bounds on what callers may cost.
     pub limits: Limits,
+    /// What is written down.
+    pub log: Log,
     /// The stores, in the order written; at least one. Names are distinct.
     pub targets: Vec<Target>,
     /// Which bucket lives where, in the order written. Names are distinct; look them up with [`Config::route`].
@@ -110,6 +112,39 @@ impl Default for CopyLimits {
             abandoned: Abandoned::Finish,
         }
     }
+}
+
+/// What is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Log {
+    /// How the access log is written.
+    pub format: LogFormat,
+    /// What is told of the process itself.
+    pub level: LogLevel,
+}
+
+/// How the access log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// A JSON object per request.
+    Json,
+    /// `name=value` pairs.
+    Logfmt,
+}
+
+/// What is told of the process itself: this and what is graver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// What went wrong by our own fault or by the operator's.
+    Error,
+    /// Targets that fail.
+    Warn,
+    /// What changes: starts, reloads, losses.
+    Info,
+    /// More than that.
+    Debug,
+    /// Everything.
+    Trace,
 }
 
 /// One store that objects live at.

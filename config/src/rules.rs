@@ -12,8 +12,8 @@ use crate::read::{At, Fields, Item, one_of};
 use crate::secrets::{private_file, secret};
 use crate::{
     Abandoned, Addressing, BucketRule, Caller, CallerKey, Conditions, Config, CopyLimits, Endpoint, Grant,
-    GrantAccess, Https, Known, Limits, Listen, Pattern, Rejected, SIGNATURES, Signing, Sources, Target,
-    Unsupported,
+    GrantAccess, Https, Known, Limits, Listen, Log, LogFormat, LogLevel, Pattern, Rejected, SIGNATURES,
+    Signing, Sources, Target, Unsupported,
 };
 
 /// Where to listen if the file does not say.
@@ -30,6 +30,14 @@ const UNSUPPORTED: &[(&str, Unsupported)] =
     &[("refuse", Unsupported::Refuse), ("report", Unsupported::Report)];
 const CONDITIONS: &[(&str, Conditions)] = &[("native", Conditions::Native), ("check", Conditions::Check)];
 const ABANDONED: &[(&str, Abandoned)] = &[("finish", Abandoned::Finish), ("abort", Abandoned::Abort)];
+const FORMATS: &[(&str, LogFormat)] = &[("json", LogFormat::Json), ("logfmt", LogFormat::Logfmt)];
+const LEVELS: &[(&str, LogLevel)] = &[
+    ("error", LogLevel::Error),
+    ("warn", LogLevel::Warn),
+    ("info", LogLevel::Info),
+    ("debug", LogLevel::Debug),
+    ("trace", LogLevel::Trace),
+];
 const ANONYMOUS: &[(&str, bool)] = &[("refuse", false), ("read", true)];
 const COS_STRICT: &[(&str, bool)] = &[("accept", false), ("strict", true)];
 const ACCESS: &[(&str, GrantAccess)] = &[
@@ -51,6 +59,7 @@ pub(crate) fn config(mut root: Fields<'_>, known: &Known<'_>, sources: &dyn Sour
     let admin = admin(root.get("admin"), &listen_places);
     let hosts_base = hosts(root.get("hosts"));
     let limits = limits(root.get("limits"));
+    let log = log(root.get("log"));
 
     need_a_target(&mut root);
     let (target_names, targets): (Vec<_>, Vec<_>) =
@@ -73,6 +82,7 @@ pub(crate) fn config(mut root: Fields<'_>, known: &Known<'_>, sources: &dyn Sour
         admin: admin?,
         hosts_base,
         limits: limits?,
+        log: log?,
         targets: targets.into_iter().collect::<Option<_>>()?,
         buckets: buckets.into_iter().collect::<Option<_>>()?,
         callers: callers.into_iter().collect::<Option<_>>()?,
@@ -269,6 +279,16 @@ fn copy_limits(fields: &mut Fields<'_>, usual: CopyLimits) -> Option<CopyLimits>
         bytes_per_second_per_caller: Some(own_speed?).filter(|speed| *speed > 0),
         abandoned: abandoned?,
     })
+}
+
+fn log(item: Option<Item<'_>>) -> Option<Log> {
+    let usual = Log { format: LogFormat::Json, level: LogLevel::Info };
+    let Some(item) = item else { return Some(usual) };
+    let mut fields = item.table()?;
+    let format = fields.word("format", FORMATS, usual.format);
+    let level = fields.word("level", LEVELS, usual.level);
+    fields.finish();
+    Some(Log { format: format?, level: level? })
 }
 
 fn seconds(fields: &mut Fields<'_>, key: &'static str, absent: Duration) -> Option<Duration> {

@@ -125,6 +125,14 @@ fn keys_and_types() {
         &["line 8: target \"aliyun\": body_timeout_seconds = 1.5: must be a whole number, not a fraction"],
     );
     add(
+        "http",
+        "[log]\nformat = \"xml\"\nlevel = \"inof\"",
+        &[
+            "line 4: log.format = \"xml\": unknown word; known: json, logfmt",
+            "line 5: log.level = \"inof\": unknown word; did you mean \"info\"?",
+        ],
+    );
+    add(
         "secret_key = \"TOPSECRET-2\"",
         "[limits]\nhead_bytes_max = -1\nheaders_max = 0x1_0000\nconnections = 5",
         &[

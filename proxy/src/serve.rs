@@ -54,6 +54,7 @@ pub enum Origin {
 /// The configuration cannot be run; an address is taken.
 pub fn run(config: Config, origin: Origin) -> anyhow::Result<()> {
     hide_panics();
+    log::configure(config.log);
     let (listen, admin) = (config.listen.clone(), config.admin);
     let addresses = listen.http.iter().chain(listen.https.iter().map(|tls| &tls.address));
     addresses.chain([&admin]).try_for_each(|address| is_free(*address))?;
