@@ -22,6 +22,8 @@ pub struct Config {
     pub limits: Limits,
     /// What is written down.
     pub log: Log,
+    /// Where traces go; absent means that there are none.
+    pub traces: Option<Traces>,
     /// The stores, in the order written; at least one. Names are distinct.
     pub targets: Vec<Target>,
     /// Which bucket lives where, in the order written. Names are distinct; look them up with [`Config::route`].
@@ -145,6 +147,23 @@ pub enum LogLevel {
     Debug,
     /// Everything.
     Trace,
+}
+
+/// Where traces go, and which.
+#[derive(Debug, Clone)]
+pub struct Traces {
+    /// The collector.
+    pub endpoint: Endpoint,
+    /// Path there, beginning with `/`, without query.
+    pub path: String,
+    /// Headers of each export: lower-case names, visible ASCII values. Names are distinct.
+    pub headers: Vec<(String, SecretString)>,
+    /// The share of requests that are traced, 0 to 1.
+    pub sample_ratio: f64,
+    /// Whether a caller's trace is continued, its decision to sample included, instead of linked to.
+    pub trust_callers: bool,
+    /// Whether targets are told the trace.
+    pub propagate: bool,
 }
 
 /// One store that objects live at.

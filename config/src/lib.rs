@@ -19,7 +19,8 @@ mod secrets;
 
 pub use config::{
     Abandoned, Access, Addressing, BucketRule, Caller, CallerKey, Conditions, Config, CopyLimits, Grant,
-    GrantAccess, Https, Limits, Listen, Log, LogFormat, LogLevel, SIGNATURES, Signing, Target, Unsupported,
+    GrantAccess, Https, Limits, Listen, Log, LogFormat, LogLevel, SIGNATURES, Signing, Target, Traces,
+    Unsupported,
 };
 pub use endpoint::Endpoint;
 pub use lookup::Route;

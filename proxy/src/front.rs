@@ -24,6 +24,7 @@ use crate::job::{End, Job, milliseconds};
 use crate::log::{self, Record};
 use crate::metrics::{METRICS, NONE, seconds};
 use crate::snapshot::Snapshot;
+use crate::traces::{self, RequestSpan};
 use crate::upstream::Upstreams;
 use crate::{clock, form, plan, preflight};
 
@@ -136,7 +137,13 @@ impl DataFront {
             // Nobody can tell where the next request begins.
             Err(_) => job.caller.close_after(),
         }
-        let outcome = AssertUnwindSafe(run(&mut job, framed)).catch_unwind().await;
+        let span = snapshot
+            .traces
+            .as_ref()
+            .map(|traces| RequestSpan::begin(traces, framed.as_ref().ok().map(|framed| &framed.head)));
+        job.record.trace_id = span.as_ref().map(RequestSpan::trace_id);
+        let work = AssertUnwindSafe(run(&mut job, framed)).catch_unwind();
+        let outcome = traces::within(span.as_ref(), work).await;
         let ended = match outcome {
             Ok(Ok(())) => Ok(()),
             Ok(Err(End::Refused(refusal))) => job.refuse(&refusal).await,
@@ -152,7 +159,7 @@ impl DataFront {
                 End::Refused(_) => "refused too late",
             });
         }
-        finish(job);
+        finish(job, span);
         match ended {
             Ok(()) if caller.settle().await => After::Next,
             Ok(()) => After::Close,
@@ -195,7 +202,7 @@ impl DataFront {
         caller.close_after();
         let mut job = self.job(caller, &snapshot, None);
         let _ = job.refuse(&Fault::SlowDown.into()).await;
-        finish(job);
+        finish(job, None);
     }
 }
 
@@ -237,7 +244,7 @@ fn believed(
 }
 
 /// Counts a request and writes it down.
-fn finish(mut job: Job<'_>) {
+fn finish(mut job: Job<'_>, span: Option<RequestSpan>) {
     let record = &mut job.record;
     if record.id.is_empty() {
         record.id = job.listener.request_id();
@@ -253,6 +260,9 @@ fn finish(mut job: Job<'_>) {
     METRICS.request_seconds.with_label_values(&[record.dialect, target, operation]).observe(seconds(taken));
     METRICS.bytes.with_label_values(&[target, "in"]).inc_by(record.bytes_in);
     METRICS.bytes.with_label_values(&[target, "out"]).inc_by(record.bytes_out);
+    if let Some(span) = span {
+        span.end(&job);
+    }
     log::request(job.record);
 }
 

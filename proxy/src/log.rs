@@ -34,6 +34,8 @@ pub struct Record {
     pub time: String,
     pub id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub caller: Option<String>,
     pub dialect: &'static str,
     pub method: String,
@@ -69,26 +71,10 @@ fn is_zero(number: &usize) -> bool {
 }
 
 /// The keys of a line, in their order.
-const FIELDS: [&str; 19] = [
-    "time",
-    "id",
-    "caller",
-    "dialect",
-    "method",
-    "operation",
-    "bucket",
-    "key",
-    "source",
-    "target",
-    "status",
-    "code",
-    "cut",
-    "losses",
-    "unsigned",
-    "bytes_in",
-    "bytes_out",
-    "ms",
-    "upstream_id",
+#[rustfmt::skip]
+const FIELDS: [&str; 20] = [
+    "time", "id", "trace_id", "caller", "dialect", "method", "operation", "bucket", "key", "source", "target", "status",
+    "code", "cut", "losses", "unsigned", "bytes_in", "bytes_out", "ms", "upstream_id",
 ];
 
 /// A name as a line may hold it: escaped, and cut where it is long.
@@ -266,6 +252,7 @@ mod tests {
         Record {
             time: "now".to_owned(),
             id: "1".to_owned(),
+            trace_id: Some("2".to_owned()),
             caller: Some("app".to_owned()),
             dialect: "s3",
             method: "PUT".to_owned(),
@@ -295,7 +282,7 @@ mod tests {
         let fields: serde_json::Map<String, Value> = serde_json::from_str(&json).unwrap();
         assert_eq!(fields.len(), FIELDS.len(), "{json}");
         let line = String::from_utf8(logfmt(&full("k"))).unwrap();
-        let expected = "time=now id=1 caller=app dialect=s3 method=PUT operation=PutObject bucket=photos key=k \
+        let expected = "time=now id=1 trace_id=2 caller=app dialect=s3 method=PUT operation=PutObject bucket=photos key=k \
                         source=a/b target=aliyun status=200 code=\"\" cut=\"the caller went\" losses=\"a,b c\" \
                         unsigned=1 bytes_in=1 bytes_out=2 ms=3 upstream_id=\"x=y\"";
         assert_eq!(line, expected);

@@ -8,6 +8,7 @@ mod caller;
 mod chunks;
 mod cli;
 mod clock;
+mod collector;
 mod copies;
 mod copy;
 mod demo;
@@ -32,6 +33,7 @@ mod serve;
 mod snapshot;
 mod stream;
 mod throttle;
+mod traces;
 mod upstream;
 mod wire;
 

@@ -22,6 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::admin::Admin;
+use crate::collector::{self, Exports};
 use crate::copies::COPIES;
 use crate::demo::DemoStore;
 use crate::front::DataFront;
@@ -83,6 +84,7 @@ pub fn run(config: Config, origin: Origin) -> anyhow::Result<()> {
             server.add_service(background_service("store", StoreService(Mutex::new(Some(*store)))));
         }
         Origin::File(file, files) => {
+            server.add_service(background_service("traces", Exports));
             server.add_service(background_service("reloads", Reloads::new(file, files, current)));
         }
     }
@@ -199,6 +201,7 @@ impl BackgroundService for Lifecycle {
                 COPIES.abandon();
             }
         }
+        collector::flush().await;
         tracing::info!("stopped");
         log::flush();
         std::process::exit(0);

@@ -22,6 +22,7 @@ use rustls_pki_types::pem::PemObject as _;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::throttle::{Throttle, Turn};
+use crate::traces::Traces;
 
 /// A configuration that cannot be run.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +74,8 @@ pub struct Snapshot {
     pub upstreams: Vec<Upstream>,
     /// How much each caller may ask for, by its name.
     throttles: BTreeMap<String, Arc<Throttle>>,
+    /// Whether and how requests are traced.
+    pub traces: Option<Traces>,
 }
 
 /// Where a bucket lives.
@@ -105,7 +108,8 @@ impl Snapshot {
         let upstreams = config.targets.iter().map(upstream).collect::<Result<_, _>>()?;
         let throttle = |caller: &Caller| (caller.name.clone(), Arc::new(Throttle::new(caller)));
         let throttles = config.callers.iter().map(throttle).collect();
-        Ok(Self { config, front, upstreams, throttles })
+        let traces = config.traces.as_ref().map(Traces::new);
+        Ok(Self { config, front, upstreams, throttles, traces })
     }
 
     /// Takes over what callers have used of limits that stay as they are.
