@@ -40,7 +40,7 @@ suite "A day of an app: 17 clients, command lines and SDKs" "$python" tests/clie
 suite "Copies between targets and above their limits" "$python" tests/clients/copies.py --binary "$binary"
 suite "Fidelity: S3 through two proxies and another dialect" "$python" tests/clients/fidelity.py --binary "$binary"
 suite "Changing the configuration while an app goes on" "$python" tests/clients/live.py --binary "$binary"
-suite "Access log and traces" "$python" tests/clients/telemetry.py --binary "$binary"
+suite "Access log, traces, names of metrics" "$python" tests/clients/telemetry.py --binary "$binary"
 suite "TLS targets, metrics, logs" "$python" tests/clients/operations.py --binary "$binary"
 
 echo

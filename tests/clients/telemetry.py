@@ -13,6 +13,7 @@ import time
 
 import cos_clients
 import oss_clients
+import refusals
 import s3_clients
 import servers
 from api import CallError
@@ -319,7 +320,44 @@ def parts(binary, running, options):
         assert copy["blobfish.exchanges"] > 320 and len(below) == 256, (copy, len(below))
 
 
-ALL = [logs, level, spans, unasked, trusted, sampled, headers, away, flooded, parts]
+def documented():
+    """The metrics that docs/metrics.md names, each with its labels."""
+    rows = re.findall(r"^\| `(blobfish_\w+)` \|([\w, ]*)\|", (servers.TESTS.parent / "docs/metrics.md").read_text(), re.M)
+    return {name: set(labels.replace(",", " ").split()) for name, labels in rows}
+
+
+def printed(proxy):
+    """The metrics that a proxy prints, each with its labels; those of a histogram as one."""
+    connection = http.client.HTTPConnection("127.0.0.1", proxy.admin, timeout=10)
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+    histograms = set(re.findall(r"^# TYPE (\w+) histogram$", text, re.M))
+    found = {}
+    for name, labels in re.findall(r"^(\w+)(?:\{(.*)\})? \S+$", text, re.M):
+        whole = re.sub("_(bucket|sum|count)$", "", name)
+        name = whole if whole in histograms else name
+        found.setdefault(name, set()).update(set(re.findall(r'(\w+)="', labels)) - {"le"})
+    return {name: labels for name, labels in found.items() if name.startswith("blobfish_")}
+
+
+def metrics(binary, running, options):
+    """Every metric of the documents exists with its labels, and there is no other."""
+    live = Changeable(binary, running)
+    back, s3 = live.back, live.client
+    s3.create_bucket(BUCKET)
+    s3.put(BUCKET, "k", b"x")
+    s3.copy(BUCKET, "k", BUCKET, "copy")
+    refused(501, s3.put, BUCKET, "k", b"x", storage_class="ONEZONE_IA")
+    refused(400, s3.call, "put_object", Bucket=BUCKET, Key="k", Body=b"x", ContentMD5="1B2M2Y8AsgTpgAmY7PhCfg==")
+    back.ask("POST", "/fault", {"match": {"op": "put"}, "kind": "reset", "times": 1})
+    refused((500, 503), s3.put, BUCKET, "k", b"x")
+    refusals.Cos(live.proxy.port).request("PUT", BUCKET, "k", body=b"x", spoil=lambda _, head: head.update({"x-cos-meta-a": "1"}))
+    live.rewrite_and_wait(live.first + "\n# another\n")
+    told, exist = documented(), printed(live.proxy)
+    assert len(told) > 20 and told == exist, set(map(str, told.items())) ^ set(map(str, exist.items()))
+
+
+ALL = [metrics, logs, level, spans, unasked, trusted, sampled, headers, away, flooded, parts]
 
 
 def main():
