@@ -41,6 +41,7 @@ suite "Copies between targets and above their limits" "$python" tests/clients/co
 suite "Fidelity: S3 through two proxies and another dialect" "$python" tests/clients/fidelity.py --binary "$binary"
 suite "Changing the configuration while an app goes on" "$python" tests/clients/live.py --binary "$binary"
 suite "Access log, traces, names of metrics" "$python" tests/clients/telemetry.py --binary "$binary"
+suite "No secret in logs, metrics, traces, pages and answers" "$python" tests/clients/canary.py --binary "$binary"
 suite "TLS targets, metrics, logs" "$python" tests/clients/operations.py --binary "$binary"
 
 echo
