@@ -18,7 +18,7 @@ HOSTILE_KEYS = ["a b", "a+b", "a%b", "a%2Bb", "a?b", "a&b", "a#b", "中文/键",
                 "dir/", ("y" * 99 + "/") * 6 + "z", "-._~!*'()", "a:b@c$d", "<x>[y]{z}|^`", "a?versionId=null", "😀", "A", "ends "]
 
 LONG_AGO = http_date(time.time() - 86_400)
-LATER = http_date(time.time() + 600)
+LATER = http_date(time.time() + 24 * 3600)
 PART = 5 * 1024 * 1024
 
 

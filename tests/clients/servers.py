@@ -102,7 +102,8 @@ class Servers:
         weed = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
         command = [weed, "-logtostderr=true", "server", "-s3", f"-dir={folder}", "-ip=127.0.0.1",
                    "-ip.bind=127.0.0.1", "-master.telemetry=false", f"-s3.config={config}", "-s3.port.iceberg=0",
-                   "-s3.port.lance=0", "-s3.allowDeleteBucketNotEmpty=false", "-master.volumeSizeLimitMB=64", "-volume.max=20000", *flags]
+                   "-s3.port.lance=0", "-s3.allowDeleteBucketNotEmpty=false", "-master.volumeSizeLimitMB=64", "-volume.max=20000",
+                   "-volume.minFreeSpace=256MiB", *flags]
         log = Path(folder) / "log"
         child = subprocess.Popen(command, stdout=log.open("w"), stderr=subprocess.STDOUT)
         process = Process(child, folder, ports[6], log=log)

@@ -1,0 +1,31 @@
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parent.parent
+ROOT = TESTS.parent
+DEPLOY = ROOT / "deploy"
+TOOLS = TESTS / "deploy" / ".tools"
+sys.path.insert(0, str(TESTS / "clients"))
+
+
+def pytest_addoption(parser):
+    parser.addoption("--binary", help="the blobfish program", default=str(ROOT / "target" / "debug" / "blobfish"))
+
+
+@pytest.fixture(scope="session")
+def binary(request):
+    path = os.path.abspath(request.config.getoption("--binary"))
+    assert os.access(path, os.X_OK), f"{path} is no program: cargo build, or --binary"
+    return path
+
+
+def program(name):
+    """A program that setup.sh brought, beside this file, in the virtual environment or in PATH."""
+    places = [TOOLS, Path(sys.executable).parent, *os.environ.get("PATH", "").split(os.pathsep)]
+    found = shutil.which(name, path=os.pathsep.join(map(str, places)))
+    assert found, f"{name} is not there: bash tests/setup.sh"
+    return found

@@ -1,0 +1,119 @@
+"""The guides, done as they say: their sample in front of a server of its target's kind, their app pasted, their request
+explained."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import boto3
+import pytest
+import servers
+from conftest import DEPLOY, ROOT
+
+GUIDES = sorted((ROOT / "docs" / "guides").glob("*.md"))
+SECRET = "a-secret-of-the-test"
+# Makes the bucket that a guide says is there.
+MAKER = f"""
+[[caller]]
+name = "maker"
+access_key = "AKIDMAKER"
+secret_key = "{SECRET}"
+grants = [{{ buckets = ["*"], access = "admin" }}]
+"""
+
+
+def block(page, language):
+    (only,) = re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    return only
+
+
+def server(dialect, running, binary):
+    """A server of this dialect: where it is, and its key."""
+    if dialect == "s3":
+        port = running.demo(binary, "--memory").port
+        return f'"http://127.0.0.1:{port}"\naddressing = "path"', servers.DEMO_KEY, servers.DEMO_SECRET
+    host = {"oss": "oss-cn-hangzhou", "cos": "cos.ap-guangzhou"}[dialect]
+    port = running.double(dialect).port
+    return f'"http://{host}.localhost:{port}"', servers.TARGET_KEY, servers.TARGET_SECRET
+
+
+def aimed(text, running, binary):
+    """The proxy with a sample, whose target is a server of this machine."""
+    target, rest = text.split("[[bucket]]", 1)
+    dialect = re.search(r'^name = .*\ndialect = "(\w+)"', target, re.MULTILINE).group(1)
+    endpoint, key, secret = server(dialect, running, binary)
+    for name, value in (("endpoint", endpoint), ("access_key", f'"{key}"'), ("secret_key", f'"{secret}"')):
+        target, times = re.subn(rf"^{name} = .*", f"{name} = {value}", target, flags=re.MULTILINE)
+        assert times == 1, name
+    rest = re.sub(r"^secret_key = .*", f'secret_key = "{SECRET}"', rest, flags=re.MULTILINE)
+    target = target.replace("127.0.0.1:9000", "127.0.0.1:{port}").replace("127.0.0.1:9090", "127.0.0.1:{admin}")
+    return running.proxy(binary, f"{target}[[bucket]]{rest}{MAKER}")
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
+def test_the_first_copy(binary, page):
+    code = block(page, "python")
+    bucket = re.search(r'"((?:photos|songs|invoices)[\w-]*)"', code).group(1)
+    assert ":9000" in code
+    with servers.Servers() as running:
+        front = aimed((DEPLOY / "samples" / f"{page.stem}.toml").read_text(), running, binary)
+        boto3.client("s3", endpoint_url=f"http://127.0.0.1:{front.port}", region_name="us-east-1",
+                     aws_access_key_id="AKIDMAKER", aws_secret_access_key=SECRET).create_bucket(Bucket=bucket)
+        code = code.replace(":9000", f":{front.port}")
+        (name,) = re.findall(r'os\.environ\["(\w+)"\]', code)
+        for secret, fine in ((SECRET, True), ("wrong", False)):
+            done = subprocess.run([sys.executable, "-c", code], env={**os.environ, name: secret}, capture_output=True,
+                                  text=True, timeout=60)
+            assert (done.stdout == "me\n") == fine, done.stderr
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
+def test_what_is_explained(binary, page):
+    command = re.search(r"`blobfish (explain --from \w+ --to \w+) request.http` prints", page.read_text()).group(1)
+    done = subprocess.run([binary, *command.split()], input=block(page, "http") + "\n", capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, block(page, "text")), done.stderr
+
+
+def test_pages_lead_somewhere():
+    """Links within the pages of this folder and of docs/ are of files that are there."""
+    pages = [*GUIDES, *(ROOT / "docs" / f"{name}.md" for name in ("troubleshooting", "security")), ROOT / "README.md",
+             DEPLOY / "README.md"]
+    for page in pages:
+        links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
+        assert links, page
+        for link in links:
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+    readme = (ROOT / "README.md").read_text()
+    for page in pages[:-2]:
+        assert str(page.relative_to(ROOT)) in readme, f"{page.name} is not found from the README"
+
+
+def fates(binary, caller, target):
+    """What `blobfish losses` says of a pair: headers by their fate, and words without a counterpart."""
+    pairs = json.loads(subprocess.run([binary, "losses", "--json"], capture_output=True, text=True, check=True).stdout)
+    (pair,) = [one for one in pairs if (one["caller"], one["target"]) == (caller, target)]
+    said = {fate: {row["said"] for row in pair["fields"] if row["fate"] == fate} for fate in ("refused", "lost")}
+    return said, {row["word"] for row in pair["words_without_counterpart"]}
+
+
+@pytest.mark.parametrize("page", [page for page in GUIDES if page.stem != "jd-to-aws"], ids=lambda page: page.stem)
+def test_what_is_refused_is_so(binary, page):
+    """Each header and word that a guide names as refused or lost is that in the tables of the program."""
+    caller, target = page.stem.split("-to-")
+    said, words = fates(binary, caller, target)
+    rows = dict(re.findall(r"^\| (refused[^|]*) \| ([^|]*) \|$", page.read_text(), re.MULTILINE))
+    always, maybe = rows["refused always"], rows['refused, or lost where the bucket says `unsupported = "report"`']
+    named = re.findall(r"`([^`]+)`", always)
+    assert named
+    for name in named:
+        fits = {one for one in said["refused"] if one == name or name.endswith("*") and one.startswith(name[:-1])}
+        assert fits or name in words, f"{name} is not refused"
+    for name in re.findall(r"`([^`]+)`", maybe):
+        assert name in said["lost"] | words, f"{name} is not lost"
+
+
+def test_nothing_is_lost_from_jd_cloud_to_s3(binary):
+    said, words = fates(binary, "jdcloud", "s3")
+    assert said == {"refused": set(), "lost": set()} and not words
