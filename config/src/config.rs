@@ -164,6 +164,8 @@ pub struct Traces {
     pub trust_callers: bool,
     /// Whether targets are told the trace.
     pub propagate: bool,
+    /// PEM file of certificate authorities to trust beside the system's.
+    pub ca: Option<PathBuf>,
 }
 
 /// One store that objects live at.

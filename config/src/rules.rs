@@ -312,6 +312,7 @@ fn traces(item: &Item<'_>, sources: &dyn Sources) -> Option<Traces> {
     let trust_callers = fields.flag("trust_callers");
     let propagate = fields.flag("propagate");
     let insecure = fields.flag("insecure");
+    let ca = optional(fields.get("ca"), |item| certificates(&item, sources));
     fields.finish();
     distinct("header", &names);
 
@@ -328,6 +329,7 @@ fn traces(item: &Item<'_>, sources: &dyn Sources) -> Option<Traces> {
         sample_ratio: sample_ratio?,
         trust_callers: trust_callers?,
         propagate: propagate?,
+        ca: ca?,
     })
 }
 

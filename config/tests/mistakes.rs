@@ -152,7 +152,7 @@ fn traces() {
         "[traces]\nratio = 1",
         &[
             "line 3: traces.endpoint: missing; add endpoint = \"http://127.0.0.1:4318\"",
-            "line 4: traces.ratio: unknown key; known: endpoint, headers, sample_ratio, trust_callers, propagate, insecure",
+            "line 4: traces.ratio: unknown key; known: endpoint, headers, sample_ratio, trust_callers, propagate, insecure, ca",
         ],
     );
     for (ratio, why) in [
@@ -186,6 +186,11 @@ fn traces() {
         let lines = format!("[traces]\nendpoint = \"{url}\"");
         add(at, &lines, &[&format!("line 4: traces.endpoint = (secret): {why}")]);
     }
+    add(
+        at,
+        "[traces]\nendpoint = \"https://collector\"\nca = \"/none\"",
+        &["line 5: traces.ca = \"/none\": the file cannot be read: entity not found"],
+    );
     for good in ["0", "1", "0.25", "1.0"] {
         add(
             at,

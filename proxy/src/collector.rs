@@ -18,6 +18,7 @@ use opentelemetry_sdk::resource::EnvResourceDetector;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 use pingora_core::connectors::{ConnectorOptions, TransportConnector};
 use pingora_core::protocols::http::v1::client::HttpSession;
+use pingora_core::protocols::tls::CaType;
 use pingora_core::server::ShutdownWatch;
 use pingora_core::services::background::BackgroundService;
 use pingora_core::upstreams::peer::{HttpPeer, Peer as _};
@@ -61,13 +62,18 @@ pub struct Collector {
     endpoint: Endpoint,
     path: String,
     headers: Vec<(String, SecretString)>,
+    /// Authorities to trust, where they are not the system's.
+    ca: Option<Arc<CaType>>,
+    /// Keeps its connections apart from those of another configuration.
+    group_key: u64,
 }
 
 impl Collector {
     /// Nothing is sent yet.
-    pub fn new(config: &blobfish_config::Traces) -> Self {
+    pub fn new(config: &blobfish_config::Traces, ca: Option<Arc<CaType>>) -> Self {
         let (endpoint, path) = (config.endpoint.clone(), config.path.clone());
-        Self { endpoint, path, headers: config.headers.clone() }
+        let group_key = u64::try_from(clock::random() >> 64).unwrap_or_default();
+        Self { endpoint, path, headers: config.headers.clone(), ca, group_key }
     }
 }
 
@@ -208,6 +214,8 @@ impl Sender {
         let Endpoint { tls, host, port, .. } = &collector.endpoint;
         let address = self.resolver.addresses(host, *port).await.first().copied();
         let mut peer = HttpPeer::new(address.ok_or(NotSent::Away("no address"))?, *tls, host.clone());
+        peer.group_key = collector.group_key;
+        peer.options.ca = collector.ca.as_ref().map(Arc::clone);
         peer.options.connection_timeout = Some(EXPORT_TIME_MAX);
         peer.options.total_connection_timeout = Some(EXPORT_TIME_MAX);
         peer.options.idle_timeout = Some(POOL_IDLE_MAX);

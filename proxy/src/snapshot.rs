@@ -37,10 +37,10 @@ pub enum NotRunnable {
     #[error("target \"{0}\": this version of the signature cannot be sent")]
     Signing(String),
     /// A file of certificate authorities.
-    #[error("target \"{target}\": {path}: not a PEM file of certificates")]
+    #[error("{subject}: {path}: not a PEM file of certificates")]
     Ca {
-        /// Name of the target.
-        target: String,
+        /// What is trusted by it.
+        subject: String,
         /// The file.
         path: PathBuf,
     },
@@ -108,7 +108,7 @@ impl Snapshot {
         let upstreams = config.targets.iter().map(upstream).collect::<Result<_, _>>()?;
         let throttle = |caller: &Caller| (caller.name.clone(), Arc::new(Throttle::new(caller)));
         let throttles = config.callers.iter().map(throttle).collect();
-        let traces = config.traces.as_ref().map(Traces::new);
+        let traces = config.traces.as_ref().map(traces).transpose()?;
         Ok(Self { config, front, upstreams, throttles, traces })
     }
 
@@ -228,7 +228,11 @@ fn by_name(name: &str) -> Option<&'static Dialect> {
 fn upstream(target: &blobfish_config::Target) -> Result<Upstream, NotRunnable> {
     let dialect = blobfish_dialects::by_name(&target.dialect, target.profile.as_deref())
         .ok_or_else(|| NotRunnable::Dialect(target.name.clone()))?;
-    let ca = target.ca.as_ref().map(|path| authorities(&target.name, path)).transpose()?;
+    let ca = target
+        .ca
+        .as_ref()
+        .map(|path| authorities(&format!("target \"{}\"", target.name), path))
+        .transpose()?;
     Ok(Upstream {
         group_key: group_key(target, ca.as_deref()),
         ca,
@@ -253,6 +257,11 @@ fn upstream(target: &blobfish_config::Target) -> Result<Upstream, NotRunnable> {
     })
 }
 
+fn traces(config: &blobfish_config::Traces) -> Result<Traces, NotRunnable> {
+    let ca = config.ca.as_ref().map(|path| authorities("traces", path)).transpose()?;
+    Ok(Traces::new(config, ca))
+}
+
 /// What connections may be shared by: the same target, believed for the same reason. It outlives a reload.
 fn group_key(target: &blobfish_config::Target, ca: Option<&CaType>) -> u64 {
     let mut hasher = DefaultHasher::new();
@@ -271,8 +280,8 @@ fn auth(dialect: &'static Dialect, signing: Signing) -> Option<&'static dyn Auth
 }
 
 /// The authorities of a file, and the system's: the connector takes a list of its own instead of the system's.
-fn authorities(target: &str, path: &std::path::Path) -> Result<Arc<CaType>, NotRunnable> {
-    let bad = || NotRunnable::Ca { target: target.to_owned(), path: path.to_owned() };
+fn authorities(subject: &str, path: &std::path::Path) -> Result<Arc<CaType>, NotRunnable> {
+    let bad = || NotRunnable::Ca { subject: subject.to_owned(), path: path.to_owned() };
     let own: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(path)
         .map_err(|_| bad())?
         .collect::<Result<_, _>>()

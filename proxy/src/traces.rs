@@ -16,6 +16,7 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, InstrumentationScope, KeyValue};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, Span};
+use pingora_core::protocols::tls::CaType;
 use pingora_http::RequestHeader;
 
 use crate::collector::{Collector, Queue};
@@ -42,9 +43,9 @@ pub struct Traces {
 
 impl Traces {
     /// Nothing is sent yet.
-    pub fn new(config: &blobfish_config::Traces) -> Self {
+    pub fn new(config: &blobfish_config::Traces, ca: Option<Arc<CaType>>) -> Self {
         let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.sample_ratio)));
-        let queue = Queue(Arc::new(Collector::new(config)));
+        let queue = Queue(Arc::new(Collector::new(config, ca)));
         let provider = SdkTracerProvider::builder().with_sampler(sampler).with_span_processor(queue).build();
         let scope = InstrumentationScope::builder("blobfish").with_version(env!("CARGO_PKG_VERSION")).build();
         let tracer = provider.tracer_with_scope(scope);

@@ -1,6 +1,7 @@
 """A collector of traces on loopback: takes OTLP over HTTP as protobuf, and can be slow, busy or silent."""
 
 import http.server
+import ssl
 import threading
 import time
 
@@ -33,7 +34,7 @@ def told(attributes):
 class Collector:
     """`exports` are bodies as they came, `heads` the headers of each. `answer` is the status, or "silent"."""
 
-    def __init__(self, answer=200, rejected=0):
+    def __init__(self, answer=200, rejected=0, cert=None, key=None):
         self.answer, self.rejected, self.exports, self.heads, self.paths = answer, rejected, [], [], []
         outer = self
 
@@ -65,6 +66,11 @@ class Collector:
         self.server.daemon_threads = True
         self.port = self.server.server_port
         self.url = f"http://127.0.0.1:{self.port}"
+        if cert:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(cert, key)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+            self.url = f"https://collector.localhost:{self.port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def __enter__(self):

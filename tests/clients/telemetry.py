@@ -9,7 +9,9 @@ import os
 import re
 import signal
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import cos_clients
 import oss_clients
@@ -19,6 +21,7 @@ import servers
 from api import CallError
 from collector import Collector
 from live import Changeable, metric
+from operations import authority
 from scenarios import refused
 
 BUCKET = "telemetry-1250000000"
@@ -248,6 +251,27 @@ def headers(binary, running, options):
         assert secret not in proxy.log.read_text() and secret.encode() not in collector.exports[0]
 
 
+def encrypted(binary, running, options):
+    """A collector is sent nothing before its chain and name are verified."""
+    back = running.double("oss")
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as other:
+        ca, cert, key = authority(folder, ["collector.localhost"])
+        _, misnamed, misnamed_key = authority(other, ["elsewhere.localhost"])
+        wrong_ca = str(Path(other, "ca.pem"))
+        for good, trusted, cert, key in ((True, ca, cert, key), (False, None, cert, key), (False, wrong_ca, cert, key),
+                                         (False, wrong_ca, misnamed, misnamed_key)):
+            with Collector(cert=cert, key=key) as collector:
+                more = [f'ca = "{trusted}"'] if trusted else []
+                target = servers.one_target("oss", back.port)
+                proxy = running.proxy(binary, traces(collector, *more) + servers.configuration([target]))
+                s3_clients.Boto3(proxy.port, servers.KEY, servers.SECRET).call("list_buckets")
+                if good:
+                    arrived(collector, 1)
+                else:
+                    servers.wait_for(lambda: dropped(proxy) >= 1, 10, "a span that is not sent")
+                    assert not collector.exports and not collector.paths
+
+
 def dropped(proxy):
     return metric(proxy, "blobfish_traces_dropped_total")
 
@@ -357,7 +381,7 @@ def metrics(binary, running, options):
     assert len(told) > 20 and told == exist, set(map(str, told.items())) ^ set(map(str, exist.items()))
 
 
-ALL = [metrics, logs, level, spans, unasked, trusted, sampled, headers, away, flooded, parts]
+ALL = [metrics, logs, level, spans, unasked, trusted, sampled, headers, encrypted, away, flooded, parts]
 
 
 def main():
