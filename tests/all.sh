@@ -42,6 +42,7 @@ suite "Fidelity: S3 through two proxies and another dialect" "$python" tests/cli
 suite "Changing the configuration while an app goes on" "$python" tests/clients/live.py --binary "$binary"
 suite "Access log, traces, names of metrics" "$python" tests/clients/telemetry.py --binary "$binary"
 suite "No secret in logs, metrics, traces, pages and answers" "$python" tests/clients/canary.py --binary "$binary"
+suite "Replacing and stopping a running proxy" "$python" tests/clients/upgrade.py --binary "$binary"
 suite "Deployment: samples, guides, chart, alerts, dashboard, unit, image" "$python" -m pytest -q tests/deploy --binary "$binary"
 suite "TLS targets, metrics, logs" "$python" tests/clients/operations.py --binary "$binary"
 

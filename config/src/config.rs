@@ -16,6 +16,8 @@ pub struct Config {
     pub listen: Listen,
     /// Where operators connect: metrics, health, console. Overlaps no address in [`Config::listen`].
     pub admin: SocketAddr,
+    /// Socket on which the process is asked to hand over to a new one; an absolute path of at most 90 bytes.
+    pub control: Option<PathBuf>,
     /// Base names in lower case, without port: `<bucket>.<base>` names a bucket.
     pub hosts_base: Vec<String>,
     /// Bounds on what callers may cost.
@@ -67,6 +69,12 @@ pub struct Limits {
     pub keepalive_idle: Duration,
     /// Most connections of callers at once, 1 to 1,000,000.
     pub connections_max: usize,
+    /// How long a process that was told to stop accepts connections while it is not ready, 0 to 3600 seconds.
+    pub stop_delay: Duration,
+    /// How long requests run on after that, 1 second to 1 hour.
+    pub drain: Duration,
+    /// How long they run on in a process that handed over to another, 1 second to 1 day.
+    pub upgrade_drain: Duration,
     /// What copies in parts and between targets may take.
     pub copies: CopyLimits,
 }

@@ -35,6 +35,12 @@ pub struct Known<'a> {
     pub dialects: &'a [(&'a str, &'a [&'a str])],
 }
 
+/// The control socket that a text names, whatever else is in it: asking a running process needs none of its secrets.
+#[must_use]
+pub fn control_of(text: &str) -> Option<std::path::PathBuf> {
+    read::text_at(text, "admin", "control").map(Into::into)
+}
+
 /// Reads a configuration file's text.
 ///
 /// Relative paths in it are handed to `sources` as written, which for [`OsSources`] means relative to the

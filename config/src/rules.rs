@@ -56,7 +56,7 @@ const SECONDS_MAX: u64 = 3600;
 /// `None` where something could not be built; a mistake was noted then.
 pub(crate) fn config(mut root: Fields<'_>, known: &Known<'_>, sources: &dyn Sources) -> Option<Config> {
     let (listen, listen_places) = listen(root.get("listen"), known, sources);
-    let admin = admin(root.get("admin"), &listen_places);
+    let (admin, control) = admin(root.get("admin"), &listen_places);
     let hosts_base = hosts(root.get("hosts"));
     let limits = limits(root.get("limits"));
     let log = log(root.get("log"));
@@ -81,6 +81,7 @@ pub(crate) fn config(mut root: Fields<'_>, known: &Known<'_>, sources: &dyn Sour
     Some(Config {
         listen: listen?,
         admin: admin?,
+        control: control?,
         hosts_base,
         limits: limits?,
         log: log?,
@@ -176,15 +177,36 @@ fn certificates(item: &Item<'_>, sources: &dyn Sources) -> Option<PathBuf> {
     })
 }
 
-fn admin(item: Option<Item<'_>>, taken: &[At<'_, SocketAddr>]) -> Option<SocketAddr> {
-    let Some(item) = item else { return Some(ADMIN_DEFAULT).filter(|_| admin_default_is_free(taken)) };
-    let mut fields = item.table()?;
+fn admin(
+    item: Option<Item<'_>>,
+    taken: &[At<'_, SocketAddr>],
+) -> (Option<SocketAddr>, Option<Option<PathBuf>>) {
+    let Some(item) = item else {
+        return (Some(ADMIN_DEFAULT).filter(|_| admin_default_is_free(taken)), Some(None));
+    };
+    let Some(mut fields) = item.table() else { return (None, None) };
     let admin = match fields.get("listen") {
         Some(item) => free_address(&item, &mut taken.to_vec()),
         None => Some(ADMIN_DEFAULT).filter(|_| admin_default_is_free(taken)),
     };
+    let control = optional(fields.get("control"), |item| item.parsed(socket_path));
     fields.finish();
-    admin
+    (admin, control)
+}
+
+/// The system's limit is 108 bytes; while one socket replaces another, its name is longer.
+fn socket_path(text: &str) -> Result<PathBuf, Rejected> {
+    const PATH_BYTES_MAX: usize = 90;
+    let path = Path::new(text);
+    if !path.is_absolute() || path.file_name().is_none() {
+        return Err(
+            Rejected::new("not the whole path of a socket").hint("write \"/run/blobfish/control.sock\"")
+        );
+    }
+    if text.len() > PATH_BYTES_MAX {
+        return Err(Rejected::new(format!("longer than {PATH_BYTES_MAX} bytes")));
+    }
+    Ok(path.to_owned())
 }
 
 fn admin_default_is_free(taken: &[At<'_, SocketAddr>]) -> bool {
@@ -238,6 +260,9 @@ fn limits(item: Option<Item<'_>>) -> Option<Limits> {
         body_idle: Duration::from_secs(30),
         keepalive_idle: Duration::from_secs(60),
         connections_max: 10_000,
+        stop_delay: Duration::ZERO,
+        drain: Duration::from_secs(30),
+        upgrade_drain: Duration::from_secs(3600),
         copies: CopyLimits::default(),
     };
     let Some(item) = item else { return Some(usual) };
@@ -247,6 +272,10 @@ fn limits(item: Option<Item<'_>>) -> Option<Limits> {
     let body_idle = seconds(&mut fields, "body_idle_seconds", usual.body_idle);
     let keepalive_idle = seconds(&mut fields, "keepalive_idle_seconds", usual.keepalive_idle);
     let connections_max = fields.count("connections_max", 1..=1_000_000, usual.connections_max);
+    let stop_delay = fields.count("stop_delay_seconds", 0..=SECONDS_MAX, usual.stop_delay.as_secs());
+    let drain = seconds(&mut fields, "drain_seconds", usual.drain);
+    let upgrade_drain =
+        fields.count("upgrade_drain_seconds", 1..=24 * SECONDS_MAX, usual.upgrade_drain.as_secs());
     let copies = copy_limits(&mut fields, usual.copies);
     fields.finish();
     Some(Limits {
@@ -255,6 +284,9 @@ fn limits(item: Option<Item<'_>>) -> Option<Limits> {
         body_idle: body_idle?,
         keepalive_idle: keepalive_idle?,
         connections_max: connections_max?,
+        stop_delay: Duration::from_secs(stop_delay?),
+        drain: drain?,
+        upgrade_drain: Duration::from_secs(upgrade_drain?),
         copies: copies?,
     })
 }

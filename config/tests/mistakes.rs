@@ -139,7 +139,7 @@ fn keys_and_types() {
             "line 18: limits.head_bytes_max = -1: must be from 1024 to 1048576",
             "line 19: limits.headers_max = 0x1_0000: must be from 8 to 10000",
             "line 20: limits.connections: unknown key; did you mean \"connections_max\"?",
-            "line 21: limits.grants: unknown key; known: head_bytes_max, headers_max, body_idle_seconds, keepalive_idle_seconds, connections_max, copies_max, copies_per_caller_max, copy_single_bytes_max, copy_part_bytes, copy_parts_at_once, copy_bytes_per_second, copy_bytes_per_second_per_caller, copies_abandoned",
+            "line 21: limits.grants: unknown key; known: head_bytes_max, headers_max, body_idle_seconds, keepalive_idle_seconds, connections_max, stop_delay_seconds, drain_seconds, upgrade_drain_seconds, copies_max, copies_per_caller_max, copy_single_bytes_max, copy_part_bytes, copy_parts_at_once, copy_bytes_per_second, copy_bytes_per_second_per_caller, copies_abandoned",
         ],
     );
 }
@@ -231,6 +231,18 @@ fn traces() {
 }
 
 #[test]
+fn times_of_the_end() {
+    for (key, most) in [
+        ("stop_delay_seconds", "0 to 3600"),
+        ("drain_seconds", "1 to 3600"),
+        ("upgrade_drain_seconds", "1 to 86400"),
+    ] {
+        let told = format!("line 4: limits.{key} = -1: must be from {most}");
+        spoil("[[target]]", &format!("[limits]\n{key} = -1\n[[target]]"), &[&told]);
+    }
+}
+
+#[test]
 fn a_terminal_is_not_commanded() {
     let said = said("\"\\u001b[31m\" = 1\n");
     assert!(said.iter().all(|line| !line.contains('\u{1b}')), "{said:?}");
@@ -267,6 +279,14 @@ fn listeners() {
         "[admin]\nlisten = \"127.0.0.1:9000\"\n[[target]]",
         &["line 4: admin.listen = \"127.0.0.1:9000\": already taken by 127.0.0.1:9000 on line 2"],
     );
+    for wrong in ["control.sock", "/", ""] {
+        let what = "not the whole path of a socket; write \"/run/blobfish/control.sock\"";
+        let told = format!("line 4: admin.control = \"{wrong}\": {what}");
+        spoil("[[target]]", &format!("[admin]\ncontrol = \"{wrong}\"\n[[target]]"), &[&told]);
+    }
+    let long = format!("/{}", "a".repeat(90));
+    let told = said(&GOOD.replace("[[target]]", &format!("[admin]\ncontrol = \"{long}\"\n[[target]]")));
+    assert!(told.len() == 1 && told[0].ends_with("longer than 90 bytes"), "{told:?}");
     spoil(
         "http = [\"127.0.0.1:9000\"]",
         "http = []",

@@ -19,7 +19,9 @@ mod file;
 mod form;
 mod framing;
 mod front;
+mod handover;
 mod job;
+mod lifecycle;
 mod log;
 mod losses;
 mod metrics;
@@ -31,7 +33,9 @@ mod reload;
 mod resolve;
 mod serve;
 mod snapshot;
+mod sockets;
 mod stream;
+mod supervisor;
 mod throttle;
 mod traces;
 mod upstream;
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(options) => serve(options),
+        Command::Upgrade(asked) => handover::run(&asked),
         Command::Check { file } => file::snapshot(&file).map(|_| "fine\n".to_owned()).map_err(Into::into),
         Command::Explain(asked) => {
             let snapshot = asked.config.as_deref().map(file::snapshot).transpose();
@@ -72,16 +77,24 @@ fn main() -> ExitCode {
 }
 
 fn serve(options: Serve) -> anyhow::Result<String> {
+    let inherited = sockets::Inherited::take();
     log::start();
+    let served = inherited.and_then(|inherited| serve_on(options, inherited));
+    if let Err(error) = &served {
+        let _ = handover::tell_predecessor(&format!("{error:#}"));
+    }
+    served.map(|()| String::new())
+}
+
+fn serve_on(options: Serve, inherited: sockets::Inherited) -> anyhow::Result<()> {
     match options.config {
         Some(file) => {
             let (config, files) = file::read(&file);
-            serve::run(config?, serve::Origin::File(file, files))?;
+            serve::run(config?, serve::Origin::File(file, files), inherited)
         }
         None => {
             let (config, store) = demo::prepared(&options)?;
-            serve::run(config, serve::Origin::Demo(Box::new(store)))?;
+            serve::run(config, serve::Origin::Demo(Box::new(store)), inherited)
         }
     }
-    Ok(String::new())
 }
