@@ -44,6 +44,7 @@ suite "Access log, traces, names of metrics" "$python" tests/clients/telemetry.p
 suite "No secret in logs, metrics, traces, pages and answers" "$python" tests/clients/canary.py --binary "$binary"
 suite "Replacing and stopping a running proxy" "$python" tests/clients/upgrade.py --binary "$binary"
 suite "Deployment: samples, guides, chart, alerts, dashboard, unit, image" "$python" -m pytest -q tests/deploy --binary "$binary"
+suite "Console: its page in Chromium, and what it answers strangers" "$python" tests/console/console.py --binary "$binary"
 suite "TLS targets, metrics, logs" "$python" tests/clients/operations.py --binary "$binary"
 
 echo

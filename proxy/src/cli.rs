@@ -85,7 +85,7 @@ pub struct Serve {
     /// Address of the demo, on loopback [default: 127.0.0.1:9000 and [::1]:9000]
     #[arg(long, value_name = "ADDR", conflicts_with = "config")]
     pub listen: Vec<SocketAddr>,
-    /// Address of the demo's metrics, on loopback
+    /// Address of the demo's console and metrics, on loopback
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9090", conflicts_with = "config")]
     pub admin: SocketAddr,
 }

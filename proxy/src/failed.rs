@@ -96,6 +96,7 @@ impl Failed {
     pub fn at(self, upstream: &Upstream) -> Self {
         let target = upstream.target.name.as_str();
         METRICS.upstream_errors.with_label_values(&[target, self.kind()]).inc();
+        upstream.health.failed(self.kind());
         tracing::warn!(target_name = target, kind = self.kind(), "exchange with a target failed: {self}");
         self
     }

@@ -21,6 +21,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use crate::health::Health;
 use crate::throttle::{Throttle, Turn};
 use crate::traces::Traces;
 
@@ -56,6 +57,8 @@ pub struct Upstream {
     pub ca: Option<Arc<CaType>>,
     /// Keeps its connections apart from those of others.
     pub group_key: u64,
+    /// How it answered lately.
+    pub health: Arc<Health>,
     /// Longest wait for a connection.
     pub connect_timeout: Duration,
     /// Longest wait for the head of an answer.
@@ -251,6 +254,7 @@ fn upstream(target: &blobfish_config::Target) -> Result<Upstream, NotRunnable> {
             kms_keys: target.kms_keys.clone(),
         },
         endpoint: target.endpoint.clone(),
+        health: Health::of(&target.name),
         connect_timeout: target.connect_timeout,
         response_timeout: target.response_timeout,
         body_timeout: target.body_timeout,

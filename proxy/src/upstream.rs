@@ -325,6 +325,7 @@ impl Conversation<'_> {
             let answer = Answer { status, headers: headers.collect(), body: Vec::new() };
             let length = self.length(&raw, status)?;
             self.span.status(status);
+            self.upstream.health.answered(status);
             return Ok(AnswerHead { answer, length });
         }
         Err(Failed::Malformed)

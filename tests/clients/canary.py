@@ -146,11 +146,20 @@ class Sweep:
 
     def admin(self):
         """Everything that the admin port shows."""
-        for path in ("/", "/metrics", "/healthz", "/readyz", "/api/copies", "/api/explain", "/api/", "/none"):
+        for path in ("/", "/metrics", "/healthz", "/readyz", "/none", "/api/", "/api/status", "/api/copies", "/api/events",
+                     "/api/config", "/api/examples", "/api/explain"):
             connection = http.client.HTTPConnection("127.0.0.1", self.proxy.admin, timeout=10)
             connection.request("GET", path)
             yield path, connection.getresponse().read()
             connection.close()
+
+    def asked(self, question):
+        """What the admin port's translator says."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.proxy.admin, timeout=10)
+        connection.request("POST", "/api/explain", question, {"Content-Type": "application/json"})
+        told = connection.getresponse().read()
+        connection.close()
+        return told
 
     def where(self):
         """All places where a secret must not be."""
@@ -327,6 +336,9 @@ def explained(sweep):
             text = "PUT /planted HTTP/1.1\r\nHost: " + host.partition(":")[0] + "\r\n"
             text += "".join(f"{name}: {value}\r\n" for name, value in head.items() if name.lower() != "host") + "\r\n"
             for target in ("s3", "jdcloud", "cos", "oss"):
+                question = json.dumps({"from": dialect.kind, "to": target, "request": text})
+                sweep.during.setdefault("asked for an explanation", b"")
+                sweep.during["asked for an explanation"] += sweep.asked(question)
                 for flags in ([], ["--json"]):
                     command = [sweep.binary, "explain", "--from", dialect.kind, "--to", target, "--config", str(sweep.file), *flags]
                     done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=30)
@@ -363,7 +375,9 @@ def controls(sweep, places):
     """The same search finds what is rightly there, in every place, and in every way of writing."""
     assert len(sweep.secrets) > 150 and len(sweep.answers) > 150, (len(sweep.secrets), len(sweep.answers))
     rightly = {"the log": PLANTED, "traces": PLANTED, "traces as text": PLANTED, "answers to callers": "NoSuchKey",
-               "admin /metrics": "blobfish_requests_total", "admin /": "metrics", "admin /api/copies during a copy": '"caller":"app"',
+               "admin /metrics": "blobfish_requests_total", "admin /": "<html", "admin /api/events": "\"reason\"", "admin /api/config": "\"denied\"",
+               "admin /api/status": "denied", "asked for an explanation": "planted",
+               "admin /api/copies during a copy": '"caller":"app"',
                "check": "unknown key", "explain": "planted"}
     for place, value in rightly.items():
         assert found({place: places[place]}, {"planted": value}), place
