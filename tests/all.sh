@@ -44,6 +44,8 @@ suite "Certificates, HTTP/2, balancers" "$python" tests/clients/tls.py --binary 
 suite "Doctor: stores that are well, and that are not" "$python" tests/clients/doctor.py --binary "$binary"
 suite "Init, completions, help, version" "$python" tests/clients/command_line.py --binary "$binary"
 suite "Schema of the configuration" "$python" tests/clients/schema.py --binary "$binary"
+suite "Access log, traces, names of metrics" "$python" tests/clients/telemetry.py --binary "$binary"
+suite "No secret in logs, metrics, traces, pages and answers" "$python" tests/clients/canary.py --binary "$binary"
 suite "Replacing and stopping a running proxy" "$python" tests/clients/upgrade.py --binary "$binary"
 suite "Deployment: samples, guides, chart, alerts, dashboard, unit, image" "$python" -m pytest -q tests/deploy --binary "$binary"
 suite "Console: its page in Chromium, and what it answers strangers" "$python" tests/console/console.py --binary "$binary"

@@ -23,6 +23,10 @@ pub struct Config {
     pub hosts_base: Vec<String>,
     /// Bounds on what callers may cost.
     pub limits: Limits,
+    /// What is written down.
+    pub log: Log,
+    /// Where traces go; absent means that there are none.
+    pub traces: Option<Traces>,
     /// The stores, in the order written; at least one. Names are distinct.
     pub targets: Vec<Target>,
     /// Which bucket lives where, in the order written. Names are distinct; look them up with [`Config::route`].
@@ -133,6 +137,58 @@ impl Default for CopyLimits {
             abandoned: Abandoned::Finish,
         }
     }
+}
+
+/// What is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Log {
+    /// How the access log is written.
+    pub format: LogFormat,
+    /// What is told of the process itself.
+    pub level: LogLevel,
+}
+
+/// How the access log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// A JSON object per request.
+    Json,
+    /// `name=value` pairs.
+    Logfmt,
+}
+
+/// What is told of the process itself: this and what is graver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// What went wrong by our own fault or by the operator's.
+    Error,
+    /// Targets that fail.
+    Warn,
+    /// What changes: starts, reloads, losses.
+    Info,
+    /// More than that.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// Where traces go, and which.
+#[derive(Debug, Clone)]
+pub struct Traces {
+    /// The collector.
+    pub endpoint: Endpoint,
+    /// Path there, beginning with `/`, without query.
+    pub path: String,
+    /// Headers of each export: lower-case names, visible ASCII values. Names are distinct.
+    pub headers: Vec<(String, SecretString)>,
+    /// The share of requests that are traced, 0 to 1.
+    pub sample_ratio: f64,
+    /// Whether a caller's trace is continued, its decision to sample included, instead of linked to.
+    pub trust_callers: bool,
+    /// Whether targets are told the trace.
+    pub propagate: bool,
+    /// PEM file of certificate authorities to trust beside the system's.
+    pub ca: Option<PathBuf>,
 }
 
 /// One store that objects live at.

@@ -20,7 +20,8 @@ mod secrets;
 
 pub use config::{
     Abandoned, Access, Addressing, BucketRule, Caller, CallerKey, Certificate, Conditions, Config,
-    CopyLimits, Grant, GrantAccess, Https, Limits, Listen, SIGNATURES, Signing, Target, Unsupported,
+    CopyLimits, Grant, GrantAccess, Https, Limits, Listen, Log, LogFormat, LogLevel, SIGNATURES, Signing,
+    Target, Traces, Unsupported,
 };
 pub use endpoint::Endpoint;
 pub use lookup::Route;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 /// Keys whose values are secrets. Nothing written at or below them is ever shown.
-pub(crate) const SECRET_KEYS: [&str; 2] = ["secret_key", "session_token"];
+pub(crate) const SECRET_KEYS: [&str; 3] = ["secret_key", "session_token", "value"];
 
 /// What stands for a value that must not be shown.
 pub(crate) const SECRET_VALUE: &str = "(secret)";
@@ -15,15 +15,15 @@ pub(crate) const SECRET_VALUE: &str = "(secret)";
 const SHOWN_WORDS: &[&str] = &[
     "access", "access_key", "address", "addressing", "admin", "anonymous", "base", "body_idle_seconds",
     "body_timeout_seconds", "bucket", "buckets", "ca", "caller", "cert", "certificates", "conditions",
-    "connect_timeout_seconds",
-    "connections_max", "control", "copies_abandoned", "copies_max", "copies_per_caller_max", "copy_bytes_per_second",
-    "copy_bytes_per_second_per_caller", "copy_part_bytes", "copy_parts_at_once", "copy_single_bytes_max",
-    "cos_signing", "dialect", "drain_seconds", "endpoint", "env", "false", "file", "grants", "head_bytes_max",
-    "headers_max", "hosts", "http", "https", "insecure", "keepalive_idle_seconds", "key", "keys", "kms_keys",
-    "limits", "listen", "name", "profile", "proxies", "proxy_protocol",
-    "region", "relay", "requests_at_once", "requests_per_second",
-    "response_timeout_seconds", "secret_key", "session_token", "signatures", "signing", "stop_delay_seconds",
-    "target", "target_bucket", "true", "unsupported", "upgrade_drain_seconds",
+    "connect_timeout_seconds", "connections_max", "control", "copies_abandoned", "copies_max",
+    "copies_per_caller_max", "copy_bytes_per_second", "copy_bytes_per_second_per_caller", "copy_part_bytes",
+    "copy_parts_at_once", "copy_single_bytes_max", "cos_signing", "dialect", "drain_seconds", "endpoint", "env",
+    "false", "file", "format", "grants", "head_bytes_max", "headers", "headers_max", "hosts", "http", "https",
+    "insecure", "keepalive_idle_seconds", "key", "keys", "kms_keys", "level", "limits", "listen", "log", "name",
+    "profile", "propagate", "proxies", "proxy_protocol", "region", "relay", "requests_at_once", "requests_per_second",
+    "response_timeout_seconds", "sample_ratio", "secret_key", "session_token", "signatures", "signing",
+    "stop_delay_seconds", "target", "target_bucket", "traces", "true", "trust_callers", "unsupported",
+    "upgrade_drain_seconds", "value",
 ];
 
 /// A line longer than this is cut when it is shown, characters.

@@ -331,6 +331,22 @@ impl<'a> Fields<'a> {
         count
     }
 
+    /// A number from 0 to 1, or `absent` where none was written.
+    pub(crate) fn ratio(&mut self, key: &'static str, absent: f64) -> Option<f64> {
+        let Some(item) = self.get(key) else { return Some(absent) };
+        item.place.read_as(Kind::Ratio);
+        let text = match item.value {
+            DeValue::Float(float) => float.as_str(),
+            DeValue::Integer(integer) => integer.as_str(),
+            _ => return item.wrong_type("a number"),
+        };
+        let ratio = text.parse().ok().filter(|number| (0.0..=1.0).contains(number));
+        if ratio.is_none() {
+            item.place.wrong(Rejected::new("must be from 0 to 1"));
+        }
+        ratio
+    }
+
     /// The elements of a list that were understood; absent means none.
     pub(crate) fn list<T>(
         &mut self,

@@ -14,8 +14,8 @@ use crate::read::{At, Fields, Item};
 use crate::secrets::{private_file, secret};
 use crate::{
     Abandoned, Addressing, BucketRule, Caller, CallerKey, Certificate, Conditions, Config, CopyLimits,
-    Endpoint, Grant, GrantAccess, Https, Known, Limits, Listen, Pattern, Rejected, SIGNATURES, Signing,
-    Sources, Target, Unsupported,
+    Endpoint, Grant, GrantAccess, Https, Known, Limits, Listen, Log, LogFormat, LogLevel, Pattern, Rejected,
+    SIGNATURES, Signing, Sources, Target, Traces, Unsupported,
 };
 
 /// Where to listen if the file does not say.
@@ -32,6 +32,14 @@ const UNSUPPORTED: &[(&str, Unsupported)] =
     &[("refuse", Unsupported::Refuse), ("report", Unsupported::Report)];
 const CONDITIONS: &[(&str, Conditions)] = &[("native", Conditions::Native), ("check", Conditions::Check)];
 const ABANDONED: &[(&str, Abandoned)] = &[("finish", Abandoned::Finish), ("abort", Abandoned::Abort)];
+const FORMATS: &[(&str, LogFormat)] = &[("json", LogFormat::Json), ("logfmt", LogFormat::Logfmt)];
+const LEVELS: &[(&str, LogLevel)] = &[
+    ("error", LogLevel::Error),
+    ("warn", LogLevel::Warn),
+    ("info", LogLevel::Info),
+    ("debug", LogLevel::Debug),
+    ("trace", LogLevel::Trace),
+];
 const ANONYMOUS: &[(&str, bool)] = &[("refuse", false), ("read", true)];
 const COS_STRICT: &[(&str, bool)] = &[("accept", false), ("strict", true)];
 const ACCESS: &[(&str, GrantAccess)] = &[
@@ -53,6 +61,8 @@ pub(crate) fn config(mut root: Fields<'_>, known: &Known<'_>, sources: &dyn Sour
     let (admin, control) = admin(root.get("admin"), &listen_places);
     let hosts_base = hosts(root.get("hosts"));
     let limits = limits(root.get("limits"));
+    let log = log(root.get("log"));
+    let traces = optional(root.get("traces"), |item| traces(&item, sources));
 
     need_a_target(&mut root);
     let (target_names, targets): (Vec<_>, Vec<_>) =
@@ -76,6 +86,8 @@ pub(crate) fn config(mut root: Fields<'_>, known: &Known<'_>, sources: &dyn Sour
         control: control?,
         hosts_base,
         limits: limits?,
+        log: log?,
+        traces: traces?,
         targets: targets.into_iter().collect::<Option<_>>()?,
         buckets: buckets.into_iter().collect::<Option<_>>()?,
         callers: callers.into_iter().collect::<Option<_>>()?,
@@ -362,6 +374,108 @@ fn copy_limits(fields: &mut Fields<'_>, usual: CopyLimits) -> Option<CopyLimits>
         bytes_per_second_per_caller: Some(own_speed?).filter(|speed| *speed > 0),
         abandoned: abandoned?,
     })
+}
+
+fn log(item: Option<Item<'_>>) -> Option<Log> {
+    let usual = Log { format: LogFormat::Json, level: LogLevel::Info };
+    let Some(item) = item else { return Some(usual) };
+    let mut fields = item.table()?;
+    let format = fields.word("format", FORMATS, usual.format);
+    let level = fields.word("level", LEVELS, usual.level);
+    fields.finish();
+    Some(Log { format: format?, level: level? })
+}
+
+// --- Traces ---
+
+/// Where collectors take traces over HTTP.
+const TRACES_PATH: &str = "/v1/traces";
+
+/// Headers that say how an export is framed and what it is.
+const FRAMING_HEADERS: &[&str] =
+    &["connection", "content-encoding", "content-length", "content-type", "host", "transfer-encoding"];
+
+fn traces(item: &Item<'_>, sources: &dyn Sources) -> Option<Traces> {
+    let mut fields = item.table()?;
+    let endpoint = fields.need("endpoint", "\"http://127.0.0.1:4318\"");
+    let collector = endpoint.as_ref().and_then(|item| item.parsed(collector));
+    let (names, headers): (Vec<_>, Vec<_>) =
+        fields.tables("headers").into_iter().map(|fields| trace_header(fields, sources)).unzip();
+    let sample_ratio = fields.ratio("sample_ratio", 1.0);
+    let trust_callers = fields.flag("trust_callers");
+    let propagate = fields.flag("propagate");
+    let insecure = fields.flag("insecure");
+    let ca = optional(fields.get("ca"), |item| certificates(&item, sources));
+    fields.finish();
+    distinct("header", &names);
+
+    let (endpoint_item, (endpoint, path)) = endpoint.zip(collector)?;
+    if !endpoint.tls && !endpoint.is_loopback() && insecure == Some(false) {
+        let what = "plain HTTP to another machine shows every trace to those between";
+        let hint = "write https, or insecure = true if that is meant";
+        endpoint_item.place.wrong(Rejected::new(what).hint(hint));
+    }
+    Some(Traces {
+        endpoint,
+        path,
+        headers: headers.into_iter().collect::<Option<_>>()?,
+        sample_ratio: sample_ratio?,
+        trust_callers: trust_callers?,
+        propagate: propagate?,
+        ca: ca?,
+    })
+}
+
+/// An end point, and the path behind it.
+fn collector(url: &str) -> Result<(Endpoint, String), Rejected> {
+    if url.contains('@') {
+        return Err(Rejected::new("a URL must not hold a user").hint("use headers").secret());
+    }
+    if url.contains(['?', '#']) {
+        return Err(Rejected::new("an endpoint has no query").hint("use headers").secret());
+    }
+    let authority_start = url.find("://").map_or(0, |at| at + 3);
+    let path_start = url.get(authority_start..).and_then(|rest| rest.find('/'));
+    let (start, path) = url.split_at(path_start.map_or(url.len(), |at| authority_start + at));
+    if !path.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(Rejected::new("not a path").hint("use visible ASCII characters, no spaces"));
+    }
+    let path = if path.len() > 1 { path } else { TRACES_PATH };
+    Ok((Endpoint::parse(start)?, path.to_owned()))
+}
+
+fn trace_header<'a>(
+    mut fields: Fields<'a>,
+    sources: &dyn Sources,
+) -> (Name<'a>, Option<(String, secrecy::SecretString)>) {
+    let name = fields.need("name", "\"authorization\"").and_then(|item| {
+        let value = item.parsed(header_name)?;
+        Some(At { value, place: item.place })
+    });
+    let value = fields.need("value", "{ env = \"NAME\" }").and_then(|item| {
+        let value = secret(&item, sources)?;
+        let is_ascii = secrecy::ExposeSecret::expose_secret(&value).is_ascii();
+        if !is_ascii {
+            item.place.wrong(Rejected::new("a header holds only ASCII characters"));
+        }
+        Some(value).filter(|_| is_ascii)
+    });
+    fields.finish();
+    let header = name.as_ref().map(|name| name.value.clone()).zip(value);
+    (name, header)
+}
+
+fn header_name(text: &str) -> Result<String, Rejected> {
+    let name = text.to_ascii_lowercase();
+    let is_token = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    if !is_token {
+        let hint = "use letters, digits, hyphens, underscores and dots";
+        return Err(Rejected::new("not a header's name").hint(hint));
+    }
+    if FRAMING_HEADERS.contains(&name.as_str()) {
+        return Err(Rejected::new("this header is written by Blobfish"));
+    }
+    Ok(name)
 }
 
 fn seconds(fields: &mut Fields<'_>, key: &'static str, absent: Duration) -> Option<Duration> {

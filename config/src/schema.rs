@@ -51,6 +51,8 @@ pub(crate) enum Kind {
     Flag,
     /// A whole number, from and to.
     Count(u64, u64),
+    /// A number from 0 to 1.
+    Ratio,
     List,
     Table,
 }
@@ -148,6 +150,7 @@ impl Shapes {
             Kind::Text => typed("string"),
             Kind::Flag => typed("boolean"),
             Kind::Count(..) => typed("integer"),
+            Kind::Ratio => typed("number"),
             Kind::List => typed("array"),
             Kind::Table => self.table(key),
         };
@@ -158,6 +161,10 @@ impl Shapes {
             Kind::Count(from, to) => {
                 value.insert("minimum".to_owned(), json!(from));
                 value.insert("maximum".to_owned(), json!(to));
+            }
+            Kind::Ratio => {
+                value.insert("minimum".to_owned(), json!(0));
+                value.insert("maximum".to_owned(), json!(1));
             }
             Kind::List => drop(value.insert("items".to_owned(), self.value(&format!("{key}[]")))),
             _ => {}

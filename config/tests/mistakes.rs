@@ -125,6 +125,14 @@ fn keys_and_types() {
         &["line 8: target \"aliyun\": body_timeout_seconds = 1.5: must be a whole number, not a fraction"],
     );
     add(
+        "http",
+        "[log]\nformat = \"xml\"\nlevel = \"inof\"",
+        &[
+            "line 4: log.format = \"xml\": unknown word; known: json, logfmt",
+            "line 5: log.level = \"inof\": unknown word; did you mean \"info\"?",
+        ],
+    );
+    add(
         "secret_key = \"TOPSECRET-2\"",
         "[limits]\nhead_bytes_max = -1\nheaders_max = 0x1_0000\nconnections = 5",
         &[
@@ -134,6 +142,92 @@ fn keys_and_types() {
             "line 21: limits.grants: unknown key; known: head_bytes_max, headers_max, body_idle_seconds, keepalive_idle_seconds, connections_max, stop_delay_seconds, drain_seconds, upgrade_drain_seconds, copies_max, copies_per_caller_max, copy_single_bytes_max, copy_part_bytes, copy_parts_at_once, copy_bytes_per_second, copy_bytes_per_second_per_caller, copies_abandoned",
         ],
     );
+}
+
+#[test]
+fn traces() {
+    let at = "http = ";
+    add(
+        at,
+        "[traces]\nratio = 1",
+        &[
+            "line 3: traces.endpoint: missing; add endpoint = \"http://127.0.0.1:4318\"",
+            "line 4: traces.ratio: unknown key; known: endpoint, headers, sample_ratio, trust_callers, propagate, insecure, ca",
+        ],
+    );
+    for (ratio, why) in [
+        ("1.1", "must be from 0 to 1"),
+        ("-1", "must be from 0 to 1"),
+        ("nan", "must be from 0 to 1"),
+        ("true", "must be a number, not true or false"),
+    ] {
+        let lines = format!("[traces]\nendpoint = \"http://[::1]:4318/a/b\"\nsample_ratio = {ratio}");
+        add(at, &lines, &[&format!("line 5: traces.sample_ratio = {ratio}: {why}")]);
+    }
+    for (url, why) in [
+        (
+            "\"http://collector:4318\"",
+            "plain HTTP to another machine shows every trace to those between; write https, or insecure = true if that is meant",
+        ),
+        ("\"collector:4318\"", "not a URL; write https://host or http://host:port"),
+        ("\"grpc://collector:4318\"", "unknown scheme; write http or https"),
+        ("\"https://collector/a b\"", "not a path; use visible ASCII characters, no spaces"),
+    ] {
+        add(
+            at,
+            &format!("[traces]\nendpoint = {url}"),
+            &[&format!("line 4: traces.endpoint = {url}: {why}")],
+        );
+    }
+    for (url, why) in [
+        ("https://me:TOPSECRET@collector", "a URL must not hold a user; use headers"),
+        ("https://collector/?key=TOPSECRET", "an endpoint has no query; use headers"),
+    ] {
+        let lines = format!("[traces]\nendpoint = \"{url}\"");
+        add(at, &lines, &[&format!("line 4: traces.endpoint = (secret): {why}")]);
+    }
+    add(
+        at,
+        "[traces]\nendpoint = \"https://collector\"\nca = \"/none\"",
+        &["line 5: traces.ca = \"/none\": the file cannot be read: entity not found"],
+    );
+    for good in ["0", "1", "0.25", "1.0"] {
+        add(
+            at,
+            &format!("[traces]\nendpoint = \"http://collector\"\ninsecure = true\nsample_ratio = {good}"),
+            &[],
+        );
+    }
+    let header = |header: &str| format!("[traces]\nendpoint = \"https://collector\"\nheaders = [{header}]");
+    for (row, why) in [
+        (
+            "{ name = \"x-key\", value = 7 }",
+            "headers \"x-key\": value = (secret): must be a string, { env = \"NAME\" } or { file = \"PATH\" }, not a whole number",
+        ),
+        (
+            "{ name = \"x-key\", value = \"TOPSECRET\\u00e9\" }",
+            "headers \"x-key\": value = (secret): a header holds only ASCII characters",
+        ),
+        (
+            "{ name = \"x-key\", value = \"TOPSECRET\\r\\nx: y\" }",
+            "headers \"x-key\": value = (secret): the secret has a space at an end, or a line break or control character in it",
+        ),
+        (
+            "{ name = \"x key\", value = \"TOPSECRET\" }",
+            "headers \"x key\": name = \"x key\": not a header's name; use letters, digits, hyphens, underscores and dots",
+        ),
+        (
+            "{ name = \"Host\", value = \"TOPSECRET\" }",
+            "headers \"Host\": name = \"Host\": this header is written by Blobfish",
+        ),
+        (
+            "{ name = \"a\", value = \"TOPSECRET\" }, { name = \"A\", value = \"TOPSECRET\" }",
+            "headers \"A\": name = \"A\": another header has it, on line 5",
+        ),
+    ] {
+        let said = said(&GOOD.replacen("[[target]]", &format!("{}\n[[target]]", header(row)), 1));
+        assert_eq!(said, [format!("line 5: {why}")], "{row}");
+    }
 }
 
 #[test]

@@ -28,6 +28,7 @@ use crate::log::{self, Record};
 use crate::metrics::{METRICS, NONE, seconds};
 use crate::proxies::{self, Origin};
 use crate::snapshot::Snapshot;
+use crate::traces::{self, RequestSpan};
 use crate::upstream::Upstreams;
 use crate::{clock, form, http2, plan, preflight};
 
@@ -184,7 +185,13 @@ impl DataFront {
             // Nobody can tell where the next request begins.
             Err(_) => job.caller.close_after(),
         }
-        let outcome = AssertUnwindSafe(run(&mut job, framed)).catch_unwind().await;
+        let span = snapshot
+            .traces
+            .as_ref()
+            .map(|traces| RequestSpan::begin(traces, framed.as_ref().ok().map(|framed| &framed.head)));
+        job.record.trace_id = span.as_ref().map(RequestSpan::trace_id);
+        let work = AssertUnwindSafe(run(&mut job, framed)).catch_unwind();
+        let outcome = traces::within(span.as_ref(), work).await;
         let ended = match outcome {
             Ok(Ok(())) => Ok(()),
             Ok(Err(End::Refused(refusal))) => job.refuse(&refusal).await,
@@ -202,7 +209,7 @@ impl DataFront {
             job.record.cut = Some(why);
             job.notes.push(Note { kind: "cut", reason: "cut".to_owned(), message: why.to_owned() });
         }
-        finish(job);
+        finish(job, span);
         match ended {
             Ok(()) if caller.settle().await => After::Next,
             Ok(()) => After::Close,
@@ -249,7 +256,7 @@ impl DataFront {
         caller.close_after();
         let mut job = self.job(caller, &snapshot, None);
         let _ = job.refuse(&Fault::SlowDown.into()).await;
-        finish(job);
+        finish(job, None);
     }
 }
 
@@ -291,7 +298,7 @@ fn believed(
 }
 
 /// Counts a request and writes it down.
-fn finish(mut job: Job<'_>) {
+fn finish(mut job: Job<'_>, span: Option<RequestSpan>) {
     let record = &mut job.record;
     if record.id.is_empty() {
         record.id = job.listener.request_id();
@@ -309,7 +316,10 @@ fn finish(mut job: Job<'_>) {
     METRICS.bytes.with_label_values(&[target, "out"]).inc_by(record.bytes_out);
     METRICS.pair_bytes.with_label_values(&[record.dialect, target, "in"]).inc_by(record.bytes_in);
     METRICS.pair_bytes.with_label_values(&[record.dialect, target, "out"]).inc_by(record.bytes_out);
-    EVENTS.keep(record, job.notes);
+    if let Some(span) = span {
+        span.end(&job);
+    }
+    EVENTS.keep(&job.record, job.notes);
     log::request(job.record);
 }
 

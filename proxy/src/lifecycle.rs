@@ -20,7 +20,7 @@ use crate::copies::COPIES;
 use crate::handover::{self, Control, Successor};
 use crate::snapshot::Snapshot;
 use crate::sockets::Sockets;
-use crate::{log, supervisor};
+use crate::{collector, log, supervisor};
 
 /// The framework begins to accept within this, or never.
 const LISTENERS_TIME_MAX: Duration = Duration::from_secs(10);
@@ -187,6 +187,7 @@ impl BackgroundService for Lifecycle {
         is_true(&mut shutdown).await;
         drop(control);
         self.end(successor).await;
+        collector::flush().await;
         tracing::info!("stopped");
         log::flush();
         std::process::exit(0);

@@ -1,17 +1,21 @@
-//! What is written down: one JSON line per request on standard output, faults of our own on standard error.
+//! What is written down: one line per request on standard output, what the process does on standard error.
 //!
 //! A line holds no query, header, signature or secret, and nothing here can be handed one (security, section 3.8).
 
 use std::io::{self, BufWriter, Write};
 use std::net::IpAddr;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
+use blobfish_config::{Log, LogFormat, LogLevel};
 use serde::Serialize;
-use tracing_subscriber::filter::filter_fn;
+use serde_json::Value;
+use tracing_subscriber::filter::{EnvFilter, FilterExt as _, LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::{Layer as _, Registry, reload};
 
 use crate::metrics::METRICS;
 
@@ -30,6 +34,8 @@ const LINES_WAITING_MAX: usize = 8192;
 pub struct Record {
     pub time: String,
     pub id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caller: Option<String>,
     /// Its address.
@@ -68,14 +74,22 @@ fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 
+/// The keys of a line, in their order.
+#[rustfmt::skip]
+const FIELDS: [&str; 21] = [
+    "time", "id", "trace_id", "caller", "client", "dialect", "method", "operation", "bucket", "key", "source", "target",
+    "status", "code", "cut", "losses", "unsigned", "bytes_in", "bytes_out", "ms", "upstream_id",
+];
+
 /// A name as a line may hold it: escaped, and cut where it is long.
 pub fn name(text: &str) -> String {
     let mut escaped = String::new();
     for character in text.chars() {
         let at = escaped.len();
-        escaped.extend(character.escape_default().filter(|_| character.is_control()));
-        if !character.is_control() {
+        if is_plain(character) {
             escaped.push(character);
+        } else {
+            escaped.extend(character.escape_default());
         }
         if escaped.len() > NAME_BYTES_MAX {
             escaped.truncate(at);
@@ -86,6 +100,15 @@ pub fn name(text: &str) -> String {
     escaped
 }
 
+/// Whether a character stays where it is written: no control, no separator of lines, no change of direction.
+fn is_plain(character: char) -> bool {
+    let moves = matches!(
+        character,
+        '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
+    );
+    !character.is_control() && !moves
+}
+
 enum Entry {
     Line(Vec<u8>),
     Flush(SyncSender<()>),
@@ -93,38 +116,90 @@ enum Entry {
 
 static LINES: OnceLock<SyncSender<Entry>> = OnceLock::new();
 
-/// Starts the writer of the access log, and the log of faults. `BLOBFISH_LOG` sets its filter.
+/// Whether the access log is written as `name=value` pairs.
+static LOGFMT: AtomicBool = AtomicBool::new(false);
+
+/// Sets the level of the log of the process.
+static LEVEL: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
+/// Starts the writer of the access log, and the log of the process. `BLOBFISH_LOG` sets its filter.
 pub fn start() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("BLOBFISH_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    // The framework logs through another crate, which is not bridged: its lines could hold bytes of requests.
-    let subscriber =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false);
-    // That of HTTP/2 would print heads, with signatures, where an operator asks for more than usual.
-    let without_heads = filter_fn(|metadata| !metadata.target().starts_with("h2"));
-    let _ = tracing::subscriber::set_global_default(subscriber.finish().with(without_heads));
+    let asked = EnvFilter::try_from_env("BLOBFISH_LOG").ok();
+    let is_asked = asked.is_some();
+    let (filter, handle) = reload::Layer::new(asked.unwrap_or_else(|| EnvFilter::new("info")));
+    // Lines of libraries could hold bytes of requests. The framework's come through another crate, which is not
+    // bridged; those of the embedded store's are left out here.
+    let own = filter_fn(|line| line.target().starts_with("blobfish"));
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false);
+    let subscriber = Registry::default().with(lines.with_filter(filter.and(own)));
+    let _ = tracing::subscriber::set_global_default(subscriber);
+    if !is_asked {
+        let _ = LEVEL.set(handle);
+    }
     let (sender, receiver) = sync_channel(LINES_WAITING_MAX);
     if LINES.set(sender).is_ok() {
         thread::spawn(move || write_lines(&receiver));
     }
 }
 
+/// Writes as a configuration says from now on. Where `BLOBFISH_LOG` is set it has the last word.
+pub fn configure(log: Log) {
+    LOGFMT.store(log.format == LogFormat::Logfmt, Ordering::Relaxed);
+    let level = match log.level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    if let Some(handle) = LEVEL.get() {
+        let _ = handle.reload(EnvFilter::default().add_directive(level.into()));
+    }
+}
+
 /// Writes a request down. Never waits: a reader that is too slow loses lines, requests go on.
 pub fn request(mut record: Record) {
     record.time = moment(crate::clock::now_ms());
-    let mut line = serde_json::to_vec(&record).unwrap_or_default();
+    record.method = name(&record.method);
+    record.code = record.code.as_deref().map(name);
+    let mut line = line(&record);
     if line.len() >= LINE_BYTES_MAX {
         record.losses.truncate(8);
         record.source = None;
         record.key = record.key.map(|key| key.chars().take(200).collect());
         record.bucket = record.bucket.map(|bucket| bucket.chars().take(80).collect());
-        line = serde_json::to_vec(&record).unwrap_or_default();
+        line = self::line(&record);
     }
     line.push(b'\n');
     let Some(lines) = LINES.get() else { return };
     if line.len() > LINE_BYTES_MAX || lines.try_send(Entry::Line(line)).is_err() {
         METRICS.log_dropped.inc();
     }
+}
+
+fn line(record: &Record) -> Vec<u8> {
+    if LOGFMT.load(Ordering::Relaxed) {
+        logfmt(record)
+    } else {
+        serde_json::to_vec(record).unwrap_or_default()
+    }
+}
+
+fn logfmt(record: &Record) -> Vec<u8> {
+    let values = serde_json::to_value(record).unwrap_or_default();
+    let pair = |field: &&str| values.get(field).map(|value| format!("{field}={}", word(value)));
+    FIELDS.iter().filter_map(pair).collect::<Vec<_>>().join(" ").into_bytes()
+}
+
+/// A value as a pair has it: bare where nobody can misread it, else quoted and escaped as JSON is.
+fn word(value: &Value) -> String {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Array(words) => words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    };
+    let is_bare = |c: char| is_plain(c) && !c.is_whitespace() && !matches!(c, '"' | '=' | '\\');
+    if !text.is_empty() && text.chars().all(is_bare) { text } else { Value::from(text).to_string() }
 }
 
 /// Waits until everything written so far is out, a second at most.
@@ -172,7 +247,75 @@ mod tests {
     fn names_are_escaped_and_cut() {
         assert_eq!(name("a\nb\u{1b}c"), "a\\nb\\u{1b}c");
         assert_eq!(name("腾讯/云"), "腾讯/云");
+        assert_eq!(name("a\u{2028}b\u{202e}c"), "a\\u{2028}b\\u{202e}c");
         assert!(name(&"x".repeat(5000)).len() <= NAME_BYTES_MAX + 3);
         assert_eq!(moment(1_714_979_289_042), "2024-05-06T07:08:09.042Z");
+    }
+
+    /// A request with every field.
+    fn full(key: &str) -> Record {
+        Record {
+            time: "now".to_owned(),
+            id: "1".to_owned(),
+            trace_id: Some("2".to_owned()),
+            caller: Some("app".to_owned()),
+            client: Some(IpAddr::from([127, 0, 0, 1])),
+            dialect: "s3",
+            method: "PUT".to_owned(),
+            operation: Some("PutObject"),
+            bucket: Some("photos".to_owned()),
+            key: Some(name(key)),
+            source: Some("a/b".to_owned()),
+            target: Some("aliyun".to_owned()),
+            status: 200,
+            code: Some(String::new()),
+            cut: Some("the caller went"),
+            losses: vec!["a".to_owned(), "b c".to_owned()],
+            unsigned: 1,
+            bytes_in: 1,
+            bytes_out: 2,
+            ms: 3,
+            upstream_id: Some("x=y".to_owned()),
+        }
+    }
+
+    #[test]
+    fn both_formats_have_every_field_in_its_order() {
+        let json = String::from_utf8(serde_json::to_vec(&full("k")).unwrap()).unwrap();
+        let places: Vec<_> =
+            FIELDS.iter().map(|field| json.find(&format!("\"{field}\":")).unwrap()).collect();
+        assert!(places.is_sorted(), "{json}");
+        let fields: serde_json::Map<String, Value> = serde_json::from_str(&json).unwrap();
+        assert_eq!(fields.len(), FIELDS.len(), "{json}");
+        let line = String::from_utf8(logfmt(&full("k"))).unwrap();
+        let expected = "time=now id=1 trace_id=2 caller=app dialect=s3 method=PUT operation=PutObject \
+                        bucket=photos key=k source=a/b target=aliyun status=200 code=\"\" cut=\"the caller went\" losses=\"a,b c\" \
+                        unsigned=1 bytes_in=1 bytes_out=2 ms=3 upstream_id=\"x=y\"";
+        assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn no_key_forges_a_line_or_a_field() {
+        let forged = "k\" status=200\r\n{\"id\":\"forged\"}\u{85}\u{2028}\\\" x=\"\u{7f}\u{0}";
+        let record = full(forged);
+        for line in [logfmt(&record), serde_json::to_vec(&record).unwrap()] {
+            let line = String::from_utf8(line).unwrap();
+            assert!(line.chars().all(is_plain), "{line}");
+        }
+        let line = String::from_utf8(logfmt(&record)).unwrap();
+        let quoted = line.split_once(" key=").unwrap().1;
+        let mut values = serde_json::Deserializer::from_str(quoted).into_iter::<String>();
+        assert_eq!(values.next().unwrap().unwrap(), name(forged));
+        assert!(quoted[values.byte_offset()..].starts_with(" source=a/b target="), "{line}");
+        let json: Value = serde_json::from_slice(&serde_json::to_vec(&record).unwrap()).unwrap();
+        assert_eq!(json["key"], name(forged));
+    }
+
+    #[test]
+    fn every_field_is_documented() {
+        let docs = include_str!("../../docs/logs.md");
+        let rows: Vec<_> =
+            docs.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+        assert_eq!(rows, FIELDS);
     }
 }

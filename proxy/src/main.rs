@@ -9,6 +9,7 @@ mod certificates;
 mod chunks;
 mod cli;
 mod clock;
+mod collector;
 mod copies;
 mod copy;
 mod demo;
@@ -45,6 +46,7 @@ mod status;
 mod stream;
 mod supervisor;
 mod throttle;
+mod traces;
 mod upstream;
 mod wire;
 

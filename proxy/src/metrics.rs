@@ -42,6 +42,7 @@ pub struct Metrics {
     pub config_loaded: Gauge,
     pub connections: IntGauge,
     pub log_dropped: IntCounter,
+    pub traces_dropped: IntCounter,
 }
 
 impl Metrics {
@@ -138,6 +139,10 @@ impl Metrics {
             log_dropped: made(
                 &registry,
                 IntCounter::new("blobfish_log_dropped_total", "Access-log lines that nobody took."),
+            ),
+            traces_dropped: made(
+                &registry,
+                IntCounter::new("blobfish_traces_dropped_total", "Spans that no collector took."),
             ),
             registry,
         }

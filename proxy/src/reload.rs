@@ -116,6 +116,7 @@ impl Reloads {
                 "the configuration's listeners changed: that needs `blobfish upgrade` or a restart, the rest is in force"
             );
         }
+        crate::log::configure(new.log);
         let (targets, buckets, callers) = (new.targets.len(), new.buckets.len(), new.callers.len());
         self.current.store(Arc::new(snapshot));
         METRICS.loaded_now();

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 
 use crate::admin::Admin;
 use crate::certificates;
+use crate::collector::Exports;
 use crate::demo::DemoStore;
 use crate::front::DataFront;
 use crate::lifecycle::{Ends, Lifecycle, Stop};
@@ -50,6 +51,7 @@ pub enum Origin {
 /// The configuration cannot be run; an address is taken.
 pub fn run(config: Config, origin: Origin, inherited: Inherited) -> anyhow::Result<()> {
     hide_panics();
+    log::configure(config.log);
     let (listen, admin) = (config.listen.clone(), config.admin);
     let addresses = listen.http.iter().chain(listen.https.iter().map(|tls| &tls.address));
     let addresses: Vec<_> = addresses.chain([&admin]).copied().collect();
@@ -93,6 +95,7 @@ pub fn run(config: Config, origin: Origin, inherited: Inherited) -> anyhow::Resu
             server.add_service(background_service("store", StoreService(Mutex::new(Some(*store)))));
         }
         Origin::File(file, files) => {
+            server.add_service(background_service("traces", Exports));
             server.add_service(background_service("reloads", Reloads::new(file, files, current)));
         }
     }

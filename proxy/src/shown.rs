@@ -1,8 +1,8 @@
 //! The configuration as it may be shown: everything but secrets, which are not even read here.
 
 use blobfish_config::{
-    Abandoned, Addressing, BucketRule, Caller, Conditions, Config, GrantAccess, Limits, Signing, Target,
-    Unsupported,
+    Abandoned, Addressing, BucketRule, Caller, Certificate, Conditions, Config, GrantAccess, Https, Limits,
+    LogFormat, Signing, Target, Traces, Unsupported,
 };
 use serde_json::{Value, json};
 
@@ -14,18 +14,37 @@ pub fn config(config: &Config, loaded: f64) -> Value {
         "loaded_timestamp_seconds": loaded,
         "listen": {
             "http": listen.http,
-            "https": listen.https.iter().map(|tls| tls.address).collect::<Vec<_>>(),
+            "https": listen.https.iter().map(https).collect::<Vec<_>>(),
+            "proxies": listen.proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "proxy_protocol": listen.proxy_protocol,
             "dialect": listen.default_dialect,
         },
         "admin": config.admin,
         "control": config.control.as_ref().map(|path| path.display().to_string()),
         "hosts_base": config.hosts_base,
         "limits": limits(&config.limits),
+        "log": {
+            "format": match config.log.format {
+                LogFormat::Json => "json",
+                LogFormat::Logfmt => "logfmt",
+            },
+            "level": format!("{:?}", config.log.level).to_lowercase(),
+        },
+        "traces": config.traces.as_ref().map(traces),
         "targets": config.targets.iter().map(target).collect::<Vec<_>>(),
         "buckets": config.buckets.iter().map(|rule| bucket(rule, &config.targets)).collect::<Vec<_>>(),
         "callers": config.callers.iter().map(caller).collect::<Vec<_>>(),
         "dialects": dialects.map(|dialect| dialect.name).collect::<Vec<_>>(),
         "caller_dialects": blobfish_dialects::ALL.iter().map(|dialect| dialect.name).collect::<Vec<_>>(),
+    })
+}
+
+fn https(listener: &Https) -> Value {
+    let file = |certificate: &Certificate| certificate.cert.display().to_string();
+    json!({
+        "address": listener.address,
+        "cert": listener.default.as_ref().map(file),
+        "certificates": listener.certificates.iter().map(file).collect::<Vec<_>>(),
     })
 }
 
@@ -51,6 +70,18 @@ fn limits(limits: &Limits) -> Value {
             Abandoned::Finish => "finish",
             Abandoned::Abort => "abort",
         },
+    })
+}
+
+fn traces(traces: &Traces) -> Value {
+    let scheme = if traces.endpoint.tls { "https" } else { "http" };
+    json!({
+        "endpoint": format!("{scheme}://{}{}", traces.endpoint.authority(), traces.path),
+        "headers": traces.headers.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+        "sample_ratio": traces.sample_ratio,
+        "trust_callers": traces.trust_callers,
+        "propagate": traces.propagate,
+        "own_authorities": traces.ca.is_some(),
     })
 }
 

@@ -25,6 +25,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use crate::certificates::{Certificates, Unfit};
 use crate::health::Health;
 use crate::throttle::{Throttle, Turn};
+use crate::traces::Traces;
 
 /// A configuration that cannot be run.
 #[derive(Debug, thiserror::Error)]
@@ -39,10 +40,10 @@ pub enum NotRunnable {
     #[error("target \"{0}\": this version of the signature cannot be sent")]
     Signing(String),
     /// A file of certificate authorities.
-    #[error("target \"{target}\": {path}: not a PEM file of certificates")]
+    #[error("{subject}: {path}: not a PEM file of certificates")]
     Ca {
-        /// Name of the target.
-        target: String,
+        /// What is trusted by it.
+        subject: String,
         /// The file.
         path: PathBuf,
     },
@@ -88,6 +89,8 @@ pub struct Snapshot {
     throttles: BTreeMap<String, Arc<Throttle>>,
     /// What https listeners show, by their addresses.
     certificates: BTreeMap<SocketAddr, Arc<Certificates>>,
+    /// Whether and how requests are traced.
+    pub traces: Option<Traces>,
 }
 
 /// Where a bucket lives.
@@ -121,7 +124,8 @@ impl Snapshot {
         let throttle = |caller: &Caller| (caller.name.clone(), Arc::new(Throttle::new(caller)));
         let throttles = config.callers.iter().map(throttle).collect();
         let certificates = config.listen.https.iter().map(shown).collect::<Result<_, _>>()?;
-        Ok(Self { config, front, upstreams, throttles, certificates })
+        let traces = config.traces.as_ref().map(traces).transpose()?;
+        Ok(Self { config, front, upstreams, throttles, certificates, traces })
     }
 
     /// What is not wrong, but hardly meant.
@@ -254,7 +258,11 @@ fn by_name(name: &str) -> Option<&'static Dialect> {
 fn upstream(target: &blobfish_config::Target) -> Result<Upstream, NotRunnable> {
     let dialect = blobfish_dialects::by_name(&target.dialect, target.profile.as_deref())
         .ok_or_else(|| NotRunnable::Dialect(target.name.clone()))?;
-    let ca = target.ca.as_ref().map(|path| authorities(&target.name, path)).transpose()?;
+    let ca = target
+        .ca
+        .as_ref()
+        .map(|path| authorities(&format!("target \"{}\"", target.name), path))
+        .transpose()?;
     Ok(Upstream {
         group_key: group_key(target, ca.as_deref()),
         ca,
@@ -286,6 +294,11 @@ fn shown(https: &blobfish_config::Https) -> Result<(SocketAddr, Arc<Certificates
     Ok((https.address, Arc::new(certificates)))
 }
 
+fn traces(config: &blobfish_config::Traces) -> Result<Traces, NotRunnable> {
+    let ca = config.ca.as_ref().map(|path| authorities("traces", path)).transpose()?;
+    Ok(Traces::new(config, ca))
+}
+
 /// What connections may be shared by: the same target, believed for the same reason. It outlives a reload.
 fn group_key(target: &blobfish_config::Target, ca: Option<&CaType>) -> u64 {
     let mut hasher = DefaultHasher::new();
@@ -304,8 +317,8 @@ fn auth(dialect: &'static Dialect, signing: Signing) -> Option<&'static dyn Auth
 }
 
 /// The authorities of a file, and the system's: the connector takes a list of its own instead of the system's.
-fn authorities(target: &str, path: &std::path::Path) -> Result<Arc<CaType>, NotRunnable> {
-    let bad = || NotRunnable::Ca { target: target.to_owned(), path: path.to_owned() };
+fn authorities(subject: &str, path: &std::path::Path) -> Result<Arc<CaType>, NotRunnable> {
+    let bad = || NotRunnable::Ca { subject: subject.to_owned(), path: path.to_owned() };
     let own: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(path)
         .map_err(|_| bad())?
         .collect::<Result<_, _>>()

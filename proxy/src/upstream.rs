@@ -21,6 +21,7 @@ use crate::failed::Failed;
 use crate::metrics::{METRICS, seconds};
 use crate::resolve::Resolver;
 use crate::snapshot::Upstream;
+use crate::traces::ExchangeSpan;
 use crate::wire::{AnswerFraming, Sent, destination, framing_of, request_header};
 
 /// Connections that wait for their next request, all targets together.
@@ -67,6 +68,7 @@ pub struct Conversation<'a> {
     started: Instant,
     /// Longest wait for the head of the answer.
     wait: Duration,
+    span: ExchangeSpan,
 }
 
 /// The head of an answer.
@@ -183,7 +185,40 @@ impl Upstreams {
         sent: Sent,
         fresh: bool,
     ) -> Result<Conversation<'a>, Failed> {
-        let header = request_header(out, sent)?;
+        let mut span = ExchangeSpan::begin(upstream, out, fresh);
+        match self.head_written(upstream, out, sent, fresh, &span).await {
+            Ok((session, peer, reused, started)) => {
+                let head = out.method == "HEAD";
+                let wait = if out.long_work { LONG_WORK_TIME_MAX } else { upstream.response_timeout };
+                Ok(Conversation {
+                    upstreams: self,
+                    upstream,
+                    session,
+                    peer,
+                    head,
+                    reused,
+                    started,
+                    wait,
+                    span,
+                })
+            }
+            Err(failed) => {
+                span.failed(failed);
+                Err(failed)
+            }
+        }
+    }
+
+    async fn head_written(
+        &self,
+        upstream: &Upstream,
+        out: &Outgoing,
+        sent: Sent,
+        fresh: bool,
+        span: &ExchangeSpan,
+    ) -> Result<(HttpSession, HttpPeer, bool, Instant), Failed> {
+        let mut header = request_header(out, sent)?;
+        span.tell(&mut header);
         let host = destination(upstream, &out.host)?;
         let (mut session, peer, reused) = self.connected(upstream, host, fresh).await?;
         let started = Instant::now();
@@ -192,9 +227,7 @@ impl Upstreams {
             .write_request_header(header)
             .await
             .map_err(|error| Failed::to_exchange(&error, Failed::Write))?;
-        let head = out.method == "HEAD";
-        let wait = if out.long_work { LONG_WORK_TIME_MAX } else { upstream.response_timeout };
-        Ok(Conversation { upstreams: self, upstream, session, peer, head, reused, started, wait })
+        Ok((session, peer, reused, started))
     }
 
     async fn connected(
@@ -242,7 +275,7 @@ impl Conversation<'_> {
         }
         match self.session.write_body(bytes).await {
             Ok(Some(written)) if written == bytes.len() => Ok(()),
-            _ => Err(Failed::Write),
+            _ => Err(self.noted(Failed::Write)),
         }
     }
 
@@ -252,7 +285,13 @@ impl Conversation<'_> {
     /// [`Failed::Write`].
     pub async fn finish(&mut self) -> Result<(), Failed> {
         let finished = timeout(self.upstream.body_timeout, self.session.finish_body()).await;
-        matches!(finished, Ok(Ok(_))).then_some(()).ok_or(Failed::Write)
+        matches!(finished, Ok(Ok(_))).then_some(()).ok_or_else(|| self.noted(Failed::Write))
+    }
+
+    /// Notes a failure in the exchange's span.
+    fn noted(&mut self, failed: Failed) -> Failed {
+        self.span.failed(failed);
+        failed
     }
 
     /// Waits for the head of an answer that comes although the request is not complete. Losing the future loses
@@ -268,7 +307,8 @@ impl Conversation<'_> {
     /// [`Failed`].
     pub async fn head(&mut self) -> Result<AnswerHead, Failed> {
         self.session.read_timeout = None;
-        timeout(self.wait, self.read_head()).await.unwrap_or(Err(Failed::ResponseTimeout))
+        let head = timeout(self.wait, self.read_head()).await.unwrap_or(Err(Failed::ResponseTimeout));
+        head.map_err(|failed| self.noted(failed))
     }
 
     async fn read_head(&mut self) -> Result<AnswerHead, Failed> {
@@ -292,6 +332,7 @@ impl Conversation<'_> {
                 .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()));
             let answer = Answer { status, headers: headers.collect(), body: Vec::new() };
             let length = self.length(&raw, status)?;
+            self.span.status(status);
             self.upstream.health.answered(status);
             return Ok(AnswerHead { answer, length });
         }
@@ -318,9 +359,9 @@ impl Conversation<'_> {
     /// [`Failed::Cut`], [`Failed::BodyTimeout`].
     pub async fn body(&mut self) -> Result<Option<Bytes>, Failed> {
         self.session.read_timeout = Some(self.upstream.body_timeout);
-        self.session.read_body_bytes().await.map_err(|error| match error.etype() {
-            ErrorType::ReadTimedout => Failed::BodyTimeout,
-            _ => Failed::Cut,
+        self.session.read_body_bytes().await.map_err(|error| {
+            let is_late = *error.etype() == ErrorType::ReadTimedout;
+            self.noted(if is_late { Failed::BodyTimeout } else { Failed::Cut })
         })
     }
 

@@ -235,7 +235,8 @@ function showConfiguration(config) {
       table(title, columns, rows)));
   $("config").replaceChildren(
     ...part("Listeners", facts([
-      ["http", config.listen.http.join(", ") || "none"], ["https", config.listen.https.join(", ") || "none"],
+      ["http", config.listen.http.join(", ") || "none"], ["https", config.listen.https.map((one) => `${one.address} (${[one.cert, ...one.certificates].filter(Boolean).join(", ")})`).join(", ") || "none"],
+      ["proxies", config.listen.proxies.join(", ") || "none"],
       ["admin", config.admin], ["control", config.control ?? "none"], ["base names", config.hosts_base.join(", ") || "none"],
       ["without signs", config.listen.dialect],
     ])),

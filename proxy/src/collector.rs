@@ -1,0 +1,307 @@
+//! The way of traces to their collector: OTLP over HTTP, in batches, from a queue that nobody waits for.
+
+use std::fmt;
+use std::sync::{Arc, LazyLock, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use blobfish_config::Endpoint;
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
+use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
+use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::resource::EnvResourceDetector;
+use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
+use pingora_core::connectors::{ConnectorOptions, TransportConnector};
+use pingora_core::protocols::http::v1::client::HttpSession;
+use pingora_core::protocols::tls::CaType;
+use pingora_core::server::ShutdownWatch;
+use pingora_core::services::background::BackgroundService;
+use pingora_core::upstreams::peer::{HttpPeer, Peer as _};
+use pingora_http::RequestHeader;
+use prost::Message as _;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use crate::clock;
+use crate::metrics::METRICS;
+use crate::resolve::Resolver;
+
+/// Spans that wait to be sent; more are dropped and counted.
+const SPANS_WAITING_MAX: usize = 4096;
+
+/// Spans of one export.
+const BATCH_SPANS_MAX: usize = 512;
+
+/// So long the first span of an export waits for others.
+const BATCH_TIME: Duration = Duration::from_secs(1);
+
+/// From connecting to the end of the answer.
+const EXPORT_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How often an export is tried that a collector was not there for, and the pause before the second time.
+const EXPORT_TRIES: u32 = 3;
+const EXPORT_PAUSE: Duration = Duration::from_secs(1);
+
+/// What is waited for when the process ends.
+const FLUSH_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// Bytes of a collector's answer.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// How long a connection waits for the next export.
+const POOL_IDLE_MAX: Duration = Duration::from_secs(30);
+
+/// Where spans go.
+pub struct Collector {
+    endpoint: Endpoint,
+    path: String,
+    headers: Vec<(String, SecretString)>,
+    /// Authorities to trust, where they are not the system's.
+    ca: Option<Arc<CaType>>,
+    /// Keeps its connections apart from those of another configuration.
+    group_key: u64,
+}
+
+impl Collector {
+    /// Nothing is sent yet.
+    pub fn new(config: &blobfish_config::Traces, ca: Option<Arc<CaType>>) -> Self {
+        let (endpoint, path) = (config.endpoint.clone(), config.path.clone());
+        let group_key = u64::try_from(clock::random() >> 64).unwrap_or_default();
+        Self { endpoint, path, headers: config.headers.clone(), ca, group_key }
+    }
+}
+
+impl fmt::Debug for Collector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Collector({})", self.endpoint.authority())
+    }
+}
+
+enum Entry {
+    Span(Arc<Collector>, Box<SpanData>),
+    Flush(oneshot::Sender<()>),
+}
+
+static ENTRIES: OnceLock<mpsc::Sender<Entry>> = OnceLock::new();
+
+/// Puts spans that ended into the queue.
+#[derive(Debug)]
+pub struct Queue(pub Arc<Collector>);
+
+impl SpanProcessor for Queue {
+    fn on_start(&self, _span: &mut Span, _context: &Context) {}
+
+    fn on_end(&self, span: SpanData) {
+        let entry = Entry::Span(Arc::clone(&self.0), Box::new(span));
+        if ENTRIES.get().is_none_or(|entries| entries.try_send(entry).is_err()) {
+            METRICS.traces_dropped.inc();
+        }
+    }
+
+    // Configurations come and go, and the queue is of them all: see `flush`.
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _time: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+/// Waits until everything queued so far is sent, for a moment at most.
+pub async fn flush() {
+    let Some(entries) = ENTRIES.get() else { return };
+    let (done, wait) = oneshot::channel();
+    let flushed = async {
+        if entries.send(Entry::Flush(done)).await.is_ok() {
+            let _ = wait.await;
+        }
+    };
+    if timeout(FLUSH_TIME_MAX, flushed).await.is_err() {
+        tracing::warn!("the collector of traces does not take the last ones");
+    }
+}
+
+/// Sends what is in the queue, until the process ends.
+pub struct Exports;
+
+#[async_trait]
+impl BackgroundService for Exports {
+    async fn start(&self, _shutdown: ShutdownWatch) {
+        let (sender, entries) = mpsc::channel(SPANS_WAITING_MAX);
+        if ENTRIES.set(sender).is_ok() {
+            // It outlives the listeners, so that the last requests are told of.
+            Sender::new().run(entries).await;
+        }
+    }
+}
+
+struct Sender {
+    connector: TransportConnector,
+    resolver: Resolver,
+    /// Whether the last export went well: a collector that is away is told of once.
+    well: bool,
+}
+
+impl Sender {
+    fn new() -> Self {
+        let connector = TransportConnector::new(Some(ConnectorOptions::new(1)));
+        Self { connector, resolver: Resolver::default(), well: true }
+    }
+
+    async fn run(mut self, mut entries: mpsc::Receiver<Entry>) {
+        let mut next = None;
+        loop {
+            let first = match next.take() {
+                Some(entry) => Some(entry),
+                None => entries.recv().await,
+            };
+            match first {
+                Some(Entry::Span(collector, span)) => {
+                    let (batch, after) = batch(&collector, *span, &mut entries).await;
+                    next = after;
+                    self.export(&collector, batch).await;
+                }
+                Some(Entry::Flush(done)) => drop(done.send(())),
+                None => return,
+            }
+        }
+    }
+
+    async fn export(&mut self, collector: &Collector, batch: Vec<SpanData>) {
+        let spans = u64::try_from(batch.len()).unwrap_or_default();
+        let resource_spans = group_spans_by_resource_and_scope(batch, &RESOURCE);
+        let body = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
+        let mut sent = self.tried(collector, &body).await;
+        for again in 1..EXPORT_TRIES {
+            if !matches!(sent, Err(NotSent::Away(_))) {
+                break;
+            }
+            sleep(EXPORT_PAUSE.saturating_mul(again)).await;
+            sent = self.tried(collector, &body).await;
+        }
+        let dropped = match &sent {
+            Ok(rejected) => (*rejected).min(spans),
+            Err(_) => spans,
+        };
+        METRICS.traces_dropped.inc_by(dropped);
+        match &sent {
+            Ok(0) if !self.well => tracing::info!("the collector of traces takes them again"),
+            Ok(rejected @ 1..) if self.well => {
+                tracing::warn!(rejected, "the collector of traces rejects spans");
+            }
+            Err(why) if self.well => tracing::warn!(%why, "the collector of traces does not take them"),
+            _ => {}
+        }
+        self.well = matches!(sent, Ok(0));
+    }
+
+    /// One export; how many of its spans the collector rejected.
+    async fn tried(&self, collector: &Collector, body: &[u8]) -> Result<u64, NotSent> {
+        let late = Err(NotSent::Away("no answer in time"));
+        timeout(EXPORT_TIME_MAX, self.posted(collector, body)).await.unwrap_or(late)
+    }
+
+    async fn posted(&self, collector: &Collector, body: &[u8]) -> Result<u64, NotSent> {
+        const AWAY: NotSent = NotSent::Away("the connection broke");
+        let header = head(collector, body.len()).map_err(|_| NotSent::Refused(0))?;
+        let Endpoint { tls, host, port, .. } = &collector.endpoint;
+        let address = self.resolver.addresses(host, *port).await.first().copied();
+        let mut peer = HttpPeer::new(address.ok_or(NotSent::Away("no address"))?, *tls, host.clone());
+        peer.group_key = collector.group_key;
+        peer.options.ca = collector.ca.as_ref().map(Arc::clone);
+        peer.options.connection_timeout = Some(EXPORT_TIME_MAX);
+        peer.options.total_connection_timeout = Some(EXPORT_TIME_MAX);
+        peer.options.idle_timeout = Some(POOL_IDLE_MAX);
+        let connected = self.connector.get_stream(&peer).await;
+        let (stream, _) = connected.map_err(|_| NotSent::Away("no connection"))?;
+        let mut session = HttpSession::new_with_options(stream, &peer);
+        session.write_request_header(Box::new(header)).await.map_err(|_| AWAY)?;
+        session.write_body(body).await.map_err(|_| AWAY)?;
+        session.finish_body().await.map_err(|_| AWAY)?;
+        session.read_response().await.map_err(|_| AWAY)?;
+        let status = session.resp_header().map_or(0, |head| head.status.as_u16());
+        let mut answer = Vec::new();
+        while let Some(piece) = session.read_body_bytes().await.map_err(|_| AWAY)? {
+            answer.extend_from_slice(&piece);
+            if answer.len() > ANSWER_BYTES_MAX {
+                return Err(NotSent::Refused(status));
+            }
+        }
+        session.respect_keepalive();
+        if let Some(stream) = session.reuse().await {
+            self.connector.release_stream(stream, peer.reuse_hash(), Some(POOL_IDLE_MAX));
+        }
+        match status {
+            200..=299 => Ok(rejected(&answer)),
+            429 | 502..=504 => Err(NotSent::Away("it is busy")),
+            status => Err(NotSent::Refused(status)),
+        }
+    }
+}
+
+/// Why spans did not arrive.
+#[derive(Debug, thiserror::Error)]
+enum NotSent {
+    /// Later it may be otherwise.
+    #[error("{0}")]
+    Away(&'static str),
+    /// It will always be so.
+    #[error("it answers {0}")]
+    Refused(u16),
+}
+
+/// What can be sent together with a first span, and what comes after that.
+async fn batch(
+    collector: &Arc<Collector>,
+    first: SpanData,
+    entries: &mut mpsc::Receiver<Entry>,
+) -> (Vec<SpanData>, Option<Entry>) {
+    let deadline = Instant::now() + BATCH_TIME;
+    let mut batch = vec![first];
+    while batch.len() < BATCH_SPANS_MAX {
+        match timeout_at(deadline, entries.recv()).await {
+            Ok(Some(Entry::Span(to, span))) if Arc::ptr_eq(&to, collector) => batch.push(*span),
+            Ok(after) => return (batch, after),
+            Err(_) => break,
+        }
+    }
+    (batch, None)
+}
+
+fn head(collector: &Collector, length: usize) -> Result<RequestHeader, Box<pingora_core::Error>> {
+    let path = collector.path.as_bytes();
+    let mut header = RequestHeader::build("POST", path, Some(collector.headers.len().saturating_add(4)))?;
+    header.insert_header("host", collector.endpoint.authority())?;
+    header.insert_header("content-type", "application/x-protobuf")?;
+    header.insert_header("content-length", length)?;
+    header.insert_header("user-agent", concat!("blobfish/", env!("CARGO_PKG_VERSION")))?;
+    for (name, value) in &collector.headers {
+        header.insert_header(name.clone(), value.expose_secret())?;
+    }
+    Ok(header)
+}
+
+fn rejected(answer: &[u8]) -> u64 {
+    let told = ExportTraceServiceResponse::decode(answer).ok().and_then(|told| told.partial_success);
+    told.and_then(|partial| u64::try_from(partial.rejected_spans).ok()).unwrap_or_default()
+}
+
+/// Who sends: this process. `OTEL_RESOURCE_ATTRIBUTES` may say more of it, or otherwise.
+static RESOURCE: LazyLock<ResourceAttributesWithSchema> = LazyLock::new(|| {
+    let resource = Resource::builder_empty()
+        .with_attributes([
+            KeyValue::new("service.name", "blobfish"),
+            KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+            KeyValue::new("service.instance.id", format!("{:032x}", clock::random())),
+        ])
+        .with_detector(Box::new(EnvResourceDetector::new()))
+        .build();
+    ResourceAttributesWithSchema::from(&resource)
+});

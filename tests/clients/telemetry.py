@@ -1,0 +1,397 @@
+"""What is written down and sent out about requests: the access log in both formats, traces, metrics under the names that
+the documents have. The last line counts."""
+
+import argparse
+import contextlib
+import http.client
+import json
+import os
+import re
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import cos_clients
+import oss_clients
+import refusals
+import s3_clients
+import servers
+from api import CallError
+from collector import Collector
+from live import Changeable, metric
+from operations import authority
+from scenarios import refused
+
+BUCKET = "telemetry-1250000000"
+FORGED = 'k" status=200 x="\r\n{"id":"forged","status":200}\nid=forged status=200\x85\u2028\x7f\\'
+
+
+def lines_of(proxy, is_line):
+    """The lines of the access log, split as the strictest reader does."""
+    return [line for line in proxy.log.read_text().splitlines() if is_line(line)]
+
+
+def pairs(line):
+    """A line of logfmt; values are bare, or strings of JSON."""
+    found, at = {}, 0
+    while at < len(line):
+        name, at = line[at:line.index("=", at)], line.index("=", at) + 1
+        if line[at] == '"':
+            value, at = json.JSONDecoder().raw_decode(line, at)
+        else:
+            end = line.find(" ", at) if " " in line[at:] else len(line)
+            value, at = line[at:end], end
+        assert name not in found and re.fullmatch("[a-z_]+", name) and line[at:at + 1] in ("", " "), line
+        found[name], at = value, at + 1
+    return found
+
+
+def logs(binary, running, options):
+    """Both formats tell the same, switched while the proxy runs, and a hostile key stays a key in both."""
+    live = Changeable(binary, running)
+    live.client.create_bucket(BUCKET)
+
+    def asked():
+        live.client.put(BUCKET, "a key", b"hello")
+        with contextlib.suppress(CallError):
+            live.client.put(BUCKET, FORGED, b"x")
+        time.sleep(0.3)
+
+    asked()
+    told = [json.loads(line) for line in lines_of(live.proxy, lambda line: line.startswith("{"))]
+    live.rewrite_and_wait(live.first + '[log]\nformat = "logfmt"\n')
+    asked()
+    again = [pairs(line) for line in lines_of(live.proxy, lambda line: line.startswith("time="))]
+    assert [row["operation"] for row in told] == ["CreateBucket", "PutObject", "PutObject"], told
+    assert [row["operation"] for row in again] == ["PutObject", "PutObject"], again
+    for before, after in zip(told[1:], again, strict=True):
+        assert list(before) == list(after), f"not the same fields in the same order: {before}, {after}"
+        differing = {name for name in before if str(before[name]) != after[name]}
+        assert differing <= {"time", "id", "ms", "upstream_id"}, differing
+    assert told[1]["key"] == "a key" and told[2]["key"].startswith('k" status=200 x="\\r\\n{"id":"forged"'), told
+    assert not any("forged" in row["id"] for row in told + again)
+
+
+def level(binary, running, options):
+    """How much the process tells of itself follows a reload."""
+    live = Changeable(binary, running)
+    live.client.create_bucket(BUCKET)
+
+    def loud(words):
+        before = len(lines_of(live.proxy, lambda line: "loaded again" in line))
+        live.rewrite_and_wait(live.first + f"[log]\n{words}\n")
+        time.sleep(0.1)
+        return len(lines_of(live.proxy, lambda line: "loaded again" in line)) > before
+
+    assert loud("") and not loud('level = "warn"') and loud('level = "debug"')
+
+
+CLIENTS = (s3_clients.Boto3, cos_clients.CosPython, oss_clients.Oss2V4)
+THEIRS = "0af7651916cd43dd8448eb211c80319c"
+
+
+def traces(collector, *more):
+    """The table for a collector."""
+    return "\n".join(["[traces]", f'endpoint = "{collector.url}"', *more, ""])
+
+
+def arrived(collector, count, kind="server"):
+    """Waits for so many spans of a kind; all that are there then."""
+    def there():
+        return [span for span in collector.spans() if span.kind == kind]
+
+    servers.wait_for(lambda: len(there()) >= count, 8, f"{count} spans, of {len(there())}")
+    return collector.spans()
+
+
+def log_of(proxy):
+    time.sleep(0.2)  # A line is written after its answer.
+    return [json.loads(line) for line in lines_of(proxy, lambda line: line.startswith("{"))]
+
+
+def told_parent(client, parent, state=None):
+    """Has a client say of which trace it is, in headers that it does not sign."""
+    def say(request, **_):
+        request.headers["traceparent"] = parent
+        if state:
+            request.headers["tracestate"] = state
+
+    client.sdk.meta.events.register("before-send.s3", say)
+
+
+def spans(binary, running, options):
+    """A span per request and one per exchange below it, in every dialect, with what the log has and no more; targets are
+    told of it in a header that disturbs no signature."""
+    with Collector() as collector:
+        for vendor in ("cos", "oss", "jdcloud"):
+            back = running.double(vendor)
+            target = servers.one_target(vendor, back.port)
+            proxy = running.proxy(binary, traces(collector, "propagate = true") + servers.configuration([target]))
+            clients = [make(proxy.port, servers.KEY, servers.SECRET) for make in CLIENTS]
+            clients[0].create_bucket(BUCKET)
+            for client in clients:
+                client.put(BUCKET, "folder/an object", b"hello")
+                client.copy(BUCKET, "folder/an object", BUCKET, "copy")
+                assert client.get(BUCKET, "copy")["body"] == b"hello"
+                refused(404, client.get, BUCKET, "missing")
+            refused(403, s3_clients.Boto3(proxy.port, servers.KEY, "wrong").get, BUCKET, "copy")
+            count = 2 + 4 * len(clients)
+            everything = arrived(collector, count)
+            mine = [span for span in everything if span.kind == "server"]
+            assert len(mine) == count, len(mine)
+            for line in log_of(proxy):
+                [span] = [span for span in mine if span["blobfish.request_id"] == line["id"]]
+                assert span.trace == line["trace_id"] and not span.parent and not span.links, span
+                operation = line.get("operation")
+                assert span.name == (f"{line['method']} {operation}" if operation else line["method"]), span
+                assert span["http.request.method"] == line["method"] and span["url.scheme"] == "http"
+                assert span["http.response.status_code"] == line["status"] and span["blobfish.key"] == line.get("key")
+                assert (span["http.request.body.size"], span["http.response.body.size"]) == (line["bytes_in"], line["bytes_out"])
+                assert span["server.port"] == proxy.port and span["server.address"]
+                assert span.resource["service.name"] == "blobfish" and span.seconds > 0
+                if not operation:
+                    assert line["status"] == 403 and span["url.path"] is None, "who is not believed is not quoted"
+                    continue
+                below = [span for span in everything if span.trace == line["trace_id"] and span.kind == "client"]
+                assert len(below) == span["blobfish.exchanges"] >= 1, (line, below)
+                for one in below:
+                    assert one.parent == span.id and one.name == one["http.request.method"], one
+                    assert one["blobfish.target"] == vendor and one["server.port"] == back.port, one
+                    assert one["url.full"].startswith("http://") and "?" not in one["url.full"], one
+                    assert one["http.response.status_code"] >= 200 and (one.status == 2) == (one["http.response.status_code"] >= 400)
+            for request in back.ask("GET", "/requests"):
+                version, trace, parent, flags = request["headers"]["traceparent"].split("-")
+                [span] = [span for span in everything if span.id == parent]
+                assert (version, flags, span.trace) == ("00", "01", trace) and request["verified"], request
+            collector.exports.clear()
+        assert set(collector.paths) == {"/v1/traces"}
+
+
+def unasked(binary, running, options):
+    """Without the settings nothing is said to anybody; what a caller says of its trace goes no further."""
+    live = Changeable(binary, running)
+    told_parent(live.client, f"00-{THEIRS}-b7ad6b7169203331-01", "theirs=1")
+    live.client.create_bucket(BUCKET)
+    assert "trace_id" not in log_of(live.proxy)[0]
+    with Collector() as collector:
+        live.rewrite_and_wait(traces(collector) + live.first)
+        live.client.put(BUCKET, "k", b"x")
+        [span] = [span for span in arrived(collector, 1) if span.kind == "server"]
+        assert log_of(live.proxy)[-1]["trace_id"] == span.trace != THEIRS
+        assert span.links == [THEIRS], "a stranger's trace is linked to, and not joined"
+        live.rewrite_and_wait(live.first)
+        live.client.put(BUCKET, "k", b"x")
+        time.sleep(1.5)
+        assert "trace_id" not in log_of(live.proxy)[-1] and len(arrived(collector, 1)) == 2
+    assert not any("traceparent" in request["headers"] for request in live.back.ask("GET", "/requests"))
+
+
+def trusted(binary, running, options):
+    """A trusted caller's trace is continued with its state and its decision; one that makes no sense is left."""
+    with Collector() as collector:
+        back = running.double("oss")
+        text = traces(collector, "trust_callers = true", "propagate = true", "sample_ratio = 0")
+        proxy = running.proxy(binary, text + servers.configuration([servers.one_target("oss", back.port)]))
+
+        def put(parent, state=None):
+            client = s3_clients.Boto3(proxy.port, servers.KEY, servers.SECRET)
+            if parent:
+                told_parent(client, parent, state)
+            client.put(BUCKET, "k", b"x")
+            return back.ask("GET", "/requests")[-1]["headers"]
+
+        s3_clients.Boto3(proxy.port, servers.KEY, servers.SECRET).create_bucket(BUCKET)
+        theirs = put(f"00-{THEIRS}-b7ad6b7169203331-01", "theirs=1,other=2")
+        assert theirs["traceparent"].startswith(f"00-{THEIRS}-") and theirs["traceparent"].endswith("-01"), theirs
+        assert theirs["tracestate"] == "theirs=1,other=2", theirs
+        refused_to = put(f"00-{THEIRS}-b7ad6b7169203331-00")
+        assert refused_to["traceparent"].startswith(f"00-{THEIRS}-") and refused_to["traceparent"].endswith("-00")
+        for parent in (None, "nonsense", f"00-{'0' * 32}-b7ad6b7169203331-01", f"00-{THEIRS}-b7ad6b7169203331-01-extra"):
+            own = put(parent)
+            assert THEIRS not in own["traceparent"] and own["traceparent"].endswith("-00"), (parent, own)
+        everything = arrived(collector, 1)
+        time.sleep(1.5)
+        assert len(everything) == len(collector.spans()) == 2, "the one that its caller sampled, and its exchange"
+        [span] = [span for span in everything if span.kind == "server"]
+        assert (span.trace, span.parent, span.state) == (THEIRS, "b7ad6b7169203331", "theirs=1,other=2"), span
+
+
+def sampled(binary, running, options):
+    """A share of the requests is traced, whole traces each."""
+    with Collector() as collector:
+        back = running.double("oss")
+        text = traces(collector, "sample_ratio = 0.5") + servers.configuration([servers.one_target("oss", back.port)])
+        proxy = running.proxy(binary, text)
+        client = s3_clients.Boto3(proxy.port, servers.KEY, servers.SECRET)
+        client.create_bucket(BUCKET)
+        for _ in range(100):
+            client.put(BUCKET, "k", b"x")
+        proxy.child.send_signal(signal.SIGTERM)
+        assert proxy.child.wait(20) == 0
+        everything = collector.spans()
+        mine = {span.trace for span in everything if span.kind == "server"}
+        assert 25 <= len(mine) <= 75, len(mine)
+        assert {span.trace for span in everything if span.kind == "client"} == mine
+        assert len({line["trace_id"] for line in log_of(proxy)}) == 101, "every line has an id"
+
+
+def headers(binary, running, options):
+    """What a collector wants to be told is told it, and nobody else."""
+    with Collector() as collector:
+        secret, back = "collector-secret-0001", running.double("oss")
+        more = f'headers = [{{ name = "X-Api-Key", value = "{secret}" }}]'
+        text = traces(collector, more).replace(collector.url, collector.url + "/own/path")
+        proxy = running.proxy(binary, text + servers.configuration([servers.one_target("oss", back.port)]))
+        s3_clients.Boto3(proxy.port, servers.KEY, servers.SECRET).create_bucket(BUCKET)
+        arrived(collector, 1)
+        assert {name.lower(): value for name, value in collector.heads[0].items()}["x-api-key"] == secret
+        assert collector.paths == ["/own/path"]
+        assert secret not in proxy.log.read_text() and secret.encode() not in collector.exports[0]
+
+
+def encrypted(binary, running, options):
+    """A collector is sent nothing before its chain and name are verified."""
+    back = running.double("oss")
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as other:
+        ca, cert, key = authority(folder, ["collector.localhost"])
+        _, misnamed, misnamed_key = authority(other, ["elsewhere.localhost"])
+        wrong_ca = str(Path(other, "ca.pem"))
+        for good, trusted, cert, key in ((True, ca, cert, key), (False, None, cert, key), (False, wrong_ca, cert, key),
+                                         (False, wrong_ca, misnamed, misnamed_key)):
+            with Collector(cert=cert, key=key) as collector:
+                more = [f'ca = "{trusted}"'] if trusted else []
+                target = servers.one_target("oss", back.port)
+                proxy = running.proxy(binary, traces(collector, *more) + servers.configuration([target]))
+                s3_clients.Boto3(proxy.port, servers.KEY, servers.SECRET).call("list_buckets")
+                if good:
+                    arrived(collector, 1)
+                else:
+                    servers.wait_for(lambda: dropped(proxy) >= 1, 10, "a span that is not sent")
+                    assert not collector.exports and not collector.paths
+
+
+def dropped(proxy):
+    return metric(proxy, "blobfish_traces_dropped_total")
+
+
+def away(binary, running, options):
+    """A collector that is away, busy or silent slows no request; what it does not take is counted; one that comes back is
+    used again."""
+    back = running.double("oss")
+    target = servers.one_target("oss", back.port)
+    for answer in (None, 503, "silent", 400):
+        with Collector(answer) as collector:
+            if answer is None:
+                collector.server.server_close()
+            proxy = running.proxy(binary, traces(collector) + servers.configuration([target]))
+            client = s3_clients.Boto3(proxy.port, servers.KEY, servers.SECRET)
+            client.create_bucket(BUCKET) if not back.ask("GET", f"/objects/{BUCKET}") else None
+            slowest = 0
+            for _ in range(30):
+                begun = time.monotonic()
+                client.put(BUCKET, "k", b"x")
+                slowest = max(slowest, time.monotonic() - begun)
+            assert slowest < 1, (answer, slowest)
+            if answer == 400:
+                servers.wait_for(lambda: dropped(proxy) >= 60, 8, "refused spans")
+                told = lines_of(proxy, lambda line: "collector of traces" in line)
+                assert len(told) == 1 and "it answers 400" in told[0], told
+                collector.answer = 200
+                client.put(BUCKET, "k", b"x")
+                arrived(collector, 1)
+                servers.wait_for(lambda: "takes them again" in proxy.log.read_text(), 3, "good news")
+            if answer == 503:
+                servers.wait_for(lambda: len(collector.exports) >= 3, 8, "another try")
+                assert len(set(collector.exports)) < len(collector.exports), "the same again"
+                servers.wait_for(lambda: dropped(proxy) >= 1, 8, "given up")
+            begun = time.monotonic()
+            proxy.child.send_signal(signal.SIGTERM)
+            assert proxy.child.wait(20) == 0
+            assert time.monotonic() - begun < 6, (answer, time.monotonic() - begun)
+
+
+def flooded(binary, running, options):
+    """The queue has an end: more than it holds is dropped and counted, and the requests go on."""
+    back = running.double("oss")
+    with Collector("silent") as collector:
+        proxy = running.proxy(binary, traces(collector) + servers.configuration([servers.one_target("oss", back.port)]))
+        connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=10)
+        for _ in range(6000):
+            connection.request("GET", "/bucket/key")
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.status in (400, 403), answer.status
+        assert dropped(proxy) > 500, dropped(proxy)
+
+
+def parts(binary, running, options):
+    """A copy of many parts has spans for some of them, and says how many there were."""
+    with Collector() as collector:
+        back = running.double("oss")
+        limits = "[limits]\ncopy_part_bytes = 16_777_216\ncopy_parts_at_once = 8\n"
+        text = traces(collector) + limits + servers.configuration([servers.one_target("oss", back.port)])
+        proxy = running.proxy(binary, text)
+        client = s3_clients.Boto3(proxy.port, servers.KEY, servers.SECRET)
+        client.create_bucket(BUCKET)
+        client.put(BUCKET, "large", b"x")
+        back.ask("POST", "/claim", {"bucket": BUCKET, "key": "large", "size": 5 * 1024 ** 3})
+        client.copy(BUCKET, "large", BUCKET, "copy")
+        everything = arrived(collector, 3)
+        [copy] = [span for span in everything if span.name == "PUT CopyObject"]
+        below = [span for span in everything if span.trace == copy.trace and span.kind == "client"]
+        assert copy["blobfish.exchanges"] > 320 and len(below) == 256, (copy, len(below))
+
+
+def documented():
+    """The metrics that docs/metrics.md names, each with its labels."""
+    rows = re.findall(r"^\| `(blobfish_\w+)` \|([\w, ]*)\|", (servers.TESTS.parent / "docs/metrics.md").read_text(), re.M)
+    return {name: set(labels.replace(",", " ").split()) for name, labels in rows}
+
+
+def printed(proxy):
+    """The metrics that a proxy prints, each with its labels; those of a histogram as one."""
+    connection = http.client.HTTPConnection("127.0.0.1", proxy.admin, timeout=10)
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+    histograms = set(re.findall(r"^# TYPE (\w+) histogram$", text, re.M))
+    found = {}
+    for name, labels in re.findall(r"^(\w+)(?:\{(.*)\})? \S+$", text, re.M):
+        whole = re.sub("_(bucket|sum|count)$", "", name)
+        name = whole if whole in histograms else name
+        found.setdefault(name, set()).update(set(re.findall(r'(\w+)="', labels)) - {"le"})
+    return {name: labels for name, labels in found.items() if name.startswith("blobfish_")}
+
+
+def metrics(binary, running, options):
+    """Every metric of the documents exists with its labels, and there is no other."""
+    live = Changeable(binary, running)
+    back, s3 = live.back, live.client
+    s3.create_bucket(BUCKET)
+    s3.put(BUCKET, "k", b"x")
+    s3.copy(BUCKET, "k", BUCKET, "copy")
+    refused(501, s3.put, BUCKET, "k", b"x", storage_class="ONEZONE_IA")
+    refused(400, s3.call, "put_object", Bucket=BUCKET, Key="k", Body=b"x", ContentMD5="1B2M2Y8AsgTpgAmY7PhCfg==")
+    back.ask("POST", "/fault", {"match": {"op": "put"}, "kind": "reset", "times": 1})
+    refused((500, 503), s3.put, BUCKET, "k", b"x")
+    refusals.Cos(live.proxy.port).request("PUT", BUCKET, "k", body=b"x", spoil=lambda _, head: head.update({"x-cos-meta-a": "1"}))
+    live.rewrite_and_wait(live.first + "\n# another\n")
+    told, exist = documented(), printed(live.proxy)
+    assert len(told) > 20 and told == exist, set(map(str, told.items())) ^ set(map(str, exist.items()))
+
+
+ALL = [metrics, logs, level, spans, unasked, trusted, sampled, headers, encrypted, away, flooded, parts]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--binary", required=True)
+    parser.add_argument("--only")
+    options = parser.parse_args()
+    options.binary = os.path.abspath(options.binary)
+    sys.exit(servers.checks(ALL, options))
+
+
+if __name__ == "__main__":
+    main()
