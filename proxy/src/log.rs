@@ -288,7 +288,7 @@ mod tests {
         let fields: serde_json::Map<String, Value> = serde_json::from_str(&json).unwrap();
         assert_eq!(fields.len(), FIELDS.len(), "{json}");
         let line = String::from_utf8(logfmt(&full("k"))).unwrap();
-        let expected = "time=now id=1 trace_id=2 caller=app dialect=s3 method=PUT operation=PutObject \
+        let expected = "time=now id=1 trace_id=2 caller=app client=127.0.0.1 dialect=s3 method=PUT operation=PutObject \
                         bucket=photos key=k source=a/b target=aliyun status=200 code=\"\" cut=\"the caller went\" losses=\"a,b c\" \
                         unsigned=1 bytes_in=1 bytes_out=2 ms=3 upstream_id=\"x=y\"";
         assert_eq!(line, expected);
