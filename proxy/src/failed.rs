@@ -1,5 +1,7 @@
 //! What can go wrong between us and a target, as metrics count it and callers are told.
 
+use std::time::Instant;
+
 use blobfish_dialects::model::{Fault, Refusal};
 use pingora_core::{Error, ErrorType};
 
@@ -15,6 +17,9 @@ pub enum Failed {
     /// The host has no address.
     #[error("the host has no address")]
     Resolve,
+    /// It failed too often of late: nothing was sent.
+    #[error("the target is left alone for a while")]
+    Paused,
     /// No connection.
     #[error("no connection")]
     Connect,
@@ -59,6 +64,7 @@ impl Failed {
         match self {
             Self::Unwritable => "unwritable",
             Self::Resolve => "resolve",
+            Self::Paused => "paused",
             Self::Connect => "connect",
             Self::ConnectTimeout => "connect_timeout",
             Self::Tls => "tls",
@@ -77,6 +83,7 @@ impl Failed {
     /// What the caller is told: that it failed, and nothing of the target (O4).
     pub fn refusal(self) -> Refusal {
         match self {
+            Self::Paused => Fault::TargetUnavailable.into(),
             Self::Resolve
             | Self::Connect
             | Self::ConnectTimeout
@@ -92,8 +99,28 @@ impl Failed {
         }
     }
 
-    /// Counts and logs a failure.
+    /// Whether it shows that the target is not well. What is cut had begun; and whether a bucket's own host has an
+    /// address and a certificate that fits is decided by the name that a caller chose.
+    fn is_the_targets(self) -> bool {
+        matches!(
+            self,
+            Self::Connect | Self::ConnectTimeout | Self::Write | Self::Read | Self::ResponseTimeout
+        )
+    }
+
+    /// Counts and logs a failure, and holds it against the target where it is to blame.
     pub fn at(self, upstream: &Upstream) -> Self {
+        if self.is_the_targets() {
+            upstream.health.failed(Instant::now());
+        }
+        self.noted(upstream)
+    }
+
+    /// Counts and logs a failure that is made good by trying again.
+    pub fn noted(self, upstream: &Upstream) -> Self {
+        if self == Self::Paused {
+            return self; // Nothing was exchanged; it is counted as refused.
+        }
         let target = upstream.target.name.as_str();
         METRICS.upstream_errors.with_label_values(&[target, self.kind()]).inc();
         tracing::warn!(target_name = target, kind = self.kind(), "exchange with a target failed: {self}");

@@ -18,6 +18,7 @@ mod file;
 mod form;
 mod framing;
 mod front;
+mod health;
 mod job;
 mod log;
 mod losses;

@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
-    Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
 };
 
 /// What stands for a target, a dialect or an operation that was never found out.
@@ -36,6 +36,7 @@ pub struct Metrics {
     pub refused: IntCounterVec,
     pub unsigned_fields: IntCounterVec,
     pub upstream_errors: IntCounterVec,
+    pub target_state: IntGaugeVec,
     pub integrity_failures: IntCounterVec,
     pub config_reloads: IntCounterVec,
     pub config_loaded: Gauge,
@@ -55,6 +56,9 @@ impl Metrics {
             tracing::error!(%error, "process metrics cannot be registered");
         }
         let counters = |name: &str, help: &str, labels: &[&str]| counters(&registry, name, help, labels);
+        let gauges = |name: &str, help: &str| {
+            made(&registry, IntGaugeVec::new(Opts::new(format!("blobfish_{name}"), help), &["target"]))
+        };
         let histograms = |name: &str, help: &str| {
             let opts = HistogramOpts::new(format!("blobfish_{name}"), help).buckets(SECONDS.to_vec());
             made(&registry, HistogramVec::new(opts, &["caller_dialect", "target", "operation"]))
@@ -110,6 +114,10 @@ impl Metrics {
                 "upstream_errors_total",
                 "Exchanges with targets that failed.",
                 &["target", "kind"],
+            ),
+            target_state: gauges(
+                "target_state",
+                "1 where requests are sent to a target, 0 where it failed too often.",
             ),
             integrity_failures: counters(
                 "integrity_failures_total",

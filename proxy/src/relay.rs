@@ -4,7 +4,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use blobfish_config::CopyLimits;
 use blobfish_dialects::engine::auth::Payload;
@@ -32,6 +32,9 @@ const PART_TRIES: u32 = 3;
 
 /// Longest time of all parts of a copy.
 const PARTS_TIME_MAX: Duration = Duration::from_secs(6 * 3600);
+
+/// Longest wait before giving an upload up is tried again.
+const GIVING_UP_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Where a copy's bytes are, and where they go.
 pub struct Ends<'a> {
@@ -357,7 +360,11 @@ impl<'a> Relay<'a> {
             match self.exchanged(&self.ends.to, self.ends.to_upstream, request).await {
                 Ok(_) => return,
                 Err(refusal) if refusal.fault == Fault::NoSuchUpload => return,
-                Err(_) => sleep(Duration::from_millis(500)).await,
+                Err(_) => {
+                    // While nothing is sent there, asking at once would be asking for nothing.
+                    let wait = self.ends.to_upstream.health.wait(Instant::now());
+                    sleep(wait.clamp(Duration::from_millis(500), GIVING_UP_WAIT_MAX)).await;
+                }
             }
         }
         METRICS.copy_uploads_left.inc();
@@ -397,6 +404,10 @@ fn changed(refusal: Refusal) -> Refusal {
 fn passes(fault: Fault) -> bool {
     matches!(
         fault,
-        Fault::ServiceUnavailable | Fault::SlowDown | Fault::InternalError | Fault::RequestTimeout
+        Fault::ServiceUnavailable
+            | Fault::TargetUnavailable
+            | Fault::SlowDown
+            | Fault::InternalError
+            | Fault::RequestTimeout
     )
 }

@@ -59,6 +59,7 @@ pub fn run(config: Config, origin: Origin) -> anyhow::Result<()> {
     addresses.chain([&admin]).try_for_each(|address| is_free(*address))?;
     let current = Arc::new(ArcSwap::from_pointee(Snapshot::new(config)?));
     METRICS.loaded_now();
+    current.load().tell();
     let open = Arc::new(AtomicUsize::new(0));
     let ready = Arc::new(watch::Sender::new(false));
     let lifecycle = Lifecycle {

@@ -21,6 +21,8 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use crate::health::Health;
+use crate::metrics::METRICS;
 use crate::throttle::{Throttle, Turn};
 
 /// A configuration that cannot be run.
@@ -55,6 +57,8 @@ pub struct Upstream {
     pub ca: Option<Arc<CaType>>,
     /// Keeps its connections apart from those of others.
     pub group_key: u64,
+    /// Whether it is well.
+    pub health: Arc<Health>,
     /// Longest wait for a connection.
     pub connect_timeout: Duration,
     /// Longest wait for the head of an answer.
@@ -108,13 +112,25 @@ impl Snapshot {
         Ok(Self { config, front, upstreams, throttles })
     }
 
-    /// Takes over what callers have used of limits that stay as they are.
+    /// Takes over what callers have used of limits that stay as they are, and what is known of targets.
     pub fn goes_on_from(&mut self, before: &Self) {
         for (name, throttle) in &mut self.throttles {
             if let Some(old) = before.throttles.get(name).filter(|old| old.is_like(throttle)) {
                 *throttle = Arc::clone(old);
             }
         }
+        for upstream in &mut self.upstreams {
+            let mut old = before.upstreams.iter().map(|old| &old.health);
+            if let Some(old) = old.find(|old| old.is_like(&upstream.health)) {
+                upstream.health = Arc::clone(old);
+            }
+        }
+    }
+
+    /// Tells the metrics of its targets, and of no others.
+    pub fn tell(&self) {
+        METRICS.target_state.reset();
+        self.upstreams.iter().for_each(|upstream| upstream.health.tell());
     }
 
     /// Lets a request of a caller begin; `None` where it asks for too much.
@@ -225,8 +241,10 @@ fn upstream(target: &blobfish_config::Target) -> Result<Upstream, NotRunnable> {
     let dialect = blobfish_dialects::by_name(&target.dialect, target.profile.as_deref())
         .ok_or_else(|| NotRunnable::Dialect(target.name.clone()))?;
     let ca = target.ca.as_ref().map(|path| authorities(&target.name, path)).transpose()?;
+    let group_key = group_key(target, ca.as_deref());
     Ok(Upstream {
-        group_key: group_key(target, ca.as_deref()),
+        group_key,
+        health: Arc::new(Health::new(target, group_key)),
         ca,
         target: Target {
             name: target.name.clone(),

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use blobfish_dialects::engine::answer::asks_for_less;
 use blobfish_dialects::engine::exchange::Answer;
 use blobfish_dialects::model::Outgoing;
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use pingora_core::upstreams::peer::{HttpPeer, Peer as _};
 use tokio::time::timeout;
 
 use crate::failed::Failed;
+use crate::health::Admission;
 use crate::metrics::{METRICS, seconds};
 use crate::resolve::Resolver;
 use crate::snapshot::Upstream;
@@ -61,6 +63,8 @@ pub struct Conversation<'a> {
     session: HttpSession,
     peer: HttpPeer,
     head: bool,
+    /// Of the answer, zero until it is there.
+    status: u16,
     reused: bool,
     started: Instant,
     /// Longest wait for the head of the answer.
@@ -127,7 +131,7 @@ impl Upstreams {
         dialect: &str,
     ) -> Result<(Conversation<'a>, AnswerHead), Failed> {
         let repeatable = matches!(out.method, "GET" | "HEAD");
-        let mut fresh = false;
+        let mut fresh = is_trial(upstream)?;
         loop {
             let mut conversation =
                 self.begun(upstream, out, sent, fresh).await.map_err(|failed| failed.at(upstream))?;
@@ -146,10 +150,10 @@ impl Upstreams {
                     let dead = matches!(failed, Failed::Write | Failed::Read);
                     let again = dead && repeatable && conversation.reused && !fresh;
                     conversation.abort().await;
-                    failed.at(upstream);
                     if !again {
-                        return Err(failed);
+                        return Err(failed.at(upstream));
                     }
+                    failed.noted(upstream);
                     fresh = true;
                 }
             }
@@ -165,7 +169,8 @@ impl Upstreams {
         upstream: &'a Upstream,
         out: &Outgoing,
     ) -> Result<Conversation<'a>, Failed> {
-        self.begun(upstream, out, Sent::Streamed, false).await.map_err(|failed| failed.at(upstream))
+        let fresh = is_trial(upstream)?;
+        self.begun(upstream, out, Sent::Streamed, fresh).await.map_err(|failed| failed.at(upstream))
     }
 
     async fn begun<'a>(
@@ -186,7 +191,7 @@ impl Upstreams {
             .map_err(|error| Failed::to_exchange(&error, Failed::Write))?;
         let head = out.method == "HEAD";
         let wait = if out.long_work { LONG_WORK_TIME_MAX } else { upstream.response_timeout };
-        Ok(Conversation { upstreams: self, upstream, session, peer, head, reused, started, wait })
+        Ok(Conversation { upstreams: self, upstream, session, peer, head, status: 0, reused, started, wait })
     }
 
     async fn connected(
@@ -284,6 +289,8 @@ impl Conversation<'_> {
                 .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()));
             let answer = Answer { status, headers: headers.collect(), body: Vec::new() };
             let length = self.length(&raw, status)?;
+            self.status = status;
+            self.upstream.health.answered(status);
             return Ok(AnswerHead { answer, length });
         }
         Err(Failed::Malformed)
@@ -327,6 +334,9 @@ impl Conversation<'_> {
             }
             whole.extend_from_slice(&bytes);
         }
+        if self.status == 503 && !self.head && !asks_for_less(self.upstream.target.dialect, &whole) {
+            self.upstream.health.failed(Instant::now());
+        }
         Ok(whole)
     }
 
@@ -346,6 +356,18 @@ impl Conversation<'_> {
     /// Since the request's head was written.
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
+    }
+}
+
+/// Whether a request is one that tries a target which failed: it does not begin on a connection from before.
+///
+/// # Errors
+/// [`Failed::Paused`].
+fn is_trial(upstream: &Upstream) -> Result<bool, Failed> {
+    match upstream.health.admit(Instant::now()) {
+        Admission::Usual => Ok(false),
+        Admission::Trial => Ok(true),
+        Admission::Refused => Err(Failed::Paused),
     }
 }
 

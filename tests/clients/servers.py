@@ -185,7 +185,7 @@ def one_target(kind, port, name=None, scheme="http", key=(TARGET_KEY, TARGET_SEC
              f'region = "{region}"', f'addressing = "{addressing}"', f'access_key = "{key[0]}"',
              f'secret_key = "{key[1]}"']
     lines += [f'profile = "{profile}"'] if profile else []
-    lines += [f'{key} = "{value}"' for key, value in more.items()]
+    lines += [f"{key} = {json.dumps(value)}" for key, value in more.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -118,6 +118,8 @@ pub enum Fault {
     ConditionNotImplemented,
     InternalError,
     ServiceUnavailable,
+    /// The target failed too often of late, and is left alone for a while.
+    TargetUnavailable,
     SlowDown,
 }
 

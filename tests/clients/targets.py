@@ -1,0 +1,160 @@
+"""What the proxy needs towards its targets: that one which fails does not hold up callers. The last line counts."""
+
+import argparse
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+import servers
+from cos_clients import CosPython
+from live import Changeable, log_lines, metric
+from oss_clients import Oss2V4
+from s3_clients import Boto3
+from scenarios import refused
+
+BUCKET = "targets-1250000000"
+
+
+class Front(Changeable):
+    """A proxy in front of a double whose target has these keys, and a client of each dialect."""
+
+    def __init__(self, binary, running, port=None, **more):
+        self.back = running.double("oss")
+        target = servers.one_target("oss", port or self.back.port, **more)
+        self.proxy = running.proxy(binary, servers.configuration([target]))
+        self.file = Path(self.proxy.folder, "blobfish.toml")
+        self.first = self.file.read_text()
+        self.clients = [make(self.proxy.port, servers.KEY, servers.SECRET) for make in (Boto3, CosPython, Oss2V4)]
+        self.client = self.clients[0]
+
+    def fault(self, **fault):
+        self.back.ask("POST", "/fault", {"times": 1000, **fault})
+
+    def well(self):
+        self.back.ask("POST", "/reset", {})
+
+    def sent(self):
+        return len(self.back.ask("GET", "/requests"))
+
+    def state(self):
+        return metric(self.proxy, 'blobfish_target_state{target="oss"}')
+
+    def paused(self):
+        return metric(self.proxy, 'blobfish_refused_total{reason="TargetUnavailable"}')
+
+
+def failing(binary, running, options):
+    """Failures in a row close the way, in every caller's words; one request tries, and opens it."""
+    front = Front(binary, running, failures_max=3, failures_pause_seconds=2)
+    client = front.client
+    client.create_bucket(BUCKET)
+    client.put(BUCKET, "one", b"x")
+    assert front.state() == 1
+    front.fault(match={"op": "get", "key": "one"}, kind="status", status=500, code="InternalError")
+    for _ in range(2):
+        refused(500, client.get, BUCKET, "one")
+        refused(404, client.head, BUCKET, "nothing")  # It answers: the count begins again.
+    for _ in range(3):
+        assert front.state() == 1 and front.paused() == 0
+        refused(500, client.get, BUCKET, "one")
+    closed_at = time.monotonic()
+    assert front.state() == 0
+    before = front.sent()
+    for other in front.clients:
+        begun = time.monotonic()
+        assert refused(503, other.get, BUCKET, "one").code == "ServiceUnavailable", other.name
+        assert refused(503, other.put, BUCKET, "two", b"x").code == "ServiceUnavailable", other.name
+        assert refused(503, other.copy, BUCKET, "one", BUCKET, "two").code == "ServiceUnavailable", other.name
+        assert time.monotonic() - begun < 1, "answered at once"
+    assert front.sent() == before, "nothing is sent"
+    assert front.paused() == 9
+    assert metric(front.proxy, 'blobfish_upstream_errors_total{kind="paused",target="oss"}') == 0
+    assert time.monotonic() - closed_at < 2, "the machine is too slow for this test"
+    time.sleep(2.1 - (time.monotonic() - closed_at))
+    # One tries, of many that come at once; it fails, and the way stays closed.
+    told = at_once(8, lambda: refused((500, 503), client.get, BUCKET, "one").status)
+    assert sorted(told) == [500] + [503] * 7, told
+    assert front.sent() == before + 1 and front.state() == 0
+    front.well()
+    refused(503, client.get, BUCKET, "one")
+    time.sleep(2.1)
+    # A write may be the one that tries; it is sent once.
+    client.put(BUCKET, "three", b"x")
+    assert front.sent() == 1 and front.state() == 1
+    assert client.get(BUCKET, "one")["body"] == b"x"
+    assert len(log_lines(front.proxy, "failures in a row")) == 1
+    assert len(log_lines(front.proxy, "answers again")) == 1
+
+
+def at_once(count, call):
+    told = []
+    threads = [threading.Thread(target=lambda: told.append(call())) for _ in range(count)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert len(told) == count, "some raised"
+    return told
+
+
+def kinds(binary, running, options):
+    """What counts as a failure of a target, and what does not."""
+    front = Front(binary, running, failures_max=3, failures_pause_seconds=1, response_timeout_seconds=1)
+    client = front.client
+    client.create_bucket(BUCKET)
+    client.put(BUCKET, "one", b"x" * 10_000)
+    counting = [({"kind": "status", "status": 503, "code": "ServiceUnavailable"}, 503),
+                ({"kind": "status", "status": 502, "code": "BadGateway"}, 500), ({"kind": "reset"}, 503),
+                ({"kind": "stall", "seconds": 5}, 503)]
+    harmless = [({"kind": "status", "status": 503, "code": "TotalQpsLimitExceeded"}, 503),
+                ({"kind": "status", "status": 501, "code": "NotImplemented"}, 501),
+                ({"kind": "status", "status": 403, "code": "AccessDenied"}, 403),
+                ({"kind": "redirect"}, (500, 503))]
+    for fault, status in counting + harmless:
+        front.fault(match={"op": "get"}, **fault)
+        told = at_once(3, lambda: refused(status, client.get, BUCKET, "one").status)
+        assert front.state() == (0 if (fault, status) in counting else 1), (fault, told)
+        front.well()
+        if (fault, status) in counting:
+            time.sleep(1.1)
+            assert client.get(BUCKET, "one")["length"] == 10_000
+            assert front.state() == 1, fault
+
+
+def unreachable(binary, running, options):
+    """Nobody listens, or nobody answers; and a target that is never left alone."""
+    nobody = servers.free_ports(1)[0]
+    front = Front(binary, running, nobody, failures_max=2, failures_pause_seconds=60)
+    [refused(503, front.client.get, BUCKET, "one") for _ in range(5)]
+    assert metric(front.proxy, 'blobfish_upstream_errors_total{kind="connect",target="oss"}') == 2
+    assert front.state() == 0 and front.paused() == 3
+    off = Front(binary, running, nobody, failures_max=0)
+    [refused(503, off.client.get, BUCKET, "one") for _ in range(12)]
+    assert metric(off.proxy, 'blobfish_upstream_errors_total{kind="connect",target="oss"}') == 12
+    assert off.state() == 1 and off.paused() == 0
+
+    # A reload keeps what is known; of another address nothing is known.
+    front.rewrite_and_wait(front.first + "\n# the same\n")
+    assert front.state() == 0
+    refused(503, front.client.get, BUCKET, "one")
+    assert front.paused() == 4
+    front.rewrite_and_wait(front.first.replace(str(nobody), str(front.back.port)))
+    assert front.state() == 1
+    front.client.create_bucket(BUCKET)
+    assert front.paused() == 4
+
+
+ALL = [failing, kinds, unreachable]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--binary", required=True)
+    parser.add_argument("--only")
+    options = parser.parse_args()
+    options.binary = os.path.abspath(options.binary)
+    sys.exit(servers.checks(ALL, options))
+
+
+if __name__ == "__main__":
+    main()
