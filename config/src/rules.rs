@@ -304,6 +304,7 @@ fn target<'a>(
     let connect_timeout = seconds(&mut fields, "connect_timeout_seconds", Duration::from_secs(5));
     let response_timeout = seconds(&mut fields, "response_timeout_seconds", Duration::from_secs(15));
     let body_timeout = seconds(&mut fields, "body_timeout_seconds", Duration::from_secs(30));
+    let connections_max = target_connections(&mut fields);
     let failures_max = fields.count("failures_max", 0..=1_000_000, 10_u32);
     let failures_pause = seconds(&mut fields, "failures_pause_seconds", Duration::from_secs(5));
     fields.finish();
@@ -329,12 +330,25 @@ fn target<'a>(
             connect_timeout: connect_timeout?,
             response_timeout: response_timeout?,
             body_timeout: body_timeout?,
+            connections_max: connections_max?,
             failures_max: failures_max?,
             failures_pause: failures_pause?,
         })
     };
     let target = built();
     (name, target)
+}
+
+/// A copy that is carried within one target reads and writes there.
+fn target_connections(fields: &mut Fields<'_>) -> Option<u32> {
+    let item = fields.get("connections_max");
+    let count = fields.count("connections_max", 0..=1_000_000, 0_u32)?;
+    if let Some(item) = item.filter(|_| count == 1) {
+        let what = "a copy needs one connection to read and one to write";
+        item.place.wrong(Rejected::new(what).hint("write 2 or more, or 0 for no limit"));
+        return None;
+    }
+    Some(count)
 }
 
 /// Notes what an endpoint, well written by itself, does not allow. `None` where a key was not understood: nothing is

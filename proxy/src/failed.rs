@@ -20,6 +20,9 @@ pub enum Failed {
     /// It failed too often of late: nothing was sent.
     #[error("the target is left alone for a while")]
     Paused,
+    /// All connections that it may have are in use: nothing was sent.
+    #[error("all connections to the target are in use")]
+    Busy,
     /// No connection.
     #[error("no connection")]
     Connect,
@@ -65,6 +68,7 @@ impl Failed {
             Self::Unwritable => "unwritable",
             Self::Resolve => "resolve",
             Self::Paused => "paused",
+            Self::Busy => "busy",
             Self::Connect => "connect",
             Self::ConnectTimeout => "connect_timeout",
             Self::Tls => "tls",
@@ -84,6 +88,7 @@ impl Failed {
     pub fn refusal(self) -> Refusal {
         match self {
             Self::Paused => Fault::TargetUnavailable.into(),
+            Self::Busy => Fault::TargetBusy.into(),
             Self::Resolve
             | Self::Connect
             | Self::ConnectTimeout
@@ -118,7 +123,7 @@ impl Failed {
 
     /// Counts and logs a failure that is made good by trying again.
     pub fn noted(self, upstream: &Upstream) -> Self {
-        if self == Self::Paused {
+        if matches!(self, Self::Paused | Self::Busy) {
             return self; // Nothing was exchanged; it is counted as refused.
         }
         let target = upstream.target.name.as_str();

@@ -29,6 +29,7 @@ mod preflight;
 mod relay;
 mod reload;
 mod resolve;
+mod seats;
 mod serve;
 mod snapshot;
 mod stream;

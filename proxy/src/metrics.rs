@@ -37,6 +37,7 @@ pub struct Metrics {
     pub unsigned_fields: IntCounterVec,
     pub upstream_errors: IntCounterVec,
     pub target_state: IntGaugeVec,
+    pub target_connections: IntGaugeVec,
     pub integrity_failures: IntCounterVec,
     pub config_reloads: IntCounterVec,
     pub config_loaded: Gauge,
@@ -119,6 +120,7 @@ impl Metrics {
                 "target_state",
                 "1 where requests are sent to a target, 0 where it failed too often.",
             ),
+            target_connections: gauges("target_connections", "Connections to a target that are in use."),
             integrity_failures: counters(
                 "integrity_failures_total",
                 "Bodies that were not what was announced.",

@@ -255,9 +255,11 @@ impl<'a> Relay<'a> {
     async fn carried(&self, read: &Request, bytes: u64, put: &Request) -> Result<(Reply, Sums), Refusal> {
         let Ends { from, from_upstream, to, to_upstream, .. } = &self.ends;
         let (out, _) = stream::outgoing(from, read, None, clock::now())?;
+        let (read_seat, write_seat) =
+            self.upstreams.seats(from_upstream, to_upstream).await.map_err(Failed::refusal)?;
         let (mut reading, head) = self
             .upstreams
-            .ask(from_upstream, &out, "GetObject", from.caller.name)
+            .ask_seated(read_seat, from_upstream, &out, "GetObject", from.caller.name)
             .await
             .map_err(Failed::refusal)?;
         if !matches!(head.answer.status, 200 | 206) {
@@ -273,7 +275,7 @@ impl<'a> Relay<'a> {
         let mut gate = Gate::new(to.caller, Payload::Unsigned, put, wants)?;
         let (out, losses) = stream::outgoing(to, put, Some(bytes), clock::now())?;
         judged(to, &losses)?;
-        let mut writing = match self.upstreams.upload(to_upstream, &out).await {
+        let mut writing = match self.upstreams.upload_seated(write_seat, to_upstream, &out).await {
             Ok(writing) => writing,
             Err(failed) => {
                 reading.abort().await;
@@ -406,6 +408,7 @@ fn passes(fault: Fault) -> bool {
         fault,
         Fault::ServiceUnavailable
             | Fault::TargetUnavailable
+            | Fault::TargetBusy
             | Fault::SlowDown
             | Fault::InternalError
             | Fault::RequestTimeout

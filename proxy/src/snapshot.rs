@@ -23,6 +23,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::health::Health;
 use crate::metrics::METRICS;
+use crate::seats::Seats;
 use crate::throttle::{Throttle, Turn};
 
 /// A configuration that cannot be run.
@@ -59,6 +60,8 @@ pub struct Upstream {
     pub group_key: u64,
     /// Whether it is well.
     pub health: Arc<Health>,
+    /// Its connections that may be in use at once.
+    pub seats: Arc<Seats>,
     /// Longest wait for a connection.
     pub connect_timeout: Duration,
     /// Longest wait for the head of an answer.
@@ -123,6 +126,10 @@ impl Snapshot {
             let mut old = before.upstreams.iter().map(|old| &old.health);
             if let Some(old) = old.find(|old| old.is_like(&upstream.health)) {
                 upstream.health = Arc::clone(old);
+            }
+            let mut old = before.upstreams.iter().map(|old| &old.seats);
+            if let Some(old) = old.find(|old| old.is_like(&upstream.seats)) {
+                upstream.seats = Arc::clone(old);
             }
         }
     }
@@ -245,6 +252,7 @@ fn upstream(target: &blobfish_config::Target) -> Result<Upstream, NotRunnable> {
     Ok(Upstream {
         group_key,
         health: Arc::new(Health::new(target, group_key)),
+        seats: Arc::new(Seats::new(&target.name, group_key, target.connections_max)),
         ca,
         target: Target {
             name: target.name.clone(),

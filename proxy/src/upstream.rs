@@ -16,12 +16,14 @@ use pingora_core::ErrorType;
 use pingora_core::connectors::{ConnectorOptions, TransportConnector};
 use pingora_core::protocols::http::v1::client::HttpSession;
 use pingora_core::upstreams::peer::{HttpPeer, Peer as _};
+use prometheus::IntGauge;
 use tokio::time::timeout;
 
 use crate::failed::Failed;
 use crate::health::Admission;
 use crate::metrics::{METRICS, seconds};
 use crate::resolve::Resolver;
+use crate::seats::Seat;
 use crate::snapshot::Upstream;
 use crate::wire::{AnswerFraming, Sent, destination, framing_of, request_header};
 
@@ -69,6 +71,27 @@ pub struct Conversation<'a> {
     started: Instant,
     /// Longest wait for the head of the answer.
     wait: Duration,
+    _in_use: InUse,
+}
+
+/// Counts a connection while it is in use, and has a place for it.
+struct InUse {
+    gauge: IntGauge,
+    _seat: Seat,
+}
+
+impl InUse {
+    fn new(upstream: &Upstream, seat: Seat) -> Self {
+        let gauge = METRICS.target_connections.with_label_values(&[&upstream.target.name]);
+        gauge.inc();
+        Self { gauge, _seat: seat }
+    }
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        self.gauge.dec();
+    }
 }
 
 /// The head of an answer.
@@ -99,8 +122,7 @@ impl Upstreams {
         operation: &str,
         dialect: &str,
     ) -> Result<Answer, Failed> {
-        let told = self.asked(upstream, out, Sent::Whole, operation, dialect).await;
-        let (mut conversation, head) = told?;
+        let (mut conversation, head) = self.ask(upstream, out, operation, dialect).await?;
         let bytes_max = if head.answer.status < 300 { ANSWER_BYTES_MAX } else { FAILURE_BYTES_MAX };
         let body = conversation.whole_body(bytes_max).await.map_err(|failed| failed.at(upstream))?;
         conversation.release().await;
@@ -119,22 +141,46 @@ impl Upstreams {
         operation: &str,
         dialect: &str,
     ) -> Result<(Conversation<'a>, AnswerHead), Failed> {
-        self.asked(upstream, out, Sent::Whole, operation, dialect).await
+        self.ask_seated(self.seat(upstream).await?, upstream, out, operation, dialect).await
     }
 
-    async fn asked<'a>(
+    /// A place for one connection.
+    ///
+    /// # Errors
+    /// [`Failed::Paused`], without waiting; [`Failed::Busy`].
+    async fn seat(&self, upstream: &Upstream) -> Result<Seat, Failed> {
+        not_paused(upstream)?;
+        upstream.seats.one(upstream.connect_timeout).await.ok_or(Failed::Busy)
+    }
+
+    /// Places for a connection that is read from and one that is written to, at the same time.
+    ///
+    /// # Errors
+    /// [`Failed::Paused`], without waiting; [`Failed::Busy`].
+    pub async fn seats(&self, from: &Upstream, to: &Upstream) -> Result<(Seat, Seat), Failed> {
+        not_paused(from)?;
+        not_paused(to)?;
+        let wait_max = from.connect_timeout.max(to.connect_timeout);
+        from.seats.pair(&to.seats, wait_max).await.ok_or(Failed::Busy)
+    }
+
+    /// [`Self::ask`] by somebody who has a place.
+    ///
+    /// # Errors
+    /// [`Failed`], counted.
+    pub async fn ask_seated<'a>(
         &'a self,
+        seat: Seat,
         upstream: &'a Upstream,
         out: &Outgoing,
-        sent: Sent,
         operation: &str,
         dialect: &str,
     ) -> Result<(Conversation<'a>, AnswerHead), Failed> {
         let repeatable = matches!(out.method, "GET" | "HEAD");
         let mut fresh = is_trial(upstream)?;
         loop {
-            let mut conversation =
-                self.begun(upstream, out, sent, fresh).await.map_err(|failed| failed.at(upstream))?;
+            let begun = self.begun(seat.clone(), upstream, out, Sent::Whole, fresh).await;
+            let mut conversation = begun.map_err(|failed| failed.at(upstream))?;
             let answered = match conversation.written(&out.body).await {
                 Ok(()) => conversation.head().await,
                 Err(failed) => Err(failed),
@@ -169,12 +215,27 @@ impl Upstreams {
         upstream: &'a Upstream,
         out: &Outgoing,
     ) -> Result<Conversation<'a>, Failed> {
+        self.upload_seated(self.seat(upstream).await?, upstream, out).await
+    }
+
+    /// [`Self::upload`] by somebody who has a place.
+    ///
+    /// # Errors
+    /// [`Failed`], counted.
+    pub async fn upload_seated<'a>(
+        &'a self,
+        seat: Seat,
+        upstream: &'a Upstream,
+        out: &Outgoing,
+    ) -> Result<Conversation<'a>, Failed> {
         let fresh = is_trial(upstream)?;
-        self.begun(upstream, out, Sent::Streamed, fresh).await.map_err(|failed| failed.at(upstream))
+        let begun = self.begun(seat, upstream, out, Sent::Streamed, fresh).await;
+        begun.map_err(|failed| failed.at(upstream))
     }
 
     async fn begun<'a>(
         &'a self,
+        seat: Seat,
         upstream: &'a Upstream,
         out: &Outgoing,
         sent: Sent,
@@ -182,6 +243,7 @@ impl Upstreams {
     ) -> Result<Conversation<'a>, Failed> {
         let header = request_header(out, sent)?;
         let host = destination(upstream, &out.host)?;
+        let in_use = InUse::new(upstream, seat);
         let (mut session, peer, reused) = self.connected(upstream, host, fresh).await?;
         let started = Instant::now();
         session.write_timeout = Some(upstream.body_timeout);
@@ -191,7 +253,18 @@ impl Upstreams {
             .map_err(|error| Failed::to_exchange(&error, Failed::Write))?;
         let head = out.method == "HEAD";
         let wait = if out.long_work { LONG_WORK_TIME_MAX } else { upstream.response_timeout };
-        Ok(Conversation { upstreams: self, upstream, session, peer, head, status: 0, reused, started, wait })
+        Ok(Conversation {
+            upstreams: self,
+            upstream,
+            session,
+            peer,
+            head,
+            status: 0,
+            reused,
+            started,
+            wait,
+            _in_use: in_use,
+        })
     }
 
     async fn connected(
@@ -357,6 +430,15 @@ impl Conversation<'_> {
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
+}
+
+/// Nobody waits for a place at a target that is left alone.
+///
+/// # Errors
+/// [`Failed::Paused`].
+fn not_paused(upstream: &Upstream) -> Result<(), Failed> {
+    let wait = upstream.health.wait(Instant::now());
+    wait.is_zero().then_some(()).ok_or(Failed::Paused)
 }
 
 /// Whether a request is one that tries a target which failed: it does not begin on a connection from before.

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import servers
+from copies import Pair
 from cos_clients import CosPython
 from live import Changeable, log_lines, metric
 from oss_clients import Oss2V4
@@ -144,7 +145,64 @@ def unreachable(binary, running, options):
     assert front.paused() == 4
 
 
-ALL = [failing, kinds, unreachable]
+def connections(binary, running, options):
+    """What is over the limit waits, and is refused when it waited too long."""
+    front = Front(binary, running, connections_max=2, connect_timeout_seconds=1)
+    free = Front(binary, running)
+    took = {}
+    for name, one in (("limited", front), ("free", free)):
+        one.client.create_bucket(BUCKET)
+        one.client.put(BUCKET, "one", b"x")
+        one.fault(match={"op": "get"}, kind="delay", seconds=0.4)
+        begun = time.monotonic()
+        told = at_once(4, lambda: one.client.get(BUCKET, "one")["length"])
+        took[name] = time.monotonic() - begun
+        assert told == [1] * 4, told
+        one.well()
+    assert took["limited"] > 0.75 > took["free"], took
+
+    front.fault(match={"op": "get"}, kind="delay", seconds=3)
+    held = [threading.Thread(target=front.client.get, args=(BUCKET, "one")) for _ in range(2)]
+    [thread.start() for thread in held]
+    in_use = 'blobfish_target_connections{target="oss"}'
+    servers.wait_for(lambda: metric(front.proxy, in_use) == 2, 2, "two connections in use")
+    for client in front.clients[:2]:
+        begun = time.monotonic()
+        told = refused(503, client.put, BUCKET, "two", b"x")
+        assert told.code == "ServiceUnavailable" and 0.9 < time.monotonic() - begun < 1.5, client.name
+    [thread.join() for thread in held]
+    busy = metric(front.proxy, 'blobfish_refused_total{reason="TargetBusy"}')
+    assert busy == 2 and metric(front.proxy, in_use) == 0, busy
+    assert front.state() == 1, "a busy target is a well one"
+    refused(404, front.client.head, BUCKET, "two")
+    front.client.put(BUCKET, "two", b"x")
+
+
+def carried(binary, running, options):
+    """Copies that need two connections at once, both ways between two targets and within one: none waits for ever."""
+    pair = Pair(running, binary, "oss", "cos", bucket="relay = true\n",
+                keys={"connections_max": 2, "connect_timeout_seconds": 20})
+    client, first, second = pair.begin()
+    for bucket in (first, second):
+        client.put(bucket, "one", b"hello" * 1000)
+    pair.backs[0].ask("POST", "/fault", {"match": {"op": "CopyObject"}, "kind": "status", "status": 400,
+                                         "code": "OperationNotSupported", "times": 1000})
+    ways = [(first, second), (second, first), (first, first)] * 6
+    left = list(enumerate(ways))
+
+    def copy():
+        number, (source, target) = left.pop()
+        client.copy(source, "one", target, f"copy-{number}")
+        return number
+
+    assert sorted(at_once(len(ways), copy)) == list(range(len(ways)))
+    for number, (_, target) in enumerate(ways):
+        assert client.get(target, f"copy-{number}")["body"] == b"hello" * 1000
+    assert pair.metric("blobfish_copy_bytes_total") == 5000 * len(ways), "all were carried"
+    assert pair.metric("blobfish_target_connections") == 0
+
+
+ALL = [failing, kinds, unreachable, connections, carried]
 
 
 def main():

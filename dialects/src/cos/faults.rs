@@ -106,5 +106,6 @@ pub const FAULTS: &[FaultRow] = &[
     FaultRow::new(Fault::InternalError, "InternalError", 500, "We encountered an internal error."),
     FaultRow::new(Fault::ServiceUnavailable, "ServiceUnavailable", 503, "The service is not available."),
     FaultRow::new(Fault::TargetUnavailable, "ServiceUnavailable", 503, "The service is not available."),
+    FaultRow::new(Fault::TargetBusy, "ServiceUnavailable", 503, "The service is not available."),
     FaultRow::new(Fault::SlowDown, "SlowDown", 503, "Please reduce your request rate."),
 ];

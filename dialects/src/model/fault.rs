@@ -120,6 +120,8 @@ pub enum Fault {
     ServiceUnavailable,
     /// The target failed too often of late, and is left alone for a while.
     TargetUnavailable,
+    /// All connections that the target may have are in use.
+    TargetBusy,
     SlowDown,
 }
 

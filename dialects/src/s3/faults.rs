@@ -101,5 +101,6 @@ pub const FAULTS: &[FaultRow] = &[
     FaultRow::new(Fault::InternalError, "InternalError", 500, "We encountered an internal error. Please try again."),
     FaultRow::new(Fault::ServiceUnavailable, "ServiceUnavailable", 503, "Service is unable to handle request."),
     FaultRow::new(Fault::TargetUnavailable, "ServiceUnavailable", 503, "Service is unable to handle request."),
+    FaultRow::new(Fault::TargetBusy, "ServiceUnavailable", 503, "Service is unable to handle request."),
     FaultRow::new(Fault::SlowDown, "SlowDown", 503, "Please reduce your request rate."),
 ];
