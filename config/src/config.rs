@@ -147,6 +147,8 @@ pub struct Target {
     pub response_timeout: Duration,
     /// Longest silence within a body, 1 second to 1 hour.
     pub body_timeout: Duration,
+    /// How long an answer to the name of its host is believed, 1 second to 1 hour.
+    pub resolve: Duration,
     /// Most connections in use at once, 2 to 1,000,000; 0 for no limit.
     pub connections_max: u32,
     /// Failures in a row after which nothing is sent for a while, 1 to 1,000,000; 0 for never.

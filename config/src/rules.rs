@@ -304,6 +304,7 @@ fn target<'a>(
     let connect_timeout = seconds(&mut fields, "connect_timeout_seconds", Duration::from_secs(5));
     let response_timeout = seconds(&mut fields, "response_timeout_seconds", Duration::from_secs(15));
     let body_timeout = seconds(&mut fields, "body_timeout_seconds", Duration::from_secs(30));
+    let resolve = seconds(&mut fields, "resolve_seconds", Duration::from_secs(30));
     let connections_max = target_connections(&mut fields);
     let failures_max = fields.count("failures_max", 0..=1_000_000, 10_u32);
     let failures_pause = seconds(&mut fields, "failures_pause_seconds", Duration::from_secs(5));
@@ -330,6 +331,7 @@ fn target<'a>(
             connect_timeout: connect_timeout?,
             response_timeout: response_timeout?,
             body_timeout: body_timeout?,
+            resolve: resolve?,
             connections_max: connections_max?,
             failures_max: failures_max?,
             failures_pause: failures_pause?,

@@ -69,7 +69,7 @@ fn all_mistakes_at_once() {
         said(&text),
         [
             r#"line 5: target "aliyun": dialect = "osss": unknown dialect; did you mean "oss"?"#,
-            r#"line 6: target "aliyun": colour: unknown key; known: name, dialect, profile, endpoint, region, addressing, access_key, secret_key, session_token, insecure, ca, kms_keys, signing, connect_timeout_seconds, response_timeout_seconds, body_timeout_seconds, connections_max, failures_max, failures_pause_seconds"#,
+            r#"line 6: target "aliyun": colour: unknown key; known: name, dialect, profile, endpoint, region, addressing, access_key, secret_key, session_token, insecure, ca, kms_keys, signing, connect_timeout_seconds, response_timeout_seconds, body_timeout_seconds, resolve_seconds, connections_max, failures_max, failures_pause_seconds"#,
             r#"line 8: target "aliyun": region = 7: must be a string, not a whole number"#,
             r#"line 13: bucket "photos": target = "aliun": unknown target; did you mean "aliyun"?"#,
             r#"line 14: target: written twice"#,
@@ -123,6 +123,11 @@ fn keys_and_types() {
         "region",
         "body_timeout_seconds = 1.5",
         &["line 8: target \"aliyun\": body_timeout_seconds = 1.5: must be a whole number, not a fraction"],
+    );
+    add(
+        "region",
+        "resolve_seconds = 0",
+        &["line 8: target \"aliyun\": resolve_seconds = 0: must be from 1 to 3600"],
     );
     add(
         "region",

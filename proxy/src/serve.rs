@@ -28,6 +28,7 @@ use crate::front::DataFront;
 use crate::log;
 use crate::metrics::METRICS;
 use crate::reload::Reloads;
+use crate::resolve::System;
 use crate::snapshot::Snapshot;
 use crate::upstream::Upstreams;
 
@@ -74,7 +75,7 @@ pub fn run(config: Config, origin: Origin) -> anyhow::Result<()> {
 
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let mut server = Server::new_with_opt_and_conf(None, settings(threads));
-    let front = DataFront { current: Arc::clone(&current), upstreams: Upstreams::new(), open };
+    let front = DataFront { current: Arc::clone(&current), upstreams: Upstreams::new(System), open };
     server.add_service(data(&listen, front)?);
     server.add_service(operators(admin, Admin { ready }));
     server.add_service(background_service("lifecycle", lifecycle));

@@ -60,6 +60,8 @@ pub struct Upstream {
     pub group_key: u64,
     /// Whether it is well.
     pub health: Arc<Health>,
+    /// How long an answer to its host's name is believed.
+    pub resolve: Duration,
     /// Its connections that may be in use at once.
     pub seats: Arc<Seats>,
     /// Longest wait for a connection.
@@ -270,6 +272,7 @@ fn upstream(target: &blobfish_config::Target) -> Result<Upstream, NotRunnable> {
         },
         endpoint: target.endpoint.clone(),
         connect_timeout: target.connect_timeout,
+        resolve: target.resolve,
         response_timeout: target.response_timeout,
         body_timeout: target.body_timeout,
     })

@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use crate::failed::Failed;
 use crate::health::Admission;
 use crate::metrics::{METRICS, seconds};
-use crate::resolve::Resolver;
+use crate::resolve::{Names, Resolver};
 use crate::seats::Seat;
 use crate::snapshot::Upstream;
 use crate::wire::{AnswerFraming, Sent, destination, framing_of, request_header};
@@ -104,10 +104,10 @@ pub struct AnswerHead {
 
 impl Upstreams {
     /// No connection yet.
-    pub fn new() -> Self {
+    pub fn new(names: impl Names) -> Self {
         Self {
             connector: TransportConnector::new(Some(ConnectorOptions::new(POOL_CONNECTIONS_MAX))),
-            resolver: Resolver::default(),
+            resolver: Resolver::new(names),
         }
     }
 
@@ -273,7 +273,7 @@ impl Upstreams {
         host: &str,
         fresh: bool,
     ) -> Result<(HttpSession, HttpPeer, bool), Failed> {
-        let lookup = self.resolver.addresses(host, upstream.endpoint.port);
+        let lookup = self.resolver.addresses(host, upstream.endpoint.port, upstream.resolve);
         let addresses = timeout(upstream.connect_timeout, lookup).await.unwrap_or_default();
         let addresses = addresses.iter().take(ADDRESSES_TRIED_MAX);
         let peers: Vec<HttpPeer> = addresses.map(|address| peer(upstream, host, *address)).collect();
@@ -464,4 +464,95 @@ fn peer(upstream: &Upstream, host: &str, address: SocketAddr) -> HttpPeer {
     peer.options.write_timeout = Some(upstream.body_timeout);
     peer.options.ca = upstream.ca.as_ref().map(Arc::clone);
     peer
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use blobfish_dialects::model::PayloadHash;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::resolve::table::Table;
+    use crate::snapshot::Snapshot;
+
+    const TARGET: &str = "[[target]]\nname = \"a\"\ndialect = \"s3\"\nendpoint = \"http://store.example\"\n\
+        region = \"r\"\naddressing = \"path\"\naccess_key = \"K\"\nsecret_key = \"S\"\ninsecure = true\n\
+        connect_timeout_seconds = 1\n";
+
+    fn snapshot() -> Snapshot {
+        let known = blobfish_config::Known { dialects: blobfish_dialects::NAMES };
+        Snapshot::new(blobfish_config::load(TARGET, &known, &blobfish_config::OsSources).unwrap()).unwrap()
+    }
+
+    fn outgoing(method: &'static str) -> Outgoing {
+        Outgoing {
+            method,
+            host: "store.example".to_owned(),
+            bucket: None,
+            key: None,
+            path: "/b/k".to_owned(),
+            query: Vec::new(),
+            headers: Vec::new(),
+            body: b"body".to_vec(),
+            payload: PayloadHash::Unsigned,
+            long_work: false,
+        }
+    }
+
+    /// A server that answers, or only takes connections and breaks them. Counts them.
+    async fn server(answers: bool) -> (SocketAddr, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, count) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+        let counted = Arc::clone(&count);
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                counted.fetch_add(1, Ordering::Relaxed);
+                let _ = stream.read(&mut [0; 4096]).await;
+                if answers {
+                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+                }
+            }
+        });
+        (address, count)
+    }
+
+    async fn nobody() -> SocketAddr {
+        TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_next_address_is_tried_until_a_byte_was_sent() {
+        let ((good, good_count), (bad, bad_count)) = (server(true).await, server(false).await);
+        let (snapshot, table) = (snapshot(), Table::default());
+        let upstreams = Upstreams::new(table.clone());
+        let upstream = &snapshot.upstreams[0];
+
+        table.says(&[nobody().await, good], Duration::ZERO);
+        let answer = upstreams.exchange(upstream, &outgoing("PUT"), "PutObject", "s3").await;
+        assert_eq!(answer.map(|answer| answer.status), Ok(200));
+        assert_eq!(good_count.load(Ordering::Relaxed), 1);
+
+        let other = Upstreams::new(table.clone());
+        table.says(&[bad, good], Duration::ZERO);
+        let answer = other.exchange(upstream, &outgoing("PUT"), "PutObject", "s3").await;
+        assert_eq!(answer.map(|answer| answer.status), Err(Failed::Read));
+        assert_eq!(bad_count.load(Ordering::Relaxed), 1);
+        assert_eq!(good_count.load(Ordering::Relaxed), 1, "what may have been done is not repeated");
+    }
+
+    #[tokio::test]
+    async fn a_name_without_an_address_is_not_held_against_the_target() {
+        let snapshot = snapshot();
+        let upstreams = Upstreams::new(Table::default());
+        for _ in 0..20 {
+            let answer =
+                upstreams.exchange(&snapshot.upstreams[0], &outgoing("PUT"), "PutObject", "s3").await;
+            assert_eq!(answer.map(|answer| answer.status), Err(Failed::Resolve));
+        }
+    }
 }
