@@ -3,8 +3,9 @@ CARGO ?= cargo
 # The profile that tests build with: quick to build, digests optimised.
 BINARY = target/debug/blobfish
 PYTHON = tests/.venv/bin/python
+export SECONDS_EACH TARGETS
 
-.PHONY: run test lint unit clients bench-copy long clean tools
+.PHONY: run test lint unit clients bench-copy fuzz long clean tools
 
 ## What building needs beside Rust; installed where it is missing and apt-get is there.
 tools:
@@ -40,6 +41,10 @@ bench-copy: tools
 	$(CARGO) build --release --bin blobfish
 	$(PYTHON) tests/clients/bench_copy.py --binary target/release/blobfish $(ARGS)
 
+## Bytes of anybody's for everything that reads them: make fuzz SECONDS_EACH=600 TARGETS="belief xml"
+fuzz: tools
+	bash tests/fuzz.sh
+
 ## The long forms of the suites: larger bodies, more cases.
 long:
 	PROPTEST_CASES=20000 $(CARGO) test --workspace
@@ -50,4 +55,5 @@ long:
 
 clean:
 	$(CARGO) clean
+	rm -rf fuzz/target fuzz/corpus fuzz/artifacts
 	rm -rf tests/.venv tests/clients/node/node_modules tests/deploy/node/node_modules tests/deploy/.tools

@@ -16,6 +16,8 @@ pub struct Config {
     pub listen: Listen,
     /// Where operators connect: metrics, health, console. Overlaps no address in [`Config::listen`].
     pub admin: SocketAddr,
+    /// Socket on which the process is asked to hand over to a new one; an absolute path of at most 90 bytes.
+    pub control: Option<PathBuf>,
     /// Base names in lower case, without port: `<bucket>.<base>` names a bucket.
     pub hosts_base: Vec<String>,
     /// Bounds on what callers may cost.
@@ -63,6 +65,12 @@ pub struct Limits {
     pub keepalive_idle: Duration,
     /// Most connections of callers at once, 1 to 1,000,000.
     pub connections_max: usize,
+    /// How long a process that was told to stop accepts connections while it is not ready, 0 to 3600 seconds.
+    pub stop_delay: Duration,
+    /// How long requests run on after that, 1 second to 1 hour.
+    pub drain: Duration,
+    /// How long they run on in a process that handed over to another, 1 second to 1 day.
+    pub upgrade_drain: Duration,
     /// What copies in parts and between targets may take.
     pub copies: CopyLimits,
 }
@@ -137,6 +145,8 @@ pub struct Target {
     pub insecure: bool,
     /// PEM file of certificate authorities to trust beside the system's.
     pub ca: Option<PathBuf>,
+    /// What is shown to a server that asks who we are; only where the endpoint is HTTPS.
+    pub client_cert: Option<ClientCert>,
     /// Ids of encryption keys at this target that callers may name.
     pub kms_keys: Vec<String>,
     /// Version of the signature to send.
@@ -155,6 +165,16 @@ pub struct Target {
     pub failures_max: u32,
     /// How long nothing is sent then, 1 second to 1 hour.
     pub failures_pause: Duration,
+}
+
+/// A client's certificate and its key. Both files existed, with PEM of the right kind in them, when the configuration
+/// was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCert {
+    /// PEM file of the certificate chain, our own first.
+    pub cert: PathBuf,
+    /// PEM file of the private key, not open to others.
+    pub key: PathBuf,
 }
 
 /// Where the bucket goes in a request to a target.

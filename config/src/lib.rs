@@ -18,8 +18,8 @@ mod rules;
 mod secrets;
 
 pub use config::{
-    Abandoned, Access, Addressing, BucketRule, Caller, CallerKey, Conditions, Config, CopyLimits, Grant,
-    GrantAccess, Https, Limits, Listen, SIGNATURES, Signing, Target, Unsupported,
+    Abandoned, Access, Addressing, BucketRule, Caller, CallerKey, ClientCert, Conditions, Config, CopyLimits,
+    Grant, GrantAccess, Https, Limits, Listen, SIGNATURES, Signing, Target, Unsupported,
 };
 pub use endpoint::Endpoint;
 pub use lookup::Route;
@@ -32,6 +32,12 @@ pub use secrets::{OsSources, Sources};
 pub struct Known<'a> {
     /// Each dialect with the profiles it has.
     pub dialects: &'a [(&'a str, &'a [&'a str])],
+}
+
+/// The control socket that a text names, whatever else is in it: asking a running process needs none of its secrets.
+#[must_use]
+pub fn control_of(text: &str) -> Option<std::path::PathBuf> {
+    read::text_at(text, "admin", "control").map(Into::into)
 }
 
 /// Reads a configuration file's text.

@@ -74,6 +74,13 @@ pub(crate) fn document(
     rules(Fields { table: root.get_ref(), place, asked: Vec::new() })
 }
 
+/// A string of a text's table, if it is there.
+pub(crate) fn text_at(text: &str, table: &str, key: &str) -> Option<String> {
+    let (root, _) = DeTable::parse_recoverable(text);
+    let table = root.get_ref().get(table)?.get_ref().as_table()?;
+    table.get(key)?.get_ref().as_str().map(str::to_owned)
+}
+
 fn is_duplicate(error: &toml::de::Error) -> bool {
     error.message() == "duplicate key"
 }

@@ -11,9 +11,9 @@ use crate::pattern::bucket_name;
 use crate::read::{At, Fields, Item, one_of};
 use crate::secrets::{private_file, secret};
 use crate::{
-    Abandoned, Addressing, BucketRule, Caller, CallerKey, Conditions, Config, CopyLimits, Endpoint, Grant,
-    GrantAccess, Https, Known, Limits, Listen, Pattern, Rejected, SIGNATURES, Signing, Sources, Target,
-    Unsupported,
+    Abandoned, Addressing, BucketRule, Caller, CallerKey, ClientCert, Conditions, Config, CopyLimits,
+    Endpoint, Grant, GrantAccess, Https, Known, Limits, Listen, Pattern, Rejected, SIGNATURES, Signing,
+    Sources, Target, Unsupported,
 };
 
 /// Where to listen if the file does not say.
@@ -48,7 +48,7 @@ const SECONDS_MAX: u64 = 3600;
 /// `None` where something could not be built; a mistake was noted then.
 pub(crate) fn config(mut root: Fields<'_>, known: &Known<'_>, sources: &dyn Sources) -> Option<Config> {
     let (listen, listen_places) = listen(root.get("listen"), known, sources);
-    let admin = admin(root.get("admin"), &listen_places);
+    let (admin, control) = admin(root.get("admin"), &listen_places);
     let hosts_base = hosts(root.get("hosts"));
     let limits = limits(root.get("limits"));
 
@@ -71,6 +71,7 @@ pub(crate) fn config(mut root: Fields<'_>, known: &Known<'_>, sources: &dyn Sour
     Some(Config {
         listen: listen?,
         admin: admin?,
+        control: control?,
         hosts_base,
         limits: limits?,
         targets: targets.into_iter().collect::<Option<_>>()?,
@@ -164,15 +165,36 @@ fn certificates(item: &Item<'_>, sources: &dyn Sources) -> Option<PathBuf> {
     })
 }
 
-fn admin(item: Option<Item<'_>>, taken: &[At<'_, SocketAddr>]) -> Option<SocketAddr> {
-    let Some(item) = item else { return Some(ADMIN_DEFAULT).filter(|_| admin_default_is_free(taken)) };
-    let mut fields = item.table()?;
+fn admin(
+    item: Option<Item<'_>>,
+    taken: &[At<'_, SocketAddr>],
+) -> (Option<SocketAddr>, Option<Option<PathBuf>>) {
+    let Some(item) = item else {
+        return (Some(ADMIN_DEFAULT).filter(|_| admin_default_is_free(taken)), Some(None));
+    };
+    let Some(mut fields) = item.table() else { return (None, None) };
     let admin = match fields.get("listen") {
         Some(item) => free_address(&item, &mut taken.to_vec()),
         None => Some(ADMIN_DEFAULT).filter(|_| admin_default_is_free(taken)),
     };
+    let control = optional(fields.get("control"), |item| item.parsed(socket_path));
     fields.finish();
-    admin
+    (admin, control)
+}
+
+/// The system's limit is 108 bytes; while one socket replaces another, its name is longer.
+fn socket_path(text: &str) -> Result<PathBuf, Rejected> {
+    const PATH_BYTES_MAX: usize = 90;
+    let path = Path::new(text);
+    if !path.is_absolute() || path.file_name().is_none() {
+        return Err(
+            Rejected::new("not the whole path of a socket").hint("write \"/run/blobfish/control.sock\"")
+        );
+    }
+    if text.len() > PATH_BYTES_MAX {
+        return Err(Rejected::new(format!("longer than {PATH_BYTES_MAX} bytes")));
+    }
+    Ok(path.to_owned())
 }
 
 fn admin_default_is_free(taken: &[At<'_, SocketAddr>]) -> bool {
@@ -226,6 +248,9 @@ fn limits(item: Option<Item<'_>>) -> Option<Limits> {
         body_idle: Duration::from_secs(30),
         keepalive_idle: Duration::from_secs(60),
         connections_max: 10_000,
+        stop_delay: Duration::ZERO,
+        drain: Duration::from_secs(30),
+        upgrade_drain: Duration::from_secs(3600),
         copies: CopyLimits::default(),
     };
     let Some(item) = item else { return Some(usual) };
@@ -235,6 +260,10 @@ fn limits(item: Option<Item<'_>>) -> Option<Limits> {
     let body_idle = seconds(&mut fields, "body_idle_seconds", usual.body_idle);
     let keepalive_idle = seconds(&mut fields, "keepalive_idle_seconds", usual.keepalive_idle);
     let connections_max = fields.count("connections_max", 1..=1_000_000, usual.connections_max);
+    let stop_delay = fields.count("stop_delay_seconds", 0..=SECONDS_MAX, usual.stop_delay.as_secs());
+    let drain = seconds(&mut fields, "drain_seconds", usual.drain);
+    let upgrade_drain =
+        fields.count("upgrade_drain_seconds", 1..=24 * SECONDS_MAX, usual.upgrade_drain.as_secs());
     let copies = copy_limits(&mut fields, usual.copies);
     fields.finish();
     Some(Limits {
@@ -243,6 +272,9 @@ fn limits(item: Option<Item<'_>>) -> Option<Limits> {
         body_idle: body_idle?,
         keepalive_idle: keepalive_idle?,
         connections_max: connections_max?,
+        stop_delay: Duration::from_secs(stop_delay?),
+        drain: drain?,
+        upgrade_drain: Duration::from_secs(upgrade_drain?),
         copies: copies?,
     })
 }
@@ -299,6 +331,7 @@ fn target<'a>(
     let (secret_key, session_token) = secrets(&mut fields, sources);
     let insecure = fields.flag("insecure");
     let ca = optional(fields.get("ca"), |item| certificates(&item, sources));
+    let client_cert = client_cert(&mut fields, endpoint.as_ref().map(|at| &at.value), sources);
     let kms_keys = fields.list("kms_keys", |item| item.parsed(|id| visible(id, "key id")));
     let signing = signing(&mut fields, dialect.as_deref());
     let connect_timeout = seconds(&mut fields, "connect_timeout_seconds", Duration::from_secs(5));
@@ -326,6 +359,7 @@ fn target<'a>(
             session_token: session_token?,
             insecure: insecure?,
             ca: ca?,
+            client_cert: client_cert?,
             kms_keys,
             signing: signing?,
             connect_timeout: connect_timeout?,
@@ -339,6 +373,31 @@ fn target<'a>(
     };
     let target = built();
     (name, target)
+}
+
+/// Both files or none. Over plain HTTP nobody would ask for them.
+fn client_cert(
+    fields: &mut Fields<'_>,
+    endpoint: Option<&Endpoint>,
+    sources: &dyn Sources,
+) -> Option<Option<ClientCert>> {
+    let written: Vec<_> =
+        [fields.get("client_cert"), fields.get("client_key")].into_iter().flatten().collect();
+    let Some(first) = written.first() else { return Some(None) };
+    if endpoint.is_some_and(|endpoint| !endpoint.tls) {
+        first.place.wrong(Rejected::new("the endpoint is not https, so nobody asks for a certificate"));
+    }
+    let cert = fields.need("client_cert", "\"/etc/blobfish/client.crt\"");
+    let cert = cert.and_then(|item| certificates(&item, sources));
+    let key = fields.need("client_key", "\"/etc/blobfish/client.key\"");
+    let key = key.and_then(|item| item.parsed(|path| private_key(path, sources)));
+    Some(Some(ClientCert { cert: cert?, key: key? }))
+}
+
+fn private_key(path: &str, sources: &dyn Sources) -> Result<PathBuf, Rejected> {
+    let pem = secrecy::SecretString::from(private_file(path, path, sources)?);
+    let holds_key = secrecy::ExposeSecret::expose_secret(&pem).contains("PRIVATE KEY-----");
+    holds_key.then(|| PathBuf::from(path)).ok_or_else(|| Rejected::new("the file holds no PEM private key"))
 }
 
 /// A copy that is carried within one target reads and writes there.

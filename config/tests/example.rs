@@ -20,6 +20,9 @@ fn the_full_example_means_what_it_says() {
     assert_eq!(config.listen.https[0].key, Path::new("/etc/blobfish/tls.key"));
     assert_eq!(config.listen.default_dialect, "s3");
     assert_eq!(config.admin.to_string(), "127.0.0.1:9090");
+    assert_eq!(config.control.as_deref(), Some(Path::new("/run/blobfish/control.sock")));
+    assert_eq!(blobfish_config::control_of(FULL), config.control);
+    assert_eq!(config.limits.upgrade_drain, Duration::from_secs(3600));
     assert_eq!(config.hosts_base, ["storage.example.internal"]);
     assert_eq!((config.limits.head_bytes_max, config.limits.connections_max), (16_384, 10_000));
 
@@ -52,6 +55,17 @@ fn the_defaults_are_those_that_the_example_names() {
     full.listen.http.clear();
     full.buckets[0].target_bucket = None; // Its default is the name.
     assert_eq!(format!("{full:?}"), format!("{short:?}"));
+}
+
+/// Whoever asks a running process may know none of its secrets, and its file may be wrong by now.
+#[test]
+fn the_control_socket_of_a_wrong_file() {
+    let of = |text: &str| blobfish_config::control_of(text);
+    assert_eq!(of("[admin]\ncontrol = \"/c\"\n[target]\nnonsense = 1").as_deref(), Some(Path::new("/c")));
+    assert_eq!(
+        (of("[admin]\ncontrol = 1"), of("[admin]"), of("control = \"/c\""), of("[[")),
+        (None, None, None, None)
+    );
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn all_mistakes_at_once() {
         said(&text),
         [
             r#"line 5: target "aliyun": dialect = "osss": unknown dialect; did you mean "oss"?"#,
-            r#"line 6: target "aliyun": colour: unknown key; known: name, dialect, profile, endpoint, region, addressing, access_key, secret_key, session_token, insecure, ca, kms_keys, signing, connect_timeout_seconds, response_timeout_seconds, body_timeout_seconds, resolve_seconds, connections_max, failures_max, failures_pause_seconds"#,
+            r#"line 6: target "aliyun": colour: unknown key; known: name, dialect, profile, endpoint, region, addressing, access_key, secret_key, session_token, insecure, ca, client_cert, client_key, kms_keys, signing, connect_timeout_seconds, response_timeout_seconds, body_timeout_seconds, resolve_seconds, connections_max, failures_max, failures_pause_seconds"#,
             r#"line 8: target "aliyun": region = 7: must be a string, not a whole number"#,
             r#"line 13: bucket "photos": target = "aliun": unknown target; did you mean "aliyun"?"#,
             r#"line 14: target: written twice"#,
@@ -124,6 +124,27 @@ fn keys_and_types() {
         "body_timeout_seconds = 1.5",
         &["line 8: target \"aliyun\": body_timeout_seconds = 1.5: must be a whole number, not a fraction"],
     );
+    add("region", "client_cert = \"/etc/blobfish/tls.crt\"\nclient_key = \"/etc/blobfish/tls.key\"", &[]);
+    add(
+        "region",
+        "client_cert = \"/etc/blobfish/tls.key\"\nclient_key = \"/open/key\"",
+        &[
+            "line 8: target \"aliyun\": client_cert = \"/etc/blobfish/tls.key\": the file holds no PEM certificate",
+            "line 9: target \"aliyun\": client_key = \"/open/key\": file /open/key is open to others on this machine; chmod o-rwx /open/key",
+        ],
+    );
+    add(
+        "region",
+        "client_cert = \"/etc/blobfish/tls.crt\"",
+        &["line 3: target \"aliyun\": client_key: missing; add client_key = \"/etc/blobfish/client.key\""],
+    );
+    spoil(
+        "https://oss-cn-hangzhou.aliyuncs.com\"",
+        "http://oss.localhost\"\nclient_cert = \"/etc/blobfish/tls.crt\"\nclient_key = \"/etc/blobfish/tls.key\"",
+        &[
+            "line 7: target \"aliyun\": client_cert = \"/etc/blobfish/tls.crt\": the endpoint is not https, so nobody asks for a certificate",
+        ],
+    );
     add(
         "region",
         "resolve_seconds = 0",
@@ -151,9 +172,21 @@ fn keys_and_types() {
             "line 18: limits.head_bytes_max = -1: must be from 1024 to 1048576",
             "line 19: limits.headers_max = 0x1_0000: must be from 8 to 10000",
             "line 20: limits.connections: unknown key; did you mean \"connections_max\"?",
-            "line 21: limits.grants: unknown key; known: head_bytes_max, headers_max, body_idle_seconds, keepalive_idle_seconds, connections_max, copies_max, copies_per_caller_max, copy_single_bytes_max, copy_part_bytes, copy_parts_at_once, copy_bytes_per_second, copy_bytes_per_second_per_caller, copies_abandoned",
+            "line 21: limits.grants: unknown key; known: head_bytes_max, headers_max, body_idle_seconds, keepalive_idle_seconds, connections_max, stop_delay_seconds, drain_seconds, upgrade_drain_seconds, copies_max, copies_per_caller_max, copy_single_bytes_max, copy_part_bytes, copy_parts_at_once, copy_bytes_per_second, copy_bytes_per_second_per_caller, copies_abandoned",
         ],
     );
+}
+
+#[test]
+fn times_of_the_end() {
+    for (key, most) in [
+        ("stop_delay_seconds", "0 to 3600"),
+        ("drain_seconds", "1 to 3600"),
+        ("upgrade_drain_seconds", "1 to 86400"),
+    ] {
+        let told = format!("line 4: limits.{key} = -1: must be from {most}");
+        spoil("[[target]]", &format!("[limits]\n{key} = -1\n[[target]]"), &[&told]);
+    }
 }
 
 #[test]
@@ -193,6 +226,14 @@ fn listeners() {
         "[admin]\nlisten = \"127.0.0.1:9000\"\n[[target]]",
         &["line 4: admin.listen = \"127.0.0.1:9000\": already taken by 127.0.0.1:9000 on line 2"],
     );
+    for wrong in ["control.sock", "/", ""] {
+        let what = "not the whole path of a socket; write \"/run/blobfish/control.sock\"";
+        let told = format!("line 4: admin.control = \"{wrong}\": {what}");
+        spoil("[[target]]", &format!("[admin]\ncontrol = \"{wrong}\"\n[[target]]"), &[&told]);
+    }
+    let long = format!("/{}", "a".repeat(90));
+    let told = said(&GOOD.replace("[[target]]", &format!("[admin]\ncontrol = \"{long}\"\n[[target]]")));
+    assert!(told.len() == 1 && told[0].ends_with("longer than 90 bytes"), "{told:?}");
     spoil(
         "http = [\"127.0.0.1:9000\"]",
         "http = []",

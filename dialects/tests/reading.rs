@@ -88,6 +88,15 @@ fn image_processing_is_not_passed_over() {
 }
 
 #[test]
+fn metadata_is_called_what_a_header_can_be() {
+    let hoisted = |name: &str| read(&S3, "PUT", &format!("/k?x-amz-meta-{name}=v"), &[]);
+    assert_eq!(hoisted("a.b").unwrap().metadata, [("a.b".to_owned(), b"v".to_vec())]);
+    for name in ["a%20b", "a%0d%0ab", "a%3Ab", "%C3%A9"] {
+        assert_eq!(refused(&S3, hoisted(name)), (400, "InvalidArgument"), "{name}");
+    }
+}
+
+#[test]
 fn the_named_checksum_is_the_one_that_is_sent() {
     let named = |named: &str, more: (&'static str, &str)| {
         read(&S3, "PUT", "/k", &[("x-amz-sdk-checksum-algorithm", named), (more.0, more.1)])

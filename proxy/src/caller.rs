@@ -169,11 +169,6 @@ impl CallerConnection {
         Bytes::copy_from_slice(&self.unread)
     }
 
-    /// Whether something of the next request has arrived.
-    pub fn has_unread(&self) -> bool {
-        !self.unread.is_empty()
-    }
-
     /// Begins a request whose head said this of its body.
     pub fn begin(&mut self, length: BodyLength, expects_continue: bool, keep: bool, body_idle: Duration) {
         self.body = match length {

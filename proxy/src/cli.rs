@@ -12,6 +12,7 @@ const EXAMPLES: &str = "\
 Examples:
   blobfish                                     demo mode: an embedded store on 127.0.0.1:9000
   blobfish serve --config blobfish.toml        serve what the file says
+  blobfish upgrade --config blobfish.toml      replace the running process, without a request lost
   blobfish check blobfish.toml                 find every mistake in a file
   blobfish explain --from cos --to oss r.http  show how a request is translated
   blobfish losses                              show what is lost between which dialects
@@ -39,6 +40,11 @@ pub enum Command {
         after_help = "Examples:\n  blobfish serve\n  blobfish serve --memory --listen 127.0.0.1:9100\n  blobfish serve --config /etc/blobfish/blobfish.toml"
     )]
     Serve(Serve),
+    /// Replace the running process by a new one of the program and configuration that are there now
+    #[command(
+        after_help = "Examples:\n  blobfish upgrade --config /etc/blobfish/blobfish.toml\n  blobfish upgrade --socket /run/blobfish/control.sock\n\nNo connection is refused and no request cut: the new process takes the listeners over once it serves, the old one\nends when its last request does. Where the new one cannot serve, the old one serves on, and the exit code is 1."
+    )]
+    Upgrade(Upgrade),
     /// Check a configuration file and report every mistake
     #[command(after_help = "Examples:\n  blobfish check blobfish.toml")]
     Check {
@@ -82,6 +88,17 @@ pub struct Serve {
     /// Address of the demo's metrics, on loopback
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9090", conflicts_with = "config")]
     pub admin: SocketAddr,
+}
+
+/// What to replace.
+#[derive(Debug, Args)]
+pub struct Upgrade {
+    /// Configuration file of the running process, whose `[admin] control` is used
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Control socket of the running process
+    #[arg(long, value_name = "PATH", conflicts_with = "config")]
+    pub socket: Option<PathBuf>,
 }
 
 /// What to explain.

@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use crate::caller::{CallerConnection, NoHead};
 use crate::framing::{self, Framed};
 use crate::job::{End, Job, milliseconds};
+use crate::lifecycle::Stop;
 use crate::log::{self, Record};
 use crate::metrics::{METRICS, NONE, seconds};
 use crate::snapshot::Snapshot;
@@ -30,9 +31,6 @@ use crate::{clock, form, plan, preflight};
 /// Requests on one connection. Closing now and then gives balancers their chance.
 const REQUESTS_MAX: usize = 1000;
 
-/// While the listeners close, a request that is on its way has this long to arrive.
-const LAST_HEAD_TIME_MAX: Duration = Duration::from_secs(1);
-
 /// The application behind the data listeners.
 pub struct DataFront {
     /// What requests run on.
@@ -41,6 +39,8 @@ pub struct DataFront {
     pub upstreams: Upstreams,
     /// Connections that are open.
     pub open: Arc<AtomicUsize>,
+    /// Whether they are to be closed.
+    pub stop: Arc<Stop>,
 }
 
 #[async_trait]
@@ -94,8 +94,8 @@ impl DataFront {
             biased;
             head = caller.head(limits.keepalive_idle, limits.head_bytes_max) => head,
             () = stopped(&mut closing) => {
-                // A request may be on its way on a connection that is new, and is there in part on others.
-                let wait = if served == 1 || caller.has_unread() { LAST_HEAD_TIME_MAX } else { Duration::ZERO };
+                // A request may be on its way, and is the last one: its answer says so.
+                let wait = self.stop.patience();
                 let last = timeout(wait, caller.head(limits.keepalive_idle, limits.head_bytes_max)).await;
                 last.unwrap_or(Err(NoHead::Gone))
             }
@@ -103,7 +103,7 @@ impl DataFront {
         if matches!(head, Err(NoHead::Gone)) {
             return After::Close;
         }
-        let closing = *shutdown.borrow() || served == REQUESTS_MAX;
+        let closing = self.stop.why().is_some() || served == REQUESTS_MAX;
         // On the heap, so that a connection that waits does not hold the room that a request needs.
         Box::pin(self.answered(caller, head, closing)).await
     }

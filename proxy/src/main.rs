@@ -7,6 +7,7 @@ mod buckets;
 mod caller;
 mod chunks;
 mod cli;
+mod client_cert;
 mod clock;
 mod copies;
 mod copy;
@@ -18,8 +19,10 @@ mod file;
 mod form;
 mod framing;
 mod front;
+mod handover;
 mod health;
 mod job;
+mod lifecycle;
 mod log;
 mod losses;
 mod metrics;
@@ -32,7 +35,9 @@ mod resolve;
 mod seats;
 mod serve;
 mod snapshot;
+mod sockets;
 mod stream;
+mod supervisor;
 mod throttle;
 mod upstream;
 mod wire;
@@ -51,6 +56,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(options) => serve(options),
+        Command::Upgrade(asked) => handover::run(&asked),
         Command::Check { file } => file::snapshot(&file).map(|_| "fine\n".to_owned()).map_err(Into::into),
         Command::Explain(asked) => {
             let snapshot = asked.config.as_deref().map(file::snapshot).transpose();
@@ -72,16 +78,24 @@ fn main() -> ExitCode {
 }
 
 fn serve(options: Serve) -> anyhow::Result<String> {
+    let inherited = sockets::Inherited::take();
     log::start();
+    let served = inherited.and_then(|inherited| serve_on(options, inherited));
+    if let Err(error) = &served {
+        let _ = handover::tell_predecessor(&format!("{error:#}"));
+    }
+    served.map(|()| String::new())
+}
+
+fn serve_on(options: Serve, inherited: sockets::Inherited) -> anyhow::Result<()> {
     match options.config {
         Some(file) => {
             let (config, files) = file::read(&file);
-            serve::run(config?, serve::Origin::File(file, files))?;
+            serve::run(config?, serve::Origin::File(file, files), inherited)
         }
         None => {
             let (config, store) = demo::prepared(&options)?;
-            serve::run(config, serve::Origin::Demo(Box::new(store)))?;
+            serve::run(config, serve::Origin::Demo(Box::new(store)), inherited)
         }
     }
-    Ok(String::new())
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use blobfish_dialects::engine::tell;
 use blobfish_dialects::model::{Document, Refusal, Reply, Told};
+use blobfish_dialects::wire::xml;
 use tokio::time::sleep;
 
 use crate::caller::Framing;
@@ -41,14 +42,11 @@ pub async fn told(
                 watched.inspect(|copy| copy.abandon());
             }
             () = sleep(if begun { SIGN_OF_LIFE } else { PATIENCE }), if listens && tells => {
-                listens = if begun {
-                    job.caller.answer_body(b" ").await.is_ok()
-                } else {
-                    begun = true;
-                    let mut head = Reply::status(200);
-                    head.set(Told::ContentType, "application/xml");
-                    job.tell_head(head, Framing::Chunked).await.is_ok()
+                listens = match begun {
+                    true => job.caller.answer_body(b" ").await.is_ok(),
+                    false => begin(job).await.is_ok(),
                 };
+                begun = true;
             }
         }
     };
@@ -63,9 +61,18 @@ pub async fn told(
         Err(refusal) => (tell::refused(dialect, &refusal), false),
     };
     let document = job.document(reply);
-    job.caller.answer_body(&document).await?;
+    let rest = document.strip_prefix(xml::DECLARATION.as_bytes()).unwrap_or(&document);
+    job.caller.answer_body(rest).await?;
     job.caller.answer_end().await?;
     Ok(well)
+}
+
+/// The head of a success, and as much of its document as is always true: nothing may stand before a declaration.
+async fn begin(job: &mut Job<'_>) -> Result<(), End> {
+    let mut head = Reply::status(200);
+    head.set(Told::ContentType, "application/xml");
+    job.tell_head(head, Framing::Chunked).await?;
+    Ok(job.caller.answer_body(xml::DECLARATION.as_bytes()).await?)
 }
 
 async fn at_once(job: &mut Job<'_>, reply: Reply) -> Result<bool, End> {

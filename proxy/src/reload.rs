@@ -16,6 +16,7 @@ use tokio::time::sleep;
 use crate::file::{self, Unusable};
 use crate::metrics::METRICS;
 use crate::snapshot::Snapshot;
+use crate::supervisor;
 
 /// How often files are looked at. Looking also finds what no notification tells: other file systems, and the links
 /// that an orchestrator turns to a new folder.
@@ -107,11 +108,11 @@ impl Reloads {
         let running = self.current.load();
         snapshot.goes_on_from(&running);
         let (new, old) = (&snapshot.config, &running.config);
-        if (&new.listen.http, &new.listen.https, new.admin)
-            != (&old.listen.http, &old.listen.https, old.admin)
+        if (&new.listen.http, &new.listen.https, new.admin, &new.control)
+            != (&old.listen.http, &old.listen.https, old.admin, &old.control)
         {
             tracing::warn!(
-                "the configuration's listeners changed: that needs a restart, the rest is in force"
+                "the configuration's listeners changed: that needs `blobfish upgrade` or a restart, the rest is in force"
             );
         }
         let (targets, buckets, callers) = (new.targets.len(), new.buckets.len(), new.callers.len());
@@ -148,7 +149,9 @@ impl BackgroundService for Reloads {
             }
             // Looked at before it is read: what changes meanwhile is read again.
             let before = self.look().await;
+            supervisor::reloading();
             self.reload().await;
+            supervisor::ready();
             seen = self.look().await;
             seen.iter_mut().for_each(|(file, look)| *look = before.get(file).copied().unwrap_or(*look));
         }

@@ -1,13 +1,11 @@
 //! The server: listeners, threads and signals around the applications.
 
-use std::io::Write as _;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use blobfish_config::{Config, Https, Listen};
@@ -15,28 +13,26 @@ use pingora_core::apps::http_app::HttpServer;
 use pingora_core::listeners::tls::TlsSettings;
 use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
 use pingora_core::server::configuration::ServerConf;
-use pingora_core::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch};
+use pingora_core::server::{RunArgs, Server, ShutdownWatch};
 use pingora_core::services::background::{BackgroundService, background_service};
 use pingora_core::services::listening::Service;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::admin::Admin;
-use crate::copies::COPIES;
 use crate::demo::DemoStore;
 use crate::front::DataFront;
+use crate::lifecycle::{Ends, Lifecycle, Stop};
 use crate::log;
 use crate::metrics::METRICS;
 use crate::reload::Reloads;
 use crate::resolve::System;
 use crate::snapshot::Snapshot;
+use crate::sockets::{Inherited, Listening, Sockets};
 use crate::upstream::Upstreams;
 
-/// After SIGTERM, requests that run have this long to end.
-const GRACE_SECONDS: u64 = 30;
-
-/// And copies so long: what they began takes time to be taken back.
-const LAST_CALL: Duration = Duration::from_secs(20);
+/// Longer than a configuration lets requests run on: it is not the framework that ends the process.
+const GRACE_SECONDS: u64 = 90_000;
 
 /// Listeners' buffers. The default costs an idle connection 92 KiB.
 const BUFFER_BYTES: usize = 4 * 1024;
@@ -53,31 +49,44 @@ pub enum Origin {
 ///
 /// # Errors
 /// The configuration cannot be run; an address is taken.
-pub fn run(config: Config, origin: Origin) -> anyhow::Result<()> {
+pub fn run(config: Config, origin: Origin, inherited: Inherited) -> anyhow::Result<()> {
     hide_panics();
     let (listen, admin) = (config.listen.clone(), config.admin);
     let addresses = listen.http.iter().chain(listen.https.iter().map(|tls| &tls.address));
-    addresses.chain([&admin]).try_for_each(|address| is_free(*address))?;
+    let addresses: Vec<_> = addresses.chain([&admin]).copied().collect();
+    let sockets = Arc::new(Sockets::open(&addresses, inherited)?);
     let current = Arc::new(ArcSwap::from_pointee(Snapshot::new(config)?));
     METRICS.loaded_now();
     current.load().tell();
     let open = Arc::new(AtomicUsize::new(0));
     let ready = Arc::new(watch::Sender::new(false));
+    let (stop, standing) = (Arc::new(Stop::default()), Arc::new(watch::Sender::new(0)));
+    let (close_admin, admin_closes) = watch::channel(false);
     let lifecycle = Lifecycle {
         ready: Arc::clone(&ready),
+        stop: Arc::clone(&stop),
+        current: Arc::clone(&current),
         open: Arc::clone(&open),
-        listen: first(&listen),
+        standing: Arc::clone(&standing),
+        services: 2,
+        sockets: Arc::clone(&sockets),
+        close_admin,
         greeting: match &origin {
             Origin::Demo(store) => Some(store.greeting.clone()),
             Origin::File(..) => None,
         },
     };
+    let ends = Ends { stop: Arc::clone(&stop), ready: Arc::clone(&ready), current: Arc::clone(&current) };
 
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let mut server = Server::new_with_opt_and_conf(None, settings(threads));
-    let front = DataFront { current: Arc::clone(&current), upstreams: Upstreams::new(System), open };
-    server.add_service(data(&listen, front)?);
-    server.add_service(operators(admin, Admin { ready }));
+    let front = DataFront { current: Arc::clone(&current), upstreams: Upstreams::new(System), open, stop };
+    let service = data(&listen, front)?;
+    let (own_sockets, own_standing) = (Arc::clone(&sockets), Arc::clone(&standing));
+    server.add_service(Listening { service, sockets: own_sockets, standing: own_standing, until: None });
+    let service = operators(admin, Admin { ready });
+    // Operators look on while the data listeners drain.
+    server.add_service(Listening { service, sockets, standing, until: Some(admin_closes) });
     server.add_service(background_service("lifecycle", lifecycle));
     match origin {
         Origin::Demo(store) => {
@@ -87,7 +96,7 @@ pub fn run(config: Config, origin: Origin) -> anyhow::Result<()> {
             server.add_service(background_service("reloads", Reloads::new(file, files, current)));
         }
     }
-    server.run(RunArgs { shutdown_signal: Box::new(Signals) });
+    server.run(RunArgs { shutdown_signal: Box::new(ends) });
     log::flush();
     Ok(())
 }
@@ -121,10 +130,6 @@ fn operators(address: SocketAddr, admin: Admin) -> Service<HttpServer<Admin>> {
     operators
 }
 
-fn first(listen: &Listen) -> Option<SocketAddr> {
-    listen.http.first().copied().or_else(|| listen.https.first().map(|tls| tls.address))
-}
-
 fn settings(threads: usize) -> ServerConf {
     ServerConf {
         threads,
@@ -135,84 +140,12 @@ fn settings(threads: usize) -> ServerConf {
     }
 }
 
-/// The framework only notes that it cannot listen, and goes on without.
-fn is_free(address: SocketAddr) -> anyhow::Result<()> {
-    match TcpListener::bind(address) {
-        Ok(_) => Ok(()),
-        Err(error) => bail!("cannot listen on {address}: {error}"),
-    }
-}
-
 /// A panic's message may hold bytes of a request: only its place is told.
 fn hide_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(%place, "a panic, which is a fault of ours");
     }));
-}
-
-/// SIGTERM and SIGINT drain.
-struct Signals;
-
-#[async_trait]
-impl ShutdownSignalWatch for Signals {
-    async fn recv(&self) -> ShutdownSignal {
-        let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-        else {
-            tracing::error!("signals cannot be received");
-            return ShutdownSignal::FastShutdown;
-        };
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
-        }
-        tracing::info!("stopping: no new connections, requests that run have {GRACE_SECONDS} seconds");
-        ShutdownSignal::GracefulTerminate
-    }
-}
-
-/// Tells when the listeners stand, and ends the process once all is drained.
-struct Lifecycle {
-    ready: Arc<watch::Sender<bool>>,
-    open: Arc<AtomicUsize>,
-    listen: Option<SocketAddr>,
-    greeting: Option<String>,
-}
-
-#[async_trait]
-impl BackgroundService for Lifecycle {
-    async fn start(&self, mut shutdown: ShutdownWatch) {
-        self.wait_for_listeners().await;
-        self.ready.send_replace(true);
-        tracing::info!("ready");
-        if let Some(greeting) = &self.greeting {
-            let _ = std::io::stderr().write_all(greeting.as_bytes());
-        }
-        let _ = shutdown.wait_for(|stopping| *stopping).await;
-        self.ready.send_replace(false);
-        // The framework would sleep through the whole grace period, however early the last request ends.
-        let last_call = Instant::now() + LAST_CALL;
-        let mut called = false;
-        while self.open.load(Ordering::Relaxed) > 0 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            if !called && Instant::now() > last_call {
-                called = true;
-                COPIES.abandon();
-            }
-        }
-        tracing::info!("stopped");
-        log::flush();
-        std::process::exit(0);
-    }
-}
-
-impl Lifecycle {
-    async fn wait_for_listeners(&self) {
-        let Some(address) = self.listen else { return };
-        while tokio::net::TcpStream::connect(address).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
 }
 
 /// The demo's store, on this process's threads.

@@ -16,11 +16,12 @@ use blobfish_dialects::engine::loss::LossPolicy;
 use blobfish_dialects::engine::way::{Names, Way};
 use blobfish_dialects::model::{Credentials, Need};
 use pingora_core::protocols::tls::CaType;
-use pingora_core::utils::tls::WrappedX509;
+use pingora_core::utils::tls::{CertKey, WrappedX509};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use crate::client_cert;
 use crate::health::Health;
 use crate::metrics::METRICS;
 use crate::seats::Seats;
@@ -38,6 +39,16 @@ pub enum NotRunnable {
     /// A version of the signature that this build cannot send.
     #[error("target \"{0}\": this version of the signature cannot be sent")]
     Signing(String),
+    /// A client's certificate and its key.
+    #[error("target \"{target}\": {cert}, {key}: not a certificate and its key")]
+    ClientCert {
+        /// Name of the target.
+        target: String,
+        /// File of the certificate.
+        cert: PathBuf,
+        /// File of the key.
+        key: PathBuf,
+    },
     /// A file of certificate authorities.
     #[error("target \"{target}\": {path}: not a PEM file of certificates")]
     Ca {
@@ -56,6 +67,8 @@ pub struct Upstream {
     pub endpoint: Endpoint,
     /// Authorities to trust, where they are not the system's.
     pub ca: Option<Arc<CaType>>,
+    /// What is shown to it where it asks who we are.
+    pub client_cert: Option<Arc<CertKey>>,
     /// Keeps its connections apart from those of others.
     pub group_key: u64,
     /// Whether it is well.
@@ -250,12 +263,14 @@ fn upstream(target: &blobfish_config::Target) -> Result<Upstream, NotRunnable> {
     let dialect = blobfish_dialects::by_name(&target.dialect, target.profile.as_deref())
         .ok_or_else(|| NotRunnable::Dialect(target.name.clone()))?;
     let ca = target.ca.as_ref().map(|path| authorities(&target.name, path)).transpose()?;
-    let group_key = group_key(target, ca.as_deref());
+    let client_cert = client_cert::read(target)?;
+    let group_key = group_key(target, ca.as_deref(), client_cert.as_deref());
     Ok(Upstream {
         group_key,
         health: Arc::new(Health::new(target, group_key)),
         seats: Arc::new(Seats::new(&target.name, group_key, target.connections_max)),
         ca,
+        client_cert,
         target: Target {
             name: target.name.clone(),
             dialect,
@@ -279,11 +294,14 @@ fn upstream(target: &blobfish_config::Target) -> Result<Upstream, NotRunnable> {
 }
 
 /// What connections may be shared by: the same target, believed for the same reason. It outlives a reload.
-fn group_key(target: &blobfish_config::Target, ca: Option<&CaType>) -> u64 {
+fn group_key(target: &blobfish_config::Target, ca: Option<&CaType>, client_cert: Option<&CertKey>) -> u64 {
     let mut hasher = DefaultHasher::new();
     (&target.name, target.endpoint.authority(), target.endpoint.tls).hash(&mut hasher);
     for authority in ca.into_iter().flatten() {
         authority.with_raw_cert(|der| der.hash(&mut hasher));
+    }
+    if let Some(shown) = client_cert {
+        shown.leaf().borrow_raw_cert().hash(&mut hasher);
     }
     hasher.finish()
 }

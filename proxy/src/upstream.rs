@@ -462,6 +462,7 @@ fn peer(upstream: &Upstream, host: &str, address: SocketAddr) -> HttpPeer {
     peer.options.total_connection_timeout = Some(upstream.connect_timeout);
     peer.options.idle_timeout = Some(POOL_IDLE_MAX);
     peer.options.write_timeout = Some(upstream.body_timeout);
+    peer.client_cert_key = upstream.client_cert.as_ref().map(Arc::clone);
     peer.options.ca = upstream.ca.as_ref().map(Arc::clone);
     peer
 }

@@ -187,12 +187,12 @@ def turned_links(binary, running, options):
 
 
 def listeners(binary, running, options):
-    """Other addresses need a restart, which is said; what else is in the file is in force."""
+    """Other addresses need an upgrade, which is said; what else is in the file is in force."""
     live = Changeable(binary, running)
     other = servers.free_ports(1)[0]
     text = servers_with(live, caller("app", "AKIDOTHER", '"another-secret-of-the-app"'))
     live.rewrite_and_wait(text.replace(f":{live.proxy.port}\"", f":{other}\"", 1))
-    assert log_lines(live.proxy, "needs a restart")
+    assert log_lines(live.proxy, "needs `blobfish upgrade`")
     Boto3(live.proxy.port, "AKIDOTHER", "another-secret-of-the-app").create_bucket(BUCKET)
 
 

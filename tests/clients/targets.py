@@ -2,7 +2,9 @@
 
 import argparse
 import os
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -11,6 +13,7 @@ import servers
 from copies import Pair
 from cos_clients import CosPython
 from live import Changeable, log_lines, metric
+from operations import authority
 from oss_clients import Oss2V4
 from s3_clients import Boto3
 from scenarios import refused
@@ -202,7 +205,51 @@ def carried(binary, running, options):
     assert pair.metric("blobfish_target_connections") == 0
 
 
-ALL = [failing, kinds, unreachable, connections, carried]
+def certificates(binary, running, options):
+    """A target that asks who we are is shown the certificate that is configured for it."""
+    with tempfile.TemporaryDirectory() as folder:
+        folders = [Path(folder, name) for name in ("server", "client", "stranger")]
+        [one.mkdir() for one in folders]
+        names = ["oss-cn-hangzhou.localhost", "*.oss-cn-hangzhou.localhost"]
+        (ca, cert, key), (client_ca, *own), (_, *foreign) = [authority(one, names) for one in folders]
+        [Path(files[1]).chmod(0o600) for files in (own, foreign)]
+        back = running.double("oss", "--cert", cert, "--key", key, "--client-ca", client_ca)
+
+        def front(shown):
+            more = dict(zip(("client_cert", "client_key"), shown))
+            return servers.configuration([servers.one_target("oss", back.port, scheme="https", ca=ca, **more)])
+
+        def bucket(proxy):
+            return Boto3(proxy.port, servers.KEY, servers.SECRET).create_bucket(BUCKET)
+
+        for shown in ([], foreign):
+            assert refused(503, bucket, running.proxy(binary, front(shown))).code == "ServiceUnavailable", shown
+        assert back.ask("GET", "/requests") == [], "no request of a stranger"
+        proxy = running.proxy(binary, front(own))
+        bucket(proxy)
+        client = CosPython(proxy.port, servers.KEY, servers.SECRET)
+        client.put(BUCKET, "one", b"x" * 100_000)
+        assert client.get(BUCKET, "one")["body"] == b"x" * 100_000
+
+        # The certificate follows a reload; a key of another is told, and changes nothing.
+        live = Front.__new__(Front)
+        live.proxy, live.file = proxy, Path(proxy.folder, "blobfish.toml")
+        live.first = live.file.read_text()
+        mixed = live.first.replace(own[1], foreign[1])
+        assert mixed != live.first
+        live.rewrite_and_wait(mixed, "refused")
+        assert "not a certificate and its key" in log_lines(proxy, "the one before stays")[0]
+        assert client.get(BUCKET, "one")["length"] == 100_000
+        live.rewrite_and_wait(live.first.replace(own[0], foreign[0]).replace(own[1], foreign[1]))
+        refused(503, client.put, BUCKET, "two", b"x")
+        live.rewrite_and_wait(live.first)
+        assert client.get(BUCKET, "one")["length"] == 100_000
+        Path(own[1]).chmod(0o644)
+        told = subprocess.run([binary, "check", str(live.file)], capture_output=True, text=True)
+        assert told.returncode == 1 and "open to others" in told.stdout + told.stderr, told
+
+
+ALL = [failing, kinds, unreachable, connections, carried, certificates]
 
 
 def main():

@@ -211,7 +211,8 @@ def test_the_unit_exposes_little(binary, tmp_path):
 
 def test_the_unit_waits_for_running_requests():
     settings = dict(re.findall(r"^(\w+)=(.*)$", UNIT.read_text(), re.MULTILINE))
-    grace = int(re.search(r"GRACE_SECONDS: u64 = (\d+)", (ROOT / "proxy" / "src" / "serve.rs").read_text()).group(1))
+    usual = (ROOT / "config" / "examples" / "full.toml").read_text()
+    grace = int(re.search(r"(?m)^drain_seconds = (\d+)", usual).group(1))
     assert int(settings["TimeoutStopSec"]) > grace and settings["KillSignal"] == "SIGTERM"
     assert int(COMPOSE["services"]["blobfish"]["stop_grace_period"].rstrip("s")) > grace
     assert int(settings["LimitNOFILE"]) > 2 * 10_000, "connections_max, and as many to targets"

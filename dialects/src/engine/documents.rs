@@ -431,14 +431,19 @@ fn read_copied(node: &Node) -> Result<CopyResult, Unsound> {
     Ok(CopyResult {
         etag: read_etag(node)?,
         modified: node.text_of("LastModified").and_then(date::parse_any),
-        crc64: node.text_of("CRC64").filter(|text| !text.is_empty()).map(str::to_owned),
-        version: node.text_of("VersionId").filter(|text| !text.is_empty()).map(str::to_owned),
+        crc64: node.text_of("CRC64").filter(|text| is_word(text)).map(str::to_owned),
+        version: node.text_of("VersionId").filter(|text| is_word(text)).map(str::to_owned),
     })
 }
 
 fn read_etag(node: &Node) -> Result<String, Unsound> {
-    let etag = node.text_of("ETag").map(etag::bare).filter(|etag| !etag.is_empty());
+    let etag = node.text_of("ETag").map(etag::bare).filter(|etag| is_word(etag));
     etag.map(str::to_owned).ok_or(Unsound::NotTheDocument)
+}
+
+/// What may also be told in a header.
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && !text.chars().any(char::is_control)
 }
 
 pub(super) fn read_number(node: &Node, name: &str) -> Option<u64> {

@@ -380,6 +380,14 @@ fn metadata(
         if value.iter().any(|byte| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f) {
             return Err(bad(name, "(control characters)"));
         }
+        // Parameters and fields of forms may be called anything.
+        if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)) {
+            return Err(Refusal::say(
+                Fault::InvalidArgument,
+                "The name of metadata is not that of a header.",
+            )
+            .with("ArgumentName", name));
+        }
         // Repeated names are one value, joined by commas, as HTTP says.
         match metadata.iter_mut().find(|row| row.0 == name) {
             Some(row) => {

@@ -83,6 +83,8 @@ pub fn tell(listener: &Listener, mut reply: Reply) -> Spoken {
     }
     let metadata = reply.metadata.into_iter();
     headers.extend(metadata.map(|(name, value)| (format!("{}{name}", dialect.metadata_prefix), value)));
+    // Documents of targets may say anything.
+    headers.retain(|(_, value)| !value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)));
     let body = match (body, listener.head, bare) {
         (Some(body), false, false) => body,
         (Some(body), true, false) => {

@@ -54,6 +54,9 @@ pub fn read(bytes: &[u8]) -> Result<Node, BadXml> {
         return Err(BadXml);
     }
     let text = std::str::from_utf8(bytes).map_err(|_| BadXml)?;
+    if text.contains('\0') {
+        return Err(BadXml);
+    }
     let mut reader = Reader::from_str(text.trim_start_matches('\u{feff}').trim());
     let mut open: Vec<Node> = Vec::new();
     let mut root = None;
@@ -103,6 +106,10 @@ fn element(start: &quick_xml::events::BytesStart<'_>) -> Result<Node, BadXml> {
         }
     }
     let name = start.local_name().into_inner().to_owned();
+    // The reader takes anything up to a space for a name.
+    if name.is_empty() || !name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c)) {
+        return Err(BadXml);
+    }
     Ok(Node { name, ..Node::default() })
 }
 
@@ -124,13 +131,16 @@ fn add(piece: &str, open: &mut [Node]) -> Result<(), BadXml> {
     Ok(())
 }
 
+/// What every document begins with.
+pub const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+
 /// Writes a document from the top.
 #[derive(Debug)]
 pub struct Writer(String);
 
 impl Default for Writer {
     fn default() -> Self {
-        Self("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned())
+        Self(DECLARATION.to_owned())
     }
 }
 
@@ -247,6 +257,9 @@ mod tests {
             "<a></b>",
             "<a/><b/>",
             "<!DOCTYPE a><a/>",
+            "<a>\0</a>",
+            "<a</b />",
+            "<a><b&c/></a>",
             "<a>&other;</a>",
             "<a/>x",
             deep.as_str(),

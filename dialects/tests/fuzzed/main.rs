@@ -1,0 +1,86 @@
+//! What fuzzers feed for long, fed for a moment: what was found before, the golden cases, and changes of both.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod targets;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use blobfish_dialects::ALL;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use targets::{BETWEEN, TARGETS, choice};
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests").join(name)
+}
+
+/// The inputs to begin with: those of `tests/corpus`, and what the golden cases make.
+fn seeds(target: &str) -> Vec<Vec<u8>> {
+    let files = fs::read_dir(folder("corpus").join(target)).unwrap().map(|file| file.unwrap().path());
+    let mut seeds: Vec<Vec<u8>> = files.map(|path| fs::read(path).unwrap()).collect();
+    for case in fs::read_dir(folder("cases")).unwrap().map(|case| case.unwrap().path()) {
+        let text = |name: &str| fs::read_to_string(case.join(name)).unwrap();
+        let caller = ALL.iter().position(|dialect| text("request.http").contains(dialect.sample_endpoint));
+        let choice = choice(caller.unwrap_or_default(), 0);
+        match target {
+            "translation" => seeds.push([&[choice], text("request.http").as_bytes()].concat()),
+            "belief" => seeds.push(text("request.http").into_bytes()),
+            "exchange" => {
+                let answer = text("answer.http").replacen("HTTP/1.1 ", "", 1);
+                let whole = [text("request.http"), String::new(), answer].join(BETWEEN);
+                seeds.push([&[choice], whole.as_bytes()].concat());
+            }
+            _ => {}
+        }
+    }
+    assert!(!seeds.is_empty(), "nothing to begin with: {target}");
+    seeds
+}
+
+#[test]
+fn what_is_known_holds() {
+    for (name, target) in TARGETS {
+        seeds(name).iter().for_each(|seed| target(seed));
+    }
+}
+
+/// Every pair of dialects has a number of its own.
+#[test]
+fn every_case_holds_between_every_pair() {
+    for (name, target) in TARGETS.iter().filter(|row| ["translation", "exchange"].contains(&row.0)) {
+        for mut seed in seeds(name) {
+            for pair in 0..=255 {
+                seed[0] = pair;
+                target(&seed);
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn what_is_changed_holds(
+        chosen in any::<Index>(),
+        changes in prop::collection::vec((any::<Index>(), any::<u8>(), 0_u8..4), 1..8),
+    ) {
+        for (name, target) in TARGETS {
+            let seeds = seeds(name);
+            let mut bytes = seeds[chosen.index(seeds.len())].clone();
+            for (at, byte, how) in &changes {
+                let at = at.index(bytes.len() + 1);
+                match how {
+                    0 => bytes.insert(at, *byte),
+                    1 if at < bytes.len() => bytes[at] = *byte,
+                    2 if at < bytes.len() => drop(bytes.remove(at)),
+                    _ => bytes.extend_from_within(at..),
+                }
+                bytes.truncate(8192);
+            }
+            target(&bytes);
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The sockets that listen: taken over from the process before or from a supervisor, or bound here; and duplicated for
+//! the process that comes after.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::IntoRawFd as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context as _, anyhow};
+use async_trait::async_trait;
+use command_fds::FdMapping;
+use listenfd::ListenFd;
+use pingora_core::apps::ServerApp;
+use pingora_core::server::{ListenFds, ShutdownWatch};
+use pingora_core::services::Service as Startable;
+use pingora_core::services::listening::Service;
+use tokio::sync::watch;
+
+/// The number of the first socket that is handed to a process, by systemd's convention.
+const FIRST_FD: i32 = 3;
+
+/// The sockets of this process, by the address that the configuration says.
+#[derive(Default)]
+pub struct Sockets(Mutex<BTreeMap<SocketAddr, TcpListener>>);
+
+/// Sockets that came with the start of this process, in the way of systemd (`LISTEN_FDS`).
+pub struct Inherited(Vec<TcpListener>);
+
+impl Inherited {
+    /// Takes them. It changes the environment, so that it must come before the first thread.
+    ///
+    /// # Errors
+    /// One of them is no listening TCP socket.
+    pub fn take() -> anyhow::Result<Self> {
+        let mut handed = ListenFd::from_env();
+        let mut sockets = Vec::new();
+        for index in 0..handed.len() {
+            let socket =
+                handed.take_tcp_listener(index).context("a socket that was handed to this process")?;
+            sockets.extend(socket);
+        }
+        Ok(Self(sockets))
+    }
+}
+
+impl Sockets {
+    /// One socket for each address: an inherited one where there is one, a new one elsewhere.
+    ///
+    /// # Errors
+    /// An address is taken, or not of this machine.
+    pub fn open(addresses: &[SocketAddr], inherited: Inherited) -> anyhow::Result<Self> {
+        let mut found: BTreeMap<_, _> =
+            inherited.0.into_iter().filter_map(|socket| Some((socket.local_addr().ok()?, socket))).collect();
+        let mut sockets = BTreeMap::new();
+        for &address in addresses {
+            let socket = match found.remove(&address) {
+                Some(socket) => socket,
+                None => TcpListener::bind(address)
+                    .map_err(|error| anyhow!("cannot listen on {address}: {error}"))?,
+            };
+            // The runtime waits for connections, not the socket.
+            socket.set_nonblocking(true).with_context(|| address.to_string())?;
+            sockets.insert(address, socket);
+        }
+        for address in found.keys() {
+            tracing::info!("no longer listening on {address}, which the configuration does not name");
+        }
+        Ok(Self(Mutex::new(sockets)))
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<SocketAddr, TcpListener>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Duplicates for another process, numbered as it expects them.
+    ///
+    /// # Errors
+    /// There are too many open files.
+    pub fn for_another(&self) -> io::Result<Vec<FdMapping>> {
+        let mapped = |(socket, child_fd): (&TcpListener, i32)| {
+            Ok(FdMapping { parent_fd: socket.try_clone()?.into(), child_fd })
+        };
+        self.all().values().zip(FIRST_FD..).map(mapped).collect()
+    }
+
+    /// Closes them here. While this process has one open, the system queues connections on it that nobody would accept.
+    pub fn close(&self) {
+        self.all().clear();
+    }
+
+    /// Lets the framework have duplicates of the sockets that a service listens on.
+    fn lend(&self, addresses: &[String], table: &ListenFds) {
+        for (address, socket) in self.all().iter() {
+            let address = address.to_string();
+            match socket.try_clone() {
+                Ok(socket) if addresses.contains(&address) => {
+                    table.lock().add(address, socket.into_raw_fd());
+                }
+                Ok(_) => {}
+                Err(error) => tracing::error!(%error, "a socket cannot be duplicated"),
+            }
+        }
+    }
+}
+
+/// A service of the framework on sockets of ours.
+pub struct Listening<A> {
+    /// The service.
+    pub service: Service<A>,
+    /// The sockets.
+    pub sockets: Arc<Sockets>,
+    /// How many services accept connections.
+    pub standing: Arc<watch::Sender<usize>>,
+    /// When it stops, where that is not when the data listeners do.
+    pub until: Option<ShutdownWatch>,
+}
+
+#[async_trait]
+impl<A: ServerApp + Send + Sync + 'static> Startable for Listening<A> {
+    async fn start_service(&mut self, fds: Option<ListenFds>, shutdown: ShutdownWatch, tasks_per_fd: usize) {
+        if let (Some(table), Some(addresses)) = (&fds, self.service.listen_addresses()) {
+            self.sockets.lend(&addresses, table);
+        }
+        let shutdown = self.until.clone().unwrap_or(shutdown);
+        let mut serving = self.service.start_service(fds, shutdown, tasks_per_fd);
+        // Its first turn takes the sockets and begins to accept; where it cannot, it panics.
+        tokio::select! {
+            biased;
+            () = &mut serving => return,
+            () = std::future::ready(()) => {}
+        }
+        self.standing.send_modify(|standing| *standing += 1);
+        serving.await;
+    }
+
+    fn name(&self) -> &str {
+        self.service.name()
+    }
+
+    fn threads(&self) -> Option<usize> {
+        self.service.threads()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_inherited_socket_is_used_and_any_other_is_bound() {
+        let inherited = TcpListener::bind("127.0.0.1:0").unwrap();
+        let unnamed = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (address, other) = (inherited.local_addr().unwrap(), unnamed.local_addr().unwrap());
+        assert!(Sockets::open(&[address], Inherited(Vec::new())).is_err(), "it is taken");
+        let sockets = Sockets::open(&[address], Inherited(vec![inherited, unnamed])).unwrap();
+        assert_eq!(sockets.for_another().unwrap().len(), 1);
+        assert!(TcpListener::bind(address).is_err(), "it is open");
+        assert!(TcpListener::bind(other).is_ok(), "what is not named is closed");
+        sockets.close();
+        assert!(TcpListener::bind(address).is_ok());
+    }
+}

@@ -1,0 +1,499 @@
+"""Replacing a proxy that runs, and stopping it: nobody is refused and nothing is cut. The last line counts."""
+
+import argparse
+import contextlib
+import ctypes
+import fcntl
+import http.client
+import os
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import servers
+from live import metric
+from operations import authority
+from oss_clients import Oss2V4
+from s3_clients import Boto3
+
+BUCKET = "upgrade-1250000000"
+MIB = 1024 * 1024
+PR_SET_CHILD_SUBREAPER = 36
+
+
+class Upgradable:
+    """A proxy in front of a demo, with a control socket; stopped whatever process it is by now."""
+
+    def __init__(self, binary, running, limits="", extra="", env=None, **more):
+        # Who takes over is a child of nobody then; as ours, its end and its exit code can be seen.
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        self.back = running.demo(binary, "--memory")
+        target = servers.one_target("seaweedfs", self.back.port, key=(servers.DEMO_KEY, servers.DEMO_SECRET))
+        self.folder = Path(tempfile.mkdtemp(prefix="blobfish-upgrade-"))
+        self.socket, self.file, self.log = (self.folder / name for name in ("control", "blobfish.toml", "log"))
+        # A copy, as programs are replaced in place.
+        self.program = self.folder / "blobfish"
+        try:
+            self.program.hardlink_to(binary)
+        except OSError:  # Another file system.
+            shutil.copy(binary, self.program)
+        self.port, self.admin = servers.free_ports(2)
+        text = servers.configuration([target], **more).replace("{port}", str(self.port))
+        text = text.replace('{admin}"\n', f'{self.admin}"\ncontrol = "{self.socket}"\n[limits]\n{limits}\n{extra}')
+        self.file.write_text(text)
+        self.command = [str(self.program), "serve", "--config", str(self.file)]
+        self.pids, self.codes, self.children = [], {}, []
+        self.start(env)
+
+    def start(self, env=None, **more):
+        with self.log.open("a") as log:
+            child = subprocess.Popen(self.command, stdout=log, stderr=log, cwd=self.folder,
+                                     env={**os.environ, **(env or {})}, **more)
+        self.children.append(child)  # Forgotten, it would be waited for by others.
+        self.pids.append(child.pid)
+        servers.wait_for(lambda: self.get("/readyz")[0] == 200, 15, self.log.read_text()[-2000:])
+
+    @property
+    def pid(self):
+        return self.pids[-1]
+
+    def upgrade(self, *words):
+        words = words or ("--config", str(self.file))
+        done = run([str(self.program), "upgrade", *words])
+        if found := re.match(r"process (\d+) serves, process (\d+) ends", done.stdout):
+            assert done.returncode == 0 and int(found[2]) == self.pid, done
+            self.pids.append(int(found[1]))
+        return done
+
+    def get(self, path):
+        """The status and text of a page for operators; 0 where nobody answers."""
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", self.admin, timeout=5)
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        except OSError:
+            return 0, ""
+
+    def has_ended(self, pid):
+        if pid not in self.codes:
+            with contextlib.suppress(ChildProcessError):  # It is still the child of the one before it.
+                ended, status = os.waitpid(pid, os.WNOHANG)
+                if ended == pid:
+                    self.codes[pid] = os.waitstatus_to_exitcode(status)
+        return pid in self.codes
+
+    def end(self, pid, seconds, word=signal.SIGTERM):
+        os.kill(pid, word)
+        servers.wait_for(lambda: self.has_ended(pid), seconds, f"the end of {pid}")
+        return self.codes[pid]
+
+    def client(self, read_timeout=60):
+        return Boto3(self.port, servers.KEY, servers.SECRET, read_timeout)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for pid in self.pids:
+            if not self.has_ended(pid):
+                self.end(pid, 5, signal.SIGKILL)
+        shutil.rmtree(self.folder)
+
+
+def run(words, **more):
+    return subprocess.run(words, capture_output=True, text=True, timeout=30, **more)
+
+
+class Loop(threading.Thread):
+    """Does something again and again until it is left; every failure is kept."""
+
+    def __init__(self, work, pause=0.0):
+        super().__init__()
+        self.work, self.pause, self.done, self.failures, self.rounds = work, pause, False, [], 0
+
+    def run(self):
+        while not self.done:
+            try:
+                self.work()
+                self.rounds += 1
+            except Exception as error:
+                self.failures.append(repr(error))
+            time.sleep(self.pause)
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.done = True
+        self.join()
+
+
+def writes_and_reads(client, key, size):
+    body = os.urandom(size)
+
+    def work():
+        client.put(BUCKET, key, body)
+        assert client.get(BUCKET, key)["body"] == body
+        client.copy(BUCKET, key, BUCKET, key + "-copy")
+        client.delete(BUCKET, key)
+    return work
+
+
+def slow_download(client, key, body, seconds):
+    """Reads as fast as takes so long: what is not read does not fit into buffers."""
+    def work():
+        stream, read, steps = client.sdk.get_object(Bucket=BUCKET, Key=key)["Body"], b"", 40
+        for _ in range(steps):
+            read += stream.read(len(body) // steps)
+            time.sleep(seconds / steps)
+        assert read + stream.read() == body
+    return work
+
+
+def slow_upload(client, key, body, seconds):
+    def work():
+        url = urlsplit(client.fourth.generate_presigned_url("put_object", Params={"Bucket": BUCKET, "Key": key}))
+        connection = http.client.HTTPConnection(url.netloc, timeout=30)
+        connection.putrequest("PUT", f"{url.path}?{url.query}")
+        connection.putheader("content-length", str(len(body)))
+        connection.endheaders()
+        for step in range(40):
+            connection.send(body[step * len(body) // 40:(step + 1) * len(body) // 40])
+            time.sleep(seconds / 40)
+        answer = connection.getresponse()
+        assert answer.status == 200, answer.read()
+        connection.close()
+        assert client.get(BUCKET, key)["body"] == body
+    return work
+
+
+def new_connection(port, context=None):
+    """Without a signature: refused by the proxy itself, which is an answer."""
+    def work():
+        connection = (http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=context) if context
+                      else http.client.HTTPConnection("127.0.0.1", port, timeout=10))
+        connection.request("GET", f"/{BUCKET}/none")
+        answer = connection.getresponse()
+        assert answer.status == 403, answer.status
+        answer.read()
+        connection.close()
+    return work
+
+
+def kept_connection(port):
+    """One connection for as long as it is not told to be the last one; then another."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+
+    def work():
+        connection.auto_open = connection.sock is None  # A new one only after a farewell.
+        connection.request("GET", f"/{BUCKET}/none")
+        answer = connection.getresponse()
+        assert answer.status == 403
+        answer.read()
+        if answer.getheader("connection") == "close":
+            connection.close()
+    work.connection = connection
+    return work
+
+
+def ten_times(binary, running, options):
+    """Apps that go on, long transfers and new connections, plain and TLS: none of them notices ten upgrades."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        ca, cert, key = authority(folder, ["127.0.0.1.localhost"])
+        context = ssl.create_default_context(cafile=ca)
+        context.check_hostname = False
+        tls = servers.free_ports(1)[0]
+        https = f'https = [{{ address = "127.0.0.1:{tls}", cert = "{cert}", key = "{key}" }}]\n'
+        proxy = stack.enter_context(Upgradable(binary, running))
+        proxy.file.write_text(proxy.file.read_text().replace("[admin]", https + "[admin]"))
+        assert proxy.upgrade().returncode == 0, "a new listener needs no restart"
+        proxy.client().create_bucket(BUCKET)
+        body = os.urandom(24 * MIB)
+        proxy.client().put(BUCKET, "large", body)
+        oss = Oss2V4(proxy.port, servers.KEY, servers.SECRET)
+        loops = [stack.enter_context(Loop(work, pause)) for work, pause in (
+            (writes_and_reads(proxy.client(), "one", 3 * MIB), 0.05),
+            (writes_and_reads(proxy.client(), "two", 20_000), 0.05),
+            (writes_and_reads(oss, "three", 2 * MIB), 0.05), (slow_download(proxy.client(), "large", body, 4), 0),
+            (slow_upload(proxy.client(), "up", body[:8 * MIB], 3), 0), (new_connection(proxy.port), 0.005),
+            (new_connection(tls, context), 0.01), (kept_connection(proxy.port), 0.01))]
+        for number in range(10):
+            before, began = proxy.pid, metric(proxy, "process_start_time_seconds")
+            done = proxy.upgrade()
+            assert done.returncode == 0 and proxy.pid != before, done
+            time.sleep(1)
+            assert metric(proxy, "process_start_time_seconds") > began > 0, "the metrics of the new one"
+            assert proxy.get("/readyz")[0] == 200
+        for loop in loops:
+            loop.done = True
+        for loop in loops:
+            loop.join()
+        assert not [loop.failures[:2] for loop in loops if loop.failures], [loop.failures[:2] for loop in loops]
+        rounds = [loop.rounds for loop in loops]
+        assert min(rounds) >= 2 and rounds[5] > 200 and rounds[7] > 200, rounds
+        for pid in proxy.pids[:-1]:
+            servers.wait_for(lambda: proxy.has_ended(pid), 15, f"the end of {pid}\n{proxy.log.read_text()[-3000:]}")
+        assert set(proxy.codes.values()) == {0}, proxy.codes
+        assert len(set(proxy.pids)) == 12 and not proxy.has_ended(proxy.pid)
+        assert proxy.end(proxy.pid, 5) == 0 and not proxy.socket.exists()
+
+
+def restarted(binary, running, options):
+    """The control of the above: stopping and starting is noticed."""
+    with Upgradable(binary, running) as proxy, Loop(new_connection(proxy.port), 0.005) as loop:
+        time.sleep(0.2)
+        assert loop.rounds > 5 and not loop.failures, loop.failures[:2]
+        assert proxy.end(proxy.pid, 5) == 0
+        proxy.start()
+        loop.done = True
+        loop.join()
+        assert any("refused" in failure for failure in loop.failures), loop.failures[:2]
+
+
+def refused_ones(binary, running, options):
+    """What cannot serve does not take over: the old one serves on, and the command says why."""
+    with Upgradable(binary, running) as proxy, Loop(new_connection(proxy.port), 0.01) as loop:
+        good, first = proxy.file.read_text(), proxy.pid
+        taken = socket.create_server(("127.0.0.1", 0))
+        other = servers.free_ports(1)[0]
+        listens = f'http = ["127.0.0.1:{proxy.port}", "127.0.0.1:'
+        own = f'http = ["127.0.0.1:{proxy.port}'
+        for text, why in ((good.replace('dialect = "s3"', 'dialect = "s4"'), 'did you mean "s3"?'),
+                          ("nonsense = ", "no [admin] control"),
+                          (good.replace(own, f"{listens}{taken.getsockname()[1]}"), "cannot listen on"),
+                          (good.replace(f'{proxy.socket}"', '/none"'), "no running process can be asked")):
+            proxy.file.write_text(text)
+            done = proxy.upgrade()
+            assert done.returncode == 1 and why in done.stderr and not done.stdout, (why, done)
+        proxy.file.write_text(good)
+        for program, why in (("#!/bin/sh\nexit 7\n", "exit status: 7"), ("nonsense\n", "exit status: 127"),
+                             (None, "cannot be started"),
+                             ("#!/bin/sh\nprintf 'out of order' >&0\n", "out of order")):
+            proxy.program.rename(proxy.folder / "aside")
+            if program:
+                proxy.program.write_text(program)
+                proxy.program.chmod(0o755)
+            done = run([binary, "upgrade", "--socket", str(proxy.socket)])
+            assert done.returncode == 1 and why in done.stderr and "serves on" in done.stderr, (why, done)
+            (proxy.folder / "aside").rename(proxy.program)
+        assert proxy.get("/readyz")[0] == 200 and not proxy.has_ended(first)
+        # The same once all is well again, with another listener in the place of the first.
+        proxy.file.write_text(good.replace(own, f"{listens}{other}"))
+        assert proxy.upgrade().returncode == 0
+        new_connection(other)()
+        loop.done = True
+        loop.join()
+        proxy.file.write_text(good.replace(f'127.0.0.1:{proxy.port}', f'127.0.0.1:{other}', 1))
+        assert proxy.upgrade().returncode == 0
+        servers.wait_for(lambda: proxy.has_ended(proxy.pids[-2]), 15, "the end of the old one")
+        new_connection(other)()
+        assert not servers.connects(proxy.port), "a listener that is configured no more"
+        assert not loop.failures and loop.rounds > 3, (loop.rounds, loop.failures[:3])
+        log = proxy.log.read_text()
+        assert servers.SECRET not in log and servers.DEMO_SECRET not in log
+
+
+def asked_by_another(path):
+    """What a process of another user is answered."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(BaseException), socket.socket(socket.AF_UNIX) as asking:
+            os.setuid(65534)
+            asking.connect(str(path))
+            asking.sendall(b"upgrade\n")
+            os.write(write, asking.recv(1000))
+        os._exit(0)
+    os.close(write)
+    os.waitpid(child, 0)
+    with os.fdopen(read, "rb") as answer:
+        return answer.read()
+
+
+def private(binary, running, options):
+    """Only the same user may ask; what is in the way is left alone; demo mode says that it cannot."""
+    with Upgradable(binary, running) as proxy:
+        assert proxy.socket.stat().st_mode & 0o777 == 0o600
+        if os.getuid() == 0:
+            proxy.socket.chmod(0o666)
+            proxy.folder.chmod(0o755)
+            assert b"only the user" in asked_by_another(proxy.socket)
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.connect(str(proxy.socket))
+            asking.sendall(b"nonsense")
+            assert asking.recv(1000) == b"not understood"
+        assert not proxy.log.read_text().count("an upgrade was asked for")
+        # Two at once: whoever comes second is told, and somebody serves.
+        words = [str(proxy.program), "upgrade", "--socket", str(proxy.socket)]
+        both = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+        told = [one.communicate(timeout=30) for one in both]
+        assert sorted(one.returncode for one in both) in ([0, 0], [0, 1]), told
+        proxy.pids += [int(pid) for pid in re.findall(r"process (\d+) has taken over", proxy.log.read_text())]
+        assert proxy.get("/readyz")[0] == 200
+        proxy.end(proxy.pid, 5)
+        proxy.socket.write_text("precious")
+        late = run(proxy.command)
+        assert late.returncode == 1 and "no socket" in late.stderr and proxy.socket.read_text() == "precious", late
+        done = proxy.upgrade()
+        assert done.returncode == 1 and "no running process can be asked" in done.stderr, done
+        demo = proxy.upgrade("--socket", str(Path(proxy.back.folder, "none")))
+        assert demo.returncode == 1
+        bare = run([binary, "upgrade"])
+        assert bare.returncode == 1 and "Demo mode cannot be upgraded" in bare.stderr, bare
+
+
+def told_to_stop(binary, running, options):
+    """Not ready first, then no new connections; what runs is finished, within its time."""
+    with Upgradable(binary, running, "stop_delay_seconds = 2\ndrain_seconds = 10") as proxy:
+        client, body = proxy.client(), os.urandom(24 * MIB)
+        client.create_bucket(BUCKET)
+        client.put(BUCKET, "large", body)
+        with Loop(slow_download(client, "large", body, 5)) as loop:
+            loop.done = True  # Once.
+            kept = kept_connection(proxy.port)
+            kept()
+            time.sleep(0.5)
+            begun = time.monotonic()
+            os.kill(proxy.pid, signal.SIGTERM)
+            servers.wait_for(lambda: proxy.get("/readyz")[0] == 503, 1, "not to be ready")
+            new_connection(proxy.port)()
+            assert kept.connection.sock is not None
+            kept()
+            assert kept.connection.sock is None, "told to close"
+            servers.wait_for(lambda: not servers.connects(proxy.port), 4, "the listener to close")
+            assert time.monotonic() - begun > 1.9
+            assert loop.is_alive() and proxy.get("/readyz")[0] == 503
+            assert metric(proxy, "blobfish_in_flight") == 1
+        assert loop.rounds == 1 and not loop.failures, loop.failures
+        servers.wait_for(lambda: proxy.has_ended(proxy.pid), 4, "the end")
+        assert proxy.codes[proxy.pid] == 0 and time.monotonic() - begun < 10
+
+    for words, signals in (("drain_seconds = 1", 1), ("stop_delay_seconds = 600\ndrain_seconds = 1", 2)):
+        with Upgradable(binary, running, words) as proxy:
+            proxy.client().create_bucket(BUCKET)
+            proxy.client().put(BUCKET, "large", body)
+            stream = proxy.client().sdk.get_object(Bucket=BUCKET, Key="large")["Body"]
+            stream.read(1000)
+            begun = time.monotonic()
+            for _ in range(signals):
+                os.kill(proxy.pid, signal.SIGTERM)
+                time.sleep(0.2)
+            servers.wait_for(lambda: proxy.has_ended(proxy.pid), 5, "the end of the time to drain")
+            assert proxy.codes[proxy.pid] == 0 and time.monotonic() - begun > 0.9
+            assert "1 connections are cut" in proxy.log.read_text()
+
+    # Whoever is told to stop while it hands over does not leave the new one behind.
+    with Upgradable(binary, running) as proxy:
+        proxy.program.rename(proxy.folder / "aside")
+        proxy.program.write_text(f'#!/bin/sh\nsleep 1\nexec {proxy.folder}/aside "$@"\n')
+        proxy.program.chmod(0o755)
+        asking = subprocess.Popen([binary, "upgrade", "--socket", str(proxy.socket)], stderr=subprocess.PIPE, text=True)
+        servers.wait_for(lambda: "was asked for" in proxy.log.read_text(), 3, "the question")
+        time.sleep(0.1)
+        assert proxy.end(proxy.pid, 3) == 0
+        told = asking.communicate(timeout=5)[1]
+        assert ("was told to stop" in told or "did not answer" in told) and "serves on" not in told, told
+        assert asking.returncode == 1
+        for _ in range(20):
+            assert proxy.get("/readyz")[0] == 0 and not servers.connects(proxy.port)
+            time.sleep(0.1)
+
+    # One that handed over has long, until it is told that it has not, or the new one is gone.
+    for hurried in (0, 1):
+        with Upgradable(binary, running, "drain_seconds = 1") as proxy:
+            proxy.client().create_bucket(BUCKET)
+            proxy.client().put(BUCKET, "large", body)
+            stream, first = proxy.client().sdk.get_object(Bucket=BUCKET, Key="large")["Body"], proxy.pid
+            stream.read(1000)
+            assert proxy.upgrade().returncode == 0
+            time.sleep(4)
+            assert not proxy.has_ended(first) and proxy.get("/readyz")[0] == 200
+            os.kill(proxy.pids[hurried], (signal.SIGTERM, signal.SIGKILL)[hurried])
+            servers.wait_for(lambda: proxy.has_ended(first), 3, "the end of the old one")
+            assert proxy.codes[first] == 0 and (proxy.get("/readyz")[0] == 200) != hurried
+            servers.wait_for(lambda: proxy.has_ended(proxy.pid) == hurried, 1, "the new one to be seen")
+
+
+def supervised(binary, running, options):
+    """What systemd is told, in this order."""
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
+        notified.bind(f"{folder}/notify")
+        notified.settimeout(5)
+
+        def heard(*leave):
+            while (words := notified.recv(4096).decode().split()) in leave:
+                pass
+            return words
+
+        watchdog = ["WATCHDOG=1"]
+        with Upgradable(binary, running, env={"NOTIFY_SOCKET": f"{folder}/notify", "WATCHDOG_USEC": "600000"}) as proxy:
+            first = proxy.pid
+            assert heard() == ["READY=1"] and [heard(), heard()] == [watchdog] * 2
+            before = time.monotonic_ns() // 1000
+            os.kill(first, signal.SIGHUP)
+            word, stamp = heard(watchdog)
+            stamp = int(stamp.removeprefix("MONOTONIC_USEC="))
+            assert word == "RELOADING=1" and before <= stamp <= time.monotonic_ns() // 1000
+            assert heard(watchdog) == ["READY=1"]
+            good = proxy.file.read_text()
+            proxy.file.write_text(good + "nonsense = 1\n")
+            assert heard(watchdog)[0] == "RELOADING=1" and heard(watchdog) == ["READY=1"], "also when it is refused"
+            assert proxy.upgrade().returncode == 1
+            proxy.file.write_text(good)
+            assert heard(watchdog)[0] == "RELOADING=1" and heard(watchdog) == ["READY=1"]
+            assert proxy.upgrade().returncode == 0
+            assert heard(watchdog) == [f"MAINPID={proxy.pid}"], "and nothing of those that did not take over"
+            servers.wait_for(lambda: proxy.has_ended(first), 6, "the end of the old one")
+            os.kill(proxy.pid, signal.SIGTERM)
+            assert heard(watchdog) == ["STOPPING=1"], "not of the old one, which would end the service"
+            servers.wait_for(lambda: proxy.has_ended(proxy.pid), 5, "the end")
+
+
+def activated(binary, running, options):
+    """Sockets that a supervisor has opened are used, and handed on."""
+    with Upgradable(binary, running) as proxy:
+        assert proxy.end(proxy.pid, 5) == 0
+        data, admin = (socket.create_server(("127.0.0.1", port)) for port in (proxy.port, proxy.admin))
+
+        def handed():
+            # Out of the way first: one may have the other's number.
+            far = [fcntl.fcntl(one.fileno(), fcntl.F_DUPFD, 50) for one in (data, admin)]
+            for number, one in enumerate(far, 3):
+                os.dup2(one, number)
+
+        wrong = run(proxy.command, close_fds=False, preexec_fn=handed,
+                    env={**os.environ, "LISTEN_FDS": "2", "LISTEN_PID": "1"})
+        assert wrong.returncode == 1 and "cannot listen on" in wrong.stderr, "they were meant for another process"
+        proxy.start({"LISTEN_FDS": "2"}, close_fds=False, preexec_fn=handed)
+        data.close()
+        admin.close()
+        new_connection(proxy.port)()
+        assert proxy.upgrade().returncode == 0
+        new_connection(proxy.port)()
+
+
+ALL = [ten_times, restarted, refused_ones, private, told_to_stop, supervised, activated]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--binary", required=True)
+    parser.add_argument("--only")
+    options = parser.parse_args()
+    options.binary = os.path.abspath(options.binary)
+    sys.exit(servers.checks(ALL, options))
+
+
+if __name__ == "__main__":
+    main()
