@@ -135,9 +135,13 @@ pub struct Target {
     pub region: String,
     /// Where the bucket goes in a request. Always [`Addressing::Path`] where the endpoint is an IP address.
     pub addressing: Addressing,
-    /// Access key id to sign with.
+    /// Where keys are issued, a word of [`PROVIDERS`]; there is no key of its own then.
+    pub credentials: Option<String>,
+    /// Where the machine's metadata are, `http://host[:port]`; the vendor's own address where absent.
+    pub metadata_endpoint: Option<String>,
+    /// Access key id to sign with; empty where keys are issued.
     pub access_key: String,
-    /// Secret to sign with; not empty.
+    /// Secret to sign with; empty where keys are issued.
     pub secret_key: SecretString,
     /// Token of temporary credentials; not empty.
     pub session_token: Option<SecretString>,
@@ -166,6 +170,9 @@ pub struct Target {
     /// How long nothing is sent then, 1 second to 1 hour.
     pub failures_pause: Duration,
 }
+
+/// Who issues keys, as written in the file.
+pub const PROVIDERS: &[&str] = &["aws", "aliyun", "tencent"];
 
 /// A client's certificate and its key. Both files existed, with PEM of the right kind in them, when the configuration
 /// was read.

@@ -19,7 +19,7 @@ mod secrets;
 
 pub use config::{
     Abandoned, Access, Addressing, BucketRule, Caller, CallerKey, ClientCert, Conditions, Config, CopyLimits,
-    Grant, GrantAccess, Https, Limits, Listen, SIGNATURES, Signing, Target, Unsupported,
+    Grant, GrantAccess, Https, Limits, Listen, PROVIDERS, SIGNATURES, Signing, Target, Unsupported,
 };
 pub use endpoint::Endpoint;
 pub use lookup::Route;

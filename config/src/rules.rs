@@ -12,8 +12,8 @@ use crate::read::{At, Fields, Item, one_of};
 use crate::secrets::{private_file, secret};
 use crate::{
     Abandoned, Addressing, BucketRule, Caller, CallerKey, ClientCert, Conditions, Config, CopyLimits,
-    Endpoint, Grant, GrantAccess, Https, Known, Limits, Listen, Pattern, Rejected, SIGNATURES, Signing,
-    Sources, Target, Unsupported,
+    Endpoint, Grant, GrantAccess, Https, Known, Limits, Listen, PROVIDERS, Pattern, Rejected, SIGNATURES,
+    Signing, Sources, Target, Unsupported,
 };
 
 /// Where to listen if the file does not say.
@@ -327,8 +327,14 @@ fn target<'a>(
     });
     let region = fields.need("region", "\"us-east-1\"").and_then(|item| item.parsed(region_name));
     let addressing = fields.word("addressing", ADDRESSING, Addressing::Virtual);
-    let access_key = fields.need("access_key", "\"AKID...\"").and_then(|item| item.parsed(access_key_id));
-    let (secret_key, session_token) = secrets(&mut fields, sources);
+    let (credentials, metadata_endpoint) = provider(&mut fields);
+    let (access_key, (secret_key, session_token)) = if fields.get("credentials").is_some() {
+        no_own_key(&mut fields);
+        (Some(String::new()), (Some(Secret::from(String::new())), Some(None)))
+    } else {
+        let access_key = fields.need("access_key", "\"AKID...\"");
+        (access_key.and_then(|item| item.parsed(access_key_id)), secrets(&mut fields, sources))
+    };
     let insecure = fields.flag("insecure");
     let ca = optional(fields.get("ca"), |item| certificates(&item, sources));
     let client_cert = client_cert(&mut fields, endpoint.as_ref().map(|at| &at.value), sources);
@@ -354,6 +360,8 @@ fn target<'a>(
             endpoint: endpoint?.value,
             region: region?,
             addressing: addressing?,
+            credentials: credentials?,
+            metadata_endpoint: metadata_endpoint?,
             access_key: access_key?,
             secret_key: secret_key?,
             session_token: session_token?,
@@ -373,6 +381,30 @@ fn target<'a>(
     };
     let target = built();
     (name, target)
+}
+
+/// Who issues keys, and where the machine's metadata are.
+fn provider(fields: &mut Fields<'_>) -> (Option<Option<String>>, Option<Option<String>>) {
+    let known = |word: &str| PROVIDERS.contains(&word).then(|| word.to_owned());
+    let credentials = optional(fields.get("credentials"), |item| {
+        item.parsed(|word| known(word).ok_or_else(|| Rejected::unknown("issuer of keys", word, PROVIDERS)))
+    });
+    let metadata = optional(fields.get("metadata_endpoint"), |item| {
+        item.parsed(|url| Endpoint::parse(url).map(|_| url.to_owned()))
+    });
+    if let (None, Some(item)) = (fields.get("credentials"), fields.get("metadata_endpoint")) {
+        item.place.wrong(Rejected::new("nobody asks there").hint("add credentials, or leave it out"));
+    }
+    (credentials, metadata)
+}
+
+fn no_own_key(fields: &mut Fields<'_>) {
+    for key in ["access_key", "secret_key", "session_token"] {
+        if let Some(item) = fields.get(key) {
+            let what = "the target's keys are issued";
+            item.place.wrong(Rejected::new(what).hint("leave it out, or credentials").secret());
+        }
+    }
 }
 
 /// Both files or none. Over plain HTTP nobody would ask for them.

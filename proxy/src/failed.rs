@@ -23,6 +23,9 @@ pub enum Failed {
     /// All connections that it may have are in use: nothing was sent.
     #[error("all connections to the target are in use")]
     Busy,
+    /// No key was issued yet, or it ended: nothing was sent.
+    #[error("there is no key for the target")]
+    NoKey,
     /// No connection.
     #[error("no connection")]
     Connect,
@@ -69,6 +72,7 @@ impl Failed {
             Self::Resolve => "resolve",
             Self::Paused => "paused",
             Self::Busy => "busy",
+            Self::NoKey => "no_key",
             Self::Connect => "connect",
             Self::ConnectTimeout => "connect_timeout",
             Self::Tls => "tls",
@@ -89,7 +93,8 @@ impl Failed {
         match self {
             Self::Paused => Fault::TargetUnavailable.into(),
             Self::Busy => Fault::TargetBusy.into(),
-            Self::Resolve
+            Self::NoKey
+            | Self::Resolve
             | Self::Connect
             | Self::ConnectTimeout
             | Self::Tls
@@ -123,7 +128,7 @@ impl Failed {
 
     /// Counts and logs a failure that is made good by trying again.
     pub fn noted(self, upstream: &Upstream) -> Self {
-        if matches!(self, Self::Paused | Self::Busy) {
+        if matches!(self, Self::Paused | Self::Busy | Self::NoKey) {
             return self; // Nothing was exchanged; it is counted as refused.
         }
         let target = upstream.target.name.as_str();

@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use crate::admin::Admin;
 use crate::demo::DemoStore;
 use crate::front::DataFront;
+use crate::keys::Keys;
 use crate::lifecycle::{Ends, Lifecycle, Stop};
 use crate::log;
 use crate::metrics::METRICS;
@@ -88,6 +89,7 @@ pub fn run(config: Config, origin: Origin, inherited: Inherited) -> anyhow::Resu
     // Operators look on while the data listeners drain.
     server.add_service(Listening { service, sockets, standing, until: Some(admin_closes) });
     server.add_service(background_service("lifecycle", lifecycle));
+    server.add_service(background_service("keys", Keys::new(Arc::clone(&current))));
     match origin {
         Origin::Demo(store) => {
             server.add_service(background_service("store", StoreService(Mutex::new(Some(*store)))));

@@ -14,15 +14,17 @@ use blobfish_dialects::engine::auth::Auth;
 use blobfish_dialects::engine::dialect::{Dialect, Target};
 use blobfish_dialects::engine::loss::LossPolicy;
 use blobfish_dialects::engine::way::{Names, Way};
-use blobfish_dialects::model::{Credentials, Need};
+use blobfish_dialects::model::{Credentials, Need, OwnKey};
 use pingora_core::protocols::tls::CaType;
 use pingora_core::utils::tls::{CertKey, WrappedX509};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::client_cert;
 use crate::health::Health;
+use crate::keys::IssuedKey;
 use crate::metrics::METRICS;
 use crate::seats::Seats;
 use crate::throttle::{Throttle, Turn};
@@ -36,6 +38,9 @@ pub enum NotRunnable {
     /// The same for the listener's default.
     #[error("default dialect \"{0}\" is unknown")]
     Default(String),
+    /// Somebody who issues keys, whom this build does not know.
+    #[error("target \"{0}\": this build does not know who issues its keys")]
+    Credentials(String),
     /// A version of the signature that this build cannot send.
     #[error("target \"{0}\": this version of the signature cannot be sent")]
     Signing(String),
@@ -71,6 +76,8 @@ pub struct Upstream {
     pub client_cert: Option<Arc<CertKey>>,
     /// Keeps its connections apart from those of others.
     pub group_key: u64,
+    /// Its key, where that is issued.
+    pub issued: Option<Arc<IssuedKey>>,
     /// Whether it is well.
     pub health: Arc<Health>,
     /// How long an answer to its host's name is believed.
@@ -83,6 +90,18 @@ pub struct Upstream {
     pub response_timeout: Duration,
     /// Longest silence within a body.
     pub body_timeout: Duration,
+}
+
+impl Upstream {
+    /// A key that was issued for the same target is not asked for again.
+    fn keeps_key_of(&mut self, before: &[Self]) {
+        let Some(own) = &self.issued else { return };
+        let mut old = before.iter().filter_map(|old| old.issued.as_ref());
+        if let Some(old) = old.find(|old| old.is_like(own)) {
+            self.target.credentials = old.key();
+            self.issued = Some(Arc::clone(old));
+        }
+    }
 }
 
 /// Everything that a request runs on.
@@ -124,7 +143,11 @@ impl Snapshot {
         let default = config.listen.default_dialect.as_str();
         let default = by_name(default).ok_or_else(|| NotRunnable::Default(default.to_owned()))?;
         let front = Front { dialects: blobfish_dialects::ALL, default, base: config.hosts_base.clone() };
-        let upstreams = config.targets.iter().map(upstream).collect::<Result<_, _>>()?;
+        let upstreams = config
+            .targets
+            .iter()
+            .map(|target| upstream(target, &config.callers))
+            .collect::<Result<_, _>>()?;
         let throttle = |caller: &Caller| (caller.name.clone(), Arc::new(Throttle::new(caller)));
         let throttles = config.callers.iter().map(throttle).collect();
         Ok(Self { config, front, upstreams, throttles })
@@ -142,6 +165,7 @@ impl Snapshot {
             if let Some(old) = old.find(|old| old.is_like(&upstream.health)) {
                 upstream.health = Arc::clone(old);
             }
+            upstream.keeps_key_of(&before.upstreams);
             let mut old = before.upstreams.iter().map(|old| &old.seats);
             if let Some(old) = old.find(|old| old.is_like(&upstream.seats)) {
                 upstream.seats = Arc::clone(old);
@@ -259,13 +283,26 @@ fn by_name(name: &str) -> Option<&'static Dialect> {
     named.or_else(|| blobfish_dialects::by_name(name, None))
 }
 
-fn upstream(target: &blobfish_config::Target) -> Result<Upstream, NotRunnable> {
+fn upstream(target: &blobfish_config::Target, callers: &[Caller]) -> Result<Upstream, NotRunnable> {
     let dialect = blobfish_dialects::by_name(&target.dialect, target.profile.as_deref())
         .ok_or_else(|| NotRunnable::Dialect(target.name.clone()))?;
     let ca = target.ca.as_ref().map(|path| authorities(&target.name, path)).transpose()?;
     let client_cert = client_cert::read(target)?;
     let group_key = group_key(target, ca.as_deref(), client_cert.as_deref());
+    let credentials = OwnKey::new(Credentials {
+        access_key: target.access_key.clone(),
+        secret_key: target.secret_key.clone(),
+        session_token: target.session_token.clone(),
+    });
+    let issued = match &target.credentials {
+        Some(_) => Some(
+            IssuedKey::new(target, credentials.clone())
+                .ok_or_else(|| NotRunnable::Credentials(target.name.clone()))?,
+        ),
+        None => None,
+    };
     Ok(Upstream {
+        issued: issued.map(Arc::new),
         group_key,
         health: Arc::new(Health::new(target, group_key)),
         seats: Arc::new(Seats::new(&target.name, group_key, target.connections_max)),
@@ -278,11 +315,8 @@ fn upstream(target: &blobfish_config::Target) -> Result<Upstream, NotRunnable> {
             authority: target.endpoint.authority(),
             region: target.region.clone(),
             path_style: target.addressing == Addressing::Path,
-            credentials: Credentials {
-                access_key: target.access_key.clone(),
-                secret_key: target.secret_key.clone(),
-                session_token: target.session_token.clone(),
-            },
+            credentials,
+            seal: seal(target, callers),
             kms_keys: target.kms_keys.clone(),
         },
         endpoint: target.endpoint.clone(),
@@ -291,6 +325,15 @@ fn upstream(target: &blobfish_config::Target) -> Result<Upstream, NotRunnable> {
         response_timeout: target.response_timeout,
         body_timeout: target.body_timeout,
     })
+}
+
+/// What only the configuration tells: the target's secret, or where that is issued and changes, those of all callers.
+fn seal(target: &blobfish_config::Target, callers: &[Caller]) -> SecretString {
+    if target.credentials.is_none() {
+        return target.secret_key.clone();
+    }
+    let secrets = callers.iter().flat_map(|caller| &caller.keys).map(|key| key.secret_key.expose_secret());
+    SecretString::from(secrets.collect::<Vec<_>>().join("\n"))
 }
 
 /// What connections may be shared by: the same target, believed for the same reason. It outlives a reload.

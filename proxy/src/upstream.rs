@@ -19,6 +19,7 @@ use pingora_core::upstreams::peer::{HttpPeer, Peer as _};
 use prometheus::IntGauge;
 use tokio::time::timeout;
 
+use crate::clock;
 use crate::failed::Failed;
 use crate::health::Admission;
 use crate::metrics::{METRICS, seconds};
@@ -432,11 +433,14 @@ impl Conversation<'_> {
     }
 }
 
-/// Nobody waits for a place at a target that is left alone.
+/// Nobody waits for a place at a target that is left alone, or for which there is no key.
 ///
 /// # Errors
-/// [`Failed::Paused`].
+/// [`Failed::Paused`], [`Failed::NoKey`].
 fn not_paused(upstream: &Upstream) -> Result<(), Failed> {
+    if upstream.issued.as_ref().is_some_and(|key| !key.is_usable(clock::now())) {
+        return Err(Failed::NoKey);
+    }
     let wait = upstream.health.wait(Instant::now());
     wait.is_zero().then_some(()).ok_or(Failed::Paused)
 }

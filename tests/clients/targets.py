@@ -1,15 +1,20 @@
 """What the proxy needs towards its targets: that one which fails does not hold up callers. The last line counts."""
 
 import argparse
+import contextlib
+import datetime
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import servers
+from api import CallError
 from copies import Pair
 from cos_clients import CosPython
 from live import Changeable, log_lines, metric
@@ -249,7 +254,175 @@ def certificates(binary, running, options):
         assert told.returncode == 1 and "open to others" in told.stdout + told.stderr, told
 
 
-ALL = [failing, kinds, unreachable, connections, carried, certificates]
+TOKEN = "token-of-a-role-0001"
+
+
+class Metadata(BaseHTTPRequestHandler):
+    """What machines and containers ask for their role's key, as the three vendors have it."""
+
+    def log_message(self, *args):
+        pass
+
+    def do_PUT(self):
+        named = [name for name in self.headers if name.lower().endswith("metadata-token-ttl-seconds")]
+        self.told(200 if named else 400, "session-of-metadata")
+
+    def do_GET(self):
+        state, (path, name) = self.server.state, self.path.rsplit("/", 1)
+        state["asked"].append(self.path)
+        session = [self.headers[one] for one in self.headers if one.lower().endswith("metadata-token")]
+        if state["failing"]:
+            return self.told(500, "no")
+        if "/cam/" not in path and path != "/container" and session != ["session-of-metadata"]:
+            return self.told(401, "no session")
+        if path == "/container" and self.headers["Authorization"] != "proof-of-the-container":
+            return self.told(401, "no proof")
+        if not name:
+            return self.told(200, "role-of-this-machine")
+        ends = int(time.time() + state["lasts"])
+        stamp = datetime.datetime.fromtimestamp(ends, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        key, secret = servers.TARGET_KEY, state["secret"]
+        self.told(200, json.dumps({
+            "/latest/meta-data/cam/security-credentials":
+                {"TmpSecretId": key, "TmpSecretKey": secret, "ExpiredTime": ends, "Expiration": stamp, "Token": TOKEN,
+                 "Code": "Success"},
+            "/latest/meta-data/ram/security-credentials":
+                {"AccessKeyId": key, "AccessKeySecret": secret, "SecurityToken": TOKEN, "Expiration": stamp,
+                 "LastUpdated": stamp, "Code": "Success"},
+        }.get(path, {"AccessKeyId": key, "SecretAccessKey": secret, "Token": TOKEN, "Expiration": stamp,
+                     "Code": "Success", "LastUpdated": stamp, "Type": "AWS-HMAC"})))
+
+    def told(self, status, text):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+
+@contextlib.contextmanager
+def metadata():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Metadata)
+    server.state = {"failing": False, "lasts": 3600, "secret": servers.TARGET_SECRET, "asked": []}
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server.state, f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextlib.contextmanager
+def environment(**more):
+    """Of the processes that are started in it: nothing of this machine's own keys."""
+    before = dict(os.environ)
+    for name in [name for name in os.environ if name.startswith(("AWS_", "ALIBABA_", "OSS_", "TENCENTCLOUD_", "TKE_"))]:
+        del os.environ[name]
+    os.environ.update(HOME="/nonexistent", **more)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def keyless(binary, running, kind, back, credentials, **more):
+    """A proxy in front of a target whose keys are issued."""
+    target = servers.one_target(kind, back.port, key=None, credentials=credentials, **more)
+    proxy = running.proxy(binary, servers.configuration([target]))
+    return proxy, Boto3(proxy.port, servers.KEY, servers.SECRET)
+
+
+def works(client, bucket):
+    def one():
+        try:
+            return client.put(bucket, "one", b"x") and client.get(bucket, "one")["body"] == b"x"
+        except CallError:
+            return False
+    return one
+
+
+def issued(binary, running, options):
+    """Keys come from the chain of each vendor: machines, containers, files, variables."""
+    with metadata() as (state, origin), tempfile.TemporaryDirectory() as folder:
+        profile = Path(folder, "credentials")
+        key, secret = servers.TARGET_KEY, servers.TARGET_SECRET
+        profile.write_text(f"[default]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n")
+        variables = {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
+        container = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{origin}/container/key",
+                     "AWS_CONTAINER_AUTHORIZATION_TOKEN": "proof-of-the-container"}
+        backs = {kind: running.double(kind) for kind in ("cos", "oss", "jdcloud")}
+        rows = [
+            ("cos", "tencent", {}, origin, True), ("oss", "aliyun", {}, origin, True),
+            ("jdcloud", "aws", {}, origin, True),
+            ("oss", "aliyun", {"ALIBABA_CLOUD_ECS_METADATA_SERVICE_ENDPOINT": origin}, None, True),
+            ("jdcloud", "aws", {"AWS_EC2_METADATA_SERVICE_ENDPOINT": origin}, None, True),
+            ("jdcloud", "aws", container, None, True), ("jdcloud", "aws", variables, None, False),
+            ("jdcloud", "aws", {"AWS_SHARED_CREDENTIALS_FILE": str(profile)}, None, False),
+            ("cos", "tencent", {"TENCENTCLOUD_SECRET_ID": key, "TENCENTCLOUD_SECRET_KEY": secret}, None, False),
+        ]
+        for number, (kind, credentials, variables, place, asks) in enumerate(rows):
+            state["asked"].clear()
+            more = {"metadata_endpoint": place} if place else {}
+            with environment(**variables):
+                proxy, client = keyless(binary, running, kind, backs[kind], credentials, **more)
+            bucket = f"issued{number}-1250000000"
+            servers.wait_for(lambda: log_lines(proxy, "key is there"), 5, f"a key for {credentials}")
+            client.create_bucket(bucket)
+            assert works(client, bucket)(), (credentials, variables)
+            assert bool(state["asked"]) == asks, (credentials, state["asked"])
+            rows_of = [row for row in backs[kind].ask("GET", "/requests") if bucket in row["host"] + row["path"]]
+            sent = [row["headers"] for row in rows_of]
+            tokens = {value for row in sent for name, value in row.items() if name.endswith("security-token")}
+            assert sent and tokens == ({TOKEN} if asks else set()), (credentials, tokens)
+            told = proxy.log.read_text()
+            assert servers.TARGET_SECRET not in told and TOKEN not in told and not log_lines(proxy, "ERROR"), told
+            proxy.stop()
+
+
+def renewed(binary, running, options):
+    """Keys are renewed before they end; what fails meanwhile is told once, and the key before is used until its end."""
+    with metadata() as (state, origin):
+        back = running.double("cos")
+        state["failing"] = True
+        with environment():
+            proxy, client = keyless(binary, running, "cos", back, "tencent", metadata_endpoint=origin)
+        servers.wait_for(lambda: log_lines(proxy, "there is none"), 5, "a failure in the log")
+        for make in (Boto3, CosPython, Oss2V4):
+            other = make(proxy.port, servers.KEY, servers.SECRET)
+            assert refused(503, other.create_bucket, BUCKET).code == "ServiceUnavailable", make.__name__
+        assert back.ask("GET", "/requests") == [], "nothing is sent without a key"
+
+        state.update(failing=False, lasts=3, secret="not-the-secret-of-the-target")
+        servers.wait_for(lambda: log_lines(proxy, "key is there"), 8, "a key")
+        assert refused(500, client.create_bucket, BUCKET).code == "InternalError"
+        state.update(lasts=6, secret=servers.TARGET_SECRET)
+
+        def bucket():
+            with contextlib.suppress(CallError):
+                client.create_bucket(BUCKET)
+                return True
+
+        servers.wait_for(bucket, 5, "the next key")
+        state["failing"] = True
+        renewed_at = time.monotonic()
+        servers.wait_for(lambda: log_lines(proxy, "is used until it ends"), 6, "a failure in the log")
+        assert works(client, BUCKET)(), "the key from before"
+        time.sleep(max(0, 6.2 - (time.monotonic() - renewed_at)))
+        assert refused(503, client.get, BUCKET, "one").code == "ServiceUnavailable"
+        state.update(failing=False, lasts=3600)
+        servers.wait_for(works(client, BUCKET), 8, "a key again")
+        assert len(log_lines(proxy, "no key for the target was issued")) == 2, "each once"
+        # A reload does not ask again for a key that is there.
+        asked = len(state["asked"])
+        live = Front.__new__(Front)
+        live.proxy, live.file = proxy, Path(proxy.folder, "blobfish.toml")
+        live.rewrite_and_wait(live.file.read_text() + "\n# the same\n")
+        assert works(client, BUCKET)() and len(state["asked"]) == asked
+        told = proxy.log.read_text()
+        assert servers.TARGET_SECRET not in told and TOKEN not in told
+
+
+ALL = [failing, kinds, unreachable, connections, carried, certificates, issued, renewed]
 
 
 def main():
