@@ -41,8 +41,12 @@ suite "Copies between targets and above their limits" "$python" tests/clients/co
 suite "Fidelity: S3 through two proxies and another dialect" "$python" tests/clients/fidelity.py --binary "$binary"
 suite "Changing the configuration while an app goes on" "$python" tests/clients/live.py --binary "$binary"
 suite "Towards targets: failures, connections, names, certificates, keys" "$python" tests/clients/targets.py --binary "$binary"
+suite "Doctor: stores that are well, and that are not" "$python" tests/clients/doctor.py --binary "$binary"
+suite "Init, completions, help, version" "$python" tests/clients/command_line.py --binary "$binary"
+suite "Schema of the configuration" "$python" tests/clients/schema.py --binary "$binary"
 suite "Replacing and stopping a running proxy" "$python" tests/clients/upgrade.py --binary "$binary"
 suite "Deployment: samples, guides, chart, alerts, dashboard, unit, image" "$python" -m pytest -q tests/deploy --binary "$binary"
+suite "Console: its page in Chromium, and what it answers strangers" "$python" tests/console/console.py --binary "$binary"
 suite "TLS targets, metrics, logs" "$python" tests/clients/operations.py --binary "$binary"
 
 echo

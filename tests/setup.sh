@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the suites need beside Rust, Python 3.11 and Node: names below localhost, the SDKs, and the programs
-# that read the files of deploy/. A second run does nothing.
+# Installs what the suites need beside Rust, Python 3.11 and Node: names below localhost, the SDKs, a browser, and the
+# programs that read the files of deploy/. A second run does nothing.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -17,6 +17,10 @@ getent hosts probe.localhost >/dev/null || { echo "names below localhost do not 
 command -v openssl >/dev/null || apt_install openssl
 command -v systemd-analyze >/dev/null || apt_install systemd
 command -v npm >/dev/null || apt_install nodejs npm
+if ! command -v chromium >/dev/null || ! command -v chromedriver >/dev/null; then
+  # The console's suite says that it is skipped where there is no browser.
+  if command -v apt-get >/dev/null; then apt_install chromium chromium-driver fonts-dejavu-core; fi
+fi
 python=$(command -v python3.11 || command -v python3)
 "$python" -c 'import ensurepip' 2>/dev/null || apt_install python3-venv
 
@@ -31,10 +35,12 @@ once() {
   echo "$sum" >"$stamp"
 }
 
+python_lists="clients/requirements.txt vendors/requirements.txt deploy/requirements.txt console/requirements.txt"
+
 python_packages() {
   "$python" -m venv .venv
-  .venv/bin/pip install --quiet --disable-pip-version-check -r clients/requirements.txt -r vendors/requirements.txt \
-    -r deploy/requirements.txt
+  # shellcheck disable=SC2086 # several files
+  .venv/bin/pip install --quiet --disable-pip-version-check $(printf -- '-r %s ' $python_lists)
 }
 
 node_packages() {
@@ -62,7 +68,7 @@ packaged_promtool() {
   rm -r "$folder"
 }
 
-once .venv/stamp "clients/requirements.txt vendors/requirements.txt deploy/requirements.txt" python_packages
+once .venv/stamp "$python_lists" python_packages
 once clients/node/node_modules/.stamp "clients/node/package-lock.json" node_packages
 mkdir -p deploy/.tools
 if [ "$(uname -m)" = x86_64 ]; then

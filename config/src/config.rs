@@ -135,8 +135,8 @@ pub struct Target {
     pub region: String,
     /// Where the bucket goes in a request. Always [`Addressing::Path`] where the endpoint is an IP address.
     pub addressing: Addressing,
-    /// Where keys are issued, a word of [`PROVIDERS`]; there is no key of its own then.
-    pub credentials: Option<String>,
+    /// Who issues its keys: `aws`, `aliyun` or `tencent`; there is no key of its own then.
+    pub credentials: Option<&'static str>,
     /// Where the machine's metadata are, `http://host[:port]`; the vendor's own address where absent.
     pub metadata_endpoint: Option<String>,
     /// Access key id to sign with; empty where keys are issued.
@@ -170,9 +170,6 @@ pub struct Target {
     /// How long nothing is sent then, 1 second to 1 hour.
     pub failures_pause: Duration,
 }
-
-/// Who issues keys, as written in the file.
-pub const PROVIDERS: &[&str] = &["aws", "aliyun", "tencent"];
 
 /// A client's certificate and its key. Both files existed, with PEM of the right kind in them, when the configuration
 /// was read.

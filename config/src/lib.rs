@@ -15,16 +15,18 @@ mod mistake;
 mod pattern;
 mod read;
 mod rules;
+mod schema;
 mod secrets;
 
 pub use config::{
     Abandoned, Access, Addressing, BucketRule, Caller, CallerKey, ClientCert, Conditions, Config, CopyLimits,
-    Grant, GrantAccess, Https, Limits, Listen, PROVIDERS, SIGNATURES, Signing, Target, Unsupported,
+    Grant, GrantAccess, Https, Limits, Listen, SIGNATURES, Signing, Target, Unsupported,
 };
 pub use endpoint::Endpoint;
 pub use lookup::Route;
 pub use mistake::{Mistake, Rejected};
 pub use pattern::Pattern;
+pub use schema::schema;
 pub use secrets::{OsSources, Sources};
 
 /// What names exist, given by the caller so that this crate knows no dialect.

@@ -1,5 +1,6 @@
 //! A walk over the written document that notes mistakes and goes on. [`Fields`] is a table, [`Item`] a value in it;
-//! both know where they stand. What nobody asked a table for is an unknown key.
+//! both know where they stand. What nobody asked a table for is an unknown key. What was asked for, and how, is noted
+//! too: the schema is made of it.
 
 use std::cell::RefCell;
 use std::ops::{Range, RangeInclusive};
@@ -8,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::mistake::{SECRET_KEYS, SECRET_VALUE};
+use crate::schema::{Kind, Shapes};
 use crate::{Config, Mistake, Rejected};
 
 /// The longest value shown in a mistake, characters.
@@ -18,12 +20,18 @@ pub(crate) struct Notes<'t> {
     text: &'t str,
     line_starts: Vec<usize>,
     mistakes: RefCell<Vec<Mistake>>,
+    shapes: RefCell<Shapes>,
 }
 
 impl<'t> Notes<'t> {
     pub(crate) fn new(text: &'t str) -> Self {
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { text, line_starts, mistakes: RefCell::default() }
+        Self { text, line_starts, mistakes: RefCell::default(), shapes: RefCell::default() }
+    }
+
+    /// How each place was read.
+    pub(crate) fn shapes(self) -> Shapes {
+        self.shapes.into_inner()
     }
 
     /// The configuration if there was no mistake, else all of them by line.
@@ -71,7 +79,7 @@ pub(crate) fn document(
         return None;
     }
     let place = Place { notes, key: String::new(), subject: None, span: 0..0, written: Written::Whole };
-    rules(Fields { table: root.get_ref(), place, asked: Vec::new() })
+    rules(Fields::new(root.get_ref(), place))
 }
 
 /// A string of a text's table, if it is there.
@@ -135,6 +143,10 @@ impl<'a> Place<'a> {
         self.notes.line(self.span.start)
     }
 
+    fn read_as(&self, kind: Kind) {
+        self.notes.shapes.borrow_mut().at(&self.key).kinds.insert(kind);
+    }
+
     /// The place of a key of this table that was not written.
     pub(crate) fn absent(&self, key: &str) -> Self {
         self.below(key, self.span.clone(), Written::Nothing)
@@ -189,6 +201,7 @@ impl<'a> Item<'a> {
     }
 
     pub(crate) fn text(&self) -> Option<&'a str> {
+        self.place.read_as(Kind::Text);
         self.value.as_str().or_else(|| self.wrong_type("a string"))
     }
 
@@ -197,12 +210,26 @@ impl<'a> Item<'a> {
         parse(self.text()?).map_err(|rejected| self.place.wrong(rejected)).ok()
     }
 
+    /// One of a closed set of words.
+    pub(crate) fn word<T: Copy>(&self, noun: &str, words: &[(&str, T)]) -> Option<T> {
+        self.known(words.iter().map(|row| row.0));
+        self.parsed(|word| one_of(noun, word, words))
+    }
+
+    /// Notes which words can be meant here.
+    pub(crate) fn known<'w>(&self, words: impl IntoIterator<Item = &'w str>) {
+        let mut shapes = self.place.notes.shapes.borrow_mut();
+        shapes.at(&self.place.key).words.extend(words.into_iter().map(str::to_owned));
+    }
+
     pub(crate) fn table(&self) -> Option<Fields<'a>> {
+        self.place.read_as(Kind::Table);
         let table = self.value.as_table().or_else(|| self.wrong_type("a table"))?;
-        Some(Fields { table, place: self.place.clone(), asked: Vec::new() })
+        Some(Fields::new(table, self.place.clone()))
     }
 
     pub(crate) fn list(&self) -> Option<Vec<Self>> {
+        self.place.read_as(Kind::List);
         let list = self.value.as_array().or_else(|| self.wrong_type("a list"))?;
         let element = |(i, value)| Self::new(value, |span, written| self.place.element(i, span, written));
         Some(list.iter().enumerate().map(element).collect())
@@ -228,9 +255,24 @@ pub(crate) struct Fields<'a> {
     table: &'a DeTable<'a>,
     pub place: Place<'a>,
     asked: Vec<&'static str>,
+    needed: Vec<&'static str>,
 }
 
 impl<'a> Fields<'a> {
+    fn new(table: &'a DeTable<'a>, place: Place<'a>) -> Self {
+        Self { table, place, asked: Vec::new(), needed: Vec::new() }
+    }
+
+    /// Notes that a key must be there, whoever tells where it is not.
+    pub(crate) fn needs(&mut self, key: &'static str) {
+        self.needed.push(key);
+    }
+
+    /// Notes that of all keys one must be there, and no other.
+    pub(crate) fn takes_one(&self) {
+        self.place.notes.shapes.borrow_mut().at(&self.place.key).takes_one = true;
+    }
+
     /// The value of a key, if it was written.
     pub(crate) fn get(&mut self, key: &'static str) -> Option<Item<'a>> {
         if !self.asked.contains(&key) {
@@ -242,6 +284,7 @@ impl<'a> Fields<'a> {
 
     /// The value of a key that must be there. `example` is shown where it is not.
     pub(crate) fn need(&mut self, key: &'static str, example: &str) -> Option<Item<'a>> {
+        self.needs(key);
         let item = self.get(key);
         if item.is_none() {
             self.place.absent(key).wrong(Rejected::new("missing").hint(format!("add {key} = {example}")));
@@ -253,7 +296,7 @@ impl<'a> Fields<'a> {
     pub(crate) fn word<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)], absent: T) -> Option<T> {
         match self.get(key) {
             None => Some(absent),
-            Some(item) => item.parsed(|word| one_of("word", word, words)),
+            Some(item) => item.word("word", words),
         }
     }
 
@@ -261,10 +304,10 @@ impl<'a> Fields<'a> {
     pub(crate) fn flag(&mut self, key: &'static str) -> Option<bool> {
         match self.get(key) {
             None => Some(false),
-            Some(item) => match item.value {
-                DeValue::Boolean(flag) => Some(*flag),
-                _ => item.wrong_type("true or false"),
-            },
+            Some(item) => {
+                item.place.read_as(Kind::Flag);
+                item.value.as_bool().or_else(|| item.wrong_type("true or false"))
+            }
         }
     }
 
@@ -276,6 +319,7 @@ impl<'a> Fields<'a> {
         absent: T,
     ) -> Option<T> {
         let Some(item) = self.get(key) else { return Some(absent) };
+        item.place.read_as(Kind::Count(*bounds.start(), *bounds.end()));
         let DeValue::Integer(integer) = item.value else { return item.wrong_type("a whole number") };
         let number = u64::from_str_radix(integer.as_str(), integer.radix()).ok();
         let count =
@@ -320,6 +364,14 @@ impl<'a> Fields<'a> {
 
     /// Notes every key that was not asked for.
     pub(crate) fn finish(self) {
+        let mut shapes = self.place.notes.shapes.borrow_mut();
+        for key in &self.asked {
+            let line = self.table.get(*key).map(|value| self.place.notes.line(value.span().start));
+            let shape = shapes.at(&self.place.below(key, 0..0, Written::Nothing).key);
+            shape.needed &= self.needed.contains(key);
+            shape.line = shape.line.or(line);
+        }
+        drop(shapes);
         for key in self.table.keys().filter(|key| !self.asked.contains(&key.get_ref().as_ref())) {
             let word = key.get_ref().as_ref();
             let segment: String = word.chars().take(VALUE_CHARS_MAX).collect();
@@ -333,7 +385,7 @@ impl<'a> Fields<'a> {
 }
 
 /// The meaning of a word out of a closed set.
-pub(crate) fn one_of<T: Copy>(noun: &str, word: &str, words: &[(&str, T)]) -> Result<T, Rejected> {
+fn one_of<T: Copy>(noun: &str, word: &str, words: &[(&str, T)]) -> Result<T, Rejected> {
     let known = || words.iter().map(|row| row.0).collect::<Vec<_>>();
     let row = words.iter().find(|row| row.0 == word);
     row.map(|row| row.1).ok_or_else(|| Rejected::unknown(noun, word, &known()))

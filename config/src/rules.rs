@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use crate::endpoint::host_name;
 use crate::pattern::bucket_name;
-use crate::read::{At, Fields, Item, one_of};
+use crate::read::{At, Fields, Item};
 use crate::secrets::{private_file, secret};
 use crate::{
     Abandoned, Addressing, BucketRule, Caller, CallerKey, ClientCert, Conditions, Config, CopyLimits,
-    Endpoint, Grant, GrantAccess, Https, Known, Limits, Listen, PROVIDERS, Pattern, Rejected, SIGNATURES,
-    Signing, Sources, Target, Unsupported,
+    Endpoint, Grant, GrantAccess, Https, Known, Limits, Listen, Pattern, Rejected, SIGNATURES, Signing,
+    Sources, Target, Unsupported,
 };
 
 /// Where to listen if the file does not say.
@@ -30,6 +30,8 @@ const UNSUPPORTED: &[(&str, Unsupported)] =
     &[("refuse", Unsupported::Refuse), ("report", Unsupported::Report)];
 const CONDITIONS: &[(&str, Conditions)] = &[("native", Conditions::Native), ("check", Conditions::Check)];
 const ABANDONED: &[(&str, Abandoned)] = &[("finish", Abandoned::Finish), ("abort", Abandoned::Abort)];
+const CREDENTIALS: &[(&str, Option<&'static str>)] =
+    &[("aws", Some("aws")), ("aliyun", Some("aliyun")), ("tencent", Some("tencent"))];
 const ANONYMOUS: &[(&str, bool)] = &[("refuse", false), ("read", true)];
 const COS_STRICT: &[(&str, bool)] = &[("accept", false), ("strict", true)];
 const ACCESS: &[(&str, GrantAccess)] = &[
@@ -81,6 +83,7 @@ pub(crate) fn config(mut root: Fields<'_>, known: &Known<'_>, sources: &dyn Sour
 }
 
 fn need_a_target(root: &mut Fields<'_>) {
+    root.needs("target");
     let is_none = root.get("target").is_none_or(|item| item.is_empty_list());
     if is_none {
         let what = "no [[target]]: there is nothing to be a proxy of";
@@ -113,7 +116,7 @@ fn listen<'a>(
     let Some(mut fields) = item.table() else { return (None, Vec::new()) };
 
     let dialect = match fields.get("dialect") {
-        Some(item) => item.parsed(|word| dialect_name(word, known)),
+        Some(item) => a_dialect(&item, known),
         None => Some(DIALECT_DEFAULT.to_owned()),
     };
     let written: Vec<_> = [fields.get("http"), fields.get("https")].into_iter().flatten().collect();
@@ -317,10 +320,11 @@ fn target<'a>(
     sources: &dyn Sources,
 ) -> (Name<'a>, Option<Target>) {
     let name = name(&mut fields, "\"aliyun\"");
-    let dialect =
-        fields.need("dialect", "\"s3\"").and_then(|item| item.parsed(|word| dialect_name(word, known)));
-    let profile = fields.get("profile");
-    let profile = optional(profile, |item| item.parsed(|word| profile_name(word, dialect.as_deref(), known)));
+    let dialect = fields.need("dialect", "\"s3\"").and_then(|item| a_dialect(&item, known));
+    let profile = optional(fields.get("profile"), |item| {
+        item.known(known.dialects.iter().flat_map(|row| row.1).copied());
+        item.parsed(|word| profile_name(word, dialect.as_deref(), known))
+    });
     let endpoint = fields.need("endpoint", "\"https://...\"").and_then(|item| {
         let value = item.parsed(Endpoint::parse)?;
         Some(At { value, place: item.place })
@@ -384,11 +388,8 @@ fn target<'a>(
 }
 
 /// Who issues keys, and where the machine's metadata are.
-fn provider(fields: &mut Fields<'_>) -> (Option<Option<String>>, Option<Option<String>>) {
-    let known = |word: &str| PROVIDERS.contains(&word).then(|| word.to_owned());
-    let credentials = optional(fields.get("credentials"), |item| {
-        item.parsed(|word| known(word).ok_or_else(|| Rejected::unknown("issuer of keys", word, PROVIDERS)))
-    });
+fn provider(fields: &mut Fields<'_>) -> (Option<Option<&'static str>>, Option<Option<String>>) {
+    let credentials = fields.word("credentials", CREDENTIALS, None);
     let metadata = optional(fields.get("metadata_endpoint"), |item| {
         item.parsed(|url| Endpoint::parse(url).map(|_| url.to_owned()))
     });
@@ -479,6 +480,11 @@ fn secrets(fields: &mut Fields<'_>, sources: &dyn Sources) -> (Option<Secret>, O
     let key = fields.need("secret_key", "{ env = \"NAME\" }").and_then(|item| secret(&item, sources));
     let token = optional(fields.get("session_token"), |item| secret(&item, sources));
     (key, token)
+}
+
+fn a_dialect(item: &Item<'_>, known: &Known<'_>) -> Option<String> {
+    item.known(known.dialects.iter().map(|row| row.0));
+    item.parsed(|word| dialect_name(word, known))
 }
 
 fn dialect_name(word: &str, known: &Known<'_>) -> Result<String, Rejected> {
@@ -656,7 +662,7 @@ fn grant(mut fields: Fields<'_>) -> Option<Grant> {
     let item = fields.need("buckets", "[\"photos-*\"]");
     let buckets = fields.list("buckets", |item| item.parsed(Pattern::parse));
     let access = fields.need("access", "\"read\"");
-    let access = access.and_then(|item| item.parsed(|word| one_of("access", word, ACCESS)));
+    let access = access.and_then(|item| item.word("access", ACCESS));
     fields.finish();
     if let Some(item) = item.filter(Item::is_empty_list) {
         item.place.wrong(Rejected::new("a grant for no bucket").hint("leave the grant out"));
@@ -674,6 +680,7 @@ fn signatures(fields: &mut Fields<'_>) -> Option<Vec<String>> {
     }
     let known = |word: &str| SIGNATURES.contains(&word).then(|| word.to_owned());
     let read = |item: Item<'_>| {
+        item.known(SIGNATURES.iter().copied());
         item.parsed(|word| known(word).ok_or_else(|| Rejected::unknown("signature", word, SIGNATURES)))
     };
     item.list()?.into_iter().map(read).collect()

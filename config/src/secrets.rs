@@ -81,6 +81,7 @@ fn literal(text: &str) -> Result<SecretString, Rejected> {
 
 fn from_elsewhere(mut fields: Fields<'_>, sources: &dyn Sources) -> Option<SecretString> {
     let (env, file) = (fields.get("env"), fields.get("file"));
+    fields.takes_one();
     let place = fields.place.clone();
     fields.finish();
     match (env, file) {

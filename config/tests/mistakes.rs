@@ -132,7 +132,7 @@ fn keys_and_types() {
             "credentials = \"aliyn\"\nmetadata_endpoint = \"metadata\"\nsecret_key = \"TOPSECRET-1\""
         )),
         [
-            "line 8: target \"aliyun\": credentials = \"aliyn\": unknown issuer of keys; did you mean \"aliyun\"?",
+            "line 8: target \"aliyun\": credentials = \"aliyn\": unknown word; did you mean \"aliyun\"?",
             "line 9: target \"aliyun\": metadata_endpoint = \"metadata\": not a URL; write https://host or http://host:port",
             "line 10: target \"aliyun\": secret_key = (secret): the target's keys are issued; leave it out, or credentials",
         ]

@@ -8,7 +8,9 @@ use crate::engine::dialect::{Dialect, Target};
 use crate::engine::loss::{self, LossPolicy};
 use crate::engine::way::{SameNames, Way};
 use crate::engine::{emulate, hosts, listing, read, settings, write};
+use crate::lines::{Line, Thing, lines};
 use crate::model::{Field, Operation, Outgoing, OwnKey, RawHead, Refusal, Request, Setting};
+use crate::rules;
 
 /// What becomes of a field between two dialects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,18 +101,27 @@ pub fn missing_words(caller: &Dialect, target: &Dialect) -> Vec<(Field, &'static
 pub fn operations(caller: &Dialect, target: &Dialect) -> Vec<(Operation, Fate, &'static str)> {
     let own = Operation::all().filter(|operation| caller.has(*operation));
     own.map(|operation| {
-        let policy = matches!(operation, Operation::Get(Setting::Policy) | Operation::Put(Setting::Policy));
-        let (fate, note) = match (target.route(operation), emulate::stands_in(target, operation)) {
-            (Some(_), _) if policy && caller.family != target.family => {
-                (Fate::Refused, "names a vendor's own accounts and actions")
-            }
-            (Some(_), _) => (Fate::Native, ""),
-            (None, Some(note)) => (Fate::Emulated, note),
-            (None, None) => (Fate::Refused, ""),
-        };
+        let (fate, note) = operation_fate(operation, caller, target);
         (operation, fate, note)
     })
     .collect()
+}
+
+/// What becomes of an operation at a target.
+pub(crate) fn operation_fate(
+    operation: Operation,
+    caller: &Dialect,
+    target: &Dialect,
+) -> (Fate, &'static str) {
+    let policy = matches!(operation, Operation::Get(Setting::Policy) | Operation::Put(Setting::Policy));
+    match (target.route(operation), emulate::stands_in(target, operation)) {
+        (Some(_), _) if policy && caller.family != target.family => {
+            (Fate::Refused, "names a vendor's own accounts and actions")
+        }
+        (Some(_), _) => (Fate::Native, ""),
+        (None, Some(note)) => (Fate::Emulated, note),
+        (None, None) => (Fate::Refused, ""),
+    }
 }
 
 /// The elements of a caller's documents that a target's have no place for: refused by name.
@@ -218,6 +229,14 @@ pub struct Explained {
     pub fields: Vec<(String, Fate, String)>,
     /// Whether it would be refused, under each policy.
     pub refused: Option<Refusal>,
+    /// Its lines, each with what becomes of it.
+    pub said: Vec<Line>,
+    /// The lines of what would be sent, each with the pair that joins it to its origin.
+    pub written: Vec<Line>,
+    /// The vendors' documents that describe it: the caller's and the target's.
+    pub documents: (String, String),
+    /// Headers that it could say besides, each as a line to begin with.
+    pub more: Vec<String>,
 }
 
 /// Explains one request as text of HTTP, in a dialect, towards a target's dialect. Signatures are not looked at.
@@ -237,27 +256,36 @@ pub fn explain(text: &str, caller: &'static Dialect, target: &'static Dialect) -
     let request = read::request(caller, &head, &place, &verified)?;
     let target = sample_target(target);
     let way = sample_way(caller, &target, &request);
-    let (mut outgoing, losses) = write::request(&way, &listing::adapted(&way, &request)?)?;
+    let sent = listing::adapted(&way, &request)?;
+    let (mut outgoing, losses) = write::request(&way, &sent)?;
     hide_keys(way.target.dialect, &mut outgoing);
-    let mut fields: Vec<(String, Fate, String)> = Vec::new();
+    let mut fates: Vec<(Thing, String, Fate, String)> = Vec::new();
     for (field, _) in request.fields.iter() {
         let name = (caller.name_of)(field).map_or_else(|| field.name(), |name| name.as_str().to_owned());
         let loss = losses.iter().find(|loss| loss.what == loss::Lost::Field(field));
         let (fate, note) = fate(field, caller, way.target.dialect);
         match loss {
-            Some(loss) if field.guards_data() => fields.push((name, Fate::Refused, loss.why.clone())),
-            Some(loss) => fields.push((name, Fate::Lost, loss.why.clone())),
-            None => fields.push((name, fate, note.to_owned())),
+            Some(loss) if field.guards_data() => {
+                fates.push((Thing::Field(field), name, Fate::Refused, loss.why.clone()));
+            }
+            Some(loss) => fates.push((Thing::Field(field), name, Fate::Lost, loss.why.clone())),
+            None => fates.push((Thing::Field(field), name, fate, note.to_owned())),
         }
     }
-    for (name, _) in &request.metadata {
-        let name = format!("{}{name}", caller.metadata_prefix);
+    for (own, _) in &request.metadata {
+        let name = format!("{}{own}", caller.metadata_prefix);
         let loss = losses.iter().find(|loss| loss.name_for(caller) == name);
         let fate = if loss.is_some() { Fate::Refused } else { Fate::Native };
-        fields.push((name, fate, loss.map(|loss| loss.why.clone()).unwrap_or_default()));
+        let why = loss.map(|loss| loss.why.clone()).unwrap_or_default();
+        fates.push((Thing::Metadata(own.clone()), name, fate, why));
     }
     let refused = loss::judge(&losses, LossPolicy::Refuse, caller).err();
-    Ok(Explained { plan: plan(&way, &request), request, outgoing, fields, refused })
+    let (said, written) = lines(caller, &head, way.target.dialect, (&request, &sent), &outgoing, &fates);
+    let fields = fates.into_iter().map(|(_, name, fate, why)| (name, fate, why)).collect();
+    let to = way.target.dialect;
+    let documents = (rules::document(caller, request.operation), rules::document(to, sent.operation));
+    let (plan, more) = (plan(&way, &request), rules::more(caller, &request));
+    Ok(Explained { plan, request, outgoing, fields, refused, said, written, documents, more })
 }
 
 /// What is printed may end in a ticket: customers' keys are not shown.

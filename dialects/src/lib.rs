@@ -7,10 +7,13 @@
 
 pub mod cos;
 pub mod engine;
+pub mod examples;
 pub mod explain;
 pub mod jdcloud;
+pub mod lines;
 pub mod model;
 pub mod oss;
+pub mod rules;
 pub mod s3;
 pub mod wire;
 

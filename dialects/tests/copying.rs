@@ -153,6 +153,18 @@ fn a_failed_condition_is_told_in_the_callers_terms() {
 }
 
 #[test]
+fn a_check_looks_at_any_target() {
+    for (tag, expected) in [(ETAG, 200), ("other", 412)] {
+        let request = copy(&S3, &[("x-amz-copy-source-if-match", tag)]);
+        let (sent, ended) = play(&S3, &S3, request, true, &[source_head(), copied()]);
+        assert_eq!(status(&S3, ended), expected);
+        assert_eq!(sent[0].method, "HEAD");
+        // What was looked at is pinned, for a target that keeps conditions after all.
+        assert_eq!(sent.len(), if expected == 200 { 2 } else { 1 });
+    }
+}
+
+#[test]
 fn a_target_without_conditions_gets_none() {
     let request = || copy(&S3, &[("x-amz-copy-source-if-match", OTHER)]);
     let (sent, ended) = play(&S3, &JDCLOUD, request(), false, &[]);

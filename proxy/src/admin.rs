@@ -1,39 +1,176 @@
-//! The operators' listener: metrics, health, and what there is.
+//! The operators' listener: metrics, health, and the console with the API behind it.
+//!
+//! Nobody signs in here, so that the listener belongs on loopback or behind something that asks who comes. Nothing changes
+//! anything, and no answer holds a secret.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use http::Response;
+use blobfish_config::Endpoint;
+use blobfish_dialects::examples::examples;
+use http::{HeaderMap, Response};
 use pingora_core::apps::http_app::ServeHttp;
 use pingora_core::protocols::http::ServerSession;
+use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::copies::COPIES;
+use crate::events::EVENTS;
+use crate::explain::{self, Asked, REQUEST_BYTES_MAX};
 use crate::metrics::METRICS;
+use crate::snapshot::Snapshot;
+use crate::{shown, status};
 
-const PAGE: &str = include_str!("admin.html");
+const PAGE: &str = include_str!("console/index.html");
+const SCRIPT: &str = include_str!("console/console.js");
+const STYLE: &str = include_str!("console/console.css");
+const ICON: &str = include_str!("console/icon.svg");
+
+/// Nothing from elsewhere, nothing inline.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+                      require-trusted-types-for 'script'";
+
+/// A question of the console has this long to arrive.
+const BODY_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// The application behind the admin listener.
 pub struct Admin {
+    /// Whether only this machine can connect.
+    loopback: bool,
     /// Whether requests are served: false until the listeners stand, and again once they are closing.
-    pub ready: Arc<watch::Sender<bool>>,
+    ready: Arc<watch::Sender<bool>>,
+    /// What requests run on.
+    current: Arc<ArcSwap<Snapshot>>,
+    started: Instant,
+}
+
+impl Admin {
+    /// For the listener at this address.
+    pub fn new(
+        address: SocketAddr,
+        ready: Arc<watch::Sender<bool>>,
+        current: Arc<ArcSwap<Snapshot>>,
+    ) -> Self {
+        Self { loopback: address.ip().to_canonical().is_loopback(), ready, current, started: Instant::now() }
+    }
+
+    fn read(&self, path: &str) -> Response<Vec<u8>> {
+        let ready = *self.ready.borrow();
+        match path {
+            "/metrics" => answer(200, "text/plain; version=0.0.4", METRICS.text()),
+            "/healthz" => answer(200, "text/plain", "ok\n"),
+            "/readyz" if ready => answer(200, "text/plain", "ready\n"),
+            "/readyz" => answer(503, "text/plain", "not ready\n"),
+            "/" => answer(200, "text/html; charset=utf-8", PAGE),
+            "/console.js" => answer(200, "text/javascript; charset=utf-8", SCRIPT),
+            "/console.css" => answer(200, "text/css; charset=utf-8", STYLE),
+            "/icon.svg" => answer(200, "image/svg+xml", ICON),
+            "/api/status" => data(&status::status(&self.current.load(), ready, self.started.elapsed())),
+            "/api/copies" => data(&COPIES.list()),
+            "/api/events" => data(&json!({ "events": EVENTS.list() })),
+            "/api/config" => data(&shown::config(&self.current.load().config, METRICS.config_loaded.get())),
+            "/api/examples" => data(&requests()),
+            "/api/explain" => refused(405, "POST a question here"),
+            _ => answer(404, "text/plain", "there is no such page\n"),
+        }
+    }
+
+    async fn explain(&self, session: &mut ServerSession) -> Result<String, (u16, String)> {
+        is_own_page(&session.req_header().headers).map_err(|(status, why)| (status, why.to_owned()))?;
+        let body = timeout(BODY_TIME_MAX, body(session)).await;
+        let body = body.unwrap_or(Err((408, "the question did not arrive in time".to_owned())))?;
+        let asked: Asked = serde_json::from_slice(&body)
+            .map_err(|error| (400, format!("not a question of {{from, to, request}}: {error}")))?;
+        explain::json(&asked, Some(&self.current.load())).map_err(|error| (400, format!("{error:#}")))
+    }
 }
 
 #[async_trait]
 impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         let head = session.req_header();
-        match (head.method.as_str(), head.uri.path()) {
-            ("GET" | "HEAD", "/metrics") => answer(200, "text/plain; version=0.0.4", METRICS.text()),
-            ("GET" | "HEAD", "/healthz") => answer(200, "text/plain", "ok\n"),
-            ("GET" | "HEAD", "/readyz") if *self.ready.borrow() => answer(200, "text/plain", "ready\n"),
-            ("GET" | "HEAD", "/readyz") => answer(503, "text/plain", "not ready\n"),
-            ("GET" | "HEAD", "/api/copies") => answer(200, "application/json", COPIES.list().to_string()),
-            ("GET" | "HEAD", "/") => answer(200, "text/html; charset=utf-8", PAGE),
-            ("GET" | "HEAD", _) => answer(404, "text/plain", "there is no such page\n"),
-            _ => answer(405, "text/plain", "GET or HEAD\n"),
+        let (method, path) = (head.method.as_str().to_owned(), head.uri.path().to_owned());
+        if self.loopback && !head.headers.get_all("host").iter().all(|host| is_own_host(host.as_bytes())) {
+            return refused(403, "this listener is on loopback: ask for it by its address or as localhost");
+        }
+        match (method.as_str(), path.as_str()) {
+            ("GET" | "HEAD", path) => self.read(path),
+            ("POST", "/api/explain") => match self.explain(session).await {
+                Ok(json) => answer(200, "application/json", json),
+                Err((status, why)) => {
+                    // What was not read is not taken for another request.
+                    session.set_keepalive(None);
+                    refused(status, &why)
+                }
+            },
+            _ => {
+                session.set_keepalive(None);
+                answer(405, "text/plain", "GET or HEAD\n")
+            }
         }
     }
+}
+
+/// A page elsewhere whose name was made to lead to this machine would be let in by its own origin: only names that nobody
+/// can have lead elsewhere are answered.
+fn is_own_host(host: &[u8]) -> bool {
+    let endpoint =
+        std::str::from_utf8(host).ok().and_then(|host| Endpoint::parse(&format!("http://{host}")).ok());
+    endpoint.is_some_and(|own| own.ip().is_some() || own.is_loopback())
+}
+
+/// Whether a question comes from our own page, or from no page at all. Browsers say where a request comes from, and ask
+/// before they send JSON elsewhere.
+fn is_own_page(headers: &HeaderMap) -> Result<(), (u16, &'static str)> {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let kind = text("content-type").unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let host = text("host").unwrap_or_default();
+    let own =
+        |origin: &str| origin.split_once("://").is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(host));
+    if !text("sec-fetch-site").is_none_or(|site| matches!(site, "same-origin" | "none"))
+        || !text("origin").is_none_or(own)
+    {
+        return Err((403, "another page's question"));
+    }
+    if kind.eq_ignore_ascii_case("application/json") {
+        Ok(())
+    } else {
+        Err((415, "the question has to be application/json"))
+    }
+}
+
+async fn body(session: &mut ServerSession) -> Result<Vec<u8>, (u16, String)> {
+    let mut whole = Vec::new();
+    loop {
+        match session.read_request_body().await {
+            Ok(Some(bytes)) if whole.len().saturating_add(bytes.len()) > REQUEST_BYTES_MAX => {
+                return Err((413, format!("the question is larger than {REQUEST_BYTES_MAX} bytes")));
+            }
+            Ok(Some(bytes)) => whole.extend_from_slice(&bytes),
+            Ok(None) => return Ok(whole),
+            Err(_) => return Err((400, "the question did not arrive whole".to_owned())),
+        }
+    }
+}
+
+fn requests() -> Value {
+    let examples = examples().map(
+        |example| json!({ "dialect": example.dialect, "title": example.title, "request": example.request }),
+    );
+    json!({ "examples": examples.collect::<Vec<_>>() })
+}
+
+fn refused(status: u16, why: &str) -> Response<Vec<u8>> {
+    answer(status, "application/json", json!({ "error": why }).to_string())
+}
+
+fn data(value: &Value) -> Response<Vec<u8>> {
+    answer(200, "application/json", value.to_string())
 }
 
 fn answer(status: u16, kind: &'static str, body: impl Into<Vec<u8>>) -> Response<Vec<u8>> {
@@ -44,6 +181,57 @@ fn answer(status: u16, kind: &'static str, body: impl Into<Vec<u8>>) -> Response
         .header("content-length", body.len())
         .header("cache-control", "no-store")
         .header("x-content-type-options", "nosniff")
-        .header("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'");
+        .header("referrer-policy", "no-referrer")
+        .header("cross-origin-resource-policy", "same-origin")
+        .header("content-security-policy", POLICY);
     response.body(body).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_lead_to_this_machine_alone() {
+        for host in [
+            "127.0.0.1:9090",
+            "127.0.0.1",
+            "[::1]:9090",
+            "10.1.2.3",
+            "localhost:9090",
+            "LOCALHOST",
+            "a.localhost",
+        ] {
+            assert!(is_own_host(host.as_bytes()), "{host}");
+        }
+        for host in ["", "example.com", "localhost.example.com:9090", "127.0.0.1.example.com", "a@localhost"]
+        {
+            assert!(!is_own_host(host.as_bytes()), "{host}");
+        }
+    }
+
+    #[track_caller]
+    fn check(headers: &[(&'static str, &str)], status: Option<u16>) {
+        let mut map = HeaderMap::new();
+        map.insert("host", "127.0.0.1:9090".parse().unwrap());
+        for (name, value) in headers {
+            map.insert(*name, value.parse().unwrap());
+        }
+        assert_eq!(is_own_page(&map).err().map(|refused| refused.0), status, "{headers:?}");
+    }
+
+    #[test]
+    fn questions_come_from_our_own_page_or_from_none() {
+        let json = ("content-type", "application/json; charset=utf-8");
+        check(&[json], None);
+        check(&[json, ("origin", "http://127.0.0.1:9090"), ("sec-fetch-site", "same-origin")], None);
+        for origin in ["http://127.0.0.1:9091", "http://example.com", "null", ""] {
+            check(&[json, ("origin", origin)], Some(403));
+        }
+        for site in ["cross-site", "same-site"] {
+            check(&[json, ("sec-fetch-site", site)], Some(403));
+        }
+        check(&[], Some(415));
+        check(&[("content-type", "text/plain")], Some(415));
+    }
 }

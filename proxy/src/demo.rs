@@ -111,7 +111,7 @@ fn greeting(listen: &[SocketAddr], admin: SocketAddr, place: &str) -> String {
         (first.port(), listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and "));
     format!(
         r#"
-Blobfish demo: objects in {place}, listening on {all}, metrics on http://{admin}/metrics
+Blobfish demo: objects in {place}, listening on {all}, console on http://{admin}/
 Access key {ACCESS_KEY}, secret key {SECRET_KEY}, any bucket name, every dialect.
 Where names below localhost are not resolved, put this before a program: http_proxy=http://{first}
 

@@ -71,7 +71,7 @@ async fn patiently(
     let last = Mutex::new(None);
     let work = drive(job.upstreams, upstream, exchange, operation, way.caller.name, &last);
     let outcome = patience::told(job, Box::pin(work), None).await;
-    if let Some(answer) = last.into_inner().unwrap_or_default() {
+    if let Some(Ok(answer)) = last.into_inner().unwrap_or_default() {
         job.note_upstream(&way, &answer);
     }
     outcome
@@ -93,13 +93,13 @@ pub async fn driven(
     job.judge(exchange.losses(), &way)?;
     let last = Mutex::new(None);
     let outcome = drive(job.upstreams, upstream, exchange, operation, way.caller.name, &last).await;
-    if let Some(answer) = last.into_inner().unwrap_or_default() {
+    if let Some(Ok(answer)) = last.into_inner().unwrap_or_default() {
         job.note_upstream(&way, &answer);
     }
     Ok(outcome?)
 }
 
-/// Asks and answers until there is something to tell. `last` gets the last answer of the target.
+/// Asks and answers until there is something to tell. `last` gets the last answer of the target, or why there is none.
 ///
 /// # Errors
 /// What the caller is to be told.
@@ -109,7 +109,7 @@ pub async fn drive(
     mut exchange: Exchange<'_>,
     operation: &'static str,
     dialect: &str,
-    last: &Mutex<Option<Answer>>,
+    last: &Mutex<Option<Result<Answer, Failed>>>,
 ) -> Result<Reply, Refusal> {
     let mut step = exchange.start(clock::now())?;
     for _ in 0..STEPS_MAX {
@@ -117,11 +117,13 @@ pub async fn drive(
             Step::Tell(reply) => return Ok(*reply),
             Step::Send(out) => out,
         };
-        let answer = upstreams.exchange(upstream, &out, operation, dialect).await;
-        let answer = answer.map_err(Failed::refusal)?;
-        let next = exchange.next(&answer, clock::now());
+        let answered = upstreams.exchange(upstream, &out, operation, dialect).await;
+        let next = match &answered {
+            Ok(answer) => exchange.next(answer, clock::now()),
+            Err(failed) => Err(failed.refusal()),
+        };
         if let Ok(mut last) = last.lock() {
-            *last = Some(answer);
+            *last = Some(answered);
         }
         step = next?;
     }

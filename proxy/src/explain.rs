@@ -1,29 +1,61 @@
-//! `blobfish explain`: what a request means and how it is translated, without sending it.
+//! `blobfish explain` and the console's translator: what a request means and how it is translated, without sending it.
 
 use std::io::Read as _;
 
 use anyhow::{Context as _, anyhow};
 use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::explain::{Explained, explain};
+use blobfish_dialects::lines::Line;
 use blobfish_dialects::model::Refusal;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::cli::Explain;
 use crate::snapshot::Snapshot;
 
 /// A request is a head; a body is not looked at.
-const REQUEST_BYTES_MAX: u64 = 64 * 1024;
+pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
+
+/// What is to be explained, as the console asks.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    /// Dialect that the caller speaks.
+    pub from: String,
+    /// Dialect or profile of the target.
+    pub to: String,
+    /// The request as it would be sent.
+    pub request: String,
+}
 
 /// Gives the text to print.
 ///
 /// # Errors
 /// The request cannot be read, is none of its dialect, or cannot be held by the target.
 pub fn run(asked: &Explain, snapshot: Option<&Snapshot>) -> anyhow::Result<String> {
-    let (caller, target) = (dialect(&asked.from)?, dialect(&asked.to)?);
     let text = String::from_utf8(request(asked)?).context("the request is not UTF-8")?;
-    let explained = explain(&text, caller, target).map_err(|refusal| refused(caller, &refusal))?;
+    let request = Asked { from: asked.from.clone(), to: asked.to.clone(), request: text };
+    if asked.json {
+        return json(&request, snapshot);
+    }
+    let (explained, route) = explained(&request, snapshot)?;
+    Ok(as_text(&explained, route))
+}
+
+/// The same as JSON.
+///
+/// # Errors
+/// As [`run`].
+pub fn json(asked: &Asked, snapshot: Option<&Snapshot>) -> anyhow::Result<String> {
+    let (explained, route) = explained(asked, snapshot)?;
+    Ok(as_json(&explained, route))
+}
+
+fn explained(asked: &Asked, snapshot: Option<&Snapshot>) -> anyhow::Result<(Explained, Option<String>)> {
+    let (caller, target) = (dialect(&asked.from)?, dialect(&asked.to)?);
+    let explained = explain(&asked.request, caller, target).map_err(|refusal| refused(caller, &refusal))?;
     let route = snapshot.and_then(|snapshot| route(snapshot, &explained));
-    Ok(if asked.json { as_json(&explained, route) } else { as_text(&explained, route) })
+    Ok((explained, route))
 }
 
 fn dialect(name: &str) -> anyhow::Result<&'static Dialect> {
@@ -112,21 +144,32 @@ fn as_json(explained: &Explained, route: Option<String>) -> String {
             "method": explained.outgoing.method, "host": explained.outgoing.host, "target": explained.outgoing.target(),
             "headers": headers,
         },
+        "documents": { "said": explained.documents.0, "written": explained.documents.1 },
+        "more": explained.more,
+        "lines": { "said": lines(&explained.said), "written": lines(&explained.written) },
     });
     format!("{value:#}\n")
 }
 
+fn lines(lines: &[Line]) -> Vec<Value> {
+    let line = |line: &Line| {
+        json!({
+            "part": line.part.name(), "text": line.text, "pair": line.pair, "fate": line.fate.map(|fate| fate.name()),
+            "why": line.why, "rule": line.rule,
+        })
+    };
+    lines.iter().map(line).collect()
+}
+
 fn request(asked: &Explain) -> anyhow::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    let (mut bytes, bytes_max) = (Vec::new(), u64::try_from(REQUEST_BYTES_MAX)?);
     match asked.request.as_deref().filter(|path| path.as_os_str() != "-") {
         Some(path) => {
             let file = std::fs::File::open(path).with_context(|| path.display().to_string())?;
-            file.take(REQUEST_BYTES_MAX)
-                .read_to_end(&mut bytes)
-                .with_context(|| path.display().to_string())?;
+            file.take(bytes_max).read_to_end(&mut bytes).with_context(|| path.display().to_string())?;
         }
         None => {
-            std::io::stdin().take(REQUEST_BYTES_MAX).read_to_end(&mut bytes).context("standard input")?;
+            std::io::stdin().take(bytes_max).read_to_end(&mut bytes).context("standard input")?;
         }
     }
     Ok(bytes)

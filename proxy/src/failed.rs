@@ -121,7 +121,7 @@ impl Failed {
     /// Counts and logs a failure, and holds it against the target where it is to blame.
     pub fn at(self, upstream: &Upstream) -> Self {
         if self.is_the_targets() {
-            upstream.health.failed(Instant::now());
+            upstream.breaker.failed(Instant::now());
         }
         self.noted(upstream)
     }
@@ -133,6 +133,7 @@ impl Failed {
         }
         let target = upstream.target.name.as_str();
         METRICS.upstream_errors.with_label_values(&[target, self.kind()]).inc();
+        upstream.health.failed(self.kind());
         tracing::warn!(target_name = target, kind = self.kind(), "exchange with a target failed: {self}");
         self
     }

@@ -19,6 +19,7 @@ use prometheus::IntGauge;
 use tokio::time::timeout;
 
 use crate::caller::{CallerConnection, NoHead};
+use crate::events::{EVENTS, Note};
 use crate::framing::{self, Framed};
 use crate::job::{End, Job, milliseconds};
 use crate::lifecycle::Stop;
@@ -147,10 +148,12 @@ impl DataFront {
             }
         };
         if let Err(end) = &ended {
-            job.record.cut = Some(match end {
+            let why = match end {
                 End::Cut(why) => why,
                 End::Refused(_) => "refused too late",
-            });
+            };
+            job.record.cut = Some(why);
+            job.notes.push(Note { kind: "cut", reason: "cut".to_owned(), message: why.to_owned() });
         }
         finish(job);
         match ended {
@@ -187,6 +190,7 @@ impl DataFront {
             chunks,
             started: Instant::now(),
             record,
+            notes: Vec::new(),
         }
     }
 
@@ -253,6 +257,9 @@ fn finish(mut job: Job<'_>) {
     METRICS.request_seconds.with_label_values(&[record.dialect, target, operation]).observe(seconds(taken));
     METRICS.bytes.with_label_values(&[target, "in"]).inc_by(record.bytes_in);
     METRICS.bytes.with_label_values(&[target, "out"]).inc_by(record.bytes_out);
+    METRICS.pair_bytes.with_label_values(&[record.dialect, target, "in"]).inc_by(record.bytes_in);
+    METRICS.pair_bytes.with_label_values(&[record.dialect, target, "out"]).inc_by(record.bytes_out);
+    EVENTS.keep(record, job.notes);
     log::request(job.record);
 }
 

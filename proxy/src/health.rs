@@ -1,127 +1,54 @@
-//! Whether a target is well, by what became of the requests to it. After too many failures in a row it is left alone
-//! for a while; then one request after another tries it, until one is answered.
+//! How targets answered, as seen in passing: nobody is asked for it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use crate::metrics::METRICS;
+use serde_json::{Value, json};
 
-/// What is known of one target.
+use crate::{clock, log};
+
+/// By the target's name, so that a changed configuration does not forget.
+static TARGETS: LazyLock<Mutex<BTreeMap<String, Arc<Health>>>> = LazyLock::new(Mutex::default);
+
+/// What was last seen of one target.
+#[derive(Debug, Default)]
 pub struct Health {
-    target: String,
-    /// Which connections it speaks of.
-    group_key: u64,
-    /// Failures in a row after which it is left alone; zero means never.
-    failures_max: u32,
-    pause: Duration,
-    seen: Mutex<Seen>,
-}
-
-#[derive(Default)]
-struct Seen {
-    failures: u32,
-    /// When a request may try again; `None` while all goes well.
-    next_trial: Option<Instant>,
-}
-
-/// Whether a request may be sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Admission {
-    /// Like any other.
-    Usual,
-    /// It tries a target that failed; others wait for what becomes of it.
-    Trial,
-    /// Not now.
-    Refused,
+    /// Milliseconds since 1970; 0 is never.
+    answered: AtomicU64,
+    failed: Mutex<Option<(u64, String)>>,
 }
 
 impl Health {
-    /// Of a target of which nothing is known yet.
-    pub fn new(target: &blobfish_config::Target, group_key: u64) -> Self {
-        Self {
-            target: target.name.clone(),
-            group_key,
-            failures_max: target.failures_max,
-            pause: target.failures_pause,
-            seen: Mutex::default(),
-        }
+    /// Of the target with this name.
+    pub fn of(target: &str) -> Arc<Self> {
+        let mut targets = TARGETS.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(targets.entry(target.to_owned()).or_default())
     }
 
-    /// Whether it speaks of the same target, under the same rules.
-    pub fn is_like(&self, other: &Self) -> bool {
-        let rules = |health: &Self| (health.group_key, health.failures_max, health.pause);
-        rules(self) == rules(other)
-    }
-
-    /// How long nothing will be sent; zero where a request may try.
-    pub fn wait(&self, now: Instant) -> Duration {
-        self.seen().next_trial.map_or(Duration::ZERO, |at| at.saturating_duration_since(now))
-    }
-
-    /// Whether a request may be sent now. One that may try keeps others away for another pause at most, so that
-    /// nothing hangs on one that never ends.
-    pub fn admit(&self, now: Instant) -> Admission {
-        let mut seen = self.seen();
-        match seen.next_trial {
-            None => Admission::Usual,
-            Some(at) if now < at => Admission::Refused,
-            Some(_) => {
-                seen.next_trial = Some(now + self.pause);
-                Admission::Trial
-            }
-        }
-    }
-
-    /// A request failed, and the target is to blame.
-    pub fn failed(&self, now: Instant) {
-        let mut seen = self.seen();
-        seen.failures = seen.failures.saturating_add(1);
-        if self.failures_max == 0 || seen.failures < self.failures_max {
-            return;
-        }
-        if seen.next_trial.replace(now + self.pause).is_none() {
-            self.show(&seen);
-            let seconds = self.pause.as_secs();
-            tracing::error!(
-                target_name = self.target,
-                "{} failures in a row: nothing is sent for {seconds} s, then one request tries",
-                seen.failures
-            );
-        }
-    }
-
-    /// It answered.
+    /// Notes an answer. A fault of the target's own is a failure, whoever is to blame for a refusal.
     pub fn answered(&self, status: u16) {
-        match status {
-            // Why decides: it may only ask for fewer requests.
-            503 => {}
-            501 => self.is_well(),
-            500.. => self.failed(Instant::now()),
-            _ => self.is_well(),
+        if status >= 500 {
+            return self.failed(&format!("status {status}"));
         }
+        self.answered.store(clock::now_ms(), Ordering::Relaxed);
     }
 
-    fn is_well(&self) {
-        let mut seen = self.seen();
-        seen.failures = 0;
-        if seen.next_trial.take().is_some() {
-            self.show(&seen);
-            tracing::info!(target_name = self.target, "the target answers again");
-        }
+    /// Notes an exchange that failed.
+    pub fn failed(&self, kind: &str) {
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((clock::now_ms(), kind.to_owned()));
     }
 
-    /// Tells the metric how it is now.
-    pub fn tell(&self) {
-        self.show(&self.seen());
-    }
-
-    fn show(&self, seen: &Seen) {
-        let state = METRICS.target_state.with_label_values(&[&self.target]);
-        state.set(i64::from(seen.next_trial.is_none()));
-    }
-
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The last success and the last failure, as the admin port shows them.
+    pub fn told(&self) -> (Option<String>, Option<Value>) {
+        let answered = match self.answered.load(Ordering::Relaxed) {
+            0 => None,
+            ms => Some(log::moment(ms)),
+        };
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed = failed.as_ref().map(|(ms, kind)| json!({ "time": log::moment(*ms), "kind": kind }));
+        (answered, failed)
     }
 }
 
@@ -129,62 +56,16 @@ impl Health {
 mod tests {
     use super::*;
 
-    const PAUSE: Duration = Duration::from_secs(5);
-
-    fn health(failures_max: u32) -> Health {
-        Health { target: "t".to_owned(), group_key: 1, failures_max, pause: PAUSE, seen: Mutex::default() }
-    }
-
     #[test]
-    fn failures_in_a_row_close_the_way_and_one_answer_opens_it() {
-        let (health, now) = (health(3), Instant::now());
-        health.failed(now);
-        health.failed(now);
-        assert_eq!(health.admit(now), Admission::Usual, "one short of it");
-        health.failed(now);
-        assert_eq!(health.admit(now), Admission::Refused);
-        assert_eq!(health.wait(now), PAUSE);
-        let later = now + PAUSE;
-        assert_eq!(health.wait(later), Duration::ZERO);
-        assert_eq!(health.admit(later), Admission::Trial);
-        assert_eq!(health.admit(later), Admission::Refused, "one tries, the others wait");
-        health.failed(later);
-        assert_eq!(health.admit(later + PAUSE - Duration::from_millis(1)), Admission::Refused);
-        assert_eq!(health.admit(later + PAUSE), Admission::Trial);
-        health.answered(200);
-        assert_eq!(health.admit(later + PAUSE), Admission::Usual);
-        health.failed(later + PAUSE);
-        assert_eq!(health.admit(later + PAUSE), Admission::Usual, "counted from the start");
-    }
-
-    #[test]
-    fn a_trial_that_never_ends_is_followed_by_another() {
-        let (health, now) = (health(1), Instant::now());
-        health.failed(now);
-        assert_eq!(health.admit(now + PAUSE), Admission::Trial);
-        assert_eq!(health.admit(now + PAUSE + PAUSE), Admission::Trial);
-    }
-
-    #[test]
-    fn an_answer_between_failures_starts_the_count_again() {
-        let (health, now) = (health(2), Instant::now());
-        for status in [200, 304, 403, 404, 412, 501] {
-            health.failed(now);
-            health.answered(status);
-        }
-        assert_eq!(health.admit(now), Admission::Usual);
-        // What an answer of 503 means is not known yet: it neither counts nor makes good.
-        health.failed(now);
+    fn a_refusal_is_an_answer_and_a_fault_is_none() {
+        let health = Health::default();
+        let kind = || health.told().1.map(|failed| failed["kind"].clone());
+        assert_eq!(health.told(), (None, None));
         health.answered(503);
-        assert_eq!(health.admit(now), Admission::Usual);
-        health.answered(500);
-        assert_eq!(health.admit(now), Admission::Refused);
-    }
-
-    #[test]
-    fn zero_turns_it_off() {
-        let (health, now) = (health(0), Instant::now());
-        (0..1000).for_each(|_| health.failed(now));
-        assert_eq!(health.admit(now), Admission::Usual);
+        assert_eq!((health.told().0, kind()), (None, Some(json!("status 503"))));
+        health.answered(404);
+        assert!(health.told().0.is_some());
+        health.failed("connect");
+        assert_eq!(kind(), Some(json!("connect")));
     }
 }

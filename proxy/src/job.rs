@@ -12,6 +12,7 @@ use blobfish_dialects::wire::percent;
 
 use crate::caller::{CallerConnection, Framing, NoBody, NotWritten};
 use crate::clock;
+use crate::events::Note;
 use crate::failed::Failed;
 use crate::framing::glimpsed_host;
 use crate::log::Record;
@@ -92,6 +93,8 @@ pub struct Job<'a> {
     pub started: Instant,
     /// What the log will say.
     pub record: Record,
+    /// What the console will say, where not all goes well.
+    pub notes: Vec<Note>,
 }
 
 impl Job<'_> {
@@ -175,11 +178,20 @@ impl Job<'_> {
     /// # Errors
     /// [`End::Cut`].
     pub async fn refuse(&mut self, refusal: &Refusal) -> Result<(), End> {
-        METRICS.refused.with_label_values(&[format!("{:?}", refusal.fault)]).inc();
+        self.note_refusal(refusal);
         if self.caller.answered() {
             return Err(End::Cut("failed after the answer had begun"));
         }
         self.tell(refused(self.listener.dialect, refusal)).await
+    }
+
+    /// Counts a refusal, and notes what its caller is told.
+    pub fn note_refusal(&mut self, refusal: &Refusal) {
+        let reason = format!("{:?}", refusal.fault);
+        METRICS.refused.with_label_values(&[reason.as_str()]).inc();
+        let standard = || self.listener.dialect.fault(refusal.fault).map(|row| row.message.to_owned());
+        let message = refusal.message.clone().or_else(standard).unwrap_or_default();
+        self.notes.push(Note { kind: "refused", reason, message });
     }
 
     /// Decides on what the target cannot be told, and notes what is reported.
@@ -195,6 +207,8 @@ impl Job<'_> {
         for loss in losses {
             let field = loss.name();
             tracing::info!(id = self.record.id, %field, target_name = way.target.name, "lost: {}", loss.why);
+            let (reason, message) = (loss.name_for(way.caller), loss.why.clone());
+            self.notes.push(Note { kind: "lost", reason, message });
         }
         self.record.losses = losses.iter().map(|loss| loss.name_for(way.caller)).collect();
         Ok(())

@@ -34,7 +34,7 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_secs(5);
 pub struct IssuedKey {
     target: String,
     /// What it comes from: name of the chain, and where the machine's metadata are.
-    origin: (String, Option<String>),
+    origin: (&'static str, Option<String>),
     provider: Provider,
     key: OwnKey,
     state: Mutex<State>,
@@ -53,8 +53,8 @@ struct State {
 impl IssuedKey {
     /// Of a target that has no key yet. `None` where its chain is unknown.
     pub fn new(target: &blobfish_config::Target, key: OwnKey) -> Option<Self> {
-        let origin = (target.credentials.clone()?, target.metadata_endpoint.clone());
-        let provider = Provider::named(&origin.0, origin.1.as_deref())?;
+        let origin = (target.credentials?, target.metadata_endpoint.clone());
+        let provider = Provider::named(origin.0, origin.1.as_deref())?;
         let (state, asking) = (Mutex::default(), AtomicBool::new(false));
         Some(Self { target: target.name.clone(), origin, provider, key, state, asking })
     }
@@ -79,7 +79,7 @@ impl IssuedKey {
     }
 
     /// Asks for a key. What was there before stays where there is none.
-    async fn renew(&self, context: &Context) {
+    pub async fn renew(&self, context: &Context) {
         let issued = timeout(ISSUE_TIME_MAX, self.provider.issue(context)).await;
         match issued {
             Ok(Ok(Some(issued))) => self.take(issued, clock::now(), Instant::now()),
@@ -137,6 +137,11 @@ fn renewed_after(lasting: Duration) -> Duration {
     (lasting * 2 / 3).max(Duration::from_secs(1))
 }
 
+/// How chains reach this process's environment, files and network.
+pub fn context() -> Context {
+    Context::new().with_env(OsEnv).with_file_read(Files).with_http_send(Fetch::new())
+}
+
 /// Keeps the keys of all targets.
 pub struct Keys {
     current: Arc<ArcSwap<Snapshot>>,
@@ -152,7 +157,7 @@ impl Keys {
 #[async_trait]
 impl BackgroundService for Keys {
     async fn start(&self, mut shutdown: ShutdownWatch) {
-        let context = Context::new().with_env(OsEnv).with_file_read(Files).with_http_send(Fetch::new());
+        let context = context();
         loop {
             for upstream in &self.current.load().upstreams {
                 let Some(issued) = upstream.issued.as_ref().filter(|key| key.is_due(Instant::now())) else {
@@ -200,7 +205,7 @@ mod tests {
     fn empty() -> IssuedKey {
         IssuedKey {
             target: "t".to_owned(),
-            origin: ("aws".to_owned(), None),
+            origin: ("aws", None),
             provider: Provider::named("aws", None).unwrap(),
             key: OwnKey::none(),
             state: Mutex::default(),

@@ -149,7 +149,8 @@ fn write_lines(entries: &Receiver<Entry>) {
     }
 }
 
-fn moment(ms: u64) -> String {
+/// A time as the log has it.
+pub fn moment(ms: u64) -> String {
     use blobfish_dialects::{model::Timestamp, wire::date};
     let seconds = date::iso_seconds(Timestamp(i64::try_from(ms / 1000).unwrap_or_default()));
     format!("{}.{:03}Z", seconds.trim_end_matches('Z'), ms % 1000)

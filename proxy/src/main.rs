@@ -3,6 +3,7 @@
 //! Everything that knows a vendor is in `blobfish-dialects`; what an operator writes is read by `blobfish-config`.
 
 mod admin;
+mod breaker;
 mod buckets;
 mod caller;
 mod chunks;
@@ -12,6 +13,8 @@ mod clock;
 mod copies;
 mod copy;
 mod demo;
+mod doctor;
+mod events;
 mod exchange;
 mod explain;
 mod failed;
@@ -22,6 +25,7 @@ mod framing;
 mod front;
 mod handover;
 mod health;
+mod init;
 mod job;
 mod keys;
 mod lifecycle;
@@ -36,8 +40,10 @@ mod reload;
 mod resolve;
 mod seats;
 mod serve;
+mod shown;
 mod snapshot;
 mod sockets;
+mod status;
 mod stream;
 mod supervisor;
 mod throttle;
@@ -49,29 +55,42 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::cli::{Cli, Command, Serve};
+use crate::cli::{Cli, Command, Serve, Usage};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let mut fine = true;
     let outcome = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(options) => serve(options),
         Command::Upgrade(asked) => handover::run(&asked),
         Command::Check { file } => file::snapshot(&file).map(|_| "fine\n".to_owned()).map_err(Into::into),
+        Command::Init(asked) => init::run(*asked),
+        Command::Doctor(asked) => file::snapshot(&asked.config)
+            .map_err(Into::into)
+            .and_then(|snapshot| doctor::run(&asked, &snapshot))
+            .map(|(text, no_problem)| {
+                fine = no_problem;
+                text
+            }),
         Command::Explain(asked) => {
             let snapshot = asked.config.as_deref().map(file::snapshot).transpose();
             snapshot.map_err(Into::into).and_then(|snapshot| explain::run(&asked, snapshot.as_ref()))
         }
         Command::Losses { json } => Ok(losses::run(json)),
+        Command::Schema => Ok(format!(
+            "{:#}\n",
+            blobfish_config::schema(&blobfish_config::Known { dialects: blobfish_dialects::NAMES })
+        )),
         Command::Completions { shell } => Ok(String::from_utf8_lossy(&cli::completions(shell)).into_owned()),
     };
     let (text, code) = match outcome {
-        Ok(text) => (text, ExitCode::SUCCESS),
+        Ok(text) => (text, ExitCode::from(u8::from(!fine))),
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "{error:#}");
-            (String::new(), ExitCode::from(1))
+            (String::new(), ExitCode::from(if error.is::<Usage>() { 2 } else { 1 }))
         }
     };
     // A reader that went is no fault of ours.

@@ -12,7 +12,7 @@ use prometheus::{
 pub const NONE: &str = "none";
 
 /// Half a millisecond to a minute: a small exchange to a large upload.
-const SECONDS: &[f64] =
+pub const SECONDS: &[f64] =
     &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 /// The metrics of this process.
@@ -26,6 +26,7 @@ pub struct Metrics {
     pub request_seconds: HistogramVec,
     pub upstream_seconds: HistogramVec,
     pub bytes: IntCounterVec,
+    pub pair_bytes: IntCounterVec,
     pub in_flight: IntGauge,
     pub copies: IntCounterVec,
     pub copy_bytes: IntCounter,
@@ -79,6 +80,12 @@ impl Metrics {
                 "Time that targets took to the head of their answer.",
             ),
             bytes: counters("bytes_total", "Bytes of bodies, to and from callers.", &["target", "direction"]),
+            // For the console only: who collects metrics has the same bytes in the one above.
+            pair_bytes: labelled(
+                "pair_bytes_total",
+                "The same by who asked.",
+                &["caller_dialect", "target", "direction"],
+            ),
             in_flight: made(&registry, IntGauge::new("blobfish_in_flight", "Requests that run now.")),
             copies: counters("copies_total", "Copies by plan and outcome.", &["plan", "outcome"]),
             copy_bytes: made(
@@ -175,7 +182,14 @@ fn build_info() -> GaugeVec {
 }
 
 fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-    made(registry, IntCounterVec::new(Opts::new(format!("blobfish_{name}"), help), labels))
+    let counters = labelled(name, help, labels);
+    add(registry, &counters);
+    counters
+}
+
+fn labelled(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    IntCounterVec::new(Opts::new(format!("blobfish_{name}"), help), labels)
+        .unwrap_or_else(|_| unreachable!("the names above are valid"))
 }
 
 fn made<M: prometheus::core::Collector + Clone + 'static>(

@@ -58,7 +58,10 @@ pub async fn told(
     }
     let (reply, well) = match done {
         Ok(reply) => (reply, true),
-        Err(refusal) => (tell::refused(dialect, &refusal), false),
+        Err(refusal) => {
+            job.note_refusal(&refusal);
+            (tell::refused(dialect, &refusal), false)
+        }
     };
     let document = job.document(reply);
     let rest = document.strip_prefix(xml::DECLARATION.as_bytes()).unwrap_or(&document);

@@ -364,7 +364,7 @@ impl<'a> Relay<'a> {
                 Err(refusal) if refusal.fault == Fault::NoSuchUpload => return,
                 Err(_) => {
                     // While nothing is sent there, asking at once would be asking for nothing.
-                    let wait = self.ends.to_upstream.health.wait(Instant::now());
+                    let wait = self.ends.to_upstream.breaker.wait(Instant::now());
                     sleep(wait.clamp(Duration::from_millis(500), GIVING_UP_WAIT_MAX)).await;
                 }
             }

@@ -85,7 +85,7 @@ pub fn run(config: Config, origin: Origin, inherited: Inherited) -> anyhow::Resu
     let service = data(&listen, front)?;
     let (own_sockets, own_standing) = (Arc::clone(&sockets), Arc::clone(&standing));
     server.add_service(Listening { service, sockets: own_sockets, standing: own_standing, until: None });
-    let service = operators(admin, Admin { ready });
+    let service = operators(admin, Admin::new(admin, ready, Arc::clone(&current)));
     // Operators look on while the data listeners drain.
     server.add_service(Listening { service, sockets, standing, until: Some(admin_closes) });
     server.add_service(background_service("lifecycle", lifecycle));

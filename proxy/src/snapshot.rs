@@ -22,6 +22,7 @@ use rustls_pki_types::pem::PemObject as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use crate::breaker::Breaker;
 use crate::client_cert;
 use crate::health::Health;
 use crate::keys::IssuedKey;
@@ -78,12 +79,14 @@ pub struct Upstream {
     pub group_key: u64,
     /// Its key, where that is issued.
     pub issued: Option<Arc<IssuedKey>>,
-    /// Whether it is well.
-    pub health: Arc<Health>,
+    /// Whether it may be asked.
+    pub breaker: Arc<Breaker>,
     /// How long an answer to its host's name is believed.
     pub resolve: Duration,
     /// Its connections that may be in use at once.
     pub seats: Arc<Seats>,
+    /// How it answered lately.
+    pub health: Arc<Health>,
     /// Longest wait for a connection.
     pub connect_timeout: Duration,
     /// Longest wait for the head of an answer.
@@ -161,9 +164,9 @@ impl Snapshot {
             }
         }
         for upstream in &mut self.upstreams {
-            let mut old = before.upstreams.iter().map(|old| &old.health);
-            if let Some(old) = old.find(|old| old.is_like(&upstream.health)) {
-                upstream.health = Arc::clone(old);
+            let mut old = before.upstreams.iter().map(|old| &old.breaker);
+            if let Some(old) = old.find(|old| old.is_like(&upstream.breaker)) {
+                upstream.breaker = Arc::clone(old);
             }
             upstream.keeps_key_of(&before.upstreams);
             let mut old = before.upstreams.iter().map(|old| &old.seats);
@@ -176,7 +179,7 @@ impl Snapshot {
     /// Tells the metrics of its targets, and of no others.
     pub fn tell(&self) {
         METRICS.target_state.reset();
-        self.upstreams.iter().for_each(|upstream| upstream.health.tell());
+        self.upstreams.iter().for_each(|upstream| upstream.breaker.tell());
     }
 
     /// Lets a request of a caller begin; `None` where it asks for too much.
@@ -304,7 +307,7 @@ fn upstream(target: &blobfish_config::Target, callers: &[Caller]) -> Result<Upst
     Ok(Upstream {
         issued: issued.map(Arc::new),
         group_key,
-        health: Arc::new(Health::new(target, group_key)),
+        breaker: Arc::new(Breaker::new(target, group_key)),
         seats: Arc::new(Seats::new(&target.name, group_key, target.connections_max)),
         ca,
         client_cert,
@@ -320,6 +323,7 @@ fn upstream(target: &blobfish_config::Target, callers: &[Caller]) -> Result<Upst
             kms_keys: target.kms_keys.clone(),
         },
         endpoint: target.endpoint.clone(),
+        health: Health::of(&target.name),
         connect_timeout: target.connect_timeout,
         resolve: target.resolve,
         response_timeout: target.response_timeout,

@@ -19,11 +19,12 @@ use pingora_core::upstreams::peer::{HttpPeer, Peer as _};
 use prometheus::IntGauge;
 use tokio::time::timeout;
 
+use crate::breaker::Admission;
 use crate::clock;
 use crate::failed::Failed;
-use crate::health::Admission;
+
 use crate::metrics::{METRICS, seconds};
-use crate::resolve::{Names, Resolver};
+use crate::resolve::{Names, Resolver, System};
 use crate::seats::Seat;
 use crate::snapshot::Upstream;
 use crate::wire::{AnswerFraming, Sent, destination, framing_of, request_header};
@@ -39,7 +40,7 @@ const LONG_WORK_TIME_MAX: Duration = Duration::from_secs(600);
 const POOL_IDLE_MAX: Duration = Duration::from_secs(20);
 
 /// Addresses of one host that are tried, each for the time that a connection may take.
-const ADDRESSES_TRIED_MAX: usize = 4;
+pub const ADDRESSES_TRIED_MAX: usize = 4;
 
 /// Bytes of an answer's head.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -57,6 +58,8 @@ pub const FAILURE_BYTES_MAX: usize = 64 * 1024;
 pub struct Upstreams {
     connector: TransportConnector,
     resolver: Resolver,
+    /// Whether an answer that sends us elsewhere is shown. It is never followed (O1).
+    shows_redirects: bool,
 }
 
 /// One exchange: a request of which the head is written, and its answer.
@@ -109,7 +112,13 @@ impl Upstreams {
         Self {
             connector: TransportConnector::new(Some(ConnectorOptions::new(POOL_CONNECTIONS_MAX))),
             resolver: Resolver::new(names),
+            shows_redirects: false,
         }
+    }
+
+    /// The same, for whoever reads in a redirect what is wrong with the configuration.
+    pub fn showing_redirects() -> Self {
+        Self { shows_redirects: true, ..Self::new(System) }
     }
 
     /// Sends a whole request and reads the whole answer.
@@ -354,7 +363,7 @@ impl Conversation<'_> {
             match status {
                 101 => return Err(Failed::Malformed),
                 100..=199 => continue,
-                300..=303 | 305..=399 => return Err(Failed::Redirect),
+                300..=303 | 305..=399 if !self.upstreams.shows_redirects => return Err(Failed::Redirect),
                 _ => {}
             }
             let headers = header
@@ -365,6 +374,7 @@ impl Conversation<'_> {
             let length = self.length(&raw, status)?;
             self.status = status;
             self.upstream.health.answered(status);
+            self.upstream.breaker.answered(status);
             return Ok(AnswerHead { answer, length });
         }
         Err(Failed::Malformed)
@@ -379,7 +389,7 @@ impl Conversation<'_> {
         match framing {
             AnswerFraming::Bytes(bytes) => Ok(Some(bytes)),
             AnswerFraming::Chunked => Ok(None),
-            AnswerFraming::UntilClose if status >= 400 => Ok(None),
+            AnswerFraming::UntilClose if status >= 300 => Ok(None),
             AnswerFraming::UntilClose => Err(Failed::Malformed),
         }
     }
@@ -409,7 +419,7 @@ impl Conversation<'_> {
             whole.extend_from_slice(&bytes);
         }
         if self.status == 503 && !self.head && !asks_for_less(self.upstream.target.dialect, &whole) {
-            self.upstream.health.failed(Instant::now());
+            self.upstream.breaker.failed(Instant::now());
         }
         Ok(whole)
     }
@@ -441,7 +451,7 @@ fn not_paused(upstream: &Upstream) -> Result<(), Failed> {
     if upstream.issued.as_ref().is_some_and(|key| !key.is_usable(clock::now())) {
         return Err(Failed::NoKey);
     }
-    let wait = upstream.health.wait(Instant::now());
+    let wait = upstream.breaker.wait(Instant::now());
     wait.is_zero().then_some(()).ok_or(Failed::Paused)
 }
 
@@ -450,7 +460,7 @@ fn not_paused(upstream: &Upstream) -> Result<(), Failed> {
 /// # Errors
 /// [`Failed::Paused`].
 fn is_trial(upstream: &Upstream) -> Result<bool, Failed> {
-    match upstream.health.admit(Instant::now()) {
+    match upstream.breaker.admit(Instant::now()) {
         Admission::Usual => Ok(false),
         Admission::Trial => Ok(true),
         Admission::Refused => Err(Failed::Paused),

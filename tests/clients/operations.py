@@ -26,8 +26,8 @@ from scenarios import refused
 BUCKET = "ops-1250000000"
 
 
-def authority(folder, names):
-    """A certificate authority, and a server certificate for these names."""
+def authority(folder, names, days=2):
+    """A certificate authority, and a server certificate for these names that lasts so long."""
     def openssl(*words):
         subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
 
@@ -35,7 +35,7 @@ def authority(folder, names):
             "-subj", "/CN=Test authority")
     openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=server")
     Path(folder, "names").write_text("subjectAltName=" + ",".join(f"DNS:{name}" for name in names))
-    openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
+    openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", str(days),
             "-out", "server.pem", "-extfile", "names")
     return [str(Path(folder, name)) for name in ("ca.pem", "server.pem", "server.key")]
 

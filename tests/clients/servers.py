@@ -41,12 +41,13 @@ class Process:
     control: int = 0
     admin: int = 0
     log: Path | None = None
+    patience: float = 15
 
-    def stop(self, seconds=15):
+    def stop(self):
         if self.child.poll() is None:
             self.child.terminate()
             try:
-                self.child.wait(seconds)
+                self.child.wait(self.patience)
             except subprocess.TimeoutExpired:
                 self.child.kill()
                 self.child.wait()
@@ -106,7 +107,8 @@ class Servers:
                    "-volume.minFreeSpace=256MiB", *flags]
         log = Path(folder) / "log"
         child = subprocess.Popen(command, stdout=log.open("w"), stderr=subprocess.STDOUT)
-        process = Process(child, folder, ports[6], log=log)
+        # It takes half a minute to end in order, and nobody wants what it holds.
+        process = Process(child, folder, ports[6], log=log, patience=0.5)
         self.started.append(process)
         wait_for(lambda: connects(process.port), 60, "SeaweedFS")
         return process

@@ -1,8 +1,11 @@
 """Every configuration of deploy/ is fine for `blobfish check`, and with a mistake in it is not."""
 
+import json
 import re
 import subprocess
+import tomllib
 
+import jsonschema
 import pytest
 import yaml
 from conftest import DEPLOY, program
@@ -41,6 +44,12 @@ def test_is_fine(binary, tmp_path, name):
     assert not re.search(r'secret_key = "', text), "no secret stands in a file of the project"
     done = checked(binary, text, tmp_path)
     assert (done.returncode, done.stdout) == (0, "fine\n"), done.stderr
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_suits_the_schema(name):
+    schema = json.loads((DEPLOY.parent / "docs" / "blobfish.schema.json").read_text())
+    jsonschema.validate(tomllib.loads(TEXTS[name]()), schema)
 
 
 @pytest.mark.parametrize("name", TEXTS)

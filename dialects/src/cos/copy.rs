@@ -8,6 +8,7 @@ use crate::wire::percent;
 /// 4.3 to 4.6
 pub const RULES: CopyRules = CopyRules {
     header: "x-cos-copy-source",
+    grammar: "bucket-appid.cos.region.myqcloud.com/key[?versionId=id], the key percent-encoded.",
     read_source,
     write_source,
     combination: Combination::Pairs,

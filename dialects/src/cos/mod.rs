@@ -13,7 +13,7 @@ pub mod xml;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
-use crate::engine::dialect::{Dialect, Identity};
+use crate::engine::dialect::{Dialect, Identity, Manual};
 use crate::model::{Algorithm, Operation, Timestamp};
 
 /// Tencent COS.
@@ -70,7 +70,9 @@ pub static COS: Dialect = Dialect {
     chunked_uploads: true,
     form_covers_all: false,
     form_file_type: false,
+    manual: Manual { name: "Tencent Cloud COS", titles: route::TITLES },
     sample_endpoint: "cos.ap-guangzhou.myqcloud.com",
+    endpoint: Some(|region| format!("cos.{region}.myqcloud.com")),
     create_bucket_body: |_| Vec::new(),
 };
 

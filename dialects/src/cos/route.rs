@@ -44,6 +44,32 @@ pub const ROUTES: &[Route] = &[
     Route::with("POST", Level::Object, &["uploadId"], Op::CompleteMultipartUpload),
 ];
 
+/// 3.2: what its pages are called.
+pub const TITLES: &[(Op, &str)] = &[
+    (Op::ListBuckets, "GET Service"),
+    (Op::CreateBucket, "PUT Bucket"),
+    (Op::HeadBucket, "HEAD Bucket"),
+    (Op::DeleteBucket, "DELETE Bucket"),
+    (Op::ListObjects, "GET Bucket (List Objects)"),
+    (Op::ListObjectVersions, "GET Bucket Object versions"),
+    (Op::ListMultipartUploads, "List Multipart Uploads"),
+    (Op::GetBucketLocation, "GET Bucket location"),
+    (Op::DeleteObjects, "DELETE Multiple Objects"),
+    (Op::PutObject, "PUT Object"),
+    (Op::CopyObject, "PUT Object - Copy"),
+    (Op::GetObject, "GET Object"),
+    (Op::HeadObject, "HEAD Object"),
+    (Op::DeleteObject, "DELETE Object"),
+    (Op::AppendObject, "Append Object"),
+    (Op::RestoreObject, "POST Object restore"),
+    (Op::CreateMultipartUpload, "Initiate Multipart Upload"),
+    (Op::UploadPart, "Upload Part"),
+    (Op::UploadPartCopy, "Upload Part - Copy"),
+    (Op::CompleteMultipartUpload, "Complete Multipart Upload"),
+    (Op::AbortMultipartUpload, "Abort Multipart Upload"),
+    (Op::ListParts, "List Parts"),
+];
+
 /// 3.2: each of these selects another operation. A second version of listings is not part of the dialect.
 pub const SUB_RESOURCES: &[&str] = &[
     "accelerate",

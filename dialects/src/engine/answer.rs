@@ -108,16 +108,20 @@ pub struct Refused {
 
 /// Reads a failure: by its code, else by its status.
 pub fn failure(way: &Way<'_>, answer: &Answer) -> Refused {
-    let error = match xml::read(&answer.body) {
+    fault_of(way, answer.status, error_of(way.target.dialect, answer))
+}
+
+/// The error document of a failure; an empty one where there is none.
+pub fn error_of(target: &Dialect, answer: &Answer) -> ErrorDocument {
+    match xml::read(&answer.body) {
         Ok(node) if node.name == "Error" => documents::read_error(&node),
-        _ => header_error(way.target.dialect, answer).unwrap_or(ErrorDocument {
+        _ => header_error(target, answer).unwrap_or(ErrorDocument {
             fault: None,
             code: String::new(),
             message: String::new(),
             details: Vec::new(),
         }),
-    };
-    fault_of(way, answer.status, error)
+    }
 }
 
 /// Whether a failure's document only asks for fewer requests: nothing is wrong with the target then.
@@ -136,12 +140,16 @@ fn header_error(target: &Dialect, answer: &Answer) -> Option<ErrorDocument> {
     (node.name == "Error").then(|| documents::read_error(&node))
 }
 
-fn fault_of(way: &Way<'_>, status: u16, error: ErrorDocument) -> Refused {
-    let target = way.target.dialect;
+/// What a target's error means: by its code, else by its status.
+pub fn meant(target: &Dialect, status: u16, error: &ErrorDocument) -> Fault {
     let by_code =
         target.faults.iter().find(|row| row.code == error.code && (status == 0 || row.status == status));
     let by_code = by_code.or_else(|| target.faults.iter().find(|row| row.code == error.code));
-    let fault = by_code.map_or_else(|| by_status(status), |row| by_message(row.fault, &error.message));
+    by_code.map_or_else(|| by_status(status), |row| by_message(row.fault, &error.message))
+}
+
+fn fault_of(way: &Way<'_>, status: u16, error: ErrorDocument) -> Refused {
+    let fault = meant(way.target.dialect, status, &error);
     let upstream_code = Some(error.code.clone()).filter(|code| !code.is_empty());
     Refused { fault, refusal: refusal(fault, &error), upstream_code }
 }

@@ -94,8 +94,12 @@ pub struct Dialect {
     pub form_covers_all: bool,
     /// Whether the type that a browser says of a form's file is the object's.
     pub form_file_type: bool,
+    /// Where the vendor describes it.
+    pub manual: Manual,
     /// A public end point of the vendor, to show what a request would look like.
     pub sample_endpoint: &'static str,
+    /// The vendor's public end point of a region; a server that anybody runs has none.
+    pub endpoint: Option<fn(region: &str) -> String>,
     /// What a bucket is created with, besides headers: the body for a region.
     pub create_bucket_body: fn(region: &str) -> Vec<u8>,
 }
@@ -303,6 +307,8 @@ pub struct SourceAt<'a> {
 pub struct CopyRules {
     /// The header that names the source.
     pub header: &'static str,
+    /// The form of its value, as the document has it.
+    pub grammar: &'static str,
     /// Reads its value: splits first, decodes once.
     pub read_source: fn(&str) -> Result<Source, Refusal>,
     /// Writes it.
@@ -323,6 +329,15 @@ pub struct CopyRules {
     pub bytes_max: u64,
     /// Whether a target may pass over the metadata directive without a word, so that the copy must be checked.
     pub check_metadata: bool,
+}
+
+/// A vendor's documents, as their readers find them.
+#[derive(Debug, Clone, Copy)]
+pub struct Manual {
+    /// Vendor and product.
+    pub name: &'static str,
+    /// Titles of the operations' pages, where they are not S3's names of the operations.
+    pub titles: &'static [(Operation, &'static str)],
 }
 
 /// One row of an error table.

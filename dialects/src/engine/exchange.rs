@@ -498,10 +498,11 @@ fn needs_of(way: &Way<'_>, request: &Request) -> Needs {
     let given = conditions::count(&request.fields) > 0;
     let sayable =
         Field::SOURCE_CONDITIONS.iter().all(|field| !request.fields.has(*field) || target.can_say(*field));
-    // Conditions that the target does not have are evaluated here only where the operator accepts the race.
+    // Conditions that the target does not have, or does not keep, are evaluated here only where the operator accepts
+    // the race.
     let conditions = given
-        && !conditions::same_rules(way.caller, target, &request.fields)
-        && (sayable || way.check_conditions);
+        && (way.check_conditions
+            || (sayable && !conditions::same_rules(way.caller, target, &request.fields)));
     let metadata = request.operation == Operation::CopyObject
         && onto_itself(request)
         && !replaces(request, Field::MetadataDirective)

@@ -79,6 +79,21 @@ pub fn bucket_of_host(host: &str, hosts: &[HostForm]) -> Option<String> {
         .next()
 }
 
+/// The region that a host names, with or without a bucket before it.
+pub fn region(host: &str, hosts: &[HostForm]) -> Option<String> {
+    let host = without_port(host).to_ascii_lowercase();
+    let labels: Vec<&str> = host.rsplit('.').collect();
+    let named = |form: &HostForm, domain: &[&str]| {
+        matched(form, domain, &labels)?;
+        let wanted = domain.iter().chain(form.service);
+        let region =
+            wanted.zip(&labels).find_map(|(want, label)| label.strip_prefix(want.strip_suffix('*')?));
+        // An end point for the vendor's own network is of the same region.
+        region.map(|region| region.strip_suffix("-internal").unwrap_or(region).to_owned())
+    };
+    hosts.iter().find_map(|form| named(form, form.domain).or_else(|| named(form, &["localhost"])))
+}
+
 /// The host of an authority.
 pub fn without_port(authority: &str) -> &str {
     match authority.rsplit_once(':') {

@@ -11,6 +11,7 @@ pub mod conditions;
 pub mod cors;
 pub mod credential;
 pub mod deletes;
+pub mod diagnosis;
 pub mod dialect;
 pub mod documents;
 pub mod emulate;

@@ -209,11 +209,8 @@ pub fn place(asked: &Request, source: &Source, tags: Option<&Node>, operation: O
             }
         }
     }
-    let pairs = tags.and_then(|tree| tree.child("TagSet")).map(|set| {
-        let text = |tag: &Node, name: &str| tag.text_of(name).unwrap_or_default().to_owned();
-        set.all("Tag").map(|tag| (text(tag, "Key"), text(tag, "Value"))).collect::<Vec<_>>()
-    });
-    if let Some(pairs) = pairs.filter(|pairs| !pairs.is_empty()) {
+    let pairs = tags.map(tags_of).unwrap_or_default();
+    if !pairs.is_empty() {
         request.fields.set(Field::Tagging, Value::Tags(pairs));
     }
     if operation != Operation::PutObject {
@@ -225,6 +222,13 @@ pub fn place(asked: &Request, source: &Source, tags: Option<&Node>, operation: O
     }
     expect(&mut request, source);
     request
+}
+
+/// The names and values of a document of tags.
+pub fn tags_of(tree: &Node) -> Vec<(String, String)> {
+    let text = |tag: &Node, name: &str| tag.text_of(name).unwrap_or_default().to_owned();
+    let pair = |tag: &Node| (text(tag, "Key"), text(tag, "Value"));
+    tree.child("TagSet").into_iter().flat_map(|set| set.all("Tag")).map(pair).collect()
 }
 
 /// What guards an object that is there already.

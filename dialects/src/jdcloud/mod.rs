@@ -10,7 +10,7 @@ pub mod settings;
 pub mod words;
 pub mod xml;
 
-use crate::engine::dialect::{Dialect, Identity};
+use crate::engine::dialect::{Dialect, Identity, Manual};
 use crate::s3;
 
 /// JD Cloud Object Storage.
@@ -28,6 +28,8 @@ pub static JDCLOUD: Dialect = Dialect {
     absent: absent::ABSENT,
     limits: absent::LIMITS,
     identity: Identity { server: "JDCloudOSS", trace_id: None, ..s3::BASE.identity },
+    manual: Manual { name: "JD Cloud OSS", titles: &[] },
     sample_endpoint: "s3.cn-north-1.jdcloud-oss.com",
+    endpoint: Some(|region| format!("s3.{region}.jdcloud-oss.com")),
     ..s3::BASE
 };

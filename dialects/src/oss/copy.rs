@@ -7,6 +7,7 @@ use crate::wire::percent;
 /// 4.3 to 4.9
 pub const RULES: CopyRules = CopyRules {
     header: "x-oss-copy-source",
+    grammar: "/bucket/key[?versionId=id], the key percent-encoded.",
     read_source,
     write_source,
     combination: Combination::All,

@@ -10,7 +10,7 @@ pub mod settings;
 pub mod words;
 pub mod xml;
 
-use crate::engine::dialect::{Dialect, Identity};
+use crate::engine::dialect::{Dialect, Identity, Manual};
 use crate::model::{Algorithm, Operation, Timestamp};
 
 /// Alibaba OSS.
@@ -69,7 +69,9 @@ pub static OSS: Dialect = Dialect {
     chunked_uploads: true,
     form_covers_all: false,
     form_file_type: true,
+    manual: Manual { name: "Alibaba Cloud OSS", titles: &[] },
     sample_endpoint: "oss-cn-hangzhou.aliyuncs.com",
+    endpoint: Some(|region| format!("oss-{region}.aliyuncs.com")),
     create_bucket_body: |_| Vec::new(),
 };
 

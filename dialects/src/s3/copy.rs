@@ -7,6 +7,7 @@ use crate::wire::percent;
 /// 4.3 to 4.10
 pub const RULES: CopyRules = CopyRules {
     header: "x-amz-copy-source",
+    grammar: "[/]bucket/key[?versionId=id], the key percent-encoded.",
     read_source,
     write_source,
     combination: Combination::Precedence,

@@ -12,7 +12,7 @@ pub mod settings;
 pub mod words;
 pub mod xml;
 
-use crate::engine::dialect::{Dialect, Identity};
+use crate::engine::dialect::{Dialect, Identity, Manual};
 use crate::model::{Algorithm, Operation, Timestamp};
 
 /// Amazon S3.
@@ -74,7 +74,9 @@ pub const BASE: Dialect = Dialect {
     chunked_uploads: false,
     form_covers_all: true,
     form_file_type: false,
+    manual: Manual { name: "Amazon S3", titles: &[] },
     sample_endpoint: "s3.us-east-1.amazonaws.com",
+    endpoint: Some(route::endpoint),
     create_bucket_body: xml::create_bucket_body,
 };
 

@@ -16,5 +16,6 @@ pub static SEAWEEDFS: Dialect = Dialect {
         Operation::Put(Setting::Website),
         Operation::Delete(Setting::Website),
     ],
+    endpoint: None,
     ..super::BASE
 };

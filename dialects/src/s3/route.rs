@@ -18,6 +18,12 @@ pub const HOSTS: &[HostForm] = &[
 const AWS: &[&str] = &["com", "amazonaws"];
 const AWS_CHINA: &[&str] = &["cn", "com", "amazonaws"];
 
+/// The end point of a region; those in China have a domain of their own.
+pub fn endpoint(region: &str) -> String {
+    let china = if region.starts_with("cn-") { ".cn" } else { "" };
+    format!("s3.{region}.amazonaws.com{china}")
+}
+
 /// What is asked for, by method, level and parameters.
 pub const ROUTES: &[Route] = &[
     Route::plain("GET", Level::Service, Op::ListBuckets),

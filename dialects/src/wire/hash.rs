@@ -48,6 +48,11 @@ pub fn md5_base64(bytes: &[u8]) -> String {
     BASE64.encode(md5::Md5::digest(bytes))
 }
 
+/// MD5, lower-case hex.
+pub fn md5_hex(bytes: &[u8]) -> String {
+    hex(&md5::Md5::digest(bytes))
+}
+
 /// Lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -1,0 +1,483 @@
+// The console. What it shows was written by strangers: text goes into the page as text, never as markup.
+"use strict";
+
+const EVERY_MS = 2000;
+const CHART_MS = 120_000;
+const RECENT_MS = 60_000;
+const NOW_MS = 10_000;
+
+const $ = (id) => document.getElementById(id);
+
+/** An element with attributes and children; strings become text. */
+function el(name, attributes, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes ?? {})) made.setAttribute(key, value);
+  made.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return made;
+}
+
+const badge = (word, shown = word) => el("span", { class: `badge ${word}` }, shown);
+const number = (value, digits = 0) => value.toLocaleString("en", { maximumFractionDigits: digits });
+const clock = (iso) => iso.slice(11, 19);
+
+function bytes(value) {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let at = 0;
+  while (value >= 1024 && at < units.length - 1) [value, at] = [value / 1024, at + 1];
+  return `${number(value, value < 10 && at ? 1 : 0)} ${units[at]}`;
+}
+
+function time(seconds) {
+  if (seconds === null) return "-";
+  return seconds < 1 ? `${number(seconds * 1000, seconds < 0.01 ? 1 : 0)} ms` : `${number(seconds, 1)} s`;
+}
+
+function span(seconds) {
+  const parts = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
+  const first = parts.findIndex(([, size]) => seconds >= size);
+  if (first < 0) return "0 s";
+  let left = seconds;
+  return parts.slice(first, first + 2).map(([unit, size]) => {
+    const count = Math.floor(left / size);
+    left -= count * size;
+    return `${count} ${unit}`;
+  }).join(" ");
+}
+
+/** A table. A column is a title and what it shows of a row; the first one heads the row. */
+function table(title, columns, rows) {
+  const cell = (column, row, at) => {
+    const shown = column.show(row);
+    const kind = [column.number ? "number" : "", column.mark?.(row) ?? ""].join(" ").trim();
+    if (at === 0) return el("th", { scope: "row", role: "rowheader" }, shown);
+    return el("td", { role: "cell", class: kind, "data-label": column.title }, shown);
+  };
+  return el("table", { role: "table", "aria-label": title },
+    el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, columns.map((column) =>
+      el("th", { scope: "col", role: "columnheader", class: column.number ? "number" : "" }, column.title)))),
+    el("tbody", { role: "rowgroup" }, rows.map((row) =>
+      el("tr", { role: "row" }, columns.map((column, at) => cell(column, row, at))))));
+}
+
+const shown = new Map();
+
+/** Replaces what a place shows, where that has changed: a selection or a focus within stays. */
+function show(place, told, make) {
+  const text = JSON.stringify(told);
+  if (shown.get(place) === text) return;
+  shown.set(place, text);
+  $(place).replaceChildren(make(told));
+}
+
+async function ask(path, more) {
+  const answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(8000), ...more });
+  const told = await answer.json();
+  if (!answer.ok) throw new Error(told.error ?? `status ${answer.status}`);
+  return told;
+}
+
+// Traffic
+
+/** What was told lately, the oldest first. */
+let past = [];
+
+const key = (pair) => `${pair.caller_dialect} ${pair.target}`;
+const total = (status) => status.pairs.reduce((sum, pair) => sum + pair.requests, 0);
+
+/** The oldest of what was told within so many milliseconds before the latest. */
+function before(milliseconds) {
+  const latest = past.at(-1);
+  return past.find((one) => latest.at - one.at <= milliseconds) ?? latest;
+}
+
+function remember(status) {
+  const latest = past.at(-1)?.status;
+  if (latest && (status.uptime_seconds < latest.uptime_seconds || total(status) < total(latest))) past = [];
+  past.push({ at: performance.now(), status });
+  past = past.filter((one) => past.at(-1).at - one.at <= CHART_MS);
+}
+
+function perSecond(old, count) {
+  const latest = past.at(-1);
+  const seconds = (latest.at - old.at) / 1000;
+  return seconds > 0 ? (count(latest.status) - count(old.status)) / seconds : 0;
+}
+
+/** The time that a share of requests does not exceed, by how many took at most as long as each bound. */
+function percentile(share, within, count, bounds) {
+  const rank = share * count;
+  const at = within.findIndex((sum) => sum >= rank);
+  if (at < 0) return bounds.at(-1);
+  const [lower, below] = at ? [bounds[at - 1], within[at - 1]] : [0, 0];
+  return lower + (bounds[at] - lower) * (rank - below) / Math.max(within[at] - below, 1);
+}
+
+/** Percentiles of the last minute; since the start where it had no request. */
+function latency(pair, old, bounds) {
+  const own = pair.request_seconds;
+  const was = old?.request_seconds ?? { count: 0, within: own.within.map(() => 0) };
+  const count = own.count - was.count;
+  if (count <= 0) return { recent: false, p50: own.p50, p95: own.p95, p99: own.p99 };
+  const within = own.within.map((sum, at) => sum - (was.within[at] ?? 0));
+  const of = (share) => percentile(share, within, count, bounds);
+  return { recent: true, p50: of(0.5), p95: of(0.95), p99: of(0.99) };
+}
+
+function showTraffic(status) {
+  $("ready").textContent = status.ready ? "ready" : "not ready";
+  $("ready").className = `badge ${status.ready ? "ready" : "failing"}`;
+  $("version").textContent = `${status.version} (${status.commit}), up ${span(status.uptime_seconds)}`;
+  $("rate").textContent = number(perSecond(before(NOW_MS), total), 1);
+  $("in-flight").textContent = number(status.in_flight);
+  $("connections").textContent = number(status.connections);
+  $("copies-running").textContent = number(status.copies_running);
+  $("refused").textContent = number(Object.values(status.refused).reduce((sum, count) => sum + count, 0));
+  $("lost").textContent = number(status.losses.reduce((sum, loss) => sum + loss.count, 0));
+  chart();
+  const old = before(RECENT_MS);
+  const was = new Map(old.status.pairs.map((pair) => [key(pair), pair]));
+  const seconds = (past.at(-1).at - old.at) / 1000;
+  const rows = status.pairs.map((pair) => ({
+    ...pair,
+    rate: seconds > 0 ? (pair.requests - (was.get(key(pair))?.requests ?? 0)) / seconds : 0,
+    latency: latency(pair, was.get(key(pair)), status.bounds_seconds),
+  }));
+  const of = (pair, ...classes) => classes.reduce((sum, name) => sum + (pair.statuses[name] ?? 0), 0);
+  const times = ["p50", "p95", "p99"].map((name) => ({
+    title: name, number: true, show: (pair) => time(pair.latency[name]),
+    mark: (pair) => pair.latency.recent ? "" : "since",
+  }));
+  show("pairs", rows, () => rows.length === 0 ? el("p", null, "No request yet.") : table("Callers and targets", [
+    { title: "Caller and target", show: (pair) => `${pair.caller_dialect} → ${pair.target}` },
+    { title: "per second", number: true, show: (pair) => number(pair.rate, 1) },
+    { title: "requests", number: true, show: (pair) => number(pair.requests) },
+    { title: "4xx", number: true, show: (pair) => number(of(pair, "4xx")) },
+    { title: "5xx or cut", number: true, show: (pair) => number(of(pair, "5xx", "cut")),
+      mark: (pair) => of(pair, "5xx", "cut") ? "some" : "" },
+    ...times,
+    { title: "in", number: true, show: (pair) => bytes(pair.bytes_in) },
+    { title: "out", number: true, show: (pair) => bytes(pair.bytes_out) },
+  ], rows));
+}
+
+function chart() {
+  const latest = past.at(-1).at;
+  const points = past.slice(1).map((one, at) => {
+    const seconds = (one.at - past[at].at) / 1000;
+    return [120 - (latest - one.at) / 1000, (total(one.status) - total(past[at].status)) / seconds];
+  });
+  const most = Math.max(1, ...points.map(([, rate]) => rate));
+  const drawn = points.map(([x, rate]) => `${x.toFixed(1)} ${(29 - 27 * rate / most).toFixed(1)}`);
+  const line = drawn.length ? `M${drawn.join("L")}` : "";
+  document.querySelector("#chart .line").setAttribute("d", line);
+  document.querySelector("#chart .area").setAttribute("d",
+    drawn.length ? `${line}L${points.at(-1)[0].toFixed(1)} 30L${points[0][0].toFixed(1)} 30Z` : "");
+}
+
+/** By what came last. */
+function health({ last_success: success, last_failure: failure }) {
+  if (failure && (!success || failure.time > success)) return badge("failing");
+  return success ? badge("ready", "answers") : badge("unknown", "not asked yet");
+}
+
+function showTargets(targets) {
+  show("targets", targets, () => table("Targets", [
+    { title: "Target", show: (target) => `${target.name} (${target.dialect})` },
+    { title: "health", show: (target) => health(target) },
+    { title: "last answer", show: (target) => target.last_success ? clock(target.last_success) : "never" },
+    { title: "last failure", show: ({ last_failure: failure }) =>
+      failure ? [clock(failure.time), " ", badge("failing", failure.kind)] : "none" },
+    { title: "failures", show: (target) => {
+      const kinds = Object.entries(target.errors).map(([kind, count]) => `${kind} ${number(count)}`);
+      return kinds.join(", ") || "none";
+    } },
+  ], targets));
+}
+
+function showCopies(copies) {
+  show("copies", copies, () => copies.length === 0 ? el("p", null, "None.") : table("Copies that run", [
+    { title: "Caller", show: (copy) => copy.caller },
+    { title: "from and to", show: (copy) => copy.from === copy.to ? copy.from : `${copy.from} → ${copy.to}` },
+    { title: "progress", show: (copy) => el("span", null,
+      el("progress", { max: Math.max(copy.bytes, 1), value: copy.bytes_done, "aria-label": `Copy ${copy.request}` }),
+      el("small", { class: "quiet" }, `${bytes(copy.bytes_done)} of ${copy.bytes ? bytes(copy.bytes) : "?"}`)) },
+    { title: "for", number: true, show: (copy) => span(copy.seconds) },
+  ], copies));
+}
+
+function showEvents(events) {
+  show("events", events, () => events.length === 0 ? el("p", null, "None.") : table("Refusals and losses", [
+    { title: "Time", show: (event) => clock(event.time) },
+    { title: "what", show: (event) => badge(event.kind) },
+    { title: "caller and target", show: (event) =>
+      `${event.caller ?? "?"} (${event.caller_dialect}) → ${event.target ?? "-"}` },
+    { title: "operation", show: (event) => event.operation ?? "-" },
+    { title: "reason", show: (event) => event.reason },
+    { title: "message", show: (event) => el("span", null, event.message, " ",
+      el("small", { class: "quiet" }, event.id)) },
+  ], events));
+}
+
+// Configuration
+
+function facts(pairs) {
+  return el("dl", { class: "facts" }, pairs.map(([name, value]) =>
+    el("div", null, el("dt", null, name), el("dd", null, String(value)))));
+}
+
+function showConfiguration(config) {
+  const since = new Date(config.loaded_timestamp_seconds * 1000).toISOString().slice(0, 19);
+  $("loaded").textContent = `Loaded ${since}Z. Secrets are not shown.`;
+  const yes = (said, word) => said ? [word] : [];
+  const part = (title, content) => [el("h3", null, title), content];
+  const panel = (title, columns, rows) =>
+    part(title, el("div", { class: "panel", role: "region", "aria-label": title, tabindex: "0" },
+      table(title, columns, rows)));
+  $("config").replaceChildren(
+    ...part("Listeners", facts([
+      ["http", config.listen.http.join(", ") || "none"], ["https", config.listen.https.join(", ") || "none"],
+      ["admin", config.admin], ["control", config.control ?? "none"], ["base names", config.hosts_base.join(", ") || "none"],
+      ["without signs", config.listen.dialect],
+    ])),
+    ...panel("Targets of buckets", [
+      { title: "Name", show: (target) => target.name },
+      { title: "dialect", show: (target) => [target.dialect, ...yes(target.profile, ` (${target.profile})`)].join("") },
+      { title: "end point", show: (target) => el("code", null, target.endpoint) },
+      { title: "region", show: (target) => target.region },
+      { title: "addressing", show: (target) => target.addressing },
+      { title: "signs", show: (target) => target.signing },
+      { title: "access key", show: (target) => el("code", null, target.access_key) },
+      { title: "more", show: (target) => [...yes(target.session_token, "session token"),
+        ...yes(target.own_authorities, "own authorities"),
+        ...yes(target.kms_keys, `${target.kms_keys} KMS keys`)].join(", ") },
+    ], config.targets),
+    ...panel("Buckets", [
+      { title: "Name", show: (rule) => el("code", null, rule.name) },
+      { title: "target", show: (rule) => rule.target },
+      { title: "name there", show: (rule) => el("code", null, rule.target_bucket ?? "the same") },
+      { title: "unsupported", show: (rule) => rule.unsupported },
+      { title: "conditions", show: (rule) => rule.conditions },
+      { title: "more", show: (rule) =>
+        [...yes(rule.relay, "relay"), ...yes(rule.anonymous_read, "read by anybody")].join(", ") },
+    ], config.buckets),
+    ...panel("Callers", [
+      { title: "Name", show: (caller) => caller.name },
+      { title: "access keys", show: (caller) => el("code", null, caller.access_keys.join(", ")) },
+      { title: "grants", show: (caller) =>
+        caller.grants.map((grant) => `${grant.access}: ${grant.buckets.join(", ")}`).join("; ") || "none" },
+      { title: "signatures", show: (caller) => caller.signatures.join(", ") },
+      { title: "more", show: (caller) => [...yes(caller.session_token, "session token"),
+        ...yes(caller.cos_signing === "strict", "strict"),
+        ...yes(caller.requests_per_second, `${caller.requests_per_second} per second`),
+        ...yes(caller.requests_at_once, `${caller.requests_at_once} at once`)].join(", ") },
+    ], config.callers),
+    ...part("Limits", facts(Object.entries(config.limits).map(([name, value]) => [name, value]))),
+  );
+}
+
+// Translator
+
+const FATES = ["native", "emulated", "lost", "refused"];
+
+let examples = [];
+
+function options(select, values, chosen) {
+  const selected = chosen ?? select.value;
+  select.replaceChildren(...values.map(([value, text]) => el("option", { value }, text)));
+  if (values.some(([value]) => value === selected)) select.value = selected;
+}
+
+function chooseExample() {
+  const chosen = examples[Number($("example").value)];
+  if (chosen) $("request").value = chosen.request;
+  return translate();
+}
+
+function offerExamples() {
+  const all = examples.map((one, at) => [String(at), one.title, one.dialect]);
+  const own = all.filter(([, , dialect]) => dialect === $("from").value);
+  options($("example"), [...own, ["", "(own request)"]], own[0]?.[0] ?? "");
+}
+
+/** Only the latest question counts. */
+let asked = 0;
+
+async function translate() {
+  const turn = ++asked;
+  $("lines").setAttribute("aria-busy", "true");
+  const body = JSON.stringify({ from: $("from").value, to: $("to").value, request: $("request").value });
+  try {
+    const told = await ask("/api/explain", { method: "POST", headers: { "content-type": "application/json" }, body });
+    if (turn !== asked) return;
+    showTranslation(told);
+  } catch (error) {
+    if (turn !== asked) return;
+    verdict(error.message, true);
+    $("meaning").replaceChildren();
+    $("counts").replaceChildren();
+    $("lines").replaceChildren();
+    $("plain").hidden = true;
+    offerMore([]);
+  }
+  $("lines").setAttribute("aria-busy", "false");
+}
+
+/** What the request could say besides, by header. */
+function offerMore(lines) {
+  options($("more"), [["", lines.length ? "Choose one" : "-"], ...lines.map((line) => [line, line])], "");
+  $("more").disabled = lines.length === 0;
+}
+
+/** Adds a line to the head, before the empty line that ends it. */
+function addLine(line) {
+  const [head, ...rest] = $("request").value.split(/\r?\n[ \t]*(?:\r?\n|$)/);
+  $("request").value = [`${head.trimEnd()}\n${line}`, ...rest].join("\n\n");
+  $("example").value = "";
+  return translate();
+}
+
+function verdict(text, bad) {
+  $("verdict").textContent = text;
+  $("verdict").className = bad ? "bad" : "";
+}
+
+function showTranslation(told) {
+  const always = told.fields.filter((field) => field.fate === "refused");
+  const reasons = always.map((field) => field.why ? `${field.name} (${field.why})` : field.name);
+  if (told.refused === null) verdict(`${told.operation}: every meaning arrives.`, false);
+  else if (always.length) verdict(`Refused, whatever the setting: ${reasons.join(", ")}`, true);
+  else verdict(`Refused, unless the bucket has unsupported = "report": ${told.refused}`, true);
+  const source = told.source && [told.source.bucket, told.source.key].join("/");
+  $("meaning").replaceChildren(facts([
+    ["operation", told.operation], ["bucket", told.bucket], ["key", told.key], ["source", source],
+    ["version", told.source?.version], ["plan", told.plan], ["here", told.route],
+  ].filter(([, value]) => value)));
+  offerMore(told.more);
+  const { said, written } = told.lines;
+  const left = [...written];
+  const counterpart = (line) => {
+    const fits = left.filter((own) => line.pair !== null && own.pair === line.pair);
+    const other = fits.find((own) => own.part === line.part) ?? fits[0];
+    return other ? left.splice(left.indexOf(other), 1)[0] : null;
+  };
+  const rows = said.map((line) => [line, counterpart(line)]);
+  const all = [...rows, ...left.map((line) => [null, line])];
+  const heading = (text, document) =>
+    el("th", { scope: "col", role: "columnheader" }, text, el("small", null, document));
+  const fates = all.map(([line, other]) => (line ?? other).fate);
+  const counts = FATES.map((fate) => [fate, fates.filter((own) => own === fate).length]).filter(([, count]) => count);
+  $("counts").replaceChildren(...counts.flatMap(([fate, count]) => [badge(fate, `${count} ${fate}`), " "]));
+  const table = { class: "lines", role: "table", "aria-label": "The request and its translation" };
+  $("lines").replaceChildren(el("table", table,
+    el("thead", { role: "rowgroup" }, el("tr", { role: "row" },
+      heading(`Said in ${$("from").value}`, told.documents.said),
+      el("th", { scope: "col", role: "columnheader", class: "mark" }, "Fate"),
+      heading(`Written for ${$("to").value}, unsigned`, told.documents.written))),
+    el("tbody", { role: "rowgroup" }, all.map(([line, other]) => pairRow(line, other)))));
+  const { method, target, host, headers } = told.request;
+  $("plain").hidden = false;
+  $("plain").querySelector("pre").textContent = [`${method} ${target} HTTP/1.1`, `host: ${host}`,
+    ...headers.map((header) => `${header.name}: ${header.value}`)].join("\n");
+}
+
+/** What becomes of a line, or of one that is added. */
+const mark = (line, other) => {
+  const { fate } = line ?? other;
+  return fate ? badge(fate) : badge("ends", "ends here");
+};
+
+function pairRow(line, other) {
+  const text = (own) => own && el("code", { class: own.part }, own.text);
+  const why = (own) => own?.why ? el("small", null, own.why) : null;
+  const rule = (own) => own?.rule ? el("small", { class: "rule" }, own.rule) : null;
+  const pair = (line ?? other).pair;
+  const row = el("tr", { role: "row", tabindex: "0" },
+    el("td", { role: "cell", class: "said" }, text(line), why(line), rule(line)),
+    el("td", { role: "cell", class: "mark" }, mark(line, other)),
+    el("td", { role: "cell", class: "written" }, text(other), why(other), rule(other)));
+  if (pair !== null) row.dataset.pair = pair;
+  const light = (on) => () => {
+    for (const same of row.parentElement?.children ?? []) {
+      same.classList.toggle("lit", on && (same === row || (pair !== null && same.dataset.pair === pair)));
+    }
+  };
+  for (const event of ["mouseenter", "focus"]) row.addEventListener(event, light(true));
+  for (const event of ["mouseleave", "blur"]) row.addEventListener(event, light(false));
+  return row;
+}
+
+// The loop
+
+let paused = false;
+let timer = 0;
+let loaded = null;
+
+async function tick() {
+  clearTimeout(timer);
+  if (paused || document.hidden) return;
+  try {
+    const paths = ["/api/status", "/api/copies", "/api/events"];
+    const [status, copies, events] = await Promise.all(paths.map((path) => ask(path)));
+    remember(status);
+    showTraffic(status);
+    showTargets(status.targets);
+    showCopies(copies.copies);
+    showEvents(events.events);
+    if (loaded !== status.config_loaded_timestamp_seconds) await configure();
+    $("live").textContent = `${clock(status.time)} UTC`;
+    $("live").className = "quiet";
+  } catch (error) {
+    $("live").textContent = `no answer: ${error.message}`;
+    $("live").className = "some";
+  }
+  clearTimeout(timer);
+  timer = setTimeout(tick, EVERY_MS);
+}
+
+async function configure() {
+  const config = await ask("/api/config");
+  loaded = config.loaded_timestamp_seconds;
+  showConfiguration(config);
+  options($("from"), config.caller_dialects.map((name) => [name, name]));
+  options($("to"), config.dialects.map((name) => [name, name]));
+}
+
+async function start() {
+  try {
+    await configure();
+    examples = (await ask("/api/examples")).examples;
+    $("from").value = examples[0]?.dialect ?? $("from").value;
+    $("to").value = "oss";
+    offerExamples();
+    await chooseExample();
+  } catch (error) {
+    verdict(error.message, true);
+  }
+  tick();
+}
+
+$("translate").addEventListener("submit", (event) => {
+  event.preventDefault();
+  translate();
+});
+$("from").addEventListener("change", () => {
+  offerExamples();
+  chooseExample();
+});
+$("to").addEventListener("change", translate);
+$("example").addEventListener("change", chooseExample);
+$("more").addEventListener("change", () => $("more").value && addLine($("more").value));
+$("request").addEventListener("input", () => {
+  $("example").value = "";
+});
+$("request").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) translate();
+});
+$("pause").addEventListener("click", () => {
+  paused = !paused;
+  $("pause").setAttribute("aria-pressed", String(paused));
+  $("pause").textContent = paused ? "Resume" : "Pause";
+  tick();
+});
+document.addEventListener("visibilitychange", tick);
+start();

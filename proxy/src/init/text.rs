@@ -1,0 +1,168 @@
+//! What is written, and what is said about it.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use secrecy::ExposeSecret as _;
+
+use crate::init::answers::{Answers, TargetSecret};
+use crate::init::{CALLER_VARIABLE, CallerKey, CallerSecret};
+
+/// The configuration.
+pub fn configuration(answers: &Answers, key: &CallerKey) -> String {
+    let mut out = String::new();
+    let mut add = |line: &str| {
+        let _ = writeln!(out, "{line}");
+    };
+    let set = |name: &str, value: &str| format!("{name} = {}", quoted(value));
+    let (caller, target) = (&answers.caller, &answers.name);
+    add("# Blobfish, written by `blobfish init`. docs/configuration.md has every key.");
+    add("");
+    add("[listen]");
+    add("# Where callers connect. For more than this machine use https = [{ address, cert, key }].");
+    add(&format!("http = [{}]", quoted(&answers.listen.to_string())));
+    add("# What a request speaks that does not show it.");
+    add(&set("dialect", caller));
+    add("");
+    add("[admin]");
+    add("# Metrics, health and console, for operators only.");
+    add(&set("listen", &answers.admin.to_string()));
+    add("");
+    add("[[target]]");
+    add("# A name of your own: the label in metrics and logs.");
+    add(&set("name", target));
+    add(&set("dialect", &answers.dialect));
+    if let Some(profile) = &answers.profile {
+        add(&set("profile", profile));
+    }
+    add(&set("endpoint", &answers.endpoint));
+    add(&set("region", &answers.region));
+    add("# Where the bucket goes: \"virtual\" is bucket.endpoint, \"path\" is endpoint/bucket.");
+    add(&set("addressing", if answers.path_style { "path" } else { "virtual" }));
+    if answers.insecure {
+        add("# Requests and objects travel unencrypted.");
+        add("insecure = true");
+    }
+    if let Some(ca) = &answers.ca {
+        add("# Authorities to trust beside the system's.");
+        add(&set("ca", &ca.display().to_string()));
+    }
+    add(&set("access_key", &answers.access_key));
+    match &answers.secret {
+        TargetSecret::Env(variable) => {
+            add("# Set this variable where Blobfish runs. { file = \"/run/secrets/...\" } is the other way.");
+            add(&format!("secret_key = {{ env = {} }}", quoted(variable)));
+        }
+        TargetSecret::File(file) => {
+            add("# Must be closed to others: chmod 600. { env = \"NAME\" } is the other way.");
+            add(&format!("secret_key = {{ file = {} }}", quoted(&file.display().to_string())));
+        }
+    }
+    for (index, bucket) in answers.buckets.iter().enumerate() {
+        // What is said once of the first one is true of all.
+        let mut add = |line: &str| {
+            if index == 0 || !line.starts_with('#') {
+                add(line)
+            }
+        };
+        add("");
+        add("[[bucket]]");
+        add(
+            "# As callers say it. \"photos-*\" is a pattern; \"*\" is every other bucket, under its own name.",
+        );
+        add(&set("name", &bucket.name));
+        add(&set("target", target));
+        if let Some(name) = &bucket.there {
+            add("# Its name at the target.");
+            add(&set("target_bucket", name));
+        }
+        add(
+            "# What the target cannot express: \"refuse\" answers 501 and names it, \"report\" sends the rest and tells.",
+        );
+        add(&set("unsupported", "refuse"));
+        add(
+            "# Conditions on the source of a copy: \"native\" leaves them to the target. \"check\" looks first,",
+        );
+        add("# then copies, for targets that have none; another writer may come between.");
+        add(&set("conditions", if answers.check { "check" } else { "native" }));
+    }
+    add("");
+    add("[[caller]]");
+    add(&set("name", "app"));
+    add("# Give this key to the app, and to nobody else.");
+    add(&set("access_key", &key.id));
+    match &key.secret {
+        CallerSecret::File(path, _) => {
+            add(&format!("secret_key = {{ file = {} }}", quoted(&path.display().to_string())));
+        }
+        CallerSecret::Literal(secret) => add(&set("secret_key", secret.expose_secret())),
+        CallerSecret::Env => add(&format!("secret_key = {{ env = {} }}", quoted(CALLER_VARIABLE))),
+    }
+    let names: Vec<String> = answers.buckets.iter().map(|bucket| quoted(&bucket.name)).collect();
+    add("# read | write | read-write | admin. Creating buckets and changing their settings needs admin.");
+    add(&format!("grants = [{{ buckets = [{}], access = \"read-write\" }}]", names.join(", ")));
+    out
+}
+
+/// A TOML string. JSON's escapes are among TOML's; what TOML refuses besides is refused when the text is checked.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// What to do next.
+pub fn next_steps(output: &Path, answers: &Answers, key: &CallerKey) -> String {
+    let mut out = String::new();
+    let mut add = |line: &str| {
+        let _ = writeln!(out, "{line}");
+    };
+    let file = shell_quoted(&output.display().to_string());
+    add(&format!("Wrote {}.", output.display()));
+    if let CallerSecret::File(path, _) = &key.secret {
+        add(&format!("Wrote {}: the app's new secret, readable by you only.", path.display()));
+    }
+    add("");
+    add("Next:");
+    let secret = format!("# the secret of {} at the target", answers.access_key);
+    match &answers.secret {
+        TargetSecret::Env(variable) => add(&format!("  export {variable}=...    {secret}")),
+        TargetSecret::File(path) => {
+            add(&format!("  chmod 600 {}    {secret}", shell_quoted(&path.display().to_string())));
+        }
+    }
+    if matches!(key.secret, CallerSecret::Env) {
+        add(&format!(
+            "  export {CALLER_VARIABLE}=...    # a new one for the app, such as openssl rand -hex 20 makes"
+        ));
+    }
+    add(&format!("  blobfish check {file}"));
+    add(&format!("  blobfish doctor --config {file}"));
+    add(&format!("  blobfish serve --config {file}"));
+    add("");
+    let secret = match &key.secret {
+        CallerSecret::File(path, _) => format!("the secret in {}", path.display()),
+        CallerSecret::Literal(_) => format!("the secret in {}", output.display()),
+        CallerSecret::Env => format!("the secret in {CALLER_VARIABLE}"),
+    };
+    add(&format!(
+        "The app's end point is http://{}, its access key {}, with {secret}.",
+        answers.listen, key.id
+    ));
+    out
+}
+
+fn shell_quoted(path: &str) -> String {
+    let plain = path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b));
+    if plain { path.to_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_cannot_leave_their_quotes() {
+        assert_eq!(quoted("a\"b\\c\nd"), r#""a\"b\\c\nd""#);
+        assert_eq!(shell_quoted("/etc/blobfish.toml"), "/etc/blobfish.toml");
+        assert_eq!(shell_quoted("/a b/it's"), r"'/a b/it'\''s'");
+    }
+}

@@ -1,0 +1,145 @@
+//! The configuration as it may be shown: everything but secrets, which are not even read here.
+
+use blobfish_config::{
+    Abandoned, Addressing, BucketRule, Caller, Conditions, Config, GrantAccess, Limits, Signing, Target,
+    Unsupported,
+};
+use serde_json::{Value, json};
+
+/// The answer of `/api/config`.
+pub fn config(config: &Config, loaded: f64) -> Value {
+    let listen = &config.listen;
+    let dialects = blobfish_dialects::ALL.iter().chain(blobfish_dialects::PROFILES);
+    json!({
+        "loaded_timestamp_seconds": loaded,
+        "listen": {
+            "http": listen.http,
+            "https": listen.https.iter().map(|tls| tls.address).collect::<Vec<_>>(),
+            "dialect": listen.default_dialect,
+        },
+        "admin": config.admin,
+        "control": config.control.as_ref().map(|path| path.display().to_string()),
+        "hosts_base": config.hosts_base,
+        "limits": limits(&config.limits),
+        "targets": config.targets.iter().map(target).collect::<Vec<_>>(),
+        "buckets": config.buckets.iter().map(|rule| bucket(rule, &config.targets)).collect::<Vec<_>>(),
+        "callers": config.callers.iter().map(caller).collect::<Vec<_>>(),
+        "dialects": dialects.map(|dialect| dialect.name).collect::<Vec<_>>(),
+        "caller_dialects": blobfish_dialects::ALL.iter().map(|dialect| dialect.name).collect::<Vec<_>>(),
+    })
+}
+
+fn limits(limits: &Limits) -> Value {
+    let copies = &limits.copies;
+    json!({
+        "head_bytes_max": limits.head_bytes_max,
+        "headers_max": limits.headers_max,
+        "body_idle_seconds": limits.body_idle.as_secs(),
+        "keepalive_idle_seconds": limits.keepalive_idle.as_secs(),
+        "connections_max": limits.connections_max,
+        "stop_delay_seconds": limits.stop_delay.as_secs(),
+        "drain_seconds": limits.drain.as_secs(),
+        "upgrade_drain_seconds": limits.upgrade_drain.as_secs(),
+        "copies_max": copies.copies_max,
+        "copies_per_caller_max": copies.copies_per_caller_max,
+        "copy_single_bytes_max": copies.single_bytes_max,
+        "copy_part_bytes": copies.part_bytes,
+        "copy_parts_at_once": copies.parts_at_once,
+        "copy_bytes_per_second": copies.bytes_per_second.unwrap_or_default(),
+        "copy_bytes_per_second_per_caller": copies.bytes_per_second_per_caller.unwrap_or_default(),
+        "copies_abandoned": match copies.abandoned {
+            Abandoned::Finish => "finish",
+            Abandoned::Abort => "abort",
+        },
+    })
+}
+
+fn target(target: &Target) -> Value {
+    let scheme = if target.endpoint.tls { "https" } else { "http" };
+    json!({
+        "name": target.name,
+        "dialect": target.dialect,
+        "profile": target.profile,
+        "endpoint": format!("{scheme}://{}", target.endpoint.authority()),
+        "region": target.region,
+        "addressing": match target.addressing {
+            Addressing::Virtual => "virtual",
+            Addressing::Path => "path",
+        },
+        "signing": match target.signing {
+            Signing::V4 => "v4",
+            Signing::V1 => "v1",
+        },
+        "credentials": target.credentials,
+        "access_key": shortened(&target.access_key),
+        "session_token": target.session_token.is_some(),
+        "own_authorities": target.ca.is_some(),
+        "client_certificate": target.client_cert.is_some(),
+        "connections_max": target.connections_max,
+        "failures_max": target.failures_max,
+        "failures_pause_seconds": target.failures_pause.as_secs(),
+        "kms_keys": target.kms_keys.len(),
+    })
+}
+
+fn bucket(rule: &BucketRule, targets: &[Target]) -> Value {
+    json!({
+        "name": rule.name.to_string(),
+        "target": targets.get(rule.target).map(|target| &target.name),
+        "target_bucket": rule.target_bucket,
+        "unsupported": match rule.unsupported {
+            Unsupported::Refuse => "refuse",
+            Unsupported::Report => "report",
+        },
+        "conditions": match rule.conditions {
+            Conditions::Native => "native",
+            Conditions::Check => "check",
+        },
+        "relay": rule.relay,
+        "anonymous_read": rule.anonymous_read,
+    })
+}
+
+fn caller(caller: &Caller) -> Value {
+    let grants = caller.grants.iter().map(|grant| {
+        let buckets: Vec<String> = grant.buckets.iter().map(ToString::to_string).collect();
+        let access = match grant.access {
+            GrantAccess::Read => "read",
+            GrantAccess::Write => "write",
+            GrantAccess::ReadWrite => "read-write",
+            GrantAccess::Admin => "admin",
+        };
+        json!({ "buckets": buckets, "access": access })
+    });
+    json!({
+        "name": caller.name,
+        "access_keys": caller.keys.iter().map(|key| shortened(&key.access_key)).collect::<Vec<_>>(),
+        "session_token": caller.keys.iter().any(|key| key.session_token.is_some()),
+        "requests_per_second": caller.requests_per_second,
+        "requests_at_once": caller.requests_at_once,
+        "signatures": caller.signatures,
+        "cos_signing": if caller.cos_strict { "strict" } else { "accept" },
+        "grants": grants.collect::<Vec<_>>(),
+    })
+}
+
+/// Enough of an access key to recognise it.
+fn shortened(key: &str) -> String {
+    let characters: Vec<char> = key.chars().collect();
+    let ends = if characters.len() >= 16 { 4 } else { characters.len() / 4 };
+    let begin: String = characters.iter().take(ends).collect();
+    let end: String = characters.iter().skip(characters.len().saturating_sub(ends)).collect();
+    format!("{begin}…{end}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_access_key_only_its_ends_are_shown() {
+        assert_eq!(shortened("AKIDBLOBFISHDEMO0001"), "AKID…0001");
+        assert_eq!(shortened("AKIDKEY1"), "AK…Y1");
+        assert_eq!(shortened("abc"), "…");
+    }
+}

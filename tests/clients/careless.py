@@ -1,0 +1,168 @@
+"""A small S3 server in this process that is wrong in ways of which no vendor's double is: it checks no signature, and
+has whatever clock, region and rules it is told."""
+
+import hashlib
+import re
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qsl, unquote
+
+from api import http_date
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    disable_nagle_algorithm = True
+
+    def log_message(self, *args):
+        pass
+
+    def date_time_string(self, timestamp=None):
+        return http_date(time.time() + self.server.skew)
+
+    def answer(self, status, body=b"", **headers):
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        if status != 204 and not (self.command == "HEAD" and "Content_Length" in headers):
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(b"" if self.command == "HEAD" else body)
+
+    def xml(self, root, children=""):
+        self.answer(200, f"<{root}>{children}</{root}>".encode(), Content_Type="application/xml")
+
+    def serve(self):
+        self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.query = dict(parse_qsl(self.path.partition("?")[2], keep_blank_values=True))
+        self.server.seen.append((self.command, self.headers.get("Authorization", "")))
+        if self.server.says:
+            return self.server.says(self)
+        self.usual()
+
+    def usual(self):
+        key = unquote(self.path.partition("?")[0]).lstrip("/").partition("/")[2]
+        with self.server.lock:
+            (self.serve_object if key else self.serve_bucket)(key, self.body)
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = serve
+
+    def serve_bucket(self, _, body):
+        if "versioning" in self.query:
+            return self.xml("VersioningConfiguration")
+        if "location" in self.query:
+            return self.xml("LocationConstraint", "us-east-1")
+        if "uploads" in self.query:
+            return self.xml("ListMultipartUploadsResult", "<IsTruncated>false</IsTruncated>")
+        found = [key for key in self.server.objects if key.startswith(self.query.get("prefix", ""))]
+        rows = "".join(
+            f'<Contents><Key>{key}</Key><LastModified>2024-05-06T07:08:09.000Z</LastModified><ETag>"e"</ETag>'
+            f"<Size>1</Size><StorageClass>STANDARD</StorageClass></Contents>"
+            for key in found
+        )
+        self.xml(
+            "ListBucketResult", f"<Name>b</Name><Prefix/><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated>{rows}"
+        )
+
+    def serve_object(self, key, body):
+        objects = self.server.objects
+        if self.command == "DELETE":
+            objects.pop(key, None)
+            return self.answer(204)
+        if "uploads" in self.query:
+            return self.xml(
+                "InitiateMultipartUploadResult", f"<Bucket>b</Bucket><Key>{key}</Key><UploadId>u</UploadId>"
+            )
+        if self.command == "PUT":
+            return self.put(key, body)
+        if self.command == "POST":
+            objects[key] = self.server.part
+            return self.xml("CompleteMultipartUploadResult", f"<ETag>\"{objects[key]['etag']}-1\"</ETag>")
+        if key not in objects:
+            return self.answer(404, b"<Error><Code>NoSuchKey</Code><Message>none</Message></Error>")
+        found = objects[key]
+        if "tagging" in self.query:
+            tags = "".join(
+                f"<Tag><Key>{name}</Key><Value>{value}</Value></Tag>" for name, value in parse_qsl(found["tags"])
+            )
+            return self.xml("Tagging", f"<TagSet>{tags}</TagSet>")
+        headers = {"ETag": f'"{found["etag"]}"', "Last_Modified": http_date(found["at"]), **found["metadata"]}
+        span = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range") or "")
+        if span:
+            first, last = int(span[1]), int(span[2])
+            return self.answer(
+                206,
+                found["body"][first : last + 1],
+                Content_Range=f"bytes {first}-{last}/{len(found['body'])}",
+                **headers,
+            )
+        if self.command == "HEAD":
+            headers["Content_Length"] = str(len(found["body"]))
+        self.answer(200, found["body"], **headers)
+
+    def put(self, key, body):
+        objects = self.server.objects
+        wanted = self.headers.get("If-Match")
+        if self.server.keeps_writes and (
+            self.headers.get("If-None-Match") == "*"
+            and key in objects
+            or wanted
+            and wanted.strip('"') != objects.get(key, {}).get("etag")
+        ):
+            return self.answer(412, b"<Error><Code>PreconditionFailed</Code><Message>there</Message></Error>")
+        if len(key) > self.server.key_bytes_max:
+            return self.answer(400, b"<Error><Code>KeyTooLongError</Code><Message>long</Message></Error>")
+        metadata = {
+            name.lower(): value[: self.server.metadata_bytes_max]
+            for name, value in self.headers.items()
+            if name.lower().startswith("x-amz-meta-")
+        }
+        made = {
+            "body": body,
+            "etag": hashlib.md5(body).hexdigest(),
+            "at": time.time(),
+            "metadata": metadata,
+            "tags": self.headers.get("x-amz-tagging", ""),
+        }
+        source = self.headers.get("x-amz-copy-source")
+        if not source:
+            objects[key] = made
+            return self.answer(200, ETag=f'"{made["etag"]}"')
+        copied = dict(objects[unquote(source).lstrip("/").partition("/")[2]])  # whatever the conditions say
+        if self.headers.get("x-amz-metadata-directive") == "REPLACE":
+            copied["metadata"] = metadata
+        result = f"<LastModified>2024-05-06T07:08:09.000Z</LastModified><ETag>\"{copied['etag']}\"</ETag>"
+        if "partNumber" in self.query:
+            self.server.part = copied
+            return self.xml("CopyPartResult", result)
+        objects[key] = copied
+        self.xml("CopyObjectResult", result)
+
+
+class Careless(ThreadingHTTPServer):
+    """Listens while it is held open with `with`."""
+
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        """A client that goes away in the middle is no news."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
+
+    def __init__(self, skew=0, says=None, keeps_writes=True, key_bytes_max=1024, metadata_bytes_max=2048):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.skew, self.says, self.keeps_writes = skew, says, keeps_writes
+        self.key_bytes_max, self.metadata_bytes_max = key_bytes_max, metadata_bytes_max
+        self.objects, self.part, self.seen, self.lock = {}, None, [], threading.Lock()
+        self.port = self.server_port
+
+    def __enter__(self):
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.shutdown()
+        self.server_close()

@@ -1,0 +1,239 @@
+"""The JSON Schema that `blobfish schema` prints, held against the reader itself: what one of them refuses the other
+does, and every configuration of the tree passes. The last line counts."""
+
+import argparse
+import copy
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+import traceback
+from pathlib import Path
+
+import jsonschema
+import servers
+
+TREE = servers.TESTS.parent
+FULL = TREE / "config/examples/full.toml"
+# Whose words have a meaning only beside another key's.
+PAIRED = {"dialect", "profile", "signing", "addressing"}
+
+
+def toml(value):
+    """A value as TOML, tables inline."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {toml(below)}" for key, below in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+class Judges:
+    def __init__(self, binary, folder):
+        self.binary, self.folder = binary, Path(folder)
+        self.text = subprocess.run([binary, "schema"], capture_output=True, text=True, check=True).stdout
+        self.schema = json.loads(self.text)
+        jsonschema.Draft202012Validator.check_schema(self.schema)
+        self.validator = jsonschema.Draft202012Validator(self.schema)
+
+    def valid(self, document):
+        return self.validator.is_valid(document)
+
+    def passes(self, document):
+        """Whether `blobfish check` finds no mistake."""
+        path = self.folder / "checked.toml"
+        path.write_text("".join(f"{key} = {toml(value)}\n" for key, value in document.items()))
+        done = subprocess.run([self.binary, "check", str(path)], capture_output=True, text=True)
+        assert done.returncode in (0, 1) and "not TOML" not in done.stderr, done.stderr
+        return done.returncode == 0
+
+    def full(self):
+        """The full example, with files that are there."""
+        text = FULL.read_text()
+        certificate = subprocess.run(
+            [
+                "openssl",
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-keyout",
+                "tls.key",
+                "-out",
+                "tls.crt",
+                "-days",
+                "2",
+                "-subj",
+                "/CN=a",
+            ],
+            cwd=self.folder,
+            capture_output=True,
+        )
+        assert certificate.returncode == 0, certificate.stderr
+        (self.folder / "tls.key").chmod(0o600)
+        for name, real in (("tls.crt", "tls.crt"), ("tls.key", "tls.key"), ("ca.pem", "tls.crt")):
+            text = text.replace(f"/etc/blobfish/{name}", str(self.folder / real))
+        return tomllib.loads(text)
+
+
+def printed_is_published(judges):
+    assert (
+        TREE / "docs/blobfish.schema.json"
+    ).read_text() == judges.text, "run: blobfish schema > docs/blobfish.schema.json"
+
+
+def samples_pass(judges):
+    """Every file of the tree, what the pages show, what the suites write, and what init writes."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=TREE, capture_output=True, text=True, check=True
+    ).stdout.split("\n")
+    texts = {name: (TREE / name).read_text() for name in listed if name.endswith(".toml") and (TREE / name).exists()}
+    for page in [TREE / "README.md", *(TREE / "docs").glob("*.md")]:
+        for at, block in enumerate(re.findall(r"```toml\n(.*?)```", page.read_text(), re.S)):
+            texts[f"{page.name}, block {at}"] = block
+    samples = {name: text for name, text in texts.items() if "[[target]]" in text}
+    assert "config/examples/full.toml" in samples and "README.md, block 0" in samples, samples.keys()
+    for kind in ("seaweedfs", "cos", "oss", "jdcloud"):
+        samples[kind] = servers.configuration([servers.one_target(kind, 9)])
+    for caller in ("s3", "jdcloud", "cos", "oss"):
+        for target in ("s3", "jdcloud", "cos", "oss"):
+            made = judges.folder / "made.toml"
+            words = [
+                "init",
+                "--output",
+                made,
+                "--force",
+                "--caller-dialect",
+                caller,
+                "--target-dialect",
+                target,
+                "--region",
+                "cn-north-1",
+                "--bucket",
+                "a=b",
+                "--access-key",
+                "K",
+                "--secrets",
+                "literal",
+            ]
+            subprocess.run([judges.binary, *words], capture_output=True, check=True)
+            samples[f"init {caller} {target}"] = made.read_text()
+    for name, text in samples.items():
+        errors = [error.message for error in judges.validator.iter_errors(tomllib.loads(text))]
+        assert not errors, (name, errors)
+
+
+def places(schema, value, way=()):
+    """Every key of a document that the schema has, with its own schema."""
+    for key, below in schema.get("properties", {}).items():
+        yield (*way, key), below, schema
+        if isinstance(value, dict) and key in value:
+            yield from places(below, value[key], (*way, key))
+    if isinstance(value, list) and value and "items" in schema:
+        yield from places(schema["items"], value[0], (*way, 0))
+
+
+def at(document, way):
+    for step in way:
+        document = document[step]
+    return document
+
+
+def changed(document, way, value):
+    document = copy.deepcopy(document)
+    at(document, way[:-1])[way[-1]] = value
+    return document
+
+
+def without(document, way):
+    document = copy.deepcopy(document)
+    at(document, way[:-1]).pop(way[-1])
+    return document
+
+
+def both_refuse(judges, document, why):
+    assert not judges.valid(document), ("the schema accepts", why)
+    assert not judges.passes(document), ("the reader accepts", why)
+
+
+def both_accept(judges, document, why):
+    assert judges.valid(document), (
+        "the schema refuses",
+        why,
+        [error.message for error in judges.validator.iter_errors(document)],
+    )
+    assert judges.passes(document), ("the reader refuses", why)
+
+
+def judges_agree(judges):
+    """The full example with one thing changed, for each key and each thing that can be."""
+    full = judges.full()
+    both_accept(judges, full, "the full example")
+    kinds = {"string": "text", "integer": 7, "boolean": True, "array": [], "object": {}}
+    seen = 0
+    for way, schema, parent in places(judges.schema, full):
+        seen += 1
+        there = way[-1] in at(full, way[:-1])
+        assert there or way[-1] == "session_token", (way, "is not in the full example")
+        both_refuse(judges, changed(full, (*way[:-1], way[-1] + "_q"), 1), (way, "an unknown key"))
+        types = {one["type"] for one in schema.get("anyOf", [schema])}
+        for kind, value in kinds.items():
+            if kind not in types:
+                both_refuse(judges, changed(full, way, value), (way, kind))
+        if "enum" in schema:
+            both_refuse(judges, changed(full, way, "nonsense"), (way, "an unknown word"))
+            for word in schema["enum"]:
+                document = changed(full, way, word)
+                assert judges.valid(document), (way, word)
+                assert way[-1] in PAIRED or judges.passes(document), (way, word)
+        if "minimum" in schema:
+            for number in (schema["minimum"] - 1, schema["maximum"] + 1):
+                if number < 2**63:
+                    both_refuse(judges, changed(full, way, number), (way, number))
+            for number in (schema["minimum"], schema["maximum"]):
+                both_accept(judges, changed(full, way, number), (way, number))
+        if "anyOf" in schema:
+            secret = judges.folder / "secret"
+            secret.write_text("hidden")
+            secret.chmod(0o600)
+            os.environ["BLOBFISH_SCHEMA_SECRET"] = "hidden"
+            both_accept(judges, changed(full, way, {"env": "BLOBFISH_SCHEMA_SECRET"}), (way, "env"))
+            both_accept(judges, changed(full, way, {"file": str(secret)}), (way, "file"))
+            for bad in ({}, {"env": "BLOBFISH_SCHEMA_SECRET", "file": str(secret)}, {"vault": "x"}):
+                both_refuse(judges, changed(full, way, bad), (way, bad))
+        if way[-1] in parent.get("required", []):
+            both_refuse(judges, without(full, way), (way, "missing"))
+        elif there and way not in (("caller", 0, "access_key"), ("caller", 0, "secret_key")):
+            # Those two may be left out together only, which the reader knows.
+            both_accept(judges, without(full, way), (way, "left out"))
+    assert seen > 60, seen
+
+
+ALL = [printed_is_published, samples_pass, judges_agree]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--binary", required=True)
+    binary = os.path.abspath(parser.parse_args().binary)
+    passed = failed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        judges = Judges(binary, folder)
+        for check in ALL:
+            try:
+                check(judges)
+                print(f"passed {check.__name__}", flush=True)
+                passed += 1
+            except Exception:
+                failed += 1
+                print(f"FAILED {check.__name__}\n{traceback.format_exc()[-2400:]}", flush=True)
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
