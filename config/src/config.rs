@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use secrecy::SecretString;
 
 use crate::{Endpoint, Pattern};
@@ -37,15 +38,29 @@ pub struct Listen {
     pub http: Vec<SocketAddr>,
     /// Addresses for HTTPS.
     pub https: Vec<Https>,
+    /// Networks of the proxies in front, which are believed in what they say of callers' addresses.
+    pub proxies: Vec<IpNet>,
+    /// Connections of these proxies begin with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
     /// The dialect of a request that shows none.
     pub default_dialect: String,
 }
 
-/// One HTTPS listener. Both files existed, with PEM of the right kind in them, when the configuration was read.
+/// One HTTPS listener. It has at least one certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Https {
     /// Address to listen on.
     pub address: SocketAddr,
+    /// Shown to clients that name no host, or one that no other certificate is for.
+    pub default: Option<Certificate>,
+    /// Each shown to clients that name a host that it is for, the first that fits.
+    pub certificates: Vec<Certificate>,
+}
+
+/// A certificate and its key. Both files existed, with PEM of the right kind in them, and [`crate::Sources`] had
+/// nothing against them, when the configuration was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
     /// PEM file of the certificate chain.
     pub cert: PathBuf,
     /// PEM file of the private key, not open to others.

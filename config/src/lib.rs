@@ -19,8 +19,8 @@ mod schema;
 mod secrets;
 
 pub use config::{
-    Abandoned, Access, Addressing, BucketRule, Caller, CallerKey, ClientCert, Conditions, Config, CopyLimits,
-    Grant, GrantAccess, Https, Limits, Listen, SIGNATURES, Signing, Target, Unsupported,
+    Abandoned, Access, Addressing, BucketRule, Caller, CallerKey, Certificate, ClientCert, Conditions,
+    Config, CopyLimits, Grant, GrantAccess, Https, Limits, Listen, SIGNATURES, Signing, Target, Unsupported,
 };
 pub use endpoint::Endpoint;
 pub use lookup::Route;

@@ -1,8 +1,9 @@
 //! The questions that are asked of a configuration while requests run.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
-use crate::{Access, BucketRule, Caller, CallerKey, Config, GrantAccess, Target};
+use crate::{Access, BucketRule, Caller, CallerKey, Config, GrantAccess, Listen, Target};
 
 /// Where a caller's bucket lives.
 #[derive(Debug, Clone)]
@@ -15,6 +16,15 @@ pub struct Route<'a> {
     pub target_index: usize,
     /// The bucket's name there.
     pub target_bucket: Cow<'a, str>,
+}
+
+impl Listen {
+    /// Whether a peer is one of the proxies in front. IPv4 counts in whichever form the system shows it.
+    #[must_use]
+    pub fn is_proxy(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.proxies.iter().any(|network| network.contains(&peer))
+    }
 }
 
 impl Config {

@@ -6,14 +6,16 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use crate::endpoint::host_name;
 use crate::pattern::bucket_name;
 use crate::read::{At, Fields, Item};
 use crate::secrets::{private_file, secret};
 use crate::{
-    Abandoned, Addressing, BucketRule, Caller, CallerKey, ClientCert, Conditions, Config, CopyLimits,
-    Endpoint, Grant, GrantAccess, Https, Known, Limits, Listen, Pattern, Rejected, SIGNATURES, Signing,
-    Sources, Target, Unsupported,
+    Abandoned, Addressing, BucketRule, Caller, CallerKey, Certificate, ClientCert, Conditions, Config,
+    CopyLimits, Endpoint, Grant, GrantAccess, Https, Known, Limits, Listen, Pattern, Rejected, SIGNATURES,
+    Signing, Sources, Target, Unsupported,
 };
 
 /// Where to listen if the file does not say.
@@ -111,8 +113,14 @@ fn listen<'a>(
     known: &Known<'_>,
     sources: &dyn Sources,
 ) -> (Option<Listen>, Vec<At<'a, SocketAddr>>) {
-    let usual = |dialect| Listen { http: vec![HTTP_DEFAULT], https: Vec::new(), default_dialect: dialect };
-    let Some(item) = item else { return (Some(usual(DIALECT_DEFAULT.to_owned())), Vec::new()) };
+    let usual = || Listen {
+        http: vec![HTTP_DEFAULT],
+        https: Vec::new(),
+        proxies: Vec::new(),
+        proxy_protocol: false,
+        default_dialect: DIALECT_DEFAULT.to_owned(),
+    };
+    let Some(item) = item else { return (Some(usual()), Vec::new()) };
     let Some(mut fields) = item.table() else { return (None, Vec::new()) };
 
     let dialect = match fields.get("dialect") {
@@ -121,20 +129,45 @@ fn listen<'a>(
     };
     let written: Vec<_> = [fields.get("http"), fields.get("https")].into_iter().flatten().collect();
     let mut taken = Vec::new();
-    let http = fields.list("http", |item| free_address(&item, &mut taken));
+    let mut http = fields.list("http", |item| free_address(&item, &mut taken));
     let https =
         fields.tables("https").into_iter().filter_map(|fields| https(fields, &mut taken, sources)).collect();
+    let (proxies, proxy_protocol) = proxies(&mut fields);
     let place = fields.place.clone();
     fields.finish();
 
-    let Some(dialect) = dialect else { return (None, taken) };
     if written.is_empty() {
-        return (Some(usual(dialect)), taken);
-    }
-    if written.iter().all(Item::is_empty_list) {
+        http = usual().http;
+    } else if written.iter().all(Item::is_empty_list) {
         place.wrong(Rejected::new("no address to listen on").hint("add http = [\"127.0.0.1:9000\"]"));
     }
-    (Some(Listen { http, https, default_dialect: dialect }), taken)
+    let built =
+        || Some(Listen { http, https, proxies, proxy_protocol: proxy_protocol?, default_dialect: dialect? });
+    (built(), taken)
+}
+
+fn proxies(fields: &mut Fields<'_>) -> (Vec<IpNet>, Option<bool>) {
+    let proxies = fields.list("proxies", |item| item.parsed(network));
+    let item = fields.get("proxy_protocol");
+    let proxy_protocol = fields.flag("proxy_protocol");
+    let nobody = fields.get("proxies").is_none_or(|item| item.is_empty_list());
+    if let Some(item) = item.filter(|_| proxy_protocol == Some(true) && nobody) {
+        let what = "nobody is believed, for no proxies are listed";
+        item.place.wrong(Rejected::new(what).hint("add proxies = [\"10.0.0.0/8\"]"));
+    }
+    (proxies, proxy_protocol)
+}
+
+/// A network, or one address.
+fn network(text: &str) -> Result<IpNet, Rejected> {
+    let bad = || Rejected::new("not a network").hint("write \"10.0.0.0/8\", \"fd00::/8\" or an address");
+    let address = || text.parse::<IpAddr>().map(IpNet::from);
+    let network = text.parse::<IpNet>().or_else(|_| address()).map_err(|_| bad())?;
+    if network != network.trunc() {
+        let whole = Rejected::new("an address within a network, not a network");
+        return Err(whole.hint(format!("write \"{}\" or \"{}\"", network.trunc(), network.addr())));
+    }
+    Ok(network)
 }
 
 fn https<'a>(
@@ -143,18 +176,39 @@ fn https<'a>(
     sources: &dyn Sources,
 ) -> Option<Https> {
     let address = fields.need("address", "\"0.0.0.0:9443\"").and_then(|item| free_address(&item, taken));
-    let cert = fields.need("cert", "\"/etc/blobfish/tls.crt\"").and_then(|item| certificates(&item, sources));
-    let key = fields.need("key", "\"/etc/blobfish/tls.key\"").and_then(|item| {
-        item.parsed(|path| {
-            let pem = secrecy::SecretString::from(private_file(path, path, sources)?);
-            let holds_key = secrecy::ExposeSecret::expose_secret(&pem).contains("PRIVATE KEY-----");
-            holds_key
-                .then(|| PathBuf::from(path))
-                .ok_or_else(|| Rejected::new("the file holds no PEM private key"))
-        })
+    let named = fields.tables("certificates");
+    let is_own = ["cert", "key"].map(|key| fields.get(key).is_some());
+    let default = if named.is_empty() || is_own.contains(&true) {
+        certificate(&mut fields, sources, false).map(Some)
+    } else {
+        Some(None)
+    };
+    let certificates = named.into_iter().map(|mut fields| {
+        let certificate = certificate(&mut fields, sources, true);
+        fields.finish();
+        certificate
     });
+    let certificates: Vec<_> = certificates.collect();
     fields.finish();
-    Some(Https { address: address?, cert: cert?, key: key? })
+    let certificates = certificates.into_iter().collect::<Option<_>>();
+    Some(Https { address: address?, default: default?, certificates: certificates? })
+}
+
+/// A certificate and its key. `named`: it is chosen by the names in it.
+fn certificate(fields: &mut Fields<'_>, sources: &dyn Sources, named: bool) -> Option<Certificate> {
+    let cert_item = fields.need("cert", "\"/etc/blobfish/tls.crt\"");
+    let cert = cert_item.as_ref().and_then(|item| certificates(item, sources));
+    let key = fields
+        .need("key", "\"/etc/blobfish/tls.key\"")
+        .and_then(|item| item.parsed(|path| private_key(path, sources)));
+    let (cert, key) = (cert?, key?);
+    match sources.certificate(&cert, &key, named) {
+        Ok(()) => Some(Certificate { cert, key }),
+        Err(what) => {
+            cert_item?.place.wrong(Rejected::new(what));
+            None
+        }
+    }
 }
 
 fn certificates(item: &Item<'_>, sources: &dyn Sources) -> Option<PathBuf> {

@@ -12,16 +12,17 @@ use crate::{Known, Sources, read, rules};
 /// Every key once. Its comments are what the schema says of each.
 const FULL: &str = include_str!("../examples/full.toml");
 
-/// A caller may have a list of keys instead of one of its own; each may have what the example's does not.
-const ONLY_KEYS: &str = "[[target]]\n[[caller]]\nkeys = [\
+/// A caller may have a list of keys instead of one of its own, a listener a list of certificates; each may have what the
+/// example's does not.
+const ONLY_LISTS: &str = "[listen]\nhttps = [{ certificates = [{ }] }]\n[[target]]\n[[caller]]\nkeys = [\
     { access_key = \"K\", secret_key = \"dummy-\", session_token = \"dummy-\" }]\n";
 
 /// The schema of the configuration.
 pub fn schema(known: &Known<'_>) -> Value {
     let mut shapes = Shapes::default();
     let elsewhere =
-        [FULL, ONLY_KEYS].into_iter().flat_map(|text| ["env", "file"].map(|word| from(word, text)));
-    for text in [FULL, ONLY_KEYS].map(str::to_owned).into_iter().chain(elsewhere) {
+        [FULL, ONLY_LISTS].into_iter().flat_map(|text| ["env", "file"].map(|word| from(word, text)));
+    for text in [FULL, ONLY_LISTS].map(str::to_owned).into_iter().chain(elsewhere) {
         let notes = read::Notes::new(&text);
         read::document(&text, &notes, |root| rules::config(root, known, &Pretended));
         shapes.add(notes.shapes());

@@ -24,6 +24,15 @@ pub trait Sources {
     /// # Errors
     /// It cannot be looked at.
     fn file_is_private(&self, path: &Path) -> io::Result<bool>;
+
+    /// What a listener could not do with a certificate and a key, whose files are there and hold PEM. `named`: it is
+    /// to be chosen by the names in it. Nothing, where nobody knows cryptography, as this crate does not.
+    ///
+    /// # Errors
+    /// What is wrong, as a mistake tells it.
+    fn certificate(&self, _cert: &Path, _key: &Path, _named: bool) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// The environment and files of this process.

@@ -17,7 +17,18 @@ const FULL: &str = include_str!("../examples/full.toml");
 fn the_full_example_means_what_it_says() {
     let config = load(FULL).unwrap();
     assert_eq!(config.listen.http.len(), 2);
-    assert_eq!(config.listen.https[0].key, Path::new("/etc/blobfish/tls.key"));
+    let https = &config.listen.https[0];
+    assert_eq!(https.default.as_ref().unwrap().key, Path::new("/etc/blobfish/tls.key"));
+    assert_eq!(https.certificates[0].cert, Path::new("/etc/blobfish/vendor.crt"));
+    for (peer, listed) in [
+        ("10.1.2.3", true),
+        ("::ffff:10.1.2.3", true),
+        ("11.0.0.1", false),
+        ("fd12::1", true),
+        ("fe80::1", false),
+    ] {
+        assert_eq!(config.listen.is_proxy(peer.parse().unwrap()), listed, "{peer}");
+    }
     assert_eq!(config.listen.default_dialect, "s3");
     assert_eq!(config.admin.to_string(), "127.0.0.1:9090");
     assert_eq!(config.control.as_deref(), Some(Path::new("/run/blobfish/control.sock")));

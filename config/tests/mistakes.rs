@@ -277,6 +277,29 @@ fn listeners() {
 }
 
 #[test]
+fn proxies_in_front() {
+    add("http", "proxies = [\"10.0.0.0/8\", \"192.0.2.1\", \"fd00::/8\"]\nproxy_protocol = true", &[]);
+    add("http", "proxies = []\nproxy_protocol = false", &[]);
+    add(
+        "http",
+        "proxies = [\"10.0.0.0/33\", \"balancer\", \"10.1.2.3/8\"]\nproxy_protocol = 1",
+        &[
+            "line 3: listen.proxies[0] = \"10.0.0.0/33\": not a network; write \"10.0.0.0/8\", \"fd00::/8\" or an address",
+            "line 3: listen.proxies[1] = \"balancer\": not a network; write \"10.0.0.0/8\", \"fd00::/8\" or an address",
+            "line 3: listen.proxies[2] = \"10.1.2.3/8\": an address within a network, not a network; write \"10.0.0.0/8\" or \"10.1.2.3\"",
+            "line 4: listen.proxy_protocol = 1: must be true or false, not a whole number",
+        ],
+    );
+    add(
+        "http",
+        "proxy_protocol = true",
+        &[
+            "line 3: listen.proxy_protocol = true: nobody is believed, for no proxies are listed; add proxies = [\"10.0.0.0/8\"]",
+        ],
+    );
+}
+
+#[test]
 fn certificates() {
     let good =
         "{ address = \"0.0.0.0:1\", cert = \"/etc/blobfish/tls.crt\", key = \"/etc/blobfish/tls.key\" }";
@@ -315,6 +338,41 @@ fn certificates() {
         "/open/key",
         &[
             "line 3: listen.https[0].key = \"/open/key\": file /open/key is open to others on this machine; chmod o-rwx /open/key",
+        ],
+    );
+    spoiled(
+        "/etc/blobfish/tls.key",
+        "/etc/blobfish/vendor.key",
+        &[
+            "line 3: listen.https[0].cert = \"/etc/blobfish/tls.crt\": not for /etc/blobfish/vendor.key, to be shown to all others",
+        ],
+    );
+    // Several, with a default one and without.
+    let vendor = "{ cert = \"/etc/blobfish/vendor.crt\", key = \"/etc/blobfish/vendor.key\" }";
+    let several = |default: &str, certificates: &str| {
+        format!("https = [{{ address = \"0.0.0.0:1\", {default}certificates = [{certificates}] }}]")
+    };
+    let default = "cert = \"/etc/blobfish/tls.crt\", key = \"/etc/blobfish/tls.key\", ";
+    add("http", &several(default, vendor), &[]);
+    add("http", &several("", &format!("{vendor}, {vendor}")), &[]);
+    add(
+        "http",
+        &several("", ""),
+        &[
+            "line 3: listen.https[0].cert: missing; add cert = \"/etc/blobfish/tls.crt\"",
+            "line 3: listen.https[0].key: missing; add key = \"/etc/blobfish/tls.key\"",
+        ],
+    );
+    let half = "{ cert = \"/etc/blobfish/vendor.crt\" }";
+    let swapped = "{ cert = \"/etc/blobfish/vendor.crt\", key = \"/etc/blobfish/tls.key\", x = 1 }";
+    add(
+        "http",
+        &several("key = \"/etc/blobfish/tls.key\", ", &format!("{half}, {swapped}")),
+        &[
+            "line 3: listen.https[0].cert: missing; add cert = \"/etc/blobfish/tls.crt\"",
+            "line 3: listen.https[0].certificates[0].key: missing; add key = \"/etc/blobfish/tls.key\"",
+            "line 3: listen.https[0].certificates[1].cert = \"/etc/blobfish/vendor.crt\": not for /etc/blobfish/tls.key, to be shown to its names",
+            "line 3: listen.https[0].certificates[1].x: unknown key; known: cert, key",
         ],
     );
     add(

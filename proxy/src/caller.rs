@@ -1,4 +1,5 @@
-//! One caller's connection: heads and bodies in, answers out, each wait with an end.
+//! One caller's connection: heads and bodies in, answers out, each wait with an end. In HTTP/2 it is one request of a
+//! connection.
 //!
 //! Reads heads itself instead of leaving it to the framework, because what was repaired, joined or dropped there
 //! could not be refused any more (security, section 4).
@@ -12,6 +13,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::chunks::{BadChunk, Chunks, Piece};
 use crate::framing::{BodyLength, Flaw, Scan};
+use crate::http2::Exchange;
+use crate::proxies::Origin;
 
 /// From the first byte of a head to its last.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
@@ -87,13 +90,25 @@ pub enum Framing {
 enum Body {
     Bytes(u64),
     Chunked(Chunks),
+    /// Until the transport says that it ends.
+    Framed,
     End,
     Broken,
 }
 
+/// What carries requests and answers.
+enum Transport {
+    /// A connection, for one request after another.
+    Connection(Stream),
+    /// One request of an HTTP/2 connection.
+    Exchange(Exchange),
+}
+
 /// A caller's connection.
 pub struct CallerConnection {
-    stream: Stream,
+    transport: Transport,
+    /// Who is at its other end.
+    pub origin: Origin,
     unread: BytesMut,
     body: Body,
     body_idle: Duration,
@@ -111,9 +126,19 @@ pub struct CallerConnection {
 
 impl CallerConnection {
     /// A new connection.
-    pub fn new(stream: Stream) -> Self {
+    pub fn new(stream: Stream, origin: Origin) -> Self {
+        Self::over(Transport::Connection(stream), origin)
+    }
+
+    /// One request of an HTTP/2 connection.
+    pub fn of(exchange: Exchange, origin: Origin) -> Self {
+        Self::over(Transport::Exchange(exchange), origin)
+    }
+
+    fn over(transport: Transport, origin: Origin) -> Self {
         Self {
-            stream,
+            transport,
+            origin,
             unread: BytesMut::new(),
             body: Body::End,
             body_idle: Duration::from_secs(30),
@@ -127,11 +152,6 @@ impl CallerConnection {
         }
     }
 
-    /// Whether it is encrypted.
-    pub fn secure(&self) -> bool {
-        self.stream.get_ssl_digest().is_some()
-    }
-
     /// Reads the next head, waiting for its first byte for `idle`.
     ///
     /// # Errors
@@ -139,10 +159,11 @@ impl CallerConnection {
     pub async fn head(&mut self, idle: Duration, bytes_max: usize) -> Result<Bytes, NoHead> {
         self.body = Body::End;
         self.answered = false;
+        let Transport::Connection(stream) = &mut self.transport else { return Err(NoHead::Gone) };
         if self.unread.is_empty() {
             // A new one: the last request's may be large, and this one waits.
             self.unread = BytesMut::with_capacity(HEAD_BYTES_USUAL);
-            let first = timeout(idle, self.stream.read_buf(&mut self.unread)).await;
+            let first = timeout(idle, stream.read_buf(&mut self.unread)).await;
             if !matches!(first, Ok(Ok(1..))) {
                 return Err(NoHead::Gone);
             }
@@ -156,7 +177,7 @@ impl CallerConnection {
                 Ok(None) if self.unread.len() < bytes_max => {}
                 Ok(_) => return Err(NoHead::TooLarge),
             }
-            match timeout_at(deadline, self.stream.read_buf(&mut self.unread)).await {
+            match timeout_at(deadline, stream.read_buf(&mut self.unread)).await {
                 Ok(Ok(1..)) => {}
                 Ok(_) => return Err(NoHead::Gone),
                 Err(_) => return Err(NoHead::Slow),
@@ -171,13 +192,17 @@ impl CallerConnection {
 
     /// Begins a request whose head said this of its body.
     pub fn begin(&mut self, length: BodyLength, expects_continue: bool, keep: bool, body_idle: Duration) {
-        self.body = match length {
-            BodyLength::Absent | BodyLength::Bytes(0) => Body::End,
-            BodyLength::Bytes(bytes) => Body::Bytes(bytes),
-            BodyLength::Chunked => Body::Chunked(Chunks::new()),
+        let has_body = !matches!(length, BodyLength::Absent | BodyLength::Bytes(0));
+        let (body, sends_already) = match (&mut self.transport, length) {
+            (Transport::Exchange(exchange), _) => (Body::Framed, exchange.has_body()),
+            (Transport::Connection(_), BodyLength::Bytes(bytes)) => {
+                (Body::Bytes(bytes), !self.unread.is_empty())
+            }
+            (Transport::Connection(_), _) => (Body::Chunked(Chunks::new()), !self.unread.is_empty()),
         };
+        self.body = if has_body { body } else { Body::End };
         // Who already sends its body waits for nothing.
-        self.continue_due = expects_continue && self.unread.is_empty();
+        self.continue_due = expects_continue && !sends_already;
         self.body_idle = body_idle;
         self.waited = Duration::ZERO;
         self.keep = keep;
@@ -196,6 +221,9 @@ impl CallerConnection {
             return Ok(());
         }
         self.continue_due = false;
+        if let Transport::Exchange(exchange) = &mut self.transport {
+            return exchange.invite();
+        }
         self.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
         self.flush().await
     }
@@ -215,15 +243,36 @@ impl CallerConnection {
                 Ok(Piece::More) => {}
                 Err(bad) => return Err(self.broken(NoBody::Malformed(bad))),
             }
-            self.unread.reserve(READ_BYTES);
             let since = Instant::now();
-            match timeout(self.body_idle, self.stream.read_buf(&mut self.unread)).await {
-                Ok(Ok(1..)) => self.waited += since.elapsed(),
-                Ok(_) => return Err(self.broken(NoBody::Gone)),
+            match timeout(self.body_idle, self.arrived()).await {
+                Ok(Ok(())) => self.waited += since.elapsed(),
+                Ok(Err(gone)) => return Err(self.broken(gone)),
                 Err(_) => return Err(self.broken(NoBody::Slow)),
             }
             if self.bytes_in.saturating_add(count(self.unread.len())) < bytes_due(self.waited) {
                 return Err(self.broken(NoBody::Slow));
+            }
+        }
+    }
+
+    /// Waits until more of the body is there to be read, or its end.
+    async fn arrived(&mut self) -> Result<(), NoBody> {
+        match &mut self.transport {
+            Transport::Connection(stream) => {
+                self.unread.reserve(READ_BYTES);
+                match stream.read_buf(&mut self.unread).await {
+                    Ok(1..) => Ok(()),
+                    _ => Err(NoBody::Gone),
+                }
+            }
+            Transport::Exchange(exchange) => {
+                match exchange.body().await {
+                    // As it is: nothing else is in there, and nothing was left before.
+                    Some(Ok(bytes)) => self.unread = bytes.into(),
+                    Some(Err(_)) => return Err(NoBody::Gone),
+                    None => self.body = Body::End,
+                }
+                Ok(())
             }
         }
     }
@@ -248,7 +297,8 @@ impl CallerConnection {
                 self.body = Body::End;
                 Ok(Piece::End)
             }
-            Body::Bytes(_) if self.unread.is_empty() => Ok(Piece::More),
+            Body::Bytes(_) | Body::Framed if self.unread.is_empty() => Ok(Piece::More),
+            Body::Framed => Ok(Piece::Bytes(self.unread.split().freeze())),
             Body::Bytes(left) => {
                 let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(self.unread.len());
                 *left = left.saturating_sub(count(taken));
@@ -279,6 +329,10 @@ impl CallerConnection {
     ) -> Result<(), NotWritten> {
         self.answered = true;
         self.framing = framing;
+        if let Transport::Exchange(exchange) = &mut self.transport {
+            let length = if let Framing::Bytes(bytes) = framing { Some(bytes) } else { None };
+            return exchange.head(status, headers, length, framing == Framing::None);
+        }
         // A caller that was not invited, or is not done, may still send a body or not: nobody can tell what the
         // next bytes are.
         let unclear = self.continue_due || matches!(self.body, Body::Broken);
@@ -320,13 +374,14 @@ impl CallerConnection {
             _ if bytes.is_empty() => return Ok(()),
             Framing::None => return Err(NotWritten),
             Framing::Bytes(left) => *left = left.checked_sub(count(bytes.len())).ok_or(NotWritten)?,
-            Framing::Chunked => {
-                let size = format!("{:x}\r\n", bytes.len());
-                self.write_all(size.as_bytes()).await?;
-            }
+            Framing::Chunked => {}
+        }
+        let chunk = self.framing == Framing::Chunked && matches!(self.transport, Transport::Connection(_));
+        if chunk {
+            self.write_all(format!("{:x}\r\n", bytes.len()).as_bytes()).await?;
         }
         self.write_all(bytes).await?;
-        if self.framing == Framing::Chunked {
+        if chunk {
             self.write_all(b"\r\n").await?;
         }
         self.bytes_out = self.bytes_out.saturating_add(count(bytes.len()));
@@ -338,10 +393,11 @@ impl CallerConnection {
     /// # Errors
     /// [`NotWritten`]; fewer bytes than announced.
     pub async fn answer_end(&mut self) -> Result<(), NotWritten> {
-        match self.framing {
-            Framing::None | Framing::Bytes(0) => {}
-            Framing::Bytes(_) => return Err(NotWritten),
-            Framing::Chunked => self.write_all(b"0\r\n\r\n").await?,
+        match (self.framing, &mut self.transport) {
+            (Framing::Bytes(1..), _) => return Err(NotWritten),
+            (Framing::None, _) | (Framing::Bytes(0), Transport::Connection(_)) => {}
+            (_, Transport::Exchange(exchange)) => exchange.end()?,
+            (Framing::Chunked, Transport::Connection(_)) => self.write_all(b"0\r\n\r\n").await?,
         }
         self.flush().await
     }
@@ -351,7 +407,8 @@ impl CallerConnection {
     /// # Errors
     /// [`NotWritten`].
     pub async fn flush(&mut self) -> Result<(), NotWritten> {
-        match timeout(WRITE_TIME_MAX, self.stream.flush()).await {
+        let Transport::Connection(stream) = &mut self.transport else { return Ok(()) };
+        match timeout(WRITE_TIME_MAX, stream.flush()).await {
             Ok(Ok(())) => Ok(()),
             _ => Err(NotWritten),
         }
@@ -359,7 +416,13 @@ impl CallerConnection {
 
     async fn write_all(&mut self, bytes: &[u8]) -> Result<(), NotWritten> {
         for piece in bytes.chunks(WRITE_BYTES) {
-            match timeout(WRITE_TIME_MAX, self.stream.write_all(piece)).await {
+            let written = async {
+                match &mut self.transport {
+                    Transport::Connection(stream) => stream.write_all(piece).await.map_err(|_| NotWritten),
+                    Transport::Exchange(exchange) => exchange.write(piece).await,
+                }
+            };
+            match timeout(WRITE_TIME_MAX, written).await {
                 Ok(Ok(())) => {}
                 _ => {
                     self.keep = false;
@@ -372,13 +435,17 @@ impl CallerConnection {
 
     /// Waits until the caller goes. Does not return while it stays; losing the future loses no bytes.
     pub async fn gone(&mut self) {
-        // What came already is its next request.
-        if self.unread.is_empty() {
-            self.unread.reserve(HEAD_BYTES_USUAL);
-            if !matches!(self.stream.read_buf(&mut self.unread).await, Ok(1..)) {
-                self.keep = false;
-                return;
+        match &mut self.transport {
+            Transport::Exchange(exchange) => return exchange.gone().await,
+            // What came already is its next request.
+            Transport::Connection(stream) if self.unread.is_empty() => {
+                self.unread.reserve(HEAD_BYTES_USUAL);
+                if !matches!(stream.read_buf(&mut self.unread).await, Ok(1..)) {
+                    self.keep = false;
+                    return;
+                }
             }
+            Transport::Connection(_) => {}
         }
         std::future::pending().await
     }
@@ -404,9 +471,11 @@ impl CallerConnection {
         true
     }
 
-    /// Closes in peace: the answer is not lost because the caller was still sending.
-    pub async fn close(mut self) {
-        if timeout(WRITE_TIME_MAX, self.stream.shutdown()).await.is_err() || !self.answered {
+    /// Closes in peace: the answer is not lost because the caller was still sending. In HTTP/2 that is said with the
+    /// end of the request.
+    pub async fn close(self) {
+        let Transport::Connection(mut stream) = self.transport else { return };
+        if timeout(WRITE_TIME_MAX, stream.shutdown()).await.is_err() || !self.answered {
             return;
         }
         let deadline = Instant::now() + DRAIN_TIME_MAX;
@@ -414,7 +483,7 @@ impl CallerConnection {
         while drained < DRAIN_BYTES_MAX {
             sink.clear();
             sink.reserve(4096);
-            match timeout_at(deadline, self.stream.read_buf(&mut sink)).await {
+            match timeout_at(deadline, stream.read_buf(&mut sink)).await {
                 Ok(Ok(read @ 1..)) => drained = drained.saturating_add(read),
                 _ => return,
             }
@@ -423,7 +492,10 @@ impl CallerConnection {
 
     /// Closes in a way that shows that the answer is not complete: nothing more is flushed.
     pub fn abort(self) {
-        drop(self.stream);
+        match self.transport {
+            Transport::Connection(stream) => drop(stream),
+            Transport::Exchange(exchange) => exchange.abort(),
+        }
     }
 }
 

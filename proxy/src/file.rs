@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use blobfish_config::{Config, Known, Mistake, OsSources, Sources};
 
+use crate::certificates;
 use crate::snapshot::{NotRunnable, Snapshot};
 
 /// A configuration that cannot be used.
@@ -93,5 +94,9 @@ impl Sources for Noting {
 
     fn file_is_private(&self, path: &Path) -> io::Result<bool> {
         OsSources.file_is_private(path)
+    }
+
+    fn certificate(&self, cert: &Path, key: &Path, named: bool) -> Result<(), String> {
+        certificates::usable(cert, key, named).map(|_| ()).map_err(|unfit| unfit.to_string())
     }
 }

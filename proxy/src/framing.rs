@@ -4,6 +4,7 @@
 //! take for two different messages is refused before it means anything.
 
 use blobfish_dialects::model::{Fault, RawHead, Refusal};
+use http::request::Parts;
 
 /// Methods that some vendor's interface knows.
 const METHODS: [&str; 6] = ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"];
@@ -107,14 +108,60 @@ pub fn read(head: &[u8], headers_max: usize, secure: bool) -> Result<Framed, Fla
     let text = head.strip_suffix(HEAD_END).unwrap_or_default();
     let mut lines = text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let (method, target, minor) = request_line(lines.next().unwrap_or_default())?;
-    let headers = lines.map(header).collect::<Result<Vec<_>, _>>()?;
-    if headers.len() > headers_max {
-        return Err(Ambiguous("too many headers"));
+    let headers = Headers(lines.map(header).collect::<Result<_, _>>()?);
+    let body = body_length(&headers, minor)?;
+    checked(method, target, headers, headers_max, minor, body, secure)
+}
+
+/// Reads a head of HTTP/2, whose own rules were kept: names are words, nothing tells of the connection, one length.
+/// `ended`: no body follows.
+///
+/// # Errors
+/// [`Flaw`].
+pub fn read_parts(parts: &Parts, ended: bool, headers_max: usize) -> Result<Framed, Flaw> {
+    let row = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        (name.as_str().to_owned(), value.as_bytes().to_vec())
+    };
+    let mut headers: Vec<_> = parts.headers.iter().map(row).collect();
+    if let Some(authority) = parts.uri.authority() {
+        // The same said twice is one host; anything else is refused as two.
+        headers.retain(|row| row.0 != "host" || !row.1.eq_ignore_ascii_case(authority.as_str().as_bytes()));
+        headers.insert(0, ("host".to_owned(), authority.as_str().as_bytes().to_vec()));
     }
     let headers = Headers(headers);
+    if headers.all("transfer-encoding").next().is_some() {
+        return Err(Ambiguous("a transfer coding in HTTP/2"));
+    }
+    let body = match body_length(&headers, 1)? {
+        BodyLength::Absent if !ended => BodyLength::Chunked,
+        length => length,
+    };
+    let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
+    checked(method(parts.method.as_str().as_bytes())?, target.as_bytes(), headers, headers_max, 1, body, true)
+}
+
+/// Bytes that a head of HTTP/2 would have in HTTP/1.1.
+pub fn size_of(parts: &Parts) -> usize {
+    let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let host = parts.uri.authority().map_or(0, |authority| authority.as_str().len());
+    let lines = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
+    parts.method.as_str().len() + target + "  HTTP/1.1\r\nhost: \r\n\r\n".len() + host + lines.sum::<usize>()
+}
+
+fn checked(
+    method: String,
+    target: &[u8],
+    headers: Headers,
+    headers_max: usize,
+    minor: u8,
+    body: BodyLength,
+    secure: bool,
+) -> Result<Framed, Flaw> {
+    if headers.0.len() > headers_max {
+        return Err(Ambiguous("too many headers"));
+    }
     let host = host(&headers)?;
     let (path, query) = path_and_query(target, &host)?;
-    let body = body_length(&headers, minor)?;
     let keep_alive = connection(&headers, minor)?;
     if headers.all("upgrade").next().is_some() {
         return Err(Flaw::Upgrade);
@@ -142,7 +189,7 @@ impl Headers {
 /// Method, target and minor version.
 fn request_line(line: &[u8]) -> Result<(String, &[u8], u8), Flaw> {
     let mut words = line.split(|byte| *byte == b' ');
-    let (Some(method), Some(target), Some(version), None) =
+    let (Some(verb), Some(target), Some(version), None) =
         (words.next(), words.next(), words.next(), words.next())
     else {
         return Err(Ambiguous("the request line does not have three words"));
@@ -152,11 +199,15 @@ fn request_line(line: &[u8]) -> Result<(String, &[u8], u8), Flaw> {
         b"HTTP/1.0" => 0,
         _ => return Err(Ambiguous("the version is not HTTP/1.1")),
     };
+    Ok((method(verb)?, target, minor))
+}
+
+fn method(method: &[u8]) -> Result<String, Flaw> {
     if method.is_empty() || !method.iter().all(|byte| is_token(*byte)) {
         return Err(Ambiguous("the method is not a word"));
     }
     let known = METHODS.iter().find(|known| known.as_bytes() == method).ok_or(Flaw::Method)?;
-    Ok(((*known).to_owned(), target, minor))
+    Ok((*known).to_owned())
 }
 
 fn header(line: &[u8]) -> Result<(String, Vec<u8>), Flaw> {
@@ -296,8 +347,13 @@ pub fn glimpsed_host(bytes: &[u8]) -> Option<String> {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("host").then(|| value.trim())
     });
-    let plain = |host: &&str| host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:".contains(&byte));
-    host.filter(plain).map(str::to_owned)
+    host.and_then(plain_host)
+}
+
+/// The same, of a host.
+pub fn plain_host(host: &str) -> Option<String> {
+    let plain = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:".contains(&byte));
+    plain.then(|| host.to_owned())
 }
 
 #[cfg(test)]
@@ -483,6 +539,57 @@ mod tests {
         assert!(served(&with("Expect: 100-Continue\r\nContent-Length: 1\r\n")).expects_continue);
         refused(&with("Expect: 200-ok\r\n"));
         refused(&with("Expect: 100-continue\r\nExpect: 100-continue\r\n"));
+    }
+
+    /// A head of HTTP/2, whose body follows.
+    fn parts(uri: &str, lines: &[(&str, &str)]) -> Result<Framed, Flaw> {
+        let request = http::Request::builder().method("PUT").uri(uri);
+        let request = lines.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let parts = request.body(()).unwrap().into_parts().0;
+        let text = format!("PUT {} HTTP/1.1\r\nhost: {}\r\n", &uri[9..], &uri[8..9]);
+        let text = lines.iter().fold(text, |text, (name, value)| format!("{text}{name}: {value}\r\n"));
+        assert_eq!(size_of(&parts), text.len() + 2, "{text:?}");
+        read_parts(&parts, false, 10)
+    }
+
+    #[test]
+    fn a_head_of_http_2_keeps_the_same_rules() {
+        let framed = parts("https://h/b/a%2Fb//c?x=%20&y", &[("x-a", "one two"), ("x-a", "3")]).unwrap();
+        assert_eq!(
+            (framed.head.path.as_str(), framed.head.query.as_deref()),
+            ("/b/a%2Fb//c", Some("x=%20&y"))
+        );
+        let rows = |name| {
+            framed
+                .head
+                .headers
+                .iter()
+                .filter(|row| row.0 == name)
+                .map(|row| row.1.as_slice())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(rows("host"), [b"h"]);
+        assert_eq!(rows("x-a"), [&b"one two"[..], b"3"]);
+        assert_eq!(framed.body, BodyLength::Chunked);
+        assert!(framed.chunks && framed.head.secure && !framed.expects_continue);
+        assert_eq!(parts("https://h/k", &[("content-length", "5")]).unwrap().body, BodyLength::Bytes(5));
+        assert!(parts("https://h/k", &[("expect", "100-continue")]).unwrap().expects_continue);
+        assert!(parts("https://h/k", &[("host", "H")]).is_ok());
+        for lines in [
+            &[("host", "other")][..],
+            &[("host", "h"), ("host", "other")],
+            &[("content-length", "5"), ("content-length", "5")],
+            &[("content-length", "+5")],
+            &[("transfer-encoding", "chunked")],
+            &[("connection", "x-a")],
+            &[("upgrade", "h2c")],
+            &[("expect", "200-ok")],
+            &[("x-a", "1"); 11],
+        ] {
+            assert!(parts("https://h/k", lines).is_err(), "{lines:?}");
+        }
+        let bare = http::Request::builder().uri("/k").body(()).unwrap().into_parts().0;
+        assert_eq!(read_parts(&bare, true, 10).err(), Some(Ambiguous("no Host")));
     }
 
     #[test]

@@ -12,8 +12,9 @@ use blobfish_dialects::engine::tell::Listener;
 use blobfish_dialects::model::{Fault, RawHead, Refusal};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
+use http::request::Parts;
 use pingora_core::apps::ServerApp;
-use pingora_core::protocols::Stream;
+use pingora_core::protocols::{ALPN, Stream};
 use pingora_core::server::ShutdownWatch;
 use prometheus::IntGauge;
 use tokio::time::timeout;
@@ -25,12 +26,13 @@ use crate::job::{End, Job, milliseconds};
 use crate::lifecycle::Stop;
 use crate::log::{self, Record};
 use crate::metrics::{METRICS, NONE, seconds};
+use crate::proxies::{self, Origin};
 use crate::snapshot::Snapshot;
 use crate::upstream::Upstreams;
-use crate::{clock, form, plan, preflight};
+use crate::{clock, form, http2, plan, preflight};
 
 /// Requests on one connection. Closing now and then gives balancers their chance.
-const REQUESTS_MAX: usize = 1000;
+pub const REQUESTS_MAX: usize = 1000;
 
 /// The application behind the data listeners.
 pub struct DataFront {
@@ -38,7 +40,7 @@ pub struct DataFront {
     pub current: Arc<ArcSwap<Snapshot>>,
     /// The way to targets.
     pub upstreams: Upstreams,
-    /// Connections that are open.
+    /// Connections that are open, and further requests on those of HTTP/2.
     pub open: Arc<AtomicUsize>,
     /// Whether they are to be closed.
     pub stop: Arc<Stop>,
@@ -46,10 +48,25 @@ pub struct DataFront {
 
 #[async_trait]
 impl ServerApp for DataFront {
-    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+    async fn process_new(self: &Arc<Self>, mut stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         let _open = Open::new(&self.open);
-        let mut caller = CallerConnection::new(stream);
-        if self.open.load(Ordering::Relaxed) > self.current.load().config.limits.connections_max {
+        let _counted = Running::new(&METRICS.connections);
+        let secure = stream.get_ssl_digest().is_some();
+        let address = if secure {
+            // What came before the handshake has been read.
+            proxies::peer(&*stream)
+        } else {
+            let snapshot = self.current.load_full();
+            proxies::address(&mut *stream, &snapshot.config.listen).await.ok()?
+        };
+        let origin = Origin { address, secure };
+        if stream.selected_alpn_proto() == Some(ALPN::H2) {
+            // On the heap, for the same reason as a request.
+            Box::pin(http2::serve(self, stream, origin, shutdown)).await;
+            return None;
+        }
+        let mut caller = CallerConnection::new(stream, origin);
+        if self.is_full() {
             self.overloaded(&mut caller).await;
             caller.close().await;
             return None;
@@ -69,7 +86,8 @@ impl ServerApp for DataFront {
     }
 }
 
-async fn stopped(shutdown: &mut ShutdownWatch) {
+/// Waits until the listeners close.
+pub async fn stopped(shutdown: &mut ShutdownWatch) {
     // An error means that nobody is left to say it.
     let _ = shutdown.wait_for(|closing| *closing).await;
 }
@@ -105,24 +123,53 @@ impl DataFront {
             return After::Close;
         }
         let closing = self.stop.why().is_some() || served == REQUESTS_MAX;
+        let snapshot = self.current.load_full();
+        let seen = head.as_ref().map_or_else(|_| caller.unread(), Bytes::clone);
+        let framed = framed(head, &snapshot, caller.origin.secure);
+        let glimpsed = framed.as_ref().err().and_then(|_| framing::glimpsed_host(&seen));
         // On the heap, so that a connection that waits does not hold the room that a request needs.
-        Box::pin(self.answered(caller, head, closing)).await
+        Box::pin(self.answered(caller, &snapshot, framed, glimpsed, closing)).await
+    }
+
+    /// Runs one request of an HTTP/2 connection. `ended`: it has no body. `further`: it is not the only one.
+    pub async fn exchange(&self, mut caller: CallerConnection, head: &Parts, ended: bool, further: bool) {
+        // Counts as a connection does: a few of these could bring as much as all of the others may.
+        let _open = further.then(|| Open::new(&self.open));
+        if self.is_full() {
+            self.overloaded(&mut caller).await;
+            return caller.close().await;
+        }
+        let snapshot = self.current.load_full();
+        let limits = &snapshot.config.limits;
+        let glimpsed = head.uri.authority().and_then(|authority| framing::plain_host(authority.as_str()));
+        let framed = if framing::size_of(head) > limits.head_bytes_max {
+            Err(Fault::HeaderTooLarge.into())
+        } else {
+            framing::read_parts(head, ended, limits.headers_max).map_err(framing::Flaw::refusal)
+        };
+        match self.answered(&mut caller, &snapshot, framed, glimpsed, false).await {
+            After::Next | After::Close => caller.close().await,
+            After::Break => caller.abort(),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.open.load(Ordering::Relaxed) > self.current.load().config.limits.connections_max
     }
 
     /// Runs one request and writes down how it went.
     async fn answered(
         &self,
         caller: &mut CallerConnection,
-        head: Result<Bytes, NoHead>,
+        snapshot: &Snapshot,
+        framed: Result<Framed, Refusal>,
+        glimpsed: Option<String>,
         closing: bool,
     ) -> After {
-        let snapshot = &self.current.load_full();
         let _running = Running::new(&METRICS.in_flight);
-        let seen = head.as_ref().map_or_else(|_| caller.unread(), Bytes::clone);
-        let framed = framed(head, snapshot, caller.secure());
         let mut job = self.job(caller, snapshot, framed.as_ref().ok());
-        if framed.is_err() {
-            job.guess_dialect(&seen);
+        if let Some(host) = glimpsed.filter(|_| framed.is_err()) {
+            job.guess_dialect(host);
         }
         match &framed {
             Ok(framed) => {
@@ -180,7 +227,9 @@ impl DataFront {
             elapsed_ms: 0,
         };
         let method = head.map(|head| head.method.clone()).unwrap_or_default();
-        let record = Record { method, dialect: listener.dialect.name, ..Record::default() };
+        let origin = head.map_or(caller.origin, |head| caller.origin.behind(&snapshot.config.listen, head));
+        let record =
+            Record { method, client: origin.address, dialect: listener.dialect.name, ..Record::default() };
         let chunks = framed.is_some_and(|framed| framed.chunks);
         Job {
             snapshot,
@@ -188,6 +237,7 @@ impl DataFront {
             caller,
             listener,
             chunks,
+            secure: origin.secure,
             started: Instant::now(),
             record,
             notes: Vec::new(),
@@ -263,13 +313,12 @@ fn finish(mut job: Job<'_>) {
     log::request(job.record);
 }
 
-/// Counts a connection while it is open.
+/// Counts what keeps the process busy.
 struct Open(Arc<AtomicUsize>);
 
 impl Open {
     fn new(open: &Arc<AtomicUsize>) -> Self {
         open.fetch_add(1, Ordering::Relaxed);
-        METRICS.connections.inc();
         Self(Arc::clone(open))
     }
 }
@@ -277,11 +326,10 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
-        METRICS.connections.dec();
     }
 }
 
-/// Counts a request while it runs.
+/// Counts a connection or a request while it is there.
 struct Running<'a>(&'a IntGauge);
 
 impl<'a> Running<'a> {

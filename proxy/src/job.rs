@@ -14,7 +14,6 @@ use crate::caller::{CallerConnection, Framing, NoBody, NotWritten};
 use crate::clock;
 use crate::events::Note;
 use crate::failed::Failed;
-use crate::framing::glimpsed_host;
 use crate::log::Record;
 use crate::metrics::{METRICS, NONE};
 use crate::snapshot::Snapshot;
@@ -89,6 +88,8 @@ pub struct Job<'a> {
     pub listener: Listener,
     /// Whether the caller reads answers in chunks.
     pub chunks: bool,
+    /// Whether the caller's own connection is encrypted.
+    pub secure: bool,
     /// When it arrived.
     pub started: Instant,
     /// What the log will say.
@@ -99,8 +100,7 @@ pub struct Job<'a> {
 
 impl Job<'_> {
     /// Of a head that could not be read: the refusal is told in the words of the host that it seems to name.
-    pub fn guess_dialect(&mut self, seen: &[u8]) {
-        let Some(host) = glimpsed_host(seen) else { return };
+    pub fn guess_dialect(&mut self, host: String) {
         if let Some(dialect) = of_host(&host, &self.snapshot.front) {
             self.listener.dialect = dialect;
             self.listener.host = host;
@@ -111,7 +111,8 @@ impl Job<'_> {
     /// The URL of an object that was posted to the request's own URL.
     pub fn location(&self, key: &str) -> String {
         let path = self.listener.path.trim_end_matches('/');
-        format!("http://{}{path}/{}", self.listener.host, percent::encode_path(key))
+        let scheme = if self.secure { "https" } else { "http" };
+        format!("{scheme}://{}{path}/{}", self.listener.host, percent::encode_path(key))
     }
 
     /// The operation's name in metrics.

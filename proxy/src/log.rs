@@ -3,12 +3,15 @@
 //! A line holds no query, header, signature or secret, and nothing here can be handed one (security, section 3.8).
 
 use std::io::{self, BufWriter, Write};
+use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
 use serde::Serialize;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::metrics::METRICS;
 
@@ -29,6 +32,9 @@ pub struct Record {
     pub id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caller: Option<String>,
+    /// Its address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<IpAddr>,
     pub dialect: &'static str,
     pub method: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -94,7 +100,9 @@ pub fn start() {
     // The framework logs through another crate, which is not bridged: its lines could hold bytes of requests.
     let subscriber =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false);
-    let _ = tracing::subscriber::set_global_default(subscriber.finish());
+    // That of HTTP/2 would print heads, with signatures, where an operator asks for more than usual.
+    let without_heads = filter_fn(|metadata| !metadata.target().starts_with("h2"));
+    let _ = tracing::subscriber::set_global_default(subscriber.finish().with(without_heads));
     let (sender, receiver) = sync_channel(LINES_WAITING_MAX);
     if LINES.set(sender).is_ok() {
         thread::spawn(move || write_lines(&receiver));

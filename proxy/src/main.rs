@@ -6,6 +6,7 @@ mod admin;
 mod breaker;
 mod buckets;
 mod caller;
+mod certificates;
 mod chunks;
 mod cli;
 mod client_cert;
@@ -25,6 +26,7 @@ mod framing;
 mod front;
 mod handover;
 mod health;
+mod http2;
 mod init;
 mod job;
 mod keys;
@@ -35,6 +37,7 @@ mod metrics;
 mod patience;
 mod plan;
 mod preflight;
+mod proxies;
 mod relay;
 mod reload;
 mod resolve;
@@ -56,6 +59,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::cli::{Cli, Command, Serve, Usage};
+use crate::snapshot::Snapshot;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -66,7 +70,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(options) => serve(options),
         Command::Upgrade(asked) => handover::run(&asked),
-        Command::Check { file } => file::snapshot(&file).map(|_| "fine\n".to_owned()).map_err(Into::into),
+        Command::Check { file } => file::snapshot(&file).map(checked).map_err(Into::into),
         Command::Init(asked) => init::run(*asked),
         Command::Doctor(asked) => file::snapshot(&asked.config)
             .map_err(Into::into)
@@ -96,6 +100,13 @@ fn main() -> ExitCode {
     // A reader that went is no fault of ours.
     let _ = std::io::stdout().write_all(text.as_bytes());
     code
+}
+
+fn checked(snapshot: Snapshot) -> String {
+    for warning in snapshot.warnings() {
+        let _ = writeln!(std::io::stderr(), "warning: {warning}");
+    }
+    "fine\n".to_owned()
 }
 
 fn serve(options: Serve) -> anyhow::Result<String> {

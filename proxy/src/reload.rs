@@ -2,12 +2,14 @@
 //! whole. A wrong one changes nothing.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use blobfish_config::Config;
 use pingora_core::server::ShutdownWatch;
 use pingora_core::services::background::BackgroundService;
 use tokio::signal::unix::{SignalKind, signal};
@@ -106,11 +108,10 @@ impl Reloads {
 
     fn swap(&self, mut snapshot: Snapshot) {
         let running = self.current.load();
+        snapshot.warnings().for_each(|warning| tracing::warn!("{warning}"));
         snapshot.goes_on_from(&running);
         let (new, old) = (&snapshot.config, &running.config);
-        if (&new.listen.http, &new.listen.https, new.admin, &new.control)
-            != (&old.listen.http, &old.listen.https, old.admin, &old.control)
-        {
+        if (addresses(new), &new.control) != (addresses(old), &old.control) {
             tracing::warn!(
                 "the configuration's listeners changed: that needs `blobfish upgrade` or a restart, the rest is in force"
             );
@@ -122,6 +123,12 @@ impl Reloads {
         METRICS.config_reloads.with_label_values(&["loaded"]).inc();
         tracing::info!(targets, buckets, callers, "the configuration was loaded again");
     }
+}
+
+/// Where the process listens: plainly, with TLS, for operators.
+fn addresses(config: &Config) -> (&[SocketAddr], Vec<SocketAddr>, SocketAddr) {
+    let https = config.listen.https.iter().map(|tls| tls.address).collect();
+    (&config.listen.http, https, config.admin)
 }
 
 fn refused(why: &str) {

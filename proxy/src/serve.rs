@@ -5,12 +5,10 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 
-use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use blobfish_config::{Config, Https, Listen};
+use blobfish_config::{Config, Listen};
 use pingora_core::apps::http_app::HttpServer;
-use pingora_core::listeners::tls::TlsSettings;
 use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{RunArgs, Server, ShutdownWatch};
@@ -20,12 +18,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::admin::Admin;
+use crate::certificates;
 use crate::demo::DemoStore;
 use crate::front::DataFront;
 use crate::keys::Keys;
 use crate::lifecycle::{Ends, Lifecycle, Stop};
 use crate::log;
 use crate::metrics::METRICS;
+use crate::proxies::BeforeTls;
 use crate::reload::Reloads;
 use crate::resolve::System;
 use crate::snapshot::Snapshot;
@@ -56,7 +56,9 @@ pub fn run(config: Config, origin: Origin, inherited: Inherited) -> anyhow::Resu
     let addresses = listen.http.iter().chain(listen.https.iter().map(|tls| &tls.address));
     let addresses: Vec<_> = addresses.chain([&admin]).copied().collect();
     let sockets = Arc::new(Sockets::open(&addresses, inherited)?);
-    let current = Arc::new(ArcSwap::from_pointee(Snapshot::new(config)?));
+    let snapshot = Snapshot::new(config)?;
+    snapshot.warnings().for_each(|warning| tracing::warn!("{warning}"));
+    let current = Arc::new(ArcSwap::from_pointee(snapshot));
     METRICS.loaded_now();
     current.load().tell();
     let open = Arc::new(AtomicUsize::new(0));
@@ -105,23 +107,18 @@ pub fn run(config: Config, origin: Origin, inherited: Inherited) -> anyhow::Resu
 
 /// The data listeners.
 fn data(listen: &Listen, front: DataFront) -> anyhow::Result<Service<DataFront>> {
+    let current = Arc::clone(&front.current);
     let mut data = Service::new("data".to_owned(), front);
+    data.endpoints().set_pre_tls_callback(Arc::new(BeforeTls(Arc::clone(&current))));
     let buffers = L4BufferSettings::new(BUFFER_BYTES, BUFFER_BYTES);
     for address in &listen.http {
         data.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffers));
     }
     for tls in &listen.https {
-        data.add_listener(ListenerConfig::tcp(tls.address.to_string()).tls(certificate(tls)?));
+        let settings = certificates::settings(tls.address, Arc::clone(&current))?;
+        data.add_listener(ListenerConfig::tcp(tls.address.to_string()).l4_buffer(buffers).tls(settings));
     }
     Ok(data)
-}
-
-/// A listener's certificate. Tried here, as the framework panics where it cannot be used.
-fn certificate(tls: &Https) -> anyhow::Result<TlsSettings> {
-    let (cert, key) = (tls.cert.display().to_string(), tls.key.display().to_string());
-    let usable = pingora_core::tls::load_certs_and_key_files(&cert, &key).ok().flatten();
-    usable.with_context(|| format!("{cert}, {key}: not a certificate and its key"))?;
-    TlsSettings::intermediate(&cert, &key).map_err(|_| anyhow::anyhow!("{cert}: not usable"))
 }
 
 /// The operators' listener.

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::breaker::Breaker;
+use crate::certificates::{Certificates, Unfit};
 use crate::client_cert;
 use crate::health::Health;
 use crate::keys::IssuedKey;
@@ -62,6 +64,14 @@ pub enum NotRunnable {
         target: String,
         /// The file.
         path: PathBuf,
+    },
+    /// A listener's certificate.
+    #[error("{}: {unfit}", path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// Why it cannot be shown.
+        unfit: Unfit,
     },
 }
 
@@ -117,6 +127,8 @@ pub struct Snapshot {
     pub upstreams: Vec<Upstream>,
     /// How much each caller may ask for, by its name.
     throttles: BTreeMap<String, Arc<Throttle>>,
+    /// What https listeners show, by their addresses.
+    certificates: BTreeMap<SocketAddr, Arc<Certificates>>,
 }
 
 /// Where a bucket lives.
@@ -153,15 +165,30 @@ impl Snapshot {
             .collect::<Result<_, _>>()?;
         let throttle = |caller: &Caller| (caller.name.clone(), Arc::new(Throttle::new(caller)));
         let throttles = config.callers.iter().map(throttle).collect();
-        Ok(Self { config, front, upstreams, throttles })
+        let certificates = config.listen.https.iter().map(shown).collect::<Result<_, _>>()?;
+        Ok(Self { config, front, upstreams, throttles, certificates })
     }
 
-    /// Takes over what callers have used of limits that stay as they are, and what is known of targets.
+    /// What is not wrong, but hardly meant.
+    pub fn warnings(&self) -> impl Iterator<Item = &String> {
+        self.certificates.values().flat_map(|shown| &shown.warnings)
+    }
+
+    /// What the https listener at this address shows.
+    pub fn certificates(&self, address: SocketAddr) -> Option<&Arc<Certificates>> {
+        self.certificates.get(&address)
+    }
+
+    /// Takes over what callers have used of limits that stay as they are, what is known of targets, and what
+    /// listeners show that stay open until a restart.
     pub fn goes_on_from(&mut self, before: &Self) {
         for (name, throttle) in &mut self.throttles {
             if let Some(old) = before.throttles.get(name).filter(|old| old.is_like(throttle)) {
                 *throttle = Arc::clone(old);
             }
+        }
+        for (address, shown) in &before.certificates {
+            self.certificates.entry(*address).or_insert_with(|| Arc::clone(shown));
         }
         for upstream in &mut self.upstreams {
             let mut old = before.upstreams.iter().map(|old| &old.breaker);
@@ -338,6 +365,12 @@ fn seal(target: &blobfish_config::Target, callers: &[Caller]) -> SecretString {
     }
     let secrets = callers.iter().flat_map(|caller| &caller.keys).map(|key| key.secret_key.expose_secret());
     SecretString::from(secrets.collect::<Vec<_>>().join("\n"))
+}
+
+fn shown(https: &blobfish_config::Https) -> Result<(SocketAddr, Arc<Certificates>), NotRunnable> {
+    let certificates = Certificates::read(https);
+    let certificates = certificates.map_err(|(path, unfit)| NotRunnable::Certificate { path, unfit })?;
+    Ok((https.address, Arc::new(certificates)))
 }
 
 /// What connections may be shared by: the same target, believed for the same reason. It outlives a reload.

@@ -22,9 +22,17 @@ FULL = TREE / "config/examples/full.toml"
 PAIRED = {"dialect", "profile", "signing", "addressing", "credentials"}
 # What the first table of its list does not have.
 ELSEWHERE = {"session_token", "credentials", "metadata_endpoint"}
-# What may be left out together with another key only, which the reader knows.
-TOGETHER = {("caller", 0, "access_key"), ("caller", 0, "secret_key"), ("target", 0, "access_key"),
-            ("target", 0, "secret_key"), ("target", 0, "client_cert"), ("target", 0, "client_key")}
+# Two of one table may be left out together only, which the reader knows.
+TOGETHER = {
+    ("caller", 0, "access_key"),
+    ("caller", 0, "secret_key"),
+    ("listen", "https", 0, "cert"),
+    ("listen", "https", 0, "key"),
+    ("target", 0, "access_key"),
+    ("target", 0, "secret_key"),
+    ("target", 0, "client_cert"),
+    ("target", 0, "client_key"),
+}
 
 
 def toml(value):
@@ -74,13 +82,21 @@ class Judges:
                 "2",
                 "-subj",
                 "/CN=a",
+                "-addext",
+                "subjectAltName=DNS:a",
             ],
             cwd=self.folder,
             capture_output=True,
         )
         assert certificate.returncode == 0, certificate.stderr
         (self.folder / "tls.key").chmod(0o600)
-        for name, real in (("tls.crt", "tls.crt"), ("tls.key", "tls.key"), ("ca.pem", "tls.crt")):
+        for name, real in (
+            ("tls.crt", "tls.crt"),
+            ("tls.key", "tls.key"),
+            ("vendor.crt", "tls.crt"),
+            ("vendor.key", "tls.key"),
+            ("ca.pem", "tls.crt"),
+        ):
             text = text.replace(f"/etc/blobfish/{name}", str(self.folder / real))
         return tomllib.loads(text)
 

@@ -1,0 +1,350 @@
+//! What balancers in front say of callers: the PROXY protocol at the start of a connection, `X-Forwarded-For` and
+//! `X-Forwarded-Proto` in a request. Only those that the configuration lists are believed, else anybody could be
+//! anybody.
+//!
+//! Source: "The PROXY protocol, versions 1 & 2" (haproxy.org, proxy-protocol.txt).
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use blobfish_config::Listen;
+use blobfish_dialects::model::RawHead;
+use pingora_core::listeners::PreTlsProcess;
+use pingora_core::protocols::l4::{socket, stream::Stream as TcpStream};
+use pingora_core::protocols::{GetSocketDigest, SocketDigest};
+use pingora_core::{Error, ErrorType};
+use ppp::{v1, v2};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::time::timeout;
+
+use crate::metrics::METRICS;
+use crate::snapshot::Snapshot;
+
+/// A PROXY header is the first thing that is sent, in one piece.
+const HEADER_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// As long as the shortest header of version 1 at least, and as what begins one of version 2.
+const START_BYTES: usize = v2::PROTOCOL_PREFIX.len();
+
+/// A line of version 1, from its first byte to its last.
+const LINE_BYTES_MAX: usize = 107;
+
+/// What follows the first 16 bytes in version 2: addresses, and what balancers add of TLS and of their cloud.
+const MORE_BYTES_MAX: usize = 4096;
+
+/// A connection that did not begin as its balancer's should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoHeader {
+    /// Nothing came: a balancer looks whether somebody listens.
+    #[error("nothing was sent")]
+    Silent,
+    /// Something else came.
+    #[error("the connection does not begin with a PROXY header")]
+    Other,
+    /// It came too slowly, or not whole.
+    #[error("the PROXY header did not arrive whole in time")]
+    Cut,
+    /// It cannot be read.
+    #[error("the PROXY header is malformed")]
+    Malformed,
+}
+
+/// The address at the other end of a connection that was just accepted: the one that a PROXY header tells where the
+/// peer has to send one, else the peer's own.
+///
+/// # Errors
+/// The header is not as it must be; the connection is to be closed without a word.
+pub async fn address<S: AsyncRead + GetSocketDigest + Unpin + ?Sized>(
+    stream: &mut S,
+    listen: &Listen,
+) -> Result<Option<IpAddr>, NoHeader> {
+    let peer = peer(stream);
+    if !listen.proxy_protocol || !peer.is_some_and(|peer| listen.is_proxy(peer)) {
+        return Ok(peer);
+    }
+    let told = timeout(HEADER_TIME_MAX, header(stream)).await.unwrap_or(Err(NoHeader::Cut));
+    if let Err(why) = told
+        && why != NoHeader::Silent
+    {
+        METRICS.refused.with_label_values(&["ProxyHeader"]).inc();
+        // Only those in the list get here: strangers cannot fill the log.
+        tracing::warn!(peer = ?peer.map(|peer| peer.to_string()), "a connection was closed: {why}");
+    }
+    Ok(told?.map(|address| address.to_canonical()).or(peer))
+}
+
+/// The other end of a connection, in one form for IPv4.
+pub fn peer(stream: &(impl GetSocketDigest + ?Sized)) -> Option<IpAddr> {
+    let digest = stream.get_socket_digest()?;
+    Some(digest.peer_addr()?.as_inet()?.ip().to_canonical())
+}
+
+/// Reads a header and not a byte more. `None`: the balancer speaks for itself, or does not know for whom.
+async fn header(stream: &mut (impl AsyncRead + Unpin + ?Sized)) -> Result<Option<IpAddr>, NoHeader> {
+    let mut bytes = Vec::with_capacity(128);
+    more(stream, &mut bytes, 1).await.map_err(|_| NoHeader::Silent)?;
+    more(stream, &mut bytes, START_BYTES.saturating_sub(1)).await?;
+    if bytes == v2::PROTOCOL_PREFIX {
+        return binary(stream, bytes).await;
+    }
+    if !bytes.starts_with(v1::PROTOCOL_PREFIX.as_bytes()) {
+        return Err(NoHeader::Other);
+    }
+    while !bytes.ends_with(v1::PROTOCOL_SUFFIX.as_bytes()) {
+        if bytes.len() >= LINE_BYTES_MAX {
+            return Err(NoHeader::Malformed);
+        }
+        more(stream, &mut bytes, 1).await?;
+    }
+    let header = v1::Header::try_from(bytes.as_slice()).map_err(|_| NoHeader::Malformed)?;
+    Ok(match header.addresses {
+        v1::Addresses::Tcp4(tcp) => Some(tcp.source_address.into()),
+        v1::Addresses::Tcp6(tcp) => Some(tcp.source_address.into()),
+        v1::Addresses::Unknown => None,
+    })
+}
+
+async fn binary(
+    stream: &mut (impl AsyncRead + Unpin + ?Sized),
+    mut bytes: Vec<u8>,
+) -> Result<Option<IpAddr>, NoHeader> {
+    more(stream, &mut bytes, 4).await?;
+    let length = match bytes.as_slice() {
+        [.., high, low] => usize::from(u16::from_be_bytes([*high, *low])),
+        _ => return Err(NoHeader::Malformed),
+    };
+    if length > MORE_BYTES_MAX {
+        return Err(NoHeader::Malformed);
+    }
+    more(stream, &mut bytes, length).await?;
+    let header = v2::Header::try_from(bytes.as_slice()).map_err(|_| NoHeader::Malformed)?;
+    Ok(match (header.command, header.addresses) {
+        (v2::Command::Local, _) => None,
+        (v2::Command::Proxy, _) if header.protocol == v2::Protocol::Datagram => {
+            return Err(NoHeader::Malformed);
+        }
+        (v2::Command::Proxy, v2::Addresses::IPv4(tcp)) => Some(tcp.source_address.into()),
+        (v2::Command::Proxy, v2::Addresses::IPv6(tcp)) => Some(tcp.source_address.into()),
+        (v2::Command::Proxy, v2::Addresses::Unspecified | v2::Addresses::Unix(_)) => None,
+    })
+}
+
+async fn more(
+    stream: &mut (impl AsyncRead + Unpin + ?Sized),
+    bytes: &mut Vec<u8>,
+    count: usize,
+) -> Result<(), NoHeader> {
+    let begun = bytes.len();
+    bytes.resize(begun.saturating_add(count), 0);
+    let room = bytes.get_mut(begun..).unwrap_or_default();
+    stream.read_exact(room).await.map(|_| ()).map_err(|_| NoHeader::Cut)
+}
+
+/// Reads PROXY headers in front of TLS.
+pub struct BeforeTls(pub Arc<ArcSwap<Snapshot>>);
+
+#[async_trait]
+impl PreTlsProcess for BeforeTls {
+    async fn process(&self, stream: &mut TcpStream) -> pingora_core::Result<()> {
+        let snapshot = self.0.load_full();
+        let told = address(stream, &snapshot.config.listen).await;
+        let told = told.map_err(|_| Error::explain(ErrorType::HandshakeError, "no PROXY header"))?;
+        if let Some(address) = told {
+            let digest = SocketDigest::from_raw_fd(std::os::fd::AsRawFd::as_raw_fd(stream));
+            let _ = digest.peer_addr.set(Some(socket::SocketAddr::Inet(SocketAddr::new(address, 0))));
+            stream.set_socket_digest(digest);
+        }
+        Ok(())
+    }
+}
+
+/// Who a request comes from, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// The caller's address.
+    pub address: Option<IpAddr>,
+    /// Whether its connection is encrypted.
+    pub secure: bool,
+}
+
+impl Origin {
+    /// Behind balancers that tell of it.
+    pub fn behind(self, listen: &Listen, head: &RawHead) -> Self {
+        let Some(peer) = self.address.filter(|peer| listen.is_proxy(*peer)) else { return self };
+        let secure = match words(head, "x-forwarded-proto").last() {
+            Some(scheme) if scheme.eq_ignore_ascii_case("https") => true,
+            Some(scheme) if scheme.eq_ignore_ascii_case("http") => false,
+            _ => self.secure,
+        };
+        Self { address: Some(forwarded(listen, peer, &words(head, "x-forwarded-for"))), secure }
+    }
+}
+
+/// Each balancer adds on the right whom it got the request from: read from there, as long as those who say it are
+/// believed.
+fn forwarded(listen: &Listen, peer: IpAddr, told: &[&str]) -> IpAddr {
+    let mut address = peer;
+    for word in told.iter().rev() {
+        match plain(word) {
+            Some(before) if listen.is_proxy(address) => address = before,
+            _ => break,
+        }
+    }
+    address
+}
+
+/// An address; some balancers add the port.
+fn plain(word: &str) -> Option<IpAddr> {
+    let with_port = || word.parse::<SocketAddr>().map(|socket| socket.ip());
+    let bare = word.strip_prefix('[').and_then(|word| word.strip_suffix(']')).unwrap_or(word);
+    bare.parse::<IpAddr>().or_else(|_| with_port()).ok().map(|address| address.to_canonical())
+}
+
+/// The words of all lines of a header, in order.
+fn words<'a>(head: &'a RawHead, name: &str) -> Vec<&'a str> {
+    let lines = head.headers.iter().filter(|row| row.0 == name);
+    let values = lines.map(|row| std::str::from_utf8(&row.1).unwrap_or_default());
+    values.flat_map(|value| value.split(',')).map(str::trim).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listen() -> Listen {
+        Listen {
+            http: Vec::new(),
+            https: Vec::new(),
+            proxies: vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()],
+            proxy_protocol: true,
+            default_dialect: "s3".to_owned(),
+        }
+    }
+
+    /// What is read of these bytes, and what is left of them.
+    async fn read(mut bytes: &[u8]) -> (Result<Option<IpAddr>, NoHeader>, Vec<u8>) {
+        let told = header(&mut bytes).await;
+        (told, bytes.to_vec())
+    }
+
+    fn v2_header(command: u8, family: u8, body: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(body.len()).unwrap().to_be_bytes();
+        [v2::PROTOCOL_PREFIX, &[0x20 | command, family], &length, body, b"rest"].concat()
+    }
+
+    #[tokio::test]
+    async fn headers_are_read_to_their_last_byte() {
+        let seven: IpAddr = "192.0.2.7".parse().unwrap();
+        let tcp4 = [192, 0, 2, 7, 192, 0, 2, 1, 1, 2, 3, 4];
+        let more = [&tcp4[..], &[4, 0, 1, 42]].concat();
+        for (bytes, told) in [
+            (b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 443\r\nrest".to_vec(), Some(seven)),
+            (
+                b"PROXY TCP6 2001:db8::7 2001:db8::1 4711 443\r\nrest".to_vec(),
+                Some("2001:db8::7".parse().unwrap()),
+            ),
+            (b"PROXY UNKNOWN\r\nrest".to_vec(), None),
+            (b"PROXY UNKNOWN ::1 ::1 1 1\r\nrest".to_vec(), None),
+            (v2_header(1, 0x11, &tcp4), Some(seven)),
+            (v2_header(1, 0x11, &more), Some(seven)),
+            (v2_header(0, 0x11, &tcp4), None),
+            (v2_header(0, 0, &[]), None),
+            (v2_header(1, 0, &[]), None),
+        ] {
+            let shown = String::from_utf8_lossy(&bytes).into_owned();
+            assert_eq!(read(&bytes).await, (Ok(told), b"rest".to_vec()), "{shown:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn anything_else_is_refused() {
+        let long = format!("PROXY UNKNOWN {}\r\n", "x".repeat(200)).into_bytes();
+        let tcp4 = [192, 0, 2, 7, 192, 0, 2, 1, 1, 2, 3, 4];
+        let mut other_version = v2_header(1, 0x11, &tcp4);
+        other_version[12] = 0x31;
+        for (bytes, why) in [
+            (b"".to_vec(), NoHeader::Silent),
+            (b"PROXY TCP4".to_vec(), NoHeader::Cut),
+            (b"PROXY TCP4 192.0.2.7 192.0.2.1 4711".to_vec(), NoHeader::Cut),
+            (b"GET / HTTP/1.1\r\n\r\n".to_vec(), NoHeader::Other),
+            (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\x00\x00".to_vec(), NoHeader::Other),
+            (b"PROXY TCP4 192.0.2.999 192.0.2.1 4711 443\r\n".to_vec(), NoHeader::Malformed),
+            (b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 443 9\r\n".to_vec(), NoHeader::Malformed),
+            (b"PROXY TCP6 192.0.2.7 192.0.2.1 4711 443\r\n".to_vec(), NoHeader::Malformed),
+            (b"PROXY TCP4  192.0.2.7 192.0.2.1 4711 443\r\n".to_vec(), NoHeader::Malformed),
+            (b"PROXY SCTP 192.0.2.7 192.0.2.1 4711 443\r\n".to_vec(), NoHeader::Malformed),
+            (b"PROXYTCP4 192.0.2.7 192.0.2.1 4711 443\r\n".to_vec(), NoHeader::Malformed),
+            (long, NoHeader::Malformed),
+            (v2_header(2, 0x11, &tcp4), NoHeader::Malformed),
+            (v2_header(1, 0x11, &tcp4[..8]), NoHeader::Malformed),
+            (v2_header(1, 0x12, &tcp4), NoHeader::Malformed),
+            (v2_header(1, 0, &[0; MORE_BYTES_MAX + 1]), NoHeader::Malformed),
+            (other_version, NoHeader::Malformed),
+        ] {
+            let shown = String::from_utf8_lossy(&bytes).into_owned();
+            assert_eq!(read(&bytes).await.0, Err(why), "{shown:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn no_byte_makes_it_panic() {
+        let tcp6 = v2_header(1, 0x21, &[7; 36]);
+        for whole in [&b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 443\r\n"[..], &tcp6[..52]] {
+            for at in 0..whole.len() {
+                assert!(read(&whole[..at]).await.0.is_err(), "{at}");
+                for byte in 0..=255 {
+                    let mut changed = whole.to_vec();
+                    changed[at] = byte;
+                    let _ = read(&changed).await;
+                }
+            }
+            assert!(read(whole).await.0.is_ok());
+        }
+    }
+
+    #[track_caller]
+    fn check(peer: &str, lines: &[(&str, &str)], address: &str, secure: bool) {
+        let row = |row: &(&str, &str)| (row.0.to_owned(), row.1.as_bytes().to_vec());
+        let head = RawHead {
+            method: "GET".to_owned(),
+            path: "/".to_owned(),
+            query: None,
+            headers: lines.iter().map(row).collect(),
+            secure: false,
+        };
+        let own = Origin { address: Some(peer.parse().unwrap()), secure: false };
+        let told = Origin { address: Some(address.parse().unwrap()), secure };
+        assert_eq!(own.behind(&listen(), &head), told, "{peer} {lines:?}");
+    }
+
+    #[test]
+    fn only_those_listed_are_believed() {
+        let by = |value| [("x-forwarded-for", value)];
+        check("10.0.0.1", &[], "10.0.0.1", false);
+        check("10.0.0.1", &by("192.0.2.7"), "192.0.2.7", false);
+        check("fd00::1", &by("192.0.2.7:4711"), "192.0.2.7", false);
+        check("10.0.0.1", &by("[2001:db8::7]:4711"), "2001:db8::7", false);
+        check("10.0.0.1", &by("[2001:db8::7]"), "2001:db8::7", false);
+        check("192.0.2.9", &by("192.0.2.7"), "192.0.2.9", false);
+        // What the caller itself wrote stands further left than what is believed of it.
+        check("10.0.0.1", &by("198.51.100.1, 192.0.2.7"), "192.0.2.7", false);
+        check("10.0.0.1", &by("198.51.100.1, 192.0.2.7, 10.0.0.2"), "192.0.2.7", false);
+        check("10.0.0.1", &by("10.0.0.3, 10.0.0.2"), "10.0.0.3", false);
+        check("10.0.0.1", &by("192.0.2.7, unknown, 10.0.0.2"), "10.0.0.2", false);
+        check("10.0.0.1", &by(""), "10.0.0.1", false);
+        let two = [("x-forwarded-for", "198.51.100.1"), ("x-forwarded-for", "192.0.2.7")];
+        check("10.0.0.1", &two, "192.0.2.7", false);
+    }
+
+    #[test]
+    fn the_scheme_likewise() {
+        check("10.0.0.1", &[("x-forwarded-proto", "https")], "10.0.0.1", true);
+        check("10.0.0.1", &[("x-forwarded-proto", "HTTPS")], "10.0.0.1", true);
+        check("10.0.0.1", &[("x-forwarded-proto", "https, http")], "10.0.0.1", false);
+        check("10.0.0.1", &[("x-forwarded-proto", "gopher")], "10.0.0.1", false);
+        check("192.0.2.9", &[("x-forwarded-proto", "https")], "192.0.2.9", false);
+    }
+}

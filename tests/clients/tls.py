@@ -1,0 +1,822 @@
+"""What is in front of requests: certificates by name and their renewal, vendors' host names under an own authority,
+HTTP/2, and balancers that tell of callers. The last line counts."""
+
+import argparse
+import http.client
+import json
+import os
+import signal
+import socket
+import ssl
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import boto3
+import h2.config
+import h2.connection
+import h2.events
+import oss2
+import urllib3.util.connection
+from botocore.config import Config
+from botocore.exceptions import SSLError
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from qcloud_cos import CosConfig, CosS3Client
+
+import refusals
+import servers
+from live import log_lines, metric, reloads
+from s3_clients import Boto3
+
+BUCKET = "secure-1250000000"
+
+# The package takes the first GOAWAY for the end, though what runs may go on behind it (RFC 9113, 6.8).
+states = h2.connection.H2ConnectionStateMachine._transitions
+states[(h2.connection.ConnectionState.CLIENT_OPEN, h2.connection.ConnectionInputs.RECV_GOAWAY)] = (
+    None, h2.connection.ConnectionState.CLIENT_OPEN)
+NAMES = {"s3": ["*.s3.us-east-1.amazonaws.com", "s3.us-east-1.amazonaws.com", "*.s3.amazonaws.com", "s3.amazonaws.com"],
+         "cos": ["*.cos.ap-guangzhou.myqcloud.com"],
+         "oss": ["*.oss-cn-hangzhou.aliyuncs.com", "oss-cn-hangzhou.aliyuncs.com"]}
+
+
+class Authority:
+    """An own certificate authority, and what it issues, as PEM files in one folder."""
+
+    def __init__(self, folder):
+        self.folder, self.key = Path(folder), ec.generate_private_key(ec.SECP256R1())
+        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test authority")])
+        self.ca = self.folder / "ca.pem"
+        own = self.built(self.name, self.key.public_key(), 2, [(x509.BasicConstraints(ca=True, path_length=0), True)])
+        self.ca.write_bytes(own.public_bytes(serialization.Encoding.PEM))
+
+    def built(self, subject, key, days, extensions):
+        now = datetime.now(timezone.utc)
+        builder = x509.CertificateBuilder(issuer_name=self.name, subject_name=subject, public_key=key,
+                                          serial_number=x509.random_serial_number(),
+                                          not_valid_before=now - timedelta(days=9),
+                                          not_valid_after=now + timedelta(days=days))
+        for extension, critical in extensions:
+            builder = builder.add_extension(extension, critical)
+        return builder.sign(self.key, hashes.SHA256())
+
+    def issue(self, file, names, days=2, pair="both"):
+        """`file.crt` and `file.key` for these names; `pair`: only one of the two is written. Gives the number."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, file)])
+        names = [(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), False)] if names else []
+        certificate = self.built(subject, key.public_key(), days, names)
+        self.pending = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                                         serialization.NoEncryption())
+        if pair != "key":
+            self.put(file + ".crt", certificate.public_bytes(serialization.Encoding.PEM))
+        if pair != "crt":
+            self.put(file + ".key", self.pending)
+        return certificate.serial_number
+
+    def put(self, name, content):
+        """As renewal tools do: a new file in the place of the old."""
+        new = self.folder / (name + ".new")
+        new.write_bytes(content)
+        new.chmod(0o600)
+        new.rename(self.folder / name)
+
+    def pair(self, file):
+        return f'cert = "{self.folder}/{file}.crt", key = "{self.folder}/{file}.key"'
+
+
+@contextmanager
+def own_authority():
+    """An authority in a folder that goes with the servers."""
+    with tempfile.TemporaryDirectory(prefix="blobfish-ca-") as folder:
+        yield Authority(folder)
+
+
+def listening(binary, running, default="", named=(), kind="oss", listen="", more="", back=None):
+    """A proxy with one https listener, whose port is `https`. `listen` are more lines of that table."""
+    back = back or running.double(kind)
+    port = servers.free_ports(1)[0]
+    certificates = f'certificates = [{", ".join("{ " + pair + " }" for pair in named)}], ' if named else ""
+    default = default + ", " if default else ""
+    line = f'https = [{{ {default}{certificates}address = "127.0.0.1:{port}" }}]\n{listen}\n[admin]'
+    text = servers.configuration([servers.one_target(kind, back.port)]).replace("[admin]", line, 1) + more
+    proxy = running.proxy(binary, text)
+    proxy.https, proxy.back = port, back
+    return proxy
+
+
+def context(ca, alpn=()):
+    made = ssl.create_default_context(cafile=str(ca))
+    made.set_alpn_protocols(list(alpn))
+    return made
+
+
+def shown(port, ca, name):
+    """The serial number of the certificate that a client is shown who asks for this name and verifies it."""
+    return serial(port, context(ca), name)
+
+
+def seen(port, name):
+    """The same without verifying; `None` is no name."""
+    blind = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    blind.check_hostname, blind.verify_mode = False, ssl.CERT_NONE
+    return serial(port, blind, name)
+
+
+def serial(port, trusts, name):
+    with socket.create_connection(("127.0.0.1", port), 5) as raw, trusts.wrap_socket(raw, server_hostname=name) as tls:
+        return x509.load_der_x509_certificate(tls.getpeercert(True)).serial_number
+
+
+def fails(kind, call, *arguments, **more):
+    try:
+        told = call(*arguments, **more)
+    except kind as error:
+        return error
+    raise AssertionError(f"expected {kind}, but got {told!r}")
+
+
+def names(binary, running, options):
+    """The certificate that is for the name, the default one for others; without a default no one else is served."""
+    with own_authority() as authority:
+        default = authority.issue("default", ["blobfish.internal"])
+        vendors = {kind: authority.issue(kind, NAMES[kind]) for kind in NAMES}
+        pairs = [authority.pair(kind) for kind in NAMES]
+        proxy = listening(binary, running, authority.pair("default"), pairs)
+        for name, wanted in [("blobfish.internal", default), ("b.s3.us-east-1.amazonaws.com", vendors["s3"]),
+                             ("S3.US-EAST-1.amazonaws.com", vendors["s3"]),
+                             ("b.cos.ap-guangzhou.myqcloud.com", vendors["cos"]),
+                             ("oss-cn-hangzhou.aliyuncs.com", vendors["oss"])]:
+            assert shown(proxy.https, authority.ca, name) == wanted, name
+        for name in ("example.com", "a.b.s3.us-east-1.amazonaws.com", "cos.ap-guangzhou.myqcloud.com", None):
+            assert seen(proxy.https, name) == default, name
+        fails(ssl.SSLCertVerificationError, shown, proxy.https, authority.ca, "example.com")
+        only = listening(binary, running, "", pairs, back=proxy.back)
+        assert shown(only.https, authority.ca, "b.s3.us-east-1.amazonaws.com") == vendors["s3"]
+        for name in ("example.com", None):
+            fails(ssl.SSLError, seen, only.https, name)
+
+
+class Visits(threading.Thread):
+    """Connects, verifies and asks all the time, on connections of its own and on one that stays; failures are kept."""
+
+    def __init__(self, port, ca, name):
+        super().__init__()
+        self.port, self.ca, self.name, self.done, self.failures, self.count = port, ca, name, False, [], 0
+        self.stays = self.connect()
+
+    def connect(self):
+        raw = socket.create_connection(("127.0.0.1", self.port), 5)
+        connection = http.client.HTTPConnection(self.name)
+        connection.sock = context(self.ca).wrap_socket(raw, server_hostname=self.name)
+        return connection
+
+    def ask(self, connection):
+        connection.request("GET", "/")
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.status == 403, answer.status
+
+    def run(self):
+        while not self.done:
+            try:
+                one = self.connect()
+                self.ask(one)
+                one.close()
+                self.ask(self.stays)
+                self.count += 1
+                time.sleep(0.01)  # A connection serves a thousand requests.
+            except Exception as error:
+                self.failures.append(repr(error))
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.done = True
+        self.join()
+
+
+def renewed(binary, running, options):
+    """Renewed files are shown without a restart or a lost request; wrong ones keep what there is, and say why."""
+    name = "oss-cn-hangzhou.aliyuncs.com"
+    with own_authority() as authority:
+        default = authority.issue("default", ["blobfish.internal"])
+        first = authority.issue("oss", NAMES["oss"])
+        proxy = listening(binary, running, authority.pair("default"), [authority.pair("oss")])
+        crt, key = authority.folder / "oss.crt", authority.folder / "oss.key"
+
+        def now():
+            return shown(proxy.https, authority.ca, name)
+
+        def change(outcome, *words, act, hangup=False):
+            before, lines = reloads(proxy, outcome), len(log_lines(proxy, ""))
+            act()
+            if hangup:
+                os.kill(proxy.child.pid, signal.SIGHUP)
+            servers.wait_for(lambda: reloads(proxy, outcome) > before, 4, f"{outcome}: {words}")
+            told = "\n".join(line for line in proxy.log.read_text().splitlines()[lines:] if line[0] != "{")
+            assert all(str(word) in told for word in words), (words, told)
+            check = subprocess.run([binary, "check", proxy.folder + "/blobfish.toml"], capture_output=True, text=True)
+            assert (check.returncode == 0) == (outcome == "loaded"), check
+            assert all(str(word) in check.stdout + check.stderr for word in words[1:]), (words, check)
+
+        keeps = "the one before stays"
+        with Visits(proxy.https, authority.ca, name) as visits:
+            assert now() == first
+            # The certificate comes before its key, as when a tool writes one after the other.
+            second = authority.issue("oss", NAMES["oss"], pair="crt")
+            change("refused", keeps, crt, key, "is not the certificate's", act=lambda: None)
+            assert now() == first
+            change("loaded", "loaded again", act=lambda: authority.put("oss.key", authority.pending))
+            assert now() == second
+            for content, why in [(b"no PEM at all\n", "holds no PEM certificate"),
+                                 (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "cannot be read")]:
+                change("refused", keeps, crt, why, act=lambda: authority.put("oss.crt", content))
+                assert now() == second
+            serials = []
+            change("loaded", "loaded again", hangup=True,
+                   act=lambda: serials.append(authority.issue("oss", NAMES["oss"])))
+            assert now() == serials[0]
+            change("refused", keeps, crt, "names no host", act=lambda: authority.issue("oss", []))
+            assert now() == serials[0]
+            change("loaded", "loaded again", act=lambda: serials.append(authority.issue("oss", NAMES["oss"])))
+        assert not visits.failures and visits.count > 20, (visits.failures[:3], visits.count)
+        # What has expired is shown, for clients say so themselves, and the operator is told.
+        change("loaded", "WARN", crt, "expired on",
+               act=lambda: serials.append(authority.issue("oss", NAMES["oss"], days=-1)))
+        assert seen(proxy.https, name) == serials[-1]
+        fails(ssl.SSLCertVerificationError, now)
+        assert shown(proxy.https, authority.ca, "blobfish.internal") == default
+        visits.ask(visits.stays)
+
+
+@contextmanager
+def resolved(port):
+    """Every host's port 443 is this one, as a name server of one's own would say."""
+    real = urllib3.util.connection.create_connection
+    urllib3.util.connection.create_connection = lambda address, *more, **options: real(
+        ("127.0.0.1", port if address[1] == 443 else address[1]), *more, **options)
+    try:
+        yield
+    finally:
+        urllib3.util.connection.create_connection = real
+
+
+def vendors(binary, running, options):
+    """Unmodified SDKs at the vendors' own host names, who trust the operator's authority."""
+    with own_authority() as authority:
+        for kind in NAMES:
+            authority.issue(kind, NAMES[kind])
+        proxy = listening(binary, running, "", [authority.pair(kind) for kind in NAMES], kind="cos")
+
+        def s3(**more):
+            config = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "virtual"})
+            return boto3.client("s3", region_name="us-east-1", aws_access_key_id=servers.KEY,
+                                aws_secret_access_key=servers.SECRET, config=config, **more)
+
+        with resolved(proxy.https):
+            fails(SSLError, s3().list_buckets)
+            client = s3(verify=str(authority.ca))
+            client.create_bucket(Bucket=BUCKET)
+            client.put_object(Bucket=BUCKET, Key="from s3", Body=b"s3")
+            client.copy_object(Bucket=BUCKET, Key="a copy", CopySource={"Bucket": BUCKET, "Key": "from s3"})
+            os.environ["REQUESTS_CA_BUNDLE"] = str(authority.ca)
+            try:
+                cos = CosS3Client(CosConfig(Region="ap-guangzhou", Scheme="https", SecretId=servers.KEY,
+                                            SecretKey=servers.SECRET))
+                assert cos.get_object(Bucket=BUCKET, Key="a copy")["Body"].get_raw_stream().read() == b"s3"
+                cos.put_object(Bucket=BUCKET, Key="from cos", Body=b"cos")
+                auth = oss2.Auth(servers.KEY, servers.SECRET)
+                oss = oss2.Bucket(auth, "https://oss-cn-hangzhou.aliyuncs.com", BUCKET)
+                assert oss.get_object("from cos").read() == b"cos"
+            finally:
+                del os.environ["REQUESTS_CA_BUNDLE"]
+
+
+class Stream:
+    def __init__(self):
+        self.status, self.headers, self.body = None, {}, bytearray()
+        self.ended, self.reset, self.invited = False, None, False
+
+    def code(self):
+        return bytes(self.body).partition(b"<Code>")[2].partition(b"<")[0].decode()
+
+
+class Two:
+    """An HTTP/2 client of which every frame can be said."""
+
+    def __init__(self, port, ca, name="blobfish.internal", before=b""):
+        raw = socket.create_connection(("127.0.0.1", port), 10)
+        raw.sendall(before)
+        self.tls = context(ca, ["h2"]).wrap_socket(raw, server_hostname=name)
+        assert self.tls.selected_alpn_protocol() == "h2"
+        config = h2.config.H2Configuration(header_encoding="utf-8", validate_outbound_headers=False,
+                                           normalize_outbound_headers=False)
+        self.h2, self.streams, self.takes, self.away = h2.connection.H2Connection(config), {}, True, False
+        self.h2.initiate_connection()
+        self.flush()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.tls.close()
+
+    def flush(self):
+        self.tls.sendall(self.h2.data_to_send())
+
+    def begin(self, host, method, path, headers=None, ended=True):
+        number = self.h2.get_next_available_stream_id()
+        self.streams[number] = Stream()
+        rows = [(":method", method), (":scheme", "https"), (":authority", host), (":path", path)]
+        rows += [(name.lower(), value) for name, value in (headers or {}).items()]
+        self.h2.send_headers(number, rows, end_stream=ended)
+        self.flush()
+        return number
+
+    def signed(self, method, key, body=b"", headers=None, ended=None, bucket=BUCKET):
+        """Begins a request that is signed as S3's SDKs do; its body is to follow."""
+        s3 = refusals.S3(443)
+        host, target = "blobfish.internal", f"/{bucket}/{key}"
+        headers = dict(headers or {})
+        if body or method == "PUT":
+            headers.setdefault("content-length", str(len(body)))
+        s3.host = lambda bucket: host
+        headers = s3.sign(method, host, bucket, f"{bucket}/{key}", "", headers, body, servers.KEY, servers.SECRET,
+                          time.time())
+        headers = {name: value for name, value in headers.items() if name.lower() != "host"}
+        return self.begin(host, method, target, headers, ended=not body if ended is None else ended)
+
+    def read(self, seconds=10):
+        """Takes in what has come; whether the connection goes on."""
+        self.tls.settimeout(seconds)
+        piece = self.tls.recv(65536)
+        for event in self.h2.receive_data(piece) if piece else []:
+            stream = self.streams.get(getattr(event, "stream_id", None))
+            match event:
+                case h2.events.InformationalResponseReceived():
+                    stream.invited = dict(event.headers)[":status"] == "100"
+                case h2.events.ResponseReceived():
+                    stream.headers = dict(event.headers)
+                    stream.status = int(stream.headers[":status"])
+                case h2.events.DataReceived():
+                    stream.body += event.data
+                    if self.takes and event.flow_controlled_length:
+                        self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                case h2.events.StreamEnded():
+                    stream.ended = True
+                case h2.events.StreamReset():
+                    stream.reset = int(event.error_code)
+                case h2.events.ConnectionTerminated():
+                    self.away = True
+        try:
+            self.flush()
+        except OSError:
+            pass
+        return bool(piece)
+
+    def until(self, condition, seconds=15):
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, "not in time"
+            if not self.read(max(end - time.monotonic(), 0.01)):
+                assert condition(), "the connection has ended"
+
+    def answer(self, number):
+        stream = self.streams[number]
+        self.until(lambda: stream.ended or stream.reset is not None)
+        return stream
+
+    def send(self, number, body, ended=True):
+        while body:
+            room = min(self.h2.local_flow_control_window(number), self.h2.max_outbound_frame_size, len(body))
+            if not room:
+                if self.streams[number].reset is not None or self.streams[number].status:
+                    return False
+                self.read()
+                continue
+            self.h2.send_data(number, body[:room])
+            body = body[room:]
+            self.flush()
+        if ended:
+            self.h2.end_stream(number)
+            self.flush()
+        return True
+
+    def call(self, method, key, body=b"", **more):
+        number = self.signed(method, key, body, **more)
+        if body:
+            self.send(number, body)
+        return self.answer(number)
+
+    def reset(self, number):
+        self.h2.reset_stream(number, 8)
+        self.flush()
+
+
+@contextmanager
+def two(binary, running, more="", kind="oss", listen=""):
+    """A proxy, an HTTP/2 client of it, and how to make more of these."""
+    with own_authority() as authority:
+        authority.issue("default", ["blobfish.internal"])
+        proxy = listening(binary, running, authority.pair("default"), kind=kind, listen=listen, more=more)
+        Boto3(proxy.port, servers.KEY, servers.SECRET).create_bucket(BUCKET)
+        proxy.authority = authority
+        with Two(proxy.https, authority.ca) as client:
+            yield proxy, client, lambda **more: Two(proxy.https, authority.ca, **more)
+
+
+def both_versions(binary, running, options):
+    """curl, with each version and a presigned URL; what was written with one is read with the other."""
+    with two(binary, running) as (proxy, client, _):
+        sdk = boto3.client("s3", endpoint_url=f"https://blobfish.internal:{proxy.https}", region_name="us-east-1",
+                           aws_access_key_id=servers.KEY, aws_secret_access_key=servers.SECRET,
+                           config=Config(signature_version="s3v4", s3={"addressing_style": "path"}))
+        file = proxy.authority.folder / "file"
+        curl = ["curl", "-sS", "--cacert", str(proxy.authority.ca), "-w", "\n%{http_version} %{http_code}",
+                "--resolve", f"blobfish.internal:{proxy.https}:127.0.0.1"]
+        for version, number in (("--http2", "2"), ("--http1.1", "1.1")):
+            file.write_bytes(os.urandom(3_000_000))
+            for method, flags in (("put_object", ["-T", str(file)]), ("get_object", ["-o", str(file) + ".back"])):
+                url = sdk.generate_presigned_url(method, {"Bucket": BUCKET, "Key": f"by-curl-{number}"})
+                told = subprocess.run([*curl, version, *flags, url], capture_output=True, text=True)
+                assert told.stdout.splitlines()[-1] == f"{number} 200", told
+            assert Path(str(file) + ".back").read_bytes() == file.read_bytes()
+            # Chunked in HTTP/1.1, and of a length that nobody said in HTTP/2. The target must be told one: it is small.
+            url = sdk.generate_presigned_url("put_object", {"Bucket": BUCKET, "Key": "piped"})
+            told = subprocess.run([*curl, version, "-T", "-", url], input=number, capture_output=True, text=True)
+            assert told.stdout.splitlines()[-1] == f"{number} 200", told
+            assert bytes(client.call("GET", "piped").body) == number.encode()
+        assert client.call("GET", "nothing").code() == "NoSuchKey"
+        head = client.call("HEAD", "by-curl-2")
+        assert (head.status, head.headers["content-length"], head.body) == (200, "3000000", b"")
+        assert client.call("DELETE", "by-curl-2").status == 204
+        line = json.loads(log_lines(proxy, '"operation":"DeleteObject"')[-1])
+        assert line["client"] == "127.0.0.1" and line["status"] == 204, line
+
+
+def quiet(binary, running, options):
+    """However much is logged, no head of HTTP/2 is, for signatures are in there."""
+    os.environ["BLOBFISH_LOG"] = "trace,h2=trace,h2::codec=trace"
+    try:
+        with two(binary, running) as (proxy, client, _):
+            assert client.call("PUT", "x", b"x").status == 200
+            log = proxy.log.read_text()
+    finally:
+        del os.environ["BLOBFISH_LOG"]
+    assert '"PutObject"' in log, log[-500:]
+    for secret in ("h2::", "Signature=", "authorization", "AWS4-HMAC"):
+        assert secret not in log, secret
+
+
+def at_once(binary, running, options):
+    """Many requests of one connection, large and small, up and down; each body has its own pace."""
+    with two(binary, running) as (proxy, client, another):
+        large, small = os.urandom(8_000_000), os.urandom(1000)
+        assert client.call("PUT", "large", large).status == 200
+        assert client.call("PUT", "small", small).status == 200
+        down = client.signed("GET", "large")
+        up = client.signed("PUT", "large-too", large)
+        others = [client.signed("GET", "small") for _ in range(60)]
+        client.send(up, large)
+        for number in others:
+            assert client.answer(number).body == small
+        assert client.answer(down).body == large
+        assert client.answer(up).status == 200, vars(client.streams[up])
+        assert client.call("GET", "large-too").body == large
+        # Who takes nothing is sent no more than it has room for, and holds up nobody else.
+        with another() as picky:
+            picky.takes = False
+            stuck = picky.signed("GET", "large")
+            picky.until(lambda: len(picky.streams[stuck].body) >= 65535)
+            picky.h2.increment_flow_control_window(100_000)
+            picky.flush()
+            assert picky.call("GET", "small").body == small
+            assert len(picky.streams[stuck].body) == 65535
+        # More at once than is announced is refused by the framing, and leaves the others alone.
+        assert client.h2.remote_settings.max_concurrent_streams == 100
+        open_ones = [client.signed("PUT", f"open-{number}", small) for number in range(100)]
+        client.h2.remote_settings[3] = 1000
+        client.h2.remote_settings.acknowledge()
+        over = client.answer(client.signed("GET", "small"))
+        assert over.reset == 7, over.reset
+        for number in open_ones:
+            client.send(number, small)
+        assert all(client.answer(number).status == 200 for number in open_ones)
+
+
+def uploads(binary, running, options):
+    """Early refusals, 100-continue, bodies that end early or late, silence."""
+    with two(binary, running, more="[limits]\nbody_idle_seconds = 1\n") as (proxy, client, _):
+        body = os.urandom(2_000_000)
+        held = {"expect": "100-continue"}
+        number = client.signed("PUT", "invited", body, headers=held, ended=False)
+        client.until(lambda: client.streams[number].invited)
+        client.send(number, body)
+        assert client.answer(number).status == 200 and client.call("GET", "invited").body == body
+        # Not believed: it is told before the body was sent, and the rest is not wanted.
+        lines = {"content-length": str(len(body)), "authorization": "AWS4-HMAC-SHA256 nonsense", **held}
+        number = client.begin("blobfish.internal", "PUT", f"/{BUCKET}/refused", lines, ended=False)
+        refused = client.answer(number)
+        assert refused.status in (400, 403) and refused.code(), vars(refused)
+        assert refused.ended and not refused.invited, vars(refused)
+        client.until(lambda: refused.reset is not None)
+        assert refused.reset == 0, refused.reset
+        number = client.signed("PUT", "refused", body, headers={"x-amz-content-sha256": "0" * 64})
+        client.send(number, body)
+        assert client.answer(number).code() == "XAmzContentSHA256Mismatch"
+        # Shorter and longer than announced, given up, and silent: nothing of it is ever an object.
+        short = client.signed("PUT", "short", body, ended=False)
+        client.send(short, body[:1000])
+        assert client.answer(short).reset == 1, vars(client.streams[short])
+        late = client.signed("PUT", "long", body[:10], ended=False)
+        client.send(late, body[:11])
+        assert client.answer(late).reset == 1
+        left = client.signed("PUT", "left", body, ended=False)
+        client.send(left, body[:1000], ended=False)
+        client.reset(left)
+        silent = client.signed("PUT", "silent", body, ended=False)
+        client.send(silent, body[:1000], ended=False)
+        assert client.answer(silent).code() == "RequestTimeout", vars(client.streams[silent])
+        for key in ("refused", "short", "long", "left", "silent"):
+            assert client.call("GET", key).code() == "NoSuchKey", key
+        servers.wait_for(lambda: metric(proxy, "blobfish_in_flight") == 0, 5, "all to have ended")
+        assert len(log_lines(proxy, "the caller went before the end of its body")) == 3
+
+
+def downloads(binary, running, options):
+    """An answer that breaks off at the target is a stream that does; a copy that takes long shows that it lives."""
+    with two(binary, running) as (proxy, client, _):
+        client.call("PUT", "cut", b"0123456789" * 10_000)
+        proxy.back.ask("POST", "/fault", {"match": {"op": "GetObject"}, "kind": "short_body", "times": 1})
+        cut = client.answer(client.signed("GET", "cut"))
+        assert (cut.ended, cut.reset) == (False, 2) and cut.status in (200, None), vars(cut)
+        assert client.call("GET", "cut").ended
+        proxy.back.ask("POST", "/fault", {"match": {"op": "CopyObject"}, "kind": "delay", "seconds": 11.5})
+        slow = client.signed("PUT", "slow", headers={"x-amz-copy-source": f"/{BUCKET}/cut"}, ended=True)
+        client.until(lambda: client.streams[slow].status == 200, 14)
+        assert not client.streams[slow].ended
+        assert client.call("HEAD", "cut").status == 200
+        assert b"<CopyObjectResult" in client.answer(slow).body and client.call("GET", "slow").ended
+
+
+def given_up(binary, running, options):
+    """Where copies are given up when their caller goes, a stream that is reset is a caller that went; others go on."""
+    other = running.double("cos")
+    more = servers.one_target("cos", other.port) + '[[bucket]]\nname = "other-1250000000"\ntarget = "cos"\n'
+    with two(binary, running, more=more + '[limits]\ncopies_abandoned = "abort"\n') as (proxy, client, _):
+        Boto3(proxy.port, servers.KEY, servers.SECRET).create_bucket("other-1250000000")
+        client.call("PUT", "from", b"x" * 1000)
+        for key, leaves in (("stays", False), ("goes", True)):
+            proxy.back.ask("POST", "/fault", {"match": {"op": "GetObject"}, "kind": "delay", "seconds": 2})
+            source = {"x-amz-copy-source": f"/{BUCKET}/from"}
+            number = client.signed("PUT", key, headers=source, ended=True, bucket="other-1250000000")
+            servers.wait_for(lambda: metric(proxy, "blobfish_copies_running") == 1, 2, "the copy")
+            begun = time.monotonic()
+            if leaves:
+                client.reset(number)
+            else:
+                assert client.answer(number).status == 200
+            servers.wait_for(lambda: metric(proxy, "blobfish_copies_running") == 0, 5, "its end")
+            assert (time.monotonic() - begun < 1) == leaves, time.monotonic() - begun
+            told = client.answer(client.signed("GET", key, bucket="other-1250000000"))
+            assert told.status == (404 if leaves else 200), told.status
+
+
+def heads(binary, running, options):
+    """What HTTP/1.1 refuses of a head is refused here, in the same words; what has no words is reset."""
+    with two(binary, running, more="[limits]\nhead_bytes_max = 8192\nheaders_max = 50\n") as (proxy, client, another):
+        host, path = "blobfish.internal", f"/{BUCKET}/x"
+
+        def told(method="GET", path=path, headers=None, host=host):
+            return client.answer(client.begin(host, method, path, headers))
+
+        assert told(headers={"x-a": "a" * 6000}).code() == "AccessDenied"
+        assert told(headers={"x-a": "a" * 9000}).status == 400
+        in_oss = told(headers={"x-a": "a" * 9000}, host="b.oss-cn-hangzhou.aliyuncs.com")
+        assert in_oss.status == 400 and b"<HostId>b.oss-cn-hangzhou.aliyuncs.com<" in in_oss.body, vars(in_oss)
+        assert told(headers={f"x-{number}": "a" for number in range(40)}).code() == "AccessDenied"
+        assert told(headers={f"x-{number}": "a" for number in range(60)}).status == 400
+        assert told(headers={"x-a": "a" * 40_000}).status == 431
+        assert told(headers={"host": host}).code() == "AccessDenied"
+        assert told(headers={"host": "other.internal"}).status == 400
+        for bad in ("two words", "a,b", "u@h", "h/x"):
+            answer = told(host=bad)
+            assert answer.status == 400 or answer.reset == 1, (bad, vars(answer))
+        assert told("TRACE").status == 405 and told("PATCH").status == 405
+        assert told(path="/a b").reset == 1 or told(path="/a b").status == 400
+        assert told(path="*", method="OPTIONS").status == 400
+        assert told("PUT", headers={"expect": "200-ok"}).status == 400
+        assert told("PUT", headers={"content-length": "5"}).reset == 1
+        for name, value in [("connection", "close"), ("transfer-encoding", "chunked"), ("te", "gzip"),
+                            ("upgrade", "h2c"), ("X-Upper", "a")]:
+            with another() as own:
+                number = own.h2.get_next_available_stream_id()
+                own.streams[number] = Stream()
+                rows = [(":method", "GET"), (":scheme", "https"), (":authority", host), (":path", path)]
+                own.h2.send_headers(number, [*rows, (name, value)], end_stream=True)
+                own.flush()
+                try:
+                    own.until(lambda: own.streams[number].reset == 1 or own.away)
+                except (AssertionError, OSError) as error:
+                    raise AssertionError(f"{name}: {vars(own.streams[number])}") from error
+        assert told().code() == "AccessDenied"
+
+
+def ends(binary, running, options):
+    """Connections that are idle, that misuse what they are given, and those of a process that stops."""
+    with two(binary, running, more="[limits]\nkeepalive_idle_seconds = 2\n") as (proxy, client, another):
+        client.call("PUT", "large", b"x" * 3_000_000)
+        client.tls.close()
+        # What is opened only to be given up at once: in the end the connection is closed, and nothing else is.
+        with another() as hasty, another() as calm:
+            try:
+                for _ in range(3000):
+                    hasty.reset(hasty.signed("GET", "large"))
+                    if hasty.away:
+                        break
+                hasty.until(lambda: hasty.away, 3)
+            except (OSError, AssertionError):
+                pass
+            assert len(calm.call("GET", "large").body) == 3_000_000
+            servers.wait_for(lambda: metric(proxy, "blobfish_in_flight") == 0, 5, "all to have ended")
+        with another() as idle:
+            assert idle.call("HEAD", "large").status == 200
+            begun = time.monotonic()
+            while idle.read(5):
+                pass
+            assert idle.away and 1.5 < time.monotonic() - begun < 4, time.monotonic() - begun
+        servers.wait_for(lambda: metric(proxy, "blobfish_connections") == 0, 5, "all to be closed")
+        # A request that runs ends, the connection takes no more, and the process goes.
+        with another() as last:
+            last.takes = False
+            number = last.signed("GET", "large")
+            last.until(lambda: len(last.streams[number].body) >= 65535)
+            proxy.child.send_signal(signal.SIGTERM)
+            last.until(lambda: last.away, 5)
+            last.takes = True
+            last.h2.increment_flow_control_window(4_000_000)
+            last.h2.increment_flow_control_window(4_000_000, number)
+            last.flush()
+            answer = last.answer(number)
+            assert answer.ended and len(answer.body) == 3_000_000
+        assert proxy.child.wait(10) == 0
+
+
+V1 = b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 443\r\n"
+
+
+def v2(address="192.0.2.7", command=1, more=b"", family=None):
+    packed = socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+    body = packed + packed + struct.pack(">HH", 4711, 443) + more
+    family = family or (0x21 if ":" in address else 0x11)
+    return b"\r\n\r\n\0\r\nQUIT\n" + struct.pack(">BBH", 0x20 | command, family, len(body)) + body
+
+
+def asked(proxy, before=b"", lines=(), ca=None):
+    """The status of a signed request behind these bytes; `None` where the connection is closed without one. The first
+    of the lines is signed."""
+    with socket.create_connection(("127.0.0.1", proxy.https if ca else proxy.port), 10) as raw:
+        try:
+            raw.sendall(before)
+            if ca:
+                raw = context(ca).wrap_socket(raw, server_hostname="blobfish.internal")
+            s3 = refusals.S3(proxy.port)
+            s3.host = lambda bucket: "blobfish.internal"
+            signed = s3.sign("GET", "blobfish.internal", BUCKET, f"{BUCKET}/x", "", dict(lines[:1]), b"", servers.KEY,
+                             servers.SECRET, time.time())
+            signed = {name: value for name, value in signed.items() if name.lower() != "host"}
+            rows = [("Host", "blobfish.internal"), *signed.items(), *lines[1:]]
+            head = f"GET /{BUCKET}/x HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in rows)
+            raw.sendall(head.encode() + b"Connection: close\r\n\r\n")
+            answer = b"".join(iter(lambda: raw.recv(65536), b""))
+        except OSError:
+            return None
+        return int(answer.split()[1]) if answer else None
+
+
+def client_of_last(proxy, count):
+    """The caller's address in the line of the last request; `count` lines are there then."""
+    servers.wait_for(lambda: len(log_lines(proxy, '"client"')) >= count, 3, "the line")
+    return json.loads(log_lines(proxy, '"client"')[-1])["client"]
+
+
+def balancers(binary, running, options):
+    """PROXY headers, in front of TLS as well: believed from those who are listed, demanded of them, of nobody else."""
+    listed = 'proxies = ["127.0.0.0/8"]\nproxy_protocol = true'
+    with own_authority() as authority:
+        authority.issue("default", ["blobfish.internal"])
+        proxy = listening(binary, running, authority.pair("default"), listen=listed)
+        count = 0
+        for before, address in [(V1, "192.0.2.7"), (v2(), "192.0.2.7"), (v2("2001:db8::7"), "2001:db8::7"),
+                                (v2(more=b"\x04\x00\x02ab"), "192.0.2.7"), (b"PROXY UNKNOWN\r\n", "127.0.0.1"),
+                                (v2(command=0), "127.0.0.1"),
+                                (b"PROXY TCP6 ::ffff:192.0.2.7 ::1 4711 443\r\n", "192.0.2.7")]:
+            for ca in (None, authority.ca):
+                count += 1
+                assert asked(proxy, before, ca=ca) == 404, (before, ca)
+                assert client_of_last(proxy, count) == address, (before, ca)
+        with Two(proxy.https, authority.ca, before=v2("192.0.2.8")) as client:
+            assert client.answer(client.signed("GET", "x")).status == 404
+            count += 1
+            assert client_of_last(proxy, count) == "192.0.2.8"
+        refused = 'blobfish_refused_total{reason="ProxyHeader"}'
+        before = metric(proxy, refused)
+        bad = [b"", V1.replace(b"192.0.2.7", b"192.0.2.777"), V1.replace(b"\r\n", b"\n") + b"x" * 200,
+               V1.replace(b"TCP4", b"UDP4"), v2(command=5), v2(family=0x21), b"PROXY TCP4 " + b"1" * 200 + b"\r\n"]
+        for number, header in enumerate(bad, 1):
+            for ca in (None, authority.ca):
+                assert asked(proxy, header, ca=ca) is None, (header, ca)
+            assert metric(proxy, refused) == before + 2 * number, header
+        for why in ("does not begin with a PROXY header", "the PROXY header is malformed"):
+            assert log_lines(proxy, why)
+        # Too slow: cut off. A balancer that only looks is not worth a word.
+        slow = [socket.create_connection(("127.0.0.1", port), 10) for port in (proxy.port, proxy.https)]
+        for one in slow:
+            one.sendall(V1[:20])
+        socket.create_connection(("127.0.0.1", proxy.port), 10).close()
+        begun = time.monotonic()
+        assert all(one.recv(1) == b"" for one in slow)
+        assert 3 < time.monotonic() - begun < 7
+        for one in slow:
+            one.close()
+        assert metric(proxy, refused) == before + 2 * len(bad) + 2
+        # Not listed any more: what it says is no header, and without one it is served.
+        text = Path(proxy.folder, "blobfish.toml").read_text()
+        Path(proxy.folder, "blobfish.toml").write_text(text.replace("127.0.0.0/8", "192.0.2.0/24"))
+        servers.wait_for(lambda: reloads(proxy, "loaded") >= 1, 4, "the other list")
+        for ca in (None, authority.ca):
+            assert asked(proxy, ca=ca) == 404
+            for header in (V1, v2()):
+                assert asked(proxy, header, ca=ca) in (400, None), header
+
+
+def forwarded(binary, running, options):
+    """X-Forwarded-For of balancers that are listed; for anybody else it stays a header, signed or not."""
+    for listed, address in [('proxies = ["127.0.0.1", "10.0.0.0/8"]', "192.0.2.7"),
+                            ('proxies = ["10.0.0.0/8"]', "127.0.0.1")]:
+        with own_authority() as authority:
+            authority.issue("default", ["blobfish.internal"])
+            proxy = listening(binary, running, authority.pair("default"), listen=listed)
+            nothing = ("x-note", "signed")
+            own = ("X-Forwarded-For", "198.51.100.1")
+            for count, lines in enumerate([[nothing, ("X-Forwarded-For", "198.51.100.1, 192.0.2.7, 10.0.0.1")],
+                                           [own, ("X-Other", "1")], [("X-Forwarded-For", "192.0.2.7")]], 1):
+                assert asked(proxy, lines=lines) == 404, lines
+                wanted = "198.51.100.1" if lines[0] == own and address != "127.0.0.1" else address
+                assert client_of_last(proxy, count) == wanted, (listed, lines)
+            # What the caller signed is what it sent; a balancer that changes it breaks it, whoever is believed.
+            assert asked(proxy, lines=[own, own]) == 403
+            for scheme, told in (("https", "https" if address != "127.0.0.1" else "http"), ("http", "http")):
+                assert posted(proxy, scheme).startswith(told + "://"), (listed, scheme)
+
+
+def posted(proxy, scheme):
+    """Where an object is said to be that a form brought, through a balancer that spoke like this to its caller."""
+    sdk = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{proxy.port}", region_name="us-east-1",
+                       aws_access_key_id=servers.KEY, aws_secret_access_key=servers.SECRET,
+                       config=Config(s3={"addressing_style": "path"}))
+    try:
+        sdk.create_bucket(Bucket=BUCKET)
+    except sdk.exceptions.ClientError:
+        pass
+    created = {"success_action_status": "201"}
+    form = sdk.generate_presigned_post(BUCKET, "posted", created, [created])
+    body = "".join(f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+                   for name, value in form["fields"].items())
+    body += '--x\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\nhello\r\n--x--\r\n'
+    connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=10)
+    lines = {"Content-Type": "multipart/form-data; boundary=x", "X-Forwarded-Proto": scheme}
+    connection.request("POST", f"/{BUCKET}", body, lines)
+    answer = connection.getresponse()
+    text = answer.read()
+    connection.close()
+    assert answer.status == 201, (answer.status, text)
+    return answer.getheader("Location")
+
+
+ALL = [names, renewed, vendors, both_versions, quiet, at_once, uploads, downloads, given_up, heads, ends, balancers,
+       forwarded]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--binary", required=True)
+    parser.add_argument("--only")
+    options = parser.parse_args()
+    options.binary = os.path.abspath(options.binary)
+    sys.exit(servers.checks(ALL, options))
+
+
+if __name__ == "__main__":
+    main()
