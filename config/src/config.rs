@@ -206,9 +206,13 @@ pub struct Target {
     pub region: String,
     /// Where the bucket goes in a request. Always [`Addressing::Path`] where the endpoint is an IP address.
     pub addressing: Addressing,
-    /// Access key id to sign with.
+    /// Who issues its keys: `aws`, `aliyun` or `tencent`; there is no key of its own then.
+    pub credentials: Option<&'static str>,
+    /// Where the machine's metadata are, `http://host[:port]`; the vendor's own address where absent.
+    pub metadata_endpoint: Option<String>,
+    /// Access key id to sign with; empty where keys are issued.
     pub access_key: String,
-    /// Secret to sign with; not empty.
+    /// Secret to sign with; empty where keys are issued.
     pub secret_key: SecretString,
     /// Token of temporary credentials; not empty.
     pub session_token: Option<SecretString>,
@@ -216,6 +220,8 @@ pub struct Target {
     pub insecure: bool,
     /// PEM file of certificate authorities to trust beside the system's.
     pub ca: Option<PathBuf>,
+    /// What is shown to a server that asks who we are; only where the endpoint is HTTPS.
+    pub client_cert: Option<ClientCert>,
     /// Ids of encryption keys at this target that callers may name.
     pub kms_keys: Vec<String>,
     /// Version of the signature to send.
@@ -226,6 +232,24 @@ pub struct Target {
     pub response_timeout: Duration,
     /// Longest silence within a body, 1 second to 1 hour.
     pub body_timeout: Duration,
+    /// How long an answer to the name of its host is believed, 1 second to 1 hour.
+    pub resolve: Duration,
+    /// Most connections in use at once, 2 to 1,000,000; 0 for no limit.
+    pub connections_max: u32,
+    /// Failures in a row after which nothing is sent for a while, 1 to 1,000,000; 0 for never.
+    pub failures_max: u32,
+    /// How long nothing is sent then, 1 second to 1 hour.
+    pub failures_pause: Duration,
+}
+
+/// A client's certificate and its key. Both files existed, with PEM of the right kind in them, when the configuration
+/// was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCert {
+    /// PEM file of the certificate chain, our own first.
+    pub cert: PathBuf,
+    /// PEM file of the private key, not open to others.
+    pub key: PathBuf,
 }
 
 /// Where the bucket goes in a request to a target.

@@ -19,9 +19,9 @@ mod schema;
 mod secrets;
 
 pub use config::{
-    Abandoned, Access, Addressing, BucketRule, Caller, CallerKey, Certificate, Conditions, Config,
-    CopyLimits, Grant, GrantAccess, Https, Limits, Listen, Log, LogFormat, LogLevel, SIGNATURES, Signing,
-    Target, Traces, Unsupported,
+    Abandoned, Access, Addressing, BucketRule, Caller, CallerKey, Certificate, ClientCert, Conditions,
+    Config, CopyLimits, Grant, GrantAccess, Https, Limits, Listen, Log, LogFormat, LogLevel, SIGNATURES,
+    Signing, Target, Traces, Unsupported,
 };
 pub use endpoint::Endpoint;
 pub use lookup::Route;

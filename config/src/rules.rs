@@ -13,9 +13,9 @@ use crate::pattern::bucket_name;
 use crate::read::{At, Fields, Item};
 use crate::secrets::{private_file, secret};
 use crate::{
-    Abandoned, Addressing, BucketRule, Caller, CallerKey, Certificate, Conditions, Config, CopyLimits,
-    Endpoint, Grant, GrantAccess, Https, Known, Limits, Listen, Log, LogFormat, LogLevel, Pattern, Rejected,
-    SIGNATURES, Signing, Sources, Target, Traces, Unsupported,
+    Abandoned, Addressing, BucketRule, Caller, CallerKey, Certificate, ClientCert, Conditions, Config,
+    CopyLimits, Endpoint, Grant, GrantAccess, Https, Known, Limits, Listen, Log, LogFormat, LogLevel,
+    Pattern, Rejected, SIGNATURES, Signing, Sources, Target, Traces, Unsupported,
 };
 
 /// Where to listen if the file does not say.
@@ -40,6 +40,8 @@ const LEVELS: &[(&str, LogLevel)] = &[
     ("debug", LogLevel::Debug),
     ("trace", LogLevel::Trace),
 ];
+const CREDENTIALS: &[(&str, Option<&'static str>)] =
+    &[("aws", Some("aws")), ("aliyun", Some("aliyun")), ("tencent", Some("tencent"))];
 const ANONYMOUS: &[(&str, bool)] = &[("refuse", false), ("read", true)];
 const COS_STRICT: &[(&str, bool)] = &[("accept", false), ("strict", true)];
 const ACCESS: &[(&str, GrantAccess)] = &[
@@ -208,15 +210,9 @@ fn https<'a>(
 fn certificate(fields: &mut Fields<'_>, sources: &dyn Sources, named: bool) -> Option<Certificate> {
     let cert_item = fields.need("cert", "\"/etc/blobfish/tls.crt\"");
     let cert = cert_item.as_ref().and_then(|item| certificates(item, sources));
-    let key = fields.need("key", "\"/etc/blobfish/tls.key\"").and_then(|item| {
-        item.parsed(|path| {
-            let pem = secrecy::SecretString::from(private_file(path, path, sources)?);
-            let holds_key = secrecy::ExposeSecret::expose_secret(&pem).contains("PRIVATE KEY-----");
-            holds_key
-                .then(|| PathBuf::from(path))
-                .ok_or_else(|| Rejected::new("the file holds no PEM private key"))
-        })
-    });
+    let key = fields
+        .need("key", "\"/etc/blobfish/tls.key\"")
+        .and_then(|item| item.parsed(|path| private_key(path, sources)));
     let (cert, key) = (cert?, key?);
     match sources.certificate(&cert, &key, named) {
         Ok(()) => Some(Certificate { cert, key }),
@@ -503,15 +499,26 @@ fn target<'a>(
     });
     let region = fields.need("region", "\"us-east-1\"").and_then(|item| item.parsed(region_name));
     let addressing = fields.word("addressing", ADDRESSING, Addressing::Virtual);
-    let access_key = fields.need("access_key", "\"AKID...\"").and_then(|item| item.parsed(access_key_id));
-    let (secret_key, session_token) = secrets(&mut fields, sources);
+    let (credentials, metadata_endpoint) = provider(&mut fields);
+    let (access_key, (secret_key, session_token)) = if fields.get("credentials").is_some() {
+        no_own_key(&mut fields);
+        (Some(String::new()), (Some(Secret::from(String::new())), Some(None)))
+    } else {
+        let access_key = fields.need("access_key", "\"AKID...\"");
+        (access_key.and_then(|item| item.parsed(access_key_id)), secrets(&mut fields, sources))
+    };
     let insecure = fields.flag("insecure");
     let ca = optional(fields.get("ca"), |item| certificates(&item, sources));
+    let client_cert = client_cert(&mut fields, endpoint.as_ref().map(|at| &at.value), sources);
     let kms_keys = fields.list("kms_keys", |item| item.parsed(|id| visible(id, "key id")));
     let signing = signing(&mut fields, dialect.as_deref());
     let connect_timeout = seconds(&mut fields, "connect_timeout_seconds", Duration::from_secs(5));
     let response_timeout = seconds(&mut fields, "response_timeout_seconds", Duration::from_secs(15));
     let body_timeout = seconds(&mut fields, "body_timeout_seconds", Duration::from_secs(30));
+    let resolve = seconds(&mut fields, "resolve_seconds", Duration::from_secs(30));
+    let connections_max = target_connections(&mut fields);
+    let failures_max = fields.count("failures_max", 0..=1_000_000, 10_u32);
+    let failures_pause = seconds(&mut fields, "failures_pause_seconds", Duration::from_secs(5));
     fields.finish();
 
     if let Some(endpoint) = &endpoint {
@@ -525,20 +532,85 @@ fn target<'a>(
             endpoint: endpoint?.value,
             region: region?,
             addressing: addressing?,
+            credentials: credentials?,
+            metadata_endpoint: metadata_endpoint?,
             access_key: access_key?,
             secret_key: secret_key?,
             session_token: session_token?,
             insecure: insecure?,
             ca: ca?,
+            client_cert: client_cert?,
             kms_keys,
             signing: signing?,
             connect_timeout: connect_timeout?,
             response_timeout: response_timeout?,
             body_timeout: body_timeout?,
+            resolve: resolve?,
+            connections_max: connections_max?,
+            failures_max: failures_max?,
+            failures_pause: failures_pause?,
         })
     };
     let target = built();
     (name, target)
+}
+
+/// Who issues keys, and where the machine's metadata are.
+fn provider(fields: &mut Fields<'_>) -> (Option<Option<&'static str>>, Option<Option<String>>) {
+    let credentials = fields.word("credentials", CREDENTIALS, None);
+    let metadata = optional(fields.get("metadata_endpoint"), |item| {
+        item.parsed(|url| Endpoint::parse(url).map(|_| url.to_owned()))
+    });
+    if let (None, Some(item)) = (fields.get("credentials"), fields.get("metadata_endpoint")) {
+        item.place.wrong(Rejected::new("nobody asks there").hint("add credentials, or leave it out"));
+    }
+    (credentials, metadata)
+}
+
+fn no_own_key(fields: &mut Fields<'_>) {
+    for key in ["access_key", "secret_key", "session_token"] {
+        if let Some(item) = fields.get(key) {
+            let what = "the target's keys are issued";
+            item.place.wrong(Rejected::new(what).hint("leave it out, or credentials").secret());
+        }
+    }
+}
+
+/// Both files or none. Over plain HTTP nobody would ask for them.
+fn client_cert(
+    fields: &mut Fields<'_>,
+    endpoint: Option<&Endpoint>,
+    sources: &dyn Sources,
+) -> Option<Option<ClientCert>> {
+    let written: Vec<_> =
+        [fields.get("client_cert"), fields.get("client_key")].into_iter().flatten().collect();
+    let Some(first) = written.first() else { return Some(None) };
+    if endpoint.is_some_and(|endpoint| !endpoint.tls) {
+        first.place.wrong(Rejected::new("the endpoint is not https, so nobody asks for a certificate"));
+    }
+    let cert = fields.need("client_cert", "\"/etc/blobfish/client.crt\"");
+    let cert = cert.and_then(|item| certificates(&item, sources));
+    let key = fields.need("client_key", "\"/etc/blobfish/client.key\"");
+    let key = key.and_then(|item| item.parsed(|path| private_key(path, sources)));
+    Some(Some(ClientCert { cert: cert?, key: key? }))
+}
+
+fn private_key(path: &str, sources: &dyn Sources) -> Result<PathBuf, Rejected> {
+    let pem = secrecy::SecretString::from(private_file(path, path, sources)?);
+    let holds_key = secrecy::ExposeSecret::expose_secret(&pem).contains("PRIVATE KEY-----");
+    holds_key.then(|| PathBuf::from(path)).ok_or_else(|| Rejected::new("the file holds no PEM private key"))
+}
+
+/// A copy that is carried within one target reads and writes there.
+fn target_connections(fields: &mut Fields<'_>) -> Option<u32> {
+    let item = fields.get("connections_max");
+    let count = fields.count("connections_max", 0..=1_000_000, 0_u32)?;
+    if let Some(item) = item.filter(|_| count == 1) {
+        let what = "a copy needs one connection to read and one to write";
+        item.place.wrong(Rejected::new(what).hint("write 2 or more, or 0 for no limit"));
+        return None;
+    }
+    Some(count)
 }
 
 /// Notes what an endpoint, well written by itself, does not allow. `None` where a key was not understood: nothing is

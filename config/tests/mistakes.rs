@@ -69,7 +69,7 @@ fn all_mistakes_at_once() {
         said(&text),
         [
             r#"line 5: target "aliyun": dialect = "osss": unknown dialect; did you mean "oss"?"#,
-            r#"line 6: target "aliyun": colour: unknown key; known: name, dialect, profile, endpoint, region, addressing, access_key, secret_key, session_token, insecure, ca, kms_keys, signing, connect_timeout_seconds, response_timeout_seconds, body_timeout_seconds"#,
+            r#"line 6: target "aliyun": colour: unknown key; known: name, dialect, profile, endpoint, region, addressing, credentials, metadata_endpoint, access_key, secret_key, session_token, insecure, ca, client_cert, client_key, kms_keys, signing, connect_timeout_seconds, response_timeout_seconds, body_timeout_seconds, resolve_seconds, connections_max, failures_max, failures_pause_seconds"#,
             r#"line 8: target "aliyun": region = 7: must be a string, not a whole number"#,
             r#"line 13: bucket "photos": target = "aliun": unknown target; did you mean "aliyun"?"#,
             r#"line 14: target: written twice"#,
@@ -123,6 +123,67 @@ fn keys_and_types() {
         "region",
         "body_timeout_seconds = 1.5",
         &["line 8: target \"aliyun\": body_timeout_seconds = 1.5: must be a whole number, not a fraction"],
+    );
+    let issued =
+        |written: &str| GOOD.replacen("access_key = \"LTAI\"\nsecret_key = \"TOPSECRET-1\"", written, 1);
+    assert_eq!(said(&issued("credentials = \"aliyun\"")), [""; 0]);
+    assert_eq!(
+        said(&issued(
+            "credentials = \"aliyn\"\nmetadata_endpoint = \"metadata\"\nsecret_key = \"TOPSECRET-1\""
+        )),
+        [
+            "line 8: target \"aliyun\": credentials = \"aliyn\": unknown word; did you mean \"aliyun\"?",
+            "line 9: target \"aliyun\": metadata_endpoint = \"metadata\": not a URL; write https://host or http://host:port",
+            "line 10: target \"aliyun\": secret_key = (secret): the target's keys are issued; leave it out, or credentials",
+        ]
+    );
+    add(
+        "region",
+        "metadata_endpoint = \"http://127.0.0.1:1\"",
+        &[
+            "line 8: target \"aliyun\": metadata_endpoint = \"http://127.0.0.1:1\": nobody asks there; add credentials, or leave it out",
+        ],
+    );
+    add("region", "client_cert = \"/etc/blobfish/tls.crt\"\nclient_key = \"/etc/blobfish/tls.key\"", &[]);
+    add(
+        "region",
+        "client_cert = \"/etc/blobfish/tls.key\"\nclient_key = \"/open/key\"",
+        &[
+            "line 8: target \"aliyun\": client_cert = \"/etc/blobfish/tls.key\": the file holds no PEM certificate",
+            "line 9: target \"aliyun\": client_key = \"/open/key\": file /open/key is open to others on this machine; chmod o-rwx /open/key",
+        ],
+    );
+    add(
+        "region",
+        "client_cert = \"/etc/blobfish/tls.crt\"",
+        &["line 3: target \"aliyun\": client_key: missing; add client_key = \"/etc/blobfish/client.key\""],
+    );
+    spoil(
+        "https://oss-cn-hangzhou.aliyuncs.com\"",
+        "http://oss.localhost\"\nclient_cert = \"/etc/blobfish/tls.crt\"\nclient_key = \"/etc/blobfish/tls.key\"",
+        &[
+            "line 7: target \"aliyun\": client_cert = \"/etc/blobfish/tls.crt\": the endpoint is not https, so nobody asks for a certificate",
+        ],
+    );
+    add(
+        "region",
+        "resolve_seconds = 0",
+        &["line 8: target \"aliyun\": resolve_seconds = 0: must be from 1 to 3600"],
+    );
+    add(
+        "region",
+        "connections_max = 1",
+        &[
+            "line 8: target \"aliyun\": connections_max = 1: a copy needs one connection to read and one to write; write 2 or more, or 0 for no limit",
+        ],
+    );
+    add(
+        "region",
+        "failures_max = 1_000_001\nfailures_pause_seconds = 0",
+        &[
+            "line 8: target \"aliyun\": failures_max = 1_000_001: must be from 0 to 1000000",
+            "line 9: target \"aliyun\": failures_pause_seconds = 0: must be from 1 to 3600",
+        ],
     );
     add(
         "http",

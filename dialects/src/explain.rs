@@ -9,7 +9,7 @@ use crate::engine::loss::{self, LossPolicy};
 use crate::engine::way::{SameNames, Way};
 use crate::engine::{emulate, hosts, listing, read, settings, write};
 use crate::lines::{Line, Thing, lines};
-use crate::model::{Credentials, Field, Operation, Outgoing, RawHead, Refusal, Request, Setting};
+use crate::model::{Field, Operation, Outgoing, OwnKey, RawHead, Refusal, Request, Setting};
 use crate::rules;
 
 /// What becomes of a field between two dialects.
@@ -318,11 +318,8 @@ pub fn sample_target(dialect: &'static Dialect) -> Target {
         authority: dialect.sample_endpoint.to_owned(),
         region: String::new(),
         path_style: false,
-        credentials: Credentials {
-            access_key: String::new(),
-            secret_key: SecretString::from(String::new()),
-            session_token: None,
-        },
+        credentials: OwnKey::none(),
+        seal: SecretString::from(String::new()),
         kms_keys: Vec::new(),
     }
 }

@@ -30,7 +30,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::clock;
 use crate::metrics::METRICS;
-use crate::resolve::Resolver;
+use crate::resolve::{Resolver, System};
 
 /// Spans that wait to be sent; more are dropped and counted.
 const SPANS_WAITING_MAX: usize = 4096;
@@ -142,6 +142,9 @@ impl BackgroundService for Exports {
     }
 }
 
+/// Its addresses are asked for again after this.
+const RESOLVE_EVERY: Duration = Duration::from_secs(30);
+
 struct Sender {
     connector: TransportConnector,
     resolver: Resolver,
@@ -152,7 +155,7 @@ struct Sender {
 impl Sender {
     fn new() -> Self {
         let connector = TransportConnector::new(Some(ConnectorOptions::new(1)));
-        Self { connector, resolver: Resolver::default(), well: true }
+        Self { connector, resolver: Resolver::new(System), well: true }
     }
 
     async fn run(mut self, mut entries: mpsc::Receiver<Entry>) {
@@ -212,7 +215,7 @@ impl Sender {
         const AWAY: NotSent = NotSent::Away("the connection broke");
         let header = head(collector, body.len()).map_err(|_| NotSent::Refused(0))?;
         let Endpoint { tls, host, port, .. } = &collector.endpoint;
-        let address = self.resolver.addresses(host, *port).await.first().copied();
+        let address = self.resolver.addresses(host, *port, RESOLVE_EVERY).await.first().copied();
         let mut peer = HttpPeer::new(address.ok_or(NotSent::Away("no address"))?, *tls, host.clone());
         peer.group_key = collector.group_key;
         peer.options.ca = collector.ca.as_ref().map(Arc::clone);

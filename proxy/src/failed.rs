@@ -1,5 +1,7 @@
 //! What can go wrong between us and a target, as metrics count it and callers are told.
 
+use std::time::Instant;
+
 use blobfish_dialects::model::{Fault, Refusal};
 use pingora_core::{Error, ErrorType};
 
@@ -15,6 +17,15 @@ pub enum Failed {
     /// The host has no address.
     #[error("the host has no address")]
     Resolve,
+    /// It failed too often of late: nothing was sent.
+    #[error("the target is left alone for a while")]
+    Paused,
+    /// All connections that it may have are in use: nothing was sent.
+    #[error("all connections to the target are in use")]
+    Busy,
+    /// No key was issued yet, or it ended: nothing was sent.
+    #[error("there is no key for the target")]
+    NoKey,
     /// No connection.
     #[error("no connection")]
     Connect,
@@ -59,6 +70,9 @@ impl Failed {
         match self {
             Self::Unwritable => "unwritable",
             Self::Resolve => "resolve",
+            Self::Paused => "paused",
+            Self::Busy => "busy",
+            Self::NoKey => "no_key",
             Self::Connect => "connect",
             Self::ConnectTimeout => "connect_timeout",
             Self::Tls => "tls",
@@ -77,7 +91,10 @@ impl Failed {
     /// What the caller is told: that it failed, and nothing of the target (O4).
     pub fn refusal(self) -> Refusal {
         match self {
-            Self::Resolve
+            Self::Paused => Fault::TargetUnavailable.into(),
+            Self::Busy => Fault::TargetBusy.into(),
+            Self::NoKey
+            | Self::Resolve
             | Self::Connect
             | Self::ConnectTimeout
             | Self::Tls
@@ -92,8 +109,28 @@ impl Failed {
         }
     }
 
-    /// Counts and logs a failure.
+    /// Whether it shows that the target is not well. What is cut had begun; and whether a bucket's own host has an
+    /// address and a certificate that fits is decided by the name that a caller chose.
+    fn is_the_targets(self) -> bool {
+        matches!(
+            self,
+            Self::Connect | Self::ConnectTimeout | Self::Write | Self::Read | Self::ResponseTimeout
+        )
+    }
+
+    /// Counts and logs a failure, and holds it against the target where it is to blame.
     pub fn at(self, upstream: &Upstream) -> Self {
+        if self.is_the_targets() {
+            upstream.breaker.failed(Instant::now());
+        }
+        self.noted(upstream)
+    }
+
+    /// Counts and logs a failure that is made good by trying again.
+    pub fn noted(self, upstream: &Upstream) -> Self {
+        if matches!(self, Self::Paused | Self::Busy | Self::NoKey) {
+            return self; // Nothing was exchanged; it is counted as refused.
+        }
         let target = upstream.target.name.as_str();
         METRICS.upstream_errors.with_label_values(&[target, self.kind()]).inc();
         upstream.health.failed(self.kind());

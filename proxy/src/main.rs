@@ -3,11 +3,13 @@
 //! Everything that knows a vendor is in `blobfish-dialects`; what an operator writes is read by `blobfish-config`.
 
 mod admin;
+mod breaker;
 mod buckets;
 mod caller;
 mod certificates;
 mod chunks;
 mod cli;
+mod client_cert;
 mod clock;
 mod collector;
 mod copies;
@@ -18,6 +20,7 @@ mod events;
 mod exchange;
 mod explain;
 mod failed;
+mod fetch;
 mod file;
 mod form;
 mod framing;
@@ -27,6 +30,7 @@ mod health;
 mod http2;
 mod init;
 mod job;
+mod keys;
 mod lifecycle;
 mod log;
 mod losses;
@@ -38,6 +42,7 @@ mod proxies;
 mod relay;
 mod reload;
 mod resolve;
+mod seats;
 mod serve;
 mod shown;
 mod snapshot;

@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
-    Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
 };
 
 /// What stands for a target, a dialect or an operation that was never found out.
@@ -37,6 +37,8 @@ pub struct Metrics {
     pub refused: IntCounterVec,
     pub unsigned_fields: IntCounterVec,
     pub upstream_errors: IntCounterVec,
+    pub target_state: IntGaugeVec,
+    pub target_connections: IntGaugeVec,
     pub integrity_failures: IntCounterVec,
     pub config_reloads: IntCounterVec,
     pub config_loaded: Gauge,
@@ -57,6 +59,9 @@ impl Metrics {
             tracing::error!(%error, "process metrics cannot be registered");
         }
         let counters = |name: &str, help: &str, labels: &[&str]| counters(&registry, name, help, labels);
+        let gauges = |name: &str, help: &str| {
+            made(&registry, IntGaugeVec::new(Opts::new(format!("blobfish_{name}"), help), &["target"]))
+        };
         let histograms = |name: &str, help: &str| {
             let opts = HistogramOpts::new(format!("blobfish_{name}"), help).buckets(SECONDS.to_vec());
             made(&registry, HistogramVec::new(opts, &["caller_dialect", "target", "operation"]))
@@ -119,6 +124,11 @@ impl Metrics {
                 "Exchanges with targets that failed.",
                 &["target", "kind"],
             ),
+            target_state: gauges(
+                "target_state",
+                "1 where requests are sent to a target, 0 where it failed too often.",
+            ),
+            target_connections: gauges("target_connections", "Connections to a target that are in use."),
             integrity_failures: counters(
                 "integrity_failures_total",
                 "Bodies that were not what was announced.",

@@ -4,7 +4,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use blobfish_config::CopyLimits;
 use blobfish_dialects::engine::auth::Payload;
@@ -32,6 +32,9 @@ const PART_TRIES: u32 = 3;
 
 /// Longest time of all parts of a copy.
 const PARTS_TIME_MAX: Duration = Duration::from_secs(6 * 3600);
+
+/// Longest wait before giving an upload up is tried again.
+const GIVING_UP_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Where a copy's bytes are, and where they go.
 pub struct Ends<'a> {
@@ -252,9 +255,11 @@ impl<'a> Relay<'a> {
     async fn carried(&self, read: &Request, bytes: u64, put: &Request) -> Result<(Reply, Sums), Refusal> {
         let Ends { from, from_upstream, to, to_upstream, .. } = &self.ends;
         let (out, _) = stream::outgoing(from, read, None, clock::now())?;
+        let (read_seat, write_seat) =
+            self.upstreams.seats(from_upstream, to_upstream).await.map_err(Failed::refusal)?;
         let (mut reading, head) = self
             .upstreams
-            .ask(from_upstream, &out, "GetObject", from.caller.name)
+            .ask_seated(read_seat, from_upstream, &out, "GetObject", from.caller.name)
             .await
             .map_err(Failed::refusal)?;
         if !matches!(head.answer.status, 200 | 206) {
@@ -270,7 +275,7 @@ impl<'a> Relay<'a> {
         let mut gate = Gate::new(to.caller, Payload::Unsigned, put, wants)?;
         let (out, losses) = stream::outgoing(to, put, Some(bytes), clock::now())?;
         judged(to, &losses)?;
-        let mut writing = match self.upstreams.upload(to_upstream, &out).await {
+        let mut writing = match self.upstreams.upload_seated(write_seat, to_upstream, &out).await {
             Ok(writing) => writing,
             Err(failed) => {
                 reading.abort().await;
@@ -357,7 +362,11 @@ impl<'a> Relay<'a> {
             match self.exchanged(&self.ends.to, self.ends.to_upstream, request).await {
                 Ok(_) => return,
                 Err(refusal) if refusal.fault == Fault::NoSuchUpload => return,
-                Err(_) => sleep(Duration::from_millis(500)).await,
+                Err(_) => {
+                    // While nothing is sent there, asking at once would be asking for nothing.
+                    let wait = self.ends.to_upstream.breaker.wait(Instant::now());
+                    sleep(wait.clamp(Duration::from_millis(500), GIVING_UP_WAIT_MAX)).await;
+                }
             }
         }
         METRICS.copy_uploads_left.inc();
@@ -397,6 +406,11 @@ fn changed(refusal: Refusal) -> Refusal {
 fn passes(fault: Fault) -> bool {
     matches!(
         fault,
-        Fault::ServiceUnavailable | Fault::SlowDown | Fault::InternalError | Fault::RequestTimeout
+        Fault::ServiceUnavailable
+            | Fault::TargetUnavailable
+            | Fault::TargetBusy
+            | Fault::SlowDown
+            | Fault::InternalError
+            | Fault::RequestTimeout
     )
 }

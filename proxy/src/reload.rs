@@ -120,6 +120,7 @@ impl Reloads {
         let (targets, buckets, callers) = (new.targets.len(), new.buckets.len(), new.callers.len());
         self.current.store(Arc::new(snapshot));
         METRICS.loaded_now();
+        self.current.load().tell();
         METRICS.config_reloads.with_label_values(&["loaded"]).inc();
         tracing::info!(targets, buckets, callers, "the configuration was loaded again");
     }

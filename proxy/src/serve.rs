@@ -22,11 +22,13 @@ use crate::certificates;
 use crate::collector::Exports;
 use crate::demo::DemoStore;
 use crate::front::DataFront;
+use crate::keys::Keys;
 use crate::lifecycle::{Ends, Lifecycle, Stop};
 use crate::log;
 use crate::metrics::METRICS;
 use crate::proxies::BeforeTls;
 use crate::reload::Reloads;
+use crate::resolve::System;
 use crate::snapshot::Snapshot;
 use crate::sockets::{Inherited, Listening, Sockets};
 use crate::upstream::Upstreams;
@@ -60,6 +62,7 @@ pub fn run(config: Config, origin: Origin, inherited: Inherited) -> anyhow::Resu
     snapshot.warnings().for_each(|warning| tracing::warn!("{warning}"));
     let current = Arc::new(ArcSwap::from_pointee(snapshot));
     METRICS.loaded_now();
+    current.load().tell();
     let open = Arc::new(AtomicUsize::new(0));
     let ready = Arc::new(watch::Sender::new(false));
     let (stop, standing) = (Arc::new(Stop::default()), Arc::new(watch::Sender::new(0)));
@@ -82,7 +85,7 @@ pub fn run(config: Config, origin: Origin, inherited: Inherited) -> anyhow::Resu
 
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let mut server = Server::new_with_opt_and_conf(None, settings(threads));
-    let front = DataFront { current: Arc::clone(&current), upstreams: Upstreams::new(), open, stop };
+    let front = DataFront { current: Arc::clone(&current), upstreams: Upstreams::new(System), open, stop };
     let service = data(&listen, front)?;
     let (own_sockets, own_standing) = (Arc::clone(&sockets), Arc::clone(&standing));
     server.add_service(Listening { service, sockets: own_sockets, standing: own_standing, until: None });
@@ -90,6 +93,7 @@ pub fn run(config: Config, origin: Origin, inherited: Inherited) -> anyhow::Resu
     // Operators look on while the data listeners drain.
     server.add_service(Listening { service, sockets, standing, until: Some(admin_closes) });
     server.add_service(background_service("lifecycle", lifecycle));
+    server.add_service(background_service("keys", Keys::new(Arc::clone(&current))));
     match origin {
         Origin::Demo(store) => {
             server.add_service(background_service("store", StoreService(Mutex::new(Some(*store)))));

@@ -101,9 +101,14 @@ fn target(target: &Target) -> Value {
             Signing::V4 => "v4",
             Signing::V1 => "v1",
         },
+        "credentials": target.credentials,
         "access_key": shortened(&target.access_key),
         "session_token": target.session_token.is_some(),
         "own_authorities": target.ca.is_some(),
+        "client_certificate": target.client_cert.is_some(),
+        "connections_max": target.connections_max,
+        "failures_max": target.failures_max,
+        "failures_pause_seconds": target.failures_pause.as_secs(),
         "kms_keys": target.kms_keys.len(),
     })
 }

@@ -15,15 +15,21 @@ use blobfish_dialects::engine::auth::Auth;
 use blobfish_dialects::engine::dialect::{Dialect, Target};
 use blobfish_dialects::engine::loss::LossPolicy;
 use blobfish_dialects::engine::way::{Names, Way};
-use blobfish_dialects::model::{Credentials, Need};
+use blobfish_dialects::model::{Credentials, Need, OwnKey};
 use pingora_core::protocols::tls::CaType;
-use pingora_core::utils::tls::WrappedX509;
+use pingora_core::utils::tls::{CertKey, WrappedX509};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use crate::breaker::Breaker;
 use crate::certificates::{Certificates, Unfit};
+use crate::client_cert;
 use crate::health::Health;
+use crate::keys::IssuedKey;
+use crate::metrics::METRICS;
+use crate::seats::Seats;
 use crate::throttle::{Throttle, Turn};
 use crate::traces::Traces;
 
@@ -36,9 +42,22 @@ pub enum NotRunnable {
     /// The same for the listener's default.
     #[error("default dialect \"{0}\" is unknown")]
     Default(String),
+    /// Somebody who issues keys, whom this build does not know.
+    #[error("target \"{0}\": this build does not know who issues its keys")]
+    Credentials(String),
     /// A version of the signature that this build cannot send.
     #[error("target \"{0}\": this version of the signature cannot be sent")]
     Signing(String),
+    /// A client's certificate and its key.
+    #[error("target \"{target}\": {cert}, {key}: not a certificate and its key")]
+    ClientCert {
+        /// Name of the target.
+        target: String,
+        /// File of the certificate.
+        cert: PathBuf,
+        /// File of the key.
+        key: PathBuf,
+    },
     /// A file of certificate authorities.
     #[error("{subject}: {path}: not a PEM file of certificates")]
     Ca {
@@ -65,8 +84,18 @@ pub struct Upstream {
     pub endpoint: Endpoint,
     /// Authorities to trust, where they are not the system's.
     pub ca: Option<Arc<CaType>>,
+    /// What is shown to it where it asks who we are.
+    pub client_cert: Option<Arc<CertKey>>,
     /// Keeps its connections apart from those of others.
     pub group_key: u64,
+    /// Its key, where that is issued.
+    pub issued: Option<Arc<IssuedKey>>,
+    /// Whether it may be asked.
+    pub breaker: Arc<Breaker>,
+    /// How long an answer to its host's name is believed.
+    pub resolve: Duration,
+    /// Its connections that may be in use at once.
+    pub seats: Arc<Seats>,
     /// How it answered lately.
     pub health: Arc<Health>,
     /// Longest wait for a connection.
@@ -75,6 +104,18 @@ pub struct Upstream {
     pub response_timeout: Duration,
     /// Longest silence within a body.
     pub body_timeout: Duration,
+}
+
+impl Upstream {
+    /// A key that was issued for the same target is not asked for again.
+    fn keeps_key_of(&mut self, before: &[Self]) {
+        let Some(own) = &self.issued else { return };
+        let mut old = before.iter().filter_map(|old| old.issued.as_ref());
+        if let Some(old) = old.find(|old| old.is_like(own)) {
+            self.target.credentials = old.key();
+            self.issued = Some(Arc::clone(old));
+        }
+    }
 }
 
 /// Everything that a request runs on.
@@ -120,7 +161,11 @@ impl Snapshot {
         let default = config.listen.default_dialect.as_str();
         let default = by_name(default).ok_or_else(|| NotRunnable::Default(default.to_owned()))?;
         let front = Front { dialects: blobfish_dialects::ALL, default, base: config.hosts_base.clone() };
-        let upstreams = config.targets.iter().map(upstream).collect::<Result<_, _>>()?;
+        let upstreams = config
+            .targets
+            .iter()
+            .map(|target| upstream(target, &config.callers))
+            .collect::<Result<_, _>>()?;
         let throttle = |caller: &Caller| (caller.name.clone(), Arc::new(Throttle::new(caller)));
         let throttles = config.callers.iter().map(throttle).collect();
         let certificates = config.listen.https.iter().map(shown).collect::<Result<_, _>>()?;
@@ -138,8 +183,8 @@ impl Snapshot {
         self.certificates.get(&address)
     }
 
-    /// Takes over what callers have used of limits that stay as they are, and what listeners show that stay open
-    /// until a restart.
+    /// Takes over what callers have used of limits that stay as they are, what is known of targets, and what
+    /// listeners show that stay open until a restart.
     pub fn goes_on_from(&mut self, before: &Self) {
         for (name, throttle) in &mut self.throttles {
             if let Some(old) = before.throttles.get(name).filter(|old| old.is_like(throttle)) {
@@ -149,6 +194,23 @@ impl Snapshot {
         for (address, shown) in &before.certificates {
             self.certificates.entry(*address).or_insert_with(|| Arc::clone(shown));
         }
+        for upstream in &mut self.upstreams {
+            let mut old = before.upstreams.iter().map(|old| &old.breaker);
+            if let Some(old) = old.find(|old| old.is_like(&upstream.breaker)) {
+                upstream.breaker = Arc::clone(old);
+            }
+            upstream.keeps_key_of(&before.upstreams);
+            let mut old = before.upstreams.iter().map(|old| &old.seats);
+            if let Some(old) = old.find(|old| old.is_like(&upstream.seats)) {
+                upstream.seats = Arc::clone(old);
+            }
+        }
+    }
+
+    /// Tells the metrics of its targets, and of no others.
+    pub fn tell(&self) {
+        METRICS.target_state.reset();
+        self.upstreams.iter().for_each(|upstream| upstream.breaker.tell());
     }
 
     /// Lets a request of a caller begin; `None` where it asks for too much.
@@ -255,7 +317,7 @@ fn by_name(name: &str) -> Option<&'static Dialect> {
     named.or_else(|| blobfish_dialects::by_name(name, None))
 }
 
-fn upstream(target: &blobfish_config::Target) -> Result<Upstream, NotRunnable> {
+fn upstream(target: &blobfish_config::Target, callers: &[Caller]) -> Result<Upstream, NotRunnable> {
     let dialect = blobfish_dialects::by_name(&target.dialect, target.profile.as_deref())
         .ok_or_else(|| NotRunnable::Dialect(target.name.clone()))?;
     let ca = target
@@ -263,9 +325,27 @@ fn upstream(target: &blobfish_config::Target) -> Result<Upstream, NotRunnable> {
         .as_ref()
         .map(|path| authorities(&format!("target \"{}\"", target.name), path))
         .transpose()?;
+    let client_cert = client_cert::read(target)?;
+    let group_key = group_key(target, ca.as_deref(), client_cert.as_deref());
+    let credentials = OwnKey::new(Credentials {
+        access_key: target.access_key.clone(),
+        secret_key: target.secret_key.clone(),
+        session_token: target.session_token.clone(),
+    });
+    let issued = match &target.credentials {
+        Some(_) => Some(
+            IssuedKey::new(target, credentials.clone())
+                .ok_or_else(|| NotRunnable::Credentials(target.name.clone()))?,
+        ),
+        None => None,
+    };
     Ok(Upstream {
-        group_key: group_key(target, ca.as_deref()),
+        issued: issued.map(Arc::new),
+        group_key,
+        breaker: Arc::new(Breaker::new(target, group_key)),
+        seats: Arc::new(Seats::new(&target.name, group_key, target.connections_max)),
         ca,
+        client_cert,
         target: Target {
             name: target.name.clone(),
             dialect,
@@ -273,19 +353,26 @@ fn upstream(target: &blobfish_config::Target) -> Result<Upstream, NotRunnable> {
             authority: target.endpoint.authority(),
             region: target.region.clone(),
             path_style: target.addressing == Addressing::Path,
-            credentials: Credentials {
-                access_key: target.access_key.clone(),
-                secret_key: target.secret_key.clone(),
-                session_token: target.session_token.clone(),
-            },
+            credentials,
+            seal: seal(target, callers),
             kms_keys: target.kms_keys.clone(),
         },
         endpoint: target.endpoint.clone(),
         health: Health::of(&target.name),
         connect_timeout: target.connect_timeout,
+        resolve: target.resolve,
         response_timeout: target.response_timeout,
         body_timeout: target.body_timeout,
     })
+}
+
+/// What only the configuration tells: the target's secret, or where that is issued and changes, those of all callers.
+fn seal(target: &blobfish_config::Target, callers: &[Caller]) -> SecretString {
+    if target.credentials.is_none() {
+        return target.secret_key.clone();
+    }
+    let secrets = callers.iter().flat_map(|caller| &caller.keys).map(|key| key.secret_key.expose_secret());
+    SecretString::from(secrets.collect::<Vec<_>>().join("\n"))
 }
 
 fn shown(https: &blobfish_config::Https) -> Result<(SocketAddr, Arc<Certificates>), NotRunnable> {
@@ -300,11 +387,14 @@ fn traces(config: &blobfish_config::Traces) -> Result<Traces, NotRunnable> {
 }
 
 /// What connections may be shared by: the same target, believed for the same reason. It outlives a reload.
-fn group_key(target: &blobfish_config::Target, ca: Option<&CaType>) -> u64 {
+fn group_key(target: &blobfish_config::Target, ca: Option<&CaType>, client_cert: Option<&CertKey>) -> u64 {
     let mut hasher = DefaultHasher::new();
     (&target.name, target.endpoint.authority(), target.endpoint.tls).hash(&mut hasher);
     for authority in ca.into_iter().flatten() {
         authority.with_raw_cert(|der| der.hash(&mut hasher));
+    }
+    if let Some(shown) = client_cert {
+        shown.leaf().borrow_raw_cert().hash(&mut hasher);
     }
     hasher.finish()
 }

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use blobfish_dialects::engine::answer::asks_for_less;
 use blobfish_dialects::engine::exchange::Answer;
 use blobfish_dialects::model::Outgoing;
 use bytes::Bytes;
@@ -15,11 +16,16 @@ use pingora_core::ErrorType;
 use pingora_core::connectors::{ConnectorOptions, TransportConnector};
 use pingora_core::protocols::http::v1::client::HttpSession;
 use pingora_core::upstreams::peer::{HttpPeer, Peer as _};
+use prometheus::IntGauge;
 use tokio::time::timeout;
 
+use crate::breaker::Admission;
+use crate::clock;
 use crate::failed::Failed;
+
 use crate::metrics::{METRICS, seconds};
-use crate::resolve::Resolver;
+use crate::resolve::{Names, Resolver, System};
+use crate::seats::Seat;
 use crate::snapshot::Upstream;
 use crate::traces::ExchangeSpan;
 use crate::wire::{AnswerFraming, Sent, destination, framing_of, request_header};
@@ -64,11 +70,45 @@ pub struct Conversation<'a> {
     session: HttpSession,
     peer: HttpPeer,
     head: bool,
+    /// Of the answer, zero until it is there.
+    status: u16,
     reused: bool,
     started: Instant,
     /// Longest wait for the head of the answer.
     wait: Duration,
     span: ExchangeSpan,
+    _in_use: InUse,
+}
+
+/// What an exchange runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum On {
+    /// A connection that waits for its next request, or else a new one.
+    Pooled,
+    /// A new one, to see whether the target answers again.
+    New,
+    /// A new one, as the target had closed the one that waited.
+    Again,
+}
+
+/// Counts a connection while it is in use, and has a place for it.
+struct InUse {
+    gauge: IntGauge,
+    _seat: Seat,
+}
+
+impl InUse {
+    fn new(upstream: &Upstream, seat: Seat) -> Self {
+        let gauge = METRICS.target_connections.with_label_values(&[&upstream.target.name]);
+        gauge.inc();
+        Self { gauge, _seat: seat }
+    }
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        self.gauge.dec();
+    }
 }
 
 /// The head of an answer.
@@ -81,17 +121,17 @@ pub struct AnswerHead {
 
 impl Upstreams {
     /// No connection yet.
-    pub fn new() -> Self {
+    pub fn new(names: impl Names) -> Self {
         Self {
             connector: TransportConnector::new(Some(ConnectorOptions::new(POOL_CONNECTIONS_MAX))),
-            resolver: Resolver::default(),
+            resolver: Resolver::new(names),
             shows_redirects: false,
         }
     }
 
     /// The same, for whoever reads in a redirect what is wrong with the configuration.
     pub fn showing_redirects() -> Self {
-        Self { shows_redirects: true, ..Self::new() }
+        Self { shows_redirects: true, ..Self::new(System) }
     }
 
     /// Sends a whole request and reads the whole answer.
@@ -105,8 +145,7 @@ impl Upstreams {
         operation: &str,
         dialect: &str,
     ) -> Result<Answer, Failed> {
-        let told = self.asked(upstream, out, Sent::Whole, operation, dialect).await;
-        let (mut conversation, head) = told?;
+        let (mut conversation, head) = self.ask(upstream, out, operation, dialect).await?;
         let bytes_max = if head.answer.status < 300 { ANSWER_BYTES_MAX } else { FAILURE_BYTES_MAX };
         let body = conversation.whole_body(bytes_max).await.map_err(|failed| failed.at(upstream))?;
         conversation.release().await;
@@ -125,22 +164,46 @@ impl Upstreams {
         operation: &str,
         dialect: &str,
     ) -> Result<(Conversation<'a>, AnswerHead), Failed> {
-        self.asked(upstream, out, Sent::Whole, operation, dialect).await
+        self.ask_seated(self.seat(upstream).await?, upstream, out, operation, dialect).await
     }
 
-    async fn asked<'a>(
+    /// A place for one connection.
+    ///
+    /// # Errors
+    /// [`Failed::Paused`], without waiting; [`Failed::Busy`].
+    async fn seat(&self, upstream: &Upstream) -> Result<Seat, Failed> {
+        not_paused(upstream)?;
+        upstream.seats.one(upstream.connect_timeout).await.ok_or(Failed::Busy)
+    }
+
+    /// Places for a connection that is read from and one that is written to, at the same time.
+    ///
+    /// # Errors
+    /// [`Failed::Paused`], without waiting; [`Failed::Busy`].
+    pub async fn seats(&self, from: &Upstream, to: &Upstream) -> Result<(Seat, Seat), Failed> {
+        not_paused(from)?;
+        not_paused(to)?;
+        let wait_max = from.connect_timeout.max(to.connect_timeout);
+        from.seats.pair(&to.seats, wait_max).await.ok_or(Failed::Busy)
+    }
+
+    /// [`Self::ask`] by somebody who has a place.
+    ///
+    /// # Errors
+    /// [`Failed`], counted.
+    pub async fn ask_seated<'a>(
         &'a self,
+        seat: Seat,
         upstream: &'a Upstream,
         out: &Outgoing,
-        sent: Sent,
         operation: &str,
         dialect: &str,
     ) -> Result<(Conversation<'a>, AnswerHead), Failed> {
         let repeatable = matches!(out.method, "GET" | "HEAD");
-        let mut fresh = false;
+        let mut on = admitted(upstream)?;
         loop {
-            let mut conversation =
-                self.begun(upstream, out, sent, fresh).await.map_err(|failed| failed.at(upstream))?;
+            let begun = self.begun(seat.clone(), upstream, out, Sent::Whole, on).await;
+            let mut conversation = begun.map_err(|failed| failed.at(upstream))?;
             let answered = match conversation.written(&out.body).await {
                 Ok(()) => conversation.head().await,
                 Err(failed) => Err(failed),
@@ -154,13 +217,13 @@ impl Upstreams {
                 }
                 Err(failed) => {
                     let dead = matches!(failed, Failed::Write | Failed::Read);
-                    let again = dead && repeatable && conversation.reused && !fresh;
+                    let again = dead && repeatable && conversation.reused && on == On::Pooled;
                     conversation.abort().await;
-                    failed.at(upstream);
                     if !again {
-                        return Err(failed);
+                        return Err(failed.at(upstream));
                     }
-                    fresh = true;
+                    failed.noted(upstream);
+                    on = On::Again;
                 }
             }
         }
@@ -175,18 +238,35 @@ impl Upstreams {
         upstream: &'a Upstream,
         out: &Outgoing,
     ) -> Result<Conversation<'a>, Failed> {
-        self.begun(upstream, out, Sent::Streamed, false).await.map_err(|failed| failed.at(upstream))
+        self.upload_seated(self.seat(upstream).await?, upstream, out).await
+    }
+
+    /// [`Self::upload`] by somebody who has a place.
+    ///
+    /// # Errors
+    /// [`Failed`], counted.
+    pub async fn upload_seated<'a>(
+        &'a self,
+        seat: Seat,
+        upstream: &'a Upstream,
+        out: &Outgoing,
+    ) -> Result<Conversation<'a>, Failed> {
+        let on = admitted(upstream)?;
+        let begun = self.begun(seat, upstream, out, Sent::Streamed, on).await;
+        begun.map_err(|failed| failed.at(upstream))
     }
 
     async fn begun<'a>(
         &'a self,
+        seat: Seat,
         upstream: &'a Upstream,
         out: &Outgoing,
         sent: Sent,
-        fresh: bool,
+        on: On,
     ) -> Result<Conversation<'a>, Failed> {
-        let mut span = ExchangeSpan::begin(upstream, out, fresh);
-        match self.head_written(upstream, out, sent, fresh, &span).await {
+        let in_use = InUse::new(upstream, seat);
+        let mut span = ExchangeSpan::begin(upstream, out, on == On::Again);
+        match self.head_written(upstream, out, sent, on, &span).await {
             Ok((session, peer, reused, started)) => {
                 let head = out.method == "HEAD";
                 let wait = if out.long_work { LONG_WORK_TIME_MAX } else { upstream.response_timeout };
@@ -196,10 +276,12 @@ impl Upstreams {
                     session,
                     peer,
                     head,
+                    status: 0,
                     reused,
                     started,
                     wait,
                     span,
+                    _in_use: in_use,
                 })
             }
             Err(failed) => {
@@ -214,13 +296,13 @@ impl Upstreams {
         upstream: &Upstream,
         out: &Outgoing,
         sent: Sent,
-        fresh: bool,
+        on: On,
         span: &ExchangeSpan,
     ) -> Result<(HttpSession, HttpPeer, bool, Instant), Failed> {
         let mut header = request_header(out, sent)?;
         span.tell(&mut header);
         let host = destination(upstream, &out.host)?;
-        let (mut session, peer, reused) = self.connected(upstream, host, fresh).await?;
+        let (mut session, peer, reused) = self.connected(upstream, host, on).await?;
         let started = Instant::now();
         session.write_timeout = Some(upstream.body_timeout);
         session
@@ -234,13 +316,13 @@ impl Upstreams {
         &self,
         upstream: &Upstream,
         host: &str,
-        fresh: bool,
+        on: On,
     ) -> Result<(HttpSession, HttpPeer, bool), Failed> {
-        let lookup = self.resolver.addresses(host, upstream.endpoint.port);
+        let lookup = self.resolver.addresses(host, upstream.endpoint.port, upstream.resolve);
         let addresses = timeout(upstream.connect_timeout, lookup).await.unwrap_or_default();
         let addresses = addresses.iter().take(ADDRESSES_TRIED_MAX);
         let peers: Vec<HttpPeer> = addresses.map(|address| peer(upstream, host, *address)).collect();
-        for peer in peers.iter().filter(|_| !fresh) {
+        for peer in peers.iter().filter(|_| on == On::Pooled) {
             if let Some(stream) = self.connector.reused_stream(peer).await {
                 return Ok((HttpSession::new_with_options(stream, peer), peer.clone(), true));
             }
@@ -333,7 +415,9 @@ impl Conversation<'_> {
             let answer = Answer { status, headers: headers.collect(), body: Vec::new() };
             let length = self.length(&raw, status)?;
             self.span.status(status);
+            self.status = status;
             self.upstream.health.answered(status);
+            self.upstream.breaker.answered(status);
             return Ok(AnswerHead { answer, length });
         }
         Err(Failed::Malformed)
@@ -377,6 +461,9 @@ impl Conversation<'_> {
             }
             whole.extend_from_slice(&bytes);
         }
+        if self.status == 503 && !self.head && !asks_for_less(self.upstream.target.dialect, &whole) {
+            self.upstream.breaker.failed(Instant::now());
+        }
         Ok(whole)
     }
 
@@ -399,6 +486,30 @@ impl Conversation<'_> {
     }
 }
 
+/// Nobody waits for a place at a target that is left alone, or for which there is no key.
+///
+/// # Errors
+/// [`Failed::Paused`], [`Failed::NoKey`].
+fn not_paused(upstream: &Upstream) -> Result<(), Failed> {
+    if upstream.issued.as_ref().is_some_and(|key| !key.is_usable(clock::now())) {
+        return Err(Failed::NoKey);
+    }
+    let wait = upstream.breaker.wait(Instant::now());
+    wait.is_zero().then_some(()).ok_or(Failed::Paused)
+}
+
+/// Whether a request is one that tries a target which failed: it does not begin on a connection from before.
+///
+/// # Errors
+/// [`Failed::Paused`].
+fn admitted(upstream: &Upstream) -> Result<On, Failed> {
+    match upstream.breaker.admit(Instant::now()) {
+        Admission::Usual => Ok(On::Pooled),
+        Admission::Trial => Ok(On::New),
+        Admission::Refused => Err(Failed::Paused),
+    }
+}
+
 fn peer(upstream: &Upstream, host: &str, address: SocketAddr) -> HttpPeer {
     // The name is never empty: without one the connector would not verify the certificate.
     let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
@@ -408,6 +519,98 @@ fn peer(upstream: &Upstream, host: &str, address: SocketAddr) -> HttpPeer {
     peer.options.total_connection_timeout = Some(upstream.connect_timeout);
     peer.options.idle_timeout = Some(POOL_IDLE_MAX);
     peer.options.write_timeout = Some(upstream.body_timeout);
+    peer.client_cert_key = upstream.client_cert.as_ref().map(Arc::clone);
     peer.options.ca = upstream.ca.as_ref().map(Arc::clone);
     peer
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use blobfish_dialects::model::PayloadHash;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::resolve::table::Table;
+    use crate::snapshot::Snapshot;
+
+    const TARGET: &str = "[[target]]\nname = \"a\"\ndialect = \"s3\"\nendpoint = \"http://store.example\"\n\
+        region = \"r\"\naddressing = \"path\"\naccess_key = \"K\"\nsecret_key = \"S\"\ninsecure = true\n\
+        connect_timeout_seconds = 1\n";
+
+    fn snapshot() -> Snapshot {
+        let known = blobfish_config::Known { dialects: blobfish_dialects::NAMES };
+        Snapshot::new(blobfish_config::load(TARGET, &known, &blobfish_config::OsSources).unwrap()).unwrap()
+    }
+
+    fn outgoing(method: &'static str) -> Outgoing {
+        Outgoing {
+            method,
+            host: "store.example".to_owned(),
+            bucket: None,
+            key: None,
+            path: "/b/k".to_owned(),
+            query: Vec::new(),
+            headers: Vec::new(),
+            body: b"body".to_vec(),
+            payload: PayloadHash::Unsigned,
+            long_work: false,
+        }
+    }
+
+    /// A server that answers, or only takes connections and breaks them. Counts them.
+    async fn server(answers: bool) -> (SocketAddr, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, count) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+        let counted = Arc::clone(&count);
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                counted.fetch_add(1, Ordering::Relaxed);
+                let _ = stream.read(&mut [0; 4096]).await;
+                if answers {
+                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+                }
+            }
+        });
+        (address, count)
+    }
+
+    async fn nobody() -> SocketAddr {
+        TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_next_address_is_tried_until_a_byte_was_sent() {
+        let ((good, good_count), (bad, bad_count)) = (server(true).await, server(false).await);
+        let (snapshot, table) = (snapshot(), Table::default());
+        let upstreams = Upstreams::new(table.clone());
+        let upstream = &snapshot.upstreams[0];
+
+        table.says(&[nobody().await, good], Duration::ZERO);
+        let answer = upstreams.exchange(upstream, &outgoing("PUT"), "PutObject", "s3").await;
+        assert_eq!(answer.map(|answer| answer.status), Ok(200));
+        assert_eq!(good_count.load(Ordering::Relaxed), 1);
+
+        let other = Upstreams::new(table.clone());
+        table.says(&[bad, good], Duration::ZERO);
+        let answer = other.exchange(upstream, &outgoing("PUT"), "PutObject", "s3").await;
+        assert_eq!(answer.map(|answer| answer.status), Err(Failed::Read));
+        assert_eq!(bad_count.load(Ordering::Relaxed), 1);
+        assert_eq!(good_count.load(Ordering::Relaxed), 1, "what may have been done is not repeated");
+    }
+
+    #[tokio::test]
+    async fn a_name_without_an_address_is_not_held_against_the_target() {
+        let snapshot = snapshot();
+        let upstreams = Upstreams::new(Table::default());
+        for _ in 0..20 {
+            let answer =
+                upstreams.exchange(&snapshot.upstreams[0], &outgoing("PUT"), "PutObject", "s3").await;
+            assert_eq!(answer.map(|answer| answer.status), Err(Failed::Resolve));
+        }
+    }
 }

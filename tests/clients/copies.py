@@ -31,10 +31,10 @@ MIB = 1024 * 1024
 class Pair:
     """A proxy in front of two targets: buckets `src-...` are at the first, `dst-...` at the second."""
 
-    def __init__(self, started, binary, source, target, *more, limits="", bucket="", names=("first", "second")):
+    def __init__(self, started, binary, source, target, *more, limits="", bucket="", names=("first", "second"), keys={}):
         self.kinds = source, target
         self.backs = [started.seaweedfs() if kind == "seaweedfs" else started.double(kind, *more) for kind in self.kinds]
-        targets = [servers.one_target(kind, back.port, name) for kind, back, name in zip(self.kinds, self.backs, names)]
+        targets = [servers.one_target(kind, back.port, name, **keys) for kind, back, name in zip(self.kinds, self.backs, names)]
         buckets = [f'[[bucket]]\nname = "{name}-*"\ntarget = "{target}"\n{bucket}' for name, target in zip(("src", "dst"), names)]
         self.proxy = started.proxy(binary, servers.configuration(targets, buckets) + limits)
         self.names = [f"{name}-{uuid.uuid4().hex[:8]}-1250000000" for name in ("src", "dst")]

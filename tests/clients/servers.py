@@ -184,10 +184,10 @@ def one_target(kind, port, name=None, scheme="http", key=(TARGET_KEY, TARGET_SEC
     }[kind]
     dialect, profile, host, region, addressing = shape
     lines = ["[[target]]", f'name = "{name or kind}"', f'dialect = "{dialect}"', f'endpoint = "{scheme}://{host}"',
-             f'region = "{region}"', f'addressing = "{addressing}"', f'access_key = "{key[0]}"',
-             f'secret_key = "{key[1]}"']
+             f'region = "{region}"', f'addressing = "{addressing}"']
+    lines += [f'access_key = "{key[0]}"', f'secret_key = "{key[1]}"'] if key else []
     lines += [f'profile = "{profile}"'] if profile else []
-    lines += [f'{key} = "{value}"' for key, value in more.items()]
+    lines += [f"{key} = {json.dumps(value)}" for key, value in more.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -30,6 +30,7 @@ def registered():
     text = (ROOT / "proxy" / "src" / "metrics.rs").read_text()
     own = re.search(r"HistogramVec::new\(opts, &\[(.*?)\]", text, re.DOTALL).group(1)
     rows = re.findall(r'counters\(\s*"(\w+)",\s*"[^"]*",\s*&\[(.*?)\]', text, re.DOTALL)
+    rows += [(name, '"target"') for name in re.findall(r'gauges\(\s*"(\w+)"', text)]
     rows += [(name, own) for name in re.findall(r'histograms\(\s*"(\w+)"', text)]
     rows = [(f"blobfish_{name}", labels) for name, labels in rows]
     rows += [(name, "") for name in re.findall(r'(?:IntGauge|IntCounter|Gauge)::new\(\s*"(\w+)"', text)]

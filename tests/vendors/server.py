@@ -167,6 +167,7 @@ def main(make_vendor, region):
     parser.add_argument("--restore-seconds", type=float, default=1)
     parser.add_argument("--cert")
     parser.add_argument("--key")
+    parser.add_argument("--client-ca", help="callers must show a certificate of this authority")
     args = parser.parse_args()
     vendor = make_vendor(args)
     data = Server(("127.0.0.1", args.port), Handler)
@@ -176,6 +177,9 @@ def main(make_vendor, region):
     if args.cert:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(args.cert, args.key)
+        if args.client_ca:
+            context.load_verify_locations(args.client_ca)
+            context.verify_mode = ssl.CERT_REQUIRED
         data.socket = context.wrap_socket(data.socket, server_side=True, do_handshake_on_connect=False)
     for server in (data, control):
         threading.Thread(target=server.serve_forever, daemon=True).start()

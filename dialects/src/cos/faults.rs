@@ -105,5 +105,7 @@ pub const FAULTS: &[FaultRow] = &[
     FaultRow::new(Fault::TargetCopyLimit, "NotImplemented", 501, "The source is larger than the storage behind this service copies at once."),
     FaultRow::new(Fault::InternalError, "InternalError", 500, "We encountered an internal error."),
     FaultRow::new(Fault::ServiceUnavailable, "ServiceUnavailable", 503, "The service is not available."),
+    FaultRow::new(Fault::TargetUnavailable, "ServiceUnavailable", 503, "The service is not available."),
+    FaultRow::new(Fault::TargetBusy, "ServiceUnavailable", 503, "The service is not available."),
     FaultRow::new(Fault::SlowDown, "SlowDown", 503, "Please reduce your request rate."),
 ];

@@ -124,6 +124,13 @@ pub fn error_of(target: &Dialect, answer: &Answer) -> ErrorDocument {
     }
 }
 
+/// Whether a failure's document only asks for fewer requests: nothing is wrong with the target then.
+pub fn asks_for_less(target: &Dialect, document: &[u8]) -> bool {
+    let Ok(node) = xml::read(document) else { return false };
+    let code = documents::read_error(&node).code;
+    node.name == "Error" && target.faults.iter().any(|row| row.fault == Fault::SlowDown && row.code == code)
+}
+
 /// The error document of a HEAD, where the dialect puts it into a header.
 fn header_error(target: &Dialect, answer: &Answer) -> Option<ErrorDocument> {
     use base64::Engine as _;

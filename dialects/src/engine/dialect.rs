@@ -2,8 +2,10 @@
 
 use crate::engine::auth::Auth;
 use crate::engine::settings::Form;
+use secrecy::SecretString;
+
 use crate::model::{
-    Acl, Credentials, Directive, Encryption, Fault, Field, Group, Operation, Refusal, Setting, Source,
+    Acl, Directive, Encryption, Fault, Field, Group, Operation, OwnKey, Refusal, Setting, Source,
     StorageClass, Told,
 };
 
@@ -472,7 +474,9 @@ pub struct Target {
     /// Bucket in the path instead of the host.
     pub path_style: bool,
     /// Our key there.
-    pub credentials: Credentials,
+    pub credentials: OwnKey,
+    /// What our own marks are sealed with: the same at every replica, and after every start.
+    pub seal: SecretString,
     /// Key ids of its key management that callers may name.
     pub kms_keys: Vec<String>,
 }

@@ -72,9 +72,10 @@ fn write_token(way: &Way<'_>, marker: &str) -> String {
     format!("{OUR_TOKEN}{}.{}", TOKEN.encode(marker), TOKEN.encode(seal(way, marker)))
 }
 
-/// What binds a marker to its bucket: made of our key there, so that every replica and every start makes the same.
+/// What binds a marker to its bucket: made of what all replicas know, so that every replica and every start makes
+/// the same.
 fn seal(way: &Way<'_>, marker: &str) -> Zeroizing<Vec<u8>> {
-    let secret = way.target.credentials.secret_key.expose_secret();
+    let secret = way.target.seal.expose_secret();
     let key = hash::derived_key(secret.as_bytes(), &["continuation token", &way.bucket]);
     hash::hmac_sha256(&key, marker.as_bytes())
 }

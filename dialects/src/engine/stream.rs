@@ -38,7 +38,7 @@ pub fn outgoing(
         }
     }
     outgoing.payload = PayloadHash::Unsigned;
-    way.target.auth.sign(&mut outgoing, &way.target.credentials, &way.target.region, now);
+    way.target.auth.sign(&mut outgoing, &way.target.credentials.current(), &way.target.region, now);
     Ok((outgoing, losses))
 }
 

@@ -118,6 +118,10 @@ pub enum Fault {
     ConditionNotImplemented,
     InternalError,
     ServiceUnavailable,
+    /// The target failed too often of late, and is left alone for a while.
+    TargetUnavailable,
+    /// All connections that the target may have are in use.
+    TargetBusy,
     SlowDown,
 }
 

@@ -1,5 +1,7 @@
 //! Request heads as they arrive and as they are sent.
 
+use std::sync::{Arc, PoisonError, RwLock};
+
 use secrecy::SecretString;
 
 use crate::wire::percent;
@@ -106,4 +108,31 @@ pub struct Credentials {
     pub secret_key: SecretString,
     /// Session token of temporary credentials.
     pub session_token: Option<SecretString>,
+}
+
+/// Where our key at a target is. It may be replaced while requests run: each is signed with the one of its moment.
+#[derive(Clone)]
+pub struct OwnKey(Arc<RwLock<Arc<Credentials>>>);
+
+impl OwnKey {
+    /// A place with a key in it.
+    pub fn new(key: Credentials) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(key))))
+    }
+
+    /// A place that waits for its key.
+    pub fn none() -> Self {
+        let secret_key = SecretString::from(String::new());
+        Self::new(Credentials { access_key: String::new(), secret_key, session_token: None })
+    }
+
+    /// The key as it is now.
+    pub fn current(&self) -> Arc<Credentials> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts another in its place.
+    pub fn replace(&self, key: Credentials) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+    }
 }

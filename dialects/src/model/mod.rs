@@ -12,7 +12,7 @@ mod setting;
 pub use access::{Access, Grant, Grantee, Group, Permission};
 pub use fault::{Fault, Refusal};
 pub use field::{Acl, ByteRange, Directive, Encryption, Field, Fields, Hidden, Kind, StorageClass, Value};
-pub use head::{Credentials, Outgoing, PayloadHash, RawHead, Timestamp};
+pub use head::{Credentials, Outgoing, OwnKey, PayloadHash, RawHead, Timestamp};
 pub use operation::{Need, Operation};
 pub use reply::{
     BucketInfo, BucketList, CopyResult, Deleted, Document, ErrorDocument, Listed, Listing, PartList, Reply,

@@ -102,6 +102,8 @@ pub const FAULTS: &[FaultRow] = &[
     FaultRow::new(Fault::NotImplemented, "OperationNotSupported", 400, "The operation is not supported for this resource."),
     FaultRow::new(Fault::NotArchived, "OperationNotSupported", 400, "The operation is not supported for this resource."),
     FaultRow::new(Fault::ServiceUnavailable, "ServiceUnavailable", 503, "The service is not available."),
+    FaultRow::new(Fault::TargetUnavailable, "ServiceUnavailable", 503, "The service is not available."),
+    FaultRow::new(Fault::TargetBusy, "ServiceUnavailable", 503, "The service is not available."),
     FaultRow::new(Fault::SlowDown, "TotalQpsLimitExceeded", 503, "Please reduce your request rate."),
     FaultRow::new(Fault::SlowDown, "DownloadTrafficRateLimitExceeded", 503, "Please reduce your request rate."),
     FaultRow::new(Fault::SlowDown, "UploadTrafficRateLimitExceeded", 503, "Please reduce your request rate."),

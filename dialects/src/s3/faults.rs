@@ -100,5 +100,7 @@ pub const FAULTS: &[FaultRow] = &[
     FaultRow::new(Fault::TargetCopyLimit, "NotImplemented", 501, "The source is larger than the storage behind this service copies at once."),
     FaultRow::new(Fault::InternalError, "InternalError", 500, "We encountered an internal error. Please try again."),
     FaultRow::new(Fault::ServiceUnavailable, "ServiceUnavailable", 503, "Service is unable to handle request."),
+    FaultRow::new(Fault::TargetUnavailable, "ServiceUnavailable", 503, "Service is unable to handle request."),
+    FaultRow::new(Fault::TargetBusy, "ServiceUnavailable", 503, "Service is unable to handle request."),
     FaultRow::new(Fault::SlowDown, "SlowDown", 503, "Please reduce your request rate."),
 ];

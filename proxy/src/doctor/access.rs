@@ -52,7 +52,7 @@ pub async fn examined(report: &Report, asking: &Asking<'_>, bucket: Option<&str>
     };
     let verdict = match diagnosis::succeeded(&asking.way, request.operation, &answer) {
         true => {
-            let key = &asking.way.target.credentials.access_key;
+            let key = &asking.way.target.credentials.current().access_key;
             report.ok("credentials", format!("The target accepts the access key {key}."));
             Ok(())
         }
@@ -74,7 +74,8 @@ pub async fn examined(report: &Report, asking: &Asking<'_>, bucket: Option<&str>
 /// What a refusal says of the key.
 fn refused(report: &Report, asking: &Asking<'_>, failure: &Failure) -> Result<(), String> {
     let target = &asking.way.target;
-    let (name, key, told) = (&target.name, &target.credentials.access_key, told(failure));
+    let own = target.credentials.current();
+    let (name, key, told) = (&target.name, &own.access_key, told(failure));
     let at = format!("of [[target]] \"{name}\"");
     let problem = |message: String, advice: String| {
         report.problem("credentials", message, advice);
@@ -115,7 +116,7 @@ fn refused(report: &Report, asking: &Asking<'_>, failure: &Failure) -> Result<()
             Err("there is no such bucket".to_owned())
         }
         Fault::AccessDenied => {
-            let advice = match target.credentials.session_token {
+            let advice = match target.credentials.current().session_token {
                 Some(_) => {
                     "Allow it to list, if callers do; some vendors say the same of an expired session_token."
                 }

@@ -25,6 +25,7 @@ use crate::doctor::asking::Asking;
 use crate::doctor::features::Features;
 use crate::doctor::report::Report;
 use crate::doctor::scratch::Scratch;
+use crate::keys;
 use crate::snapshot::{Snapshot, Upstream};
 use crate::upstream::Upstreams;
 
@@ -39,7 +40,8 @@ const CLEANING_TIME_MAX: Duration = Duration::from_secs(60);
 /// # Errors
 /// A name that the configuration does not have.
 pub fn run(asked: &Doctor, snapshot: &Snapshot) -> anyhow::Result<(String, bool)> {
-    let turned = Snapshot::new(turned(snapshot))?;
+    let mut turned = Snapshot::new(turned(snapshot))?;
+    turned.goes_on_from(snapshot);
     let chosen = chosen(asked, snapshot)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("a runtime")?;
     let report = Report::new(asked.json);
@@ -50,6 +52,9 @@ pub fn run(asked: &Doctor, snapshot: &Snapshot) -> anyhow::Result<(String, bool)
             else {
                 continue;
             };
+            if let Some(issued) = &upstream.issued {
+                issued.renew(&keys::context()).await;
+            }
             let visit = Visit {
                 report: &report,
                 stop: &stop,

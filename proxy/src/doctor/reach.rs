@@ -13,9 +13,10 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use crate::client_cert;
 use crate::clock;
 use crate::doctor::report::Report;
-use crate::resolve::Resolver;
+use crate::resolve::{Resolver, System};
 use crate::snapshot::Upstream;
 use crate::upstream::ADDRESSES_TRIED_MAX;
 
@@ -36,15 +37,19 @@ pub fn host<'a>(upstream: &'a Upstream, bucket: Option<&str>, room: &'a mut Stri
 
 /// Where the name leads. Empty where it leads nowhere.
 pub async fn dns(report: &Report, upstream: &Upstream, host: &str) -> Vec<SocketAddr> {
-    let (resolver, port) = (Resolver::default(), upstream.endpoint.port);
-    let found = timeout(upstream.connect_timeout, resolver.addresses(host, port)).await.unwrap_or_default();
+    let (resolver, port) = (Resolver::new(System), upstream.endpoint.port);
+    let found = timeout(upstream.connect_timeout, resolver.addresses(host, port, upstream.resolve))
+        .await
+        .unwrap_or_default();
     if !found.is_empty() {
         let shown: Vec<String> = found.iter().map(|address| address.ip().to_string()).collect();
         report.ok("dns", format!("{host} is {}.", shown.join(", ")));
         return found;
     }
     let own = without_port(&upstream.target.authority);
-    let bare = timeout(upstream.connect_timeout, resolver.addresses(own, port)).await.unwrap_or_default();
+    let bare = timeout(upstream.connect_timeout, resolver.addresses(own, port, upstream.resolve))
+        .await
+        .unwrap_or_default();
     if own != host && !bare.is_empty() {
         let advice =
             "Check the bucket's name; if the store has no names for buckets, set addressing = \"path\".";
@@ -118,8 +123,14 @@ struct NoTls {
 /// Shakes hands as the connector does, and gives the days that the certificate lasts.
 async fn shaken(upstream: &Upstream, host: &str, address: SocketAddr) -> Result<i64, NoTls> {
     let config = ClientConfig::builder_with_protocol_versions(&[&version::TLS12, &version::TLS13])
-        .with_root_certificates(trusted(upstream))
-        .with_no_client_auth();
+        .with_root_certificates(trusted(upstream));
+    let config = match upstream.client_cert.as_deref().and_then(client_cert::pair) {
+        Some((chain, key)) => config.with_client_auth_cert(chain, key).map_err(|_| NoTls {
+            message: "The client certificate cannot be used.".to_owned(),
+            advice: "Check client_cert and client_key.",
+        })?,
+        None => config.with_no_client_auth(),
+    };
     let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
     let name = ServerName::try_from(bare).map_err(|_| NoTls {
         message: format!("{host} is no name that a certificate can be for."),

@@ -1,0 +1,438 @@
+"""What the proxy needs towards its targets: that one which fails does not hold up callers. The last line counts."""
+
+import argparse
+import contextlib
+import datetime
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import servers
+from api import CallError
+from copies import Pair
+from cos_clients import CosPython
+from live import Changeable, log_lines, metric
+from operations import authority
+from oss_clients import Oss2V4
+from s3_clients import Boto3
+from scenarios import refused
+
+BUCKET = "targets-1250000000"
+
+
+class Front(Changeable):
+    """A proxy in front of a double whose target has these keys, and a client of each dialect."""
+
+    def __init__(self, binary, running, port=None, **more):
+        self.back = running.double("oss")
+        target = servers.one_target("oss", port or self.back.port, **more)
+        self.proxy = running.proxy(binary, servers.configuration([target]))
+        self.file = Path(self.proxy.folder, "blobfish.toml")
+        self.first = self.file.read_text()
+        self.clients = [make(self.proxy.port, servers.KEY, servers.SECRET) for make in (Boto3, CosPython, Oss2V4)]
+        self.client = self.clients[0]
+
+    def fault(self, **fault):
+        self.back.ask("POST", "/fault", {"times": 1000, **fault})
+
+    def well(self):
+        self.back.ask("POST", "/reset", {})
+
+    def sent(self):
+        return len(self.back.ask("GET", "/requests"))
+
+    def state(self):
+        return metric(self.proxy, 'blobfish_target_state{target="oss"}')
+
+    def paused(self):
+        return metric(self.proxy, 'blobfish_refused_total{reason="TargetUnavailable"}')
+
+
+def failing(binary, running, options):
+    """Failures in a row close the way, in every caller's words; one request tries, and opens it."""
+    front = Front(binary, running, failures_max=3, failures_pause_seconds=2)
+    client = front.client
+    client.create_bucket(BUCKET)
+    client.put(BUCKET, "one", b"x")
+    assert front.state() == 1
+    front.fault(match={"op": "get", "key": "one"}, kind="status", status=500, code="InternalError")
+    for _ in range(2):
+        refused(500, client.get, BUCKET, "one")
+        refused(404, client.head, BUCKET, "nothing")  # It answers: the count begins again.
+    for _ in range(3):
+        assert front.state() == 1 and front.paused() == 0
+        refused(500, client.get, BUCKET, "one")
+    closed_at = time.monotonic()
+    assert front.state() == 0
+    before = front.sent()
+    for other in front.clients:
+        begun = time.monotonic()
+        assert refused(503, other.get, BUCKET, "one").code == "ServiceUnavailable", other.name
+        assert refused(503, other.put, BUCKET, "two", b"x").code == "ServiceUnavailable", other.name
+        assert refused(503, other.copy, BUCKET, "one", BUCKET, "two").code == "ServiceUnavailable", other.name
+        assert time.monotonic() - begun < 1, "answered at once"
+    assert front.sent() == before, "nothing is sent"
+    assert front.paused() == 9
+    assert metric(front.proxy, 'blobfish_upstream_errors_total{kind="paused",target="oss"}') == 0
+    assert time.monotonic() - closed_at < 2, "the machine is too slow for this test"
+    time.sleep(2.1 - (time.monotonic() - closed_at))
+    # One tries, of many that come at once; it fails, and the way stays closed.
+    told = at_once(8, lambda: refused((500, 503), client.get, BUCKET, "one").status)
+    assert sorted(told) == [500] + [503] * 7, told
+    assert front.sent() == before + 1 and front.state() == 0
+    front.well()
+    refused(503, client.get, BUCKET, "one")
+    time.sleep(2.1)
+    # A write may be the one that tries; it is sent once.
+    client.put(BUCKET, "three", b"x")
+    assert front.sent() == 1 and front.state() == 1
+    assert client.get(BUCKET, "one")["body"] == b"x"
+    assert len(log_lines(front.proxy, "failures in a row")) == 1
+    assert len(log_lines(front.proxy, "answers again")) == 1
+
+
+def at_once(count, call):
+    told = []
+    threads = [threading.Thread(target=lambda: told.append(call())) for _ in range(count)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert len(told) == count, "some raised"
+    return told
+
+
+def kinds(binary, running, options):
+    """What counts as a failure of a target, and what does not."""
+    front = Front(binary, running, failures_max=3, failures_pause_seconds=1, response_timeout_seconds=1)
+    client = front.client
+    client.create_bucket(BUCKET)
+    client.put(BUCKET, "one", b"x" * 10_000)
+    counting = [({"kind": "status", "status": 503, "code": "ServiceUnavailable"}, 503),
+                ({"kind": "status", "status": 502, "code": "BadGateway"}, 500), ({"kind": "reset"}, 503),
+                ({"kind": "stall", "seconds": 5}, 503)]
+    harmless = [({"kind": "status", "status": 503, "code": "TotalQpsLimitExceeded"}, 503),
+                ({"kind": "status", "status": 501, "code": "NotImplemented"}, 501),
+                ({"kind": "status", "status": 403, "code": "AccessDenied"}, 403),
+                ({"kind": "redirect"}, (500, 503))]
+    for fault, status in counting + harmless:
+        front.fault(match={"op": "get"}, **fault)
+        told = at_once(3, lambda: refused(status, client.get, BUCKET, "one").status)
+        assert front.state() == (0 if (fault, status) in counting else 1), (fault, told)
+        front.well()
+        if (fault, status) in counting:
+            time.sleep(1.1)
+            assert client.get(BUCKET, "one")["length"] == 10_000
+            assert front.state() == 1, fault
+
+
+def unreachable(binary, running, options):
+    """Nobody listens, or nobody answers; and a target that is never left alone."""
+    nobody = servers.free_ports(1)[0]
+    front = Front(binary, running, nobody, failures_max=2, failures_pause_seconds=60)
+    [refused(503, front.client.get, BUCKET, "one") for _ in range(5)]
+    assert metric(front.proxy, 'blobfish_upstream_errors_total{kind="connect",target="oss"}') == 2
+    assert front.state() == 0 and front.paused() == 3
+    off = Front(binary, running, nobody, failures_max=0)
+    [refused(503, off.client.get, BUCKET, "one") for _ in range(12)]
+    assert metric(off.proxy, 'blobfish_upstream_errors_total{kind="connect",target="oss"}') == 12
+    assert off.state() == 1 and off.paused() == 0
+
+    # A reload keeps what is known; of another address nothing is known.
+    front.rewrite_and_wait(front.first + "\n# the same\n")
+    assert front.state() == 0
+    refused(503, front.client.get, BUCKET, "one")
+    assert front.paused() == 4
+    front.rewrite_and_wait(front.first.replace(str(nobody), str(front.back.port)))
+    assert front.state() == 1
+    front.client.create_bucket(BUCKET)
+    assert front.paused() == 4
+
+
+def connections(binary, running, options):
+    """What is over the limit waits, and is refused when it waited too long."""
+    front = Front(binary, running, connections_max=2, connect_timeout_seconds=1)
+    free = Front(binary, running)
+    took = {}
+    for name, one in (("limited", front), ("free", free)):
+        one.client.create_bucket(BUCKET)
+        one.client.put(BUCKET, "one", b"x")
+        one.fault(match={"op": "get"}, kind="delay", seconds=0.4)
+        begun = time.monotonic()
+        told = at_once(4, lambda: one.client.get(BUCKET, "one")["length"])
+        took[name] = time.monotonic() - begun
+        assert told == [1] * 4, told
+        one.well()
+    assert took["limited"] > 0.75 > took["free"], took
+
+    front.fault(match={"op": "get"}, kind="delay", seconds=3)
+    held = [threading.Thread(target=front.client.get, args=(BUCKET, "one")) for _ in range(2)]
+    [thread.start() for thread in held]
+    in_use = 'blobfish_target_connections{target="oss"}'
+    servers.wait_for(lambda: metric(front.proxy, in_use) == 2, 2, "two connections in use")
+    for client in front.clients[:2]:
+        begun = time.monotonic()
+        told = refused(503, client.put, BUCKET, "two", b"x")
+        assert told.code == "ServiceUnavailable" and 0.9 < time.monotonic() - begun < 1.5, client.name
+    [thread.join() for thread in held]
+    busy = metric(front.proxy, 'blobfish_refused_total{reason="TargetBusy"}')
+    assert busy == 2 and metric(front.proxy, in_use) == 0, busy
+    assert front.state() == 1, "a busy target is a well one"
+    refused(404, front.client.head, BUCKET, "two")
+    front.client.put(BUCKET, "two", b"x")
+
+
+def carried(binary, running, options):
+    """Copies that need two connections at once, both ways between two targets and within one: none waits for ever."""
+    pair = Pair(running, binary, "oss", "cos", bucket="relay = true\n",
+                keys={"connections_max": 2, "connect_timeout_seconds": 20})
+    client, first, second = pair.begin()
+    for bucket in (first, second):
+        client.put(bucket, "one", b"hello" * 1000)
+    pair.backs[0].ask("POST", "/fault", {"match": {"op": "CopyObject"}, "kind": "status", "status": 400,
+                                         "code": "OperationNotSupported", "times": 1000})
+    ways = [(first, second), (second, first), (first, first)] * 6
+    left = list(enumerate(ways))
+
+    def copy():
+        number, (source, target) = left.pop()
+        client.copy(source, "one", target, f"copy-{number}")
+        return number
+
+    assert sorted(at_once(len(ways), copy)) == list(range(len(ways)))
+    for number, (_, target) in enumerate(ways):
+        assert client.get(target, f"copy-{number}")["body"] == b"hello" * 1000
+    assert pair.metric("blobfish_copy_bytes_total") == 5000 * len(ways), "all were carried"
+    assert pair.metric("blobfish_target_connections") == 0
+
+
+def certificates(binary, running, options):
+    """A target that asks who we are is shown the certificate that is configured for it."""
+    with tempfile.TemporaryDirectory() as folder:
+        folders = [Path(folder, name) for name in ("server", "client", "stranger")]
+        [one.mkdir() for one in folders]
+        names = ["oss-cn-hangzhou.localhost", "*.oss-cn-hangzhou.localhost"]
+        (ca, cert, key), (client_ca, *own), (_, *foreign) = [authority(one, names) for one in folders]
+        [Path(files[1]).chmod(0o600) for files in (own, foreign)]
+        back = running.double("oss", "--cert", cert, "--key", key, "--client-ca", client_ca)
+
+        def front(shown):
+            more = dict(zip(("client_cert", "client_key"), shown))
+            return servers.configuration([servers.one_target("oss", back.port, scheme="https", ca=ca, **more)])
+
+        def bucket(proxy):
+            return Boto3(proxy.port, servers.KEY, servers.SECRET).create_bucket(BUCKET)
+
+        for shown in ([], foreign):
+            assert refused(503, bucket, running.proxy(binary, front(shown))).code == "ServiceUnavailable", shown
+        assert back.ask("GET", "/requests") == [], "no request of a stranger"
+        proxy = running.proxy(binary, front(own))
+        bucket(proxy)
+        client = CosPython(proxy.port, servers.KEY, servers.SECRET)
+        client.put(BUCKET, "one", b"x" * 100_000)
+        assert client.get(BUCKET, "one")["body"] == b"x" * 100_000
+
+        # The certificate follows a reload; a key of another is told, and changes nothing.
+        live = Front.__new__(Front)
+        live.proxy, live.file = proxy, Path(proxy.folder, "blobfish.toml")
+        live.first = live.file.read_text()
+        mixed = live.first.replace(own[1], foreign[1])
+        assert mixed != live.first
+        live.rewrite_and_wait(mixed, "refused")
+        assert "not a certificate and its key" in log_lines(proxy, "the one before stays")[0]
+        assert client.get(BUCKET, "one")["length"] == 100_000
+        live.rewrite_and_wait(live.first.replace(own[0], foreign[0]).replace(own[1], foreign[1]))
+        refused(503, client.put, BUCKET, "two", b"x")
+        live.rewrite_and_wait(live.first)
+        assert client.get(BUCKET, "one")["length"] == 100_000
+        Path(own[1]).chmod(0o644)
+        told = subprocess.run([binary, "check", str(live.file)], capture_output=True, text=True)
+        assert told.returncode == 1 and "open to others" in told.stdout + told.stderr, told
+
+
+TOKEN = "token-of-a-role-0001"
+
+
+class Metadata(BaseHTTPRequestHandler):
+    """What machines and containers ask for their role's key, as the three vendors have it."""
+
+    def log_message(self, *args):
+        pass
+
+    def do_PUT(self):
+        named = [name for name in self.headers if name.lower().endswith("metadata-token-ttl-seconds")]
+        self.told(200 if named else 400, "session-of-metadata")
+
+    def do_GET(self):
+        state, (path, name) = self.server.state, self.path.rsplit("/", 1)
+        state["asked"].append(self.path)
+        session = [self.headers[one] for one in self.headers if one.lower().endswith("metadata-token")]
+        if state["failing"]:
+            return self.told(500, "no")
+        if "/cam/" not in path and path != "/container" and session != ["session-of-metadata"]:
+            return self.told(401, "no session")
+        if path == "/container" and self.headers["Authorization"] != "proof-of-the-container":
+            return self.told(401, "no proof")
+        if not name:
+            return self.told(200, "role-of-this-machine")
+        ends = int(time.time() + state["lasts"])
+        stamp = datetime.datetime.fromtimestamp(ends, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        key, secret = servers.TARGET_KEY, state["secret"]
+        self.told(200, json.dumps({
+            "/latest/meta-data/cam/security-credentials":
+                {"TmpSecretId": key, "TmpSecretKey": secret, "ExpiredTime": ends, "Expiration": stamp, "Token": TOKEN,
+                 "Code": "Success"},
+            "/latest/meta-data/ram/security-credentials":
+                {"AccessKeyId": key, "AccessKeySecret": secret, "SecurityToken": TOKEN, "Expiration": stamp,
+                 "LastUpdated": stamp, "Code": "Success"},
+        }.get(path, {"AccessKeyId": key, "SecretAccessKey": secret, "Token": TOKEN, "Expiration": stamp,
+                     "Code": "Success", "LastUpdated": stamp, "Type": "AWS-HMAC"})))
+
+    def told(self, status, text):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+
+@contextlib.contextmanager
+def metadata():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Metadata)
+    server.state = {"failing": False, "lasts": 3600, "secret": servers.TARGET_SECRET, "asked": []}
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server.state, f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextlib.contextmanager
+def environment(**more):
+    """Of the processes that are started in it: nothing of this machine's own keys."""
+    before = dict(os.environ)
+    for name in [name for name in os.environ if name.startswith(("AWS_", "ALIBABA_", "OSS_", "TENCENTCLOUD_", "TKE_"))]:
+        del os.environ[name]
+    os.environ.update(HOME="/nonexistent", **more)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def keyless(binary, running, kind, back, credentials, **more):
+    """A proxy in front of a target whose keys are issued."""
+    target = servers.one_target(kind, back.port, key=None, credentials=credentials, **more)
+    proxy = running.proxy(binary, servers.configuration([target]))
+    return proxy, Boto3(proxy.port, servers.KEY, servers.SECRET)
+
+
+def works(client, bucket):
+    def one():
+        try:
+            return client.put(bucket, "one", b"x") and client.get(bucket, "one")["body"] == b"x"
+        except CallError:
+            return False
+    return one
+
+
+def issued(binary, running, options):
+    """Keys come from the chain of each vendor: machines, containers, files, variables."""
+    with metadata() as (state, origin), tempfile.TemporaryDirectory() as folder:
+        profile = Path(folder, "credentials")
+        key, secret = servers.TARGET_KEY, servers.TARGET_SECRET
+        profile.write_text(f"[default]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n")
+        variables = {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
+        container = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{origin}/container/key",
+                     "AWS_CONTAINER_AUTHORIZATION_TOKEN": "proof-of-the-container"}
+        backs = {kind: running.double(kind) for kind in ("cos", "oss", "jdcloud")}
+        rows = [
+            ("cos", "tencent", {}, origin, True), ("oss", "aliyun", {}, origin, True),
+            ("jdcloud", "aws", {}, origin, True),
+            ("oss", "aliyun", {"ALIBABA_CLOUD_ECS_METADATA_SERVICE_ENDPOINT": origin}, None, True),
+            ("jdcloud", "aws", {"AWS_EC2_METADATA_SERVICE_ENDPOINT": origin}, None, True),
+            ("jdcloud", "aws", container, None, True), ("jdcloud", "aws", variables, None, False),
+            ("jdcloud", "aws", {"AWS_SHARED_CREDENTIALS_FILE": str(profile)}, None, False),
+            ("cos", "tencent", {"TENCENTCLOUD_SECRET_ID": key, "TENCENTCLOUD_SECRET_KEY": secret}, None, False),
+        ]
+        for number, (kind, credentials, variables, place, asks) in enumerate(rows):
+            state["asked"].clear()
+            more = {"metadata_endpoint": place} if place else {}
+            with environment(**variables):
+                proxy, client = keyless(binary, running, kind, backs[kind], credentials, **more)
+            bucket = f"issued{number}-1250000000"
+            servers.wait_for(lambda: log_lines(proxy, "key is there"), 5, f"a key for {credentials}")
+            client.create_bucket(bucket)
+            assert works(client, bucket)(), (credentials, variables)
+            assert bool(state["asked"]) == asks, (credentials, state["asked"])
+            rows_of = [row for row in backs[kind].ask("GET", "/requests") if bucket in row["host"] + row["path"]]
+            sent = [row["headers"] for row in rows_of]
+            tokens = {value for row in sent for name, value in row.items() if name.endswith("security-token")}
+            assert sent and tokens == ({TOKEN} if asks else set()), (credentials, tokens)
+            told = proxy.log.read_text()
+            assert servers.TARGET_SECRET not in told and TOKEN not in told and not log_lines(proxy, "ERROR"), told
+            proxy.stop()
+
+
+def renewed(binary, running, options):
+    """Keys are renewed before they end; what fails meanwhile is told once, and the key before is used until its end."""
+    with metadata() as (state, origin):
+        back = running.double("cos")
+        state["failing"] = True
+        with environment():
+            proxy, client = keyless(binary, running, "cos", back, "tencent", metadata_endpoint=origin)
+        servers.wait_for(lambda: log_lines(proxy, "there is none"), 5, "a failure in the log")
+        for make in (Boto3, CosPython, Oss2V4):
+            other = make(proxy.port, servers.KEY, servers.SECRET)
+            assert refused(503, other.create_bucket, BUCKET).code == "ServiceUnavailable", make.__name__
+        assert back.ask("GET", "/requests") == [], "nothing is sent without a key"
+
+        state.update(failing=False, lasts=3, secret="not-the-secret-of-the-target")
+        servers.wait_for(lambda: log_lines(proxy, "key is there"), 8, "a key")
+        assert refused(500, client.create_bucket, BUCKET).code == "InternalError"
+        state.update(lasts=6, secret=servers.TARGET_SECRET)
+
+        def bucket():
+            with contextlib.suppress(CallError):
+                client.create_bucket(BUCKET)
+                return True
+
+        servers.wait_for(bucket, 5, "the next key")
+        state["failing"] = True
+        renewed_at = time.monotonic()
+        servers.wait_for(lambda: log_lines(proxy, "is used until it ends"), 6, "a failure in the log")
+        assert works(client, BUCKET)(), "the key from before"
+        time.sleep(max(0, 6.2 - (time.monotonic() - renewed_at)))
+        assert refused(503, client.get, BUCKET, "one").code == "ServiceUnavailable"
+        state.update(failing=False, lasts=3600)
+        servers.wait_for(works(client, BUCKET), 8, "a key again")
+        assert len(log_lines(proxy, "no key for the target was issued")) == 2, "each once"
+        # A reload does not ask again for a key that is there.
+        asked = len(state["asked"])
+        live = Front.__new__(Front)
+        live.proxy, live.file = proxy, Path(proxy.folder, "blobfish.toml")
+        live.rewrite_and_wait(live.file.read_text() + "\n# the same\n")
+        assert works(client, BUCKET)() and len(state["asked"]) == asked
+        told = proxy.log.read_text()
+        assert servers.TARGET_SECRET not in told and TOKEN not in told
+
+
+ALL = [failing, kinds, unreachable, connections, carried, certificates, issued, renewed]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--binary", required=True)
+    parser.add_argument("--only")
+    options = parser.parse_args()
+    options.binary = os.path.abspath(options.binary)
+    sys.exit(servers.checks(ALL, options))
+
+
+if __name__ == "__main__":
+    main()
