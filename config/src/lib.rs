@@ -14,6 +14,7 @@ mod lookup;
 mod mistake;
 mod pattern;
 mod read;
+mod reference;
 mod rules;
 mod schema;
 mod secrets;
@@ -27,6 +28,7 @@ pub use endpoint::Endpoint;
 pub use lookup::Route;
 pub use mistake::{Mistake, Rejected};
 pub use pattern::Pattern;
+pub use reference::reference;
 pub use schema::schema;
 pub use secrets::{OsSources, Sources};
 

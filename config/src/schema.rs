@@ -140,6 +140,9 @@ impl Shapes {
         let alone = |line: &usize| self.0.values().filter(|other| other.line == Some(*line)).count() == 1;
         if let Some(about) = shape.line.filter(alone).and_then(comment) {
             value.insert("description".to_owned(), json!(about));
+            if let Some(default) = shape.line.and_then(default) {
+                value.insert("default".to_owned(), default);
+            }
         }
         Value::Object(value)
     }
@@ -186,6 +189,21 @@ fn without_indices(key: &str) -> String {
 fn comment(line: usize) -> Option<&'static str> {
     let line = FULL.lines().nth(line.checked_sub(1)?)?;
     line.rsplit_once("# ").map(|(_, comment)| comment.trim())
+}
+
+/// What the full example has on a line whose comment says that this is the default.
+fn default(line: usize) -> Option<Value> {
+    let written = FULL.lines().nth(line.checked_sub(1)?)?.rsplit_once("# ")?.0.split_once('=')?.1.trim();
+    let value: Value =
+        serde_json::from_str(written).or_else(|_| serde_json::from_str(&written.replace('_', ""))).ok()?;
+    let is_it = |piece: &str| match piece.trim() {
+        "default" | "the default" => true,
+        other => other.strip_prefix("default ").and_then(|rest| rest.split(' ').next()).is_some_and(|word| {
+            let said: Option<Value> = serde_json::from_str(word).ok();
+            said.is_some_and(|said| said == value || (value.is_f64() && said.as_f64() == value.as_f64()))
+        }),
+    };
+    comment(line)?.split([',', ';', '.']).any(is_it).then_some(value)
 }
 
 /// Every variable and file is there, and is what it has to be.

@@ -98,8 +98,14 @@ pub enum Command {
         json: bool,
     },
     /// Print the JSON Schema of the configuration, for editors
-    #[command(after_help = "Examples:\n  blobfish schema > blobfish.schema.json")]
-    Schema,
+    #[command(
+        after_help = "Examples:\n  blobfish schema > blobfish.schema.json\n  blobfish schema --markdown"
+    )]
+    Schema {
+        /// The same as tables of Markdown, for people
+        #[arg(long)]
+        markdown: bool,
+    },
     /// Print completions for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {

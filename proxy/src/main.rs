@@ -86,10 +86,11 @@ fn main() -> ExitCode {
             snapshot.map_err(Into::into).and_then(|snapshot| explain::run(&asked, snapshot.as_ref()))
         }
         Command::Losses { json } => Ok(losses::run(json)),
-        Command::Schema => Ok(format!(
-            "{:#}\n",
-            blobfish_config::schema(&blobfish_config::Known { dialects: blobfish_dialects::NAMES })
-        )),
+        Command::Schema { markdown } => {
+            let known = blobfish_config::Known { dialects: blobfish_dialects::NAMES };
+            let schema = blobfish_config::schema(&known);
+            Ok(if markdown { blobfish_config::reference(&schema) } else { format!("{schema:#}\n") })
+        }
         Command::Completions { shell } => Ok(String::from_utf8_lossy(&cli::completions(shell)).into_owned()),
     };
     let (text, code) = match outcome {

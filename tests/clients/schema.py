@@ -105,6 +105,12 @@ def printed_is_published(judges):
     assert (
         TREE / "docs/blobfish.schema.json"
     ).read_text() == judges.text, "run: blobfish schema > docs/blobfish.schema.json"
+    printed = subprocess.run([judges.binary, "schema", "--markdown"], capture_output=True, text=True, check=True).stdout
+    assert (TREE / "docs/keys.md").read_text() == printed, "run: blobfish schema --markdown > docs/keys.md"
+    # What is printed for people has every key of the other.
+    for table, told in json.loads(judges.text)["properties"].items():
+        for key in told.get("items", told)["properties"]:
+            assert f"| `{key}` |" in printed.split(f"[{table}]")[1].split("\n## ")[0], (table, key)
 
 
 def samples_pass(judges):
