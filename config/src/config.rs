@@ -84,6 +84,8 @@ pub struct Limits {
     pub keepalive_idle: Duration,
     /// Most connections of callers at once, 1 to 1,000,000.
     pub connections_max: usize,
+    /// Most connections of one address at once, 1 to 1,000,000. Listed balancers may have more.
+    pub connections_per_address_max: usize,
     /// How long a process that was told to stop accepts connections while it is not ready, 0 to 3600 seconds.
     pub stop_delay: Duration,
     /// How long requests run on after that, 1 second to 1 hour.

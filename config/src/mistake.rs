@@ -15,16 +15,16 @@ pub(crate) const SECRET_VALUE: &str = "(secret)";
 const SHOWN_WORDS: &[&str] = &[
     "access", "access_key", "address", "addressing", "admin", "anonymous", "base", "body_idle_seconds",
     "body_timeout_seconds", "bucket", "buckets", "ca", "caller", "cert", "certificates", "client_cert", "client_key",
-    "conditions", "connect_timeout_seconds", "connections_max", "control", "copies_abandoned", "copies_max",
-    "copies_per_caller_max", "copy_bytes_per_second", "copy_bytes_per_second_per_caller", "copy_part_bytes",
-    "copy_parts_at_once", "copy_single_bytes_max", "cos_signing", "credentials", "dialect", "drain_seconds",
-    "endpoint", "env", "failures_max", "failures_pause_seconds", "false", "file", "format", "grants",
-    "head_bytes_max", "headers", "headers_max", "hosts", "http", "https", "insecure", "keepalive_idle_seconds", "key",
-    "keys", "kms_keys", "level", "limits", "listen", "log", "metadata_endpoint", "name", "profile", "propagate",
-    "proxies", "proxy_protocol", "region", "relay", "requests_at_once", "requests_per_second", "resolve_seconds",
-    "response_timeout_seconds", "sample_ratio", "secret_key", "session_token", "signatures", "signing",
-    "stop_delay_seconds", "target", "target_bucket", "traces", "true", "trust_callers", "unsupported",
-    "upgrade_drain_seconds", "value",
+    "conditions", "connect_timeout_seconds", "connections_max", "connections_per_address_max", "control",
+    "copies_abandoned", "copies_max", "copies_per_caller_max", "copy_bytes_per_second",
+    "copy_bytes_per_second_per_caller", "copy_part_bytes", "copy_parts_at_once", "copy_single_bytes_max",
+    "cos_signing", "credentials", "dialect", "drain_seconds", "endpoint", "env", "failures_max",
+    "failures_pause_seconds", "false", "file", "format", "grants", "head_bytes_max", "headers", "headers_max",
+    "hosts", "http", "https", "insecure", "keepalive_idle_seconds", "key", "keys", "kms_keys", "level", "limits",
+    "listen", "log", "metadata_endpoint", "name", "profile", "propagate", "proxies", "proxy_protocol", "region",
+    "relay", "requests_at_once", "requests_per_second", "resolve_seconds", "response_timeout_seconds", "sample_ratio",
+    "secret_key", "session_token", "signatures", "signing", "stop_delay_seconds", "target", "target_bucket", "traces",
+    "true", "trust_callers", "unsupported", "upgrade_drain_seconds", "value",
 ];
 
 /// A line longer than this is cut when it is shown, characters.

@@ -317,6 +317,7 @@ fn limits(item: Option<Item<'_>>) -> Option<Limits> {
         body_idle: Duration::from_secs(30),
         keepalive_idle: Duration::from_secs(60),
         connections_max: 10_000,
+        connections_per_address_max: 1_000,
         stop_delay: Duration::ZERO,
         drain: Duration::from_secs(30),
         upgrade_drain: Duration::from_secs(3600),
@@ -329,6 +330,8 @@ fn limits(item: Option<Item<'_>>) -> Option<Limits> {
     let body_idle = seconds(&mut fields, "body_idle_seconds", usual.body_idle);
     let keepalive_idle = seconds(&mut fields, "keepalive_idle_seconds", usual.keepalive_idle);
     let connections_max = fields.count("connections_max", 1..=1_000_000, usual.connections_max);
+    let connections_per_address_max =
+        fields.count("connections_per_address_max", 1..=1_000_000, usual.connections_per_address_max);
     let stop_delay = fields.count("stop_delay_seconds", 0..=SECONDS_MAX, usual.stop_delay.as_secs());
     let drain = seconds(&mut fields, "drain_seconds", usual.drain);
     let upgrade_drain =
@@ -341,6 +344,7 @@ fn limits(item: Option<Item<'_>>) -> Option<Limits> {
         body_idle: body_idle?,
         keepalive_idle: keepalive_idle?,
         connections_max: connections_max?,
+        connections_per_address_max: connections_per_address_max?,
         stop_delay: Duration::from_secs(stop_delay?),
         drain: drain?,
         upgrade_drain: Duration::from_secs(upgrade_drain?),

@@ -1,5 +1,6 @@
 //! The data listeners: connections in, requests one after another, each answered in its caller's dialect.
 
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,6 +27,7 @@ use crate::job::{End, Job, milliseconds};
 use crate::lifecycle::Stop;
 use crate::log::{self, Record};
 use crate::metrics::{METRICS, NONE, seconds};
+use crate::peers::{Admitted, Peers};
 use crate::proxies::{self, Origin};
 use crate::snapshot::Snapshot;
 use crate::traces::{self, RequestSpan};
@@ -43,6 +45,8 @@ pub struct DataFront {
     pub upstreams: Upstreams,
     /// Connections that are open, and further requests on those of HTTP/2.
     pub open: Arc<AtomicUsize>,
+    /// Whose connections they are.
+    pub peers: Arc<Peers>,
     /// Whether they are to be closed.
     pub stop: Arc<Stop>,
 }
@@ -61,13 +65,16 @@ impl ServerApp for DataFront {
             proxies::address(&mut *stream, &snapshot.config.listen).await.ok()?
         };
         let origin = Origin { address, secure };
+        let admitted = self.admitted(address);
         if stream.selected_alpn_proto() == Some(ALPN::H2) {
+            // Nothing can be told before HTTP/2 has begun.
+            admitted.as_ref()?;
             // On the heap, for the same reason as a request.
             Box::pin(http2::serve(self, stream, origin, shutdown)).await;
             return None;
         }
         let mut caller = CallerConnection::new(stream, origin);
-        if self.is_full() {
+        if self.is_full() || admitted.is_none() {
             self.overloaded(&mut caller).await;
             caller.close().await;
             return None;
@@ -152,6 +159,14 @@ impl DataFront {
             After::Next | After::Close => caller.close().await,
             After::Break => caller.abort(),
         }
+    }
+
+    /// One more connection of an address; `None` where it has too many. Balancers stand for many callers.
+    fn admitted(&self, address: Option<IpAddr>) -> Option<Option<Admitted>> {
+        let snapshot = self.current.load();
+        let counted = address.filter(|address| !snapshot.config.listen.is_proxy(*address));
+        let max = snapshot.config.limits.connections_per_address_max;
+        counted.map(|address| self.peers.admit(address, max).map(Some)).unwrap_or(Some(None))
     }
 
     fn is_full(&self) -> bool {

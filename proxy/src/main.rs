@@ -36,6 +36,7 @@ mod log;
 mod losses;
 mod metrics;
 mod patience;
+mod peers;
 mod plan;
 mod preflight;
 mod proxies;

@@ -85,7 +85,13 @@ pub fn run(config: Config, origin: Origin, inherited: Inherited) -> anyhow::Resu
 
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let mut server = Server::new_with_opt_and_conf(None, settings(threads));
-    let front = DataFront { current: Arc::clone(&current), upstreams: Upstreams::new(System), open, stop };
+    let front = DataFront {
+        current: Arc::clone(&current),
+        upstreams: Upstreams::new(System),
+        open,
+        peers: Arc::default(),
+        stop,
+    };
     let service = data(&listen, front)?;
     let (own_sockets, own_standing) = (Arc::clone(&sockets), Arc::clone(&standing));
     server.add_service(Listening { service, sockets: own_sockets, standing: own_standing, until: None });

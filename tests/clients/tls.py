@@ -2,6 +2,7 @@
 HTTP/2, and balancers that tell of callers. The last line counts."""
 
 import argparse
+import contextlib
 import http.client
 import json
 import os
@@ -805,7 +806,39 @@ def posted(proxy, scheme):
     return answer.getheader("Location")
 
 
-ALL = [names, renewed, vendors, both_versions, quiet, at_once, uploads, downloads, given_up, heads, ends, balancers,
+def crowd(binary, running, options):
+    """One address has so many connections and no more; others, and balancers, have theirs."""
+    limit = "\n[limits]\nconnections_per_address_max = 3\n"
+    with own_authority() as authority:
+        authority.issue("default", ["blobfish.internal"])
+        proxy = listening(binary, running, authority.pair("default"), listen='proxies = ["127.0.0.9"]', more=limit)
+
+        def idle(source):
+            return socket.create_connection(("127.0.0.1", proxy.port), 10, (source, 0))
+
+        def status(source):
+            with idle(source) as one:
+                one.sendall(b"GET / HTTP/1.1\r\nHost: s3.localhost\r\nConnection: close\r\n\r\n")
+                return int(one.recv(65536).split()[1])
+
+        held = [idle("127.0.0.1") for _ in range(3)]
+        servers.wait_for(lambda: metric(proxy, "blobfish_connections") == 3, 3, "three connections")
+        assert status("127.0.0.1") == 503 and asked(proxy) == 503 and asked(proxy, ca=authority.ca) == 503
+        with contextlib.suppress(OSError), Two(proxy.https, authority.ca) as client:
+            client.signed("GET", "x")
+            client.until(lambda: client.away, 3)
+            assert not client.streams[1].status, "a fourth connection was served"
+        assert status("127.0.0.2") == 403, "not signed, but listened to"
+        crowd = [idle("127.0.0.9") for _ in range(5)]
+        assert status("127.0.0.9") == 403
+        held.pop().close()
+        servers.wait_for(lambda: asked(proxy) == 404, 3, "room for one more")
+        for one in held + crowd:
+            one.close()
+        assert metric(proxy, 'blobfish_refused_total{reason="SlowDown"}') >= 3
+
+
+ALL = [crowd, names, renewed, vendors, both_versions, quiet, at_once, uploads, downloads, given_up, heads, ends, balancers,
        forwarded]
 
 
