@@ -87,6 +87,17 @@ fn image_processing_is_not_passed_over() {
     }
 }
 
+/// The OSS reference, 4.2: ali-oss repeats every header of a copy under the prefix of the source's.
+#[test]
+fn what_only_copies_say_for_nothing_is_refused_elsewhere() {
+    let source = ("x-oss-copy-source", "/box/a");
+    let repeated = ("x-oss-copy-source-content-type", "text/css");
+    assert!(read(&OSS, "PUT", "/k", &[source, repeated]).is_ok());
+    for name in ["x-oss-copy-source-content-type", "x-oss-copy-source-if-match", "x-oss-copy-source-range"] {
+        assert_eq!(refused(&OSS, read(&OSS, "PUT", "/k", &[(name, "x")])), (501, "NotImplemented"), "{name}");
+    }
+}
+
 #[test]
 fn metadata_is_called_what_a_header_can_be() {
     let hoisted = |name: &str| read(&S3, "PUT", &format!("/k?x-amz-meta-{name}=v"), &[]);

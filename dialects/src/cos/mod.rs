@@ -31,7 +31,7 @@ pub static COS: Dialect = Dialect {
     header_prefix: "x-cos-",
     metadata_prefix: "x-cos-meta-",
     noise: headers::NOISE,
-    noise_prefix: None,
+    copy_noise_prefix: None,
     // 3.6: the traffic limit of a presigned URL, and nothing else.
     hoisted: |name| name == "x-cos-traffic-limit",
     checksums: &[("x-cos-hash-crc64ecma", Algorithm::Crc64Ecma)],

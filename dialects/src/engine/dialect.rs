@@ -38,8 +38,8 @@ pub struct Dialect {
     pub metadata_prefix: &'static str,
     /// Its own headers that carry no meaning for the target.
     pub noise: &'static [&'static str],
-    /// Further own headers without meaning, by prefix.
-    pub noise_prefix: Option<&'static str>,
+    /// Further own headers of copies without meaning, by prefix.
+    pub copy_noise_prefix: Option<&'static str>,
     /// Whether a query parameter of this lower-case name is read as the header of that name.
     pub hoisted: fn(&str) -> bool,
     /// Headers that carry a checksum of the body.

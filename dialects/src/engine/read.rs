@@ -461,7 +461,8 @@ fn refuse_strangers(dialect: &Dialect, said: &Said<'_>, operation: Operation) ->
         name.starts_with(dialect.metadata_prefix)
             || name == dialect.copy.header
             || dialect.noise.contains(&name)
-            || dialect.noise_prefix.is_some_and(|prefix| name.starts_with(prefix))
+            || (operation.copies()
+                && dialect.copy_noise_prefix.is_some_and(|prefix| name.starts_with(prefix)))
             || dialect.checksums.iter().any(|row| row.0 == name)
             || says_header(dialect, operation, name)
     };

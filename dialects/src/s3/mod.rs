@@ -33,7 +33,7 @@ pub const BASE: Dialect = Dialect {
     header_prefix: "x-amz-",
     metadata_prefix: "x-amz-meta-",
     noise: headers::NOISE,
-    noise_prefix: None,
+    copy_noise_prefix: None,
     // 2.3: any header may come as a parameter.
     hoisted: |name| name.starts_with("x-amz-"),
     checksums: CHECKSUMS,
