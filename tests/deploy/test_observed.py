@@ -207,6 +207,8 @@ CASES = {
                                {'blobfish_build_info{version="1"}': "1x80"}),
     "BlobfishTargetUnreachable": (12, {'blobfish_upstream_errors_total{target="t",kind="tls"}': "0+12x20"},
                                   {'blobfish_upstream_errors_total{target="t",kind="cut"}': "0+12x20"}),
+    "BlobfishTargetPaused": (15, {'blobfish_target_state{target="t"}': "1x3 0x20"},
+                             {'blobfish_target_state{target="t"}': "1x5 0 1x20"}),
     "BlobfishTargetErrors": (20, {'blobfish_upstream_errors_total{target="t",kind="cut"}': "0+10x30",
                                   'blobfish_requests_total{target="t",status="200"}': "0+100x30"},
                              {'blobfish_upstream_errors_total{target="t",kind="cut"}': "0+1x30",
