@@ -111,8 +111,9 @@ impl ShutdownSignalWatch for Ends {
             () = signals.next() => self.stop.ask(Why::Told),
             _ = self.stop.asked() => {}
         }
-        self.ready.send_replace(false);
+        // A process that has handed over says nothing of readiness: who asks it has asked the new one as well.
         if self.stop.why() == Some(Why::Told) {
+            self.ready.send_replace(false);
             supervisor::stopping();
             let delay = self.current.load().config.limits.stop_delay;
             tracing::info!("stopping: not ready, and not listening any more in {} seconds", delay.as_secs());
