@@ -1,7 +1,6 @@
 """No secret leaves: every secret that a proxy has or is sent is looked for, in each way of writing it, in everything that it
 writes, shows, answers and exports while it is made to say as much as it can. The last line counts."""
 
-import argparse
 import base64
 import hashlib
 import http.client
@@ -10,7 +9,6 @@ import os
 import re
 import socket
 import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -415,14 +413,5 @@ def demo(binary, running, options):
 ALL = [swept, demo]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--binary", required=True)
-    parser.add_argument("--only")
-    options = parser.parse_args()
-    options.binary = os.path.abspath(options.binary)
-    sys.exit(servers.checks(ALL, options))
-
-
 if __name__ == "__main__":
-    main()
+    servers.main(__doc__, ALL)

@@ -1,11 +1,9 @@
 """Changing the configuration of a proxy that runs: while an app goes on, without a request lost. The last line counts."""
 
-import argparse
 import http.client
 import os
 import re
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
@@ -199,14 +197,5 @@ def listeners(binary, running, options):
 ALL = [under_load, revoked, secret_files, turned_links, listeners]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--binary", required=True)
-    parser.add_argument("--only")
-    options = parser.parse_args()
-    options.binary = os.path.abspath(options.binary)
-    sys.exit(servers.checks(ALL, options))
-
-
 if __name__ == "__main__":
-    main()
+    servers.main(__doc__, ALL)

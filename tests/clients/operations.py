@@ -1,7 +1,6 @@
 """What an operator relies on: TLS towards targets, faults of targets, metrics, logs without secrets, constant memory, a
 demo that survives a restart, and the command line. The last line counts."""
 
-import argparse
 import base64
 import hashlib
 import http.client
@@ -427,14 +426,5 @@ def readme(binary, running, options):
 ALL = [readme, tls, two_keys, slowed, anonymous, faults, observed, memory, durable, listed_buckets, versions, customer_keys, losses, command_line]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--binary", required=True)
-    parser.add_argument("--only")
-    options = parser.parse_args()
-    options.binary = os.path.abspath(options.binary)
-    sys.exit(servers.checks(ALL, options))
-
-
 if __name__ == "__main__":
-    main()
+    servers.main(__doc__, ALL)

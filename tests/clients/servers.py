@@ -1,6 +1,7 @@
 """The servers that the suites need: SeaweedFS, the vendors' doubles, and the proxy. All on loopback, on free ports,
 stopped by their process ids."""
 
+import argparse
 import contextlib
 import http.client
 import json
@@ -203,8 +204,13 @@ def configuration(targets, buckets=None, callers=None, policy="refuse"):
     return "\n".join([head, *targets, *buckets, *callers])
 
 
-def checks(all_of_them, options):
-    """Runs each with servers of its own, prints how it went, and closes with the counts; the exit code."""
+def main(about, all_of_them):
+    """Runs each check with servers of its own, prints how it went, and closes with the counts."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--binary", required=True)
+    parser.add_argument("--only", help="names of checks, joined by commas")
+    options = parser.parse_args()
+    options.binary = os.path.abspath(options.binary)
     passed = failed = 0
     for check in all_of_them:
         if options.only and check.__name__ not in options.only.split(","):
@@ -218,4 +224,4 @@ def checks(all_of_them, options):
                 failed += 1
                 print(f"FAILED {check.__name__}\n{traceback.format_exc()[-1800:]}", flush=True)
     print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
+    sys.exit(1 if failed else 0)

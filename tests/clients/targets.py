@@ -1,12 +1,10 @@
 """What the proxy needs towards its targets: that one which fails does not hold up callers. The last line counts."""
 
-import argparse
 import contextlib
 import datetime
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -425,14 +423,5 @@ def renewed(binary, running, options):
 ALL = [failing, kinds, unreachable, connections, carried, certificates, issued, renewed]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--binary", required=True)
-    parser.add_argument("--only")
-    options = parser.parse_args()
-    options.binary = os.path.abspath(options.binary)
-    sys.exit(servers.checks(ALL, options))
-
-
 if __name__ == "__main__":
-    main()
+    servers.main(__doc__, ALL)

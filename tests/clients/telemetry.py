@@ -1,14 +1,11 @@
 """What is written down and sent out about requests: the access log in both formats, traces, metrics under the names that
 the documents have. The last line counts."""
 
-import argparse
 import contextlib
 import http.client
 import json
-import os
 import re
 import signal
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -384,14 +381,5 @@ def metrics(binary, running, options):
 ALL = [metrics, logs, level, spans, unasked, trusted, sampled, headers, encrypted, away, flooded, parts]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--binary", required=True)
-    parser.add_argument("--only")
-    options = parser.parse_args()
-    options.binary = os.path.abspath(options.binary)
-    sys.exit(servers.checks(ALL, options))
-
-
 if __name__ == "__main__":
-    main()
+    servers.main(__doc__, ALL)

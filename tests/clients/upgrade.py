@@ -1,6 +1,5 @@
 """Replacing a proxy that runs, and stopping it: nobody is refused and nothing is cut. The last line counts."""
 
-import argparse
 import contextlib
 import ctypes
 import fcntl
@@ -12,7 +11,6 @@ import signal
 import socket
 import ssl
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -486,14 +484,5 @@ def activated(binary, running, options):
 ALL = [ten_times, restarted, refused_ones, private, told_to_stop, supervised, activated]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--binary", required=True)
-    parser.add_argument("--only")
-    options = parser.parse_args()
-    options.binary = os.path.abspath(options.binary)
-    sys.exit(servers.checks(ALL, options))
-
-
 if __name__ == "__main__":
-    main()
+    servers.main(__doc__, ALL)
