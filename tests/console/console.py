@@ -1,7 +1,6 @@
 """The console at the admin port, in Debian's Chromium: the translator, the live view while an app goes on, a phone, the
 dark, and what a stranger's text and a stranger's page can do. The last line counts."""
 
-import argparse
 import contextlib
 import http.client
 import json
@@ -419,13 +418,11 @@ def strangers_pages(binary, running, _):
     assert time.monotonic() - begin < 5, time.monotonic() - begin
 
 
+ALL = [translator, live, looks, strangers_text, strangers_pages]
+
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--binary", default="target/debug/blobfish")
-    parser.add_argument("--only")
-    given = parser.parse_args()
     if not all(PROGRAMS):
         print("skipped: there is no chromium and chromedriver, and no apt-get to install them", flush=True)
         # Where it must run, it must not be passed over.
         sys.exit(1 if os.environ.get("CI") else 0)
-    sys.exit(servers.checks([translator, live, looks, strangers_text, strangers_pages], given))
+    servers.main(__doc__, ALL)
