@@ -21,7 +21,7 @@ from botocore.exceptions import ReadTimeoutError
 from cos_clients import CosPython
 from oss_clients import Oss2V4
 from s3_clients import Boto3
-from scenarios import HOSTILE_KEYS, PART, TARGET_CANNOT, bare, refused
+from scenarios import HOSTILE_KEYS, PART, TARGET_CANNOT, refused
 
 KINDS = ("seaweedfs", "cos", "oss", "jdcloud")
 CALLERS = {"s3": Boto3, "cos": CosPython, "oss": Oss2V4}

@@ -26,7 +26,6 @@ import oss_clients
 import s3_clients
 import servers
 import tool_clients
-from api import CallError
 from run import TARGETS, chosen
 from scenarios import bare, fetch_signed, refused
 

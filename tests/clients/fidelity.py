@@ -11,7 +11,6 @@ import re
 import sys
 import time
 import uuid
-from pathlib import Path
 
 import boto3
 import botocore

@@ -381,7 +381,7 @@ def slowed(binary, running, options):
 def anonymous(binary, running, options):
     """Objects of an open bucket are read without a signature, in every dialect; nothing else is done so."""
     back = running.double("cos")
-    buckets = [f'[[bucket]]\nname = "open-*"\ntarget = "cos"\nanonymous = "read"\n[[bucket]]\nname = "*"\ntarget = "cos"\n']
+    buckets = ['[[bucket]]\nname = "open-*"\ntarget = "cos"\nanonymous = "read"\n[[bucket]]\nname = "*"\ntarget = "cos"\n']
     front = running.proxy(binary, servers.configuration([servers.one_target("cos", back.port, "cos")], buckets))
     owner = s3_clients.Boto3(front.port, servers.KEY, servers.SECRET)
     for bucket in ("open-1250000000", "closed-1250000000"):

@@ -16,7 +16,7 @@ from browser import console
 import servers
 from api import CallError
 from console import choose, settled, type_request
-from copies import CALLERS, MIB, Pair
+from copies import MIB, Pair
 
 PICTURE_BYTES_MAX = 200 * 1024
 CHART_SECONDS = 120
