@@ -4,6 +4,7 @@ own code."""
 import base64
 import hashlib
 import hmac
+import json
 import re
 import secrets
 import threading
@@ -68,6 +69,14 @@ SETTINGS = {
                               methods="GET PUT", default={"Payer": ["BucketOwner"]}),
     "transferAcceleration": Setting("BucketTransferAcceleration", "TransferAccelerationConfiguration(Enabled=!)",
                                     "NoSuchTransferAccelerationConfiguration", methods="GET PUT"),
+    "accessmonitor": Setting("BucketAccessMonitor", "AccessMonitorConfiguration(Status=Enabled|Disabled)", methods="GET PUT",
+                             default={"Status": ["Disabled"]}),
+    "bucketArchiveDirectRead": Setting("BucketArchiveDirectRead", "ArchiveDirectReadConfiguration(Enabled=!)",
+                                       methods="GET PUT", default={"Enabled": ["false"]}),
+    "resourceGroup": Setting("BucketResourceGroup", "BucketResourceGroupConfiguration(ResourceGroupId)", methods="GET PUT",
+                             default={"ResourceGroupId": ["rg-default"]}),
+    "httpsConfig": Setting("BucketHttpsConfig", """HttpsConfiguration(TLS?(Enable=!, TLSVersion*), CipherSuite?(Enable=!,
+        StrongCipherSuite?=!, CustomCipherSuite*, TLS13CustomCipherSuite*))""", methods="GET PUT", default={}),
     "publicAccessBlock": Setting("BucketPublicAccessBlock", "PublicAccessBlockConfiguration(BlockPublicAccess=!)",
                                  default={"BlockPublicAccess": ["false"]}),
     "inventory": Setting("BucketInventory", """InventoryConfiguration(Id, IsEnabled=!, Destination(OSSBucketDestination(
@@ -89,6 +98,7 @@ class Oss(Worm, Vendor):
     query_credentials = ("signature", "x-oss-signature", "ossaccesskeyid")
     settings, unknown_status, page, echoes_delimiter, told_next = SETTINGS, 400, 100, True, "always"
     of_buckets = {**OF_BUCKETS, "bucketInfo": {"GET": "info"}, "stat": {"GET": "stat"},
+                  "policyStatus": {"GET": "policy_status"},
                   "worm": {"GET": "worm", "POST": "put_worm", "DELETE": "delete_worm"}, "wormId": {"POST": "lock_worm"}}
     of_objects = {**OF_OBJECTS, "append": {"POST": "append"}, "objectMeta": {"HEAD": "meta"},
                   "retention": {"GET": "retention", "PUT": "put_retention"},
@@ -385,6 +395,14 @@ class Oss(Worm, Vendor):
         told["MultipartPartCount"] = sum(len(upload.parts) for upload in bucket.uploads.values())
         told["DeleteMarkerCount"] = sum(row.marker for row in rows)
         return self.document("BucketStat", "".join(element(name, value) for name, value in told.items()))
+
+    def op_policy_status(self, request):
+        """3.7: whether anybody may do something."""
+        policy = self.bucket(request).settings.get(("policy", ""))
+        if not policy:
+            raise Fault(404, "NoSuchBucketPolicy")
+        public = any("*" in row.get("Principal", []) for row in json.loads(policy)["Statement"] if row["Effect"] == "Allow")
+        return self.document("PolicyStatus", element("IsPublic", str(public).lower()))
 
     def op_meta(self, request):
         """3.3: the short form of HEAD."""

@@ -344,6 +344,14 @@ SETTINGS = [
      ("COS", "S3"), (200, "")),
     ("oss", "transferAcceleration", "<TransferAccelerationConfiguration><Enabled>true</Enabled>"
      "</TransferAccelerationConfiguration>", ("true", "Enabled"), (404, "NoSuchTransferAccelerationConfiguration")),
+    ("oss", "accessmonitor", "<AccessMonitorConfiguration><Status>Enabled</Status></AccessMonitorConfiguration>",
+     ("Enabled<", "On<"), (200, "")),
+    ("oss", "bucketArchiveDirectRead", "<ArchiveDirectReadConfiguration><Enabled>true</Enabled>"
+     "</ArchiveDirectReadConfiguration>", ("true", "Enabled"), (200, "")),
+    ("oss", "resourceGroup", "<BucketResourceGroupConfiguration><ResourceGroupId>rg-1</ResourceGroupId>"
+     "</BucketResourceGroupConfiguration>", ("ResourceGroupId", "Id"), (200, "")),
+    ("oss", "httpsConfig", "<HttpsConfiguration><TLS><Enable>true</Enable><TLSVersion>TLSv1.2</TLSVersion></TLS>"
+     "</HttpsConfiguration>", ("Enable>", "Enabled>"), (200, "")),
     ("oss", "requestPayment", "<RequestPaymentConfiguration><Payer>Requester</Payer></RequestPaymentConfiguration>",
      ("Requester<", "Me<"), (200, "")),
     ("oss", "publicAccessBlock", "<PublicAccessBlockConfiguration><BlockPublicAccess>true</BlockPublicAccess>"

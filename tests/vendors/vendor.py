@@ -34,7 +34,8 @@ SUBRESOURCES = (
     "publicAccessBlock", "requestPayment", "analytics", "metrics", "intelligent-tiering", "intelligenttiering", "domain",
     "domaincertificate", "origin", "bucketInfo", "stat", "worm", "wormId", "cname", "attributes", "torrent", "process",
     "x-oss-process", "callback", "live", "vod", "style", "seal", "regions", "location", "objectMeta", "legalHold",
-    "objectWorm", "rename", "recursive", "preflight", "accessmonitor", "resourceGroup", "httpsConfig", "metaQuery",
+    "objectWorm", "rename", "recursive", "preflight", "accessmonitor", "resourceGroup", "httpsConfig",
+    "bucketArchiveDirectRead", "metaQuery",
 )
 
 #: Sub-resources that every vendor has, with the operation of each method.
@@ -60,7 +61,7 @@ OFFICIAL = {
     "uploads": "ListMultipartUploads", "restore": "RestoreObject", "append": "AppendObject", "options": "OptionsObject",
     "retention": "GetObjectRetention", "put_retention": "PutObjectRetention", "legal_hold": "GetObjectLegalHold",
     "put_legal_hold": "PutObjectLegalHold", "form": "PostObject", "meta": "GetObjectMeta", "info": "GetBucketInfo",
-    "stat": "GetBucketStat", "worm": "GetBucketWorm", "put_worm": "InitiateBucketWorm", "delete_worm": "AbortBucketWorm",
+    "stat": "GetBucketStat", "policy_status": "GetBucketPolicyStatus", "worm": "GetBucketWorm", "put_worm": "InitiateBucketWorm", "delete_worm": "AbortBucketWorm",
     "lock_worm": "CompleteBucketWorm",
 }
 

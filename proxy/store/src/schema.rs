@@ -499,6 +499,43 @@ pub(crate) const PAYMENT: Schema = Schema {
     shape: &[Child("Payer", One, Text(OneOf(&["BucketOwner", "Requester"])))],
     rules: no_rules,
 };
+pub(crate) const ACCELERATE: Schema = Schema {
+    root: "AccelerateConfiguration",
+    shape: &[Child("Status", One, Text(OneOf(&["Enabled", "Suspended"])))],
+    rules: no_rules,
+};
+
+// Metrics, tiering
+
+const BOTH: &[Child] = &[Child("Prefix", Maybe, Text(Any)), Child("Tag", AtLeastOne, Group(TAG))];
+const ONE_FILTER: &[Child] =
+    &[Child("Prefix", Maybe, Text(Any)), Child("Tag", Maybe, Group(TAG)), Child("And", Maybe, Group(BOTH))];
+pub(crate) const METRICS: Schema = Schema {
+    root: "MetricsConfiguration",
+    shape: &[Child("Id", One, Text(NonEmpty)), Child("Filter", Maybe, Group(ONE_FILTER))],
+    rules: one_filter,
+};
+const ARCHIVE_TIER: &[Child] = &[
+    Child("AccessTier", One, Text(OneOf(&["ARCHIVE_ACCESS", "DEEP_ARCHIVE_ACCESS"]))),
+    Child("Days", One, Text(Number)),
+];
+pub(crate) const TIERING: Schema = Schema {
+    root: "IntelligentTieringConfiguration",
+    shape: &[
+        Child("Id", One, Text(NonEmpty)),
+        Child("Filter", Maybe, Group(ONE_FILTER)),
+        Child("Status", One, Text(OneOf(&["Enabled", "Disabled"]))),
+        Child("Tiering", AtLeastOne, Group(ARCHIVE_TIER)),
+    ],
+    rules: one_filter,
+};
+
+fn one_filter(root: &Element) -> S3Result<()> {
+    match root.child("Filter") {
+        Some(filter) if filter.children.len() != 1 => Err(malformed_xml()),
+        _ => Ok(()),
+    }
+}
 
 // Inventory
 

@@ -23,7 +23,7 @@ const ENCRYPTION: &str = "encryption";
 const LOGGING: &str = "logging";
 const LIFECYCLE: &str = "lifecycle";
 const POLICY_BYTES_MAX: usize = 20 * 1024;
-/// Inventory configurations: of one bucket, and of one page.
+/// Configurations with ids: of one kind and bucket, and of one page.
 const CONFIGURATIONS_MAX: usize = 1000;
 const CONFIGURATIONS_PAGE: usize = 100;
 const SMALLEST: &str = "x-amz-transition-default-minimum-object-size";
@@ -49,15 +49,20 @@ struct Kind {
     deletable: bool,
     /// The status of a PUT.
     done: StatusCode,
-    /// Many of them, told apart by an id.
-    many: bool,
+    /// Many of them, told apart by an id: the element around a list of them.
+    many: Option<&'static str>,
 }
 
 const fn kind(name: &'static str, schema: Schema, unset: Unset) -> Kind {
-    Kind { name, form: Form::Xml(schema), unset, deletable: true, done: StatusCode::OK, many: false }
+    Kind { name, form: Form::Xml(schema), unset, deletable: true, done: StatusCode::OK, many: None }
 }
 
-const KINDS: [Kind; 10] = [
+const fn several(name: &'static str, schema: Schema, list: &'static str) -> Kind {
+    let unset = Unset::Missing("NoSuchConfiguration", "The specified configuration does not exist.");
+    Kind { many: Some(list), ..kind(name, schema, unset) }
+}
+
+const KINDS: [Kind; 13] = [
     kind(
         CORS,
         schema::CORS,
@@ -78,7 +83,7 @@ const KINDS: [Kind; 10] = [
         unset: Unset::Missing("NoSuchBucketPolicy", "The bucket policy does not exist"),
         deletable: true,
         done: StatusCode::NO_CONTENT,
-        many: false,
+        many: None,
     },
     kind(
         "website",
@@ -118,13 +123,12 @@ const KINDS: [Kind; 10] = [
         )
     },
     Kind {
-        many: true,
-        ..kind(
-            "inventory",
-            schema::INVENTORY,
-            Unset::Missing("NoSuchConfiguration", "The specified configuration does not exist."),
-        )
+        deletable: false,
+        ..kind("accelerate", schema::ACCELERATE, Unset::Document("<AccelerateConfiguration/>"))
     },
+    several("inventory", schema::INVENTORY, "ListInventoryConfigurationsResult"),
+    several("metrics", schema::METRICS, "ListMetricsConfigurationsResult"),
+    several("intelligent-tiering", schema::TIERING, "ListBucketIntelligentTieringConfigurationsOutput"),
 ];
 
 /// The bucket and the key of a path, decoded; the key is empty where there is none.
@@ -149,16 +153,17 @@ pub(crate) async fn answer(
     let kind = KINDS.into_iter().find(|kind| key.is_empty() && named(kind.name).is_some());
     let Some(kind) = kind else { return Ok(None) };
     let id = named("id").filter(|id| !id.is_empty());
-    let answer = match *method {
-        Method::GET if kind.many && id.is_none() => {
-            list(core, bucket, kind, named("continuation-token")).await?
-        }
-        _ if kind.many && id.is_none() => {
+    if let (Some(root), None) = (kind.many, &id) {
+        if method != Method::GET {
             return Err(invalid_argument("The specified configuration id is invalid.", "id", ""));
         }
-        Method::GET => get(core, bucket, kind, id.unwrap_or_default()).await?,
-        Method::PUT => put(core, bucket, kind, id.unwrap_or_default(), facts, body).await?,
-        Method::DELETE if kind.deletable => delete(core, bucket, kind, id.unwrap_or_default()).await?,
+        return list(core, bucket, kind.name, root, named("continuation-token")).await.map(Some);
+    }
+    let id = id.unwrap_or_default();
+    let answer = match *method {
+        Method::GET => get(core, bucket, kind, id).await?,
+        Method::PUT => put(core, bucket, kind, id, facts, body).await?,
+        Method::DELETE if kind.deletable => delete(core, bucket, kind, id).await?,
         _ => return Err(not_allowed(method, kind.name)),
     };
     Ok(Some(answer))
@@ -173,7 +178,7 @@ fn not_allowed(method: &Method, resource: &str) -> S3Error {
 /// The protocol library takes a method that a sub-resource does not have for the call without the sub-resource: a
 /// `DELETE ?acl` would delete the bucket or the object.
 pub(crate) fn check_method(method: &Method, uri: &Uri) -> S3Result<()> {
-    const BUCKET: [(&str, &[Method]); 11] = [
+    const BUCKET: [(&str, &[Method]); 10] = [
         ("acl", &[Method::PUT]),
         ("location", &[]),
         ("versioning", &[Method::PUT]),
@@ -181,7 +186,6 @@ pub(crate) fn check_method(method: &Method, uri: &Uri) -> S3Result<()> {
         ("uploads", &[]),
         ("object-lock", &[Method::PUT]),
         ("notification", &[Method::PUT]),
-        ("accelerate", &[Method::PUT]),
         ("policyStatus", &[]),
         (LOGGING, &[Method::PUT]),
         ("requestPayment", &[Method::PUT]),
@@ -251,9 +255,15 @@ async fn get(core: &Core, bucket: String, kind: Kind, id: String) -> S3Result<S3
     Ok(document(setting.document, form, &setting.headers))
 }
 
-async fn list(core: &Core, bucket: String, kind: Kind, after: Option<String>) -> S3Result<S3Response<Body>> {
+async fn list(
+    core: &Core,
+    bucket: String,
+    kind: &'static str,
+    root: &str,
+    after: Option<String>,
+) -> S3Result<S3Response<Body>> {
     let from = after.as_deref().map(untoken).transpose()?.unwrap_or_default();
-    let work = move |reading: &Reading| reading.settings(&bucket, kind.name);
+    let work = move |reading: &Reading| reading.settings(&bucket, kind);
     let all = core.meta.read(work).await?;
     let mut rows = all.into_iter().filter(|(id, _)| *id > from).peekable();
     let (mut children, mut last) = (Vec::new(), String::new());
@@ -266,8 +276,8 @@ async fn list(core: &Core, bucket: String, kind: Kind, after: Option<String>) ->
     children.extend(after.map(|after| Element::leaf("ContinuationToken", &after)));
     children.push(Element::leaf("IsTruncated", if more { "true" } else { "false" }));
     children.extend(more.then(|| Element::leaf("NextContinuationToken", &token(&last))));
-    let root = Element::group("ListInventoryConfigurationsResult", children);
-    Ok(document(root.document(), "application/xml", &BTreeMap::new()))
+    let list = Element::group(root, children);
+    Ok(document(list.document(), "application/xml", &BTreeMap::new()))
 }
 
 async fn put(
@@ -286,7 +296,7 @@ async fn put(
         }
         Form::Policy => (None, policy(body)?),
     };
-    if kind.many && root.as_ref().and_then(|root| root.text_of("Id")) != Some(id.as_str()) {
+    if kind.many.is_some() && root.as_ref().and_then(|root| root.text_of("Id")) != Some(id.as_str()) {
         let message = "Document ID does not match the specified configuration ID.";
         return Err(fault(400, "IdMismatch", message, &[]));
     }
@@ -300,7 +310,7 @@ async fn put(
         if let Some(root) = &root {
             act(writing, &bucket, row, kind, root)?;
         }
-        if kind.many
+        if kind.many.is_some()
             && writing.setting(&bucket, kind.name, &id)?.is_none()
             && writing.settings(&bucket, kind.name)?.len() >= CONFIGURATIONS_MAX
         {

@@ -75,6 +75,7 @@ const PUBLIC: &str = "<PublicAccessBlockConfiguration><BlockPublicAcls>true</Blo
     </IgnorePublicAcls><BlockPublicPolicy>true</BlockPublicPolicy><RestrictPublicBuckets>false</RestrictPublicBuckets>\
     </PublicAccessBlockConfiguration>";
 const PAYMENT: &str = "<RequestPaymentConfiguration><Payer>Requester</Payer></RequestPaymentConfiguration>";
+const ACCELERATE: &str = "<AccelerateConfiguration><Status>Enabled</Status></AccelerateConfiguration>";
 const POLICY: &str = "{ \"Version\": \"2012-10-17\",\n\"Statement\": [{\"Sid\":\"\u{6587}\",\"Effect\":\"Allow\",\
     \"Principal\":\"*\",\"Action\":\"s3:GetObject\",\"Resource\":\"arn:aws:s3:::box/*\"}] }";
 
@@ -95,7 +96,7 @@ fn whole(document: &str) -> String {
 }
 
 /// Sub-resource, document, the status of its PUT, what is answered without it.
-const SETTINGS: [(&str, &str, u16, Result<&str, &str>); 9] = [
+const SETTINGS: [(&str, &str, u16, Result<&str, &str>); 10] = [
     ("cors=", CORS, 200, Err("NoSuchCORSConfiguration")),
     ("lifecycle=", LIFECYCLE, 200, Err("NoSuchLifecycleConfiguration")),
     ("tagging=", TAGGING, 204, Err("NoSuchTagSet")),
@@ -105,6 +106,7 @@ const SETTINGS: [(&str, &str, u16, Result<&str, &str>); 9] = [
     ("encryption=", ENCRYPTION, 200, Ok("<SSEAlgorithm>AES256</SSEAlgorithm>")),
     ("publicAccessBlock=", PUBLIC, 200, Err("NoSuchPublicAccessBlockConfiguration")),
     ("requestPayment=", PAYMENT, 200, Ok("<Payer>BucketOwner</Payer>")),
+    ("accelerate=", ACCELERATE, 200, Ok("<AccelerateConfiguration")),
 ];
 
 #[track_caller]
@@ -137,7 +139,7 @@ async fn every_setting_comes_back_whole_and_goes() {
             set(s3, "box", query, bad).await.refused(400, "MalformedXML");
         }
         s3.send("POST", "box", query, &[], b"").await.refused(405, "MethodNotAllowed");
-        if ["logging=", "requestPayment="].contains(&query) {
+        if ["logging=", "requestPayment=", "accelerate="].contains(&query) {
             // The library would delete the bucket.
             s3.delete("box", query).await.refused(405, "MethodNotAllowed");
             assert_eq!(told(s3, "box", query).await.ok().text(), whole(document));
@@ -288,7 +290,7 @@ async fn rules_within_a_document() {
     set(s3, "box", "encryption=", &ENCRYPTION.replace("AES256", "AES128")).await.refused(400, "MalformedXML");
     set(s3, "box", "requestPayment=", &PAYMENT.replace("Requester", "Me")).await.refused(400, "MalformedXML");
     set(s3, "box", "publicAccessBlock=", &PUBLIC.replace("false", "no")).await.refused(400, "MalformedXML");
-    for later in ["replication=", "ownershipControls=", "metrics=", "notification=", "policyStatus="] {
+    for later in ["replication=", "ownershipControls=", "analytics=", "notification=", "policyStatus="] {
         told(s3, "box", later).await.refused(501, "NotImplemented");
     }
 }
@@ -484,4 +486,37 @@ async fn answers_to_a_page() {
     assert_eq!(allowed(&s3.head("box/a", &[("origin", "http://c")]).await.ok()).as_deref(), Some("*"));
     let missing = s3.get("box/none", &[("origin", "http://b")]).await.refused(404, "NoSuchKey");
     assert_eq!(allowed(&missing).as_deref(), Some("http://b"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_configurations_with_ids() {
+    let server = memory().await;
+    let s3 = &server.client;
+    let both = "<Filter><And><Prefix>a/</Prefix><Tag><Key>k</Key><Value>v</Value></Tag></And></Filter>";
+    let tiers =
+        "<Status>Enabled</Status><Tiering><AccessTier>ARCHIVE_ACCESS</AccessTier><Days>90</Days></Tiering>";
+    for (name, root, list, rest) in [
+        ("metrics", "MetricsConfiguration", "ListMetricsConfigurationsResult", ""),
+        (
+            "intelligent-tiering",
+            "IntelligentTieringConfiguration",
+            "ListBucketIntelligentTieringConfigurationsOutput",
+            tiers,
+        ),
+    ] {
+        let document = |filter: &str| format!("<{root}><Id>a</Id>{filter}{rest}</{root}>");
+        let one = format!("{name}=&id=a");
+        told(s3, "box", &one).await.refused(404, "NoSuchConfiguration");
+        // One condition, or several joined by And.
+        let two = "<Filter><Prefix>a</Prefix><Tag><Key>k</Key><Value>v</Value></Tag></Filter>";
+        for bad in [two, "<Filter></Filter>"] {
+            set(s3, "box", &one, &document(bad)).await.refused(400, "MalformedXML");
+        }
+        set(s3, "box", &format!("{name}=&id=b"), &document("")).await.refused(400, "IdMismatch");
+        set(s3, "box", &one, &document(both)).await.ok();
+        assert_eq!(told(s3, "box", &one).await.ok().text(), whole(&document(both)));
+        assert!(told(s3, "box", &format!("{name}=")).await.ok().text().contains(&format!("<{list}")));
+        assert_eq!(s3.delete("box", &one).await.ok().status, 204);
+        told(s3, "box", &one).await.refused(404, "NoSuchConfiguration");
+    }
 }
