@@ -36,6 +36,7 @@ suite "Vendor doubles, straight from the vendors' own SDKs" "$python" -m pytest 
 suite "Refusals" "$python" tests/clients/refusals.py --binary "$binary"
 suite "Matrix: 4 callers x 4 targets x 2 copies" "$python" tests/clients/matrix.py --binary "$binary"
 suite "Clients: unmodified SDKs against demo, SeaweedFS and the doubles" "$python" tests/clients/run.py --binary "$binary"
+suite "Settings of buckets: kept as they were set, or refused by name" "$python" tests/clients/bucket_settings.py --binary "$binary"
 suite "A day of an app: 17 clients, command lines and SDKs" "$python" tests/clients/day.py --binary "$binary"
 suite "Copies between targets and above their limits" "$python" tests/clients/copies.py --binary "$binary"
 suite "Fidelity: S3 through two proxies and another dialect" "$python" tests/clients/fidelity.py --binary "$binary"

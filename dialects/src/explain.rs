@@ -127,7 +127,7 @@ pub(crate) fn operation_fate(
 /// The elements of a caller's documents that a target's have no place for: refused by name.
 pub fn lost_elements(caller: &Dialect, target: &Dialect) -> Vec<(Setting, String)> {
     let mut lost = Vec::new();
-    for form in caller.settings {
+    for form in caller.settings.iter().filter(|form| form.puts) {
         let Some(written) = target.form(form.setting) else { continue };
         for (path, node) in settings::samples(caller, form) {
             let untold = settings::read(caller, form, node)

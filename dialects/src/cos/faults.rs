@@ -64,7 +64,7 @@ pub const FAULTS: &[FaultRow] = &[
     FaultRow::new(Fault::NoSuchVersion, "NoSuchVersion", 404, "The specified version does not exist."),
     FaultRow::new(Fault::NoSuchUpload, "NoSuchUpload", 404, "The specified multipart upload does not exist."),
     FaultRow::new(Fault::NoSuchTagSet, "NoSuchTagSet", 404, "The TagSet does not exist."),
-    FaultRow::new(Fault::NoSuchInventory, "InventoryConfigurationNotFoundError", 404, "The inventory configuration does not exist."),
+    FaultRow::new(Fault::NoSuchConfiguration, "InventoryConfigurationNotFoundError", 404, "The inventory configuration does not exist."),
     FaultRow::new(Fault::NoSuchCors, "NoSuchCORSConfiguration", 404, "The CORS configuration does not exist."),
     FaultRow::new(Fault::NoSuchLifecycle, "NoSuchLifecycleConfiguration", 404, "The lifecycle configuration does not exist."),
     FaultRow::new(Fault::NoSuchBucketPolicy, "NoSuchBucketPolicy", 404, "The bucket policy does not exist."),

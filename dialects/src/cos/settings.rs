@@ -2,9 +2,11 @@
 
 use crate::engine::dialect::AccessStyle;
 use crate::engine::settings::{
-    Element, Form, Unset, called, class, group, number, text, with_filters, without_filters, words,
+    BOOLEAN, Element, Form, Unset, called, class, group, leaf, number, page, text, with_filters,
+    without_filters, words,
 };
 use crate::model::{Fault, Group, Setting};
+use crate::wire::xml::Node;
 
 /// 5.2, and the object ACL of 3.6
 pub const ACCESS: AccessStyle = AccessStyle {
@@ -21,7 +23,8 @@ pub const ACCESS: AccessStyle = AccessStyle {
 pub const FORMS: &[Form] = &[
     Form::new(Setting::ObjectAcl, &["acl"], "AccessControlPolicy", &[], Unset::Empty).kept(),
     Form::new(Setting::BucketAcl, &["acl"], "AccessControlPolicy", &[], Unset::Empty).kept(),
-    Form::new(Setting::ObjectTagging, &["tagging"], "Tagging", TAGGING, Unset::Hollow("TagSet")).bare_put(),
+    Form::new(Setting::ObjectTagging, &["tagging"], "Tagging", TAGGING, Unset::Children(&[("TagSet", "")]))
+        .bare_put(),
     Form::new(Setting::BucketTagging, &["tagging"], "Tagging", TAGGING, Unset::Fault(Fault::NoSuchTagSet))
         .bare_put(),
     Form::new(
@@ -56,7 +59,7 @@ pub const FORMS: &[Form] = &[
                     number("MaxAgeSeconds"),
                 ],
             ),
-            words("ResponseVary", TRUE),
+            words("ResponseVary", BOOLEAN),
         ],
         Unset::Fault(Fault::NoSuchCors),
     ),
@@ -130,24 +133,57 @@ pub const FORMS: &[Form] = &[
             text("VerifySignatureURL"),
         ],
         Unset::Fault(Fault::NoSuchReferer),
-    ),
+    )
+    // 3.2: SDKs remove it by an empty PUT.
+    .emptied(),
     // The destination's accounts and names are a vendor's own: it stays within the family.
     Form::new(
         Setting::Inventory,
         &["inventory", "id"],
         "InventoryConfiguration",
         INVENTORY,
-        Unset::Fault(Fault::NoSuchInventory),
+        Unset::Fault(Fault::NoSuchConfiguration),
     ),
+    Form::new(
+        Setting::Inventories,
+        &["inventory"],
+        "ListInventoryConfigurationResult",
+        &page(group("InventoryConfiguration", INVENTORY)),
+        Unset::Empty,
+    )
+    .read_only(),
+    Form::new(
+        Setting::Acceleration,
+        &["accelerate"],
+        "AccelerateConfiguration",
+        &[
+            words("Status", &[("Enabled", "Enabled"), ("Suspended", "Suspended"), ("Suspended", "Disabled")]),
+            words("Type", &[("COS", "COS")]),
+        ],
+        Unset::Empty,
+    )
+    .kept()
+    .shaped(without_type, with_type),
 ];
+
+/// 3.7: acceleration has a type, of which there is one.
+fn without_type(mut tree: Node) -> Node {
+    tree.children.retain(|child| child.name != "Type");
+    tree
+}
+
+fn with_type(mut tree: Node) -> Node {
+    if !tree.children.is_empty() {
+        tree.children.push(leaf("Type", "COS"));
+    }
+    tree
+}
 
 const TAGGING: &[Element] = &[group("TagSet", &[group("Tag", &[text("Key"), text("Value")])])];
 
 const TAG: Element = group("Tag", &[text("Key"), text("Value")]);
 
 const MODES: &[(&str, &str)] = &[("GOVERNANCE", "GOVERNANCE"), ("COMPLIANCE", "COMPLIANCE")];
-
-const TRUE: &[(&str, &str)] = &[("true", "true"), ("false", "false")];
 
 const FREQUENCY: Element = group("AccessFrequency", &[number("AccessCountLessThan"), number("RecentDays")]);
 
@@ -179,7 +215,7 @@ const LIFECYCLE: &[Element] = &[group(
         text("Prefix"),
         words("Status", &[("Enabled", "Enabled"), ("Disabled", "Disabled")]),
         group("Transition", &[number("Days"), text("Date"), class("StorageClass"), FREQUENCY]),
-        group("Expiration", &[number("Days"), text("Date"), words("ExpiredObjectDeleteMarker", TRUE)]),
+        group("Expiration", &[number("Days"), text("Date"), words("ExpiredObjectDeleteMarker", BOOLEAN)]),
         group("NoncurrentVersionTransition", &[number("NoncurrentDays"), class("StorageClass"), FREQUENCY]),
         group("NoncurrentVersionExpiration", &[number("NoncurrentDays")]),
         group("AbortIncompleteMultipartUpload", &[number("DaysAfterInitiation")]),

@@ -1,7 +1,7 @@
 //! The bodies of small requests: read from the caller's dialect, written in the target's.
 
 use crate::engine::dialect::Dialect;
-use crate::engine::settings::{self, leaf};
+use crate::engine::settings::{self, Removal, leaf};
 use crate::engine::way::Way;
 use crate::engine::{access, cors, deletes, documents};
 use crate::model::{Fault, Field, Operation, Refusal, Request, Setting, Value};
@@ -26,6 +26,9 @@ pub fn read(way: &Way<'_>, request: &mut Request, body: &[u8]) -> Result<(), Ref
         }
         Operation::RestoreObject => request.document = Some(read_restore(caller, body)?),
         Operation::Put(setting) if setting.is_access() => read_access(way, request, setting, body)?,
+        Operation::Put(setting) if removes(caller, setting, body) => {
+            request.operation = Operation::Delete(setting);
+        }
         Operation::Put(setting) => read_setting(way, request, setting, body)?,
         _ => {}
     }
@@ -70,6 +73,16 @@ fn read_access(way: &Way<'_>, request: &mut Request, setting: Setting, body: &[u
     let field = if setting == Setting::BucketAcl { Field::BucketAcl } else { Field::Acl };
     request.fields.set(field, Value::Acl(acl));
     Ok(())
+}
+
+/// Whether a PUT sets nothing, in a dialect where that removes the setting.
+fn removes(caller: &Dialect, setting: Setting, body: &[u8]) -> bool {
+    let Some(form) = caller.form(setting).filter(|form| form.removal == Removal::CallOrNothing) else {
+        return false;
+    };
+    let hollow =
+        |node: Node| node.name == form.root && node.children.is_empty() && node.text.trim().is_empty();
+    body.trim_ascii().is_empty() || xml::read(body).is_ok_and(hollow)
 }
 
 fn read_setting(way: &Way<'_>, request: &mut Request, setting: Setting, body: &[u8]) -> Result<(), Refusal> {

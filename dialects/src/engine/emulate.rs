@@ -2,7 +2,7 @@
 
 use crate::engine::deletes;
 use crate::engine::dialect::Dialect;
-use crate::engine::settings::{self, SAY_NOTHING, Unset, leaf};
+use crate::engine::settings::{self, SAY_NOTHING, leaf};
 use crate::engine::way::Way;
 use crate::engine::{access, cors, etag};
 use crate::model::{
@@ -21,21 +21,22 @@ pub fn adapted(way: &Way<'_>, mut sent: Request) -> Request {
             sent.fields.remove(Field::Attributes);
         }
         Operation::GetBucketInfo => sent.operation = Operation::Get(Setting::BucketAcl),
-        // Where a setting cannot be removed it can be set to nothing.
-        Operation::Delete(setting) if sets_to_nothing(way.target.dialect, setting) => {
-            sent.operation = Operation::Put(setting);
-            sent.document = Some(Node::default());
+        // Where a setting cannot be removed it can be set to what buckets have that never had it.
+        Operation::Delete(setting) => {
+            if let Some(unset) = set_to_nothing(way.target.dialect, setting) {
+                sent.operation = Operation::Put(setting);
+                sent.document = Some(unset);
+            }
         }
         _ => {}
     }
     sent
 }
 
-fn sets_to_nothing(target: &Dialect, setting: Setting) -> bool {
-    let form = target.form(setting);
-    form.is_some_and(|form| form.unset == Unset::Empty && !form.root.is_empty())
-        && target.route(Operation::Put(setting)).is_some()
-        && !setting.is_access()
+fn set_to_nothing(target: &Dialect, setting: Setting) -> Option<Node> {
+    target.route(Operation::Put(setting)).filter(|_| !setting.is_access())?;
+    let form = target.form(setting).filter(|form| !form.root.is_empty())?;
+    settings::unset(form).ok()
 }
 
 /// How a target's operations stand in for one that it does not have, for the printed matrix.
@@ -44,7 +45,7 @@ pub fn stands_in(target: &Dialect, operation: Operation) -> Option<&'static str>
         Operation::ListObjectsV2 => Some("by the first version"),
         Operation::GetObjectAttributes => Some("by a HEAD"),
         Operation::GetBucketInfo => Some("by its ACL, versioning and place in the list of buckets"),
-        Operation::Delete(setting) if sets_to_nothing(target, setting) => Some("by an empty one"),
+        Operation::Delete(setting) if set_to_nothing(target, setting).is_some() => Some("by an empty one"),
         _ => None,
     }
 }

@@ -10,7 +10,7 @@ use crate::model::{
     ByteRange, Directive, Document, Fault, Field, Fields, Operation, Outgoing, Refusal, Reply, Request,
     Setting, Source, Timestamp, Told, Value,
 };
-use crate::wire::date;
+use crate::wire::{date, xml};
 
 use crate::engine::emulate::Gather;
 
@@ -128,7 +128,7 @@ impl<'a> Exchange<'a> {
             self.needs.conditions = true;
             Field::SOURCE_CONDITIONS.iter().for_each(|field| drop(self.sent.fields.remove(*field)));
         }
-        if let Some(setting) = self.unsure_setting() {
+        if let Some(setting) = self.unsure_setting().filter(|_| self.changes()) {
             return self.ask_bucket(Operation::Get(setting), State::Probing(setting), now);
         }
         let look = self.needs.conditions || self.needs.metadata || self.needs.length;
@@ -275,6 +275,7 @@ impl<'a> Exchange<'a> {
     fn answered(&mut self, answer: &Answer, now: Timestamp) -> Result<Step, Refusal> {
         match answer::whole(&self.way, self.sent.operation, answer) {
             Ok(reply) => self.succeeded(reply, now),
+            Err(refused) if self.misunderstood(&refused, answer) => Err(not_kept()),
             Err(refused) => self.failed(refused, now),
         }
     }
@@ -315,11 +316,11 @@ impl<'a> Exchange<'a> {
         Ok(Step::Tell(Box::new(reply)))
     }
 
-    /// The setting of a bucket that is to be changed at a target which may take the request for another: making the
-    /// bucket, or deleting it.
+    /// The setting of a bucket at a target which may take the request for another: listing the bucket, making or
+    /// deleting it.
     fn unsure_setting(&self) -> Option<Setting> {
         match self.asked.operation {
-            Operation::Put(setting) | Operation::Delete(setting)
+            Operation::Get(setting) | Operation::Put(setting) | Operation::Delete(setting)
                 if !setting.on_object() && !self.way.target.dialect.settings_known =>
             {
                 Some(setting)
@@ -328,10 +329,26 @@ impl<'a> Exchange<'a> {
         }
     }
 
+    fn changes(&self) -> bool {
+        matches!(self.asked.operation, Operation::Put(_) | Operation::Delete(_))
+    }
+
+    /// Whether a request about a setting was taken for one about the bucket itself.
+    fn misunderstood(&self, refused: &Refused, answer: &Answer) -> bool {
+        let of_bucket = [Fault::BucketAlreadyExists, Fault::BucketAlreadyOwnedByYou, Fault::BucketNotEmpty];
+        let another = answer.status / 100 == 2
+            && refused.fault == Fault::InternalError
+            && xml::read(&answer.body).is_ok();
+        self.unsure_setting().is_some() && (another || of_bucket.contains(&refused.fault))
+    }
+
     /// Asks the bucket for something beside the request itself.
     fn ask_bucket(&mut self, operation: Operation, then: State, now: Timestamp) -> Result<Step, Refusal> {
         let bucket = self.asked.bucket.clone();
-        let request = Request { bucket, ..Request::new(operation) };
+        let mut request = Request { bucket, ..Request::new(operation) };
+        if let Some(id) = self.asked.fields.get(Field::ConfigurationId) {
+            request.fields.set(Field::ConfigurationId, id.clone());
+        }
         let (outgoing, _) = write::request(&self.way, &request)?;
         self.state = then;
         Ok(Step::Send(Box::new(write::sign(&self.way, outgoing, now))))
@@ -342,6 +359,7 @@ impl<'a> Exchange<'a> {
         let unset = match answer::whole(&self.way, Operation::Get(setting), answer) {
             Ok(_) => false,
             Err(refused) if settings::says_unset(refused.fault) => true,
+            Err(refused) if self.misunderstood(&refused, answer) => return Err(not_kept()),
             Err(refused) => return Err(refused.refusal),
         };
         match self.asked.operation {
@@ -356,10 +374,7 @@ impl<'a> Exchange<'a> {
     fn kept(&self, setting: Setting, reply: Box<Reply>, answer: &Answer) -> Result<Step, Refusal> {
         match answer::whole(&self.way, Operation::Get(setting), answer) {
             Ok(_) => Ok(Step::Tell(reply)),
-            Err(_) => Err(Refusal::say(
-                Fault::NotImplemented,
-                "The storage behind this service did not keep the setting.",
-            )),
+            Err(_) => Err(not_kept()),
         }
     }
 
@@ -456,6 +471,10 @@ pub fn overwrite_fault(fields: &Fields) -> Option<Fault> {
         return Some(Fault::ObjectExists);
     }
     fields.has(Field::OverwriteIfMatch).then_some(Fault::PreconditionFailed)
+}
+
+fn not_kept() -> Refusal {
+    Refusal::say(Fault::NotImplemented, "The storage behind this service does not keep this setting.")
 }
 
 fn onto_itself(request: &Request) -> bool {

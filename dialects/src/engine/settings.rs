@@ -61,6 +61,20 @@ impl Form {
         self
     }
 
+    /// The same, which a PUT without a document removes too.
+    #[must_use]
+    pub const fn emptied(mut self) -> Self {
+        self.removal = Removal::CallOrNothing;
+        self
+    }
+
+    /// The same, which can only be read.
+    #[must_use]
+    pub const fn read_only(mut self) -> Self {
+        self.puts = false;
+        self.kept()
+    }
+
     /// The same, answering 204 when it is set.
     #[must_use]
     pub const fn bare_put(mut self) -> Self {
@@ -82,7 +96,7 @@ impl Form {
         let calls = [
             (true, "GET", Operation::Get(self.setting)),
             (self.puts, "PUT", Operation::Put(self.setting)),
-            (self.removal == Removal::Call, "DELETE", Operation::Delete(self.setting)),
+            (self.removal != Removal::None, "DELETE", Operation::Delete(self.setting)),
         ];
         let calls = calls.into_iter().filter(|call| call.0);
         calls.map(move |(_, method, operation)| Route::with(method, level, self.parameters, operation))
@@ -96,6 +110,8 @@ pub enum Removal {
     None,
     /// By a DELETE.
     Call,
+    /// By a DELETE, or by setting nothing at all.
+    CallOrNothing,
 }
 
 /// What a GET tells where nothing was set.
@@ -103,8 +119,8 @@ pub enum Removal {
 pub enum Unset {
     /// A document without children.
     Empty,
-    /// A document with this one child, which is empty.
-    Hollow(&'static str),
+    /// A document with these children.
+    Children(&'static [(&'static str, &'static str)]),
     /// This fault.
     Fault(Fault),
 }
@@ -156,6 +172,21 @@ pub const fn words(name: &'static str, words: &'static [(&'static str, &'static 
 /// The same with elements in it.
 pub const fn group(name: &'static str, children: &'static [Element]) -> Element {
     Element { own: name, name, content: Content::Group(children) }
+}
+
+/// Booleans, in the ways that SDKs write them.
+pub const BOOLEAN: &[(&str, &str)] = &[
+    ("true", "true"),
+    ("false", "false"),
+    ("true", "TRUE"),
+    ("false", "FALSE"),
+    ("true", "True"),
+    ("false", "False"),
+];
+
+/// What stands in a page of a list of configurations.
+pub const fn page(of: Element) -> [Element; 4] {
+    [of, text("IsTruncated"), text("ContinuationToken"), text("NextContinuationToken")]
 }
 
 /// An element that the dialect calls otherwise.
@@ -269,7 +300,9 @@ fn own(dialect: &Dialect, elements: &[Element], node: &Node, lost: &mut Vec<Stri
 pub fn unset(form: &Form) -> Result<Node, Fault> {
     match form.unset {
         Unset::Empty => Ok(Node::default()),
-        Unset::Hollow(name) => Ok(Node { children: vec![leaf(name, "")], ..Node::default() }),
+        Unset::Children(rows) => {
+            Ok(Node { children: rows.iter().map(|row| leaf(row.0, row.1)).collect(), ..Node::default() })
+        }
         Unset::Fault(fault) => Err(fault),
     }
 }
@@ -280,8 +313,10 @@ pub fn is_unset(tree: &Node) -> bool {
 }
 
 /// The faults that say that a setting is not set.
-const UNSET: [Fault; 11] = [
-    Fault::NoSuchInventory,
+const UNSET: [Fault; 13] = [
+    Fault::NoSuchConfiguration,
+    Fault::NoSuchAcceleration,
+    Fault::NoSuchOwnership,
     Fault::NoSuchTagSet,
     Fault::NoSuchCors,
     Fault::NoSuchLifecycle,

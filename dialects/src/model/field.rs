@@ -76,6 +76,7 @@ pub enum Field {
     Position,
     /// Which of several documents of one kind.
     ConfigurationId,
+    ConfigurationsAfter,
     /// Which attributes of an object are asked for.
     Attributes,
     VersionId,
@@ -136,7 +137,7 @@ pub enum Kind {
 
 impl Field {
     /// Every field, in the order they are read, written and printed.
-    pub const ALL: [Self; 85] = [
+    pub const ALL: [Self; 86] = [
         Self::IfMatch,
         Self::IfNoneMatch,
         Self::IfModifiedSince,
@@ -198,6 +199,7 @@ impl Field {
         Self::CompleteAll,
         Self::Position,
         Self::ConfigurationId,
+        Self::ConfigurationsAfter,
         Self::Attributes,
         Self::VersionId,
         Self::UploadId,
@@ -351,8 +353,9 @@ impl Field {
             Self::Attributes => operation == Op::GetObjectAttributes,
             Self::ConfigurationId => matches!(
                 operation,
-                Op::Get(Setting::Inventory) | Op::Put(Setting::Inventory) | Op::Delete(Setting::Inventory)
+                Op::Get(setting) | Op::Put(setting) | Op::Delete(setting) if setting.has_id()
             ),
+            Self::ConfigurationsAfter => matches!(operation, Op::Get(setting) if setting.lists()),
             Self::UploadId => matches!(
                 operation,
                 Op::UploadPart

@@ -22,11 +22,24 @@ pub enum Setting {
     ObjectLock,
     Referer,
     Inventory,
+    Inventories,
+    Acceleration,
+    Ownership,
+    PolicyStatus,
+    IntelligentTiering,
+    IntelligentTierings,
+    Metrics,
+    AllMetrics,
+    AccessMonitor,
+    ArchiveDirectRead,
+    ResourceGroup,
+    Https,
+    Stat,
 }
 
 impl Setting {
     /// Every kind, in the order they are printed.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 31] = [
         Self::ObjectAcl,
         Self::ObjectTagging,
         Self::Retention,
@@ -45,6 +58,19 @@ impl Setting {
         Self::ObjectLock,
         Self::Referer,
         Self::Inventory,
+        Self::Inventories,
+        Self::Acceleration,
+        Self::Ownership,
+        Self::PolicyStatus,
+        Self::IntelligentTiering,
+        Self::IntelligentTierings,
+        Self::Metrics,
+        Self::AllMetrics,
+        Self::AccessMonitor,
+        Self::ArchiveDirectRead,
+        Self::ResourceGroup,
+        Self::Https,
+        Self::Stat,
     ];
 
     /// The name in messages.
@@ -55,6 +81,16 @@ impl Setting {
     /// Whether an object has it, not a bucket.
     pub fn on_object(self) -> bool {
         matches!(self, Self::ObjectAcl | Self::ObjectTagging | Self::Retention | Self::LegalHold)
+    }
+
+    /// Whether a bucket has several, each with an id.
+    pub fn has_id(self) -> bool {
+        matches!(self, Self::Inventory | Self::IntelligentTiering | Self::Metrics)
+    }
+
+    /// Whether it lists those that have ids, page by page.
+    pub fn lists(self) -> bool {
+        matches!(self, Self::Inventories | Self::IntelligentTierings | Self::AllMetrics)
     }
 
     /// Whether it says who may do what.
@@ -89,6 +125,53 @@ impl Setting {
             }
             Self::Referer => ["GetBucketReferer", "PutBucketReferer", "DeleteBucketReferer"],
             Self::Inventory => ["GetBucketInventory", "PutBucketInventory", "DeleteBucketInventory"],
+            Self::Inventories => [
+                "ListBucketInventoryConfigurations",
+                "PutBucketInventoryConfigurations",
+                "DeleteBucketInventoryConfigurations",
+            ],
+            Self::IntelligentTierings => [
+                "ListBucketIntelligentTieringConfigurations",
+                "PutBucketIntelligentTieringConfigurations",
+                "DeleteBucketIntelligentTieringConfigurations",
+            ],
+            Self::AllMetrics => [
+                "ListBucketMetricsConfigurations",
+                "PutBucketMetricsConfigurations",
+                "DeleteBucketMetricsConfigurations",
+            ],
+            Self::Acceleration => [
+                "GetBucketAccelerateConfiguration",
+                "PutBucketAccelerateConfiguration",
+                "DeleteBucketAccelerateConfiguration",
+            ],
+            Self::Ownership => {
+                ["GetBucketOwnershipControls", "PutBucketOwnershipControls", "DeleteBucketOwnershipControls"]
+            }
+            Self::PolicyStatus => {
+                ["GetBucketPolicyStatus", "PutBucketPolicyStatus", "DeleteBucketPolicyStatus"]
+            }
+            Self::IntelligentTiering => [
+                "GetBucketIntelligentTieringConfiguration",
+                "PutBucketIntelligentTieringConfiguration",
+                "DeleteBucketIntelligentTieringConfiguration",
+            ],
+            Self::Metrics => [
+                "GetBucketMetricsConfiguration",
+                "PutBucketMetricsConfiguration",
+                "DeleteBucketMetricsConfiguration",
+            ],
+            Self::AccessMonitor => {
+                ["GetBucketAccessMonitor", "PutBucketAccessMonitor", "DeleteBucketAccessMonitor"]
+            }
+            Self::ArchiveDirectRead => {
+                ["GetBucketArchiveDirectRead", "PutBucketArchiveDirectRead", "DeleteBucketArchiveDirectRead"]
+            }
+            Self::ResourceGroup => {
+                ["GetBucketResourceGroup", "PutBucketResourceGroup", "DeleteBucketResourceGroup"]
+            }
+            Self::Stat => ["GetBucketStat", "PutBucketStat", "DeleteBucketStat"],
+            Self::Https => ["GetBucketHttpsConfig", "PutBucketHttpsConfig", "DeleteBucketHttpsConfig"],
         }
     }
 }

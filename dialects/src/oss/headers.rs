@@ -49,6 +49,7 @@ pub fn name_of(field: Field) -> Option<Name> {
         Field::Delimiter => Parameter("delimiter"),
         Field::Marker => Parameter("marker"),
         Field::ConfigurationId => Parameter("inventoryId"),
+        Field::ConfigurationsAfter => Parameter("continuation-token"),
         Field::KeyMarker => Parameter("key-marker"),
         Field::VersionIdMarker => Parameter("version-id-marker"),
         Field::UploadIdMarker => Parameter("upload-id-marker"),

@@ -1,7 +1,9 @@
 //! The documents beside objects (3.4) and buckets (3.7) of OSS.
 
 use crate::engine::dialect::AccessStyle;
-use crate::engine::settings::{Element, Form, Unset, called, class, group, leaf, number, text, words};
+use crate::engine::settings::{
+    BOOLEAN, Element, Form, Unset, called, class, group, leaf, number, page, text, words,
+};
 use crate::model::{Fault, Setting};
 use crate::wire::xml::Node;
 
@@ -12,8 +14,8 @@ pub const ACCESS: AccessStyle = AccessStyle { by_word: true, headers_win: true, 
 pub const FORMS: &[Form] = &[
     Form::new(Setting::ObjectAcl, &["acl"], "AccessControlPolicy", &[], Unset::Empty).kept(),
     Form::new(Setting::BucketAcl, &["acl"], "AccessControlPolicy", &[], Unset::Empty).kept(),
-    Form::new(Setting::ObjectTagging, &["tagging"], "Tagging", TAGGING, Unset::Hollow("TagSet")),
-    Form::new(Setting::BucketTagging, &["tagging"], "Tagging", TAGGING, Unset::Hollow("TagSet")),
+    Form::new(Setting::ObjectTagging, &["tagging"], "Tagging", TAGGING, Unset::Children(&[("TagSet", "")])),
+    Form::new(Setting::BucketTagging, &["tagging"], "Tagging", TAGGING, Unset::Children(&[("TagSet", "")])),
     Form::new(
         Setting::Versioning,
         &["versioning"],
@@ -37,7 +39,7 @@ pub const FORMS: &[Form] = &[
                     number("MaxAgeSeconds"),
                 ],
             ),
-            words("ResponseVary", TRUE),
+            words("ResponseVary", BOOLEAN),
         ],
         Unset::Fault(Fault::NoSuchCors),
     ),
@@ -84,7 +86,7 @@ pub const FORMS: &[Form] = &[
         Setting::PublicAccessBlock,
         &["publicAccessBlock"],
         "PublicAccessBlockConfiguration",
-        &[words("BlockPublicAccess", TRUE)],
+        &[words("BlockPublicAccess", BOOLEAN)],
         Unset::Fault(Fault::NoSuchPublicAccessBlock),
     )
     .shaped(as_four, as_one),
@@ -107,7 +109,7 @@ pub const FORMS: &[Form] = &[
             group("RefererList", &[text("Referer")]),
             group("RefererBlacklist", &[text("Referer")]),
         ],
-        Unset::Empty,
+        Unset::Children(&[("AllowEmptyReferer", "true"), ("RefererList", "")]),
     )
     .kept(),
     // The destination's accounts and names are a vendor's own: it stays within the family.
@@ -116,13 +118,107 @@ pub const FORMS: &[Form] = &[
         &["inventory", "inventoryId"],
         "InventoryConfiguration",
         INVENTORY,
-        Unset::Fault(Fault::NoSuchInventory),
+        Unset::Fault(Fault::NoSuchConfiguration),
     ),
+    Form::new(
+        Setting::Inventories,
+        &["inventory"],
+        "ListInventoryConfigurationsResult",
+        &page(group("InventoryConfiguration", INVENTORY)),
+        Unset::Empty,
+    )
+    .read_only(),
+    Form::new(
+        Setting::Acceleration,
+        &["transferAcceleration"],
+        "TransferAccelerationConfiguration",
+        &[called("Enabled", words("Status", ON))],
+        Unset::Fault(Fault::NoSuchAcceleration),
+    )
+    .kept(),
+    Form::new(
+        Setting::PolicyStatus,
+        &["policyStatus"],
+        "PolicyStatus",
+        &[words("IsPublic", BOOLEAN)],
+        Unset::Fault(Fault::NoSuchBucketPolicy),
+    )
+    .read_only(),
+    Form::new(
+        Setting::AccessMonitor,
+        &["accessmonitor"],
+        "AccessMonitorConfiguration",
+        &[words("Status", &[("Enabled", "Enabled"), ("Disabled", "Disabled")])],
+        Unset::Empty,
+    )
+    .kept(),
+    Form::new(
+        Setting::ArchiveDirectRead,
+        &["bucketArchiveDirectRead"],
+        "ArchiveDirectReadConfiguration",
+        &[words("Enabled", BOOLEAN)],
+        Unset::Empty,
+    )
+    .kept(),
+    Form::new(
+        Setting::ResourceGroup,
+        &["resourceGroup"],
+        "BucketResourceGroupConfiguration",
+        &[text("ResourceGroupId")],
+        Unset::Empty,
+    )
+    .kept(),
+    Form::new(
+        Setting::Https,
+        &["httpsConfig"],
+        "HttpsConfiguration",
+        &[
+            group("TLS", &[words("Enable", BOOLEAN), text("TLSVersion")]),
+            group(
+                "CipherSuite",
+                &[
+                    words("Enable", BOOLEAN),
+                    words("StrongCipherSuite", BOOLEAN),
+                    text("CustomCipherSuite"),
+                    text("TLS13CustomCipherSuite"),
+                ],
+            ),
+        ],
+        Unset::Empty,
+    )
+    .kept(),
+    Form::new(Setting::Stat, &["stat"], "BucketStat", STAT, Unset::Empty).read_only(),
+];
+
+const ON: &[(&str, &str)] =
+    &[("Enabled", "true"), ("Suspended", "false"), ("Enabled", "True"), ("Suspended", "False")];
+
+/// Bytes and counts; one time in seconds.
+const STAT: &[Element] = &[
+    number("Storage"),
+    number("ObjectCount"),
+    number("MultipartUploadCount"),
+    number("LiveChannelCount"),
+    number("LastModifiedTime"),
+    number("StandardStorage"),
+    number("StandardObjectCount"),
+    number("InfrequentAccessStorage"),
+    number("InfrequentAccessRealStorage"),
+    number("InfrequentAccessObjectCount"),
+    number("ArchiveStorage"),
+    number("ArchiveRealStorage"),
+    number("ArchiveObjectCount"),
+    number("ColdArchiveStorage"),
+    number("ColdArchiveRealStorage"),
+    number("ColdArchiveObjectCount"),
+    number("DeepColdArchiveStorage"),
+    number("DeepColdArchiveRealStorage"),
+    number("DeepColdArchiveObjectCount"),
+    number("MultipartPartCount"),
+    number("DeleteMarkerCount"),
 ];
 
 const TAGGING: &[Element] = &[group("TagSet", &[group("Tag", &[text("Key"), text("Value")])])];
-
-const TRUE: &[(&str, &str)] = &[("true", "true"), ("false", "false")];
 
 const MOVES: &[Element] = &[
     number("Days"),
@@ -154,7 +250,7 @@ const LIFECYCLE: &[Element] = &[group(
                 number("Days"),
                 text("CreatedBeforeDate"),
                 text("Date"),
-                words("ExpiredObjectDeleteMarker", TRUE),
+                words("ExpiredObjectDeleteMarker", BOOLEAN),
             ],
         ),
         group("Transition", MOVES),

@@ -6,8 +6,8 @@ use crate::model::{Operation, Setting};
 /// Amazon S3 itself.
 pub static AWS: Dialect = Dialect { name: "aws", settings_known: true, ..super::BASE };
 
-/// SeaweedFS: a copy keeps the class of its source unless it is told another, and the settings of websites are taken
-/// for the bucket itself.
+/// SeaweedFS: a copy keeps the class of its source unless it is told another. What is asked about websites, and what sets
+/// who pays, is taken for requests about the bucket itself.
 pub static SEAWEEDFS: Dialect = Dialect {
     name: "seaweedfs",
     absent: Absent { class_always_said: true, ..super::absent::ABSENT },
@@ -15,6 +15,7 @@ pub static SEAWEEDFS: Dialect = Dialect {
         Operation::Get(Setting::Website),
         Operation::Put(Setting::Website),
         Operation::Delete(Setting::Website),
+        Operation::Put(Setting::RequestPayment),
     ],
     endpoint: None,
     ..super::BASE

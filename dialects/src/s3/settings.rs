@@ -3,7 +3,7 @@
 
 use crate::engine::dialect::AccessStyle;
 use crate::engine::settings::{
-    Element, Form, Unset, class, group, number, text, with_filters, without_filters, words,
+    BOOLEAN, Element, Form, Unset, class, group, number, page, text, with_filters, without_filters, words,
 };
 use crate::model::{Fault, Group, Setting};
 
@@ -23,7 +23,7 @@ pub const ACCESS: AccessStyle = AccessStyle {
 pub const FORMS: &[Form] = &[
     Form::new(Setting::ObjectAcl, &["acl"], "AccessControlPolicy", &[], Unset::Empty).kept(),
     Form::new(Setting::BucketAcl, &["acl"], "AccessControlPolicy", &[], Unset::Empty).kept(),
-    Form::new(Setting::ObjectTagging, &["tagging"], "Tagging", TAGGING, Unset::Hollow("TagSet")),
+    Form::new(Setting::ObjectTagging, &["tagging"], "Tagging", TAGGING, Unset::Children(&[("TagSet", "")])),
     Form::new(Setting::BucketTagging, &["tagging"], "Tagging", TAGGING, Unset::Fault(Fault::NoSuchTagSet))
         .bare_put(),
     Form::new(
@@ -125,10 +125,10 @@ pub const FORMS: &[Form] = &[
         &["publicAccessBlock"],
         "PublicAccessBlockConfiguration",
         &[
-            words("BlockPublicAcls", TRUE),
-            words("IgnorePublicAcls", TRUE),
-            words("BlockPublicPolicy", TRUE),
-            words("RestrictPublicBuckets", TRUE),
+            words("BlockPublicAcls", BOOLEAN),
+            words("IgnorePublicAcls", BOOLEAN),
+            words("BlockPublicPolicy", BOOLEAN),
+            words("RestrictPublicBuckets", BOOLEAN),
         ],
         Unset::Fault(Fault::NoSuchPublicAccessBlock),
     ),
@@ -160,8 +160,69 @@ pub const FORMS: &[Form] = &[
         &["inventory", "id"],
         "InventoryConfiguration",
         INVENTORY,
-        Unset::Fault(Fault::NoSuchInventory),
+        Unset::Fault(Fault::NoSuchConfiguration),
     ),
+    Form::new(
+        Setting::Inventories,
+        &["inventory"],
+        "ListInventoryConfigurationsResult",
+        &page(group("InventoryConfiguration", INVENTORY)),
+        Unset::Empty,
+    )
+    .read_only(),
+    Form::new(
+        Setting::Acceleration,
+        &["accelerate"],
+        "AccelerateConfiguration",
+        &[words("Status", &[("Enabled", "Enabled"), ("Suspended", "Suspended")])],
+        Unset::Empty,
+    )
+    .kept(),
+    Form::new(
+        Setting::Ownership,
+        &["ownershipControls"],
+        "OwnershipControls",
+        &[group("Rule", &[text("ObjectOwnership")])],
+        Unset::Fault(Fault::NoSuchOwnership),
+    ),
+    Form::new(
+        Setting::PolicyStatus,
+        &["policyStatus"],
+        "PolicyStatus",
+        &[words("IsPublic", BOOLEAN)],
+        Unset::Fault(Fault::NoSuchBucketPolicy),
+    )
+    .read_only(),
+    Form::new(
+        Setting::IntelligentTiering,
+        &["intelligent-tiering", "id"],
+        "IntelligentTieringConfiguration",
+        TIERING,
+        Unset::Fault(Fault::NoSuchConfiguration),
+    ),
+    Form::new(
+        Setting::IntelligentTierings,
+        &["intelligent-tiering"],
+        "ListBucketIntelligentTieringConfigurationsOutput",
+        &page(group("IntelligentTieringConfiguration", TIERING)),
+        Unset::Empty,
+    )
+    .read_only(),
+    Form::new(
+        Setting::Metrics,
+        &["metrics", "id"],
+        "MetricsConfiguration",
+        METRICS,
+        Unset::Fault(Fault::NoSuchConfiguration),
+    ),
+    Form::new(
+        Setting::AllMetrics,
+        &["metrics"],
+        "ListMetricsConfigurationsResult",
+        &page(group("MetricsConfiguration", METRICS)),
+        Unset::Empty,
+    )
+    .read_only(),
 ];
 
 const TAGGING: &[Element] = &[group("TagSet", &[group("Tag", &[text("Key"), text("Value")])])];
@@ -169,15 +230,6 @@ const TAGGING: &[Element] = &[group("TagSet", &[group("Tag", &[text("Key"), text
 const MODES: &[(&str, &str)] = &[("GOVERNANCE", "GOVERNANCE"), ("COMPLIANCE", "COMPLIANCE")];
 
 const ENABLED: &[(&str, &str)] = &[("Enabled", "Enabled"), ("Disabled", "Disabled")];
-
-const TRUE: &[(&str, &str)] = &[
-    ("true", "true"),
-    ("false", "false"),
-    ("true", "TRUE"),
-    ("false", "FALSE"),
-    ("true", "True"),
-    ("false", "False"),
-];
 
 const TAG: Element = group("Tag", &[text("Key"), text("Value")]);
 
@@ -200,7 +252,7 @@ const LIFECYCLE: &[Element] = &[group(
         ),
         text("Prefix"),
         words("Status", ENABLED),
-        group("Expiration", &[number("Days"), text("Date"), words("ExpiredObjectDeleteMarker", TRUE)]),
+        group("Expiration", &[number("Days"), text("Date"), words("ExpiredObjectDeleteMarker", BOOLEAN)]),
         group("Transition", &[number("Days"), text("Date"), class("StorageClass")]),
         group("NoncurrentVersionExpiration", &[number("NoncurrentDays"), number("NewerNoncurrentVersions")]),
         group(
@@ -259,3 +311,14 @@ const INVENTORY: &[Element] = &[
     text("IncludedObjectVersions"),
     group("OptionalFields", &[text("Field")]),
 ];
+
+const ONE_FILTER: Element = group("Filter", &[text("Prefix"), TAG, group("And", &[text("Prefix"), TAG])]);
+
+const TIERING: &[Element] = &[
+    text("Id"),
+    ONE_FILTER,
+    words("Status", ENABLED),
+    group("Tiering", &[text("AccessTier"), number("Days")]),
+];
+
+const METRICS: &[Element] = &[text("Id"), ONE_FILTER];

@@ -1,0 +1,353 @@
+"""Settings of buckets by unmodified SDKs: what each target keeps for each caller, and what it must refuse by name. A
+setting is read where there is none, set, read back as it was set, removed, and read again. What is expected comes from the
+vendors' documents: HAS says who has what, and a setting of one vendor's own words stays within its family. Prints one
+table; the last line counts."""
+
+import argparse
+import json
+import sys
+import traceback
+import uuid
+from copy import deepcopy
+
+import oss2
+from oss2 import models
+
+import cos_clients
+import oss_clients
+import s3_clients
+import servers
+from api import CallError
+from run import chosen
+
+TARGETS = ["demo", "seaweedfs", "cos", "oss", "jdcloud"]
+#: Who can ask which server without the proxy.
+STRAIGHT = {("s3", "seaweedfs"), ("cos", "cos"), ("oss", "oss")}
+FAMILY = {"demo": "s3", "seaweedfs": "s3", "jdcloud": "s3", "s3": "s3", "cos": "cos", "oss": "oss"}
+
+EVERYBODY = {"versioning", "cors", "lifecycle", "tagging", "website", "logging", "encryption"}
+#: Words, accounts and names in these are a vendor's own.
+WITHIN_A_FAMILY = {"policy", "inventory", "referer"}
+
+#: s3.md 3.10, cos.md 3.7, oss.md 3.7; JD Cloud documents no more than its double has. The demo is S3 but for ownership.
+HAS = {
+    "s3": EVERYBODY | {"public access", "payment", "acceleration", "policy", "inventory", "metrics", "tiering", "ownership"},
+    "cos": EVERYBODY | {"acceleration", "policy", "inventory", "referer"},
+    "oss": EVERYBODY | {"public access", "payment", "acceleration", "policy", "inventory", "referer", "monitor", "archive",
+                        "group", "stat"},
+    "jdcloud": EVERYBODY | {"public access", "policy", "inventory"},
+}
+HAS["demo"] = HAS["s3"] - {"ownership"}
+#: What SeaweedFS itself keeps, as `--direct` shows.
+HAS["seaweedfs"] = {"versioning", "cors", "lifecycle", "tagging", "encryption", "policy", "ownership"}
+#: JD Cloud's callers have the SDKs of S3.
+SAYS = {**HAS, "jdcloud": HAS["s3"]}
+
+
+class Setting:
+    """How one SDK puts, gets and deletes it, None where the vendor has no such call; what is put; and the code of a get
+    where nothing was set, or what is read there. Where there are several with ids, `listed` tells the ids."""
+
+    def __init__(self, put, get, delete, wanted, absent, listed=None):
+        self.put, self.get, self.delete, self.wanted, self.absent, self.listed = put, get, delete, wanted, absent, listed
+
+
+# ---- S3
+
+_RULE = {"AllowedMethods": ["GET", "PUT"], "AllowedOrigins": ["https://app.example"], "AllowedHeaders": ["*"],
+         "ExposeHeaders": ["ETag"], "MaxAgeSeconds": 60}
+_FOUR = {"BlockPublicAcls": True, "IgnorePublicAcls": True, "BlockPublicPolicy": True, "RestrictPublicBuckets": True}
+
+
+def of_s3(bucket):
+    policy = {"Version": "2012-10-17", "Statement": [{"Sid": "read", "Effect": "Allow", "Principal": "*",
+                                                      "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/public/*"}]}
+    inventory = {"Destination": {"S3BucketDestination": {"Bucket": "arn:aws:s3:::lists", "Format": "CSV"}}, "IsEnabled": True,
+                 "Id": "one", "IncludedObjectVersions": "All", "Schedule": {"Frequency": "Daily"}}
+    tiering = {"Id": "one", "Status": "Enabled", "Filter": {"Prefix": "old/"},
+               "Tierings": [{"Days": 90, "AccessTier": "ARCHIVE_ACCESS"}]}
+    none = "NoSuchConfiguration"
+    rows = {
+        # name: (the call's name, the argument's, what it is, absent, whether it can be deleted, other arguments)
+        "versioning": ("bucket_versioning", "VersioningConfiguration", {"Status": "Enabled"}, {}, False),
+        "cors": ("bucket_cors", "CORSConfiguration", {"CORSRules": [_RULE]}, "NoSuchCORSConfiguration", True),
+        "lifecycle": ("bucket_lifecycle_configuration", "LifecycleConfiguration", {"Rules": [
+            {"ID": "logs", "Status": "Enabled", "Filter": {"Prefix": "logs/"}, "Expiration": {"Days": 30}}]},
+            "NoSuchLifecycleConfiguration", "delete_bucket_lifecycle"),
+        "tagging": ("bucket_tagging", "Tagging", {"TagSet": [{"Key": "team", "Value": "one"}]}, "NoSuchTagSet", True),
+        "website": ("bucket_website", "WebsiteConfiguration", {"IndexDocument": {"Suffix": "index.html"},
+                                                               "ErrorDocument": {"Key": "404.html"}},
+                    "NoSuchWebsiteConfiguration", True),
+        "logging": ("bucket_logging", "BucketLoggingStatus", {"LoggingEnabled": {"TargetBucket": bucket, "TargetPrefix": "log/"}},
+                    {}, False),
+        "encryption": ("bucket_encryption", "ServerSideEncryptionConfiguration", {"Rules": [
+            {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]},
+            "ServerSideEncryptionConfigurationNotFoundError", True),
+        "public access": ("public_access_block", "PublicAccessBlockConfiguration", _FOUR, "NoSuchPublicAccessBlockConfiguration",
+                          True),
+        "payment": ("bucket_request_payment", "RequestPaymentConfiguration", {"Payer": "Requester"}, {"Payer": "BucketOwner"},
+                    False),
+        "acceleration": ("bucket_accelerate_configuration", "AccelerateConfiguration", {"Status": "Enabled"}, {}, False),
+        "ownership": ("bucket_ownership_controls", "OwnershipControls", {"Rules": [{"ObjectOwnership": "ObjectWriter"}]},
+                      "OwnershipControlsNotFoundError", True),
+        "policy": ("bucket_policy", "Policy", policy, "NoSuchBucketPolicy", True),
+        "inventory": ("bucket_inventory_configuration", "InventoryConfiguration", inventory, none, True, {"Id": "one"}),
+        "metrics": ("bucket_metrics_configuration", "MetricsConfiguration", {"Id": "one", "Filter": {"Prefix": "a/"}}, none, True,
+                    {"Id": "one"}),
+        "tiering": ("bucket_intelligent_tiering_configuration", "IntelligentTieringConfiguration", tiering, none, True,
+                    {"Id": "one"}),
+    }
+
+    def setting(call, argument, wanted, absent, deletes, more=None):
+        given = {"Bucket": bucket, **(more or {})}
+        value = json.dumps(wanted) if argument == "Policy" else wanted
+        delete = f"delete_{call}" if deletes is True else deletes
+
+        def get(client):
+            told = {name: value for name, value in client.call(f"get_{call}", **given).items() if name != "ResponseMetadata"}
+            told.pop("TransitionDefaultMinimumObjectSize", None)
+            return json.loads(told["Policy"]) if "Policy" in told else told.get(argument, told)
+
+        def listed(client):
+            return [row["Id"] for row in client.call(f"list_{call}s", Bucket=bucket).get(f"{argument}List", [])]
+
+        return Setting(lambda client: client.call(f"put_{call}", **given, **{argument: value}), get,
+                       delete and (lambda client: client.call(delete, **given)), wanted, absent, more and listed)
+
+    return {name: setting(*row) for name, row in rows.items()}
+
+
+# ---- COS
+
+def of_cos(bucket):
+    policy = {"version": "2.0", "Statement": [{"Effect": "allow", "Principal": {"qcs": ["qcs::cam::anyone:anyone"]},
+                                               "Action": ["name/cos:GetObject"],
+                                               "Resource": [f"qcs::cos:ap-guangzhou:uid/1250000000:{bucket}/*"]}]}
+    inventory = {"Destination": {"COSBucketDestination": {"AccountId": "100000000001", "Format": "CSV",
+                                                          "Bucket": "qcs::cos:ap-guangzhou::lists-1250000000"}},
+                 "IsEnabled": "true", "IncludedObjectVersions": "All", "Schedule": {"Frequency": "Daily"},
+                 "OptionalFields": {"Field": ["Size"]}}
+    rows = {
+        "versioning": ("versioning", "Status", "Enabled", {}, False),
+        "cors": ("cors", "CORSConfiguration", {"CORSRule": [
+            {"AllowedOrigin": ["https://app.example"], "AllowedMethod": ["GET", "PUT"], "AllowedHeader": ["*"],
+             "ExposeHeader": ["ETag"], "MaxAgeSeconds": "60"}]}, "NoSuchCORSConfiguration", True),
+        "lifecycle": ("lifecycle", "LifecycleConfiguration", {"Rule": [
+            {"ID": "logs", "Filter": {"Prefix": "logs/"}, "Status": "Enabled", "Expiration": {"Days": "30"}}]},
+            "NoSuchLifecycleConfiguration", True),
+        "tagging": ("tagging", "Tagging", {"TagSet": {"Tag": [{"Key": "team", "Value": "one"}]}}, "NoSuchTagSet", True),
+        "website": ("website", "WebsiteConfiguration", {"IndexDocument": {"Suffix": "index.html"},
+                                                        "ErrorDocument": {"Key": "404.html"}}, "NoSuchWebsiteConfiguration", True),
+        "logging": ("logging", "BucketLoggingStatus", {"LoggingEnabled": {"TargetBucket": bucket, "TargetPrefix": "log/"}}, {},
+                    False),
+        "encryption": ("encryption", "ServerSideEncryptionConfiguration", {"Rule": [
+            {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}, "NoSuchEncryptionConfiguration", True),
+        "referer": ("referer", "RefererConfiguration", {"Status": "Enabled", "RefererType": "White-List", "DomainList": {
+            "Domain": ["app.example"]}, "EmptyReferConfiguration": "Deny"}, "NoSuchRefererConfiguration", True),
+        "policy": ("policy", "Policy", policy, "NoSuchBucketPolicy", True),
+        "inventory": ("inventory", "InventoryConfiguration", inventory, "InventoryConfigurationNotFoundError", True, {"Id": "one"}),
+    }
+
+    def setting(call, argument, wanted, absent, deletes, more=None):
+        given = {"Bucket": bucket, **(more or {})}
+
+        def get(client):
+            told = client.call(f"get_bucket_{call}", **given)
+            told = json.loads(told["Policy"]) if call == "policy" else told
+            # An empty document is told as its root without anything in it.
+            told = {name: value for name, value in told.items() if value is not None and name != "Id"}
+            return told["Status"] if call == "versioning" and told else told
+
+        def listed(client):
+            told = client.call(f"list_bucket_{call}_configurations", Bucket=bucket)
+            rows = told.get(argument, [])  # One is told without a list around it.
+            return [row["Id"] for row in (rows if isinstance(rows, list) else [rows])]
+
+        # The SDK writes the id into what it is given.
+        return Setting(lambda client: client.call(f"put_bucket_{call}", **given, **{argument: deepcopy(wanted)}), get,
+                       deletes and (lambda client: client.call(f"delete_bucket_{call}", **given)), wanted, absent,
+                       more and listed)
+
+    return {name: setting(*row) for name, row in rows.items()}
+
+
+# ---- OSS
+
+def _shown(told):
+    """What a model of oss2 has in it, without what only says how it came."""
+    if isinstance(told, list):
+        return [_shown(row) for row in told]
+    if hasattr(told, "__dict__"):
+        names = {"status", "resp", "headers", "request_id", "versionid", "delete_marker", "etag", "server_crc", "client_crc"}
+        keep = {name for name in vars(told) if isinstance(told, models.RequestResult) and name in names}
+        return {name: _shown(value) for name, value in vars(told).items() if name not in keep}
+    return told
+
+
+def of_oss(bucket):
+    rule = models.CorsRule(["https://app.example"], ["GET", "PUT"], ["*"], ["ETag"], 60)
+    life = models.LifecycleRule("logs", "logs/", status="Enabled", expiration=models.LifecycleExpiration(days=30))
+    tags = models.Tagging(models.TaggingRule())
+    tags.tag_set.add("team", "one")
+    policy = {"Version": "1", "Statement": [{"Effect": "Allow", "Principal": ["*"], "Action": ["oss:GetObject"],
+                                             "Resource": [f"acs:oss:*:1:{bucket}/*"]}]}
+    place = models.InventoryBucketDestination("1", "acs:ram::1:role/r", "lists", "CSV", prefix="p")
+    inventory = models.InventoryConfiguration("one", True, "All", models.InventoryFilter("p"), models.InventoryDestination(place),
+                                              models.InventorySchedule("Daily"), ["Size"])
+    status = oss2.BUCKET_VERSIONING_ENABLE
+    rows = {
+        # name: (the call's name, what it takes, what of the answer is looked at, what that is, absent, whether it is deleted)
+        "versioning": ("versioning", models.BucketVersioningConfig(status), lambda told: told.status, status, None, False),
+        "cors": ("cors", models.BucketCors([rule]), lambda told: _shown(told.rules), _shown([rule]), "NoSuchCORSConfiguration", True),
+        "lifecycle": ("lifecycle", models.BucketLifecycle([life]),
+                      lambda told: [(row.id, row.prefix, row.status, row.expiration.days) for row in told.rules],
+                      [("logs", "logs/", "Enabled", 30)], "NoSuchLifecycle", True),
+        "tagging": ("tagging", tags, lambda told: dict(told.tag_set.tagging_rule), {"team": "one"}, {}, True),
+        "website": ("website", models.BucketWebsite("index.html", "404.html"), lambda told: (told.index_file, told.error_file),
+                    ("index.html", "404.html"), "NoSuchWebsiteConfiguration", True),
+        "logging": ("logging", models.BucketLogging(bucket, "log/"), lambda told: (told.target_bucket, told.target_prefix),
+                    (bucket, "log/"), ("", ""), True),
+        "encryption": ("encryption", models.ServerSideEncryptionRule("AES256"), lambda told: told.sse_algorithm, "AES256",
+                       "NoSuchServerSideEncryptionRule", True),
+        "public access": ("public_access_block", True, lambda told: told.block_public_access, True, False, True),
+        "payment": ("request_payment", "Requester", lambda told: told.payer, "Requester", "BucketOwner", False),
+        "acceleration": ("transfer_acceleration", "true", lambda told: told.enabled, "true",
+                         "NoSuchTransferAccelerationConfiguration", False),
+        "referer": ("referer", models.BucketReferer(False, ["http://app.example"]),
+                    lambda told: (told.allow_empty_referer, told.referers), (False, ["http://app.example"]), (True, []), False),
+        "policy": ("policy", json.dumps(policy), lambda told: json.loads(told.policy), policy, "NoSuchBucketPolicy", True),
+        "inventory": ("inventory_configuration", inventory, lambda told: told.inventory_destination.bucket_destination.bucket,
+                      "lists", "NoSuchInventory", True, ("one",)),
+        "monitor": ("access_monitor", "Enabled", lambda told: told.access_monitor.status, "Enabled", "Disabled", False),
+        "archive": ("archive_direct_read", True, lambda told: told.enabled, True, False, False),
+        "group": ("resource_group", "rg-one", lambda told: told.resource_group_id, "rg-one", "rg-default", False),
+    }
+
+    def setting(call, value, seen, wanted, absent, deletes, names=()):
+        def listed(client):
+            return [row.inventory_id for row in client.call(bucket, f"list_bucket_{call}s").inventory_configurations]
+
+        return Setting(lambda client: client.call(bucket, f"put_bucket_{call}", value),
+                       lambda client: seen(client.call(bucket, f"get_bucket_{call}", *names)),
+                       deletes and (lambda client: client.call(bucket, f"delete_bucket_{call}", *names)), wanted, absent,
+                       names and listed)
+
+    settings = {name: setting(*row) for name, row in rows.items()}
+    # Told, never set.
+    settings["stat"] = Setting(None, lambda client: client.call(bucket, "get_bucket_stat").object_count, None, 0, 0)
+    return settings
+
+
+CALLERS = {"s3": (s3_clients.Boto3, of_s3), "jdcloud": (s3_clients.Boto3Jd, of_s3), "cos": (cos_clients.CosPython, of_cos),
+           "oss": (oss_clients.Oss2V4, of_oss)}
+
+
+#: What a bucket is born with at targets that are never without it.
+_SEALED = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": False}]}
+_NOBODY = dict.fromkeys(_FOUR, False)
+BORN_WITH = {
+    ("s3", "demo", "encryption"): _SEALED, ("jdcloud", "demo", "encryption"): _SEALED,
+    ("cos", "demo", "encryption"): {"Rule": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]},
+    ("oss", "demo", "encryption"): "AES256",
+    ("s3", "oss", "public access"): _NOBODY, ("jdcloud", "oss", "public access"): _NOBODY,
+    ("oss", "demo", "public access"): "NoSuchPublicAccessBlockConfiguration",
+    ("oss", "jdcloud", "public access"): "NoSuchPublicAccessBlockConfiguration",
+    # SeaweedFS has it off, and nothing that turns it on.
+    ("s3", "seaweedfs", "acceleration"): {"Status": "Suspended"}, ("oss", "seaweedfs", "acceleration"): "false",
+    ("jdcloud", "seaweedfs", "acceleration"): {"Status": "Suspended"},
+    ("s3", "seaweedfs", "ownership"): {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
+    ("jdcloud", "seaweedfs", "ownership"): {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
+}
+
+
+def holds(found, wanted):
+    """Whether all that was set is there; a target may add what it does by default."""
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        return all(holds(found.get(name), value) for name, value in wanted.items())
+    if isinstance(wanted, list) and isinstance(found, list):
+        return len(found) == len(wanted) and all(map(holds, found, wanted))
+    return found == wanted
+
+
+def kept(caller, target, name):
+    """Whether a target can be told a setting by a caller."""
+    has = name in SAYS[caller] and name in HAS[target]
+    return has and (name not in WITHIN_A_FAMILY or FAMILY[caller] == FAMILY[target])
+
+
+def told(call, client):
+    """What is read, or the code of the refusal."""
+    try:
+        return call(client)
+    except CallError as error:
+        return error.code
+
+
+def cell(client, caller, target, name, setting):
+    if not kept(caller, target, name):
+        if setting.put:
+            code = told(setting.put, client)
+            assert code == "NotImplemented", f"put: {code}"
+        # There is none, whether or not the target could have one.
+        code = told(setting.get, client)
+        assert code in ("NotImplemented", setting.absent, BORN_WITH.get((caller, target, name))), f"get: {code}"
+        return "refused"
+    absent = told(setting.get, client)
+    assert absent in (setting.absent, BORN_WITH.get((caller, target, name))), f"before: {absent}"
+    if setting.put:
+        setting.put(client)
+    found = told(setting.get, client)
+    assert holds(found, setting.wanted), f"set: {found}"
+    if setting.listed:
+        assert setting.listed(client) == ["one"], f"listed: {setting.listed(client)}"
+    if setting.delete:
+        setting.delete(client)
+        after = told(setting.get, client)
+        assert after == absent, f"after: {after}"
+    return "kept"
+
+
+def one_target(options, target, results):
+    with servers.Servers() as running:
+        if options.direct:
+            front = running.seaweedfs() if target == "seaweedfs" else running.double(target)
+            key, secret = servers.TARGET_KEY, servers.TARGET_SECRET
+        else:
+            front, _ = running.front(options.binary, target)
+            key, secret = (servers.DEMO_KEY, servers.DEMO_SECRET) if target == "demo" else (servers.KEY, servers.SECRET)
+        for caller, (make, settings) in CALLERS.items():
+            if options.direct and (caller, target) not in STRAIGHT:
+                continue
+            client = make(front.port, key, secret)
+            for name in settings(""):
+                bucket = f"s{uuid.uuid4().hex[:10]}-1250000000"
+                try:
+                    client.create_bucket(bucket)
+                    results[(caller, target, name)] = cell(client, caller, target, name, settings(bucket)[name])
+                except Exception as error:
+                    results[(caller, target, name)] = "FAILED"
+                    line = traceback.extract_tb(error.__traceback__)[-1].lineno
+                    print(f"{caller} -> {target}: {name}: {type(error).__name__}: {str(error)[:500]} (line {line})", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--binary", default="target/debug/blobfish")
+    parser.add_argument("--targets", default="all")
+    parser.add_argument("--direct", action="store_true", help="ask the targets themselves, without the proxy")
+    options = parser.parse_args()
+    targets, results = chosen(parser, "target", options.targets, TARGETS), {}
+    for target in targets:
+        one_target(options, target, results)
+    for caller in CALLERS:
+        names = [name for name in CALLERS[caller][1]("")]
+        print(f"\n{'from ' + caller:<16}" + "".join(f"{target:>11}" for target in targets))
+        for name in names:
+            print(f"{name:<16}" + "".join(f"{results.get((caller, target, name), '-'):>11}" for target in targets))
+    failed = sum(result == "FAILED" for result in results.values())
+    print(f"{len(results) - failed} passed, {failed} failed")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
