@@ -362,6 +362,13 @@ fn restoring_has_other_elements() {
     );
     assert_eq!(run(&OSS, &S3, "POST /k?restore", "", &body("JobParameters"), &[(202, "")]).unwrap().1, 202);
     assert_eq!(refusal(sent(&S3, &COS, "POST /k?restore", &body("JobParameters"))).0, Fault::NotImplemented);
+    // What is meant where nothing is said: OSS' class Archive has no tiers.
+    let standard = body("CASJobParameters").replace("Bulk", "Standard");
+    let plain = |days: u8| format!("<RestoreRequest><Days>{days}</Days></RestoreRequest>");
+    assert_eq!(sent(&COS, &OSS, "POST /k?restore", &standard).unwrap(), plain(2));
+    // OSS' SDKs send no document for a day; the others always do.
+    assert_eq!(sent(&OSS, &COS, "POST /k?restore", "").unwrap(), plain(1));
+    assert_eq!(refusal(sent(&S3, &OSS, "POST /k?restore", "")).0, Fault::MalformedXml);
     assert_eq!(
         refusal(sent(&S3, &COS, "POST /k?restore", "<RestoreRequest><Days>0</Days></RestoreRequest>")).0,
         Fault::MalformedXml
@@ -699,6 +706,28 @@ fn what_one_vendor_has_stays_with_it() {
     let stat = "<BucketStat><Storage>5</Storage><ObjectCount>1</ObjectCount></BucketStat>";
     assert_eq!(told(&OSS, &OSS, "GET /?stat", stat).unwrap(), stat);
     assert_eq!(refusal(run(&OSS, &COS, "GET /?stat", "", "", &[])).0, Fault::NotImplemented);
+}
+
+#[test]
+fn locks_of_objects_are_told_between_s3_and_oss() {
+    let keep = "<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>2099-01-01T00:00:00.000Z</RetainUntilDate></Retention>";
+    assert_eq!(sent(&S3, &OSS, "PUT /k?retention", keep).unwrap(), keep);
+    assert_eq!(told(&OSS, &OSS, "GET /k?retention", keep).unwrap(), keep);
+    let hold = "<LegalHold><Status>ON</Status></LegalHold>";
+    let (out, ..) = run(&S3, &OSS, "PUT /k?legal-hold", "", hold, &[(200, "")]).unwrap();
+    assert_eq!(out[0].query, [("legalHold".to_owned(), None)]);
+    let lock = "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention><Mode>COMPLIANCE</Mode><Days>1</Days></DefaultRetention></Rule></ObjectLockConfiguration>";
+    let worm = lock.replace("ObjectLock", "ObjectWorm");
+    assert_eq!(sent(&S3, &OSS, "PUT /?object-lock", lock).unwrap(), worm);
+    assert_eq!(told(&COS, &OSS, "GET /?object-lock", &worm).unwrap(), lock);
+    let none = |code: &str| format!("<Error><Code>{code}</Code><Message>x</Message></Error>");
+    let unset = run(&S3, &OSS, "GET /?object-lock", "", "", &[(404, &none("NoSuchObjectWormConfiguration"))]);
+    assert_eq!(refusal(unset).0, Fault::NoSuchObjectLock);
+    let headers = "x-amz-bypass-governance-retention: true\n";
+    let (out, ..) = run(&S3, &OSS, "PUT /k?retention", headers, keep, &[(200, "")]).unwrap();
+    assert!(out[0].headers.contains(&("x-oss-bypass-governance-retention".to_owned(), b"true".to_vec())));
+    // A hold is no part of COS.
+    assert_eq!(refusal(sent(&OSS, &COS, "PUT /k?legalHold", hold)).0, Fault::NotImplemented);
 }
 
 #[test]

@@ -92,12 +92,21 @@ impl<'a> Relay<'a> {
         self.slot.progress.size.store(source.size, Ordering::Relaxed);
         let reply = match self.asked.operation {
             Operation::UploadPartCopy => self.unless_abandoned(Box::pin(self.one_part(&source))).await?,
-            _ if !self.ends.same && source.size <= self.limits.single_bytes_max => {
+            _ if !self.ends.same
+                && source.size <= self.limits.single_bytes_max
+                && self.fits_one_put(&source) =>
+            {
                 self.unless_abandoned(Box::pin(self.single(&source))).await?
             }
             _ => Box::pin(self.in_parts(&source)).await?,
         };
         Ok(relay::told(&self.ends.to, &self.asked, &source, reply, clock::now()))
+    }
+
+    /// An upload in parts needs no digest in its head, which only an empty object has before it is read.
+    fn fits_one_put(&self, source: &Source) -> bool {
+        let put = relay::place(&self.asked, source, None, Operation::PutObject);
+        source.size == 0 || !stream::needs_digest(&self.ends.to, &put)
     }
 
     /// Breaks the work off when nobody wants it any more.
@@ -130,7 +139,10 @@ impl<'a> Relay<'a> {
     /// The whole object by one read and one write.
     async fn single(&self, source: &Source) -> Result<Reply, Refusal> {
         let tags = self.tags(source).await?;
-        let put = relay::place(&self.asked, source, tags.as_ref(), Operation::PutObject);
+        let mut put = relay::place(&self.asked, source, tags.as_ref(), Operation::PutObject);
+        if stream::needs_digest(&self.ends.to, &put) {
+            put = stream::with_digest(put, &[]);
+        }
         let (reply, sums) = self.carried(&relay::read(&self.asked, source, None), source.size, &put).await?;
         relay::made(&reply, sums.crc64)?;
         Ok(reply)

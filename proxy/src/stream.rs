@@ -4,7 +4,8 @@ use blobfish_dialects::engine::auth::Payload;
 use blobfish_dialects::engine::body::{Gate, Sums};
 use blobfish_dialects::engine::exchange::Answer;
 use blobfish_dialects::engine::stream::{
-    ask_position, ask_without_range, failure, outgoing, reply, take_position, wants,
+    ask_position, ask_without_range, failure, needs_digest, outgoing, reply, take_position, wants,
+    with_digest,
 };
 use blobfish_dialects::engine::way::Way;
 use blobfish_dialects::model::{Fault, Field, Refusal, Reply, Request, Told};
@@ -25,8 +26,8 @@ use crate::upstream::{AnswerHead, Conversation, FAILURE_BYTES_MAX};
 /// A target that refuses to read on has sent its reason already; this long it may take to arrive.
 const LAST_WORDS_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// Bytes of a body without a length that are kept for a target that must be told one: what a stream may cost.
-const UNKNOWN_LENGTH_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of a body that are kept for a target that must be told more of it than the caller said: what a stream may cost.
+const SMALL_BYTES_MAX: usize = 256 * 1024;
 
 /// GET and HEAD of an object.
 ///
@@ -158,9 +159,17 @@ pub async fn upload(
     }
     let gate = Gate::new(way.caller, payload, request, wants(&way, request))?;
     let body = match gate.length() {
-        None if !way.target.dialect.chunked_uploads => Body::Whole(small_body(job, gate).await?),
+        _ if needs_digest(&way, request) => Body::Whole(small_body(job, gate, undigested()).await?),
+        None if !way.target.dialect.chunked_uploads => {
+            Body::Whole(small_body(job, gate, Fault::MissingContentLength.into()).await?)
+        }
         _ => Body::Passing(Box::new(gate)),
     };
+    let digested = match &body {
+        Body::Whole((bytes, _)) if needs_digest(&way, request) => Some(with_digest(request.clone(), bytes)),
+        _ => None,
+    };
+    let request = digested.as_ref().unwrap_or(request);
     let (out, losses) = outgoing(&way, request, body.length(), clock::now())?;
     job.judge(&losses, &way)?;
     let upstreams = job.upstreams;
@@ -214,15 +223,23 @@ impl Body {
     }
 }
 
-/// Reads a body whose length nobody said, for a target that must be told: an empty or a small one. SDKs send empty
-/// bodies so.
-async fn small_body(job: &mut Job<'_>, gate: Gate) -> Result<(Vec<u8>, Sums), End> {
-    match collected(job, gate, UNKNOWN_LENGTH_BYTES_MAX).await {
-        Err(End::Refused(refusal)) if refusal.fault == Fault::EntityTooLarge => {
-            Err(Fault::MissingContentLength.into())
-        }
+/// Reads an empty or a small body of which the target must be told more than the caller said: its length, which SDKs
+/// leave out of empty ones, or its digest.
+///
+/// # Errors
+/// `too_large` for a body of more than [`SMALL_BYTES_MAX`].
+async fn small_body(job: &mut Job<'_>, gate: Gate, too_large: Refusal) -> Result<(Vec<u8>, Sums), End> {
+    match collected(job, gate, SMALL_BYTES_MAX).await {
+        Err(End::Refused(refusal)) if refusal.fault == Fault::EntityTooLarge => Err(too_large.into()),
         other => other,
     }
+}
+
+fn undigested() -> Refusal {
+    Refusal::say(
+        Fault::NotImplemented,
+        "The storage behind this service locks objects of this size only with Content-MD5 or a checksum in the head.",
+    )
 }
 
 /// Sends a body that was verified already.

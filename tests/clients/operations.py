@@ -246,6 +246,26 @@ def versions(binary, running, options):
             pass
 
 
+def locked_copies(binary, running, options):
+    """A copy between two targets locks what it makes, though nobody knows its digest when it begins."""
+    store, cos = running.demo(binary, "--memory"), running.double("cos")
+    targets = [servers.one_target("seaweedfs", store.port, key=(servers.DEMO_KEY, servers.DEMO_SECRET)),
+               servers.one_target("cos", cos.port)]
+    buckets = ['[[bucket]]\nname = "cos-*"\ntarget = "cos"\n', '[[bucket]]\nname = "*"\ntarget = "seaweedfs"\n']
+    front = running.proxy(binary, servers.configuration(targets, buckets))
+    s3 = s3_clients.Boto3(front.port, servers.KEY, servers.SECRET).sdk
+    for bucket in ("cos-1250000000", BUCKET):
+        s3.create_bucket(Bucket=bucket)
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_object_lock_configuration(Bucket=BUCKET, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled"})
+    for size in (0, 1, 300_000):
+        key, body = f"of {size}", os.urandom(size)
+        s3.put_object(Bucket="cos-1250000000", Key=key, Body=body)
+        s3.copy_object(Bucket=BUCKET, Key=key, CopySource={"Bucket": "cos-1250000000", "Key": key}, ObjectLockLegalHoldStatus="ON")
+        assert s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() == body
+        assert s3.get_object_legal_hold(Bucket=BUCKET, Key=key)["LegalHold"]["Status"] == "ON", key
+
+
 def customer_keys(binary, running, options):
     """Encryption with a customer's key, of the source and of the destination."""
     front, _ = running.front(binary, "demo")
@@ -423,7 +443,7 @@ def readme(binary, running, options):
         assert done.returncode == 0 and "me" in done.stdout, done.stderr
 
 
-ALL = [readme, tls, two_keys, slowed, anonymous, faults, observed, memory, durable, listed_buckets, versions, customer_keys, losses, command_line]
+ALL = [readme, tls, two_keys, slowed, anonymous, faults, observed, memory, durable, listed_buckets, versions, locked_copies, customer_keys, losses, command_line]
 
 
 if __name__ == "__main__":

@@ -233,6 +233,13 @@ class Cos(Vendor):
         digest = hashlib.sha1(base64.b64decode(fields["policy"])).hexdigest()
         return fields["q-ak"], fields["q-signature"], hmac.new(key.encode(), digest.encode(), hashlib.sha1).hexdigest()
 
+    def described(self, request, stored, content=True):
+        stored = super().described(request, stored, content)
+        redirect = self.own(request, "website-redirect-location")
+        if redirect:
+            stored.headers["x-cos-website-redirect-location"] = redirect
+        return stored
+
     def put_setting(self, request, bucket, place, setting):
         """3.2: the Go SDK deletes a referer list by an empty one."""
         empty = rb"(<\?[^>]*>)?\s*(<RefererConfiguration\s*/>|<RefererConfiguration>\s*</RefererConfiguration>)?"

@@ -217,6 +217,10 @@ class Extras:
             return {}
         return {"Mode": only(rule, "Mode") or "COMPLIANCE", "RetainUntilDate": iso(time.time() + days * 86400)}
 
+    def locks_of(self, request, bucket):
+        """The retention and the legal hold of a new object."""
+        return self.default_retention(bucket), ""
+
     def lock_enabled(self, bucket):
         return (self.lock_setting, "") in bucket.settings
 

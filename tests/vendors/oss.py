@@ -161,7 +161,7 @@ class Oss(Worm, Vendor):
         "copy-source-if-modified-since", "copy-source-if-unmodified-since", "forbid-overwrite",
         "server-side-encryption", "server-side-encryption-key-id", "server-side-data-encryption", "traffic-limit",
         "request-payer", "range-behavior", "complete-all", "allow-same-action-overlap", "hash-crc64ecma",
-        "bypass-governance-retention",
+        "bypass-governance-retention", "object-worm-mode", "object-worm-retain-until-date", "object-worm-legal-hold",
     }
 
     def host_form(self):
@@ -321,7 +321,7 @@ class Oss(Worm, Vendor):
     def told(self, stored, new=False):
         digest = {} if self.kind(stored) != "Normal" or not stored.etag else {
             "Content-MD5": base64.b64encode(bytes.fromhex(stored.etag)).decode()}
-        return {**super().told(stored, new), **digest}
+        return {**super().told(stored, new), **digest, **({} if new else self.told_locks(stored))}
 
     def grant_list(self, word, grants):
         """3.4"""
@@ -426,6 +426,23 @@ class Oss(Worm, Vendor):
     def restore_headers(self, stored, kept):
         tier = only(kept, "JobParameters", "Tier") or "Standard"
         return {"x-oss-object-restore-priority": tier} if stored.storage_class != "Archive" else {}
+
+    def locks_of(self, request, bucket):
+        """As alibabacloud-oss-v2 has it: a put may say its own."""
+        words = ("mode", "retain-until-date", "legal-hold")
+        mode, until, hold = (self.own(request, "object-worm-" + word) for word in words)
+        if (mode or until or hold) and not self.lock_enabled(bucket):
+            raise Fault(*self.no_lock)
+        future = not until or (timestamp(until) or 0) > time.time()
+        if (not mode) != (not until) or mode not in ("", "GOVERNANCE", "COMPLIANCE") or hold not in ("", "ON", "OFF") or not future:
+            raise Fault(400, "InvalidArgument", "x-oss-object-worm")
+        own = {"Mode": mode, "RetainUntilDate": until} if mode else self.default_retention(bucket)
+        return own, hold
+
+    def told_locks(self, stored):
+        told = {"mode": stored.retention.get("Mode"), "retain-until-date": stored.retention.get("RetainUntilDate"),
+                "legal-hold": stored.legal_hold}
+        return {"x-oss-object-worm-" + name: value for name, value in told.items() if value}
 
     def op_legal_hold(self, request):
         stored = self.found(self.bucket(request), request.key, request.param("versionId"))

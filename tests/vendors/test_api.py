@@ -587,6 +587,12 @@ def test_locks(double, bucket):
         assert send(double, "PUT", bucket, hold.format("ON"), "held", legalHold="").status == 200
         assert double.ask("DELETE", bucket, "held").is_error(409, "FileImmutable")
         assert send(double, "PUT", bucket, hold.format("OFF"), "held", legalHold="").status == 200
+        own = {"~object-worm-mode": "GOVERNANCE", "~object-worm-retain-until-date": "2099-01-01T00:00:00.000Z"}
+        assert double.ask("PUT", bucket, "own", body=b"x", headers={"~object-worm-mode": "GOVERNANCE"}).status == 400
+        assert double.ask("PUT", bucket, "own", body=b"x", headers=own).status == 200
+        assert double.ask("HEAD", bucket, "own").headers["x-oss-object-worm-mode"] == "GOVERNANCE"
+        assert double.ask("DELETE", bucket, "own").is_error(409, "FileImmutable")
+        assert double.ask("DELETE", bucket, "own", headers={"~bypass-governance-retention": "true"}).status == 204
         assert double.ask("DELETE", bucket, "held").status == 204
 
 

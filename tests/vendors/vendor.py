@@ -427,7 +427,8 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
             raise Fault(400, "InvalidArgument", "acl")
         bucket = self.bucket(request)
         self.check_public_word(bucket, stored.acl, "object")
-        stored.grants, stored.retention = self.header_grants(request), self.default_retention(bucket)
+        stored.grants = self.header_grants(request)
+        stored.retention, stored.legal_hold = self.locks_of(request, bucket)
         stored.encryption = {name: request.headers[name] for name in request.headers
                              if name.startswith(self.prefix + "server-side-encryption") and "customer" not in name}
         word = self.own(request, "server-side-encryption")

@@ -42,6 +42,7 @@ pub static COS: Dialect = Dialect {
     lacks: headers::LACKS,
     lacks_calls: &[],
     settings_known: true,
+    lock_digest: false,
     lacks_in: &[],
     told: headers::told,
     words: &words::WORDS,

@@ -68,6 +68,7 @@ pub const STYLE: XmlStyle = XmlStyle {
         "CommonPrefixes",
     ],
     restore_parameters: "CASJobParameters",
+    restore_days: None,
     upload: &["Key", "UploadId", "Initiator", "Owner", "StorageClass", "Initiated"],
     deleted_by_absence: false,
     bucket: &["Name", "Location", "CreationDate"],

@@ -143,6 +143,8 @@ fn kms_key(tree: &Node) -> Option<&str> {
 fn read_restore(caller: &Dialect, body: &[u8]) -> Result<Node, Refusal> {
     let mut tree = Node::default();
     if body.is_empty() {
+        let days = caller.xml.restore_days.ok_or(Fault::MalformedXml)?;
+        tree.children.push(leaf("Days", days));
         return Ok(tree);
     }
     let root = xml::read(body).map_err(|_| Fault::MalformedXml)?;
@@ -159,7 +161,10 @@ fn read_restore(caller: &Dialect, body: &[u8]) -> Result<Node, Refusal> {
                 if !TIERS.contains(&tier) {
                     return Err(Fault::MalformedXml.into());
                 }
-                tree.children.push(leaf("Tier", tier));
+                // What is meant where nothing is said is not said: some classes of OSS have no tiers.
+                if tier != "Standard" {
+                    tree.children.push(leaf("Tier", tier));
+                }
             }
             "Days" => return Err(Fault::MalformedXml.into()),
             other => {

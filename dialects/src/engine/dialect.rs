@@ -59,6 +59,8 @@ pub struct Dialect {
     /// Whether a target of this kind is known to tell settings by their parameters. Others pass over parameters that they
     /// do not know, and make or delete the bucket itself.
     pub settings_known: bool,
+    /// Whether a put that locks its object has to say a digest of it.
+    pub lock_digest: bool,
     /// Fields that it has, but not in these operations.
     pub lacks_in: &'static [(Operation, Field)],
     /// What it calls a field of an answer.
@@ -423,6 +425,8 @@ pub struct XmlStyle {
     pub upload: &'static [&'static str],
     /// The element around the tier of a restoring call.
     pub restore_parameters: &'static str,
+    /// How long a restoring call without a document restores. `None`: it needs one.
+    pub restore_days: Option<&'static str>,
     /// Whether the answer to a quiet deleting call has no document at all, and failures are told by absence.
     pub deleted_by_absence: bool,
     /// Children of Bucket in ListAllMyBucketsResult.

@@ -8,8 +8,9 @@ use crate::engine::way::Way;
 use crate::engine::{tell, write};
 use crate::model::{
     Document, Fault, Field, Fields, Operation, Outgoing, PayloadHash, Refusal, Reply, Request, Timestamp,
-    Told,
+    Told, Value,
 };
+use crate::wire::hash;
 
 /// The signed head to send, and what it could not say. `length` is the decoded body's, for uploads; without one
 /// the shell sends the body in chunks.
@@ -37,9 +38,37 @@ pub fn outgoing(
             None => outgoing.headers.push(("transfer-encoding".to_owned(), b"chunked".to_vec())),
         }
     }
+    if promises(way, request) {
+        let own = way.target.dialect.checksums.iter();
+        let said = request.checksums.iter().filter_map(|checksum| {
+            let name = own.clone().find(|row| row.1 == checksum.algorithm)?.0;
+            Some((name.to_owned(), checksum.value.clone()?.into_bytes()))
+        });
+        outgoing.headers.extend(said);
+    }
     outgoing.payload = PayloadHash::Unsigned;
     way.target.auth.sign(&mut outgoing, &way.target.credentials.current(), &way.target.region, now);
     Ok((outgoing, losses))
+}
+
+/// Whether a put has to promise its target what it sends, since that locks it.
+fn promises(way: &Way<'_>, request: &Request) -> bool {
+    let locks = [Field::LockMode, Field::LockUntil, Field::LegalHold];
+    let puts = request.operation == Operation::PutObject;
+    puts && way.target.dialect.lock_digest && locks.iter().any(|field| request.fields.has(*field))
+}
+
+/// Whether the target has to be told a digest of the body that the caller did not say in the head.
+pub fn needs_digest(way: &Way<'_>, request: &Request) -> bool {
+    let known = |algorithm| way.target.dialect.checksums.iter().any(|row| row.1 == algorithm);
+    let said = request.checksums.iter().any(|checksum| checksum.value.is_some() && known(checksum.algorithm));
+    promises(way, request) && !said && !request.fields.has(Field::ContentMd5)
+}
+
+/// The same request with the digest of its body.
+pub fn with_digest(mut request: Request, body: &[u8]) -> Request {
+    request.fields.set(Field::ContentMd5, Value::Text(hash::md5_base64(body)));
+    request
 }
 
 /// What is computed of an upload: a CRC-64 where the caller's SDK or the target tells one, and an MD5 of an appended

@@ -68,7 +68,12 @@ pub fn name_of(field: Field) -> Option<Name> {
         Field::ResponseCacheControl => Parameter("response-cache-control"),
         Field::ResponseContentDisposition => Parameter("response-content-disposition"),
         Field::ResponseContentEncoding => Parameter("response-content-encoding"),
-        // 3.3: no conditions on writes; 5.2: one word of access; 5.3: customer keys in no SDK; 3.7: no per-object lock.
+        // Those of objects are in the SDKs alone (alibabacloud-oss-v2 1.4.1).
+        Field::LockMode => Header("x-oss-object-worm-mode"),
+        Field::LockUntil => Header("x-oss-object-worm-retain-until-date"),
+        Field::LegalHold => Header("x-oss-object-worm-legal-hold"),
+        Field::BypassLock => Header("x-oss-bypass-governance-retention"),
+        // 3.3: no conditions on writes; 5.2: one word of access; 5.3: customer keys in no SDK.
         Field::OverwriteIfMatch
         | Field::GrantRead
         | Field::GrantWrite
@@ -87,10 +92,6 @@ pub fn name_of(field: Field) -> Option<Name> {
         | Field::ExpectedOwner
         | Field::SourceExpectedOwner
         | Field::BucketLock
-        | Field::LockMode
-        | Field::LockUntil
-        | Field::LegalHold
-        | Field::BypassLock
         | Field::Mfa
         | Field::ChecksumAlgorithm
         | Field::Attributes => return None,
@@ -129,6 +130,9 @@ pub fn told(field: Told) -> Option<&'static str> {
         Told::Expiration => "x-oss-expiration",
         Told::Restore => "x-oss-restore",
         Told::TaggingCount => "x-oss-tagging-count",
+        Told::LockMode => "x-oss-object-worm-mode",
+        Told::LockUntil => "x-oss-object-worm-retain-until-date",
+        Told::LegalHold => "x-oss-object-worm-legal-hold",
         Told::Allow => "Allow",
         Told::Location => "Location",
         Told::NextAppendPosition => "x-oss-next-append-position",
@@ -138,9 +142,6 @@ pub fn told(field: Told) -> Option<&'static str> {
         | Told::PartsCount
         | Told::WebsiteRedirect
         | Told::BucketRegion
-        | Told::LockMode
-        | Told::LockUntil
-        | Told::LegalHold
         | Told::ReplicationStatus
         | Told::Acl
         | Told::PieceMd5 => return None,

@@ -40,6 +40,7 @@ pub static OSS: Dialect = Dialect {
     lacks: headers::LACKS,
     lacks_calls: &[],
     settings_known: true,
+    lock_digest: false,
     lacks_in: &[],
     told: headers::told,
     words: &words::WORDS,

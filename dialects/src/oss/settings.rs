@@ -16,6 +16,37 @@ pub const FORMS: &[Form] = &[
     Form::new(Setting::BucketAcl, &["acl"], "AccessControlPolicy", &[], Unset::Empty).kept(),
     Form::new(Setting::ObjectTagging, &["tagging"], "Tagging", TAGGING, Unset::Children(&[("TagSet", "")])),
     Form::new(Setting::BucketTagging, &["tagging"], "Tagging", TAGGING, Unset::Children(&[("TagSet", "")])),
+    // 3.7, and the models of alibabacloud-oss-v2.
+    Form::new(
+        Setting::Retention,
+        &["retention"],
+        "Retention",
+        &[words("Mode", MODES), text("RetainUntilDate")],
+        Unset::Fault(Fault::NoSuchRetention),
+    )
+    .kept(),
+    Form::new(
+        Setting::LegalHold,
+        &["legalHold"],
+        "LegalHold",
+        &[words("Status", &[("ON", "ON"), ("OFF", "OFF")])],
+        Unset::Fault(Fault::NoSuchRetention),
+    )
+    .kept(),
+    Form::new(
+        Setting::ObjectLock,
+        &["objectWorm"],
+        "ObjectWormConfiguration",
+        &[
+            called("ObjectWormEnabled", words("ObjectLockEnabled", &[("Enabled", "Enabled")])),
+            group(
+                "Rule",
+                &[group("DefaultRetention", &[words("Mode", MODES), number("Days"), number("Years")])],
+            ),
+        ],
+        Unset::Fault(Fault::NoSuchObjectLock),
+    )
+    .kept(),
     Form::new(
         Setting::Versioning,
         &["versioning"],
@@ -217,6 +248,8 @@ const STAT: &[Element] = &[
     number("MultipartPartCount"),
     number("DeleteMarkerCount"),
 ];
+
+const MODES: &[(&str, &str)] = &[("GOVERNANCE", "GOVERNANCE"), ("COMPLIANCE", "COMPLIANCE")];
 
 const TAGGING: &[Element] = &[group("TagSet", &[group("Tag", &[text("Key"), text("Value")])])];
 

@@ -88,6 +88,7 @@ pub const STYLE: XmlStyle = XmlStyle {
         "CommonPrefixes",
     ],
     restore_parameters: "JobParameters",
+    restore_days: Some("1"),
     upload: &["Key", "UploadId", "StorageClass", "Initiated"],
     // 3.5
     deleted_by_absence: true,

@@ -45,6 +45,7 @@ pub const BASE: Dialect = Dialect {
     lacks: &[],
     lacks_calls: &[],
     settings_known: false,
+    lock_digest: true,
     lacks_in: headers::LACKS_IN,
     told: headers::told,
     words: &words::WORDS,

@@ -86,6 +86,7 @@ pub const STYLE: XmlStyle = XmlStyle {
         "CommonPrefixes",
     ],
     restore_parameters: "GlacierJobParameters",
+    restore_days: None,
     upload: &["Key", "UploadId", "Initiator", "Owner", "StorageClass", "Initiated"],
     deleted_by_absence: false,
     bucket: &["Name", "CreationDate"],
