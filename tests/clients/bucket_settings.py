@@ -14,6 +14,7 @@ import oss2
 from oss2 import models
 
 import cos_clients
+import node_client
 import oss_clients
 import s3_clients
 import servers
@@ -22,7 +23,7 @@ from run import chosen
 
 TARGETS = ["demo", "seaweedfs", "cos", "oss", "jdcloud"]
 #: Who can ask which server without the proxy.
-STRAIGHT = {("s3", "seaweedfs"), ("cos", "cos"), ("oss", "oss")}
+STRAIGHT = {("boto3", "seaweedfs"), ("cos-python", "cos"), ("cos-node", "cos"), ("oss2", "oss"), ("ali-oss", "oss")}
 FAMILY = {"demo": "s3", "seaweedfs": "s3", "jdcloud": "s3", "s3": "s3", "cos": "cos", "oss": "oss"}
 
 EVERYBODY = {"versioning", "cors", "lifecycle", "tagging", "website", "logging", "encryption"}
@@ -238,8 +239,100 @@ def of_oss(bucket):
     return settings
 
 
-CALLERS = {"s3": (s3_clients.Boto3, of_s3), "jdcloud": (s3_clients.Boto3Jd, of_s3), "cos": (cos_clients.CosPython, of_cos),
-           "oss": (oss_clients.Oss2V4, of_oss)}
+# ---- The SDKs of Node
+
+def of_cos_node(bucket):
+    inventory = {"Id": "one", "IsEnabled": "true", "IncludedObjectVersions": "All", "Schedule": {"Frequency": "Daily"},
+                 "OptionalFields": ["Size"], "Destination": {"COSBucketDestination": {
+                     "AccountId": "100000000001", "Format": "CSV", "Bucket": "qcs::cos:ap-guangzhou::lists-1250000000"}}}
+    policy = {"version": "2.0", "Statement": [{"Effect": "allow", "Principal": {"qcs": ["qcs::cam::anyone:anyone"]},
+                                               "Action": ["name/cos:GetObject"],
+                                               "Resource": [f"qcs::cos:ap-guangzhou:uid/1250000000:{bucket}/*"]}]}
+    rows = {
+        # name: (the call's name, the argument's, what it is, absent: the SDK takes some codes for empty lists)
+        "versioning": ("Versioning", "VersioningConfiguration", {"Status": "Enabled"}, {}, False),
+        "cors": ("Cors", "CORSRules", [{"AllowedOrigins": ["https://app.example"], "AllowedMethods": ["GET", "PUT"],
+                                        "AllowedHeaders": ["*"], "ExposeHeaders": ["ETag"], "MaxAgeSeconds": "60"}], [], True),
+        "lifecycle": ("Lifecycle", "Rules", [{"ID": "logs", "Filter": {"Prefix": "logs/"}, "Status": "Enabled",
+                                              "Expiration": {"Days": "30"}}], [], True),
+        "tagging": ("Tagging", "Tags", [{"Key": "team", "Value": "one"}], [], True),
+        "website": ("Website", "WebsiteConfiguration", {"IndexDocument": {"Suffix": "index.html"},
+                                                        "ErrorDocument": {"Key": "404.html"}}, {}, True),
+        "logging": ("Logging", "BucketLoggingStatus", {"LoggingEnabled": {"TargetBucket": bucket, "TargetPrefix": "log/"}}, {}, False),
+        "encryption": ("Encryption", "ServerSideEncryptionConfiguration", {"Rule": [
+            {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}, {}, True),
+        "referer": ("Referer", "RefererConfiguration", {"Status": "Enabled", "RefererType": "White-List", "DomainList": {
+            "Domains": ["app.example"]}, "EmptyReferConfiguration": "Deny"}, {}, False),
+        "acceleration": ("Accelerate", "AccelerateConfiguration", {"Status": "Enabled"}, {}, False),
+        "policy": ("Policy", "Policy", policy, "NoSuchBucketPolicy", True),
+        "inventory": ("Inventory", "InventoryConfiguration", inventory, "InventoryConfigurationNotFoundError", True, {"Id": "one"}),
+    }
+
+    def setting(call, argument, wanted, absent, deletes, more=None):
+        given = {"Bucket": bucket, **(more or {})}
+
+        def run(client, verb, **arguments):
+            return client.call("sdk", name=f"{verb}Bucket{call}", args={**given, **arguments})
+
+        def get(client):
+            told = run(client, "get").get(argument) or type(wanted)()
+            if isinstance(told, dict) and isinstance(told.get("Rule"), dict):  # One is told without a list around it.
+                told["Rule"] = [told["Rule"]]
+            return told
+
+        return Setting(lambda client: run(client, "put", **{argument: wanted}), get,
+                       deletes and (lambda client: run(client, "delete")), wanted, absent)
+
+    return {name: setting(*row) for name, row in rows.items()}
+
+
+def of_ali_oss(bucket):
+    policy = {"Version": "1", "Statement": [{"Effect": "Allow", "Principal": ["*"], "Action": ["oss:GetObject"],
+                                             "Resource": [f"acs:oss:*:1:{bucket}/*"]}]}
+    inventory = {"id": "one", "isEnabled": True, "prefix": "p", "frequency": "Daily", "includedObjectVersions": "All",
+                 "optionalFields": {"field": ["Size"]},
+                 "OSSBucketDestination": {"format": "CSV", "accountId": "1", "rolename": "r", "bucket": "lists", "prefix": "p"}}
+    cors = [{"allowedOrigin": "https://app.example", "allowedMethod": ["GET", "PUT"], "allowedHeader": "*",
+             "exposeHeader": "ETag", "maxAgeSeconds": "60"}]
+    rule = {"id": "logs", "prefix": "logs/", "status": "Enabled", "expiration": {"days": 30}}
+    rows = {
+        # name: (the call's name, what it takes, what of the answer is looked at, what that is, absent, whether it is deleted)
+        "versioning": ("Versioning", ["Enabled"], lambda told: told.get("versionStatus"), "Enabled", None, False),
+        "cors": ("CORS", [cors], lambda told: told["rules"], cors, "NoSuchCORSConfiguration", True),
+        "lifecycle": ("Lifecycle", [[rule]], lambda told: [(row["id"], row["prefix"], row["status"], row["expiration"]["days"])
+                                                           for row in told["rules"]],
+                      [("logs", "logs/", "Enabled", "30")], "NoSuchLifecycle", True),
+        "tagging": ("Tags", [{"team": "one"}], lambda told: told["tag"], {"team": "one"}, {}, True),
+        "website": ("Website", [{"index": "index.html", "error": "404.html"}], lambda told: (told["index"], told["error"]),
+                    ("index.html", "404.html"), "NoSuchWebsiteConfiguration", True),
+        "logging": ("Logging", ["log/"], lambda told: (told["enable"], told["prefix"]), (True, "log/"), (False, None), True),
+        "encryption": ("Encryption", [{"SSEAlgorithm": "AES256"}], lambda told: told["encryption"]["SSEAlgorithm"], "AES256",
+                       "NoSuchServerSideEncryptionRule", True),
+        "payment": ("RequestPayment", ["Requester"], lambda told: told["payer"], "Requester", "BucketOwner", False),
+        "referer": ("Referer", [False, ["http://app.example"]], lambda told: (told["allowEmpty"], told["referers"]),
+                    (False, ["http://app.example"]), (True, None), False),
+        "policy": ("Policy", [policy], lambda told: told["policy"], policy, None, True),
+        "inventory": ("Inventory", [inventory], lambda told: told["inventory"]["OSSBucketDestination"]["bucket"], "lists",
+                      "NoSuchInventory", True, ["one"]),
+        "stat": ("Stat", None, lambda told: told["stat"]["ObjectCount"], None, "0", False),
+    }
+
+    def setting(call, values, seen, wanted, absent, deletes, names=()):
+        def run(client, verb, *arguments):
+            return client.call("sdk", name=f"{verb}Bucket{call}", args=[bucket, *arguments])
+
+        return Setting(values and (lambda client: run(client, "put", *values)), lambda client: seen(run(client, "get", *names)),
+                       deletes and (lambda client: run(client, "delete", *names)), wanted or absent, absent)
+
+    return {name: setting(*row) for name, row in rows.items()}
+
+
+#: name: (the SDK, the dialect, its settings)
+CALLERS = {
+    "boto3": (s3_clients.Boto3, "s3", of_s3), "boto3-jd": (s3_clients.Boto3Jd, "jdcloud", of_s3),
+    "cos-python": (cos_clients.CosPython, "cos", of_cos), "cos-node": (node_client.CosNode, "cos", of_cos_node),
+    "oss2": (oss_clients.Oss2V4, "oss", of_oss), "ali-oss": (node_client.AliOssV4, "oss", of_ali_oss),
+}
 
 
 #: What a bucket is born with at targets that are never without it.
@@ -255,6 +348,7 @@ BORN_WITH = {
     # SeaweedFS has it off, and nothing that turns it on.
     ("s3", "seaweedfs", "acceleration"): {"Status": "Suspended"}, ("oss", "seaweedfs", "acceleration"): "false",
     ("jdcloud", "seaweedfs", "acceleration"): {"Status": "Suspended"},
+    ("cos", "seaweedfs", "acceleration"): {"Status": "Suspended", "Type": "COS"},
     ("s3", "seaweedfs", "ownership"): {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
     ("jdcloud", "seaweedfs", "ownership"): {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
 }
@@ -315,7 +409,7 @@ def one_target(options, target, results):
         else:
             front, _ = running.front(options.binary, target)
             key, secret = (servers.DEMO_KEY, servers.DEMO_SECRET) if target == "demo" else (servers.KEY, servers.SECRET)
-        for caller, (make, settings) in CALLERS.items():
+        for caller, (make, dialect, settings) in CALLERS.items():
             if options.direct and (caller, target) not in STRAIGHT:
                 continue
             client = make(front.port, key, secret)
@@ -323,7 +417,7 @@ def one_target(options, target, results):
                 bucket = f"s{uuid.uuid4().hex[:10]}-1250000000"
                 try:
                     client.create_bucket(bucket)
-                    results[(caller, target, name)] = cell(client, caller, target, name, settings(bucket)[name])
+                    results[(caller, target, name)] = cell(client, dialect, target, name, settings(bucket)[name])
                 except Exception as error:
                     results[(caller, target, name)] = "FAILED"
                     line = traceback.extract_tb(error.__traceback__)[-1].lineno
@@ -340,7 +434,7 @@ def main():
     for target in targets:
         one_target(options, target, results)
     for caller in CALLERS:
-        names = [name for name in CALLERS[caller][1]("")]
+        names = [name for name in CALLERS[caller][2]("")]
         print(f"\n{'from ' + caller:<16}" + "".join(f"{target:>11}" for target in targets))
         for name in names:
             print(f"{name:<16}" + "".join(f"{results.get((caller, target, name), '-'):>11}" for target in targets))
