@@ -53,6 +53,8 @@ function cos() {
   });
   return {
     sdk: (a) => call(a.name, a.args),
+    headers: async (a) => (await call(a.name, a.args)).headers,
+    bytes: async (a) => (await call(a.name, a.args)).Body.toString('base64'),
     create_bucket: (a) => call('putBucket', { Bucket: a.bucket }),
     head_bucket: (a) => call('headBucket', { Bucket: a.bucket }),
     delete_bucket: (a) => call('deleteBucket', { Bucket: a.bucket }),
@@ -134,7 +136,9 @@ function oss(fourth) {
   const conditions = (all) => Object.fromEntries(Object.entries(all).map(([name, value]) => [`x-oss-copy-source-${names[name].toLowerCase()}`, value]));
   const headers = (a) => given({ 'Content-Type': a.content_type, 'x-oss-storage-class': a.storage_class });
   return {
-    sdk: (a) => at()[a.name](...a.args),
+    sdk: (a) => at(a.bucket)[a.name](...a.args),
+    headers: async (a) => (await at(a.bucket)[a.name](...a.args)).res.headers,
+    bytes: async (a) => (await at(a.bucket)[a.name](...a.args)).content.toString('base64'),
     create_bucket: (a) => at().putBucket(a.bucket),
     head_bucket: (a) => at(a.bucket).list({ 'max-keys': 1 }),
     delete_bucket: (a) => at().deleteBucket(a.bucket),
