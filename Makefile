@@ -5,7 +5,7 @@ BINARY = target/debug/blobfish
 PYTHON = tests/.venv/bin/python
 export SECONDS_EACH TARGETS
 
-.PHONY: run test lint unit clients bench-copy fuzz long clean tools
+.PHONY: run test lint unit clients bench bench-copy fuzz long clean tools
 
 ## What building needs beside Rust; installed where it is missing and apt-get is there.
 tools:
@@ -36,7 +36,7 @@ $(BINARY): tools
 	$(CARGO) build --bin blobfish
 
 ## Speed and cost of copies between two targets, beside rclone's.
-bench-copy: tools
+bench bench-copy: tools
 	bash tests/setup.sh
 	$(CARGO) build --release --bin blobfish
 	$(PYTHON) tests/clients/bench_copy.py --binary target/release/blobfish $(ARGS)

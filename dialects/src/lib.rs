@@ -23,11 +23,14 @@ use engine::dialect::Dialect;
 pub static ALL: &[&Dialect] = &[&s3::S3, &jdcloud::JDCLOUD, &cos::COS, &oss::OSS];
 
 /// Servers that are only ever targets: a dialect with stated differences.
-pub static PROFILES: &[&Dialect] = &[&s3::profiles::AWS, &s3::profiles::SEAWEEDFS];
+pub static PROFILES: &[&Dialect] = s3::profiles::ALL;
 
 /// The dialects and their profiles, as configuration names them.
-pub static NAMES: &[(&str, &[&str])] =
-    &[("s3", &["aws", "seaweedfs", "jdcloud"]), ("cos", &["tencent"]), ("oss", &["aliyun"])];
+pub static NAMES: &[(&str, &[&str])] = &[
+    ("s3", &["aws", "jdcloud", "ceph", "minio", "garage", "seaweedfs", "r2", "b2", "wasabi"]),
+    ("cos", &["tencent"]),
+    ("oss", &["aliyun"]),
+];
 
 /// The dialect of a configured name and profile, or of its own name.
 pub fn by_name(dialect: &str, profile: Option<&str>) -> Option<&'static Dialect> {

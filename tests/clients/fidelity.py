@@ -68,7 +68,6 @@ because("SeaweedFS takes the settings of websites for the bucket itself, so they
 because("neither dialect has keys of buckets", CHAINS, "get encryption")
 because("the region is the one that the first proxy is configured with", CHAINS, "get location")
 because("COS has no requester who pays", ["cos"], "get request payment")
-because("OSS has no object lock of S3's kind", ["oss"], "get object lock")
 because("not translated between different dialects", CHAINS, "get ownership", "get notifications", "get replication")
 because("OSS has no redirection of single objects: refused", ["oss"], "a website's redirection", "a website's redirection, told")
 because("the dialect of OSS has no encryption with a customer's key: refused, and nothing is written", ["oss"],

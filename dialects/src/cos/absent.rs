@@ -18,6 +18,7 @@ pub const LIMITS: Limits = Limits {
     key_bytes_max: 850,
     key_first_refused: b"/\\",
     key_refused: &[0x18, 0x19, 0x1a, 0x1b],
+    key_segments_refused: &[],
     metadata_bytes_max: 2048,
     metadata_any_name: false,
     upload_bytes_max: 5 * 1024 * 1024 * 1024,

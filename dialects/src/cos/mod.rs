@@ -41,6 +41,7 @@ pub static COS: Dialect = Dialect {
     own_text: |_, text| text,
     lacks: headers::LACKS,
     lacks_calls: &[],
+    lacks_settings: &[],
     settings_known: true,
     lock_digest: false,
     lacks_in: &[],

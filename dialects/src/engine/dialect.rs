@@ -56,6 +56,8 @@ pub struct Dialect {
     pub lacks: &'static [Field],
     /// Operations that it reads as a caller's dialect but does not have as a target.
     pub lacks_calls: &'static [Operation],
+    /// Settings that it reads as a caller's dialect but does not have as a target.
+    pub lacks_settings: &'static [Setting],
     /// Whether a target of this kind is known to tell settings by their parameters. Others pass over parameters that they
     /// do not know, and make or delete the bucket itself.
     pub settings_known: bool,
@@ -144,7 +146,12 @@ impl Dialect {
 
     /// The route by which a target is asked for an operation, if it has that.
     pub fn route(&self, operation: Operation) -> Option<Route> {
-        let lacks = self.lacks_calls.contains(&operation);
+        let setting = match operation {
+            Operation::Get(setting) | Operation::Put(setting) | Operation::Delete(setting) => Some(setting),
+            _ => None,
+        };
+        let lacks = self.lacks_calls.contains(&operation)
+            || setting.is_some_and(|setting| self.lacks_settings.contains(&setting));
         self.all_routes().find(|row| row.operation == operation && !lacks)
     }
 
@@ -389,6 +396,8 @@ pub struct Limits {
     pub key_first_refused: &'static [u8],
     /// Bytes that must not stand in a key.
     pub key_refused: &'static [u8],
+    /// What must not stand in a key between slashes or at its ends. An empty end is always allowed.
+    pub key_segments_refused: &'static [&'static str],
     /// Bytes of all user metadata, names and values.
     pub metadata_bytes_max: usize,
     /// Whether names of user metadata may hold more than letters, digits and `-`.

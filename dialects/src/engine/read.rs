@@ -210,8 +210,10 @@ pub fn check_key(dialect: &Dialect, key: &str) -> Result<(), Refusal> {
             .with("MaxSizeAllowed", limits.key_bytes_max.to_string()));
     }
     let first = key.bytes().next();
+    let mut segments = key.strip_suffix('/').unwrap_or(key).split('/');
     if first.is_none_or(|byte| limits.key_first_refused.contains(&byte))
         || key.bytes().any(|byte| limits.key_refused.contains(&byte))
+        || segments.any(|segment| limits.key_segments_refused.contains(&segment))
     {
         return Err(Refusal::new(Fault::InvalidObjectName).with("ObjectName", key));
     }

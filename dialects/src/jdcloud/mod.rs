@@ -21,6 +21,7 @@ pub static JDCLOUD: Dialect = Dialect {
     settings: settings::FORMS,
     lacks: headers::LACKS,
     lacks_calls: route::LACKS_CALLS,
+    lacks_settings: route::LACKS_SETTINGS,
     words: &words::WORDS,
     copy: copy::RULES,
     xml: xml::STYLE,

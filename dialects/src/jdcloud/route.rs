@@ -12,28 +12,19 @@ pub const HOSTS: &[HostForm] = &[
 ];
 
 /// Not documented by JD: never relied on.
-pub const LACKS_CALLS: &[Operation] = &[
-    Operation::GetObjectAttributes,
-    Operation::Get(Setting::Retention),
-    Operation::Put(Setting::Retention),
-    Operation::Get(Setting::LegalHold),
-    Operation::Put(Setting::LegalHold),
-    Operation::Get(Setting::ObjectLock),
-    Operation::Put(Setting::ObjectLock),
-    Operation::Get(Setting::RequestPayment),
-    Operation::Put(Setting::RequestPayment),
-    Operation::Get(Setting::Acceleration),
-    Operation::Put(Setting::Acceleration),
-    Operation::Get(Setting::Ownership),
-    Operation::Put(Setting::Ownership),
-    Operation::Delete(Setting::Ownership),
-    Operation::Get(Setting::PolicyStatus),
-    Operation::Get(Setting::IntelligentTiering),
-    Operation::Get(Setting::IntelligentTierings),
-    Operation::Put(Setting::IntelligentTiering),
-    Operation::Delete(Setting::IntelligentTiering),
-    Operation::Get(Setting::Metrics),
-    Operation::Get(Setting::AllMetrics),
-    Operation::Put(Setting::Metrics),
-    Operation::Delete(Setting::Metrics),
+pub const LACKS_CALLS: &[Operation] = &[Operation::GetObjectAttributes];
+
+/// As [`LACKS_CALLS`].
+pub const LACKS_SETTINGS: &[Setting] = &[
+    Setting::Retention,
+    Setting::LegalHold,
+    Setting::ObjectLock,
+    Setting::RequestPayment,
+    Setting::Acceleration,
+    Setting::Ownership,
+    Setting::PolicyStatus,
+    Setting::IntelligentTiering,
+    Setting::IntelligentTierings,
+    Setting::Metrics,
+    Setting::AllMetrics,
 ];

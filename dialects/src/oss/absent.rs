@@ -19,6 +19,7 @@ pub const LIMITS: Limits = Limits {
     key_bytes_max: 1023,
     key_first_refused: b"/\\",
     key_refused: &[],
+    key_segments_refused: &[],
     metadata_bytes_max: 8192,
     metadata_any_name: false,
     upload_bytes_max: 5 * 1024 * 1024 * 1024,

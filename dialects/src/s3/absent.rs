@@ -18,6 +18,7 @@ pub const LIMITS: Limits = Limits {
     key_bytes_max: 1024,
     key_first_refused: &[],
     key_refused: &[],
+    key_segments_refused: &[],
     metadata_bytes_max: 2048,
     metadata_any_name: true,
     upload_bytes_max: 5 * 1024 * 1024 * 1024,

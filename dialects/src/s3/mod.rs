@@ -44,6 +44,7 @@ pub const BASE: Dialect = Dialect {
     own_text: headers::own_text,
     lacks: &[],
     lacks_calls: &[],
+    lacks_settings: &[],
     settings_known: false,
     lock_digest: true,
     lacks_in: headers::LACKS_IN,

@@ -1,22 +1,151 @@
-//! Servers that speak S3 with stated differences, as targets. Section 11 of the S3 reference.
+//! Servers that speak S3 with stated differences, as targets. Section 11 of the S3 reference. What is only said to have been
+//! so in older releases is not relied on.
 
-use crate::engine::dialect::{Absent, Dialect};
-use crate::model::{Operation, Setting};
+use crate::engine::dialect::{Absent, Dialect, Limits, WordTables, Words};
+use crate::model::{Acl, Field, Operation, Setting, StorageClass};
+use crate::s3::{BASE, absent, words};
+
+/// Every profile, by name.
+pub static ALL: &[&Dialect] = &[&AWS, &CEPH, &MINIO, &GARAGE, &SEAWEEDFS, &R2, &B2, &WASABI];
 
 /// Amazon S3 itself.
-pub static AWS: Dialect = Dialect { name: "aws", settings_known: true, ..super::BASE };
+pub static AWS: Dialect = Dialect { name: "aws", settings_known: true, ..BASE };
+
+/// Ceph RGW: some releases pass over a copy's conditions.
+pub static CEPH: Dialect = Dialect { name: "ceph", lacks: &Field::SOURCE_CONDITIONS, endpoint: None, ..BASE };
+
+/// MinIO: everything is private, and keys are paths.
+pub static MINIO: Dialect = Dialect {
+    name: "minio",
+    words: &PRIVATE,
+    limits: Limits { key_segments_refused: &["", ".", ".."], key_refused: b"\0", ..absent::LIMITS },
+    endpoint: None,
+    ..BASE
+};
+
+/// Garage: nothing of access, versions, tags or locks; conditions of writes are passed over.
+pub static GARAGE: Dialect = Dialect {
+    name: "garage",
+    lacks: &[
+        Field::Acl,
+        Field::BucketAcl,
+        Field::Tagging,
+        Field::TaggingDirective,
+        Field::VersionId,
+        Field::ForbidOverwrite,
+        Field::OverwriteIfMatch,
+        Field::BucketLock,
+        Field::LockMode,
+        Field::LockUntil,
+        Field::LegalHold,
+        Field::BypassLock,
+    ],
+    lacks_calls: &[Operation::ListObjectVersions],
+    lacks_settings: PLAIN,
+    endpoint: None,
+    ..BASE
+};
 
 /// SeaweedFS: a copy keeps the class of its source unless it is told another. What is asked about websites, and what sets
 /// who pays, is taken for requests about the bucket itself.
 pub static SEAWEEDFS: Dialect = Dialect {
     name: "seaweedfs",
-    absent: Absent { class_always_said: true, ..super::absent::ABSENT },
-    lacks_calls: &[
-        Operation::Get(Setting::Website),
-        Operation::Put(Setting::Website),
-        Operation::Delete(Setting::Website),
-        Operation::Put(Setting::RequestPayment),
+    absent: Absent { class_always_said: true, ..absent::ABSENT },
+    lacks_calls: &[Operation::Put(Setting::RequestPayment)],
+    lacks_settings: &[Setting::Website],
+    endpoint: None,
+    ..BASE
+};
+
+/// Cloudflare R2: two classes; nothing of access, versions, tags, locks or keys of a key service.
+pub static R2: Dialect = Dialect {
+    name: "r2",
+    words: &TWO_CLASSES,
+    lacks: &[
+        Field::Acl,
+        Field::BucketAcl,
+        Field::Tagging,
+        Field::TaggingDirective,
+        Field::VersionId,
+        Field::BucketLock,
+        Field::LockMode,
+        Field::LockUntil,
+        Field::LegalHold,
+        Field::BypassLock,
+        Field::Encryption,
+        Field::EncryptionKeyId,
+        Field::EncryptionContext,
+        Field::EncryptionBucketKey,
+        Field::RequestPayer,
+        Field::ExpectedOwner,
+        Field::SourceExpectedOwner,
+        Field::WebsiteRedirect,
+    ],
+    lacks_calls: &[Operation::ListObjectVersions],
+    lacks_settings: &[
+        Setting::ObjectAcl,
+        Setting::BucketAcl,
+        Setting::ObjectTagging,
+        Setting::BucketTagging,
+        Setting::Versioning,
+        Setting::Website,
+        Setting::Policy,
+        Setting::PolicyStatus,
+        Setting::ObjectLock,
+        Setting::Retention,
+        Setting::LegalHold,
+        Setting::RequestPayment,
     ],
     endpoint: None,
-    ..super::BASE
+    ..BASE
+};
+
+/// Backblaze B2: no tags, websites or policies, and no conditions of writes; a bucket's access is its objects'.
+pub static B2: Dialect = Dialect {
+    name: "b2",
+    words: &PRIVATE,
+    lacks: &[Field::Tagging, Field::TaggingDirective, Field::ForbidOverwrite, Field::OverwriteIfMatch],
+    lacks_settings: &[
+        Setting::ObjectTagging,
+        Setting::BucketTagging,
+        Setting::Website,
+        Setting::Policy,
+        Setting::PolicyStatus,
+    ],
+    sample_endpoint: "s3.us-west-004.backblazeb2.com",
+    endpoint: Some(|region| format!("s3.{region}.backblazeb2.com")),
+    ..BASE
+};
+
+/// Wasabi: one class. Whether it keeps conditions of writes is not known, so they are not relied on.
+pub static WASABI: Dialect = Dialect {
+    name: "wasabi",
+    words: &ONE_CLASS,
+    lacks: &[Field::ForbidOverwrite, Field::OverwriteIfMatch],
+    sample_endpoint: "s3.eu-central-1.wasabisys.com",
+    endpoint: Some(|region| format!("s3.{region}.wasabisys.com")),
+    ..BASE
+};
+
+const PLAIN: &[Setting] = &[
+    Setting::ObjectAcl,
+    Setting::BucketAcl,
+    Setting::ObjectTagging,
+    Setting::BucketTagging,
+    Setting::Versioning,
+    Setting::Policy,
+    Setting::PolicyStatus,
+    Setting::ObjectLock,
+    Setting::Retention,
+    Setting::LegalHold,
+];
+
+static PRIVATE: WordTables = WordTables { acl: Words(&[(Acl::Private, "private")]), ..words::TABLES };
+
+static ONE_CLASS: WordTables =
+    WordTables { class: Words(&[(StorageClass::Standard, "STANDARD")]), ..words::TABLES };
+
+static TWO_CLASSES: WordTables = WordTables {
+    class: Words(&[(StorageClass::Standard, "STANDARD"), (StorageClass::StandardIa, "STANDARD_IA")]),
+    ..words::TABLES
 };
