@@ -226,12 +226,14 @@ def ten_times(binary, running, options):
             (writes_and_reads(oss, "three", 2 * MIB), 0.05), (slow_download(proxy.client(), "large", body, 4), 0),
             (slow_upload(proxy.client(), "up", body[:8 * MIB], 3), 0), (new_connection(proxy.port), 0.005),
             (new_connection(tls, context), 0.01), (kept_connection(proxy.port), 0.01))]
+        time.sleep(1)  # By whole seconds the processes are told apart.
         for number in range(10):
             before, began = proxy.pid, metric(proxy, "process_start_time_seconds")
             done = proxy.upgrade()
             assert done.returncode == 0 and proxy.pid != before, done
             time.sleep(1)
-            assert metric(proxy, "process_start_time_seconds") > began > 0, "the metrics of the new one"
+            told = metric(proxy, "process_start_time_seconds")
+            assert told > began > 0, f"the metrics of the new one: {told} after {began}, upgrade {number}"
             assert proxy.get("/readyz")[0] == 200
         for loop in loops:
             loop.done = True
