@@ -158,18 +158,16 @@ pub async fn upload(
         return Err(Fault::MissingContentLength.into());
     }
     let gate = Gate::new(way.caller, payload, request, wants(&way, request))?;
-    let body = match gate.length() {
-        _ if needs_digest(&way, request) => Body::Whole(small_body(job, gate, undigested()).await?),
-        None if !way.target.dialect.chunked_uploads => {
-            Body::Whole(small_body(job, gate, Fault::MissingContentLength.into()).await?)
-        }
-        _ => Body::Passing(Box::new(gate)),
+    let digested;
+    let (request, body) = if needs_digest(&way, request) {
+        let (bytes, sums) = small_body(job, gate, undigested()).await?;
+        digested = with_digest(request.clone(), &bytes);
+        (&digested, Body::Whole((bytes, sums)))
+    } else if gate.length().is_none() && !way.target.dialect.chunked_uploads {
+        (request, Body::Whole(small_body(job, gate, Fault::MissingContentLength.into()).await?))
+    } else {
+        (request, Body::Passing(Box::new(gate)))
     };
-    let digested = match &body {
-        Body::Whole((bytes, _)) if needs_digest(&way, request) => Some(with_digest(request.clone(), bytes)),
-        _ => None,
-    };
-    let request = digested.as_ref().unwrap_or(request);
     let (out, losses) = outgoing(&way, request, body.length(), clock::now())?;
     job.judge(&losses, &way)?;
     let upstreams = job.upstreams;

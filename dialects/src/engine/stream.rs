@@ -39,12 +39,7 @@ pub fn outgoing(
         }
     }
     if promises(way, request) {
-        let own = way.target.dialect.checksums.iter();
-        let said = request.checksums.iter().filter_map(|checksum| {
-            let name = own.clone().find(|row| row.1 == checksum.algorithm)?.0;
-            Some((name.to_owned(), checksum.value.clone()?.into_bytes()))
-        });
-        outgoing.headers.extend(said);
+        outgoing.headers.extend(handed_on(way, request));
     }
     outgoing.payload = PayloadHash::Unsigned;
     way.target.auth.sign(&mut outgoing, &way.target.credentials.current(), &way.target.region, now);
@@ -58,11 +53,20 @@ fn promises(way: &Way<'_>, request: &Request) -> bool {
     puts && way.target.dialect.lock_digest && locks.iter().any(|field| request.fields.has(*field))
 }
 
+/// The caller's checksums that stand in the head and that the target has headers for.
+fn handed_on(way: &Way<'_>, request: &Request) -> impl Iterator<Item = (String, Vec<u8>)> {
+    let own = way.target.dialect.checksums;
+    request.checksums.iter().filter_map(|checksum| {
+        let name = own.iter().find(|row| row.1 == checksum.algorithm)?.0;
+        Some((name.to_owned(), checksum.value.clone()?.into_bytes()))
+    })
+}
+
 /// Whether the target has to be told a digest of the body that the caller did not say in the head.
 pub fn needs_digest(way: &Way<'_>, request: &Request) -> bool {
-    let known = |algorithm| way.target.dialect.checksums.iter().any(|row| row.1 == algorithm);
-    let said = request.checksums.iter().any(|checksum| checksum.value.is_some() && known(checksum.algorithm));
-    promises(way, request) && !said && !request.fields.has(Field::ContentMd5)
+    promises(way, request)
+        && handed_on(way, request).next().is_none()
+        && !request.fields.has(Field::ContentMd5)
 }
 
 /// The same request with the digest of its body.

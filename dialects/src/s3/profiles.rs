@@ -41,7 +41,18 @@ pub static GARAGE: Dialect = Dialect {
         Field::BypassLock,
     ],
     lacks_calls: &[Operation::ListObjectVersions],
-    lacks_settings: PLAIN,
+    lacks_settings: &[
+        Setting::ObjectAcl,
+        Setting::BucketAcl,
+        Setting::ObjectTagging,
+        Setting::BucketTagging,
+        Setting::Versioning,
+        Setting::Policy,
+        Setting::PolicyStatus,
+        Setting::ObjectLock,
+        Setting::Retention,
+        Setting::LegalHold,
+    ],
     endpoint: None,
     ..BASE
 };
@@ -126,19 +137,6 @@ pub static WASABI: Dialect = Dialect {
     endpoint: Some(|region| format!("s3.{region}.wasabisys.com")),
     ..BASE
 };
-
-const PLAIN: &[Setting] = &[
-    Setting::ObjectAcl,
-    Setting::BucketAcl,
-    Setting::ObjectTagging,
-    Setting::BucketTagging,
-    Setting::Versioning,
-    Setting::Policy,
-    Setting::PolicyStatus,
-    Setting::ObjectLock,
-    Setting::Retention,
-    Setting::LegalHold,
-];
 
 static PRIVATE: WordTables = WordTables { acl: Words(&[(Acl::Private, "private")]), ..words::TABLES };
 
