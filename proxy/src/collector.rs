@@ -29,6 +29,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::clock;
+use crate::fetch::{self, Unanswered};
 use crate::metrics::METRICS;
 use crate::resolve::{Resolver, System};
 
@@ -212,7 +213,6 @@ impl Sender {
     }
 
     async fn posted(&self, collector: &Collector, body: &[u8]) -> Result<u64, NotSent> {
-        const AWAY: NotSent = NotSent::Away("the connection broke");
         let header = head(collector, body.len()).map_err(|_| NotSent::Refused(0))?;
         let Endpoint { tls, host, port, .. } = &collector.endpoint;
         let address = self.resolver.addresses(host, *port, RESOLVE_EVERY).await.first().copied();
@@ -225,23 +225,16 @@ impl Sender {
         let connected = self.connector.get_stream(&peer).await;
         let (stream, _) = connected.map_err(|_| NotSent::Away("no connection"))?;
         let mut session = HttpSession::new_with_options(stream, &peer);
-        session.write_request_header(Box::new(header)).await.map_err(|_| AWAY)?;
-        session.write_body(body).await.map_err(|_| AWAY)?;
-        session.finish_body().await.map_err(|_| AWAY)?;
-        session.read_response().await.map_err(|_| AWAY)?;
-        let status = session.resp_header().map_or(0, |head| head.status.as_u16());
-        let mut answer = Vec::new();
-        while let Some(piece) = session.read_body_bytes().await.map_err(|_| AWAY)? {
-            answer.extend_from_slice(&piece);
-            if answer.len() > ANSWER_BYTES_MAX {
-                return Err(NotSent::Refused(status));
-            }
-        }
+        let answered = fetch::exchange(&mut session, header, body, ANSWER_BYTES_MAX).await;
+        let (status, answer) = answered.map_err(|why| match why {
+            Unanswered::Broken => NotSent::Away("the connection broke"),
+            Unanswered::TooLarge(status) => NotSent::Refused(status.as_u16()),
+        })?;
         session.respect_keepalive();
         if let Some(stream) = session.reuse().await {
             self.connector.release_stream(stream, peer.reuse_hash(), Some(POOL_IDLE_MAX));
         }
-        match status {
+        match status.as_u16() {
             200..=299 => Ok(rejected(&answer)),
             429 | 502..=504 => Err(NotSent::Away("it is busy")),
             status => Err(NotSent::Refused(status)),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use blobfish_config::Endpoint;
 use blobfish_credentials::{Error, HttpSend, Result};
 use bytes::Bytes;
+use http::StatusCode;
 use pingora_core::connectors::TransportConnector;
 use pingora_core::protocols::http::v1::client::HttpSession;
 use pingora_core::upstreams::peer::HttpPeer;
@@ -68,25 +69,51 @@ impl HttpSend for Fetch {
         let endpoint = endpoint(request.uri()).ok_or_else(|| failed("not an address to ask"))?;
         let header = header(&request, &endpoint).ok_or_else(|| failed("not a request"))?;
         let mut session = self.connected(&endpoint).await?;
-        let broken = |_| failed("the connection broke");
-        session.write_request_header(Box::new(header)).await.map_err(broken)?;
-        if !request.body().is_empty() {
-            session.write_body(request.body()).await.map_err(broken)?;
-        }
-        session.finish_body().await.map_err(broken)?;
-        session.read_response().await.map_err(broken)?;
-        let status = session.resp_header().map(|head| head.status).ok_or_else(|| failed("no answer"))?;
-        let mut body = Vec::new();
-        while let Some(bytes) = session.read_body_bytes().await.map_err(broken)? {
-            body.extend_from_slice(&bytes);
-            if body.len() > ANSWER_BYTES_MAX {
-                return Err(failed("the answer is too large"));
-            }
-        }
+        let answered = exchange(&mut session, header, request.body(), ANSWER_BYTES_MAX).await;
+        let (status, body) = answered.map_err(|why| match why {
+            Unanswered::Broken => failed("the connection broke"),
+            Unanswered::TooLarge(_) => failed("the answer is too large"),
+        })?;
         let mut answer = http::Response::new(Bytes::from(body));
         *answer.status_mut() = status;
         Ok(answer)
     }
+}
+
+/// Why a small question has no answer.
+pub enum Unanswered {
+    /// The connection broke.
+    Broken,
+    /// Its body is larger than is read.
+    TooLarge(StatusCode),
+}
+
+/// One request and its whole answer, whose body may have `bytes_max` bytes.
+///
+/// # Errors
+/// [`Unanswered`].
+pub async fn exchange(
+    session: &mut HttpSession,
+    header: RequestHeader,
+    body: &[u8],
+    bytes_max: usize,
+) -> std::result::Result<(StatusCode, Vec<u8>), Unanswered> {
+    let broken = |_| Unanswered::Broken;
+    session.write_request_header(Box::new(header)).await.map_err(broken)?;
+    if !body.is_empty() {
+        session.write_body(body).await.map_err(broken)?;
+    }
+    session.finish_body().await.map_err(broken)?;
+    session.read_response().await.map_err(broken)?;
+    let status = session.resp_header().map(|head| head.status).ok_or(Unanswered::Broken)?;
+    let mut answer = Vec::new();
+    while let Some(bytes) = session.read_body_bytes().await.map_err(broken)? {
+        answer.extend_from_slice(&bytes);
+        if answer.len() > bytes_max {
+            return Err(Unanswered::TooLarge(status));
+        }
+    }
+    Ok((status, answer))
 }
 
 fn failed(what: &'static str) -> Error {

@@ -116,7 +116,7 @@ fn refused(report: &Report, asking: &Asking<'_>, failure: &Failure) -> Result<()
             Err("there is no such bucket".to_owned())
         }
         Fault::AccessDenied => {
-            let advice = match target.credentials.current().session_token {
+            let advice = match own.session_token {
                 Some(_) => {
                     "Allow it to list, if callers do; some vendors say the same of an expired session_token."
                 }
