@@ -19,9 +19,8 @@ import oss_clients
 import s3_clients
 import servers
 from api import CallError
-from run import chosen
+from run import TARGETS, chosen, start
 
-TARGETS = ["demo", "seaweedfs", "cos", "oss", "jdcloud"]
 #: Who can ask which server without the proxy.
 STRAIGHT = {("boto3", "seaweedfs"), ("cos-python", "cos"), ("cos-node", "cos"), ("oss2", "oss"), ("ali-oss", "oss")}
 FAMILY = {"demo": "s3", "seaweedfs": "s3", "jdcloud": "s3", "s3": "s3", "cos": "cos", "oss": "oss"}
@@ -120,14 +119,19 @@ def of_s3(bucket):
 
 # ---- COS
 
-def of_cos(bucket):
-    policy = {"version": "2.0", "Statement": [{"Effect": "allow", "Principal": {"qcs": ["qcs::cam::anyone:anyone"]},
-                                               "Action": ["name/cos:GetObject"],
-                                               "Resource": [f"qcs::cos:ap-guangzhou:uid/1250000000:{bucket}/*"]}]}
-    inventory = {"Destination": {"COSBucketDestination": {"AccountId": "100000000001", "Format": "CSV",
-                                                          "Bucket": "qcs::cos:ap-guangzhou::lists-1250000000"}},
+COS_INVENTORY = {"Destination": {"COSBucketDestination": {"AccountId": "100000000001", "Format": "CSV",
+                                                         "Bucket": "qcs::cos:ap-guangzhou::lists-1250000000"}},
                  "IsEnabled": "true", "IncludedObjectVersions": "All", "Schedule": {"Frequency": "Daily"},
                  "OptionalFields": {"Field": ["Size"]}}
+
+
+def cos_policy(bucket):
+    return {"version": "2.0", "Statement": [{"Effect": "allow", "Principal": {"qcs": ["qcs::cam::anyone:anyone"]},
+                                             "Action": ["name/cos:GetObject"],
+                                             "Resource": [f"qcs::cos:ap-guangzhou:uid/1250000000:{bucket}/*"]}]}
+
+
+def of_cos(bucket):
     rows = {
         "versioning": ("versioning", "Status", "Enabled", {}, False),
         "cors": ("cors", "CORSConfiguration", {"CORSRule": [
@@ -145,8 +149,8 @@ def of_cos(bucket):
             {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}, "NoSuchEncryptionConfiguration", True),
         "referer": ("referer", "RefererConfiguration", {"Status": "Enabled", "RefererType": "White-List", "DomainList": {
             "Domain": ["app.example"]}, "EmptyReferConfiguration": "Deny"}, "NoSuchRefererConfiguration", True),
-        "policy": ("policy", "Policy", policy, "NoSuchBucketPolicy", True),
-        "inventory": ("inventory", "InventoryConfiguration", inventory, "InventoryConfigurationNotFoundError", True, {"Id": "one"}),
+        "policy": ("policy", "Policy", cos_policy(bucket), "NoSuchBucketPolicy", True),
+        "inventory": ("inventory", "InventoryConfiguration", COS_INVENTORY, "InventoryConfigurationNotFoundError", True, {"Id": "one"}),
     }
 
     def setting(call, argument, wanted, absent, deletes, more=None):
@@ -185,13 +189,17 @@ def _shown(told):
     return told
 
 
+def oss_policy(bucket):
+    return {"Version": "1", "Statement": [{"Effect": "Allow", "Principal": ["*"], "Action": ["oss:GetObject"],
+                                           "Resource": [f"acs:oss:*:1:{bucket}/*"]}]}
+
+
 def of_oss(bucket):
+    policy = oss_policy(bucket)
     rule = models.CorsRule(["https://app.example"], ["GET", "PUT"], ["*"], ["ETag"], 60)
     life = models.LifecycleRule("logs", "logs/", status="Enabled", expiration=models.LifecycleExpiration(days=30))
     tags = models.Tagging(models.TaggingRule())
     tags.tag_set.add("team", "one")
-    policy = {"Version": "1", "Statement": [{"Effect": "Allow", "Principal": ["*"], "Action": ["oss:GetObject"],
-                                             "Resource": [f"acs:oss:*:1:{bucket}/*"]}]}
     place = models.InventoryBucketDestination("1", "acs:ram::1:role/r", "lists", "CSV", prefix="p")
     inventory = models.InventoryConfiguration("one", True, "All", models.InventoryFilter("p"), models.InventoryDestination(place),
                                               models.InventorySchedule("Daily"), ["Size"])
@@ -242,12 +250,7 @@ def of_oss(bucket):
 # ---- The SDKs of Node
 
 def of_cos_node(bucket):
-    inventory = {"Id": "one", "IsEnabled": "true", "IncludedObjectVersions": "All", "Schedule": {"Frequency": "Daily"},
-                 "OptionalFields": ["Size"], "Destination": {"COSBucketDestination": {
-                     "AccountId": "100000000001", "Format": "CSV", "Bucket": "qcs::cos:ap-guangzhou::lists-1250000000"}}}
-    policy = {"version": "2.0", "Statement": [{"Effect": "allow", "Principal": {"qcs": ["qcs::cam::anyone:anyone"]},
-                                               "Action": ["name/cos:GetObject"],
-                                               "Resource": [f"qcs::cos:ap-guangzhou:uid/1250000000:{bucket}/*"]}]}
+    inventory = {**COS_INVENTORY, "Id": "one", "OptionalFields": ["Size"]}
     rows = {
         # name: (the call's name, the argument's, what it is, absent: the SDK takes some codes for empty lists)
         "versioning": ("Versioning", "VersioningConfiguration", {"Status": "Enabled"}, {}, False),
@@ -264,7 +267,7 @@ def of_cos_node(bucket):
         "referer": ("Referer", "RefererConfiguration", {"Status": "Enabled", "RefererType": "White-List", "DomainList": {
             "Domains": ["app.example"]}, "EmptyReferConfiguration": "Deny"}, {}, False),
         "acceleration": ("Accelerate", "AccelerateConfiguration", {"Status": "Enabled"}, {}, False),
-        "policy": ("Policy", "Policy", policy, "NoSuchBucketPolicy", True),
+        "policy": ("Policy", "Policy", cos_policy(bucket), "NoSuchBucketPolicy", True),
         "inventory": ("Inventory", "InventoryConfiguration", inventory, "InventoryConfigurationNotFoundError", True, {"Id": "one"}),
     }
 
@@ -287,8 +290,7 @@ def of_cos_node(bucket):
 
 
 def of_ali_oss(bucket):
-    policy = {"Version": "1", "Statement": [{"Effect": "Allow", "Principal": ["*"], "Action": ["oss:GetObject"],
-                                             "Resource": [f"acs:oss:*:1:{bucket}/*"]}]}
+    policy = oss_policy(bucket)
     inventory = {"id": "one", "isEnabled": True, "prefix": "p", "frequency": "Daily", "includedObjectVersions": "All",
                  "optionalFields": {"field": ["Size"]},
                  "OSSBucketDestination": {"format": "CSV", "accountId": "1", "rolename": "r", "bucket": "lists", "prefix": "p"}}
@@ -403,12 +405,7 @@ def cell(client, caller, target, name, setting):
 
 def one_target(options, target, results):
     with servers.Servers() as running:
-        if options.direct:
-            front = running.seaweedfs() if target == "seaweedfs" else running.double(target)
-            key, secret = servers.TARGET_KEY, servers.TARGET_SECRET
-        else:
-            front, _ = running.front(options.binary, target)
-            key, secret = (servers.DEMO_KEY, servers.DEMO_SECRET) if target == "demo" else (servers.KEY, servers.SECRET)
+        front, key, secret = start(running, target, options)
         for caller, (make, dialect, settings) in CALLERS.items():
             if options.direct and (caller, target) not in STRAIGHT:
                 continue

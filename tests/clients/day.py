@@ -26,7 +26,7 @@ import oss_clients
 import s3_clients
 import servers
 import tool_clients
-from run import TARGETS, chosen
+from run import TARGETS, chosen, start
 from scenarios import bare, fetch_signed, refused
 
 CLIENTS = [s3_clients.Boto3, tool_clients.AwsCli, tool_clients.S5cmd, tool_clients.Rclone, tool_clients.S3cmd, node_client.AwsJs,
@@ -383,13 +383,9 @@ def put_many(port, key, secret, bucket):
 
 def one_target(target, makes, options, results):
     with servers.Servers() as running:
+        front, key, secret = start(running, target, options)
         if options.direct:
-            front = running.seaweedfs() if target == "seaweedfs" else running.double(target)
-            key, secret = servers.TARGET_KEY, servers.TARGET_SECRET
             makes = [make for make in makes if make in DIRECT[target]]
-        else:
-            front, _ = running.front(options.binary, target)
-            key, secret = (servers.DEMO_KEY, servers.DEMO_SECRET) if target == "demo" else (servers.KEY, servers.SECRET)
         many = f"many-{uuid.uuid4().hex[:8]}-1250000000"
         if "listings" in options.only and options.direct and target != "seaweedfs" and makes:
             put_many_by(makes[0], front.port, key, secret, many)

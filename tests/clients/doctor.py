@@ -147,8 +147,7 @@ def with_bucket(running, binary, kind, *names):
         front = running.proxy(binary, servers.configuration([servers.one_target(kind, back.port)]))
     else:
         front, back = running.front(binary, kind)
-    key = (servers.DEMO_KEY, servers.DEMO_SECRET) if kind == "demo" else (servers.KEY, servers.SECRET)
-    client = Boto3(front.port, *key)
+    client = Boto3(front.port, *servers.caller_key(kind))
     there = [bucket["Name"] for bucket in client.sdk.list_buckets().get("Buckets", [])]
     for name in names or (BUCKET,):
         if name not in there:

@@ -220,7 +220,7 @@ def versions(binary, running, options):
     """Version ids in and out."""
     for target in ("cos", "oss", "jdcloud", "demo"):
         front, _ = running.front(binary, target)
-        key, secret = (servers.DEMO_KEY, servers.DEMO_SECRET) if target == "demo" else (servers.KEY, servers.SECRET)
+        key, secret = servers.caller_key(target)
         s3 = s3_clients.Boto3(front.port, key, secret).sdk
         bucket = "ver-1250000000"
         s3.create_bucket(Bucket=bucket)

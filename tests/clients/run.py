@@ -82,7 +82,7 @@ def start(running, target, options):
         back = running.seaweedfs() if target == "seaweedfs" else running.double(target)
         return back, servers.TARGET_KEY, servers.TARGET_SECRET
     front, _ = running.front(options.binary, target)
-    return front, *((servers.DEMO_KEY, servers.DEMO_SECRET) if target == "demo" else (servers.KEY, servers.SECRET))
+    return front, *servers.caller_key(target)
 
 
 def one_target(target, makes, options, results):

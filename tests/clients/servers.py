@@ -192,6 +192,11 @@ def one_target(kind, port, name=None, scheme="http", key=(TARGET_KEY, TARGET_SEC
     return "\n".join(lines) + "\n"
 
 
+def caller_key(target):
+    """What callers sign with in front of a target: the demo has a key of its own."""
+    return (DEMO_KEY, DEMO_SECRET) if target == "demo" else (KEY, SECRET)
+
+
 def configuration(targets, buckets=None, callers=None, policy="refuse"):
     """A whole configuration; without buckets, all of them at the first target."""
     first = targets[0].split('name = "')[1].split('"')[0]
