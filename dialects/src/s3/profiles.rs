@@ -9,7 +9,12 @@ use crate::s3::{BASE, absent, words};
 pub static ALL: &[&Dialect] = &[&AWS, &CEPH, &MINIO, &GARAGE, &SEAWEEDFS, &R2, &B2, &WASABI];
 
 /// Amazon S3 itself.
-pub static AWS: Dialect = Dialect { name: "aws", settings_known: true, ..BASE };
+pub static AWS: Dialect = Dialect {
+    name: "aws",
+    settings_known: true,
+    limits: Limits { buckets_page: Some(10_000), ..absent::LIMITS },
+    ..BASE
+};
 
 /// Ceph RGW: some releases pass over a copy's conditions.
 pub static CEPH: Dialect = Dialect { name: "ceph", lacks: &Field::SOURCE_CONDITIONS, endpoint: None, ..BASE };
