@@ -41,15 +41,31 @@ fn set_to_nothing(target: &Dialect, setting: Setting) -> Option<Node> {
     settings::unset(form).ok()
 }
 
+/// The operation by which a target is asked for another, if it can be asked at all.
+pub fn sent_as(target: &Dialect, operation: Operation) -> Option<Operation> {
+    if target.route(operation).is_some() {
+        return Some(operation);
+    }
+    let sent = match operation {
+        Operation::ListObjectsV2 => Operation::ListObjects,
+        Operation::GetObjectAttributes => Operation::HeadObject,
+        Operation::GetBucketInfo => Operation::Get(Setting::BucketAcl),
+        Operation::Delete(setting) if set_to_nothing(target, setting).is_some() => Operation::Put(setting),
+        _ => return None,
+    };
+    target.route(sent).map(|route| route.operation)
+}
+
 /// How a target's operations stand in for one that it does not have, for the printed matrix.
 pub fn stands_in(target: &Dialect, operation: Operation) -> Option<&'static str> {
-    match operation {
-        Operation::ListObjectsV2 => Some("by the first version"),
-        Operation::GetObjectAttributes => Some("by a HEAD"),
-        Operation::GetBucketInfo => Some("by its ACL, versioning and place in the list of buckets"),
-        Operation::Delete(setting) if set_to_nothing(target, setting).is_some() => Some("by an empty one"),
-        _ => None,
-    }
+    let how = match operation {
+        Operation::ListObjectsV2 => "by the first version",
+        Operation::GetObjectAttributes => "by a HEAD",
+        Operation::GetBucketInfo => "by its ACL, versioning and place in the list of buckets",
+        Operation::Delete(_) => "by an empty one",
+        _ => return None,
+    };
+    sent_as(target, operation).map(|_| how)
 }
 
 /// Something that is still missing of an answer.
