@@ -10,7 +10,7 @@ use blobfish_dialects::engine::exchange::{Answer, Exchange, Step};
 use blobfish_dialects::engine::loss::{Loss, LossPolicy, Lost, judge};
 use blobfish_dialects::engine::tell::{self, Listener};
 use blobfish_dialects::engine::way::Way;
-use blobfish_dialects::engine::{buckets, documents, emulate, hosts, listing, read, stream, write};
+use blobfish_dialects::engine::{buckets, documents, emulate, hosts, listing, read, relay, stream, write};
 use blobfish_dialects::explain::{Fate, Row, matrix, parse, sample_target, sample_way};
 use blobfish_dialects::model::{
     Deleted, Document, Fault, Field, Kind, Listed, Listing, Operation, Outgoing, Part, PartList, Refusal,
@@ -428,6 +428,80 @@ fn every_field_of_every_operation_is_said_answered_or_reported() {
     }
     assert!(walked > 10_000, "{walked}");
     assert!(found.is_empty(), "{} of {walked}:\n{}", found.len(), found.join("\n"));
+}
+
+/// What comes of a copy from one target to another: all that is asked of both, and what is decided here.
+fn relayed(caller: &'static Dialect, from: &Target, to: &Target, text: &str) -> String {
+    let asked = match request(caller, text) {
+        Ok(asked) => asked,
+        Err(refusal) => return words(&refusal),
+    };
+    let (from, to) = (way(caller, from, &asked), way(caller, to, &asked));
+    let told = |field: Told| (from.target.dialect.told)(field).map(str::to_ascii_lowercase);
+    let headers = [
+        (Told::Etag, "\"5b3c1a2e053d763e1b002cc607c5a0fe\""),
+        (Told::LastModified, "Tue, 07 May 2024 00:00:00 GMT"),
+        (Told::ContentLength, "9"),
+        (Told::ContentType, "text/html"),
+        (Told::TaggingCount, "2"),
+    ];
+    let headers = headers.into_iter().filter_map(|row| Some((told(row.0)?, row.1.as_bytes().to_vec())));
+    let answer = Answer { status: 200, headers: headers.collect(), body: Vec::new() };
+    let source = match relay::source(&from, &asked, &answer, NOW) {
+        Ok(source) => source,
+        Err(refusal) => return words(&refusal),
+    };
+    let mut requests = vec![(&from, relay::look(&asked)), (&from, relay::read(&asked, &source, None))];
+    if asked.operation == Operation::CopyObject {
+        for operation in [Operation::PutObject, Operation::CreateMultipartUpload] {
+            requests.push((&to, relay::place(&asked, &source, None, operation)));
+        }
+        requests.push((&to, relay::part(&asked, "u", 1, 9)));
+        requests.push((&to, relay::complete(&asked, "u", Vec::new())));
+    } else {
+        let put = Request { operation: Operation::UploadPart, source: None, ..asked.clone() };
+        requests.push((&to, relay::without_copy_fields(put)));
+    }
+    let mut seen = format!("{:?} {:?}", source.tagged, relay::range(&asked, true, 9));
+    for (way, request) in requests {
+        let (sent, losses) = write::request(way, &request).unwrap();
+        seen.push_str(&format!("{:?} {losses:?}\n", Head::of(sent)));
+    }
+    seen
+}
+
+/// A wish about checksums is met by those that are compared here.
+const MET_HERE: [Field; 1] = [Field::ChecksumAlgorithm];
+
+#[test]
+fn every_field_of_a_copy_between_two_targets_is_said_answered_or_reported() {
+    let mut found = Vec::new();
+    for caller in ALL {
+        for (from, to) in ALL.iter().flat_map(|from| ALL.iter().map(move |to| (target(from), target(to)))) {
+            for operation in [Operation::CopyObject, Operation::UploadPartCopy] {
+                for field in Field::ALL.into_iter().filter(|field| !MET_HERE.contains(field)) {
+                    let Some(name) = caller.name_in(field, operation) else { continue };
+                    let base: Vec<_> = companions(field, operation)
+                        .into_iter()
+                        .map(|other| (other, values(caller, other, operation)[1].clone()))
+                        .collect();
+                    let with = |value: &str| {
+                        let mut said = base.clone();
+                        said.push((field, value.to_owned()));
+                        relayed(caller, &from, &to, &text(caller, operation, &said))
+                    };
+                    let [first, second] = values(caller, field, operation);
+                    let without = relayed(caller, &from, &to, &text(caller, operation, &base));
+                    if with(&first) == without && with(&second) == without {
+                        let (from, to) = (from.dialect.name, to.dialect.name);
+                        let name = name.as_str();
+                        found.push(format!("{}: {from} -> {to}: {} `{name}`", caller.name, operation.name()));
+                    }
+                }
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}:\n{}", found.len(), found.join("\n"));
 }
 
 #[test]
