@@ -81,6 +81,7 @@ fn fate(operation: Operation, field: Field, caller: &Dialect, target: &Dialect) 
         Field::BucketTagKey | Field::BucketTagValue => (Fate::Refused, "tags of buckets are not looked at"),
         _ if operation == Operation::ListBuckets => (Fate::Emulated, "answered here"),
         Field::FetchOwner | Field::EncodingType => (Fate::Emulated, "answered here"),
+        Field::IfRange => (Fate::Emulated, "compared here"),
         Field::ContentMd5 if !operation.uploads() => (Fate::Emulated, "compared here"),
         Field::ContinuationToken | Field::StartAfter if sent == Operation::ListObjects => {
             (Fate::Emulated, "by a marker")

@@ -87,6 +87,7 @@ fn companions(field: Field, operation: Operation) -> Vec<Field> {
         Field::VersionIdMarker => vec![Field::KeyMarker],
         Field::UploadIdMarker => vec![Field::KeyMarker],
         Field::CreatedTime => vec![Field::CreatedRange],
+        Field::IfRange => vec![Field::Range],
         Field::CreatedRange => vec![Field::CreatedTime],
         _ => Vec::new(),
     }
@@ -222,14 +223,18 @@ fn streamed(way: &Way<'_>, request: &Request) -> Result<Seen, Refusal> {
     };
     let (outgoing, losses) = stream::outgoing(way, request, Some(9), NOW)?;
     let told = (way.target.dialect.told)(Told::Etag).unwrap();
-    let answer = Answer {
-        status: 200,
-        headers: vec![
-            (told.to_ascii_lowercase(), format!("\"{ETAG}\"").into_bytes()),
-            ("content-length".to_owned(), b"9".to_vec()),
-        ],
-        body: Vec::new(),
-    };
+    let mut headers = vec![
+        (told.to_ascii_lowercase(), format!("\"{ETAG}\"").into_bytes()),
+        ("content-length".to_owned(), b"9".to_vec()),
+    ];
+    if request.fields.has(Field::IfRange) {
+        headers.push(("content-range".to_owned(), b"bytes 0-8/20".to_vec()));
+    }
+    let status = if headers.len() > 2 { 206 } else { 200 };
+    let answer = Answer { status, headers, body: Vec::new() };
+    if stream::ask_without_range(way, request, &answer) {
+        return Ok(judged(way, outgoing, losses, "the whole object".to_owned()));
+    }
     let reply = stream::reply(way, request, &answer, None)?;
     let reply = part.map_or(Ok(reply.clone()), |part| part.told(reply));
     let reply = reply.map_or_else(|refusal| words(&refusal), |reply| format!("{reply:?}"));

@@ -12,6 +12,7 @@ pub fn name_of(field: Field) -> Option<Name> {
         Field::IfModifiedSince => Header("if-modified-since"),
         Field::IfUnmodifiedSince => Header("if-unmodified-since"),
         Field::Range => Header("range"),
+        Field::IfRange => Header("if-range"),
         Field::Origin => Header("origin"),
         Field::SourceIfMatch => Header("x-cos-copy-source-if-match"),
         Field::SourceIfNoneMatch => Header("x-cos-copy-source-if-none-match"),

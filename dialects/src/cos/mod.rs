@@ -39,6 +39,7 @@ pub static COS: Dialect = Dialect {
     checksum_choice: None,
     name_of: headers::name_of,
     names_in: &[],
+    also: &[],
     own_text: |_, text| text,
     lacks: headers::LACKS,
     lacks_calls: &[],

@@ -65,6 +65,8 @@ pub struct Dialect {
     pub settings_known: bool,
     /// Whether a put that locks its object has to say a digest of it.
     pub lock_digest: bool,
+    /// Further places where its callers may say a field.
+    pub also: &'static [(Operation, Field, Name)],
     /// Fields that it has, but not in these operations: neither said by its callers nor to its targets.
     pub lacks_in: &'static [(Operation, Field)],
     /// Fields that it reads in these operations as a caller's dialect but does not honour as a target.

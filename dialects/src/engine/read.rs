@@ -137,6 +137,7 @@ const ONCE: &[&str] = &[
     "expires",
     "date",
     "range",
+    "if-range",
     "if-match",
     "if-none-match",
     "if-modified-since",
@@ -237,12 +238,17 @@ fn fields(dialect: &Dialect, said: &Said<'_>, route: &Route) -> Result<Fields, R
     let mut fields = Fields::default();
     for field in Field::ALL {
         let Some(name) = dialect.name_in(field, operation) else { continue };
-        let text = match name {
-            Name::Header(name) => said.header(name).map(|value| text_of(name, value)).transpose()?,
+        let also = dialect.also.iter().find(|row| (row.0, row.1) == (operation, field)).map(|row| row.2);
+        let said_as = |name: Name| match name {
+            Name::Header(name) => said.header(name).map(|value| text_of(name, value)).transpose(),
             Name::Parameter(name) if field.becomes_a_header() => {
-                said.parameter(dialect, name).map(|value| text_of(name, value.as_bytes())).transpose()?
+                said.parameter(dialect, name).map(|value| text_of(name, value.as_bytes())).transpose()
             }
-            Name::Parameter(name) => said.parameter(dialect, name).map(str::to_owned),
+            Name::Parameter(name) => Ok(said.parameter(dialect, name).map(str::to_owned)),
+        };
+        let text = match (said_as(name)?, also) {
+            (None, Some(also)) => said_as(also)?,
+            (text, _) => text,
         };
         let text = text.map(|text| (dialect.own_text)(field, text));
         let Some(text) = text else { continue };

@@ -5,12 +5,12 @@ use crate::engine::body::{Sums, Wants};
 use crate::engine::exchange::{Answer, overwrite_fault};
 use crate::engine::loss::Loss;
 use crate::engine::way::Way;
-use crate::engine::{tell, write};
+use crate::engine::{etag, tell, write};
 use crate::model::{
     Document, Fault, Field, Fields, Operation, Outgoing, PayloadHash, Refusal, Reply, Request, Timestamp,
     Told, Value,
 };
-use crate::wire::hash;
+use crate::wire::{date, hash};
 
 /// The signed head to send, and what it could not say. `length` is the decoded body's, for uploads; without one
 /// the shell sends the body in chunks.
@@ -239,10 +239,30 @@ impl OnlyPart {
     }
 }
 
+/// Whether a range was to be read of another object than the target has now (RFC 9110, 13.1.5). A failure says nothing of
+/// the object, so that the whole is read then.
+fn is_of_another(way: &Way<'_>, request: &Request, answer: &Answer) -> bool {
+    let wanted = request.fields.text(Field::IfRange).filter(|_| request.fields.has(Field::Range));
+    let Some(wanted) = wanted.filter(|_| matches!(answer.status, 206 | 416)) else { return false };
+    let told = |field: Told| (way.target.dialect.told)(field).and_then(|name| answer.text(name));
+    let same = match date::parse_http(wanted) {
+        Some(time) => told(Told::LastModified).and_then(date::parse_http) == Some(time),
+        // Only strong tags are compared.
+        None => told(Told::Etag).is_some_and(|etag| {
+            !wanted.starts_with("W/") && etag::bare(etag).eq_ignore_ascii_case(etag::bare(wanted))
+        }),
+    };
+    !same
+}
+
 /// Whether an answer to a read must be asked for again without its range: the caller's vendor answers a range
-/// that does not fit with the whole object, the target's with an error or with what there is.
+/// that does not fit with the whole object, the target's with an error or with what there is; or the range was to be of
+/// another object.
 pub fn ask_without_range(way: &Way<'_>, request: &Request, answer: &Answer) -> bool {
     use crate::model::{ByteRange, Value};
+    if is_of_another(way, request, answer) {
+        return true;
+    }
     let lenient = way.caller.absent.lenient_range && !request.fields.has(Field::StandardRange);
     if !lenient || way.target.dialect.absent.lenient_range || request.operation != Operation::GetObject {
         return false;

@@ -127,6 +127,8 @@ fn check_selected(target: &Dialect, request: &Request, outgoing: &Outgoing) -> R
 fn with_absent_said(way: &Way<'_>, request: &Request) -> Fields {
     let (caller, target) = (&way.caller.absent, &way.target.dialect.absent);
     let mut fields = request.fields.clone();
+    // Compared here, with what the answer says.
+    fields.remove(Field::IfRange);
     if request.operation.places() {
         let access = [
             Field::Acl,

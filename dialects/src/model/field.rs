@@ -13,6 +13,8 @@ pub enum Field {
     IfModifiedSince,
     IfUnmodifiedSince,
     Range,
+    /// Answer the range only of the object that has this ETag or date, else the whole object.
+    IfRange,
     /// Answer an unsatisfiable range as HTTP says instead of with the whole object.
     StandardRange,
     /// Whence a browser asks.
@@ -149,12 +151,13 @@ pub enum Kind {
 
 impl Field {
     /// Every field, in the order they are read, written and printed.
-    pub const ALL: [Self; 92] = [
+    pub const ALL: [Self; 93] = [
         Self::IfMatch,
         Self::IfNoneMatch,
         Self::IfModifiedSince,
         Self::IfUnmodifiedSince,
         Self::Range,
+        Self::IfRange,
         Self::StandardRange,
         Self::Origin,
         Self::SourceIfMatch,
@@ -292,6 +295,7 @@ impl Field {
             | Self::IfModifiedSince
             | Self::IfUnmodifiedSince
             | Self::Range
+            | Self::IfRange
             | Self::StandardRange
             | Self::ResponseContentType
             | Self::ResponseContentLanguage

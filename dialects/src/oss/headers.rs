@@ -12,6 +12,7 @@ pub fn name_of(field: Field) -> Option<Name> {
         Field::IfModifiedSince => Header("if-modified-since"),
         Field::IfUnmodifiedSince => Header("if-unmodified-since"),
         Field::Range => Header("range"),
+        Field::IfRange => Header("if-range"),
         Field::Origin => Header("origin"),
         Field::StandardRange => Header("x-oss-range-behavior"),
         Field::SourceIfMatch => Header("x-oss-copy-source-if-match"),

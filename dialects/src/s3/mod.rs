@@ -42,6 +42,7 @@ pub const BASE: Dialect = Dialect {
     checksum_choice: Some("x-amz-sdk-checksum-algorithm"),
     name_of: headers::name_of,
     names_in: headers::NAMES_IN,
+    also: &[],
     own_text: headers::own_text,
     lacks: &[],
     lacks_calls: &[],
