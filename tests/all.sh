@@ -38,6 +38,7 @@ suite "Matrix: 4 callers x 4 targets x 2 copies" "$python" tests/clients/matrix.
 suite "Clients: unmodified SDKs against demo, SeaweedFS and the doubles" "$python" tests/clients/run.py --binary "$binary"
 suite "Settings of buckets: kept as they were set, or refused by name" "$python" tests/clients/bucket_settings.py --binary "$binary"
 suite "Rarer calls: versions, archives, locks, attributes, signed URLs" "$python" tests/clients/rare_calls.py --binary "$binary"
+suite "Limits: pages of buckets, parts, empty values, ranges, encoded keys" "$python" tests/clients/limits.py --binary "$binary"
 suite "A day of an app: 17 clients, command lines and SDKs" "$python" tests/clients/day.py --binary "$binary"
 suite "Copies between targets and above their limits" "$python" tests/clients/copies.py --binary "$binary"
 suite "Fidelity: S3 through two proxies and another dialect" "$python" tests/clients/fidelity.py --binary "$binary"

@@ -7,6 +7,7 @@ import time
 
 import alibabacloud_oss_v2 as v2
 import oss2
+import requests
 from botocore.exceptions import ClientError
 
 import cos_clients
@@ -43,8 +44,8 @@ def refusal(call, *arguments, **more):
     raise AssertionError(f"was done: {str(made)[:200]}")
 
 
-def fronts(running, binary):
-    for target in TARGETS:
+def fronts(running, binary, targets=TARGETS):
+    for target in targets:
         front, back = running.front(binary, target)
         yield target, front, back
 
@@ -194,7 +195,7 @@ def attributes(s3, target, where):
 
 def empty_values(binary, running, options):
     """What selects a version, an upload or a page is refused where it says nothing, and the object stays."""
-    for target, front, _ in fronts(running, binary):
+    for target, front, _ in fronts(running, binary, TARGETS[:-1]):
         s3, service, new_oss, cos = clients(front, target)
         s3.create_bucket(Bucket=NAMES[0])
         where = {"Bucket": NAMES[0], "Key": "k"}
@@ -214,6 +215,26 @@ def empty_values(binary, running, options):
         assert [row["Key"] for row in cos.call("list_objects", Bucket=NAMES[0])["Contents"]] == ["k"]
         assert refusal(bucket.list_objects, max_keys=1001) == (400, "InvalidArgument")
         assert s3.get_object(**where)["Body"].read() == b"kept", target
+
+
+def ranges_of_one_object(binary, running, options):
+    """A range with If-Range is of the object that it names, or it is the whole object (RFC 9110, 13.1.5)."""
+    for target, front, _ in fronts(running, binary, TARGETS[:-1]):
+        s3 = clients(front, target)[0]
+        s3.create_bucket(Bucket=NAMES[0])
+        where = {"Bucket": NAMES[0], "Key": "k"}
+        s3.put_object(**where, Body=b"0123456789")
+        head = s3.head_object(**where)
+        url = s3.generate_presigned_url("get_object", Params=where)
+        date = head["ResponseMetadata"]["HTTPHeaders"]["last-modified"]
+        def read(validator, span="bytes=2-3"):
+            answer = requests.get(url, headers={"Range": span, "If-Range": validator}, timeout=10)
+            return answer.status_code, answer.content
+        for same in (head["ETag"], date):
+            assert read(same) == (206, b"23"), (target, same)
+        for other in ('"5b3c1a2e053d763e1b002cc607c5a0fe"', "W/" + head["ETag"], "Mon, 06 May 2024 07:08:09 GMT"):
+            assert read(other) == (200, b"0123456789"), (target, other)
+        assert read('"5b3c1a2e053d763e1b002cc607c5a0fe"', "bytes=50-60") == (200, b"0123456789"), target
 
 
 def encoded_keys(binary, running, options):
@@ -242,4 +263,4 @@ def encoded_keys(binary, running, options):
 
 
 if __name__ == "__main__":
-    servers.main(__doc__, [buckets, configured_buckets, many_buckets, parts, empty_values, encoded_keys])
+    servers.main(__doc__, [buckets, configured_buckets, many_buckets, parts, empty_values, ranges_of_one_object, encoded_keys])
