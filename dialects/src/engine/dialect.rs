@@ -442,6 +442,8 @@ pub struct Limits {
     pub metadata_any_name: bool,
     /// Bytes of a single upload or part.
     pub upload_bytes_max: u64,
+    /// Bytes of a part that is not the last of its upload, as enforced when the upload is completed.
+    pub part_bytes_min: u64,
 }
 
 /// How a dialect's documents are written. Elements are listed in the order in which the vendor sends them.
