@@ -251,7 +251,9 @@ impl<'a> Relay<'a> {
             let request = relay::part_copy(&self.ends.to, &self.asked, source, upload, number, range);
             let reply = self.exchanged(&self.ends.to, self.ends.to_upstream, request).await?;
             return match reply.document {
-                Some(Document::CopyPart(result)) => Ok((Part { number, etag: result.etag }, None)),
+                Some(Document::CopyPart(result)) => {
+                    Ok((Part { number, etag: result.etag, checksums: result.checksums }, None))
+                }
                 _ => Err(answer::unproven()),
             };
         }
@@ -260,7 +262,7 @@ impl<'a> Relay<'a> {
         let read = relay::read(&self.asked, source, Some(range));
         let (reply, sums) = self.carried(&read, bytes, &put).await?;
         let etag = reply.text(Told::Etag).map(|tag| tag.trim_matches('"').to_owned());
-        Ok((Part { number, etag: etag.ok_or_else(answer::unproven)? }, Some(sums)))
+        Ok((Part::new(number, etag.ok_or_else(answer::unproven)?), Some(sums)))
     }
 
     /// Carries bytes from a read to a write. The last byte goes only when all of them were right.
@@ -283,7 +285,7 @@ impl<'a> Relay<'a> {
             reading.abort().await;
             return Err(answer::unproven());
         }
-        let wants = Wants { crc64: true, md5: false };
+        let wants = Wants { crc64: true, ..stream::wants(to, put) };
         let mut gate = Gate::new(to.caller, Payload::Unsigned, put, wants)?;
         let (out, losses) = stream::outgoing(to, put, Some(bytes), clock::now())?;
         judged(to, &losses)?;

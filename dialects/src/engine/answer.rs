@@ -5,7 +5,7 @@ use crate::engine::documents::{self, Unsound};
 use crate::engine::exchange::Answer;
 use crate::engine::way::Way;
 use crate::engine::{cors, etag};
-use crate::model::{Document, Encryption, ErrorDocument, Fault, Operation, Refusal, Reply, Told};
+use crate::model::{Algorithm, Document, Encryption, ErrorDocument, Fault, Operation, Refusal, Reply, Told};
 use crate::wire::xml;
 
 /// Reads the head of a target's answer into the caller's terms: names by the tables, values by the word tables.
@@ -19,6 +19,11 @@ pub fn head(way: &Way<'_>, operation: Operation, answer: &Answer) -> Reply {
         };
         if let Some(value) = carried(caller, target, field, value) {
             reply.fields.push((field, value));
+        }
+    }
+    for (name, algorithm) in target.checksums.iter().filter(|row| row.1 != Algorithm::Crc64Ecma) {
+        if let Some(value) = answer.text(name).filter(|text| !text.is_empty()) {
+            reply.checksums.push((*algorithm, value.to_owned()));
         }
     }
     for (name, value) in &answer.headers {

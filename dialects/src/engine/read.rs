@@ -420,7 +420,8 @@ pub fn check_metadata(dialect: &Dialect, metadata: &[(String, Vec<u8>)]) -> Resu
 
 fn checksums(dialect: &Dialect, said: &Said<'_>, operation: Operation) -> Result<Vec<Checksum>, Refusal> {
     let mut found = Vec::new();
-    if !operation.uploads() && !operation.has_document() {
+    let of_object = operation == Operation::CompleteMultipartUpload;
+    if !operation.uploads() && !operation.has_document() && !of_object {
         return Ok(found);
     }
     for (name, algorithm) in dialect.checksums {

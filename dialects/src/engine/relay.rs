@@ -10,8 +10,8 @@ use crate::engine::etag;
 use crate::engine::exchange::Answer;
 use crate::engine::way::Way;
 use crate::model::{
-    Algorithm, ByteRange, Checksum, CopyResult, Directive, Document, Fault, Field, Fields, Operation, Part,
-    Refusal, Reply, Request, Setting, Timestamp, Told, Value,
+    Algorithm, ByteRange, Checksum, Checksums, CopyResult, Directive, Document, Fault, Field, Fields,
+    Operation, Part, Refusal, Reply, Request, Setting, Timestamp, Told, Value,
 };
 use crate::wire::date;
 use crate::wire::xml::Node;
@@ -48,7 +48,9 @@ pub struct Source {
 
 /// The question for the source's head.
 pub fn look(asked: &Request) -> Request {
-    of_source(asked, Operation::HeadObject)
+    let mut request = of_source(asked, Operation::HeadObject);
+    request.fields.set(Field::ChecksumMode, Value::Text("ENABLED".to_owned()));
+    request
 }
 
 /// The question for its tags.
@@ -241,6 +243,13 @@ fn expect(request: &mut Request, source: &Source) {
     if let Some(crc64) = &source.crc64 {
         request.checksums.push(Checksum { algorithm: Algorithm::Crc64Ecma, value: Some(crc64.clone()) });
     }
+    // That of the whole, not of the checksums of its parts.
+    if source.head.text(Told::ChecksumType) == Some("FULL_OBJECT") {
+        let told = source.head.checksums.iter();
+        request.checksums.extend(
+            told.map(|(algorithm, value)| Checksum { algorithm: *algorithm, value: Some(value.clone()) }),
+        );
+    }
     if let Some(md5) = source.md5.as_deref().and_then(bytes_of_hex) {
         let text = base64::engine::general_purpose::STANDARD.encode(md5);
         request.fields.set(Field::ContentMd5, Value::Text(text));
@@ -417,17 +426,24 @@ pub fn differs() -> Refusal {
 
 /// The answer to the copy, from that to the put or the completing call.
 pub fn told(way: &Way<'_>, asked: &Request, source: &Source, mut reply: Reply, now: Timestamp) -> Reply {
-    let etag = match reply.document.take() {
-        Some(Document::Completed { etag, .. }) => etag,
-        _ => reply.text(Told::Etag).map(etag::bare).unwrap_or_default().to_owned(),
+    let (etag, checksums) = match reply.document.take() {
+        Some(Document::Completed { etag, checksums, .. }) => (etag, checksums),
+        _ => {
+            let values = std::mem::take(&mut reply.checksums);
+            let kind = reply.text(Told::ChecksumType).map(str::to_owned);
+            let etag = reply.text(Told::Etag).map(etag::bare).unwrap_or_default();
+            (etag.to_owned(), Checksums { values, kind, algorithm: None })
+        }
     };
     reply.remove(Told::Etag);
     reply.remove(Told::ContentMd5);
+    reply.remove(Told::ChecksumType);
     let result = CopyResult {
         etag,
         modified: Some(now),
         crc64: reply.text(Told::Crc64Ecma).map(str::to_owned),
         version: reply.text(Told::VersionId).map(str::to_owned),
+        checksums,
     };
     reply.status = 200;
     if let Some(version) = &source.version {

@@ -111,11 +111,20 @@ pub static R2: Dialect = Dialect {
     ..BASE
 };
 
-/// Backblaze B2: no tags, websites or policies, and no conditions of writes; a bucket's access is its objects'.
+/// Backblaze B2: no tags, websites or policies, no checksums, and no conditions of writes; a bucket's access is its objects'.
 pub static B2: Dialect = Dialect {
     name: "b2",
     words: &PRIVATE,
-    lacks: &[Field::Tagging, Field::TaggingDirective, Field::ForbidOverwrite, Field::OverwriteIfMatch],
+    lacks: &[
+        Field::Tagging,
+        Field::TaggingDirective,
+        Field::ForbidOverwrite,
+        Field::OverwriteIfMatch,
+        Field::ChecksumAlgorithm,
+        Field::ChecksumType,
+        Field::ChecksumMode,
+        Field::ObjectSize,
+    ],
     lacks_settings: &[
         Setting::ObjectTagging,
         Setting::BucketTagging,
