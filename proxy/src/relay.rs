@@ -14,7 +14,7 @@ use blobfish_dialects::engine::exchange::{Answer, Exchange};
 use blobfish_dialects::engine::loss::{self, Loss};
 use blobfish_dialects::engine::relay::{self, Source};
 use blobfish_dialects::engine::way::Way;
-use blobfish_dialects::engine::{answer, stream, write};
+use blobfish_dialects::engine::{answer, crc64, stream, write};
 use blobfish_dialects::model::{Document, Fault, Operation, Part, Refusal, Reply, Request, Told};
 use futures_util::stream::{self as streams, StreamExt as _, TryStreamExt as _};
 use tokio::time::{sleep, timeout};
@@ -143,8 +143,9 @@ impl<'a> Relay<'a> {
         if stream::needs_digest(&self.ends.to, &put) {
             put = stream::with_digest(put, &[]);
         }
-        let (reply, sums) = self.carried(&relay::read(&self.asked, source, None), source.size, &put).await?;
-        relay::made(&reply, sums.crc64)?;
+        let read = relay::read(&self.asked, source, None);
+        let (mut reply, sums) = self.carried(&read, source.size, &put).await?;
+        relay::made(&mut reply, sums.crc64)?;
         Ok(reply)
     }
 
@@ -159,7 +160,8 @@ impl<'a> Relay<'a> {
         put.body_length = Some(bytes);
         let whole = source.size == bytes;
         let read = relay::read(&self.asked, source, (!whole).then_some(range));
-        let (reply, _) = self.carried(&read, bytes, &put).await?;
+        let (mut reply, sums) = self.carried(&read, bytes, &put).await?;
+        crc64::seal_part(&self.ends.to, &put, &mut reply, &sums);
         Ok(reply)
     }
 
@@ -208,8 +210,8 @@ impl<'a> Relay<'a> {
             relay::unchanged(source, &self.looked_at().await?)?;
         }
         let complete = relay::complete(&self.asked, upload, parts);
-        let reply = self.exchanged(&self.ends.to, self.ends.to_upstream, complete).await?;
-        relay::made(&reply, whole)?;
+        let mut reply = self.exchanged(&self.ends.to, self.ends.to_upstream, complete).await?;
+        relay::made(&mut reply, whole)?;
         Ok(reply)
     }
 
@@ -252,7 +254,8 @@ impl<'a> Relay<'a> {
             let reply = self.exchanged(&self.ends.to, self.ends.to_upstream, request).await?;
             return match reply.document {
                 Some(Document::CopyPart(result)) => {
-                    Ok((Part { number, etag: result.etag, checksums: result.checksums }, None))
+                    let checksums = result.checksums;
+                    Ok((Part { checksums, ..Part::new(number, result.etag) }, None))
                 }
                 _ => Err(answer::unproven()),
             };

@@ -514,7 +514,8 @@ fn read_parts_list(target: &Dialect, node: &Node) -> Result<PartList, Unsound> {
         let size = read_number(part, "Size").ok_or(Unsound::NotTheDocument)?;
         let modified = part.text_of("LastModified").and_then(date::parse_any);
         let etag = read_etag(part)?;
-        list.parts.push((Part { number, etag, checksums: read_checksums(part) }, modified, size));
+        let part = Part { checksums: read_checksums(part), ..Part::new(number, etag) };
+        list.parts.push((part, modified, size));
     }
     if list.next_marker == 0 {
         list.next_marker = list.parts.last().map_or(0, |part| part.0.number);
@@ -590,7 +591,7 @@ pub fn read_parts(body: &[u8]) -> Result<Vec<Part>, Refusal> {
         if parts.last().is_some_and(|last| last.number >= number) {
             return Err(Fault::InvalidPartOrder.into());
         }
-        parts.push(Part { number, etag, checksums: read_checksums(node) });
+        parts.push(Part { checksums: read_checksums(node), ..Part::new(number, etag) });
         if parts.len() > PARTS_MAX {
             return Err(Fault::MalformedXml.into());
         }

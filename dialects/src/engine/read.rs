@@ -1,6 +1,7 @@
 //! From a verified head in the caller's dialect to the canonical request.
 
 use crate::engine::auth::{Place, Verified};
+use crate::engine::crc64;
 use crate::engine::dialect::{Dialect, Level, Name, Route};
 use crate::model::{
     ByteRange, Checksum, Directive, Fault, Field, Fields, Hidden, Kind, Operation, RawHead, Refusal, Request,
@@ -389,6 +390,9 @@ fn metadata(
                 "The name of metadata is not that of a header.",
             )
             .with("ArgumentName", name));
+        }
+        if name == crc64::RESERVED {
+            return Err(bad(name, "(reserved)"));
         }
         // Repeated names are one value, joined by commas, as HTTP says.
         match metadata.iter_mut().find(|row| row.0 == name) {

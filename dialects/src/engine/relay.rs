@@ -123,6 +123,7 @@ pub fn source(from: &Way<'_>, asked: &Request, answer: &Answer, now: Timestamp) 
         [Told::EncryptionKeyId, Told::CustomerAlgorithm].into_iter().any(|field| told(field).is_some());
     let plain = etag.len() == 32 && etag.bytes().all(|byte| byte.is_ascii_hexdigit());
     let md5 = (plain && !sealed && target.etag_is_md5).then(|| etag.to_ascii_lowercase());
+    let head = answer::head(from, Operation::HeadObject, answer);
     let tags = asked.operation == Operation::CopyObject
         && asked.fields.directive(Field::TaggingDirective) != Some(Directive::Replace);
     Ok(Source {
@@ -132,9 +133,9 @@ pub fn source(from: &Way<'_>, asked: &Request, answer: &Answer, now: Timestamp) 
         version: told(Told::VersionId)
             .map(str::to_owned)
             .or_else(|| asked.source.as_ref().and_then(|source| source.version.clone())),
-        head: answer::head(from, Operation::HeadObject, answer),
         md5,
-        crc64: told(Told::Crc64Ecma).map(str::to_owned),
+        crc64: head.text(Told::Crc64Ecma).map(str::to_owned),
+        head,
         tagged: tags && told(Told::TaggingCount).is_some_and(|count| count != "0"),
     })
 }
@@ -408,15 +409,17 @@ pub fn verified(source: &Source, crc64: Option<u64>) -> Result<(), Refusal> {
     }
 }
 
-/// Whether the object that was made is what passed.
+/// Whether the object that was made is what passed, whose CRC-64 is told.
 ///
 /// # Errors
 /// An internal error: the object is there, but is not the source.
-pub fn made(reply: &Reply, crc64: Option<u64>) -> Result<(), Refusal> {
-    match (reply.text(Told::Crc64Ecma), crc64) {
-        (Some(told), Some(found)) if told != found.to_string() => Err(differs()),
-        _ => Ok(()),
+pub fn made(reply: &mut Reply, crc64: Option<u64>) -> Result<(), Refusal> {
+    let Some(found) = crc64.map(|crc64| crc64.to_string()) else { return Ok(()) };
+    if reply.text(Told::Crc64Ecma).is_some_and(|told| told != found) {
+        return Err(differs());
     }
+    reply.set(Told::Crc64Ecma, found);
+    Ok(())
 }
 
 /// The refusal of a copy whose bytes are not the source's.

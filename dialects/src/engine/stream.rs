@@ -6,7 +6,7 @@ use crate::engine::dialect::Dialect;
 use crate::engine::exchange::{Answer, overwrite_fault};
 use crate::engine::loss::Loss;
 use crate::engine::way::Way;
-use crate::engine::{etag, tell, write};
+use crate::engine::{crc64, etag, tell, write};
 use crate::model::{
     Algorithm, Checksum, Document, Encryption, Fault, Field, Fields, Operation, Outgoing, PayloadHash,
     Refusal, Reply, Request, Timestamp, Told, Value,
@@ -71,6 +71,25 @@ pub fn with_digest(mut request: Request, body: &[u8]) -> Request {
     request
 }
 
+/// Whether the target can be told more of a body that was read before its head is sent: what the caller says only behind
+/// the body, and a CRC-64 to keep.
+pub fn can_tell_more(way: &Way<'_>, request: &Request) -> bool {
+    let trails = request.checksums.iter().any(|checksum| checksum.value.is_none());
+    (trails && way.target.dialect.keeps_checksums()) || crc64::is_kept(way, request)
+}
+
+/// The same request with all that can be told of its body.
+pub fn with_sums(way: &Way<'_>, mut request: Request, sums: &Sums) -> Request {
+    for checksum in request.checksums.iter_mut().filter(|checksum| checksum.value.is_none()) {
+        let found = sums.checks.iter().find(|row| row.0 == checksum.algorithm);
+        checksum.value = found.map(|row| row.1.clone());
+    }
+    if crc64::is_kept(way, &request) {
+        crc64::keep(way, &mut request, sums);
+    }
+    request
+}
+
 /// What is computed of an upload: a CRC-64 where the caller's SDK or the target tells one, an MD5 where the target's ETag
 /// is one, and what a target tells of its own accord; of an appended piece an MD5 where the caller's SDK compares that.
 pub fn wants(way: &Way<'_>, request: &Request) -> Wants {
@@ -99,7 +118,7 @@ fn compare(way: &Way<'_>, answer: &Answer, reply: &mut Reply, sums: &Sums) -> Re
     let found = |algorithm: Algorithm| sums.checks.iter().find(|row| row.0 == algorithm);
     for (algorithm, told) in &reply.checksums {
         if found(*algorithm).is_some_and(|row| row.1 != *told) {
-            return Err(not_stored());
+            return Err(answer::not_stored());
         }
     }
     reply.checksums.retain(|row| found(row.0).is_some());
@@ -112,14 +131,10 @@ fn compare(way: &Way<'_>, answer: &Answer, reply: &mut Reply, sums: &Sums) -> Re
     let plain = etag.len() == 32 && etag.bytes().all(|byte| byte.is_ascii_hexdigit());
     match &sums.md5 {
         Some(md5) if target.etag_is_md5 && plain && !sealed && !etag.eq_ignore_ascii_case(md5) => {
-            Err(not_stored())
+            Err(answer::not_stored())
         }
         _ => Ok(()),
     }
-}
-
-fn not_stored() -> Refusal {
-    Refusal::say(Fault::InternalError, "What was stored is not what was sent.")
 }
 
 /// The caller's head for a target's answer of 200 to 299 or 304. For uploads, after the whole body was sent and
@@ -144,7 +159,7 @@ pub fn reply(
         if let Some(crc64) = sums.and_then(|sums| sums.crc64) {
             let crc64 = crc64.to_string();
             if reply.text(Told::Crc64Ecma).is_some_and(|told| told != crc64) {
-                return Err(not_stored());
+                return Err(answer::not_stored());
             }
             reply.set(Told::Crc64Ecma, crc64);
         }

@@ -77,12 +77,23 @@ pub struct Part {
     pub etag: String,
     /// Its checksums, where they are told.
     pub checksums: Checksums,
+    /// What it comes to, where that came back with the ETag.
+    pub sum: Option<Sum>,
+}
+
+/// CRC-64/XZ and length of a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sum {
+    /// CRC-64/XZ.
+    pub crc64: u64,
+    /// Bytes.
+    pub bytes: u64,
 }
 
 impl Part {
     /// A part without checksums.
     pub fn new(number: u64, etag: impl Into<String>) -> Self {
-        Self { number, etag: etag.into(), checksums: Checksums::default() }
+        Self { number, etag: etag.into(), checksums: Checksums::default(), sum: None }
     }
 }
 
