@@ -2,10 +2,11 @@
 
 use blobfish_dialects::engine::auth::Payload;
 use blobfish_dialects::engine::body::{Gate, Sums};
+use blobfish_dialects::engine::crc64;
 use blobfish_dialects::engine::exchange::Answer;
 use blobfish_dialects::engine::stream::{
-    ask_position, ask_without_range, failure, needs_digest, outgoing, reply, take_position, wants,
-    with_digest,
+    ask_position, ask_without_range, can_tell_more, failure, needs_digest, outgoing, reply, take_position,
+    wants, with_digest, with_sums,
 };
 use blobfish_dialects::engine::way::Way;
 use blobfish_dialects::model::{Fault, Field, Refusal, Reply, Request, Told};
@@ -164,10 +165,15 @@ pub async fn upload(
         let (_, losses) = outgoing(&way, request, gate.length(), clock::now())?;
         job.judge(&losses, &way)?;
     }
+    let small = |bytes: u64| usize::try_from(bytes).is_ok_and(|bytes| bytes <= SMALL_BYTES_MAX);
     let digested;
     let (request, body) = if needs_digest(&way, request) {
         let (bytes, sums) = small_body(job, gate, undigested()).await?;
-        digested = with_digest(request.clone(), &bytes);
+        digested = with_sums(&way, with_digest(request.clone(), &bytes), &sums);
+        (&digested, Body::Whole((bytes, sums)))
+    } else if gate.length().is_some_and(small) && can_tell_more(&way, request) {
+        let (bytes, sums) = small_body(job, gate, Fault::EntityTooLarge.into()).await?;
+        digested = with_sums(&way, request.clone(), &sums);
         (&digested, Body::Whole((bytes, sums)))
     } else if !has_length {
         (request, Body::Whole(small_body(job, gate, Fault::MissingContentLength.into()).await?))
@@ -211,7 +217,9 @@ pub async fn upload(
     let body = conversation.whole_body(FAILURE_BYTES_MAX).await.map_err(|failed| failed.at(upstream))?;
     conversation.release().await;
     let told = reply(&way, request, &Answer { body, ..head.answer }, Some(&sums));
-    Ok(told.map_err(Job::count_integrity)?)
+    let mut told = told.map_err(Job::count_integrity)?;
+    crc64::seal_part(&way, request, &mut told, &sums);
+    Ok(told)
 }
 
 /// A body that passes through, with its first verified bytes; or one that was read and verified to its end before the

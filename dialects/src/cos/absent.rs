@@ -23,4 +23,6 @@ pub const LIMITS: Limits = Limits {
     metadata_bytes_max: 2048,
     metadata_any_name: false,
     upload_bytes_max: 5 * 1024 * 1024 * 1024,
+    // 1.3
+    part_bytes_min: 1024 * 1024,
 };

@@ -120,6 +120,21 @@ impl Dialect {
         (self.name_of)(field).filter(|_| has)
     }
 
+    /// Whether a target of this dialect compares, keeps and tells checksums that are said to it.
+    pub fn keeps_checksums(&self) -> bool {
+        self.can_say(Field::ChecksumMode)
+    }
+
+    /// Whether answers of this dialect tell checksums in documents.
+    pub fn tells_checksums(&self) -> bool {
+        (self.told)(Told::ChecksumType).is_some()
+    }
+
+    /// The header of a checksum.
+    pub fn checksum_header(&self, algorithm: crate::model::Algorithm) -> Option<&'static str> {
+        self.checksums.iter().find(|row| row.1 == algorithm).map(|row| row.0)
+    }
+
     /// Whether a field can be said to a target of this dialect.
     pub fn can_say(&self, field: Field) -> bool {
         (self.name_of)(field).is_some() && !self.lacks.contains(&field)
@@ -442,6 +457,8 @@ pub struct Limits {
     pub metadata_any_name: bool,
     /// Bytes of a single upload or part.
     pub upload_bytes_max: u64,
+    /// Bytes of a part that is not the last of its upload, as enforced when the upload is completed.
+    pub part_bytes_min: u64,
 }
 
 /// How a dialect's documents are written. Elements are listed in the order in which the vendor sends them.

@@ -9,6 +9,7 @@ pub mod bodies;
 pub mod body;
 pub mod conditions;
 pub mod cors;
+pub mod crc64;
 pub mod credential;
 pub mod deletes;
 pub mod diagnosis;

@@ -24,4 +24,6 @@ pub const LIMITS: Limits = Limits {
     metadata_bytes_max: 8192,
     metadata_any_name: false,
     upload_bytes_max: 5 * 1024 * 1024 * 1024,
+    // 3.5
+    part_bytes_min: 100 * 1024,
 };

@@ -23,4 +23,6 @@ pub const LIMITS: Limits = Limits {
     metadata_bytes_max: 2048,
     metadata_any_name: true,
     upload_bytes_max: 5 * 1024 * 1024 * 1024,
+    // 3.7
+    part_bytes_min: 5 * 1024 * 1024,
 };
