@@ -241,7 +241,8 @@ fn refusal(fault: Fault, error: &ErrorDocument) -> Refusal {
 }
 
 /// Details that mean the same everywhere and name nothing of the target.
-const CARRIED: [&str; 4] = ["Key", "UploadId", "PartNumber", "VersionId"];
+const CARRIED: [&str; 6] =
+    ["Key", "UploadId", "PartNumber", "VersionId", "ActualPartCount", "PartNumberRequested"];
 
 /// A 2xx that proves nothing.
 pub fn unproven() -> Refusal {

@@ -243,6 +243,62 @@ pub fn take_position(reply: &mut Reply, answer: &Answer) {
     }
 }
 
+/// One part of an object, read at a target that does not tell parts apart: the object is told as one part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OnlyPart(u64);
+
+/// The request as a target is asked that does not tell parts apart, and the part that was asked for. `None`: the target
+/// does, or no part was asked for.
+pub fn only_part(way: &Way<'_>, request: &Request) -> Option<(Request, OnlyPart)> {
+    let told_apart = way.target.dialect.says(Field::PartNumber, request.operation).is_some();
+    (!told_apart).then(|| as_only_part(request)).flatten()
+}
+
+/// The same for a target that passed over the number of the part: it answers with everything, and says nothing of parts.
+pub fn passed_over_part(way: &Way<'_>, request: &Request, answer: &Answer) -> Option<(Request, OnlyPart)> {
+    let told =
+        |field: Told| (way.target.dialect.told)(field).is_some_and(|name| answer.header(name).is_some());
+    let passed_over = answer.status == 200 && !told(Told::PartsCount) && !told(Told::ContentRange);
+    passed_over.then(|| as_only_part(request)).flatten()
+}
+
+fn as_only_part(request: &Request) -> Option<(Request, OnlyPart)> {
+    let reads = matches!(request.operation, Operation::GetObject | Operation::HeadObject);
+    let number = request.fields.number(Field::PartNumber).filter(|_| reads)?;
+    let mut sent = request.clone();
+    sent.fields.remove(Field::PartNumber);
+    // Whether there is such an object is all that is asked.
+    if number != 1 {
+        sent.operation = Operation::HeadObject;
+    }
+    Some((sent, OnlyPart(number)))
+}
+
+impl OnlyPart {
+    /// Makes of the reply about the whole object that about its only part.
+    ///
+    /// # Errors
+    /// `InvalidPartNumber`: there is no other part.
+    pub fn told(self, mut reply: Reply) -> Result<Reply, Refusal> {
+        if reply.status == 304 {
+            return Ok(reply);
+        }
+        if self.0 != 1 {
+            return Err(Refusal::new(Fault::InvalidPartNumber)
+                .with("ActualPartCount", "1")
+                .with("PartNumberRequested", self.0.to_string()));
+        }
+        reply.set(Told::PartsCount, "1");
+        let length = reply.text(Told::ContentLength).and_then(|text| text.parse::<u64>().ok());
+        // Nothing has no range.
+        if let Some(last) = length.and_then(|length| length.checked_sub(1)) {
+            reply.status = 206;
+            reply.set(Told::ContentRange, format!("bytes 0-{last}/{}", last.saturating_add(1)));
+        }
+        Ok(reply)
+    }
+}
+
 /// Whether an answer to a read must be asked for again without its range: the caller's vendor answers a range
 /// that does not fit with the whole object, the target's with an error or with what there is.
 pub fn ask_without_range(way: &Way<'_>, request: &Request, answer: &Answer) -> bool {

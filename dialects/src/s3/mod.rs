@@ -43,6 +43,7 @@ pub const BASE: Dialect = Dialect {
     // 2.5
     checksum_choice: Some("x-amz-sdk-checksum-algorithm"),
     name_of: headers::name_of,
+    names_in: headers::NAMES_IN,
     own_text: headers::own_text,
     lacks: &[],
     lacks_calls: &[],
@@ -50,6 +51,10 @@ pub const BASE: Dialect = Dialect {
     settings_known: false,
     lock_digest: true,
     lacks_in: headers::LACKS_IN,
+    lacks_at: &[],
+    never_empty: headers::NEVER_EMPTY,
+    bounds: headers::BOUNDS,
+    check: headers::check,
     told: headers::told,
     words: &words::WORDS,
     copy: copy::RULES,

@@ -9,7 +9,12 @@ use crate::s3::{BASE, absent, headers, words};
 pub static ALL: &[&Dialect] = &[&AWS, &CEPH, &MINIO, &GARAGE, &SEAWEEDFS, &R2, &B2, &WASABI];
 
 /// Amazon S3 itself.
-pub static AWS: Dialect = Dialect { name: "aws", settings_known: true, ..BASE };
+pub static AWS: Dialect = Dialect {
+    name: "aws",
+    settings_known: true,
+    limits: Limits { buckets_page: Some(10_000), ..absent::LIMITS },
+    ..BASE
+};
 
 /// The embedded store of demo mode, which also tells a CRC-64 that S3 does not have. Nobody configures it.
 pub static EMBEDDED: Dialect =
