@@ -15,6 +15,7 @@ pub const ABSENT: Absent = Absent {
 
 /// Sizes in bytes.
 pub const LIMITS: Limits = Limits {
+    bucket_dots: false,
     key_bytes_max: 850,
     key_first_refused: b"/\\",
     key_refused: &[0x18, 0x19, 0x1a, 0x1b],

@@ -16,6 +16,7 @@ pub const ABSENT: Absent = Absent {
 
 /// Sizes in bytes.
 pub const LIMITS: Limits = Limits {
+    bucket_dots: false,
     key_bytes_max: 1023,
     key_first_refused: b"/\\",
     key_refused: &[],

@@ -15,6 +15,7 @@ pub const ABSENT: Absent = Absent {
 
 /// Sizes in bytes.
 pub const LIMITS: Limits = Limits {
+    bucket_dots: true,
     key_bytes_max: 1024,
     key_first_refused: &[],
     key_refused: &[],

@@ -25,6 +25,8 @@ pub const BASE: Dialect = Dialect {
     auth: &auth::AUTH,
     older_auth: None,
     hosts: route::HOSTS,
+    serves_families: &[],
+    path_style: true,
     routes: route::ROUTES,
     settings: settings::FORMS,
     access: settings::ACCESS,
