@@ -71,9 +71,7 @@ async fn a_broken_promise_stores_nothing() {
     let other_sha = STANDARD.encode([7; 32]);
     s3.put("box/bad", &[("x-amz-checksum-sha256", &other_sha)], HELLO).await.refused(400, "BadDigest");
     s3.put("box/bad", &[("content-md5", "short")], HELLO).await.refused(400, "InvalidDigest");
-    s3.put("box/bad", &[("x-amz-checksum-crc16", "AAA=")], HELLO)
-        .await
-        .refused(501, "NotImplemented");
+    s3.put("box/bad", &[("x-amz-checksum-crc16", "AAA=")], HELLO).await.refused(501, "NotImplemented");
     s3.put(
         "box/bad",
         &[("x-amz-checksum-crc32", "DUoRhQ=="), ("x-amz-checksum-sha1", "Kq5sNclPz7QV2+lfQIuc6R7oRu0=")],
