@@ -2,14 +2,14 @@
 
 use secrecy::SecretString;
 
-use crate::engine::auth::{Payload, Verified};
+use crate::engine::auth::{Payload, Place, Verified};
 use crate::engine::conditions;
 use crate::engine::dialect::{Dialect, Target};
 use crate::engine::loss::{self, LossPolicy};
 use crate::engine::way::{SameNames, Way};
 use crate::engine::{buckets, emulate, hosts, listing, read, settings, stream, write};
 use crate::lines::{Line, Thing, lines};
-use crate::model::{Field, Operation, Outgoing, OwnKey, RawHead, Refusal, Request, Setting};
+use crate::model::{Fault, Field, Operation, Outgoing, OwnKey, RawHead, Refusal, Request, Setting};
 use crate::rules;
 
 /// What becomes of a field between two dialects.
@@ -92,6 +92,9 @@ fn fate(operation: Operation, field: Field, caller: &Dialect, target: &Dialect) 
         }
         _ if of_parts && sent == Operation::HeadObject => (Fate::Emulated, NO_PARTS),
         Field::StandardRange if !target.absent.lenient_range => (Fate::Native, "by nature"),
+        _ if field.is_of_checksums() && !target.keeps_checksums() => {
+            (Fate::Emulated, "checksums are compared on the way, and not kept")
+        }
         _ if field.names_accounts() && caller.family != target.family => {
             (Fate::Refused, "accounts are a vendor's own")
         }
@@ -311,10 +314,9 @@ pub struct Explained {
 /// # Errors
 /// What the caller would be told: the request is not one of this dialect, or the target cannot hold it.
 pub fn explain(text: &str, caller: &'static Dialect, target: &'static Dialect) -> Result<Explained, Refusal> {
-    let head = parse(text).ok_or_else(|| {
-        Refusal::say(crate::model::Fault::InvalidRequest, "This is not the head of an HTTP request.")
-    })?;
-    let place = hosts::place(&head, caller, &[])?;
+    let head = parse(text)
+        .ok_or_else(|| Refusal::say(Fault::InvalidRequest, "This is not the head of an HTTP request."))?;
+    let place = place_anywhere(&head, caller)?;
     let verified = Verified {
         payload: Payload::Unsigned,
         unsigned: Vec::new(),
@@ -416,6 +418,21 @@ pub fn sample_way<'a>(caller: &'static Dialect, target: &'a Target, request: &Re
         policy: LossPolicy::Refuse,
         check_conditions: false,
         names: std::sync::Arc::new(SameNames),
+    }
+}
+
+/// Where a request is addressed. The configuration is not known here, so a host that is no vendor's counts as a base name,
+/// with the bucket before it where the dialect has no path style.
+fn place_anywhere(head: &RawHead, caller: &'static Dialect) -> Result<Place, Refusal> {
+    let host = hosts::without_port(head.host());
+    let behind_bucket = host.split_once('.').map_or(host, |(_, rest)| rest);
+    let base = if caller.path_style { host } else { behind_bucket };
+    let found = hosts::place(head, caller, crate::ALL, &[]);
+    match &found {
+        Err(refusal) if refusal.fault == Fault::UnknownHost => {
+            hosts::place(head, caller, crate::ALL, &[base.to_owned()])
+        }
+        _ => found,
     }
 }
 

@@ -33,6 +33,8 @@ pub const FAULTS: &[FaultRow] = &[
     FaultRow::new(Fault::InvalidObjectName, "InvalidObjectName", 400, "The specified object name is not valid."),
     FaultRow::new(Fault::KeyTooLong, "KeyTooLong", 400, "Your key is too long."),
     FaultRow::new(Fault::MetadataTooLarge, "MetadataTooLarge", 400, "Your metadata headers exceed the maximum allowed metadata size."),
+    FaultRow::new(Fault::UnknownHost, "InvalidRequest", 400, "The host of the request is not known here."),
+    FaultRow::new(Fault::PathStyleForbidden, "PathStyleDomainForbidden", 403, "The bucket you are attempting to access must be addressed using COS virtual-styled domain."),
     FaultRow::new(Fault::HeaderTooLarge, "InvalidRequest", 400, "The head of the request is too large."),
     FaultRow::new(Fault::InvalidStorageClass, "NotSupportedStorageClass", 400, "The storage class you specified is not supported."),
     FaultRow::new(Fault::InvalidEncryption, "SSEContentNotSupported", 400, "The encryption you specified is not supported."),

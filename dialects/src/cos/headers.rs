@@ -97,6 +97,9 @@ pub fn name_of(field: Field) -> Option<Name> {
         | Field::BypassLock
         | Field::Mfa
         | Field::ChecksumAlgorithm
+        | Field::ChecksumType
+        | Field::ChecksumMode
+        | Field::ObjectSize
         | Field::CompleteAll
         | Field::StartAfter
         | Field::ContinuationToken
@@ -172,6 +175,8 @@ pub fn told(field: Told) -> Option<&'static str> {
         Told::PieceMd5 => "x-cos-content-sha1",
         Told::ContentMd5
         | Told::PartsCount
+        | Told::ChecksumAlgorithm
+        | Told::ChecksumType
         | Told::Allow
         | Told::ObjectType
         | Told::LockMode

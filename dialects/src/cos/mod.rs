@@ -23,6 +23,9 @@ pub static COS: Dialect = Dialect {
     auth: &auth::AUTH,
     older_auth: None,
     hosts: route::HOSTS,
+    // 8. 1.6: forbidden for every bucket since 2024.
+    serves_families: &["s3"],
+    path_style: false,
     routes: route::ROUTES,
     settings: settings::FORMS,
     access: settings::ACCESS,

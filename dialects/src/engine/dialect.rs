@@ -20,8 +20,13 @@ pub struct Dialect {
     pub auth: &'static dyn Auth,
     /// An older way of signing, for targets that are configured so.
     pub older_auth: Option<&'static dyn Auth>,
-    /// How its hosts look.
+    /// How its hosts look. The first row that fits is taken.
     pub hosts: &'static [HostForm],
+    /// Families besides its own whose clients the vendor serves on the same hosts, with the bucket in the host.
+    pub serves_families: &'static [&'static str],
+    /// Whether its clients may put the bucket in the path: at an IP address, `localhost`, a base name and the vendor's
+    /// own endpoints.
+    pub path_style: bool,
     /// Which method and parameter mean which operation. The first row that fits is taken.
     pub routes: &'static [Route],
     /// The documents that its buckets and objects have beside them.
@@ -137,9 +142,35 @@ impl Dialect {
         self.name_in(field, operation).filter(|_| !lacks)
     }
 
+    /// Whether a target of this dialect compares, keeps and tells checksums that are said to it.
+    pub fn keeps_checksums(&self) -> bool {
+        self.can_say(Field::ChecksumMode)
+    }
+
+    /// Whether answers of this dialect tell checksums in documents.
+    pub fn tells_checksums(&self) -> bool {
+        (self.told)(Told::ChecksumType).is_some()
+    }
+
+    /// The header of a checksum.
+    pub fn checksum_header(&self, algorithm: crate::model::Algorithm) -> Option<&'static str> {
+        self.checksums.iter().find(|row| row.1 == algorithm).map(|row| row.0)
+    }
+
     /// Whether a field can be said to a target of this dialect.
     pub fn can_say(&self, field: Field) -> bool {
         (self.name_of)(field).is_some() && !self.lacks.contains(&field)
+    }
+
+    /// Whether the vendor's hosts serve clients of a dialect.
+    pub fn serves(&self, other: &Self) -> bool {
+        self.family == other.family || self.serves_families.contains(&other.family)
+    }
+
+    /// Whether a bucket of this name can stand in a host: where names have no dots, a dot before the service means that
+    /// the host is another one.
+    pub fn can_name_in_host(&self, bucket: &str) -> bool {
+        self.limits.bucket_dots || !bucket.contains('.')
     }
 
     /// The row of a fault; every table ends in an internal error.
@@ -254,10 +285,30 @@ impl Route {
 /// One form of a vendor's hosts, by labels from the right. `*` is any one label, `name-*` a label that begins so.
 #[derive(Debug, Clone, Copy)]
 pub struct HostForm {
+    /// Whether the object API answers there. Websites, data processing and the like are known so that nothing of them is
+    /// taken for a bucket, and refused.
+    pub is_api: bool,
     /// The vendor's domain; `localhost` stands in for it.
     pub domain: &'static [&'static str],
     /// What stands before the domain, from the right: region and service. Labels further left are the bucket.
     pub service: &'static [&'static str],
+}
+
+impl HostForm {
+    /// A form of hosts where the object API answers.
+    pub const fn api(domain: &'static [&'static str], service: &'static [&'static str]) -> Self {
+        Self { is_api: true, domain, service }
+    }
+
+    /// Whether a region is part of it.
+    pub fn has_region(&self) -> bool {
+        self.service.iter().any(|label| label.ends_with('*'))
+    }
+
+    /// A form of hosts of something else.
+    pub const fn other(domain: &'static [&'static str], service: &'static [&'static str]) -> Self {
+        Self { is_api: false, domain, service }
+    }
 }
 
 /// A closed set of values and how one dialect spells them. Every row is read; the first match is written.
@@ -414,6 +465,8 @@ pub struct Absent {
 /// What a dialect can hold.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
+    /// Whether names of buckets may have dots.
+    pub bucket_dots: bool,
     /// Bytes of a key.
     pub key_bytes_max: usize,
     /// Bytes a key must not begin with.
@@ -428,6 +481,8 @@ pub struct Limits {
     pub metadata_any_name: bool,
     /// Bytes of a single upload or part.
     pub upload_bytes_max: u64,
+    /// Bytes of a part that is not the last of its upload, as enforced when the upload is completed.
+    pub part_bytes_min: u64,
     /// The largest page of buckets that a target is asked for; `None`: it gives all of them at once.
     pub buckets_page: Option<u64>,
 }

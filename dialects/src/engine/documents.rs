@@ -5,8 +5,8 @@ use crate::engine::dialect::Dialect;
 use crate::engine::tell::{Listener, trace};
 use crate::engine::{access, deletes, etag, pages, settings};
 use crate::model::{
-    Access, BucketInfo, BucketList, CopyResult, Document, ErrorDocument, Fault, Listed, Listing, Operation,
-    Part, PartList, Refusal, Setting, StorageClass, Timestamp,
+    Access, Algorithm, BucketInfo, BucketList, Checksums, CopyResult, Document, ErrorDocument, Fault, Listed,
+    Listing, Operation, Part, PartList, Refusal, Setting, StorageClass, Timestamp,
 };
 use crate::wire::xml::{self, Node, Writer};
 use crate::wire::{date, percent};
@@ -35,7 +35,7 @@ pub fn write(dialect: &Dialect, document: &Document, listener: &Listener, id: &s
             }
             out.close("InitiateMultipartUploadResult");
         }
-        Document::Completed { bucket, key, etag, encoded } => {
+        Document::Completed { bucket, key, etag, checksums, encoded } => {
             out.open_root("CompleteMultipartUploadResult", dialect.xml.namespace_completed.or(namespace));
             for name in dialect.xml.completed {
                 match *name {
@@ -48,6 +48,7 @@ pub fn write(dialect: &Dialect, document: &Document, listener: &Listener, id: &s
                     _ => {}
                 }
             }
+            write_checksums(dialect, checksums, &mut out);
             out.close("CompleteMultipartUploadResult");
         }
         Document::Parts(list) => parts(dialect, list, &mut out),
@@ -98,7 +99,35 @@ fn copied(dialect: &Dialect, root: &str, result: &CopyResult, out: &mut Writer) 
             out.text(name, &text);
         }
     }
+    write_checksums(dialect, &result.checksums, out);
     out.close(root);
+}
+
+/// 3.9, 4.8 of the S3 reference: algorithm and type beside the values.
+fn write_checksums(dialect: &Dialect, checksums: &Checksums, out: &mut Writer) {
+    if !dialect.tells_checksums() {
+        return;
+    }
+    let algorithm = checksums.algorithm.iter().map(|text| ("ChecksumAlgorithm".to_owned(), text));
+    let values = checksums.values.iter().map(|(algorithm, text)| (element(*algorithm), text));
+    let kind = checksums.kind.iter().map(|text| ("ChecksumType".to_owned(), text));
+    for (name, text) in algorithm.chain(values).chain(kind) {
+        out.text(&name, text);
+    }
+}
+
+fn element(algorithm: Algorithm) -> String {
+    format!("Checksum{}", algorithm.name())
+}
+
+fn read_checksums(node: &Node) -> Checksums {
+    let text = |name: &str| node.text_of(name).map(str::trim).filter(|text| is_word(text)).map(str::to_owned);
+    let value = |algorithm: Algorithm| Some((algorithm, text(&element(algorithm))?));
+    Checksums {
+        values: Algorithm::ALL.into_iter().filter_map(value).collect(),
+        kind: text("ChecksumType"),
+        algorithm: text("ChecksumAlgorithm"),
+    }
 }
 
 fn time(at: Timestamp, milliseconds: bool) -> String {
@@ -129,12 +158,14 @@ fn parts(dialect: &Dialect, list: &PartList, out: &mut Writer) {
                     }
                     out.text("ETag", &etag::quoted(dialect, &part.etag));
                     out.text("Size", &size.to_string());
+                    write_checksums(dialect, &part.checksums, out);
                     out.close("Part");
                 }
             }
             _ => {}
         }
     }
+    write_checksums(dialect, &list.checksums, out);
     out.close("ListPartsResult");
 }
 
@@ -374,7 +405,9 @@ pub fn read(target: &Dialect, operation: Operation, body: &[u8]) -> Result<Optio
         Operation::CompleteMultipartUpload => {
             let node = root("CompleteMultipartUploadResult")?;
             let etag = read_etag(&node)?;
-            Ok(Some(Document::Completed { bucket: String::new(), key: String::new(), etag, encoded: false }))
+            let checksums = read_checksums(&node);
+            let (bucket, key) = (String::new(), String::new());
+            Ok(Some(Document::Completed { bucket, key, etag, checksums, encoded: false }))
         }
         Operation::ListParts => {
             read_parts_list(target, &root("ListPartsResult")?).map(Document::Parts).map(Some)
@@ -474,6 +507,7 @@ fn read_copied(node: &Node) -> Result<CopyResult, Unsound> {
         modified: node.text_of("LastModified").and_then(date::parse_any),
         crc64: node.text_of("CRC64").filter(|text| is_word(text)).map(str::to_owned),
         version: node.text_of("VersionId").filter(|text| is_word(text)).map(str::to_owned),
+        checksums: read_checksums(node),
     })
 }
 
@@ -514,13 +548,16 @@ fn read_parts_list(target: &Dialect, node: &Node) -> Result<PartList, Unsound> {
         max_parts: read_number(node, "MaxParts").unwrap_or(1000),
         truncated: read_flag(node, "IsTruncated"),
         class: node.text_of("StorageClass").map(|word| class_name(target, word)),
+        checksums: read_checksums(node),
         ..PartList::default()
     };
     for part in node.all("Part") {
         let number = read_number(part, "PartNumber").ok_or(Unsound::NotTheDocument)?;
         let size = read_number(part, "Size").ok_or(Unsound::NotTheDocument)?;
         let modified = part.text_of("LastModified").and_then(date::parse_any);
-        list.parts.push((Part { number, etag: read_etag(part)? }, modified, size));
+        let etag = read_etag(part)?;
+        let part = Part { checksums: read_checksums(part), ..Part::new(number, etag) };
+        list.parts.push((part, modified, size));
     }
     if list.next_marker == 0 {
         list.next_marker = list.parts.last().map_or(0, |part| part.0.number);
@@ -604,7 +641,7 @@ pub fn read_parts(body: &[u8]) -> Result<Vec<Part>, Refusal> {
         if parts.last().is_some_and(|last| last.number >= number) {
             return Err(Fault::InvalidPartOrder.into());
         }
-        parts.push(Part { number, etag });
+        parts.push(Part { checksums: read_checksums(node), ..Part::new(number, etag) });
         if parts.len() > PARTS_MAX {
             return Err(Fault::MalformedXml.into());
         }
@@ -648,6 +685,9 @@ pub fn write_parts(target: &Dialect, parts: &[Part]) -> Vec<u8> {
         out.open("Part");
         out.text("PartNumber", &part.number.to_string());
         out.text("ETag", &etag::quoted(target, &part.etag));
+        if target.keeps_checksums() {
+            write_checksums(target, &part.checksums, &mut out);
+        }
         out.close("Part");
     }
     out.close("CompleteMultipartUpload");

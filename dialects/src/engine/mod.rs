@@ -10,6 +10,7 @@ pub mod body;
 pub mod buckets;
 pub mod conditions;
 pub mod cors;
+pub mod crc64;
 pub mod credential;
 pub mod deletes;
 pub mod diagnosis;

@@ -1,6 +1,7 @@
 //! From a verified head in the caller's dialect to the canonical request.
 
 use crate::engine::auth::{Place, Verified};
+use crate::engine::crc64;
 use crate::engine::dialect::{Dialect, Level, Name, Route};
 use crate::model::{
     ByteRange, Checksum, Directive, Fault, Field, Fields, Hidden, Kind, Operation, RawHead, Refusal, Request,
@@ -477,6 +478,9 @@ fn metadata(
             )
             .with("ArgumentName", name));
         }
+        if name == crc64::RESERVED {
+            return Err(bad(name, "(reserved)"));
+        }
         // Repeated names are one value, joined by commas, as HTTP says.
         match metadata.iter_mut().find(|row| row.0 == name) {
             Some(row) => {
@@ -507,7 +511,8 @@ pub fn check_metadata(dialect: &Dialect, metadata: &[(String, Vec<u8>)]) -> Resu
 
 fn checksums(dialect: &Dialect, said: &Said<'_>, operation: Operation) -> Result<Vec<Checksum>, Refusal> {
     let mut found = Vec::new();
-    if !operation.uploads() && !operation.has_document() {
+    let of_object = operation == Operation::CompleteMultipartUpload;
+    if !operation.uploads() && !operation.has_document() && !of_object {
         return Ok(found);
     }
     for (name, algorithm) in dialect.checksums {

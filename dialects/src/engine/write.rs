@@ -30,6 +30,7 @@ pub fn request(way: &Way<'_>, request: &Request) -> Result<(Outgoing, Vec<Loss>)
     }
     check_selected(target, request, &outgoing)?;
     write_metadata(target, request, &mut outgoing, &mut losses);
+    outgoing.headers.extend(checksums(way, request)?);
     if let Some(source) = &request.source {
         let at = SourceAt {
             bucket: way.source_bucket.as_deref().unwrap_or_default(),
@@ -168,6 +169,37 @@ fn with_absent_said(way: &Way<'_>, request: &Request) -> Fields {
     fields
 }
 
+/// The checksums of a body or of a completed object that the caller says in the head, for a target that compares them.
+///
+/// # Errors
+/// `NotImplemented`: that of a completed object, which only the target could compare.
+fn checksums(way: &Way<'_>, request: &Request) -> Result<Vec<(String, Vec<u8>)>, Refusal> {
+    let target = way.target.dialect;
+    let completes = request.operation == Operation::CompleteMultipartUpload;
+    let mut written = Vec::new();
+    if !request.operation.uploads() && !completes {
+        return Ok(written);
+    }
+    for checksum in &request.checksums {
+        let Some(value) = &checksum.value else { continue };
+        let header = target.checksum_header(checksum.algorithm).filter(|_| target.keeps_checksums());
+        match header {
+            // Each write has one.
+            Some(name) if written.is_empty() => written.push((name.to_owned(), value.clone().into_bytes())),
+            None if completes => {
+                let name = way.caller.checksum_header(checksum.algorithm).unwrap_or_default();
+                return Err(Refusal::say(
+                    Fault::NotImplemented,
+                    format!("{name} cannot be carried out here: {} does not compare it", target.name),
+                )
+                .with("Header", name));
+            }
+            _ => {}
+        }
+    }
+    Ok(written)
+}
+
 /// Why a field is not written.
 enum Nothing {
     /// The target does by itself what the field asks for.
@@ -186,6 +218,10 @@ fn write_field(
     let cannot = |why: &str| Nothing::CannotSay(format!("{} {why}", target.name));
     if matches!(value, Value::Acl(Acl::Inherit)) && target.words.acl.word(Acl::Inherit).is_none() {
         // There the bucket decides when nothing is said.
+        return Err(Nothing::NotNeeded);
+    }
+    if field.is_of_checksums() && !target.keeps_checksums() {
+        // What the caller says of the bytes is compared here.
         return Err(Nothing::NotNeeded);
     }
     let name = target.says(field, operation).ok_or_else(|| cannot("has no such field"))?;

@@ -37,4 +37,7 @@ pub const LACKS: &[Field] = &[
     Field::RequestPayer,
     Field::WebsiteRedirect,
     Field::ChecksumAlgorithm,
+    Field::ChecksumType,
+    Field::ChecksumMode,
+    Field::ObjectSize,
 ];

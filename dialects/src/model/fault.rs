@@ -28,6 +28,10 @@ pub enum Fault {
     InvalidToken,
     ExpiredToken,
     // What is asked
+    /// A host that is neither a vendor's, a configured base name nor an address.
+    UnknownHost,
+    /// The bucket in the path where it must be in the host.
+    PathStyleForbidden,
     InvalidArgument,
     InvalidRequest,
     InvalidUri,

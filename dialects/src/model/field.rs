@@ -75,6 +75,12 @@ pub enum Field {
     CallbackVariables,
     Process,
     ChecksumAlgorithm,
+    /// Whether a checksum is of the whole or of its parts' checksums.
+    ChecksumType,
+    /// Whether a read wants to hear the checksums.
+    ChecksumMode,
+    /// What the parts of a completing call come to, bytes.
+    ObjectSize,
     CompleteAll,
     /// Where an appended piece begins.
     Position,
@@ -151,7 +157,7 @@ pub enum Kind {
 
 impl Field {
     /// Every field, in the order they are read, written and printed.
-    pub const ALL: [Self; 93] = [
+    pub const ALL: [Self; 96] = [
         Self::IfMatch,
         Self::IfNoneMatch,
         Self::IfModifiedSince,
@@ -212,6 +218,9 @@ impl Field {
         Self::CallbackVariables,
         Self::Process,
         Self::ChecksumAlgorithm,
+        Self::ChecksumType,
+        Self::ChecksumMode,
+        Self::ObjectSize,
         Self::CompleteAll,
         Self::Position,
         Self::ConfigurationId,
@@ -330,7 +339,12 @@ impl Field {
             | Self::LockMode
             | Self::LockUntil
             | Self::LegalHold => operation.places(),
-            Self::ChecksumAlgorithm => operation == Op::CopyObject,
+            Self::ChecksumAlgorithm => matches!(operation, Op::CopyObject | Op::CreateMultipartUpload),
+            Self::ChecksumType => {
+                matches!(operation, Op::CreateMultipartUpload | Op::CompleteMultipartUpload)
+            }
+            Self::ChecksumMode => reads,
+            Self::ObjectSize => operation == Op::CompleteMultipartUpload,
             Self::Acl => {
                 operation.places() || operation == Op::CompleteMultipartUpload || puts_acl(Setting::ObjectAcl)
             }
@@ -434,12 +448,24 @@ impl Field {
                 | Self::TrafficLimit
                 | Self::RequestPayer
                 | Self::ChecksumAlgorithm
+                | Self::ChecksumType
+                | Self::ChecksumMode
+                | Self::ObjectSize
                 | Self::EncryptionBucketKey
                 | Self::FetchOwner
                 | Self::Origin
                 | Self::EncodingType
         ) && !self.becomes_a_header()
     }
+
+    /// Whether it only says which checksums a target keeps, compares and tells. A target that has none is not asked.
+    pub fn is_of_checksums(self) -> bool {
+        matches!(self, Self::ChecksumAlgorithm | Self::ChecksumType | Self::ChecksumMode | Self::ObjectSize)
+    }
+
+    /// The wishes about checksums.
+    pub const CHECKSUMS: [Self; 4] =
+        [Self::ChecksumAlgorithm, Self::ChecksumType, Self::ChecksumMode, Self::ObjectSize];
 
     /// Whether its value names accounts, which are one vendor's own.
     pub fn names_accounts(self) -> bool {

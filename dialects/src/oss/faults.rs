@@ -25,6 +25,8 @@ pub const FAULTS: &[FaultRow] = &[
     FaultRow::new(Fault::InvalidToken, "InvalidSecurityToken", 403, "The security token you provided is invalid."),
     FaultRow::new(Fault::ExpiredToken, "SecurityTokenExpired", 403, "The security token you provided has expired."),
     FaultRow::new(Fault::InvalidRequest, "InvalidRequest", 400, "Invalid Request."),
+    FaultRow::new(Fault::UnknownHost, "InvalidRequest", 400, "The host of the request is not known here."),
+    FaultRow::new(Fault::PathStyleForbidden, "SecondLevelDomainForbidden", 403, "The bucket you are attempting to access must be addressed using OSS third level domain."),
     FaultRow::new(Fault::InvalidUri, "InvalidArgument", 400, "The path of the request is not valid."),
     FaultRow::new(Fault::InvalidBucketName, "InvalidBucketName", 400, "The specified bucket is not valid."),
     FaultRow::new(Fault::InvalidObjectName, "InvalidObjectName", 400, "The specified object is not valid."),

@@ -101,6 +101,9 @@ pub fn name_of(field: Field) -> Option<Name> {
         | Field::CreatedRange
         | Field::Mfa
         | Field::ChecksumAlgorithm
+        | Field::ChecksumType
+        | Field::ChecksumMode
+        | Field::ObjectSize
         | Field::Attributes => return None,
     })
 }
@@ -166,6 +169,8 @@ pub fn told(field: Told) -> Option<&'static str> {
         Told::CustomerAlgorithm
         | Told::CustomerKeyMd5
         | Told::PartsCount
+        | Told::ChecksumAlgorithm
+        | Told::ChecksumType
         | Told::WebsiteRedirect
         | Told::BucketRegion
         | Told::ReplicationStatus

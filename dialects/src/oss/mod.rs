@@ -20,6 +20,9 @@ pub static OSS: Dialect = Dialect {
     auth: &auth::AUTH,
     older_auth: Some(&auth::V1_OUT),
     hosts: route::HOSTS,
+    // 8; 1.2: forbidden at the vendor, but what its SDKs send to an IP address, and the signature covers the bucket.
+    serves_families: &["s3"],
+    path_style: true,
     routes: route::ROUTES,
     settings: settings::FORMS,
     access: settings::ACCESS,

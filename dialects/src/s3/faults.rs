@@ -23,6 +23,8 @@ pub const FAULTS: &[FaultRow] = &[
     FaultRow::new(Fault::SeveralCredentials, "InvalidArgument", 400, "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter or the Authorization header should be specified"),
     FaultRow::new(Fault::InvalidRequest, "InvalidRequest", 400, "Invalid Request"),
     FaultRow::new(Fault::UnsupportedSignature, "InvalidRequest", 400, "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."),
+    FaultRow::new(Fault::UnknownHost, "InvalidRequest", 400, "The host of the request is not known here."),
+    FaultRow::new(Fault::PathStyleForbidden, "AccessDenied", 403, "The bucket must be in the host of the request."),
     FaultRow::new(Fault::InvalidToken, "InvalidToken", 400, "The provided token is malformed or otherwise invalid."),
     FaultRow::new(Fault::ExpiredToken, "ExpiredToken", 400, "The provided token has expired."),
     FaultRow::new(Fault::InvalidUri, "InvalidURI", 400, "Couldn't parse the specified URI."),

@@ -63,6 +63,9 @@ pub fn name_of(field: Field) -> Option<Name> {
         Field::BypassLock => Header("x-amz-bypass-governance-retention"),
         Field::Mfa => Header("x-amz-mfa"),
         Field::ChecksumAlgorithm => Header("x-amz-checksum-algorithm"),
+        Field::ChecksumType => Header("x-amz-checksum-type"),
+        Field::ChecksumMode => Header("x-amz-checksum-mode"),
+        Field::ObjectSize => Header("x-amz-mp-object-size"),
         Field::VersionId => Parameter("versionId"),
         Field::UploadId => Parameter("uploadId"),
         Field::PartNumber => Parameter("partNumber"),
@@ -200,7 +203,7 @@ fn check_attributes(wanted: Option<&Value>) -> Result<(), Refusal> {
     }
 }
 
-/// Of the wire and of the signature (2.4, 2.5, 3.2), or a wish for something that is never sent (6.1).
+/// Of the wire and of the signature (2.4, 2.5, 3.2), or a wish about checksums where it means nothing (6.1).
 pub const NOISE: &[&str] = &[
     "x-amz-content-sha256",
     "x-amz-date",
@@ -244,6 +247,8 @@ pub fn told(field: Told) -> Option<&'static str> {
         Told::Restore => "x-amz-restore",
         Told::TaggingCount => "x-amz-tagging-count",
         Told::PartsCount => "x-amz-mp-parts-count",
+        Told::ChecksumAlgorithm => "x-amz-checksum-algorithm",
+        Told::ChecksumType => "x-amz-checksum-type",
         Told::WebsiteRedirect => "x-amz-website-redirect-location",
         Told::BucketRegion => "x-amz-bucket-region",
         Told::Location => "Location",

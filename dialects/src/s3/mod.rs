@@ -25,6 +25,8 @@ pub const BASE: Dialect = Dialect {
     auth: &auth::AUTH,
     older_auth: None,
     hosts: route::HOSTS,
+    serves_families: &[],
+    path_style: true,
     routes: route::ROUTES,
     settings: settings::FORMS,
     access: settings::ACCESS,
@@ -95,6 +97,11 @@ const CHECKSUMS: &[(&str, Algorithm)] = &[
     ("x-amz-checksum-crc64nvme", Algorithm::Crc64Nvme),
     ("x-amz-checksum-sha1", Algorithm::Sha1),
     ("x-amz-checksum-sha256", Algorithm::Sha256),
+    ("x-amz-checksum-sha512", Algorithm::Sha512),
+    ("x-amz-checksum-md5", Algorithm::Md5),
+    ("x-amz-checksum-xxhash64", Algorithm::XxHash64),
+    ("x-amz-checksum-xxhash3", Algorithm::XxHash3),
+    ("x-amz-checksum-xxhash128", Algorithm::XxHash128),
 ];
 
 /// 3.2: 16 upper-case hex digits.

@@ -1,0 +1,139 @@
+// Debian's Go SDKs, one a process: a line in, a line out. See ../../programs.py, which says what each line means.
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"net/url"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// The parts of what is uploaded in parts: the smallest that S3 takes.
+const part = 5 << 20
+
+const region = "us-east-1"
+
+// What is told of an object.
+type told struct {
+	length   int64
+	kind     string
+	etag     string
+	metadata map[string]string
+}
+
+// One SDK. Objects are read from files and written to files. A range of -1 is all.
+type sdk interface {
+	createBucket(bucket string) error
+	deleteBucket(bucket string) error
+	put(bucket, key, path, kind string, metadata map[string]string) error
+	head(bucket, key string) (told, error)
+	get(bucket, key, path string, first, last int64) error
+	list(bucket, prefix, delimiter string, page int) (keys, groups []string, err error)
+	upload(bucket, key, path string) error
+	copy(source, sourceKey, bucket, key string) error
+	delete(bucket, key string) error
+	deleteMany(bucket string, keys []string) error
+}
+
+func do(s sdk, words []string) (answer []string, err error) {
+	op, a := words[0], words[1:]
+	switch op {
+	case "create_bucket":
+		err = s.createBucket(a[0])
+	case "delete_bucket":
+		err = s.deleteBucket(a[0])
+	case "put":
+		metadata := map[string]string{}
+		for at := 4; at+1 < len(a); at += 2 {
+			metadata[a[at]] = a[at+1]
+		}
+		err = s.put(a[0], a[1], a[2], a[3], metadata)
+	case "head":
+		var t told
+		if t, err = s.head(a[0], a[1]); err == nil {
+			answer = []string{strconv.FormatInt(t.length, 10), t.kind, t.etag}
+			for name, value := range t.metadata {
+				answer = append(answer, strings.ToLower(name), value)
+			}
+		}
+	case "get":
+		first, last := int64(-1), int64(-1)
+		if len(a) > 3 {
+			first, _ = strconv.ParseInt(a[3], 10, 64)
+			last, _ = strconv.ParseInt(a[4], 10, 64)
+		}
+		err = s.get(a[0], a[1], a[2], first, last)
+	case "list":
+		page, _ := strconv.Atoi(a[3])
+		var keys, groups []string
+		keys, groups, err = s.list(a[0], a[1], a[2], page)
+		for _, key := range keys {
+			answer = append(answer, "key", key)
+		}
+		for _, group := range groups {
+			answer = append(answer, "group", group)
+		}
+	case "upload":
+		err = s.upload(a[0], a[1], a[2])
+	case "copy":
+		err = s.copy(a[0], a[1], a[2], a[3])
+	case "delete":
+		err = s.delete(a[0], a[1])
+	case "delete_many":
+		err = s.deleteMany(a[0], a[1:])
+	default:
+		err = fmt.Errorf("no call is named %s", op)
+	}
+	return
+}
+
+func main() {
+	mode, port, key, secret := os.Args[1], os.Args[2], os.Args[3], os.Args[4]
+	makers := map[string]func(port, key, secret string) sdk{
+		"aws-go-v1": awsV1, "aws-go-v2": awsV2, "minio-go": minioGo, "oss-go": ossGo,
+	}
+	s := makers[mode](port, key, secret)
+	lines := bufio.NewScanner(os.Stdin)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		words := strings.Split(lines.Text(), "\t")
+		for at, word := range words {
+			words[at], _ = url.QueryUnescape(word)
+		}
+		answer, err := do(s, words)
+		if err != nil {
+			answer = []string{"error", strconv.Itoa(status(err)), err.Error()}
+		} else {
+			answer = append([]string{"ok"}, answer...)
+		}
+		for at, word := range answer {
+			answer[at] = url.QueryEscape(word)
+		}
+		fmt.Println(strings.Join(answer, "\t"))
+	}
+}
+
+// A key as it stands in the header that names a copy's source.
+func escape(key string) string {
+	return strings.ReplaceAll(url.QueryEscape(key), "+", "%20")
+}
+
+// The HTTP status that an SDK's error carries, or 0.
+func status(err error) int {
+	for _, find := range []func(error) int{statusAwsV1, statusAwsV2, statusMinio, statusOss} {
+		if found := find(err); found != 0 {
+			return found
+		}
+	}
+	// That of Alibaba tells what has no body in words only.
+	if found := words.FindStringSubmatch(err.Error()); found != nil {
+		code, _ := strconv.Atoi(found[1])
+		return code
+	}
+	return 0
+}
+
+var words = regexp.MustCompile(`without a response body \((\d\d\d)`)
