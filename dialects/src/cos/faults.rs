@@ -110,5 +110,7 @@ pub const FAULTS: &[FaultRow] = &[
     FaultRow::new(Fault::ServiceUnavailable, "ServiceUnavailable", 503, "The service is not available."),
     FaultRow::new(Fault::TargetUnavailable, "ServiceUnavailable", 503, "The service is not available."),
     FaultRow::new(Fault::TargetBusy, "ServiceUnavailable", 503, "The service is not available."),
+    // The vendor has no error for it; the status is that of RFC 4918.
+    FaultRow::new(Fault::StorageFull, "InsufficientStorage", 507, "The storage behind this service is full."),
     FaultRow::new(Fault::SlowDown, "SlowDown", 503, "Please reduce your request rate."),
 ];

@@ -79,6 +79,9 @@ pub static COS: Dialect = Dialect {
     },
     complete_reply: headers::complete_reply,
     bucket_probe: None,
+    // 3.2
+    uploads_fill_bucket: true,
+    part_bytes_min_header: None,
     chunked_uploads: true,
     form_covers_all: false,
     form_file_type: false,

@@ -198,6 +198,7 @@ fn by_status(status: u16) -> Fault {
         416 => Fault::InvalidRange,
         501 => Fault::NotImplemented,
         503 => Fault::ServiceUnavailable,
+        507 => Fault::StorageFull,
         _ => Fault::InternalError,
     }
 }

@@ -110,6 +110,10 @@ pub struct Dialect {
     pub complete_reply: fn(Operation, &mut crate::model::Reply),
     /// The parameter of a bucket's GET that shows whether it exists, where the dialect has no HEAD for that.
     pub bucket_probe: Option<&'static str>,
+    /// Whether a bucket in which uploads were begun and not completed counts as not empty.
+    pub uploads_fill_bucket: bool,
+    /// In which header of a completing call a target of our own is told how small parts may be for the caller's vendor.
+    pub part_bytes_min_header: Option<&'static str>,
     /// Whether uploads without a known length may be sent to it.
     pub chunked_uploads: bool,
     /// Whether every field of a form must be named in its policy.

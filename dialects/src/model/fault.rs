@@ -131,6 +131,8 @@ pub enum Fault {
     /// All connections that the target may have are in use.
     TargetBusy,
     SlowDown,
+    /// No room is left for what is to be stored.
+    StorageFull,
 }
 
 /// A request that ends here, with what to tell the caller. Holds no secret and no signature.

@@ -78,6 +78,9 @@ pub static OSS: Dialect = Dialect {
     complete_reply: headers::complete_reply,
     // 3.1: HEAD of a bucket is not a documented call.
     bucket_probe: Some("location"),
+    // DeleteBucket: unfinished uploads also block.
+    uploads_fill_bucket: true,
+    part_bytes_min_header: None,
     chunked_uploads: true,
     form_covers_all: false,
     form_file_type: true,

@@ -80,6 +80,8 @@ pub const BASE: Dialect = Dialect {
     },
     complete_reply: headers::complete_reply,
     bucket_probe: None,
+    uploads_fill_bucket: false,
+    part_bytes_min_header: None,
     // 3.4: without a length the answer is 411.
     chunked_uploads: false,
     form_covers_all: true,

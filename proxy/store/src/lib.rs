@@ -30,6 +30,7 @@ mod meta;
 mod object_attributes;
 mod objects;
 mod part_list;
+mod raw_values;
 mod request;
 mod schema;
 mod sealing;
@@ -42,6 +43,7 @@ mod xml;
 use crate::blobs::Blobs;
 use crate::meta::Meta;
 use crate::objects::Core;
+use crate::raw_values::SigningKey;
 use crate::sealing::Key;
 use crate::service::Service;
 use redb::Database;
@@ -126,9 +128,10 @@ impl Store {
             Location::Memory => open_memory(memory_bytes_max)?,
         };
         let core = Core { meta: Arc::new(meta) };
-        let auth = SimpleAuth::from_single(options.access_key, options.secret_key.expose_secret());
+        let auth = SimpleAuth::from_single(options.access_key.clone(), options.secret_key.expose_secret());
         let service = serve::service(Service { core: core.clone() }, auth);
-        Ok(Self { served: serve::Served { service, core } })
+        let key = Arc::new(SigningKey { access_key: options.access_key, secret_key: options.secret_key });
+        Ok(Self { served: serve::Served { service, core, key } })
     }
 
     /// Serves until `shutdown` resolves, then lets running requests finish for up to 10 seconds.

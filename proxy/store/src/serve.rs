@@ -11,6 +11,7 @@ use crate::lent::lend;
 use crate::object_attributes;
 use crate::objects::{Core, next_chunk, verify_document};
 use crate::part_list;
+use crate::raw_values::{self, SigningKey, Taken};
 use crate::request::{Facts, query};
 use crate::service::Service;
 use crate::settings;
@@ -26,6 +27,7 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{Body, S3Error, S3Request, S3Response, S3Result};
 use std::convert::Infallible;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
@@ -49,7 +51,8 @@ impl S3Route for Verified {
     }
 
     async fn call(&self, request: S3Request<Body>) -> S3Result<S3Response<Body>> {
-        let S3Request { input: body, method, uri, mut headers, trailing_headers, .. } = request;
+        let S3Request { input: body, method, uri, mut headers, trailing_headers, extensions, .. } = request;
+        extensions.get::<Taken>().iter().for_each(|taken| taken.restore(&mut headers));
         check_all_signed(&headers, &uri)?;
         settings::check_method(&method, &uri)?;
         let facts = Facts::take(&mut headers, &uri, trailing_headers)?;
@@ -215,6 +218,8 @@ pub(crate) struct Served {
     pub(crate) service: S3Service,
     /// For what needs no signature: CORS.
     pub(crate) core: Core,
+    /// For signatures over values that the library leaves out.
+    pub(crate) key: Arc<SigningKey>,
 }
 
 /// Serves connections until `shutdown`, then lets running requests finish for a bounded time.
@@ -288,7 +293,8 @@ async fn operation(served: &Served, request: Request<hyper::body::Incoming>) -> 
         return finish(broken(not_implemented("Content-Type")), is_head);
     }
     let waits = request.headers().contains_key(http::header::EXPECT);
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
+    raw_values::take_out(&mut head, &served.key);
     let (body, back) = lend(body, waits);
     let answer = match served.service.call(Request::from_parts(head, Body::http_body(body))).await {
         Ok(answer) => answer,
