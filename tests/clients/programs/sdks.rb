@@ -80,6 +80,8 @@ class FogAws
   end
 
   def status(error)
+    return 404 if error.is_a?(Fog::AWS::Storage::NotFound)
+
     error.respond_to?(:response) && error.response ? error.response.status : 0
   end
 
@@ -163,6 +165,8 @@ class FogAliyun
   end
 
   def status(error)
+    return 404 if error.is_a?(Fog::Storage::Aliyun::NotFound)
+
     error.respond_to?(:response) && error.response ? error.response.status : 0
   end
 
@@ -179,12 +183,19 @@ class FogAliyun
   end
 
   def head(bucket, key)
-    out = at(bucket).head_object(key).headers
+    told = at(bucket).head_object(key)
+    raise Fog::Storage::Aliyun::NotFound if told.status == 404
+
+    out = told.headers
     [out['Content-Length'], out['Content-Type'], out['ETag'], {}]
   end
 
   def get(bucket, key, path, first, last)
-    File.binwrite(path, at(bucket).get_object(key, first && "#{first}-#{last}")[:body])
+    # What is not there has the error's document as its body.
+    told = at(bucket).get_object(key, first && "#{first}-#{last}")
+    raise Fog::Storage::Aliyun::NotFound if told[:status] == 404
+
+    File.binwrite(path, told[:body])
   end
 
   def list(bucket, prefix, delimiter, page)
