@@ -73,6 +73,9 @@ fn fate(field: Field, caller: &Dialect, target: &Dialect) -> (Fate, &'static str
         Field::FetchOwner | Field::EncodingType => (Fate::Emulated, "answered here"),
         _ if token && target.route(Operation::ListObjectsV2).is_none() => (Fate::Emulated, "by a marker"),
         Field::StandardRange if !target.absent.lenient_range => (Fate::Native, "by nature"),
+        _ if field.is_of_checksums() && !target.keeps_checksums() => {
+            (Fate::Emulated, "checksums are compared on the way, and not kept")
+        }
         _ if field.names_accounts() && caller.family != target.family => {
             (Fate::Refused, "accounts are a vendor's own")
         }

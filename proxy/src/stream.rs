@@ -2,10 +2,11 @@
 
 use blobfish_dialects::engine::auth::Payload;
 use blobfish_dialects::engine::body::{Gate, Sums};
+use blobfish_dialects::engine::crc64;
 use blobfish_dialects::engine::exchange::Answer;
 use blobfish_dialects::engine::stream::{
-    ask_position, ask_without_range, failure, needs_digest, outgoing, reply, take_position, wants,
-    with_digest,
+    OnlyPart, ask_position, ask_without_range, can_tell_more, failure, needs_digest, only_part, outgoing,
+    passed_over_part, reply, take_position, wants, with_digest, with_sums,
 };
 use blobfish_dialects::engine::way::Way;
 use blobfish_dialects::model::{Fault, Field, Refusal, Reply, Request, Told};
@@ -39,6 +40,20 @@ pub async fn download(
     way: Way<'_>,
     request: &Request,
 ) -> Result<(), End> {
+    match only_part(&way, request) {
+        Some((whole, part)) => read(job, upstream, way, &whole, Some(part)).await,
+        None => read(job, upstream, way, request, None).await,
+    }
+}
+
+/// A read; `part` is that of an object without parts.
+async fn read(
+    job: &mut Job<'_>,
+    upstream: &Upstream,
+    way: Way<'_>,
+    request: &Request,
+    part: Option<OnlyPart>,
+) -> Result<(), End> {
     let (out, losses) = outgoing(&way, request, None, clock::now())?;
     job.judge(&losses, &way)?;
     let upstreams = job.upstreams;
@@ -48,17 +63,22 @@ pub async fn download(
         conversation.abort().await;
         let mut whole = request.clone();
         whole.fields.remove(Field::Range);
-        return Box::pin(download(job, upstream, way, &whole)).await;
+        return Box::pin(read(job, upstream, way, &whole, part)).await;
+    }
+    if let Some((whole, part)) = passed_over_part(&way, request, &head.answer) {
+        conversation.abort().await;
+        return Box::pin(read(job, upstream, way, &whole, Some(part))).await;
     }
     if !is_success(head.answer.status) {
         let reply = failed(conversation, upstream, &way, request, head).await?;
         return job.tell(reply).await;
     }
-    let told = match reply(&way, request, &head.answer, None) {
+    let told = reply(&way, request, &head.answer, None).map_err(Job::count_integrity);
+    let told = match told.and_then(|told| as_part(part, told)) {
         Ok(told) => told,
         Err(refusal) => {
             conversation.abort().await;
-            return Err(Job::count_integrity(refusal).into());
+            return Err(refusal.into());
         }
     };
     if job.listener.head || head.answer.status == 304 {
@@ -66,6 +86,13 @@ pub async fn download(
         return job.tell(told).await;
     }
     pump(job, upstream, conversation, told, head.length).await
+}
+
+fn as_part(part: Option<OnlyPart>, told: Reply) -> Result<Reply, Refusal> {
+    match part {
+        Some(part) => part.told(told),
+        None => Ok(told),
+    }
 }
 
 fn is_success(status: u16) -> bool {
@@ -164,10 +191,15 @@ pub async fn upload(
         let (_, losses) = outgoing(&way, request, gate.length(), clock::now())?;
         job.judge(&losses, &way)?;
     }
+    let small = |bytes: u64| usize::try_from(bytes).is_ok_and(|bytes| bytes <= SMALL_BYTES_MAX);
     let digested;
     let (request, body) = if needs_digest(&way, request) {
         let (bytes, sums) = small_body(job, gate, undigested()).await?;
-        digested = with_digest(request.clone(), &bytes);
+        digested = with_sums(&way, with_digest(request.clone(), &bytes), &sums);
+        (&digested, Body::Whole((bytes, sums)))
+    } else if gate.length().is_some_and(small) && can_tell_more(&way, request) {
+        let (bytes, sums) = small_body(job, gate, Fault::EntityTooLarge.into()).await?;
+        digested = with_sums(&way, request.clone(), &sums);
         (&digested, Body::Whole((bytes, sums)))
     } else if !has_length {
         (request, Body::Whole(small_body(job, gate, Fault::MissingContentLength.into()).await?))
@@ -211,7 +243,9 @@ pub async fn upload(
     let body = conversation.whole_body(FAILURE_BYTES_MAX).await.map_err(|failed| failed.at(upstream))?;
     conversation.release().await;
     let told = reply(&way, request, &Answer { body, ..head.answer }, Some(&sums));
-    Ok(told.map_err(Job::count_integrity)?)
+    let mut told = told.map_err(Job::count_integrity)?;
+    crc64::seal_part(&way, request, &mut told, &sums);
+    Ok(told)
 }
 
 /// A body that passes through, with its first verified bytes; or one that was read and verified to its end before the

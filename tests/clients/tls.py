@@ -107,6 +107,7 @@ def listening(binary, running, default="", named=(), kind="oss", listen="", more
     default = default + ", " if default else ""
     line = f'https = [{{ {default}{certificates}address = "127.0.0.1:{port}" }}]\n{listen}\n[admin]'
     text = servers.configuration([servers.one_target(kind, back.port)]).replace("[admin]", line, 1) + more
+    text += '\n[hosts]\nbase = ["blobfish.internal"]\n'
     proxy = running.proxy(binary, text)
     proxy.https, proxy.back = port, back
     return proxy

@@ -18,7 +18,9 @@ pub fn adapted(way: &Way<'_>, mut sent: Request) -> Request {
     match sent.operation {
         Operation::GetObjectAttributes => {
             sent.operation = Operation::HeadObject;
-            sent.fields.remove(Field::Attributes);
+            for field in [Field::Attributes, Field::MaxParts, Field::PartNumberMarker] {
+                sent.fields.remove(field);
+            }
         }
         Operation::GetBucketInfo => sent.operation = Operation::Get(Setting::BucketAcl),
         // Where a setting cannot be removed it can be set to what buckets have that never had it.
@@ -125,7 +127,7 @@ pub fn take(
 pub fn completed(way: &Way<'_>, asked: &Request, reply: &mut Reply) -> Result<(), Refusal> {
     match (asked.operation, &mut reply.document) {
         (Operation::GetObjectAttributes, None) => {
-            reply.document = Some(Document::Attributes(attributes(asked, reply)));
+            reply.document = Some(Document::Attributes(attributes(asked, reply)?));
             reply.fields.retain(|row| matches!(row.0, Told::LastModified | Told::VersionId));
             reply.metadata.clear();
             reply.status = 200;
@@ -203,9 +205,20 @@ fn told_access(way: &Way<'_>, reply: &mut Reply) -> Result<(), Refusal> {
 }
 
 /// The attributes of an object that were asked for, from its head.
-fn attributes(asked: &Request, told: &Reply) -> Node {
+///
+/// # Errors
+/// The parts of an object that has some: a head does not tell them. An object without parts has none to be told.
+fn attributes(asked: &Request, told: &Reply) -> Result<Node, Refusal> {
     let wanted = asked.fields.text(Field::Attributes).unwrap_or_default();
     let wanted: Vec<&str> = wanted.split(',').map(str::trim).collect();
+    let has_parts = told.text(Told::Etag).is_some_and(|etag| etag.contains('-'));
+    if has_parts && wanted.contains(&PARTS) {
+        return Err(Refusal::say(
+            Fault::NotImplemented,
+            format!("{PARTS} cannot be told here: the storage behind this service does not tell the parts of an object."),
+        )
+        .with("Header", PARTS));
+    }
     let mut children = Vec::new();
     let mut add = |name: &str, value: Option<&str>| {
         if let Some(value) = value.filter(|_| wanted.contains(&name)) {
@@ -215,5 +228,8 @@ fn attributes(asked: &Request, told: &Reply) -> Node {
     add("ETag", told.text(Told::Etag).map(etag::bare));
     add("StorageClass", told.text(Told::StorageClass).or(Some("STANDARD")));
     add("ObjectSize", told.text(Told::ContentLength));
-    Node { name: "GetObjectAttributesResponse".to_owned(), children, ..Node::default() }
+    Ok(Node { name: "GetObjectAttributesResponse".to_owned(), children, ..Node::default() })
 }
+
+/// The attribute of an object's parts.
+const PARTS: &str = "ObjectParts";

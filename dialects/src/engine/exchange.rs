@@ -5,7 +5,7 @@ use crate::engine::conditions::{self, SourceState};
 use crate::engine::dialect::SelfCopy;
 use crate::engine::loss::Loss;
 use crate::engine::way::Way;
-use crate::engine::{bodies, emulate, etag, listing, settings, write};
+use crate::engine::{bodies, crc64, emulate, etag, listing, settings, write};
 use crate::model::{
     ByteRange, Directive, Document, Fault, Field, Fields, Operation, Outgoing, Refusal, Reply, Request,
     Setting, Source, Timestamp, Told, Value,
@@ -284,6 +284,9 @@ impl<'a> Exchange<'a> {
         if let (Operation::Put(_), Some(setting)) = (self.asked.operation, self.unsure_setting()) {
             let then = State::Keeping(setting, Box::new(reply));
             return self.ask_bucket(Operation::Get(setting), then, now);
+        }
+        if self.asked.operation == Operation::CompleteMultipartUpload {
+            crc64::complete(&self.asked, &mut reply)?;
         }
         emulate::completed(&self.way, &self.asked, &mut reply)?;
         if let Some(what) = emulate::missing(&self.way, &reply) {

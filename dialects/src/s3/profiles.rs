@@ -2,14 +2,30 @@
 //! so in older releases is not relied on.
 
 use crate::engine::dialect::{Absent, Dialect, Limits, WordTables, Words};
-use crate::model::{Acl, Field, Operation, Setting, StorageClass};
-use crate::s3::{BASE, absent, words};
+use crate::model::{Acl, Field, Operation, Setting, StorageClass, Told};
+use crate::s3::{BASE, absent, headers, words};
 
 /// Every profile, by name.
 pub static ALL: &[&Dialect] = &[&AWS, &CEPH, &MINIO, &GARAGE, &SEAWEEDFS, &R2, &B2, &WASABI];
 
 /// Amazon S3 itself.
-pub static AWS: Dialect = Dialect { name: "aws", settings_known: true, ..BASE };
+pub static AWS: Dialect = Dialect {
+    name: "aws",
+    settings_known: true,
+    limits: Limits { buckets_page: Some(10_000), ..absent::LIMITS },
+    ..BASE
+};
+
+/// The embedded store of demo mode, which also tells a CRC-64 that S3 does not have. Nobody configures it.
+pub static EMBEDDED: Dialect =
+    Dialect { name: "embedded", settings_known: true, told: told_by_embedded, endpoint: None, ..BASE };
+
+fn told_by_embedded(field: Told) -> Option<&'static str> {
+    match field {
+        Told::Crc64Ecma => Some("x-blobfish-hash-crc64ecma"),
+        _ => headers::told(field),
+    }
+}
 
 /// Ceph RGW: some releases pass over a copy's conditions.
 pub static CEPH: Dialect = Dialect { name: "ceph", lacks: &Field::SOURCE_CONDITIONS, endpoint: None, ..BASE };
@@ -111,11 +127,20 @@ pub static R2: Dialect = Dialect {
     ..BASE
 };
 
-/// Backblaze B2: no tags, websites or policies, and no conditions of writes; a bucket's access is its objects'.
+/// Backblaze B2: no tags, websites or policies, no checksums, and no conditions of writes; a bucket's access is its objects'.
 pub static B2: Dialect = Dialect {
     name: "b2",
     words: &PRIVATE,
-    lacks: &[Field::Tagging, Field::TaggingDirective, Field::ForbidOverwrite, Field::OverwriteIfMatch],
+    lacks: &[
+        Field::Tagging,
+        Field::TaggingDirective,
+        Field::ForbidOverwrite,
+        Field::OverwriteIfMatch,
+        Field::ChecksumAlgorithm,
+        Field::ChecksumType,
+        Field::ChecksumMode,
+        Field::ObjectSize,
+    ],
     lacks_settings: &[
         Setting::ObjectTagging,
         Setting::BucketTagging,

@@ -71,9 +71,7 @@ async fn a_broken_promise_stores_nothing() {
     let other_sha = STANDARD.encode([7; 32]);
     s3.put("box/bad", &[("x-amz-checksum-sha256", &other_sha)], HELLO).await.refused(400, "BadDigest");
     s3.put("box/bad", &[("content-md5", "short")], HELLO).await.refused(400, "InvalidDigest");
-    s3.put("box/bad", &[("x-amz-checksum-xxhash64", "AAAAAAAAAAA=")], HELLO)
-        .await
-        .refused(501, "NotImplemented");
+    s3.put("box/bad", &[("x-amz-checksum-crc16", "AAA=")], HELLO).await.refused(501, "NotImplemented");
     s3.put(
         "box/bad",
         &[("x-amz-checksum-crc32", "DUoRhQ=="), ("x-amz-checksum-sha1", "Kq5sNclPz7QV2+lfQIuc6R7oRu0=")],
@@ -486,13 +484,13 @@ async fn memory_is_bounded_and_given_back() {
     let two = vec![7; 2_000_000];
     s3.put("box/a", &[], &two).await.ok();
     for _ in 0..3 {
-        s3.put("box/b", &[], &two).await.refused(503, "SlowDown");
+        s3.put("box/b", &[], &two).await.refused(507, "InsufficientStorage");
     }
     s3.put("box/small", &[], &two[..900_000]).await.ok();
     s3.copy("box/a", "box/shared", &[]).await.ok();
     s3.delete("box/small", "").await.ok();
     s3.delete("box/a", "").await.ok();
-    s3.put("box/b", &[], &two).await.refused(503, "SlowDown");
+    s3.put("box/b", &[], &two).await.refused(507, "InsufficientStorage");
     s3.delete("box/shared", "").await.ok();
     s3.put("box/b", &[], &two).await.ok();
     assert_eq!(s3.get("box/b", &[]).await.ok().body, two);
