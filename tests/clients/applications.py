@@ -61,7 +61,7 @@ class Work:
         except Exception as error:
             place = [row for row in traceback.extract_tb(error.__traceback__) if Path(row.filename).name == "applications.py"]
             lines = ", ".join(str(row.lineno) for row in place[1:])
-            self.outcomes.append((name, f"{type(error).__name__}: {str(error)[:700]} (line {lines})"))
+            self.outcomes.append((name, f"{type(error).__name__}: {brief(error)} (line {lines})"))
 
     def read(self, key):
         """An object's bytes, as another client sees them."""
@@ -100,6 +100,10 @@ class Work:
         return made
 
 
+def brief(error):
+    return " ".join(str(error).split())[:500]
+
+
 def contents(folder):
     """Name below the folder -> digest of what is in it."""
     return {str(path.relative_to(folder)): hashlib.md5(path.read_bytes()).hexdigest() for path in Path(folder).rglob("*") if path.is_file()}
@@ -124,7 +128,11 @@ ABSENT = {
 TARGET_CANNOT = {"seaweedfs": ["back\\slash"]}  # It stores that as back/slash.
 
 #: What a target itself does otherwise than S3's documents say: (application, route, step) -> why. Printed, not counted.
-KNOWN = {("ruby-aws-sdk-s3", "seaweedfs", "empty"): "SeaweedFS answers 416 to a HEAD of part 1 of an empty object, which download_file asks"}
+#: `--direct` shows them without the proxy.
+KNOWN = {
+    ("ruby-aws-sdk-s3", "seaweedfs", "empty"): "SeaweedFS answers 416 to a HEAD of part 1 of an empty object, which download_file asks",
+    ("s3fs-fuse", "seaweedfs", "times of folders"): "SeaweedFS keeps no objects whose keys end with a slash once there is something below",
+}
 
 
 class Sdk:
@@ -476,7 +484,7 @@ def s3fs_job(work):
     mounted = subprocess.Popen(
         ["s3fs", work.bucket, str(mount), "-f", "-o", ",".join([
             f"url=http://127.0.0.1:{work.port}", "use_path_request_style", f"passwd_file={secret}", "endpoint=us-east-1", "sigv4",
-            "multipart_size=5", "retries=1", "stat_cache_expire=1", "umask=022"])],
+            "multipart_size=5", "retries=1", "stat_cache_expire=1"])],
         env=work.env(), stdout=log, stderr=subprocess.STDOUT)
 
     def said():
@@ -503,12 +511,21 @@ def s3fs_job(work):
             stamp = time.time() - 86400
             os.utime(tree / "large.bin", (stamp, stamp))
             os.chmod(tree / "größe", 0o640)
-            work.run(["cp", "-rp", tree, mount / "tree"])
-            assert contents(mount / "tree") == contents(tree)
+            (mount / "tree").mkdir()
+            work.run(["cp", "-p", *(path for path in tree.iterdir() if path.is_file()), mount / "tree"])
+            assert contents(mount / "tree") == {name: digest for name, digest in contents(tree).items() if "/" not in name}
             told = (mount / "tree" / "large.bin").stat()
             assert abs(told.st_mtime - stamp) < 1, "the time of a file in parts"
-            assert (mount / "tree" / "größe").stat().st_mode & 0o777 == 0o640 & ~0o022
+            mode = (mount / "tree" / "größe").stat().st_mode & 0o777
+            assert mode == 0o640, oct(mode)
             assert work.read("tree/größe") == TEXT and work.read("tree/large.bin") == LARGE
+        with work.step("cp -r"):
+            work.run(["cp", "-r", tree, mount])
+            assert contents(mount / "tree") == contents(tree)
+        with work.step("times of folders"):
+            work.run(["cp", "-rp", tree, mount / "again"])
+            os.utime(mount / "again", (stamp, stamp))
+            assert abs((mount / "again").stat().st_mtime - stamp) < 1
         with work.step("append"):
             with (mount / "small.txt").open("ab") as file:
                 file.write(b"more")
@@ -543,6 +560,7 @@ def s3fs_job(work):
             assert len(os.listdir(mount / "many")) == 30
         with work.step("delete"):
             shutil.rmtree(mount / "tree")
+            shutil.rmtree(mount / "again")
             (mount / "small.txt").unlink()
             assert not [key for key in work.keys() if key.startswith("tree") or key == "small.txt"], work.keys()
         with work.step("still there"):
@@ -753,6 +771,8 @@ ROUTES = ["demo", "seaweedfs", "via cos", "via oss"]
 
 def is_run(application, route, options):
     """Through one chain by default: another dialect than the application's own."""
+    if options.direct:
+        return application.dialect == "s3" and application.name not in ("rclone-tencentcos", "rclone-alibaba")
     if options.long or not route.startswith("via ") or options.routes != "all":
         return True
     return route == ("via oss" if application.dialect == "cos" else "via cos")
@@ -760,6 +780,8 @@ def is_run(application, route, options):
 
 def start(running, route, options):
     """The port to call, and the key to sign with."""
+    if options.direct:
+        return running.seaweedfs().port, servers.TARGET_KEY, servers.TARGET_SECRET
     if not route.startswith("via "):
         front, _ = running.front(options.binary, route)
         return front.port, *servers.caller_key(route)
@@ -775,7 +797,7 @@ def one(application, route, place, options):
     try:
         application.job(work)
     except Exception as error:
-        work.outcomes.append(("job", f"{type(error).__name__}: {str(error)[:700]}"))
+        work.outcomes.append(("job", f"{type(error).__name__}: {brief(error)}"))
     finally:
         shutil.rmtree(work.folder, ignore_errors=True)
     return work.outcomes, time.monotonic() - began
@@ -790,16 +812,19 @@ def chosen(parser, given, known):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--binary", required=True)
+    parser.add_argument("--binary", help="the proxy; not needed with --direct")
     parser.add_argument("--routes", default="all")
     parser.add_argument("--applications", default="all")
     parser.add_argument("--long", action="store_true", help="every application through both chains")
+    parser.add_argument("--direct", action="store_true", help="without the proxy, at SeaweedFS itself: what fails there is its own")
     parser.add_argument("--threads", type=int, default=4, help="applications at a time")
     options = parser.parse_args()
-    routes = chosen(parser, options.routes, ROUTES)
+    if not (options.binary or options.direct):
+        parser.error("--binary is needed")
+    routes = ["seaweedfs"] if options.direct else chosen(parser, options.routes, ROUTES)
     names = chosen(parser, options.applications, [application.name for application in ALL])
     reasons = {application.name: application.missing() for application in ALL if application.name in names}
-    results = {}
+    results, began = {}, time.monotonic()
     with servers.Servers() as running:
         places = {route: start(running, route, options) for route in routes}
         with ThreadPoolExecutor(options.threads) as pool:
@@ -827,6 +852,7 @@ def main():
             row += (f"{good}/{len(outcomes)} {seconds:4.1f} s" if outcomes else "skipped" if reasons[name] else "-").rjust(16)
         print(row)
     print("\n".join(["", *notes]))
+    print(f"after {time.monotonic() - began:.0f} s")
     print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed or not passed else 0)
 
