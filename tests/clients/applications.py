@@ -18,6 +18,7 @@ import time
 import traceback
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import boto3
@@ -26,6 +27,7 @@ from botocore.config import Config
 import more_clients
 import programs
 import servers
+import tls
 import tool_clients
 from api import CallError
 from scenarios import bare, refused
@@ -42,11 +44,23 @@ KEYS = ["with space", "plus+sign", "per%cent", "per%2Bcent", "question?mark=1", 
 SOME_KEYS = ["with space", "plus+sign", "per%2Bcent", "中文/键", "<x>[y]{z}|^`"]
 
 
+@dataclass
+class Place:
+    """What is called on a route: a port, the key to sign with, and, where the proxy has one, its https port and authority."""
+
+    port: int
+    key: str
+    secret: str
+    https: int = 0
+    authority: Path | None = None
+
+
 class Work:
     """One application on one route: its steps, each of which holds or fails by itself."""
 
-    def __init__(self, route, port, key, secret, long):
-        self.route, self.port, self.key, self.secret, self.long = route, port, key, secret, long
+    def __init__(self, route, place, long):
+        self.route, self.place, self.long = route, place, long
+        self.port, self.key, self.secret = port, key, secret = place.port, place.key, place.secret
         self.bucket = f"app-{uuid.uuid4().hex[:10]}-1250000000"
         self.folder = Path(tempfile.mkdtemp(prefix="blobfish-app-"))
         self.outcomes, self.seconds = [], 0.0
@@ -131,7 +145,7 @@ TARGET_CANNOT = {"seaweedfs": ["back\\slash"]}  # It stores that as back/slash.
 #: `--direct` shows them without the proxy.
 KNOWN = {
     ("ruby-aws-sdk-s3", "seaweedfs", "empty"): "SeaweedFS answers 416 to a HEAD of part 1 of an empty object, which download_file asks",
-    ("s3fs-fuse", "seaweedfs", "times of folders"): "SeaweedFS keeps no objects whose keys end with a slash once there is something below",
+    ("s3fs-fuse", "seaweedfs", "times of folders"): "SeaweedFS keeps folders: an object whose key ends with a slash is not found as the source of a copy",
 }
 
 
@@ -139,7 +153,7 @@ class Sdk:
     """One interface over the wrappers: those of more_clients and tool_clients answer in dictionaries."""
 
     def __init__(self, make, work):
-        self.inner, self.work = make(work.port, work.key, work.secret), work
+        self.inner, self.work = make(work.port, work.key, work.secret, place=work.place), work
 
     def get(self, key, span=()):
         if isinstance(self.inner, programs.Program):
@@ -181,6 +195,8 @@ def do_sdk_job(work, sdk, name, absent):
             sdk.inner.delete_bucket(work.bucket.replace("app-", "two-"))
             names = [row["Name"] for row in work.boto3.list_buckets()["Buckets"]]
             assert work.bucket in names and work.bucket.replace("app-", "two-") not in names, names
+        if work.outcomes[-1][1]:
+            return  # All else would fail for the same reason.
     with work.step("small"):
         metadata = {} if "metadata" in absent else {"owner": "me and you"}
         sdk.put("kept/small.txt", TEXT, content_type="text/css", metadata=metadata)
@@ -312,34 +328,70 @@ class Obstore:
         self.at(bucket).delete(keys)
 
 
-def rclone_of(provider, endpoint, *more):
-    class One(tool_clients.Rclone):
-        name = f"rclone-{provider.lower()}"
+class Rclone(tool_clients.Rclone):
+    """As one of the providers that it knows; each has habits of its own."""
 
-        def prepare(self):
-            # A vendor's own names are reached through this proxy as a proxy; addresses are called by themselves.
-            self.env["http_proxy"] = f"http://127.0.0.1:{self.port}"
-            lines = ["[r]", "type = s3", f"provider = {provider}", f"endpoint = {endpoint.format(port=self.port)}",
-                     f"access_key_id = {self.key}", f"secret_access_key = {self.secret}", "upload_cutoff = 5Mi", "chunk_size = 5Mi", *more]
-            (self.home / "rclone.conf").write_text("\n".join(lines) + "\n")
+    provider, more = "", []
 
-        def get(self, bucket, key, **more):
-            told = super().get(bucket, key, **more)
-            if not told["body"]:
-                self.head(bucket, key)  # What is not there has no bytes, and no error either.
-            return told
+    def __init__(self, port, key, secret, place):
+        self.place = place
+        super().__init__(port, key, secret)
 
-        def delete(self, bucket, key):
-            self.run("deletefile", f"r:{bucket}/{key}")
-    return One
+    def endpoint(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def prepare(self):
+        # A vendor's own names are reached through this proxy as a proxy; addresses are called by themselves.
+        self.env["http_proxy"] = f"http://127.0.0.1:{self.port}"
+        lines = ["[r]", "type = s3", f"provider = {self.provider}", f"endpoint = {self.endpoint()}", f"access_key_id = {self.key}",
+                 f"secret_access_key = {self.secret}", "upload_cutoff = 5Mi", "chunk_size = 5Mi", *self.more]
+        (self.home / "rclone.conf").write_text("\n".join(lines) + "\n")
+
+    def get(self, bucket, key, **more):
+        told = super().get(bucket, key, **more)
+        if not told["body"]:
+            self.head(bucket, key)  # What is not there has no bytes, and no error either.
+        return told
+
+    def delete(self, bucket, key):
+        self.run("deletefile", f"r:{bucket}/{key}")
 
 
-RCLONE = [rclone_of("AWS", "http://127.0.0.1:{port}", "region = us-east-1", "force_path_style = true",
-                    # The checksums that follow its bodies need TLS.
-                    "use_unsigned_payload = true"),
-          rclone_of("TencentCOS", "http://cos.ap-guangzhou.myqcloud.com"),
-          rclone_of("Alibaba", "http://oss-cn-hangzhou.aliyuncs.com"),
-          rclone_of("Minio", "http://127.0.0.1:{port}", "region = us-east-1")]
+class RcloneAws(Rclone):
+    """Over TLS where the proxy has it: only there it sends bodies whose checksums follow them."""
+
+    name, provider = "rclone-aws", "AWS"
+
+    def endpoint(self):
+        return f"https://127.0.0.1:{self.place.https}" if self.place.https else super().endpoint()
+
+    def prepare(self):
+        self.more = ["region = us-east-1", "force_path_style = true", *([] if self.place.https else ["use_unsigned_payload = true"])]
+        super().prepare()
+
+    def options(self):
+        return [*super().options(), *(["--ca-cert", str(self.place.authority)] if self.place.https else [])]
+
+
+class RcloneTencent(Rclone):
+    name, provider = "rclone-tencentcos", "TencentCOS"
+
+    def endpoint(self):
+        return "http://cos.ap-guangzhou.myqcloud.com"
+
+
+class RcloneAlibaba(Rclone):
+    name, provider = "rclone-alibaba", "Alibaba"
+
+    def endpoint(self):
+        return "http://oss-cn-hangzhou.aliyuncs.com"
+
+
+class RcloneMinio(Rclone):
+    name, provider, more = "rclone-minio", "Minio", ["region = us-east-1"]
+
+
+RCLONE = [RcloneAws, RcloneTencent, RcloneAlibaba, RcloneMinio]
 
 
 class MinioPy(more_clients.Minio):
@@ -778,21 +830,26 @@ def is_run(application, route, options):
     return route == ("via oss" if application.dialect == "cos" else "via cos")
 
 
-def start(running, route, options):
-    """The port to call, and the key to sign with."""
+def start(running, route, options, authority):
     if options.direct:
-        return running.seaweedfs().port, servers.TARGET_KEY, servers.TARGET_SECRET
-    if not route.startswith("via "):
+        return Place(running.seaweedfs().port, servers.TARGET_KEY, servers.TARGET_SECRET)
+    if route == "demo":
         front, _ = running.front(options.binary, route)
-        return front.port, *servers.caller_key(route)
-    far = running.demo(options.binary, "--memory")
-    target = servers.one_target(route.removeprefix("via "), far.port, key=(servers.DEMO_KEY, servers.DEMO_SECRET))
-    return running.proxy(options.binary, servers.configuration([target])).port, servers.KEY, servers.SECRET
+        return Place(front.port, *servers.caller_key(route))
+    if route == "seaweedfs":
+        target = servers.one_target(route, running.seaweedfs().port)
+    else:
+        far = running.demo(options.binary, "--memory")
+        target = servers.one_target(route.removeprefix("via "), far.port, key=(servers.DEMO_KEY, servers.DEMO_SECRET))
+    [https] = servers.free_ports(1)
+    listener = f'https = [{{ {authority.pair("own")}, address = "127.0.0.1:{https}" }}]\n[admin]'
+    front = running.proxy(options.binary, servers.configuration([target]).replace("[admin]", listener, 1))
+    return Place(front.port, servers.KEY, servers.SECRET, https, authority.ca)
 
 
 def one(application, route, place, options):
     """Outcomes of its steps, and how long it took."""
-    work = Work(route, *place, options.long)
+    work = Work(route, place, options.long)
     began = time.monotonic()
     try:
         application.job(work)
@@ -825,8 +882,9 @@ def main():
     names = chosen(parser, options.applications, [application.name for application in ALL])
     reasons = {application.name: application.missing() for application in ALL if application.name in names}
     results, began = {}, time.monotonic()
-    with servers.Servers() as running:
-        places = {route: start(running, route, options) for route in routes}
+    with servers.Servers() as running, tls.own_authority() as authority:
+        authority.issue("own", ["127.0.0.1"])
+        places = {route: start(running, route, options, authority) for route in routes}
         with ThreadPoolExecutor(options.threads) as pool:
             jobs = {(application.name, route): pool.submit(one, application, route, places[route], options)
                     for application in ALL if application.name in names and not reasons[application.name]
