@@ -18,7 +18,7 @@ SOURCES, TOOLS = HERE / "programs", HERE / ".tools"
 class Program:
     """One SDK. Objects go through files, so that large ones stay out of the lines."""
 
-    dialect, name = "s3", ""
+    dialect, name, has_more = "s3", "", False
 
     def __init__(self, port, key, secret, **more):
         self.home = Path(tempfile.mkdtemp(prefix=f"blobfish-{self.name}-"))
@@ -104,9 +104,18 @@ class Program:
     def delete_many(self, bucket, keys):
         self.call("delete_many", bucket, *keys)
 
+    def more(self):
+        """Names of what else it does with a bucket and a large file, and checks by itself; `do` runs one."""
+        return self.call("more") if self.has_more else []
+
+    def do(self, name, bucket, path):
+        self.call("do", name, bucket, path)
+
 
 class Go(Program):
     """Built by tests/setup.sh with Debian's Go, out of Debian's own packages of sources."""
+
+    has_more = True
 
     @classmethod
     def missing(cls):
@@ -133,7 +142,7 @@ class OssGo(Go):
 
 
 class Ruby(Program):
-    feature = ""
+    feature, has_more = "", True
 
     @classmethod
     def missing(cls):

@@ -1,5 +1,6 @@
 # Debian's Ruby SDKs, one a process: a line in, a line out. See ../programs.py, which says what each line means.
 require 'cgi'
+require 'net/http'
 require 'openssl'
 
 MODE, PORT, KEY, SECRET = ARGV
@@ -71,6 +72,50 @@ class Aws3
   end
 end
 
+# What else it can do: each checks by itself what came of it.
+class Aws3
+  MORE = ['signed URLs', 'form', 'stream', 'copy in parts', 'sealed by the client', 'waiters, clear'].freeze
+
+  def more(name, bucket, path)
+    key = 'more/a b+c'
+    one = object(bucket, key)
+    case name
+    when 'signed URLs'
+      visit(:Put, one.presigned_url(:put, expires_in: 60), 'signed')
+      same(visit(:Get, one.presigned_url(:get, expires_in: 60)).body, 'signed')
+    when 'form'
+      post = Aws::S3::PresignedPost.new(Aws::Credentials.new(KEY, SECRET), 'us-east-1', bucket, url: "http://127.0.0.1:#{PORT}/#{bucket}",
+                                        key: key, content_type: 'text/plain', metadata: { 'by' => 'me' }, success_action_status: '201')
+      request = Net::HTTP::Post.new(URI(post.url))
+      request.set_form([*post.fields.to_a, ['file', 'by a form']], 'multipart/form-data')
+      answer = Net::HTTP.start('127.0.0.1', PORT) { |http| http.request(request) }
+      same(answer.code, '201')
+      same(one.get.body.read, 'by a form')
+      same(one.metadata, { 'by' => 'me' })
+    when 'stream'
+      one.upload_stream(part_size: PART) { |to| IO.copy_stream(path, to) }
+      same(one.get.body.read.b == File.binread(path), true)
+    when 'copy in parts'
+      object(bucket, 'more/source').upload_file(path, multipart_threshold: PART)
+      one.copy_from(object(bucket, 'more/source'), multipart_copy: true, content_length: File.size(path), min_part_size: PART)
+      same(one.get.body.read.b == File.binread(path), true)
+    when 'sealed by the client'
+      sealed = Aws::S3::EncryptionV2::Client.new(client: @sdk, encryption_key: 'k' * 32, key_wrap_schema: :aes_gcm,
+                                                 content_encryption_schema: :aes_gcm_no_padding, security_profile: :v2)
+      sealed.put_object(bucket: bucket, key: key, body: 'secret words')
+      same(sealed.get_object(bucket: bucket, key: key).body.read, 'secret words')
+      same(one.get.body.read.include?('secret'), false)
+    when 'waiters, clear'
+      one.put(body: 'x')
+      one.wait_until_exists
+      all = Aws::S3::Bucket.new(bucket, client: @sdk)
+      all.objects(prefix: 'more/').batch_delete!
+      same(all.objects(prefix: 'more/').count, 0)
+      one.wait_until_not_exists
+    end
+  end
+end
+
 # fog-aws.
 class FogAws
   def initialize
@@ -80,6 +125,8 @@ class FogAws
   end
 
   def status(error)
+    return 404 if error.is_a?(Fog::AWS::Storage::NotFound)
+
     error.respond_to?(:response) && error.response ? error.response.status : 0
   end
 
@@ -149,6 +196,36 @@ class FogAws
   end
 end
 
+# What else it can do.
+class FogAws
+  MORE = ['signed URLs', 'tags', 'listings', 'copy in parts'].freeze
+
+  def more(name, bucket, path)
+    key = 'more/a b+c'
+    files = folder(bucket).files
+    case name
+    when 'signed URLs'
+      visit(:Put, @sdk.put_object_url(bucket, key, Time.now + 60), 'signed')
+      same(visit(:Get, files.new(key: key).url(Time.now + 60)).body, 'signed')
+    when 'tags'
+      files.create(key: key, body: 'x', tags: 'a=1&b=2')
+      same(@sdk.get_object_tagging(bucket, key).body['ObjectTagging'], { 'a' => '1', 'b' => '2' })
+    when 'listings'
+      5.times { |number| files.create(key: "more/list/#{number}", body: 'x') }
+      same(@sdk.directories.get(bucket, prefix: 'more/list/', max_keys: 2).files.map(&:key).size, 2)
+      found = []
+      @sdk.directories.get(bucket, prefix: 'more/list/').files.each { |file| found << file.key }
+      same(found, Array.new(5) { |number| "more/list/#{number}" })
+    when 'copy in parts'
+      upload(bucket, 'more/source', path)
+      file = files.get('more/source')
+      file.multipart_chunk_size = PART
+      file.copy(bucket, key)
+      same(files.get(key).body.b == File.binread(path), true)
+    end
+  end
+end
+
 # fog-aliyun. It knows official names only, so this proxy is its proxy, too; it escapes no keys.
 class FogAliyun
   def initialize
@@ -163,6 +240,8 @@ class FogAliyun
   end
 
   def status(error)
+    return 404 if error.is_a?(Fog::Storage::Aliyun::NotFound)
+
     error.respond_to?(:response) && error.response ? error.response.status : 0
   end
 
@@ -179,12 +258,19 @@ class FogAliyun
   end
 
   def head(bucket, key)
-    out = at(bucket).head_object(key).headers
+    told = at(bucket).head_object(key)
+    raise Fog::Storage::Aliyun::NotFound if told.status == 404
+
+    out = told.headers
     [out['Content-Length'], out['Content-Type'], out['ETag'], {}]
   end
 
   def get(bucket, key, path, first, last)
-    File.binwrite(path, at(bucket).get_object(key, first && "#{first}-#{last}")[:body])
+    # What is not there has the error's document as its body.
+    told = at(bucket).get_object(key, first && "#{first}-#{last}")
+    raise Fog::Storage::Aliyun::NotFound if told[:status] == 404
+
+    File.binwrite(path, told[:body])
   end
 
   def list(bucket, prefix, delimiter, page)
@@ -213,6 +299,16 @@ class FogAliyun
   end
 end
 
+def same(got, wanted)
+  raise "#{got.inspect[0, 200]}, not #{wanted.inspect[0, 200]}" unless got == wanted
+end
+
+def visit(method, url, body = nil)
+  at = URI(url)
+  answer = Net::HTTP.start(at.host, at.port) { |http| http.request(Net::HTTP.const_get(method).new(at).tap { |one| one.body = body if body }) }
+  answer.is_a?(Net::HTTPSuccess) ? answer : raise("#{method}: #{answer.code} #{answer.body}")
+end
+
 SDK = { 'ruby-aws-sdk-s3' => Aws3, 'fog-aws' => FogAws, 'fog-aliyun' => FogAliyun }.fetch(MODE).new
 
 def run(op, words)
@@ -225,6 +321,8 @@ def run(op, words)
   when 'list'
     keys, groups = SDK.list(*words[0, 3], words[3].to_i)
     return keys.flat_map { |key| ['key', key] } + groups.flat_map { |group| ['group', group] }
+  when 'more' then return SDK.class.const_defined?(:MORE) ? SDK.class::MORE : []
+  when 'do' then SDK.more(*words)
   when 'delete_many' then SDK.delete_many(words[0], words[1..])
   else SDK.public_send(op, *words)
   end

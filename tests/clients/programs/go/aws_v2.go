@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -141,4 +142,95 @@ func (s *v2) deleteMany(bucket string, keys []string) error {
 		err = fmt.Errorf("deleted %d of %d: %v", len(out.Deleted), len(keys), out.Errors)
 	}
 	return err
+}
+
+func (s *v2) text(bucket, key string) (string, error) {
+	out, err := s.GetObject(now, &s3.GetObjectInput{Bucket: &bucket, Key: &key, ChecksumMode: types.ChecksumModeEnabled})
+	if err != nil {
+		return "", err
+	}
+	defer out.Body.Close()
+	text, err := io.ReadAll(out.Body)
+	return string(text), err
+}
+
+func (s *v2) more() map[string]func(bucket, path string) error {
+	key := aws.String("more/a b+c")
+	return map[string]func(bucket, path string) error{
+		"signed URLs": func(bucket, path string) error {
+			signer := s3.NewPresignClient(s.Client)
+			put, err := signer.PresignPutObject(now, &s3.PutObjectInput{Bucket: &bucket, Key: key, Metadata: map[string]string{"by": "me"}})
+			if err != nil {
+				return err
+			}
+			if _, err = visit(put.Method, put.URL, "signed", put.SignedHeader); err != nil {
+				return err
+			}
+			get, err := signer.PresignGetObject(now, &s3.GetObjectInput{Bucket: &bucket, Key: key})
+			if err != nil {
+				return err
+			}
+			text, err := visit(get.Method, get.URL, "", get.SignedHeader)
+			about, failed := s.HeadObject(now, &s3.HeadObjectInput{Bucket: &bucket, Key: key})
+			return first(err, failed, same("read", text, "signed"), same("metadata", about.Metadata, map[string]string{"by": "me"}))
+		},
+		"checksums of every kind": func(bucket, path string) error {
+			for _, kind := range types.ChecksumAlgorithm("").Values() {
+				if _, err := s.PutObject(now, &s3.PutObjectInput{Bucket: &bucket, Key: key, Body: strings.NewReader(string(kind)), ChecksumAlgorithm: kind}); err != nil {
+					return fmt.Errorf("%s: %w", kind, err)
+				}
+				text, err := s.text(bucket, *key)
+				if err = first(err, same("read", text, kind)); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		"parts with checksums": func(bucket, path string) error {
+			made, err := s.CreateMultipartUpload(now, &s3.CreateMultipartUploadInput{Bucket: &bucket, Key: key, ChecksumAlgorithm: types.ChecksumAlgorithmSha256})
+			if err != nil {
+				return err
+			}
+			out, err := s.UploadPart(now, &s3.UploadPartInput{Bucket: &bucket, Key: key, UploadId: made.UploadId, PartNumber: 1, Body: strings.NewReader("only"),
+				ChecksumAlgorithm: types.ChecksumAlgorithmSha256})
+			if err != nil {
+				return err
+			}
+			listed, err := s.ListParts(now, &s3.ListPartsInput{Bucket: &bucket, Key: key, UploadId: made.UploadId})
+			if err != nil {
+				return err
+			}
+			if _, err = s.CompleteMultipartUpload(now, &s3.CompleteMultipartUploadInput{Bucket: &bucket, Key: key, UploadId: made.UploadId,
+				MultipartUpload: &types.CompletedMultipartUpload{Parts: []types.CompletedPart{{ETag: out.ETag, PartNumber: 1, ChecksumSHA256: out.ChecksumSHA256}}}}); err != nil {
+				return err
+			}
+			text, err := s.text(bucket, *key)
+			return first(err, same("read", text, "only"), same("parts", len(listed.Parts), 1))
+		},
+		"copy with a checksum": func(bucket, path string) error {
+			if _, err := s.PutObject(now, &s3.PutObjectInput{Bucket: &bucket, Key: aws.String("more/source"), Body: strings.NewReader("copied")}); err != nil {
+				return err
+			}
+			_, err := s.CopyObject(now, &s3.CopyObjectInput{Bucket: &bucket, Key: key, CopySource: aws.String(bucket + "/more/source"),
+				ChecksumAlgorithm: types.ChecksumAlgorithmSha256, MetadataDirective: types.MetadataDirectiveReplace, Metadata: map[string]string{"by": "me"},
+				TaggingDirective: types.TaggingDirectiveReplace, Tagging: aws.String("a=1")})
+			if err != nil {
+				return err
+			}
+			text, err := s.text(bucket, *key)
+			return first(err, same("read", text, "copied"))
+		},
+		"stream": func(bucket, path string) error {
+			file, err := os.Open(path)
+			if err != nil {
+				return err
+			}
+			defer file.Close()
+			if _, err = manager.NewUploader(s.Client).Upload(now, &s3.PutObjectInput{Bucket: &bucket, Key: key, Body: stream{file}}); err != nil {
+				return err
+			}
+			text, err := s.text(bucket, *key)
+			return first(err, equal(path, []byte(text)))
+		},
+	}
 }

@@ -2,7 +2,12 @@ package main
 
 import (
 	"errors"
+	"io"
+	"mime/multipart"
+	"net/http"
 	"os"
+	"strings"
+	"time"
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
@@ -104,4 +109,128 @@ func (s *mc) deleteMany(bucket string, keys []string) error {
 		return failed.Err
 	}
 	return nil
+}
+
+func (s *mc) text(bucket, key string) (string, error) {
+	object, err := s.GetObject(now, bucket, key, minio.GetObjectOptions{})
+	if err != nil {
+		return "", err
+	}
+	defer object.Close()
+	text, err := io.ReadAll(object)
+	return string(text), err
+}
+
+func (s *mc) more() map[string]func(bucket, path string) error {
+	const key = "more/a b+c"
+	return map[string]func(bucket, path string) error{
+		"stream": func(bucket, path string) error {
+			file, err := os.Open(path)
+			if err != nil {
+				return err
+			}
+			defer file.Close()
+			if _, err = s.PutObject(now, bucket, key, file, -1, minio.PutObjectOptions{PartSize: part, DisableContentSha256: true}); err != nil {
+				return err
+			}
+			text, err := s.text(bucket, key)
+			return first(err, equal(path, []byte(text)))
+		},
+		"compose": func(bucket, path string) error {
+			if err := s.upload(bucket, "more/source", path); err != nil {
+				return err
+			}
+			if err := s.put(bucket, "more/end", path, "", nil); err != nil {
+				return err
+			}
+			out, err := s.ComposeObject(now, minio.CopyDestOptions{Bucket: bucket, Object: key},
+				minio.CopySrcOptions{Bucket: bucket, Object: "more/source", MatchRange: true, Start: 0, End: part + 9},
+				minio.CopySrcOptions{Bucket: bucket, Object: "more/end", MatchRange: true, Start: 5, End: 99})
+			if err != nil {
+				return err
+			}
+			file, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			text, err := s.text(bucket, key)
+			return first(err, same("size", out.Size, part+10+95), same("read", text == string(file[:part+10])+string(file[5:100]), true))
+		},
+		"form": func(bucket, path string) error {
+			policy := minio.NewPostPolicy()
+			if err := first(policy.SetBucket(bucket), policy.SetKey(key), policy.SetExpires(time.Now().Add(time.Minute)), policy.SetContentType("text/plain"),
+				policy.SetContentLengthRange(1, 100)); err != nil {
+				return err
+			}
+			address, fields, err := s.PresignedPostPolicy(now, policy)
+			if err != nil {
+				return err
+			}
+			var body strings.Builder
+			form := multipart.NewWriter(&body)
+			for name, value := range fields {
+				if err := form.WriteField(name, value); err != nil {
+					return err
+				}
+			}
+			file, err := form.CreateFormFile("file", "x.txt")
+			if err != nil {
+				return err
+			}
+			if _, err = file.Write([]byte("by a form")); err != nil {
+				return err
+			}
+			if err = form.Close(); err != nil {
+				return err
+			}
+			if _, err = visit("POST", address.String(), body.String(), http.Header{"Content-Type": {form.FormDataContentType()}}); err != nil {
+				return err
+			}
+			text, err := s.text(bucket, key)
+			return first(err, same("read", text, "by a form"))
+		},
+		"seek": func(bucket, path string) error {
+			if err := s.upload(bucket, key, path); err != nil {
+				return err
+			}
+			object, err := s.GetObject(now, bucket, key, minio.GetObjectOptions{})
+			if err != nil {
+				return err
+			}
+			defer object.Close()
+			file, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			if _, err = object.Seek(-7, io.SeekEnd); err != nil {
+				return err
+			}
+			end, err := io.ReadAll(object)
+			if err != nil {
+				return err
+			}
+			middle := make([]byte, 100)
+			if _, err = object.ReadAt(middle, part-50); err != nil {
+				return err
+			}
+			return first(same("end", end, file[len(file)-7:]), same("middle", middle, file[part-50:part+50]))
+		},
+		"tags, attributes": func(bucket, path string) error {
+			_, err := s.PutObject(now, bucket, key, strings.NewReader("x"), 1, minio.PutObjectOptions{UserTags: map[string]string{"a": "1"}, SendContentMd5: true,
+				CacheControl: "no-cache", ContentDisposition: `attachment; filename="é.txt"`})
+			if err != nil {
+				return err
+			}
+			tags, err := s.GetObjectTagging(now, bucket, key, minio.GetObjectTaggingOptions{})
+			if err != nil {
+				return err
+			}
+			about, err := s.StatObject(now, bucket, key, minio.StatObjectOptions{})
+			if err != nil {
+				return err
+			}
+			return first(same("tags", tags.ToMap(), map[string]string{"a": "1"}), same("cache", about.Metadata.Get("Cache-Control"), "no-cache"),
+				same("disposition", about.Metadata.Get("Content-Disposition"), `attachment; filename="é.txt"`), s.RemoveIncompleteUpload(now, bucket, key))
+		},
+	}
 }

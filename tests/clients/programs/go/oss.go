@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"strconv"
 	"strings"
 
@@ -108,4 +110,90 @@ func (s *aliyun) deleteMany(bucket string, keys []string) error {
 		err = fmt.Errorf("deleted %v of %v", out.DeletedObjects, keys)
 	}
 	return err
+}
+
+func (s *aliyun) text(bucket, key string) (string, error) {
+	body, err := s.at(bucket).GetObject(key)
+	if err != nil {
+		return "", err
+	}
+	defer body.Close()
+	text, err := io.ReadAll(body)
+	return string(text), err
+}
+
+func (s *aliyun) more() map[string]func(bucket, path string) error {
+	const key = "more/a b+c"
+	return map[string]func(bucket, path string) error{
+		"stream": func(bucket, path string) error {
+			file, err := os.Open(path)
+			if err != nil {
+				return err
+			}
+			defer file.Close()
+			if err = s.at(bucket).PutObject(key, stream{file}); err != nil {
+				return err
+			}
+			text, err := s.text(bucket, key)
+			return first(err, equal(path, []byte(text)))
+		},
+		"small parts": func(bucket, path string) error {
+			if err := s.at(bucket).UploadFile(key, path, 1<<20, oss.Routines(3), oss.Checkpoint(true, path+".up")); err != nil {
+				return err
+			}
+			if err := s.at(bucket).DownloadFile(key, path+".down", 1<<20, oss.Routines(3), oss.Checkpoint(true, path+".cp")); err != nil {
+				return err
+			}
+			got, err := os.ReadFile(path + ".down")
+			return first(err, equal(path, got))
+		},
+		"append": func(bucket, path string) error {
+			next, err := s.at(bucket).AppendObject(key+".log", strings.NewReader("one,"), 0)
+			if err != nil {
+				return err
+			}
+			if next, err = s.at(bucket).AppendObject(key+".log", strings.NewReader("two"), next); err != nil {
+				return err
+			}
+			text, err := s.text(bucket, key+".log")
+			return first(err, same("read", text, "one,two"), same("next", next, 7))
+		},
+		"copy in parts": func(bucket, path string) error {
+			if err := s.upload(bucket, "more/source", path); err != nil {
+				return err
+			}
+			if err := s.at(bucket).CopyFile(bucket, "more/source", key, part, oss.Routines(2)); err != nil {
+				return err
+			}
+			text, err := s.text(bucket, key)
+			return first(err, equal(path, []byte(text)))
+		},
+		"ACLs, metadata": func(bucket, path string) error {
+			b := s.at(bucket)
+			if err := b.PutObject(key, strings.NewReader("x"), oss.ObjectACL(oss.ACLPrivate), oss.Meta("by", "me")); err != nil {
+				return err
+			}
+			acl, err := b.GetObjectACL(key)
+			if err != nil {
+				return err
+			}
+			if err = b.SetObjectMeta(key, oss.Meta("by", "you"), oss.CacheControl("no-cache")); err != nil {
+				return err
+			}
+			told, err := b.GetObjectDetailedMeta(key)
+			if err != nil {
+				return err
+			}
+			there, err := b.IsObjectExist("more/absent")
+			if err != nil {
+				return err
+			}
+			info, err := s.GetBucketInfo(bucket)
+			if err != nil {
+				return err
+			}
+			return first(same("acl", acl.ACL, "private"), same("metadata", told.Get("X-Oss-Meta-By"), "you"), same("cache", told.Get("Cache-Control"), "no-cache"),
+				same("exists", there, false), same("name", info.BucketInfo.Name, bucket))
+		},
+	}
 }
