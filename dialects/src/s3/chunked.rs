@@ -7,8 +7,9 @@ use crate::engine::auth::Decode;
 use crate::model::{Fault, Refusal};
 use crate::wire::hash::{hex, hmac_sha256, same, sha256_hex};
 
-/// A signed chunk is held until its signature was verified, so its size is bounded. SDKs send 64 KiB to 1 MiB.
-const SIGNED_CHUNK_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// A signed chunk is held until its signature was verified, so its size is bounded. SDKs send 64 KiB to 1 MiB, and who
+/// replays a head can send as much as this without a key.
+const SIGNED_CHUNK_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The longest line of framing: a size, a signature, and extensions that nobody needs.
 const LINE_BYTES_MAX: usize = 1024;
@@ -123,11 +124,10 @@ impl Chunked {
         }
         if self.key.is_some() && (signature.is_empty() || size > SIGNED_CHUNK_BYTES_MAX) {
             return Err(if signature.is_empty() {
-                Fault::SignatureDoesNotMatch
+                Fault::SignatureDoesNotMatch.into()
             } else {
-                Fault::InvalidRequest
-            }
-            .into());
+                Refusal::say(Fault::InvalidRequest, "A signed chunk has at most 1048576 bytes here.")
+            });
         }
         self.state = match size {
             0 => {
@@ -203,6 +203,10 @@ impl Chunked {
 impl Decode for Chunked {
     fn decoded_length(&self) -> u64 {
         self.announced
+    }
+
+    fn held(&self) -> usize {
+        self.held.capacity()
     }
 
     fn push(&mut self, wire: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
