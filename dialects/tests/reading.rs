@@ -166,7 +166,7 @@ fn a_nul_is_no_part_of_a_key() {
                 "{target}"
             );
         }
-        let copied = format!("/box/a%00b");
+        let copied = "/box/a%00b".to_owned();
         let copied =
             if dialect.name == "cos" { format!("box.{}/a%00b", dialect.sample_endpoint) } else { copied };
         let headers = [(dialect.copy.header, copied.as_str())];

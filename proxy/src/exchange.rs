@@ -12,7 +12,7 @@ use crate::job::{End, Job};
 use crate::metrics::METRICS;
 use crate::snapshot::Upstream;
 use crate::upstream::Upstreams;
-use crate::{clock, patience};
+use crate::{clock, cors, patience};
 
 /// A request's body: an ACL, tags, a region, a bucket's rules.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -37,8 +37,13 @@ pub async fn run(
     let (operation, copies) = (request.operation, request.operation.copies());
     let body = whole_body(job, &request, payload).await?;
     if !copies && operation != Operation::CompleteMultipartUpload {
-        let reply = driven(job, upstream, way, request, &body).await?;
-        return job.tell(reply).await;
+        let bucket = way.bucket.clone();
+        let reply = driven(job, upstream, way, request, &body).await;
+        if cors::changes(operation) {
+            // Whatever was told of it: it may have been done.
+            job.cors.forget(upstream.group_key, &bucket);
+        }
+        return job.tell(reply?).await;
     }
     let outcome = Box::pin(patiently(job, upstream, way, request, &body)).await;
     if copies {

@@ -3,6 +3,7 @@
 //! Everything that knows a vendor is in `blobfish-dialects`; what an operator writes is read by `blobfish-config`.
 
 mod admin;
+mod behalf;
 mod breaker;
 mod buckets;
 mod caller;
@@ -14,6 +15,7 @@ mod clock;
 mod collector;
 mod copies;
 mod copy;
+mod cors;
 mod demo;
 mod doctor;
 mod events;

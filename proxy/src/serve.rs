@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use crate::admin::Admin;
 use crate::certificates;
 use crate::collector::Exports;
+use crate::cors::CorsRules;
 use crate::demo::DemoStore;
 use crate::front::DataFront;
 use crate::keys::Keys;
@@ -90,6 +91,7 @@ pub fn run(config: Config, origin: Origin, inherited: Inherited) -> anyhow::Resu
         upstreams: Upstreams::new(System),
         open,
         peers: Arc::default(),
+        cors: CorsRules::default(),
         stop,
     };
     let service = data(&listen, front)?;

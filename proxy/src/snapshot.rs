@@ -342,7 +342,7 @@ fn upstream(target: &blobfish_config::Target, callers: &[Caller]) -> Result<Upst
     Ok(Upstream {
         issued: issued.map(Arc::new),
         group_key,
-        breaker: Arc::new(Breaker::new(target, group_key)),
+        breaker: Arc::new(Breaker::new(target, group_key, callers.len())),
         seats: Arc::new(Seats::new(&target.name, group_key, target.connections_max)),
         ca,
         client_cert,
