@@ -359,9 +359,16 @@ mod tests {
         assert_eq!(breaker.wait(later), Duration::ZERO);
         assert_eq!(breaker.admit(Behalf::Aside, later), Admission::Refused, "takes no probe");
         assert_eq!(breaker.admit(Behalf::Caller(1), later), Admission::Probe);
-        assert_eq!(breaker.admit(Behalf::Caller(2), later), Admission::Refused, "one probes, the others wait");
+        assert_eq!(
+            breaker.admit(Behalf::Caller(2), later),
+            Admission::Refused,
+            "one probes, the others wait"
+        );
         unreachable(probe(1), later);
-        assert_eq!(breaker.admit(Behalf::Caller(1), later + PAUSE - Duration::from_millis(1)), Admission::Refused);
+        assert_eq!(
+            breaker.admit(Behalf::Caller(1), later + PAUSE - Duration::from_millis(1)),
+            Admission::Refused
+        );
         assert_eq!(breaker.admit(Behalf::Caller(1), later + PAUSE), Admission::Probe);
         breaker.report(probe(1), Outcome::Answered, later + PAUSE);
         assert_eq!(breaker.admit(Behalf::Caller(1), later + PAUSE), Admission::Usual);

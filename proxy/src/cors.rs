@@ -236,7 +236,8 @@ mod tests {
         let second = rules.slot(key("b"), None, now).unwrap();
         assert!(Arc::ptr_eq(&first.found, &second.found), "who comes while it runs waits for it");
         found(&first, Ok(None));
-        let is_same = |slot: &Slot, at| Arc::ptr_eq(&slot.found, &rules.slot(key("b"), None, at).unwrap().found);
+        let is_same =
+            |slot: &Slot, at| Arc::ptr_eq(&slot.found, &rules.slot(key("b"), None, at).unwrap().found);
         assert!(is_same(&first, now + KEPT - Duration::from_millis(1)));
         assert!(!is_same(&first, now + KEPT));
         let third = rules.slot(key("b"), None, now + KEPT).unwrap();
@@ -254,8 +255,9 @@ mod tests {
     fn one_address_causes_few_lookups_and_leaves_others_theirs() {
         let (rules, now) = (CorsRules::default(), Instant::now());
         let [one, other] = [1, 2].map(|last| Some(IpAddr::from([192, 0, 2, last])));
-        let lookups =
-            |address, count: u32| (0..count).filter(|n| rules.slot(key(&format!("{n}")), address, now).is_some()).count();
+        let lookups = |address, count: u32| {
+            (0..count).filter(|n| rules.slot(key(&format!("{n}")), address, now).is_some()).count()
+        };
         let mine = lookups(one, 100);
         assert!((20..25).contains(&mine), "{mine}");
         assert!(rules.slot(key("other"), other, now).is_some());

@@ -22,6 +22,7 @@ use prometheus::IntGauge;
 use tokio::time::timeout;
 
 use crate::behalf::{self, Behalf};
+use crate::budget::Budget;
 use crate::caller::{CallerConnection, NoHead};
 use crate::cors::CorsRules;
 use crate::events::{EVENTS, Note};
@@ -50,6 +51,8 @@ pub struct DataFront {
     pub open: Arc<AtomicUsize>,
     /// Whose connections they are.
     pub peers: Arc<Peers>,
+    /// Memory for what is read whole.
+    pub budget: Arc<Budget>,
     /// The CORS rules of buckets, as far as they are known.
     pub cors: CorsRules,
     /// Whether they are to be closed.
@@ -261,6 +264,7 @@ impl DataFront {
         Job {
             snapshot,
             upstreams: &self.upstreams,
+            budget: &self.budget,
             cors: &self.cors,
             cross_origin: head.and_then(|head| Some((CrossOrigin::read(head)?, head.clone()))),
             caller,

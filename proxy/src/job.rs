@@ -1,5 +1,6 @@
 //! One request while it runs: who asked, what is known of it so far, and the way back to its caller.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use blobfish_dialects::engine::accept::of_host;
@@ -12,6 +13,8 @@ use blobfish_dialects::engine::way::Way;
 use blobfish_dialects::model::{Fault, RawHead, Refusal, Reply, Told};
 use blobfish_dialects::wire::percent;
 
+use crate::behalf;
+use crate::budget::{Budget, Reservation};
 use crate::caller::{CallerConnection, Framing, NoBody, NotWritten};
 use crate::clock;
 use crate::cors::CorsRules;
@@ -85,6 +88,8 @@ pub struct Job<'a> {
     pub snapshot: &'a Snapshot,
     /// The way to targets.
     pub upstreams: &'a Upstreams,
+    /// Memory for what is read whole.
+    pub budget: &'a Arc<Budget>,
     /// The CORS rules of buckets.
     pub cors: &'a CorsRules,
     /// What a browser says of its page, until it is answered, and the request in which it does.
@@ -113,6 +118,11 @@ impl Job<'_> {
             self.listener.host = host;
             self.record.dialect = dialect.name;
         }
+    }
+
+    /// What this request may hold of its body.
+    pub fn reservation(&self) -> Reservation {
+        self.budget.begin(behalf::current(), &self.snapshot.config.limits)
     }
 
     /// The URL of an object that was posted to the request's own URL.

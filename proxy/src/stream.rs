@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::caller::{Framing, NoBody};
 use crate::clock;
-use crate::exchange::collected;
+use crate::exchange::{Whole, collected};
 use crate::failed::Failed;
 use crate::framing::{BodyLength, decimal};
 use crate::job::{End, Job};
@@ -209,7 +209,7 @@ pub async fn upload(
 /// A body that passes through, or one that had to be read before the target could be told its length.
 enum Body {
     Passing(Box<Gate>),
-    Whole((Vec<u8>, Sums)),
+    Whole((Whole, Sums)),
 }
 
 impl Body {
@@ -226,7 +226,7 @@ impl Body {
 ///
 /// # Errors
 /// `too_large` for a body of more than [`SMALL_BYTES_MAX`].
-async fn small_body(job: &mut Job<'_>, gate: Gate, too_large: Refusal) -> Result<(Vec<u8>, Sums), End> {
+async fn small_body(job: &mut Job<'_>, gate: Gate, too_large: Refusal) -> Result<(Whole, Sums), End> {
     match collected(job, gate, SMALL_BYTES_MAX).await {
         Err(End::Refused(refusal)) if refusal.fault == Fault::EntityTooLarge => Err(too_large.into()),
         other => other,
@@ -296,8 +296,10 @@ async fn sent(
     let integrity = |refusal| Broken::Caller(Job::count_integrity(refusal).into());
     // What was read before it was decided where the body goes.
     let mut wire = Bytes::new();
+    let mut reservation = job.reservation();
     loop {
         let proven = gate.push(&wire).map_err(integrity)?;
+        reservation.hold(gate.held()).map_err(|refusal| Broken::Caller(refusal.into()))?;
         if let Err(failed) = conversation.write(&proven).await {
             return last_words(conversation, failed).await;
         }

@@ -317,7 +317,9 @@ impl Upstreams {
                 span.failed(failed);
                 // A connection from the pool may have been dead, which says nothing.
                 let outcome = failed.outcome(has_plain_name(upstream, &out.host));
-                if let Some(outcome) = outcome.filter(|outcome| *outcome != Outcome::Broken || on != On::Pooled) {
+                if let Some(outcome) =
+                    outcome.filter(|outcome| *outcome != Outcome::Broken || on != On::Pooled)
+                {
                     upstream.breaker.report(asked, outcome, Instant::now());
                 }
                 Err(failed)

@@ -5,6 +5,9 @@ use crate::engine::dialect::{Dialect, Name};
 use crate::model::{Fault, Field, RawHead, Refusal, Reply, Told};
 use crate::wire::xml::Node;
 
+/// Names of headers in one question: each is compared with all that the rules have, for somebody without a key.
+const HEADERS_MAX: usize = 64;
+
 /// What a browser asks before its request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preflight {
@@ -25,7 +28,11 @@ impl Preflight {
         let method = text("access-control-request-method").ok_or(Fault::CorsDenied)?.to_owned();
         let headers = text("access-control-request-headers").unwrap_or_default().split(',');
         let headers = headers.map(|name| name.trim().to_ascii_lowercase()).filter(|name| !name.is_empty());
-        Ok(Self { origin, method, headers: headers.collect() })
+        let headers: Vec<String> = headers.take(HEADERS_MAX + 1).collect();
+        if headers.len() > HEADERS_MAX {
+            return Err(Fault::CorsDenied.into());
+        }
+        Ok(Self { origin, method, headers })
     }
 
     /// The answer by the rules of a bucket, in the caller's names.

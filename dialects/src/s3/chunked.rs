@@ -149,10 +149,16 @@ impl Chunked {
         }
     }
 
-    fn take_data(&mut self, piece: &[u8], out: &mut Vec<u8>) {
+    /// `left`: bytes of the chunk that follow these.
+    fn take_data(&mut self, piece: &[u8], left: u64, out: &mut Vec<u8>) {
         self.decoded = self.decoded.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
         if self.key.is_some() {
             self.digest.update(piece);
+            // No more than the chunk has, where a vector would double.
+            if self.held.capacity().saturating_sub(self.held.len()) < piece.len() {
+                let left = usize::try_from(left).unwrap_or(usize::MAX);
+                self.held.reserve_exact(piece.len().saturating_add(left.min(self.held.len())));
+            }
             self.held.extend_from_slice(piece);
         } else {
             out.extend_from_slice(piece);
@@ -224,12 +230,13 @@ impl Decode for Chunked {
                     let take = usize::try_from(*left).unwrap_or(usize::MAX).min(wire.len());
                     let (piece, rest) = wire.split_at_checked(take).unwrap_or((wire, &[]));
                     *left = left.saturating_sub(u64::try_from(take).unwrap_or(u64::MAX));
-                    let whole = (*left == 0).then(|| std::mem::take(signature));
+                    let (left, signature) = (*left, (*left == 0).then(|| std::mem::take(signature)));
                     wire = rest;
-                    self.take_data(piece, out);
-                    if let Some(signature) = whole {
+                    self.take_data(piece, left, out);
+                    if let Some(signature) = signature {
                         self.check_chunk(&signature)?;
                         out.append(&mut self.held);
+                        self.held = Vec::new();
                         self.state = State::DataEnd { seen: 0 };
                     }
                 }
