@@ -77,6 +77,8 @@ fn fate(field: Field, caller: &Dialect, target: &Dialect) -> (Fate, &'static str
             (Fate::Refused, "accounts are a vendor's own")
         }
         _ if target.can_say(field) => (Fate::Native, ""),
+        Field::BypassLock => (Fate::Emulated, "not sent: what is locked there is not deleted"),
+        Field::ChecksumAlgorithm => (Fate::Emulated, "not sent: no other checksum is stored there"),
         _ if Field::SOURCE_CONDITIONS.contains(&field) => {
             (Fate::Refused, "emulated by a HEAD of the source with conditions = \"check\"")
         }
@@ -252,6 +254,7 @@ pub fn explain(text: &str, caller: &'static Dialect, target: &'static Dialect) -
         payload: Payload::Unsigned,
         unsigned: Vec::new(),
         credential_parameters: caller.auth.credential_parameters(),
+        key: None,
     };
     let request = read::request(caller, &head, &place, &verified)?;
     let target = sample_target(target);

@@ -30,8 +30,8 @@ pub static COS: Dialect = Dialect {
     parameters_any_case: true,
     header_prefix: "x-cos-",
     metadata_prefix: "x-cos-meta-",
-    noise: headers::NOISE,
-    copy_noise_prefix: None,
+    wire: headers::WIRE,
+    ignored: headers::IGNORED,
     // 3.6: the traffic limit of a presigned URL, and nothing else.
     hoisted: |name| name == "x-cos-traffic-limit",
     checksums: &[("x-cos-hash-crc64ecma", Algorithm::Crc64Ecma)],

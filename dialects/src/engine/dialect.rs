@@ -36,10 +36,10 @@ pub struct Dialect {
     pub header_prefix: &'static str,
     /// Prefix of user metadata.
     pub metadata_prefix: &'static str,
-    /// Its own headers that carry no meaning for the target.
-    pub noise: &'static [&'static str],
-    /// Further own headers of copies without meaning, by prefix.
-    pub copy_noise_prefix: Option<&'static str>,
+    /// Its own headers of the wire and of the signature: they are read before a request has a meaning.
+    pub wire: &'static [&'static str],
+    /// Its own headers that the vendor takes no notice of, each with the operations where it does not.
+    pub ignored: &'static [Ignored],
     /// Whether a query parameter of this lower-case name is read as the header of that name.
     pub hoisted: fn(&str) -> bool,
     /// Headers that carry a checksum of the body.
@@ -115,6 +115,17 @@ impl Dialect {
         (self.name_of)(field).filter(|_| has)
     }
 
+    /// Whether the vendor takes no notice of a header, by its lower-case name, in an operation.
+    pub fn ignores(&self, operation: Operation, header: &str) -> bool {
+        self.ignored.iter().any(|row| row.names(header) && (row.applies)(operation))
+    }
+
+    /// Whether a header, by its lower-case name, is a list, so that its lines are one (RFC 9110, 5.3).
+    pub fn is_list(&self, header: &str) -> bool {
+        let names = |name: Option<Name>| matches!(name, Some(Name::Header(own)) if own == header);
+        Field::ALL.into_iter().any(|field| field.is_list() && names((self.name_of)(field)))
+    }
+
     /// Whether a field can be said to a target of this dialect.
     pub fn can_say(&self, field: Field) -> bool {
         (self.name_of)(field).is_some() && !self.lacks.contains(&field)
@@ -158,6 +169,37 @@ impl Dialect {
     /// How it has a setting, if it does.
     pub fn form(&self, setting: Setting) -> Option<&'static Form> {
         self.settings.iter().find(|form| form.setting == setting)
+    }
+}
+
+/// A header that the vendor takes no notice of in some operations. In the others it is refused, or a field.
+#[derive(Clone, Copy)]
+pub struct Ignored {
+    /// In lower case; a last `*` stands for whatever follows.
+    pub name: &'static str,
+    /// Where it is passed over.
+    pub applies: fn(Operation) -> bool,
+    /// Who sends it there, or which document says so.
+    pub source: &'static str,
+}
+
+impl Ignored {
+    /// A row for several operations.
+    pub const fn new(name: &'static str, applies: fn(Operation) -> bool, source: &'static str) -> Self {
+        Self { name, applies, source }
+    }
+
+    /// A row for every operation.
+    pub const fn always(name: &'static str, source: &'static str) -> Self {
+        Self::new(name, |_| true, source)
+    }
+
+    /// Whether the row is about a header of this lower-case name.
+    pub fn names(&self, header: &str) -> bool {
+        match self.name.strip_suffix('*') {
+            Some(prefix) => header.starts_with(prefix),
+            None => header == self.name,
+        }
     }
 }
 
@@ -324,6 +366,8 @@ pub struct CopyRules {
     pub write_source: fn(&SourceAt<'_>) -> String,
     /// How conditions combine.
     pub combination: Combination,
+    /// Whether its SDKs say a condition on the source a second time under HTTP's own name: the source's decides.
+    pub conditions_repeated: bool,
     /// Whether a failed none-match or modified-since answers 304 instead of 412.
     pub not_modified: bool,
     /// Whether a modified-since in the future counts as not said.

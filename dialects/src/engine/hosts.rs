@@ -47,6 +47,13 @@ pub fn place(head: &RawHead, dialect: &Dialect, base: &[String]) -> Result<Place
     }
 }
 
+/// The other reading of a key: some SDKs send a space in a path as `+`, as forms do. `None`: there is only one.
+pub fn key_with_spaces(head: &RawHead, place: &Place) -> Option<String> {
+    let path = head.path.strip_prefix('/')?;
+    let key = if place.virtual_host { path } else { path.split_once('/')?.1 };
+    key.contains('+').then(|| percent::decode_form(key).ok()).flatten()
+}
+
 /// What a host without port says in this dialect. `None`: nothing, so the bucket is in the path.
 pub fn read_host(host: &str, dialect: &Dialect, base: &[String]) -> Option<HostMatch> {
     let host = host.trim_end_matches('.').to_ascii_lowercase();

@@ -172,10 +172,11 @@ fn write_field(
         // There the bucket decides when nothing is said.
         return Err(Nothing::NotNeeded);
     }
-    let name = target
-        .name_in(field, operation)
-        .filter(|_| target.can_say(field))
-        .ok_or_else(|| cannot("has no such field"))?;
+    let name = target.name_in(field, operation).filter(|_| target.can_say(field));
+    if name.is_none() && (field.is_spared() || field.is_said_again(operation)) {
+        return Err(Nothing::NotNeeded);
+    }
+    let name = name.ok_or_else(|| cannot("has no such field"))?;
     if field.names_accounts() && way.caller.family != target.family {
         return Err(cannot("has other accounts"));
     }

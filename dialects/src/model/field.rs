@@ -319,7 +319,11 @@ impl Field {
             Self::BucketLock => operation == Op::CreateBucket,
             Self::ContentMd5 => operation.uploads() || operation.has_document(),
             Self::CustomerAlgorithm | Self::CustomerKey | Self::CustomerKeyMd5 => {
-                reads || operation.places() || operation.uploads() || operation == Op::UploadPartCopy
+                reads
+                    || operation.places()
+                    || operation.uploads()
+                    || operation == Op::UploadPartCopy
+                    || self.is_said_again(operation)
             }
             Self::ForbidOverwrite => {
                 (operation.places() && operation != Op::AppendObject)
@@ -404,6 +408,45 @@ impl Field {
                 | Self::Origin
                 | Self::EncodingType
         ) && !self.becomes_a_header()
+    }
+
+    /// Whether a request of this kind only repeats what was said before, so that a target which does not want it there
+    /// loses nothing by it.
+    pub fn is_said_again(self, operation: Operation) -> bool {
+        let upload_or_attributes = matches!(
+            operation,
+            Operation::CompleteMultipartUpload | Operation::ListParts | Operation::GetObjectAttributes
+        );
+        matches!(self, Self::CustomerAlgorithm | Self::CustomerKey | Self::CustomerKeyMd5)
+            && upload_or_attributes
+    }
+
+    /// Whether a target that does not know it does no more than it was allowed to: it makes no other checksum, and it
+    /// deletes nothing that is locked.
+    pub fn is_spared(self) -> bool {
+        matches!(self, Self::ChecksumAlgorithm | Self::BypassLock)
+    }
+
+    /// Whether its header is a list of values, so that several lines are one (RFC 9110, 5.3 and 8.4, 8.5, 13.1, the
+    /// vendors' pages of grants and attributes).
+    pub fn is_list(self) -> bool {
+        matches!(
+            self,
+            Self::IfMatch
+                | Self::IfNoneMatch
+                | Self::OverwriteIfMatch
+                | Self::SourceIfMatch
+                | Self::SourceIfNoneMatch
+                | Self::CacheControl
+                | Self::ContentEncoding
+                | Self::ContentLanguage
+                | Self::GrantRead
+                | Self::GrantWrite
+                | Self::GrantReadAcp
+                | Self::GrantWriteAcp
+                | Self::GrantFullControl
+                | Self::Attributes
+        )
     }
 
     /// Whether its value names accounts, which are one vendor's own.

@@ -27,9 +27,8 @@ pub static OSS: Dialect = Dialect {
     parameters_any_case: false,
     header_prefix: "x-oss-",
     metadata_prefix: "x-oss-meta-",
-    noise: headers::NOISE,
-    // 4.2: ali-oss repeats every header of its user under this prefix.
-    copy_noise_prefix: Some("x-oss-copy-source-"),
+    wire: headers::WIRE,
+    ignored: headers::IGNORED,
     // 3.4, 5.6: what the documents have as parameters too.
     hoisted: |name| matches!(name, "x-oss-traffic-limit" | "x-oss-process" | "x-oss-request-payer"),
     checksums: &[("x-oss-hash-crc64ecma", Algorithm::Crc64Ecma)],

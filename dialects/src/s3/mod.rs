@@ -32,8 +32,8 @@ pub const BASE: Dialect = Dialect {
     parameters_any_case: false,
     header_prefix: "x-amz-",
     metadata_prefix: "x-amz-meta-",
-    noise: headers::NOISE,
-    copy_noise_prefix: None,
+    wire: headers::WIRE,
+    ignored: headers::IGNORED,
     // 2.3: any header may come as a parameter.
     hoisted: |name| name.starts_with("x-amz-"),
     checksums: CHECKSUMS,
