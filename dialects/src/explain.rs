@@ -73,9 +73,10 @@ fn fate(field: Field, caller: &Dialect, target: &Dialect) -> (Fate, &'static str
         Field::FetchOwner | Field::EncodingType => (Fate::Emulated, "answered here"),
         _ if token && target.route(Operation::ListObjectsV2).is_none() => (Fate::Emulated, "by a marker"),
         Field::StandardRange if !target.absent.lenient_range => (Fate::Native, "by nature"),
-        _ if field.names_accounts() && caller.family != target.family => {
-            (Fate::Refused, "accounts are a vendor's own")
-        }
+        _ if field.names_accounts() && caller.family != target.family => (
+            Fate::Refused,
+            "accounts are a vendor's own; what is granted to everybody is said by a canned list",
+        ),
         _ if target.can_say(field) => (Fate::Native, ""),
         Field::BypassLock => (Fate::Emulated, "not sent: what is locked there is not deleted"),
         Field::ChecksumAlgorithm => (Fate::Emulated, "not sent: no other checksum is stored there"),
@@ -205,7 +206,8 @@ pub fn markdown(dialects: &[&'static Dialect]) -> String {
                 ));
             }
             for (operation, field) in target.lacks_in {
-                if let Some(name) = caller.name_in(*field, *operation) {
+                let again = field.is_said_again(*operation);
+                if let Some(name) = caller.name_in(*field, *operation).filter(|_| !again) {
                     let (operation, name) = (operation.name(), name.as_str());
                     out.push_str(&format!(
                         "\nTowards {} `{name}` of {operation} is refused: it is known in other operations only.\n",
@@ -272,6 +274,9 @@ pub fn explain(text: &str, caller: &'static Dialect, target: &'static Dialect) -
                 fates.push((Thing::Field(field), name, Fate::Refused, loss.why.clone()));
             }
             Some(loss) => fates.push((Thing::Field(field), name, Fate::Lost, loss.why.clone())),
+            None if fate == Fate::Refused && field.names_accounts() => {
+                fates.push((Thing::Field(field), name, Fate::Emulated, "by a canned list".to_owned()));
+            }
             None => fates.push((Thing::Field(field), name, fate, note.to_owned())),
         }
     }

@@ -4,8 +4,8 @@ use blobfish_dialects::engine::auth::Payload;
 use blobfish_dialects::engine::body::{Gate, Sums};
 use blobfish_dialects::engine::exchange::Answer;
 use blobfish_dialects::engine::stream::{
-    ask_position, ask_without_range, failure, needs_digest, outgoing, reply, take_position, wants,
-    with_digest,
+    ask_bucket, ask_position, ask_without_range, failure, missing, needs_digest, outgoing, reply,
+    take_position, wants, with_digest,
 };
 use blobfish_dialects::engine::way::Way;
 use blobfish_dialects::model::{Fault, Field, Refusal, Reply, Request, Told};
@@ -49,6 +49,11 @@ pub async fn download(
         let mut whole = request.clone();
         whole.fields.remove(Field::Range);
         return Box::pin(download(job, upstream, way, &whole)).await;
+    }
+    if let Some(out) = ask_bucket(&way, request, &head.answer, clock::now()) {
+        conversation.release().await;
+        let bucket = upstreams.exchange(upstream, &out?, job.operation(), way.caller.name).await?;
+        return job.tell(missing(&way, request, &head.answer, &bucket)).await;
     }
     if !is_success(head.answer.status) {
         let reply = failed(conversation, upstream, &way, request, head).await?;

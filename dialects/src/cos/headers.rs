@@ -98,6 +98,16 @@ pub fn name_of(field: Field) -> Option<Name> {
     })
 }
 
+/// 5.4: a customer's key belongs to the parts, not to what completes or lists them.
+pub const LACKS_IN: &[(Operation, Field)] = &[
+    (Operation::CompleteMultipartUpload, Field::CustomerAlgorithm),
+    (Operation::CompleteMultipartUpload, Field::CustomerKey),
+    (Operation::CompleteMultipartUpload, Field::CustomerKeyMd5),
+    (Operation::ListParts, Field::CustomerAlgorithm),
+    (Operation::ListParts, Field::CustomerKey),
+    (Operation::ListParts, Field::CustomerKeyMd5),
+];
+
 /// What makes a vendor call, fetch or write elsewhere is never asked of a target.
 pub const LACKS: &[Field] = &[Field::Callback, Field::CallbackVariables, Field::Process];
 

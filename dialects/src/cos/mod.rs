@@ -44,7 +44,7 @@ pub static COS: Dialect = Dialect {
     lacks_settings: &[],
     settings_known: true,
     lock_digest: false,
-    lacks_in: &[],
+    lacks_in: headers::LACKS_IN,
     told: headers::told,
     words: &words::WORDS,
     copy: copy::RULES,

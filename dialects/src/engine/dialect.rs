@@ -328,6 +328,8 @@ pub struct AccessStyle {
     pub groups: &'static [(Group, &'static str)],
     /// An account's id that stands for a group.
     pub group_ids: &'static [(Group, &'static str)],
+    /// Whether the owner keeps control where a document does not say so.
+    pub owner_implied: bool,
 }
 
 /// When a copy of an object onto itself is allowed.

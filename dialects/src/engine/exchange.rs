@@ -75,6 +75,8 @@ enum State {
     New,
     /// The source is being looked at before the copy.
     Looking,
+    /// A HEAD found nothing, and its bucket tells whether that is missing too. Then this is what is missing.
+    Missing(Refusal),
     /// The request itself was sent.
     Asking,
     /// The copy was refused, and the source tells which condition it was.
@@ -142,9 +144,22 @@ impl<'a> Exchange<'a> {
     pub fn next(&mut self, answer: &Answer, now: Timestamp) -> Result<Step, Refusal> {
         match std::mem::replace(&mut self.state, State::New) {
             State::New => Err(answer::unproven()),
+            State::Looking if answer::is_missing_unsaid(self.way.target.dialect, answer) => {
+                let refusal = self.told_of_source(answer::failure(&self.way, answer));
+                self.ask_missing(self.way.source_bucket.clone().unwrap_or_default(), refusal, now)
+            }
             State::Looking => {
                 self.take_source(answer, now)?;
                 self.ask(now)
+            }
+            State::Missing(_) if answer.status == 404 => Err(Fault::NoSuchBucket.into()),
+            State::Missing(refusal) => Err(refusal),
+            State::Asking
+                if self.sent.operation == Operation::HeadObject
+                    && answer::is_missing_unsaid(self.way.target.dialect, answer) =>
+            {
+                let refusal = answer::failure(&self.way, answer).refusal;
+                self.ask_missing(self.way.bucket.clone(), refusal, now)
             }
             State::Asking => self.answered(answer, now),
             State::Deciding(refused) => Err(self.decided(&refused, answer, now)),
@@ -161,6 +176,13 @@ impl<'a> Exchange<'a> {
         outgoing.body = bodies::write(&self.way, &self.sent);
         self.state = State::Asking;
         Ok(Step::Send(Box::new(write::sign(&self.way, outgoing, now))))
+    }
+
+    /// Asks whether it is the bucket that is missing.
+    fn ask_missing(&mut self, bucket: String, refusal: Refusal, now: Timestamp) -> Result<Step, Refusal> {
+        let outgoing = write::bucket_head(&self.way, bucket, now)?;
+        self.state = State::Missing(refusal);
+        Ok(Step::Send(Box::new(outgoing)))
     }
 
     /// Sends a HEAD of the copy's source.

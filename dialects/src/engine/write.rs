@@ -3,10 +3,10 @@
 use crate::engine::dialect::{Dialect, Name, SourceAt};
 use crate::engine::loss::Loss;
 use crate::engine::way::Way;
-use crate::engine::{etag, read};
+use crate::engine::{access, etag, read};
 use crate::model::{
     Acl, ByteRange, Directive, Fault, Field, Fields, Operation, Outgoing, PayloadHash, Refusal, Request,
-    Value,
+    Timestamp, Value,
 };
 use crate::wire::{date, percent};
 
@@ -109,10 +109,22 @@ pub fn head_at(
     })
 }
 
+/// The signed request that tells whether a bucket of the target is there.
+///
+/// # Errors
+/// As [`head`].
+pub fn bucket_head(way: &Way<'_>, bucket: String, now: Timestamp) -> Result<Outgoing, Refusal> {
+    let way = Way { bucket, ..way.clone() };
+    Ok(sign(&way, head(&way, Operation::HeadBucket, None)?, now))
+}
+
 /// What absence means to the caller is said where it means something else to the target.
 fn with_absent_said(way: &Way<'_>, request: &Request) -> Fields {
     let (caller, target) = (&way.caller.absent, &way.target.dialect.absent);
     let mut fields = request.fields.clone();
+    if way.caller.family != way.target.dialect.family {
+        say_grants(way.caller, request.operation, &mut fields);
+    }
     if request.operation.places() {
         let access = [
             Field::Acl,
@@ -150,6 +162,17 @@ fn with_absent_said(way: &Way<'_>, request: &Request) -> Fields {
         fields.remove(Field::StandardRange);
     }
     fields
+}
+
+/// Accounts are a vendor's own, but everybody is everybody: grants that mean a canned list are said by its word.
+fn say_grants(caller: &Dialect, operation: Operation, fields: &mut Fields) {
+    let Some(acl) = access::said_by_grants(caller, fields) else { return };
+    let field = if Field::Acl.applies(operation) { Field::Acl } else { Field::BucketAcl };
+    if fields.has(field) {
+        return;
+    }
+    access::GRANTS.iter().for_each(|row| drop(fields.remove(row.0)));
+    fields.set(field, Value::Acl(acl));
 }
 
 /// Why a field is not written.
@@ -241,7 +264,7 @@ fn write_metadata(target: &Dialect, request: &Request, outgoing: &mut Outgoing, 
 }
 
 /// Signs a request whose body is at hand.
-pub fn sign(way: &Way<'_>, mut outgoing: Outgoing, now: crate::model::Timestamp) -> Outgoing {
+pub fn sign(way: &Way<'_>, mut outgoing: Outgoing, now: Timestamp) -> Outgoing {
     let body = &outgoing.body;
     if !body.is_empty() || matches!(outgoing.method, "PUT" | "POST") {
         outgoing.headers.push(("content-length".to_owned(), body.len().to_string().into_bytes()));

@@ -322,7 +322,7 @@ impl Field {
                 reads
                     || operation.places()
                     || operation.uploads()
-                    || operation == Op::UploadPartCopy
+                    || matches!(operation, Op::UploadPartCopy | Op::GetObjectAttributes)
                     || self.is_said_again(operation)
             }
             Self::ForbidOverwrite => {
@@ -410,15 +410,11 @@ impl Field {
         ) && !self.becomes_a_header()
     }
 
-    /// Whether a request of this kind only repeats what was said before, so that a target which does not want it there
-    /// loses nothing by it.
+    /// Whether a request of this kind only repeats what the upload began with, so that a target which does not want it
+    /// there loses nothing by it.
     pub fn is_said_again(self, operation: Operation) -> bool {
-        let upload_or_attributes = matches!(
-            operation,
-            Operation::CompleteMultipartUpload | Operation::ListParts | Operation::GetObjectAttributes
-        );
         matches!(self, Self::CustomerAlgorithm | Self::CustomerKey | Self::CustomerKeyMd5)
-            && upload_or_attributes
+            && matches!(operation, Operation::CompleteMultipartUpload | Operation::ListParts)
     }
 
     /// Whether a target that does not know it does no more than it was allowed to: it makes no other checksum, and it
