@@ -80,9 +80,10 @@ fn fate(field: Field, caller: &Dialect, target: &Dialect) -> (Fate, &'static str
         _ if target.can_say(field) => (Fate::Native, ""),
         Field::BypassLock => (Fate::Emulated, "not sent: what is locked there is not deleted"),
         Field::ChecksumAlgorithm => (Fate::Emulated, "not sent: no other checksum is stored there"),
-        _ if Field::SOURCE_CONDITIONS.contains(&field) => {
-            (Fate::Refused, "emulated by a HEAD of the source with conditions = \"check\"")
-        }
+        _ if Field::SOURCE_CONDITIONS.contains(&field) => (
+            Fate::Emulated,
+            "by a HEAD of the source before and after the copy; refused with conditions = \"native\"",
+        ),
         _ if field.guards_data() => (Fate::Refused, ""),
         _ => (Fate::Lost, ""),
     }
@@ -261,7 +262,10 @@ pub fn explain(text: &str, caller: &'static Dialect, target: &'static Dialect) -
     let request = read::request(caller, &head, &place, &verified)?;
     let target = sample_target(target);
     let way = sample_way(caller, &target, &request);
-    let sent = listing::adapted(&way, &request)?;
+    let mut sent = listing::adapted(&way, &request)?;
+    if way.check_conditions {
+        Field::SOURCE_CONDITIONS.iter().for_each(|field| drop(sent.fields.remove(*field)));
+    }
     let (mut outgoing, losses) = write::request(&way, &sent)?;
     hide_keys(way.target.dialect, &mut outgoing);
     let mut fates: Vec<(Thing, String, Fate, String)> = Vec::new();
@@ -307,11 +311,13 @@ fn hide_keys(target: &Dialect, outgoing: &mut Outgoing) {
 }
 
 fn plan(way: &Way<'_>, request: &Request) -> &'static str {
-    let several = conditions::count(&request.fields) > 0
-        && !conditions::same_rules(way.caller, way.target.dialect, &request.fields);
+    let given = conditions::count(&request.fields) > 0;
+    let checked = given && way.check_conditions;
+    let several = given && !conditions::same_rules(way.caller, way.target.dialect, &request.fields);
     match request.operation {
         Operation::ListBuckets => "Local: answered from the configuration",
         operation if operation.streams() => "Stream: the payload passes through",
+        _ if checked => "Exchange: a HEAD of the source before and after the request",
         _ if several => "Exchange: a HEAD of the source first, then the request",
         _ => "Exchange: one request to the target",
     }
@@ -340,7 +346,7 @@ pub fn sample_way<'a>(caller: &'static Dialect, target: &'a Target, request: &Re
         bucket: request.bucket.clone().unwrap_or_default(),
         source_bucket: request.source.as_ref().map(|source| source.bucket.clone()),
         policy: LossPolicy::Refuse,
-        check_conditions: false,
+        check_conditions: !target.dialect.has_conditions(),
         names: std::sync::Arc::new(SameNames),
     }
 }

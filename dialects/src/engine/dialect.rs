@@ -131,6 +131,11 @@ impl Dialect {
         (self.name_of)(field).is_some() && !self.lacks.contains(&field)
     }
 
+    /// Whether a target of this dialect evaluates every condition on a copy's source.
+    pub fn has_conditions(&self) -> bool {
+        Field::SOURCE_CONDITIONS.into_iter().all(|field| self.can_say(field))
+    }
+
     /// The row of a fault; every table ends in an internal error.
     pub fn fault(&self, fault: Fault) -> Option<&'static FaultRow> {
         self.faults.iter().find(|row| row.fault == fault)

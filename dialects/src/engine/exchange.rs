@@ -56,6 +56,10 @@ pub struct Exchange<'a> {
     sent: Request,
     losses: Vec<Loss>,
     needs: Needs,
+    /// What the conditions were evaluated on.
+    looked: Option<SourceState>,
+    /// Whether the source was found unchanged after the copy.
+    unchanged: bool,
     state: State,
 }
 
@@ -79,6 +83,8 @@ enum State {
     Missing(Refusal),
     /// The request itself was sent.
     Asking,
+    /// The copy was made, and the source tells whether it is still what the conditions were evaluated on.
+    LookingAgain(Box<Reply>),
     /// The copy was refused, and the source tells which condition it was.
     Deciding(Refused),
     /// The copy was made, and the destination tells whether the directive was honoured.
@@ -111,7 +117,7 @@ impl<'a> Exchange<'a> {
             Field::SOURCE_CONDITIONS.iter().for_each(|field| drop(sent.fields.remove(*field)));
         }
         let (_, losses) = write::request(&way, &sent)?;
-        Ok(Self { way, asked, sent, losses, needs, state: State::New })
+        Ok(Self { way, asked, sent, losses, needs, looked: None, unchanged: false, state: State::New })
     }
 
     /// What the target cannot be told, of the request as it is sent.
@@ -162,6 +168,11 @@ impl<'a> Exchange<'a> {
                 self.ask_missing(self.way.bucket.clone(), refusal, now)
             }
             State::Asking => self.answered(answer, now),
+            State::LookingAgain(reply) => {
+                self.check_unchanged(&reply, answer)?;
+                self.unchanged = true;
+                self.succeeded(*reply, now)
+            }
             State::Deciding(refused) => Err(self.decided(&refused, answer, now)),
             State::Checking(reply) => self.checked(reply, answer),
             State::Gathering(reply, what) => self.gathered(*reply, what, answer, now),
@@ -228,8 +239,9 @@ impl<'a> Exchange<'a> {
             conditions::evaluate(self.way.caller, &self.asked.fields, &state, now)?;
             // What was looked at is what must be copied.
             if self.way.target.dialect.can_say(Field::SourceIfMatch) {
-                self.sent.fields.set(Field::SourceIfMatch, Value::Etags(vec![state.etag]));
+                self.sent.fields.set(Field::SourceIfMatch, Value::Etags(vec![state.etag.clone()]));
             }
+            self.looked = Some(state);
         }
         if self.needs.metadata {
             let told = answer::head(&self.way, Operation::HeadObject, answer);
@@ -303,6 +315,10 @@ impl<'a> Exchange<'a> {
     }
 
     fn succeeded(&mut self, mut reply: Reply, now: Timestamp) -> Result<Step, Refusal> {
+        // A target whose own conditions cannot be relied on may have copied something newer.
+        if self.looked.is_some() && self.way.check_conditions && !self.unchanged {
+            return self.look(State::LookingAgain(Box::new(reply)), now);
+        }
         if let (Operation::Put(_), Some(setting)) = (self.asked.operation, self.unsure_setting()) {
             let then = State::Keeping(setting, Box::new(reply));
             return self.ask_bucket(Operation::Get(setting), then, now);
@@ -336,6 +352,35 @@ impl<'a> Exchange<'a> {
             return self.send_head(bucket, key, Fields::default(), State::Checking(Box::new(reply)), now);
         }
         Ok(Step::Tell(Box::new(reply)))
+    }
+
+    /// Whether the source is what it was before the copy.
+    ///
+    /// # Errors
+    /// `SourceChanged`. A part is not told, so that nobody completes with it; a destination is written already.
+    fn check_unchanged(&self, reply: &Reply, answer: &Answer) -> Result<(), Refusal> {
+        let is_same = match (&self.looked, &reply.document) {
+            // The source is the destination: its ETag stays where it is that of the bytes.
+            (Some(looked), Some(Document::CopyObject(made))) if onto_itself(&self.asked) => {
+                let encrypts = [Field::Encryption, Field::CustomerKey, Field::SourceCustomerKey];
+                let of_bytes = self.way.target.dialect.etag_is_md5
+                    && !looked.etag.contains('-')
+                    && !encrypts.into_iter().any(|field| self.asked.fields.has(field));
+                !of_bytes || etag::same(&looked.etag, &made.etag)
+            }
+            (looked, _) => self.source_state(answer).ok() == *looked,
+        };
+        match (is_same, self.asked.operation) {
+            (true, _) => Ok(()),
+            (false, Operation::UploadPartCopy) => Err(Refusal::say(
+                Fault::SourceChanged,
+                "The source was changed while it was copied. The part is discarded.",
+            )),
+            (false, _) => Err(Refusal::say(
+                Fault::SourceChanged,
+                "The source was changed while it was copied. The destination was already written.",
+            )),
+        }
     }
 
     /// The setting of a bucket at a target which may take the request for another: listing the bucket, making or
