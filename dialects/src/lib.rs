@@ -27,7 +27,7 @@ pub static PROFILES: &[&Dialect] = s3::profiles::ALL;
 
 /// The dialects and their profiles, as configuration names them.
 pub static NAMES: &[(&str, &[&str])] = &[
-    ("s3", &["aws", "jdcloud", "ceph", "minio", "garage", "seaweedfs", "r2", "b2", "wasabi"]),
+    ("s3", &["aws", "blobfish", "jdcloud", "ceph", "minio", "garage", "seaweedfs", "r2", "b2", "wasabi"]),
     ("cos", &["tencent"]),
     ("oss", &["aliyun"]),
 ];

@@ -85,7 +85,7 @@ fn written(
         [[target]]
         name = "demo"
         dialect = "s3"
-        profile = "aws"
+        profile = "blobfish"
         endpoint = "http://{store}"
         region = "us-east-1"
         addressing = "path"

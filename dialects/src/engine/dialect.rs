@@ -2,6 +2,7 @@
 
 use crate::engine::auth::Auth;
 use crate::engine::settings::Form;
+use crate::wire::xml::Node;
 use secrecy::SecretString;
 
 use crate::model::{
@@ -104,8 +105,34 @@ pub struct Dialect {
     pub sample_endpoint: &'static str,
     /// The vendor's public end point of a region; a server that anybody runs has none.
     pub endpoint: Option<fn(region: &str) -> String>,
-    /// What a bucket is created with, besides headers: the body for a region.
-    pub create_bucket_body: fn(region: &str) -> Vec<u8>,
+    /// What a bucket is created with, besides headers: the body for a region, and for settings that
+    /// [`Dialect::bucket_settings`] has in the document.
+    pub create_bucket_body: fn(region: &str, settings: &Node) -> Vec<u8>,
+    /// What else a target can be told of a new bucket.
+    pub bucket_settings: BucketSettings,
+}
+
+/// Where a new bucket's settings are said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BucketSettings {
+    /// The class of its objects of which nobody says one.
+    pub class: Option<BucketPlace>,
+    /// Whether its objects are kept in one zone or in several.
+    pub redundancy: Option<BucketPlace>,
+}
+
+impl BucketSettings {
+    /// None can be said.
+    pub const NONE: Self = Self { class: None, redundancy: None };
+}
+
+/// Where one of them is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BucketPlace {
+    /// In the document of the creating call.
+    Document,
+    /// In a header of this name.
+    Header(&'static str),
 }
 
 impl Dialect {

@@ -2,6 +2,7 @@
 
 use crate::engine::deletes;
 use crate::engine::dialect::Dialect;
+use crate::engine::documents::class_name;
 use crate::engine::settings::{self, SAY_NOTHING, leaf};
 use crate::engine::way::Way;
 use crate::engine::{access, cors, etag};
@@ -132,7 +133,10 @@ pub fn completed(way: &Way<'_>, asked: &Request, reply: &mut Reply) -> Result<()
         }
         (Operation::GetBucketInfo, Some(Document::Access(access))) => {
             let (access, region) = (std::mem::take(access), way.target.region.clone());
-            reply.document = Some(Document::Info(BucketInfo { access, region, ..BucketInfo::default() }));
+            let class = reply.text(Told::StorageClass).map(|word| class_name(way.caller, word));
+            reply.remove(Told::StorageClass);
+            let info = BucketInfo { access, region, class, ..BucketInfo::default() };
+            reply.document = Some(Document::Info(info));
         }
         (Operation::GetBucketLocation, Some(Document::Location(region))) => {
             way.target.region.clone_into(region);

@@ -185,6 +185,7 @@ impl<'a> Exchange<'a> {
     fn ask(&mut self, now: Timestamp) -> Result<Step, Refusal> {
         let (mut outgoing, _) = write::request(&self.way, &self.sent)?;
         outgoing.body = bodies::write(&self.way, &self.sent);
+        outgoing.headers.extend(bodies::bucket_headers(&self.way, &self.sent));
         self.state = State::Asking;
         Ok(Step::Send(Box::new(write::sign(&self.way, outgoing, now))))
     }

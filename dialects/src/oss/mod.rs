@@ -10,7 +10,7 @@ pub mod settings;
 pub mod words;
 pub mod xml;
 
-use crate::engine::dialect::{Dialect, Identity, Manual};
+use crate::engine::dialect::{BucketPlace, BucketSettings, Dialect, Identity, Manual};
 use crate::model::{Algorithm, Operation, Timestamp};
 
 /// Alibaba OSS.
@@ -73,7 +73,12 @@ pub static OSS: Dialect = Dialect {
     manual: Manual { name: "Alibaba Cloud OSS", titles: &[] },
     sample_endpoint: "oss-cn-hangzhou.aliyuncs.com",
     endpoint: Some(|region| format!("oss-{region}.aliyuncs.com")),
-    create_bucket_body: |_| Vec::new(),
+    create_bucket_body: xml::create_bucket_body,
+    // 3.7
+    bucket_settings: BucketSettings {
+        class: Some(BucketPlace::Document),
+        redundancy: Some(BucketPlace::Document),
+    },
 };
 
 /// 1.4: 24 upper-case hex digits.

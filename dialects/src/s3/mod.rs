@@ -12,7 +12,7 @@ pub mod settings;
 pub mod words;
 pub mod xml;
 
-use crate::engine::dialect::{Dialect, Identity, Manual};
+use crate::engine::dialect::{BucketSettings, Dialect, Identity, Manual};
 use crate::model::{Algorithm, Operation, Timestamp};
 
 /// Amazon S3.
@@ -80,6 +80,7 @@ pub const BASE: Dialect = Dialect {
     sample_endpoint: "s3.us-east-1.amazonaws.com",
     endpoint: Some(route::endpoint),
     create_bucket_body: xml::create_bucket_body,
+    bucket_settings: BucketSettings::NONE,
 };
 
 /// 6.1

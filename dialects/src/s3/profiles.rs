@@ -1,15 +1,28 @@
 //! Servers that speak S3 with stated differences, as targets. Section 11 of the S3 reference. What is only said to have been
 //! so in older releases is not relied on.
 
-use crate::engine::dialect::{Absent, Dialect, Limits, WordTables, Words};
+use crate::engine::dialect::{Absent, BucketPlace, BucketSettings, Dialect, Limits, WordTables, Words};
 use crate::model::{Acl, Field, Operation, Setting, StorageClass};
 use crate::s3::{BASE, absent, words};
 
 /// Every profile, by name.
-pub static ALL: &[&Dialect] = &[&AWS, &CEPH, &MINIO, &GARAGE, &SEAWEEDFS, &R2, &B2, &WASABI];
+pub static ALL: &[&Dialect] = &[&AWS, &BLOBFISH, &CEPH, &MINIO, &GARAGE, &SEAWEEDFS, &R2, &B2, &WASABI];
 
 /// Amazon S3 itself.
 pub static AWS: Dialect = Dialect { name: "aws", settings_known: true, ..BASE };
+
+/// The embedded store of demo mode: a bucket has a class, for callers whose vendor gives it one.
+pub static BLOBFISH: Dialect = Dialect {
+    name: "blobfish",
+    settings_known: true,
+    absent: Absent { class: None, ..absent::ABSENT },
+    bucket_settings: BucketSettings {
+        class: Some(BucketPlace::Header("x-amz-storage-class")),
+        ..BucketSettings::NONE
+    },
+    endpoint: None,
+    ..BASE
+};
 
 /// Ceph RGW: some releases pass over a copy's conditions.
 pub static CEPH: Dialect = Dialect { name: "ceph", lacks: &Field::SOURCE_CONDITIONS, endpoint: None, ..BASE };
