@@ -147,6 +147,12 @@ impl Dialect {
         self.ignored.iter().any(|row| row.names(header) && (row.applies)(operation))
     }
 
+    /// Whether a header, by its lower-case name, is a field's in any operation.
+    pub fn says(&self, header: &str) -> bool {
+        let names = |name: Option<Name>| matches!(name, Some(Name::Header(own)) if own == header);
+        Field::ALL.into_iter().any(|field| names((self.name_of)(field)))
+    }
+
     /// Whether a header, by its lower-case name, is a list, so that its lines are one (RFC 9110, 5.3).
     pub fn is_list(&self, header: &str) -> bool {
         let names = |name: Option<Name>| matches!(name, Some(Name::Header(own)) if own == header);

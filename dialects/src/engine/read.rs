@@ -84,7 +84,8 @@ impl<'a> Said<'a> {
     fn join_lines(&mut self, dialect: &Dialect) -> Result<(), Refusal> {
         let own = |name: &str| name.starts_with(dialect.header_prefix) || ONCE.contains(&name);
         let free = |name: &str| {
-            name.starts_with(dialect.metadata_prefix) || dialect.ignored.iter().any(|row| row.names(name))
+            name.starts_with(dialect.metadata_prefix)
+                || (dialect.ignored.iter().any(|row| row.names(name)) && !dialect.says(name))
         };
         let mut joined: Vec<(String, Cow<'a, [u8]>)> = Vec::with_capacity(self.headers.len());
         for (name, value) in std::mem::take(&mut self.headers) {
