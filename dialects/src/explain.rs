@@ -210,10 +210,11 @@ pub fn markdown(dialects: &[&'static Dialect]) -> String {
                 let again = field.is_said_again(*operation);
                 if let Some(name) = caller.name_in(*field, *operation).filter(|_| !again) {
                     let (operation, name) = (operation.name(), name.as_str());
-                    out.push_str(&format!(
-                        "\nTowards {} `{name}` of {operation} is refused: it is known in other operations only.\n",
-                        target.name
-                    ));
+                    let fate = match field {
+                        Field::Acl => "is set in a request of its own",
+                        _ => "is refused: it is known in other operations only",
+                    };
+                    out.push_str(&format!("\nTowards {} `{name}` of {operation} {fate}.\n", target.name));
                 }
             }
         }
@@ -266,6 +267,7 @@ pub fn explain(text: &str, caller: &'static Dialect, target: &'static Dialect) -
     if way.check_conditions {
         Field::SOURCE_CONDITIONS.iter().for_each(|field| drop(sent.fields.remove(*field)));
     }
+    emulate::access_after(&way, &mut sent);
     let (mut outgoing, losses) = write::request(&way, &sent)?;
     hide_keys(way.target.dialect, &mut outgoing);
     let mut fates: Vec<(Thing, String, Fate, String)> = Vec::new();

@@ -98,8 +98,9 @@ pub fn name_of(field: Field) -> Option<Name> {
     })
 }
 
-/// 5.4: a customer's key belongs to the parts, not to what completes or lists them.
+/// 5.4: a customer's key belongs to the parts, not to what completes or lists them. 3.6: nor does access.
 pub const LACKS_IN: &[(Operation, Field)] = &[
+    (Operation::CompleteMultipartUpload, Field::Acl),
     (Operation::CompleteMultipartUpload, Field::CustomerAlgorithm),
     (Operation::CompleteMultipartUpload, Field::CustomerKey),
     (Operation::CompleteMultipartUpload, Field::CustomerKeyMd5),

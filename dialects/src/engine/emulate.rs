@@ -7,7 +7,7 @@ use crate::engine::settings::{self, SAY_NOTHING, leaf};
 use crate::engine::way::Way;
 use crate::engine::{access, cors, etag};
 use crate::model::{
-    Acl, BucketInfo, Document, Fault, Field, Operation, Refusal, Reply, Request, Setting, Told,
+    Acl, BucketInfo, Document, Fault, Field, Operation, Refusal, Reply, Request, Setting, Told, Value,
 };
 use crate::wire::xml::Node;
 
@@ -47,6 +47,20 @@ pub fn stands_in(target: &Dialect, operation: Operation) -> Option<&'static str>
         Operation::GetObjectAttributes => Some("by a HEAD"),
         Operation::GetBucketInfo => Some("by its ACL, versioning and place in the list of buckets"),
         Operation::Delete(setting) if set_to_nothing(target, setting).is_some() => Some("by an empty one"),
+        _ => None,
+    }
+}
+
+/// Takes the access out of a completing call to a target that is told it only where an upload begins, or afterwards.
+pub fn access_after(way: &Way<'_>, sent: &mut Request) -> Option<Value> {
+    let target = way.target.dialect;
+    let told = target.name_in(Field::Acl, sent.operation).is_some() || !target.can_say(Field::Acl);
+    let put = Operation::Put(Setting::ObjectAcl);
+    if sent.operation != Operation::CompleteMultipartUpload || told || target.route(put).is_none() {
+        return None;
+    }
+    match sent.fields.get(Field::Acl) {
+        Some(Value::Acl(acl)) if target.words.acl.word(*acl).is_some() => sent.fields.remove(Field::Acl),
         _ => None,
     }
 }

@@ -60,6 +60,8 @@ pub struct Exchange<'a> {
     looked: Option<SourceState>,
     /// Whether the source was found unchanged after the copy.
     unchanged: bool,
+    /// The access of a completed object that the target is told in a request of its own.
+    access_after: Option<Value>,
     state: State,
 }
 
@@ -85,6 +87,8 @@ enum State {
     Asking,
     /// The copy was made, and the source tells whether it is still what the conditions were evaluated on.
     LookingAgain(Box<Reply>),
+    /// The object was completed, and its access is set.
+    SettingAccess(Box<Reply>),
     /// The copy was refused, and the source tells which condition it was.
     Deciding(Refused),
     /// The copy was made, and the destination tells whether the directive was honoured.
@@ -116,8 +120,19 @@ impl<'a> Exchange<'a> {
         if needs.conditions {
             Field::SOURCE_CONDITIONS.iter().for_each(|field| drop(sent.fields.remove(*field)));
         }
+        let access_after = emulate::access_after(&way, &mut sent);
         let (_, losses) = write::request(&way, &sent)?;
-        Ok(Self { way, asked, sent, losses, needs, looked: None, unchanged: false, state: State::New })
+        Ok(Self {
+            way,
+            asked,
+            sent,
+            losses,
+            needs,
+            looked: None,
+            unchanged: false,
+            access_after,
+            state: State::New,
+        })
     }
 
     /// What the target cannot be told, of the request as it is sent.
@@ -171,6 +186,11 @@ impl<'a> Exchange<'a> {
             State::LookingAgain(reply) => {
                 self.check_unchanged(&reply, answer)?;
                 self.unchanged = true;
+                self.succeeded(*reply, now)
+            }
+            State::SettingAccess(reply) => {
+                let put = answer::whole(&self.way, Operation::Put(Setting::ObjectAcl), answer);
+                put.map_err(|refused| access_not_set(&refused))?;
                 self.succeeded(*reply, now)
             }
             State::Deciding(refused) => Err(self.decided(&refused, answer, now)),
@@ -316,6 +336,9 @@ impl<'a> Exchange<'a> {
     }
 
     fn succeeded(&mut self, mut reply: Reply, now: Timestamp) -> Result<Step, Refusal> {
+        if let Some(acl) = self.access_after.take() {
+            return self.set_access(acl, reply, now);
+        }
         // A target whose own conditions cannot be relied on may have copied something newer.
         if self.looked.is_some() && self.way.check_conditions && !self.unchanged {
             return self.look(State::LookingAgain(Box::new(reply)), now);
@@ -353,6 +376,17 @@ impl<'a> Exchange<'a> {
             return self.send_head(bucket, key, Fields::default(), State::Checking(Box::new(reply)), now);
         }
         Ok(Step::Tell(Box::new(reply)))
+    }
+
+    /// Sets the access of the object that was completed.
+    fn set_access(&mut self, acl: Value, reply: Reply, now: Timestamp) -> Result<Step, Refusal> {
+        let (bucket, key) = (self.way.bucket.clone(), self.asked.key.clone().unwrap_or_default());
+        let mut fields = Fields::default();
+        fields.set(Field::Acl, acl);
+        let request = Request::of_object(Operation::Put(Setting::ObjectAcl), bucket, key, fields);
+        let (outgoing, _) = write::request(&self.way, &request)?;
+        self.state = State::SettingAccess(Box::new(reply));
+        Ok(Step::Send(Box::new(write::sign(&self.way, outgoing, now))))
     }
 
     /// Whether the source is what it was before the copy.
@@ -539,6 +573,10 @@ pub fn overwrite_fault(fields: &Fields) -> Option<Fault> {
         return Some(Fault::ObjectExists);
     }
     fields.has(Field::OverwriteIfMatch).then_some(Fault::PreconditionFailed)
+}
+
+fn access_not_set(refused: &Refused) -> Refusal {
+    Refusal::say(refused.refusal.fault, "The object was completed, but its access could not be set.")
 }
 
 fn not_kept() -> Refusal {

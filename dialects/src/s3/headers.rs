@@ -107,8 +107,11 @@ pub fn own_text(field: Field, text: String) -> String {
     codings.collect::<Vec<_>>().join(",")
 }
 
-/// 5.2: an upload is not conditional where it begins, only where it is completed.
-pub const LACKS_IN: &[(Operation, Field)] = &[(Operation::CreateMultipartUpload, Field::ForbidOverwrite)];
+/// 5.2: an upload is not conditional where it begins, only where it is completed. 3.7: its access is said where it begins.
+pub const LACKS_IN: &[(Operation, Field)] = &[
+    (Operation::CreateMultipartUpload, Field::ForbidOverwrite),
+    (Operation::CompleteMultipartUpload, Field::Acl),
+];
 
 /// Of the wire and of the signature (2.4, 2.5, 3.2).
 pub const WIRE: &[&str] = &[
