@@ -42,7 +42,10 @@ pub fn said_by_grants(dialect: &Dialect, fields: &Fields) -> Option<Acl> {
         let Some(text) = fields.text(field) else { continue };
         for grantee in text.split(',') {
             let to = read_grantee(dialect, grantee)?;
-            grants.push(Grant { to, permission });
+            // The owner has full control, whatever else is said of it.
+            if to != Grantee::Owner {
+                grants.push(Grant { to, permission });
+            }
         }
     }
     let said = GRANTS.iter().any(|row| fields.has(row.0));
