@@ -40,6 +40,7 @@ fn read(dialect: &'static Dialect, operation: Operation, more: &str) -> Result<R
 /// A value that a header may have.
 fn value(name: &str) -> &'static str {
     let rows = [
+        ("object-attributes", "ETag,ObjectSize"),
         ("metadata-directive", "REPLACE"),
         ("tagging-directive", "REPLACE"),
         ("modified-since", "Mon, 06 May 2024 07:08:09 GMT"),
