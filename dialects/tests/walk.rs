@@ -150,6 +150,7 @@ fn request(caller: &'static Dialect, text: &str) -> Result<Request, Refusal> {
     let head = parse(text).unwrap();
     let place = hosts::place(&head, caller, ALL, &[])?;
     let verified = Verified {
+        key: None,
         payload: Payload::Unsigned,
         unsigned: Vec::new(),
         credential_parameters: caller.auth.credential_parameters(),

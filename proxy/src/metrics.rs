@@ -33,6 +33,7 @@ pub struct Metrics {
     pub copy_retries: IntCounter,
     pub copy_uploads_left: IntCounter,
     pub copies_running: IntGauge,
+    pub copy_sources_changed: IntCounterVec,
     pub losses: IntCounterVec,
     pub refused: IntCounterVec,
     pub unsigned_fields: IntCounterVec,
@@ -43,6 +44,7 @@ pub struct Metrics {
     pub config_reloads: IntCounterVec,
     pub config_loaded: Gauge,
     pub connections: IntGauge,
+    pub buffered_bytes: IntGauge,
     pub log_dropped: IntCounter,
     pub traces_dropped: IntCounter,
 }
@@ -97,6 +99,11 @@ impl Metrics {
                 &registry,
                 IntCounter::new("blobfish_copy_retries_total", "Parts of copies that were tried again."),
             ),
+            copy_sources_changed: counters(
+                "copy_sources_changed_total",
+                "Copies that failed because their source was changed meanwhile, by operation.",
+                &["operation"],
+            ),
             copy_uploads_left: made(
                 &registry,
                 IntCounter::new(
@@ -145,6 +152,13 @@ impl Metrics {
             connections: made(
                 &registry,
                 IntGauge::new("blobfish_connections", "Connections of callers that are open."),
+            ),
+            buffered_bytes: made(
+                &registry,
+                IntGauge::new(
+                    "blobfish_buffered_bytes",
+                    "Bytes of documents and unproven chunks that are held.",
+                ),
             ),
             log_dropped: made(
                 &registry,
