@@ -27,7 +27,13 @@ pub(crate) struct Notes<'t> {
 impl<'t> Notes<'t> {
     pub(crate) fn new(text: &'t str) -> Self {
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { text, line_starts, mistakes: RefCell::default(), secret_at: Cell::default(), shapes: RefCell::default() }
+        Self {
+            text,
+            line_starts,
+            mistakes: RefCell::default(),
+            secret_at: Cell::default(),
+            shapes: RefCell::default(),
+        }
     }
 
     /// How each place was read.
