@@ -185,13 +185,20 @@ pub async fn collected(job: &mut Job<'_>, mut gate: Gate, bytes_max: usize) -> R
     }
     let (last, sums) = gate.finish().map_err(Job::count_integrity)?;
     append(&mut whole, &last);
-    Ok((Whole { bytes: whole, _reservation: reservation }, sums))
+    Ok((Whole::new(whole, reservation), sums))
 }
 
 /// A body that was read whole, and its place in the budget.
 pub struct Whole {
     bytes: Vec<u8>,
     _reservation: Reservation,
+}
+
+impl Whole {
+    /// Of bytes that are counted there.
+    pub fn new(bytes: Vec<u8>, reservation: Reservation) -> Self {
+        Self { bytes, _reservation: reservation }
+    }
 }
 
 impl Deref for Whole {

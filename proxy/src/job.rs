@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use blobfish_dialects::engine::accept::of_host;
 use blobfish_dialects::engine::cors::CrossOrigin;
 use blobfish_dialects::engine::exchange::Answer;
-use blobfish_dialects::engine::hosts;
 use blobfish_dialects::engine::loss::{Loss, judge};
 use blobfish_dialects::engine::tell::{Listener, Spoken, refused, tell};
 use blobfish_dialects::engine::way::Way;
@@ -175,7 +174,7 @@ impl Job<'_> {
             return;
         }
         let (dialect, snapshot) = (self.listener.dialect, self.snapshot);
-        let bucket = hosts::place(&head, dialect, &snapshot.front.base).ok().and_then(|place| place.bucket);
+        let bucket = snapshot.front.place(&head, dialect).ok().and_then(|place| place.bucket);
         let Some(place) = bucket.and_then(|bucket| snapshot.place(&bucket)) else { return };
         if let Ok(Some(rules)) = self.cors.of(self.upstreams, &place, dialect, self.record.client).await {
             cross_origin.allow(&rules, reply);
