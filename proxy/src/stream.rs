@@ -160,6 +160,12 @@ pub async fn upload(
     }
     let gate = Gate::new(way.caller, payload, request, wants(&way, request))?;
     let small = |bytes: u64| usize::try_from(bytes).is_ok_and(|bytes| bytes <= SMALL_BYTES_MAX);
+    let has_length = gate.length().is_some() || way.target.dialect.chunked_uploads;
+    if has_length {
+        // What the target cannot be told is refused before the client is asked for its body.
+        let (_, losses) = outgoing(&way, request, gate.length(), clock::now())?;
+        job.judge(&losses, &way)?;
+    }
     let digested;
     let (request, body) = if needs_digest(&way, request) {
         let (bytes, sums) = small_body(job, gate, undigested()).await?;
@@ -169,18 +175,20 @@ pub async fn upload(
         let (bytes, sums) = small_body(job, gate, Fault::EntityTooLarge.into()).await?;
         digested = with_sums(&way, request.clone(), &sums);
         (&digested, Body::Whole((bytes, sums)))
-    } else if gate.length().is_none() && !way.target.dialect.chunked_uploads {
+    } else if !has_length {
         (request, Body::Whole(small_body(job, gate, Fault::MissingContentLength.into()).await?))
     } else {
-        (request, Body::Passing(Box::new(gate)))
+        (request, first_bytes(job, gate).await?)
     };
     let (out, losses) = outgoing(&way, request, body.length(), clock::now())?;
-    job.judge(&losses, &way)?;
+    if !has_length {
+        job.judge(&losses, &way)?;
+    }
     let upstreams = job.upstreams;
     let mut conversation = upstreams.upload(upstream, &out).await?;
     let answered = match body {
         Body::Whole((bytes, sums)) => sent_whole(&mut conversation, &bytes, sums).await,
-        Body::Passing(gate) => sent(job, &mut conversation, *gate).await,
+        Body::Passing(gate, first) => sent(job, &mut conversation, *gate, first).await,
     };
     let (head, sums) = match answered {
         Ok(answered) => answered,
@@ -214,19 +222,39 @@ pub async fn upload(
     Ok(told)
 }
 
-/// A body that passes through, or one that had to be read before the target could be told its length.
+/// A body that passes through, with its first verified bytes; or one that was read and verified to its end before the
+/// target is contacted.
 enum Body {
-    Passing(Box<Gate>),
+    Passing(Box<Gate>, Vec<u8>),
     Whole((Vec<u8>, Sums)),
 }
 
 impl Body {
     fn length(&self) -> Option<u64> {
         match self {
-            Self::Passing(gate) => gate.length(),
+            Self::Passing(gate, _) => gate.length(),
             Self::Whole((_, sums)) => Some(sums.bytes),
         }
     }
+}
+
+/// Reads a body up to its first byte that may go on. An empty body has no last byte that could be held back, and some
+/// servers store an empty object when a connection ends after the head: so it is verified to its end first, and no
+/// head is sent before a byte of the body can follow it.
+///
+/// # Errors
+/// [`End`]; the target was not contacted.
+async fn first_bytes(job: &mut Job<'_>, mut gate: Gate) -> Result<Body, End> {
+    job.caller.invite_body().await?;
+    // What was read before it was decided where the body goes.
+    let mut first = gate.push(&[]).map_err(Job::count_integrity)?;
+    while first.is_empty() {
+        match job.caller.body().await? {
+            Some(wire) => first = gate.push(&wire).map_err(Job::count_integrity)?,
+            None => return Ok(Body::Whole(gate.finish().map_err(Job::count_integrity)?)),
+        }
+    }
+    Ok(Body::Passing(Box::new(gate), first))
 }
 
 /// Reads an empty or a small body of which the target must be told more than the caller said: its length, which SDKs
@@ -299,21 +327,18 @@ async fn sent(
     job: &mut Job<'_>,
     conversation: &mut Conversation<'_>,
     mut gate: Gate,
+    mut verified: Vec<u8>,
 ) -> Result<(AnswerHead, Option<Sums>), Broken> {
-    job.caller.invite_body().await.map_err(|not_written| Broken::Caller(not_written.into()))?;
     let integrity = |refusal| Broken::Caller(Job::count_integrity(refusal).into());
-    // What was read before it was decided where the body goes.
-    let mut wire = Bytes::new();
     loop {
-        let proven = gate.push(&wire).map_err(integrity)?;
-        if let Err(failed) = conversation.write(&proven).await {
+        if let Err(failed) = conversation.write(&verified).await {
             return last_words(conversation, failed).await;
         }
-        wire = match next_piece(job, conversation).await? {
-            Piece::Bytes(wire) => wire,
+        match next_piece(job, conversation).await? {
+            Piece::Bytes(wire) => verified = gate.push(&wire).map_err(integrity)?,
             Piece::End => break,
             Piece::Refused(head) => return Ok((head, None)),
-        };
+        }
     }
     let (last, sums) = gate.finish().map_err(integrity)?;
     sent_whole(conversation, &last, sums).await

@@ -33,6 +33,8 @@ pub static COS: Dialect = Dialect {
     parameters_any_case: true,
     header_prefix: "x-cos-",
     metadata_prefix: "x-cos-meta-",
+    // 5.6
+    metadata_words: false,
     noise: headers::NOISE,
     copy_noise_prefix: None,
     // 3.6: the traffic limit of a presigned URL, and nothing else.

@@ -4,7 +4,7 @@ use crate::engine::dialect::Dialect;
 use crate::engine::documents::{self, Unsound};
 use crate::engine::exchange::Answer;
 use crate::engine::way::Way;
-use crate::engine::{cors, crc64, etag};
+use crate::engine::{cors, crc64, etag, words};
 use crate::model::{Algorithm, Document, Encryption, ErrorDocument, Fault, Operation, Refusal, Reply, Told};
 use crate::wire::xml;
 
@@ -31,7 +31,7 @@ pub fn head(way: &Way<'_>, operation: Operation, answer: &Answer) -> Reply {
         match name {
             "" => {}
             crc64::RESERVED => take_kept(way, answer, value, &mut reply),
-            _ => reply.metadata.push((name.to_owned(), value.clone())),
+            _ => reply.metadata.push((name.to_owned(), words::told(target, caller, value))),
         }
     }
     let carries_object = matches!(operation, Operation::GetObject | Operation::HeadObject);

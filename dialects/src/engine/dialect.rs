@@ -41,6 +41,8 @@ pub struct Dialect {
     pub header_prefix: &'static str,
     /// Prefix of user metadata.
     pub metadata_prefix: &'static str,
+    /// Whether metadata that is not ASCII is told in encoded words (RFC 2047).
+    pub metadata_words: bool,
     /// Its own headers that carry no meaning for the target.
     pub noise: &'static [&'static str],
     /// Further own headers of copies without meaning, by prefix.

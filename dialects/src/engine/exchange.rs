@@ -5,7 +5,7 @@ use crate::engine::conditions::{self, SourceState};
 use crate::engine::dialect::SelfCopy;
 use crate::engine::loss::Loss;
 use crate::engine::way::Way;
-use crate::engine::{bodies, crc64, emulate, etag, listing, settings, write};
+use crate::engine::{bodies, crc64, emulate, etag, listing, settings, words, write};
 use crate::model::{
     ByteRange, Directive, Document, Fault, Field, Fields, Operation, Outgoing, Refusal, Reply, Request,
     Setting, Source, Timestamp, Told, Value,
@@ -213,8 +213,8 @@ impl<'a> Exchange<'a> {
             let told = answer::head(&self.way, Operation::HeadObject, answer);
             self.sent.metadata = told.metadata.clone();
             for (field, told_as) in CONTENT {
-                if let Some(text) = told.text(told_as) {
-                    self.sent.fields.set(field, Value::Text(text.to_owned()));
+                if let Some(value) = told.stored(told_as) {
+                    self.sent.fields.set(field, value);
                 }
             }
             self.sent.fields.set(Field::MetadataDirective, Value::Directive(Directive::Replace));
@@ -444,8 +444,11 @@ impl<'a> Exchange<'a> {
             .fields
             .text(Field::ContentType)
             .is_none_or(|kind| made.text(Told::ContentType) == Some(kind));
-        let mut wanted = self.sent.metadata.clone();
-        let mut found = made.metadata;
+        let plain = |metadata: Vec<(String, Vec<u8>)>| -> Vec<(String, Vec<u8>)> {
+            metadata.into_iter().map(|(name, value)| (name, words::decode(&value))).collect()
+        };
+        let mut wanted = plain(self.sent.metadata.clone());
+        let mut found = plain(made.metadata);
         wanted.sort();
         found.sort();
         if answer.status == 200 && same_type && wanted == found {

@@ -234,6 +234,13 @@ fn fields(dialect: &Dialect, said: &Said<'_>, operation: Operation) -> Result<Fi
     let mut fields = Fields::default();
     for field in Field::ALL {
         let Some(name) = dialect.name_in(field, operation) else { continue };
+        if let Name::Header(name) = name
+            && Field::CONTENT.contains(&field)
+            && let Some(value) = said.header(name).filter(|value| std::str::from_utf8(value).is_err())
+        {
+            fields.set(field, Value::Raw(raw(name, value)?));
+            continue;
+        }
         let text = match name {
             Name::Header(name) => said.header(name).map(|value| text_of(name, value)).transpose()?,
             Name::Parameter(name) if field.becomes_a_header() => {
@@ -257,6 +264,12 @@ fn text_of(name: &str, value: &[u8]) -> Result<String, Refusal> {
         return Err(bad(name, "(control characters)"));
     }
     Ok(text.to_owned())
+}
+
+/// What the vendor stores as it is sent.
+fn raw(name: &str, value: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let control = |byte: &u8| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f;
+    if value.iter().any(control) { Err(bad(name, "(control characters)")) } else { Ok(value.to_vec()) }
 }
 
 fn bad(name: &str, value: &str) -> Refusal {

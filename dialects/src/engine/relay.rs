@@ -206,8 +206,8 @@ pub fn place(asked: &Request, source: &Source, tags: Option<&Node>, operation: O
     if asked.fields.directive(Field::MetadataDirective) != Some(Directive::Replace) {
         request.metadata = source.head.metadata.clone();
         for (field, told) in CONTENT {
-            match source.head.text(told) {
-                Some(text) => request.fields.set(field, Value::Text(text.to_owned())),
+            match source.head.stored(told) {
+                Some(value) => request.fields.set(field, value),
                 None => drop(request.fields.remove(field)),
             }
         }

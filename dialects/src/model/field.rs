@@ -556,6 +556,8 @@ pub enum ByteRange {
 #[allow(missing_docs, reason = "each is the value of the kind of that name")]
 pub enum Value {
     Text(String),
+    /// What is stored as it was sent, where that is no text: Latin-1.
+    Raw(Vec<u8>),
     Time(Timestamp),
     /// Tags without quotes as sent; `*` stands alone.
     Etags(Vec<String>),

@@ -30,6 +30,8 @@ pub static OSS: Dialect = Dialect {
     parameters_any_case: false,
     header_prefix: "x-oss-",
     metadata_prefix: "x-oss-meta-",
+    // 5.5
+    metadata_words: false,
     noise: headers::NOISE,
     // 4.2: ali-oss repeats every header of its user under this prefix.
     copy_noise_prefix: Some("x-oss-copy-source-"),

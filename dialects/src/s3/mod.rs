@@ -34,6 +34,8 @@ pub const BASE: Dialect = Dialect {
     parameters_any_case: false,
     header_prefix: "x-amz-",
     metadata_prefix: "x-amz-meta-",
+    // 7.1
+    metadata_words: true,
     noise: headers::NOISE,
     copy_noise_prefix: None,
     // 2.3: any header may come as a parameter.
