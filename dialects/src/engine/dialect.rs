@@ -41,6 +41,8 @@ pub struct Dialect {
     pub header_prefix: &'static str,
     /// Prefix of user metadata.
     pub metadata_prefix: &'static str,
+    /// Beginnings of the names of metadata that a copy keeps although it replaces the rest.
+    pub metadata_kept: &'static [&'static str],
     /// Whether metadata that is not ASCII is told in encoded words (RFC 2047).
     pub metadata_words: bool,
     /// Its own headers that carry no meaning for the target.
@@ -51,6 +53,8 @@ pub struct Dialect {
     pub hoisted: fn(&str) -> bool,
     /// Headers that carry a checksum of the body.
     pub checksums: &'static [(&'static str, crate::model::Algorithm)],
+    /// Headers that state a digest of the body in hex.
+    pub digests: &'static [StatedDigest],
     /// The header that announces which checksum comes behind the body.
     pub trailer_header: Option<&'static str>,
     /// The header that names the algorithm of the checksum, and must agree with the one that is sent.
@@ -192,6 +196,19 @@ impl Dialect {
     pub fn form(&self, setting: Setting) -> Option<&'static Form> {
         self.settings.iter().find(|form| form.setting == setting)
     }
+}
+
+/// A header that states a digest of the request's body in hex.
+#[derive(Debug, Clone, Copy)]
+pub struct StatedDigest {
+    /// In lower case.
+    pub header: &'static str,
+    /// How it is computed.
+    pub algorithm: crate::model::Algorithm,
+    /// The value that states nothing.
+    pub none: Option<&'static str>,
+    /// What is wrong where the body has another.
+    pub fault: Fault,
 }
 
 /// Where a field stands.

@@ -2,7 +2,7 @@
 
 use crate::engine::answer::{self, Refused};
 use crate::engine::conditions::{self, SourceState};
-use crate::engine::dialect::SelfCopy;
+use crate::engine::dialect::{Dialect, SelfCopy};
 use crate::engine::loss::Loss;
 use crate::engine::way::Way;
 use crate::engine::{bodies, crc64, emulate, etag, listing, settings, words, write};
@@ -66,6 +66,8 @@ struct Needs {
     conditions: bool,
     /// Its metadata, because the target takes the request's.
     metadata: bool,
+    /// Some of its metadata, which the caller's vendor keeps where the rest is replaced.
+    kept: bool,
     /// Its length, because caller and target treat a range past the end differently.
     length: bool,
 }
@@ -79,6 +81,8 @@ enum State {
     Asking,
     /// The copy was refused, and the source tells which condition it was.
     Deciding(Refused),
+    /// The range of a part copy was refused, and the source tells how far it is beyond.
+    Measuring(Refused),
     /// The copy was made, and the destination tells whether the directive was honoured.
     Checking(Box<Reply>),
     /// What the target does not tell in one answer is gathered from several.
@@ -131,7 +135,8 @@ impl<'a> Exchange<'a> {
         if let Some(setting) = self.unsure_setting().filter(|_| self.changes()) {
             return self.ask_bucket(Operation::Get(setting), State::Probing(setting), now);
         }
-        let look = self.needs.conditions || self.needs.metadata || self.needs.length;
+        let needs = self.needs;
+        let look = needs.conditions || needs.metadata || needs.kept || needs.length;
         if look { self.look(State::Looking, now) } else { self.ask(now) }
     }
 
@@ -148,6 +153,7 @@ impl<'a> Exchange<'a> {
             }
             State::Asking => self.answered(answer, now),
             State::Deciding(refused) => Err(self.decided(&refused, answer, now)),
+            State::Measuring(refused) => Err(self.measured(&refused, answer)),
             State::Checking(reply) => self.checked(reply, answer),
             State::Gathering(reply, what) => self.gathered(*reply, what, answer, now),
             State::Probing(setting) => self.probed(setting, answer, now),
@@ -219,6 +225,10 @@ impl<'a> Exchange<'a> {
             }
             self.sent.fields.set(Field::MetadataDirective, Value::Directive(Directive::Replace));
         }
+        if self.needs.kept {
+            let told = answer::head(&self.way, Operation::HeadObject, answer);
+            keep_metadata(self.way.caller, &mut self.sent.metadata, &told.metadata);
+        }
         if self.needs.length {
             self.fit_range(answer)?;
         }
@@ -261,10 +271,7 @@ impl<'a> Exchange<'a> {
                 self.sent.fields.set(Field::SourceRange, Value::Bytes(ByteRange::Span(first, last)));
             }
             _ if self.way.caller.copy.strict_range => {
-                return Err(Refusal::say(
-                    Fault::InvalidCopyRange,
-                    format!("Range specified is not valid for source object of size: {length}"),
-                ));
+                return Err(beyond(*range, length));
             }
             _ => drop(self.sent.fields.remove(Field::SourceRange)),
         }
@@ -403,6 +410,11 @@ impl<'a> Exchange<'a> {
             reply.document = Some(Document::Setting(setting, tree));
             return Ok(Step::Tell(Box::new(reply)));
         }
+        let range = matches!(refused.fault, Fault::InvalidRange | Fault::InvalidCopyRange);
+        let copies_part = self.asked.operation == Operation::UploadPartCopy;
+        if range && copies_part && self.asked.fields.has(Field::SourceRange) {
+            return self.look(State::Measuring(refused), now);
+        }
         if !matches!(refused.fault, Fault::PreconditionFailed | Fault::NotModified) {
             return Err(refused.refusal);
         }
@@ -433,6 +445,16 @@ impl<'a> Exchange<'a> {
             (Ok(()), Some(fault)) => fault.into(),
             // The source has changed between the two requests.
             (Ok(()), None) => refused.refusal.clone(),
+        }
+    }
+
+    /// What is wrong with the range of a part copy, which vendors tell apart differently.
+    fn measured(&self, refused: &Refused, answer: &Answer) -> Refusal {
+        let length = answer.text("content-length").and_then(|text| text.parse::<u64>().ok());
+        let range = self.asked.fields.get(Field::SourceRange);
+        match (answer.status, length, range) {
+            (200, Some(length), Some(Value::Bytes(range))) => beyond(*range, length),
+            _ => refused.refusal.clone(),
         }
     }
 
@@ -470,6 +492,29 @@ const CONTENT: [(Field, Told); 6] = [
     (Field::ContentLanguage, Told::ContentLanguage),
     (Field::Expires, Told::Expires),
 ];
+
+/// The refusal of a part copy whose range does not fit its source.
+pub fn beyond(range: ByteRange, length: u64) -> Refusal {
+    match range {
+        ByteRange::Span(first, _) | ByteRange::From(first) if first >= length => {
+            Fault::CopyRangeBeyond.into()
+        }
+        _ => Refusal::say(
+            Fault::InvalidCopyRange,
+            format!("Range specified is not valid for source object of size: {length}"),
+        ),
+    }
+}
+
+/// Adds what a copy keeps of its source's metadata although it replaces the rest.
+pub fn keep_metadata(caller: &Dialect, metadata: &mut Vec<(String, Vec<u8>)>, source: &[(String, Vec<u8>)]) {
+    let kept = |name: &str| caller.metadata_kept.iter().any(|start| name.starts_with(start));
+    for (name, value) in source.iter().filter(|row| kept(&row.0)) {
+        if metadata.iter().all(|row| row.0 != *name) {
+            metadata.push((name.clone(), value.clone()));
+        }
+    }
+}
 
 /// What a failed precondition on the destination is called.
 pub fn overwrite_fault(fields: &Fields) -> Option<Fault> {
@@ -537,5 +582,8 @@ fn needs_of(way: &Way<'_>, request: &Request) -> Needs {
         };
     let length =
         request.fields.has(Field::SourceRange) && way.caller.copy.strict_range != target.copy.strict_range;
-    Needs { conditions, metadata, length }
+    let kept = request.operation == Operation::CopyObject
+        && replaces(request, Field::MetadataDirective)
+        && way.caller.metadata_kept.iter().any(|start| !target.metadata_kept.contains(start));
+    Needs { conditions, metadata, kept, length }
 }

@@ -1,13 +1,13 @@
 //! From a verified head in the caller's dialect to the canonical request.
 
 use crate::engine::auth::{Place, Verified};
-use crate::engine::crc64;
 use crate::engine::dialect::{Dialect, Level, Name, Route};
+use crate::engine::{body, crc64};
 use crate::model::{
-    ByteRange, Checksum, Directive, Fault, Field, Fields, Hidden, Kind, Operation, RawHead, Refusal, Request,
-    Value,
+    Algorithm, ByteRange, Checksum, Directive, Fault, Field, Fields, Hidden, Kind, Operation, RawHead,
+    Refusal, Request, Value,
 };
-use crate::wire::{date, percent};
+use crate::wire::{date, hash, percent};
 
 /// Reads a request whose signature was verified.
 ///
@@ -31,6 +31,7 @@ pub fn request(
         fields: fields(dialect, &head, operation)?,
         metadata: metadata(dialect, &head, operation)?,
         checksums: checksums(dialect, &head, operation)?,
+        digests: digests(dialect, &head, operation)?,
         body_length: body_length(&head)?,
         ..Request::new(operation)
     };
@@ -305,7 +306,7 @@ fn value(dialect: &Dialect, field: Field, name: Name, text: &str) -> Result<Opti
             Fault::NotImplemented,
             format!("This value of {} is not supported.", name.as_str()),
         )
-        .with("Header", name.as_str())),
+        .with("Header", spelled(name.as_str()))),
         Kind::Flag => Err(wrong()),
         Kind::Number => or_wrong(number(text).map(Value::Number)),
         Kind::Bytes if field == Field::Range => Ok(range(text).map(Value::Bytes)),
@@ -437,8 +438,7 @@ pub fn check_metadata(dialect: &Dialect, metadata: &[(String, Vec<u8>)]) -> Resu
 
 fn checksums(dialect: &Dialect, said: &Said<'_>, operation: Operation) -> Result<Vec<Checksum>, Refusal> {
     let mut found = Vec::new();
-    let of_object = operation == Operation::CompleteMultipartUpload;
-    if !operation.uploads() && !operation.has_document() && !of_object {
+    if operation.streams() && !operation.uploads() {
         return Ok(found);
     }
     for (name, algorithm) in dialect.checksums {
@@ -465,6 +465,29 @@ fn checksums(dialect: &Dialect, said: &Said<'_>, operation: Operation) -> Result
         && !chosen.eq_ignore_ascii_case(sent.algorithm.name().as_bytes())
     {
         return Err(Refusal::say(Fault::InvalidRequest, format!("Value for {name} header is invalid.")));
+    }
+    Ok(found)
+}
+
+/// The digests of the body that are stated in headers of their own. A read has no body.
+fn digests(
+    dialect: &Dialect,
+    said: &Said<'_>,
+    operation: Operation,
+) -> Result<Vec<(Algorithm, String, Fault)>, Refusal> {
+    let mut found = Vec::new();
+    for digest in dialect.digests {
+        let Some(value) = said.header(digest.header).filter(|value| !value.is_empty()) else { continue };
+        let text = text_of(digest.header, value)?;
+        if digest.none == Some(text.as_str()) {
+            continue;
+        }
+        let bytes = hash::bytes_of_hex(&text).filter(|bytes| bytes.len() == digest.algorithm.bytes());
+        let value = hash::base64(&bytes.ok_or_else(|| bad(digest.header, &text))?);
+        if operation.streams() && !operation.uploads() && value != body::sum(digest.algorithm, b"")? {
+            return Err(digest.fault.into());
+        }
+        found.push((digest.algorithm, value, digest.fault));
     }
     Ok(found)
 }
@@ -514,6 +537,11 @@ const CONDITIONS: [(&str, &str); 4] = [
     ("if-modified-since", "If-Modified-Since"),
     ("if-unmodified-since", "If-Unmodified-Since"),
 ];
+
+/// A header's name as documents spell it.
+fn spelled(name: &str) -> &str {
+    CONDITIONS.iter().find(|row| row.0 == name).map_or(name, |row| row.1)
+}
 
 /// A condition that a write of this dialect does not know would be passed over, and what it guards overwritten.
 fn refuse_conditions(dialect: &Dialect, said: &Said<'_>, operation: Operation) -> Result<(), Refusal> {

@@ -331,7 +331,11 @@ impl Field {
             Self::BucketAcl => operation == Op::CreateBucket || puts_acl(Setting::BucketAcl),
             Self::GrantWrite => operation == Op::CreateBucket || operation.writes_acl(),
             Self::BucketLock => operation == Op::CreateBucket,
-            Self::ContentMd5 => operation.uploads() || operation.has_document(),
+            Self::ContentMd5 => {
+                operation.uploads()
+                    || operation.has_document()
+                    || matches!(operation, Op::CompleteMultipartUpload | Op::CreateBucket)
+            }
             Self::CustomerAlgorithm | Self::CustomerKey | Self::CustomerKeyMd5 => {
                 reads || operation.places() || operation.uploads() || operation == Op::UploadPartCopy
             }

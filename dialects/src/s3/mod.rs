@@ -34,6 +34,7 @@ pub const BASE: Dialect = Dialect {
     parameters_any_case: false,
     header_prefix: "x-amz-",
     metadata_prefix: "x-amz-meta-",
+    metadata_kept: &[],
     // 7.1
     metadata_words: true,
     noise: headers::NOISE,
@@ -41,6 +42,8 @@ pub const BASE: Dialect = Dialect {
     // 2.3: any header may come as a parameter.
     hoisted: |name| name.starts_with("x-amz-"),
     checksums: CHECKSUMS,
+    // x-amz-content-sha256 belongs to the signature.
+    digests: &[],
     trailer_header: Some("x-amz-trailer"),
     // 2.5
     checksum_choice: Some("x-amz-sdk-checksum-algorithm"),

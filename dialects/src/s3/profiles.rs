@@ -12,8 +12,14 @@ pub static ALL: &[&Dialect] = &[&AWS, &CEPH, &MINIO, &GARAGE, &SEAWEEDFS, &R2, &
 pub static AWS: Dialect = Dialect { name: "aws", settings_known: true, ..BASE };
 
 /// The embedded store of demo mode, which also tells a CRC-64 that S3 does not have. Nobody configures it.
-pub static EMBEDDED: Dialect =
-    Dialect { name: "embedded", settings_known: true, told: told_by_embedded, endpoint: None, ..BASE };
+pub static EMBEDDED: Dialect = Dialect {
+    name: "embedded",
+    settings_known: true,
+    told: told_by_embedded,
+    words: &ALL_CLASSES,
+    endpoint: None,
+    ..BASE
+};
 
 fn told_by_embedded(field: Told) -> Option<&'static str> {
     match field {
@@ -159,6 +165,22 @@ pub static WASABI: Dialect = Dialect {
 };
 
 static PRIVATE: WordTables = WordTables { acl: Words(&[(Acl::Private, "private")]), ..words::TABLES };
+
+/// S3 has one class where OSS has two.
+static ALL_CLASSES: WordTables = WordTables {
+    class: Words(&[
+        (StorageClass::Standard, "STANDARD"),
+        (StorageClass::ReducedRedundancy, "REDUCED_REDUNDANCY"),
+        (StorageClass::StandardIa, "STANDARD_IA"),
+        (StorageClass::OneZoneIa, "ONEZONE_IA"),
+        (StorageClass::IntelligentTiering, "INTELLIGENT_TIERING"),
+        (StorageClass::ArchiveInstant, "GLACIER_IR"),
+        (StorageClass::Archive, "GLACIER"),
+        (StorageClass::DeepArchive, "DEEP_ARCHIVE"),
+        (StorageClass::ColdArchive, "COLD_ARCHIVE"),
+    ]),
+    ..words::TABLES
+};
 
 static ONE_CLASS: WordTables =
     WordTables { class: Words(&[(StorageClass::Standard, "STANDARD")]), ..words::TABLES };

@@ -90,7 +90,7 @@ pub const STYLE: XmlStyle = XmlStyle {
     upload: &["Key", "UploadId", "Initiator", "Owner", "StorageClass", "Initiated"],
     deleted_by_absence: false,
     bucket: &["Name", "CreationDate"],
-    error: &["Code", "Message", "*", "RequestId", "HostId"],
+    error: &["Code", "Message", "*", "additionalMessage", "RequestId", "HostId"],
     empty_delimiter: false,
     encode_key: percent::encode_path,
     plus_is_space: true,
