@@ -212,7 +212,7 @@ impl<'a> Exchange<'a> {
             conditions::evaluate(self.way.caller, &self.asked.fields, &state, now)?;
             // What was looked at is what must be copied.
             if self.way.target.dialect.can_say(Field::SourceIfMatch) {
-                self.sent.fields.set(Field::SourceIfMatch, Value::Etags(vec![state.etag]));
+                self.sent.fields.set(Field::SourceIfMatch, Value::Etags(vec![state.etag.clone()]));
             }
         }
         if self.needs.metadata {
@@ -227,7 +227,13 @@ impl<'a> Exchange<'a> {
         }
         if self.needs.kept {
             let told = answer::head(&self.way, Operation::HeadObject, answer);
+            let before = self.sent.metadata.len();
             keep_metadata(self.way.caller, &mut self.sent.metadata, &told.metadata);
+            // It opens what was looked at, and nothing else.
+            let pins = self.sent.metadata.len() > before && conditions::count(&self.asked.fields) == 0;
+            if pins && self.way.target.dialect.can_say(Field::SourceIfMatch) {
+                self.sent.fields.set(Field::SourceIfMatch, Value::Etags(vec![state.etag.clone()]));
+            }
         }
         if self.needs.length {
             self.fit_range(answer)?;

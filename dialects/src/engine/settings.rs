@@ -426,11 +426,18 @@ pub fn without_filters(mut tree: Node) -> Node {
 /// Puts what chooses objects into the filters of rules.
 pub fn with_filters(mut tree: Node) -> Node {
     for rule in tree.children.iter_mut().filter(|rule| rule.name == "Rule") {
+        rule.text = String::new();
+    }
+    as_said(tree)
+}
+
+/// The same, where a dialect has several ways: in the one in which it was said.
+pub fn as_said(mut tree: Node) -> Node {
+    for rule in tree.children.iter_mut().filter(|rule| rule.name == "Rule") {
         let (mut choosing, others): (Vec<Node>, Vec<Node>) = std::mem::take(&mut rule.children)
             .into_iter()
             .partition(|node| CHOOSING.contains(&node.name.as_str()));
-        let one = choosing.iter().all(|node| node.name == "Prefix");
-        if rule.text == IN_RULE && one {
+        if rule.text == IN_RULE && choosing.iter().all(|node| node.name == "Prefix") {
             rule.children = choosing.into_iter().chain(others).collect();
             continue;
         }
