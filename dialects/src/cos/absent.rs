@@ -11,6 +11,8 @@ pub const ABSENT: Absent = Absent {
     // 5.6: what its service chooses where a key says nothing.
     content_type: Some("application/octet-stream"),
     max_keys: 1000,
+    // 3.4
+    max_buckets: Some(2000),
     lenient_range: false,
 };
 
@@ -24,4 +26,7 @@ pub const LIMITS: Limits = Limits {
     metadata_bytes_max: 2048,
     metadata_any_name: false,
     upload_bytes_max: 5 * 1024 * 1024 * 1024,
+    // 1.3
+    part_bytes_min: 1024 * 1024,
+    buckets_page: Some(2000),
 };

@@ -44,7 +44,7 @@ pub enum Fault {
     InvalidEncryption,
     InvalidTag,
     InvalidRange,
-    /// The object has no part of this number.
+    /// A part of an object that it does not have.
     InvalidPartNumber,
     InvalidCopySource,
     InvalidCopyRange,
@@ -137,6 +137,8 @@ pub enum Fault {
     /// All connections that the target may have are in use.
     TargetBusy,
     SlowDown,
+    /// No room is left for what is to be stored.
+    StorageFull,
 }
 
 /// A request that ends here, with what to tell the caller. Holds no secret and no signature.

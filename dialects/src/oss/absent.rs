@@ -11,6 +11,8 @@ pub const ABSENT: Absent = Absent {
     acl: Acl::Inherit,
     content_type: Some("application/octet-stream"),
     max_keys: 100,
+    // 3.2
+    max_buckets: Some(100),
     lenient_range: true,
 };
 
@@ -24,4 +26,7 @@ pub const LIMITS: Limits = Limits {
     metadata_bytes_max: 8192,
     metadata_any_name: false,
     upload_bytes_max: 5 * 1024 * 1024 * 1024,
+    // 3.5
+    part_bytes_min: 100 * 1024,
+    buckets_page: Some(1000),
 };

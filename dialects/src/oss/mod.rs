@@ -10,8 +10,8 @@ pub mod settings;
 pub mod words;
 pub mod xml;
 
-use crate::engine::dialect::{Dialect, Identity, Manual, StatedDigest};
-use crate::model::{Algorithm, Fault, Operation, Timestamp};
+use crate::engine::dialect::{Dialect, Identity, Manual, Name, StatedDigest};
+use crate::model::{Algorithm, Fault, Field, Operation, Timestamp};
 
 /// Alibaba OSS.
 pub static OSS: Dialect = Dialect {
@@ -50,13 +50,20 @@ pub static OSS: Dialect = Dialect {
     trailer_header: None,
     checksum_choice: None,
     name_of: headers::name_of,
+    names_in: &[],
+    // 3.5, of older documents.
+    also: &[(Operation::DeleteObjects, Field::EncodingType, Name::Header("encoding-type"))],
     own_text: |_, text| text,
     lacks: headers::LACKS,
     lacks_calls: &[],
     lacks_settings: &[],
     settings_known: true,
     lock_digest: false,
-    lacks_in: &[],
+    lacks_in: headers::LACKS_IN,
+    lacks_at: &[],
+    never_empty: headers::NEVER_EMPTY,
+    bounds: headers::BOUNDS,
+    check: |_| Ok(()),
     told: headers::told,
     words: &words::WORDS,
     copy: copy::RULES,
@@ -82,6 +89,9 @@ pub static OSS: Dialect = Dialect {
     complete_reply: headers::complete_reply,
     // 3.1: HEAD of a bucket is not a documented call.
     bucket_probe: Some("location"),
+    // DeleteBucket: unfinished uploads also block.
+    uploads_fill_bucket: true,
+    part_bytes_min_header: None,
     chunked_uploads: true,
     form_covers_all: false,
     form_file_type: true,

@@ -78,6 +78,7 @@ pub const FAULTS: &[FaultRow] = &[
     FaultRow::new(Fault::RestoreInProgress, "RestoreAlreadyInProgress", 409, "Object restore is already in progress"),
     FaultRow::new(Fault::AppendPosition, "InvalidWriteOffset", 400, "The write offset value that you specified does not match the current object size."),
     FaultRow::new(Fault::NotAppendable, "InvalidRequest", 400, "The object is not appendable."),
+    FaultRow::new(Fault::NotAppendable, "ObjectNotAppendable", 409, "The object is not appendable."),
     FaultRow::new(Fault::CorsDenied, "AccessForbidden", 403, "CORSResponse: This CORS request is not allowed."),
     FaultRow::new(Fault::MalformedForm, "MalformedPOSTRequest", 400, "The body of your POST request is not well-formed multipart/form-data."),
     FaultRow::new(Fault::FormTooLarge, "MaxPostPreDataLengthExceededError", 400, "Your POST request fields preceding the upload file were too large."),
@@ -108,5 +109,8 @@ pub const FAULTS: &[FaultRow] = &[
     FaultRow::new(Fault::ServiceUnavailable, "ServiceUnavailable", 503, "Service is unable to handle request."),
     FaultRow::new(Fault::TargetUnavailable, "ServiceUnavailable", 503, "Service is unable to handle request."),
     FaultRow::new(Fault::TargetBusy, "ServiceUnavailable", 503, "Service is unable to handle request."),
+    // No vendor has an error for it; the status is that of RFC 4918. The second row is MinIO's.
+    FaultRow::new(Fault::StorageFull, "InsufficientStorage", 507, "The storage behind this service is full."),
+    FaultRow::new(Fault::StorageFull, "XMinioStorageFull", 507, "The storage behind this service is full."),
     FaultRow::new(Fault::SlowDown, "SlowDown", 503, "Please reduce your request rate."),
 ];

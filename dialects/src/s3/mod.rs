@@ -48,6 +48,8 @@ pub const BASE: Dialect = Dialect {
     // 2.5
     checksum_choice: Some("x-amz-sdk-checksum-algorithm"),
     name_of: headers::name_of,
+    names_in: headers::NAMES_IN,
+    also: &[],
     own_text: headers::own_text,
     lacks: &[],
     lacks_calls: &[],
@@ -55,6 +57,10 @@ pub const BASE: Dialect = Dialect {
     settings_known: false,
     lock_digest: true,
     lacks_in: headers::LACKS_IN,
+    lacks_at: &[],
+    never_empty: headers::NEVER_EMPTY,
+    bounds: headers::BOUNDS,
+    check: headers::check,
     told: headers::told,
     words: &words::WORDS,
     copy: copy::RULES,
@@ -79,6 +85,8 @@ pub const BASE: Dialect = Dialect {
     },
     complete_reply: headers::complete_reply,
     bucket_probe: None,
+    uploads_fill_bucket: false,
+    part_bytes_min_header: None,
     // 3.4: without a length the answer is 411.
     chunked_uploads: false,
     form_covers_all: true,
