@@ -31,4 +31,5 @@ pub mod settings;
 pub mod stream;
 pub mod tell;
 pub mod way;
+pub mod words;
 pub mod write;
