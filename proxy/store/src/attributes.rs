@@ -115,9 +115,9 @@ impl Metadata {
     fn headers(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
         let system = self.system.iter().map(|(name, value)| (name.clone(), value));
         let user = self.user.iter().map(|(name, value)| (format!("{META}{name}"), value));
-        system.chain(user).filter_map(|(name, value)| {
-            Some((name.parse().ok()?, HeaderValue::from_bytes(&value.0).ok()?))
-        })
+        system
+            .chain(user)
+            .filter_map(|(name, value)| Some((name.parse().ok()?, HeaderValue::from_bytes(&value.0).ok()?)))
     }
 }
 
@@ -182,9 +182,10 @@ fn bytes(headers: &HeaderMap, name: &str) -> Option<Vec<u8>> {
 
 /// One header that has to be text.
 fn text(headers: &HeaderMap, name: &str) -> S3Result<Option<String>> {
-    bytes(headers, name).map(String::from_utf8).transpose().map_err(|_| {
-        fault(400, "InvalidArgument", "The header is not UTF-8", &[("ArgumentName", name)])
-    })
+    bytes(headers, name)
+        .map(String::from_utf8)
+        .transpose()
+        .map_err(|_| fault(400, "InvalidArgument", "The header is not UTF-8", &[("ArgumentName", name)]))
 }
 
 /// `aws-chunked` says how the request travelled, not what the object is.
@@ -193,11 +194,8 @@ fn without_chunked(value: Vec<u8>) -> Option<Vec<u8>> {
     if !text.to_ascii_lowercase().contains("aws-chunked") {
         return Some(value);
     }
-    let kept: Vec<&str> = text
-        .split(',')
-        .map(str::trim)
-        .filter(|coding| !coding.eq_ignore_ascii_case("aws-chunked"))
-        .collect();
+    let kept: Vec<&str> =
+        text.split(',').map(str::trim).filter(|coding| !coding.eq_ignore_ascii_case("aws-chunked")).collect();
     (!kept.is_empty()).then(|| kept.join(",").into_bytes())
 }
 

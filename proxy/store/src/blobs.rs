@@ -156,7 +156,7 @@ impl Blobs {
             Home::Dir(data) => {
                 let path = path(data, blob);
                 fs::create_dir_all(path.parent().unwrap_or(data))?;
-                (Sink::File(BlockWriter::create(path)?), true)
+                (Sink::File(Box::new(BlockWriter::create(path)?)), true)
             }
             Home::Memory { .. } => (Sink::Memory(Vec::new()), false),
         };
@@ -256,7 +256,7 @@ impl Drop for Pin {
 }
 
 enum Sink {
-    File(BlockWriter),
+    File(Box<BlockWriter>),
     Memory(Vec<Bytes>),
 }
 

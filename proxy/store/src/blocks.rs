@@ -101,7 +101,12 @@ impl BlockReader {
         Ok(Self { file, path, sums: sums.into_iter(), at, end: length, skip })
     }
 
-    fn open_at(path: &Path, length: u64, offset: u64, count: u64) -> io::Result<(File, Vec<Sum>, u64, usize)> {
+    fn open_at(
+        path: &Path,
+        length: u64,
+        offset: u64,
+        count: u64,
+    ) -> io::Result<(File, Vec<Sum>, u64, usize)> {
         let block = u64::try_from(BLOCK_BYTES).unwrap_or(u64::MAX);
         let (first, skip) = (offset / block, usize::try_from(offset % block).unwrap_or(usize::MAX));
         let blocks = offset.saturating_add(count).div_ceil(block).saturating_sub(first);
@@ -217,7 +222,10 @@ mod tests {
         for offset in [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 4 * BLOCK_BYTES + 5, LENGTH - 1] {
             for count in [1, 2, BLOCK_BYTES, 4 * BLOCK_BYTES, LENGTH] {
                 let count = count.min(LENGTH - offset);
-                assert!(read(&path, offset, count).unwrap() == bytes[offset..offset + count], "{offset} {count}");
+                assert!(
+                    read(&path, offset, count).unwrap() == bytes[offset..offset + count],
+                    "{offset} {count}"
+                );
             }
         }
     }

@@ -448,7 +448,10 @@ mod tests {
             (Algorithm::Sha1, "Kq5sNclPz7QV2+lfQIuc6R7oRu0="),
             (Algorithm::Sha256, "uU0nuZNNPgilLlLX2n2r+sSE7+N6U4DukIj3rOLvzek="),
             // By Python's hashlib and its xxhash, which give the greatest byte first.
-            (Algorithm::Sha512, "MJ7MSJwS1utMxA9QyQLytNDtd+5RGnx6m808qG1M2G+YndNbxf9JlnDaNCVbRbDP2DDoH2Bdz33FVC6TrpzXbw=="),
+            (
+                Algorithm::Sha512,
+                "MJ7MSJwS1utMxA9QyQLytNDtd+5RGnx6m808qG1M2G+YndNbxf9JlnDaNCVbRbDP2DDoH2Bdz33FVC6TrpzXbw==",
+            ),
             (Algorithm::Md5, "XrY7u+Ae7tCTyyK7j1rNww=="),
             (Algorithm::Xxhash64, "RatnNLIeaWg="),
             (Algorithm::Xxhash3, "1Eex6kDmmIs="),

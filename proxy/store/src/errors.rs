@@ -128,7 +128,8 @@ fn is_full_kind(kind: ErrorKind) -> bool {
 
 /// Whether it is the database that found the disk full.
 fn is_full(error: &dyn Any) -> bool {
-    let stored = |error: &StorageError| matches!(error, StorageError::Io(error) if is_full_kind(error.kind()));
+    let stored =
+        |error: &StorageError| matches!(error, StorageError::Io(error) if is_full_kind(error.kind()));
     error.downcast_ref::<StorageError>().is_some_and(stored)
         || matches!(error.downcast_ref::<CommitError>(), Some(CommitError::Storage(error)) if stored(error))
         || matches!(error.downcast_ref::<TransactionError>(), Some(TransactionError::Storage(error)) if stored(error))

@@ -44,7 +44,10 @@ enum Chunks {
     /// In the line before a chunk: its size so far, and whether that is all of it.
     #[default]
     Begun,
-    Size { bytes: u64, read: bool },
+    Size {
+        bytes: u64,
+        read: bool,
+    },
     /// Bytes of the chunk that are to come, with the line end behind them.
     Bytes(u64),
     /// The empty chunk came.
@@ -60,7 +63,8 @@ impl Chunks {
                 (Self::Ended, _) => return,
                 (Self::Bytes(left), _) => {
                     // The first of them is taken already.
-                    let skipped = usize::try_from(left.saturating_sub(1)).unwrap_or(usize::MAX).min(rest.len());
+                    let skipped =
+                        usize::try_from(left.saturating_sub(1)).unwrap_or(usize::MAX).min(rest.len());
                     rest = rest.get(skipped..).unwrap_or_default();
                     let taken = u64::try_from(skipped).unwrap_or(u64::MAX).saturating_add(1);
                     match left.saturating_sub(taken) {
@@ -70,12 +74,15 @@ impl Chunks {
                 }
                 (Self::Size { bytes: 0, .. }, b'\n') => Self::Ended,
                 (Self::Size { bytes, .. }, b'\n') => Self::Bytes(bytes.saturating_add(2)),
-                (Self::Size { bytes, read }, byte) => match char::from(*byte).to_digit(16).filter(|_| !read) {
-                    Some(digit) => {
-                        Self::Size { bytes: bytes.saturating_mul(16).saturating_add(u64::from(digit)), read: false }
+                (Self::Size { bytes, read }, byte) => {
+                    match char::from(*byte).to_digit(16).filter(|_| !read) {
+                        Some(digit) => Self::Size {
+                            bytes: bytes.saturating_mul(16).saturating_add(u64::from(digit)),
+                            read: false,
+                        },
+                        None => Self::Size { bytes: *bytes, read: true },
                     }
-                    None => Self::Size { bytes: *bytes, read: true },
-                },
+                }
                 // What begins otherwise is for the library to refuse.
                 (Self::Begun, byte) => match char::from(*byte).to_digit(16) {
                     Some(digit) => Self::Size { bytes: u64::from(digit), read: false },

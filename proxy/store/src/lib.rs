@@ -162,14 +162,11 @@ fn open_dir(folder: &Path) -> Result<Meta, OpenError> {
     let data = folder.join("data");
     make_folder(&data).map_err(|error| OpenError::File(data.clone(), error))?;
     let file = folder.join("meta.redb");
-    let database =
-        meta::open(&file).map_err(|error| match error {
-            redb::DatabaseError::DatabaseAlreadyOpen => OpenError::InUse(folder.to_owned()),
-            redb::DatabaseError::Storage(redb::StorageError::Io(error)) => {
-                OpenError::File(file.clone(), error)
-            }
-            other => OpenError::Metadata(other.into()),
-        })?;
+    let database = meta::open(&file).map_err(|error| match error {
+        redb::DatabaseError::DatabaseAlreadyOpen => OpenError::InUse(folder.to_owned()),
+        redb::DatabaseError::Storage(redb::StorageError::Io(error)) => OpenError::File(file.clone(), error),
+        other => OpenError::Metadata(other.into()),
+    })?;
     meta::prepare(&database).map_err(OpenError::Metadata)?;
     let managed = master_key(&folder.join("master.key"), &database)?;
     let known = meta::known_blobs(&database).map_err(OpenError::Metadata)?;

@@ -333,7 +333,8 @@ fn rank_after(reading: &Reading, query: &Query, key: &str, id: &str) -> S3Result
 
 /// What a page of versions tells to go on after: a place, which outlives the version, whatever that is called.
 pub(crate) fn place_of(found: &Found) -> String {
-    rank_of(&found.version.id).map_or_else(|| format!("{:016x}{:016x}", found.rank, 0), |_| found.version.id.clone())
+    rank_of(&found.version.id)
+        .map_or_else(|| format!("{:016x}{:016x}", found.rank, 0), |_| found.version.id.clone())
 }
 
 fn uploads(

@@ -10,7 +10,10 @@ use crate::digests::{Algorithm, Checksum, hex};
 use crate::errors::{bad_version_id, fault, internal, no_such_bucket, no_such_key, no_such_version};
 use crate::lock::BucketLock;
 use crate::sealing::Sealing;
-use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
+use redb::{
+    Database, DatabaseError, ReadableDatabase, ReadableTable, Table, TableDefinition, TableError,
+    WriteTransaction,
+};
 use s3s::{S3Error, S3Result};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
@@ -308,7 +311,10 @@ impl Meta {
 
     /// What came of some work, after a look at the database where it failed.
     fn looked_after<T>(&self, result: S3Result<T>) -> S3Result<T> {
-        if result.as_ref().is_err_and(|error| error.status_code().is_none_or(|status| status.is_server_error())) {
+        if result
+            .as_ref()
+            .is_err_and(|error| error.status_code().is_none_or(|status| status.is_server_error()))
+        {
             self.heal();
         }
         result
@@ -324,9 +330,11 @@ impl Meta {
         let task = move || {
             // While this is held no file of the snapshot can go: see Blobs::discard.
             let gate = meta.blobs.gate();
-            let begun = meta.database().as_ref().ok_or_else(closed).and_then(|database| {
-                Reading::begin(database).map_err(internal)
-            });
+            let begun = meta
+                .database()
+                .as_ref()
+                .ok_or_else(closed)
+                .and_then(|database| Reading::begin(database).map_err(internal));
             let result = begun.and_then(|reading| work(&reading));
             drop(gate);
             meta.looked_after(result)
@@ -345,7 +353,8 @@ impl Meta {
     }
 
     fn write_blocking<T>(&self, work: impl FnOnce(&mut Writing<'_>) -> S3Result<T>) -> S3Result<T> {
-        let result = self.database().as_ref().ok_or_else(closed).and_then(|database| self.transact(database, work));
+        let result =
+            self.database().as_ref().ok_or_else(closed).and_then(|database| self.transact(database, work));
         self.looked_after(result)
     }
 
@@ -706,7 +715,9 @@ impl<'t> Writing<'t> {
             let (at, ()) = row.map(|row| (row.0.value().1.to_owned(), row.1.value())).map_err(internal)?;
             old.push(at);
         }
-        self.completed_at.retain_in(..(now.saturating_sub(COMPLETED_MS_MAX), ""), |_, ()| false).map_err(internal)?;
+        self.completed_at
+            .retain_in(..(now.saturating_sub(COMPLETED_MS_MAX), ""), |_, ()| false)
+            .map_err(internal)?;
         for id in old {
             self.completed.remove(id.as_str()).map_err(internal)?;
         }

@@ -156,9 +156,8 @@ impl Core {
         draft: Draft,
         condition: WriteCondition,
     ) -> S3Result<Written> {
-        let work = move |writing: &mut Writing<'_>| {
-            writing.publish_file(&bucket, &key, object, draft, &condition)
-        };
+        let work =
+            move |writing: &mut Writing<'_>| writing.publish_file(&bucket, &key, object, draft, &condition);
         self.meta.write(work).await
     }
 
@@ -383,12 +382,7 @@ pub(crate) struct Deleted {
     pub(crate) version: Option<String>,
 }
 
-fn delete(
-    writing: &mut Writing<'_>,
-    bucket: &str,
-    unwanted: &Unwanted,
-    bypass: bool,
-) -> S3Result<Deleted> {
+fn delete(writing: &mut Writing<'_>, bucket: &str, unwanted: &Unwanted, bypass: bool) -> S3Result<Deleted> {
     let Unwanted { key, version, condition } = unwanted;
     let versioning = writing.bucket(bucket)?.versioning;
     writing.check(bucket, key, condition)?;

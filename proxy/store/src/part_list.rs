@@ -27,7 +27,8 @@ pub(crate) async fn answer(
     // A key may be sent here; one that is malformed is still told.
     CustomerKey::read(&facts.headers)?;
     let number = |name: &str| {
-        let number = named(name).filter(|text| !text.is_empty()).map(|text| text.parse::<i32>().map_err(|_| text));
+        let number =
+            named(name).filter(|text| !text.is_empty()).map(|text| text.parse::<i32>().map_err(|_| text));
         let message = format!("Provided {name} not an integer or within integer range");
         number.transpose().map_err(|text| invalid_argument(&message, name, &text))
     };

@@ -326,7 +326,8 @@ fn act(writing: &mut Writing<'_>, bucket: &str, row: Bucket, kind: Kind, root: &
             let owner = root.child("Rule").and_then(|rule| rule.text_of("ObjectOwnership"));
             let no_acls = owner == Some("BucketOwnerEnforced");
             if no_acls && row.acl != Acl::Private {
-                let message = "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting";
+                let message =
+                    "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting";
                 return Err(fault(400, "InvalidBucketAclWithObjectOwnership", message, &[]));
             }
             writing.put_bucket(bucket, &Bucket { no_acls, ..row })
@@ -351,7 +352,8 @@ async fn delete(core: &Core, bucket: String, kind: Kind, id: String) -> S3Result
         let row = writing.bucket(&bucket)?;
         match kind.name {
             ENCRYPTION => {
-                writing.put_bucket(&bucket, &Bucket { managed: false, blocks_customer_keys: false, ..row })?;
+                writing
+                    .put_bucket(&bucket, &Bucket { managed: false, blocks_customer_keys: false, ..row })?;
             }
             OWNERSHIP => writing.put_bucket(&bucket, &Bucket { no_acls: false, ..row })?,
             _ => {}

@@ -320,8 +320,7 @@ fn invalid_part(id: &str, number: u32, etag: &str) -> s3s::S3Error {
 
 fn too_small(number: u32, part: &Part, bytes_min: u64) -> s3s::S3Error {
     let message = "Your proposed upload is smaller than the minimum allowed size";
-    let (size, min, number) =
-        (part.segment.length.to_string(), bytes_min.to_string(), number.to_string());
+    let (size, min, number) = (part.segment.length.to_string(), bytes_min.to_string(), number.to_string());
     let elements = [
         ("ProposedSize", size.as_str()),
         ("MinSizeAllowed", &min),

@@ -32,8 +32,12 @@ async fn append(s3: &S3, key: &str, offset: &str, headers: &[(&str, &str)], body
 async fn pieces_make_one_object() {
     let server = memory().await;
     let s3 = &server.client;
-    let one = append(s3, "box/a", "0", &[("x-amz-meta-a", "b"), ("content-type", "x/y")], b"hello ").await.ok();
-    assert_eq!((one.header("x-amz-object-size"), one.header("etag")), (Some("6"), Some("\"f814893777bcc2295fff05f00e508da6\"")));
+    let one =
+        append(s3, "box/a", "0", &[("x-amz-meta-a", "b"), ("content-type", "x/y")], b"hello ").await.ok();
+    assert_eq!(
+        (one.header("x-amz-object-size"), one.header("etag")),
+        (Some("6"), Some("\"f814893777bcc2295fff05f00e508da6\""))
+    );
     let two = append(s3, "box/a", "6", &[("x-amz-meta-a", "not taken")], b"world").await.ok();
     // CRC-64/XZ of "hello world" by Python's crcmod, CRC64NVME as in the digests' own tests.
     assert_eq!(

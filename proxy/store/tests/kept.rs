@@ -14,8 +14,8 @@ mod support;
 use aws_sigv4::http_request::SignableBody;
 use blobfish_store::Location;
 use hmac::{KeyInit as _, Mac as _};
-use sha2::Digest as _;
 use http::{HeaderName, HeaderValue};
+use sha2::Digest as _;
 use std::path::{Path, PathBuf};
 use support::{S3, Server, full, md5_base64};
 
@@ -44,17 +44,25 @@ async fn values_come_back_byte_by_byte() {
     let server = started(folder.path()).await;
     let s3 = &server.client;
     for (key, value) in [("utf8", UTF8), ("latin1", LATIN1)] {
-        let headers = [("content-disposition", value), ("content-encoding", b"deflate, gzip"), ("cache-control", value)];
+        let headers = [
+            ("content-disposition", value),
+            ("content-encoding", b"deflate, gzip"),
+            ("cache-control", value),
+        ];
         put_unsigned(s3, &format!("box/{key}"), &headers).await;
     }
     let text = std::str::from_utf8(UTF8).unwrap();
-    s3.put("box/meta", &[("x-amz-meta-name", text), ("x-amz-website-redirect-location", "/\u{e9}")], b"x").await.ok();
+    s3.put("box/meta", &[("x-amz-meta-name", text), ("x-amz-website-redirect-location", "/\u{e9}")], b"x")
+        .await
+        .ok();
     s3.copy("box/latin1", "box/copy", &[]).await.ok();
     server.stop().await;
     let server = started(folder.path()).await;
     let s3 = &server.client;
     for (key, value) in [("utf8", UTF8), ("latin1", LATIN1), ("copy", LATIN1)] {
-        for answer in [s3.get(&format!("box/{key}"), &[]).await.ok(), s3.head(&format!("box/{key}"), &[]).await.ok()] {
+        for answer in
+            [s3.get(&format!("box/{key}"), &[]).await.ok(), s3.head(&format!("box/{key}"), &[]).await.ok()]
+        {
             for name in ["content-disposition", "cache-control"] {
                 assert_eq!(answer.headers.get(name).unwrap().as_bytes(), value, "{key} {name}");
             }
@@ -87,14 +95,17 @@ async fn put_signed(s3: &S3, path: &str, name: &str, value: &[u8], spoil: bool) 
         canonical.extend([signed.as_bytes(), b":", bytes, b"\n"].concat());
     }
     canonical.extend(format!("\n{names}\n{}", text("x-amz-content-sha256")).into_bytes());
-    let hashed = sha2::Sha256::digest(&canonical).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hashed =
+        sha2::Sha256::digest(&canonical).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let to_sign = format!("AWS4-HMAC-SHA256\n{}\n{scope}\n{hashed}", text("x-amz-date"));
     let mac = |key: &[u8], bytes: &[u8]| {
         let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(key).unwrap();
         mac.update(bytes);
         mac.finalize().into_bytes().to_vec()
     };
-    let key = scope.split('/').fold(format!("AWS4{}", s3.secret).into_bytes(), |key, part| mac(&key, part.as_bytes()));
+    let key = scope
+        .split('/')
+        .fold(format!("AWS4{}", s3.secret).into_bytes(), |key, part| mac(&key, part.as_bytes()));
     let signature: String = mac(&key, to_sign.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
     let before = authorization.split("Signature=").next().unwrap();
     head.headers.insert("authorization", format!("{before}Signature={signature}").parse().unwrap());
@@ -149,9 +160,13 @@ async fn a_flipped_byte_is_never_served() {
         flip(&file, 10);
         s3.get("box/a", &[]).await.refused(500, "InternalError");
         s3.get("box/a", &[("range", "bytes=9-9")]).await.refused(500, "InternalError");
-        s3.copy("box/a", "box/b", &[("x-amz-storage-class", "STANDARD_IA"), ("x-amz-checksum-algorithm", "SHA1")])
-            .await
-            .refused(500, "InternalError");
+        s3.copy(
+            "box/a",
+            "box/b",
+            &[("x-amz-storage-class", "STANDARD_IA"), ("x-amz-checksum-algorithm", "SHA1")],
+        )
+        .await
+        .refused(500, "InternalError");
         // What is read besides is right, and so is the answer that needs no bytes.
         let range = s3.get("box/a", &[("range", "bytes=1000000-1000009")]).await.ok();
         assert_eq!(range.body, body[1_000_000..1_000_010]);
@@ -188,15 +203,29 @@ async fn the_newer_checksums_are_checked_kept_and_told() {
     let server = started(folder.path()).await;
     let s3 = &server.client;
     for (name, value) in HELLO_SUMS {
-        let (header, element) = (format!("x-amz-checksum-{name}"), format!("Checksum{}", name.to_ascii_uppercase()));
-        let wrong = if let Some(rest) = value.strip_prefix('1') { format!("2{rest}") } else { format!("1{}", &value[1..]) };
+        let (header, element) =
+            (format!("x-amz-checksum-{name}"), format!("Checksum{}", name.to_ascii_uppercase()));
+        let wrong = if let Some(rest) = value.strip_prefix('1') {
+            format!("2{rest}")
+        } else {
+            format!("1{}", &value[1..])
+        };
         s3.put("box/a", &[(&header, &wrong)], b"hello world").await.refused(400, "BadDigest");
         s3.put("box/a", &[(&header, "AAAA")], b"hello world").await.refused(400, "InvalidRequest");
-        assert_eq!(s3.put("box/a", &[(&header, value)], b"hello world").await.ok().header(&header), Some(value));
+        assert_eq!(
+            s3.put("box/a", &[(&header, value)], b"hello world").await.ok().header(&header),
+            Some(value)
+        );
         let got = s3.get("box/a", &[("x-amz-checksum-mode", "ENABLED")]).await.ok();
-        assert_eq!((got.header(&header), got.header("x-amz-checksum-type")), (Some(value), Some("FULL_OBJECT")));
+        assert_eq!(
+            (got.header(&header), got.header("x-amz-checksum-type")),
+            (Some(value), Some("FULL_OBJECT"))
+        );
         let copied = s3.copy("box/a", "box/b", &[]).await.ok();
-        assert_eq!((copied.one(&element), copied.one("ChecksumType")), (value.to_owned(), "FULL_OBJECT".to_owned()));
+        assert_eq!(
+            (copied.one(&element), copied.one("ChecksumType")),
+            (value.to_owned(), "FULL_OBJECT".to_owned())
+        );
 
         let begun = [("x-amz-checksum-algorithm", name)];
         let id = s3.begin("box/m", &begun).await;
@@ -206,7 +235,10 @@ async fn the_newer_checksums_are_checked_kept_and_told() {
         let copied = s3.send("PUT", "box/m", &copy, &[("x-amz-copy-source", "box/a")], b"").await.ok();
         assert_eq!(copied.one(&element), value);
         let listed = s3.send("GET", "box/m", &format!("uploadId={id}"), &[], b"").await.ok();
-        assert_eq!((listed.all(&element), listed.one("ChecksumType")), (vec![value.to_owned(); 2], "COMPOSITE".to_owned()));
+        assert_eq!(
+            (listed.all(&element), listed.one("ChecksumType")),
+            (vec![value.to_owned(); 2], "COMPOSITE".to_owned())
+        );
         let etag = part.header("etag").unwrap().replace('"', "");
         let document = |sum: &str| {
             format!(
@@ -217,7 +249,11 @@ async fn the_newer_checksums_are_checked_kept_and_told() {
         let query = format!("uploadId={id}");
         s3.send("POST", "box/m", &query, &[], document(&wrong).as_bytes()).await.refused(400, "InvalidPart");
         let done = s3.send("POST", "box/m", &query, &[], document(value).as_bytes()).await.ok();
-        assert!(done.one(&element).ends_with("-1") && done.one("ChecksumType") == "COMPOSITE", "{}", done.text());
+        assert!(
+            done.one(&element).ends_with("-1") && done.one("ChecksumType") == "COMPOSITE",
+            "{}",
+            done.text()
+        );
         let attributes = [("x-amz-object-attributes", "Checksum,ObjectParts")];
         let told = s3.send("GET", "box/m", "attributes=", &attributes, b"").await.ok();
         let whole = done.one(&element).replace("-1", "");
@@ -245,12 +281,21 @@ async fn the_attributes_of_parts_come_in_pages() {
     let document = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>");
     s3.send("POST", "box/m", &format!("uploadId={id}"), &[], document.as_bytes()).await.ok();
     let page = |after: &'static str| {
-        [("x-amz-object-attributes", "ObjectParts"), ("x-amz-max-parts", "1"), ("x-amz-part-number-marker", after)]
+        [
+            ("x-amz-object-attributes", "ObjectParts"),
+            ("x-amz-max-parts", "1"),
+            ("x-amz-part-number-marker", after),
+        ]
     };
     for (after, number, more) in [("0", "1", "true"), ("1", "2", "true"), ("2", "3", "false")] {
         let told = s3.send("GET", "box/m", "attributes=", &page(after), b"").await.ok();
         assert_eq!(
-            (told.one("PartsCount"), told.one("IsTruncated"), told.one("NextPartNumberMarker"), told.all("PartNumber")),
+            (
+                told.one("PartsCount"),
+                told.one("IsTruncated"),
+                told.one("NextPartNumberMarker"),
+                told.all("PartNumber")
+            ),
             ("3".to_owned(), more.to_owned(), number.to_owned(), vec![number.to_owned()])
         );
     }
@@ -269,7 +314,9 @@ async fn the_front_door_says_how_small_parts_may_be() {
     s3.complete("box/m", &id, &parts, &[]).await.refused(400, "EntityTooSmall");
     let told = s3.complete("box/m", &id, &parts, &[("x-amz-blobfish-part-bytes-min", "1001")]).await;
     assert_eq!(told.refused(400, "EntityTooSmall").one("MinSizeAllowed"), "1001");
-    s3.complete("box/m", &id, &parts, &[("x-amz-blobfish-part-bytes-min", "some")]).await.refused(400, "InvalidArgument");
+    s3.complete("box/m", &id, &parts, &[("x-amz-blobfish-part-bytes-min", "some")])
+        .await
+        .refused(400, "InvalidArgument");
     s3.complete("box/m", &id, &parts, &[("x-amz-blobfish-part-bytes-min", "1000")]).await.ok();
     assert_eq!(s3.get("box/m", &[]).await.ok().body.len(), 1010);
     server.stop().await;
@@ -318,11 +365,15 @@ async fn an_object_without_parts_has_one() {
     let s3 = &server.client;
     s3.put("box/a", &[("content-md5", &md5_base64(b"hello"))], b"hello").await.ok();
     let one = s3.send("GET", "box/a", "partNumber=1", &[], b"").await.ok();
-    assert_eq!((one.status.as_u16(), one.header("content-range"), one.text().as_str()), (206, Some("bytes 0-4/5"), "hello"));
+    assert_eq!(
+        (one.status.as_u16(), one.header("content-range"), one.text().as_str()),
+        (206, Some("bytes 0-4/5"), "hello")
+    );
     let two = s3.send("GET", "box/a", "partNumber=2", &[], b"").await.refused(416, "InvalidPartNumber");
     assert_eq!(two.one("ActualPartCount"), "1");
     assert_eq!(s3.send("HEAD", "box/a", "partNumber=2", &[], b"").await.status, 416);
-    let lock = "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>";
+    let lock =
+        "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>";
     s3.send("PUT", "box", "object-lock=", &[("content-md5", &md5_base64(lock.as_bytes()))], lock.as_bytes())
         .await
         .refused(409, "InvalidBucketState");

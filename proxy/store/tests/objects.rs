@@ -796,7 +796,10 @@ async fn multipart_uploads() {
     assert_eq!(done.one("ChecksumCRC64NVME"), "om/L0dM0gF4=");
     // Who lost the answer asks again and gets it; who asks for something else does not.
     let again = s3.complete("box/m", &id, &[(1, &one.replace('"', "")), (3, &new_three)], &[]).await.ok();
-    assert_eq!((again.one("ETag"), again.one("ChecksumCRC64NVME")), (done.one("ETag"), "om/L0dM0gF4=".to_owned()));
+    assert_eq!(
+        (again.one("ETag"), again.one("ChecksumCRC64NVME")),
+        (done.one("ETag"), "om/L0dM0gF4=".to_owned())
+    );
     s3.complete("box/m", &id, &[(1, &one)], &[]).await.refused(404, "NoSuchUpload");
     s3.complete("box/other", &id, &[(1, &one), (3, &new_three)], &[]).await.refused(404, "NoSuchUpload");
     s3.part("box/m", &id, 1, &[], HELLO).await.refused(404, "NoSuchUpload");

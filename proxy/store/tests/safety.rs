@@ -71,9 +71,7 @@ async fn a_broken_promise_stores_nothing() {
     let other_sha = STANDARD.encode([7; 32]);
     s3.put("box/bad", &[("x-amz-checksum-sha256", &other_sha)], HELLO).await.refused(400, "BadDigest");
     s3.put("box/bad", &[("content-md5", "short")], HELLO).await.refused(400, "InvalidDigest");
-    s3.put("box/bad", &[("x-amz-checksum-crc16", "AAA=")], HELLO)
-        .await
-        .refused(501, "NotImplemented");
+    s3.put("box/bad", &[("x-amz-checksum-crc16", "AAA=")], HELLO).await.refused(501, "NotImplemented");
     s3.put(
         "box/bad",
         &[("x-amz-checksum-crc32", "DUoRhQ=="), ("x-amz-checksum-sha1", "Kq5sNclPz7QV2+lfQIuc6R7oRu0=")],
@@ -156,9 +154,15 @@ async fn an_upload_without_its_end_is_none() {
     for (payload, headers) in [("STREAMING-AWS4-HMAC-SHA256-PAYLOAD", &signed[..]), (TRAILER, &trailing)] {
         s3.put("box/old", &[], HELLO).await.ok();
         let signed = || SignableBody::Precomputed(payload.to_owned());
-        s3.send_signed("PUT", "box/old", "", headers, signed(), full(b"")).await.refused(400, "IncompleteBody");
+        s3.send_signed("PUT", "box/old", "", headers, signed(), full(b""))
+            .await
+            .refused(400, "IncompleteBody");
         let request = s3.request("PUT", "box/old", "", headers, signed(), full(b""));
-        for (framing, body) in [("transfer-encoding: chunked", ""), ("content-length: 87", "0;chunk-signature="), ("transfer-encoding: chunked", "3\r\n0\r\n\r\n")] {
+        for (framing, body) in [
+            ("transfer-encoding: chunked", ""),
+            ("content-length: 87", "0;chunk-signature="),
+            ("transfer-encoding: chunked", "3\r\n0\r\n\r\n"),
+        ] {
             let mut head = "PUT /box/old HTTP/1.1\r\n".to_owned();
             for (name, value) in request.headers() {
                 head.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
@@ -173,7 +177,8 @@ async fn an_upload_without_its_end_is_none() {
         }
     }
     // One that is meant.
-    let (payload, body) = (SignableBody::Precomputed(TRAILER.to_owned()), full(b"0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n"));
+    let (payload, body) =
+        (SignableBody::Precomputed(TRAILER.to_owned()), full(b"0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n"));
     s3.send_signed("PUT", "box/old", "", &trailing, payload, body).await.ok();
     assert_eq!(s3.get("box/old", &[]).await.ok().body, "");
 }
@@ -693,7 +698,9 @@ async fn a_kill_never_shows_part_of_an_object() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_told_as_one_and_is_no_end() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(other) = Other::on_small_disk(folder.path(), 32).await else { return println!("no disk of its own: not tested") };
+    let Some(other) = Other::on_small_disk(folder.path(), 32).await else {
+        return println!("no disk of its own: not tested");
+    };
     let s3 = &other.s3;
     s3.put("box", &[], b"").await.ok();
     s3.put("box/kept", &[], HELLO).await.ok();

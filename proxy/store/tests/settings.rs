@@ -184,7 +184,9 @@ async fn a_bucket_whose_owner_has_everything_takes_no_acls() {
     let enforced = OWNERSHIP.replace("BucketOwnerPreferred", "BucketOwnerEnforced");
     let public = [("x-amz-acl", "public-read")];
     s3.put("open", &public, b"").await.ok();
-    set(s3, "open", "ownershipControls=", &enforced).await.refused(400, "InvalidBucketAclWithObjectOwnership");
+    set(s3, "open", "ownershipControls=", &enforced)
+        .await
+        .refused(400, "InvalidBucketAclWithObjectOwnership");
     s3.put("box/a", &public, b"a").await.ok();
     set(s3, "box", "ownershipControls=", &enforced).await.ok();
     s3.put("box/b", &public, b"b").await.refused(400, "AccessControlListNotSupported");
