@@ -84,7 +84,7 @@ fn keys_that_are_no_paths_stay_away_from_servers_of_paths() {
         assert_eq!(check(key), Ok(()), "{key}");
         assert_eq!(blobfish_dialects::engine::read::check_key(&S3, key), Ok(()));
     }
-    for key in ["/a", "a//b", ".", "a/..", "a/./b", "/", "a//", "a\0b"] {
+    for key in ["/a", "a//b", ".", "a/..", "a/./b", "/", "a//"] {
         assert_eq!(check(key).unwrap_err().fault, Fault::InvalidObjectName, "{key}");
         assert_eq!(blobfish_dialects::engine::read::check_key(&S3, key), Ok(()));
     }

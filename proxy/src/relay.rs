@@ -79,7 +79,8 @@ impl<'a> Relay<'a> {
         let bare = Request { source: None, operation, ..asked.clone() };
         let mut bare = relay::without_copy_fields(bare);
         bare.fields = relay::applying(bare.fields, operation);
-        let (_, losses) = write::request(&ends.to, &bare)?;
+        let (_, mut losses) = write::request(&ends.to, &bare)?;
+        losses.extend(write::request(&ends.from, &relay::look(&asked))?.1);
         Ok((Self { upstreams, ends, asked, limits, slot }, losses))
     }
 

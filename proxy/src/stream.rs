@@ -5,8 +5,8 @@ use blobfish_dialects::engine::body::{Gate, Sums};
 use blobfish_dialects::engine::crc64;
 use blobfish_dialects::engine::exchange::Answer;
 use blobfish_dialects::engine::stream::{
-    ask_position, ask_without_range, can_tell_more, failure, needs_digest, outgoing, reply, take_position,
-    wants, with_digest, with_sums,
+    OnlyPart, ask_position, ask_without_range, can_tell_more, failure, needs_digest, only_part, outgoing,
+    passed_over_part, reply, take_position, wants, with_digest, with_sums,
 };
 use blobfish_dialects::engine::way::Way;
 use blobfish_dialects::model::{Fault, Field, Refusal, Reply, Request, Told};
@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use crate::caller::{Framing, NoBody};
 use crate::clock;
-use crate::exchange::collected;
+use crate::exchange::{Whole, collected};
 use crate::failed::Failed;
 use crate::framing::{BodyLength, decimal};
 use crate::job::{End, Job};
@@ -40,6 +40,20 @@ pub async fn download(
     way: Way<'_>,
     request: &Request,
 ) -> Result<(), End> {
+    match only_part(&way, request) {
+        Some((whole, part)) => read(job, upstream, way, &whole, Some(part)).await,
+        None => read(job, upstream, way, request, None).await,
+    }
+}
+
+/// A read; `part` is that of an object without parts.
+async fn read(
+    job: &mut Job<'_>,
+    upstream: &Upstream,
+    way: Way<'_>,
+    request: &Request,
+    part: Option<OnlyPart>,
+) -> Result<(), End> {
     let (out, losses) = outgoing(&way, request, None, clock::now())?;
     job.judge(&losses, &way)?;
     let upstreams = job.upstreams;
@@ -49,17 +63,22 @@ pub async fn download(
         conversation.abort().await;
         let mut whole = request.clone();
         whole.fields.remove(Field::Range);
-        return Box::pin(download(job, upstream, way, &whole)).await;
+        return Box::pin(read(job, upstream, way, &whole, part)).await;
+    }
+    if let Some((whole, part)) = passed_over_part(&way, request, &head.answer) {
+        conversation.abort().await;
+        return Box::pin(read(job, upstream, way, &whole, Some(part))).await;
     }
     if !is_success(head.answer.status) {
         let reply = failed(conversation, upstream, &way, request, head).await?;
         return job.tell(reply).await;
     }
-    let told = match reply(&way, request, &head.answer, None) {
+    let told = reply(&way, request, &head.answer, None).map_err(Job::count_integrity);
+    let told = match told.and_then(|told| as_part(part, told)) {
         Ok(told) => told,
         Err(refusal) => {
             conversation.abort().await;
-            return Err(Job::count_integrity(refusal).into());
+            return Err(refusal.into());
         }
     };
     if job.listener.head || head.answer.status == 304 {
@@ -67,6 +86,13 @@ pub async fn download(
         return job.tell(told).await;
     }
     pump(job, upstream, conversation, told, head.length).await
+}
+
+fn as_part(part: Option<OnlyPart>, told: Reply) -> Result<Reply, Refusal> {
+    match part {
+        Some(part) => part.told(told),
+        None => Ok(told),
+    }
 }
 
 fn is_success(status: u16) -> bool {
@@ -226,7 +252,7 @@ pub async fn upload(
 /// target is contacted.
 enum Body {
     Passing(Box<Gate>, Vec<u8>),
-    Whole((Vec<u8>, Sums)),
+    Whole((Whole, Sums)),
 }
 
 impl Body {
@@ -248,10 +274,15 @@ async fn first_bytes(job: &mut Job<'_>, mut gate: Gate) -> Result<Body, End> {
     job.caller.invite_body().await?;
     // What was read before it was decided where the body goes.
     let mut first = gate.push(&[]).map_err(Job::count_integrity)?;
+    let mut reservation = job.reservation();
     while first.is_empty() {
+        reservation.hold(gate.held())?;
         match job.caller.body().await? {
             Some(wire) => first = gate.push(&wire).map_err(Job::count_integrity)?,
-            None => return Ok(Body::Whole(gate.finish().map_err(Job::count_integrity)?)),
+            None => {
+                let (whole, sums) = gate.finish().map_err(Job::count_integrity)?;
+                return Ok(Body::Whole((Whole::new(whole, reservation), sums)));
+            }
         }
     }
     Ok(Body::Passing(Box::new(gate), first))
@@ -262,7 +293,7 @@ async fn first_bytes(job: &mut Job<'_>, mut gate: Gate) -> Result<Body, End> {
 ///
 /// # Errors
 /// `too_large` for a body of more than [`SMALL_BYTES_MAX`].
-async fn small_body(job: &mut Job<'_>, gate: Gate, too_large: Refusal) -> Result<(Vec<u8>, Sums), End> {
+async fn small_body(job: &mut Job<'_>, gate: Gate, too_large: Refusal) -> Result<(Whole, Sums), End> {
     match collected(job, gate, SMALL_BYTES_MAX).await {
         Err(End::Refused(refusal)) if refusal.fault == Fault::EntityTooLarge => Err(too_large.into()),
         other => other,
@@ -330,7 +361,9 @@ async fn sent(
     mut verified: Vec<u8>,
 ) -> Result<(AnswerHead, Option<Sums>), Broken> {
     let integrity = |refusal| Broken::Caller(Job::count_integrity(refusal).into());
+    let mut reservation = job.reservation();
     loop {
+        reservation.hold(gate.held()).map_err(|refusal| Broken::Caller(refusal.into()))?;
         if let Err(failed) = conversation.write(&verified).await {
             return last_words(conversation, failed).await;
         }

@@ -40,6 +40,7 @@ pub const FAULTS: &[FaultRow] = &[
     FaultRow::new(Fault::InvalidEncryption, "SSEContentNotSupported", 400, "The encryption you specified is not supported."),
     FaultRow::new(Fault::InvalidTag, "InvalidTag", 400, "The tag provided is not valid."),
     FaultRow::new(Fault::InvalidRange, "InvalidRange", 416, "The requested range is not satisfiable."),
+    FaultRow::new(Fault::InvalidPartNumber, "InvalidRange", 416, "The requested range is not satisfiable."),
     FaultRow::new(Fault::InvalidCopySource, "InvalidCopySource", 400, "The copy source is not valid."),
     FaultRow::new(Fault::InvalidCopyRange, "InvalidRange", 416, "The range of the copy source is not satisfiable."),
     FaultRow::new(Fault::SelfCopy, "InvalidRequest", 400, "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata."),

@@ -12,7 +12,8 @@ use crate::wire::xml;
 pub fn head(way: &Way<'_>, operation: Operation, answer: &Answer) -> Reply {
     let (caller, target) = (way.caller, way.target.dialect);
     let mut reply = Reply::status(answer.status);
-    for field in Told::ALL {
+    // Where something is at the target is nothing to callers.
+    for field in Told::ALL.into_iter().filter(|field| *field != Told::Location) {
         let Some(name) = (target.told)(field) else { continue };
         let Some(value) = answer.header(name) else {
             continue;
@@ -242,7 +243,8 @@ fn refusal(fault: Fault, error: &ErrorDocument) -> Refusal {
 }
 
 /// Details that mean the same everywhere and name nothing of the target.
-const CARRIED: [&str; 4] = ["Key", "UploadId", "PartNumber", "VersionId"];
+const CARRIED: [&str; 6] =
+    ["Key", "UploadId", "PartNumber", "VersionId", "ActualPartCount", "PartNumberRequested"];
 
 /// A 2xx that proves nothing.
 pub fn unproven() -> Refusal {

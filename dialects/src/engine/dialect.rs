@@ -5,7 +5,7 @@ use crate::engine::settings::Form;
 use secrecy::SecretString;
 
 use crate::model::{
-    Acl, Directive, Encryption, Fault, Field, Group, Operation, OwnKey, Refusal, Setting, Source,
+    Acl, Directive, Encryption, Fault, Field, Group, Operation, OwnKey, Refusal, Request, Setting, Source,
     StorageClass, Told,
 };
 
@@ -53,8 +53,10 @@ pub struct Dialect {
     pub trailer_header: Option<&'static str>,
     /// The header that names the algorithm of the checksum, and must agree with the one that is sent.
     pub checksum_choice: Option<&'static str>,
-    /// What it calls a field of a request.
+    /// What it calls a field of a request, in every operation for which `names_in` and `lacks_in` say nothing else.
     pub name_of: fn(Field) -> Option<Name>,
+    /// Fields that have another name in one operation.
+    pub names_in: &'static [(Operation, Field, Name)],
     /// What of a header's text is the object's own; the rest belongs to the wire.
     pub own_text: fn(Field, String) -> String,
     /// Fields that it reads as a caller's dialect but does not honour as a target.
@@ -68,8 +70,19 @@ pub struct Dialect {
     pub settings_known: bool,
     /// Whether a put that locks its object has to say a digest of it.
     pub lock_digest: bool,
-    /// Fields that it has, but not in these operations.
+    /// Further places where its callers may say a field.
+    pub also: &'static [(Operation, Field, Name)],
+    /// Fields that it has, but not in these operations: neither said by its callers nor to its targets.
     pub lacks_in: &'static [(Operation, Field)],
+    /// Fields that it reads in these operations as a caller's dialect but does not honour as a target.
+    pub lacks_at: &'static [(Operation, Field)],
+    /// Values that must not be empty, and what the caller is told. Any other empty value says nothing: SDKs send them
+    /// for what was not given.
+    pub never_empty: &'static [(Field, Fault, &'static str)],
+    /// The least and the greatest value of a number in an operation. What is outside is refused.
+    pub bounds: &'static [(Operation, Field, u64, u64)],
+    /// Refuses what its callers may not say together, or must say.
+    pub check: fn(&Request) -> Result<(), Refusal>,
     /// What it calls a field of an answer.
     pub told: fn(Told) -> Option<&'static str>,
     /// Its words.
@@ -120,8 +133,17 @@ pub struct Dialect {
 impl Dialect {
     /// What it calls a field in a request of this kind, if that may say it.
     pub fn name_in(&self, field: Field, operation: Operation) -> Option<Name> {
-        let has = field.applies(operation) && !self.lacks_in.contains(&(operation, field));
-        (self.name_of)(field).filter(|_| has)
+        if !field.applies(operation) || self.lacks_in.contains(&(operation, field)) {
+            return None;
+        }
+        let own = self.names_in.iter().find(|row| (row.0, row.1) == (operation, field));
+        own.map(|row| row.2).or_else(|| (self.name_of)(field))
+    }
+
+    /// What a target of this dialect is told a field by in a request of this kind, if it honours it there.
+    pub fn says(&self, field: Field, operation: Operation) -> Option<Name> {
+        let lacks = self.lacks.contains(&field) || self.lacks_at.contains(&(operation, field));
+        self.name_in(field, operation).filter(|_| !lacks)
     }
 
     /// Whether a target of this dialect compares, keeps and tells checksums that are said to it.
@@ -438,6 +460,8 @@ pub struct Absent {
     pub content_type: Option<&'static str>,
     /// Objects in a page.
     pub max_keys: u64,
+    /// Buckets in a page; `None`: all of them.
+    pub max_buckets: Option<u64>,
     /// Whether an unsatisfiable range is answered with the whole object.
     pub lenient_range: bool,
 }
@@ -463,6 +487,8 @@ pub struct Limits {
     pub upload_bytes_max: u64,
     /// Bytes of a part that is not the last of its upload, as enforced when the upload is completed.
     pub part_bytes_min: u64,
+    /// The largest page of buckets that a target is asked for; `None`: it gives all of them at once.
+    pub buckets_page: Option<u64>,
 }
 
 /// How a dialect's documents are written. Elements are listed in the order in which the vendor sends them.
@@ -497,6 +523,16 @@ pub struct XmlStyle {
     pub restore_days: Option<&'static str>,
     /// Whether the answer to a quiet deleting call has no document at all, and failures are told by absence.
     pub deleted_by_absence: bool,
+    /// Children of InitiateMultipartUploadResult.
+    pub initiated: &'static [&'static str],
+    /// Children of CompleteMultipartUploadResult.
+    pub completed: &'static [&'static str],
+    /// Whether continuation tokens are percent-encoded where keys are.
+    pub encodes_token: bool,
+    /// Children of ListAllMyBucketsResult.
+    pub buckets: &'static [&'static str],
+    /// Whether what belongs to paging is written only where a next page of buckets follows.
+    pub buckets_paging_when_truncated: bool,
     /// Children of Bucket in ListAllMyBucketsResult.
     pub bucket: &'static [&'static str],
     /// Children of Error; `*` stands for the details.

@@ -5,7 +5,7 @@ use crate::engine::conditions::{self, SourceState};
 use crate::engine::dialect::SelfCopy;
 use crate::engine::loss::Loss;
 use crate::engine::way::Way;
-use crate::engine::{bodies, crc64, emulate, etag, listing, settings, write};
+use crate::engine::{bodies, crc64, emulate, etag, listing, relay, settings, write};
 use crate::model::{
     ByteRange, Directive, Document, Fault, Field, Fields, Operation, Outgoing, Refusal, Reply, Request,
     Setting, Source, Timestamp, Told, Value,
@@ -172,20 +172,7 @@ impl<'a> Exchange<'a> {
     /// Sends a HEAD of the copy's source.
     fn look(&mut self, then: State, now: Timestamp) -> Result<Step, Refusal> {
         let Some(source) = &self.asked.source else { return Err(answer::unproven()) };
-        let mut fields = Fields::default();
-        if let Some(version) = &source.version {
-            fields.set(Field::VersionId, Value::Text(version.clone()));
-        }
-        let keys = [
-            (Field::SourceCustomerAlgorithm, Field::CustomerAlgorithm),
-            (Field::SourceCustomerKey, Field::CustomerKey),
-            (Field::SourceCustomerKeyMd5, Field::CustomerKeyMd5),
-        ];
-        for (from, to) in keys {
-            if let Some(value) = self.asked.fields.get(from) {
-                fields.set(to, value.clone());
-            }
-        }
+        let fields = relay::look(&self.asked).fields;
         let bucket = self.way.source_bucket.clone().unwrap_or_default();
         self.send_head(bucket, source.key.clone(), fields, then, now)
     }

@@ -7,6 +7,7 @@ pub mod access;
 pub mod answer;
 pub mod bodies;
 pub mod body;
+pub mod buckets;
 pub mod conditions;
 pub mod cors;
 pub mod crc64;

@@ -221,6 +221,8 @@ pub fn place(asked: &Request, source: &Source, tags: Option<&Node>, operation: O
         for field in GUARDS {
             request.fields.remove(field);
         }
+        // The parts have the bytes.
+        request.fields.remove(Field::TrafficLimit);
         return request;
     }
     expect(&mut request, source);
@@ -264,8 +266,14 @@ fn bytes_of_hex(text: &str) -> Option<Vec<u8>> {
 }
 
 /// The fields that each part of an upload carries.
-const OF_PARTS: [Field; 4] =
-    [Field::CustomerAlgorithm, Field::CustomerKey, Field::CustomerKeyMd5, Field::RequestPayer];
+const OF_PARTS: [Field; 6] = [
+    Field::CustomerAlgorithm,
+    Field::CustomerKey,
+    Field::CustomerKeyMd5,
+    Field::RequestPayer,
+    Field::ExpectedOwner,
+    Field::TrafficLimit,
+];
 
 fn of_upload(asked: &Request, operation: Operation, upload: &str) -> Request {
     let mut fields = Fields::default();

@@ -11,7 +11,7 @@ use crate::model::{
     Algorithm, Checksum, Document, Encryption, Fault, Field, Fields, Operation, Outgoing, PayloadHash,
     Refusal, Reply, Request, Timestamp, Told, Value,
 };
-use crate::wire::hash;
+use crate::wire::{date, hash};
 
 /// The signed head to send, and what it could not say. `length` is the decoded body's, for uploads; without one
 /// the shell sends the body in chunks.
@@ -243,10 +243,86 @@ pub fn take_position(reply: &mut Reply, answer: &Answer) {
     }
 }
 
+/// One part of an object, read at a target that does not tell parts apart: the object is told as one part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OnlyPart(u64);
+
+/// The request as a target is asked that does not tell parts apart, and the part that was asked for. `None`: the target
+/// does, or no part was asked for.
+pub fn only_part(way: &Way<'_>, request: &Request) -> Option<(Request, OnlyPart)> {
+    let told_apart = way.target.dialect.says(Field::PartNumber, request.operation).is_some();
+    (!told_apart).then(|| as_only_part(request)).flatten()
+}
+
+/// The same for a target that passed over the number of the part: it answers with everything, and says nothing of parts.
+pub fn passed_over_part(way: &Way<'_>, request: &Request, answer: &Answer) -> Option<(Request, OnlyPart)> {
+    let told =
+        |field: Told| (way.target.dialect.told)(field).is_some_and(|name| answer.header(name).is_some());
+    let passed_over = answer.status == 200 && !told(Told::PartsCount) && !told(Told::ContentRange);
+    passed_over.then(|| as_only_part(request)).flatten()
+}
+
+fn as_only_part(request: &Request) -> Option<(Request, OnlyPart)> {
+    let reads = matches!(request.operation, Operation::GetObject | Operation::HeadObject);
+    let number = request.fields.number(Field::PartNumber).filter(|_| reads)?;
+    let mut sent = request.clone();
+    sent.fields.remove(Field::PartNumber);
+    // Whether there is such an object is all that is asked.
+    if number != 1 {
+        sent.operation = Operation::HeadObject;
+    }
+    Some((sent, OnlyPart(number)))
+}
+
+impl OnlyPart {
+    /// Makes of the reply about the whole object that about its only part.
+    ///
+    /// # Errors
+    /// `InvalidPartNumber`: there is no other part.
+    pub fn told(self, mut reply: Reply) -> Result<Reply, Refusal> {
+        if reply.status == 304 {
+            return Ok(reply);
+        }
+        if self.0 != 1 {
+            return Err(Refusal::new(Fault::InvalidPartNumber)
+                .with("ActualPartCount", "1")
+                .with("PartNumberRequested", self.0.to_string()));
+        }
+        reply.set(Told::PartsCount, "1");
+        let length = reply.text(Told::ContentLength).and_then(|text| text.parse::<u64>().ok());
+        // Nothing has no range.
+        if let Some(last) = length.and_then(|length| length.checked_sub(1)) {
+            reply.status = 206;
+            reply.set(Told::ContentRange, format!("bytes 0-{last}/{}", last.saturating_add(1)));
+        }
+        Ok(reply)
+    }
+}
+
+/// Whether a range was to be read of another object than the target has now (RFC 9110, 13.1.5). A failure says nothing of
+/// the object, so that the whole is read then.
+fn is_of_another(way: &Way<'_>, request: &Request, answer: &Answer) -> bool {
+    let wanted = request.fields.text(Field::IfRange).filter(|_| request.fields.has(Field::Range));
+    let Some(wanted) = wanted.filter(|_| matches!(answer.status, 206 | 416)) else { return false };
+    let told = |field: Told| (way.target.dialect.told)(field).and_then(|name| answer.text(name));
+    let same = match date::parse_http(wanted) {
+        Some(time) => told(Told::LastModified).and_then(date::parse_http) == Some(time),
+        // Only strong tags are compared.
+        None => told(Told::Etag).is_some_and(|etag| {
+            !wanted.starts_with("W/") && etag::bare(etag).eq_ignore_ascii_case(etag::bare(wanted))
+        }),
+    };
+    !same
+}
+
 /// Whether an answer to a read must be asked for again without its range: the caller's vendor answers a range
-/// that does not fit with the whole object, the target's with an error or with what there is.
+/// that does not fit with the whole object, the target's with an error or with what there is; or the range was to be of
+/// another object.
 pub fn ask_without_range(way: &Way<'_>, request: &Request, answer: &Answer) -> bool {
     use crate::model::{ByteRange, Value};
+    if is_of_another(way, request, answer) {
+        return true;
+    }
     let lenient = way.caller.absent.lenient_range && !request.fields.has(Field::StandardRange);
     if !lenient || way.target.dialect.absent.lenient_range || request.operation != Operation::GetObject {
         return false;

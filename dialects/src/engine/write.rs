@@ -28,6 +28,7 @@ pub fn request(way: &Way<'_>, request: &Request) -> Result<(Outgoing, Vec<Loss>)
             Err(Nothing::CannotSay(why)) => losses.push(Loss::field(field, why)),
         }
     }
+    check_selected(target, request, &outgoing)?;
     write_metadata(target, request, &mut outgoing, &mut losses);
     if let Some(name) =
         target.part_bytes_min_header.filter(|_| request.operation == Operation::CompleteMultipartUpload)
@@ -116,10 +117,25 @@ pub fn head_at(
     })
 }
 
+/// Without a parameter that selects the operation the target would take the request for another.
+fn check_selected(target: &Dialect, request: &Request, outgoing: &Outgoing) -> Result<(), Refusal> {
+    let Some(route) = target.route(request.operation) else { return Ok(()) };
+    let said = |wanted: &&str| {
+        let name = wanted.split('=').next().unwrap_or(wanted);
+        outgoing.query.iter().any(|row| row.0 == name)
+    };
+    if route.parameters.iter().all(|wanted| said(&wanted)) {
+        return Ok(());
+    }
+    Err(Refusal::say(Fault::InvalidRequest, format!("{} is not complete.", request.operation.name())))
+}
+
 /// What absence means to the caller is said where it means something else to the target.
 fn with_absent_said(way: &Way<'_>, request: &Request) -> Fields {
     let (caller, target) = (&way.caller.absent, &way.target.dialect.absent);
     let mut fields = request.fields.clone();
+    // Compared here, with what the answer says.
+    fields.remove(Field::IfRange);
     if request.operation.places() {
         let access = [
             Field::Acl,
@@ -214,10 +230,7 @@ fn write_field(
         // What the caller says of the bytes is compared here.
         return Err(Nothing::NotNeeded);
     }
-    let name = target
-        .name_in(field, operation)
-        .filter(|_| target.can_say(field))
-        .ok_or_else(|| cannot("has no such field"))?;
+    let name = target.says(field, operation).ok_or_else(|| cannot("has no such field"))?;
     if field.names_accounts() && way.caller.family != target.family {
         return Err(cannot("has other accounts"));
     }

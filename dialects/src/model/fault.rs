@@ -44,6 +44,8 @@ pub enum Fault {
     InvalidEncryption,
     InvalidTag,
     InvalidRange,
+    /// A part of an object that it does not have.
+    InvalidPartNumber,
     InvalidCopySource,
     InvalidCopyRange,
     CopySourceTooLarge,

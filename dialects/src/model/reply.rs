@@ -178,6 +178,8 @@ pub enum Document {
         key: String,
         /// Opaque id.
         upload_id: String,
+        /// Whether the key is to be written percent-encoded.
+        encoded: bool,
     },
     /// CompleteMultipartUploadResult.
     Completed {
@@ -189,6 +191,8 @@ pub enum Document {
         etag: String,
         /// Those of the object.
         checksums: Checksums,
+        /// Whether the key is to be written percent-encoded.
+        encoded: bool,
     },
     /// ListPartsResult.
     Parts(PartList),
@@ -409,6 +413,16 @@ pub struct BucketList {
     pub buckets: Vec<(String, Timestamp, String)>,
     /// Host to name as each bucket's end point, where the dialect names one.
     pub host: String,
+    /// The beginning of the names that was asked for.
+    pub prefix: Option<String>,
+    /// The name after which the page begins.
+    pub marker: Option<String>,
+    /// Buckets of a page.
+    pub max_keys: u64,
+    /// What a request for the next page has to say: a marker, or a token of the dialect. `None`: this is the last.
+    pub next: Option<String>,
+    /// Whether the caller asked for a part of its buckets.
+    pub limited: bool,
 }
 
 /// What went wrong, ready to be said.

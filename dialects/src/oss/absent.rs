@@ -11,6 +11,8 @@ pub const ABSENT: Absent = Absent {
     acl: Acl::Inherit,
     content_type: Some("application/octet-stream"),
     max_keys: 100,
+    // 3.2
+    max_buckets: Some(100),
     lenient_range: true,
 };
 
@@ -26,4 +28,5 @@ pub const LIMITS: Limits = Limits {
     upload_bytes_max: 5 * 1024 * 1024 * 1024,
     // 3.5
     part_bytes_min: 100 * 1024,
+    buckets_page: Some(1000),
 };

@@ -37,6 +37,7 @@ pub const FAULTS: &[FaultRow] = &[
     FaultRow::new(Fault::InvalidEncryption, "InvalidEncryptionAlgorithmError", 400, "The Encryption request you specified is not valid. Supported value: AES256/SM4/KMS."),
     FaultRow::new(Fault::InvalidTag, "InvalidTag", 400, "The tag provided is not valid."),
     FaultRow::new(Fault::InvalidRange, "InvalidRange", 416, "The requested range cannot be satisfied."),
+    FaultRow::new(Fault::InvalidPartNumber, "InvalidRange", 416, "The requested range cannot be satisfied."),
     FaultRow::new(Fault::InvalidCopySource, "InvalidArgument", 400, "Copy Source must mention the source bucket and key: /sourcebucket/sourcekey."),
     FaultRow::new(Fault::InvalidCopyRange, "InvalidArgument", 400, "The range of the copy source is not valid."),
     FaultRow::new(Fault::SelfCopy, "InvalidArgument", 400, "The copy would not change the object."),

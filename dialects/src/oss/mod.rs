@@ -10,8 +10,8 @@ pub mod settings;
 pub mod words;
 pub mod xml;
 
-use crate::engine::dialect::{Dialect, Identity, Manual};
-use crate::model::{Algorithm, Operation, Timestamp};
+use crate::engine::dialect::{Dialect, Identity, Manual, Name};
+use crate::model::{Algorithm, Field, Operation, Timestamp};
 
 /// Alibaba OSS.
 pub static OSS: Dialect = Dialect {
@@ -39,13 +39,20 @@ pub static OSS: Dialect = Dialect {
     trailer_header: None,
     checksum_choice: None,
     name_of: headers::name_of,
+    names_in: &[],
+    // 3.5, of older documents.
+    also: &[(Operation::DeleteObjects, Field::EncodingType, Name::Header("encoding-type"))],
     own_text: |_, text| text,
     lacks: headers::LACKS,
     lacks_calls: &[],
     lacks_settings: &[],
     settings_known: true,
     lock_digest: false,
-    lacks_in: &[],
+    lacks_in: headers::LACKS_IN,
+    lacks_at: &[],
+    never_empty: headers::NEVER_EMPTY,
+    bounds: headers::BOUNDS,
+    check: |_| Ok(()),
     told: headers::told,
     words: &words::WORDS,
     copy: copy::RULES,

@@ -10,6 +10,7 @@ pub const ABSENT: Absent = Absent {
     acl: Acl::Private,
     content_type: Some("binary/octet-stream"),
     max_keys: 1000,
+    max_buckets: None,
     lenient_range: false,
 };
 
@@ -25,4 +26,5 @@ pub const LIMITS: Limits = Limits {
     upload_bytes_max: 5 * 1024 * 1024 * 1024,
     // 3.7
     part_bytes_min: 5 * 1024 * 1024,
+    buckets_page: None,
 };

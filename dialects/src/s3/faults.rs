@@ -37,7 +37,7 @@ pub const FAULTS: &[FaultRow] = &[
     FaultRow::new(Fault::InvalidEncryption, "InvalidEncryptionAlgorithmError", 400, "The Encryption request you specified is not valid. Supported value: AES256."),
     FaultRow::new(Fault::InvalidTag, "InvalidTag", 400, "The tag provided was not a valid tag."),
     FaultRow::new(Fault::InvalidRange, "InvalidRange", 416, "The requested range is not satisfiable"),
-    FaultRow::new(Fault::InvalidRange, "InvalidPartNumber", 416, "The requested partnumber is not satisfiable"),
+    FaultRow::new(Fault::InvalidPartNumber, "InvalidPartNumber", 416, "The requested partnumber is not satisfiable"),
     FaultRow::new(Fault::InvalidCopySource, "InvalidArgument", 400, "Invalid copy source object key"),
     FaultRow::new(Fault::InvalidCopyRange, "InvalidArgument", 400, "Range specified is not valid for the source object"),
     FaultRow::new(Fault::CopySourceTooLarge, "InvalidRequest", 400, "The specified copy source is larger than the maximum allowable size for a copy source: 5368709120"),

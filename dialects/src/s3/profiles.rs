@@ -9,7 +9,12 @@ use crate::s3::{BASE, absent, headers, route, words};
 pub static ALL: &[&Dialect] = &[&AWS, &CEPH, &MINIO, &GARAGE, &SEAWEEDFS, &R2, &B2, &WASABI];
 
 /// Amazon S3 itself.
-pub static AWS: Dialect = Dialect { name: "aws", settings_known: true, ..BASE };
+pub static AWS: Dialect = Dialect {
+    name: "aws",
+    settings_known: true,
+    limits: Limits { buckets_page: Some(10_000), ..absent::LIMITS },
+    ..BASE
+};
 
 /// The embedded store of demo mode. It has what callers of other vendors know and S3 does not: a CRC-64, appending, which it
 /// does as directory buckets do, and parts as small as the caller's vendor takes them. Nobody configures it.
