@@ -146,11 +146,12 @@ fn text(caller: &'static Dialect, operation: Operation, said: &[(Field, String)]
 
 fn request(caller: &'static Dialect, text: &str) -> Result<Request, Refusal> {
     let head = parse(text).unwrap();
-    let place = hosts::place(&head, caller, &[])?;
+    let place = hosts::place(&head, caller, ALL, &[])?;
     let verified = Verified {
         payload: Payload::Unsigned,
         unsigned: Vec::new(),
         credential_parameters: caller.auth.credential_parameters(),
+        key: None,
     };
     read::request(caller, &head, &place, &verified)
 }
@@ -333,7 +334,11 @@ fn answer_to(way: &Way<'_>, operation: Operation) -> Option<Answer> {
         Operation::ListParts => Document::Parts(PartList {
             encoded,
             key,
-            parts: vec![(Part { number: 1, etag: ETAG.to_owned() }, Some(NOW), 9)],
+            parts: vec![(
+                Part { number: 1, etag: ETAG.to_owned(), checksums: Default::default(), sum: None },
+                Some(NOW),
+                9,
+            )],
             ..PartList::default()
         }),
         Operation::DeleteObjects => {
@@ -342,9 +347,13 @@ fn answer_to(way: &Way<'_>, operation: Operation) -> Option<Answer> {
         Operation::CreateMultipartUpload => {
             Document::Initiated { bucket: "b".to_owned(), key, upload_id: "u".to_owned(), encoded }
         }
-        Operation::CompleteMultipartUpload => {
-            Document::Completed { bucket: "b".to_owned(), key, etag: ETAG.to_owned(), encoded }
-        }
+        Operation::CompleteMultipartUpload => Document::Completed {
+            bucket: "b".to_owned(),
+            key,
+            etag: ETAG.to_owned(),
+            checksums: Default::default(),
+            encoded,
+        },
         Operation::HeadObject => {
             let headers = [("etag", "\"5b3c1a2e053d763e1b002cc607c5a0fe\""), ("content-length", "9")];
             let headers =
