@@ -27,13 +27,22 @@ pub static PROFILES: &[&Dialect] = s3::profiles::ALL;
 
 /// The dialects and their profiles, as configuration names them.
 pub static NAMES: &[(&str, &[&str])] = &[
-    ("s3", &["aws", "blobfish", "jdcloud", "ceph", "minio", "garage", "seaweedfs", "r2", "b2", "wasabi"]),
+    ("s3", &["aws", "jdcloud", "ceph", "minio", "garage", "seaweedfs", "r2", "b2", "wasabi"]),
     ("cos", &["tencent"]),
     ("oss", &["aliyun"]),
 ];
 
+/// What demo mode configures for itself.
+pub static DEMO_NAMES: &[(&str, &[&str])] = &[("s3", &["embedded"])];
+
 /// The dialect of a configured name and profile, or of its own name.
 pub fn by_name(dialect: &str, profile: Option<&str>) -> Option<&'static Dialect> {
-    let own = |name: &str| ALL.iter().chain(PROFILES).copied().find(|dialect| dialect.name == name);
+    let own = |name: &str| {
+        ALL.iter()
+            .chain(PROFILES)
+            .chain(&[&s3::profiles::EMBEDDED])
+            .copied()
+            .find(|dialect| dialect.name == name)
+    };
     profile.and_then(own).or_else(|| own(dialect))
 }

@@ -26,7 +26,9 @@ fn read(dialect: &'static Dialect, operation: Operation, more: &str) -> Result<R
         (true, "cos") => format!("{}: box.{}/s\n", dialect.copy.header, dialect.sample_endpoint),
         (true, _) => format!("{}: /box/s\n", dialect.copy.header),
     };
-    let text = format!("{} {path}?{query} HTTP/1.1\nHost: {host}\n{source}{more}", route.method);
+    let asked = operation == Operation::GetObjectAttributes && !more.contains("object-attributes");
+    let asked = if asked { "x-amz-object-attributes: ETag\n" } else { "" };
+    let text = format!("{} {path}?{query} HTTP/1.1\nHost: {host}\n{source}{asked}{more}", route.method);
     // A profile lacks some operations as a target, not as what callers speak.
     let target = ALL.iter().copied().find(|other| other.family == dialect.family).unwrap();
     explain(&text, dialect, target).map(|explained| explained.request)
