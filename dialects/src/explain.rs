@@ -9,7 +9,7 @@ use crate::engine::loss::{self, LossPolicy};
 use crate::engine::way::{SameNames, Way};
 use crate::engine::{emulate, hosts, listing, read, settings, write};
 use crate::lines::{Line, Thing, lines};
-use crate::model::{Field, Operation, Outgoing, OwnKey, RawHead, Refusal, Request, Setting};
+use crate::model::{Field, Operation, Outgoing, OwnKey, RawHead, Refusal, Request, Setting, TargetClock};
 use crate::rules;
 
 /// What becomes of a field between two dialects.
@@ -319,6 +319,7 @@ pub fn sample_target(dialect: &'static Dialect) -> Target {
         region: String::new(),
         path_style: false,
         credentials: OwnKey::none(),
+        clock: TargetClock::default(),
         seal: SecretString::from(String::new()),
         kms_keys: Vec::new(),
     }

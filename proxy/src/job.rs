@@ -1,5 +1,6 @@
 //! One request while it runs: who asked, what is known of it so far, and the way back to its caller.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use blobfish_dialects::engine::accept::of_host;
@@ -14,6 +15,7 @@ use crate::caller::{CallerConnection, Framing, NoBody, NotWritten};
 use crate::clock;
 use crate::events::Note;
 use crate::failed::Failed;
+use crate::fair::Turns;
 use crate::log::Record;
 use crate::metrics::{METRICS, NONE};
 use crate::snapshot::Snapshot;
@@ -82,6 +84,8 @@ pub struct Job<'a> {
     pub snapshot: &'a Snapshot,
     /// The way to targets.
     pub upstreams: &'a Upstreams,
+    /// Whose turn it is.
+    pub turns: &'a Arc<Turns>,
     /// The way back.
     pub caller: &'a mut CallerConnection,
     /// Who is told.

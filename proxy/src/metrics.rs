@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
     Opts, Registry, TextEncoder,
 };
 
@@ -37,6 +37,9 @@ pub struct Metrics {
     pub refused: IntCounterVec,
     pub unsigned_fields: IntCounterVec,
     pub upstream_errors: IntCounterVec,
+    pub uploads_lost: IntCounterVec,
+    pub turns_seconds: Histogram,
+    pub target_skew: IntGaugeVec,
     pub target_state: IntGaugeVec,
     pub target_connections: IntGaugeVec,
     pub integrity_failures: IntCounterVec,
@@ -123,6 +126,25 @@ impl Metrics {
                 "upstream_errors_total",
                 "Exchanges with targets that failed.",
                 &["target", "kind"],
+            ),
+            turns_seconds: made(
+                &registry,
+                Histogram::with_opts(
+                    HistogramOpts::new(
+                        "blobfish_turn_seconds",
+                        "Time that requests waited for their turn while the processors were busy.",
+                    )
+                    .buckets(SECONDS.to_vec()),
+                ),
+            ),
+            uploads_lost: counters(
+                "uploads_lost_total",
+                "Uploads that may have begun at a target whose answer was lost.",
+                &["target"],
+            ),
+            target_skew: gauges(
+                "target_clock_skew_seconds",
+                "Seconds that a target's clock is ahead of ours, where it complained.",
             ),
             target_state: gauges(
                 "target_state",

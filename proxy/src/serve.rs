@@ -21,6 +21,8 @@ use crate::admin::Admin;
 use crate::certificates;
 use crate::collector::Exports;
 use crate::demo::DemoStore;
+use crate::descriptors;
+use crate::fair::Turns;
 use crate::front::DataFront;
 use crate::keys::Keys;
 use crate::lifecycle::{Ends, Lifecycle, Stop};
@@ -58,6 +60,10 @@ pub fn run(config: Config, origin: Origin, inherited: Inherited) -> anyhow::Resu
     let addresses = listen.http.iter().chain(listen.https.iter().map(|tls| &tls.address));
     let addresses: Vec<_> = addresses.chain([&admin]).copied().collect();
     let sockets = Arc::new(Sockets::open(&addresses, inherited)?);
+    descriptors::raise();
+    if let Some(warning) = descriptors::warning(config.limits.connections_max) {
+        tracing::warn!("{warning}");
+    }
     let snapshot = Snapshot::new(config)?;
     snapshot.warnings().for_each(|warning| tracing::warn!("{warning}"));
     let current = Arc::new(ArcSwap::from_pointee(snapshot));
@@ -88,6 +94,7 @@ pub fn run(config: Config, origin: Origin, inherited: Inherited) -> anyhow::Resu
     let front = DataFront {
         current: Arc::clone(&current),
         upstreams: Upstreams::new(System),
+        turns: Turns::new(),
         open,
         peers: Arc::default(),
         stop,

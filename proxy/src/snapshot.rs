@@ -15,7 +15,7 @@ use blobfish_dialects::engine::auth::Auth;
 use blobfish_dialects::engine::dialect::{Dialect, Target};
 use blobfish_dialects::engine::loss::LossPolicy;
 use blobfish_dialects::engine::way::{Names, Way};
-use blobfish_dialects::model::{Credentials, Need, OwnKey};
+use blobfish_dialects::model::{Credentials, Need, OwnKey, TargetClock};
 use pingora_core::protocols::tls::CaType;
 use pingora_core::utils::tls::{CertKey, WrappedX509};
 use rustls_pki_types::CertificateDer;
@@ -199,6 +199,9 @@ impl Snapshot {
             if let Some(old) = old.find(|old| old.is_like(&upstream.breaker)) {
                 upstream.breaker = Arc::clone(old);
             }
+            if let Some(old) = before.upstreams.iter().find(|old| old.group_key == upstream.group_key) {
+                upstream.target.clock = old.target.clock.clone();
+            }
             upstream.keeps_key_of(&before.upstreams);
             let mut old = before.upstreams.iter().map(|old| &old.seats);
             if let Some(old) = old.find(|old| old.is_like(&upstream.seats)) {
@@ -354,6 +357,7 @@ fn upstream(target: &blobfish_config::Target, callers: &[Caller]) -> Result<Upst
             region: target.region.clone(),
             path_style: target.addressing == Addressing::Path,
             credentials,
+            clock: TargetClock::default(),
             seal: seal(target, callers),
             kms_keys: target.kms_keys.clone(),
         },

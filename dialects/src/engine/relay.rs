@@ -6,7 +6,7 @@ use crc_fast::{CrcAlgorithm, checksum_combine};
 use crate::engine::answer;
 use crate::engine::body::Sums;
 use crate::engine::conditions::{self, SourceState};
-use crate::engine::etag;
+use crate::engine::{etag, sound};
 use crate::engine::exchange::Answer;
 use crate::engine::way::Way;
 use crate::model::{
@@ -241,16 +241,10 @@ fn expect(request: &mut Request, source: &Source) {
     if let Some(crc64) = &source.crc64 {
         request.checksums.push(Checksum { algorithm: Algorithm::Crc64Ecma, value: Some(crc64.clone()) });
     }
-    if let Some(md5) = source.md5.as_deref().and_then(bytes_of_hex) {
+    if let Some(md5) = source.md5.as_deref().and_then(sound::bytes_of_hex) {
         let text = base64::engine::general_purpose::STANDARD.encode(md5);
         request.fields.set(Field::ContentMd5, Value::Text(text));
     }
-}
-
-fn bytes_of_hex(text: &str) -> Option<Vec<u8>> {
-    let byte =
-        |at: usize| text.get(at..at.checked_add(2)?).and_then(|pair| u8::from_str_radix(pair, 16).ok());
-    (0..text.len()).step_by(2).map(byte).collect()
 }
 
 /// The fields that each part of an upload carries.

@@ -5,7 +5,7 @@ use crate::engine::body::{Sums, Wants};
 use crate::engine::exchange::{Answer, overwrite_fault};
 use crate::engine::loss::Loss;
 use crate::engine::way::Way;
-use crate::engine::{tell, write};
+use crate::engine::{sound, tell, write};
 use crate::model::{
     Document, Fault, Field, Fields, Operation, Outgoing, PayloadHash, Refusal, Reply, Request, Timestamp,
     Told, Value,
@@ -42,7 +42,7 @@ pub fn outgoing(
         outgoing.headers.extend(handed_on(way, request));
     }
     outgoing.payload = PayloadHash::Unsigned;
-    way.target.auth.sign(&mut outgoing, &way.target.credentials.current(), &way.target.region, now);
+    way.target.auth.sign(&mut outgoing, &way.target.credentials.current(), &way.target.region, way.target.clock.show(now));
     Ok((outgoing, losses))
 }
 
@@ -95,10 +95,11 @@ pub fn reply(
     answer: &Answer,
     sums: Option<&Sums>,
 ) -> Result<Reply, Refusal> {
+    sound::check_head(way, request, answer)?;
     let mut reply = answer::head(way, request.operation, answer);
     if request.operation.uploads() {
-        if reply.text(Told::Etag).is_none() {
-            return Err(answer::unproven());
+        if let Some(refused) = answer::not_empty(way, answer) {
+            return Err(refused.refusal);
         }
         if let Some(crc64) = sums.and_then(|sums| sums.crc64) {
             let crc64 = crc64.to_string();
@@ -113,21 +114,8 @@ pub fn reply(
             reply.set(Told::PieceMd5, md5.as_bytes());
         }
     }
-    if request.operation == Operation::GetObject {
-        check_range(request, &reply)?;
-    }
     answer::finish(way.caller, request.operation, &mut reply);
     Ok(reply)
-}
-
-/// A part of an object is only believed where one was asked for.
-fn check_range(request: &Request, reply: &Reply) -> Result<(), Refusal> {
-    let asked = request.fields.has(Field::Range) || request.fields.has(Field::PartNumber);
-    let partial = reply.status == 206;
-    if (partial && !asked) || (partial != reply.text(Told::ContentRange).is_some()) {
-        return Err(answer::unproven());
-    }
-    Ok(())
 }
 
 /// The caller's answer to a target's failure (any other status, with its whole bounded body).
@@ -146,6 +134,9 @@ pub fn failure(way: &Way<'_>, request: &Request, answer: &Answer) -> Reply {
 /// A target's failure as the caller is to hear of it.
 pub fn refusal(way: &Way<'_>, request: &Request, answer: &Answer) -> Refusal {
     let refused = answer::failure(way, answer);
+    if answer.status / 100 == 2 || !sound::may_fail_so(request, refused.fault) {
+        return answer::unproven();
+    }
     match refused.fault {
         Fault::PreconditionFailed if request.operation.writes() => {
             overwrite_fault(&request.fields).map_or(refused.refusal, Refusal::from)
