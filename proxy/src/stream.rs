@@ -131,6 +131,18 @@ async fn pump(
             return Err(Failed::Malformed.into());
         }
     };
+    let proof = match proof {
+        // Of an empty body nothing can be held back.
+        Some(gate) if framing == Framing::Bytes(0) => match gate.finish() {
+            Ok(_) => None,
+            Err(_) => {
+                conversation.abort().await;
+                METRICS.integrity_failures.with_label_values(&["target"]).inc();
+                return Err(Failed::Malformed.at(upstream).into());
+            }
+        },
+        proof => proof,
+    };
     if let Err(end) = pumped(job, upstream, &mut conversation, told, framing, proof).await {
         conversation.abort().await;
         return Err(end);

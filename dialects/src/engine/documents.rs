@@ -356,6 +356,12 @@ pub fn read(target: &Dialect, operation: Operation, body: &[u8]) -> Result<Optio
             let lines = deletes::read_result(target, &node, decoder(target, &node))?;
             Ok(Some(Document::Deleted { lines, quiet: false, encoded: false }))
         }
+        // Where there is no HEAD of buckets, a document of theirs is asked for.
+        Operation::HeadBucket if target.bucket_probe.is_some() => match xml::read(body) {
+            Ok(node) if node.name == "Error" => Err(Unsound::Error(read_error(&node))),
+            Ok(node) if target.bucket_probe.is_some_and(|probe| answers_probe(&node, probe)) => Ok(None),
+            _ => Err(Unsound::NotTheDocument),
+        },
         Operation::GetBucketLocation => {
             let node = xml::read(body).map_err(|_| Unsound::NotTheDocument)?;
             // Some servers put it into the element of a bucket's creation.
@@ -385,6 +391,11 @@ pub fn read(target: &Dialect, operation: Operation, body: &[u8]) -> Result<Optio
         Operation::Get(setting) => read_setting(target, setting, body).map(Some),
         _ => read_nothing(body).map(|()| None),
     }
+}
+
+/// Whether a document is named for what was asked: `LocationConstraint` for `location`.
+fn answers_probe(node: &Node, probe: &str) -> bool {
+    node.name.to_ascii_lowercase().starts_with(&probe.to_ascii_lowercase())
 }
 
 /// The body of a success that has no document.

@@ -209,7 +209,7 @@ pub fn md5(target: &Dialect, answer: &Answer) -> Option<Vec<u8>> {
 }
 
 /// Whether an object is encrypted so that its ETag says nothing of its bytes.
-fn is_sealed(target: &Dialect, answer: &Answer) -> bool {
+pub fn is_sealed(target: &Dialect, answer: &Answer) -> bool {
     let told = |field: Told| (target.told)(field).and_then(|name| answer.text(name));
     let keyed =
         [Told::EncryptionKeyId, Told::CustomerAlgorithm].into_iter().any(|field| told(field).is_some());

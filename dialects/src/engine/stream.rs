@@ -187,7 +187,7 @@ pub fn ask_without_range(way: &Way<'_>, request: &Request, answer: &Answer) -> b
         // The documents make this one exception.
         (ByteRange::Last(0), _) => false,
         (_, 416) => true,
-        (ByteRange::Span(_, last), 206) => {
+        (ByteRange::Span(_, last), 206) if sound::check_head(way, request, answer).is_ok() => {
             let total = answer.text("content-range");
             let total =
                 total.and_then(|text| text.rsplit_once('/')).and_then(|(_, total)| total.parse::<u64>().ok());
