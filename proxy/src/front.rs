@@ -41,6 +41,9 @@ pub const REQUESTS_MAX: usize = 1000;
 /// What a connection that is one too many may take to say what it wants.
 const TURNED_AWAY_TIME_MAX: Duration = Duration::from_secs(1);
 
+/// So many of them are heard at once at least. What they take is within what is reserved.
+const TURNED_AWAY_HEARD_MIN: usize = 16;
+
 /// The application behind the data listeners.
 pub struct DataFront {
     /// What requests run on.
@@ -281,7 +284,7 @@ impl DataFront {
     /// unless there are far too many.
     async fn turned_away(&self, caller: &mut CallerConnection) {
         let max = self.connections_max();
-        let few = self.open.load(Ordering::Relaxed) <= max.saturating_add(max / 8);
+        let few = self.open.load(Ordering::Relaxed) <= max.saturating_add((max / 8).max(TURNED_AWAY_HEARD_MIN));
         let snapshot = self.current.load_full();
         let limits = &snapshot.config.limits;
         let head = match few {

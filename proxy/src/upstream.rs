@@ -713,6 +713,49 @@ mod tests {
         assert_eq!(good_count.load(Ordering::Relaxed), 1, "what may have been done is not repeated");
     }
 
+    /// An address at which nobody answers: its queue of connections is full, so that the system answers no more.
+    async fn silence() -> (SocketAddr, Vec<std::net::TcpStream>) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(0).unwrap();
+        let address = listener.local_addr().unwrap();
+        std::mem::forget(listener);
+        let mut held = Vec::new();
+        while let Ok(stream) = tokio::task::spawn_blocking(move || {
+            std::net::TcpStream::connect_timeout(&address, Duration::from_millis(100))
+        })
+        .await
+        .unwrap()
+        {
+            held.push(stream);
+        }
+        (address, held)
+    }
+
+    #[tokio::test]
+    async fn one_that_does_not_answer_holds_nobody_up() {
+        let ((good, good_count), (dead, _held)) = (server(true).await, silence().await);
+        let (snapshot, table) = (snapshot(), Table::default());
+        let upstreams = Upstreams::new(table.clone());
+        table.says(&[dead, good], Duration::ZERO);
+        let ask = async || {
+            let begun = Instant::now();
+            let answer =
+                upstreams.exchange(&snapshot.upstreams[0], &outgoing("PUT"), "PutObject", "s3").await;
+            assert_eq!(answer.map(|answer| answer.status), Ok(200));
+            begun.elapsed()
+        };
+        let first = ask().await;
+        assert!(first >= NEXT_ADDRESS_AFTER && first < NEXT_ADDRESS_AFTER * 3, "{first:?}");
+        let mut later = Vec::new();
+        for _ in 0..20 {
+            later.push(ask().await);
+        }
+        later.sort();
+        assert!(later[19] < NEXT_ADDRESS_AFTER / 2, "it is remembered: {later:?}");
+        assert_eq!(good_count.load(Ordering::Relaxed), 21, "none was asked twice");
+    }
+
     #[tokio::test]
     async fn a_name_without_an_address_is_not_held_against_the_target() {
         let snapshot = snapshot();

@@ -7,6 +7,7 @@ The short form runs each caller with one target, `--all` with every one."""
 import argparse
 import contextlib
 import functools
+import hashlib
 import os
 import re
 import socket
@@ -18,9 +19,11 @@ import time
 import traceback
 
 import servers
+from api import CallError
+from careless import Careless
 from cos_clients import CosPython
 from oss_clients import Oss2V4
-from s3_clients import Boto3, Boto3JdDirect
+from s3_clients import Boto3
 
 BUCKET = "nonsense-1250000000"
 OTHER = "other-1250000000"
@@ -630,6 +633,88 @@ def matrix(binary, running, caller, target):
     return sum(counts.values())
 
 
+class Source(Careless):
+    """A store whose objects vouch for themselves by nothing but their ETag: an MD5, or that of its parts. It sends another
+    byte than it has where it is told to."""
+
+    def __init__(self):
+        super().__init__(says=self.say)
+        self.part = None
+
+    def keep(self, key, body, part=None):
+        pieces = [body[at:at + part] for at in range(0, len(body), part)] if part else []
+        whole = hashlib.md5(b"".join(hashlib.md5(piece).digest() for piece in pieces) if part else body).hexdigest()
+        self.part, etag = part, f"{whole}-{len(pieces)}" if part else whole
+        self.objects[key] = {"body": body, "etag": etag, "at": time.time(), "metadata": {}, "tags": ""}
+
+    def say(self, handler):
+        key = handler.path.partition("?")[0].rpartition("/")[2]
+        found = self.objects.get(key)
+        if found and handler.command == "HEAD" and "partNumber" in handler.query and self.part:
+            first = (int(handler.query["partNumber"]) - 1) * self.part
+            last = min(first + self.part, len(found["body"])) - 1
+            return handler.answer(206, Content_Length=str(last - first + 1), ETag=f'"{found["etag"]}"',
+                                  Content_Range=f"bytes {first}-{last}/{len(found['body'])}",
+                                  x_amz_mp_parts_count=str(-(-len(found["body"]) // self.part)))
+        handler.usual()
+
+    def spoil(self, key, body, at):
+        """Sends this body, with another byte where one is named; what it says of the object stays."""
+        sent = bytearray(body)
+        if at is not None:
+            sent[at] ^= 1
+        self.objects[key] = {**self.objects[key], "body": bytes(sent)}
+
+
+def relays(binary, running):
+    """Copies from a source that sends another byte than it vouches for: whichever way they are carried, they fail, and
+    leave nothing; and the same copies are made where it does not."""
+    counts = {"made": 0, "refused": 0}
+    with Source() as source:
+        back = running.double("oss")
+        first = servers.one_target("seaweedfs", source.port, "first").replace('profile = "seaweedfs"\n', "")
+        targets = [first, servers.one_target("oss", back.port, "second")]
+        buckets = [f'[[bucket]]\nname = "{name}-*"\ntarget = "{target}"\n' for name, target in
+                   (("src", "first"), ("dst", "second"))]
+        limits = "[limits]\ncopy_single_bytes_max = 6291456\ncopy_part_bytes = 5242880\n"
+        proxy = running.proxy(binary, servers.configuration(targets, buckets).replace("[admin]", limits + "[admin]"))
+        client = Boto3(proxy.port, servers.KEY, servers.SECRET)
+        client.create_bucket("dst-1250000000")
+        body = os.urandom(17 * 1024 * 1024)
+        whole = [("single", body[:1_000_000], None), ("in parts, by its MD5", body, None),
+                 ("in parts, by its parts' MD5", body, 5 * 1024 * 1024), ("in parts of 1 MiB", body, 1 << 20)]
+        for name, content, part in whole:
+            source.keep("one", content, part)
+            for flip in (None, 0, len(content) // 2, len(content) - 1):
+                source.spoil("one", content, flip)
+                try:
+                    client.copy("src-1250000000", "one", "dst-1250000000", "copy")
+                    assert flip is None, f"{name}: byte {flip} was another, and it was copied"
+                    assert client.get("dst-1250000000", "copy")["body"] == content, name
+                    client.delete("dst-1250000000", "copy")
+                    counts["made"] += 1
+                except CallError as error:
+                    assert flip is not None and error.status == 500, (name, flip, error)
+                    counts["refused"] += 1
+                    assert client.list("dst-1250000000") == [], f"{name}: nothing is left"
+                assert not back.ask("GET", "/uploads/dst-1250000000"), f"{name}: no upload is left"
+        # A part copy of the whole object is held to it as well.
+        for content, part in ((body[:1_000_000], None),):
+            source.keep("one", content, part)
+            upload = client.create_multipart("dst-1250000000", "copy")
+            for flip in (None, 0, len(content) - 1):
+                source.spoil("one", content, flip)
+                try:
+                    client.upload_part_copy("src-1250000000", "one", "dst-1250000000", "copy", upload, 1)
+                    assert flip is None, f"part copy: byte {flip} was another"
+                    counts["made"] += 1
+                except CallError as error:
+                    assert flip is not None and error.status == 500, (flip, error)
+                    counts["refused"] += 1
+    assert counts == {"made": 5, "refused": 14}, counts
+    print(f"relays: {counts['made']} copies made, {counts['refused']} of another byte refused", flush=True)
+
+
 def plain(steps):
     call = next(steps)
     return steps.send(call())
@@ -653,6 +738,14 @@ def main():
             except Exception:
                 failed += 1
                 print(f"FAILED {caller} to {target}\n{traceback.format_exc()[-6000:]}", flush=True)
+    if not options.only:
+        with servers.Servers() as running:
+            try:
+                relays(os.path.abspath(options.binary), running)
+                passed += 1
+            except Exception:
+                failed += 1
+                print(f"FAILED relays\n{traceback.format_exc()[-6000:]}", flush=True)
     print(f"{len(KINDS)} kinds of nonsense, {len(Cells.OPERATIONS)} operations, {cells} cells")
     print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed else 0)
