@@ -65,8 +65,10 @@ fn a_success_has_the_status_and_the_head_of_one() {
 #[test]
 fn what_was_asked_for_is_what_is_answered() {
     let s3 = dialect("s3");
-    let pinned =
-        request(Operation::GetObject, &[(Field::IfMatch, Value::Etags(vec!["5D41402ABC4B2A76B9719D911017C592".to_owned()]))]);
+    let pinned = request(
+        Operation::GetObject,
+        &[(Field::IfMatch, Value::Etags(vec!["5D41402ABC4B2A76B9719D911017C592".to_owned()]))],
+    );
     assert!(is_sound(s3, &pinned, &answer(200, &[ETAG])));
     assert!(!is_sound(s3, &pinned, &answer(200, &[("etag", "\"another\"")])));
     let version = request(Operation::GetObject, &[(Field::VersionId, Value::Text("v1".to_owned()))]);
@@ -123,8 +125,14 @@ fn a_condition_fails_only_where_one_was_set() {
         assert!(!may_fail_so(&bare, fault), "{fault:?}");
     }
     assert!(may_fail_so(&bare, Fault::NoSuchKey));
-    assert!(may_fail_so(&request(Operation::GetObject, &[(Field::IfMatch, etags())]), Fault::PreconditionFailed));
-    assert!(may_fail_so(&request(Operation::GetObject, &[(Field::IfNoneMatch, etags())]), Fault::NotModified));
+    assert!(may_fail_so(
+        &request(Operation::GetObject, &[(Field::IfMatch, etags())]),
+        Fault::PreconditionFailed
+    ));
+    assert!(may_fail_so(
+        &request(Operation::GetObject, &[(Field::IfNoneMatch, etags())]),
+        Fault::NotModified
+    ));
     let overwrite = request(Operation::PutObject, &[(Field::ForbidOverwrite, Value::Flag)]);
     assert!(may_fail_so(&overwrite, Fault::PreconditionFailed));
 }
@@ -161,7 +169,11 @@ fn a_sources_own_parts_may_lie_anywhere_in_the_pieces_that_arrive() {
         digests.finish();
         digests
     };
-    let head = [("etag", MADE_OF_FOUR), ("content-length", "1000"), ("last-modified", "Mon, 06 May 2024 07:08:09 GMT")];
+    let head = [
+        ("etag", MADE_OF_FOUR),
+        ("content-length", "1000"),
+        ("last-modified", "Mon, 06 May 2024 07:08:09 GMT"),
+    ];
     let asked = request(Operation::CopyObject, &[]);
     let at = sample_target(dialect("s3"));
     let way = sample_way(dialect("s3"), &at, &asked);

@@ -77,6 +77,9 @@ mod tests {
     #[test]
     fn the_limit_is_raised() {
         let limit = raise();
-        assert_eq!(getrlimit(Resource::Nofile).current.and_then(|now| usize::try_from(now).ok()), Some(limit));
+        assert_eq!(
+            getrlimit(Resource::Nofile).current.and_then(|now| usize::try_from(now).ok()),
+            Some(limit)
+        );
     }
 }

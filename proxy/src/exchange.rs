@@ -155,7 +155,12 @@ fn note_lost_upload(
     METRICS.uploads_lost.with_label_values(&[target]).inc();
     let name = |text: &Option<String>| text.as_deref().map(log::name);
     let (bucket, key) = (name(&out.bucket), name(&out.key));
-    tracing::error!(target_name = target, bucket, key, "the answer to the beginning of an upload was lost: it may be there");
+    tracing::error!(
+        target_name = target,
+        bucket,
+        key,
+        "the answer to the beginning of an upload was lost: it may be there"
+    );
 }
 
 /// The request's body, verified.

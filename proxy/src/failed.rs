@@ -166,7 +166,8 @@ impl Failed {
 
     /// Why no connection came about.
     pub fn to_connect(error: &Error) -> Self {
-        let cause = error.root_cause().downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+        let cause =
+            error.root_cause().downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
         if cause.is_some_and(|number| OPEN_FILES_MAX.contains(&number)) {
             return Self::Descriptors;
         }

@@ -284,7 +284,8 @@ impl DataFront {
     /// unless there are far too many.
     async fn turned_away(&self, caller: &mut CallerConnection) {
         let max = self.connections_max();
-        let few = self.open.load(Ordering::Relaxed) <= max.saturating_add((max / 8).max(TURNED_AWAY_HEARD_MIN));
+        let few =
+            self.open.load(Ordering::Relaxed) <= max.saturating_add((max / 8).max(TURNED_AWAY_HEARD_MIN));
         let snapshot = self.current.load_full();
         let limits = &snapshot.config.limits;
         let head = match few {

@@ -1,14 +1,14 @@
 //! Requests whose payload is streamed: objects down, objects and parts up, with memory for a few pieces only.
 
 use blobfish_dialects::engine::auth::Payload;
+use blobfish_dialects::engine::body::Wants;
 use blobfish_dialects::engine::body::{Gate, Sums};
 use blobfish_dialects::engine::exchange::Answer;
+use blobfish_dialects::engine::sound::vouched;
 use blobfish_dialects::engine::stream::{
     ask_position, ask_without_range, failure, needs_digest, outgoing, reply, take_position, wants,
     with_digest,
 };
-use blobfish_dialects::engine::body::Wants;
-use blobfish_dialects::engine::sound::vouched;
 use blobfish_dialects::engine::way::Way;
 use blobfish_dialects::model::{Fault, Field, Refusal, Reply, Request, Told};
 use bytes::Bytes;

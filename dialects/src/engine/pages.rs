@@ -1,10 +1,10 @@
 //! Pages of versions and of uploads that are under way.
 
+use crate::engine::deletes::NO_VERSION;
 use crate::engine::dialect::Dialect;
 use crate::engine::documents::{
     Unsound, class_name, class_word, decoder, owner, read_flag, read_number, read_truncated, yes_no,
 };
-use crate::engine::deletes::NO_VERSION;
 use crate::engine::etag;
 use crate::model::{Listed, Upload, Uploads, Version, Versions};
 use crate::wire::date;

@@ -7,15 +7,15 @@ use md5::{Digest as _, Md5};
 use crate::engine::answer;
 use crate::engine::body::Sums;
 use crate::engine::conditions::{self, SourceState};
-use crate::engine::{etag, sound};
 use crate::engine::exchange::Answer;
 use crate::engine::way::Way;
+use crate::engine::{etag, sound};
 use crate::model::{
     Algorithm, ByteRange, Checksum, CopyResult, Directive, Document, Fault, Field, Fields, Operation, Part,
     Refusal, Reply, Request, Setting, Timestamp, Told, Value,
 };
-use crate::wire::{date, hash};
 use crate::wire::xml::Node;
+use crate::wire::{date, hash};
 
 /// No vendor takes more parts.
 const PARTS_MAX: u64 = 10_000;
@@ -443,7 +443,8 @@ pub fn own_parts(from: &Way<'_>, source: &Source) -> Option<u64> {
     let (digest, count) = source.etag.split_once('-')?;
     let is_digest = digest.len() == 32 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
     let count = count.parse::<u64>().ok().filter(|count| (1..=PARTS_MAX).contains(count))?;
-    (is_digest && from.target.dialect.etag_is_md5 && !source.sealed && source.crc64.is_none()).then_some(count)
+    (is_digest && from.target.dialect.etag_is_md5 && !source.sealed && source.crc64.is_none())
+        .then_some(count)
 }
 
 /// The question for the head of one of the source's own parts.

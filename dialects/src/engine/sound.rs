@@ -44,8 +44,9 @@ pub fn check_head(way: &Way<'_>, request: &Request, answer: &Answer) -> Result<(
     }
     match request.operation {
         Operation::GetObject | Operation::HeadObject if answer.status == 304 => {
-            let conditional =
-                [Field::IfNoneMatch, Field::IfModifiedSince].into_iter().any(|field| request.fields.has(field));
+            let conditional = [Field::IfNoneMatch, Field::IfModifiedSince]
+                .into_iter()
+                .any(|field| request.fields.has(field));
             return conditional.then_some(()).ok_or_else(answer::unproven);
         }
         Operation::GetObject | Operation::HeadObject => {}
@@ -131,8 +132,7 @@ fn satisfied(range: ByteRange, total: u64) -> Option<(u64, u64)> {
 /// answers so what does not fit.
 fn may_be_whole(way: &Way<'_>, request: &Request, total: u64) -> bool {
     let Some(Value::Bytes(range)) = request.fields.get(Field::Range) else { return true };
-    let is_lenient =
-        way.target.dialect.absent.lenient_range && !request.fields.has(Field::StandardRange);
+    let is_lenient = way.target.dialect.absent.lenient_range && !request.fields.has(Field::StandardRange);
     match (satisfied(*range, total), range) {
         (Some((0, last)), _) if last.checked_add(1) == Some(total) => true,
         (Some(_), ByteRange::Span(_, last)) => is_lenient && *last >= total,
@@ -213,7 +213,9 @@ pub fn is_sealed(target: &Dialect, answer: &Answer) -> bool {
     let told = |field: Told| (target.told)(field).and_then(|name| answer.text(name));
     let keyed =
         [Told::EncryptionKeyId, Told::CustomerAlgorithm].into_iter().any(|field| told(field).is_some());
-    keyed || told(Told::Encryption).is_some_and(|word| target.words.encryption.value(word) != Some(Encryption::Aes256))
+    keyed
+        || told(Told::Encryption)
+            .is_some_and(|word| target.words.encryption.value(word) != Some(Encryption::Aes256))
 }
 
 /// Bytes written as pairs of hexadecimal digits.
@@ -278,13 +280,19 @@ fn is_bucket(way: &Way<'_>, found: &str) -> bool {
 /// Whether a document that names a key means the request's. What XML may change on its way is not compared.
 fn is_key(found: &str, asked: &str) -> bool {
     let is_plain = asked.chars().all(|c| !c.is_control()) && asked.trim() == asked;
-    found.is_empty() || !is_plain || found == asked || percent::decode(found).is_ok_and(|found| found == asked)
+    found.is_empty()
+        || !is_plain
+        || found == asked
+        || percent::decode(found).is_ok_and(|found| found == asked)
 }
 
 /// Whether a page that is not the last says how the next one is asked for, and that is another.
 fn goes_on(sent: &Request, page: &Listing) -> bool {
     if sent.operation == Operation::ListObjectsV2 {
-        return page.next_token.as_deref().is_some_and(|next| Some(next) != sent.fields.text(Field::ContinuationToken));
+        return page
+            .next_token
+            .as_deref()
+            .is_some_and(|next| Some(next) != sent.fields.text(Field::ContinuationToken));
     }
     let last = page.objects.iter().map(|object| &object.key).chain(&page.prefixes).max();
     let next = page.next_marker.as_ref().or(last);

@@ -42,7 +42,12 @@ pub fn outgoing(
         outgoing.headers.extend(handed_on(way, request));
     }
     outgoing.payload = PayloadHash::Unsigned;
-    way.target.auth.sign(&mut outgoing, &way.target.credentials.current(), &way.target.region, way.target.clock.show(now));
+    way.target.auth.sign(
+        &mut outgoing,
+        &way.target.credentials.current(),
+        &way.target.region,
+        way.target.clock.show(now),
+    );
     Ok((outgoing, losses))
 }
 
