@@ -1,10 +1,13 @@
 //! What of a target's answers cannot be true.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+use blobfish_dialects::engine::answer::whole;
+use blobfish_dialects::engine::body::Sums;
 use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::engine::exchange::Answer;
 use blobfish_dialects::engine::relay::{Digests, OwnParts};
 use blobfish_dialects::engine::sound::{check_head, may_fail_so, vouched};
+use blobfish_dialects::engine::stream::reply;
 use blobfish_dialects::explain::{sample_target, sample_way};
 use blobfish_dialects::model::{ByteRange, Fault, Field, Operation, Request, Value};
 use blobfish_dialects::{ALL, by_name};
@@ -156,6 +159,38 @@ fn a_head_vouches_for_the_whole_body_and_for_nothing_else() {
     assert_eq!(says("oss", 200, &[ETAG]), None);
     assert_eq!(says("oss", 200, &[ETAG, ("x-oss-hash-crc64ecma", "1")]), Some((false, 1)));
     assert_eq!(says("cos", 200, &[ETAG, ("x-cos-hash-crc64ecma", "1")]), Some((false, 1)));
+}
+
+#[test]
+fn an_appended_piece_ends_where_it_should() {
+    let oss = dialect("oss");
+    let at = sample_target(oss);
+    let append = request(Operation::AppendObject, &[(Field::Position, Value::Number(10))]);
+    let sums = Sums { bytes: 5, crc64: None, md5: None };
+    let told = |next: &str| {
+        let answer = answer(200, &[ETAG, ("x-oss-next-append-position", next)]);
+        reply(&sample_way(oss, &at, &append), &append, &answer, Some(&sums)).is_ok()
+    };
+    assert!(told("15"));
+    assert!(!told("5") && !told("14") && !told("what"));
+}
+
+#[test]
+fn a_success_without_a_document_has_no_body() {
+    let way_of = |operation: Operation, body: &str| {
+        let at = sample_target(dialect("s3"));
+        let asked = request(operation, &[]);
+        let answer = Answer { body: body.as_bytes().to_vec(), ..answer(200, &[ETAG]) };
+        whole(&sample_way(dialect("s3"), &at, &asked), operation, &answer).map(drop)
+    };
+    for operation in [Operation::DeleteObject, Operation::AbortMultipartUpload, Operation::DeleteBucket] {
+        assert!(way_of(operation, " \n").is_ok(), "{operation:?}");
+        for body in ["<html/>", "fine", "<a>", "<Error><Code>NoSuchKey</Code></Error>"] {
+            assert!(way_of(operation, body).is_err(), "{operation:?} {body}");
+        }
+    }
+    let denied = way_of(Operation::DeleteObject, "<Error><Code>AccessDenied</Code></Error>");
+    assert_eq!(denied.unwrap_err().fault, Fault::AccessDenied);
 }
 
 #[test]

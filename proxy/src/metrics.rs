@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
 };
 
 /// What stands for a target, a dialect or an operation that was never found out.
@@ -38,7 +38,7 @@ pub struct Metrics {
     pub unsigned_fields: IntCounterVec,
     pub upstream_errors: IntCounterVec,
     pub uploads_lost: IntCounterVec,
-    pub turns_seconds: Histogram,
+    pub turns_waited: IntCounter,
     pub target_skew: IntGaugeVec,
     pub target_state: IntGaugeVec,
     pub target_connections: IntGaugeVec,
@@ -127,14 +127,11 @@ impl Metrics {
                 "Exchanges with targets that failed.",
                 &["target", "kind"],
             ),
-            turns_seconds: made(
+            turns_waited: made(
                 &registry,
-                Histogram::with_opts(
-                    HistogramOpts::new(
-                        "blobfish_turn_seconds",
-                        "Time that requests waited for their turn while the processors were busy.",
-                    )
-                    .buckets(SECONDS.to_vec()),
+                IntCounter::new(
+                    "blobfish_turns_waited_total",
+                    "Requests that waited for their caller's turn while the processors were busy.",
                 ),
             ),
             uploads_lost: counters(

@@ -213,7 +213,13 @@ impl Snapshot {
     /// Tells the metrics of its targets, and of no others.
     pub fn tell(&self) {
         METRICS.target_state.reset();
-        self.upstreams.iter().for_each(|upstream| upstream.breaker.tell());
+        METRICS.target_skew.reset();
+        for upstream in &self.upstreams {
+            upstream.breaker.tell();
+            let name = upstream.target.name.as_str();
+            METRICS.target_skew.with_label_values(&[name]).set(upstream.target.clock.skew());
+            METRICS.uploads_lost.with_label_values(&[name]);
+        }
     }
 
     /// Lets a request of a caller begin; `None` where it asks for too much.

@@ -109,15 +109,23 @@ impl Sockets {
     }
 }
 
-/// Has the system take no more for a caller than it can be sent soon: who never reads would otherwise have it hold
-/// megabytes. What is on its way is not counted, so that a long way is no slower. Connections inherit it.
+/// Has the system take no more for somebody than can be sent soon: who never reads would otherwise have it hold
+/// megabytes. What is on its way is not counted, so that a long way is no slower. Connections that come to a listening
+/// socket inherit it.
+///
+/// # Errors
+/// The system's.
 #[cfg(target_os = "linux")]
-fn bound_buffers(socket: &TcpListener) -> io::Result<()> {
+pub fn bound_buffers(socket: &impl std::os::fd::AsFd) -> io::Result<()> {
     socket2::SockRef::from(socket).set_tcp_notsent_lowat(UNSENT_BYTES_MAX)
 }
 
+/// There is no such bound.
+///
+/// # Errors
+/// None.
 #[cfg(not(target_os = "linux"))]
-fn bound_buffers(_: &TcpListener) -> io::Result<()> {
+pub fn bound_buffers(_: &impl std::os::fd::AsFd) -> io::Result<()> {
     Ok(())
 }
 

@@ -26,7 +26,7 @@ use tokio::time::{sleep_until, timeout};
 
 use crate::breaker::Admission;
 use crate::failed::Failed;
-use crate::{clock, descriptors};
+use crate::{clock, descriptors, sockets};
 
 use crate::metrics::{METRICS, seconds};
 use crate::resolve::{Names, Resolver, System};
@@ -627,7 +627,8 @@ fn peer(upstream: &Upstream, host: &str, address: SocketAddr) -> HttpPeer {
     peer.options.write_timeout = Some(upstream.body_timeout);
     // What is dropped before its end was told is reset. Those that wait idly are in no doubt, whichever way they end.
     peer.options.upstream_tcp_sock_tweak_hook = Some(Arc::new(|socket: &TcpSocket| {
-        socket.set_zero_linger().or_err(ErrorType::SocketError, "a socket cannot be told to reset")
+        let bounded = sockets::bound_buffers(socket);
+        bounded.and_then(|()| socket.set_zero_linger()).or_err(ErrorType::SocketError, "a socket's options")
     }));
     peer.client_cert_key = upstream.client_cert.as_ref().map(Arc::clone);
     peer.options.ca = upstream.ca.as_ref().map(Arc::clone);

@@ -106,6 +106,12 @@ pub fn reply(
         if let Some(refused) = answer::not_empty(way, answer) {
             return Err(refused.refusal);
         }
+        if let (Some(Value::Number(position)), Some(sums), Some(next)) =
+            (request.fields.get(Field::Position), sums, reply.text(Told::NextAppendPosition))
+            && next.parse::<u64>().ok() != position.checked_add(sums.bytes)
+        {
+            return Err(answer::unproven());
+        }
         if let Some(crc64) = sums.and_then(|sums| sums.crc64) {
             let crc64 = crc64.to_string();
             if reply.text(Told::Crc64Ecma).is_some_and(|told| told != crc64) {
