@@ -29,7 +29,7 @@ impl Vector {
 
     fn verify(&self, head: &RawHead, secret: &SecretString, now: Timestamp) -> Result<(), Refusal> {
         let auth = self.dialect.auth;
-        let place = hosts::place(head, self.dialect, &[])?;
+        let place = hosts::place(head, self.dialect, blobfish_dialects::ALL, &[])?;
         let claim = auth
             .claim(head)?
             .ok_or_else(|| Refusal::say(blobfish_dialects::model::Fault::AnonymousDenied, ""))?;

@@ -95,7 +95,8 @@ impl Breaker {
         match status {
             // Why decides: it may only ask for fewer requests.
             503 => {}
-            501 => self.is_well(),
+            // What it does not have, or has no room for, is no failure: other requests are answered.
+            501 | 507 => self.is_well(),
             500.. => self.failed(Instant::now()),
             _ => self.is_well(),
         }

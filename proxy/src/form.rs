@@ -3,7 +3,6 @@
 use blobfish_dialects::engine::accept::unsigned_dialect;
 use blobfish_dialects::engine::auth::Payload;
 use blobfish_dialects::engine::form::{self, AHEAD_BYTES, FormReader, Progress};
-use blobfish_dialects::engine::hosts;
 use blobfish_dialects::model::{Fault, RawHead};
 
 use crate::framing::BodyLength;
@@ -31,7 +30,7 @@ pub async fn run(job: &mut Job<'_>, head: &RawHead, kind: &str, body: BodyLength
     job.listener.dialect = dialect;
     job.record.dialect = dialect.name;
     job.record.operation = Some(OPERATION);
-    let place = hosts::place(head, dialect, &snapshot.front.base)?;
+    let place = snapshot.front.place(head, dialect).map_err(|rejected| rejected.refusal)?;
     if place.key.is_some() {
         return Err(Fault::MethodNotAllowed.into());
     }

@@ -196,6 +196,10 @@ impl DataFront {
         closing: bool,
     ) -> After {
         let _running = Running::new(&METRICS.in_flight);
+        let framed = framed.map(|framed| Framed {
+            head: proxies::restore_host(&snapshot.config.listen, caller.origin.address, framed.head),
+            ..framed
+        });
         let mut job = self.job(caller, snapshot, framed.as_ref().ok());
         if let Some(host) = glimpsed.filter(|_| framed.is_err()) {
             job.guess_dialect(host);

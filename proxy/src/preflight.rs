@@ -3,7 +3,6 @@
 
 use blobfish_dialects::engine::accept::unsigned_dialect;
 use blobfish_dialects::engine::cors::Preflight;
-use blobfish_dialects::engine::hosts;
 use blobfish_dialects::model::{Document, Fault, Operation, RawHead, Request, Setting};
 
 use crate::exchange;
@@ -24,7 +23,12 @@ pub async fn run(job: &mut Job<'_>, head: &RawHead) -> Result<(), End> {
     job.record.dialect = dialect.name;
     job.record.operation = Some(OPERATION);
     let asked = Preflight::read(head)?;
-    let bucket = hosts::place(head, dialect, &snapshot.front.base)?.bucket.ok_or(Fault::CorsDenied)?;
+    let bucket = snapshot
+        .front
+        .place(head, dialect)
+        .map_err(|rejected| rejected.refusal)?
+        .bucket
+        .ok_or(Fault::CorsDenied)?;
     job.record.bucket = Some(log::name(&bucket));
     let place = snapshot.place(&bucket).ok_or(Fault::CorsDenied)?;
     job.record.target = Some(place.upstream.target.name.clone());

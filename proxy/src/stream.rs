@@ -3,11 +3,12 @@
 use blobfish_dialects::engine::auth::Payload;
 use blobfish_dialects::engine::body::Wants;
 use blobfish_dialects::engine::body::{Gate, Sums};
+use blobfish_dialects::engine::crc64;
 use blobfish_dialects::engine::exchange::Answer;
 use blobfish_dialects::engine::sound::vouched;
 use blobfish_dialects::engine::stream::{
-    ask_position, ask_without_range, failure, needs_digest, outgoing, reply, take_position, wants,
-    with_digest,
+    OnlyPart, ask_position, ask_without_range, can_tell_more, failure, needs_digest, only_part, outgoing,
+    passed_over_part, reply, take_position, wants, with_digest, with_sums,
 };
 use blobfish_dialects::engine::way::Way;
 use blobfish_dialects::model::{Fault, Field, Refusal, Reply, Request, Told};
@@ -44,6 +45,20 @@ pub async fn download(
     way: Way<'_>,
     request: &Request,
 ) -> Result<(), End> {
+    match only_part(&way, request) {
+        Some((whole, part)) => read(job, upstream, way, &whole, Some(part)).await,
+        None => read(job, upstream, way, request, None).await,
+    }
+}
+
+/// A read; `part` is that of an object without parts.
+async fn read(
+    job: &mut Job<'_>,
+    upstream: &Upstream,
+    way: Way<'_>,
+    request: &Request,
+    part: Option<OnlyPart>,
+) -> Result<(), End> {
     let (out, losses) = outgoing(&way, request, None, clock::now())?;
     job.judge(&losses, &way)?;
     let upstreams = job.upstreams;
@@ -60,17 +75,22 @@ pub async fn download(
         conversation.abort().await;
         let mut whole = request.clone();
         whole.fields.remove(Field::Range);
-        return Box::pin(download(job, upstream, way, &whole)).await;
+        return Box::pin(read(job, upstream, way, &whole, part)).await;
+    }
+    if let Some((whole, part)) = passed_over_part(&way, request, &head.answer) {
+        conversation.abort().await;
+        return Box::pin(read(job, upstream, way, &whole, Some(part))).await;
     }
     if !is_success(head.answer.status) {
         let reply = failed(conversation, upstream, &way, request, head).await?;
         return job.tell(reply).await;
     }
-    let told = match reply(&way, request, &head.answer, None) {
+    let told = reply(&way, request, &head.answer, None).map_err(Job::count_integrity);
+    let told = match told.and_then(|told| as_part(part, told)) {
         Ok(told) => told,
         Err(refusal) => {
             conversation.abort().await;
-            return Err(Job::count_integrity(refusal).into());
+            return Err(refusal.into());
         }
     };
     if job.listener.head || head.answer.status == 304 {
@@ -82,6 +102,13 @@ pub async fn download(
         Gate::new(way.target.dialect, Payload::Unsigned, &expected, Wants::default()).ok()
     });
     pump(job, upstream, conversation, told, head.length, proof).await
+}
+
+fn as_part(part: Option<OnlyPart>, told: Reply) -> Result<Reply, Refusal> {
+    match part {
+        Some(part) => part.told(told),
+        None => Ok(told),
+    }
 }
 
 /// What is not plainly a failure is looked at more closely.
@@ -220,23 +247,36 @@ pub async fn upload(
         return Err(Fault::MissingContentLength.into());
     }
     let gate = Gate::new(way.caller, payload, request, wants(&way, request))?;
+    let has_length = gate.length().is_some() || way.target.dialect.chunked_uploads;
+    if has_length {
+        // What the target cannot be told is refused before the client is asked for its body.
+        let (_, losses) = outgoing(&way, request, gate.length(), clock::now())?;
+        job.judge(&losses, &way)?;
+    }
+    let small = |bytes: u64| usize::try_from(bytes).is_ok_and(|bytes| bytes <= SMALL_BYTES_MAX);
     let digested;
     let (request, body) = if needs_digest(&way, request) {
         let (bytes, sums) = small_body(job, gate, undigested()).await?;
-        digested = with_digest(request.clone(), &bytes);
+        digested = with_sums(&way, with_digest(request.clone(), &bytes), &sums);
         (&digested, Body::Whole((bytes, sums)))
-    } else if gate.length().is_none() && !way.target.dialect.chunked_uploads {
+    } else if gate.length().is_some_and(small) && can_tell_more(&way, request) {
+        let (bytes, sums) = small_body(job, gate, Fault::EntityTooLarge.into()).await?;
+        digested = with_sums(&way, request.clone(), &sums);
+        (&digested, Body::Whole((bytes, sums)))
+    } else if !has_length {
         (request, Body::Whole(small_body(job, gate, Fault::MissingContentLength.into()).await?))
     } else {
-        (request, Body::Passing(Box::new(gate)))
+        (request, first_bytes(job, gate).await?)
     };
     let (out, losses) = outgoing(&way, request, body.length(), clock::now())?;
-    job.judge(&losses, &way)?;
+    if !has_length {
+        job.judge(&losses, &way)?;
+    }
     let upstreams = job.upstreams;
     let mut conversation = upstreams.upload(upstream, &out).await?;
     let answered = match body {
         Body::Whole((bytes, sums)) => sent_whole(&mut conversation, &bytes, sums).await,
-        Body::Passing(gate) => sent(job, &mut conversation, *gate).await,
+        Body::Passing(gate, first) => sent(job, &mut conversation, *gate, first).await,
     };
     let (head, sums) = match answered {
         Ok(answered) => answered,
@@ -265,22 +305,44 @@ pub async fn upload(
     let body = conversation.whole_body(FAILURE_BYTES_MAX).await.map_err(|failed| failed.at(upstream))?;
     conversation.release().await;
     let told = reply(&way, request, &Answer { body, ..head.answer }, Some(&sums));
-    Ok(told.map_err(Job::count_integrity)?)
+    let mut told = told.map_err(Job::count_integrity)?;
+    crc64::seal_part(&way, request, &mut told, &sums);
+    Ok(told)
 }
 
-/// A body that passes through, or one that had to be read before the target could be told its length.
+/// A body that passes through, with its first verified bytes; or one that was read and verified to its end before the
+/// target is contacted.
 enum Body {
-    Passing(Box<Gate>),
+    Passing(Box<Gate>, Vec<u8>),
     Whole((Vec<u8>, Sums)),
 }
 
 impl Body {
     fn length(&self) -> Option<u64> {
         match self {
-            Self::Passing(gate) => gate.length(),
+            Self::Passing(gate, _) => gate.length(),
             Self::Whole((_, sums)) => Some(sums.bytes),
         }
     }
+}
+
+/// Reads a body up to its first byte that may go on. An empty body has no last byte that could be held back, and some
+/// servers store an empty object when a connection ends after the head: so it is verified to its end first, and no
+/// head is sent before a byte of the body can follow it.
+///
+/// # Errors
+/// [`End`]; the target was not contacted.
+async fn first_bytes(job: &mut Job<'_>, mut gate: Gate) -> Result<Body, End> {
+    job.caller.invite_body().await?;
+    // What was read before it was decided where the body goes.
+    let mut first = gate.push(&[]).map_err(Job::count_integrity)?;
+    while first.is_empty() {
+        match job.caller.body().await? {
+            Some(wire) => first = gate.push(&wire).map_err(Job::count_integrity)?,
+            None => return Ok(Body::Whole(gate.finish().map_err(Job::count_integrity)?)),
+        }
+    }
+    Ok(Body::Passing(Box::new(gate), first))
 }
 
 /// Reads an empty or a small body of which the target must be told more than the caller said: its length, which SDKs
@@ -353,21 +415,18 @@ async fn sent(
     job: &mut Job<'_>,
     conversation: &mut Conversation<'_>,
     mut gate: Gate,
+    mut verified: Vec<u8>,
 ) -> Result<(AnswerHead, Option<Sums>), Broken> {
-    job.caller.invite_body().await.map_err(|not_written| Broken::Caller(not_written.into()))?;
     let integrity = |refusal| Broken::Caller(Job::count_integrity(refusal).into());
-    // What was read before it was decided where the body goes.
-    let mut wire = Bytes::new();
     loop {
-        let proven = gate.push(&wire).map_err(integrity)?;
-        if let Err(failed) = conversation.write(&proven).await {
+        if let Err(failed) = conversation.write(&verified).await {
             return last_words(conversation, failed).await;
         }
-        wire = match next_piece(job, conversation).await? {
-            Piece::Bytes(wire) => wire,
+        match next_piece(job, conversation).await? {
+            Piece::Bytes(wire) => verified = gate.push(&wire).map_err(integrity)?,
             Piece::End => break,
             Piece::Refused(head) => return Ok((head, None)),
-        };
+        }
     }
     let (last, sums) = gate.finish().map_err(integrity)?;
     sent_whole(conversation, &last, sums).await
