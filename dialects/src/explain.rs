@@ -9,7 +9,9 @@ use crate::engine::loss::{self, LossPolicy};
 use crate::engine::way::{SameNames, Way};
 use crate::engine::{buckets, emulate, hosts, listing, read, settings, stream, write};
 use crate::lines::{Line, Thing, lines};
-use crate::model::{Fault, Field, Operation, Outgoing, OwnKey, RawHead, Refusal, Request, Setting, TargetClock};
+use crate::model::{
+    Fault, Field, Operation, Outgoing, OwnKey, RawHead, Refusal, Request, Setting, TargetClock,
+};
 use crate::rules;
 
 /// What becomes of a field between two dialects.

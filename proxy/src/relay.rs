@@ -180,8 +180,7 @@ impl<'a> Relay<'a> {
             put = stream::with_digest(put, &[]);
         }
         let read = relay::read(&self.asked, source, None);
-        let (mut reply, sums) =
-            self.carried(&read, source.size, &put, &mut Passing::default()).await?;
+        let (mut reply, sums) = self.carried(&read, source.size, &put, &mut Passing::default()).await?;
         relay::made(&mut reply, sums.crc64)?;
         Ok(reply)
     }

@@ -98,9 +98,16 @@ async fn read(
         return job.tell(told).await;
     }
     // What the head says of the body, the body is held to.
-    let proof = vouched(way.target.dialect, request, &head.answer).and_then(|expected| {
-        Gate::new(way.target.dialect, Payload::Unsigned, &expected, Wants::default()).ok()
-    });
+    let expected = vouched(way.target.dialect, request, &head.answer);
+    let proof = expected
+        .map(|expected| Gate::new(way.target.dialect, Payload::Unsigned, &expected, Wants::default()));
+    let proof = match proof.transpose() {
+        Ok(proof) => proof,
+        Err(_) => {
+            conversation.abort().await;
+            return Err(Failed::Malformed.at(upstream).into());
+        }
+    };
     pump(job, upstream, conversation, told, head.length, proof).await
 }
 

@@ -461,8 +461,15 @@ pub fn read(target: &Dialect, operation: Operation, body: &[u8]) -> Result<Optio
             }
         }
         Operation::Get(setting) => read_setting(target, setting, body).map(Some),
+        Operation::Put(setting) if is_echo(target, setting, body) => Ok(None),
         _ => read_nothing(body).map(|()| None),
     }
+}
+
+/// Whether a body is the document that was set: some servers answer with it.
+fn is_echo(target: &Dialect, setting: Setting, body: &[u8]) -> bool {
+    let root = target.form(setting).map_or("", |form| form.root);
+    !root.is_empty() && xml::read(body).is_ok_and(|node| node.name == root)
 }
 
 /// Whether a document is named for what was asked: `LocationConstraint` for `location`.

@@ -30,7 +30,9 @@ pub fn request(way: &Way<'_>, request: &Request) -> Result<(Outgoing, Vec<Loss>)
     }
     check_selected(target, request, &outgoing)?;
     write_metadata(target, request, &mut outgoing, &mut losses);
-    if let Some(name) = target.part_bytes_min_header.filter(|_| request.operation == Operation::CompleteMultipartUpload) {
+    if let Some(name) =
+        target.part_bytes_min_header.filter(|_| request.operation == Operation::CompleteMultipartUpload)
+    {
         let least = way.caller.limits.part_bytes_min.to_string();
         outgoing.headers.push((name.to_owned(), least.into_bytes()));
     }
