@@ -28,7 +28,7 @@ fn refused(profile: &str, line: &str, headers: &str) -> Option<String> {
 
 #[test]
 fn every_profile_can_be_named() {
-    for name in ["aws", "jdcloud", "ceph", "minio", "garage", "seaweedfs", "r2", "b2", "wasabi"] {
+    for name in ["aws", "blobfish", "jdcloud", "ceph", "minio", "garage", "seaweedfs", "r2", "b2", "wasabi"] {
         assert_eq!(by_name("s3", Some(name)).unwrap().name, name);
     }
     let named = NAMES.iter().find(|row| row.0 == "s3").unwrap().1;
@@ -84,7 +84,7 @@ fn keys_that_are_no_paths_stay_away_from_servers_of_paths() {
         assert_eq!(check(key), Ok(()), "{key}");
         assert_eq!(blobfish_dialects::engine::read::check_key(&S3, key), Ok(()));
     }
-    for key in ["/a", "a//b", ".", "a/..", "a/./b", "/", "a//", "a\0b"] {
+    for key in ["/a", "a//b", ".", "a/..", "a/./b", "/", "a//"] {
         assert_eq!(check(key).unwrap_err().fault, Fault::InvalidObjectName, "{key}");
         assert_eq!(blobfish_dialects::engine::read::check_key(&S3, key), Ok(()));
     }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use blobfish_dialects::engine::accept::accept;
+use blobfish_dialects::engine::cors::CrossOrigin;
 use blobfish_dialects::engine::tell::Listener;
 use blobfish_dialects::model::{Fault, RawHead, Refusal};
 use bytes::Bytes;
@@ -20,7 +21,10 @@ use pingora_core::server::ShutdownWatch;
 use prometheus::IntGauge;
 use tokio::time::timeout;
 
+use crate::behalf::{self, Behalf};
+use crate::budget::Budget;
 use crate::caller::{CallerConnection, NoHead};
+use crate::cors::CorsRules;
 use crate::events::{EVENTS, Note};
 use crate::fair::Turns;
 use crate::framing::{self, Framed};
@@ -56,6 +60,10 @@ pub struct DataFront {
     pub open: Arc<AtomicUsize>,
     /// Whose connections they are.
     pub peers: Arc<Peers>,
+    /// Memory for what is read whole.
+    pub budget: Arc<Budget>,
+    /// The CORS rules of buckets, as far as they are known.
+    pub cors: CorsRules,
     /// Whether they are to be closed.
     pub stop: Arc<Stop>,
 }
@@ -274,6 +282,9 @@ impl DataFront {
             snapshot,
             upstreams: &self.upstreams,
             turns: &self.turns,
+            budget: &self.budget,
+            cors: &self.cors,
+            cross_origin: head.and_then(|head| Some((CrossOrigin::read(head)?, head.clone()))),
             caller,
             listener,
             chunks,
@@ -334,7 +345,9 @@ async fn run(job: &mut Job<'_>, framed: Result<Framed, Refusal>) -> Result<(), E
         return form::run(job, &head, kind, body).await;
     }
     let accepted = believed(job, &head)?;
-    plan::run(job, accepted, body).await
+    let caller = accepted.access_key.as_deref().and_then(|key| job.snapshot.caller(key));
+    let behalf = caller.map_or(Behalf::Anybody, |caller| Behalf::caller(&caller.name));
+    behalf::within(behalf, Box::pin(plan::run(job, accepted, body))).await
 }
 
 /// The request, once its signature is verified.
@@ -355,6 +368,10 @@ fn finish(mut job: Job<'_>, span: Option<RequestSpan>) {
     let record = &mut job.record;
     if record.id.is_empty() {
         record.id = job.listener.request_id();
+    }
+    if record.status == 403 {
+        record.host = Some(log::name(&job.listener.host));
+        record.path = Some(log::name(&job.listener.path));
     }
     let taken = job.started.elapsed();
     (record.bytes_in, record.bytes_out, record.ms) =

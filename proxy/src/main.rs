@@ -3,8 +3,10 @@
 //! Everything that knows a vendor is in `blobfish-dialects`; what an operator writes is read by `blobfish-config`.
 
 mod admin;
+mod behalf;
 mod breaker;
 mod buckets;
+mod budget;
 mod caller;
 mod certificates;
 mod chunks;
@@ -14,6 +16,7 @@ mod clock;
 mod collector;
 mod copies;
 mod copy;
+mod cors;
 mod demo;
 mod descriptors;
 mod doctor;
@@ -24,6 +27,7 @@ mod failed;
 mod fair;
 mod fetch;
 mod file;
+mod flood;
 mod form;
 mod framing;
 mod front;

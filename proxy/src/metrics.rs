@@ -33,6 +33,7 @@ pub struct Metrics {
     pub copy_retries: IntCounter,
     pub copy_uploads_left: IntCounter,
     pub copies_running: IntGauge,
+    pub copy_sources_changed: IntCounterVec,
     pub losses: IntCounterVec,
     pub refused: IntCounterVec,
     pub unsigned_fields: IntCounterVec,
@@ -46,6 +47,7 @@ pub struct Metrics {
     pub config_reloads: IntCounterVec,
     pub config_loaded: Gauge,
     pub connections: IntGauge,
+    pub buffered_bytes: IntGauge,
     pub log_dropped: IntCounter,
     pub traces_dropped: IntCounter,
 }
@@ -99,6 +101,11 @@ impl Metrics {
             copy_retries: made(
                 &registry,
                 IntCounter::new("blobfish_copy_retries_total", "Parts of copies that were tried again."),
+            ),
+            copy_sources_changed: counters(
+                "copy_sources_changed_total",
+                "Copies that failed because their source was changed meanwhile, by operation.",
+                &["operation"],
             ),
             copy_uploads_left: made(
                 &registry,
@@ -164,6 +171,13 @@ impl Metrics {
             connections: made(
                 &registry,
                 IntGauge::new("blobfish_connections", "Connections of callers that are open."),
+            ),
+            buffered_bytes: made(
+                &registry,
+                IntGauge::new(
+                    "blobfish_buffered_bytes",
+                    "Bytes of documents and unproven chunks that are held.",
+                ),
             ),
             log_dropped: made(
                 &registry,

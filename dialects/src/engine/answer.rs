@@ -12,7 +12,8 @@ use crate::wire::xml;
 pub fn head(way: &Way<'_>, operation: Operation, answer: &Answer) -> Reply {
     let (caller, target) = (way.caller, way.target.dialect);
     let mut reply = Reply::status(answer.status);
-    for field in Told::ALL {
+    // Where something is at the target is nothing to callers.
+    for field in Told::ALL.into_iter().filter(|field| *field != Told::Location) {
         let Some(name) = (target.told)(field) else { continue };
         let Some(value) = answer.header(name) else {
             continue;
@@ -153,6 +154,11 @@ pub fn error_of(target: &Dialect, answer: &Answer) -> ErrorDocument {
             details: Vec::new(),
         }),
     }
+}
+
+/// Whether a target says that something is missing and not what: the answer to a HEAD has no document.
+pub fn is_missing_unsaid(target: &Dialect, answer: &Answer) -> bool {
+    answer.status == 404 && error_of(target, answer).code.is_empty()
 }
 
 /// Whether a failure's document only asks for fewer requests: nothing is wrong with the target then.

@@ -64,6 +64,8 @@ pub struct Verified {
     pub unsigned: Vec<String>,
     /// Query parameters of the credential itself: no part of the request's meaning.
     pub credential_parameters: &'static [&'static str],
+    /// The key that was signed, where it is another reading of the path than that of [`Place::key`].
+    pub key: Option<String>,
 }
 
 /// How the body is bound to the signature.
@@ -96,6 +98,10 @@ pub trait Decode {
     /// # Errors
     /// Bad framing, a chunk whose signature is wrong, more bytes than announced.
     fn push(&mut self, wire: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal>;
+    /// Bytes that wait here until they are proven.
+    fn held(&self) -> usize {
+        0
+    }
     /// Called once at the end of the wire body: the final chunk, the trailer and the length must be right.
     /// Returns the trailer's header lines (lower-case name, value), such as checksums, which the caller of this
     /// function still has to compare with the bytes.

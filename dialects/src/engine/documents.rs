@@ -8,7 +8,7 @@ use crate::model::{
     Access, Algorithm, BucketInfo, BucketList, Checksums, CopyResult, Document, ErrorDocument, Fault, Listed,
     Listing, Operation, Part, PartList, Refusal, Setting, StorageClass, Timestamp,
 };
-use crate::wire::xml::{self, Node, Writer};
+use crate::wire::xml::{self, Bounds, Node, Writer};
 use crate::wire::{date, percent};
 
 /// The parts of a completing call; no vendor takes more.
@@ -16,7 +16,7 @@ const PARTS_MAX: usize = 10_000;
 
 /// Writes a document in the caller's dialect.
 pub fn write(dialect: &Dialect, document: &Document, listener: &Listener, id: &str) -> Vec<u8> {
-    let mut out = Writer::default();
+    let mut out = Writer::shown();
     let namespace = dialect.xml.namespace;
     match document {
         Document::CopyObject(result) => copied(dialect, "CopyObjectResult", result, &mut out),
@@ -194,11 +194,20 @@ fn objects(dialect: &Dialect, listing: &Listing, out: &mut Writer) {
             "IsTruncated" => Some(yes_no(listing.truncated).to_owned()),
             _ => None,
         };
-        if let Some(text) = text {
-            out.text(name, &text);
+        match text {
+            Some(text) if name.starts_with("Next") => out.exact(name, &text),
+            Some(text) => out.text(name, &text),
+            None => {}
         }
         match *name {
-            "Contents" => listing.objects.iter().for_each(|object| listed(dialect, listing, object, out)),
+            "Contents" => {
+                // The next page of the first version may begin behind the last key of this one.
+                let marker = listing.objects.last().filter(|_| listing.truncated && !listing.second);
+                for object in &listing.objects {
+                    let exact = marker.is_some_and(|last| std::ptr::eq(last, object));
+                    listed(dialect, listing, object, exact, out);
+                }
+            }
             "CommonPrefixes" => {
                 for prefix in &listing.prefixes {
                     out.open("CommonPrefixes");
@@ -212,11 +221,12 @@ fn objects(dialect: &Dialect, listing: &Listing, out: &mut Writer) {
     out.close("ListBucketResult");
 }
 
-fn listed(dialect: &Dialect, listing: &Listing, object: &Listed, out: &mut Writer) {
+fn listed(dialect: &Dialect, listing: &Listing, object: &Listed, exact: bool, out: &mut Writer) {
     out.open("Contents");
     for name in dialect.xml.listed {
         match *name {
             "Key" if listing.encoded => out.text(name, &(dialect.xml.encode_key)(&object.key)),
+            "Key" if exact => out.exact(name, &object.key),
             "Key" => out.text(name, &object.key),
             "LastModified" => out.text(name, &object.modified.map(date::iso).unwrap_or_default()),
             "ETag" => out.text(name, &etag::quoted(dialect, &object.etag)),
@@ -291,7 +301,10 @@ fn bucket_info(dialect: &Dialect, info: &BucketInfo, host: &str, out: &mut Write
     out.text("Location", &(dialect.xml.location)(&info.region));
     out.text("ExtranetEndpoint", host);
     out.text("IntranetEndpoint", host);
-    out.text("StorageClass", &class_word(dialect, None));
+    out.text("StorageClass", &class_word(dialect, info.class.as_deref()));
+    if let Some(redundancy) = &info.redundancy {
+        out.text("DataRedundancyType", redundancy);
+    }
     if let Some(versioning) = info.versioning.as_ref().filter(|word| !word.is_empty()) {
         out.text("Versioning", versioning);
     }
@@ -531,6 +544,8 @@ fn read_info(target: &Dialect, node: &Node) -> Result<Document, Unsound> {
         region: (target.xml.read_location)(node.text_of("Location").unwrap_or_default()),
         versioning: node.text_of("Versioning").map(str::to_owned),
         access,
+        class: node.text_of("StorageClass").map(|word| class_name(target, word.trim())),
+        redundancy: node.text_of("DataRedundancyType").map(|word| word.trim().to_owned()),
         gathered: true,
         ..BucketInfo::default()
     }))
@@ -689,7 +704,8 @@ const IDENTITY: [&str; 9] =
 /// # Errors
 /// `MalformedXml`, `InvalidPart`, `InvalidPartOrder`.
 pub fn read_parts(body: &[u8]) -> Result<Vec<Part>, Refusal> {
-    let root = xml::read(body).map_err(|_| Fault::MalformedXml)?;
+    let bounds = Bounds::of_list("Part", PARTS_MAX);
+    let root = xml::read_within(body, bounds).map_err(|_| Fault::MalformedXml)?;
     let mut parts: Vec<Part> = Vec::new();
     for node in root.all("Part") {
         let number = read_number(node, "PartNumber").filter(|number| (1..=10_000).contains(number));
@@ -710,29 +726,48 @@ pub fn read_parts(body: &[u8]) -> Result<Vec<Part>, Refusal> {
     Ok(parts)
 }
 
-/// What may stand in the body of a bucket's creation: a region, which the operator has chosen already, and the
-/// standard class. Any other setting would be lost.
+/// Reads what a creating call says of its bucket beside the region, in the target's own words: only what the target can
+/// be told or does by nature is let through.
 ///
 /// # Errors
 /// `MalformedXml`, or `NotImplemented` naming the setting.
-pub fn check_bucket_settings(caller: &Dialect, body: &[u8]) -> Result<(), Refusal> {
+pub fn read_bucket_settings(caller: &Dialect, target: &Dialect, body: &[u8]) -> Result<Node, Refusal> {
+    let mut settings = Node::default();
     if body.is_empty() {
-        return Ok(());
+        return Ok(settings);
     }
     let root = xml::read(body).map_err(|_| Fault::MalformedXml)?;
-    let harmless = |node: &Node| match node.name.as_str() {
-        "LocationConstraint" => true,
-        "StorageClass" => caller.words.class.value(&node.text) == Some(StorageClass::Standard),
-        _ => false,
-    };
-    match root.children.iter().find(|node| !harmless(node)) {
-        None => Ok(()),
-        Some(node) => Err(Refusal::say(
-            Fault::NotImplemented,
-            format!("The bucket setting {} is not translated between these services.", node.name),
-        )
-        .with("Header", node.name.clone())),
+    for node in &root.children {
+        let text = node.text.trim();
+        let class = caller.words.class.value(text);
+        let (place, word, by_nature) = match node.name.as_str() {
+            "LocationConstraint" => continue,
+            "StorageClass" => (
+                target.bucket_settings.class,
+                class.and_then(|class| target.words.class.word(class)),
+                class == Some(StorageClass::Standard),
+            ),
+            // One zone is the least that anybody promises.
+            "DataRedundancyType" => (
+                target.bucket_settings.redundancy,
+                ["LRS", "ZRS"].into_iter().find(|word| *word == text),
+                text == "LRS",
+            ),
+            _ => (None, None, false),
+        };
+        match (place, word) {
+            (Some(_), Some(word)) => settings.children.push(settings::leaf(&node.name, word)),
+            _ if by_nature => {}
+            _ => {
+                return Err(Refusal::say(
+                    Fault::NotImplemented,
+                    format!("The bucket setting {} is not translated between these services.", node.name),
+                )
+                .with("Header", node.name.clone()));
+            }
+        }
     }
+    Ok(settings)
 }
 
 /// Writes the body of a completing call for a target.
