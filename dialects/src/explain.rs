@@ -94,6 +94,7 @@ fn fate(operation: Operation, field: Field, caller: &Dialect, target: &Dialect) 
         }
         _ if of_parts && sent == Operation::HeadObject => (Fate::Emulated, NO_PARTS),
         Field::StandardRange if !target.absent.lenient_range => (Fate::Native, "by nature"),
+        Field::ObjectSize if !says => (Fate::Emulated, "compared here with the list of parts"),
         _ if field.is_of_checksums() && !target.keeps_checksums() => {
             (Fate::Emulated, "checksums are compared on the way, and not kept")
         }

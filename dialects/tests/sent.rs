@@ -26,7 +26,12 @@ fn read(dialect: &'static Dialect, operation: Operation, more: &str) -> Result<R
         (true, "cos") => format!("{}: box.{}/s\n", dialect.copy.header, dialect.sample_endpoint),
         (true, _) => format!("{}: /box/s\n", dialect.copy.header),
     };
-    let text = format!("{} {path}?{query} HTTP/1.1\nHost: {host}\n{source}{more}", route.method);
+    // What an operation cannot be without.
+    let attributes = match dialect.name_in(Field::Attributes, operation) {
+        Some(Name::Header(name)) if !more.contains(name) => format!("{name}: ETag\n"),
+        _ => String::new(),
+    };
+    let text = format!("{} {path}?{query} HTTP/1.1\nHost: {host}\n{source}{attributes}{more}", route.method);
     // A profile lacks some operations as a target, not as what callers speak.
     let target = ALL.iter().copied().find(|other| other.family == dialect.family).unwrap();
     explain(&text, dialect, target).map(|explained| explained.request)
@@ -35,6 +40,7 @@ fn read(dialect: &'static Dialect, operation: Operation, more: &str) -> Result<R
 /// A value that a header may have.
 fn value(name: &str) -> &'static str {
     let rows = [
+        ("object-attributes", "ETag,ObjectSize"),
         ("metadata-directive", "REPLACE"),
         ("tagging-directive", "REPLACE"),
         ("modified-since", "Mon, 06 May 2024 07:08:09 GMT"),

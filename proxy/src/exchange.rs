@@ -230,7 +230,7 @@ pub struct Whole {
 }
 
 impl Whole {
-    /// A body, and what was reserved for it.
+    /// Of bytes that are counted there.
     pub fn new(bytes: Vec<u8>, reservation: Reservation) -> Self {
         Self { bytes, _reservation: reservation }
     }

@@ -19,6 +19,7 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::time::timeout;
 
+use crate::budget::Reservation;
 use crate::caller::{Framing, NoBody};
 use crate::clock;
 use crate::exchange::{Whole, collected};
@@ -288,7 +289,7 @@ pub async fn upload(
     let mut conversation = upstreams.upload(upstream, &out).await?;
     let answered = match body {
         Body::Whole((bytes, sums)) => sent_whole(&mut conversation, &bytes, sums).await,
-        Body::Passing(gate, first) => sent(job, &mut conversation, *gate, first).await,
+        Body::Passing(gate, first, held) => sent(job, &mut conversation, *gate, first, held).await,
     };
     let (head, sums) = match answered {
         Ok(answered) => answered,
@@ -325,14 +326,14 @@ pub async fn upload(
 /// A body that passes through, with its first verified bytes; or one that was read and verified to its end before the
 /// target is contacted.
 enum Body {
-    Passing(Box<Gate>, Vec<u8>),
+    Passing(Box<Gate>, Vec<u8>, Reservation),
     Whole((Whole, Sums)),
 }
 
 impl Body {
     fn length(&self) -> Option<u64> {
         match self {
-            Self::Passing(gate, _) => gate.length(),
+            Self::Passing(gate, ..) => gate.length(),
             Self::Whole((_, sums)) => Some(sums.bytes),
         }
     }
@@ -346,20 +347,20 @@ impl Body {
 /// [`End`]; the target was not contacted.
 async fn first_bytes(job: &mut Job<'_>, mut gate: Gate) -> Result<Body, End> {
     job.caller.invite_body().await?;
+    let mut reservation = job.reservation();
     // What was read before it was decided where the body goes.
     let mut first = gate.push(&[]).map_err(Job::count_integrity)?;
-    let mut reservation = job.reservation();
     while first.is_empty() {
-        reservation.hold(gate.held())?;
         match job.caller.body().await? {
             Some(wire) => first = gate.push(&wire).map_err(Job::count_integrity)?,
             None => {
-                let (whole, sums) = gate.finish().map_err(Job::count_integrity)?;
-                return Ok(Body::Whole((Whole::new(whole, reservation), sums)));
+                let (bytes, sums) = gate.finish().map_err(Job::count_integrity)?;
+                return Ok(Body::Whole((Whole::new(bytes, reservation), sums)));
             }
         }
+        reservation.hold(gate.held())?;
     }
-    Ok(Body::Passing(Box::new(gate), first))
+    Ok(Body::Passing(Box::new(gate), first, reservation))
 }
 
 /// Reads an empty or a small body of which the target must be told more than the caller said: its length, which SDKs
@@ -433,9 +434,9 @@ async fn sent(
     conversation: &mut Conversation<'_>,
     mut gate: Gate,
     mut verified: Vec<u8>,
+    mut reservation: Reservation,
 ) -> Result<(AnswerHead, Option<Sums>), Broken> {
     let integrity = |refusal| Broken::Caller(Job::count_integrity(refusal).into());
-    let mut reservation = job.reservation();
     loop {
         reservation.hold(gate.held()).map_err(|refusal| Broken::Caller(refusal.into()))?;
         if let Err(failed) = conversation.write(&verified).await {

@@ -76,6 +76,8 @@ struct Needs {
     metadata: bool,
     /// Its length, because caller and target treat a range past the end differently.
     length: bool,
+    /// What the parts of an upload come to, because the caller said it and the target does not compare it.
+    size: bool,
 }
 
 enum State {
@@ -101,6 +103,8 @@ enum State {
     Probing(Setting),
     /// The target shows whether uploads were begun in a bucket that is to be deleted.
     Counting,
+    /// The parts of an upload are added up before it is completed: what is behind the marker, and what came before.
+    Measuring(u64, u64),
     /// The setting was set, and the target shows whether it kept it.
     Keeping(Setting, Box<Reply>),
 }
@@ -112,7 +116,10 @@ impl<'a> Exchange<'a> {
     /// What is refused before any target is contacted.
     pub fn new(way: Way<'a>, mut asked: Request, body: &[u8]) -> Result<Self, Refusal> {
         bodies::read(&way, &mut asked, body)?;
-        let mut needs = Needs::default();
+        let size = asked.operation == Operation::CompleteMultipartUpload
+            && asked.fields.has(Field::ObjectSize)
+            && way.target.dialect.says(Field::ObjectSize, asked.operation).is_none();
+        let mut needs = Needs { size, ..Needs::default() };
         if asked.operation.copies() {
             conditions::check_pairs(way.caller, &asked.fields)?;
             check_onto_itself(&way, &asked)?;
@@ -123,6 +130,9 @@ impl<'a> Exchange<'a> {
         sent.fields.remove(Field::ContentMd5);
         if needs.conditions {
             Field::SOURCE_CONDITIONS.iter().for_each(|field| drop(sent.fields.remove(*field)));
+        }
+        if needs.size {
+            sent.fields.remove(Field::ObjectSize);
         }
         let access_after = emulate::access_after(&way, &mut sent);
         let (_, losses) = write::request(&way, &sent)?;
@@ -161,6 +171,9 @@ impl<'a> Exchange<'a> {
         }
         if self.asked.operation == Operation::DeleteBucket && self.uploads_count() {
             return self.ask_bucket(Operation::ListMultipartUploads, State::Counting, now);
+        }
+        if self.needs.size {
+            return self.measure(0, 0, now);
         }
         let look = self.needs.conditions || self.needs.metadata || self.needs.length;
         if look { self.look(State::Looking, now) } else { self.ask(now) }
@@ -205,6 +218,7 @@ impl<'a> Exchange<'a> {
             State::Checking(reply) => self.checked(reply, answer),
             State::Gathering(reply, what) => self.gathered(*reply, what, answer, now),
             State::Probing(setting) => self.probed(setting, answer, now),
+            State::Measuring(marker, before) => self.measured(marker, before, answer, now),
             State::Counting => self.counted(answer, now),
             State::Keeping(setting, reply) => self.kept(setting, reply, answer),
         }
@@ -228,6 +242,48 @@ impl<'a> Exchange<'a> {
         outgoing.headers.extend(bodies::bucket_headers(&self.way, &self.sent));
         self.state = State::Asking;
         Ok(self.signed(outgoing, now))
+    }
+
+    /// Asks for the parts of the upload behind a marker; `before` is what those up to it come to.
+    fn measure(&mut self, marker: u64, before: u64, now: Timestamp) -> Result<Step, Refusal> {
+        let mut request = Request { operation: Operation::ListParts, ..self.asked.clone() };
+        request.fields = relay::applying(request.fields, Operation::ListParts);
+        if marker > 0 {
+            request.fields.set(Field::PartNumberMarker, Value::Number(marker));
+        }
+        let (outgoing, _) = write::request(&self.way, &listing::adapted(&self.way, &request)?)?;
+        self.state = State::Measuring(marker, before);
+        Ok(Step::Send(Box::new(write::sign(&self.way, outgoing, now))))
+    }
+
+    /// Adds up those parts that are to be the object, and completes it where they come to what the caller says.
+    fn measured(
+        &mut self,
+        marker: u64,
+        before: u64,
+        answer: &Answer,
+        now: Timestamp,
+    ) -> Result<Step, Refusal> {
+        let reply =
+            answer::whole(&self.way, Operation::ListParts, answer).map_err(|refused| refused.refusal)?;
+        let Some(Document::Parts(list)) = reply.document else { return Err(answer::unproven()) };
+        let named = |number: u64| self.asked.parts.iter().any(|part| part.number == number);
+        let sizes = list.parts.iter().filter(|row| named(row.0.number)).map(|row| row.2);
+        let size = sizes.fold(before, u64::saturating_add);
+        if list.truncated && list.next_marker > marker {
+            return self.measure(list.next_marker, size, now);
+        }
+        match self.asked.fields.number(Field::ObjectSize) {
+            Some(said) if said != size => {
+                let name = self.way.caller.name_in(Field::ObjectSize, self.asked.operation);
+                let name = name.map_or("", |name| name.as_str());
+                let message = format!(
+                    "The provided '{name}' header value {said} does not match what was computed: {size}"
+                );
+                Err(Refusal::say(Fault::InvalidRequest, message))
+            }
+            _ => self.ask(now),
+        }
     }
 
     /// Asks whether it is the bucket that is missing.
@@ -675,5 +731,5 @@ fn needs_of(way: &Way<'_>, request: &Request) -> Needs {
         };
     let length =
         request.fields.has(Field::SourceRange) && way.caller.copy.strict_range != target.copy.strict_range;
-    Needs { conditions, metadata, length }
+    Needs { conditions, metadata, length, size: false }
 }

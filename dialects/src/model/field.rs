@@ -284,6 +284,7 @@ impl Field {
             | Self::MaxParts
             | Self::Position
             | Self::CreatedTime
+            | Self::ObjectSize
             | Self::PartNumber
             | Self::PartNumberMarker => Kind::Number,
             Self::Tagging => Kind::Tags,

@@ -137,6 +137,12 @@ pub const LACKS_IN: &[(Operation, Field)] = &[
     (Operation::CompleteMultipartUpload, Field::Acl),
 ];
 
+/// SeaweedFS completes an upload of another size than is promised; of which servers that is true is not known.
+pub const LACKS_AT: &[(Operation, Field)] = &[SIZE_OF_PARTS];
+
+/// The size that a completing call promises.
+pub const SIZE_OF_PARTS: (Operation, Field) = (Operation::CompleteMultipartUpload, Field::ObjectSize);
+
 /// 3.6, and what an empty version could only delete by mistake.
 pub const NEVER_EMPTY: &[(Field, Fault, &str)] = &[
     (Field::ContinuationToken, Fault::InvalidArgument, BAD_TOKEN),

@@ -52,7 +52,7 @@ pub const BASE: Dialect = Dialect {
     settings_known: false,
     lock_digest: true,
     lacks_in: headers::LACKS_IN,
-    lacks_at: &[],
+    lacks_at: headers::LACKS_AT,
     never_empty: headers::NEVER_EMPTY,
     bounds: headers::BOUNDS,
     check: headers::check,

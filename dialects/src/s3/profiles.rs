@@ -14,6 +14,8 @@ pub static ALL: &[&Dialect] = &[&AWS, &CEPH, &MINIO, &GARAGE, &SEAWEEDFS, &R2, &
 pub static AWS: Dialect = Dialect {
     name: "aws",
     settings_known: true,
+    // 3.7
+    lacks_at: &[],
     limits: Limits { buckets_page: Some(10_000), ..absent::LIMITS },
     ..BASE
 };
@@ -23,6 +25,7 @@ pub static AWS: Dialect = Dialect {
 pub static EMBEDDED: Dialect = Dialect {
     name: "embedded",
     settings_known: true,
+    lacks_at: &[],
     routes: &EMBEDDED_ROUTES,
     name_of: named_by_embedded,
     told: told_by_embedded,
