@@ -49,6 +49,8 @@ suite "Fidelity: S3 through two proxies and another dialect" "$python" tests/cli
 suite "Changing the configuration while an app goes on" "$python" tests/clients/live.py --binary "$binary"
 suite "Towards targets: failures, connections, names, certificates, keys" "$python" tests/clients/targets.py --binary "$binary"
 suite "Clients that would disturb others: floods, slow and large bodies, failing objects" "$python" tests/clients/disturbances.py --binary "$binary"
+suite "Targets that answer nonsense: every kind, operation and dialect" "$python" tests/clients/nonsense.py --binary "$binary"
+suite "Slow, greedy, dead: waiting callers, slow and silent targets, full tables" "$python" tests/clients/slow.py --binary "$binary"
 suite "Certificates, HTTP/2, balancers" "$python" tests/clients/tls.py --binary "$binary"
 suite "Doctor: stores that are well, and that are not" "$python" tests/clients/doctor.py --binary "$binary"
 suite "Init, completions, help, version" "$python" tests/clients/command_line.py --binary "$binary"

@@ -9,7 +9,9 @@ use crate::engine::loss::{self, LossPolicy};
 use crate::engine::way::{SameNames, Way};
 use crate::engine::{buckets, emulate, hosts, listing, read, settings, stream, write};
 use crate::lines::{HIDDEN, Line, Thing, is_secret, lines};
-use crate::model::{Fault, Field, Operation, Outgoing, OwnKey, RawHead, Refusal, Request, Setting};
+use crate::model::{
+    Fault, Field, Operation, Outgoing, OwnKey, RawHead, Refusal, Request, Setting, TargetClock,
+};
 use crate::rules;
 
 /// What becomes of a field between two dialects.
@@ -420,6 +422,7 @@ pub fn sample_target(dialect: &'static Dialect) -> Target {
         region: String::new(),
         path_style: false,
         credentials: OwnKey::none(),
+        clock: TargetClock::default(),
         seal: SecretString::from(String::new()),
         kms_keys: Vec::new(),
     }

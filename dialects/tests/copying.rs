@@ -405,8 +405,11 @@ fn faults_of_our_own_key_are_not_the_callers() {
         let body = format!("<Error><Code>{code}</Code><Message>secret words</Message></Error>");
         let (_, ended) = play(&S3, &COS, copy(&S3, &[]), false, &[answer(403, &[], &body)]);
         let refusal = ended.unwrap_err();
-        assert_eq!(refusal.fault, Fault::InternalError, "{code}");
-        assert!(!refusal.message.unwrap().contains("secret words"));
+        // What concerns the clock is known by the next request.
+        let clock = code == "RequestTimeTooSkewed";
+        let expected = if clock { Fault::ServiceUnavailable } else { Fault::InternalError };
+        assert_eq!(refusal.fault, expected, "{code}");
+        assert!(!refusal.message.unwrap_or_default().contains("secret words"));
     }
 }
 

@@ -193,6 +193,14 @@ impl CallerConnection {
         }
     }
 
+    /// The first head of a connection that gets no more than this time for it.
+    ///
+    /// # Errors
+    /// [`NoHead`].
+    pub async fn head_within(&mut self, time: Duration, bytes_max: usize) -> Result<Bytes, NoHead> {
+        timeout(time, self.head(time, bytes_max)).await.unwrap_or(Err(NoHead::Slow))
+    }
+
     /// What has arrived and was not read: of a head that could not be, its beginning.
     pub fn unread(&self) -> Bytes {
         Bytes::copy_from_slice(&self.unread)

@@ -4,7 +4,7 @@ use blobfish_dialects::engine::auth::Payload;
 use blobfish_dialects::engine::body::{Gate, Sums, Wants};
 use blobfish_dialects::engine::exchange::{Answer, Exchange, Step};
 use blobfish_dialects::engine::way::Way;
-use blobfish_dialects::model::{Fault, Operation, Refusal, Reply, Request};
+use blobfish_dialects::model::{Fault, Operation, Outgoing, Refusal, Reply, Request};
 use std::ops::Deref;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::job::{End, Job};
 use crate::metrics::METRICS;
 use crate::snapshot::Upstream;
 use crate::upstream::Upstreams;
-use crate::{clock, cors, patience};
+use crate::{clock, cors, log, patience};
 
 /// A request's body: an ACL, tags, a region, a bucket's rules.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -134,11 +134,15 @@ pub async fn drive(
             Step::Tell(reply) => return Ok(*reply),
             Step::Send(out) => out,
         };
-        let answered = upstreams.exchange(upstream, &out, operation, dialect).await;
+        let mut answered = upstreams.exchange(upstream, &out, operation, dialect).await;
+        if let (Err(Failed::Clock), Some(out)) = (&answered, exchange.again(clock::now())) {
+            answered = upstreams.exchange(upstream, &out, operation, dialect).await;
+        }
         let next = match &answered {
             Ok(answer) => exchange.next(answer, clock::now()),
             Err(failed) => Err(failed.refusal()),
         };
+        note_lost_upload(upstream, &out, operation, &answered, next.is_ok());
         if let Ok(mut last) = last.lock() {
             *last = Some(answered);
         }
@@ -149,6 +153,34 @@ pub async fn drive(
     }
     tracing::error!(operation, "an exchange did not end");
     Err(Fault::InternalError.into())
+}
+
+/// An upload that was begun and whose id nobody was told stays until somebody gives it up, and costs money meanwhile. It
+/// cannot be told from one that somebody else begins for the same key, so that it is not looked for and given up here.
+fn note_lost_upload(
+    upstream: &Upstream,
+    out: &Outgoing,
+    operation: &'static str,
+    answered: &Result<Answer, Failed>,
+    is_told: bool,
+) {
+    let may_have_begun = match answered {
+        Ok(answer) => answer.status / 100 == 2 && !is_told,
+        Err(failed) => failed.may_have_been_done(),
+    };
+    if operation != Operation::CreateMultipartUpload.name() || !may_have_begun {
+        return;
+    }
+    let target = upstream.target.name.as_str();
+    METRICS.uploads_lost.with_label_values(&[target]).inc();
+    let name = |text: &Option<String>| text.as_deref().map(log::name);
+    let (bucket, key) = (name(&out.bucket), name(&out.key));
+    tracing::error!(
+        target_name = target,
+        bucket,
+        key,
+        "the answer to the beginning of an upload was lost: it may be there"
+    );
 }
 
 /// The request's body, verified.

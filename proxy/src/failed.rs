@@ -7,6 +7,9 @@ use crate::breaker::Outcome;
 use crate::metrics::METRICS;
 use crate::snapshot::Upstream;
 
+/// Too many open files of this process (EMFILE), or of the machine (ENFILE).
+const OPEN_FILES_MAX: [i32; 2] = [24, 23];
+
 /// An exchange with a target that failed. The kinds are the metric's labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Failed {
@@ -25,6 +28,12 @@ pub enum Failed {
     /// No key was issued yet, or it ended: nothing was sent.
     #[error("there is no key for the target")]
     NoKey,
+    /// This process may open no more connections: nothing was sent.
+    #[error("this process may have no more open files")]
+    Descriptors,
+    /// The target does not accept the time that the request was signed with. The next one has its own.
+    #[error("the target's clock differs from ours")]
+    Clock,
     /// No connection.
     #[error("no connection")]
     Connect,
@@ -72,6 +81,8 @@ impl Failed {
             Self::Paused => "paused",
             Self::Busy => "busy",
             Self::NoKey => "no_key",
+            Self::Descriptors => "descriptors",
+            Self::Clock => "clock",
             Self::Connect => "connect",
             Self::ConnectTimeout => "connect_timeout",
             Self::Tls => "tls",
@@ -93,6 +104,8 @@ impl Failed {
             Self::Paused => Fault::TargetUnavailable.into(),
             Self::Busy => Fault::TargetBusy.into(),
             Self::NoKey
+            | Self::Descriptors
+            | Self::Clock
             | Self::Resolve
             | Self::Connect
             | Self::ConnectTimeout
@@ -106,6 +119,19 @@ impl Failed {
                 Fault::InternalError.into()
             }
         }
+    }
+
+    /// Whether the target may have done what it was asked for: only its answer is missing, or cannot be read.
+    pub fn may_have_been_done(self) -> bool {
+        matches!(
+            self,
+            Self::Read
+                | Self::ResponseTimeout
+                | Self::BodyTimeout
+                | Self::Cut
+                | Self::TooLarge
+                | Self::Malformed
+        )
     }
 
     /// What it says about the target. What is cut had begun; and whether a bucket's own host has an address is decided
@@ -134,6 +160,11 @@ impl Failed {
 
     /// Why no connection came about.
     pub fn to_connect(error: &Error) -> Self {
+        let cause =
+            error.root_cause().downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+        if cause.is_some_and(|number| OPEN_FILES_MAX.contains(&number)) {
+            return Self::Descriptors;
+        }
         match error.etype() {
             ErrorType::ConnectTimedout => Self::ConnectTimeout,
             ErrorType::TLSHandshakeFailure

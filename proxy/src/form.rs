@@ -51,7 +51,8 @@ pub async fn run(job: &mut Job<'_>, head: &RawHead, kind: &str, body: BodyLength
     let caller = snapshot.caller(&posted.access_key).ok_or(Fault::InternalError)?;
     plan::note(job, Some(caller), &posted.request, 0);
     plan::authorise(caller, &posted.request)?;
-    let _turn = snapshot.turn(caller).ok_or(Fault::SlowDown)?;
+    let _room = snapshot.turn(caller).ok_or(Fault::SlowDown)?;
+    let _turn = job.turns.turn(&caller.name).await;
     let bucket = posted.request.bucket.clone().unwrap_or_default();
     let at = snapshot.place(&bucket).ok_or(Fault::NoSuchBucket)?;
     job.record.target = Some(at.upstream.target.name.clone());

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -26,6 +26,7 @@ use crate::budget::Budget;
 use crate::caller::{CallerConnection, NoHead};
 use crate::cors::CorsRules;
 use crate::events::{EVENTS, Note};
+use crate::fair::Turns;
 use crate::framing::{self, Framed};
 use crate::job::{End, Job, milliseconds};
 use crate::lifecycle::Stop;
@@ -36,10 +37,16 @@ use crate::proxies::{self, Origin};
 use crate::snapshot::Snapshot;
 use crate::traces::{self, RequestSpan};
 use crate::upstream::Upstreams;
-use crate::{clock, form, http2, plan, preflight};
+use crate::{clock, descriptors, form, http2, plan, preflight};
 
 /// Requests on one connection. Closing now and then gives balancers their chance.
 pub const REQUESTS_MAX: usize = 1000;
+
+/// What a connection that is one too many may take to say what it wants.
+const TURNED_AWAY_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// So many of them are heard at once at least. What they take is within what is reserved.
+const TURNED_AWAY_HEARD_MIN: usize = 16;
 
 /// The application behind the data listeners.
 pub struct DataFront {
@@ -47,6 +54,8 @@ pub struct DataFront {
     pub current: Arc<ArcSwap<Snapshot>>,
     /// The way to targets.
     pub upstreams: Upstreams,
+    /// Whose turn it is while the processors are busy.
+    pub turns: Arc<Turns>,
     /// Connections that are open, and further requests on those of HTTP/2.
     pub open: Arc<AtomicUsize>,
     /// Whose connections they are.
@@ -83,7 +92,7 @@ impl ServerApp for DataFront {
         }
         let mut caller = CallerConnection::new(stream, origin);
         if self.is_full() || admitted.is_none() {
-            self.overloaded(&mut caller).await;
+            self.turned_away(&mut caller).await;
             caller.close().await;
             return None;
         }
@@ -152,7 +161,7 @@ impl DataFront {
         // Counts as a connection does: a few of these could bring as much as all of the others may.
         let _open = further.then(|| Open::new(&self.open));
         if self.is_full() {
-            self.overloaded(&mut caller).await;
+            self.overloaded(&mut caller, framing::read_parts(head, ended, usize::MAX).ok()).await;
             return caller.close().await;
         }
         let snapshot = self.current.load_full();
@@ -178,7 +187,11 @@ impl DataFront {
     }
 
     fn is_full(&self) -> bool {
-        self.open.load(Ordering::Relaxed) > self.current.load().config.limits.connections_max
+        self.open.load(Ordering::Relaxed) > self.connections_max()
+    }
+
+    fn connections_max(&self) -> usize {
+        self.current.load().config.limits.connections_max.min(descriptors::callers())
     }
 
     /// Runs one request and writes down how it went.
@@ -268,6 +281,7 @@ impl DataFront {
         Job {
             snapshot,
             upstreams: &self.upstreams,
+            turns: &self.turns,
             budget: &self.budget,
             cors: &self.cors,
             cross_origin: head.and_then(|head| Some((CrossOrigin::read(head)?, head.clone()))),
@@ -281,10 +295,30 @@ impl DataFront {
         }
     }
 
-    async fn overloaded(&self, caller: &mut CallerConnection) {
+    /// Refuses a connection that is one too many, in the words of the host that it asks for. It has a moment to say it,
+    /// unless there are far too many.
+    async fn turned_away(&self, caller: &mut CallerConnection) {
+        let max = self.connections_max();
+        let few =
+            self.open.load(Ordering::Relaxed) <= max.saturating_add((max / 8).max(TURNED_AWAY_HEARD_MIN));
+        let snapshot = self.current.load_full();
+        let limits = &snapshot.config.limits;
+        let head = match few {
+            true => caller.head_within(TURNED_AWAY_TIME_MAX, limits.head_bytes_max).await.ok(),
+            false => None,
+        };
+        let secure = caller.origin.secure;
+        let framed = head.and_then(|head| framing::read(&head, limits.headers_max, secure).ok());
+        self.overloaded(caller, framed).await;
+    }
+
+    async fn overloaded(&self, caller: &mut CallerConnection, framed: Option<Framed>) {
         let snapshot = self.current.load_full();
         caller.close_after();
-        let mut job = self.job(caller, &snapshot, None);
+        let mut job = self.job(caller, &snapshot, framed.as_ref());
+        if let Some(framed) = &framed {
+            job.guess_dialect(framed.head.host().to_owned());
+        }
         let _ = job.refuse(&Fault::SlowDown.into()).await;
         finish(job, None);
     }

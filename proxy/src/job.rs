@@ -19,6 +19,7 @@ use crate::clock;
 use crate::cors::CorsRules;
 use crate::events::Note;
 use crate::failed::Failed;
+use crate::fair::Turns;
 use crate::log::Record;
 use crate::metrics::{METRICS, NONE};
 use crate::snapshot::Snapshot;
@@ -88,6 +89,8 @@ pub struct Job<'a> {
     pub snapshot: &'a Snapshot,
     /// The way to targets.
     pub upstreams: &'a Upstreams,
+    /// Whose turn it is.
+    pub turns: &'a Arc<Turns>,
     /// Memory for what is read whole.
     pub budget: &'a Arc<Budget>,
     /// The CORS rules of buckets.

@@ -38,6 +38,9 @@ pub struct Metrics {
     pub refused: IntCounterVec,
     pub unsigned_fields: IntCounterVec,
     pub upstream_errors: IntCounterVec,
+    pub uploads_lost: IntCounterVec,
+    pub turns_waited: IntCounter,
+    pub target_skew: IntGaugeVec,
     pub target_state: IntGaugeVec,
     pub target_connections: IntGaugeVec,
     pub integrity_failures: IntCounterVec,
@@ -130,6 +133,22 @@ impl Metrics {
                 "upstream_errors_total",
                 "Exchanges with targets that failed.",
                 &["target", "kind"],
+            ),
+            turns_waited: made(
+                &registry,
+                IntCounter::new(
+                    "blobfish_turns_waited_total",
+                    "Requests that waited for their caller's turn while the processors were busy.",
+                ),
+            ),
+            uploads_lost: counters(
+                "uploads_lost_total",
+                "Uploads that may have begun at a target whose answer was lost.",
+                &["target"],
+            ),
+            target_skew: gauges(
+                "target_clock_skew_seconds",
+                "Seconds that a target's clock is ahead of ours, where it complained.",
             ),
             target_state: gauges(
                 "target_state",

@@ -8,7 +8,7 @@ use blobfish_dialects::model::{Document, Refusal, Reply, Told};
 use blobfish_dialects::wire::xml;
 use tokio::time::sleep;
 
-use crate::caller::Framing;
+use crate::caller::{Framing, NotWritten};
 use crate::copies::Progress;
 use crate::job::{End, Job};
 
@@ -43,7 +43,7 @@ pub async fn told(
             }
             () = sleep(if begun { SIGN_OF_LIFE } else { PATIENCE }), if listens && tells => {
                 listens = match begun {
-                    true => job.caller.answer_body(b" ").await.is_ok(),
+                    true => sign_of_life(job).await.is_ok(),
                     false => begin(job).await.is_ok(),
                 };
                 begun = true;
@@ -75,7 +75,14 @@ async fn begin(job: &mut Job<'_>) -> Result<(), End> {
     let mut head = Reply::status(200);
     head.set(Told::ContentType, "application/xml");
     job.tell_head(head, Framing::Chunked).await?;
-    Ok(job.caller.answer_body(xml::DECLARATION.as_bytes()).await?)
+    job.caller.answer_body(xml::DECLARATION.as_bytes()).await?;
+    Ok(job.caller.flush().await?)
+}
+
+/// White space, which is no part of the document. It keeps nobody waiting only if it is sent at once.
+async fn sign_of_life(job: &mut Job<'_>) -> Result<(), NotWritten> {
+    job.caller.answer_body(b" ").await?;
+    job.caller.flush().await
 }
 
 async fn at_once(job: &mut Job<'_>, reply: Reply) -> Result<bool, End> {

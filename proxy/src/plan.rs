@@ -22,7 +22,8 @@ pub async fn run(job: &mut Job<'_>, accepted: Accepted, body: BodyLength) -> Res
     let caller = snapshot.caller(&access_key).ok_or(Fault::InternalError)?;
     note(job, Some(caller), &request, unsigned.len());
     authorise(caller, &request)?;
-    let _turn = snapshot.turn(caller).ok_or(Fault::SlowDown)?;
+    let _room = snapshot.turn(caller).ok_or(Fault::SlowDown)?;
+    let _turn = job.turns.turn(&caller.name).await;
     if request.operation == Operation::ListBuckets {
         return buckets::run(job, caller, request, payload).await;
     }

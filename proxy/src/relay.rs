@@ -12,11 +12,12 @@ use blobfish_dialects::engine::body::{Gate, Sums, Wants};
 use blobfish_dialects::engine::conditions;
 use blobfish_dialects::engine::exchange::{Answer, Exchange};
 use blobfish_dialects::engine::loss::{self, Loss};
-use blobfish_dialects::engine::relay::{self, Source};
+use blobfish_dialects::engine::relay::{self, Digests, InOrder, OwnParts, Source};
 use blobfish_dialects::engine::way::Way;
-use blobfish_dialects::engine::{answer, crc64, stream, write};
+use blobfish_dialects::engine::{answer, crc64, sound, stream, write};
 use blobfish_dialects::model::{Document, Fault, Operation, Part, Refusal, Reply, Request, Told};
 use futures_util::stream::{self as streams, StreamExt as _, TryStreamExt as _};
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
 use tokio::time::{sleep, timeout};
 
 use crate::clock;
@@ -125,16 +126,50 @@ impl<'a> Relay<'a> {
     }
 
     async fn looked_at(&self) -> Result<Source, Refusal> {
-        let now = clock::now();
+        let answer = self.head_of(&relay::look(&self.asked)).await?;
+        relay::source(&self.ends.from, &self.asked, &answer, clock::now())
+    }
+
+    /// Asks the source's target for a head.
+    async fn head_of(&self, request: &Request) -> Result<Answer, Refusal> {
         let (from, upstream) = (&self.ends.from, self.ends.from_upstream);
-        let (out, _) = stream::outgoing(from, &relay::look(&self.asked), None, now)?;
-        let (conversation, head) = self
-            .upstreams
-            .ask(upstream, &out, "HeadObject", from.caller.name)
-            .await
-            .map_err(Failed::refusal)?;
-        conversation.release().await;
-        relay::source(from, &self.asked, &head.answer, now)
+        let asked = async || {
+            let (out, _) = stream::outgoing(from, request, None, clock::now())?;
+            let asked = self.upstreams.ask(upstream, &out, "HeadObject", from.caller.name).await;
+            let (conversation, head) = match asked {
+                Ok(asked) => asked,
+                Err(failed) => return Ok(Err(failed)),
+            };
+            conversation.release().await;
+            Ok::<_, Refusal>(Ok(head.answer))
+        };
+        let answered = match asked().await? {
+            // By now it is known what its clock shows.
+            Err(Failed::Clock) => asked().await?,
+            answered => answered,
+        };
+        answered.map_err(Failed::refusal)
+    }
+
+    /// The sizes of the source's own parts, where its ETag is made of their digests and nothing else vouches for it.
+    async fn own_parts(&self, source: &Source) -> Option<OwnParts> {
+        let count = relay::own_parts(&self.ends.from, source).filter(|_| !self.ends.same)?;
+        OwnParts::of(source, count, self.own_part(source, count, 1).await?)
+    }
+
+    async fn own_part(&self, source: &Source, count: u64, number: u64) -> Option<u64> {
+        let answer = self.head_of(&relay::look_at_part(&self.asked, source, number)).await.ok()?;
+        relay::part_bytes(&self.ends.from, source, count, &answer)
+    }
+
+    /// Whether all of the source's parts are of one size, but for the last: only then do their digests mean something.
+    async fn is_even(&self, source: &Source, own: OwnParts) -> bool {
+        for number in 2..own.count {
+            if self.own_part(source, own.count, number).await != Some(own.bytes) {
+                return false;
+            }
+        }
+        true
     }
 
     /// The whole object by one read and one write.
@@ -146,7 +181,7 @@ impl<'a> Relay<'a> {
             put = stream::with_digest(put, &[]);
         }
         let read = relay::read(&self.asked, source, None);
-        let (mut reply, sums) = self.carried(&read, source.size, &put).await?;
+        let (mut reply, sums) = self.carried(&read, source.size, &put, &mut Passing::default()).await?;
         relay::made(&mut reply, sums.crc64)?;
         Ok(reply)
     }
@@ -162,7 +197,7 @@ impl<'a> Relay<'a> {
         put.body_length = Some(bytes);
         let whole = source.size == bytes;
         let read = relay::read(&self.asked, source, (!whole).then_some(range));
-        let (mut reply, sums) = self.carried(&read, bytes, &put).await?;
+        let (mut reply, sums) = self.carried(&read, bytes, &put, &mut Passing::default()).await?;
         crc64::seal_part(&self.ends.to, &put, &mut reply, &sums);
         Ok(reply)
     }
@@ -205,15 +240,36 @@ impl<'a> Relay<'a> {
     }
 
     async fn parts_and_end(&self, source: &Source, upload: &str) -> Result<Reply, Refusal> {
-        let parts = relay::parts(source.size, self.limits.part_bytes);
+        let own = self.own_parts(source).await;
+        let parts = match own {
+            Some(own) => relay::parts_of(source.size, own.together(self.limits.part_bytes)),
+            None => relay::parts(source.size, self.limits.part_bytes),
+        };
+        let in_order = (!self.ends.same && InOrder::is_needed(source)).then(AsyncMutex::default);
         let copied = streams::iter(parts)
-            .map(|(number, range)| Box::pin(self.tried_part(source, upload, number, range)))
+            .map(|(number, range)| {
+                Box::pin(self.tried_part(source, upload, number, range, in_order.as_ref(), own))
+            })
             .buffered(self.limits.parts_at_once);
-        let copied: Vec<(Part, Option<Sums>)> = copied.try_collect().await?;
-        let (parts, sums): (Vec<Part>, Vec<Option<Sums>>) = copied.into_iter().unzip();
+        let copied: Vec<(Part, Option<Sums>, Option<Digests>)> = copied.try_collect().await?;
+        let (mut parts, mut sums, mut digests) = (Vec::new(), Vec::new(), Vec::new());
+        for (part, own_sums, own_digests) in copied {
+            parts.push(part);
+            sums.push(own_sums);
+            digests.extend(own_digests);
+        }
         let sums: Option<Vec<Sums>> = sums.into_iter().collect();
         let whole = sums.and_then(|sums| relay::joined(&sums));
         relay::verified(source, whole)?;
+        if let Some(in_order) = in_order {
+            in_order.into_inner().verified(source).inspect_err(count_differing)?;
+        }
+        if let Some(own) = own
+            && !own.is_made_of(source, &digests)
+            && self.is_even(source, own).await
+        {
+            return Err(differs());
+        }
         if self.ends.same && !relay::pins(&self.ends.to) {
             relay::unchanged(source, &self.looked_at().await?)?;
         }
@@ -230,10 +286,18 @@ impl<'a> Relay<'a> {
         upload: &str,
         number: u64,
         range: (u64, u64),
-    ) -> Result<(Part, Option<Sums>), Refusal> {
+        in_order: Option<&AsyncMutex<InOrder>>,
+        own: Option<OwnParts>,
+    ) -> Result<(Part, Option<Sums>, Option<Digests>), Refusal> {
         let mut tries = 1;
+        let mut passing = Passing { own, ..Passing::default() };
+        if let Some(in_order) = in_order {
+            // Parts begin one after another, and get it in this order.
+            let turn = in_order.lock().await;
+            passing.turn = turn.is_turn_of(number).then_some(turn);
+        }
         loop {
-            match self.part(source, upload, number, range).await {
+            match self.part(source, upload, number, range, &mut passing).await {
                 Err(refusal) if tries < PART_TRIES && passes(refusal.fault) => {
                     METRICS.copy_retries.inc();
                     let jitter = u64::try_from(clock::random() % 200).unwrap_or_default();
@@ -244,7 +308,7 @@ impl<'a> Relay<'a> {
                 other => {
                     let bytes = range.1.saturating_sub(range.0).saturating_add(1);
                     self.slot.progress.done.fetch_add(bytes, Ordering::Relaxed);
-                    return other;
+                    return other.map(|(part, sums)| (part, sums, passing.digests));
                 }
             }
         }
@@ -256,6 +320,7 @@ impl<'a> Relay<'a> {
         upload: &str,
         number: u64,
         range: (u64, u64),
+        passing: &mut Passing<'_>,
     ) -> Result<(Part, Option<Sums>), Refusal> {
         if self.ends.same {
             let request = relay::part_copy(&self.ends.to, &self.asked, source, upload, number, range);
@@ -271,13 +336,19 @@ impl<'a> Relay<'a> {
         let bytes = range.1.saturating_sub(range.0).saturating_add(1);
         let put = relay::part(&self.asked, upload, number, bytes);
         let read = relay::read(&self.asked, source, Some(range));
-        let (reply, sums) = self.carried(&read, bytes, &put).await?;
+        let (reply, sums) = self.carried(&read, bytes, &put, passing).await?;
         let etag = reply.text(Told::Etag).map(|tag| tag.trim_matches('"').to_owned());
         Ok((Part::new(number, etag.ok_or_else(answer::unproven)?), Some(sums)))
     }
 
     /// Carries bytes from a read to a write. The last byte goes only when all of them were right.
-    async fn carried(&self, read: &Request, bytes: u64, put: &Request) -> Result<(Reply, Sums), Refusal> {
+    async fn carried(
+        &self,
+        read: &Request,
+        bytes: u64,
+        put: &Request,
+        passing: &mut Passing<'_>,
+    ) -> Result<(Reply, Sums), Refusal> {
         let Ends { from, from_upstream, to, to_upstream, .. } = &self.ends;
         let (out, _) = stream::outgoing(from, read, None, clock::now())?;
         let (read_seat, write_seat) =
@@ -292,12 +363,19 @@ impl<'a> Relay<'a> {
             reading.release().await;
             return Err(changed(answer::failure(from, &Answer { body, ..head.answer }).refusal));
         }
-        if head.length != Some(bytes) {
+        if head.length != Some(bytes) || sound::check_head(from, read, &head.answer).is_err() {
             reading.abort().await;
             return Err(answer::unproven());
         }
         let wants = Wants { crc64: true, ..stream::wants(to, put) };
-        let mut gate = Gate::new(to.caller, Payload::Unsigned, put, wants)?;
+        let mut expected = put.clone();
+        if head.answer.status == 200 {
+            // It is the whole object that this head speaks of.
+            sound::expect(&mut expected, from.target.dialect, &head.answer);
+        }
+        let mut gate = Gate::new(to.caller, Payload::Unsigned, &expected, wants)?;
+        let mut order = passing.turn.as_deref().cloned();
+        let mut digests = passing.own.map(Digests::new);
         let (out, losses) = stream::outgoing(to, put, Some(bytes), clock::now())?;
         judged(to, &losses)?;
         let mut writing = match self.upstreams.upload_seated(write_seat, to_upstream, &out).await {
@@ -313,6 +391,12 @@ impl<'a> Relay<'a> {
             {
                 METRICS.copy_bytes.inc_by(u64::try_from(piece.len()).unwrap_or_default());
                 COPIES.pace(&self.limits, &self.slot.progress, piece.len()).await;
+                if let Some(order) = &mut order {
+                    order.update(&piece);
+                }
+                if let Some(digests) = &mut digests {
+                    digests.update(&piece);
+                }
                 let proven = gate.push(&piece).map_err(|_| differs())?;
                 if writing.write(&proven).await.is_err() {
                     return Ok(None);
@@ -335,6 +419,12 @@ impl<'a> Relay<'a> {
         match &sums {
             Some(_) => reading.release().await,
             None => reading.abort().await,
+        }
+        if let Some(sums) = &sums
+            && let Err(refusal) = passing.passed(sums, order, digests)
+        {
+            writing.abort().await;
+            return Err(refusal);
         }
         let head = match writing.head().await {
             Ok(head) => head,
@@ -415,8 +505,48 @@ fn judged(way: &Way<'_>, losses: &[Loss]) -> Result<(), Refusal> {
 
 /// What arrived is not what the source said it is.
 fn differs() -> Refusal {
+    let refusal = relay::differs();
+    count_differing(&refusal);
+    refusal
+}
+
+fn count_differing(_: &Refusal) {
     METRICS.integrity_failures.with_label_values(&["copy"]).inc();
-    relay::differs()
+}
+
+/// What is kept of a part while it is tried: its place in the order of reading, and what passed.
+#[derive(Default)]
+struct Passing<'g> {
+    /// Its turn, until its bytes have passed once.
+    turn: Option<MutexGuard<'g, InOrder>>,
+    /// The source's own parts, where their digests are wanted.
+    own: Option<OwnParts>,
+    digests: Option<Digests>,
+    crc64: Option<u64>,
+}
+
+impl Passing<'_> {
+    /// All bytes of the part have passed. Whoever reads next may begin; a further try has to bring the same.
+    fn passed(
+        &mut self,
+        sums: &Sums,
+        order: Option<InOrder>,
+        digests: Option<Digests>,
+    ) -> Result<(), Refusal> {
+        if self.crc64.is_some() && self.crc64 != sums.crc64 {
+            return Err(differs());
+        }
+        self.crc64 = sums.crc64;
+        if let (Some(mut turn), Some(mut order)) = (self.turn.take(), order) {
+            order.part_ended();
+            *turn = order;
+        }
+        self.digests = digests.map(|mut digests| {
+            digests.finish();
+            digests
+        });
+        Ok(())
+    }
 }
 
 /// A read that is refused by its pin is of an object that was replaced meanwhile.

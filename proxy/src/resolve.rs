@@ -23,6 +23,12 @@ const RENEWAL_WAIT_MAX: Duration = Duration::from_secs(1);
 /// Between two times of asking for a name in vain.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// An address that did not answer is tried after the others for so long.
+const DEAD_KEPT: Duration = Duration::from_secs(60);
+
+/// Addresses remembered as dead at once.
+const DEAD_MAX: usize = 1024;
+
 /// Hosts remembered at once: one per bucket in virtual-host style.
 const HOSTS_MAX: usize = 4096;
 
@@ -47,6 +53,8 @@ impl Names for System {
 pub struct Resolver {
     names: Arc<dyn Names>,
     hosts: Arc<Mutex<Hosts>>,
+    /// Addresses that did not answer, and since when.
+    dead: Mutex<HashMap<SocketAddr, Instant>>,
 }
 
 type Hosts = HashMap<(String, u16), Host>;
@@ -68,12 +76,41 @@ type Asking = Shared<BoxFuture<'static, ()>>;
 impl Resolver {
     /// Nothing is known yet.
     pub fn new(names: impl Names) -> Self {
-        Self { names: Arc::new(names), hosts: Arc::default() }
+        Self { names: Arc::new(names), hosts: Arc::default(), dead: Mutex::default() }
     }
 
     /// The addresses of a host, in the order to be tried, not older than `lifetime` where that can be helped. Empty
     /// where there are none.
     pub async fn addresses(&self, host: &str, port: u16, lifetime: Duration) -> Vec<SocketAddr> {
+        let found = self.all(host, port, lifetime).await;
+        if found.len() < 2 {
+            return found;
+        }
+        let now = Instant::now();
+        let dead = self.dead.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_dead = |address: &SocketAddr| {
+            dead.get(address).is_some_and(|since| now.saturating_duration_since(*since) < DEAD_KEPT)
+        };
+        let (last, first): (Vec<_>, Vec<_>) = found.into_iter().partition(is_dead);
+        alternated(first).chain(alternated(last)).collect()
+    }
+
+    /// Notes who answered, and who did not although they were asked first.
+    pub fn note(&self, answered: Option<SocketAddr>, unanswered: &[SocketAddr]) {
+        let mut dead = self.dead.lock().unwrap_or_else(PoisonError::into_inner);
+        if answered.is_none_or(|address| dead.remove(&address).is_none()) && unanswered.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        if dead.len() >= DEAD_MAX {
+            dead.retain(|_, since| now.saturating_duration_since(*since) < DEAD_KEPT);
+        }
+        if dead.len() < DEAD_MAX {
+            dead.extend(unanswered.iter().map(|address| (*address, now)));
+        }
+    }
+
+    async fn all(&self, host: &str, port: u16, lifetime: Duration) -> Vec<SocketAddr> {
         if let Some(ip) = without_asking(host) {
             return vec![SocketAddr::new(ip, port)];
         }
@@ -133,6 +170,20 @@ impl Host {
         self.found.as_ref().is_some_and(|(at, _)| within(*at, lifetime))
             || self.failed.is_some_and(|at| within(at, PAUSE))
     }
+}
+
+/// The two families in turn, beginning with that of the first address (RFC 8305, 4): where one of them leads nowhere,
+/// the second try is of the other.
+fn alternated(addresses: Vec<SocketAddr>) -> impl Iterator<Item = SocketAddr> {
+    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (own, other): (Vec<_>, Vec<_>) =
+        addresses.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
+    let (mut own, mut other) = (own.into_iter(), other.into_iter());
+    let mut turn = false;
+    std::iter::from_fn(move || {
+        turn = !turn;
+        if turn { own.next().or_else(|| other.next()) } else { other.next().or_else(|| own.next()) }
+    })
 }
 
 fn ask(names: Arc<dyn Names>, hosts: Arc<Mutex<Hosts>>, name: (String, u16)) -> Asking {
@@ -293,6 +344,27 @@ mod tests {
         let begun = Instant::now();
         assert_eq!(resolver.addresses(NAME, 443, LIFETIME).await, [address(1)]);
         assert!(begun.elapsed() < RENEWAL_WAIT_MAX / 2, "only the first waits");
+    }
+
+    #[tokio::test]
+    async fn an_address_that_did_not_answer_comes_last() {
+        let table = Table::default();
+        let resolver = Resolver::new(table.clone());
+        table.says(&[address(1), address(2), address(3)], ZERO);
+        resolver.note(Some(address(2)), &[address(1)]);
+        let order = resolver.addresses(NAME, 443, Duration::from_secs(60)).await;
+        assert_eq!(order, [address(2), address(3), address(1)]);
+        resolver.note(Some(address(1)), &[]);
+        let order = resolver.addresses(NAME, 443, Duration::from_secs(60)).await;
+        assert_eq!(order, [address(1), address(2), address(3)]);
+    }
+
+    #[test]
+    fn families_take_turns() {
+        let six = |last: u16| SocketAddr::new(IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, last]), 443);
+        let order: Vec<_> = alternated(vec![six(1), six(2), six(3), address(1), address(2)]).collect();
+        assert_eq!(order, [six(1), address(1), six(2), address(2), six(3)]);
+        assert_eq!(alternated(vec![address(1), address(2)]).count(), 2);
     }
 
     #[test]

@@ -22,6 +22,8 @@ use crate::certificates;
 use crate::collector::Exports;
 use crate::cors::CorsRules;
 use crate::demo::DemoStore;
+use crate::descriptors;
+use crate::fair::Turns;
 use crate::file;
 use crate::front::DataFront;
 use crate::keys::Keys;
@@ -60,6 +62,10 @@ pub fn run(config: Config, origin: Origin, inherited: Inherited) -> anyhow::Resu
     let addresses = listen.http.iter().chain(listen.https.iter().map(|tls| &tls.address));
     let addresses: Vec<_> = addresses.chain([&admin]).copied().collect();
     let sockets = Arc::new(Sockets::open(&addresses, inherited)?);
+    descriptors::raise();
+    if let Some(warning) = descriptors::warning(config.limits.connections_max) {
+        tracing::warn!("{warning}");
+    }
     let warnings = match &origin {
         Origin::File(path, _) => file::warnings(path, &config),
         Origin::Demo(_) => Vec::new(),
@@ -95,6 +101,7 @@ pub fn run(config: Config, origin: Origin, inherited: Inherited) -> anyhow::Resu
     let front = DataFront {
         current: Arc::clone(&current),
         upstreams: Upstreams::new(System),
+        turns: Turns::new(),
         open,
         peers: Arc::default(),
         cors: CorsRules::default(),

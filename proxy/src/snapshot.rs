@@ -15,7 +15,7 @@ use blobfish_dialects::engine::auth::Auth;
 use blobfish_dialects::engine::dialect::{Dialect, Target};
 use blobfish_dialects::engine::loss::LossPolicy;
 use blobfish_dialects::engine::way::{Names, Way};
-use blobfish_dialects::model::{Credentials, Need, OwnKey};
+use blobfish_dialects::model::{Credentials, Need, OwnKey, TargetClock};
 use pingora_core::protocols::tls::CaType;
 use pingora_core::utils::tls::{CertKey, WrappedX509};
 use rustls_pki_types::CertificateDer;
@@ -201,6 +201,9 @@ impl Snapshot {
             if let Some(old) = old.find(|old| old.is_like(&upstream.breaker)) {
                 upstream.breaker = Arc::clone(old);
             }
+            if let Some(old) = before.upstreams.iter().find(|old| old.group_key == upstream.group_key) {
+                upstream.target.clock = old.target.clock.clone();
+            }
             upstream.keeps_key_of(&before.upstreams);
             let mut old = before.upstreams.iter().map(|old| &old.seats);
             if let Some(old) = old.find(|old| old.is_like(&upstream.seats)) {
@@ -212,7 +215,13 @@ impl Snapshot {
     /// Tells the metrics of its targets, and of no others.
     pub fn tell(&self) {
         METRICS.target_state.reset();
-        self.upstreams.iter().for_each(|upstream| upstream.breaker.tell());
+        METRICS.target_skew.reset();
+        for upstream in &self.upstreams {
+            upstream.breaker.tell();
+            let name = upstream.target.name.as_str();
+            METRICS.target_skew.with_label_values(&[name]).set(upstream.target.clock.skew());
+            METRICS.uploads_lost.with_label_values(&[name]);
+        }
     }
 
     /// Lets a request of a caller begin; `None` where it asks for too much.
@@ -362,6 +371,7 @@ fn upstream(target: &blobfish_config::Target, callers: &[Caller]) -> Result<Upst
             region: target.region.clone(),
             path_style: target.addressing == Addressing::Path,
             credentials,
+            clock: TargetClock::default(),
             seal: seal(target, callers),
             kms_keys: target.kms_keys.clone(),
         },

@@ -20,6 +20,10 @@ use tokio::sync::watch;
 /// The number of the first socket that is handed to a process, by systemd's convention.
 const FIRST_FD: i32 = 3;
 
+/// Bytes of answers that the system holds for one connection before they are sent.
+#[cfg(target_os = "linux")]
+const UNSENT_BYTES_MAX: u32 = 128 * 1024;
+
 /// The sockets of this process, by the address that the configuration says.
 #[derive(Default)]
 pub struct Sockets(Mutex<BTreeMap<SocketAddr, TcpListener>>);
@@ -59,6 +63,7 @@ impl Sockets {
                 None => TcpListener::bind(address)
                     .map_err(|error| anyhow!("cannot listen on {address}: {error}"))?,
             };
+            bound_buffers(&socket).with_context(|| address.to_string())?;
             // The runtime waits for connections, not the socket.
             socket.set_nonblocking(true).with_context(|| address.to_string())?;
             sockets.insert(address, socket);
@@ -102,6 +107,26 @@ impl Sockets {
             }
         }
     }
+}
+
+/// Has the system take no more for somebody than can be sent soon: who never reads would otherwise have it hold
+/// megabytes. What is on its way is not counted, so that a long way is no slower. Connections that come to a listening
+/// socket inherit it.
+///
+/// # Errors
+/// The system's.
+#[cfg(target_os = "linux")]
+pub fn bound_buffers(socket: &impl std::os::fd::AsFd) -> io::Result<()> {
+    socket2::SockRef::from(socket).set_tcp_notsent_lowat(UNSENT_BYTES_MAX)
+}
+
+/// There is no such bound.
+///
+/// # Errors
+/// None.
+#[cfg(not(target_os = "linux"))]
+pub fn bound_buffers(_: &impl std::os::fd::AsFd) -> io::Result<()> {
+    Ok(())
 }
 
 /// A service of the framework on sockets of ours.

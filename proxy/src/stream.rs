@@ -1,9 +1,11 @@
 //! Requests whose payload is streamed: objects down, objects and parts up, with memory for a few pieces only.
 
 use blobfish_dialects::engine::auth::Payload;
+use blobfish_dialects::engine::body::Wants;
 use blobfish_dialects::engine::body::{Gate, Sums};
 use blobfish_dialects::engine::crc64;
 use blobfish_dialects::engine::exchange::Answer;
+use blobfish_dialects::engine::sound::vouched;
 use blobfish_dialects::engine::stream::{
     OnlyPart, ask_bucket, ask_position, ask_without_range, can_tell_more, failure, missing, needs_digest,
     only_part, outgoing, passed_over_part, reply, take_position, wants, with_digest, with_sums,
@@ -11,6 +13,9 @@ use blobfish_dialects::engine::stream::{
 use blobfish_dialects::engine::way::Way;
 use blobfish_dialects::model::{Fault, Field, Refusal, Reply, Request, Told};
 use bytes::Bytes;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -58,7 +63,14 @@ async fn read(
     let (out, losses) = outgoing(&way, request, None, clock::now())?;
     job.judge(&losses, &way)?;
     let upstreams = job.upstreams;
-    let (conversation, head) = upstreams.ask(upstream, &out, job.operation(), way.caller.name).await?;
+    let asked = match upstreams.ask(upstream, &out, job.operation(), way.caller.name).await {
+        Err(Failed::Clock) => {
+            let (out, _) = outgoing(&way, request, None, clock::now())?;
+            upstreams.ask(upstream, &out, job.operation(), way.caller.name).await
+        }
+        asked => asked,
+    };
+    let (conversation, head) = asked?;
     job.note_upstream(&way, &head.answer);
     if ask_without_range(&way, request, &head.answer) {
         conversation.abort().await;
@@ -91,7 +103,18 @@ async fn read(
         conversation.release().await;
         return job.tell(told).await;
     }
-    pump(job, upstream, conversation, told, head.length).await
+    // What the head says of the body, the body is held to.
+    let expected = vouched(way.target.dialect, request, &head.answer);
+    let proof = expected
+        .map(|expected| Gate::new(way.target.dialect, Payload::Unsigned, &expected, Wants::default()));
+    let proof = match proof.transpose() {
+        Ok(proof) => proof,
+        Err(_) => {
+            conversation.abort().await;
+            return Err(Failed::Malformed.at(upstream).into());
+        }
+    };
+    pump(job, upstream, conversation, told, head.length, proof).await
 }
 
 fn as_part(part: Option<OnlyPart>, told: Reply) -> Result<Reply, Refusal> {
@@ -101,6 +124,7 @@ fn as_part(part: Option<OnlyPart>, told: Reply) -> Result<Reply, Refusal> {
     }
 }
 
+/// What is not plainly a failure is looked at more closely.
 fn is_success(status: u16) -> bool {
     matches!(status, 200..=299 | 304)
 }
@@ -125,6 +149,7 @@ async fn pump(
     mut conversation: Conversation<'_>,
     told: Reply,
     length: Option<u64>,
+    proof: Option<Gate>,
 ) -> Result<(), End> {
     let announced = told.text(Told::ContentLength).map(|text| decimal(text.as_bytes()));
     let framing = match (announced, length) {
@@ -146,7 +171,19 @@ async fn pump(
             return Err(Failed::Malformed.into());
         }
     };
-    if let Err(end) = pumped(job, upstream, &mut conversation, told, framing).await {
+    let proof = match proof {
+        // Of an empty body nothing can be held back.
+        Some(gate) if framing == Framing::Bytes(0) => match gate.finish() {
+            Ok(_) => None,
+            Err(_) => {
+                conversation.abort().await;
+                METRICS.integrity_failures.with_label_values(&["target"]).inc();
+                return Err(Failed::Malformed.at(upstream).into());
+            }
+        },
+        proof => proof,
+    };
+    if let Err(end) = pumped(job, upstream, &mut conversation, told, framing, proof).await {
         conversation.abort().await;
         return Err(end);
     }
@@ -160,11 +197,15 @@ async fn pumped(
     conversation: &mut Conversation<'_>,
     told: Reply,
     framing: Framing,
+    mut proof: Option<Gate>,
 ) -> Result<(), End> {
     job.tell_head(told, framing).await?;
     loop {
-        match conversation.body().await {
-            Ok(Some(bytes)) => job.caller.answer_body(&bytes).await?,
+        match next_or_flush(job, conversation).await? {
+            Ok(Some(bytes)) => match &mut proof {
+                Some(gate) => job.caller.answer_body(&gate.push(&bytes).map_err(not_the_object)?).await?,
+                None => job.caller.answer_body(&bytes).await?,
+            },
             Ok(None) => break,
             Err(failed) => {
                 failed.at(upstream);
@@ -172,7 +213,35 @@ async fn pumped(
             }
         }
     }
+    if let Some(gate) = proof {
+        // Without its last byte nobody takes the body for the object.
+        let (last, _) = gate.finish().map_err(not_the_object)?;
+        job.caller.answer_body(&last).await?;
+    }
     Ok(job.caller.answer_end().await?)
+}
+
+/// The target's next bytes. Where they are not there yet, the caller gets at once what was there before.
+async fn next_or_flush(
+    job: &mut Job<'_>,
+    conversation: &mut Conversation<'_>,
+) -> Result<Result<Option<Bytes>, Failed>, End> {
+    let mut next = pin!(conversation.body());
+    let at_once = poll_fn(|cx| match next.as_mut().poll(cx) {
+        Poll::Ready(piece) => Poll::Ready(Some(piece)),
+        Poll::Pending => Poll::Ready(None),
+    });
+    if let Some(piece) = at_once.await {
+        return Ok(piece);
+    }
+    job.caller.flush().await?;
+    Ok(next.await)
+}
+
+/// What arrived is not what its head says that it is.
+fn not_the_object(_: Refusal) -> End {
+    METRICS.integrity_failures.with_label_values(&["target"]).inc();
+    End::Cut("the target's body is not what its head says")
 }
 
 /// PUT of an object or a part. Nothing is told yet.

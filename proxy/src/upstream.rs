@@ -10,20 +10,25 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use blobfish_dialects::engine::answer::asks_for_less;
+use blobfish_dialects::engine::diagnosis;
 use blobfish_dialects::engine::exchange::Answer;
 use blobfish_dialects::model::Outgoing;
 use bytes::Bytes;
-use pingora_core::ErrorType;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use pingora_core::connectors::{ConnectorOptions, TransportConnector};
+use pingora_core::protocols::Stream;
 use pingora_core::protocols::http::v1::client::HttpSession;
 use pingora_core::upstreams::peer::{HttpPeer, Peer as _};
+use pingora_core::{ErrorType, OrErr as _};
 use prometheus::IntGauge;
-use tokio::time::timeout;
+use tokio::net::TcpSocket;
+use tokio::time::{sleep_until, timeout};
 
 use crate::behalf;
 use crate::breaker::{Admission, Asked, Outcome};
-use crate::clock;
 use crate::failed::Failed;
+use crate::{clock, descriptors, sockets};
 
 use crate::metrics::{METRICS, seconds};
 use crate::resolve::{Names, Resolver, System};
@@ -35,9 +40,6 @@ use crate::wire::{AnswerFraming, Sent, destination, framing_of, request_header};
 /// What an upload may wait for its sender, all its pauses together, before its failure says nothing about the target.
 const PAUSES_MAX: Duration = Duration::from_secs(1);
 
-/// Connections that wait for their next request, all targets together.
-const POOL_CONNECTIONS_MAX: usize = 1024;
-
 /// Longest wait for the answer to a copy or a completing call: the target moves up to 5 GiB before it answers,
 /// and an answer that was given up on may have been a success.
 const LONG_WORK_TIME_MAX: Duration = Duration::from_secs(600);
@@ -47,6 +49,15 @@ const POOL_IDLE_MAX: Duration = Duration::from_secs(20);
 
 /// Addresses of one host that are tried, each for the time that a connection may take.
 pub const ADDRESSES_TRIED_MAX: usize = 4;
+
+/// So long a body may be slower than [`BODY_BYTES_PER_SECOND`].
+const BODY_TIME_FREE: Duration = Duration::from_secs(10);
+
+/// Slower, a target's body only keeps two connections busy. The same holds for callers' bodies.
+const BODY_BYTES_PER_SECOND: u64 = 1024;
+
+/// An address that has not answered for so long is not waited for alone (RFC 8305, 5).
+const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
 
 /// Bytes of an answer's head.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -64,8 +75,9 @@ pub const FAILURE_BYTES_MAX: usize = 64 * 1024;
 pub struct Upstreams {
     connector: TransportConnector,
     resolver: Resolver,
-    /// Whether an answer that sends us elsewhere is shown. It is never followed (O1).
-    shows_redirects: bool,
+    /// Whether answers are shown that say what is wrong with the configuration: that send us elsewhere, which is never
+    /// followed (O1), or do not accept our clock.
+    diagnoses: bool,
 }
 
 /// One exchange: a request of which the head is written, and its answer.
@@ -81,6 +93,11 @@ pub struct Conversation<'a> {
     started: Instant,
     /// Longest wait for the head of the answer.
     wait: Duration,
+    /// Whether the target works while it answers, and sends white space meanwhile.
+    works: bool,
+    /// Bytes of the answer's body so far, and how long they were waited for.
+    read: u64,
+    waited: Duration,
     /// Who asked for what, for the circuit breaker.
     asked: Asked,
     pace: Pace,
@@ -149,15 +166,15 @@ impl Upstreams {
     /// No connection yet.
     pub fn new(names: impl Names) -> Self {
         Self {
-            connector: TransportConnector::new(Some(ConnectorOptions::new(POOL_CONNECTIONS_MAX))),
+            connector: TransportConnector::new(Some(ConnectorOptions::new(descriptors::pool()))),
             resolver: Resolver::new(names),
-            shows_redirects: false,
+            diagnoses: false,
         }
     }
 
-    /// The same, for whoever reads in a redirect what is wrong with the configuration.
-    pub fn showing_redirects() -> Self {
-        Self { shows_redirects: true, ..Self::new(System) }
+    /// The same, for whoever reads in answers what is wrong with the configuration.
+    pub fn diagnosing() -> Self {
+        Self { diagnoses: true, ..Self::new(System) }
     }
 
     /// Sends a whole request and reads the whole answer.
@@ -307,6 +324,9 @@ impl Upstreams {
                     reused,
                     started,
                     wait,
+                    works: out.long_work,
+                    read: 0,
+                    waited: Duration::ZERO,
                     asked,
                     pace: Pace::new(sent),
                     span,
@@ -363,15 +383,58 @@ impl Upstreams {
                 return Ok((HttpSession::new_with_options(stream, peer), peer.clone(), true));
             }
         }
-        let mut failed = Failed::Resolve;
-        for peer in peers {
-            match timeout(upstream.connect_timeout, self.connector.new_stream(&peer)).await {
-                Ok(Ok(stream)) => return Ok((HttpSession::new_with_options(stream, &peer), peer, false)),
-                Ok(Err(error)) => failed = Failed::to_connect(&error),
-                Err(_) => failed = Failed::ConnectTimeout,
+        let (stream, peer) = self.first_connected(upstream, peers).await?;
+        Ok((HttpSession::new_with_options(stream, &peer), peer, false))
+    }
+
+    /// A new connection to the first address that gives one. The next is tried as soon as one failed, and beside one
+    /// that has not answered for a moment; who did not answer comes last for a while (RFC 8305).
+    async fn first_connected(
+        &self,
+        upstream: &Upstream,
+        peers: Vec<HttpPeer>,
+    ) -> Result<(Stream, HttpPeer), Failed> {
+        let connect = async |peer: HttpPeer| {
+            let connected = match timeout(upstream.connect_timeout, self.connector.new_stream(&peer)).await {
+                Ok(connected) => connected.map_err(|error| Failed::to_connect(&error)),
+                Err(_) => Err(Failed::ConnectTimeout),
+            };
+            (peer, connected)
+        };
+        let (mut left, mut failed) = (peers.into_iter(), Failed::Resolve);
+        let mut running = FuturesUnordered::new();
+        let mut unanswered = Vec::new();
+        let mut next_at = tokio::time::Instant::now();
+        loop {
+            let more = left.len() > 0;
+            if running.is_empty() && !more {
+                self.resolver.note(None, &unanswered);
+                return Err(failed);
+            }
+            tokio::select! {
+                biased;
+                Some(tried) = running.next(), if !running.is_empty() => {
+                    let (peer, connected): (HttpPeer, Result<Stream, Failed>) = tried;
+                    match connected {
+                        Ok(stream) => {
+                            let address = peer.address().as_inet().copied();
+                            unanswered.retain(|other| Some(*other) != address);
+                            self.resolver.note(address, &unanswered);
+                            return Ok((stream, peer));
+                        }
+                        Err(why) => failed = why,
+                    }
+                    next_at = tokio::time::Instant::now();
+                }
+                () = sleep_until(next_at), if more => {
+                    if let Some(peer) = left.next() {
+                        unanswered.extend(peer.address().as_inet().copied());
+                        running.push(connect(peer));
+                    }
+                    next_at = tokio::time::Instant::now() + NEXT_ADDRESS_AFTER;
+                }
             }
         }
-        Err(failed)
     }
 }
 
@@ -457,7 +520,7 @@ impl Conversation<'_> {
             match status {
                 101 => return Err(Failed::Malformed),
                 100..=199 => continue,
-                300..=303 | 305..=399 if !self.upstreams.shows_redirects => return Err(Failed::Redirect),
+                300..=303 | 305..=399 if !self.upstreams.diagnoses => return Err(Failed::Redirect),
                 _ => {}
             }
             let headers = header
@@ -466,6 +529,7 @@ impl Conversation<'_> {
                 .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()));
             let answer = Answer { status, headers: headers.collect(), body: Vec::new() };
             let length = self.length(&raw, status)?;
+            self.compare_clocks(&answer)?;
             self.span.status(status);
             self.status = status;
             self.upstream.health.answered(status);
@@ -479,6 +543,24 @@ impl Conversation<'_> {
             return Ok(AnswerHead { answer, length });
         }
         Err(Failed::Malformed)
+    }
+
+    /// Takes the target's time from its answer, where a request was refused that it may be the reason of.
+    fn compare_clocks(&self, answer: &Answer) -> Result<(), Failed> {
+        let Some(theirs) = diagnosis::clock(answer).filter(|_| !self.upstreams.diagnoses) else {
+            return Ok(());
+        };
+        let (target, ours) = (&self.upstream.target, clock::now());
+        let refused = matches!(answer.status, 401 | 403) && target.clock.explains(ours, theirs);
+        if let Some(skew) = target.clock.learn(ours, theirs, refused) {
+            METRICS.target_skew.with_label_values(&[&target.name]).set(skew);
+            tracing::warn!(
+                target_name = target.name,
+                skew_seconds = skew,
+                "a target's clock differs from ours: requests to it are dated by its own"
+            );
+        }
+        if refused { Err(Failed::Clock) } else { Ok(()) }
     }
 
     /// How long the body is. A success whose end nobody can tell is none (T2).
@@ -501,10 +583,33 @@ impl Conversation<'_> {
     /// [`Failed::Cut`], [`Failed::BodyTimeout`].
     pub async fn body(&mut self) -> Result<Option<Bytes>, Failed> {
         self.session.read_timeout = Some(self.upstream.body_timeout);
-        self.session.read_body_bytes().await.map_err(|error| {
+        let since = Instant::now();
+        let piece = self.session.read_body_bytes().await;
+        self.waited = self.waited.saturating_add(since.elapsed());
+        let piece = piece.map_err(|error| {
             let is_late = *error.etype() == ErrorType::ReadTimedout;
             self.noted(if is_late { Failed::BodyTimeout } else { Failed::Cut })
-        })
+        })?;
+        let bytes = piece.as_ref().map_or(0, Bytes::len);
+        self.read = self.read.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        let due = self.waited.saturating_sub(BODY_TIME_FREE).as_secs().saturating_mul(BODY_BYTES_PER_SECOND);
+        if piece.is_some() && self.read < due && !self.works {
+            return Err(self.noted(Failed::BodyTimeout));
+        }
+        if piece.is_some() && self.session.is_body_done() && self.has_more() {
+            return Err(self.noted(Failed::Malformed));
+        }
+        Ok(piece)
+    }
+
+    /// Whether bytes came behind the body's end: the connection would be kept, but the session gives it up. Where the
+    /// target closes it anyway nobody can tell.
+    fn has_more(&mut self) -> bool {
+        let stays = self.session.resp_header().is_some_and(|head| {
+            head.version == http::Version::HTTP_11 && !head.headers.contains_key(http::header::CONNECTION)
+        });
+        self.session.respect_keepalive();
+        stays && !self.session.will_keepalive()
     }
 
     /// The whole body, bounded.
@@ -533,9 +638,10 @@ impl Conversation<'_> {
         }
     }
 
-    /// Breaks the connection, so that the target cannot take what it has for the whole.
-    pub async fn abort(mut self) {
-        let _ = timeout(Duration::from_secs(1), self.session.shutdown()).await;
+    /// Breaks the connection, so that the target cannot take what it has for the whole. Closing would end it in order:
+    /// some servers store what they have then.
+    pub async fn abort(self) {
+        drop(self);
     }
 
     /// Since the request's head was written.
@@ -591,6 +697,11 @@ fn peer(upstream: &Upstream, host: &str, address: SocketAddr) -> HttpPeer {
     peer.options.total_connection_timeout = Some(upstream.connect_timeout);
     peer.options.idle_timeout = Some(POOL_IDLE_MAX);
     peer.options.write_timeout = Some(upstream.body_timeout);
+    // What is dropped before its end was told is reset. Those that wait idly are in no doubt, whichever way they end.
+    peer.options.upstream_tcp_sock_tweak_hook = Some(Arc::new(|socket: &TcpSocket| {
+        let bounded = sockets::bound_buffers(socket);
+        bounded.and_then(|()| socket.set_zero_linger()).or_err(ErrorType::SocketError, "a socket's options")
+    }));
     peer.client_cert_key = upstream.client_cert.as_ref().map(Arc::clone);
     peer.options.ca = upstream.ca.as_ref().map(Arc::clone);
     peer
@@ -673,6 +784,49 @@ mod tests {
         assert_eq!(answer.map(|answer| answer.status), Err(Failed::Read));
         assert_eq!(bad_count.load(Ordering::Relaxed), 1);
         assert_eq!(good_count.load(Ordering::Relaxed), 1, "what may have been done is not repeated");
+    }
+
+    /// An address at which nobody answers: its queue of connections is full, so that the system answers no more.
+    async fn silence() -> (SocketAddr, Vec<std::net::TcpStream>) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(0).unwrap();
+        let address = listener.local_addr().unwrap();
+        std::mem::forget(listener);
+        let mut held = Vec::new();
+        while let Ok(stream) = tokio::task::spawn_blocking(move || {
+            std::net::TcpStream::connect_timeout(&address, Duration::from_millis(100))
+        })
+        .await
+        .unwrap()
+        {
+            held.push(stream);
+        }
+        (address, held)
+    }
+
+    #[tokio::test]
+    async fn one_that_does_not_answer_holds_nobody_up() {
+        let ((good, good_count), (dead, _held)) = (server(true).await, silence().await);
+        let (snapshot, table) = (snapshot(), Table::default());
+        let upstreams = Upstreams::new(table.clone());
+        table.says(&[dead, good], Duration::ZERO);
+        let ask = async || {
+            let begun = Instant::now();
+            let answer =
+                upstreams.exchange(&snapshot.upstreams[0], &outgoing("PUT"), "PutObject", "s3").await;
+            assert_eq!(answer.map(|answer| answer.status), Ok(200));
+            begun.elapsed()
+        };
+        let first = ask().await;
+        assert!(first >= NEXT_ADDRESS_AFTER && first < NEXT_ADDRESS_AFTER * 3, "{first:?}");
+        let mut later = Vec::new();
+        for _ in 0..20 {
+            later.push(ask().await);
+        }
+        later.sort();
+        assert!(later[19] < NEXT_ADDRESS_AFTER / 2, "it is remembered: {later:?}");
+        assert_eq!(good_count.load(Ordering::Relaxed), 21, "none was asked twice");
     }
 
     #[tokio::test]

@@ -68,7 +68,7 @@ class Handler(BaseHTTPRequestHandler):
             for key in found
         )
         self.xml(
-            "ListBucketResult", f"<Name>b</Name><Prefix/><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated>{rows}"
+            "ListBucketResult", f"<Prefix/><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated>{rows}"
         )
 
     def serve_object(self, key, body):
@@ -78,7 +78,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(204)
         if "uploads" in self.query:
             return self.xml(
-                "InitiateMultipartUploadResult", f"<Bucket>b</Bucket><Key>{key}</Key><UploadId>u</UploadId>"
+                "InitiateMultipartUploadResult", f"<Key>{key}</Key><UploadId>u</UploadId>"
             )
         if self.command == "PUT":
             return self.put(key, body)

@@ -88,8 +88,10 @@ def faults(binary, running, options):
             assert fault("error_in_200", 503, copy, code="SlowDown" if target != "oss" else "TotalQpsLimitExceeded")
             fault("status", 503, copy, status=503, code="ServiceUnavailable")
             # What a target says of our key is none of the caller's business.
-            for code in ("SignatureDoesNotMatch", "RequestTimeTooSkewed", "InvalidAccessKeyId"):
+            for code in ("SignatureDoesNotMatch", "InvalidAccessKeyId"):
                 assert fault("status", 500, copy, status=403, code=code).code == "InternalError"
+            # What it says of our clock is known by the next request.
+            assert fault("status", 503, copy, status=403, code="RequestTimeTooSkewed").code == "ServiceUnavailable"
             fault("reset", (500, 503), lambda: client.put(BUCKET, "lost", b"x"), op="put")
             before = len(back.ask("GET", "/requests"))
             client.put(BUCKET, "once", b"x")

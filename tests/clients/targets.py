@@ -424,7 +424,23 @@ def renewed(binary, running, options):
         assert servers.TARGET_SECRET not in told and TOKEN not in told
 
 
-ALL = [failing, kinds, unreachable, connections, carried, certificates, issued, renewed]
+def no_version(binary, running, options):
+    """Of an object without versions, the version `null` is deleted and told so, also where the target does not name it."""
+    proxy, _ = running.front(binary, "seaweedfs")
+    sdk = Boto3(proxy.port, servers.KEY, servers.SECRET).sdk
+    for name in ("plain", "versioned"):
+        bucket = f"{name}-1250000000"
+        sdk.create_bucket(Bucket=bucket)
+        [sdk.put_object(Bucket=bucket, Key=key, Body=b"x") for key in ("a", "b", "kept")]
+        if name == "versioned":
+            sdk.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        sdk.delete_object(Bucket=bucket, Key="a", VersionId="null")
+        told = sdk.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "b", "VersionId": "null"}]})
+        assert not told.get("Errors") and told["Deleted"] == [{"Key": "b", "VersionId": "null"}], told
+        assert [row["Key"] for row in sdk.list_objects_v2(Bucket=bucket)["Contents"]] == ["kept"]
+
+
+ALL = [failing, kinds, unreachable, connections, carried, certificates, issued, renewed, no_version]
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ use crate::engine::dialect::Dialect;
 use crate::engine::documents::{self, Unsound};
 use crate::engine::exchange::Answer;
 use crate::engine::way::Way;
-use crate::engine::{cors, crc64, etag, words};
+use crate::engine::{cors, crc64, etag, sound, words};
 use crate::model::{Algorithm, Document, Encryption, ErrorDocument, Fault, Operation, Refusal, Reply, Told};
 use crate::wire::xml;
 
@@ -85,6 +85,9 @@ pub fn whole(way: &Way<'_>, operation: Operation, answer: &Answer) -> Result<Rep
     if answer.status / 100 != 2 {
         return Err(failure(way, answer));
     }
+    if !sound::is_success(operation, answer.status) {
+        return Err(not_proven());
+    }
     match documents::read(way.target.dialect, operation, &answer.body) {
         Ok(document) => {
             let mut reply = head(way, operation, answer);
@@ -93,10 +96,21 @@ pub fn whole(way: &Way<'_>, operation: Operation, answer: &Answer) -> Result<Rep
             Ok(reply)
         }
         Err(Unsound::Error(error)) => Err(fault_of(way, 0, error)),
-        Err(Unsound::NotTheDocument) => {
-            Err(Refused { fault: Fault::InternalError, refusal: unproven(), upstream_code: None })
-        }
+        Err(Unsound::NotTheDocument) => Err(not_proven()),
     }
+}
+
+/// Why a success without a document is none where a body came with it.
+pub fn not_empty(way: &Way<'_>, answer: &Answer) -> Option<Refused> {
+    match documents::read_nothing(&answer.body) {
+        Ok(()) => None,
+        Err(Unsound::Error(error)) => Some(fault_of(way, 0, error)),
+        Err(Unsound::NotTheDocument) => Some(not_proven()),
+    }
+}
+
+fn not_proven() -> Refused {
+    Refused { fault: Fault::InternalError, refusal: unproven(), upstream_code: None }
 }
 
 /// Adds to a success what the caller's dialect tells and the target's did not.
@@ -225,11 +239,12 @@ fn by_status(status: u16) -> Fault {
 /// wrong; the rest is told in the caller's own words, with the details that are not the target's names.
 fn refusal(fault: Fault, error: &ErrorDocument) -> Refusal {
     match fault {
+        // What it says of its clock is known by the next request.
+        Fault::RequestTimeTooSkewed | Fault::RequestExpired | Fault::RequestNotYetValid => {
+            Fault::ServiceUnavailable.into()
+        }
         Fault::InvalidAccessKeyId
         | Fault::SignatureDoesNotMatch
-        | Fault::RequestTimeTooSkewed
-        | Fault::RequestExpired
-        | Fault::RequestNotYetValid
         | Fault::AuthorizationMalformed
         | Fault::AuthorizationQueryMalformed
         | Fault::HeadersNotSigned

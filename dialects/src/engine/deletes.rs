@@ -8,6 +8,9 @@ use crate::wire::xml::{self, Bounds, Node, Writer};
 /// No vendor takes more in one call.
 const KEYS_MAX: usize = 1000;
 
+/// The version of an object from a time without versions, as every dialect names it.
+pub(super) const NO_VERSION: &str = "null";
+
 /// Reads a caller's list, and whether it wants to hear of failures only.
 ///
 /// # Errors
@@ -100,8 +103,9 @@ pub fn completed(asked: &[Unwanted], mut told: Vec<Deleted>) -> Vec<Deleted> {
     let mut lines = Vec::new();
     for line in asked {
         let same = |told: &Deleted| {
-            // A delete marker that was removed may be named as that only.
-            let named = told.version == line.version || told.delete_marker == line.version;
+            // A delete marker that was removed may be named as that only, and what has no version not at all.
+            let unnamed = told.version.is_none() && line.version.as_deref() == Some(NO_VERSION);
+            let named = told.version == line.version || told.delete_marker == line.version || unnamed;
             told.key == line.key && (line.version.is_none() || named)
         };
         lines.push(match told.iter().position(same) {

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 
 use crate::model::{
     Acl, Directive, Encryption, Fault, Field, Group, Operation, OwnKey, Refusal, Request, Setting, Source,
-    StorageClass, Told,
+    StorageClass, TargetClock, Told,
 };
 
 /// Everything that tells one dialect from another. `None` for a name is the whole capability system: it says
@@ -686,6 +686,8 @@ pub struct Target {
     pub path_style: bool,
     /// Our key there.
     pub credentials: OwnKey,
+    /// Its clock, which requests to it are dated by.
+    pub clock: TargetClock,
     /// What our own marks are sealed with: the same at every replica, and after every start.
     pub seal: SecretString,
     /// Key ids of its key management that callers may name.

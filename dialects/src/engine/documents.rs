@@ -416,18 +416,14 @@ pub fn read(target: &Dialect, operation: Operation, body: &[u8]) -> Result<Optio
             let node = root("InitiateMultipartUploadResult")?;
             let upload_id =
                 node.text_of("UploadId").filter(|id| !id.is_empty()).ok_or(Unsound::NotTheDocument)?;
-            Ok(Some(Document::Initiated {
-                bucket: String::new(),
-                key: String::new(),
-                upload_id: upload_id.to_owned(),
-                encoded: false,
-            }))
+            let (bucket, key) = read_names(target, &node)?;
+            Ok(Some(Document::Initiated { bucket, key, upload_id: upload_id.to_owned(), encoded: false }))
         }
         Operation::CompleteMultipartUpload => {
             let node = root("CompleteMultipartUploadResult")?;
             let etag = read_etag(&node)?;
             let checksums = read_checksums(&node);
-            let (bucket, key) = (String::new(), String::new());
+            let (bucket, key) = read_names(target, &node)?;
             Ok(Some(Document::Completed { bucket, key, etag, checksums, encoded: false }))
         }
         Operation::ListParts => {
@@ -438,6 +434,7 @@ pub fn read(target: &Dialect, operation: Operation, body: &[u8]) -> Result<Optio
         }
         Operation::ListBuckets => {
             let node = root("ListAllMyBucketsResult")?;
+            node.child("Buckets").ok_or(Unsound::NotTheDocument)?;
             Ok(Some(Document::Buckets(read_buckets(&node))))
         }
         Operation::ListObjectVersions => {
@@ -452,6 +449,12 @@ pub fn read(target: &Dialect, operation: Operation, body: &[u8]) -> Result<Optio
             let lines = deletes::read_result(target, &node, decoder(target, &node))?;
             Ok(Some(Document::Deleted { lines, quiet: false, encoded: false }))
         }
+        // Where there is no HEAD of buckets, a document of theirs is asked for.
+        Operation::HeadBucket if target.bucket_probe.is_some() => match xml::read(body) {
+            Ok(node) if node.name == "Error" => Err(Unsound::Error(read_error(&node))),
+            Ok(node) if target.bucket_probe.is_some_and(|probe| answers_probe(&node, probe)) => Ok(None),
+            _ => Err(Unsound::NotTheDocument),
+        },
         Operation::GetBucketLocation => {
             let node = xml::read(body).map_err(|_| Unsound::NotTheDocument)?;
             // Some servers put it into the element of a bucket's creation.
@@ -479,14 +482,55 @@ pub fn read(target: &Dialect, operation: Operation, body: &[u8]) -> Result<Optio
             }
         }
         Operation::Get(setting) => read_setting(target, setting, body).map(Some),
-        _ => Ok(None),
+        Operation::Put(setting) if is_echo(target, setting, body) => Ok(None),
+        _ => read_nothing(body).map(|()| None),
     }
+}
+
+/// Whether a body is the document that was set: some servers answer with it.
+fn is_echo(target: &Dialect, setting: Setting, body: &[u8]) -> bool {
+    let root = target.form(setting).map_or("", |form| form.root);
+    !root.is_empty() && xml::read(body).is_ok_and(|node| node.name == root)
+}
+
+/// Whether a document is named for what was asked: `LocationConstraint` for `location`.
+fn answers_probe(node: &Node, probe: &str) -> bool {
+    node.name.to_ascii_lowercase().starts_with(&probe.to_ascii_lowercase())
+}
+
+/// The body of a success that has no document.
+///
+/// # Errors
+/// There is one: that of an error, or of whatever else answered.
+pub fn read_nothing(body: &[u8]) -> Result<(), Unsound> {
+    if body.trim_ascii().is_empty() {
+        return Ok(());
+    }
+    match xml::read(body) {
+        Ok(node) if node.name == "Error" => Err(Unsound::Error(read_error(&node))),
+        _ => Err(Unsound::NotTheDocument),
+    }
+}
+
+/// The bucket and the key that a document names; empty where it does not.
+fn read_names(target: &Dialect, node: &Node) -> Result<(String, String), Unsound> {
+    let decode = decoder(target, node);
+    let key = node.text_of("Key").map(&decode).transpose()?;
+    Ok((node.text_of("Bucket").unwrap_or_default().to_owned(), key.unwrap_or_default()))
 }
 
 fn read_setting(target: &Dialect, setting: Setting, body: &[u8]) -> Result<Document, Unsound> {
     let form = target.form(setting).ok_or(Unsound::NotTheDocument)?;
     if form.root.is_empty() {
-        return Ok(Document::Verbatim("application/json", body.to_vec()));
+        let text = body.trim_ascii();
+        let is_object = text.starts_with(b"{") && text.ends_with(b"}");
+        return match read_nothing(body) {
+            Err(Unsound::NotTheDocument) if is_object => {
+                Ok(Document::Verbatim("application/json", body.to_vec()))
+            }
+            Err(unsound) => Err(unsound),
+            Ok(()) => Err(Unsound::NotTheDocument),
+        };
     }
     let node = xml::read(body).map_err(|_| Unsound::NotTheDocument)?;
     if node.name == "Error" {
@@ -548,6 +592,15 @@ pub(super) fn read_number(node: &Node, name: &str) -> Option<u64> {
     node.text_of(name).and_then(|text| text.trim().parse().ok())
 }
 
+/// Whether there is more than a page: without it nobody knows whether the page is the end.
+pub(super) fn read_truncated(node: &Node) -> Result<bool, Unsound> {
+    match node.text_of("IsTruncated").map(str::trim) {
+        Some(text) if text.eq_ignore_ascii_case("true") => Ok(true),
+        Some(text) if text.eq_ignore_ascii_case("false") => Ok(false),
+        _ => Err(Unsound::NotTheDocument),
+    }
+}
+
 pub(super) fn read_flag(node: &Node, name: &str) -> bool {
     node.text_of(name).is_some_and(|text| text.trim().eq_ignore_ascii_case("true"))
 }
@@ -565,11 +618,15 @@ pub(super) fn decoder<'a>(target: &'a Dialect, node: &Node) -> impl Fn(&str) -> 
 }
 
 fn read_parts_list(target: &Dialect, node: &Node) -> Result<PartList, Unsound> {
+    let (bucket, key) = read_names(target, node)?;
     let mut list = PartList {
+        bucket,
+        key,
+        upload_id: node.text_of("UploadId").unwrap_or_default().to_owned(),
         marker: read_number(node, "PartNumberMarker").unwrap_or_default(),
         next_marker: read_number(node, "NextPartNumberMarker").unwrap_or_default(),
         max_parts: read_number(node, "MaxParts").unwrap_or(1000),
-        truncated: read_flag(node, "IsTruncated"),
+        truncated: read_truncated(node)?,
         class: node.text_of("StorageClass").map(|word| class_name(target, word)),
         checksums: read_checksums(node),
         ..PartList::default()
@@ -591,8 +648,9 @@ fn read_parts_list(target: &Dialect, node: &Node) -> Result<PartList, Unsound> {
 fn read_listing(target: &Dialect, node: &Node) -> Result<Listing, Unsound> {
     let decode = decoder(target, node);
     let mut listing = Listing {
+        bucket: node.text_of("Name").unwrap_or_default().to_owned(),
         max_keys: read_number(node, "MaxKeys").unwrap_or_default(),
-        truncated: read_flag(node, "IsTruncated"),
+        truncated: read_truncated(node)?,
         ..Listing::default()
     };
     let token = node.text_of("NextContinuationToken").filter(|text| !text.is_empty());

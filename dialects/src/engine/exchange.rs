@@ -5,7 +5,7 @@ use crate::engine::conditions::{self, SourceState};
 use crate::engine::dialect::{Dialect, SelfCopy};
 use crate::engine::loss::Loss;
 use crate::engine::way::Way;
-use crate::engine::{bodies, crc64, emulate, etag, listing, relay, settings, words, write};
+use crate::engine::{bodies, crc64, emulate, etag, listing, relay, settings, sound, words, write};
 use crate::model::{
     ByteRange, Directive, Document, Fault, Field, Fields, Operation, Outgoing, Refusal, Reply, Request,
     Setting, Source, Timestamp, Told, Value,
@@ -63,6 +63,8 @@ pub struct Exchange<'a> {
     /// The access of a completed object that the target is told in a request of its own.
     access_after: Option<Value>,
     state: State,
+    /// What was sent last, before it was signed.
+    unsigned: Option<Box<Outgoing>>,
 }
 
 /// What has to be known of a copy's source before the copy.
@@ -148,6 +150,7 @@ impl<'a> Exchange<'a> {
             unchanged: false,
             access_after,
             state: State::New,
+            unsigned: None,
         })
     }
 
@@ -227,13 +230,24 @@ impl<'a> Exchange<'a> {
         }
     }
 
+    fn signed(&mut self, outgoing: Outgoing, now: Timestamp) -> Step {
+        self.unsigned = Some(Box::new(outgoing.clone()));
+        Step::Send(Box::new(write::sign(&self.way, outgoing, now)))
+    }
+
+    /// What was sent last, signed for another time; `None` where it changes something and may not be sent again.
+    pub fn again(&self, now: Timestamp) -> Option<Outgoing> {
+        let unsigned = self.unsigned.as_ref().filter(|sent| matches!(sent.method, "GET" | "HEAD"))?;
+        Some(write::sign(&self.way, (**unsigned).clone(), now))
+    }
+
     /// Sends the request itself.
     fn ask(&mut self, now: Timestamp) -> Result<Step, Refusal> {
         let (mut outgoing, _) = write::request(&self.way, &self.sent)?;
         outgoing.body = bodies::write(&self.way, &self.sent);
         outgoing.headers.extend(bodies::bucket_headers(&self.way, &self.sent));
         self.state = State::Asking;
-        Ok(Step::Send(Box::new(write::sign(&self.way, outgoing, now))))
+        Ok(self.signed(outgoing, now))
     }
 
     /// Asks for the parts of the upload behind a marker; `before` is what those up to it come to.
@@ -305,7 +319,7 @@ impl<'a> Exchange<'a> {
         let head = Request::of_object(Operation::HeadObject, way.bucket.clone(), key, fields);
         let (outgoing, _) = write::request(&way, &head)?;
         self.state = then;
-        Ok(Step::Send(Box::new(write::sign(&way, outgoing, now))))
+        Ok(self.signed(outgoing, now))
     }
 
     /// Takes what the source told into the request to be sent.
@@ -393,7 +407,13 @@ impl<'a> Exchange<'a> {
     /// The answer to the request itself.
     fn answered(&mut self, answer: &Answer, now: Timestamp) -> Result<Step, Refusal> {
         match answer::whole(&self.way, self.sent.operation, answer) {
-            Ok(reply) => self.succeeded(reply, now),
+            Ok(reply) => {
+                sound::check_head(&self.way, &self.sent, answer)?;
+                if let Some(document) = &reply.document {
+                    sound::check_document(&self.way, &self.sent, document)?;
+                }
+                self.succeeded(reply, now)
+            }
             Err(refused) if self.misunderstood(&refused, answer) => Err(not_kept()),
             Err(refused) => self.failed(refused, now),
         }
@@ -539,7 +559,7 @@ impl<'a> Exchange<'a> {
         }
         let (outgoing, _) = write::request(&self.way, &request)?;
         self.state = then;
-        Ok(Step::Send(Box::new(write::sign(&self.way, outgoing, now))))
+        Ok(self.signed(outgoing, now))
     }
 
     /// What is not set need not be removed.
@@ -579,6 +599,9 @@ impl<'a> Exchange<'a> {
     }
 
     fn failed(&mut self, refused: Refused, now: Timestamp) -> Result<Step, Refusal> {
+        if !sound::may_fail_so(&self.asked, refused.fault) {
+            return Err(answer::unproven());
+        }
         if let Operation::Get(setting) = self.asked.operation
             && settings::says_unset(refused.fault)
             && let Some(form) = self.way.caller.form(setting)

@@ -28,6 +28,7 @@ pub mod policy;
 pub mod read;
 pub mod relay;
 pub mod settings;
+pub mod sound;
 pub mod stream;
 pub mod tell;
 pub mod way;

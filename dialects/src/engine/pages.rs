@@ -1,16 +1,14 @@
 //! Pages of versions and of uploads that are under way.
 
+use crate::engine::deletes::NO_VERSION;
 use crate::engine::dialect::Dialect;
 use crate::engine::documents::{
-    Unsound, class_name, class_word, decoder, owner, read_flag, read_number, yes_no,
+    Unsound, class_name, class_word, decoder, owner, read_flag, read_number, read_truncated, yes_no,
 };
 use crate::engine::etag;
 use crate::model::{Listed, Upload, Uploads, Version, Versions};
 use crate::wire::date;
 use crate::wire::xml::{Node, Writer};
-
-/// The version of an object from a time without versions, as every dialect names it in requests.
-const NO_VERSION: &str = "null";
 
 /// Writes ListVersionsResult.
 pub fn write_versions(dialect: &Dialect, page: &Versions, out: &mut Writer) {
@@ -147,7 +145,8 @@ fn read_prefixes(
 pub fn read_versions(target: &Dialect, node: &Node) -> Result<Versions, Unsound> {
     let decode = decoder(target, node);
     let mut page = Versions {
-        truncated: read_flag(node, "IsTruncated"),
+        bucket: said(node, "Name").unwrap_or_default(),
+        truncated: read_truncated(node)?,
         next_key_marker: said(node, "NextKeyMarker").map(|key| decode(&key)).transpose()?,
         next_version_marker: said(node, "NextVersionIdMarker"),
         prefixes: read_prefixes(node, &decode)?,
@@ -188,7 +187,8 @@ pub fn read_versions(target: &Dialect, node: &Node) -> Result<Versions, Unsound>
 pub fn read_uploads(target: &Dialect, node: &Node) -> Result<Uploads, Unsound> {
     let decode = decoder(target, node);
     let mut page = Uploads {
-        truncated: read_flag(node, "IsTruncated"),
+        bucket: said(node, "Bucket").unwrap_or_default(),
+        truncated: read_truncated(node)?,
         next_key_marker: said(node, "NextKeyMarker").map(|key| decode(&key)).transpose()?,
         next_upload_marker: said(node, "NextUploadIdMarker"),
         prefixes: read_prefixes(node, &decode)?,

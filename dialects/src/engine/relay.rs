@@ -2,14 +2,15 @@
 //! ask and what to make of the answers; the shell moves the bytes.
 
 use crc_fast::{CrcAlgorithm, checksum_combine};
+use md5::{Digest as _, Md5};
 
 use crate::engine::answer;
 use crate::engine::body::Sums;
 use crate::engine::conditions::{self, SourceState};
 use crate::engine::dialect::Dialect;
-use crate::engine::etag;
 use crate::engine::exchange::{Answer, beyond, keep_metadata};
 use crate::engine::way::Way;
+use crate::engine::{etag, sound};
 use crate::model::{
     Algorithm, ByteRange, Checksum, Checksums, CopyResult, Directive, Document, Fault, Field, Fields,
     Operation, Part, Refusal, Reply, Request, Setting, Timestamp, Told, Value,
@@ -43,6 +44,8 @@ pub struct Source {
     pub md5: Option<String>,
     /// CRC-64/XZ, decimal, where the target tells it.
     pub crc64: Option<String>,
+    /// Whether it is encrypted so that its ETag says nothing of its bytes.
+    pub sealed: bool,
     /// Whether it has tags that are to be copied.
     pub tagged: bool,
 }
@@ -120,10 +123,8 @@ pub fn source(from: &Way<'_>, asked: &Request, answer: &Answer, now: Timestamp) 
     if size > from.caller.copy.bytes_max && asked.operation == Operation::CopyObject {
         return Err(Fault::CopySourceTooLarge.into());
     }
-    let sealed =
-        [Told::EncryptionKeyId, Told::CustomerAlgorithm].into_iter().any(|field| told(field).is_some());
-    let plain = etag.len() == 32 && etag.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let md5 = (plain && !sealed && target.etag_is_md5).then(|| etag.to_ascii_lowercase());
+    sound::check_head(from, &look(asked), answer)?;
+    let md5 = sound::md5(target, answer).map(|digest| hash::hex(&digest));
     let head = answer::head(from, Operation::HeadObject, answer);
     let tags = asked.operation == Operation::CopyObject
         && asked.fields.directive(Field::TaggingDirective) != Some(Directive::Replace);
@@ -136,6 +137,7 @@ pub fn source(from: &Way<'_>, asked: &Request, answer: &Answer, now: Timestamp) 
             .or_else(|| asked.source.as_ref().and_then(|source| source.version.clone())),
         md5,
         crc64: head.text(Told::Crc64Ecma).map(str::to_owned),
+        sealed: sound::is_sealed(target, answer),
         head,
         tagged: tags && told(Told::TaggingCount).is_some_and(|count| count != "0"),
     })
@@ -354,6 +356,12 @@ pub fn parts(size: u64, part_bytes: u64) -> Vec<(u64, (u64, u64))> {
     let least = size.div_ceil(PARTS_MAX);
     let bytes =
         part_bytes.max(PART_BYTES_MIN).max(least).div_ceil(PART_BYTES_STEP).saturating_mul(PART_BYTES_STEP);
+    parts_of(size, bytes)
+}
+
+/// The parts of a source, of this size each.
+pub fn parts_of(size: u64, bytes: u64) -> Vec<(u64, (u64, u64))> {
+    let bytes = bytes.max(1);
     let count = size.div_ceil(bytes);
     let part = |at: u64| {
         let first = at.saturating_mul(bytes);
@@ -393,6 +401,154 @@ pub fn unchanged(first: &Source, now: &Source) -> Result<(), Refusal> {
 /// The refusal of a copy whose source became another meanwhile.
 pub fn replaced() -> Refusal {
     Refusal::say(Fault::Conflict, "The source was replaced while it was copied.")
+}
+
+/// The digest of a source that vouches for nothing but its MD5: the parts have to be read one after another for it.
+#[derive(Clone)]
+pub struct InOrder {
+    md5: Md5,
+    next: u64,
+}
+
+impl InOrder {
+    /// Nothing was read yet.
+    pub fn new() -> Self {
+        Self { md5: Md5::new(), next: 1 }
+    }
+
+    /// Whether a source's parts have to be read in order.
+    pub fn is_needed(source: &Source) -> bool {
+        source.crc64.is_none() && source.md5.is_some()
+    }
+
+    /// Whether it is the turn of this part.
+    pub fn is_turn_of(&self, part: u64) -> bool {
+        self.next == part
+    }
+
+    /// Takes bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.md5.update(bytes);
+    }
+
+    /// The end of a part.
+    pub fn part_ended(&mut self) {
+        self.next = self.next.saturating_add(1);
+    }
+
+    /// Whether what was read is the source.
+    ///
+    /// # Errors
+    /// An internal error: nothing may be completed.
+    pub fn verified(&self, source: &Source) -> Result<(), Refusal> {
+        let found = hash::hex(&self.md5.clone().finalize());
+        if source.md5.as_ref() == Some(&found) { Ok(()) } else { Err(differs()) }
+    }
+}
+
+impl Default for InOrder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// How an object that was uploaded in parts of one size vouches for itself: by the digest of its parts' digests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnParts {
+    /// Bytes of each but the last.
+    pub bytes: u64,
+    /// How many there are.
+    pub count: u64,
+}
+
+/// The number of parts by which a source's ETag was made, where that says something of its bytes and nothing else does.
+pub fn own_parts(from: &Way<'_>, source: &Source) -> Option<u64> {
+    let (digest, count) = source.etag.split_once('-')?;
+    let is_digest = digest.len() == 32 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let count = count.parse::<u64>().ok().filter(|count| (1..=PARTS_MAX).contains(count))?;
+    (is_digest && from.target.dialect.etag_is_md5 && !source.sealed && source.crc64.is_none())
+        .then_some(count)
+}
+
+/// The question for the head of one of the source's own parts.
+pub fn look_at_part(asked: &Request, source: &Source, number: u64) -> Request {
+    let mut request = read(asked, source, None);
+    request.operation = Operation::HeadObject;
+    request.fields.set(Field::PartNumber, Value::Number(number));
+    request
+}
+
+/// Bytes of one of a source's own parts, from the answer to [`look_at_part`]; `None` where the target does not know them.
+pub fn part_bytes(from: &Way<'_>, source: &Source, count: u64, answer: &Answer) -> Option<u64> {
+    let told = |field: Told| (from.target.dialect.told)(field).and_then(|name| answer.text(name));
+    let number = |field: Told| told(field).and_then(|text| text.parse::<u64>().ok());
+    let is_known = answer.status == 206
+        && number(Told::PartsCount) == Some(count)
+        && told(Told::Etag).is_some_and(|tag| etag::same(tag, &source.etag));
+    number(Told::ContentLength).filter(|bytes| is_known && *bytes > 0)
+}
+
+impl OwnParts {
+    /// Parts of this size, if they come to the source.
+    pub fn of(source: &Source, count: u64, bytes: u64) -> Option<Self> {
+        (bytes > 0 && source.size.div_ceil(bytes) == count).then_some(Self { bytes, count })
+    }
+
+    /// Bytes of a part of the copy: a multiple of the source's, and what an upload takes.
+    pub fn together(self, part_bytes: u64) -> u64 {
+        let least = part_bytes.max(PART_BYTES_MIN);
+        least.div_ceil(self.bytes).max(1).saturating_mul(self.bytes)
+    }
+
+    /// Whether the parts' digests come to the source's ETag.
+    pub fn is_made_of(self, source: &Source, digests: &[Digests]) -> bool {
+        let mut whole = Md5::new();
+        digests.iter().for_each(|part| whole.update(&part.ended));
+        let found = format!("{}-{}", hash::hex(&whole.finalize()), self.count);
+        etag::same(&found, &source.etag)
+    }
+}
+
+/// The digests of a source's own parts in a part of its copy.
+#[derive(Clone)]
+pub struct Digests {
+    bytes: u64,
+    left: u64,
+    md5: Md5,
+    ended: Vec<u8>,
+}
+
+impl Digests {
+    /// Nothing was read yet.
+    pub fn new(own: OwnParts) -> Self {
+        Self { bytes: own.bytes, left: own.bytes, md5: Md5::new(), ended: Vec::new() }
+    }
+
+    /// Takes bytes.
+    pub fn update(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let taken = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
+            let (own, rest) = bytes.split_at_checked(taken).unwrap_or((bytes, &[]));
+            self.md5.update(own);
+            self.left = self.left.saturating_sub(u64::try_from(own.len()).unwrap_or(u64::MAX));
+            if self.left == 0 {
+                self.part_ended();
+            }
+            bytes = rest;
+        }
+    }
+
+    /// The end of the last part, which may be shorter.
+    pub fn finish(&mut self) {
+        if self.left < self.bytes {
+            self.part_ended();
+        }
+    }
+
+    fn part_ended(&mut self) {
+        self.ended.extend(std::mem::take(&mut self.md5).finalize());
+        self.left = self.bytes;
+    }
 }
 
 /// What the parts come to when they are one object.

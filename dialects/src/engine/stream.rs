@@ -6,7 +6,7 @@ use crate::engine::dialect::Dialect;
 use crate::engine::exchange::{Answer, overwrite_fault};
 use crate::engine::loss::Loss;
 use crate::engine::way::Way;
-use crate::engine::{crc64, etag, tell, write};
+use crate::engine::{crc64, etag, sound, tell, write};
 use crate::model::{
     Algorithm, Checksum, Document, Encryption, Fault, Field, Fields, Operation, Outgoing, PayloadHash,
     Refusal, Reply, Request, Timestamp, Told, Value,
@@ -40,7 +40,12 @@ pub fn outgoing(
         }
     }
     outgoing.payload = PayloadHash::Unsigned;
-    way.target.auth.sign(&mut outgoing, &way.target.credentials.current(), &way.target.region, now);
+    way.target.auth.sign(
+        &mut outgoing,
+        &way.target.credentials.current(),
+        &way.target.region,
+        way.target.clock.show(now),
+    );
     Ok((outgoing, losses))
 }
 
@@ -148,9 +153,16 @@ pub fn reply(
     answer: &Answer,
     sums: Option<&Sums>,
 ) -> Result<Reply, Refusal> {
+    sound::check_head(way, request, answer)?;
     let mut reply = answer::head(way, request.operation, answer);
     if request.operation.uploads() {
-        if reply.text(Told::Etag).is_none() {
+        if let Some(refused) = answer::not_empty(way, answer) {
+            return Err(refused.refusal);
+        }
+        if let (Some(Value::Number(position)), Some(sums), Some(next)) =
+            (request.fields.get(Field::Position), sums, reply.text(Told::NextAppendPosition))
+            && next.parse::<u64>().ok() != position.checked_add(sums.bytes)
+        {
             return Err(answer::unproven());
         }
         if let Some(sums) = sums.filter(|_| request.operation != Operation::AppendObject) {
@@ -169,25 +181,12 @@ pub fn reply(
             reply.set(Told::PieceMd5, md5.as_bytes());
         }
     }
-    if request.operation == Operation::GetObject {
-        check_range(request, &reply)?;
-    }
     if !request.operation.uploads() && !request.fields.has(Field::ChecksumMode) {
         reply.checksums.clear();
         reply.remove(Told::ChecksumType);
     }
     answer::finish(way.caller, request.operation, &mut reply);
     Ok(reply)
-}
-
-/// A part of an object is only believed where one was asked for.
-fn check_range(request: &Request, reply: &Reply) -> Result<(), Refusal> {
-    let asked = request.fields.has(Field::Range) || request.fields.has(Field::PartNumber);
-    let partial = reply.status == 206;
-    if (partial && !asked) || (partial != reply.text(Told::ContentRange).is_some()) {
-        return Err(answer::unproven());
-    }
-    Ok(())
 }
 
 /// The caller's answer to a target's failure (any other status, with its whole bounded body).
@@ -206,6 +205,9 @@ pub fn failure(way: &Way<'_>, request: &Request, answer: &Answer) -> Reply {
 /// A target's failure as the caller is to hear of it.
 pub fn refusal(way: &Way<'_>, request: &Request, answer: &Answer) -> Refusal {
     let refused = answer::failure(way, answer);
+    if answer.status / 100 == 2 || !sound::may_fail_so(request, refused.fault) {
+        return answer::unproven();
+    }
     match refused.fault {
         Fault::PreconditionFailed if request.operation.writes() => {
             overwrite_fault(&request.fields).map_or(refused.refusal, Refusal::from)
@@ -353,7 +355,7 @@ pub fn ask_without_range(way: &Way<'_>, request: &Request, answer: &Answer) -> b
         // The documents make this one exception.
         (ByteRange::Last(0), _) => false,
         (_, 416) => true,
-        (ByteRange::Span(_, last), 206) => {
+        (ByteRange::Span(_, last), 206) if sound::check_head(way, request, answer).is_ok() => {
             let total = answer.text("content-range");
             let total =
                 total.and_then(|text| text.rsplit_once('/')).and_then(|(_, total)| total.parse::<u64>().ok());

@@ -339,6 +339,7 @@ pub fn sign(way: &Way<'_>, mut outgoing: Outgoing, now: Timestamp) -> Outgoing {
         outgoing.headers.push(("content-md5".to_owned(), crate::wire::hash::md5_base64(body).into_bytes()));
     }
     outgoing.payload = PayloadHash::Sha256(crate::wire::hash::sha256_hex(&outgoing.body));
+    let now = way.target.clock.show(now);
     way.target.auth.sign(&mut outgoing, &way.target.credentials.current(), &way.target.region, now);
     outgoing
 }

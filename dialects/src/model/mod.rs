@@ -1,6 +1,7 @@
 //! The canonical types: what a request means, whatever dialect said it.
 
 mod access;
+mod clock;
 mod fault;
 mod field;
 mod head;
@@ -10,6 +11,7 @@ mod request;
 mod setting;
 
 pub use access::{Access, Grant, Grantee, Group, Permission};
+pub use clock::TargetClock;
 pub use fault::{Fault, Refusal};
 pub use field::{Acl, ByteRange, Directive, Encryption, Field, Fields, Hidden, Kind, StorageClass, Value};
 pub use head::{Credentials, Outgoing, OwnKey, PayloadHash, RawHead, Timestamp};

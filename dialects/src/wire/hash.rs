@@ -57,7 +57,8 @@ pub fn md5_hex(bytes: &[u8]) -> String {
 pub fn bytes_of_hex(text: &str) -> Option<Vec<u8>> {
     let byte =
         |at: usize| text.get(at..at.checked_add(2)?).and_then(|pair| u8::from_str_radix(pair, 16).ok());
-    (0..text.len()).step_by(2).map(byte).collect()
+    let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (0..text.len()).step_by(2).map(byte).collect::<Option<Vec<u8>>>().filter(|_| is_hex)
 }
 
 /// Lower-case hex.

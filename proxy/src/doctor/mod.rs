@@ -46,7 +46,7 @@ pub fn run(asked: &Doctor, snapshot: &Snapshot) -> anyhow::Result<(String, bool)
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("a runtime")?;
     let report = Report::new(asked.json);
     runtime.block_on(async {
-        let (stop, upstreams) = (Stop::listening(), Upstreams::showing_redirects());
+        let (stop, upstreams) = (Stop::listening(), Upstreams::diagnosing());
         for (index, bucket) in chosen {
             let (Some(upstream), Some(turned)) = (snapshot.upstreams.get(index), turned.upstreams.get(index))
             else {

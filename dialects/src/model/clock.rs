@@ -1,0 +1,87 @@
+//! A target's clock, as far as it differs from ours.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use super::Timestamp;
+
+/// What every vendor lets pass, seconds.
+const TOLERATED_SECONDS: i64 = 60;
+
+/// No clock is set so wrong by mistake, seconds: a zone or a date, but not another year.
+const SKEW_SECONDS_MAX: i64 = 24 * 3600;
+
+/// How far a target's clock is ahead of ours: zero until the target complained. Shared by all who have it.
+#[derive(Debug, Clone, Default)]
+pub struct TargetClock(Arc<AtomicI64>);
+
+impl TargetClock {
+    /// Our time as this clock shows it: what requests to the target are signed with.
+    pub fn show(&self, ours: Timestamp) -> Timestamp {
+        Timestamp(ours.0.saturating_add(self.skew()))
+    }
+
+    /// Seconds that it is ahead of ours.
+    pub fn skew(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Whether a refusal that comes with this time may be one of the time that the request was signed with.
+    pub fn explains(&self, ours: Timestamp, theirs: Timestamp) -> bool {
+        let off = theirs.0.saturating_sub(self.show(ours).0).saturating_abs();
+        let skew = theirs.0.saturating_sub(ours.0).saturating_abs();
+        off > TOLERATED_SECONDS && skew <= SKEW_SECONDS_MAX
+    }
+
+    /// Takes the time of an answer: of a refusal that it explains, or of any other once the clocks are known to differ.
+    /// Gives the difference where it changed.
+    pub fn learn(&self, ours: Timestamp, theirs: Timestamp, refused: bool) -> Option<i64> {
+        if !self.explains(ours, theirs) || (self.skew() == 0 && !refused) {
+            return None;
+        }
+        let skew = theirs.0.saturating_sub(ours.0);
+        let skew = if skew.saturating_abs() > TOLERATED_SECONDS { skew } else { 0 };
+        self.0.store(skew, Ordering::Relaxed);
+        Some(skew)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_700_000_000);
+
+    fn at(skew: i64) -> Timestamp {
+        Timestamp(NOW.0 + skew)
+    }
+
+    #[test]
+    fn a_refusal_with_another_time_is_learnt_from() {
+        let clock = TargetClock::default();
+        assert_eq!(clock.learn(NOW, at(3600), false), None, "it does not mind");
+        assert_eq!(clock.show(NOW), NOW);
+        assert_eq!(clock.learn(NOW, at(3600), true), Some(3600));
+        assert_eq!(clock.show(NOW), at(3600));
+        assert!(!clock.explains(NOW, at(3600)), "a refusal after that is of something else");
+        assert_eq!(clock.learn(NOW, at(3605), true), None);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_right_is_followed() {
+        let clock = TargetClock::default();
+        clock.learn(NOW, at(-7200), true);
+        assert_eq!(clock.learn(NOW, at(-3600), false), Some(-3600));
+        assert_eq!(clock.learn(NOW, at(2), false), Some(0));
+        assert_eq!(clock.skew(), 0);
+    }
+
+    #[test]
+    fn it_is_bounded() {
+        let clock = TargetClock::default();
+        for skew in [SKEW_SECONDS_MAX + 1, -SKEW_SECONDS_MAX - 1, i64::MAX - NOW.0, 59, -60] {
+            assert_eq!(clock.learn(NOW, at(skew), true), None, "{skew}");
+        }
+        assert_eq!(clock.learn(NOW, at(SKEW_SECONDS_MAX), true), Some(SKEW_SECONDS_MAX));
+    }
+}

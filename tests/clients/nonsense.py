@@ -1,0 +1,756 @@
+"""Targets that answer nonsense. Between the proxy and a double of a vendor stands something that spoils its answers: each
+kind of nonsense, each operation, each caller's dialect is a cell. In every cell the caller gets an error or a broken
+connection, or what it was told is true. The last line counts.
+
+The short form runs each caller with one target, `--all` with every one."""
+
+import argparse
+import contextlib
+import functools
+import hashlib
+import os
+import re
+import socket
+import socketserver
+import struct
+import sys
+import threading
+import time
+import traceback
+
+import servers
+from api import CallError
+from careless import Careless
+from cos_clients import CosPython
+from oss_clients import Oss2V4
+from s3_clients import Boto3
+
+BUCKET = "nonsense-1250000000"
+OTHER = "other-1250000000"
+BODY = bytes(range(256)) * 40
+PART = os.urandom(5 * 1024 * 1024)
+
+
+class Answer:
+    """An answer of the double, to be spoiled."""
+
+    def __init__(self, raw, method):
+        self.method = method
+        head, _, self.body = raw.partition(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        self.status = int(first.split()[1])
+        self.headers = [tuple(part.strip() for part in line.split(":", 1)) for line in lines]
+        self.length = None  # as told; None: the right one
+        self.extra, self.cut = b"", None
+
+    def drop(self, *names):
+        self.headers = [row for row in self.headers if row[0].lower() not in names]
+
+    def set(self, name, value):
+        self.drop(name.lower())
+        self.headers.append((name, value))
+
+    def has(self, name):
+        return any(row[0].lower() == name for row in self.headers)
+
+    def raw(self, method):
+        self.drop("transfer-encoding")
+        told = next((value for name, value in self.headers if name.lower() == "content-length"), None)
+        if self.status not in (204, 304) and not (method == "HEAD" and told) and self.length != "none":
+            self.set("Content-Length", str(len(self.body) if self.length is None else self.length))
+        head = f"HTTP/1.1 {self.status} Whatever\r\n" + "".join(f"{n}: {v}\r\n" for n, v in self.headers) + "\r\n"
+        body = b"" if method == "HEAD" or self.status in (204, 304) else self.body
+        return head.encode("latin-1") + (body if self.cut is None else body[:self.cut]) + self.extra
+
+
+def nonsense(kinds={}):
+    """Registers a kind of nonsense: a function that spoils an answer, and says False where it cannot."""
+    return lambda spoil: kinds.setdefault(spoil.__name__, spoil)
+
+
+KINDS = nonsense.__defaults__[0]
+PAGE = b"<!DOCTYPE html><html><head><title>Welcome</title></head><body><h1>It works!</h1></body></html>"
+ERROR = b'<?xml version="1.0"?><Error><Code>InternalError</Code><Message>We failed.</Message></Error>'
+
+
+@nonsense()
+def without_etag(answer):
+    if not answer.has("etag"):
+        return False
+    answer.drop("etag")
+
+
+@nonsense()
+def weak_etag(answer):
+    if not answer.has("etag"):
+        return False
+    answer.set("ETag", 'W/"5f2b-264"')
+
+
+@nonsense()
+def empty_etag(answer):
+    if not answer.has("etag"):
+        return False
+    answer.set("ETag", '""')
+
+
+@nonsense()
+def two_etags(answer):
+    if not answer.has("etag"):
+        return False
+    answer.headers.append(("ETag", '"0123456789abcdef0123456789abcdef"'))
+
+
+@nonsense()
+def page(answer):
+    answer.status, answer.headers, answer.body = 200, [("Content-Type", "text/html")], PAGE
+
+
+@nonsense()
+def page_under_the_head(answer):
+    if answer.method == "HEAD":
+        return False  # It only says another length, which may be so.
+    answer.status, answer.body = 200, PAGE
+    answer.drop("content-length")
+
+
+@nonsense()
+def xhtml_page(answer):
+    answer.status, answer.headers = 200, [("Content-Type", "text/html")]
+    answer.body = b"<html><body><p>fine</p></body></html>"
+
+
+@nonsense()
+def error_document(answer):
+    answer.status, answer.headers, answer.body = 200, [("Content-Type", "application/xml")], ERROR
+
+
+@nonsense()
+def error_under_the_head(answer):
+    if answer.method == "HEAD":
+        return False
+    answer.status, answer.body = 200, ERROR
+    answer.drop("content-length")
+
+
+@nonsense()
+def nothing(answer):
+    answer.status, answer.headers, answer.body = 200, [], b""
+
+
+@nonsense()
+def nothing_under_the_head(answer):
+    if not answer.body:
+        return False
+    answer.body = b""
+    answer.drop("content-length")
+
+
+@nonsense()
+def fewer_bytes(answer):
+    if not answer.body:
+        return False
+    answer.cut = len(answer.body) // 2
+
+
+@nonsense()
+def all_but_one_byte(answer):
+    if not answer.body:
+        return False
+    answer.cut = len(answer.body) - 1
+
+
+@nonsense()
+def more_bytes(answer):
+    if not answer.body:
+        return False
+    answer.drop("connection")
+    answer.extra = b"more than was announced"
+
+
+@nonsense()
+def half_a_length(answer):
+    """The whole body, and a length of its half: what is announced is not the object."""
+    if len(answer.body) < 2:
+        return False
+    answer.length = len(answer.body) // 2
+
+
+@nonsense()
+def truncated_document(answer):
+    """Cut, and announced so: nothing of the framing says it."""
+    if len(answer.body) < 40:
+        return False
+    answer.body = answer.body[:-20]
+
+
+@nonsense()
+def flipped_byte(answer):
+    if not answer.body or answer.body.startswith(b"<"):
+        return False  # What a document says nobody else knows.
+    at = len(answer.body) // 2
+    answer.body = answer.body[:at] + bytes([answer.body[at] ^ 1]) + answer.body[at + 1:]
+
+
+@nonsense()
+def last_byte_flipped(answer):
+    if not answer.body or answer.body.startswith(b"<"):
+        return False  # What a document says nobody else knows.
+    answer.body = answer.body[:-1] + bytes([answer.body[-1] ^ 1])
+
+
+@nonsense()
+def wrong_root(answer):
+    if b"</" not in answer.body:
+        return False
+    answer.body = b"<Something><Else>true</Else></Something>"
+
+
+@nonsense()
+def two_roots(answer):
+    if b"</" not in answer.body:
+        return False
+    answer.body += b"<More/>"
+
+
+@nonsense()
+def no_end(answer):
+    """There is more, and nothing says where."""
+    if b"IsTruncated>" not in answer.body:
+        return False
+    answer.body = re.sub(rb"<IsTruncated>\w+<", b"<IsTruncated>true<", answer.body)
+    answer.body = re.sub(rb"<Contents>.*</Contents>|<Upload>.*</Upload>|<Part>.*</Part>|<Next\w+>[^<]*</Next\w+>", b"",
+                         answer.body, flags=re.S)
+
+
+@nonsense()
+def end_untold(answer):
+    if b"IsTruncated>" not in answer.body:
+        return False
+    answer.body = re.sub(rb"<IsTruncated>\w+</IsTruncated>", b"", answer.body)
+
+
+@nonsense()
+def end_in_doubt(answer):
+    if b"IsTruncated>" not in answer.body:
+        return False
+    answer.body = re.sub(rb"<IsTruncated>\w+<", b"<IsTruncated>maybe<", answer.body)
+
+
+@nonsense()
+def another_bucket(answer):
+    if BUCKET.encode() not in answer.body:
+        return False
+    answer.body = answer.body.replace(BUCKET.encode(), OTHER.encode())
+
+
+@nonsense()
+def another_key(answer):
+    if b"<Key>" not in answer.body or b"<Tagging" in answer.body:
+        return False  # What a tag is called nobody else knows.
+    answer.body = re.sub(rb"<Key>[^<]*<", b"<Key>elsewhere<", answer.body)
+
+
+@nonsense()
+def keys_left_out(answer):
+    if b"DeleteResult" not in answer.body:
+        return False
+    answer.body = re.sub(rb"<Deleted>.*?</Deleted>", b"", answer.body, count=1, flags=re.S)
+
+
+@nonsense()
+def all_keys_left_out(answer):
+    if b"DeleteResult" not in answer.body:
+        return False
+    answer.body = re.sub(rb"<Deleted>.*</Deleted>", b"", answer.body, flags=re.S)
+
+
+@nonsense()
+def another_range(answer):
+    if not answer.has("content-range"):
+        return False
+    answer.set("Content-Range", f"bytes 0-{len(answer.body) - 1}/{len(BODY)}")
+
+
+@nonsense()
+def another_total(answer):
+    if not answer.has("content-range"):
+        return False
+    answer.set("Content-Range", "bytes 100-299/250")
+
+
+@nonsense()
+def whole_for_a_range(answer):
+    if not answer.has("content-range"):
+        return False
+    answer.drop("content-range")
+    answer.status, answer.body = 200, BODY
+
+
+@nonsense()
+def range_unasked(answer):
+    if answer.status != 200 or answer.body != BODY:
+        return False
+    answer.status, answer.body = 206, BODY[:100]
+    answer.set("Content-Range", f"bytes 0-99/{len(BODY)}")
+
+
+@nonsense()
+def two_lengths(answer):
+    answer.extra = b""
+    answer.headers.append(("X-Nothing", f"1\r\nContent-Length: {len(answer.body) + 1}"))
+
+
+@nonsense()
+def no_length(answer):
+    """Until the connection closes, which nobody can tell from a cut."""
+    answer.drop("content-length")
+    answer.length = "none"
+
+
+def status(number, **more):
+    def spoil(answer):
+        answer.status, answer.body = number, b""
+        answer.drop("content-length")
+        for name, value in more.items():
+            answer.set(name, value)
+    spoil.__name__ = f"status_{number}"
+    KINDS[spoil.__name__] = spoil
+
+
+for number in (201, 202, 203, 204, 205, 206, 226, 300, 304, 400, 401, 403, 404, 409, 411, 412, 416, 418, 429, 451, 500, 502,
+               503, 504, 599):
+    status(number)
+for number in (301, 302, 303, 307, 308):
+    status(number, Location="http://127.0.0.1:9/elsewhere")
+
+
+def words(name, raw):
+    KINDS[name] = raw
+
+
+words("interim_for_ever", b"HTTP/1.1 100 Continue\r\n\r\n" * 40)
+words("switched_protocols", b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: tea\r\nConnection: upgrade\r\n\r\n")
+words("no_http", b"\x00\x01\x02 this is not HTTP\r\n\r\n")
+words("ssh", b"SSH-2.0-OpenSSH_9.6\r\n")
+words("silence", b"")
+words("half_a_head", b"HTTP/1.1 200 OK\r\nContent-Le")
+words("status_of_no_kind", b"HTTP/1.1 999 Huh\r\nContent-Length: 0\r\n\r\n")
+words("negative_length", b"HTTP/1.1 200 OK\r\nETag: \"x\"\r\nContent-Length: -1\r\n\r\n")
+words("bad_chunk", b"HTTP/1.1 200 OK\r\nETag: \"x\"\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n0\r\n\r\n")
+words("no_last_chunk", b"HTTP/1.1 200 OK\r\nETag: \"x\"\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+words("reset", None)
+
+
+class Spoiler(socketserver.ThreadingTCPServer):
+    """Hands requests on to a double, and spoils the answers of those that are to be spoiled."""
+
+    allow_reuse_address = daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, back):
+        super().__init__(("127.0.0.1", 0), self.Handler)
+        self.back, self.kind, self.spoilt = back, None, 0
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def port(self):
+        return self.server_address[1]
+
+    def handle_error(self, *_):
+        if not isinstance(sys.exc_info()[1], (OSError, ValueError)):
+            traceback.print_exc()
+
+    class Handler(socketserver.StreamRequestHandler):
+        disable_nagle_algorithm = True
+        rbufsize = 1 << 16
+
+        def handle(self):
+            while True:
+                head = b""
+                while not head.endswith(b"\r\n\r\n"):
+                    line = self.rfile.readline()
+                    if not line:
+                        return
+                    head += line
+                length = re.search(rb"\r\ncontent-length: *(\d+)", head, re.I)
+                body = self.rfile.read(int(length[1])) if length else b""
+                if length and len(body) < int(length[1]):
+                    return
+                if re.search(rb"\r\ntransfer-encoding:", head, re.I):
+                    while True:
+                        line = self.rfile.readline()
+                        body += line + self.rfile.read(int(line, 16) + 2)
+                        if int(line, 16) == 0:
+                            break
+                kind, method = self.server.kind, head.split(b" ")[0].decode()
+                raw = self.asked(head, body)
+                if kind is None:
+                    self.wfile.write(raw)
+                    continue
+                if kind == "reset" or callable(KINDS[kind]):
+                    if kind == "reset":
+                        self.server.spoilt += 1
+                        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                        return
+                    answer = Answer(raw, method)
+                    if KINDS[kind](answer) is False:
+                        self.wfile.write(raw)
+                        continue
+                    raw = answer.raw(method)
+                else:
+                    raw = KINDS[kind]
+                self.server.spoilt += 1
+                self.wfile.write(raw)
+                return
+
+        def asked(self, head, body):
+            with socket.create_connection(("127.0.0.1", self.server.back), timeout=20) as back:
+                back.sendall(head[:-2] + b"Connection: close\r\n\r\n" + body)
+                raw = b""
+                while b"\r\n\r\n" not in raw:
+                    piece = back.recv(1 << 16)
+                    if not piece:
+                        return raw
+                    raw += piece
+                top, _, rest = raw.partition(b"\r\n\r\n")
+                length = re.search(rb"\r\ncontent-length: *(\d+)", top, re.I)
+                wanted = int(length[1]) if length and not head.startswith(b"HEAD") else 0
+                while len(rest) < wanted:
+                    piece = back.recv(1 << 16)
+                    if not piece:
+                        break
+                    rest += piece
+                return top + b"\r\n\r\n" + rest
+
+
+class Cells:
+    """The operations of one caller at one target. Each brings its own state, asks once while the answers are spoilt, and
+    compares what it was told with what is true."""
+
+    def __init__(self, client, truth, spoiler):
+        self.client, self.truth, self.spoiler, self.count = client, truth, spoiler, 0
+
+    def key(self):
+        self.count += 1
+        return f"object-{self.count}"
+
+    @contextlib.contextmanager
+    def spoilt(self, kind):
+        self.spoiler.kind, self.spoiler.spoilt = kind, 0
+        try:
+            yield
+        finally:
+            self.spoiler.kind = None
+
+    # Each yields once: before it the state is made, the call is what the generator is sent for, and what it yields then is
+    # whether what the caller was told is true.
+
+    def get(self):
+        told = yield lambda: self.client.get(BUCKET, "fixed")
+        yield told["body"] == BODY and self.same_tag(told)
+
+    def same_tag(self, told):
+        return told["etag"].strip('"').lower() == self.etag
+
+    def get_range(self):
+        told = yield lambda: self.client.get(BUCKET, "fixed", range="bytes=100-299")
+        yield told["body"] == BODY[100:300]
+
+    def head(self):
+        told = yield lambda: self.client.head(BUCKET, "fixed")
+        yield told["length"] == len(BODY) and self.same_tag(told)
+
+    def put(self):
+        key, body = self.key(), os.urandom(2000)
+        told = yield lambda: self.client.put(BUCKET, key, body)
+        kept = self.truth.get(BUCKET, key)
+        yield kept["body"] == body and kept["etag"].strip('"').lower() == told["etag"].strip('"').lower()
+
+    def delete(self):
+        key = self.key()
+        self.truth.put(BUCKET, key, b"x")
+        yield lambda: self.client.delete(BUCKET, key)
+        yield self.is_gone(key)
+
+    def is_gone(self, key):
+        try:
+            self.truth.head(BUCKET, key)
+        except Exception:
+            return True
+        return False
+
+    def list(self):
+        told = yield lambda: self.client.list(BUCKET, "fixed")
+        yield told == ["fixed"]
+
+    def delete_many(self):
+        keys = [self.key() for _ in range(3)]
+        for key in keys:
+            self.truth.put(BUCKET, key, b"x")
+        told = yield lambda: self.client.delete_many(BUCKET, keys)
+        yield all(self.is_gone(key) for key in told)
+
+    def copy(self):
+        key = self.key()
+        yield lambda: self.client.copy(BUCKET, "fixed", BUCKET, key)
+        yield self.truth.get(BUCKET, key)["body"] == BODY
+
+    def head_bucket(self):
+        yield lambda: self.client.head_bucket(BUCKET)
+        yield True  # It is there.
+
+    def create_multipart(self):
+        key = self.key()
+        upload = yield lambda: self.client.create_multipart(BUCKET, key)
+        yield (key, upload) in self.truth.list_uploads(BUCKET, key)
+
+    @functools.cached_property
+    def upload(self):
+        upload = self.truth.create_multipart(BUCKET, "upload")
+        return upload, self.truth.upload_part(BUCKET, "upload", upload, 1, b"part" * 100)
+
+    def upload_part(self):
+        body = os.urandom(1000)
+        upload = self.upload[0]
+        etag = yield lambda: self.client.upload_part(BUCKET, "upload", upload, 2, body)
+        parts = {row[0]: row[1].strip('"').lower() for row in self.truth.list_parts(BUCKET, "upload", upload)}
+        # What a caller's vendor expects of a part may stand behind its ETag.
+        yield 2 in parts and etag.strip('"').lower().startswith(parts[2])
+
+    def upload_part_copy(self):
+        upload = self.upload[0]
+        etag = yield lambda: self.client.upload_part_copy(BUCKET, "fixed", BUCKET, "upload", upload, 3)
+        parts = {row[0]: row[1].strip('"').lower() for row in self.truth.list_parts(BUCKET, "upload", upload)}
+        yield 3 in parts and etag.strip('"').lower().startswith(parts[3])
+
+    def list_parts(self):
+        upload, etag = self.upload
+        told = yield lambda: self.client.list_parts(BUCKET, "upload", upload)
+        yield [etag.strip('"').lower().startswith(row[1].strip('"').lower()) for row in told if row[0] == 1] == [True]
+
+    def list_uploads(self):
+        upload = self.upload[0]
+        told = yield lambda: self.client.list_uploads(BUCKET, "upload")
+        yield ("upload", upload) in told
+
+    def complete(self):
+        key = self.key()
+        upload = self.truth.create_multipart(BUCKET, key)
+        etag = self.truth.upload_part(BUCKET, key, upload, 1, b"whole")
+        yield lambda: self.client.complete(BUCKET, key, upload, [(1, etag)])
+        yield self.truth.get(BUCKET, key)["body"] == b"whole"
+
+    def abort(self):
+        key = self.key()
+        upload = self.truth.create_multipart(BUCKET, key)
+        yield lambda: self.client.abort(BUCKET, key, upload)
+        yield (key, upload) not in self.truth.list_uploads(BUCKET, key)
+
+    def get_tags(self):
+        told = yield lambda: self.client.get_tags(BUCKET, "tagged")
+        yield told == {"a": "1"}
+
+    def put_tags(self):
+        wanted = {"n": self.key()}
+        yield lambda: self.client.put_tags(BUCKET, "retagged", wanted)
+        yield self.truth.get_tags(BUCKET, "retagged") == wanted
+
+    def get_acl(self):
+        told = yield lambda: self.client.get_acl(BUCKET, "fixed")
+        yield told == self.acl
+
+    OPERATIONS = (get, get_range, head, put, delete, list, delete_many, copy, head_bucket, create_multipart, upload_part,
+                  upload_part_copy, list_parts, list_uploads, complete, abort, get_tags, put_tags, get_acl)
+
+    def prepare(self):
+        self.truth.create_bucket(BUCKET)
+        for key in ("fixed", "tagged", "retagged"):
+            self.etag = self.truth.put(BUCKET, key, BODY)["etag"].strip('"').lower()
+        self.truth.put_tags(BUCKET, "tagged", {"a": "1"})
+        self.acl = self.truth.get_acl(BUCKET, "fixed")
+
+    def run(self, operation, kind):
+        """How one cell went: an error, the truth, a lie; None where this nonsense says nothing of the answer."""
+        steps = operation(self)
+        call = next(steps)
+        try:
+            with self.spoilt(kind):
+                told = call()
+        except Exception:
+            return "error" if self.spoiler.spoilt else None
+        if not self.spoiler.spoilt:
+            return None
+        try:
+            return "truth" if steps.send(told) else "LIE"
+        except Exception:
+            return "LIE"
+
+
+#: What a part of an object is nobody vouches for: another byte of it may be so.
+UNKNOWABLE = {("get_range", "flipped_byte"), ("get_range", "last_byte_flipped")}
+
+PAIRS = [("s3", "oss"), ("cos", "jdcloud"), ("oss", "cos"), ("s3", "jdcloud"), ("cos", "oss"), ("oss", "jdcloud"),
+         ("s3", "cos"), ("cos", "cos"), ("oss", "oss")]
+CLIENTS = {"s3": Boto3, "cos": CosPython, "oss": Oss2V4}
+
+
+class WithoutChecks(Boto3):
+    """Compares nothing itself: what is wrong has to be told by the proxy."""
+
+    def config(self):
+        return {"response_checksum_validation": "when_required"}
+
+
+CLIENTS["s3"] = WithoutChecks
+
+
+def matrix(binary, running, caller, target):
+    back = running.double(target)
+    spoiler = Spoiler(back.port)
+    fast = {"response_timeout_seconds": 2, "body_timeout_seconds": 2, "failures_max": 0}
+    proxy = running.proxy(binary, servers.configuration([servers.one_target(target, spoiler.port, **fast)], policy="report"))
+    honest = running.proxy(binary, servers.configuration([servers.one_target(target, back.port)], policy="report"))
+    make = CLIENTS[caller]
+    cells = Cells(make(proxy.port, servers.KEY, servers.SECRET), make(honest.port, servers.KEY, servers.SECRET), spoiler)
+    cells.prepare()
+    counts, lies = {"error": 0, "truth": 0, "LIE": 0}, []
+    for operation in Cells.OPERATIONS:
+        # Unspoilt, it is done: a cell that always fails would show nothing.
+        assert plain(operation(cells)), operation.__name__
+        for kind in KINDS:
+            if (operation.__name__, kind) in UNKNOWABLE:
+                continue
+            told = cells.run(operation, kind)
+            if told:
+                counts[told] += 1
+            if told == "LIE":
+                lies.append(f"{operation.__name__}: {kind}")
+    spoiler.shutdown()
+    print(f"{caller} to {target}: {sum(counts.values())} cells, {counts['error']} errors, {counts['truth']} true answers, "
+          f"{counts['LIE']} lies", flush=True)
+    assert not lies, lies
+    assert counts["error"] > 500, counts
+    return sum(counts.values())
+
+
+class Source(Careless):
+    """A store whose objects vouch for themselves by nothing but their ETag: an MD5, or that of its parts. It sends another
+    byte than it has where it is told to."""
+
+    def __init__(self):
+        super().__init__(says=self.say)
+        self.part = None
+
+    def keep(self, key, body, part=None):
+        pieces = [body[at:at + part] for at in range(0, len(body), part)] if part else []
+        whole = hashlib.md5(b"".join(hashlib.md5(piece).digest() for piece in pieces) if part else body).hexdigest()
+        self.part, etag = part, f"{whole}-{len(pieces)}" if part else whole
+        self.objects[key] = {"body": body, "etag": etag, "at": time.time(), "metadata": {}, "tags": ""}
+
+    def say(self, handler):
+        key = handler.path.partition("?")[0].rpartition("/")[2]
+        found = self.objects.get(key)
+        if found and handler.command == "HEAD" and "partNumber" in handler.query and self.part:
+            first = (int(handler.query["partNumber"]) - 1) * self.part
+            last = min(first + self.part, len(found["body"])) - 1
+            return handler.answer(206, Content_Length=str(last - first + 1), ETag=f'"{found["etag"]}"',
+                                  Content_Range=f"bytes {first}-{last}/{len(found['body'])}",
+                                  x_amz_mp_parts_count=str(-(-len(found["body"]) // self.part)))
+        handler.usual()
+
+    def spoil(self, key, body, at):
+        """Sends this body, with another byte where one is named; what it says of the object stays."""
+        sent = bytearray(body)
+        if at is not None:
+            sent[at] ^= 1
+        self.objects[key] = {**self.objects[key], "body": bytes(sent)}
+
+
+def relays(binary, running):
+    """Copies from a source that sends another byte than it vouches for: whichever way they are carried, they fail, and
+    leave nothing; and the same copies are made where it does not."""
+    counts = {"made": 0, "refused": 0}
+    with Source() as source:
+        back = running.double("oss")
+        first = servers.one_target("seaweedfs", source.port, "first").replace('profile = "seaweedfs"\n', "")
+        targets = [first, servers.one_target("oss", back.port, "second")]
+        buckets = [f'[[bucket]]\nname = "{name}-*"\ntarget = "{target}"\n' for name, target in
+                   (("src", "first"), ("dst", "second"))]
+        limits = "[limits]\ncopy_single_bytes_max = 6291456\ncopy_part_bytes = 5242880\n"
+        proxy = running.proxy(binary, servers.configuration(targets, buckets).replace("[admin]", limits + "[admin]"))
+        client = Boto3(proxy.port, servers.KEY, servers.SECRET)
+        client.create_bucket("dst-1250000000")
+        body = os.urandom(17 * 1024 * 1024)
+        whole = [("single", body[:1_000_000], None), ("in parts, by its MD5", body, None),
+                 ("in parts, by its parts' MD5", body, 5 * 1024 * 1024), ("in parts of 1 MiB", body, 1 << 20)]
+        for name, content, part in whole:
+            source.keep("one", content, part)
+            for flip in (None, 0, len(content) // 2, len(content) - 1):
+                source.spoil("one", content, flip)
+                try:
+                    client.copy("src-1250000000", "one", "dst-1250000000", "copy")
+                    assert flip is None, f"{name}: byte {flip} was another, and it was copied"
+                    assert client.get("dst-1250000000", "copy")["body"] == content, name
+                    client.delete("dst-1250000000", "copy")
+                    counts["made"] += 1
+                except CallError as error:
+                    assert flip is not None and error.status == 500, (name, flip, error)
+                    counts["refused"] += 1
+                    assert client.list("dst-1250000000") == [], f"{name}: nothing is left"
+                assert not back.ask("GET", "/uploads/dst-1250000000"), f"{name}: no upload is left"
+        # A part copy of the whole object is held to it as well.
+        for content, part in ((body[:1_000_000], None),):
+            source.keep("one", content, part)
+            upload = client.create_multipart("dst-1250000000", "copy")
+            for flip in (None, 0, len(content) - 1):
+                source.spoil("one", content, flip)
+                try:
+                    client.upload_part_copy("src-1250000000", "one", "dst-1250000000", "copy", upload, 1)
+                    assert flip is None, f"part copy: byte {flip} was another"
+                    counts["made"] += 1
+                except CallError as error:
+                    assert flip is not None and error.status == 500, (flip, error)
+                    counts["refused"] += 1
+    assert counts == {"made": 5, "refused": 14}, counts
+    print(f"relays: {counts['made']} copies made, {counts['refused']} of another byte refused", flush=True)
+
+
+def plain(steps):
+    call = next(steps)
+    return steps.send(call())
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--binary", required=True)
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--only", help="caller-target, joined by commas")
+    options = parser.parse_args()
+    pairs = PAIRS if options.all else PAIRS[:3]
+    if options.only:
+        pairs = [tuple(pair.split("-")) for pair in options.only.split(",")]
+    passed = failed = cells = 0
+    for caller, target in pairs:
+        with servers.Servers() as running:
+            try:
+                cells += matrix(os.path.abspath(options.binary), running, caller, target)
+                passed += 1
+            except Exception:
+                failed += 1
+                print(f"FAILED {caller} to {target}\n{traceback.format_exc()[-6000:]}", flush=True)
+    if not options.only:
+        with servers.Servers() as running:
+            try:
+                relays(os.path.abspath(options.binary), running)
+                passed += 1
+            except Exception:
+                failed += 1
+                print(f"FAILED relays\n{traceback.format_exc()[-6000:]}", flush=True)
+    print(f"{len(KINDS)} kinds of nonsense, {len(Cells.OPERATIONS)} operations, {cells} cells")
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
