@@ -6,6 +6,7 @@ use crate::engine::auth::{Payload, Verified};
 use crate::engine::conditions;
 use crate::engine::dialect::{Dialect, Target};
 use crate::engine::loss::{self, LossPolicy};
+use crate::engine::staging::Staging;
 use crate::engine::way::{SameNames, Way};
 use crate::engine::{emulate, hosts, listing, read, settings, write};
 use crate::lines::{Line, Thing, lines};
@@ -321,6 +322,7 @@ pub fn sample_target(dialect: &'static Dialect) -> Target {
         credentials: OwnKey::none(),
         seal: SecretString::from(String::new()),
         kms_keys: Vec::new(),
+        staging: Staging::default(),
     }
 }
 

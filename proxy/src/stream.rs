@@ -8,7 +8,7 @@ use blobfish_dialects::engine::stream::{
     with_digest,
 };
 use blobfish_dialects::engine::way::Way;
-use blobfish_dialects::model::{Fault, Field, Refusal, Reply, Request, Told};
+use blobfish_dialects::model::{Fault, Field, Operation, Refusal, Reply, Request, Told};
 use bytes::Bytes;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -19,14 +19,16 @@ use crate::exchange::collected;
 use crate::failed::Failed;
 use crate::framing::{BodyLength, decimal};
 use crate::job::{End, Job};
+use crate::lengthless;
 use crate::metrics::{METRICS, seconds};
 use crate::snapshot::Upstream;
+use crate::spool::Spool;
 use crate::upstream::{AnswerHead, Conversation, FAILURE_BYTES_MAX};
 
 /// A target that refuses to read on has sent its reason already; this long it may take to arrive.
 const LAST_WORDS_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// Bytes of a body that are kept for a target that must be told more of it than the caller said: what a stream may cost.
+/// Bytes of a body that are kept for a target that must be told its digest: what a stream may cost.
 const SMALL_BYTES_MAX: usize = 256 * 1024;
 
 /// GET and HEAD of an object.
@@ -158,22 +160,53 @@ pub async fn upload(
         return Err(Fault::MissingContentLength.into());
     }
     let gate = Gate::new(way.caller, payload, request, wants(&way, request))?;
-    let digested;
-    let (request, body) = if needs_digest(&way, request) {
+    if needs_digest(&way, request) {
         let (bytes, sums) = small_body(job, gate, undigested()).await?;
-        digested = with_digest(request.clone(), &bytes);
-        (&digested, Body::Whole((bytes, sums)))
-    } else if gate.length().is_none() && !way.target.dialect.chunked_uploads {
-        (request, Body::Whole(small_body(job, gate, Fault::MissingContentLength.into()).await?))
-    } else {
-        (request, Body::Passing(Box::new(gate)))
-    };
-    let (out, losses) = outgoing(&way, request, body.length(), clock::now())?;
-    job.judge(&losses, &way)?;
+        let digested = with_digest(request.clone(), &bytes);
+        return Box::pin(send(job, upstream, &way, &digested, Body::Whole((bytes, sums)))).await;
+    }
+    if gate.length().is_none() && needs_length(&way) && request.operation == Operation::PutObject {
+        return Box::pin(lengthless::object(job, upstream, &way, request, gate)).await;
+    }
+    let body = received(job, &way, gate).await?;
+    Box::pin(send(job, upstream, &way, request, body)).await
+}
+
+/// Whether the target must be told the length of a body before it comes.
+fn needs_length(way: &Way<'_>) -> bool {
+    !way.target.dialect.chunked_uploads
+}
+
+/// What of a body has to be read before it can be sent: all of one whose length nobody said, where the target must be told.
+///
+/// # Errors
+/// [`End`].
+pub async fn received(job: &mut Job<'_>, way: &Way<'_>, gate: Gate) -> Result<Body, End> {
+    if gate.length().is_none() && needs_length(way) {
+        let (spool, sums) = Box::pin(lengthless::whole(job, gate)).await?;
+        return Ok(Body::Spooled(spool, sums));
+    }
+    Ok(Body::Passing(Box::new(gate)))
+}
+
+/// Sends an upload. Nothing is told yet.
+///
+/// # Errors
+/// [`End`].
+pub async fn send(
+    job: &mut Job<'_>,
+    upstream: &Upstream,
+    way: &Way<'_>,
+    request: &Request,
+    body: Body,
+) -> Result<Reply, End> {
+    let (out, losses) = outgoing(way, request, body.length(), clock::now())?;
+    job.judge(&losses, way)?;
     let upstreams = job.upstreams;
     let mut conversation = upstreams.upload(upstream, &out).await?;
     let answered = match body {
         Body::Whole((bytes, sums)) => sent_whole(&mut conversation, &bytes, sums).await,
+        Body::Spooled(spool, sums) => sent_spooled(&mut conversation, &spool, sums).await,
         Body::Passing(gate) => sent(job, &mut conversation, *gate).await,
     };
     let (head, sums) = match answered {
@@ -186,13 +219,13 @@ pub async fn upload(
     };
     let labels = [way.caller.name, upstream.target.name.as_str(), job.operation()];
     METRICS.upstream_seconds.with_label_values(&labels).observe(seconds(conversation.elapsed()));
-    job.note_upstream(&way, &head.answer);
+    job.note_upstream(way, &head.answer);
     let Some(sums) = sums else {
-        return refused_early(job, upstream, &way, request, conversation, head).await;
+        return refused_early(job, upstream, way, request, conversation, head).await;
     };
     if !is_success(head.answer.status) {
-        let mut reply = failed(conversation, upstream, &way, request, head).await?;
-        if let Some(out) = ask_position(&way, request, &reply, clock::now()) {
+        let mut reply = failed(conversation, upstream, way, request, head).await?;
+        if let Some(out) = ask_position(way, request, &reply, clock::now()) {
             let (conversation, head) =
                 upstreams.ask(upstream, &out?, job.operation(), way.caller.name).await?;
             conversation.release().await;
@@ -202,27 +235,31 @@ pub async fn upload(
     }
     let body = conversation.whole_body(FAILURE_BYTES_MAX).await.map_err(|failed| failed.at(upstream))?;
     conversation.release().await;
-    let told = reply(&way, request, &Answer { body, ..head.answer }, Some(&sums));
+    let told = reply(way, request, &Answer { body, ..head.answer }, Some(&sums));
     Ok(told.map_err(Job::count_integrity)?)
 }
 
-/// A body that passes through, or one that had to be read before the target could be told its length.
-enum Body {
+/// A body on its way to a target.
+pub enum Body {
+    /// It passes through.
     Passing(Box<Gate>),
+    /// It had to be read before the target could be told its digest.
     Whole((Vec<u8>, Sums)),
+    /// The same, for its length.
+    Spooled(Spool, Sums),
 }
 
 impl Body {
-    fn length(&self) -> Option<u64> {
+    /// Its length in bytes, where that is known.
+    pub fn length(&self) -> Option<u64> {
         match self {
             Self::Passing(gate) => gate.length(),
-            Self::Whole((_, sums)) => Some(sums.bytes),
+            Self::Whole((_, sums)) | Self::Spooled(_, sums) => Some(sums.bytes),
         }
     }
 }
 
-/// Reads an empty or a small body of which the target must be told more than the caller said: its length, which SDKs
-/// leave out of empty ones, or its digest.
+/// Reads an empty or a small body of which the target must be told more than the caller said: its digest.
 ///
 /// # Errors
 /// `too_large` for a body of more than [`SMALL_BYTES_MAX`].
@@ -254,6 +291,23 @@ async fn sent_whole(
         Ok(()) => Ok((conversation.head().await?, Some(sums))),
         Err(failed) => last_words(conversation, failed).await,
     }
+}
+
+/// Sends a body that was verified already, from its file.
+async fn sent_spooled(
+    conversation: &mut Conversation<'_>,
+    spool: &Spool,
+    sums: Sums,
+) -> Result<(AnswerHead, Option<Sums>), Broken> {
+    let mut at = 0;
+    while at < spool.bytes() {
+        let piece = spool.read(at).await.map_err(|refusal| Broken::Caller(refusal.into()))?;
+        if let Err(failed) = conversation.write(&piece).await {
+            return last_words(conversation, failed).await;
+        }
+        at = at.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+    }
+    sent_whole(conversation, &[], sums).await
 }
 
 /// Why a body did not get through.

@@ -68,6 +68,7 @@ pub static COS: Dialect = Dialect {
         head_error: None,
     },
     complete_reply: headers::complete_reply,
+    part_size_setting: "PartSize (Python, MiB), ChunkSize or SliceSize (Node.js, browsers), MinimumUploadPartSize (Java), part_size (coscmd)",
     bucket_probe: None,
     chunked_uploads: true,
     form_covers_all: false,

@@ -3,7 +3,7 @@
 use crate::engine::dialect::Dialect;
 use crate::engine::settings::{self, Removal, leaf};
 use crate::engine::way::Way;
-use crate::engine::{access, cors, deletes, documents};
+use crate::engine::{access, cors, deletes, documents, staging};
 use crate::model::{Fault, Field, Operation, Refusal, Request, Setting, Value};
 use crate::wire::xml::{self, Node, Writer};
 
@@ -21,8 +21,10 @@ pub fn read(way: &Way<'_>, request: &mut Request, body: &[u8]) -> Result<(), Ref
             request.parts = documents::read_parts(body)?;
         }
         Operation::CreateBucket => documents::check_bucket_settings(caller, body)?,
-        Operation::DeleteObjects => {
+        // A request of ours has its list already.
+        Operation::DeleteObjects if request.unwanted.is_empty() => {
             (request.unwanted, request.quiet) = deletes::read_list(caller, body)?;
+            request.unwanted.iter().try_for_each(|line| staging::check_key(way.target, &line.key))?;
         }
         Operation::RestoreObject => request.document = Some(read_restore(caller, body)?),
         Operation::Put(setting) if setting.is_access() => read_access(way, request, setting, body)?,

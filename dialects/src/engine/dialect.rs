@@ -2,6 +2,7 @@
 
 use crate::engine::auth::Auth;
 use crate::engine::settings::Form;
+use crate::engine::staging::Staging;
 use secrecy::SecretString;
 
 use crate::model::{
@@ -92,6 +93,8 @@ pub struct Dialect {
     pub complete_reply: fn(Operation, &mut crate::model::Reply),
     /// The parameter of a bucket's GET that shows whether it exists, where the dialect has no HEAD for that.
     pub bucket_probe: Option<&'static str>,
+    /// What its SDKs call the size of a part, for messages.
+    pub part_size_setting: &'static str,
     /// Whether uploads without a known length may be sent to it.
     pub chunked_uploads: bool,
     /// Whether every field of a form must be named in its policy.
@@ -494,4 +497,6 @@ pub struct Target {
     pub seal: SecretString,
     /// Key ids of its key management that callers may name.
     pub kms_keys: Vec<String>,
+    /// What becomes of parts that are smaller than it takes.
+    pub staging: Staging,
 }

@@ -26,6 +26,7 @@ pub mod policy;
 pub mod read;
 pub mod relay;
 pub mod settings;
+pub mod staging;
 pub mod stream;
 pub mod tell;
 pub mod way;

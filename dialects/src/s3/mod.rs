@@ -71,6 +71,7 @@ pub const BASE: Dialect = Dialect {
         head_error: None,
     },
     complete_reply: headers::complete_reply,
+    part_size_setting: "multipart_chunksize (boto3, aws), partSize (other SDKs)",
     bucket_probe: None,
     // 3.4: without a length the answer is 411.
     chunked_uploads: false,
