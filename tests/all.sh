@@ -39,6 +39,7 @@ suite "Clients: unmodified SDKs against demo, SeaweedFS and the doubles" "$pytho
 suite "Settings of buckets: kept as they were set, or refused by name" "$python" tests/clients/bucket_settings.py --binary "$binary"
 suite "Rarer calls: versions, archives, locks, attributes, signed URLs" "$python" tests/clients/rare_calls.py --binary "$binary"
 suite "A day of an app: 17 clients, command lines and SDKs" "$python" tests/clients/day.py --binary "$binary"
+suite "Small parts, and bodies without a length" "$python" tests/clients/small_parts.py --binary "$binary"
 suite "Copies between targets and above their limits" "$python" tests/clients/copies.py --binary "$binary"
 suite "Fidelity: S3 through two proxies and another dialect" "$python" tests/clients/fidelity.py --binary "$binary"
 suite "Changing the configuration while an app goes on" "$python" tests/clients/live.py --binary "$binary"

@@ -396,7 +396,7 @@ async fn part(
     job.tell(reply).await
 }
 
-/// A part that is copied: a large one as if nothing were kept, unless it replaces one that is.
+/// A part that is copied: a large one as if nothing were kept, unless something is that stands before it.
 #[allow(clippy::too_many_arguments, reason = "each of them is one end of the copy")]
 async fn part_copy(
     job: &mut Job<'_>,
@@ -426,8 +426,9 @@ async fn part_copy(
     }
     let keeps = parts.combines()
         && (is_small || {
-            let (kept, _) = parts.kept(number.saturating_sub(1), 1).await?;
-            kept.first().is_some_and(|row| row.part.number == number)
+            // Sizes are mixed, or it replaces one. What is to be copied in parts of one size the target copies at once.
+            let (kept, _) = parts.kept(0, 1).await?;
+            kept.first().is_some_and(|row| row.part.number <= number)
         });
     if !keeps {
         drop(relay);

@@ -357,17 +357,20 @@ pub fn named(
     let mut parts = Vec::with_capacity(asked.len());
     let last = asked.last().map(|part| part.number);
     for part in asked {
-        let by_number = |row: &Part| row.number.cmp(&part.number);
-        let kept = kept.binary_search_by(|row| by_number(&row.part)).ok().and_then(|at| kept.get(at));
-        let there = there.binary_search_by(|row| by_number(&row.0)).ok().and_then(|at| there.get(at));
-        let (found, bytes, named) = match (kept, there) {
-            (Some(kept), _) => (&kept.part, kept.bytes, Named::Kept(kept.clone())),
-            (None, Some(there)) => (&there.0, there.2, Named::There(there.0.clone())),
-            (None, None) => return Err(invalid(part)),
+        let at = kept.binary_search_by_key(&part.number, |row| row.part.number).ok();
+        // Some servers show a part that was replaced as well.
+        let from = there.partition_point(|row| row.0.number < part.number);
+        let mut there = there.iter().skip(from).take_while(|row| row.0.number == part.number);
+        let (bytes, named) = match at.and_then(|at| kept.get(at)) {
+            Some(kept) if etag::same(&kept.part.etag, &part.etag) => {
+                (kept.bytes, Named::Kept(kept.clone()))
+            }
+            Some(_) => return Err(invalid(part)),
+            None => match there.find(|row| etag::same(&row.0.etag, &part.etag)) {
+                Some(there) => (there.2, Named::There(there.0.clone())),
+                None => return Err(invalid(part)),
+            },
         };
-        if !etag::same(&found.etag, &part.etag) {
-            return Err(invalid(part));
-        }
         let least = caller.limits.part_bytes_min;
         if bytes < least && Some(part.number) != last {
             return Err(too_small(part, bytes, least));
@@ -527,7 +530,9 @@ pub fn merge(list: &mut PartList, count_max: u64, kept: Vec<Kept>, more: bool) {
     let numbers: Vec<u64> = kept.iter().map(|row| row.part.number).collect();
     list.parts.retain(|row| numbers.binary_search(&row.0.number).is_err());
     list.parts.extend(kept.into_iter().map(|row| (row.part, row.modified, row.bytes)));
-    list.parts.sort_by_key(|row| row.0.number);
+    // Some servers show a part that was replaced as well.
+    list.parts.sort_by_key(|row| (row.0.number, std::cmp::Reverse(row.1)));
+    list.parts.dedup_by_key(|row| row.0.number);
     list.parts.retain(|row| end.is_none_or(|end| row.0.number <= end));
     let count_max = usize::try_from(count_max).unwrap_or(usize::MAX);
     list.truncated = end.is_some() || list.parts.len() > count_max;
@@ -582,7 +587,8 @@ pub fn hide(way: &Way<'_>, asked: &Request, document: &mut Document) -> Option<R
                 page.truncated = false;
             }
             if before == left && page.next_marker.as_ref().is_some_and(own) {
-                page.next_marker = Some(behind.clone());
+                let last = page.objects.last().map(|row| row.key.clone());
+                page.next_marker = last.max(page.prefixes.last().cloned()).or(Some(behind.clone()));
             }
             if page.objects.iter().any(|row| row.key > behind)
                 || page.prefixes.iter().any(|row| *row > behind)
