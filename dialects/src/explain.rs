@@ -6,7 +6,7 @@ use crate::engine::auth::{Payload, Verified};
 use crate::engine::conditions;
 use crate::engine::dialect::{Dialect, Target};
 use crate::engine::loss::{self, LossPolicy};
-use crate::engine::staging::Staging;
+use crate::engine::staging::{self, Staging};
 use crate::engine::way::{SameNames, Way};
 use crate::engine::{emulate, hosts, listing, read, settings, write};
 use crate::lines::{Line, Thing, lines};
@@ -119,6 +119,9 @@ pub(crate) fn operation_fate(
         (Some(_), _) if policy && caller.family != target.family => {
             (Fate::Refused, "names a vendor's own accounts and actions")
         }
+        (Some(_), _) if staging::combines(operation, caller, target) => {
+            (Fate::Native, "smaller parts than the target takes are combined")
+        }
         (Some(_), _) => (Fate::Native, ""),
         (None, Some(note)) => (Fate::Emulated, note),
         (None, None) => (Fate::Refused, ""),
@@ -193,6 +196,14 @@ pub fn markdown(dialects: &[&'static Dialect]) -> String {
             out.push_str(&format!("| `{}` | {} |\n", row.said, cells.collect::<Vec<_>>().join(" | ")));
         }
         for target in dialects {
+            if staging::combines(Operation::UploadPart, caller, target) {
+                out.push_str(&format!(
+                    "\nTowards {} parts of less than {} KiB are kept as objects and combined when their upload is completed; \
+                     with `small_parts = \"refuse\"` the first that is not the last is refused.\n",
+                    target.name,
+                    target.limits.part_bytes_min / 1024
+                ));
+            }
             let missing = missing_words(caller, target);
             if !missing.is_empty() {
                 let words: Vec<String> =

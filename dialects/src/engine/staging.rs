@@ -57,6 +57,11 @@ fn is_smaller(caller: &Dialect, target: &Dialect) -> bool {
     caller.limits.part_bytes_min < target.limits.part_bytes_min
 }
 
+/// Whether parts of these callers may be combined for this target, as far as the tables say.
+pub fn combines(operation: Operation, caller: &Dialect, target: &Dialect) -> bool {
+    matches!(operation, Operation::UploadPart | Operation::UploadPartCopy) && is_smaller(caller, target)
+}
+
 /// Whether a call about an upload in parts has to look at small parts. Parts that are encrypted with the caller's own key
 /// cannot be read again when the upload is completed, for no key comes then: they go to the target as they are.
 pub fn concerns(way: &Way<'_>, request: &Request) -> bool {
@@ -362,9 +367,7 @@ pub fn named(
         let from = there.partition_point(|row| row.0.number < part.number);
         let mut there = there.iter().skip(from).take_while(|row| row.0.number == part.number);
         let (bytes, named) = match at.and_then(|at| kept.get(at)) {
-            Some(kept) if etag::same(&kept.part.etag, &part.etag) => {
-                (kept.bytes, Named::Kept(kept.clone()))
-            }
+            Some(kept) if etag::same(&kept.part.etag, &part.etag) => (kept.bytes, Named::Kept(kept.clone())),
             Some(_) => return Err(invalid(part)),
             None => match there.find(|row| etag::same(&row.0.etag, &part.etag)) {
                 Some(there) => (there.2, Named::There(there.0.clone())),
