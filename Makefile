@@ -53,6 +53,7 @@ long:
 	$(PYTHON) tests/clients/day.py --binary $(BINARY) --long
 	$(PYTHON) tests/clients/copies.py --binary $(BINARY) --long
 	$(PYTHON) tests/clients/small_parts.py --binary $(BINARY) --long
+	$(PYTHON) tests/clients/applications.py --binary $(BINARY) --long
 
 clean:
 	$(CARGO) clean

@@ -33,13 +33,16 @@ python=tests/.venv/bin/python
 
 suite "Rust: unit, vectors, cases, properties, tidy, store" cargo test --workspace --quiet
 suite "Vendor doubles, straight from the vendors' own SDKs" "$python" -m pytest -q tests/vendors
+suite "Front door: the bucket that was meant, and empty uploads" "$python" tests/clients/front_door.py --binary "$binary"
 suite "Refusals" "$python" tests/clients/refusals.py --binary "$binary"
 suite "Matrix: 4 callers x 4 targets x 2 copies" "$python" tests/clients/matrix.py --binary "$binary"
 suite "Clients: unmodified SDKs against demo, SeaweedFS and the doubles" "$python" tests/clients/run.py --binary "$binary"
 suite "Settings of buckets: kept as they were set, or refused by name" "$python" tests/clients/bucket_settings.py --binary "$binary"
 suite "Rarer calls: versions, archives, locks, attributes, signed URLs" "$python" tests/clients/rare_calls.py --binary "$binary"
+suite "Limits: pages of buckets, parts, empty values, ranges, encoded keys" "$python" tests/clients/limits.py --binary "$binary"
 suite "A day of an app: 17 clients, command lines and SDKs" "$python" tests/clients/day.py --binary "$binary"
 suite "Small parts, and bodies without a length" "$python" tests/clients/small_parts.py --binary "$binary"
+suite "Applications of other people: demo, SeaweedFS, and through another dialect" "$python" tests/clients/applications.py --binary "$binary"
 suite "Copies between targets and above their limits" "$python" tests/clients/copies.py --binary "$binary"
 suite "Fidelity: S3 through two proxies and another dialect" "$python" tests/clients/fidelity.py --binary "$binary"
 suite "Changing the configuration while an app goes on" "$python" tests/clients/live.py --binary "$binary"

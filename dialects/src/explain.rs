@@ -2,15 +2,15 @@
 
 use secrecy::SecretString;
 
-use crate::engine::auth::{Payload, Verified};
+use crate::engine::auth::{Payload, Place, Verified};
 use crate::engine::conditions;
 use crate::engine::dialect::{Dialect, Target};
 use crate::engine::loss::{self, LossPolicy};
 use crate::engine::staging::{self, Staging};
 use crate::engine::way::{SameNames, Way};
-use crate::engine::{emulate, hosts, listing, read, settings, write};
-use crate::lines::{Line, Thing, lines};
-use crate::model::{Field, Operation, Outgoing, OwnKey, RawHead, Refusal, Request, Setting};
+use crate::engine::{buckets, emulate, hosts, listing, read, settings, stream, write};
+use crate::lines::{HIDDEN, Line, Thing, is_secret, lines};
+use crate::model::{Fault, Field, Operation, Outgoing, OwnKey, RawHead, Refusal, Request, Setting};
 use crate::rules;
 
 /// What becomes of a field between two dialects.
@@ -38,9 +38,11 @@ impl Fate {
     }
 }
 
-/// One field on one way.
+/// One field of one operation on one way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
+    /// Where it is said.
+    pub operation: Operation,
     /// What it is.
     pub field: Field,
     /// What the caller calls it.
@@ -53,31 +55,51 @@ pub struct Row {
     pub note: &'static str,
 }
 
-/// Every field that a caller's dialect can say, on its way to a target's.
+/// Every field that a caller's dialect can say, operation by operation, on its way to a target's. An operation that is
+/// refused has no rows: see [`operations`].
 pub fn matrix(caller: &Dialect, target: &Dialect) -> Vec<Row> {
-    let said = Field::ALL.into_iter().filter_map(|field| Some((field, (caller.name_of)(field)?.as_str())));
-    said.map(|(field, said)| {
-        let (fate, note) = fate(field, caller, target);
-        let written = (target.name_of)(field)
-            .filter(|_| fate != Fate::Refused && target.can_say(field))
-            .map(|name| name.as_str());
-        Row { field, said, written, fate, note }
-    })
-    .collect()
+    let carried_out = operations(caller, target).into_iter().filter(|row| row.1 != Fate::Refused);
+    carried_out
+        .flat_map(|row| Field::ALL.map(|field| (row.0, field)))
+        .filter_map(|(operation, field)| {
+            let said = caller.name_in(field, operation)?.as_str();
+            let (fate, note) = fate(operation, field, caller, target);
+            let told = emulate::sent_as(target, operation).and_then(|sent| target.says(field, sent));
+            let written = told.filter(|_| fate == Fate::Native).map(|name| name.as_str());
+            Some(Row { operation, field, said, written, fate, note })
+        })
+        .collect()
 }
 
-/// What becomes of a field at a target, from the tables alone. Words of one field that the target lacks are lost
-/// one by one: see [`missing_words`].
-fn fate(field: Field, caller: &Dialect, target: &Dialect) -> (Fate, &'static str) {
-    let token = matches!(field, Field::ContinuationToken | Field::StartAfter);
+/// What becomes of a field of an operation at a target, from the tables alone. Words of one field that the target lacks are
+/// lost one by one: see [`missing_words`].
+fn fate(operation: Operation, field: Field, caller: &Dialect, target: &Dialect) -> (Fate, &'static str) {
+    let sent = emulate::sent_as(target, operation).unwrap_or(operation);
+    let says = target.says(field, sent).is_some();
+    let reads = matches!(operation, Operation::GetObject | Operation::HeadObject);
+    let of_parts = matches!(field, Field::MaxParts | Field::PartNumberMarker);
     match field {
+        Field::BucketTagKey | Field::BucketTagValue => (Fate::Refused, "tags of buckets are not looked at"),
+        _ if operation == Operation::ListBuckets => (Fate::Emulated, "answered here"),
         Field::FetchOwner | Field::EncodingType => (Fate::Emulated, "answered here"),
-        _ if token && target.route(Operation::ListObjectsV2).is_none() => (Fate::Emulated, "by a marker"),
+        Field::IfRange => (Fate::Emulated, "compared here"),
+        Field::ContentMd5 if !operation.uploads() => (Fate::Emulated, "compared here"),
+        Field::ContinuationToken | Field::StartAfter if sent == Operation::ListObjects => {
+            (Fate::Emulated, "by a marker")
+        }
+        Field::PartNumber if reads && !says => (Fate::Emulated, "the object is told as one part"),
+        Field::Attributes if sent == Operation::HeadObject => {
+            (Fate::Emulated, "by a HEAD; parts of an object that has some are refused")
+        }
+        _ if of_parts && sent == Operation::HeadObject => (Fate::Emulated, NO_PARTS),
         Field::StandardRange if !target.absent.lenient_range => (Fate::Native, "by nature"),
+        _ if field.is_of_checksums() && !target.keeps_checksums() => {
+            (Fate::Emulated, "checksums are compared on the way, and not kept")
+        }
         _ if field.names_accounts() && caller.family != target.family => {
             (Fate::Refused, "accounts are a vendor's own")
         }
-        _ if target.can_say(field) => (Fate::Native, ""),
+        _ if says => (Fate::Native, ""),
         _ if Field::SOURCE_CONDITIONS.contains(&field) => {
             (Fate::Refused, "emulated by a HEAD of the source with conditions = \"check\"")
         }
@@ -85,6 +107,9 @@ fn fate(field: Field, caller: &Dialect, target: &Dialect) -> (Fate, &'static str
         _ => (Fate::Lost, ""),
     }
 }
+
+/// Why pages of an object's parts need not be asked for.
+const NO_PARTS: &str = "there is nothing to page: parts of an object that has some are refused";
 
 /// The words of a caller's dialect for which a target's has none.
 pub fn missing_words(caller: &Dialect, target: &Dialect) -> Vec<(Field, &'static str)> {
@@ -177,24 +202,78 @@ fn operations_markdown(caller: &Dialect, dialects: &[&'static Dialect], out: &mu
     }
 }
 
+/// Operations in which a name fares alike, and how at each target; `None` where the operation itself is refused.
+struct Alike {
+    said: &'static str,
+    operations: Vec<Operation>,
+    cells: Vec<Option<String>>,
+}
+
+impl Alike {
+    /// Takes a further operation if it contradicts nothing.
+    fn takes(&mut self, said: &str, operation: Operation, cells: &[Option<String>]) -> bool {
+        let agrees = |pair: (&Option<String>, &Option<String>)| match pair {
+            (Some(one), Some(other)) => one == other,
+            _ => true,
+        };
+        let alike = self.said == said && self.cells.iter().zip(cells).all(agrees);
+        if alike {
+            self.operations.push(operation);
+            for (own, other) in self.cells.iter_mut().zip(cells) {
+                *own = own.take().or_else(|| other.clone());
+            }
+        }
+        alike
+    }
+}
+
+fn fields_markdown(caller: &Dialect, dialects: &[&'static Dialect], out: &mut String) {
+    let names: Vec<&str> = dialects.iter().map(|target| target.name).collect();
+    out.push_str(&format!("\n| said as | in | {} |\n", names.join(" | ")));
+    out.push_str(&format!("| --- | --- |{}\n", " --- |".repeat(names.len())));
+    for field in Field::ALL {
+        let own = Operation::all().filter(|operation| caller.has(*operation));
+        let own: Vec<_> = own
+            .filter_map(|operation| Some((operation, caller.name_in(field, operation)?.as_str())))
+            .collect();
+        let mut groups: Vec<Alike> = Vec::new();
+        for (operation, said) in &own {
+            let cell = |target: &&'static Dialect| {
+                let refused = operation_fate(*operation, caller, target).0 == Fate::Refused;
+                let (fate, note) = fate(*operation, field, caller, target);
+                (!refused).then(|| match note {
+                    "" => fate.name().to_owned(),
+                    note => format!("{} ({note})", fate.name()),
+                })
+            };
+            let cells: Vec<Option<String>> = dialects.iter().map(cell).collect();
+            if !groups.iter_mut().any(|group| group.takes(said, *operation, &cells)) {
+                groups.push(Alike { said, operations: vec![*operation], cells });
+            }
+        }
+        for group in groups {
+            let cells = group.cells.iter().map(|cell| cell.as_deref().unwrap_or("refused"));
+            let cells = cells.collect::<Vec<_>>().join(" | ");
+            let place = match group.operations.len() {
+                count if count == own.len() && count > NAMED_MAX => format!("{count} operations"),
+                _ => group.operations.iter().map(|one| one.name()).collect::<Vec<_>>().join(", "),
+            };
+            out.push_str(&format!("| `{}` | {place} | {cells} |\n", group.said));
+        }
+    }
+}
+
+/// Operations of a row that are named one by one, where a field fares alike in all of its operations.
+const NAMED_MAX: usize = 8;
+
 /// The matrix of every pair of dialects as a Markdown document.
 pub fn markdown(dialects: &[&'static Dialect]) -> String {
     let mut out =
         String::from("# What each target can be told\n\nPrinted by `blobfish losses` from the tables.\n");
     for caller in dialects {
-        let names: Vec<&str> = dialects.iter().map(|target| target.name).collect();
         out.push_str(&format!("\n## Callers that speak {}\n", caller.name));
         operations_markdown(caller, dialects, &mut out);
-        out.push_str(&format!("\n| said as | {} |\n", names.join(" | ")));
-        out.push_str(&format!("| --- |{}\n", " --- |".repeat(names.len())));
-        let columns: Vec<Vec<Row>> = dialects.iter().map(|target| matrix(caller, target)).collect();
-        for (at, row) in columns.first().into_iter().flatten().enumerate() {
-            let cells = columns.iter().filter_map(|column| column.get(at)).map(|row| match row.note {
-                "" => row.fate.name().to_owned(),
-                note => format!("{} ({note})", row.fate.name()),
-            });
-            out.push_str(&format!("| `{}` | {} |\n", row.said, cells.collect::<Vec<_>>().join(" | ")));
-        }
+        fields_markdown(caller, dialects, &mut out);
         for target in dialects {
             if staging::combines(Operation::UploadPart, caller, target) {
                 out.push_str(&format!(
@@ -213,15 +292,6 @@ pub fn markdown(dialects: &[&'static Dialect]) -> String {
                     target.name,
                     words.join(", ")
                 ));
-            }
-            for (operation, field) in target.lacks_in {
-                if let Some(name) = caller.name_in(*field, *operation) {
-                    let (operation, name) = (operation.name(), name.as_str());
-                    out.push_str(&format!(
-                        "\nTowards {} `{name}` of {operation} is refused: it is known in other operations only.\n",
-                        target.name
-                    ));
-                }
             }
         }
     }
@@ -256,10 +326,9 @@ pub struct Explained {
 /// # Errors
 /// What the caller would be told: the request is not one of this dialect, or the target cannot hold it.
 pub fn explain(text: &str, caller: &'static Dialect, target: &'static Dialect) -> Result<Explained, Refusal> {
-    let head = parse(text).ok_or_else(|| {
-        Refusal::say(crate::model::Fault::InvalidRequest, "This is not the head of an HTTP request.")
-    })?;
-    let place = hosts::place(&head, caller, &[])?;
+    let head = parse(text)
+        .ok_or_else(|| Refusal::say(Fault::InvalidRequest, "This is not the head of an HTTP request."))?;
+    let place = place_anywhere(&head, caller)?;
     let verified = Verified {
         payload: Payload::Unsigned,
         unsigned: Vec::new(),
@@ -268,14 +337,15 @@ pub fn explain(text: &str, caller: &'static Dialect, target: &'static Dialect) -
     let request = read::request(caller, &head, &place, &verified)?;
     let target = sample_target(target);
     let way = sample_way(caller, &target, &request);
-    let sent = listing::adapted(&way, &request)?;
+    let (sent, refused) = adapted(&way, &request)?;
     let (mut outgoing, losses) = write::request(&way, &sent)?;
     hide_keys(way.target.dialect, &mut outgoing);
     let mut fates: Vec<(Thing, String, Fate, String)> = Vec::new();
     for (field, _) in request.fields.iter() {
-        let name = (caller.name_of)(field).map_or_else(|| field.name(), |name| name.as_str().to_owned());
+        let name = caller.name_in(field, request.operation);
+        let name = name.map_or_else(|| field.name(), |name| name.as_str().to_owned());
         let loss = losses.iter().find(|loss| loss.what == loss::Lost::Field(field));
-        let (fate, note) = fate(field, caller, way.target.dialect);
+        let (fate, note) = fate(request.operation, field, caller, way.target.dialect);
         match loss {
             Some(loss) if field.guards_data() => {
                 fates.push((Thing::Field(field), name, Fate::Refused, loss.why.clone()));
@@ -291,7 +361,7 @@ pub fn explain(text: &str, caller: &'static Dialect, target: &'static Dialect) -
         let why = loss.map(|loss| loss.why.clone()).unwrap_or_default();
         fates.push((Thing::Metadata(own.clone()), name, fate, why));
     }
-    let refused = loss::judge(&losses, LossPolicy::Refuse, caller).err();
+    let refused = refused.or_else(|| loss::judge(&losses, LossPolicy::Refuse, caller).err());
     let (said, written) = lines(caller, &head, way.target.dialect, (&request, &sent), &outgoing, &fates);
     let fields = fates.into_iter().map(|(_, name, fate, why)| (name, fate, why)).collect();
     let to = way.target.dialect;
@@ -300,12 +370,26 @@ pub fn explain(text: &str, caller: &'static Dialect, target: &'static Dialect) -
     Ok(Explained { plan, request, outgoing, fields, refused, said, written, documents, more })
 }
 
-/// What is printed may end in a ticket: customers' keys are not shown.
+/// The request as the target is asked, and what is refused here.
+///
+/// # Errors
+/// As [`listing::adapted`].
+fn adapted(way: &Way<'_>, request: &Request) -> Result<(Request, Option<Refusal>), Refusal> {
+    if request.operation == Operation::ListBuckets {
+        let refused = buckets::check(way.caller, request).err();
+        return Ok((buckets::question(way.target.dialect, None), refused));
+    }
+    let part = stream::only_part(way, request).map(|(sent, _)| sent);
+    let sent = listing::adapted(way, part.as_ref().unwrap_or(request))?;
+    Ok((emulate::adapted(way, sent), None))
+}
+
+/// What is printed may end in a ticket: customers' keys, and what is called like a secret, are not shown.
 fn hide_keys(target: &Dialect, outgoing: &mut Outgoing) {
     let keys = [Field::CustomerKey, Field::SourceCustomerKey].map(|field| (target.name_of)(field));
     for (name, value) in &mut outgoing.headers {
-        if keys.iter().flatten().any(|key| key.as_str() == name) {
-            *value = b"(hidden)".to_vec();
+        if keys.iter().flatten().any(|key| key.as_str() == name) || is_secret(name) {
+            *value = HIDDEN.into();
         }
     }
 }
@@ -314,7 +398,7 @@ fn plan(way: &Way<'_>, request: &Request) -> &'static str {
     let several = conditions::count(&request.fields) > 0
         && !conditions::same_rules(way.caller, way.target.dialect, &request.fields);
     match request.operation {
-        Operation::ListBuckets => "Local: answered from the configuration",
+        Operation::ListBuckets => "Local: answered from the configuration, and from the targets of patterns",
         operation if operation.streams() => "Stream: the payload passes through",
         _ if several => "Exchange: a HEAD of the source first, then the request",
         _ => "Exchange: one request to the target",
@@ -347,6 +431,21 @@ pub fn sample_way<'a>(caller: &'static Dialect, target: &'a Target, request: &Re
         policy: LossPolicy::Refuse,
         check_conditions: false,
         names: std::sync::Arc::new(SameNames),
+    }
+}
+
+/// Where a request is addressed. The configuration is not known here, so a host that is no vendor's counts as a base name,
+/// with the bucket before it where the dialect has no path style.
+fn place_anywhere(head: &RawHead, caller: &'static Dialect) -> Result<Place, Refusal> {
+    let host = hosts::without_port(head.host());
+    let behind_bucket = host.split_once('.').map_or(host, |(_, rest)| rest);
+    let base = if caller.path_style { host } else { behind_bucket };
+    let found = hosts::place(head, caller, crate::ALL, &[]);
+    match &found {
+        Err(refusal) if refusal.fault == Fault::UnknownHost => {
+            hosts::place(head, caller, crate::ALL, &[base.to_owned()])
+        }
+        _ => found,
     }
 }
 

@@ -32,8 +32,17 @@ pub static NAMES: &[(&str, &[&str])] = &[
     ("oss", &["aliyun"]),
 ];
 
+/// What demo mode configures for itself.
+pub static DEMO_NAMES: &[(&str, &[&str])] = &[("s3", &["embedded"])];
+
 /// The dialect of a configured name and profile, or of its own name.
 pub fn by_name(dialect: &str, profile: Option<&str>) -> Option<&'static Dialect> {
-    let own = |name: &str| ALL.iter().chain(PROFILES).copied().find(|dialect| dialect.name == name);
+    let own = |name: &str| {
+        ALL.iter()
+            .chain(PROFILES)
+            .chain(&[&s3::profiles::EMBEDDED])
+            .copied()
+            .find(|dialect| dialect.name == name)
+    };
     profile.and_then(own).or_else(|| own(dialect))
 }

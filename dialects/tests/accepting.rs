@@ -5,7 +5,6 @@
 use blobfish_dialects::engine::accept::{Accepted, Front, Key, Keys, Rejected, accept};
 use blobfish_dialects::engine::auth::Auth;
 use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::hosts;
 use blobfish_dialects::explain::parse;
 use blobfish_dialects::model::{Credentials, Fault, Operation, Outgoing, PayloadHash, RawHead, Timestamp};
 use blobfish_dialects::{ALL, cos, oss, s3};
@@ -162,34 +161,257 @@ fn schemes_and_tokens_follow_the_callers_configuration() {
     assert_eq!(accepted(&head, &with_token).unwrap_err().refusal.fault, Fault::InvalidToken);
 }
 
-#[test]
-fn hosts_name_buckets() {
-    let read = |dialect: &Dialect, host: &str| {
-        hosts::read_host(host, dialect, &["storage.example.internal".to_owned()]).map(|found| found.bucket)
-    };
-    let bucket = |name: &str| Some(Some(name.to_owned()));
-    assert_eq!(read(&s3::S3, "b.s3.eu-west-1.amazonaws.com"), bucket("b"));
-    assert_eq!(read(&s3::S3, "my.dotted.bucket.s3.amazonaws.com"), bucket("my.dotted.bucket"));
-    assert_eq!(read(&s3::S3, "s3.eu-west-1.amazonaws.com"), Some(None));
-    assert_eq!(read(&s3::S3, "b.s3.localhost"), bucket("b"));
-    assert_eq!(read(&s3::S3, "b.localhost"), bucket("b"));
-    assert_eq!(read(&s3::S3, "b.storage.example.internal"), bucket("b"));
-    assert_eq!(read(&s3::S3, "storage.example.internal"), None);
-    assert_eq!(read(&s3::S3, "127.0.0.1"), None);
-    assert_eq!(read(&s3::S3, "localhost"), None);
-    assert_eq!(read(&cos::COS, "b-125.cos.ap-guangzhou.localhost"), bucket("b-125"));
-    assert_eq!(read(&cos::COS, "cos.ap-guangzhou.localhost"), Some(None));
-    assert_eq!(read(&cos::COS, "service.cos.myqcloud.com"), Some(None));
-    assert_eq!(read(&cos::COS, "b-125.cos-internal.ap-guangzhou.tencentcos.cn"), bucket("b-125"));
-    assert_eq!(read(&oss::OSS, "b.oss-cn-hangzhou-internal.aliyuncs.com"), bucket("b"));
-    assert_eq!(read(&oss::OSS, "oss-cn-hangzhou.localhost"), Some(None));
-    assert_eq!(
-        read(&oss::OSS, "oss-b.oss-cn-hangzhou.localhost"),
-        bucket("oss-b"),
-        "a bucket may be called so"
-    );
-    assert_eq!(read(&oss::OSS, "b.cn-hangzhou.oss.aliyuncs.com"), bucket("b"));
+/// Bucket and dialect that a client of a dialect addresses at a host, by the path `/first/second`.
+fn addressed(dialect: &'static Dialect, host: &str) -> Result<(Option<String>, Option<String>), Fault> {
+    let head = parse(&format!("GET /first/second HTTP/1.1\nHost: {host}\n")).unwrap();
+    let place = front().place(&head, dialect).map_err(|rejected| rejected.refusal.fault)?;
+    Ok((place.bucket, place.key))
 }
+
+#[test]
+fn the_host_alone_names_the_bucket() {
+    let in_host = |bucket: &str| Ok((Some(bucket.to_owned()), Some("first/second".to_owned())));
+    let in_path = || Ok((Some("first".to_owned()), Some("second".to_owned())));
+    let unknown = || Err(Fault::UnknownHost);
+    let path_style = || Err(Fault::PathStyleForbidden);
+    let unsupported = || Err(Fault::UnsupportedSignature);
+    // Host; what a client of S3, COS and OSS addresses there. The references: S3 1.1, COS 1.1 and 8, OSS 1.1 and 8.
+    let rows = [
+        ("b.s3.eu-west-1.amazonaws.com", in_host("b"), unsupported(), unsupported()),
+        ("b.s3.eu-west-1.amazonaws.com:443", in_host("b"), unsupported(), unsupported()),
+        ("my.dotted.bucket.s3.amazonaws.com", in_host("my.dotted.bucket"), unsupported(), unsupported()),
+        ("s3.eu-west-1.amazonaws.com", in_path(), unsupported(), unsupported()),
+        ("S3.Amazonaws.com.", in_path(), unsupported(), unsupported()),
+        ("b.s3-eu-west-1.amazonaws.com", in_host("b"), unsupported(), unsupported()),
+        ("b.s3.dualstack.eu-west-1.amazonaws.com", in_host("b"), unsupported(), unsupported()),
+        ("b.s3-fips.dualstack.us-east-1.amazonaws.com", in_host("b"), unsupported(), unsupported()),
+        ("b.s3-accelerate.dualstack.amazonaws.com", in_host("b"), unsupported(), unsupported()),
+        ("b.s3.cn-north-1.amazonaws.com.cn", in_host("b"), unsupported(), unsupported()),
+        ("b.bucket.vpce-1a-2b.s3.us-east-1.vpce.amazonaws.com", in_host("b"), unsupported(), unsupported()),
+        ("b.s3-website-us-east-1.amazonaws.com", unknown(), unknown(), unknown()),
+        ("b.s3-website.eu-central-1.amazonaws.com", unknown(), unknown(), unknown()),
+        ("ap-1234.s3-accesspoint.us-east-1.amazonaws.com", unknown(), unknown(), unknown()),
+        ("m.accesspoint.s3-global.amazonaws.com", unknown(), unknown(), unknown()),
+        ("ec2.us-east-1.amazonaws.com", unknown(), unknown(), unknown()),
+        ("b.s3.cn-north-1.jdcloud-oss.com", in_host("b"), unsupported(), unsupported()),
+        ("a.b.s3.cn-north-1.jdcloud-oss.com", unknown(), unknown(), unknown()),
+        ("b-125.cos.ap-guangzhou.myqcloud.com", in_host("b-125"), in_host("b-125"), unsupported()),
+        ("b-125.cos.ap-guangzhou.tencentcos.cn", in_host("b-125"), in_host("b-125"), unsupported()),
+        ("b-125.cos-internal.ap-guangzhou.tencentcos.cn", in_host("b-125"), in_host("b-125"), unsupported()),
+        ("b-125.cos.accelerate.myqcloud.com", in_host("b-125"), in_host("b-125"), unsupported()),
+        ("b-125.cosv6.ap-guangzhou.myqcloud.com", in_host("b-125"), in_host("b-125"), unsupported()),
+        ("b-125.cn-south-2.myqcloud.com", in_host("b-125"), in_host("b-125"), unsupported()),
+        ("cos.ap-guangzhou.myqcloud.com", path_style(), path_style(), unsupported()),
+        ("service.cos.myqcloud.com", path_style(), path_style(), unsupported()),
+        ("b-125.cos-website.ap-guangzhou.myqcloud.com", unknown(), unknown(), unknown()),
+        ("b-125.ci.ap-guangzhou.myqcloud.com", unknown(), unknown(), unknown()),
+        ("a.b-125.cos.ap-guangzhou.myqcloud.com", unknown(), unknown(), unknown()),
+        ("b.oss-cn-hangzhou.aliyuncs.com", in_host("b"), unsupported(), in_host("b")),
+        ("b.oss-cn-hangzhou-internal.aliyuncs.com", in_host("b"), unsupported(), in_host("b")),
+        ("b.s3.oss-cn-hangzhou.aliyuncs.com", in_host("b"), unsupported(), in_host("b")),
+        ("b.s3.oss-accelerate.aliyuncs.com", in_host("b"), unsupported(), in_host("b")),
+        ("b.oss-accelerate-overseas.aliyuncs.com", in_host("b"), unsupported(), in_host("b")),
+        ("b.cn-hangzhou.oss.aliyuncs.com", in_host("b"), unsupported(), in_host("b")),
+        (
+            "b.cb-f8z7yvzgwfkl.cn-hangzhou.oss-cloudbox.aliyuncs.com",
+            in_host("b"),
+            unsupported(),
+            in_host("b"),
+        ),
+        ("b.cn-hangzhou.oss-cloudbox.aliyuncs.com", unknown(), unknown(), unknown()),
+        ("ap-01.oss-cn-hangzhou.oss-accesspoint.aliyuncs.com", unknown(), unknown(), unknown()),
+        ("oss-cn-hangzhou.aliyuncs.com", path_style(), unsupported(), in_path()),
+        ("s3.oss-cn-hangzhou.aliyuncs.com", path_style(), unsupported(), in_path()),
+        ("a.b.oss-cn-hangzhou.aliyuncs.com", unknown(), unknown(), unknown()),
+        ("b-125.cos.ap-guangzhou.localhost", in_host("b-125"), in_host("b-125"), unsupported()),
+        ("b.oss-cn-hangzhou.localhost:9000", in_host("b"), unsupported(), in_host("b")),
+        ("oss-b.oss-cn-hangzhou.localhost", in_host("oss-b"), unsupported(), in_host("oss-b")),
+        ("b.s3.localhost", in_host("b"), unsupported(), unsupported()),
+        ("b.localhost", in_host("b"), in_host("b"), in_host("b")),
+        ("a.b.localhost", in_host("a.b"), unknown(), unknown()),
+        ("localhost:9000", in_path(), unknown(), in_path()),
+        ("127.0.0.1:9000", in_path(), unknown(), in_path()),
+        ("[::1]:9000", in_path(), unknown(), in_path()),
+        ("b.storage.example.internal", in_host("b"), in_host("b"), in_host("b")),
+        ("a.b.storage.example.internal", in_host("a.b"), unknown(), unknown()),
+        ("b.cos.ap-guangzhou.storage.example.internal", in_host("b"), in_host("b"), unsupported()),
+        ("cos.ap-guangzhou.storage.example.internal", path_style(), path_style(), unsupported()),
+        ("b.s3.storage.example.internal", in_host("b.s3"), unknown(), unknown()),
+        ("logs.cos.old.storage.example.internal", in_host("logs.cos.old"), unknown(), unknown()),
+        ("storage.example.internal", in_path(), path_style(), in_path()),
+        ("b.storage.example.org", unknown(), unknown(), unknown()),
+        ("xstorage.example.internal", unknown(), unknown(), unknown()),
+        ("b..storage.example.internal", unknown(), unknown(), unknown()),
+        (".storage.example.internal", unknown(), unknown(), unknown()),
+        ("b.myqcloud.com", unknown(), unknown(), unknown()),
+        ("my-host", unknown(), unknown(), unknown()),
+    ];
+    for (host, s3, cos, oss) in rows {
+        assert_eq!(addressed(&s3::S3, host), s3, "S3 at {host}");
+        assert_eq!(addressed(&cos::COS, host), cos, "COS at {host}");
+        assert_eq!(addressed(&oss::OSS, host), oss, "OSS at {host}");
+    }
+}
+
+#[test]
+fn an_unknown_host_is_named_with_the_setting() {
+    let head = signed(&s3::auth::AUTH, "files.example.org", Some("b"), Some("k"), "/b/k", "AKID");
+    let rejected = accepted(&head, &One::new()).unwrap_err();
+    let message = rejected.refusal.message.unwrap();
+    assert!(message.contains("files.example.org") && message.contains("[hosts] base"), "{message}");
+    let row = rejected.dialect.fault(rejected.refusal.fault).unwrap();
+    assert_eq!(row.status, 400);
+}
+
+#[test]
+fn a_vendors_host_serves_clients_of_s3_in_their_dialect() {
+    for host in ["b-125.cos.ap-guangzhou.myqcloud.com", "b.oss-cn-hangzhou.aliyuncs.com"] {
+        let bucket = host.split('.').next().unwrap();
+        for auth in [&s3::auth::AUTH, &s3::auth::AUTH] {
+            let head = signed(auth, host, Some(bucket), Some("k"), "/k", "AKID");
+            let accepted = accepted(&head, &One::new()).unwrap();
+            assert_eq!(accepted.dialect.name, "s3");
+            assert_eq!(accepted.request.bucket.as_deref(), Some(bucket));
+        }
+    }
+    // What the vendor says there of a bucket in the path: the COS reference, 1.6; the OSS reference, 1.2.
+    for (host, name, code) in [
+        ("cos.ap-guangzhou.myqcloud.com", "cos", "PathStyleDomainForbidden"),
+        ("oss-cn-hangzhou.aliyuncs.com", "oss", "SecondLevelDomainForbidden"),
+    ] {
+        let head = signed(&s3::auth::AUTH, host, Some("b"), Some("k"), "/b/k", "AKID");
+        let rejected = accepted(&head, &One::new()).unwrap_err();
+        let row = rejected.dialect.fault(rejected.refusal.fault).unwrap();
+        assert_eq!((rejected.dialect.name, row.code, row.status), (name, code, 403));
+    }
+}
+
+#[test]
+fn the_schemes_own_port_is_the_same_server() {
+    let move_to = |head: &RawHead, host: &str| head.with_host(host.to_owned());
+    for auth in [&s3::auth::AUTH as &dyn Auth, &cos::auth::AUTH] {
+        for (signed_host, sent) in [
+            ("b.localhost", "b.localhost:80"),
+            ("b.localhost:80", "b.localhost"),
+            ("b.localhost:443", "b.localhost"),
+        ] {
+            let head = signed(auth, signed_host, Some("b"), Some("k"), "/k", "AKID");
+            assert!(accepted(&move_to(&head, sent), &One::new()).is_ok(), "{signed_host}, sent as {sent}");
+        }
+        let head = signed(auth, "b.localhost:80", Some("b"), Some("k"), "/k", "AKID");
+        let moved = accepted(&move_to(&head, "c.localhost"), &One::new()).unwrap_err();
+        assert_eq!(moved.refusal.fault, Fault::SignatureDoesNotMatch);
+    }
+    let head = signed(&s3::auth::AUTH, "b.localhost:9000", Some("b"), Some("k"), "/k", "AKID");
+    let other = accepted(&move_to(&head, "b.localhost"), &One::new()).unwrap_err();
+    assert_eq!(other.refusal.fault, Fault::SignatureDoesNotMatch);
+}
+
+/// How a client addresses `bucket` at an endpoint, and where its request then arrives.
+#[derive(Debug, Clone, Copy)]
+enum Style {
+    Host,
+    Path,
+}
+
+proptest::proptest! {
+    /// Signature x host form x addressing x path: a request addresses the bucket that its signer meant, or is refused.
+    #[test]
+    fn no_request_addresses_another_bucket(
+        which in 0..4_usize,
+        endpoint in proptest::sample::select(ENDPOINTS),
+        in_host in proptest::bool::ANY,
+        bucket in "[a-z][a-z0-9-]{1,8}[a-z0-9](\\.[a-z0-9]{1,6})?",
+        key in proptest::option::of("[a-z0-9]{1,8}(/[a-z0-9.-]{1,8}){0,3}/?"),
+        method in proptest::sample::select(&["GET", "HEAD", "PUT", "DELETE", "POST"][..]),
+    ) {
+        let style = if in_host { Style::Host } else { Style::Path };
+        let auth: &dyn Auth = [&s3::auth::AUTH as &dyn Auth, &cos::auth::AUTH, &oss::auth::AUTH, &oss::auth::V1_OUT][which];
+        let key = key.as_deref();
+        let (host, path) = match style {
+            Style::Host => (format!("{bucket}.{endpoint}"), format!("/{}", key.unwrap_or_default())),
+            Style::Path => (endpoint.to_owned(), format!("/{bucket}/{}", key.unwrap_or_default())),
+        };
+        let mut outgoing = Outgoing {
+            method,
+            host,
+            bucket: Some(bucket.clone()),
+            key: key.map(str::to_owned),
+            path: path.clone(),
+            query: Vec::new(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            payload: PayloadHash::Unsigned,
+            long_work: false,
+        };
+        let credentials = Credentials {
+            access_key: "AKID".to_owned(),
+            secret_key: SecretString::from("secret"),
+            session_token: None,
+        };
+        auth.sign(&mut outgoing, &credentials, "r", NOW);
+        let head = RawHead { method: method.to_owned(), path, query: None, headers: outgoing.headers, secure: false };
+        if let Ok(accepted) = accepted(&head, &One::new()) {
+            let request = accepted.request;
+            proptest::prop_assert_eq!(request.bucket.as_deref(), Some(bucket.as_str()));
+            proptest::prop_assert_eq!(request.key.as_deref(), key);
+            let of_bucket = matches!(request.operation, Operation::CreateBucket | Operation::DeleteBucket);
+            proptest::prop_assert!(!of_bucket || key.is_none());
+        }
+    }
+
+    /// A client of COS or S3 that keeps the bucket out of its request (a domain of the bucket's own) is never read as one
+    /// that has it in the path, unless the host has path style only.
+    #[test]
+    fn a_bucket_that_is_not_in_the_request_is_not_guessed(
+        host in proptest::sample::select(&["files.example.org", "cos.example.org", "10.0.0.1:9000", "localhost", "[::1]"][..]),
+        key in "[a-z0-9]{3,8}(/[a-z0-9]{3,8}){0,2}",
+        cos_client in proptest::bool::ANY,
+    ) {
+        let address = !host.contains("example");
+        let auth: &dyn Auth = if cos_client { &cos::auth::AUTH } else { &s3::auth::AUTH };
+        let head = signed(auth, host, Some("b"), Some(&key), &format!("/{key}"), "AKID");
+        match accepted(&head, &One::new()) {
+            Err(rejected) => proptest::prop_assert_eq!(rejected.refusal.fault, Fault::UnknownHost),
+            Ok(_) => proptest::prop_assert!(address && !cos_client, "{} at {}", key, host),
+        }
+    }
+}
+
+/// Endpoints that clients are given: the vendors' own of every family, and what people run.
+const ENDPOINTS: &[&str] = &[
+    "s3.us-west-2.amazonaws.com",
+    "s3.amazonaws.com",
+    "s3-us-west-2.amazonaws.com",
+    "s3.dualstack.us-west-2.amazonaws.com",
+    "s3-accelerate.amazonaws.com",
+    "s3-website-us-west-2.amazonaws.com",
+    "s3.cn-north-1.amazonaws.com.cn",
+    "s3.cn-north-1.jdcloud-oss.com",
+    "cos.ap-guangzhou.myqcloud.com",
+    "cos.ap-guangzhou.tencentcos.cn",
+    "cos-internal.ap-guangzhou.tencentcos.cn",
+    "cos.accelerate.myqcloud.com",
+    "cos-website.ap-guangzhou.myqcloud.com",
+    "service.cos.myqcloud.com",
+    "cn-south.myqcloud.com",
+    "oss-cn-hangzhou.aliyuncs.com",
+    "oss-cn-hangzhou-internal.aliyuncs.com",
+    "oss-accelerate.aliyuncs.com",
+    "s3.oss-cn-hangzhou.aliyuncs.com",
+    "cn-hangzhou.oss.aliyuncs.com",
+    "cb-1.cn-hangzhou.oss-cloudbox.aliyuncs.com",
+    "cos.ap-guangzhou.localhost:9000",
+    "oss-cn-hangzhou.localhost:9000",
+    "s3.us-east-1.localhost:9000",
+    "localhost:9000",
+    "127.0.0.1:9000",
+    "[::1]:9000",
+    "storage.example.internal",
+    "cos.ap-guangzhou.storage.example.internal",
+    "storage.example.org",
+    "files",
+];
 
 #[test]
 fn a_code_that_names_a_fault_means_it_first() {
@@ -247,4 +469,31 @@ fn objects_of_an_open_bucket_are_read_by_anybody() {
     let strange =
         signed(&oss::auth::AUTH, "open.oss-cn-hangzhou.aliyuncs.com", Some("open"), Some("k"), "/k", "OTHER");
     assert_eq!(accepted(&strange, &One::new()).unwrap_err().refusal.fault, Fault::InvalidAccessKeyId);
+}
+
+/// A parameter that does not decode is told in the words of who was asked, not of who was looked at first.
+#[test]
+fn what_does_not_decode_is_told_in_its_own_dialect() {
+    let rows: [(&dyn Auth, &str, &str, &str); 4] = [
+        (&cos::auth::AUTH, "b.cos.ap-guangzhou.myqcloud.com", "cos", "InvalidURI"),
+        (&oss::auth::AUTH, "b.oss-cn-hangzhou.aliyuncs.com", "oss", "InvalidArgument"),
+        (&oss::auth::V1_OUT, "b.oss-cn-hangzhou.aliyuncs.com", "oss", "InvalidArgument"),
+        (&s3::auth::AUTH, "b.s3.us-west-2.amazonaws.com", "s3", "InvalidURI"),
+    ];
+    for (auth, host, name, code) in rows {
+        for query in
+            ["prefix=%ff", "%ff=a", "prefix=%zz", "marker=a%", "sign=%ff", "list-type=2&start-after=%fe"]
+        {
+            let mut head = signed(auth, host, Some("b"), None, "/", "AKID");
+            head.query = Some(query.to_owned());
+            let rejected = accepted(&head, &One::new()).unwrap_err();
+            assert_eq!(rejected.dialect.name, name, "{query}");
+            let row = rejected.dialect.fault(rejected.refusal.fault).unwrap();
+            assert_eq!((row.code, row.status), (code, 400), "{name} {query}");
+        }
+        let mut presigned = signed(auth, host, Some("b"), None, "/", "AKID");
+        presigned.headers.retain(|row| row.0 != "authorization");
+        presigned.query = Some("Signature=%ff&Expires=%ff".to_owned());
+        assert_eq!(accepted(&presigned, &One::new()).unwrap_err().dialect.name, name, "{host}");
+    }
 }

@@ -100,3 +100,65 @@ fn cos_has_no_second_version() {
     let refused = run(&COS, &S3, "GET /?list-type=2", "", b"", PAGE);
     assert_eq!(refused.unwrap_err().fault, Fault::NotImplemented);
 }
+
+/// What is sent to delete a bucket, one answer after another, and what becomes of it.
+fn delete_bucket(
+    caller: &'static Dialect,
+    target: &'static Dialect,
+    answers: &[(u16, &str)],
+) -> (Vec<String>, Result<u16, Fault>) {
+    let text = format!("DELETE / HTTP/1.1\nHost: b.{}\n", caller.sample_endpoint);
+    let request = explain(&text, caller, caller).unwrap().request;
+    let target = sample_target(target);
+    let way = sample_way(caller, &target, &request);
+    let mut exchange = Exchange::new(way, request, b"").unwrap();
+    let (mut sent, mut answers) = (Vec::new(), answers.iter());
+    let mut step = exchange.start(NOW);
+    loop {
+        match step {
+            Ok(Step::Send(out)) => {
+                let query: Vec<&str> = out.query.iter().map(|row| row.0.as_str()).collect();
+                sent.push(format!("{} {}", out.method, query.join("&")).trim().to_owned());
+                let (status, body) = *answers.next().expect("one more request than answers");
+                let answer = Answer { status, headers: Vec::new(), body: body.as_bytes().to_vec() };
+                step = exchange.next(&answer, NOW);
+            }
+            Ok(Step::Tell(reply)) => return (sent, Ok(reply.status)),
+            Err(refusal) => return (sent, Err(refusal.fault)),
+        }
+    }
+}
+
+const NO_UPLOADS: &str = "<ListMultipartUploadsResult><Bucket>b</Bucket><IsTruncated>false</IsTruncated>\
+    </ListMultipartUploadsResult>";
+const AN_UPLOAD: &str = "<ListMultipartUploadsResult><Bucket>b</Bucket><IsTruncated>false</IsTruncated><Upload><Key>k</Key>\
+    <UploadId>u</UploadId><Initiated>2024-05-06T07:08:09.000Z</Initiated></Upload></ListMultipartUploadsResult>";
+const NOT_EMPTY: &str = "<Error><Code>BucketNotEmpty</Code></Error>";
+const NO_BUCKET: &str = "<Error><Code>NoSuchBucket</Code></Error>";
+const NOT_THERE: &str = "<Error><Code>NotImplemented</Code></Error>";
+
+/// COS 3.2 and OSS DeleteBucket: unfinished uploads keep a bucket; at S3 they end with it.
+#[test]
+fn unfinished_uploads_keep_a_bucket_where_the_callers_vendor_says_so() {
+    let owned = |calls: &[&str]| calls.iter().map(|call| (*call).to_owned()).collect::<Vec<_>>();
+    for caller in [&COS, &OSS] {
+        assert_eq!(
+            delete_bucket(caller, &S3, &[(200, NO_UPLOADS), (204, "")]),
+            (owned(&["GET uploads", "DELETE"]), Ok(204))
+        );
+        assert_eq!(
+            delete_bucket(caller, &S3, &[(200, AN_UPLOAD)]),
+            (owned(&["GET uploads"]), Err(Fault::BucketNotEmpty))
+        );
+        assert_eq!(delete_bucket(caller, &S3, &[(404, NO_BUCKET)]).1, Err(Fault::NoSuchBucket));
+        assert_eq!(delete_bucket(caller, &S3, &[(501, NOT_THERE), (204, "")]).1, Ok(204));
+        assert_eq!(
+            delete_bucket(caller, &S3, &[(200, NO_UPLOADS), (409, NOT_EMPTY)]).1,
+            Err(Fault::BucketNotEmpty)
+        );
+        assert_eq!(delete_bucket(caller, &S3, &[(200, "<html/>")]).1, Err(Fault::InternalError));
+    }
+    for (caller, target) in [(&S3, &S3), (&S3, &COS), (&COS, &OSS), (&OSS, &OSS)] {
+        assert_eq!(delete_bucket(caller, target, &[(204, "")]), (owned(&["DELETE"]), Ok(204)));
+    }
+}

@@ -2,11 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::engine::loss::Loss;
 use blobfish_dialects::explain::{explain, sample_target, sample_way};
-use blobfish_dialects::model::{Fault, Refusal};
-use blobfish_dialects::s3::S3;
-use blobfish_dialects::{NAMES, PROFILES, by_name};
+use blobfish_dialects::model::{Fault, Operation, Refusal};
+use blobfish_dialects::s3::profiles::EMBEDDED;
+use blobfish_dialects::{NAMES, PROFILES, by_name, cos::COS, jdcloud::JDCLOUD, oss::OSS, s3::S3};
 
 /// The first thing that a target of this profile cannot be told of an S3 caller's request.
 fn refused(profile: &str, line: &str, headers: &str) -> Option<String> {
@@ -83,8 +84,54 @@ fn keys_that_are_no_paths_stay_away_from_servers_of_paths() {
         assert_eq!(check(key), Ok(()), "{key}");
         assert_eq!(blobfish_dialects::engine::read::check_key(&S3, key), Ok(()));
     }
-    for key in ["/a", "a//b", ".", "a/..", "a/./b", "/", "a//", "a\0b"] {
+    for key in ["/a", "a//b", ".", "a/..", "a/./b", "/", "a//"] {
         assert_eq!(check(key).unwrap_err().fault, Fault::InvalidObjectName, "{key}");
         assert_eq!(blobfish_dialects::engine::read::check_key(&S3, key), Ok(()));
+    }
+}
+
+/// The head that a target gets of a caller's request: method and path, the header named, what is lost.
+fn written(
+    caller: &'static Dialect,
+    target: &'static Dialect,
+    line: &str,
+    name: &str,
+) -> (String, Option<String>, Vec<Loss>) {
+    let text = format!("{line} HTTP/1.1\nHost: b.{}\n", caller.sample_endpoint);
+    let request = explain(&text, caller, caller).unwrap().request;
+    let target = sample_target(target);
+    let way = sample_way(caller, &target, &request);
+    let (out, losses) = blobfish_dialects::engine::write::request(&way, &request).unwrap();
+    let value =
+        out.headers.iter().find(|row| row.0 == name).map(|row| String::from_utf8(row.1.clone()).unwrap());
+    (format!("{} {}", out.method, out.path), value, losses)
+}
+
+#[test]
+fn the_embedded_store_appends_as_directory_buckets_do() {
+    for caller in [&COS, &OSS] {
+        let told = written(caller, &EMBEDDED, "POST /k?append&position=7", "x-amz-write-offset-bytes");
+        assert_eq!(told, ("PUT /k".to_owned(), Some("7".to_owned()), Vec::new()), "{}", caller.name);
+        let other = written(caller, caller, "POST /k?append&position=7", "x-amz-write-offset-bytes");
+        assert_eq!((other.0.as_str(), other.1), ("POST /k", None));
+    }
+    assert!(EMBEDDED.has(Operation::AppendObject) && !S3.has(Operation::AppendObject));
+    // A put stays a put, and callers of S3 cannot append by it.
+    assert_eq!(written(&S3, &EMBEDDED, "PUT /k", "x-amz-write-offset-bytes").1, None);
+    let head = "PUT /k HTTP/1.1\nHost: b.s3.us-east-1.amazonaws.com\nx-amz-write-offset-bytes: 7\n";
+    assert_eq!(explain(head, &S3, &S3).unwrap_err().fault, Fault::NotImplemented);
+}
+
+#[test]
+fn the_embedded_store_is_told_how_small_a_callers_parts_may_be() {
+    const NAME: &str = "x-amz-blobfish-part-bytes-min";
+    // S3 1.4, COS 1.3, OSS 1.3.
+    for (caller, least) in [(&S3, "5242880"), (&JDCLOUD, "5242880"), (&COS, "1048576"), (&OSS, "102400")] {
+        let line = "POST /k?uploadId=u";
+        assert_eq!(written(caller, &EMBEDDED, line, NAME).1.as_deref(), Some(least), "{}", caller.name);
+        for other in [&S3, &COS, &OSS, by_name("s3", Some("aws")).unwrap()] {
+            assert_eq!(written(caller, other, line, NAME).1, None, "{} {}", caller.name, other.name);
+        }
+        assert_eq!(written(caller, &EMBEDDED, "GET /k?uploadId=u", NAME).1, None);
     }
 }

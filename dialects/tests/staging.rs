@@ -16,11 +16,11 @@ const MIB: u64 = 1024 * 1024;
 const LEAST: u64 = 5 * MIB;
 
 fn kept(number: u64, bytes: u64) -> Kept {
-    Kept { part: Part { number, etag: format!("e{number}") }, bytes, modified: None }
+    Kept { part: Part::new(number, format!("e{number}")), bytes, modified: None }
 }
 
 fn there(number: u64) -> Named {
-    Named::There(Part { number, etag: format!("e{number}") })
+    Named::There(Part::new(number, format!("e{number}")))
 }
 
 /// The bytes of what is made, and of which part of whom they are: number, and first byte, of each.
@@ -207,7 +207,7 @@ fn an_upload_is_found_again_by_what_is_kept_of_it() {
 
 #[test]
 fn pages_of_parts_are_merged_in_order() {
-    let part = |number: u64, bytes: u64| (Part { number, etag: "t".to_owned() }, None, bytes);
+    let part = |number: u64, bytes: u64| (Part::new(number, "t".to_owned()), None, bytes);
     let list = |numbers: &[u64], truncated| PartList {
         parts: numbers.iter().map(|number| part(*number, 9)).collect(),
         truncated,
@@ -230,7 +230,7 @@ fn pages_of_parts_are_merged_in_order() {
 
 #[test]
 fn what_a_completing_call_names() {
-    let part = |number: u64, etag: &str| Part { number, etag: etag.to_owned() };
+    let part = |number: u64, etag: &str| Part::new(number, etag.to_owned());
     let kept = [kept(1, MIB), kept(2, 10)];
     let there = [(part(1, "old"), None, 6 * MIB), (part(3, "t"), None, 6 * MIB)];
     let named = |parts: &[Part]| staging::named(&OSS, parts, &kept, &there).map_err(|refusal| refusal.fault);

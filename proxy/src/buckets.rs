@@ -2,19 +2,17 @@
 
 use blobfish_config::Caller;
 use blobfish_dialects::engine::auth::Payload;
+use blobfish_dialects::engine::buckets::{Row, UNKNOWN, check, page, question};
 use blobfish_dialects::engine::loss::LossPolicy;
 use blobfish_dialects::engine::way::{SameNames, Way};
-use blobfish_dialects::model::{BucketList, Document, Need, Reply, Request, Timestamp};
+use blobfish_dialects::model::{BucketList, Document, Fault, Need, Refusal, Reply, Request};
 
 use crate::exchange;
 use crate::job::{End, Job};
 use crate::snapshot::{Snapshot, Upstream, may};
 
-/// Name, creation, region.
-type Row = (String, Timestamp, String);
-
-/// When a bucket was made of which only the name is known.
-const UNKNOWN: Timestamp = Timestamp(0);
+/// Pages of one target's buckets. A target that has more goes round in circles.
+const PAGES_MAX: usize = 200;
 
 /// Answers from the configuration, asking the targets of patterns.
 ///
@@ -22,19 +20,42 @@ const UNKNOWN: Timestamp = Timestamp(0);
 /// [`End`]. A list without the buckets of a target that failed would be a false success.
 pub async fn run(job: &mut Job<'_>, caller: &Caller, request: Request, payload: Payload) -> Result<(), End> {
     exchange::whole_body(job, &request, payload).await?;
+    check(job.listener.dialect, &request)?;
     let snapshot = job.snapshot;
     let mut rows = configured(snapshot, caller);
     for index in pattern_targets(snapshot) {
         let Some(upstream) = snapshot.upstreams.get(index) else { continue };
-        let reply = exchange::driven(job, upstream, way(job, upstream), request.clone(), &[]).await?;
-        let Some(Document::Buckets(list)) = reply.document else { return job.tell(reply).await };
-        merge(&mut rows, list, &upstream.target.region, |name| visible(snapshot, caller, index, name));
+        let mut next = None;
+        for number in 1.. {
+            let list = asked(job, upstream, next).await?;
+            next = list.next.clone();
+            merge(&mut rows, list, &upstream.target.region, |name| visible(snapshot, caller, index, name));
+            match number {
+                _ if next.is_none() => break,
+                PAGES_MAX.. => return Err(endless().into()),
+                _ => {}
+            }
+        }
     }
-    rows.sort();
+    let list = page(job.listener.dialect, &request, rows)?;
     let mut reply = Reply::status(200);
     let host = job.listener.host.clone();
-    reply.document = Some(Document::Buckets(BucketList { owner: caller.name.clone(), buckets: rows, host }));
+    reply.document = Some(Document::Buckets(BucketList { owner: caller.name.clone(), host, ..list }));
     job.tell(reply).await
+}
+
+/// One page of a target's buckets.
+async fn asked(job: &mut Job<'_>, upstream: &Upstream, next: Option<String>) -> Result<BucketList, End> {
+    let question = question(upstream.target.dialect, next);
+    let reply = exchange::driven(job, upstream, way(job, upstream), question, &[]).await?;
+    match reply.document {
+        Some(Document::Buckets(list)) => Ok(list),
+        _ => Err(Fault::InternalError.into()),
+    }
+}
+
+fn endless() -> Refusal {
+    Refusal::say(Fault::InternalError, "The storage behind this service did not end its list of buckets.")
 }
 
 fn way<'a>(job: &Job<'_>, upstream: &'a Upstream) -> Way<'a> {

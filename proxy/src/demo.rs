@@ -40,7 +40,7 @@ pub fn prepared(options: &Serve) -> anyhow::Result<(Config, DemoStore)> {
     let socket = TcpListener::bind("127.0.0.1:0").context("the embedded store's socket")?;
     socket.set_nonblocking(true).context("the embedded store's socket")?;
     let text = written(&listen, options.admin, socket.local_addr()?, &access_key, &secret_key);
-    let known = Known { dialects: blobfish_dialects::NAMES };
+    let known = Known { dialects: blobfish_dialects::DEMO_NAMES };
     let config = blobfish_config::load(&text, &known, &OsSources).map_err(|mistakes| {
         anyhow::anyhow!("{}", mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
     })?;
@@ -85,7 +85,7 @@ fn written(
         [[target]]
         name = "demo"
         dialect = "s3"
-        profile = "aws"
+        profile = "embedded"
         endpoint = "http://{store}"
         region = "us-east-1"
         addressing = "path"

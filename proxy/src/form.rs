@@ -3,9 +3,10 @@
 use blobfish_dialects::engine::accept::unsigned_dialect;
 use blobfish_dialects::engine::auth::Payload;
 use blobfish_dialects::engine::form::{self, AHEAD_BYTES, FormReader, Progress};
-use blobfish_dialects::engine::{hosts, staging};
+use blobfish_dialects::engine::staging;
 use blobfish_dialects::model::{Fault, RawHead};
 
+use crate::behalf::{self, Behalf};
 use crate::framing::BodyLength;
 use crate::job::{End, Job};
 use crate::{plan, stream};
@@ -31,7 +32,7 @@ pub async fn run(job: &mut Job<'_>, head: &RawHead, kind: &str, body: BodyLength
     job.listener.dialect = dialect;
     job.record.dialect = dialect.name;
     job.record.operation = Some(OPERATION);
-    let place = hosts::place(head, dialect, &snapshot.front.base)?;
+    let place = snapshot.front.place(head, dialect).map_err(|rejected| rejected.refusal)?;
     if place.key.is_some() {
         return Err(Fault::MethodNotAllowed.into());
     }
@@ -69,7 +70,8 @@ pub async fn run(job: &mut Job<'_>, head: &RawHead, kind: &str, body: BodyLength
     let file = reader.file(length, ended, posted.bounds)?;
     let payload = Payload::Chunked(Box::new(file));
     let way = at.way(dialect, Some(caller), None);
-    let reply = stream::upload(job, at.upstream, way, &posted.request, payload, body).await?;
+    let upload = Box::pin(stream::upload(job, at.upstream, way, &posted.request, payload, body));
+    let reply = behalf::within(Behalf::caller(&caller.name), upload).await?;
     if reply.status >= 300 {
         return job.tell(reply).await;
     }

@@ -352,7 +352,8 @@ pub fn glimpsed_host(bytes: &[u8]) -> Option<String> {
 
 /// The same, of a host.
 pub fn plain_host(host: &str) -> Option<String> {
-    let plain = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:".contains(&byte));
+    let plain =
+        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:".contains(&byte));
     plain.then(|| host.to_owned())
 }
 

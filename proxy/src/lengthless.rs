@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use blobfish_dialects::engine::auth::Payload;
 use blobfish_dialects::engine::body::{Gate, Sums, Wants};
 use blobfish_dialects::engine::exchange::Exchange;
+use blobfish_dialects::engine::stream::with_sums;
 use blobfish_dialects::engine::way::Way;
 use blobfish_dialects::engine::{answer, etag, relay, write};
 use blobfish_dialects::model::{
@@ -31,8 +32,10 @@ pub async fn whole(job: &mut Job<'_>, mut gate: Gate) -> Result<(Spool, Sums), E
     job.caller.invite_body().await?;
     let limits = &job.snapshot.config.limits.spool;
     let mut spool = Spool::new(limits);
+    let mut reservation = job.reservation();
     spool.push(&gate.push(&[]).map_err(Job::count_integrity)?).await?;
     while let Some(wire) = job.caller.body().await? {
+        reservation.hold(gate.held())?;
         spool.push(&gate.push(&wire).map_err(Job::count_integrity)?).await?;
         if spool.bytes() > limits.bytes_max {
             return Err(Refusal::say(
@@ -65,10 +68,8 @@ pub async fn object(
 ) -> Result<Reply, End> {
     let (_, losses) = write::request(way, request)?;
     job.judge(&losses, way)?;
-    let lost = std::mem::take(&mut job.record.losses);
     let mut upload = None;
     let outcome = Box::pin(passed(job, upstream, way, request, gate, &mut upload)).await;
-    job.record.losses = lost;
     let failed = outcome.as_ref().map_or(true, |reply| reply.status >= 300);
     if let Some(upload) = upload.filter(|_| failed) {
         job.caller.close_after();
@@ -96,6 +97,7 @@ async fn passed(
         Arriving { spool: Spool::new(&job.snapshot.config.limits.spool), digest: digest(way)? };
     let (mut parts, mut bytes) = (Vec::new(), 0_u64);
     let mut wire = Some(bytes::Bytes::new());
+    let mut reservation = job.reservation();
     while let Some(read) = wire {
         let proven = gate.push(&read).map_err(Job::count_integrity)?;
         bytes = bytes.saturating_add(u64::try_from(proven.len()).unwrap_or(u64::MAX));
@@ -114,6 +116,7 @@ async fn passed(
         }
         let proven = arriving.digest.push(&proven)?;
         arriving.spool.push(&proven).await?;
+        reservation.hold(gate.held())?;
         wire = job.caller.body().await?;
     }
     let (last, sums) = gate.finish().map_err(Job::count_integrity)?;
@@ -122,7 +125,8 @@ async fn passed(
     let Some(id) = upload.clone() else {
         let (last, _) = arriving.digest.finish()?;
         arriving.spool.push(&last).await?;
-        return send(job, upstream, way, request, Body::Spooled(arriving.spool, sums)).await;
+        let told = with_sums(way, request.clone(), &sums);
+        return send(job, upstream, way, &told, Body::Spooled(arriving.spool, sums)).await;
     };
     match part(job, upstream, way, request, &id, &mut arriving, parts.len()).await? {
         Sent::Part(part) => parts.push(part),
@@ -130,15 +134,12 @@ async fn passed(
     }
     let complete = relay::complete(request, &id, parts);
     let mut reply = exchanged(job, upstream, way, complete).await?;
-    relay::made(&reply, sums.crc64)?;
+    relay::made(&mut reply, sums.crc64)?;
     let Some(Document::Completed { etag, .. }) = reply.document.take() else {
         return Err(answer::unproven().into());
     };
     reply.status = way.caller.success_status(Operation::PutObject);
     reply.set(Told::Etag, etag::quoted(way.caller, &etag));
-    if let Some(crc64) = sums.crc64 {
-        reply.set(Told::Crc64Ecma, crc64.to_string());
-    }
     answer::finish(way.caller, Operation::PutObject, &mut reply);
     Ok(reply)
 }
@@ -151,7 +152,7 @@ enum Sent {
 /// Computes what the target is told of a part.
 fn digest(way: &Way<'_>) -> Result<Gate, Refusal> {
     let unknown = Request::new(Operation::UploadPart);
-    Gate::new(way.caller, Payload::Unsigned, &unknown, Wants { md5: true, crc64: true })
+    Gate::new(way.caller, Payload::Unsigned, &unknown, Wants { md5: true, crc64: true, ..Wants::default() })
 }
 
 async fn begun(
@@ -201,5 +202,5 @@ async fn part(
         return Ok(Sent::Refused(reply));
     }
     let etag = reply.text(Told::Etag).map(|tag| etag::bare(tag).to_owned());
-    Ok(Sent::Part(Part { number, etag: etag.ok_or_else(answer::unproven)? }))
+    Ok(Sent::Part(Part::new(number, etag.ok_or_else(answer::unproven)?)))
 }

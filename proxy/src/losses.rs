@@ -17,7 +17,7 @@ fn pairs() -> Value {
                 .into_iter()
                 .map(|row| {
                     json!({
-                        "field": row.field.name(), "said": row.said, "written": row.written,
+                        "operation": row.operation.name(), "field": row.field.name(), "said": row.said, "written": row.written,
                         "fate": row.fate.name(), "note": row.note,
                     })
                 })

@@ -1,5 +1,5 @@
-//! What balancers in front say of callers: the PROXY protocol at the start of a connection, `X-Forwarded-For` and
-//! `X-Forwarded-Proto` in a request. Only those that the configuration lists are believed, else anybody could be
+//! What balancers in front say of callers: the PROXY protocol at the start of a connection, `X-Forwarded-For`,
+//! `X-Forwarded-Proto` and `X-Forwarded-Host` in a request. Only those that the configuration lists are believed, else anybody could be
 //! anybody.
 //!
 //! Source: "The PROXY protocol, versions 1 & 2" (haproxy.org, proxy-protocol.txt).
@@ -20,6 +20,7 @@ use ppp::{v1, v2};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
 
+use crate::framing::plain_host;
 use crate::metrics::METRICS;
 use crate::snapshot::Snapshot;
 
@@ -183,6 +184,19 @@ impl Origin {
     }
 }
 
+/// The head as the client sent it: a trusted proxy that sends a request on to another host says in `X-Forwarded-Host`
+/// which host the client asked for, and that is the one that was signed. The first of several is the client's own.
+pub fn restore_host(listen: &Listen, peer: Option<IpAddr>, head: RawHead) -> RawHead {
+    if !peer.is_some_and(|peer| listen.is_proxy(peer)) {
+        return head;
+    }
+    let host = words(&head, "x-forwarded-host").first().and_then(|host| plain_host(host));
+    match host {
+        Some(host) => head.with_host(host),
+        None => head,
+    }
+}
+
 /// Each balancer adds on the right whom it got the request from: read from there, as long as those who say it are
 /// believed.
 fn forwarded(listen: &Listen, peer: IpAddr, told: &[&str]) -> IpAddr {
@@ -337,6 +351,31 @@ mod tests {
         check("10.0.0.1", &by(""), "10.0.0.1", false);
         let two = [("x-forwarded-for", "198.51.100.1"), ("x-forwarded-for", "192.0.2.7")];
         check("10.0.0.1", &two, "192.0.2.7", false);
+    }
+
+    #[test]
+    fn the_host_that_was_signed_is_restored_for_trusted_proxies() {
+        for (peer, forwarded, host) in [
+            ("10.0.0.1", &["b.files.example.com:8443"][..], "b.files.example.com:8443"),
+            ("10.0.0.1", &["files.example.com, inner.example.com"][..], "files.example.com"),
+            ("10.0.0.1", &["files.example.com", "inner.example.com"][..], "files.example.com"),
+            ("192.0.2.9", &["files.example.com"][..], "127.0.0.1:9000"),
+            ("10.0.0.1", &[][..], "127.0.0.1:9000"),
+            ("10.0.0.1", &[""][..], "127.0.0.1:9000"),
+            ("10.0.0.1", &["not a host"][..], "127.0.0.1:9000"),
+        ] {
+            let lines = forwarded.iter().map(|value| ("x-forwarded-host", *value));
+            let all = [("host", "127.0.0.1:9000")].into_iter().chain(lines);
+            let head = RawHead {
+                method: "GET".to_owned(),
+                path: "/".to_owned(),
+                query: None,
+                headers: all.map(|(name, value)| (name.to_owned(), value.into())).collect(),
+                secure: false,
+            };
+            let restored = restore_host(&listen(), Some(peer.parse().unwrap()), head);
+            assert_eq!(restored.host(), host, "{peer} {forwarded:?}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use blobfish_dialects::engine::exchange::{Answer, Exchange};
 use blobfish_dialects::engine::loss::{self, Loss};
 use blobfish_dialects::engine::relay::{self, Source};
 use blobfish_dialects::engine::way::Way;
-use blobfish_dialects::engine::{answer, stream, write};
+use blobfish_dialects::engine::{answer, crc64, stream, write};
 use blobfish_dialects::model::{Document, Fault, Operation, Part, Refusal, Reply, Request, Told};
 use futures_util::stream::{self as streams, StreamExt as _, TryStreamExt as _};
 use tokio::time::{sleep, timeout};
@@ -79,7 +79,8 @@ impl<'a> Relay<'a> {
         let bare = Request { source: None, operation, ..asked.clone() };
         let mut bare = relay::without_copy_fields(bare);
         bare.fields = relay::applying(bare.fields, operation);
-        let (_, losses) = write::request(&ends.to, &bare)?;
+        let (_, mut losses) = write::request(&ends.to, &bare)?;
+        losses.extend(write::request(&ends.from, &relay::look(&asked))?.1);
         Ok((Self { upstreams, ends, asked, limits, slot }, losses))
     }
 
@@ -147,8 +148,9 @@ impl<'a> Relay<'a> {
         if stream::needs_digest(&self.ends.to, &put) {
             put = stream::with_digest(put, &[]);
         }
-        let (reply, sums) = self.carried(&relay::read(&self.asked, source, None), source.size, &put).await?;
-        relay::made(&reply, sums.crc64)?;
+        let read = relay::read(&self.asked, source, None);
+        let (mut reply, sums) = self.carried(&read, source.size, &put).await?;
+        relay::made(&mut reply, sums.crc64)?;
         Ok(reply)
     }
 
@@ -163,7 +165,8 @@ impl<'a> Relay<'a> {
         put.body_length = Some(bytes);
         let whole = source.size == bytes;
         let read = relay::read(&self.asked, source, (!whole).then_some(range));
-        let (reply, _) = self.carried(&read, bytes, &put).await?;
+        let (mut reply, sums) = self.carried(&read, bytes, &put).await?;
+        crc64::seal_part(&self.ends.to, &put, &mut reply, &sums);
         Ok(reply)
     }
 
@@ -227,8 +230,8 @@ impl<'a> Relay<'a> {
             relay::unchanged(source, &self.looked_at().await?)?;
         }
         let complete = relay::complete(&self.asked, upload, parts);
-        let reply = self.exchanged(&self.ends.to, self.ends.to_upstream, complete).await?;
-        relay::made(&reply, whole)?;
+        let mut reply = self.exchanged(&self.ends.to, self.ends.to_upstream, complete).await?;
+        relay::made(&mut reply, whole)?;
         Ok(reply)
     }
 
@@ -270,7 +273,10 @@ impl<'a> Relay<'a> {
             let request = relay::part_copy(&self.ends.to, &self.asked, source, upload, number, range);
             let reply = self.exchanged(&self.ends.to, self.ends.to_upstream, request).await?;
             return match reply.document {
-                Some(Document::CopyPart(result)) => Ok((Part { number, etag: result.etag }, None)),
+                Some(Document::CopyPart(result)) => {
+                    let checksums = result.checksums;
+                    Ok((Part { checksums, ..Part::new(number, result.etag) }, None))
+                }
                 _ => Err(answer::unproven()),
             };
         }
@@ -279,7 +285,7 @@ impl<'a> Relay<'a> {
         let read = relay::read(&self.asked, source, Some(range));
         let (reply, sums) = self.carried(&read, bytes, &put).await?;
         let etag = reply.text(Told::Etag).map(|tag| tag.trim_matches('"').to_owned());
-        Ok((Part { number, etag: etag.ok_or_else(answer::unproven)? }, Some(sums)))
+        Ok((Part::new(number, etag.ok_or_else(answer::unproven)?), Some(sums)))
     }
 
     /// Carries bytes from a read to a write. The last byte goes only when all of them were right.
@@ -302,7 +308,7 @@ impl<'a> Relay<'a> {
             reading.abort().await;
             return Err(answer::unproven());
         }
-        let wants = Wants { crc64: true, md5: false };
+        let wants = Wants { crc64: true, ..stream::wants(to, put) };
         let mut gate = Gate::new(to.caller, Payload::Unsigned, put, wants)?;
         let (out, losses) = stream::outgoing(to, put, Some(bytes), clock::now())?;
         judged(to, &losses)?;

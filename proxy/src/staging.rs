@@ -12,9 +12,9 @@ use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::engine::exchange::Answer;
 use blobfish_dialects::engine::staging::{self, Folder, Kept, Made, Named, Piece};
 use blobfish_dialects::engine::way::Way;
-use blobfish_dialects::engine::{answer, bodies, etag, relay, stream as heads, write};
+use blobfish_dialects::engine::{answer, bodies, crc64, etag, relay, stream as heads, write};
 use blobfish_dialects::model::{
-    Document, Fault, Field, Operation, Part, PartList, Refusal, Reply, Request, Told, Unwanted, Value,
+    Document, Fault, Field, Operation, Part, PartList, Refusal, Reply, Request, Sum, Told, Unwanted, Value,
 };
 use futures_util::stream::{self as streams, StreamExt as _, TryStreamExt as _};
 use tokio::time::{sleep, timeout};
@@ -102,7 +102,9 @@ async fn delete_bucket(
         Err(End::Refused(refusal)) if refusal.fault == Fault::BucketNotEmpty => {
             let own = staging::own(&way);
             let prefix = way.target.staging.prefix.clone();
-            if !has_only(job.upstreams, upstream, &own, &prefix).await? {
+            let has_uploads = way.caller.uploads_fill_bucket
+                && has_uploads(job.upstreams, upstream, &staging::own_upload(&way)).await?;
+            if has_uploads || !has_only(job.upstreams, upstream, &own, &prefix).await? {
                 return Err(refusal.into());
             }
             delete_below(job.upstreams, upstream, &own, &prefix).await?;
@@ -111,6 +113,15 @@ async fn delete_bucket(
         other => other?,
     };
     job.tell(reply).await
+}
+
+/// Whether uploads are open in a bucket, which some vendors do not delete then.
+async fn has_uploads(upstreams: &Upstreams, upstream: &Upstream, own: &Way<'_>) -> Result<bool, Refusal> {
+    let request = Request::new(Operation::ListMultipartUploads);
+    match exchanged(upstreams, upstream, own, request).await?.document {
+        Some(Document::Uploads(page)) => Ok(!page.uploads.is_empty()),
+        _ => Err(answer::unproven()),
+    }
 }
 
 /// Whether every key of a bucket, of all versions, begins so.
@@ -375,15 +386,16 @@ async fn part(
     let number = number_of(request)?;
     let (way, upstream) = (&parts.way, parts.upstream);
     let gate = Gate::new(way.caller, payload, request, heads::wants(way, request))?;
-    let body = stream::received(job, way, gate).await?;
-    let is_small = body.length().is_some_and(|bytes| bytes < parts.least());
+    let (told, body) = stream::received(job, way, request, gate).await?;
+    let bytes = body.length();
+    let is_small = bytes.is_some_and(|bytes| bytes < parts.least());
     if !parts.combines() && is_small {
         parts.check_small(number).await?;
     }
     // Without a length it is not small: a target that takes such bodies is no stricter than this caller's vendor.
     let direct = !parts.combines() || (!is_small && parts.is_safe(number).await?);
     if direct {
-        let reply = stream::send(job, upstream, way, request, body).await?;
+        let reply = stream::send(job, upstream, way, &told, body).await?;
         return job.tell(reply).await;
     }
     let put = parts.folder.put(request, number);
@@ -392,8 +404,15 @@ async fn part(
     if reply.status < 300 {
         METRICS.small_parts.with_label_values(&[way.target.name.as_str()]).inc();
         parts.check_open().await?;
+        sealed(way, request, &mut reply, bytes.unwrap_or_default());
     }
     job.tell(reply).await
+}
+
+/// Hands the CRC-64 of a kept part to the caller as that of any part: behind its ETag.
+fn sealed(way: &Way<'_>, request: &Request, reply: &mut Reply, bytes: u64) {
+    let crc64 = reply.text(Told::Crc64Ecma).and_then(|crc64| crc64.parse().ok());
+    crc64::seal_part(way, request, reply, &Sums { bytes, crc64, md5: None, checks: Vec::new() });
 }
 
 /// A part that is copied: a large one as if nothing were kept, unless something is that stands before it.
@@ -446,6 +465,7 @@ async fn part_copy(
         staging::told(&mut reply);
         METRICS.small_parts.with_label_values(&[parts.way.target.name.as_str()]).inc();
         parts.check_open().await?;
+        sealed(&parts.way, &bare, &mut reply, bytes);
         Ok(relay::told(&parts.way, &request, &source, reply, clock::now()))
     };
     patience::told(job, Box::pin(work), None).await.map(drop)
@@ -555,21 +575,21 @@ impl Combining<'_, '_> {
         });
         self.slot.progress.size.store(bytes.sum(), Ordering::Relaxed);
         let made = streams::iter(plan).map(|made| Box::pin(self.tried(made))).buffered(at_once);
-        let made: Vec<(Part, Option<Sums>)> = made.try_collect().await?;
-        let (made, sums): (Vec<Part>, Vec<Option<Sums>>) = made.into_iter().unzip();
-        let sums: Option<Vec<Sums>> = sums.into_iter().collect();
-        let crc64 = sums.and_then(|sums| relay::joined(&sums));
+        let made: Vec<Part> = made.try_collect().await?;
+        let combined = crc64::joined(made.iter().map(|part| part.sum));
+        let whole = crc64::joined(request.parts.iter().map(|part| part.sum));
+        if combined.is_some() && whole.is_some() && combined != whole {
+            return Err(differs());
+        }
+        let whole = whole.or(combined).map(|sum| sum.crc64);
         let mut reply = parts.exchanged(&parts.way, Request { parts: made, ..request }).await?;
         parts.forget().await;
-        relay::made(&reply, crc64)?;
-        if let Some(crc64) = crc64.filter(|_| reply.text(Told::Crc64Ecma).is_none()) {
-            reply.set(Told::Crc64Ecma, crc64.to_string());
-        }
+        relay::made(&mut reply, whole)?;
         Ok(reply)
     }
 
     /// One part of what is completed, tried again where that is safe: a part that is there twice is there once.
-    async fn tried(&self, made: Made) -> Result<(Part, Option<Sums>), Refusal> {
+    async fn tried(&self, made: Made) -> Result<Part, Refusal> {
         let mut tries = 1;
         loop {
             match Box::pin(self.made(&made)).await {
@@ -585,9 +605,9 @@ impl Combining<'_, '_> {
         }
     }
 
-    async fn made(&self, made: &Made) -> Result<(Part, Option<Sums>), Refusal> {
+    async fn made(&self, made: &Made) -> Result<Part, Refusal> {
         match made {
-            Made::There(part) => Ok((part.clone(), None)),
+            Made::There(part) => Ok(part.clone()),
             Made::Joined(number, pieces) => self.joined(*number, pieces).await,
             Made::Copied(number, piece) => {
                 let parts = self.parts;
@@ -596,7 +616,7 @@ impl Combining<'_, '_> {
                     Ok(reply) => match reply.document {
                         Some(Document::CopyPart(result)) => {
                             self.slot.progress.done.fetch_add(piece.bytes, Ordering::Relaxed);
-                            Ok((Part { number: *number, etag: result.etag }, None))
+                            Ok(Part::new(*number, result.etag))
                         }
                         _ => Err(answer::unproven()),
                     },
@@ -610,7 +630,7 @@ impl Combining<'_, '_> {
     }
 
     /// Reads pieces one after another, and writes them as one part. The last byte goes only when all of them were right.
-    async fn joined(&self, number: u64, pieces: &[Piece]) -> Result<(Part, Option<Sums>), Refusal> {
+    async fn joined(&self, number: u64, pieces: &[Piece]) -> Result<Part, Refusal> {
         let Parts { upstreams, upstream, upload_at, folder, .. } = self.parts;
         let bytes = pieces.iter().map(|piece| piece.bytes).sum();
         let mut put = folder.list_parts(0, 1);
@@ -618,7 +638,7 @@ impl Combining<'_, '_> {
         put.fields.remove(Field::MaxParts);
         put.fields.set(Field::PartNumber, Value::Number(number));
         put.body_length = Some(bytes);
-        let wants = Wants { crc64: true, md5: true };
+        let wants = Wants { crc64: true, md5: true, ..Wants::default() };
         let mut gate = Gate::new(upload_at.caller, Payload::Unsigned, &put, wants)?;
         let (read_seat, write_seat) = upstreams.seats(upstream, upstream).await.map_err(Failed::refusal)?;
         let mut writing = None;
@@ -654,7 +674,7 @@ impl Combining<'_, '_> {
                 };
                 let expected =
                     Request { body_length: Some(piece.bytes), ..Request::new(Operation::UploadPart) };
-                let wants = Wants { crc64: false, md5: true };
+                let wants = Wants { md5: true, ..Wants::default() };
                 let mut own = Gate::new(upload_at.caller, Payload::Unsigned, &expected, wants)?;
                 loop {
                     let read = reading.body().await.map_err(|failed| failed.at(upstream).refusal())?;
@@ -731,7 +751,8 @@ impl Combining<'_, '_> {
         if is_plain && sums.md5.as_deref().is_some_and(|md5| !etag::same(md5, tag)) {
             return Err(differs());
         }
-        Ok((Part { number, etag: tag.to_owned() }, Some(sums)))
+        let sum = sums.crc64.map(|crc64| Sum { crc64, bytes: sums.bytes });
+        Ok(Part { sum, ..Part::new(number, tag.to_owned()) })
     }
 }
 

@@ -4,18 +4,20 @@ use blobfish_dialects::engine::auth::Payload;
 use blobfish_dialects::engine::body::{Gate, Sums};
 use blobfish_dialects::engine::exchange::Answer;
 use blobfish_dialects::engine::stream::{
-    ask_position, ask_without_range, failure, needs_digest, outgoing, reply, take_position, wants,
-    with_digest,
+    OnlyPart, ask_position, ask_without_range, can_tell_more, failure, needs_digest, only_part, outgoing,
+    passed_over_part, reply, take_position, wants, with_digest, with_sums,
 };
 use blobfish_dialects::engine::way::Way;
+use blobfish_dialects::engine::{crc64, write};
 use blobfish_dialects::model::{Fault, Field, Operation, Refusal, Reply, Request, Told};
 use bytes::Bytes;
+use std::borrow::Cow;
 use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::caller::{Framing, NoBody};
 use crate::clock;
-use crate::exchange::collected;
+use crate::exchange::{Whole, collected};
 use crate::failed::Failed;
 use crate::framing::{BodyLength, decimal};
 use crate::job::{End, Job};
@@ -41,6 +43,20 @@ pub async fn download(
     way: Way<'_>,
     request: &Request,
 ) -> Result<(), End> {
+    match only_part(&way, request) {
+        Some((whole, part)) => read(job, upstream, way, &whole, Some(part)).await,
+        None => read(job, upstream, way, request, None).await,
+    }
+}
+
+/// A read; `part` is that of an object without parts.
+async fn read(
+    job: &mut Job<'_>,
+    upstream: &Upstream,
+    way: Way<'_>,
+    request: &Request,
+    part: Option<OnlyPart>,
+) -> Result<(), End> {
     let (out, losses) = outgoing(&way, request, None, clock::now())?;
     job.judge(&losses, &way)?;
     let upstreams = job.upstreams;
@@ -50,17 +66,22 @@ pub async fn download(
         conversation.abort().await;
         let mut whole = request.clone();
         whole.fields.remove(Field::Range);
-        return Box::pin(download(job, upstream, way, &whole)).await;
+        return Box::pin(read(job, upstream, way, &whole, part)).await;
+    }
+    if let Some((whole, part)) = passed_over_part(&way, request, &head.answer) {
+        conversation.abort().await;
+        return Box::pin(read(job, upstream, way, &whole, Some(part))).await;
     }
     if !is_success(head.answer.status) {
         let reply = failed(conversation, upstream, &way, request, head).await?;
         return job.tell(reply).await;
     }
-    let told = match reply(&way, request, &head.answer, None) {
+    let told = reply(&way, request, &head.answer, None).map_err(Job::count_integrity);
+    let told = match told.and_then(|told| as_part(part, told)) {
         Ok(told) => told,
         Err(refusal) => {
             conversation.abort().await;
-            return Err(Job::count_integrity(refusal).into());
+            return Err(refusal.into());
         }
     };
     if job.listener.head || head.answer.status == 304 {
@@ -68,6 +89,13 @@ pub async fn download(
         return job.tell(told).await;
     }
     pump(job, upstream, conversation, told, head.length).await
+}
+
+fn as_part(part: Option<OnlyPart>, told: Reply) -> Result<Reply, Refusal> {
+    match part {
+        Some(part) => part.told(told),
+        None => Ok(told),
+    }
 }
 
 fn is_success(status: u16) -> bool {
@@ -160,16 +188,15 @@ pub async fn upload(
         return Err(Fault::MissingContentLength.into());
     }
     let gate = Gate::new(way.caller, payload, request, wants(&way, request))?;
-    if needs_digest(&way, request) {
-        let (bytes, sums) = small_body(job, gate, undigested()).await?;
-        let digested = with_digest(request.clone(), &bytes);
-        return Box::pin(send(job, upstream, &way, &digested, Body::Whole((bytes, sums)))).await;
-    }
-    if gate.length().is_none() && needs_length(&way) && request.operation == Operation::PutObject {
+    if gate.length().is_none()
+        && needs_length(&way)
+        && request.operation == Operation::PutObject
+        && !needs_digest(&way, request)
+    {
         return Box::pin(lengthless::object(job, upstream, &way, request, gate)).await;
     }
-    let body = received(job, &way, gate).await?;
-    Box::pin(send(job, upstream, &way, request, body)).await
+    let (request, body) = received(job, &way, request, gate).await?;
+    Box::pin(send(job, upstream, &way, &request, body)).await
 }
 
 /// Whether the target must be told the length of a body before it comes.
@@ -177,19 +204,42 @@ fn needs_length(way: &Way<'_>) -> bool {
     !way.target.dialect.chunked_uploads
 }
 
-/// What of a body has to be read before it can be sent: all of one whose length nobody said, where the target must be told.
+/// What of a body has to be read before it can be sent: its first bytes; a small one of which the target can be told more; all
+/// of one whose length nobody said, where the target must be told. The request comes back with what is to be told.
 ///
 /// # Errors
-/// [`End`].
-pub async fn received(job: &mut Job<'_>, way: &Way<'_>, gate: Gate) -> Result<Body, End> {
-    if gate.length().is_none() && needs_length(way) {
-        let (spool, sums) = Box::pin(lengthless::whole(job, gate)).await?;
-        return Ok(Body::Spooled(spool, sums));
+/// [`End`]; the target was not contacted.
+pub async fn received<'r>(
+    job: &mut Job<'_>,
+    way: &Way<'_>,
+    request: &'r Request,
+    gate: Gate,
+) -> Result<(Cow<'r, Request>, Body), End> {
+    let has_length = gate.length().is_some() || !needs_length(way);
+    // What the target cannot be told is refused before the client is asked for its body.
+    let (_, losses) = match has_length {
+        true => outgoing(way, request, gate.length(), clock::now())?,
+        false => write::request(way, request)?,
+    };
+    job.judge(&losses, way)?;
+    let small = |bytes: u64| usize::try_from(bytes).is_ok_and(|bytes| bytes <= SMALL_BYTES_MAX);
+    if needs_digest(way, request) {
+        let (bytes, sums) = small_body(job, gate, undigested()).await?;
+        let digested = with_sums(way, with_digest(request.clone(), &bytes), &sums);
+        return Ok((Cow::Owned(digested), Body::Whole((bytes, sums))));
     }
-    Ok(Body::Passing(Box::new(gate)))
+    if gate.length().is_some_and(small) && can_tell_more(way, request) {
+        let (bytes, sums) = small_body(job, gate, Fault::EntityTooLarge.into()).await?;
+        return Ok((Cow::Owned(with_sums(way, request.clone(), &sums)), Body::Whole((bytes, sums))));
+    }
+    if !has_length {
+        let (spool, sums) = Box::pin(lengthless::whole(job, gate)).await?;
+        return Ok((Cow::Owned(with_sums(way, request.clone(), &sums)), Body::Spooled(spool, sums)));
+    }
+    Ok((Cow::Borrowed(request), first_bytes(job, gate).await?))
 }
 
-/// Sends an upload. Nothing is told yet.
+/// Sends an upload of which it is known that the target can be told it. Nothing is told yet.
 ///
 /// # Errors
 /// [`End`].
@@ -200,14 +250,13 @@ pub async fn send(
     request: &Request,
     body: Body,
 ) -> Result<Reply, End> {
-    let (out, losses) = outgoing(way, request, body.length(), clock::now())?;
-    job.judge(&losses, way)?;
+    let (out, _) = outgoing(way, request, body.length(), clock::now())?;
     let upstreams = job.upstreams;
     let mut conversation = upstreams.upload(upstream, &out).await?;
     let answered = match body {
         Body::Whole((bytes, sums)) => sent_whole(&mut conversation, &bytes, sums).await,
         Body::Spooled(spool, sums) => sent_spooled(&mut conversation, &spool, sums).await,
-        Body::Passing(gate) => sent(job, &mut conversation, *gate).await,
+        Body::Passing(gate, first) => sent(job, &mut conversation, *gate, first).await,
     };
     let (head, sums) = match answered {
         Ok(answered) => answered,
@@ -236,16 +285,18 @@ pub async fn send(
     let body = conversation.whole_body(FAILURE_BYTES_MAX).await.map_err(|failed| failed.at(upstream))?;
     conversation.release().await;
     let told = reply(way, request, &Answer { body, ..head.answer }, Some(&sums));
-    Ok(told.map_err(Job::count_integrity)?)
+    let mut told = told.map_err(Job::count_integrity)?;
+    crc64::seal_part(way, request, &mut told, &sums);
+    Ok(told)
 }
 
 /// A body on its way to a target.
 pub enum Body {
-    /// It passes through.
-    Passing(Box<Gate>),
-    /// It had to be read before the target could be told its digest.
-    Whole((Vec<u8>, Sums)),
-    /// The same, for its length.
+    /// It passes through, behind its first verified bytes.
+    Passing(Box<Gate>, Vec<u8>),
+    /// It was read and verified to its end before the target is contacted.
+    Whole((Whole, Sums)),
+    /// The same, in a file.
     Spooled(Spool, Sums),
 }
 
@@ -253,17 +304,41 @@ impl Body {
     /// Its length in bytes, where that is known.
     pub fn length(&self) -> Option<u64> {
         match self {
-            Self::Passing(gate) => gate.length(),
+            Self::Passing(gate, _) => gate.length(),
             Self::Whole((_, sums)) | Self::Spooled(_, sums) => Some(sums.bytes),
         }
     }
 }
 
-/// Reads an empty or a small body of which the target must be told more than the caller said: its digest.
+/// Reads a body up to its first byte that may go on. An empty body has no last byte that could be held back, and some
+/// servers store an empty object when a connection ends after the head: so it is verified to its end first, and no
+/// head is sent before a byte of the body can follow it.
+///
+/// # Errors
+/// [`End`]; the target was not contacted.
+async fn first_bytes(job: &mut Job<'_>, mut gate: Gate) -> Result<Body, End> {
+    job.caller.invite_body().await?;
+    // What was read before it was decided where the body goes.
+    let mut first = gate.push(&[]).map_err(Job::count_integrity)?;
+    let mut reservation = job.reservation();
+    while first.is_empty() {
+        reservation.hold(gate.held())?;
+        match job.caller.body().await? {
+            Some(wire) => first = gate.push(&wire).map_err(Job::count_integrity)?,
+            None => {
+                let (whole, sums) = gate.finish().map_err(Job::count_integrity)?;
+                return Ok(Body::Whole((Whole::new(whole, reservation), sums)));
+            }
+        }
+    }
+    Ok(Body::Passing(Box::new(gate), first))
+}
+
+/// Reads an empty or a small body of which the target must be told more than the caller said.
 ///
 /// # Errors
 /// `too_large` for a body of more than [`SMALL_BYTES_MAX`].
-async fn small_body(job: &mut Job<'_>, gate: Gate, too_large: Refusal) -> Result<(Vec<u8>, Sums), End> {
+async fn small_body(job: &mut Job<'_>, gate: Gate, too_large: Refusal) -> Result<(Whole, Sums), End> {
     match collected(job, gate, SMALL_BYTES_MAX).await {
         Err(End::Refused(refusal)) if refusal.fault == Fault::EntityTooLarge => Err(too_large.into()),
         other => other,
@@ -345,21 +420,20 @@ async fn sent(
     job: &mut Job<'_>,
     conversation: &mut Conversation<'_>,
     mut gate: Gate,
+    mut verified: Vec<u8>,
 ) -> Result<(AnswerHead, Option<Sums>), Broken> {
-    job.caller.invite_body().await.map_err(|not_written| Broken::Caller(not_written.into()))?;
     let integrity = |refusal| Broken::Caller(Job::count_integrity(refusal).into());
-    // What was read before it was decided where the body goes.
-    let mut wire = Bytes::new();
+    let mut reservation = job.reservation();
     loop {
-        let proven = gate.push(&wire).map_err(integrity)?;
-        if let Err(failed) = conversation.write(&proven).await {
+        reservation.hold(gate.held()).map_err(|refusal| Broken::Caller(refusal.into()))?;
+        if let Err(failed) = conversation.write(&verified).await {
             return last_words(conversation, failed).await;
         }
-        wire = match next_piece(job, conversation).await? {
-            Piece::Bytes(wire) => wire,
+        match next_piece(job, conversation).await? {
+            Piece::Bytes(wire) => verified = gate.push(&wire).map_err(integrity)?,
             Piece::End => break,
             Piece::Refused(head) => return Ok((head, None)),
-        };
+        }
     }
     let (last, sums) = gate.finish().map_err(integrity)?;
     sent_whole(conversation, &last, sums).await

@@ -183,7 +183,9 @@ def parts_alternate_and_a_restart_loses_nothing(rig):
         marker = page.next_marker
         if not page.is_truncated:
             break
-    assert told == [(line.part_number, line.etag, len(parts[line.part_number])) for line in lines], told
+    # Behind the ETag that was told stands what its parts' CRC-64 are combined by.
+    wanted = [(line.part_number, line.etag.split("-")[0], len(parts[line.part_number])) for line in lines]
+    assert told == wanted, told
     rig.restart(0), rig.restart(1)
     rig.balancer = Balancer([replica.port for replica in rig.replicas])
     done = oss(rig.replicas[0].port, bucket).complete_multipart_upload("k", upload, lines)
@@ -383,13 +385,21 @@ def nobody_addresses_what_is_kept(rig):
 
 def a_bucket_with_only_kept_parts_can_be_deleted(rig):
     bucket = rig.bucket()
-    sent(rig, "open", bucket, {1: DATA[:MIB]})
+    upload, _ = sent(rig, "open", bucket, {1: DATA[:MIB]})
     rig.target.put_object(Bucket=bucket, Key="plain", Body=b"plain")
-    cos = rig.cos()
+    cos, at = rig.cos(), s3(rig.replicas[0].port)
     refused(409, "BucketNotEmpty", cos.delete_bucket, bucket)
-    assert len(rig.left(bucket)) == 2, "a refused deletion deletes nothing"
+    refused(409, "BucketNotEmpty", at.delete_bucket, Bucket=bucket)
     cos.delete(bucket, "plain")
+    # An open upload fills a bucket at COS and OSS.
+    refused(409, "BucketNotEmpty", cos.delete_bucket, bucket)
+    assert len(rig.left(bucket)) == 1, "a refused deletion deletes nothing"
+    rig.target.abort_multipart_upload(Bucket=bucket, Key="open", UploadId=upload)
     cos.delete_bucket(bucket)
+    refused(404, "NoSuchBucket", rig.target.head_bucket, Bucket=bucket)
+    bucket = rig.bucket()
+    sent(rig, "open", bucket, {1: DATA[:MIB]})
+    at.delete_bucket(Bucket=bucket)
     refused(404, "NoSuchBucket", rig.target.head_bucket, Bucket=bucket)
 
 
@@ -525,7 +535,7 @@ def objects_without_a_length(rig):
         done = way.put_object("k", pieces(size), headers=headers)
         body = b"".join(pieces(size))
         same(rig.read(bucket, "k"), body)
-        head = rig.target.head_object(Bucket=bucket, Key="k")
+        head = s3(rig.replicas[1].port).head_object(Bucket=bucket, Key="k")
         assert (head["Metadata"], head["ContentType"]) == ({"owner": "me"}, "text/x"), head
         assert way.head_object("k").etag == done.etag
         checked = oss2.utils.Crc64()

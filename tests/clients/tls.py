@@ -3,6 +3,7 @@ HTTP/2, and balancers that tell of callers. The last line counts."""
 
 import contextlib
 import http.client
+import ipaddress
 import json
 import os
 import signal
@@ -68,10 +69,11 @@ class Authority:
         return builder.sign(self.key, hashes.SHA256())
 
     def issue(self, file, names, days=2, pair="both"):
-        """`file.crt` and `file.key` for these names; `pair`: only one of the two is written. Gives the number."""
+        """`file.crt` and `file.key` for these names, or addresses; `pair`: only one of the two is written. Gives the number."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, file)])
-        names = [(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), False)] if names else []
+        names = [x509.IPAddress(ipaddress.ip_address(name)) if name[0].isdigit() else x509.DNSName(name) for name in names]
+        names = [(x509.SubjectAlternativeName(names), False)] if names else []
         certificate = self.built(subject, key.public_key(), days, names)
         self.pending = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
                                          serialization.NoEncryption())
@@ -107,6 +109,7 @@ def listening(binary, running, default="", named=(), kind="oss", listen="", more
     default = default + ", " if default else ""
     line = f'https = [{{ {default}{certificates}address = "127.0.0.1:{port}" }}]\n{listen}\n[admin]'
     text = servers.configuration([servers.one_target(kind, back.port)]).replace("[admin]", line, 1) + more
+    text += '\n[hosts]\nbase = ["blobfish.internal"]\n'
     proxy = running.proxy(binary, text)
     proxy.https, proxy.back = port, back
     return proxy

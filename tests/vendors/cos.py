@@ -69,6 +69,7 @@ class Cos(Vendor):
     query_credentials = ("q-signature", "sign")
     unaddressed = "PathStyleDomainForbidden"
     prefixes_first, replies_etag = True, False
+    buckets_usual = buckets_most = 2000
     owner, groups = "1250000000", "http://cam.qcloud.com/groups/global/"
     acl_owner, anyone = "qcs::cam::uin/100000000001:uin/100000000001", ("qcs::cam::anyone:anyone",)
     identity_form = r"qcs::cam::(uin/\d+:uin/\d+|anyone:anyone)|\d+"
@@ -199,6 +200,10 @@ class Cos(Vendor):
         if region and region != self.region:
             raise Fault(404, "NoSuchBucket", path)
         return host_bucket or path_bucket, unquote(key), version
+
+    def bucket_page(self, rows, page):
+        """3.4"""
+        return rows + "".join(element(name, page[name]) for name in ("Marker", "NextMarker", "IsTruncated"))
 
     def bucket_row(self, bucket):
         """3.4"""

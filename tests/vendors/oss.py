@@ -97,6 +97,7 @@ class Oss(Worm, Vendor):
     foreign = ("x-amz-", "x-cos-")
     query_credentials = ("signature", "x-oss-signature", "ossaccesskeyid")
     settings, unknown_status, page, echoes_delimiter, told_next = SETTINGS, 400, 100, True, "always"
+    buckets_usual, buckets_most, buckets_by_prefix = 100, 1000, True
     of_buckets = {**OF_BUCKETS, "bucketInfo": {"GET": "info"}, "stat": {"GET": "stat"},
                   "policyStatus": {"GET": "policy_status"},
                   "worm": {"GET": "worm", "POST": "put_worm", "DELETE": "delete_worm"}, "wormId": {"POST": "lock_worm"}}
@@ -278,6 +279,11 @@ class Oss(Worm, Vendor):
     def op_location(self, request):
         self.bucket(request)
         return self.document("LocationConstraint", f"oss-{self.region}")
+
+    def bucket_page(self, rows, page):
+        """3.2"""
+        truncated = page["IsTruncated"] == "true"
+        return ("".join(element(name, value) for name, value in page.items()) if truncated else "") + rows
 
     def bucket_row(self, bucket):
         """3.2"""

@@ -72,6 +72,8 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
     name = prefix = server = request_id = ""
     namespace = ""
     upper = False  # ETags
+    buckets_usual = buckets_most = None  # Buckets of a page; S3 and JD Cloud give all
+    buckets_by_prefix = False
     has_crc = True
     head_bucket = True
     classes = ()
@@ -369,8 +371,19 @@ class Vendor(Access, Settings, Listings, Extras, Forms):
     # -- buckets
 
     def op_list_buckets(self, request):
-        rows = "".join(self.bucket_row(bucket) for bucket in self.store.buckets.values())
-        return self.document("ListAllMyBucketsResult", f"{self.owned()}<Buckets>{rows}</Buckets>")
+        names, page = sorted(self.store.buckets), None
+        if self.buckets_usual:
+            size = self.number_of(request, "max-keys", self.buckets_usual)
+            after, prefix = request.param("marker") or "", (request.param("prefix") or "") if self.buckets_by_prefix else ""
+            fits = [name for name in names if name > after and name.startswith(prefix)]
+            names = fits[:min(size, self.buckets_most)]
+            page = {"Prefix": prefix, "Marker": after, "MaxKeys": size, "IsTruncated": str(len(fits) > len(names)).lower(),
+                    "NextMarker": names[-1] if len(fits) > len(names) else ""}
+        rows = "".join(self.bucket_row(self.store.buckets[name]) for name in names)
+        return self.document("ListAllMyBucketsResult", self.bucket_page(f"{self.owned()}<Buckets>{rows}</Buckets>", page))
+
+    def bucket_page(self, rows, page):
+        return rows
 
     def bucket_row(self, bucket):
         return f"<Bucket>{element('Name', bucket.name)}{element('CreationDate', iso(bucket.created))}</Bucket>"

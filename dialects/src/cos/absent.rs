@@ -10,11 +10,14 @@ pub const ABSENT: Absent = Absent {
     acl: Acl::Inherit,
     content_type: None,
     max_keys: 1000,
+    // 3.4
+    max_buckets: Some(2000),
     lenient_range: false,
 };
 
 /// Sizes in bytes.
 pub const LIMITS: Limits = Limits {
+    bucket_dots: false,
     key_bytes_max: 850,
     key_first_refused: b"/\\",
     key_refused: &[0x18, 0x19, 0x1a, 0x1b],
@@ -24,4 +27,5 @@ pub const LIMITS: Limits = Limits {
     upload_bytes_max: 5 * 1024 * 1024 * 1024,
     // 1.3
     part_bytes_min: 1024 * 1024,
+    buckets_page: Some(2000),
 };

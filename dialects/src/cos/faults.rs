@@ -33,11 +33,14 @@ pub const FAULTS: &[FaultRow] = &[
     FaultRow::new(Fault::InvalidObjectName, "InvalidObjectName", 400, "The specified object name is not valid."),
     FaultRow::new(Fault::KeyTooLong, "KeyTooLong", 400, "Your key is too long."),
     FaultRow::new(Fault::MetadataTooLarge, "MetadataTooLarge", 400, "Your metadata headers exceed the maximum allowed metadata size."),
+    FaultRow::new(Fault::UnknownHost, "InvalidRequest", 400, "The host of the request is not known here."),
+    FaultRow::new(Fault::PathStyleForbidden, "PathStyleDomainForbidden", 403, "The bucket you are attempting to access must be addressed using COS virtual-styled domain."),
     FaultRow::new(Fault::HeaderTooLarge, "InvalidRequest", 400, "The head of the request is too large."),
     FaultRow::new(Fault::InvalidStorageClass, "NotSupportedStorageClass", 400, "The storage class you specified is not supported."),
     FaultRow::new(Fault::InvalidEncryption, "SSEContentNotSupported", 400, "The encryption you specified is not supported."),
     FaultRow::new(Fault::InvalidTag, "InvalidTag", 400, "The tag provided is not valid."),
     FaultRow::new(Fault::InvalidRange, "InvalidRange", 416, "The requested range is not satisfiable."),
+    FaultRow::new(Fault::InvalidPartNumber, "InvalidRange", 416, "The requested range is not satisfiable."),
     FaultRow::new(Fault::InvalidCopySource, "InvalidCopySource", 400, "The copy source is not valid."),
     FaultRow::new(Fault::InvalidCopyRange, "InvalidRange", 416, "The range of the copy source is not satisfiable."),
     FaultRow::new(Fault::SelfCopy, "InvalidRequest", 400, "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata."),
@@ -107,5 +110,7 @@ pub const FAULTS: &[FaultRow] = &[
     FaultRow::new(Fault::ServiceUnavailable, "ServiceUnavailable", 503, "The service is not available."),
     FaultRow::new(Fault::TargetUnavailable, "ServiceUnavailable", 503, "The service is not available."),
     FaultRow::new(Fault::TargetBusy, "ServiceUnavailable", 503, "The service is not available."),
+    // The vendor has no error for it; the status is that of RFC 4918.
+    FaultRow::new(Fault::StorageFull, "InsufficientStorage", 507, "The storage behind this service is full."),
     FaultRow::new(Fault::SlowDown, "SlowDown", 503, "Please reduce your request rate."),
 ];

@@ -2,7 +2,7 @@
 
 use crate::engine::dialect::Name;
 use crate::engine::dialect::Name::{Header, Parameter};
-use crate::model::{Field, Operation, Reply, Told};
+use crate::model::{Fault, Field, Operation, Refusal, Reply, Request, Told};
 
 /// What a request says (3.5, 3.6, 4.1, 5).
 pub fn name_of(field: Field) -> Option<Name> {
@@ -12,6 +12,7 @@ pub fn name_of(field: Field) -> Option<Name> {
         Field::IfModifiedSince => Header("if-modified-since"),
         Field::IfUnmodifiedSince => Header("if-unmodified-since"),
         Field::Range => Header("range"),
+        Field::IfRange => Header("if-range"),
         Field::Origin => Header("origin"),
         Field::SourceIfMatch => Header("x-cos-copy-source-if-match"),
         Field::SourceIfNoneMatch => Header("x-cos-copy-source-if-none-match"),
@@ -75,6 +76,11 @@ pub fn name_of(field: Field) -> Option<Name> {
         Field::ResponseCacheControl => Parameter("response-cache-control"),
         Field::ResponseContentDisposition => Parameter("response-content-disposition"),
         Field::ResponseContentEncoding => Parameter("response-content-encoding"),
+        Field::BucketRegion => Parameter("region"),
+        Field::CreatedTime => Parameter("create-time"),
+        Field::CreatedRange => Parameter("range"),
+        Field::BucketTagKey => Parameter("tagkey"),
+        Field::BucketTagValue => Parameter("tagvalue"),
         // 3.6: no conditions on writes, 4.1: no owner that can be checked, 7.6: no per-object hold.
         Field::OverwriteIfMatch
         | Field::ExpectedOwner
@@ -84,18 +90,48 @@ pub fn name_of(field: Field) -> Option<Name> {
         | Field::EncryptionDataAlgorithm
         | Field::RequestPayer
         | Field::BucketLock
+        | Field::BucketOwnership
         | Field::LockMode
         | Field::LockUntil
         | Field::LegalHold
         | Field::BypassLock
         | Field::Mfa
         | Field::ChecksumAlgorithm
+        | Field::ChecksumType
+        | Field::ChecksumMode
+        | Field::ObjectSize
         | Field::CompleteAll
         | Field::StartAfter
         | Field::ContinuationToken
         | Field::FetchOwner
         | Field::Attributes => return None,
     })
+}
+
+/// 3.2: parts of an object are not read one by one. 3.5: keys are encoded in pages only.
+pub const LACKS_IN: &[(Operation, Field)] = &[
+    (Operation::GetObject, Field::PartNumber),
+    (Operation::HeadObject, Field::PartNumber),
+    (Operation::CreateMultipartUpload, Field::EncodingType),
+    (Operation::CompleteMultipartUpload, Field::EncodingType),
+    (Operation::DeleteObjects, Field::EncodingType),
+];
+
+/// 3.4: the two say one thing together.
+///
+/// # Errors
+/// One without the other, or another word.
+pub fn check(request: &Request) -> Result<(), Refusal> {
+    let range = request.fields.text(Field::CreatedRange);
+    let whole = request.fields.has(Field::CreatedTime) == range.is_some();
+    if whole && range.is_none_or(|range| ["lt", "lte", "gt", "gte"].contains(&range)) {
+        return Ok(());
+    }
+    Err(Refusal::say(
+        Fault::InvalidArgument,
+        "create-time and range are given together; range is lt, lte, gt or gte.",
+    )
+    .with("ArgumentName", "range"))
 }
 
 /// What makes a vendor call, fetch or write elsewhere is never asked of a target.
@@ -139,6 +175,8 @@ pub fn told(field: Told) -> Option<&'static str> {
         Told::PieceMd5 => "x-cos-content-sha1",
         Told::ContentMd5
         | Told::PartsCount
+        | Told::ChecksumAlgorithm
+        | Told::ChecksumType
         | Told::Allow
         | Told::ObjectType
         | Told::LockMode

@@ -4,15 +4,29 @@ use crate::engine::dialect::{HostForm, Level, Route};
 use crate::model::Operation as Op;
 
 /// Old and new domain; default, internal, dedicated and accelerated hosts.
+#[rustfmt::skip]
 pub const HOSTS: &[HostForm] = &[
-    HostForm { domain: OLD, service: &["*", "cos"] },
-    HostForm { domain: NEW, service: &["*", "cos"] },
-    HostForm { domain: OLD, service: &["*", "cos-internal"] },
-    HostForm { domain: NEW, service: &["*", "cos-internal"] },
-    HostForm { domain: OLD, service: &["*", "cos-cdc"] },
-    HostForm { domain: OLD, service: &["*", "cosv6"] },
-    HostForm { domain: OLD, service: &["cos", "service"] },
-    HostForm { domain: NEW, service: &["cos", "service"] },
+    HostForm::api(OLD, &["*", "cos"]),
+    HostForm::api(NEW, &["*", "cos"]),
+    HostForm::api(OLD, &["*", "cos-internal"]),
+    HostForm::api(NEW, &["*", "cos-internal"]),
+    HostForm::api(OLD, &["*", "cos-cdc"]),
+    HostForm::api(NEW, &["*", "cos-cdc"]),
+    HostForm::api(OLD, &["*", "cosv6"]),
+    HostForm::api(NEW, &["*", "cosv6"]),
+    HostForm::api(OLD, &["cos", "service"]),
+    HostForm::api(NEW, &["cos", "service"]),
+    HostForm::other(OLD, &["*", "cos-website"]),
+    HostForm::other(NEW, &["*", "cos-website"]),
+    HostForm::other(OLD, &["*", "cos-control"]),
+    HostForm::other(OLD, &["*", "ci"]),
+    HostForm::other(OLD, &["*", "pic"]),
+    HostForm::api(OLD, &["cn-north"]),
+    HostForm::api(OLD, &["cn-south"]),
+    HostForm::api(OLD, &["cn-south-2"]),
+    HostForm::api(OLD, &["cn-east"]),
+    HostForm::api(OLD, &["cn-southwest"]),
+    HostForm::api(OLD, &["sg"]),
 ];
 
 const OLD: &[&str] = &["com", "myqcloud"];

@@ -71,6 +71,12 @@ pub const STYLE: XmlStyle = XmlStyle {
     restore_days: None,
     upload: &["Key", "UploadId", "Initiator", "Owner", "StorageClass", "Initiated"],
     deleted_by_absence: false,
+    initiated: &["Bucket", "Key", "UploadId"],
+    completed: &["Location", "Bucket", "Key", "ETag"],
+    encodes_token: false,
+    // 3.4
+    buckets: &["Owner", "Buckets", "Marker", "NextMarker", "IsTruncated"],
+    buckets_paging_when_truncated: false,
     bucket: &["Name", "Location", "CreationDate"],
     error: &["Code", "Message", "*", "Resource", "RequestId", "TraceId"],
     empty_delimiter: false,

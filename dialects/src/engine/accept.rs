@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::engine::auth::{Claim, Payload, Place, Terms, Verified};
 use crate::engine::dialect::Dialect;
-use crate::engine::hosts::{self, Form};
+use crate::engine::hosts::{self, HostReading};
 use crate::engine::read;
 use crate::model::{Fault, Operation, RawHead, Refusal, Request, Timestamp};
 use crate::wire::hash;
@@ -76,10 +76,12 @@ impl std::fmt::Debug for Dialect {
 /// [`Rejected`] with the fault, in the dialect that the request seems to speak.
 pub fn accept(head: &RawHead, front: &Front, keys: &dyn Keys, now: Timestamp) -> Result<Accepted, Rejected> {
     let (dialect, claim) = identify(head, front)?;
-    verified(head, front, dialect, claim, keys, now).map_err(|refusal| Rejected { dialect, refusal })
+    let place = front.place(head, dialect)?;
+    verified(head, dialect, &place, claim, keys, now).map_err(|refusal| Rejected { dialect, refusal })
 }
 
-/// The dialect of a request: by its credential, then by its host, then by its headers, then the front's own.
+/// The dialect of a request: by its credential, then by its host, then by its headers, then the front's own. Which bucket
+/// it addresses is decided by the host alone.
 fn identify(head: &RawHead, front: &Front) -> Result<(&'static Dialect, Option<Claim>), Rejected> {
     let mut claimed: Option<(&'static Dialect, Claim)> = None;
     for dialect in families(front) {
@@ -109,15 +111,13 @@ fn families(front: &Front) -> impl Iterator<Item = &'static Dialect> {
     })
 }
 
-/// Within a family the host decides, then the front's default.
+/// Within a family the vendor's own host decides, then the front's default.
 fn profile(head: &RawHead, front: &Front, found: &'static Dialect) -> &'static Dialect {
-    let family = front.dialects.iter().copied().filter(|dialect| dialect.family == found.family);
-    let official = |dialect: &&'static Dialect| {
-        hosts::read_host(hosts::without_port(head.host()), dialect, &[])
-            .is_some_and(|host| host.form == Form::Official)
-    };
-    let mut family = family.collect::<Vec<_>>().into_iter();
-    family.find(official).unwrap_or(if front.default.family == found.family { front.default } else { found })
+    match front.read_host(head.host()) {
+        Some(HostReading::Vendor { dialect, local: false, .. }) if dialect.family == found.family => dialect,
+        _ if front.default.family == found.family => front.default,
+        _ => found,
+    }
 }
 
 /// The dialect of a request without a credential: by its host, then by its headers, then the front's own.
@@ -132,39 +132,52 @@ pub fn unsigned_dialect(head: &RawHead, front: &Front) -> &'static Dialect {
 
 /// The dialect that a host speaks of: all that is known of a request whose head could not be read.
 pub fn of_host(host: &str, front: &Front) -> Option<&'static Dialect> {
-    let host = hosts::without_port(host);
-    let forms = [Form::Official, Form::Local].into_iter();
-    forms.flat_map(|form| front.dialects.iter().copied().map(move |dialect| (form, dialect))).find_map(
-        |(form, dialect)| {
-            let found = hosts::read_host(host, dialect, &[])?;
-            (found.form == form).then_some(dialect)
-        },
-    )
+    match front.read_host(host)? {
+        HostReading::Vendor { dialect, .. } => Some(dialect),
+        HostReading::Address | HostReading::Base { .. } => None,
+    }
+}
+
+impl Front {
+    fn read_host(&self, host: &str) -> Option<HostReading> {
+        hosts::read_host(hosts::without_port(host), self.dialects, &self.base)
+    }
+
+    /// Where a request of a dialect is addressed.
+    ///
+    /// # Errors
+    /// Those of [`hosts::place`], with the dialect whose words say it best: the vendor's own at its hosts.
+    pub fn place(&self, head: &RawHead, dialect: &'static Dialect) -> Result<Place, Rejected> {
+        hosts::place(head, dialect, self.dialects, &self.base).map_err(|refusal| {
+            let of_vendor = matches!(refusal.fault, Fault::PathStyleForbidden | Fault::UnsupportedSignature);
+            let vendor = of_host(head.host(), self).filter(|_| of_vendor);
+            Rejected { dialect: vendor.unwrap_or(dialect), refusal }
+        })
+    }
 }
 
 fn verified(
     head: &RawHead,
-    front: &Front,
     dialect: &'static Dialect,
+    place: &Place,
     claim: Option<Claim>,
     keys: &dyn Keys,
     now: Timestamp,
 ) -> Result<Accepted, Refusal> {
-    let place = hosts::place(head, dialect, &front.base)?;
-    let Some(claim) = claim else { return anonymous(head, dialect, &place, keys) };
+    let Some(claim) = claim else { return anonymous(head, dialect, place, keys) };
     // An unknown key takes the same path as a known one, with a secret that fits nothing.
     let dummy = SecretString::from("0000000000000000000000000000000000000000");
     let key = keys.key(&claim.access_key);
     let secret = key.as_ref().map_or(&dummy, |key| key.secret);
     let terms = Terms { now, strict: key.as_ref().is_some_and(|key| key.strict) };
-    let outcome = dialect.auth.verify(head, &claim, &place, secret, &terms);
+    let outcome = verify_any_host(head, dialect, place, &claim, secret, &terms);
     let Some(key) = key else { return Err(Fault::InvalidAccessKeyId.into()) };
     let verified = outcome?;
     if !key.schemes.is_empty() && !key.schemes.iter().any(|scheme| scheme == claim.scheme.name) {
         return Err(Fault::UnsupportedSignature.into());
     }
     check_token(key.token, claim.token.as_deref())?;
-    let request = read::request(dialect, head, &place, &verified)?;
+    let request = read::request(dialect, head, place, &verified)?;
     Ok(Accepted {
         dialect,
         access_key: Some(claim.access_key),
@@ -172,6 +185,26 @@ fn verified(
         payload: verified.payload,
         unsigned: verified.unsigned,
     })
+}
+
+/// Verifies with the host as it was received and, where that does not fit, as the same server is also called: the scheme's
+/// own port may be written or not, and reverse proxies change that on the way.
+fn verify_any_host(
+    head: &RawHead,
+    dialect: &'static Dialect,
+    place: &Place,
+    claim: &Claim,
+    secret: &SecretString,
+    terms: &Terms,
+) -> Result<Verified, Refusal> {
+    let verify = |head: &RawHead| dialect.auth.verify(head, claim, place, secret, terms);
+    let received = verify(head);
+    match &received {
+        Err(refusal) if refusal.fault == Fault::SignatureDoesNotMatch => {}
+        _ => return received,
+    }
+    let others = hosts::same_server(head.host());
+    others.into_iter().find_map(|host| verify(&head.with_host(host)).ok()).map_or(received, Ok)
 }
 
 /// A request that nobody signed: objects of some buckets are there for everybody.

@@ -4,15 +4,16 @@ use crate::engine::dialect::Dialect;
 use crate::engine::documents::{self, Unsound};
 use crate::engine::exchange::Answer;
 use crate::engine::way::Way;
-use crate::engine::{cors, etag};
-use crate::model::{Document, Encryption, ErrorDocument, Fault, Operation, Refusal, Reply, Told};
+use crate::engine::{cors, crc64, etag};
+use crate::model::{Algorithm, Document, Encryption, ErrorDocument, Fault, Operation, Refusal, Reply, Told};
 use crate::wire::xml;
 
 /// Reads the head of a target's answer into the caller's terms: names by the tables, values by the word tables.
 pub fn head(way: &Way<'_>, operation: Operation, answer: &Answer) -> Reply {
     let (caller, target) = (way.caller, way.target.dialect);
     let mut reply = Reply::status(answer.status);
-    for field in Told::ALL {
+    // Where something is at the target is nothing to callers.
+    for field in Told::ALL.into_iter().filter(|field| *field != Told::Location) {
         let Some(name) = (target.told)(field) else { continue };
         let Some(value) = answer.header(name) else {
             continue;
@@ -21,9 +22,17 @@ pub fn head(way: &Way<'_>, operation: Operation, answer: &Answer) -> Reply {
             reply.fields.push((field, value));
         }
     }
+    for (name, algorithm) in target.checksums.iter().filter(|row| row.1 != Algorithm::Crc64Ecma) {
+        if let Some(value) = answer.text(name).filter(|text| !text.is_empty()) {
+            reply.checksums.push((*algorithm, value.to_owned()));
+        }
+    }
     for (name, value) in &answer.headers {
-        if let Some(name) = name.strip_prefix(target.metadata_prefix).filter(|name| !name.is_empty()) {
-            reply.metadata.push((name.to_owned(), value.clone()));
+        let Some(name) = name.strip_prefix(target.metadata_prefix) else { continue };
+        match name {
+            "" => {}
+            crc64::RESERVED => take_kept(way, answer, value, &mut reply),
+            _ => reply.metadata.push((name.to_owned(), value.clone())),
         }
     }
     let carries_object = matches!(operation, Operation::GetObject | Operation::HeadObject);
@@ -36,6 +45,15 @@ pub fn head(way: &Way<'_>, operation: Operation, answer: &Answer) -> Reply {
         reply.remove(Told::ContentType);
     }
     reply
+}
+
+/// Tells the CRC-64 that was kept in the metadata of an object, where its target does not tell one.
+fn take_kept(way: &Way<'_>, answer: &Answer, value: &[u8], reply: &mut Reply) {
+    let target = way.target.dialect;
+    let tag = (target.told)(Told::Etag).and_then(|name| answer.text(name)).unwrap_or_default();
+    if let Some(crc64) = crc64::kept(value, tag).filter(|_| (target.told)(Told::Crc64Ecma).is_none()) {
+        reply.set(Told::Crc64Ecma, crc64);
+    }
 }
 
 /// A header's value in the caller's words. `None`: it says nothing to the caller.
@@ -181,6 +199,7 @@ fn by_status(status: u16) -> Fault {
         416 => Fault::InvalidRange,
         501 => Fault::NotImplemented,
         503 => Fault::ServiceUnavailable,
+        507 => Fault::StorageFull,
         _ => Fault::InternalError,
     }
 }
@@ -224,11 +243,17 @@ fn refusal(fault: Fault, error: &ErrorDocument) -> Refusal {
 }
 
 /// Details that mean the same everywhere and name nothing of the target.
-const CARRIED: [&str; 4] = ["Key", "UploadId", "PartNumber", "VersionId"];
+const CARRIED: [&str; 6] =
+    ["Key", "UploadId", "PartNumber", "VersionId", "ActualPartCount", "PartNumberRequested"];
 
 /// A 2xx that proves nothing.
 pub fn unproven() -> Refusal {
     Refusal::say(Fault::InternalError, "The storage behind this service gave no complete answer.")
+}
+
+/// What a target says of the bytes that it has is not what was sent.
+pub fn not_stored() -> Refusal {
+    Refusal::say(Fault::InternalError, "What was stored is not what was sent.")
 }
 
 /// Sets what documents say of the request's own names.

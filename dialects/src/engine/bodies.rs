@@ -3,7 +3,7 @@
 use crate::engine::dialect::Dialect;
 use crate::engine::settings::{self, Removal, leaf};
 use crate::engine::way::Way;
-use crate::engine::{access, cors, deletes, documents, staging};
+use crate::engine::{access, cors, crc64, deletes, documents, staging};
 use crate::model::{Fault, Field, Operation, Refusal, Request, Setting, Value};
 use crate::wire::xml::{self, Node, Writer};
 
@@ -19,6 +19,7 @@ pub fn read(way: &Way<'_>, request: &mut Request, body: &[u8]) -> Result<(), Ref
             if !request.fields.has(Field::CompleteAll) && request.parts.is_empty() =>
         {
             request.parts = documents::read_parts(body)?;
+            crc64::unseal_parts(way, request);
         }
         Operation::CreateBucket => documents::check_bucket_settings(caller, body)?,
         // A request of ours has its list already.

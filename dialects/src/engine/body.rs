@@ -1,15 +1,18 @@
 //! An upload's body on its way through: decoded, digested, and held back at the end until everything agrees.
 
+use std::hash::Hasher as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use crc_fast::{CrcAlgorithm, Digest as Crc};
 use md5::Md5;
 use sha1::Sha1;
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256, Sha512};
+use twox_hash::{XxHash3_64, XxHash3_128, XxHash64};
 
 use crate::engine::auth::Payload;
 use crate::engine::dialect::Dialect;
-use crate::model::{Algorithm, Fault, Field, Refusal, Request};
+use crate::model::{Algorithm, Checksum, Fault, Field, Operation, Refusal, Request};
 use crate::wire::hash;
 
 /// What was computed of the bytes that passed.
@@ -21,6 +24,8 @@ pub struct Sums {
     pub crc64: Option<u64>,
     /// MD5, lower-case hex, where somebody wants it.
     pub md5: Option<String>,
+    /// What the caller vouches for, and found so; and what a target tells of its own accord.
+    pub checks: Vec<(Algorithm, String)>,
 }
 
 /// What is to be computed of the bytes beside what the caller vouches for.
@@ -30,6 +35,8 @@ pub struct Wants {
     pub crc64: bool,
     /// MD5.
     pub md5: bool,
+    /// CRC-64/NVME, which S3 computes where nobody says another.
+    pub nvme: bool,
 }
 
 /// The gate an upload passes. Until [`Gate::finish`] has compared everything it keeps the last byte back, so that
@@ -53,6 +60,8 @@ struct Check {
     algorithm: Algorithm,
     /// As sent; `None` while it is still to come behind the body.
     wanted: Option<String>,
+    /// Whether it is computed for us, whoever says what.
+    own: bool,
     running: Running,
 }
 
@@ -60,6 +69,11 @@ enum Running {
     Crc(Box<Crc>),
     Sha1(Box<Sha1>),
     Sha256(Box<Sha256>),
+    Sha512(Box<Sha512>),
+    Md5(Box<Md5>),
+    XxHash64(Box<XxHash64>),
+    XxHash3(Box<XxHash3_64>),
+    XxHash128(Box<XxHash3_128>),
 }
 
 impl Gate {
@@ -94,8 +108,15 @@ impl Gate {
             crc64: wants.crc64.then(|| Crc::new(CrcAlgorithm::Crc64Xz)),
             checks: Vec::new(),
         };
-        for checksum in &request.checksums {
+        // Those of a completing call's head are of the object, not of its document.
+        let of_object = request.operation == Operation::CompleteMultipartUpload;
+        let of_body = |row: &&Checksum| !of_object || row.value.is_none();
+        for checksum in request.checksums.iter().filter(of_body) {
             gate.checks.push(Check::new(checksum.algorithm, checksum.value.clone())?);
+        }
+        let said = gate.checks.iter().any(|check| check.algorithm == Algorithm::Crc64Nvme);
+        if wants.nvme && !said {
+            gate.checks.push(Check { own: true, ..Check::new(Algorithm::Crc64Nvme, None)? });
         }
         Ok(gate)
     }
@@ -103,6 +124,14 @@ impl Gate {
     /// Length of the decoded body in bytes, where known.
     pub fn length(&self) -> Option<u64> {
         self.length
+    }
+
+    /// Bytes that wait here until they are proven, beside the last one.
+    pub fn held(&self) -> usize {
+        match &self.payload {
+            Payload::Chunked(decoder) => decoder.held(),
+            Payload::Unsigned | Payload::Sha256(_) => 0,
+        }
     }
 
     /// Takes bytes as they arrive and gives those that may go on. The last byte is always held back.
@@ -141,11 +170,12 @@ impl Gate {
         {
             return Err(Refusal::new(Fault::BadDigest).with("CalculatedDigest", BASE64.encode(found)));
         }
-        self.check_sums(&trailer)?;
+        let checks = self.check_sums(&trailer)?;
         let sums = Sums {
             bytes: self.bytes,
             crc64: self.crc64.map(|crc| crc.finalize()),
             md5: md5.map(|md5| hash::hex(&md5)),
+            checks,
         };
         Ok((self.held.into_iter().collect(), sums))
     }
@@ -179,27 +209,32 @@ impl Gate {
         Err(Fault::PayloadHashMismatch.into())
     }
 
-    fn check_sums(&mut self, trailer: &[(String, String)]) -> Result<(), Refusal> {
+    fn check_sums(&mut self, trailer: &[(String, String)]) -> Result<Vec<(Algorithm, String)>, Refusal> {
+        let mut checks = Vec::new();
         for (name, value) in trailer {
             let row = self.dialect.checksums.iter().find(|row| row.0 == name);
-            let check = row.and_then(|row| self.checks.iter_mut().find(|check| check.algorithm == row.1));
+            let check = row
+                .and_then(|row| self.checks.iter_mut().find(|check| check.algorithm == row.1 && !check.own));
             match check {
                 Some(check) if check.wanted.is_none() => check.wanted = Some(value.clone()),
                 _ => return Err(Fault::MalformedTrailer.into()),
             }
         }
         for check in self.checks.drain(..) {
-            let Some(wanted) = check.wanted else { continue };
-            let name = check.algorithm.name();
-            check_form(check.algorithm, &wanted)?;
-            if check.running.finish(check.algorithm) != wanted {
-                return Err(Refusal::say(
-                    Fault::BadDigest,
-                    format!("The {name} you specified did not match the calculated checksum."),
-                ));
+            let found = check.running.finish(check.algorithm);
+            if let Some(wanted) = check.wanted {
+                check_form(check.algorithm, &wanted)?;
+                if found != wanted {
+                    let name = check.algorithm.name();
+                    return Err(Refusal::say(
+                        Fault::BadDigest,
+                        format!("The {name} you specified did not match the calculated checksum."),
+                    ));
+                }
             }
+            checks.push((check.algorithm, found));
         }
-        Ok(())
+        Ok(checks)
     }
 }
 
@@ -215,8 +250,13 @@ impl Check {
             Algorithm::Crc64Ecma => Running::crc(CrcAlgorithm::Crc64Xz),
             Algorithm::Sha1 => Running::Sha1(Box::new(Sha1::new())),
             Algorithm::Sha256 => Running::Sha256(Box::new(Sha256::new())),
+            Algorithm::Sha512 => Running::Sha512(Box::new(Sha512::new())),
+            Algorithm::Md5 => Running::Md5(Box::new(Md5::new())),
+            Algorithm::XxHash64 => Running::XxHash64(Box::new(XxHash64::with_seed(0))),
+            Algorithm::XxHash3 => Running::XxHash3(Box::new(XxHash3_64::new())),
+            Algorithm::XxHash128 => Running::XxHash128(Box::new(XxHash3_128::new())),
         };
-        Ok(Self { algorithm, wanted, running })
+        Ok(Self { algorithm, wanted, own: false, running })
     }
 }
 
@@ -241,6 +281,11 @@ impl Running {
             Self::Crc(crc) => crc.update(bytes),
             Self::Sha1(sha1) => sha1.update(bytes),
             Self::Sha256(sha256) => sha256.update(bytes),
+            Self::Sha512(sha512) => sha512.update(bytes),
+            Self::Md5(md5) => md5.update(bytes),
+            Self::XxHash64(hash) => hash.write(bytes),
+            Self::XxHash3(hash) => hash.write(bytes),
+            Self::XxHash128(hash) => hash.write(bytes),
         }
     }
 
@@ -254,6 +299,11 @@ impl Running {
             }
             Self::Sha1(sha1) => BASE64.encode(sha1.finalize()),
             Self::Sha256(sha256) => BASE64.encode(sha256.finalize()),
+            Self::Sha512(sha512) => BASE64.encode(sha512.finalize()),
+            Self::Md5(md5) => BASE64.encode(md5.finalize()),
+            Self::XxHash64(hash) => BASE64.encode(hash.finish().to_be_bytes()),
+            Self::XxHash3(hash) => BASE64.encode(hash.finish().to_be_bytes()),
+            Self::XxHash128(hash) => BASE64.encode(hash.finish_128().to_be_bytes()),
         }
     }
 }

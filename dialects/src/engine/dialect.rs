@@ -6,7 +6,7 @@ use crate::engine::staging::Staging;
 use secrecy::SecretString;
 
 use crate::model::{
-    Acl, Directive, Encryption, Fault, Field, Group, Operation, OwnKey, Refusal, Setting, Source,
+    Acl, Directive, Encryption, Fault, Field, Group, Operation, OwnKey, Refusal, Request, Setting, Source,
     StorageClass, Told,
 };
 
@@ -21,8 +21,13 @@ pub struct Dialect {
     pub auth: &'static dyn Auth,
     /// An older way of signing, for targets that are configured so.
     pub older_auth: Option<&'static dyn Auth>,
-    /// How its hosts look.
+    /// How its hosts look. The first row that fits is taken.
     pub hosts: &'static [HostForm],
+    /// Families besides its own whose clients the vendor serves on the same hosts, with the bucket in the host.
+    pub serves_families: &'static [&'static str],
+    /// Whether its clients may put the bucket in the path: at an IP address, `localhost`, a base name and the vendor's
+    /// own endpoints.
+    pub path_style: bool,
     /// Which method and parameter mean which operation. The first row that fits is taken.
     pub routes: &'static [Route],
     /// The documents that its buckets and objects have beside them.
@@ -49,8 +54,10 @@ pub struct Dialect {
     pub trailer_header: Option<&'static str>,
     /// The header that names the algorithm of the checksum, and must agree with the one that is sent.
     pub checksum_choice: Option<&'static str>,
-    /// What it calls a field of a request.
+    /// What it calls a field of a request, in every operation for which `names_in` and `lacks_in` say nothing else.
     pub name_of: fn(Field) -> Option<Name>,
+    /// Fields that have another name in one operation.
+    pub names_in: &'static [(Operation, Field, Name)],
     /// What of a header's text is the object's own; the rest belongs to the wire.
     pub own_text: fn(Field, String) -> String,
     /// Fields that it reads as a caller's dialect but does not honour as a target.
@@ -64,8 +71,19 @@ pub struct Dialect {
     pub settings_known: bool,
     /// Whether a put that locks its object has to say a digest of it.
     pub lock_digest: bool,
-    /// Fields that it has, but not in these operations.
+    /// Further places where its callers may say a field.
+    pub also: &'static [(Operation, Field, Name)],
+    /// Fields that it has, but not in these operations: neither said by its callers nor to its targets.
     pub lacks_in: &'static [(Operation, Field)],
+    /// Fields that it reads in these operations as a caller's dialect but does not honour as a target.
+    pub lacks_at: &'static [(Operation, Field)],
+    /// Values that must not be empty, and what the caller is told. Any other empty value says nothing: SDKs send them
+    /// for what was not given.
+    pub never_empty: &'static [(Field, Fault, &'static str)],
+    /// The least and the greatest value of a number in an operation. What is outside is refused.
+    pub bounds: &'static [(Operation, Field, u64, u64)],
+    /// Refuses what its callers may not say together, or must say.
+    pub check: fn(&Request) -> Result<(), Refusal>,
     /// What it calls a field of an answer.
     pub told: fn(Told) -> Option<&'static str>,
     /// Its words.
@@ -95,6 +113,10 @@ pub struct Dialect {
     pub bucket_probe: Option<&'static str>,
     /// What its SDKs call the size of a part, for messages.
     pub part_size_setting: &'static str,
+    /// Whether a bucket in which uploads were begun and not completed counts as not empty.
+    pub uploads_fill_bucket: bool,
+    /// In which header of a completing call a target of our own is told how small parts may be for the caller's vendor.
+    pub part_bytes_min_header: Option<&'static str>,
     /// Whether uploads without a known length may be sent to it.
     pub chunked_uploads: bool,
     /// Whether every field of a form must be named in its policy.
@@ -114,13 +136,48 @@ pub struct Dialect {
 impl Dialect {
     /// What it calls a field in a request of this kind, if that may say it.
     pub fn name_in(&self, field: Field, operation: Operation) -> Option<Name> {
-        let has = field.applies(operation) && !self.lacks_in.contains(&(operation, field));
-        (self.name_of)(field).filter(|_| has)
+        if !field.applies(operation) || self.lacks_in.contains(&(operation, field)) {
+            return None;
+        }
+        let own = self.names_in.iter().find(|row| (row.0, row.1) == (operation, field));
+        own.map(|row| row.2).or_else(|| (self.name_of)(field))
+    }
+
+    /// What a target of this dialect is told a field by in a request of this kind, if it honours it there.
+    pub fn says(&self, field: Field, operation: Operation) -> Option<Name> {
+        let lacks = self.lacks.contains(&field) || self.lacks_at.contains(&(operation, field));
+        self.name_in(field, operation).filter(|_| !lacks)
+    }
+
+    /// Whether a target of this dialect compares, keeps and tells checksums that are said to it.
+    pub fn keeps_checksums(&self) -> bool {
+        self.can_say(Field::ChecksumMode)
+    }
+
+    /// Whether answers of this dialect tell checksums in documents.
+    pub fn tells_checksums(&self) -> bool {
+        (self.told)(Told::ChecksumType).is_some()
+    }
+
+    /// The header of a checksum.
+    pub fn checksum_header(&self, algorithm: crate::model::Algorithm) -> Option<&'static str> {
+        self.checksums.iter().find(|row| row.1 == algorithm).map(|row| row.0)
     }
 
     /// Whether a field can be said to a target of this dialect.
     pub fn can_say(&self, field: Field) -> bool {
         (self.name_of)(field).is_some() && !self.lacks.contains(&field)
+    }
+
+    /// Whether the vendor's hosts serve clients of a dialect.
+    pub fn serves(&self, other: &Self) -> bool {
+        self.family == other.family || self.serves_families.contains(&other.family)
+    }
+
+    /// Whether a bucket of this name can stand in a host: where names have no dots, a dot before the service means that
+    /// the host is another one.
+    pub fn can_name_in_host(&self, bucket: &str) -> bool {
+        self.limits.bucket_dots || !bucket.contains('.')
     }
 
     /// The row of a fault; every table ends in an internal error.
@@ -235,10 +292,30 @@ impl Route {
 /// One form of a vendor's hosts, by labels from the right. `*` is any one label, `name-*` a label that begins so.
 #[derive(Debug, Clone, Copy)]
 pub struct HostForm {
+    /// Whether the object API answers there. Websites, data processing and the like are known so that nothing of them is
+    /// taken for a bucket, and refused.
+    pub is_api: bool,
     /// The vendor's domain; `localhost` stands in for it.
     pub domain: &'static [&'static str],
     /// What stands before the domain, from the right: region and service. Labels further left are the bucket.
     pub service: &'static [&'static str],
+}
+
+impl HostForm {
+    /// A form of hosts where the object API answers.
+    pub const fn api(domain: &'static [&'static str], service: &'static [&'static str]) -> Self {
+        Self { is_api: true, domain, service }
+    }
+
+    /// Whether a region is part of it.
+    pub fn has_region(&self) -> bool {
+        self.service.iter().any(|label| label.ends_with('*'))
+    }
+
+    /// A form of hosts of something else.
+    pub const fn other(domain: &'static [&'static str], service: &'static [&'static str]) -> Self {
+        Self { is_api: false, domain, service }
+    }
 }
 
 /// A closed set of values and how one dialect spells them. Every row is read; the first match is written.
@@ -386,6 +463,8 @@ pub struct Absent {
     pub content_type: Option<&'static str>,
     /// Objects in a page.
     pub max_keys: u64,
+    /// Buckets in a page; `None`: all of them.
+    pub max_buckets: Option<u64>,
     /// Whether an unsatisfiable range is answered with the whole object.
     pub lenient_range: bool,
 }
@@ -393,6 +472,8 @@ pub struct Absent {
 /// What a dialect can hold.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
+    /// Whether names of buckets may have dots.
+    pub bucket_dots: bool,
     /// Bytes of a key.
     pub key_bytes_max: usize,
     /// Bytes a key must not begin with.
@@ -409,6 +490,8 @@ pub struct Limits {
     pub upload_bytes_max: u64,
     /// Bytes of a part that is not the last of its upload, as enforced when the upload is completed.
     pub part_bytes_min: u64,
+    /// The largest page of buckets that a target is asked for; `None`: it gives all of them at once.
+    pub buckets_page: Option<u64>,
 }
 
 /// How a dialect's documents are written. Elements are listed in the order in which the vendor sends them.
@@ -443,6 +526,16 @@ pub struct XmlStyle {
     pub restore_days: Option<&'static str>,
     /// Whether the answer to a quiet deleting call has no document at all, and failures are told by absence.
     pub deleted_by_absence: bool,
+    /// Children of InitiateMultipartUploadResult.
+    pub initiated: &'static [&'static str],
+    /// Children of CompleteMultipartUploadResult.
+    pub completed: &'static [&'static str],
+    /// Whether continuation tokens are percent-encoded where keys are.
+    pub encodes_token: bool,
+    /// Children of ListAllMyBucketsResult.
+    pub buckets: &'static [&'static str],
+    /// Whether what belongs to paging is written only where a next page of buckets follows.
+    pub buckets_paging_when_truncated: bool,
     /// Children of Bucket in ListAllMyBucketsResult.
     pub bucket: &'static [&'static str],
     /// Children of Error; `*` stands for the details.

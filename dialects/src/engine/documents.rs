@@ -5,10 +5,10 @@ use crate::engine::dialect::Dialect;
 use crate::engine::tell::{Listener, trace};
 use crate::engine::{access, deletes, etag, pages, settings};
 use crate::model::{
-    Access, BucketInfo, BucketList, CopyResult, Document, ErrorDocument, Fault, Listed, Listing, Operation,
-    Part, PartList, Refusal, Setting, StorageClass, Timestamp,
+    Access, Algorithm, BucketInfo, BucketList, Checksums, CopyResult, Document, ErrorDocument, Fault, Listed,
+    Listing, Operation, Part, PartList, Refusal, Setting, StorageClass, Timestamp,
 };
-use crate::wire::xml::{self, Node, Writer};
+use crate::wire::xml::{self, Bounds, Node, Writer};
 use crate::wire::{date, percent};
 
 /// The parts of a completing call; no vendor takes more.
@@ -16,24 +16,39 @@ const PARTS_MAX: usize = 10_000;
 
 /// Writes a document in the caller's dialect.
 pub fn write(dialect: &Dialect, document: &Document, listener: &Listener, id: &str) -> Vec<u8> {
-    let mut out = Writer::default();
+    let mut out = Writer::shown();
     let namespace = dialect.xml.namespace;
     match document {
         Document::CopyObject(result) => copied(dialect, "CopyObjectResult", result, &mut out),
         Document::CopyPart(result) => copied(dialect, "CopyPartResult", result, &mut out),
-        Document::Initiated { bucket, key, upload_id } => {
+        Document::Initiated { bucket, key, upload_id, encoded } => {
             out.open_root("InitiateMultipartUploadResult", namespace);
-            out.text("Bucket", bucket);
-            out.text("Key", key);
-            out.text("UploadId", upload_id);
+            for name in dialect.xml.initiated {
+                match *name {
+                    "EncodingType" if *encoded => out.text(name, "url"),
+                    "Bucket" => out.text(name, bucket),
+                    "Key" if *encoded => out.text(name, &(dialect.xml.encode_key)(key)),
+                    "Key" => out.text(name, key),
+                    "UploadId" => out.text(name, upload_id),
+                    _ => {}
+                }
+            }
             out.close("InitiateMultipartUploadResult");
         }
-        Document::Completed { bucket, key, etag } => {
+        Document::Completed { bucket, key, etag, checksums, encoded } => {
             out.open_root("CompleteMultipartUploadResult", dialect.xml.namespace_completed.or(namespace));
-            out.text("Location", &format!("http://{}{}", listener.host, listener.path));
-            out.text("Bucket", bucket);
-            out.text("Key", key);
-            out.text("ETag", &etag::quoted(dialect, etag));
+            for name in dialect.xml.completed {
+                match *name {
+                    "EncodingType" if *encoded => out.text(name, "url"),
+                    "Location" => out.text(name, &format!("http://{}{}", listener.host, listener.path)),
+                    "Bucket" => out.text(name, bucket),
+                    "Key" if *encoded => out.text(name, &(dialect.xml.encode_key)(key)),
+                    "Key" => out.text(name, key),
+                    "ETag" => out.text(name, &etag::quoted(dialect, etag)),
+                    _ => {}
+                }
+            }
+            write_checksums(dialect, checksums, &mut out);
             out.close("CompleteMultipartUploadResult");
         }
         Document::Parts(list) => parts(dialect, list, &mut out),
@@ -84,7 +99,35 @@ fn copied(dialect: &Dialect, root: &str, result: &CopyResult, out: &mut Writer) 
             out.text(name, &text);
         }
     }
+    write_checksums(dialect, &result.checksums, out);
     out.close(root);
+}
+
+/// 3.9, 4.8 of the S3 reference: algorithm and type beside the values.
+fn write_checksums(dialect: &Dialect, checksums: &Checksums, out: &mut Writer) {
+    if !dialect.tells_checksums() {
+        return;
+    }
+    let algorithm = checksums.algorithm.iter().map(|text| ("ChecksumAlgorithm".to_owned(), text));
+    let values = checksums.values.iter().map(|(algorithm, text)| (element(*algorithm), text));
+    let kind = checksums.kind.iter().map(|text| ("ChecksumType".to_owned(), text));
+    for (name, text) in algorithm.chain(values).chain(kind) {
+        out.text(&name, text);
+    }
+}
+
+fn element(algorithm: Algorithm) -> String {
+    format!("Checksum{}", algorithm.name())
+}
+
+fn read_checksums(node: &Node) -> Checksums {
+    let text = |name: &str| node.text_of(name).map(str::trim).filter(|text| is_word(text)).map(str::to_owned);
+    let value = |algorithm: Algorithm| Some((algorithm, text(&element(algorithm))?));
+    Checksums {
+        values: Algorithm::ALL.into_iter().filter_map(value).collect(),
+        kind: text("ChecksumType"),
+        algorithm: text("ChecksumAlgorithm"),
+    }
 }
 
 fn time(at: Timestamp, milliseconds: bool) -> String {
@@ -115,18 +158,21 @@ fn parts(dialect: &Dialect, list: &PartList, out: &mut Writer) {
                     }
                     out.text("ETag", &etag::quoted(dialect, &part.etag));
                     out.text("Size", &size.to_string());
+                    write_checksums(dialect, &part.checksums, out);
                     out.close("Part");
                 }
             }
             _ => {}
         }
     }
+    write_checksums(dialect, &list.checksums, out);
     out.close("ListPartsResult");
 }
 
 fn objects(dialect: &Dialect, listing: &Listing, out: &mut Writer) {
     out.open_root("ListBucketResult", dialect.xml.namespace);
     let encode = |key: &str| if listing.encoded { (dialect.xml.encode_key)(key) } else { key.to_owned() };
+    let token = |token: &str| if dialect.xml.encodes_token { encode(token) } else { token.to_owned() };
     let order = if listing.second { dialect.xml.objects_second } else { dialect.xml.objects };
     for name in order {
         let text = match *name {
@@ -135,8 +181,8 @@ fn objects(dialect: &Dialect, listing: &Listing, out: &mut Writer) {
             "Marker" => Some(encode(listing.marker.as_deref().unwrap_or_default())),
             "NextMarker" => listing.next_marker.as_deref().filter(|_| listing.truncated).map(encode),
             "StartAfter" => listing.start_after.as_deref().map(encode),
-            "ContinuationToken" => listing.token.clone(),
-            "NextContinuationToken" => listing.next_token.clone().filter(|_| listing.truncated),
+            "ContinuationToken" => listing.token.as_deref().map(token),
+            "NextContinuationToken" => listing.next_token.as_deref().filter(|_| listing.truncated).map(token),
             "KeyCount" => Some(listing.objects.len().saturating_add(listing.prefixes.len()).to_string()),
             "MaxKeys" => Some(listing.max_keys.to_string()),
             "Delimiter" => listing
@@ -148,11 +194,20 @@ fn objects(dialect: &Dialect, listing: &Listing, out: &mut Writer) {
             "IsTruncated" => Some(yes_no(listing.truncated).to_owned()),
             _ => None,
         };
-        if let Some(text) = text {
-            out.text(name, &text);
+        match text {
+            Some(text) if name.starts_with("Next") => out.exact(name, &text),
+            Some(text) => out.text(name, &text),
+            None => {}
         }
         match *name {
-            "Contents" => listing.objects.iter().for_each(|object| listed(dialect, listing, object, out)),
+            "Contents" => {
+                // The next page of the first version may begin behind the last key of this one.
+                let marker = listing.objects.last().filter(|_| listing.truncated && !listing.second);
+                for object in &listing.objects {
+                    let exact = marker.is_some_and(|last| std::ptr::eq(last, object));
+                    listed(dialect, listing, object, exact, out);
+                }
+            }
             "CommonPrefixes" => {
                 for prefix in &listing.prefixes {
                     out.open("CommonPrefixes");
@@ -166,11 +221,12 @@ fn objects(dialect: &Dialect, listing: &Listing, out: &mut Writer) {
     out.close("ListBucketResult");
 }
 
-fn listed(dialect: &Dialect, listing: &Listing, object: &Listed, out: &mut Writer) {
+fn listed(dialect: &Dialect, listing: &Listing, object: &Listed, exact: bool, out: &mut Writer) {
     out.open("Contents");
     for name in dialect.xml.listed {
         match *name {
             "Key" if listing.encoded => out.text(name, &(dialect.xml.encode_key)(&object.key)),
+            "Key" if exact => out.exact(name, &object.key),
             "Key" => out.text(name, &object.key),
             "LastModified" => out.text(name, &object.modified.map(date::iso).unwrap_or_default()),
             "ETag" => out.text(name, &etag::quoted(dialect, &object.etag)),
@@ -185,11 +241,36 @@ fn listed(dialect: &Dialect, listing: &Listing, object: &Listed, out: &mut Write
 }
 
 fn buckets(dialect: &Dialect, list: &BucketList, out: &mut Writer) {
+    let truncated = list.next.is_some();
+    let pages = if dialect.xml.buckets_paging_when_truncated { truncated } else { list.limited || truncated };
     out.open_root("ListAllMyBucketsResult", dialect.xml.namespace);
-    out.open("Owner");
-    out.text("ID", &list.owner);
-    out.text("DisplayName", &list.owner);
-    out.close("Owner");
+    for name in dialect.xml.buckets {
+        match *name {
+            "Owner" => {
+                out.open(name);
+                out.text("ID", &list.owner);
+                out.text("DisplayName", &list.owner);
+                out.close(name);
+            }
+            "Buckets" => bucket_rows(dialect, list, out),
+            "ContinuationToken" | "NextMarker" => {
+                if let Some(next) = &list.next {
+                    out.text(name, next);
+                }
+            }
+            "Prefix" if pages && (list.prefix.is_some() || dialect.xml.buckets_paging_when_truncated) => {
+                out.text(name, list.prefix.as_deref().unwrap_or_default());
+            }
+            "Marker" if pages => out.text(name, list.marker.as_deref().unwrap_or_default()),
+            "MaxKeys" if pages => out.text(name, &list.max_keys.to_string()),
+            "IsTruncated" if pages => out.text(name, yes_no(truncated)),
+            _ => {}
+        }
+    }
+    out.close("ListAllMyBucketsResult");
+}
+
+fn bucket_rows(dialect: &Dialect, list: &BucketList, out: &mut Writer) {
     out.open("Buckets");
     for (bucket, created, region) in &list.buckets {
         out.open("Bucket");
@@ -198,7 +279,8 @@ fn buckets(dialect: &Dialect, list: &BucketList, out: &mut Writer) {
                 "Name" => out.text(name, bucket),
                 "CreationDate" => out.text(name, &time(*created, dialect.xml.bucket_milliseconds)),
                 "Location" => out.text(name, &(dialect.xml.location)(region)),
-                "BucketRegion" | "Region" => out.text(name, region),
+                "BucketRegion" if list.limited => out.text(name, region),
+                "Region" => out.text(name, region),
                 "ExtranetEndpoint" | "IntranetEndpoint" => out.text(name, &list.host),
                 "StorageClass" => out.text(name, &class_word(dialect, None)),
                 _ => {}
@@ -207,7 +289,6 @@ fn buckets(dialect: &Dialect, list: &BucketList, out: &mut Writer) {
         out.close("Bucket");
     }
     out.close("Buckets");
-    out.close("ListAllMyBucketsResult");
 }
 
 /// The overview of a bucket. Its end point is the one that the caller used.
@@ -328,12 +409,15 @@ pub fn read(target: &Dialect, operation: Operation, body: &[u8]) -> Result<Optio
                 bucket: String::new(),
                 key: String::new(),
                 upload_id: upload_id.to_owned(),
+                encoded: false,
             }))
         }
         Operation::CompleteMultipartUpload => {
             let node = root("CompleteMultipartUploadResult")?;
             let etag = read_etag(&node)?;
-            Ok(Some(Document::Completed { bucket: String::new(), key: String::new(), etag }))
+            let checksums = read_checksums(&node);
+            let (bucket, key) = (String::new(), String::new());
+            Ok(Some(Document::Completed { bucket, key, etag, checksums, encoded: false }))
         }
         Operation::ListParts => {
             read_parts_list(target, &root("ListPartsResult")?).map(Document::Parts).map(Some)
@@ -433,6 +517,7 @@ fn read_copied(node: &Node) -> Result<CopyResult, Unsound> {
         modified: node.text_of("LastModified").and_then(date::parse_any),
         crc64: node.text_of("CRC64").filter(|text| is_word(text)).map(str::to_owned),
         version: node.text_of("VersionId").filter(|text| is_word(text)).map(str::to_owned),
+        checksums: read_checksums(node),
     })
 }
 
@@ -473,13 +558,16 @@ fn read_parts_list(target: &Dialect, node: &Node) -> Result<PartList, Unsound> {
         max_parts: read_number(node, "MaxParts").unwrap_or(1000),
         truncated: read_flag(node, "IsTruncated"),
         class: node.text_of("StorageClass").map(|word| class_name(target, word)),
+        checksums: read_checksums(node),
         ..PartList::default()
     };
     for part in node.all("Part") {
         let number = read_number(part, "PartNumber").ok_or(Unsound::NotTheDocument)?;
         let size = read_number(part, "Size").ok_or(Unsound::NotTheDocument)?;
         let modified = part.text_of("LastModified").and_then(date::parse_any);
-        list.parts.push((Part { number, etag: read_etag(part)? }, modified, size));
+        let etag = read_etag(part)?;
+        let part = Part { checksums: read_checksums(part), ..Part::new(number, etag) };
+        list.parts.push((part, modified, size));
     }
     if list.next_marker == 0 {
         list.next_marker = list.parts.last().map_or(0, |part| part.0.number);
@@ -495,7 +583,11 @@ fn read_listing(target: &Dialect, node: &Node) -> Result<Listing, Unsound> {
         ..Listing::default()
     };
     let token = node.text_of("NextContinuationToken").filter(|text| !text.is_empty());
-    listing.next_token = token.map(str::to_owned);
+    let plain = |token: &str| match target.xml.encodes_token {
+        true => decode(token),
+        false => Ok(token.to_owned()),
+    };
+    listing.next_token = token.map(plain).transpose()?;
     let marker = node.text_of("NextMarker").filter(|text| !text.is_empty());
     listing.next_marker = marker.map(&decode).transpose()?;
     for object in node.all("Contents") {
@@ -516,7 +608,11 @@ fn read_listing(target: &Dialect, node: &Node) -> Result<Listing, Unsound> {
 }
 
 fn read_buckets(node: &Node) -> BucketList {
-    let mut list = BucketList::default();
+    // Some name it where nothing follows.
+    let more = node.text_of("IsTruncated").is_none() || read_flag(node, "IsTruncated");
+    let next = ["ContinuationToken", "NextMarker"].into_iter().find_map(|name| node.text_of(name));
+    let next = next.filter(|next| more && !next.is_empty()).map(str::to_owned);
+    let mut list = BucketList { next, ..BucketList::default() };
     for bucket in node.child("Buckets").into_iter().flat_map(|buckets| buckets.all("Bucket")) {
         let Some(name) = bucket.text_of("Name") else { continue };
         let created = bucket.text_of("CreationDate").and_then(date::parse_any).unwrap_or(Timestamp(0));
@@ -545,7 +641,8 @@ const IDENTITY: [&str; 9] =
 /// # Errors
 /// `MalformedXml`, `InvalidPart`, `InvalidPartOrder`.
 pub fn read_parts(body: &[u8]) -> Result<Vec<Part>, Refusal> {
-    let root = xml::read(body).map_err(|_| Fault::MalformedXml)?;
+    let bounds = Bounds::of_list("Part", PARTS_MAX);
+    let root = xml::read_within(body, bounds).map_err(|_| Fault::MalformedXml)?;
     let mut parts: Vec<Part> = Vec::new();
     for node in root.all("Part") {
         let number = read_number(node, "PartNumber").filter(|number| (1..=10_000).contains(number));
@@ -555,7 +652,7 @@ pub fn read_parts(body: &[u8]) -> Result<Vec<Part>, Refusal> {
         if parts.last().is_some_and(|last| last.number >= number) {
             return Err(Fault::InvalidPartOrder.into());
         }
-        parts.push(Part { number, etag });
+        parts.push(Part { checksums: read_checksums(node), ..Part::new(number, etag) });
         if parts.len() > PARTS_MAX {
             return Err(Fault::MalformedXml.into());
         }
@@ -599,6 +696,9 @@ pub fn write_parts(target: &Dialect, parts: &[Part]) -> Vec<u8> {
         out.open("Part");
         out.text("PartNumber", &part.number.to_string());
         out.text("ETag", &etag::quoted(target, &part.etag));
+        if target.keeps_checksums() {
+            write_checksums(target, &part.checksums, &mut out);
+        }
         out.close("Part");
     }
     out.close("CompleteMultipartUpload");

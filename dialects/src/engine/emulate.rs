@@ -18,7 +18,9 @@ pub fn adapted(way: &Way<'_>, mut sent: Request) -> Request {
     match sent.operation {
         Operation::GetObjectAttributes => {
             sent.operation = Operation::HeadObject;
-            sent.fields.remove(Field::Attributes);
+            for field in [Field::Attributes, Field::MaxParts, Field::PartNumberMarker] {
+                sent.fields.remove(field);
+            }
         }
         Operation::GetBucketInfo => sent.operation = Operation::Get(Setting::BucketAcl),
         // Where a setting cannot be removed it can be set to what buckets have that never had it.
@@ -39,15 +41,31 @@ fn set_to_nothing(target: &Dialect, setting: Setting) -> Option<Node> {
     settings::unset(form).ok()
 }
 
+/// The operation by which a target is asked for another, if it can be asked at all.
+pub fn sent_as(target: &Dialect, operation: Operation) -> Option<Operation> {
+    if target.route(operation).is_some() {
+        return Some(operation);
+    }
+    let sent = match operation {
+        Operation::ListObjectsV2 => Operation::ListObjects,
+        Operation::GetObjectAttributes => Operation::HeadObject,
+        Operation::GetBucketInfo => Operation::Get(Setting::BucketAcl),
+        Operation::Delete(setting) if set_to_nothing(target, setting).is_some() => Operation::Put(setting),
+        _ => return None,
+    };
+    target.route(sent).map(|route| route.operation)
+}
+
 /// How a target's operations stand in for one that it does not have, for the printed matrix.
 pub fn stands_in(target: &Dialect, operation: Operation) -> Option<&'static str> {
-    match operation {
-        Operation::ListObjectsV2 => Some("by the first version"),
-        Operation::GetObjectAttributes => Some("by a HEAD"),
-        Operation::GetBucketInfo => Some("by its ACL, versioning and place in the list of buckets"),
-        Operation::Delete(setting) if set_to_nothing(target, setting).is_some() => Some("by an empty one"),
-        _ => None,
-    }
+    let how = match operation {
+        Operation::ListObjectsV2 => "by the first version",
+        Operation::GetObjectAttributes => "by a HEAD",
+        Operation::GetBucketInfo => "by its ACL, versioning and place in the list of buckets",
+        Operation::Delete(_) => "by an empty one",
+        _ => return None,
+    };
+    sent_as(target, operation).map(|_| how)
 }
 
 /// Something that is still missing of an answer.
@@ -125,7 +143,7 @@ pub fn take(
 pub fn completed(way: &Way<'_>, asked: &Request, reply: &mut Reply) -> Result<(), Refusal> {
     match (asked.operation, &mut reply.document) {
         (Operation::GetObjectAttributes, None) => {
-            reply.document = Some(Document::Attributes(attributes(asked, reply)));
+            reply.document = Some(Document::Attributes(attributes(asked, reply)?));
             reply.fields.retain(|row| matches!(row.0, Told::LastModified | Told::VersionId));
             reply.metadata.clear();
             reply.status = 200;
@@ -203,9 +221,20 @@ fn told_access(way: &Way<'_>, reply: &mut Reply) -> Result<(), Refusal> {
 }
 
 /// The attributes of an object that were asked for, from its head.
-fn attributes(asked: &Request, told: &Reply) -> Node {
+///
+/// # Errors
+/// The parts of an object that has some: a head does not tell them. An object without parts has none to be told.
+fn attributes(asked: &Request, told: &Reply) -> Result<Node, Refusal> {
     let wanted = asked.fields.text(Field::Attributes).unwrap_or_default();
     let wanted: Vec<&str> = wanted.split(',').map(str::trim).collect();
+    let has_parts = told.text(Told::Etag).is_some_and(|etag| etag.contains('-'));
+    if has_parts && wanted.contains(&PARTS) {
+        return Err(Refusal::say(
+            Fault::NotImplemented,
+            format!("{PARTS} cannot be told here: the storage behind this service does not tell the parts of an object."),
+        )
+        .with("Header", PARTS));
+    }
     let mut children = Vec::new();
     let mut add = |name: &str, value: Option<&str>| {
         if let Some(value) = value.filter(|_| wanted.contains(&name)) {
@@ -215,5 +244,8 @@ fn attributes(asked: &Request, told: &Reply) -> Node {
     add("ETag", told.text(Told::Etag).map(etag::bare));
     add("StorageClass", told.text(Told::StorageClass).or(Some("STANDARD")));
     add("ObjectSize", told.text(Told::ContentLength));
-    Node { name: "GetObjectAttributesResponse".to_owned(), children, ..Node::default() }
+    Ok(Node { name: "GetObjectAttributesResponse".to_owned(), children, ..Node::default() })
 }
+
+/// The attribute of an object's parts.
+const PARTS: &str = "ObjectParts";

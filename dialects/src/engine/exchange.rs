@@ -5,7 +5,7 @@ use crate::engine::conditions::{self, SourceState};
 use crate::engine::dialect::SelfCopy;
 use crate::engine::loss::Loss;
 use crate::engine::way::Way;
-use crate::engine::{bodies, emulate, etag, listing, settings, write};
+use crate::engine::{bodies, crc64, emulate, etag, listing, relay, settings, write};
 use crate::model::{
     ByteRange, Directive, Document, Fault, Field, Fields, Operation, Outgoing, Refusal, Reply, Request,
     Setting, Source, Timestamp, Told, Value,
@@ -85,6 +85,8 @@ enum State {
     Gathering(Box<Reply>, Gather),
     /// A target shows whether it tells settings by their parameters, before one is changed.
     Probing(Setting),
+    /// The target shows whether uploads were begun in a bucket that is to be deleted.
+    Counting,
     /// The setting was set, and the target shows whether it kept it.
     Keeping(Setting, Box<Reply>),
 }
@@ -131,6 +133,9 @@ impl<'a> Exchange<'a> {
         if let Some(setting) = self.unsure_setting().filter(|_| self.changes()) {
             return self.ask_bucket(Operation::Get(setting), State::Probing(setting), now);
         }
+        if self.asked.operation == Operation::DeleteBucket && self.uploads_count() {
+            return self.ask_bucket(Operation::ListMultipartUploads, State::Counting, now);
+        }
         let look = self.needs.conditions || self.needs.metadata || self.needs.length;
         if look { self.look(State::Looking, now) } else { self.ask(now) }
     }
@@ -151,6 +156,7 @@ impl<'a> Exchange<'a> {
             State::Checking(reply) => self.checked(reply, answer),
             State::Gathering(reply, what) => self.gathered(*reply, what, answer, now),
             State::Probing(setting) => self.probed(setting, answer, now),
+            State::Counting => self.counted(answer, now),
             State::Keeping(setting, reply) => self.kept(setting, reply, answer),
         }
     }
@@ -166,20 +172,7 @@ impl<'a> Exchange<'a> {
     /// Sends a HEAD of the copy's source.
     fn look(&mut self, then: State, now: Timestamp) -> Result<Step, Refusal> {
         let Some(source) = &self.asked.source else { return Err(answer::unproven()) };
-        let mut fields = Fields::default();
-        if let Some(version) = &source.version {
-            fields.set(Field::VersionId, Value::Text(version.clone()));
-        }
-        let keys = [
-            (Field::SourceCustomerAlgorithm, Field::CustomerAlgorithm),
-            (Field::SourceCustomerKey, Field::CustomerKey),
-            (Field::SourceCustomerKeyMd5, Field::CustomerKeyMd5),
-        ];
-        for (from, to) in keys {
-            if let Some(value) = self.asked.fields.get(from) {
-                fields.set(to, value.clone());
-            }
-        }
+        let fields = relay::look(&self.asked).fields;
         let bucket = self.way.source_bucket.clone().unwrap_or_default();
         self.send_head(bucket, source.key.clone(), fields, then, now)
     }
@@ -285,6 +278,9 @@ impl<'a> Exchange<'a> {
             let then = State::Keeping(setting, Box::new(reply));
             return self.ask_bucket(Operation::Get(setting), then, now);
         }
+        if self.asked.operation == Operation::CompleteMultipartUpload {
+            crc64::complete(&self.asked, &mut reply)?;
+        }
         emulate::completed(&self.way, &self.asked, &mut reply)?;
         if let Some(what) = emulate::missing(&self.way, &reply) {
             return self.ask_bucket(what.operation(), State::Gathering(Box::new(reply), what), now);
@@ -340,6 +336,25 @@ impl<'a> Exchange<'a> {
             && refused.fault == Fault::InternalError
             && xml::read(&answer.body).is_ok();
         self.unsure_setting().is_some() && (another || of_bucket.contains(&refused.fault))
+    }
+
+    /// Whether uploads keep a bucket from being deleted for the caller's vendor, and not for the target.
+    fn uploads_count(&self) -> bool {
+        let target = self.way.target.dialect;
+        let lists = target.route(Operation::ListMultipartUploads).is_some();
+        self.way.caller.uploads_fill_bucket && !target.uploads_fill_bucket && lists
+    }
+
+    fn counted(&mut self, answer: &Answer, now: Timestamp) -> Result<Step, Refusal> {
+        match answer::whole(&self.way, Operation::ListMultipartUploads, answer) {
+            Ok(Reply { document: Some(Document::Uploads(page)), .. }) if !page.uploads.is_empty() => {
+                Err(Fault::BucketNotEmpty.into())
+            }
+            Ok(_) => self.ask(now),
+            // A target that has no uploads has none that were not completed.
+            Err(refused) if refused.fault == Fault::NotImplemented => self.ask(now),
+            Err(refused) => Err(refused.refusal),
+        }
     }
 
     /// Asks the bucket for something beside the request itself.

@@ -36,7 +36,16 @@ pub fn adapted(way: &Way<'_>, asked: &Request) -> Result<Request, Refusal> {
                 second(way, &mut sent)?;
             }
         }
-        Operation::ListParts | Operation::DeleteObjects => drop(sent.fields.remove(Field::EncodingType)),
+        // A document with a key that XML cannot hold could not be read.
+        operation if operation.answers_with_key() => {
+            sent.fields.remove(Field::EncodingType);
+            if way.target.dialect.says(Field::EncodingType, operation).is_some() {
+                sent.fields.set(Field::EncodingType, Value::Text("url".to_owned()));
+            }
+            if let Some(parts) = sent.fields.number(Field::MaxParts) {
+                sent.fields.set(Field::MaxParts, Value::Number(parts.min(PAGE_MAX)));
+            }
+        }
         _ => {}
     }
     Ok(sent)
@@ -123,6 +132,9 @@ pub fn completed(way: &Way<'_>, asked: &Request, document: &mut Document) {
             listing.upload_marker = text(Field::UploadIdMarker).unwrap_or_default();
             listing.max_uploads = uploads(&asked.fields);
             listing.encoded = asked.fields.has(Field::EncodingType);
+        }
+        Document::Initiated { encoded, .. } | Document::Completed { encoded, .. } => {
+            *encoded = asked.fields.has(Field::EncodingType);
         }
         Document::Parts(list) => {
             list.upload_id = text(Field::UploadId).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! From a verified head in the caller's dialect to the canonical request.
 
 use crate::engine::auth::{Place, Verified};
+use crate::engine::crc64;
 use crate::engine::dialect::{Dialect, Level, Name, Route};
 use crate::model::{
     ByteRange, Checksum, Directive, Fault, Field, Fields, Hidden, Kind, Operation, RawHead, Refusal, Request,
@@ -20,14 +21,15 @@ pub fn request(
     verified: &Verified,
 ) -> Result<Request, Refusal> {
     let head = Said::new(dialect, head, verified.credential_parameters)?;
-    let operation = operation(dialect, &head, place)?;
+    let route = route(dialect, &head, place)?;
+    let operation = route.operation;
     check_place(dialect, place)?;
     let source = head.header(dialect.copy.header).map(|value| read_source(dialect, value)).transpose()?;
     let mut request = Request {
         bucket: place.bucket.clone(),
         key: place.key.clone(),
         source: if operation.copies() { source } else { None },
-        fields: fields(dialect, &head, operation)?,
+        fields: fields(dialect, &head, &route)?,
         metadata: metadata(dialect, &head, operation)?,
         checksums: checksums(dialect, &head, operation)?,
         body_length: body_length(&head)?,
@@ -35,6 +37,8 @@ pub fn request(
     };
     refuse_strangers(dialect, &head, operation)?;
     refuse_conditions(dialect, &head, operation)?;
+    refuse_picks(dialect, &head, operation)?;
+    (dialect.check)(&request)?;
     settle(dialect, &mut request);
     Ok(request)
 }
@@ -61,6 +65,10 @@ impl<'a> Said<'a> {
                 continue;
             }
             let value = value.map(percent::decode_form).transpose().map_err(|_| Fault::InvalidUri)?;
+            // No document could tell it back.
+            if value.as_ref().is_some_and(|value| value.contains('\0')) {
+                return Err(bad(&name, "(NUL)"));
+            }
             let lower = name.to_ascii_lowercase();
             if (dialect.hoisted)(&lower) {
                 said.hoisted.push((lower, value.unwrap_or_default()));
@@ -134,13 +142,14 @@ const ONCE: &[&str] = &[
     "expires",
     "date",
     "range",
+    "if-range",
     "if-match",
     "if-none-match",
     "if-modified-since",
     "if-unmodified-since",
 ];
 
-fn operation(dialect: &Dialect, said: &Said<'_>, place: &Place) -> Result<Operation, Refusal> {
+fn route(dialect: &Dialect, said: &Said<'_>, place: &Place) -> Result<Route, Refusal> {
     let level = match (&place.bucket, &place.key) {
         (None, _) => Level::Service,
         (Some(_), None) => Level::Bucket,
@@ -175,7 +184,7 @@ fn operation(dialect: &Dialect, said: &Said<'_>, place: &Place) -> Result<Operat
             "You can only specify a copy source header for copy requests.",
         )
         .with("ArgumentName", dialect.copy.header)),
-        (Some(row), None) => Ok(row.operation),
+        (Some(row), None) => Ok(row),
     }
 }
 
@@ -192,7 +201,9 @@ fn check_place(dialect: &Dialect, place: &Place) -> Result<(), Refusal> {
 /// `InvalidBucketName`.
 pub fn check_bucket(bucket: &str) -> Result<(), Refusal> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    if bucket.is_empty() || bucket.len() > 255 || !bucket.bytes().all(plain) {
+    // It may become labels of a host, none of which is empty.
+    let labels = bucket.split('.').all(|label| !label.is_empty());
+    if !labels || bucket.len() > 255 || !bucket.bytes().all(plain) {
         return Err(Refusal::new(Fault::InvalidBucketName).with("BucketName", bucket));
     }
     Ok(())
@@ -211,7 +222,10 @@ pub fn check_key(dialect: &Dialect, key: &str) -> Result<(), Refusal> {
     }
     let first = key.bytes().next();
     let mut segments = key.strip_suffix('/').unwrap_or(key).split('/');
-    if first.is_none_or(|byte| limits.key_first_refused.contains(&byte))
+    // No document could name it.
+    let names_nothing = key.contains('\0');
+    if names_nothing
+        || first.is_none_or(|byte| limits.key_first_refused.contains(&byte))
         || key.bytes().any(|byte| limits.key_refused.contains(&byte))
         || segments.any(|segment| limits.key_segments_refused.contains(&segment))
     {
@@ -229,25 +243,100 @@ fn read_source(dialect: &Dialect, value: &[u8]) -> Result<crate::model::Source, 
     Ok(source)
 }
 
-fn fields(dialect: &Dialect, said: &Said<'_>, operation: Operation) -> Result<Fields, Refusal> {
+fn fields(dialect: &Dialect, said: &Said<'_>, route: &Route) -> Result<Fields, Refusal> {
+    let operation = route.operation;
     let mut fields = Fields::default();
     for field in Field::ALL {
         let Some(name) = dialect.name_in(field, operation) else { continue };
-        let text = match name {
-            Name::Header(name) => said.header(name).map(|value| text_of(name, value)).transpose()?,
+        let also = dialect.also.iter().find(|row| (row.0, row.1) == (operation, field)).map(|row| row.2);
+        let said_as = |name: Name| match name {
+            Name::Header(name) => said.header(name).map(|value| text_of(name, value)).transpose(),
             Name::Parameter(name) if field.becomes_a_header() => {
-                said.parameter(dialect, name).map(|value| text_of(name, value.as_bytes())).transpose()?
+                said.parameter(dialect, name).map(|value| text_of(name, value.as_bytes())).transpose()
             }
-            Name::Parameter(name) => said.parameter(dialect, name).map(str::to_owned),
+            Name::Parameter(name) => Ok(said.parameter(dialect, name).map(str::to_owned)),
+        };
+        let text = match (said_as(name)?, also) {
+            (None, Some(also)) => said_as(also)?,
+            (text, _) => text,
         };
         let text = text.map(|text| (dialect.own_text)(field, text));
-        // An empty header or parameter says nothing: SDKs send them for values that were not given.
-        let Some(text) = text.filter(|text| !text.is_empty()) else { continue };
+        let Some(text) = text else { continue };
+        if text.is_empty() {
+            check_empty(dialect, route, field, name)?;
+            continue;
+        }
         if let Some(value) = value(dialect, field, name, &text)? {
+            check_bounds(dialect, operation, field, name, &value)?;
             fields.set(field, value);
         }
     }
     Ok(fields)
+}
+
+/// An empty header or parameter says nothing: SDKs send them for values that were not given. What selects the operation
+/// must say something: without it the target would take the request for another.
+fn check_empty(dialect: &Dialect, route: &Route, field: Field, name: Name) -> Result<(), Refusal> {
+    let selects = matches!(name, Name::Parameter(name) if route.parameters.contains(&name));
+    let (fault, message) = match dialect.never_empty.iter().find(|row| row.0 == field) {
+        Some((_, fault, message)) => (*fault, Some(*message)),
+        None if selects && field == Field::UploadId => (Fault::NoSuchUpload, None),
+        None if selects => (Fault::InvalidArgument, None),
+        None => return Ok(()),
+    };
+    let message = message.map_or_else(|| format!("{} must not be empty.", name.as_str()), str::to_owned);
+    match fault {
+        Fault::InvalidArgument => Err(Refusal::say(fault, message).with("ArgumentName", name.as_str())),
+        Fault::NoSuchUpload => Err(fault.into()),
+        _ => Err(Refusal::say(fault, message)),
+    }
+}
+
+/// No vendor has more parts.
+const PART_NUMBERS: (u64, u64) = (1, 10_000);
+
+fn check_bounds(
+    dialect: &Dialect,
+    operation: Operation,
+    field: Field,
+    name: Name,
+    value: &Value,
+) -> Result<(), Refusal> {
+    let Value::Number(number) = value else { return Ok(()) };
+    let own = dialect.bounds.iter().find(|row| (row.0, row.1) == (operation, field));
+    let (least, most) = match own {
+        Some(row) => (row.2, row.3),
+        None if field == Field::PartNumber => PART_NUMBERS,
+        None => return Ok(()),
+    };
+    if (least..=most).contains(number) {
+        return Ok(());
+    }
+    let message = match field {
+        Field::PartNumber => {
+            format!("Part number must be an integer between {least} and {most}, inclusive")
+        }
+        _ => format!("Argument {} must be an integer between {least} and {most}", name.as_str()),
+    };
+    Err(Refusal::say(Fault::InvalidArgument, message)
+        .with("ArgumentName", name.as_str())
+        .with("ArgumentValue", number.to_string()))
+}
+
+/// What picks a version, an upload or a part must not be passed over: the request would be about another thing.
+fn refuse_picks(dialect: &Dialect, said: &Said<'_>, operation: Operation) -> Result<(), Refusal> {
+    for field in [Field::VersionId, Field::UploadId, Field::PartNumber] {
+        let Some(Name::Parameter(name)) = (dialect.name_of)(field) else { continue };
+        let given = said.parameter(dialect, name).is_some_and(|value| !value.is_empty());
+        if given && dialect.name_in(field, operation).is_none() {
+            return Err(Refusal::say(
+                Fault::NotImplemented,
+                format!("{} does not take the parameter {name}.", operation.name()),
+            )
+            .with("Header", name));
+        }
+    }
+    Ok(())
 }
 
 fn text_of(name: &str, value: &[u8]) -> Result<String, Refusal> {
@@ -270,6 +359,11 @@ fn value(dialect: &Dialect, field: Field, name: Name, text: &str) -> Result<Opti
     let wrong = || bad(name.as_str(), text);
     let or_wrong = |value: Option<Value>| value.map(Some).ok_or_else(wrong);
     match field.kind() {
+        Kind::Text if field == Field::EncodingType && !text.eq_ignore_ascii_case(URL) => {
+            Err(Refusal::say(Fault::InvalidArgument, "Invalid Encoding Method specified in Request")
+                .with("ArgumentName", name.as_str())
+                .with("ArgumentValue", text))
+        }
         Kind::Text => Ok(Some(Value::Text(text.to_owned()))),
         Kind::Time => or_wrong(date::parse_any(text).map(Value::Time)),
         Kind::Etag => or_wrong(etags(text).map(Value::Etags)),
@@ -300,6 +394,9 @@ fn value(dialect: &Dialect, field: Field, name: Name, text: &str) -> Result<Opti
         Kind::Secret => Ok(Some(Value::Secret(Hidden::new(text)))),
     }
 }
+
+/// The one encoding of keys that there is.
+const URL: &str = "url";
 
 fn number(text: &str) -> Option<u64> {
     (text.len() <= 19 && text.bytes().all(|digit| digit.is_ascii_digit()))
@@ -390,6 +487,9 @@ fn metadata(
             )
             .with("ArgumentName", name));
         }
+        if name == crc64::RESERVED {
+            return Err(bad(name, "(reserved)"));
+        }
         // Repeated names are one value, joined by commas, as HTTP says.
         match metadata.iter_mut().find(|row| row.0 == name) {
             Some(row) => {
@@ -420,7 +520,8 @@ pub fn check_metadata(dialect: &Dialect, metadata: &[(String, Vec<u8>)]) -> Resu
 
 fn checksums(dialect: &Dialect, said: &Said<'_>, operation: Operation) -> Result<Vec<Checksum>, Refusal> {
     let mut found = Vec::new();
-    if !operation.uploads() && !operation.has_document() {
+    let of_object = operation == Operation::CompleteMultipartUpload;
+    if !operation.uploads() && !operation.has_document() && !of_object {
         return Ok(found);
     }
     for (name, algorithm) in dialect.checksums {

@@ -10,8 +10,8 @@ use crate::engine::etag;
 use crate::engine::exchange::Answer;
 use crate::engine::way::Way;
 use crate::model::{
-    Algorithm, ByteRange, Checksum, CopyResult, Directive, Document, Fault, Field, Fields, Operation, Part,
-    Refusal, Reply, Request, Setting, Timestamp, Told, Value,
+    Algorithm, ByteRange, Checksum, Checksums, CopyResult, Directive, Document, Fault, Field, Fields,
+    Operation, Part, Refusal, Reply, Request, Setting, Timestamp, Told, Value,
 };
 use crate::wire::xml::Node;
 use crate::wire::{date, hash};
@@ -48,7 +48,9 @@ pub struct Source {
 
 /// The question for the source's head.
 pub fn look(asked: &Request) -> Request {
-    of_source(asked, Operation::HeadObject)
+    let mut request = of_source(asked, Operation::HeadObject);
+    request.fields.set(Field::ChecksumMode, Value::Text("ENABLED".to_owned()));
+    request
 }
 
 /// The question for its tags.
@@ -121,6 +123,7 @@ pub fn source(from: &Way<'_>, asked: &Request, answer: &Answer, now: Timestamp) 
         [Told::EncryptionKeyId, Told::CustomerAlgorithm].into_iter().any(|field| told(field).is_some());
     let plain = etag.len() == 32 && etag.bytes().all(|byte| byte.is_ascii_hexdigit());
     let md5 = (plain && !sealed && target.etag_is_md5).then(|| etag.to_ascii_lowercase());
+    let head = answer::head(from, Operation::HeadObject, answer);
     let tags = asked.operation == Operation::CopyObject
         && asked.fields.directive(Field::TaggingDirective) != Some(Directive::Replace);
     Ok(Source {
@@ -130,9 +133,9 @@ pub fn source(from: &Way<'_>, asked: &Request, answer: &Answer, now: Timestamp) 
         version: told(Told::VersionId)
             .map(str::to_owned)
             .or_else(|| asked.source.as_ref().and_then(|source| source.version.clone())),
-        head: answer::head(from, Operation::HeadObject, answer),
         md5,
-        crc64: told(Told::Crc64Ecma).map(str::to_owned),
+        crc64: head.text(Told::Crc64Ecma).map(str::to_owned),
+        head,
         tagged: tags && told(Told::TaggingCount).is_some_and(|count| count != "0"),
     })
 }
@@ -218,6 +221,8 @@ pub fn place(asked: &Request, source: &Source, tags: Option<&Node>, operation: O
         for field in GUARDS {
             request.fields.remove(field);
         }
+        // The parts have the bytes.
+        request.fields.remove(Field::TrafficLimit);
         return request;
     }
     expect(&mut request, source);
@@ -257,14 +262,27 @@ fn expect(request: &mut Request, source: &Source) {
     if let Some(crc64) = &source.crc64 {
         request.checksums.push(Checksum { algorithm: Algorithm::Crc64Ecma, value: Some(crc64.clone()) });
     }
+    // That of the whole, not of the checksums of its parts.
+    if source.head.text(Told::ChecksumType) == Some("FULL_OBJECT") {
+        let told = source.head.checksums.iter();
+        request.checksums.extend(
+            told.map(|(algorithm, value)| Checksum { algorithm: *algorithm, value: Some(value.clone()) }),
+        );
+    }
     if let Some(text) = source.md5.as_deref().and_then(hash::base64_of_hex) {
         request.fields.set(Field::ContentMd5, Value::Text(text));
     }
 }
 
 /// The fields that each part of an upload carries.
-const OF_PARTS: [Field; 4] =
-    [Field::CustomerAlgorithm, Field::CustomerKey, Field::CustomerKeyMd5, Field::RequestPayer];
+const OF_PARTS: [Field; 6] = [
+    Field::CustomerAlgorithm,
+    Field::CustomerKey,
+    Field::CustomerKeyMd5,
+    Field::RequestPayer,
+    Field::ExpectedOwner,
+    Field::TrafficLimit,
+];
 
 fn of_upload(asked: &Request, operation: Operation, upload: &str) -> Request {
     let mut fields = Fields::default();
@@ -408,15 +426,17 @@ pub fn verified(source: &Source, crc64: Option<u64>) -> Result<(), Refusal> {
     }
 }
 
-/// Whether the object that was made is what passed.
+/// Whether the object that was made is what passed, whose CRC-64 is told.
 ///
 /// # Errors
 /// An internal error: the object is there, but is not the source.
-pub fn made(reply: &Reply, crc64: Option<u64>) -> Result<(), Refusal> {
-    match (reply.text(Told::Crc64Ecma), crc64) {
-        (Some(told), Some(found)) if told != found.to_string() => Err(differs()),
-        _ => Ok(()),
+pub fn made(reply: &mut Reply, crc64: Option<u64>) -> Result<(), Refusal> {
+    let Some(found) = crc64.map(|crc64| crc64.to_string()) else { return Ok(()) };
+    if reply.text(Told::Crc64Ecma).is_some_and(|told| told != found) {
+        return Err(differs());
     }
+    reply.set(Told::Crc64Ecma, found);
+    Ok(())
 }
 
 /// The refusal of a copy whose bytes are not the source's.
@@ -426,17 +446,24 @@ pub fn differs() -> Refusal {
 
 /// The answer to the copy, from that to the put or the completing call.
 pub fn told(way: &Way<'_>, asked: &Request, source: &Source, mut reply: Reply, now: Timestamp) -> Reply {
-    let etag = match reply.document.take() {
-        Some(Document::Completed { etag, .. }) => etag,
-        _ => reply.text(Told::Etag).map(etag::bare).unwrap_or_default().to_owned(),
+    let (etag, checksums) = match reply.document.take() {
+        Some(Document::Completed { etag, checksums, .. }) => (etag, checksums),
+        _ => {
+            let values = std::mem::take(&mut reply.checksums);
+            let kind = reply.text(Told::ChecksumType).map(str::to_owned);
+            let etag = reply.text(Told::Etag).map(etag::bare).unwrap_or_default();
+            (etag.to_owned(), Checksums { values, kind, algorithm: None })
+        }
     };
     reply.remove(Told::Etag);
     reply.remove(Told::ContentMd5);
+    reply.remove(Told::ChecksumType);
     let result = CopyResult {
         etag,
         modified: Some(now),
         crc64: reply.text(Told::Crc64Ecma).map(str::to_owned),
         version: reply.text(Told::VersionId).map(str::to_owned),
+        checksums,
     };
     reply.status = 200;
     if let Some(version) = &source.version {

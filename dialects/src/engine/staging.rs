@@ -198,7 +198,7 @@ impl Folder {
     pub fn read(&self, page: &Listing) -> Vec<Kept> {
         let kept = page.objects.iter().filter_map(|object| {
             Some(Kept {
-                part: Part { number: self.number_of(&object.key)?, etag: object.etag.clone() },
+                part: Part::new(self.number_of(&object.key)?, object.etag.clone()),
                 bytes: object.size,
                 modified: object.modified,
             })
@@ -301,7 +301,7 @@ pub struct Piece {
 
 impl Piece {
     fn whole(kept: &Kept) -> Self {
-        let Part { number, etag } = kept.part.clone();
+        let Part { number, etag, .. } = kept.part.clone();
         Self { number, etag, first: 0, bytes: kept.bytes, of: kept.bytes }
     }
 
@@ -370,7 +370,7 @@ pub fn named(
             Some(kept) if etag::same(&kept.part.etag, &part.etag) => (kept.bytes, Named::Kept(kept.clone())),
             Some(_) => return Err(invalid(part)),
             None => match there.find(|row| etag::same(&row.0.etag, &part.etag)) {
-                Some(there) => (there.2, Named::There(there.0.clone())),
+                Some(there) => (there.2, Named::There(part.clone())),
                 None => return Err(invalid(part)),
             },
         };

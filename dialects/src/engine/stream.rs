@@ -2,15 +2,16 @@
 
 use crate::engine::answer;
 use crate::engine::body::{Sums, Wants};
+use crate::engine::dialect::Dialect;
 use crate::engine::exchange::{Answer, overwrite_fault};
 use crate::engine::loss::Loss;
 use crate::engine::way::Way;
-use crate::engine::{tell, write};
+use crate::engine::{crc64, etag, tell, write};
 use crate::model::{
-    Document, Fault, Field, Fields, Operation, Outgoing, PayloadHash, Refusal, Reply, Request, Timestamp,
-    Told, Value,
+    Algorithm, Checksum, Document, Encryption, Fault, Field, Fields, Operation, Outgoing, PayloadHash,
+    Refusal, Reply, Request, Timestamp, Told, Value,
 };
-use crate::wire::hash;
+use crate::wire::{date, hash};
 
 /// The signed head to send, and what it could not say. `length` is the decoded body's, for uploads; without one
 /// the shell sends the body in chunks.
@@ -38,9 +39,6 @@ pub fn outgoing(
             None => outgoing.headers.push(("transfer-encoding".to_owned(), b"chunked".to_vec())),
         }
     }
-    if promises(way, request) {
-        outgoing.headers.extend(handed_on(way, request));
-    }
     outgoing.payload = PayloadHash::Unsigned;
     way.target.auth.sign(&mut outgoing, &way.target.credentials.current(), &way.target.region, now);
     Ok((outgoing, losses))
@@ -53,20 +51,18 @@ fn promises(way: &Way<'_>, request: &Request) -> bool {
     puts && way.target.dialect.lock_digest && locks.iter().any(|field| request.fields.has(*field))
 }
 
-/// The caller's checksums that stand in the head and that the target has headers for.
-fn handed_on(way: &Way<'_>, request: &Request) -> impl Iterator<Item = (String, Vec<u8>)> {
-    let own = way.target.dialect.checksums;
-    request.checksums.iter().filter_map(|checksum| {
-        let name = own.iter().find(|row| row.1 == checksum.algorithm)?.0;
-        Some((name.to_owned(), checksum.value.clone()?.into_bytes()))
-    })
+/// Whether a checksum of the caller stands in the head that the target compares too.
+fn hands_on(way: &Way<'_>, request: &Request) -> bool {
+    let target = way.target.dialect;
+    let known = |checksum: &Checksum| {
+        checksum.value.is_some() && target.checksum_header(checksum.algorithm).is_some()
+    };
+    target.keeps_checksums() && request.checksums.iter().any(known)
 }
 
 /// Whether the target has to be told a digest of the body that the caller did not say in the head.
 pub fn needs_digest(way: &Way<'_>, request: &Request) -> bool {
-    promises(way, request)
-        && handed_on(way, request).next().is_none()
-        && !request.fields.has(Field::ContentMd5)
+    promises(way, request) && !hands_on(way, request) && !request.fields.has(Field::ContentMd5)
 }
 
 /// The same request with the digest of its body.
@@ -75,13 +71,70 @@ pub fn with_digest(mut request: Request, body: &[u8]) -> Request {
     request
 }
 
-/// What is computed of an upload: a CRC-64 where the caller's SDK or the target tells one, and an MD5 of an appended
-/// piece where the caller's SDK compares that.
+/// Whether the target can be told more of a body that was read before its head is sent: what the caller says only behind
+/// the body, and a CRC-64 to keep.
+pub fn can_tell_more(way: &Way<'_>, request: &Request) -> bool {
+    let trails = request.checksums.iter().any(|checksum| checksum.value.is_none());
+    (trails && way.target.dialect.keeps_checksums()) || crc64::is_kept(way, request)
+}
+
+/// The same request with all that can be told of its body.
+pub fn with_sums(way: &Way<'_>, mut request: Request, sums: &Sums) -> Request {
+    for checksum in request.checksums.iter_mut().filter(|checksum| checksum.value.is_none()) {
+        let found = sums.checks.iter().find(|row| row.0 == checksum.algorithm);
+        checksum.value = found.map(|row| row.1.clone());
+    }
+    if crc64::is_kept(way, &request) {
+        crc64::keep(way, &mut request, sums);
+    }
+    request
+}
+
+/// What is computed of an upload: a CRC-64 where the caller's SDK or the target tells one, an MD5 where the target's ETag
+/// is one, and what a target tells of its own accord; of an appended piece an MD5 where the caller's SDK compares that.
 pub fn wants(way: &Way<'_>, request: &Request) -> Wants {
-    let told = |dialect: &crate::engine::dialect::Dialect, field: Told| (dialect.told)(field).is_some();
+    let told = |dialect: &Dialect, field: Told| (dialect.told)(field).is_some();
     let appends = request.operation == Operation::AppendObject;
     let crc64 = told(way.caller, Told::Crc64Ecma) || told(way.target.dialect, Told::Crc64Ecma);
-    Wants { crc64: crc64 && !appends, md5: appends && told(way.caller, Told::PieceMd5) }
+    let target = way.target.dialect;
+    let md5 = if appends { told(way.caller, Told::PieceMd5) } else { tells_md5(target, request) };
+    Wants { crc64: crc64 && !appends, md5, nvme: target.keeps_checksums() && !appends }
+}
+
+/// Whether the ETag of what is written is the MD5 of its bytes, as far as the request says.
+fn tells_md5(target: &Dialect, request: &Request) -> bool {
+    let sealed = request.fields.has(Field::CustomerKey)
+        || matches!(request.fields.get(Field::Encryption), Some(Value::Encryption(way)) if *way != Encryption::Aes256);
+    target.etag_is_md5 && !sealed
+}
+
+/// Whether what a target says of the bytes that it stored is what was sent. Its checksums stay in the answer where they
+/// were compared.
+///
+/// # Errors
+/// An internal error: what is stored is something else.
+fn compare(way: &Way<'_>, answer: &Answer, reply: &mut Reply, sums: &Sums) -> Result<(), Refusal> {
+    let target = way.target.dialect;
+    let found = |algorithm: Algorithm| sums.checks.iter().find(|row| row.0 == algorithm);
+    for (algorithm, told) in &reply.checksums {
+        if found(*algorithm).is_some_and(|row| row.1 != *told) {
+            return Err(answer::not_stored());
+        }
+    }
+    reply.checksums.retain(|row| found(row.0).is_some());
+    let told = |field: Told| (target.told)(field).and_then(|name| answer.text(name));
+    let sealed = told(Told::EncryptionKeyId).is_some()
+        || told(Told::CustomerAlgorithm).is_some()
+        || told(Told::Encryption)
+            .is_some_and(|word| target.words.encryption.value(word) != Some(Encryption::Aes256));
+    let etag = told(Told::Etag).map(etag::bare).unwrap_or_default();
+    let plain = etag.len() == 32 && etag.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match &sums.md5 {
+        Some(md5) if target.etag_is_md5 && plain && !sealed && !etag.eq_ignore_ascii_case(md5) => {
+            Err(answer::not_stored())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The caller's head for a target's answer of 200 to 299 or 304. For uploads, after the whole body was sent and
@@ -100,10 +153,13 @@ pub fn reply(
         if reply.text(Told::Etag).is_none() {
             return Err(answer::unproven());
         }
+        if let Some(sums) = sums.filter(|_| request.operation != Operation::AppendObject) {
+            compare(way, answer, &mut reply, sums)?;
+        }
         if let Some(crc64) = sums.and_then(|sums| sums.crc64) {
             let crc64 = crc64.to_string();
             if reply.text(Told::Crc64Ecma).is_some_and(|told| told != crc64) {
-                return Err(Refusal::say(Fault::InternalError, "What was stored is not what was sent."));
+                return Err(answer::not_stored());
             }
             reply.set(Told::Crc64Ecma, crc64);
         }
@@ -115,6 +171,10 @@ pub fn reply(
     }
     if request.operation == Operation::GetObject {
         check_range(request, &reply)?;
+    }
+    if !request.operation.uploads() && !request.fields.has(Field::ChecksumMode) {
+        reply.checksums.clear();
+        reply.remove(Told::ChecksumType);
     }
     answer::finish(way.caller, request.operation, &mut reply);
     Ok(reply)
@@ -183,10 +243,86 @@ pub fn take_position(reply: &mut Reply, answer: &Answer) {
     }
 }
 
+/// One part of an object, read at a target that does not tell parts apart: the object is told as one part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OnlyPart(u64);
+
+/// The request as a target is asked that does not tell parts apart, and the part that was asked for. `None`: the target
+/// does, or no part was asked for.
+pub fn only_part(way: &Way<'_>, request: &Request) -> Option<(Request, OnlyPart)> {
+    let told_apart = way.target.dialect.says(Field::PartNumber, request.operation).is_some();
+    (!told_apart).then(|| as_only_part(request)).flatten()
+}
+
+/// The same for a target that passed over the number of the part: it answers with everything, and says nothing of parts.
+pub fn passed_over_part(way: &Way<'_>, request: &Request, answer: &Answer) -> Option<(Request, OnlyPart)> {
+    let told =
+        |field: Told| (way.target.dialect.told)(field).is_some_and(|name| answer.header(name).is_some());
+    let passed_over = answer.status == 200 && !told(Told::PartsCount) && !told(Told::ContentRange);
+    passed_over.then(|| as_only_part(request)).flatten()
+}
+
+fn as_only_part(request: &Request) -> Option<(Request, OnlyPart)> {
+    let reads = matches!(request.operation, Operation::GetObject | Operation::HeadObject);
+    let number = request.fields.number(Field::PartNumber).filter(|_| reads)?;
+    let mut sent = request.clone();
+    sent.fields.remove(Field::PartNumber);
+    // Whether there is such an object is all that is asked.
+    if number != 1 {
+        sent.operation = Operation::HeadObject;
+    }
+    Some((sent, OnlyPart(number)))
+}
+
+impl OnlyPart {
+    /// Makes of the reply about the whole object that about its only part.
+    ///
+    /// # Errors
+    /// `InvalidPartNumber`: there is no other part.
+    pub fn told(self, mut reply: Reply) -> Result<Reply, Refusal> {
+        if reply.status == 304 {
+            return Ok(reply);
+        }
+        if self.0 != 1 {
+            return Err(Refusal::new(Fault::InvalidPartNumber)
+                .with("ActualPartCount", "1")
+                .with("PartNumberRequested", self.0.to_string()));
+        }
+        reply.set(Told::PartsCount, "1");
+        let length = reply.text(Told::ContentLength).and_then(|text| text.parse::<u64>().ok());
+        // Nothing has no range.
+        if let Some(last) = length.and_then(|length| length.checked_sub(1)) {
+            reply.status = 206;
+            reply.set(Told::ContentRange, format!("bytes 0-{last}/{}", last.saturating_add(1)));
+        }
+        Ok(reply)
+    }
+}
+
+/// Whether a range was to be read of another object than the target has now (RFC 9110, 13.1.5). A failure says nothing of
+/// the object, so that the whole is read then.
+fn is_of_another(way: &Way<'_>, request: &Request, answer: &Answer) -> bool {
+    let wanted = request.fields.text(Field::IfRange).filter(|_| request.fields.has(Field::Range));
+    let Some(wanted) = wanted.filter(|_| matches!(answer.status, 206 | 416)) else { return false };
+    let told = |field: Told| (way.target.dialect.told)(field).and_then(|name| answer.text(name));
+    let same = match date::parse_http(wanted) {
+        Some(time) => told(Told::LastModified).and_then(date::parse_http) == Some(time),
+        // Only strong tags are compared.
+        None => told(Told::Etag).is_some_and(|etag| {
+            !wanted.starts_with("W/") && etag::bare(etag).eq_ignore_ascii_case(etag::bare(wanted))
+        }),
+    };
+    !same
+}
+
 /// Whether an answer to a read must be asked for again without its range: the caller's vendor answers a range
-/// that does not fit with the whole object, the target's with an error or with what there is.
+/// that does not fit with the whole object, the target's with an error or with what there is; or the range was to be of
+/// another object.
 pub fn ask_without_range(way: &Way<'_>, request: &Request, answer: &Answer) -> bool {
     use crate::model::{ByteRange, Value};
+    if is_of_another(way, request, answer) {
+        return true;
+    }
     let lenient = way.caller.absent.lenient_range && !request.fields.has(Field::StandardRange);
     if !lenient || way.target.dialect.absent.lenient_range || request.operation != Operation::GetObject {
         return false;

@@ -81,6 +81,11 @@ pub fn tell(listener: &Listener, mut reply: Reply) -> Spoken {
             reply.fields.iter().filter(|row| row.0 == field).map(|row| (name.to_owned(), row.1.clone())),
         );
     }
+    for (algorithm, value) in reply.checksums {
+        if let Some(name) = dialect.checksum_header(algorithm) {
+            headers.push((name.to_owned(), value.into_bytes()));
+        }
+    }
     let metadata = reply.metadata.into_iter();
     headers.extend(metadata.map(|(name, value)| (format!("{}{name}", dialect.metadata_prefix), value)));
     // Documents of targets may say anything.

@@ -28,7 +28,15 @@ pub fn request(way: &Way<'_>, request: &Request) -> Result<(Outgoing, Vec<Loss>)
             Err(Nothing::CannotSay(why)) => losses.push(Loss::field(field, why)),
         }
     }
+    check_selected(target, request, &outgoing)?;
     write_metadata(target, request, &mut outgoing, &mut losses);
+    if let Some(name) =
+        target.part_bytes_min_header.filter(|_| request.operation == Operation::CompleteMultipartUpload)
+    {
+        let least = way.caller.limits.part_bytes_min.to_string();
+        outgoing.headers.push((name.to_owned(), least.into_bytes()));
+    }
+    outgoing.headers.extend(checksums(way, request)?);
     if let Some(source) = &request.source {
         let at = SourceAt {
             bucket: way.source_bucket.as_deref().unwrap_or_default(),
@@ -109,10 +117,25 @@ pub fn head_at(
     })
 }
 
+/// Without a parameter that selects the operation the target would take the request for another.
+fn check_selected(target: &Dialect, request: &Request, outgoing: &Outgoing) -> Result<(), Refusal> {
+    let Some(route) = target.route(request.operation) else { return Ok(()) };
+    let said = |wanted: &&str| {
+        let name = wanted.split('=').next().unwrap_or(wanted);
+        outgoing.query.iter().any(|row| row.0 == name)
+    };
+    if route.parameters.iter().all(|wanted| said(&wanted)) {
+        return Ok(());
+    }
+    Err(Refusal::say(Fault::InvalidRequest, format!("{} is not complete.", request.operation.name())))
+}
+
 /// What absence means to the caller is said where it means something else to the target.
 fn with_absent_said(way: &Way<'_>, request: &Request) -> Fields {
     let (caller, target) = (&way.caller.absent, &way.target.dialect.absent);
     let mut fields = request.fields.clone();
+    // Compared here, with what the answer says.
+    fields.remove(Field::IfRange);
     if request.operation.places() {
         let access = [
             Field::Acl,
@@ -152,6 +175,37 @@ fn with_absent_said(way: &Way<'_>, request: &Request) -> Fields {
     fields
 }
 
+/// The checksums of a body or of a completed object that the caller says in the head, for a target that compares them.
+///
+/// # Errors
+/// `NotImplemented`: that of a completed object, which only the target could compare.
+fn checksums(way: &Way<'_>, request: &Request) -> Result<Vec<(String, Vec<u8>)>, Refusal> {
+    let target = way.target.dialect;
+    let completes = request.operation == Operation::CompleteMultipartUpload;
+    let mut written = Vec::new();
+    if !request.operation.uploads() && !completes {
+        return Ok(written);
+    }
+    for checksum in &request.checksums {
+        let Some(value) = &checksum.value else { continue };
+        let header = target.checksum_header(checksum.algorithm).filter(|_| target.keeps_checksums());
+        match header {
+            // Each write has one.
+            Some(name) if written.is_empty() => written.push((name.to_owned(), value.clone().into_bytes())),
+            None if completes => {
+                let name = way.caller.checksum_header(checksum.algorithm).unwrap_or_default();
+                return Err(Refusal::say(
+                    Fault::NotImplemented,
+                    format!("{name} cannot be carried out here: {} does not compare it", target.name),
+                )
+                .with("Header", name));
+            }
+            _ => {}
+        }
+    }
+    Ok(written)
+}
+
 /// Why a field is not written.
 enum Nothing {
     /// The target does by itself what the field asks for.
@@ -172,10 +226,11 @@ fn write_field(
         // There the bucket decides when nothing is said.
         return Err(Nothing::NotNeeded);
     }
-    let name = target
-        .name_in(field, operation)
-        .filter(|_| target.can_say(field))
-        .ok_or_else(|| cannot("has no such field"))?;
+    if field.is_of_checksums() && !target.keeps_checksums() {
+        // What the caller says of the bytes is compared here.
+        return Err(Nothing::NotNeeded);
+    }
+    let name = target.says(field, operation).ok_or_else(|| cannot("has no such field"))?;
     if field.names_accounts() && way.caller.family != target.family {
         return Err(cannot("has other accounts"));
     }

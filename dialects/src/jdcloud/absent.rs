@@ -6,5 +6,5 @@ use crate::s3;
 /// As S3, but for the class.
 pub const ABSENT: Absent = Absent { class_always_said: true, ..s3::absent::ABSENT };
 
-/// As S3.
-pub const LIMITS: Limits = s3::absent::LIMITS;
+/// As S3, but for dots in the names of buckets.
+pub const LIMITS: Limits = Limits { bucket_dots: false, ..s3::absent::LIMITS };

@@ -1,7 +1,11 @@
 //! Headers: those of S3 when callers say them; as a target JD documents fewer, and may pass over the rest without
 //! a word.
 
-use crate::model::Field;
+use crate::model::{Field, Operation};
+
+/// Whether JD tells the parts of an object apart is not known: it is asked for the whole.
+pub const LACKS_AT: &[(Operation, Field)] =
+    &[(Operation::GetObject, Field::PartNumber), (Operation::HeadObject, Field::PartNumber)];
 
 /// Not documented by JD: never relied on.
 pub const LACKS: &[Field] = &[
@@ -22,6 +26,7 @@ pub const LACKS: &[Field] = &[
     Field::EncryptionContext,
     Field::EncryptionBucketKey,
     Field::BucketLock,
+    Field::BucketOwnership,
     Field::LockMode,
     Field::LockUntil,
     Field::LegalHold,
@@ -32,4 +37,7 @@ pub const LACKS: &[Field] = &[
     Field::RequestPayer,
     Field::WebsiteRedirect,
     Field::ChecksumAlgorithm,
+    Field::ChecksumType,
+    Field::ChecksumMode,
+    Field::ObjectSize,
 ];

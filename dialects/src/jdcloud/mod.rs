@@ -20,6 +20,7 @@ pub static JDCLOUD: Dialect = Dialect {
     hosts: route::HOSTS,
     settings: settings::FORMS,
     lacks: headers::LACKS,
+    lacks_at: headers::LACKS_AT,
     lacks_calls: route::LACKS_CALLS,
     lacks_settings: route::LACKS_SETTINGS,
     words: &words::WORDS,

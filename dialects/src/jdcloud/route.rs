@@ -4,11 +4,12 @@ use crate::engine::dialect::HostForm;
 use crate::model::{Operation, Setting};
 
 /// Today's domain, and the older one of the copy's page.
+#[rustfmt::skip]
 pub const HOSTS: &[HostForm] = &[
-    HostForm { domain: &["com", "jdcloud-oss"], service: &["*", "s3"] },
-    HostForm { domain: &["com", "jdcloud-oss"], service: &["*", "s3-internal"] },
-    HostForm { domain: &["com", "jcloudcs"], service: &["*", "s3"] },
-    HostForm { domain: &["com", "jcloudcs"], service: &["s3"] },
+    HostForm::api(&["com", "jdcloud-oss"], &["*", "s3"]),
+    HostForm::api(&["com", "jdcloud-oss"], &["*", "s3-internal"]),
+    HostForm::api(&["com", "jcloudcs"], &["*", "s3"]),
+    HostForm::api(&["com", "jcloudcs"], &["s3"]),
 ];
 
 /// Not documented by JD: never relied on.

@@ -28,6 +28,10 @@ pub enum Fault {
     InvalidToken,
     ExpiredToken,
     // What is asked
+    /// A host that is neither a vendor's, a configured base name nor an address.
+    UnknownHost,
+    /// The bucket in the path where it must be in the host.
+    PathStyleForbidden,
     InvalidArgument,
     InvalidRequest,
     InvalidUri,
@@ -40,6 +44,8 @@ pub enum Fault {
     InvalidEncryption,
     InvalidTag,
     InvalidRange,
+    /// A part of an object that it does not have.
+    InvalidPartNumber,
     InvalidCopySource,
     InvalidCopyRange,
     CopySourceTooLarge,
@@ -125,6 +131,8 @@ pub enum Fault {
     /// All connections that the target may have are in use.
     TargetBusy,
     SlowDown,
+    /// No room is left for what is to be stored.
+    StorageFull,
 }
 
 /// A request that ends here, with what to tell the caller. Holds no secret and no signature.

@@ -13,6 +13,8 @@ pub enum Field {
     IfModifiedSince,
     IfUnmodifiedSince,
     Range,
+    /// Answer the range only of the object that has this ETag or date, else the whole object.
+    IfRange,
     /// Answer an unsatisfiable range as HTTP says instead of with the whole object.
     StandardRange,
     /// Whence a browser asks.
@@ -37,6 +39,8 @@ pub enum Field {
     BucketAcl,
     /// Locking of objects in a new bucket.
     BucketLock,
+    /// Whose the objects in a new bucket are.
+    BucketOwnership,
     GrantRead,
     GrantWrite,
     GrantReadAcp,
@@ -71,6 +75,12 @@ pub enum Field {
     CallbackVariables,
     Process,
     ChecksumAlgorithm,
+    /// Whether a checksum is of the whole or of its parts' checksums.
+    ChecksumType,
+    /// Whether a read wants to hear the checksums.
+    ChecksumMode,
+    /// What the parts of a completing call come to, bytes.
+    ObjectSize,
     CompleteAll,
     /// Where an appended piece begins.
     Position,
@@ -96,6 +106,16 @@ pub enum Field {
     FetchOwner,
     MaxParts,
     PartNumberMarker,
+    /// Only buckets of this region.
+    BucketRegion,
+    /// Only buckets made before or after this time, Unix seconds.
+    CreatedTime,
+    /// How `CreatedTime` is meant: `lt`, `lte`, `gt` or `gte`.
+    CreatedRange,
+    /// Only buckets with this tag.
+    BucketTagKey,
+    /// The value of that tag.
+    BucketTagValue,
     ResponseContentType,
     ResponseContentLanguage,
     ResponseExpires,
@@ -137,12 +157,13 @@ pub enum Kind {
 
 impl Field {
     /// Every field, in the order they are read, written and printed.
-    pub const ALL: [Self; 86] = [
+    pub const ALL: [Self; 96] = [
         Self::IfMatch,
         Self::IfNoneMatch,
         Self::IfModifiedSince,
         Self::IfUnmodifiedSince,
         Self::Range,
+        Self::IfRange,
         Self::StandardRange,
         Self::Origin,
         Self::SourceIfMatch,
@@ -163,6 +184,7 @@ impl Field {
         Self::Acl,
         Self::BucketAcl,
         Self::BucketLock,
+        Self::BucketOwnership,
         Self::GrantRead,
         Self::GrantWrite,
         Self::GrantReadAcp,
@@ -196,6 +218,9 @@ impl Field {
         Self::CallbackVariables,
         Self::Process,
         Self::ChecksumAlgorithm,
+        Self::ChecksumType,
+        Self::ChecksumMode,
+        Self::ObjectSize,
         Self::CompleteAll,
         Self::Position,
         Self::ConfigurationId,
@@ -218,6 +243,11 @@ impl Field {
         Self::FetchOwner,
         Self::MaxParts,
         Self::PartNumberMarker,
+        Self::BucketRegion,
+        Self::CreatedTime,
+        Self::CreatedRange,
+        Self::BucketTagKey,
+        Self::BucketTagValue,
         Self::ResponseContentType,
         Self::ResponseContentLanguage,
         Self::ResponseExpires,
@@ -253,6 +283,7 @@ impl Field {
             | Self::MaxUploads
             | Self::MaxParts
             | Self::Position
+            | Self::CreatedTime
             | Self::PartNumber
             | Self::PartNumberMarker => Kind::Number,
             Self::Tagging => Kind::Tags,
@@ -273,6 +304,7 @@ impl Field {
             | Self::IfModifiedSince
             | Self::IfUnmodifiedSince
             | Self::Range
+            | Self::IfRange
             | Self::StandardRange
             | Self::ResponseContentType
             | Self::ResponseContentLanguage
@@ -307,7 +339,12 @@ impl Field {
             | Self::LockMode
             | Self::LockUntil
             | Self::LegalHold => operation.places(),
-            Self::ChecksumAlgorithm => operation == Op::CopyObject,
+            Self::ChecksumAlgorithm => matches!(operation, Op::CopyObject | Op::CreateMultipartUpload),
+            Self::ChecksumType => {
+                matches!(operation, Op::CreateMultipartUpload | Op::CompleteMultipartUpload)
+            }
+            Self::ChecksumMode => reads,
+            Self::ObjectSize => operation == Op::CompleteMultipartUpload,
             Self::Acl => {
                 operation.places() || operation == Op::CompleteMultipartUpload || puts_acl(Setting::ObjectAcl)
             }
@@ -316,10 +353,13 @@ impl Field {
             }
             Self::BucketAcl => operation == Op::CreateBucket || puts_acl(Setting::BucketAcl),
             Self::GrantWrite => operation == Op::CreateBucket || operation.writes_acl(),
-            Self::BucketLock => operation == Op::CreateBucket,
+            Self::BucketLock | Self::BucketOwnership => operation == Op::CreateBucket,
             Self::ContentMd5 => operation.uploads() || operation.has_document(),
             Self::CustomerAlgorithm | Self::CustomerKey | Self::CustomerKeyMd5 => {
-                reads || operation.places() || operation.uploads() || operation == Op::UploadPartCopy
+                reads
+                    || operation.places()
+                    || operation.uploads()
+                    || matches!(operation, Op::UploadPartCopy | Op::GetObjectAttributes)
             }
             Self::ForbidOverwrite => {
                 (operation.places() && operation != Op::AppendObject)
@@ -367,17 +407,26 @@ impl Field {
             Self::PartNumber => {
                 matches!(operation, Op::UploadPart | Op::UploadPartCopy | Op::GetObject | Op::HeadObject)
             }
-            Self::Prefix | Self::Delimiter => lists,
-            Self::MaxKeys => lists && operation != Op::ListMultipartUploads,
+            Self::Prefix => lists || operation == Op::ListBuckets,
+            Self::Delimiter => lists,
+            Self::MaxKeys => (lists && operation != Op::ListMultipartUploads) || operation == Op::ListBuckets,
             Self::MaxUploads | Self::UploadIdMarker => operation == Op::ListMultipartUploads,
             Self::KeyMarker => {
                 matches!(operation, Op::ListObjectVersions | Op::ListMultipartUploads)
             }
             Self::VersionIdMarker => operation == Op::ListObjectVersions,
-            Self::EncodingType => lists || matches!(operation, Op::ListParts | Op::DeleteObjects),
-            Self::Marker => operation == Op::ListObjects,
-            Self::StartAfter | Self::ContinuationToken | Self::FetchOwner => operation == Op::ListObjectsV2,
-            Self::MaxParts | Self::PartNumberMarker => operation == Op::ListParts,
+            Self::EncodingType => lists || operation.answers_with_key(),
+            Self::Marker => matches!(operation, Op::ListObjects | Op::ListBuckets),
+            Self::StartAfter | Self::FetchOwner => operation == Op::ListObjectsV2,
+            Self::ContinuationToken => matches!(operation, Op::ListObjectsV2 | Op::ListBuckets),
+            Self::MaxParts | Self::PartNumberMarker => {
+                matches!(operation, Op::ListParts | Op::GetObjectAttributes)
+            }
+            Self::BucketRegion
+            | Self::CreatedTime
+            | Self::CreatedRange
+            | Self::BucketTagKey
+            | Self::BucketTagValue => operation == Op::ListBuckets,
         }
     }
 
@@ -399,12 +448,24 @@ impl Field {
                 | Self::TrafficLimit
                 | Self::RequestPayer
                 | Self::ChecksumAlgorithm
+                | Self::ChecksumType
+                | Self::ChecksumMode
+                | Self::ObjectSize
                 | Self::EncryptionBucketKey
                 | Self::FetchOwner
                 | Self::Origin
                 | Self::EncodingType
         ) && !self.becomes_a_header()
     }
+
+    /// Whether it only says which checksums a target keeps, compares and tells. A target that has none is not asked.
+    pub fn is_of_checksums(self) -> bool {
+        matches!(self, Self::ChecksumAlgorithm | Self::ChecksumType | Self::ChecksumMode | Self::ObjectSize)
+    }
+
+    /// The wishes about checksums.
+    pub const CHECKSUMS: [Self; 4] =
+        [Self::ChecksumAlgorithm, Self::ChecksumType, Self::ChecksumMode, Self::ObjectSize];
 
     /// Whether its value names accounts, which are one vendor's own.
     pub fn names_accounts(self) -> bool {

@@ -42,6 +42,16 @@ impl RawHead {
         self.text("host").unwrap_or_default()
     }
 
+    /// The same head, sent to another authority.
+    #[must_use]
+    pub fn with_host(&self, authority: String) -> Self {
+        let mut head = self.clone();
+        if let Some(row) = head.headers.iter_mut().find(|row| row.0 == "host") {
+            row.1 = authority.into_bytes();
+        }
+        head
+    }
+
     /// The query parameters in order of arrival: names and values as sent, `None` for a name without `=`.
     pub fn raw_query(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         self.query.as_deref().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()).map(|pair| {

@@ -18,5 +18,5 @@ pub use reply::{
     BucketInfo, BucketList, CopyResult, Deleted, Document, ErrorDocument, Listed, Listing, PartList, Reply,
     Told, Upload, Uploads, Version, Versions,
 };
-pub use request::{Algorithm, Checksum, Part, Request, Source, Unwanted};
+pub use request::{Algorithm, Checksum, Checksums, Part, Request, Source, Sum, Unwanted};
 pub use setting::Setting;

@@ -216,6 +216,17 @@ impl Operation {
         )
     }
 
+    /// Whether its answer has keys without being a page of a bucket.
+    pub fn answers_with_key(self) -> bool {
+        matches!(
+            self,
+            Self::ListParts
+                | Self::DeleteObjects
+                | Self::CreateMultipartUpload
+                | Self::CompleteMultipartUpload
+        )
+    }
+
     /// Whether the operation makes an object that did not exist, with its metadata, class and access.
     pub fn places(self) -> bool {
         matches!(self, Self::PutObject | Self::CopyObject | Self::CreateMultipartUpload | Self::AppendObject)

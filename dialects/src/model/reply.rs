@@ -1,6 +1,6 @@
 //! The canonical answer.
 
-use super::{Access, Fault, Part, Setting, Timestamp};
+use super::{Access, Algorithm, Checksums, Fault, Part, Setting, Timestamp};
 use crate::wire::xml::Node;
 
 /// One thing that an answer's head can say.
@@ -34,6 +34,10 @@ pub enum Told {
     Acl,
     TaggingCount,
     PartsCount,
+    /// Of an upload: which checksum it keeps.
+    ChecksumAlgorithm,
+    /// `FULL_OBJECT` or `COMPOSITE`.
+    ChecksumType,
     WebsiteRedirect,
     BucketRegion,
     Location,
@@ -57,7 +61,7 @@ pub enum Told {
 
 impl Told {
     /// Every field, in the order they are written.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 46] = [
         Self::ContentType,
         Self::ContentLength,
         Self::ContentRange,
@@ -84,6 +88,8 @@ impl Told {
         Self::Acl,
         Self::TaggingCount,
         Self::PartsCount,
+        Self::ChecksumAlgorithm,
+        Self::ChecksumType,
         Self::WebsiteRedirect,
         Self::BucketRegion,
         Self::Location,
@@ -126,6 +132,8 @@ pub struct Reply {
     pub status: u16,
     /// What the head says. Values of classes, encryption and ETags are canonical words (S3's), quoted ETags.
     pub fields: Vec<(Told, Vec<u8>)>,
+    /// Checksums of the object or part, base64.
+    pub checksums: Vec<(Algorithm, String)>,
     /// User metadata: lower-case names without prefix.
     pub metadata: Vec<(String, Vec<u8>)>,
     /// The document, where there is one.
@@ -135,7 +143,7 @@ pub struct Reply {
 impl Reply {
     /// An answer without anything but its status.
     pub fn status(status: u16) -> Self {
-        Self { status, fields: Vec::new(), metadata: Vec::new(), document: None }
+        Self { status, fields: Vec::new(), checksums: Vec::new(), metadata: Vec::new(), document: None }
     }
 
     /// The value of a field where it is text.
@@ -170,6 +178,8 @@ pub enum Document {
         key: String,
         /// Opaque id.
         upload_id: String,
+        /// Whether the key is to be written percent-encoded.
+        encoded: bool,
     },
     /// CompleteMultipartUploadResult.
     Completed {
@@ -179,6 +189,10 @@ pub enum Document {
         key: String,
         /// Without quotes.
         etag: String,
+        /// Those of the object.
+        checksums: Checksums,
+        /// Whether the key is to be written percent-encoded.
+        encoded: bool,
     },
     /// ListPartsResult.
     Parts(PartList),
@@ -237,6 +251,8 @@ pub struct CopyResult {
     pub crc64: Option<String>,
     /// Version made, where the document tells it.
     pub version: Option<String>,
+    /// Those of what was made.
+    pub checksums: Checksums,
 }
 
 /// The parts of an upload.
@@ -252,6 +268,8 @@ pub struct PartList {
     pub truncated: bool,
     pub class: Option<String>,
     pub encoded: bool,
+    /// Algorithm and type of the upload.
+    pub checksums: Checksums,
     pub parts: Vec<(Part, Option<Timestamp>, u64)>,
 }
 
@@ -395,6 +413,16 @@ pub struct BucketList {
     pub buckets: Vec<(String, Timestamp, String)>,
     /// Host to name as each bucket's end point, where the dialect names one.
     pub host: String,
+    /// The beginning of the names that was asked for.
+    pub prefix: Option<String>,
+    /// The name after which the page begins.
+    pub marker: Option<String>,
+    /// Buckets of a page.
+    pub max_keys: u64,
+    /// What a request for the next page has to say: a marker, or a token of the dialect. `None`: this is the last.
+    pub next: Option<String>,
+    /// Whether the caller asked for a part of its buckets.
+    pub limited: bool,
 }
 
 /// What went wrong, ready to be said.

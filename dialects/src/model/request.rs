@@ -75,6 +75,44 @@ pub struct Part {
     pub number: u64,
     /// ETag without quotes.
     pub etag: String,
+    /// Its checksums, where they are told.
+    pub checksums: Checksums,
+    /// What it comes to, where that came back with the ETag.
+    pub sum: Option<Sum>,
+}
+
+/// CRC-64/XZ and length of a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sum {
+    /// CRC-64/XZ.
+    pub crc64: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+impl Part {
+    /// A part without checksums.
+    pub fn new(number: u64, etag: impl Into<String>) -> Self {
+        Self { number, etag: etag.into(), checksums: Checksums::default(), sum: None }
+    }
+}
+
+/// Checksums of an object or a part as answers and completing calls tell them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Checksums {
+    /// Base64 of the big-endian values; with `-N` behind it that of N parts' checksums.
+    pub values: Vec<(Algorithm, String)>,
+    /// `FULL_OBJECT` or `COMPOSITE`, where it is told.
+    pub kind: Option<String>,
+    /// Name of the algorithm of an upload, where it is told.
+    pub algorithm: Option<String>,
+}
+
+impl Checksums {
+    /// The value of an algorithm.
+    pub fn value(&self, algorithm: Algorithm) -> Option<&str> {
+        self.values.iter().find(|row| row.0 == algorithm).map(|row| row.1.as_str())
+    }
 }
 
 /// One line of a deleting call.
@@ -99,9 +137,29 @@ pub enum Algorithm {
     Crc64Ecma,
     Sha1,
     Sha256,
+    Sha512,
+    Md5,
+    XxHash64,
+    XxHash3,
+    XxHash128,
 }
 
 impl Algorithm {
+    /// Every algorithm.
+    pub const ALL: [Self; 11] = [
+        Self::Crc32,
+        Self::Crc32c,
+        Self::Crc64Nvme,
+        Self::Crc64Ecma,
+        Self::Sha1,
+        Self::Sha256,
+        Self::Sha512,
+        Self::Md5,
+        Self::XxHash64,
+        Self::XxHash3,
+        Self::XxHash128,
+    ];
+
     /// The name in messages.
     pub fn name(self) -> &'static str {
         match self {
@@ -111,6 +169,11 @@ impl Algorithm {
             Self::Crc64Ecma => "CRC64",
             Self::Sha1 => "SHA1",
             Self::Sha256 => "SHA256",
+            Self::Sha512 => "SHA512",
+            Self::Md5 => "MD5",
+            Self::XxHash64 => "XXHASH64",
+            Self::XxHash3 => "XXHASH3",
+            Self::XxHash128 => "XXHASH128",
         }
     }
 
@@ -118,9 +181,11 @@ impl Algorithm {
     pub fn bytes(self) -> usize {
         match self {
             Self::Crc32 | Self::Crc32c => 4,
-            Self::Crc64Nvme | Self::Crc64Ecma => 8,
+            Self::Crc64Nvme | Self::Crc64Ecma | Self::XxHash64 | Self::XxHash3 => 8,
+            Self::Md5 | Self::XxHash128 => 16,
             Self::Sha1 => 20,
             Self::Sha256 => 32,
+            Self::Sha512 => 64,
         }
     }
 }

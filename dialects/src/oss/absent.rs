@@ -11,11 +11,14 @@ pub const ABSENT: Absent = Absent {
     acl: Acl::Inherit,
     content_type: Some("application/octet-stream"),
     max_keys: 100,
+    // 3.2
+    max_buckets: Some(100),
     lenient_range: true,
 };
 
 /// Sizes in bytes.
 pub const LIMITS: Limits = Limits {
+    bucket_dots: false,
     key_bytes_max: 1023,
     key_first_refused: b"/\\",
     key_refused: &[],
@@ -25,4 +28,5 @@ pub const LIMITS: Limits = Limits {
     upload_bytes_max: 5 * 1024 * 1024 * 1024,
     // 3.5
     part_bytes_min: 100 * 1024,
+    buckets_page: Some(1000),
 };

@@ -2,7 +2,7 @@
 
 use crate::engine::dialect::Name;
 use crate::engine::dialect::Name::{Header, Parameter};
-use crate::model::{Document, Field, Operation, Reply, Told};
+use crate::model::{Document, Fault, Field, Operation, Reply, Told};
 
 /// What a request says (3.3, 3.5, 3.6, 4.2, 5).
 pub fn name_of(field: Field) -> Option<Name> {
@@ -12,6 +12,7 @@ pub fn name_of(field: Field) -> Option<Name> {
         Field::IfModifiedSince => Header("if-modified-since"),
         Field::IfUnmodifiedSince => Header("if-unmodified-since"),
         Field::Range => Header("range"),
+        Field::IfRange => Header("if-range"),
         Field::Origin => Header("origin"),
         Field::StandardRange => Header("x-oss-range-behavior"),
         Field::SourceIfMatch => Header("x-oss-copy-source-if-match"),
@@ -68,6 +69,8 @@ pub fn name_of(field: Field) -> Option<Name> {
         Field::ResponseCacheControl => Parameter("response-cache-control"),
         Field::ResponseContentDisposition => Parameter("response-content-disposition"),
         Field::ResponseContentEncoding => Parameter("response-content-encoding"),
+        Field::BucketTagKey => Parameter("tag-key"),
+        Field::BucketTagValue => Parameter("tag-value"),
         // Those of objects are in the SDKs alone (alibabacloud-oss-v2 1.4.1).
         Field::LockMode => Header("x-oss-object-worm-mode"),
         Field::LockUntil => Header("x-oss-object-worm-retain-until-date"),
@@ -92,11 +95,37 @@ pub fn name_of(field: Field) -> Option<Name> {
         | Field::ExpectedOwner
         | Field::SourceExpectedOwner
         | Field::BucketLock
+        | Field::BucketOwnership
+        | Field::BucketRegion
+        | Field::CreatedTime
+        | Field::CreatedRange
         | Field::Mfa
         | Field::ChecksumAlgorithm
+        | Field::ChecksumType
+        | Field::ChecksumMode
+        | Field::ObjectSize
         | Field::Attributes => return None,
     })
 }
+
+/// 3.2: buckets have markers. 3.3: parts of an object are not read one by one.
+pub const LACKS_IN: &[(Operation, Field)] = &[
+    (Operation::ListBuckets, Field::ContinuationToken),
+    (Operation::GetObject, Field::PartNumber),
+    (Operation::HeadObject, Field::PartNumber),
+];
+
+/// 4.2 says it of a copy's source.
+pub const NEVER_EMPTY: &[(Field, Fault, &str)] =
+    &[(Field::VersionId, Fault::InvalidArgument, "Version id can not be the empty string.")];
+
+/// 3.2, 3.6: what is larger is refused, not cut.
+pub const BOUNDS: &[(Operation, Field, u64, u64)] = &[
+    (Operation::ListBuckets, Field::MaxKeys, 1, 1000),
+    (Operation::ListObjects, Field::MaxKeys, 0, 1000),
+    (Operation::ListObjectsV2, Field::MaxKeys, 0, 1000),
+    (Operation::ListObjectVersions, Field::MaxKeys, 0, 1000),
+];
 
 /// What makes a vendor call, fetch or write elsewhere is never asked of a target.
 pub const LACKS: &[Field] = &[Field::Callback, Field::CallbackVariables, Field::Process];
@@ -140,6 +169,8 @@ pub fn told(field: Told) -> Option<&'static str> {
         Told::CustomerAlgorithm
         | Told::CustomerKeyMd5
         | Told::PartsCount
+        | Told::ChecksumAlgorithm
+        | Told::ChecksumType
         | Told::WebsiteRedirect
         | Told::BucketRegion
         | Told::ReplicationStatus

@@ -10,8 +10,8 @@ pub mod settings;
 pub mod words;
 pub mod xml;
 
-use crate::engine::dialect::{Dialect, Identity, Manual};
-use crate::model::{Algorithm, Operation, Timestamp};
+use crate::engine::dialect::{Dialect, Identity, Manual, Name};
+use crate::model::{Algorithm, Field, Operation, Timestamp};
 
 /// Alibaba OSS.
 pub static OSS: Dialect = Dialect {
@@ -20,6 +20,9 @@ pub static OSS: Dialect = Dialect {
     auth: &auth::AUTH,
     older_auth: Some(&auth::V1_OUT),
     hosts: route::HOSTS,
+    // 8; 1.2: forbidden at the vendor, but what its SDKs send to an IP address, and the signature covers the bucket.
+    serves_families: &["s3"],
+    path_style: true,
     routes: route::ROUTES,
     settings: settings::FORMS,
     access: settings::ACCESS,
@@ -36,13 +39,20 @@ pub static OSS: Dialect = Dialect {
     trailer_header: None,
     checksum_choice: None,
     name_of: headers::name_of,
+    names_in: &[],
+    // 3.5, of older documents.
+    also: &[(Operation::DeleteObjects, Field::EncodingType, Name::Header("encoding-type"))],
     own_text: |_, text| text,
     lacks: headers::LACKS,
     lacks_calls: &[],
     lacks_settings: &[],
     settings_known: true,
     lock_digest: false,
-    lacks_in: &[],
+    lacks_in: headers::LACKS_IN,
+    lacks_at: &[],
+    never_empty: headers::NEVER_EMPTY,
+    bounds: headers::BOUNDS,
+    check: |_| Ok(()),
     told: headers::told,
     words: &words::WORDS,
     copy: copy::RULES,
@@ -69,6 +79,9 @@ pub static OSS: Dialect = Dialect {
     // 3.1: HEAD of a bucket is not a documented call.
     part_size_setting: "part_size (Python), partSize (Node.js, Java), PartSize (Go)",
     bucket_probe: Some("location"),
+    // DeleteBucket: unfinished uploads also block.
+    uploads_fill_bucket: true,
+    part_bytes_min_header: None,
     chunked_uploads: true,
     form_covers_all: false,
     form_file_type: true,

@@ -4,10 +4,16 @@ use crate::engine::dialect::{HostForm, Level, Route};
 use crate::model::Operation as Op;
 
 /// Public, internal and accelerated hosts, and those of dual stacks with their inverted labels.
+#[rustfmt::skip]
 pub const HOSTS: &[HostForm] = &[
-    HostForm { domain: ALIYUN, service: &["oss-*"] },
-    HostForm { domain: ALIYUN, service: &["oss", "*"] },
-    HostForm { domain: ALIYUN, service: &["oss"] },
+    HostForm::other(ALIYUN, &["oss-accesspoint"]),
+    HostForm::other(ALIYUN, &["oss-cloudbox-control"]),
+    HostForm::api(ALIYUN, &["oss-cloudbox", "*", "cb-*"]),
+    HostForm::other(ALIYUN, &["oss-cloudbox"]),
+    HostForm::api(ALIYUN, &["oss-*", "s3"]),
+    HostForm::api(ALIYUN, &["oss-*"]),
+    HostForm::api(ALIYUN, &["oss", "*"]),
+    HostForm::api(ALIYUN, &["oss"]),
 ];
 
 const ALIYUN: &[&str] = &["com", "aliyuncs"];

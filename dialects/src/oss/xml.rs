@@ -92,6 +92,13 @@ pub const STYLE: XmlStyle = XmlStyle {
     upload: &["Key", "UploadId", "StorageClass", "Initiated"],
     // 3.5
     deleted_by_absence: true,
+    // 3.5
+    initiated: &["EncodingType", "Bucket", "Key", "UploadId"],
+    completed: &["EncodingType", "Location", "Bucket", "Key", "ETag"],
+    encodes_token: true,
+    // 3.2: the first five only where a page follows.
+    buckets: &["Prefix", "Marker", "MaxKeys", "IsTruncated", "NextMarker", "Owner", "Buckets"],
+    buckets_paging_when_truncated: true,
     bucket: &[
         "CreationDate",
         "ExtranetEndpoint",

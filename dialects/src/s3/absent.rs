@@ -10,11 +10,13 @@ pub const ABSENT: Absent = Absent {
     acl: Acl::Private,
     content_type: Some("binary/octet-stream"),
     max_keys: 1000,
+    max_buckets: None,
     lenient_range: false,
 };
 
 /// Sizes in bytes.
 pub const LIMITS: Limits = Limits {
+    bucket_dots: true,
     key_bytes_max: 1024,
     key_first_refused: &[],
     key_refused: &[],
@@ -24,4 +26,5 @@ pub const LIMITS: Limits = Limits {
     upload_bytes_max: 5 * 1024 * 1024 * 1024,
     // 3.7
     part_bytes_min: 5 * 1024 * 1024,
+    buckets_page: None,
 };

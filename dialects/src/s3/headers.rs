@@ -2,7 +2,7 @@
 
 use crate::engine::dialect::Name;
 use crate::engine::dialect::Name::{Header, Parameter};
-use crate::model::{Field, Operation, Reply, Told};
+use crate::model::{Fault, Field, Operation, Refusal, Reply, Request, Told, Value};
 
 /// What a request says (3.3, 3.4, 3.6, 3.7, 4.1, 7).
 pub fn name_of(field: Field) -> Option<Name> {
@@ -12,6 +12,7 @@ pub fn name_of(field: Field) -> Option<Name> {
         Field::IfModifiedSince => Header("if-modified-since"),
         Field::IfUnmodifiedSince => Header("if-unmodified-since"),
         Field::Range => Header("range"),
+        Field::IfRange => Header("if-range"),
         Field::Origin => Header("origin"),
         Field::SourceIfMatch => Header("x-amz-copy-source-if-match"),
         Field::SourceIfNoneMatch => Header("x-amz-copy-source-if-none-match"),
@@ -30,6 +31,7 @@ pub fn name_of(field: Field) -> Option<Name> {
         Field::StorageClass => Header("x-amz-storage-class"),
         Field::Acl | Field::BucketAcl => Header("x-amz-acl"),
         Field::BucketLock => Header("x-amz-bucket-object-lock-enabled"),
+        Field::BucketOwnership => Header("x-amz-object-ownership"),
         Field::GrantRead => Header("x-amz-grant-read"),
         Field::GrantWrite => Header("x-amz-grant-write"),
         Field::GrantReadAcp => Header("x-amz-grant-read-acp"),
@@ -61,6 +63,9 @@ pub fn name_of(field: Field) -> Option<Name> {
         Field::BypassLock => Header("x-amz-bypass-governance-retention"),
         Field::Mfa => Header("x-amz-mfa"),
         Field::ChecksumAlgorithm => Header("x-amz-checksum-algorithm"),
+        Field::ChecksumType => Header("x-amz-checksum-type"),
+        Field::ChecksumMode => Header("x-amz-checksum-mode"),
+        Field::ObjectSize => Header("x-amz-mp-object-size"),
         Field::VersionId => Parameter("versionId"),
         Field::UploadId => Parameter("uploadId"),
         Field::PartNumber => Parameter("partNumber"),
@@ -87,7 +92,12 @@ pub fn name_of(field: Field) -> Option<Name> {
         Field::ResponseCacheControl => Parameter("response-cache-control"),
         Field::ResponseContentDisposition => Parameter("response-content-disposition"),
         Field::ResponseContentEncoding => Parameter("response-content-encoding"),
+        Field::BucketRegion => Parameter("bucket-region"),
         Field::StandardRange
+        | Field::CreatedTime
+        | Field::CreatedRange
+        | Field::BucketTagKey
+        | Field::BucketTagValue
         | Field::EncryptionDataAlgorithm
         | Field::TrafficLimit
         | Field::Callback
@@ -107,10 +117,93 @@ pub fn own_text(field: Field, text: String) -> String {
     codings.collect::<Vec<_>>().join(",")
 }
 
-/// 5.2: an upload is not conditional where it begins, only where it is completed.
-pub const LACKS_IN: &[(Operation, Field)] = &[(Operation::CreateMultipartUpload, Field::ForbidOverwrite)];
+/// 3.6, 3.8: pages of buckets and of an object's parts are asked for by names of their own.
+pub const NAMES_IN: &[(Operation, Field, Name)] = &[
+    (Operation::ListBuckets, Field::MaxKeys, Parameter("max-buckets")),
+    (Operation::GetObjectAttributes, Field::MaxParts, Header("x-amz-max-parts")),
+    (Operation::GetObjectAttributes, Field::PartNumberMarker, Header("x-amz-part-number-marker")),
+];
 
-/// Of the wire and of the signature (2.4, 2.5, 3.2), or a wish for something that is never sent (6.1).
+/// 5.2: an upload is not conditional where it begins, only where it is completed. 3.5, 3.7: keys are encoded in pages of a
+/// bucket only. 3.6: buckets have tokens.
+pub const LACKS_IN: &[(Operation, Field)] = &[
+    (Operation::CreateMultipartUpload, Field::ForbidOverwrite),
+    (Operation::CreateMultipartUpload, Field::EncodingType),
+    (Operation::CompleteMultipartUpload, Field::EncodingType),
+    (Operation::ListParts, Field::EncodingType),
+    (Operation::DeleteObjects, Field::EncodingType),
+    (Operation::ListBuckets, Field::Marker),
+];
+
+/// 3.6, and what an empty version could only delete by mistake.
+pub const NEVER_EMPTY: &[(Field, Fault, &str)] = &[
+    (Field::ContinuationToken, Fault::InvalidArgument, BAD_TOKEN),
+    (Field::ConfigurationsAfter, Fault::InvalidArgument, BAD_TOKEN),
+    (Field::VersionId, Fault::InvalidArgument, "Version id cannot be the empty string"),
+    (Field::Attributes, Fault::InvalidRequest, NO_ATTRIBUTES),
+];
+
+const BAD_TOKEN: &str = "The continuation token provided is incorrect";
+
+const NO_ATTRIBUTES: &str =
+    "The x-amz-object-attributes header specifying the attributes to be retrieved is either missing or empty";
+
+/// 3.6: larger pages of keys are as large as pages can be.
+pub const BOUNDS: &[(Operation, Field, u64, u64)] = &[
+    (Operation::ListBuckets, Field::MaxKeys, 1, 10_000),
+    (Operation::ListObjects, Field::MaxKeys, 0, NUMBER_MAX),
+    (Operation::ListObjectsV2, Field::MaxKeys, 0, NUMBER_MAX),
+    (Operation::ListObjectVersions, Field::MaxKeys, 0, NUMBER_MAX),
+    (Operation::ListMultipartUploads, Field::MaxUploads, 0, NUMBER_MAX),
+    (Operation::ListParts, Field::MaxParts, 0, NUMBER_MAX),
+    (Operation::ListParts, Field::PartNumberMarker, 0, NUMBER_MAX),
+    (Operation::GetObjectAttributes, Field::MaxParts, 0, NUMBER_MAX),
+    (Operation::GetObjectAttributes, Field::PartNumberMarker, 0, NUMBER_MAX),
+];
+
+const NUMBER_MAX: u64 = 2_147_483_647;
+
+/// 3.3, 3.6, 3.8.
+///
+/// # Errors
+/// As those sections say.
+pub fn check(request: &Request) -> Result<(), Refusal> {
+    let fields = &request.fields;
+    let reads = matches!(request.operation, Operation::GetObject | Operation::HeadObject);
+    if reads && fields.has(Field::PartNumber) && fields.has(Field::Range) {
+        return Err(Refusal::say(
+            Fault::InvalidRequest,
+            "Cannot specify both Range header and partNumber query parameter",
+        ));
+    }
+    if fields.has(Field::VersionIdMarker) && !fields.has(Field::KeyMarker) {
+        return Err(Refusal::say(
+            Fault::InvalidArgument,
+            "A version-id marker cannot be specified without a key marker.",
+        )
+        .with("ArgumentName", "version-id-marker"));
+    }
+    if request.operation == Operation::GetObjectAttributes {
+        check_attributes(fields.get(Field::Attributes))?;
+    }
+    Ok(())
+}
+
+const ATTRIBUTES: [&str; 5] = ["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"];
+
+fn check_attributes(wanted: Option<&Value>) -> Result<(), Refusal> {
+    let Some(Value::Text(wanted)) = wanted else {
+        return Err(Refusal::say(Fault::InvalidRequest, NO_ATTRIBUTES));
+    };
+    match wanted.split(',').map(str::trim).find(|name| !ATTRIBUTES.contains(name)) {
+        None => Ok(()),
+        Some(name) => Err(Refusal::say(Fault::InvalidArgument, "Invalid attribute name specified.")
+            .with("ArgumentName", "x-amz-object-attributes")
+            .with("ArgumentValue", name)),
+    }
+}
+
+/// Of the wire and of the signature (2.4, 2.5, 3.2), or a wish about checksums where it means nothing (6.1).
 pub const NOISE: &[&str] = &[
     "x-amz-content-sha256",
     "x-amz-date",
@@ -126,7 +219,6 @@ pub const NOISE: &[&str] = &[
     "x-amz-optional-object-attributes",
     "x-amz-te",
     "x-amz-bucket-region",
-    "x-amz-object-ownership",
 ];
 
 /// What an answer says (3.3, 4.9).
@@ -155,6 +247,8 @@ pub fn told(field: Told) -> Option<&'static str> {
         Told::Restore => "x-amz-restore",
         Told::TaggingCount => "x-amz-tagging-count",
         Told::PartsCount => "x-amz-mp-parts-count",
+        Told::ChecksumAlgorithm => "x-amz-checksum-algorithm",
+        Told::ChecksumType => "x-amz-checksum-type",
         Told::WebsiteRedirect => "x-amz-website-redirect-location",
         Told::BucketRegion => "x-amz-bucket-region",
         Told::Location => "Location",

@@ -25,6 +25,8 @@ pub const BASE: Dialect = Dialect {
     auth: &auth::AUTH,
     older_auth: None,
     hosts: route::HOSTS,
+    serves_families: &[],
+    path_style: true,
     routes: route::ROUTES,
     settings: settings::FORMS,
     access: settings::ACCESS,
@@ -41,6 +43,8 @@ pub const BASE: Dialect = Dialect {
     // 2.5
     checksum_choice: Some("x-amz-sdk-checksum-algorithm"),
     name_of: headers::name_of,
+    names_in: headers::NAMES_IN,
+    also: &[],
     own_text: headers::own_text,
     lacks: &[],
     lacks_calls: &[],
@@ -48,6 +52,10 @@ pub const BASE: Dialect = Dialect {
     settings_known: false,
     lock_digest: true,
     lacks_in: headers::LACKS_IN,
+    lacks_at: &[],
+    never_empty: headers::NEVER_EMPTY,
+    bounds: headers::BOUNDS,
+    check: headers::check,
     told: headers::told,
     words: &words::WORDS,
     copy: copy::RULES,
@@ -73,6 +81,8 @@ pub const BASE: Dialect = Dialect {
     complete_reply: headers::complete_reply,
     part_size_setting: "multipart_chunksize (boto3, aws), partSize (other SDKs)",
     bucket_probe: None,
+    uploads_fill_bucket: false,
+    part_bytes_min_header: None,
     // 3.4: without a length the answer is 411.
     chunked_uploads: false,
     form_covers_all: true,
@@ -90,6 +100,11 @@ const CHECKSUMS: &[(&str, Algorithm)] = &[
     ("x-amz-checksum-crc64nvme", Algorithm::Crc64Nvme),
     ("x-amz-checksum-sha1", Algorithm::Sha1),
     ("x-amz-checksum-sha256", Algorithm::Sha256),
+    ("x-amz-checksum-sha512", Algorithm::Sha512),
+    ("x-amz-checksum-md5", Algorithm::Md5),
+    ("x-amz-checksum-xxhash64", Algorithm::XxHash64),
+    ("x-amz-checksum-xxhash3", Algorithm::XxHash3),
+    ("x-amz-checksum-xxhash128", Algorithm::XxHash128),
 ];
 
 /// 3.2: 16 upper-case hex digits.

@@ -1,15 +1,57 @@
 //! Servers that speak S3 with stated differences, as targets. Section 11 of the S3 reference. What is only said to have been
 //! so in older releases is not relied on.
 
-use crate::engine::dialect::{Absent, Dialect, Limits, WordTables, Words};
-use crate::model::{Acl, Field, Operation, Setting, StorageClass};
-use crate::s3::{BASE, absent, words};
+use crate::engine::dialect::{Absent, Dialect, Level, Limits, Name, Route, WordTables, Words};
+use crate::model::{Acl, Field, Operation, Setting, StorageClass, Told};
+use crate::s3::{BASE, absent, headers, route, words};
 
 /// Every profile, by name.
 pub static ALL: &[&Dialect] = &[&AWS, &CEPH, &MINIO, &GARAGE, &SEAWEEDFS, &R2, &B2, &WASABI];
 
 /// Amazon S3 itself.
-pub static AWS: Dialect = Dialect { name: "aws", settings_known: true, ..BASE };
+pub static AWS: Dialect = Dialect {
+    name: "aws",
+    settings_known: true,
+    limits: Limits { buckets_page: Some(10_000), ..absent::LIMITS },
+    ..BASE
+};
+
+/// The embedded store of demo mode. It has what callers of other vendors know and S3 does not: a CRC-64, appending, which it
+/// does as directory buckets do, and parts as small as the caller's vendor takes them. Nobody configures it.
+pub static EMBEDDED: Dialect = Dialect {
+    name: "embedded",
+    settings_known: true,
+    routes: &EMBEDDED_ROUTES,
+    name_of: named_by_embedded,
+    told: told_by_embedded,
+    limits: Limits { part_bytes_min: 1, ..absent::LIMITS },
+    part_bytes_min_header: Some("x-amz-blobfish-part-bytes-min"),
+    endpoint: None,
+    ..BASE
+};
+
+const EMBEDDED_ROUTES: [Route; route::ROUTES.len() + 1] = {
+    let mut all = [Route::plain("PUT", Level::Object, Operation::AppendObject); route::ROUTES.len() + 1];
+    let (first, _) = all.split_at_mut(route::ROUTES.len());
+    first.copy_from_slice(route::ROUTES);
+    all
+};
+
+fn named_by_embedded(field: Field) -> Option<Name> {
+    match field {
+        Field::Position => Some(Name::Header("x-amz-write-offset-bytes")),
+        _ => headers::name_of(field),
+    }
+}
+
+fn told_by_embedded(field: Told) -> Option<&'static str> {
+    match field {
+        Told::Crc64Ecma => Some("x-blobfish-hash-crc64ecma"),
+        Told::ObjectType => Some("x-blobfish-object-type"),
+        Told::NextAppendPosition => Some("x-amz-object-size"),
+        _ => headers::told(field),
+    }
+}
 
 /// Ceph RGW: some releases pass over a copy's conditions.
 pub static CEPH: Dialect = Dialect { name: "ceph", lacks: &Field::SOURCE_CONDITIONS, endpoint: None, ..BASE };
@@ -111,11 +153,20 @@ pub static R2: Dialect = Dialect {
     ..BASE
 };
 
-/// Backblaze B2: no tags, websites or policies, and no conditions of writes; a bucket's access is its objects'.
+/// Backblaze B2: no tags, websites or policies, no checksums, and no conditions of writes; a bucket's access is its objects'.
 pub static B2: Dialect = Dialect {
     name: "b2",
     words: &PRIVATE,
-    lacks: &[Field::Tagging, Field::TaggingDirective, Field::ForbidOverwrite, Field::OverwriteIfMatch],
+    lacks: &[
+        Field::Tagging,
+        Field::TaggingDirective,
+        Field::ForbidOverwrite,
+        Field::OverwriteIfMatch,
+        Field::ChecksumAlgorithm,
+        Field::ChecksumType,
+        Field::ChecksumMode,
+        Field::ObjectSize,
+    ],
     lacks_settings: &[
         Setting::ObjectTagging,
         Setting::BucketTagging,

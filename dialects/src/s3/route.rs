@@ -4,19 +4,36 @@ use crate::engine::dialect::{HostForm, Level, Route};
 use crate::model::Operation as Op;
 
 /// Virtual hosts and end points; access points and website hosts are not part of the object API.
+#[rustfmt::skip]
 pub const HOSTS: &[HostForm] = &[
-    HostForm { domain: AWS, service: &["*", "dualstack", "s3"] },
-    HostForm { domain: AWS, service: &["*", "s3"] },
-    HostForm { domain: AWS, service: &["*", "s3-fips"] },
-    HostForm { domain: AWS_CHINA, service: &["*", "dualstack", "s3"] },
-    HostForm { domain: AWS_CHINA, service: &["*", "s3"] },
-    HostForm { domain: AWS, service: &["s3-accelerate"] },
-    HostForm { domain: AWS, service: &["s3"] },
-    HostForm { domain: AWS, service: &["s3-*"] },
+    HostForm::api(AWS, &["*", "dualstack", "s3"]),
+    HostForm::api(AWS, &["*", "dualstack", "s3-fips"]),
+    HostForm::api(AWS, &["*", "s3"]),
+    HostForm::api(AWS, &["*", "s3-fips"]),
+    HostForm::api(AWS, &["vpce", "*", "s3", "vpce-*", "bucket"]),
+    HostForm::api(AWS_CHINA, &["*", "dualstack", "s3"]),
+    HostForm::api(AWS_CHINA, &["*", "s3"]),
+    HostForm::api(AWS_EUROPE, &["*", "dualstack", "s3"]),
+    HostForm::api(AWS_EUROPE, &["*", "s3"]),
+    HostForm::api(AWS, &["dualstack", "s3-accelerate"]),
+    HostForm::api(AWS, &["s3-accelerate"]),
+    HostForm::api(AWS, &["s3"]),
+    HostForm::other(AWS, &["s3-website-*"]),
+    HostForm::other(AWS, &["*", "s3-website"]),
+    HostForm::other(AWS_CHINA, &["*", "s3-website"]),
+    HostForm::other(AWS, &["*", "s3-accesspoint"]),
+    HostForm::other(AWS, &["*", "dualstack", "s3-accesspoint"]),
+    HostForm::other(AWS, &["s3-global"]),
+    HostForm::other(AWS, &["*", "s3express-*"]),
+    HostForm::other(AWS, &["*", "s3-control"]),
+    HostForm::other(AWS, &["*", "s3-object-lambda"]),
+    HostForm::other(AWS, &["*", "s3-outposts"]),
+    HostForm::api(AWS, &["s3-*"]),
 ];
 
 const AWS: &[&str] = &["com", "amazonaws"];
 const AWS_CHINA: &[&str] = &["cn", "com", "amazonaws"];
+const AWS_EUROPE: &[&str] = &["eu", "amazonaws"];
 
 /// The end point of a region; those in China have a domain of their own.
 pub fn endpoint(region: &str) -> String {

@@ -124,7 +124,7 @@ impl Asking<'_> {
         let length = u64::try_from(body.len()).ok();
         let (mut out, losses) = stream::outgoing(&self.way, request, length, clock::now()).map_err(unsaid)?;
         judge(&losses, self.way.policy, self.way.caller).map_err(unsaid)?;
-        let wants = Wants { crc64: true, md5: false };
+        let wants = Wants { crc64: true, ..Wants::default() };
         let mut gate = Gate::new(self.way.caller, Payload::Unsigned, request, wants).map_err(unsaid)?;
         out.body = gate.push(body).map_err(unsaid)?;
         let (last, sums) = gate.finish().map_err(unsaid)?;

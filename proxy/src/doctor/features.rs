@@ -391,7 +391,7 @@ impl Features<'_> {
         let Some(Document::CopyPart(result)) = copied.document else { return Err(unproven()) };
         let mut complete = self.scratch.request(Operation::CompleteMultipartUpload, NAME);
         complete.fields.set(Field::UploadId, Value::Text(upload_id));
-        complete.parts = vec![Part { number: 1, etag: result.etag }];
+        complete.parts = vec![Part::new(1, result.etag)];
         let reply = asking.exchanged(complete.clone()).await?;
         self.scratch.note(&complete, &reply);
         let (_, body) = asking.read(&self.scratch.request(Operation::GetObject, NAME)).await?;

@@ -142,6 +142,8 @@ mod tests {
             attributes,
             sealing,
             restored_until_ms: Some(now_ms() - 1),
+            crc64: None,
+            appendable: false,
         };
         assert!(object.check_readable().is_err() && object.restored_until().is_none());
         let object = Object { restored_until_ms: Some(now_ms() + 60_000), ..object };

@@ -2,6 +2,7 @@
 
 use crate::errors::{fault, invalid_argument, invalid_request, not_implemented};
 use crate::lock::Lock;
+use crate::meta::Bucket;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 use s3s::dto::Tag;
@@ -49,30 +50,58 @@ const REFUSED: [&str; 6] = [
 /// The part a metadata directive decides.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Metadata {
-    system: BTreeMap<String, String>,
-    user: BTreeMap<String, String>,
+    system: BTreeMap<String, Text>,
+    user: BTreeMap<String, Text>,
+}
+
+/// A header's value as it came. Rows have it as text where it is UTF-8, and as numbers where it is not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
+struct Text(Vec<u8>);
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl From<Written> for Text {
+    fn from(written: Written) -> Self {
+        match written {
+            Written::Text(text) => Self(text.into_bytes()),
+            Written::Bytes(bytes) => Self(bytes),
+        }
+    }
+}
+
+impl From<Text> for Written {
+    fn from(Text(bytes): Text) -> Self {
+        String::from_utf8(bytes).map_or_else(|error| Self::Bytes(error.into_bytes()), Self::Text)
+    }
 }
 
 impl Metadata {
     pub(crate) fn read(headers: &HeaderMap) -> S3Result<Self> {
         let mut metadata = Self::default();
         for name in SYSTEM {
-            if let Some(value) = text(headers, name)?.filter(|value| !value.is_empty()) {
-                metadata.system.insert(name.to_owned(), value);
+            if let Some(value) = bytes(headers, name).filter(|value| !value.is_empty()) {
+                metadata.system.insert(name.to_owned(), Text(value));
             }
         }
         if let Some(value) =
-            metadata.system.remove("content-encoding").and_then(|value| without_chunked(&value))
+            metadata.system.remove("content-encoding").and_then(|value| without_chunked(value.0))
         {
-            metadata.system.insert("content-encoding".to_owned(), value);
+            metadata.system.insert("content-encoding".to_owned(), Text(value));
         }
-        metadata.system.entry("content-type".to_owned()).or_insert_with(|| "binary/octet-stream".to_owned());
+        let unknown = || Text(b"binary/octet-stream".to_vec());
+        metadata.system.entry("content-type".to_owned()).or_insert_with(unknown);
         for name in headers.keys().map(HeaderName::as_str) {
             let Some(short) = name.strip_prefix(META).filter(|short| !short.is_empty()) else { continue };
-            metadata.user.insert(short.to_owned(), text(headers, name)?.unwrap_or_default());
+            metadata.user.insert(short.to_owned(), Text(bytes(headers, name).unwrap_or_default()));
         }
         let size: usize =
-            metadata.user.iter().map(|(name, value)| name.len().saturating_add(value.len())).sum();
+            metadata.user.iter().map(|(name, value)| name.len().saturating_add(value.0.len())).sum();
         if size > META_BYTES_MAX {
             let message = "Your metadata headers exceed the maximum allowed metadata size";
             let elements = [("Size", size.to_string()), ("MaxSizeAllowed", META_BYTES_MAX.to_string())];
@@ -82,14 +111,13 @@ impl Metadata {
         Ok(metadata)
     }
 
-    pub(crate) fn system_headers(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-        self.system.iter().filter_map(|(name, value)| {
-            Some((name.parse().ok()?, HeaderValue::from_bytes(value.as_bytes()).ok()?))
-        })
-    }
-
-    pub(crate) fn user(&self) -> s3s::dto::Metadata {
-        self.user.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+    /// The headers of GET and HEAD.
+    fn headers(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        let system = self.system.iter().map(|(name, value)| (name.clone(), value));
+        let user = self.user.iter().map(|(name, value)| (format!("{META}{name}"), value));
+        system
+            .chain(user)
+            .filter_map(|(name, value)| Some((name.parse().ok()?, HeaderValue::from_bytes(&value.0).ok()?)))
     }
 }
 
@@ -124,11 +152,11 @@ impl Attributes {
         Ok(Self { metadata, class, acl, redirect, tags, lock })
     }
 
-    /// The headers of GET and HEAD, without the user's metadata.
+    /// The headers of GET and HEAD.
     pub(crate) fn headers(&self) -> HeaderMap {
-        let mut headers: HeaderMap = self.metadata.system_headers().collect();
+        let mut headers: HeaderMap = self.metadata.headers().collect();
         let mut put = |name: &'static str, value: &str| {
-            if let Ok(value) = HeaderValue::try_from(value) {
+            if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
                 headers.insert(name, value);
             }
         };
@@ -146,26 +174,29 @@ impl Attributes {
     }
 }
 
-/// One header as text; repeated ones are joined as S3 does.
+/// One header as it came; repeated ones are joined as S3 does.
+fn bytes(headers: &HeaderMap, name: &str) -> Option<Vec<u8>> {
+    let values: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+    (!values.is_empty()).then(|| values.join(&b','))
+}
+
+/// One header that has to be text.
 fn text(headers: &HeaderMap, name: &str) -> S3Result<Option<String>> {
-    let mut joined: Option<String> = None;
-    for value in headers.get_all(name) {
-        let value = std::str::from_utf8(value.as_bytes()).map_err(|_| {
-            fault(400, "InvalidArgument", "The header is not UTF-8", &[("ArgumentName", name)])
-        })?;
-        joined = Some(joined.map_or_else(|| value.to_owned(), |before| format!("{before},{value}")));
-    }
-    Ok(joined)
+    bytes(headers, name)
+        .map(String::from_utf8)
+        .transpose()
+        .map_err(|_| fault(400, "InvalidArgument", "The header is not UTF-8", &[("ArgumentName", name)]))
 }
 
 /// `aws-chunked` says how the request travelled, not what the object is.
-fn without_chunked(value: &str) -> Option<String> {
-    let kept: Vec<&str> = value
-        .split(',')
-        .map(str::trim)
-        .filter(|coding| !coding.eq_ignore_ascii_case("aws-chunked"))
-        .collect();
-    (!kept.is_empty()).then(|| kept.join(","))
+fn without_chunked(value: Vec<u8>) -> Option<Vec<u8>> {
+    let Ok(text) = std::str::from_utf8(&value) else { return Some(value) };
+    if !text.to_ascii_lowercase().contains("aws-chunked") {
+        return Some(value);
+    }
+    let kept: Vec<&str> =
+        text.split(',').map(str::trim).filter(|coding| !coding.eq_ignore_ascii_case("aws-chunked")).collect();
+    (!kept.is_empty()).then(|| kept.join(",").into_bytes())
 }
 
 /// A canned ACL.
@@ -220,6 +251,17 @@ impl Acl {
                     && own.iter().all(|own| grants.iter().any(|g| (g.0.as_str(), g.1.as_str()) == *own))
             },
         )
+    }
+}
+
+impl Bucket {
+    /// # Errors
+    /// 400 for an ACL that gives others something, where the bucket has no ACLs.
+    pub(crate) fn check_acl(&self, acl: Acl) -> S3Result<()> {
+        if self.no_acls && !matches!(acl, Acl::Private | Acl::BucketOwnerFullControl) {
+            return Err(fault(400, "AccessControlListNotSupported", "The bucket does not allow ACLs", &[]));
+        }
+        Ok(())
     }
 }
 

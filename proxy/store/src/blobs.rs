@@ -3,19 +3,20 @@
 //! A file is written and synced before any row names it, and removed only after the transaction that frees it is
 //! durable. Keys never appear in names.
 
+use crate::blocks::{BlockReader, BlockWriter, PlainReader, named, within};
 use crate::digests::{Algorithm, Digests, Hasher};
 use crate::sealing::{Cipher, Key, Nonce, random_nonce};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
-/// What is read from a file at once.
-const CHUNK_BYTES: usize = 256 * 1024;
+/// What is left of a disk for the database: without room it could not even delete.
+const SPARE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// The random name of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -29,6 +30,12 @@ pub(crate) struct Segment {
     pub(crate) length: u64,
     /// Present where the file is encrypted.
     pub(crate) nonce: Option<Nonce>,
+    /// Whether the sums of its blocks stand behind its bytes; not so in files of earlier releases.
+    #[serde(default)]
+    pub(crate) summed: bool,
+    /// CRC-64/XZ of the plain bytes; none of files of earlier releases.
+    #[serde(default)]
+    pub(crate) crc64: Option<u64>,
 }
 
 enum Home {
@@ -145,35 +152,36 @@ impl Blobs {
             (Some(key), Some(nonce)) => Some(Cipher::new(key, nonce, 0)?),
             _ => None,
         };
-        let sink = match &self.home {
+        let (sink, summed) = match &self.home {
             Home::Dir(data) => {
                 let path = path(data, blob);
                 fs::create_dir_all(path.parent().unwrap_or(data))?;
-                Sink::File(OpenOptions::new().write(true).create_new(true).open(path)?)
+                (Sink::File(BlockWriter::create(path)?), true)
             }
-            Home::Memory { .. } => Sink::Memory(Vec::new()),
+            Home::Memory { .. } => (Sink::Memory(Vec::new()), false),
         };
         let draft = Draft {
             home: Arc::clone(self),
-            segment: Segment { blob, length: 0, nonce },
+            segment: Segment { blob, length: 0, nonce, summed, crc64: None },
             kept: false,
             reserved: 0,
         };
         Ok(Writer { draft, sink, cipher, hasher: Hasher::new(algorithms) })
     }
 
-    fn open(&self, segment: &Segment, key: Option<&Key>, offset: u64) -> io::Result<Open> {
+    /// Opens a file to read `count` bytes from `offset` on.
+    fn open(&self, segment: &Segment, key: Option<&Key>, offset: u64, count: u64) -> io::Result<Open> {
         let cipher = match (&segment.nonce, key) {
             (None, _) => None,
             (Some(nonce), Some(key)) => Some(Cipher::new(key, nonce, offset)?),
             (Some(_), None) => return Err(io::Error::other("an encrypted file without a key")),
         };
         let source = match &self.home {
-            Home::Dir(data) => {
-                let mut file = File::open(path(data, segment.blob))?;
-                file.seek(SeekFrom::Start(offset))?;
-                Source::File(file)
+            Home::Dir(data) if segment.summed => {
+                let path = path(data, segment.blob);
+                Source::File(BlockReader::open(path, segment.length, offset, count)?)
             }
+            Home::Dir(data) => Source::Plain(PlainReader::open(path(data, segment.blob), offset)?),
             Home::Memory { kept, .. } => {
                 let chunks = unpoisoned(kept.read()).get(&segment.blob).cloned();
                 Source::Memory { chunks: chunks.ok_or(io::ErrorKind::NotFound)?, offset }
@@ -186,6 +194,17 @@ impl Blobs {
 fn path(data: &Path, blob: BlobId) -> PathBuf {
     let name = format!("{:032x}", blob.0);
     data.join(name.get(..2).unwrap_or_default()).join(name)
+}
+
+/// Refuses to write so many bytes where the disk would be full then.
+fn check_room(data: &Path, added: u64) -> io::Result<()> {
+    // A file system that does not say how much room it has finds out by itself.
+    let Ok(disk) = rustix::fs::statvfs(data) else { return Ok(()) };
+    let spare = SPARE_BYTES.min(disk.f_blocks.saturating_mul(disk.f_frsize) / 10);
+    if disk.f_bavail.saturating_mul(disk.f_frsize) < added.saturating_add(spare) {
+        return Err(named(data, &io::ErrorKind::StorageFull.into()));
+    }
+    Ok(())
 }
 
 /// Removes every file that is not `known`, as a crash leaves them. Blocks.
@@ -237,7 +256,7 @@ impl Drop for Pin {
 }
 
 enum Sink {
-    File(File),
+    File(BlockWriter),
     Memory(Vec<Bytes>),
 }
 
@@ -258,9 +277,12 @@ impl Writer {
         }
         let added = length(&bytes);
         self.draft.reserve(added)?;
+        if let Home::Dir(data) = &self.draft.home.home {
+            check_room(data, added)?;
+        }
         self.draft.segment.length = self.draft.segment.length.saturating_add(added);
         match &mut self.sink {
-            Sink::File(file) => file.write_all(&bytes),
+            Sink::File(file) => file.write(&bytes),
             Sink::Memory(chunks) => {
                 chunks.push(Bytes::from(bytes));
                 Ok(())
@@ -272,9 +294,11 @@ impl Writer {
     pub(crate) fn finish(self) -> io::Result<(Draft, Digests)> {
         let Self { mut draft, sink, hasher, .. } = self;
         let blob = draft.segment.blob;
+        let digests = hasher.finish();
+        draft.segment.crc64 = Some(digests.crc64);
         match (sink, &draft.home.home) {
             (Sink::File(file), Home::Dir(data)) => {
-                file.sync_all()?;
+                file.finish()?;
                 // The name must be as durable as the bytes; so must the shard's folder, made on demand.
                 File::open(path(data, blob).parent().unwrap_or(data))?.sync_all()?;
                 File::open(data)?.sync_all()?;
@@ -285,7 +309,7 @@ impl Writer {
             }
             _ => return Err(io::Error::other("a sink of another store")),
         }
-        Ok((draft, hasher.finish()))
+        Ok((draft, digests))
     }
 }
 
@@ -328,7 +352,8 @@ impl Drop for Draft {
 }
 
 enum Source {
-    File(File),
+    File(BlockReader),
+    Plain(PlainReader),
     Memory { chunks: Arc<Vec<Bytes>>, offset: u64 },
 }
 
@@ -340,16 +365,12 @@ struct Open {
 impl Open {
     /// The next bytes, at most `max`. Never empty.
     fn read(&mut self, max: u64) -> io::Result<Vec<u8>> {
-        let want = usize::try_from(max).unwrap_or(usize::MAX).min(CHUNK_BYTES);
+        let max = usize::try_from(max).unwrap_or(usize::MAX);
         let mut bytes = match &mut self.source {
-            Source::File(file) => {
-                let mut bytes = vec![0; want];
-                let got = file.read(&mut bytes)?;
-                bytes.truncate(got);
-                bytes
-            }
+            Source::File(file) => file.read(max)?,
+            Source::Plain(file) => file.read(max)?,
             Source::Memory { chunks, offset } => {
-                let bytes = within(chunks, *offset, want);
+                let bytes = within(chunks, *offset, max);
                 *offset = offset.saturating_add(length(&bytes));
                 bytes
             }
@@ -362,16 +383,6 @@ impl Open {
         }
         Ok(bytes)
     }
-}
-
-fn within(chunks: &[Bytes], mut offset: u64, want: usize) -> Vec<u8> {
-    for chunk in chunks {
-        match usize::try_from(offset).ok().and_then(|offset| chunk.get(offset..)) {
-            Some(rest) if !rest.is_empty() => return rest.get(..want).unwrap_or(rest).to_vec(),
-            _ => offset = offset.saturating_sub(length(chunk)),
-        }
-    }
-    Vec::new()
 }
 
 /// Reads a range of an object, chunk by chunk.
@@ -412,7 +423,8 @@ impl Reader {
                 continue;
             }
             let rest = segment.length.saturating_sub(self.skip);
-            self.open = Some((self.pin.home.open(&segment, self.key.as_ref(), self.skip)?, rest));
+            let open = self.pin.home.open(&segment, self.key.as_ref(), self.skip, rest.min(self.left))?;
+            self.open = Some((open, rest));
             self.skip = 0;
         }
         Ok(None)

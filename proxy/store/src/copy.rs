@@ -71,8 +71,7 @@ impl Core {
             let data_key = sealing.open(customer(&wish), &self.meta.blobs.managed)?;
             let size = opened.object.size;
             let received = transfer(opened, 0, size, data_key, sealing.clone(), algorithm).await?;
-            let Received { draft, etag, checksum } = received;
-            let object = Object { size, etag, checksum, attributes, sealing, restored_until_ms: None };
+            let (object, draft) = received.into_object(attributes, sealing);
             self.publish(bucket, key, object, draft, condition).await?
         };
         Ok(Copied { made, source_version })
@@ -149,7 +148,7 @@ impl Core {
                 writing.retain(segment.blob)?;
             }
             let body = Body { multipart: false, ..body };
-            let object = Object { attributes, restored_until_ms: None, ..object };
+            let object = Object { attributes, restored_until_ms: None, appendable: false, ..object };
             let (version, versioning) = writing.publish(&bucket, &key, object, &body, &condition)?;
             Ok(Written { version, versioning })
         };

@@ -4,11 +4,14 @@
 
 use crate::errors::{bad_digest, fault, invalid_argument, invalid_request, not_implemented};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use crc_fast::CrcAlgorithm;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use md5::{Digest as _, Md5};
 use s3s::crypto::{self, Checksum as _};
 use s3s::{S3Result, TrailingHeaders};
 use serde::{Deserialize, Serialize};
+use sha2::{Sha256, Sha512};
+use twox_hash::{XxHash64, xxhash3_64, xxhash3_128};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Algorithm {
@@ -17,14 +20,24 @@ pub(crate) enum Algorithm {
     Crc64Nvme,
     Sha1,
     Sha256,
+    Sha512,
+    Md5,
+    Xxhash64,
+    Xxhash3,
+    Xxhash128,
 }
 
-const ALGORITHMS: [(Algorithm, &str, &str); 5] = [
+const ALGORITHMS: [(Algorithm, &str, &str); 10] = [
     (Algorithm::Crc32, "CRC32", "x-amz-checksum-crc32"),
     (Algorithm::Crc32c, "CRC32C", "x-amz-checksum-crc32c"),
     (Algorithm::Crc64Nvme, "CRC64NVME", "x-amz-checksum-crc64nvme"),
     (Algorithm::Sha1, "SHA1", "x-amz-checksum-sha1"),
     (Algorithm::Sha256, "SHA256", "x-amz-checksum-sha256"),
+    (Algorithm::Sha512, "SHA512", "x-amz-checksum-sha512"),
+    (Algorithm::Md5, "MD5", "x-amz-checksum-md5"),
+    (Algorithm::Xxhash64, "XXHASH64", "x-amz-checksum-xxhash64"),
+    (Algorithm::Xxhash3, "XXHASH3", "x-amz-checksum-xxhash3"),
+    (Algorithm::Xxhash128, "XXHASH128", "x-amz-checksum-xxhash128"),
 ];
 
 /// Headers that begin like a checksum and are none.
@@ -47,12 +60,24 @@ impl Algorithm {
         ALGORITHMS.iter().find(|row| row.1.eq_ignore_ascii_case(name)).map(|row| row.0)
     }
 
+    /// The element that tells its value in documents.
+    pub(crate) fn element(self) -> String {
+        format!("Checksum{}", self.name())
+    }
+
+    /// The algorithm of such an element.
+    pub(crate) fn of_element(name: &str) -> Option<Self> {
+        Self::of_name(name.strip_prefix("Checksum")?)
+    }
+
     fn bytes(self) -> usize {
         match self {
             Self::Crc32 | Self::Crc32c => 4,
-            Self::Crc64Nvme => 8,
+            Self::Crc64Nvme | Self::Xxhash64 | Self::Xxhash3 => 8,
+            Self::Md5 | Self::Xxhash128 => 16,
             Self::Sha1 => 20,
             Self::Sha256 => 32,
+            Self::Sha512 => 64,
         }
     }
 
@@ -61,12 +86,18 @@ impl Algorithm {
         self.crc().is_some()
     }
 
-    fn crc(self) -> Option<crc_fast::CrcAlgorithm> {
+    fn crc(self) -> Option<CrcAlgorithm> {
         match self {
-            Self::Crc32 => Some(crc_fast::CrcAlgorithm::Crc32IsoHdlc),
-            Self::Crc32c => Some(crc_fast::CrcAlgorithm::Crc32Iscsi),
-            Self::Crc64Nvme => Some(crc_fast::CrcAlgorithm::Crc64Nvme),
-            Self::Sha1 | Self::Sha256 => None,
+            Self::Crc32 => Some(CrcAlgorithm::Crc32IsoHdlc),
+            Self::Crc32c => Some(CrcAlgorithm::Crc32Iscsi),
+            Self::Crc64Nvme => Some(CrcAlgorithm::Crc64Nvme),
+            Self::Sha1
+            | Self::Sha256
+            | Self::Sha512
+            | Self::Md5
+            | Self::Xxhash64
+            | Self::Xxhash3
+            | Self::Xxhash128 => None,
         }
     }
 
@@ -123,9 +154,7 @@ pub(crate) fn combined<'a>(parts: impl Iterator<Item = (&'a Checksum, u64)>) -> 
         };
     }
     let (algorithm, sum) = whole?;
-    let bytes = sum.to_be_bytes();
-    let value = STANDARD.encode(bytes.get(bytes.len().saturating_sub(algorithm.bytes())..)?);
-    Some(Checksum { algorithm, value, composite: false })
+    Some(Checksum { algorithm, value: number_text(algorithm, sum), composite: false })
 }
 
 /// The checksum of the checksums, `-N`.
@@ -134,14 +163,14 @@ pub(crate) fn composed<'a>(parts: impl Iterator<Item = &'a Checksum>) -> Option<
     let mut count = 0_u32;
     for part in parts {
         let sum = hasher.get_or_insert_with(|| Sum::new(part.algorithm));
-        if sum.algorithm() != part.algorithm {
+        if sum.algorithm != part.algorithm {
             return None;
         }
         sum.update(&STANDARD.decode(&part.value).ok()?);
         count = count.saturating_add(1);
     }
     let hasher = hasher?;
-    let algorithm = hasher.algorithm();
+    let algorithm = hasher.algorithm;
     Some(Checksum { algorithm, value: format!("{}-{count}", hasher.finish()), composite: true })
 }
 
@@ -149,59 +178,83 @@ fn number(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |number, byte| number.wrapping_shl(8) | u64::from(*byte))
 }
 
-enum Sum {
-    Crc32(crypto::Crc32),
-    Crc32c(crypto::Crc32c),
-    Crc64Nvme(crypto::Crc64Nvme),
+/// One checksum being computed.
+struct Sum {
+    algorithm: Algorithm,
+    state: State,
+}
+
+enum State {
+    Crc(crc_fast::Digest),
     Sha1(crypto::Sha1),
-    Sha256(crypto::Sha256),
+    Sha256(Sha256),
+    Sha512(Box<Sha512>),
+    Md5(Md5),
+    Xxhash64(XxHash64),
+    Xxhash3(Box<xxhash3_64::Hasher>),
+    Xxhash128(Box<xxhash3_128::Hasher>),
 }
 
 impl Sum {
     fn new(algorithm: Algorithm) -> Self {
-        match algorithm {
-            Algorithm::Crc32 => Self::Crc32(crypto::Crc32::new()),
-            Algorithm::Crc32c => Self::Crc32c(crypto::Crc32c::new()),
-            Algorithm::Crc64Nvme => Self::Crc64Nvme(crypto::Crc64Nvme::new()),
-            Algorithm::Sha1 => Self::Sha1(crypto::Sha1::new()),
-            Algorithm::Sha256 => Self::Sha256(crypto::Sha256::new()),
-        }
-    }
-
-    fn algorithm(&self) -> Algorithm {
-        match self {
-            Self::Crc32(_) => Algorithm::Crc32,
-            Self::Crc32c(_) => Algorithm::Crc32c,
-            Self::Crc64Nvme(_) => Algorithm::Crc64Nvme,
-            Self::Sha1(_) => Algorithm::Sha1,
-            Self::Sha256(_) => Algorithm::Sha256,
-        }
+        let state = match (algorithm, algorithm.crc()) {
+            (_, Some(crc)) => State::Crc(crc_fast::Digest::new(crc)),
+            (Algorithm::Sha1, _) => State::Sha1(crypto::Sha1::new()),
+            (Algorithm::Sha512, _) => State::Sha512(Box::default()),
+            (Algorithm::Md5, _) => State::Md5(Md5::new()),
+            (Algorithm::Xxhash64, _) => State::Xxhash64(XxHash64::with_seed(0)),
+            (Algorithm::Xxhash3, _) => State::Xxhash3(Box::default()),
+            (Algorithm::Xxhash128, _) => State::Xxhash128(Box::default()),
+            _ => State::Sha256(Sha256::new()),
+        };
+        Self { algorithm, state }
     }
 
     fn update(&mut self, bytes: &[u8]) {
-        match self {
-            Self::Crc32(sum) => sum.update(bytes),
-            Self::Crc32c(sum) => sum.update(bytes),
-            Self::Crc64Nvme(sum) => sum.update(bytes),
-            Self::Sha1(sum) => sum.update(bytes),
-            Self::Sha256(sum) => sum.update(bytes),
+        use std::hash::Hasher as _;
+        match &mut self.state {
+            State::Crc(sum) => sum.update(bytes),
+            State::Sha1(sum) => sum.update(bytes),
+            State::Sha256(sum) => sum.update(bytes),
+            State::Sha512(sum) => sum.update(bytes),
+            State::Md5(sum) => sum.update(bytes),
+            State::Xxhash64(sum) => sum.write(bytes),
+            State::Xxhash3(sum) => sum.write(bytes),
+            State::Xxhash128(sum) => sum.write(bytes),
         }
     }
 
+    /// Base64 of the digest; numbers with the greatest byte first.
     fn finish(self) -> String {
-        match self {
-            Self::Crc32(sum) => STANDARD.encode(sum.finalize()),
-            Self::Crc32c(sum) => STANDARD.encode(sum.finalize()),
-            Self::Crc64Nvme(sum) => STANDARD.encode(sum.finalize()),
-            Self::Sha1(sum) => STANDARD.encode(sum.finalize()),
-            Self::Sha256(sum) => STANDARD.encode(sum.finalize()),
+        use std::hash::Hasher as _;
+        match self.state {
+            State::Crc(sum) => number_text(self.algorithm, sum.finalize()),
+            State::Sha1(sum) => STANDARD.encode(sum.finalize()),
+            State::Sha256(sum) => STANDARD.encode(sum.finalize()),
+            State::Sha512(sum) => STANDARD.encode(sum.finalize()),
+            State::Md5(sum) => STANDARD.encode(sum.finalize()),
+            State::Xxhash64(sum) => STANDARD.encode(sum.finish().to_be_bytes()),
+            State::Xxhash3(sum) => STANDARD.encode(sum.finish().to_be_bytes()),
+            State::Xxhash128(sum) => STANDARD.encode(sum.finish_128().to_be_bytes()),
         }
     }
+}
+
+/// A CRC as base64 of as many bytes as it has.
+fn number_text(algorithm: Algorithm, sum: u64) -> String {
+    let bytes = sum.to_be_bytes();
+    STANDARD.encode(bytes.get(bytes.len().saturating_sub(algorithm.bytes())..).unwrap_or_default())
+}
+
+/// CRC-64/XZ of two runs of bytes, from that of each and the length of the second.
+pub(crate) fn joined_crc64(first: Option<u64>, second: Option<u64>, length: u64) -> Option<u64> {
+    Some(crc_fast::checksum_combine(CrcAlgorithm::Crc64Xz, first?, second?, length))
 }
 
 /// Computes everything that is needed of one body, in one pass.
 pub(crate) struct Hasher {
     md5: Md5,
+    crc64: crc_fast::Digest,
     sums: Vec<Sum>,
 }
 
@@ -209,6 +262,8 @@ pub(crate) struct Hasher {
 #[derive(Clone, Debug)]
 pub(crate) struct Digests {
     pub(crate) md5: [u8; 16],
+    /// CRC-64/XZ, which S3 does not tell and the front door's other dialects do.
+    pub(crate) crc64: u64,
     sums: Vec<Checksum>,
 }
 
@@ -220,18 +275,21 @@ impl Hasher {
                 unique.push(*algorithm);
             }
         }
-        Self { md5: Md5::new(), sums: unique.into_iter().map(Sum::new).collect() }
+        let (md5, crc64) = (Md5::new(), crc_fast::Digest::new(CrcAlgorithm::Crc64Xz));
+        Self { md5, crc64, sums: unique.into_iter().map(Sum::new).collect() }
     }
 
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.md5.update(bytes);
+        self.crc64.update(bytes);
         self.sums.iter_mut().for_each(|sum| sum.update(bytes));
     }
 
     pub(crate) fn finish(self) -> Digests {
         let checksum =
-            |sum: Sum| Checksum { algorithm: sum.algorithm(), value: sum.finish(), composite: false };
-        Digests { md5: self.md5.finalize().into(), sums: self.sums.into_iter().map(checksum).collect() }
+            |sum: Sum| Checksum { algorithm: sum.algorithm, value: sum.finish(), composite: false };
+        let (md5, crc64) = (self.md5.finalize().into(), self.crc64.finalize());
+        Digests { md5, crc64, sums: self.sums.into_iter().map(checksum).collect() }
     }
 }
 
@@ -389,6 +447,15 @@ mod tests {
             (Algorithm::Crc64Nvme, "jSnVw/bqjr4="),
             (Algorithm::Sha1, "Kq5sNclPz7QV2+lfQIuc6R7oRu0="),
             (Algorithm::Sha256, "uU0nuZNNPgilLlLX2n2r+sSE7+N6U4DukIj3rOLvzek="),
+            // By Python's hashlib and its xxhash, which give the greatest byte first.
+            (
+                Algorithm::Sha512,
+                "MJ7MSJwS1utMxA9QyQLytNDtd+5RGnx6m808qG1M2G+YndNbxf9JlnDaNCVbRbDP2DDoH2Bdz33FVC6TrpzXbw==",
+            ),
+            (Algorithm::Md5, "XrY7u+Ae7tCTyyK7j1rNww=="),
+            (Algorithm::Xxhash64, "RatnNLIeaWg="),
+            (Algorithm::Xxhash3, "1Eex6kDmmIs="),
+            (Algorithm::Xxhash128, "340J6T+HSQCpm4d1zBW2xw=="),
         ] {
             assert_eq!(of(algorithm, b"hello world").value, expected);
         }

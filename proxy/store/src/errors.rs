@@ -1,11 +1,15 @@
 //! Every error this store tells a caller, with the code, status, text and extra elements AWS uses.
 //!
 //! The protocol library knows code, message and status only. Extra elements (`Condition`, `ArgumentName`, ...)
-//! travel in a private response header and are written into the XML by [`crate::serve`].
+//! travel in a private response header and are written into the XML by [`crate::serve`]; so do those of a success that
+//! the library has no place for.
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use redb::{CommitError, StorageError, TransactionError};
 use s3s::{S3Error, S3ErrorCode};
+use std::any::Any;
+use std::io::ErrorKind;
 
 /// Carries one extra element each, as `Name value` with the value percent-encoded. Never leaves the process.
 pub(crate) const ELEMENT: HeaderName = HeaderName::from_static("x-blobfish-store-element");
@@ -16,14 +20,17 @@ pub(crate) fn fault(status: u16, code: &str, message: &str, elements: &[(&str, &
     let mut error = S3Error::with_message(known, message.to_owned());
     error.set_status_code(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
     let mut headers = HeaderMap::new();
-    for (name, value) in elements {
-        let text = format!("{name} {}", utf8_percent_encode(value, NON_ALPHANUMERIC));
-        if let Ok(value) = HeaderValue::try_from(text) {
-            headers.append(ELEMENT, value);
-        }
-    }
+    elements.iter().for_each(|(name, value)| add_element(&mut headers, name, value));
     error.set_headers(headers);
     error
+}
+
+/// Adds an element to the document of an answer.
+pub(crate) fn add_element(headers: &mut HeaderMap, name: &str, value: &str) {
+    let text = format!("{name} {}", utf8_percent_encode(value, NON_ALPHANUMERIC));
+    if let Ok(value) = HeaderValue::try_from(text) {
+        headers.append(ELEMENT, value);
+    }
 }
 
 /// Adds a response header to an error.
@@ -85,8 +92,10 @@ pub(crate) fn bad_digest(message: &str) -> S3Error {
     fault(400, "BadDigest", message, &[])
 }
 
-pub(crate) fn over_capacity() -> S3Error {
-    fault(503, "SlowDown", "The store's capacity is used up. Delete something and try again.", &[])
+/// No room is left on the disk, or in the memory that the store may use. S3 has no error for it; to ask for fewer requests,
+/// as some servers do, would have clients try again for long.
+pub(crate) fn storage_full() -> S3Error {
+    fault(507, "InsufficientStorage", "The storage is full. Delete something and try again.", &[])
 }
 
 pub(crate) fn malformed_xml() -> S3Error {
@@ -95,15 +104,34 @@ pub(crate) fn malformed_xml() -> S3Error {
 }
 
 /// A fault of the machine below: logged here, told to the caller without detail.
-pub(crate) fn internal(error: impl std::fmt::Display) -> S3Error {
+pub(crate) fn internal(error: impl std::fmt::Display + Any) -> S3Error {
+    if is_full(&error) {
+        tracing::error!(%error, "the database of the store cannot grow: the disk is full");
+        return storage_full();
+    }
     tracing::error!(%error, "store failed");
     fault(500, "InternalError", "We encountered an internal error. Please try again.", &[])
 }
 
 /// A file that could not be read or written; a full disk is told as one.
 pub(crate) fn io(error: std::io::Error) -> S3Error {
-    match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => over_capacity(),
-        _ => internal(error),
+    if is_full_kind(error.kind()) {
+        tracing::error!(%error, "the storage is full");
+        return storage_full();
     }
+    internal(error)
+}
+
+fn is_full_kind(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}
+
+/// Whether it is the database that found the disk full.
+fn is_full(error: &dyn Any) -> bool {
+    let stored =
+        |error: &StorageError| matches!(error, StorageError::Io(error) if is_full_kind(error.kind()));
+    error.downcast_ref::<StorageError>().is_some_and(stored)
+        || matches!(error.downcast_ref::<CommitError>(), Some(CommitError::Storage(error)) if stored(error))
+        || matches!(error.downcast_ref::<TransactionError>(), Some(TransactionError::Storage(error)) if stored(error))
+        || matches!(error.downcast_ref::<redb::Error>(), Some(redb::Error::Io(error)) if is_full_kind(error.kind()))
 }

@@ -13,9 +13,11 @@
 )]
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::cast_possible_truncation))]
 
+mod append;
 mod archive;
 mod attributes;
 mod blobs;
+mod blocks;
 mod conditions;
 mod copy;
 mod cors;
@@ -27,6 +29,8 @@ mod lock;
 mod meta;
 mod object_attributes;
 mod objects;
+mod part_list;
+mod raw_values;
 mod request;
 mod schema;
 mod sealing;
@@ -39,6 +43,7 @@ mod xml;
 use crate::blobs::Blobs;
 use crate::meta::Meta;
 use crate::objects::Core;
+use crate::raw_values::SigningKey;
 use crate::sealing::Key;
 use crate::service::Service;
 use redb::Database;
@@ -53,9 +58,6 @@ use tokio::net::TcpListener;
 
 /// 1 GiB of object bytes, where a store is in memory and nothing else is said.
 pub const MEMORY_BYTES_MAX: u64 = 1024 * 1024 * 1024;
-
-/// What the database keeps in memory of itself; its own default is a gigabyte.
-const CACHE_BYTES: usize = 32 * 1024 * 1024;
 
 /// Where a store keeps everything.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,7 +118,7 @@ impl Store {
 
     /// Opens a store whose memory, if it is in memory, holds at most `memory_bytes_max` of object bytes.
     ///
-    /// A put beyond it is refused with 503 `SlowDown`.
+    /// A put beyond it is refused with 507 `InsufficientStorage`.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -126,9 +128,10 @@ impl Store {
             Location::Memory => open_memory(memory_bytes_max)?,
         };
         let core = Core { meta: Arc::new(meta) };
-        let auth = SimpleAuth::from_single(options.access_key, options.secret_key.expose_secret());
+        let auth = SimpleAuth::from_single(options.access_key.clone(), options.secret_key.expose_secret());
         let service = serve::service(Service { core: core.clone() }, auth);
-        Ok(Self { served: serve::Served { service, core } })
+        let key = Arc::new(SigningKey { access_key: options.access_key, secret_key: options.secret_key });
+        Ok(Self { served: serve::Served { service, core, key } })
     }
 
     /// Serves until `shutdown` resolves, then lets running requests finish for up to 10 seconds.
@@ -149,27 +152,21 @@ impl Store {
 }
 
 fn open_memory(bytes_max: u64) -> Result<Meta, OpenError> {
-    let database = Database::builder()
-        .set_cache_size(CACHE_BYTES)
-        .create_with_backend(redb::backends::InMemoryBackend::new())
-        .map_err(|error| OpenError::Metadata(error.into()))?;
+    let database = meta::in_memory().map_err(|error| OpenError::Metadata(error.into()))?;
     meta::prepare(&database).map_err(OpenError::Metadata)?;
     let managed = Key::random().map_err(OpenError::Random)?;
-    Ok(Meta::new(database, Blobs::in_memory(bytes_max, managed)))
+    Ok(Meta::new(database, None, Blobs::in_memory(bytes_max, managed)))
 }
 
 fn open_dir(folder: &Path) -> Result<Meta, OpenError> {
     let data = folder.join("data");
     make_folder(&data).map_err(|error| OpenError::File(data.clone(), error))?;
     let file = folder.join("meta.redb");
-    let database =
-        Database::builder().set_cache_size(CACHE_BYTES).create(&file).map_err(|error| match error {
-            redb::DatabaseError::DatabaseAlreadyOpen => OpenError::InUse(folder.to_owned()),
-            redb::DatabaseError::Storage(redb::StorageError::Io(error)) => {
-                OpenError::File(file.clone(), error)
-            }
-            other => OpenError::Metadata(other.into()),
-        })?;
+    let database = meta::open(&file).map_err(|error| match error {
+        redb::DatabaseError::DatabaseAlreadyOpen => OpenError::InUse(folder.to_owned()),
+        redb::DatabaseError::Storage(redb::StorageError::Io(error)) => OpenError::File(file.clone(), error),
+        other => OpenError::Metadata(other.into()),
+    })?;
     meta::prepare(&database).map_err(OpenError::Metadata)?;
     let managed = master_key(&folder.join("master.key"), &database)?;
     let known = meta::known_blobs(&database).map_err(OpenError::Metadata)?;
@@ -179,7 +176,7 @@ fn open_dir(folder: &Path) -> Result<Meta, OpenError> {
     }
     // The names made above must be as durable as what will be written under them.
     sync_folder(folder).map_err(|error| OpenError::File(folder.to_owned(), error))?;
-    Ok(Meta::new(database, Blobs::in_dir(data, managed)))
+    Ok(Meta::new(database, Some(file), Blobs::in_dir(data, managed)))
 }
 
 /// Makes a folder that is missing, for its owner only.

@@ -111,6 +111,13 @@ pub(crate) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, PLAIN).to_string()
 }
 
+/// A key as an echo: left out where XML 1.0 cannot carry it, for a client would fail on the whole document.
+pub(crate) fn echo(key: &str) -> Option<String> {
+    let carried =
+        |c: char| c >= ' ' && !matches!(c, '\u{fffe}' | '\u{ffff}') || matches!(c, '\t' | '\n' | '\r');
+    key.chars().all(carried).then(|| key.to_owned())
+}
+
 /// The least key greater than `key`.
 fn next(key: &str) -> Vec<u8> {
     let mut bytes = key.as_bytes().to_vec();
@@ -314,14 +321,20 @@ fn versions(
     Ok(page)
 }
 
-/// The rank after the version a marker names.
+/// The rank after the version a marker names. A `null` version that is gone could have stood anywhere: nothing of its key
+/// is passed over.
 fn rank_after(reading: &Reading, query: &Query, key: &str, id: &str) -> S3Result<u64> {
     if let Some(rank) = rank_of(id) {
         return Ok(rank.saturating_add(1));
     }
     let found = reading.version(&query.bucket, key, id)?;
-    let found = found.ok_or_else(|| crate::errors::bad_version_id(id))?;
-    Ok(found.rank.saturating_add(1))
+    Ok(found.map_or(0, |found| found.rank.saturating_add(1)))
+}
+
+/// What a page of versions tells to go on after: a place, which outlives the version, whatever that is called.
+pub(crate) fn place_of(found: &Found) -> String {
+    rank_of(&found.version.id)
+        .map_or_else(|| format!("{:016x}{:016x}", found.rank, 0), |_| found.version.id.clone())
 }
 
 fn uploads(

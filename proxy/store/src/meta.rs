@@ -1,7 +1,7 @@
 //! The metadata: redb tables, their rows, and the transactions that keep them and the data files in step.
 //!
 //! A data file is in `blobs` with the number of objects and parts that use it, or it does not exist: the store
-//! removes every other file when it opens. Rows are JSON, so that a later release can add fields.
+//! removes every other file when it opens. Rows are JSON, so that a later release can add fields, with a CRC-32C behind it.
 
 use crate::attributes::Attributes;
 use crate::blobs::{BlobId, Blobs, Segment};
@@ -10,11 +10,15 @@ use crate::digests::{Algorithm, Checksum, hex};
 use crate::errors::{bad_version_id, fault, internal, no_such_bucket, no_such_key, no_such_version};
 use crate::lock::BucketLock;
 use crate::sealing::Sealing;
-use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition, TableError, WriteTransaction};
+use redb::{
+    Database, DatabaseError, ReadableDatabase, ReadableTable, Table, TableDefinition, TableError,
+    WriteTransaction,
+};
 use s3s::{S3Error, S3Result};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const BUCKETS: TableDefinition<&str, &[u8]> = TableDefinition::new("buckets");
@@ -30,11 +34,18 @@ const UPLOADS: TableDefinition<UploadKey, &[u8]> = TableDefinition::new("uploads
 const PARTS: TableDefinition<(&str, u32), &[u8]> = TableDefinition::new("parts");
 /// File, number of uses.
 const BLOBS: TableDefinition<u128, u64> = TableDefinition::new("blobs");
+/// Upload id: what completing it made, for a caller that lost the answer and asks again.
+const COMPLETED: TableDefinition<&str, &[u8]> = TableDefinition::new("completed");
+/// The same in order of time: milliseconds since 1970, upload id.
+const COMPLETED_AT: TableDefinition<(u64, &str), ()> = TableDefinition::new("completed_at");
 const COUNTERS: TableDefinition<&str, u64> = TableDefinition::new("counters");
 const SETTINGS: TableDefinition<&str, &[u8]> = TableDefinition::new("settings");
 /// Bucket, setting, id (empty where there is one of its kind).
 type SettingKey = (&'static str, &'static str, &'static str);
 const BUCKET_SETTINGS: TableDefinition<SettingKey, &[u8]> = TableDefinition::new("bucket_settings");
+
+/// How long a completed upload can be completed again.
+const COMPLETED_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 
 /// The version id of objects written while versioning is off or suspended.
 pub(crate) const NULL: &str = "null";
@@ -58,6 +69,9 @@ pub(crate) struct Bucket {
     pub(crate) managed: bool,
     #[serde(default)]
     pub(crate) blocks_customer_keys: bool,
+    /// Whether everything is the owner's, and no ACL says otherwise.
+    #[serde(default)]
+    pub(crate) no_acls: bool,
     /// With one, versioning is on for good.
     #[serde(default)]
     pub(crate) lock: Option<BucketLock>,
@@ -90,6 +104,12 @@ pub(crate) struct Object {
     /// Set by a restore, and counting only for classes that are archives.
     #[serde(default)]
     pub(crate) restored_until_ms: Option<u64>,
+    /// CRC-64/XZ of the plain bytes; none of objects of earlier releases.
+    #[serde(default)]
+    pub(crate) crc64: Option<u64>,
+    /// Made by appending, so that more can be.
+    #[serde(default)]
+    pub(crate) appendable: bool,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -113,6 +133,19 @@ pub(crate) struct Upload {
     /// Whether the caller chose the algorithm.
     pub(crate) chosen: bool,
     pub(crate) composite: bool,
+}
+
+/// An upload that was completed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Completed {
+    pub(crate) bucket: String,
+    /// Tells the bucket from a later one of its name.
+    pub(crate) bucket_created_ms: u64,
+    pub(crate) key: String,
+    /// A digest of the list of parts that was asked for.
+    pub(crate) parts: String,
+    pub(crate) version: Version,
+    pub(crate) versioning: Versioning,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -140,16 +173,59 @@ pub(crate) fn now_ms() -> u64 {
 
 /// The database, and the data files that go with it.
 pub(crate) struct Meta {
-    database: Database,
+    /// None where it failed and could not be opened again yet.
+    database: RwLock<Option<Database>>,
+    /// Where it is, if that is a file.
+    file: Option<PathBuf>,
     pub(crate) blobs: Arc<Blobs>,
 }
 
-pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> S3Result<T> {
-    serde_json::from_slice(bytes).map_err(internal)
+/// What the database keeps in memory of itself; its own default is a gigabyte.
+const CACHE_BYTES: usize = 32 * 1024 * 1024;
+
+/// Opens the database in a file, or makes it.
+pub(crate) fn open(file: &Path) -> Result<Database, DatabaseError> {
+    Database::builder().set_cache_size(CACHE_BYTES).create(file)
+}
+
+/// Makes a database in memory.
+pub(crate) fn in_memory() -> Result<Database, DatabaseError> {
+    let backend = redb::backends::InMemoryBackend::new();
+    Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend)
+}
+
+/// What stands between a row's JSON and its sum in hexadecimal.
+const SUM_MARK: u8 = b'#';
+const SUM_DIGITS: usize = 8;
+
+fn row_sum(json: &[u8]) -> String {
+    format!("{:08x}", crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, json))
+}
+
+/// Reads a row.
+///
+/// # Errors
+/// 500 where it is not what was written. Rows of earlier releases have no sum, and none of them ends like one.
+pub(crate) fn decode<T: DeserializeOwned>(row: &[u8]) -> S3Result<T> {
+    let end = row.len().saturating_sub(SUM_DIGITS.saturating_add(1));
+    let json = match row.split_at_checked(end) {
+        Some((json, [SUM_MARK, sum @ ..])) => {
+            if sum != row_sum(json).as_bytes() {
+                return Err(internal("a row of meta.redb is not what was written"));
+            }
+            json
+        }
+        _ => row,
+    };
+    serde_json::from_slice(json).map_err(internal)
 }
 
 fn encode<T: Serialize>(row: &T) -> S3Result<Vec<u8>> {
-    serde_json::to_vec(row).map_err(internal)
+    let mut bytes = serde_json::to_vec(row).map_err(internal)?;
+    let sum = row_sum(&bytes);
+    bytes.push(SUM_MARK);
+    bytes.extend_from_slice(sum.as_bytes());
+    Ok(bytes)
 }
 
 /// Makes every table, so that reading never finds one missing.
@@ -160,6 +236,8 @@ pub(crate) fn prepare(database: &Database) -> Result<(), redb::Error> {
     transaction.open_table(BODIES)?;
     transaction.open_table(UPLOADS)?;
     transaction.open_table(PARTS)?;
+    transaction.open_table(COMPLETED)?;
+    transaction.open_table(COMPLETED_AT)?;
     transaction.open_table(BLOBS)?;
     transaction.open_table(COUNTERS)?;
     transaction.open_table(SETTINGS)?;
@@ -202,8 +280,44 @@ pub(crate) fn known_blobs(database: &Database) -> Result<std::collections::HashS
 }
 
 impl Meta {
-    pub(crate) fn new(database: Database, blobs: Arc<Blobs>) -> Self {
-        Self { database, blobs }
+    pub(crate) fn new(database: Database, file: Option<PathBuf>, blobs: Arc<Blobs>) -> Self {
+        Self { database: RwLock::new(Some(database)), file, blobs }
+    }
+
+    fn database(&self) -> RwLockReadGuard<'_, Option<Database>> {
+        // Nothing under this lock is left half done.
+        self.database.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A database whose file could not be read or written once, as on a full disk, refuses everything until it is opened
+    /// again: after a failure of ours it is looked whether this is one. Blocks.
+    fn heal(&self) {
+        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(file) = &self.file else { return };
+        if database.as_ref().is_some_and(|database| {
+            database.begin_write().and_then(|transaction| transaction.abort().map_err(Into::into)).is_ok()
+        }) {
+            return;
+        }
+        *database = None;
+        match open(file) {
+            Ok(opened) => {
+                tracing::warn!("the store's database was opened again");
+                *database = Some(opened);
+            }
+            Err(error) => tracing::error!(%error, "the store's database cannot be opened"),
+        }
+    }
+
+    /// What came of some work, after a look at the database where it failed.
+    fn looked_after<T>(&self, result: S3Result<T>) -> S3Result<T> {
+        if result
+            .as_ref()
+            .is_err_and(|error| error.status_code().is_none_or(|status| status.is_server_error()))
+        {
+            self.heal();
+        }
+        result
     }
 
     /// Runs `work` on a snapshot, on a thread that may block.
@@ -216,10 +330,14 @@ impl Meta {
         let task = move || {
             // While this is held no file of the snapshot can go: see Blobs::discard.
             let gate = meta.blobs.gate();
-            let reading = Reading::begin(&meta.database).map_err(internal)?;
-            let result = work(&reading);
+            let begun = meta
+                .database()
+                .as_ref()
+                .ok_or_else(closed)
+                .and_then(|database| Reading::begin(database).map_err(internal));
+            let result = begun.and_then(|reading| work(&reading));
             drop(gate);
-            result
+            meta.looked_after(result)
         };
         tokio::task::spawn_blocking(task).await.map_err(internal)?
     }
@@ -235,7 +353,17 @@ impl Meta {
     }
 
     fn write_blocking<T>(&self, work: impl FnOnce(&mut Writing<'_>) -> S3Result<T>) -> S3Result<T> {
-        let transaction = self.database.begin_write().map_err(internal)?;
+        let result =
+            self.database().as_ref().ok_or_else(closed).and_then(|database| self.transact(database, work));
+        self.looked_after(result)
+    }
+
+    fn transact<T>(
+        &self,
+        database: &Database,
+        work: impl FnOnce(&mut Writing<'_>) -> S3Result<T>,
+    ) -> S3Result<T> {
+        let transaction = database.begin_write().map_err(internal)?;
         let result = Writing::begin(&transaction).map_err(internal).and_then(|mut writing| {
             let value = work(&mut writing)?;
             Ok((value, writing.unused))
@@ -252,6 +380,10 @@ impl Meta {
             }
         }
     }
+}
+
+fn closed() -> S3Error {
+    internal("the store's database is closed")
 }
 
 type Rows<K> = redb::ReadOnlyTable<K, &'static [u8]>;
@@ -299,6 +431,10 @@ impl Reading {
         row.map_or_else(|| Err(internal("a version without a body")), |row| decode(row.value()))
     }
 
+    pub(crate) fn current(&self, bucket: &str, key: &str) -> S3Result<Option<Found>> {
+        current(&self.versions, bucket, key)
+    }
+
     pub(crate) fn version(&self, bucket: &str, key: &str, id: &str) -> S3Result<Option<Found>> {
         find(&self.versions, bucket, key, id)
     }
@@ -332,6 +468,8 @@ pub(crate) struct Writing<'t> {
     bodies: Table<'t, VersionKey, &'static [u8]>,
     uploads: Table<'t, UploadKey, &'static [u8]>,
     parts: Table<'t, (&'static str, u32), &'static [u8]>,
+    completed: Table<'t, &'static str, &'static [u8]>,
+    completed_at: Table<'t, (u64, &'static str), ()>,
     blobs: Table<'t, u128, u64>,
     counters: Table<'t, &'static str, u64>,
     settings: Table<'t, SettingKey, &'static [u8]>,
@@ -347,6 +485,8 @@ impl<'t> Writing<'t> {
             bodies: transaction.open_table(BODIES)?,
             uploads: transaction.open_table(UPLOADS)?,
             parts: transaction.open_table(PARTS)?,
+            completed: transaction.open_table(COMPLETED)?,
+            completed_at: transaction.open_table(COMPLETED_AT)?,
             blobs: transaction.open_table(BLOBS)?,
             counters: transaction.open_table(COUNTERS)?,
             settings: transaction.open_table(BUCKET_SETTINGS)?,
@@ -368,23 +508,36 @@ impl<'t> Writing<'t> {
         Ok(())
     }
 
+    /// Deletes a bucket without versions; uploads that were not completed end with it.
     pub(crate) fn delete_bucket(&mut self, name: &str) -> S3Result<()> {
         self.bucket(name)?;
         let from = (name, [].as_slice(), 0);
         let version = self.versions.range(from..).map_err(internal)?.next().transpose().map_err(internal)?;
-        let uploads_from = (name, [].as_slice(), "");
-        let upload =
-            self.uploads.range(uploads_from..).map_err(internal)?.next().transpose().map_err(internal)?;
-        if version.is_some_and(|row| row.0.value().0 == name)
-            || upload.is_some_and(|row| row.0.value().0 == name)
-        {
+        if version.is_some_and(|row| row.0.value().0 == name) {
             let message = "The bucket you tried to delete is not empty";
             return Err(fault(409, "BucketNotEmpty", message, &[("BucketName", name)]));
+        }
+        for (key, id) in self.open_uploads(name)? {
+            self.end_upload(name, &key, &id, &[])?;
         }
         self.buckets.remove(name).map_err(internal)?;
         // Another bucket of the name must not begin with them.
         self.settings.retain(|at, _| at.0 != name).map_err(internal)?;
         Ok(())
+    }
+
+    /// Key and id of every upload of a bucket.
+    fn open_uploads(&self, bucket: &str) -> S3Result<Vec<(String, String)>> {
+        let mut found = Vec::new();
+        for row in self.uploads.range((bucket, [].as_slice(), "")..).map_err(internal)? {
+            let (at, _) = row.map_err(internal)?;
+            let (owner, key, id) = at.value();
+            if owner != bucket {
+                break;
+            }
+            found.push((String::from_utf8(key.to_vec()).map_err(internal)?, id.to_owned()));
+        }
+        Ok(found)
     }
 
     pub(crate) fn setting(&self, bucket: &str, name: &str, id: &str) -> S3Result<Option<Setting>> {
@@ -452,6 +605,7 @@ impl<'t> Writing<'t> {
     ) -> S3Result<(Version, Versioning)> {
         let row = self.bucket(bucket)?;
         let versioning = row.versioning;
+        row.check_acl(object.attributes.acl)?;
         object.attributes.lock = row.lock_of(object.attributes.lock)?;
         self.check(bucket, key, condition)?;
         let version = self.insert(bucket, key, versioning, Some((object, body)))?;
@@ -494,6 +648,17 @@ impl<'t> Writing<'t> {
         Ok(version)
     }
 
+    pub(crate) fn body(&self, bucket: &str, key: &str, rank: u64) -> S3Result<Body> {
+        let row = self.bodies.get((bucket, key.as_bytes(), rank)).map_err(internal)?;
+        row.map_or_else(|| Err(internal("a version without a body")), |row| decode(row.value()))
+    }
+
+    /// Replaces where the bytes of a version are; the caller counts their files.
+    pub(crate) fn put_body(&mut self, bucket: &str, key: &str, rank: u64, body: &Body) -> S3Result<()> {
+        self.bodies.insert((bucket, key.as_bytes(), rank), encode(body)?.as_slice()).map_err(internal)?;
+        Ok(())
+    }
+
     /// Replaces what is kept with a version; its bytes stay.
     pub(crate) fn update(&mut self, bucket: &str, key: &str, found: &Found) -> S3Result<()> {
         let at = (bucket, key.as_bytes(), found.rank);
@@ -533,6 +698,35 @@ impl<'t> Writing<'t> {
 
     pub(crate) fn upload(&self, bucket: &str, key: &str, id: &str) -> S3Result<Upload> {
         upload(&self.uploads, bucket, key, id)
+    }
+
+    pub(crate) fn find_upload(&self, bucket: &str, key: &str, id: &str) -> S3Result<Option<Upload>> {
+        let row = self.uploads.get((bucket, key.as_bytes(), id)).map_err(internal)?;
+        row.map(|row| decode(row.value())).transpose()
+    }
+
+    /// Keeps what completing an upload made, and forgets what is too old to be asked for again.
+    pub(crate) fn put_completed(&mut self, id: &str, completed: &Completed) -> S3Result<()> {
+        let now = now_ms();
+        self.completed.insert(id, encode(completed)?.as_slice()).map_err(internal)?;
+        self.completed_at.insert((now, id), ()).map_err(internal)?;
+        let mut old = Vec::new();
+        for row in self.completed_at.range(..(now.saturating_sub(COMPLETED_MS_MAX), "")).map_err(internal)? {
+            let (at, ()) = row.map(|row| (row.0.value().1.to_owned(), row.1.value())).map_err(internal)?;
+            old.push(at);
+        }
+        self.completed_at
+            .retain_in(..(now.saturating_sub(COMPLETED_MS_MAX), ""), |_, ()| false)
+            .map_err(internal)?;
+        for id in old {
+            self.completed.remove(id.as_str()).map_err(internal)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn completed(&self, id: &str) -> S3Result<Option<Completed>> {
+        let row = self.completed.get(id).map_err(internal)?;
+        row.map(|row| decode(row.value())).transpose()
     }
 
     pub(crate) fn put_upload(&mut self, bucket: &str, key: &str, id: &str, upload: &Upload) -> S3Result<()> {
@@ -698,5 +892,22 @@ mod tests {
         let object = decode::<Version>(version).unwrap().object.unwrap();
         assert!(object.attributes.lock.is_none() && object.restored_until_ms.is_none());
         assert!(decode::<Body>(br#"{"segments":[],"multipart":true}"#).unwrap().sums.is_empty());
+    }
+
+    #[test]
+    fn a_row_that_changed_is_not_read() {
+        let row = encode(&Part {
+            modified_ms: 1,
+            etag: "e".to_owned(),
+            checksum: None,
+            segment: Segment { blob: BlobId(7), length: 3, nonce: None, summed: true, crc64: Some(u64::MAX) },
+        })
+        .unwrap();
+        assert_eq!(decode::<Part>(&row).unwrap().segment.crc64, Some(u64::MAX));
+        for at in 0..row.len() {
+            let mut wrong = row.clone();
+            wrong[at] ^= 1;
+            assert!(decode::<Part>(&wrong).is_err(), "{at}");
+        }
     }
 }

@@ -89,7 +89,7 @@ fn number(facts: &Facts, name: &str) -> S3Result<Option<usize>> {
 fn sum(checksum: &Checksum) -> Element {
     // A composite value stands without the number of its parts here.
     let value = checksum.value.split('-').next().unwrap_or_default();
-    Element::leaf(&format!("Checksum{}", checksum.algorithm.name()), value)
+    Element::leaf(&checksum.algorithm.element(), value)
 }
 
 fn checksum(checksum: &Checksum) -> Element {

@@ -6,7 +6,7 @@ use crate::conditions::WriteCondition;
 use crate::digests::{Algorithm, Checksum, Digests, Hasher, hex};
 use crate::errors::{bad_version_id, fault, internal, invalid_request, io, no_such_key, with_header};
 use crate::lock::{self, Retention};
-use crate::meta::{Body, Bucket, Found, Meta, NULL, Object, Version, Versioning, now_ms, rank_of};
+use crate::meta::{Body, Bucket, Found, Meta, NULL, Object, Version, Versioning, Writing, now_ms, rank_of};
 use crate::request::Facts;
 use crate::sealing::{CustomerKey, Key, Sealing, Wish};
 use futures_util::{Stream, StreamExt as _, stream};
@@ -45,6 +45,7 @@ impl Written {
             put_all(&mut headers, object.sealing.headers());
             headers.extend(object.checksum.iter().flat_map(Checksum::headers));
             put(&mut headers, "etag", &quoted(&object.etag));
+            object.add_crc64(&mut headers);
         }
         put_version(&mut headers, self.versioning, &self.version.id);
         headers
@@ -70,6 +71,54 @@ impl Received {
         };
         Self { draft, etag: hex(&etag), checksum: digests.checksum(algorithm).cloned() }
     }
+
+    /// The object that is this one file.
+    pub(crate) fn into_object(self, attributes: Attributes, sealing: Sealing) -> (Object, Draft) {
+        let Self { draft, etag, checksum } = self;
+        let object = Object {
+            size: draft.segment.length,
+            etag,
+            checksum,
+            attributes,
+            sealing,
+            restored_until_ms: None,
+            crc64: draft.segment.crc64,
+            appendable: false,
+        };
+        (object, draft)
+    }
+}
+
+impl Object {
+    pub(crate) fn add_crc64(&self, headers: &mut HeaderMap) {
+        add_crc64(headers, self.crc64);
+    }
+}
+
+/// CRC-64/XZ in decimal, for the front door: S3 does not tell it.
+pub(crate) fn add_crc64(headers: &mut HeaderMap, crc64: Option<u64>) {
+    if let Some(crc64) = crc64 {
+        put(headers, "x-blobfish-hash-crc64ecma", &crc64.to_string());
+    }
+}
+
+impl Writing<'_> {
+    /// Makes one finished file the object at a key.
+    pub(crate) fn publish_file(
+        &mut self,
+        bucket: &str,
+        key: &str,
+        object: Object,
+        draft: Draft,
+        condition: &WriteCondition,
+    ) -> S3Result<Written> {
+        let body = Body { segments: vec![draft.segment.clone()], ..Body::default() };
+        let (version, versioning) = self.publish(bucket, key, object, &body, condition)?;
+        self.retain(draft.segment.blob)?;
+        // From here on the file outlives a failing commit: better a file too many until the next start.
+        draft.keep();
+        Ok(Written { version, versioning })
+    }
 }
 
 impl Core {
@@ -94,15 +143,8 @@ impl Core {
         let algorithm = facts.promised.algorithm().unwrap_or(Algorithm::Crc64Nvme);
         let (draft, digests) = self.receive(body, facts, data_key, algorithm).await?;
         let received = Received::new(draft, &digests, &sealing, algorithm);
-        let object = Object {
-            size: received.draft.segment.length,
-            etag: received.etag,
-            checksum: received.checksum,
-            attributes,
-            sealing,
-            restored_until_ms: None,
-        };
-        self.publish(bucket, key, object, received.draft, condition).await
+        let (object, draft) = received.into_object(attributes, sealing);
+        self.publish(bucket, key, object, draft, condition).await
     }
 
     /// Makes one finished file the object at a key.
@@ -114,14 +156,8 @@ impl Core {
         draft: Draft,
         condition: WriteCondition,
     ) -> S3Result<Written> {
-        let work = move |writing: &mut crate::meta::Writing<'_>| {
-            let body = Body { segments: vec![draft.segment.clone()], ..Body::default() };
-            let (version, versioning) = writing.publish(&bucket, &key, object, &body, &condition)?;
-            writing.retain(draft.segment.blob)?;
-            // From here on the file outlives a failing commit: better a file too many until the next start.
-            draft.keep();
-            Ok(Written { version, versioning })
-        };
+        let work =
+            move |writing: &mut Writing<'_>| writing.publish_file(&bucket, &key, object, draft, &condition);
         self.meta.write(work).await
     }
 
@@ -208,6 +244,8 @@ impl Core {
         let extent = extent(&object, &body, part, facts)?;
         headers.extend(object.attributes.headers());
         object.add_restore(&mut headers);
+        object.add_crc64(&mut headers);
+        object.add_appendable(&mut headers);
         put_all(&mut headers, object.sealing.headers());
         headers.insert("accept-ranges", HeaderValue::from_static("bytes"));
         let whole = extent.count == object.size;
@@ -220,9 +258,14 @@ impl Core {
         for (name, value) in &facts.overrides {
             headers.insert(name, value.clone());
         }
-        let reader = (!head).then(|| Reader::new(pin, body.segments, data_key, extent.first, extent.count));
+        let mut bytes = None;
+        if !head {
+            let mut reader = Reader::new(pin, body.segments, data_key, extent.first, extent.count);
+            // Read before anything is told: what cannot be read at all is an error and no broken answer.
+            bytes = Some(blocking(move || reader.next().map(|first| (first, reader))).await?);
+        }
         let range = extent.partial.then(|| extent.content_range(object.size));
-        Ok(Got { headers, metadata: object.attributes.metadata.user(), count: extent.count, range, reader })
+        Ok(Got { headers, count: extent.count, range, bytes })
     }
 
     /// Deletes the current version, or the one named. Returns the headers of the answer.
@@ -245,7 +288,7 @@ impl Core {
         wanted: Vec<Unwanted>,
         bypass: bool,
     ) -> S3Result<Vec<Outcome>> {
-        let work = move |writing: &mut crate::meta::Writing<'_>| {
+        let work = move |writing: &mut Writing<'_>| {
             writing.bucket(&bucket)?;
             let one = |unwanted: Unwanted| {
                 let result = delete(writing, &bucket, &unwanted, bypass);
@@ -283,13 +326,16 @@ impl Core {
         version: Option<String>,
         change: Change,
     ) -> S3Result<HeaderMap> {
-        let work = move |writing: &mut crate::meta::Writing<'_>| {
+        let work = move |writing: &mut Writing<'_>| {
             let row = writing.bucket(&bucket)?;
             let mut found = writing.wanted(&bucket, &key, version.as_deref())?;
             match (&mut found.version.object, change) {
                 (None, _) => return Err(marker_fault(&found, &key, version.is_some())),
                 (Some(object), Change::Tags(tags)) => object.attributes.tags = tags,
-                (Some(object), Change::Acl(acl)) => object.attributes.acl = acl,
+                (Some(object), Change::Acl(acl)) => {
+                    row.check_acl(acl)?;
+                    object.attributes.acl = acl;
+                }
                 (Some(object), Change::Retention { wanted, bypass }) => {
                     row.check_lock()?;
                     object.attributes.lock.retain(wanted, bypass)?;
@@ -336,12 +382,7 @@ pub(crate) struct Deleted {
     pub(crate) version: Option<String>,
 }
 
-fn delete(
-    writing: &mut crate::meta::Writing<'_>,
-    bucket: &str,
-    unwanted: &Unwanted,
-    bypass: bool,
-) -> S3Result<Deleted> {
+fn delete(writing: &mut Writing<'_>, bucket: &str, unwanted: &Unwanted, bypass: bool) -> S3Result<Deleted> {
     let Unwanted { key, version, condition } = unwanted;
     let versioning = writing.bucket(bucket)?.versioning;
     writing.check(bucket, key, condition)?;
@@ -371,26 +412,27 @@ fn delete(
 /// An object as GET and HEAD tell it.
 pub(crate) struct Got {
     pub(crate) headers: HeaderMap,
-    pub(crate) metadata: s3s::dto::Metadata,
     /// Bytes that are sent.
     pub(crate) count: u64,
     /// Content-Range, where the answer is a part.
     pub(crate) range: Option<String>,
-    reader: Option<Reader>,
+    /// The first of them, and what reads on.
+    bytes: Option<(Option<Vec<u8>>, Reader)>,
 }
 
 impl Got {
     /// The bytes, read as the caller takes them.
     pub(crate) fn body(&mut self) -> Option<StreamingBlob> {
-        let reader = self.reader.take()?;
-        Some(StreamingBlob::wrap(stream::try_unfold(reader, |mut reader| async move {
+        let (first, reader) = self.bytes.take()?;
+        let first = stream::iter(first.map(|bytes| Ok(bytes::Bytes::from(bytes))));
+        Some(StreamingBlob::wrap(first.chain(stream::try_unfold(reader, |mut reader| async move {
             let read =
                 move || reader.next().map(|bytes| bytes.map(|bytes| (bytes::Bytes::from(bytes), reader)));
             let result = tokio::task::spawn_blocking(read)
                 .await
                 .unwrap_or_else(|_| Err(std::io::Error::other("reader")));
             result.inspect_err(|error| tracing::error!(%error, "an object could not be read to its end"))
-        })))
+        }))))
     }
 }
 
@@ -429,7 +471,9 @@ fn part_extent(object: &Object, body: &Body, part: u32) -> S3Result<Extent> {
     }
     let found = index.filter(|_| body.multipart).and_then(|index| Some((index, body.segments.get(index)?)));
     let Some((index, segment)) = found else {
-        let (count, part) = (body.segments.len().to_string(), part.to_string());
+        // The pieces of an object that was appended to are no parts.
+        let count = if body.multipart { body.segments.len() } else { 1 };
+        let (count, part) = (count.to_string(), part.to_string());
         let elements = [("ActualPartCount", count.as_str()), ("PartNumberRequested", part.as_str())];
         return Err(fault(
             416,
@@ -480,7 +524,7 @@ pub(crate) fn customer(wish: &Wish) -> Option<&CustomerKey> {
     }
 }
 
-fn too_large() -> S3Error {
+pub(crate) fn too_large() -> S3Error {
     let max = BODY_BYTES_MAX.to_string();
     let message = "Your proposed upload exceeds the maximum allowed size";
     fault(400, "EntityTooLarge", message, &[("MaxSizeAllowed", &max)])

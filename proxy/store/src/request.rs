@@ -204,11 +204,16 @@ impl Facts {
 }
 
 /// Read above, and kept from the protocol library.
-const READ_HERE: [&str; 19] = [
+const READ_HERE: [&str; 24] = [
     "authorization",
     "range",
     "expires",
     "content-type",
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "x-amz-website-redirect-location",
     "if-match",
     "if-none-match",
     "if-modified-since",

@@ -499,6 +499,12 @@ pub(crate) const PAYMENT: Schema = Schema {
     shape: &[Child("Payer", One, Text(OneOf(&["BucketOwner", "Requester"])))],
     rules: no_rules,
 };
+const OWNERS: &[&str] = &["BucketOwnerPreferred", "ObjectWriter", "BucketOwnerEnforced"];
+pub(crate) const OWNERSHIP: Schema = Schema {
+    root: "OwnershipControls",
+    shape: &[Child("Rule", One, Group(&[Child("ObjectOwnership", One, Text(OneOf(OWNERS)))]))],
+    rules: no_rules,
+};
 pub(crate) const ACCELERATE: Schema = Schema {
     root: "AccelerateConfiguration",
     shape: &[Child("Status", One, Text(OneOf(&["Enabled", "Suspended"])))],

@@ -10,9 +10,12 @@ use crate::errors::{ELEMENT, access_denied, fault, internal, invalid_argument, n
 use crate::lent::lend;
 use crate::object_attributes;
 use crate::objects::{Core, next_chunk, verify_document};
+use crate::part_list;
+use crate::raw_values::{self, SigningKey, Taken};
 use crate::request::{Facts, query};
 use crate::service::Service;
 use crate::settings;
+use crate::uploads::ListedPart;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -24,6 +27,7 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{Body, S3Error, S3Request, S3Response, S3Result};
 use std::convert::Infallible;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
@@ -47,7 +51,8 @@ impl S3Route for Verified {
     }
 
     async fn call(&self, request: S3Request<Body>) -> S3Result<S3Response<Body>> {
-        let S3Request { input: body, method, uri, mut headers, trailing_headers, .. } = request;
+        let S3Request { input: body, method, uri, mut headers, trailing_headers, extensions, .. } = request;
+        extensions.get::<Taken>().iter().for_each(|taken| taken.restore(&mut headers));
         check_all_signed(&headers, &uri)?;
         settings::check_method(&method, &uri)?;
         let facts = Facts::take(&mut headers, &uri, trailing_headers)?;
@@ -55,6 +60,7 @@ impl S3Route for Verified {
             let message = "You can only specify a copy source header for copy requests.";
             return Err(invalid_argument(message, "x-amz-copy-source", "x-amz-copy-source"));
         }
+        let mut listed = None;
         let body = if is_upload(&method, &uri) && facts.source.is_none() {
             body
         } else {
@@ -64,6 +70,13 @@ impl S3Route for Verified {
                 if let Some(answer) = own(&self.core, &method, &uri, &facts, &bytes).await? {
                     return Ok(answer);
                 }
+                let bytes = if is_completion(&method, &uri) {
+                    listed = Some(ListedPart::of_document(&bytes)?);
+                    // Something the library accepts; nobody reads it.
+                    Bytes::from_static(b"<CompleteMultipartUpload></CompleteMultipartUpload>")
+                } else {
+                    bytes
+                };
                 headers.insert(http::header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
                 Body::from(bytes)
             } else {
@@ -76,6 +89,7 @@ impl S3Route for Verified {
         *inner.uri_mut() = without_signature(&uri)?;
         *inner.headers_mut() = headers;
         inner.extensions_mut().insert(facts);
+        listed.map(|listed| inner.extensions_mut().insert(listed));
         let answer = self.operations.call(inner).await.map_err(|error| internal(format!("{error:?}")))?;
         let (head, body) = answer.into_parts();
         let mut response = S3Response::with_status(body, head.status);
@@ -96,6 +110,9 @@ async fn own(
         return Ok(Some(answer));
     }
     if let Some(answer) = archive::answer(core, method, uri, body).await? {
+        return Ok(Some(answer));
+    }
+    if let Some(answer) = part_list::answer(core, method, uri, facts).await? {
         return Ok(Some(answer));
     }
     object_attributes::answer(core, method, uri, facts).await
@@ -201,6 +218,8 @@ pub(crate) struct Served {
     pub(crate) service: S3Service,
     /// For what needs no signature: CORS.
     pub(crate) core: Core,
+    /// For signatures over values that the library leaves out.
+    pub(crate) key: Arc<SigningKey>,
 }
 
 /// Serves connections until `shutdown`, then lets running requests finish for a bounded time.
@@ -274,7 +293,8 @@ async fn operation(served: &Served, request: Request<hyper::body::Incoming>) -> 
         return finish(broken(not_implemented("Content-Type")), is_head);
     }
     let waits = request.headers().contains_key(http::header::EXPECT);
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
+    raw_values::take_out(&mut head, &served.key);
     let (body, back) = lend(body, waits);
     let answer = match served.service.call(Request::from_parts(head, Body::http_body(body))).await {
         Ok(answer) => answer,
@@ -315,7 +335,7 @@ fn finish(answer: Response<Body>, is_head: bool) -> Response<Body> {
     } else if is_xml(&head.headers)
         && let Some(text) = body.bytes()
     {
-        body = Body::from(escaped(&text));
+        body = Body::from(escaped(with_elements(&text, &mut head.headers).as_bytes()));
     }
     if is_head && head.status == StatusCode::OK && head.headers.contains_key(http::header::CONTENT_RANGE) {
         head.status = StatusCode::PARTIAL_CONTENT;
@@ -360,6 +380,31 @@ fn escaped(text: &[u8]) -> Vec<u8> {
     out
 }
 
+/// A success with the elements that the library has no place for, at the end of its root.
+fn with_elements(text: &[u8], headers: &mut HeaderMap) -> String {
+    let mut document = String::from_utf8_lossy(text).into_owned();
+    if let Some(end) = document.rfind("</") {
+        document.insert_str(end, &elements(headers));
+    }
+    headers.remove(ELEMENT);
+    document
+}
+
+/// The elements that travel in headers.
+fn elements(headers: &HeaderMap) -> String {
+    let mut all = String::new();
+    for element in headers.get_all(ELEMENT).iter().filter_map(|value| value.to_str().ok()) {
+        let Some((name, value)) = element.split_once(' ') else { continue };
+        let value = percent_decode_str(value).decode_utf8_lossy();
+        // XML 1.0 cannot carry it, and a client that fails on the document would not learn the code.
+        if value.chars().any(|c| c < ' ' && !matches!(c, '\t' | '\n' | '\r')) {
+            continue;
+        }
+        all.push_str(&format!("<{name}>{}</{name}>", xml_text(&value)));
+    }
+    all
+}
+
 fn error_document(text: &[u8], head: &http::response::Parts, request_id: &str) -> Vec<u8> {
     let text = String::from_utf8_lossy(text);
     let mut document = text.strip_suffix("</Error>").unwrap_or(&text).to_owned();
@@ -367,15 +412,7 @@ fn error_document(text: &[u8], head: &http::response::Parts, request_id: &str) -
         let reason = head.status.canonical_reason().unwrap_or_default();
         document.push_str(&format!("<Message>{reason}</Message>"));
     }
-    for element in head.headers.get_all(ELEMENT).iter().filter_map(|value| value.to_str().ok()) {
-        let Some((name, value)) = element.split_once(' ') else { continue };
-        let value = percent_decode_str(value).decode_utf8_lossy();
-        if value.chars().any(|c| c < ' ' && !matches!(c, '\t' | '\n' | '\r')) {
-            // XML 1.0 cannot carry it, and a client that fails on the document would not learn the code.
-            continue;
-        }
-        document.push_str(&format!("<{name}>{}</{name}>", xml_text(&value)));
-    }
+    document.push_str(&elements(&head.headers));
     document.push_str(&format!("<RequestId>{request_id}</RequestId><HostId>{request_id}</HostId></Error>"));
     escaped(document.as_bytes())
 }

@@ -1,22 +1,23 @@
 //! The protocol library's trait, call by call: takes the request apart and puts the answer together, nothing else.
 
+use crate::append;
 use crate::attributes::{Acl, Tags, acl_of_request};
 use crate::conditions::WriteCondition;
-use crate::digests::{Algorithm, Checksum};
-use crate::errors::{fault, internal, malformed_xml, not_implemented};
-use crate::list::{Encoding, Page, Query, page_size, token, untoken};
+use crate::digests::Checksum;
+use crate::errors::{add_element, fault, internal, malformed_xml, not_implemented};
+use crate::list::{Encoding, Page, Query, echo, place_of, token, untoken};
 use crate::lock::{BucketLock, Retention, bypasses, none_on_bucket, none_on_object};
 use crate::meta::{Bucket, Part as StoredPart, Versioning, now_ms};
-use crate::objects::{Change, Core, Outcome, Unwanted, put, put_all, quoted, timestamp};
+use crate::objects::{Change, Core, Outcome, Unwanted, add_crc64, put, put_all, quoted, timestamp};
 use crate::request::{Facts, KEY_BYTES_MAX};
-use crate::sealing::{CustomerKey, Sealing};
-use crate::uploads::{UploadAt, known_upload, part_number};
+use crate::sealing::Sealing;
+use crate::uploads::{ListedPart, UploadAt, part_number};
 use http::HeaderMap;
 use s3s::dto::*;
 use s3s::{S3, S3Error, S3Request, S3Response, S3Result};
 
 /// A synthetic canonical user id.
-const OWNER: &str = "b10bf15b00000000000000000000000000000000000000000000000000000000";
+pub(crate) const OWNER: &str = "b10bf15b00000000000000000000000000000000000000000000000000000000";
 const REGION: &str = "us-east-1";
 const DELETES_MAX: usize = 1000;
 
@@ -37,22 +38,12 @@ fn etag(value: &str) -> ETag {
     ETag::Strong(value.to_owned())
 }
 
-fn checksum_of(checksum: Option<&Checksum>, algorithm: Algorithm) -> Option<String> {
-    checksum.and_then(|checksum| checksum.value_of(algorithm))
-}
-
-/// The answer with its checksum, in whichever of the fields it belongs.
-macro_rules! with_sums {
-    ($sum:expr, $answer:ident { $($rest:tt)* }) => {
-        $answer {
-            checksum_crc32: checksum_of($sum, Algorithm::Crc32),
-            checksum_crc32c: checksum_of($sum, Algorithm::Crc32c),
-            checksum_crc64nvme: checksum_of($sum, Algorithm::Crc64Nvme),
-            checksum_sha1: checksum_of($sum, Algorithm::Sha1),
-            checksum_sha256: checksum_of($sum, Algorithm::Sha256),
-            $($rest)*
-        }
-    };
+/// The answer's headers with the elements of its checksum, whose newer algorithms the library's types do not have.
+fn with_sum(mut headers: HeaderMap, checksum: Option<&Checksum>) -> HeaderMap {
+    if let Some(checksum) = checksum {
+        add_element(&mut headers, &checksum.algorithm.element(), &checksum.value);
+    }
+    headers
 }
 
 fn kind_of(checksum: Option<&Checksum>) -> Option<ChecksumType> {
@@ -149,18 +140,6 @@ fn listed_object(listed: &crate::list::Listed, encoding: Encoding, extras: Extra
     }
 }
 
-/// A key as an echo: left out where XML 1.0 cannot carry it, for a client would fail on the whole document.
-fn echo(key: String) -> Option<String> {
-    let carried =
-        |c: char| c >= ' ' && !matches!(c, '\u{fffe}' | '\u{ffff}') || matches!(c, '\t' | '\n' | '\r');
-    key.chars().all(carried).then_some(key)
-}
-
-fn upload_at(bucket: String, key: String, id: String) -> S3Result<UploadAt> {
-    known_upload(&id)?;
-    Ok(UploadAt { bucket, key, id })
-}
-
 fn part_answer(part: &StoredPart, sealing: &Sealing) -> HeaderMap {
     let mut headers = HeaderMap::new();
     put_all(&mut headers, sealing.headers());
@@ -168,6 +147,7 @@ fn part_answer(part: &StoredPart, sealing: &Sealing) -> HeaderMap {
         headers.extend(checksum.headers());
         headers.remove("x-amz-checksum-type");
     }
+    add_crc64(&mut headers, part.segment.crc64);
     put(&mut headers, "etag", &quoted(&part.etag));
     headers
 }
@@ -218,10 +198,16 @@ impl S3 for Service {
             }
             None => {
                 let versioning = if lock.is_some() { Versioning::Enabled } else { Versioning::Off };
-                let (managed, blocks_customer_keys) = (false, false);
-                let created_ms = now_ms();
-                let row =
-                    Bucket { created_ms, versioning, acl, location, managed, blocks_customer_keys, lock };
+                let row = Bucket {
+                    created_ms: now_ms(),
+                    versioning,
+                    acl,
+                    location,
+                    managed: false,
+                    blocks_customer_keys: false,
+                    no_acls: false,
+                    lock,
+                };
                 writing.put_bucket(&name, &row)
             }
         };
@@ -346,6 +332,7 @@ impl S3 for Service {
         let acl = acl_of_request(&facts.headers, input.access_control_policy.map(group_grants).transpose()?)?;
         let work = move |writing: &mut crate::meta::Writing<'_>| {
             let bucket = writing.bucket(&input.bucket)?;
+            bucket.check_acl(acl)?;
             writing.put_bucket(&input.bucket, &Bucket { acl, ..bucket })
         };
         self.core.meta.write(work).await?;
@@ -476,7 +463,7 @@ impl S3 for Service {
             encoding_type: encoding.told(),
             is_truncated: Some(page.more.is_some()),
             next_key_marker: page.more.as_deref().map(|more| encoding.text(more)),
-            next_version_id_marker: last.map(|entry| entry.found.version.id.clone()),
+            next_version_id_marker: last.map(|entry| place_of(&entry.found)),
             common_prefixes: prefixes(&page, encoding),
             versions: (!versions.is_empty()).then_some(versions),
             delete_markers: (!markers.is_empty()).then_some(markers),
@@ -487,6 +474,10 @@ impl S3 for Service {
     async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
         let facts = facts(&request)?;
         let input = request.input;
+        if let Some(offset) = append::offset(&facts.headers)? {
+            let headers = self.core.append(input.bucket, input.key, offset, input.body, &facts).await?;
+            return Ok(S3Response::with_headers(PutObjectOutput::default(), headers));
+        }
         let written = self.core.put(input.bucket, input.key, input.body, &facts).await?;
         Ok(S3Response::with_headers(PutObjectOutput::default(), written.headers()))
     }
@@ -500,7 +491,6 @@ impl S3 for Service {
             body: got.body(),
             content_length: size(got.count),
             content_range: got.range,
-            metadata: Some(got.metadata),
             ..Default::default()
         };
         Ok(S3Response::with_headers(output, got.headers))
@@ -517,7 +507,6 @@ impl S3 for Service {
         let output = HeadObjectOutput {
             content_length: size(got.count),
             content_range: got.range,
-            metadata: Some(got.metadata),
             ..Default::default()
         };
         Ok(S3Response::with_headers(output, got.headers))
@@ -596,16 +585,15 @@ impl S3 for Service {
         let version = &copied.made.version;
         let object = version.object.as_ref().ok_or_else(|| internal("a copy without an object"))?;
         let sum = object.checksum.as_ref();
-        let result = with_sums!(
-            sum,
-            CopyObjectResult {
-                e_tag: Some(etag(&object.etag)),
-                last_modified: Some(timestamp(version.modified_ms)),
-                checksum_type: kind_of(sum),
-            }
-        );
-        let mut headers = HeaderMap::new();
+        let result = CopyObjectResult {
+            e_tag: Some(etag(&object.etag)),
+            last_modified: Some(timestamp(version.modified_ms)),
+            checksum_type: kind_of(sum),
+            ..Default::default()
+        };
+        let mut headers = with_sum(HeaderMap::new(), sum);
         put_all(&mut headers, object.sealing.headers());
+        object.add_crc64(&mut headers);
         crate::objects::put_version(&mut headers, copied.made.versioning, &version.id);
         let output = CopyObjectOutput {
             copy_object_result: Some(result),
@@ -634,7 +622,7 @@ impl S3 for Service {
         }
         let output = CreateMultipartUploadOutput {
             bucket: Some(input.bucket),
-            key: echo(input.key),
+            key: echo(&input.key),
             upload_id: Some(id),
             ..Default::default()
         };
@@ -648,7 +636,7 @@ impl S3 for Service {
         let facts = facts(&request)?;
         let input = request.input;
         let number = part_number(input.part_number)?;
-        let at = upload_at(input.bucket, input.key, input.upload_id)?;
+        let at = UploadAt::new(input.bucket, input.key, input.upload_id)?;
         let (part, sealing) = self.core.upload_part(at, number, input.body, &facts).await?;
         Ok(S3Response::with_headers(UploadPartOutput::default(), part_answer(&part, &sealing)))
     }
@@ -660,19 +648,18 @@ impl S3 for Service {
         let facts = facts(&request)?;
         let input = request.input;
         let number = part_number(input.part_number)?;
-        let at = upload_at(input.bucket, input.key, input.upload_id)?;
+        let at = UploadAt::new(input.bucket, input.key, input.upload_id)?;
         let copied = self.core.copy_part(at, number, &facts).await?;
         let (part, sealing) = copied.made;
         let sum = part.checksum.as_ref();
-        let result = with_sums!(
-            sum,
-            CopyPartResult {
-                e_tag: Some(etag(&part.etag)),
-                last_modified: Some(timestamp(part.modified_ms)),
-            }
-        );
-        let mut headers = HeaderMap::new();
+        let result = CopyPartResult {
+            e_tag: Some(etag(&part.etag)),
+            last_modified: Some(timestamp(part.modified_ms)),
+            ..Default::default()
+        };
+        let mut headers = with_sum(HeaderMap::new(), sum);
         put_all(&mut headers, sealing.headers());
+        add_crc64(&mut headers, part.segment.crc64);
         let output = UploadPartCopyOutput {
             copy_part_result: Some(result),
             copy_source_version_id: copied.source_version,
@@ -686,27 +673,25 @@ impl S3 for Service {
         request: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
         let facts = facts(&request)?;
+        let listed = request.extensions.get::<Vec<ListedPart>>().cloned().unwrap_or_default();
         let input = request.input;
-        let listed = input.multipart_upload.ok_or_else(malformed_xml)?.parts.unwrap_or_default();
-        let at = upload_at(input.bucket.clone(), input.key.clone(), input.upload_id)?;
+        let at = UploadAt::new(input.bucket.clone(), input.key.clone(), input.upload_id)?;
         let written = self.core.complete_upload(at, listed, input.mpu_object_size, &facts).await?;
         let object =
             written.version.object.as_ref().ok_or_else(|| internal("an upload without an object"))?;
         let sum = object.checksum.as_ref();
-        let mut headers = HeaderMap::new();
+        let mut headers = with_sum(HeaderMap::new(), sum);
         put_all(&mut headers, object.sealing.headers());
+        object.add_crc64(&mut headers);
         crate::objects::put_version(&mut headers, written.versioning, &written.version.id);
-        let output = with_sums!(
-            sum,
-            CompleteMultipartUploadOutput {
-                location: Some(format!("/{}/{}", input.bucket, crate::list::encoded(&input.key))),
-                bucket: Some(input.bucket),
-                key: echo(input.key),
-                e_tag: Some(etag(&object.etag)),
-                checksum_type: kind_of(sum),
-                ..Default::default()
-            }
-        );
+        let output = CompleteMultipartUploadOutput {
+            location: Some(format!("/{}/{}", input.bucket, crate::list::encoded(&input.key))),
+            bucket: Some(input.bucket),
+            key: echo(&input.key),
+            e_tag: Some(etag(&object.etag)),
+            checksum_type: kind_of(sum),
+            ..Default::default()
+        };
         Ok(S3Response::with_headers(output, headers))
     }
 
@@ -715,58 +700,8 @@ impl S3 for Service {
         request: S3Request<AbortMultipartUploadInput>,
     ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
         let input = request.input;
-        self.core.abort_upload(upload_at(input.bucket, input.key, input.upload_id)?).await?;
+        self.core.abort_upload(UploadAt::new(input.bucket, input.key, input.upload_id)?).await?;
         Ok(S3Response::new(AbortMultipartUploadOutput::default()))
-    }
-
-    async fn list_parts(&self, request: S3Request<ListPartsInput>) -> S3Result<S3Response<ListPartsOutput>> {
-        let facts = facts(&request)?;
-        let input = request.input;
-        // A key may be sent here; one that is malformed is still told.
-        CustomerKey::read(&facts.headers)?;
-        let at = upload_at(input.bucket.clone(), input.key.clone(), input.upload_id.clone())?;
-        let after = u32::try_from(input.part_number_marker.unwrap_or_default()).unwrap_or_default();
-        let max = page_size(input.max_parts, "max-parts")?;
-        let work = move |reading: &crate::meta::Reading| {
-            reading.bucket(&at.bucket)?;
-            let upload = reading.upload(&at.bucket, &at.key, &at.id)?;
-            Ok((upload, reading.parts(&at.id, after)?))
-        };
-        let (upload, all) = self.core.meta.read(work).await?;
-        let is_truncated = max > 0 && all.len() > max;
-        let shown = all.into_iter().take(max);
-        let part = |(number, part): (u32, StoredPart)| {
-            let sum = part.checksum.as_ref();
-            with_sums!(
-                sum,
-                Part {
-                    part_number: i32::try_from(number).ok(),
-                    e_tag: Some(etag(&part.etag)),
-                    size: size(part.segment.length),
-                    last_modified: Some(timestamp(part.modified_ms)),
-                }
-            )
-        };
-        let parts: Vec<Part> = shown.map(part).collect();
-        let kind = if upload.composite { ChecksumType::COMPOSITE } else { ChecksumType::FULL_OBJECT };
-        Ok(S3Response::new(ListPartsOutput {
-            bucket: Some(input.bucket),
-            key: echo(input.key),
-            upload_id: Some(input.upload_id),
-            owner: Some(owner()),
-            initiator: Some(Initiator { id: Some(OWNER.to_owned()), display_name: None }),
-            storage_class: Some(upload.attributes.class.into()),
-            max_parts: count(max),
-            part_number_marker: i32::try_from(after).ok(),
-            next_part_number_marker: Some(parts.last().and_then(|part| part.part_number).unwrap_or_default()),
-            is_truncated: Some(is_truncated),
-            checksum_algorithm: upload
-                .chosen
-                .then(|| ChecksumAlgorithm::from_static(upload.algorithm.name())),
-            checksum_type: upload.chosen.then(|| ChecksumType::from_static(kind)),
-            parts: Some(parts),
-            ..Default::default()
-        }))
     }
 
     async fn list_multipart_uploads(

@@ -1,10 +1,12 @@
 //! Bucket settings: documents that are validated, kept whole, and given back.
 //!
 //! One table holds them all, by bucket, setting and id. They are answered here and not by the protocol library, whose
-//! types drop elements they do not know. Two of them act: `encryption` on every write, `cors` on every answer; the
-//! others are kept for whoever reads them.
+//! types drop elements they do not know. Three of them act: `encryption` on every write, `cors` on every answer, and
+//! `ownershipControls` on every ACL; the others are kept for whoever reads them. A policy is refused, since nobody would
+//! enforce it.
 
-use crate::errors::{fault, invalid_argument, invalid_request, not_implemented};
+use crate::attributes::Acl;
+use crate::errors::{fault, invalid_argument, not_implemented};
 use crate::list::{token, untoken};
 use crate::meta::{Bucket, Reading, Setting, Writing};
 use crate::objects::Core;
@@ -22,17 +24,14 @@ pub(crate) const CORS: &str = "cors";
 const ENCRYPTION: &str = "encryption";
 const LOGGING: &str = "logging";
 const LIFECYCLE: &str = "lifecycle";
-const POLICY_BYTES_MAX: usize = 20 * 1024;
+const OWNERSHIP: &str = "ownershipControls";
+/// Who may do what is decided at the front door, before a request comes here.
+const POLICY: &str = "policy";
+const POLICY_STATUS: &str = "policyStatus";
 /// Configurations with ids: of one kind and bucket, and of one page.
 const CONFIGURATIONS_MAX: usize = 1000;
 const CONFIGURATIONS_PAGE: usize = 100;
 const SMALLEST: &str = "x-amz-transition-default-minimum-object-size";
-
-#[derive(Clone, Copy)]
-enum Form {
-    Xml(Schema),
-    Policy,
-}
 
 /// What is answered where nothing was set.
 #[derive(Clone, Copy)]
@@ -44,7 +43,7 @@ enum Unset {
 #[derive(Clone, Copy)]
 struct Kind {
     name: &'static str,
-    form: Form,
+    schema: Schema,
     unset: Unset,
     deletable: bool,
     /// The status of a PUT.
@@ -54,7 +53,7 @@ struct Kind {
 }
 
 const fn kind(name: &'static str, schema: Schema, unset: Unset) -> Kind {
-    Kind { name, form: Form::Xml(schema), unset, deletable: true, done: StatusCode::OK, many: None }
+    Kind { name, schema, unset, deletable: true, done: StatusCode::OK, many: None }
 }
 
 const fn several(name: &'static str, schema: Schema, list: &'static str) -> Kind {
@@ -76,14 +75,6 @@ const KINDS: [Kind; 13] = [
     Kind {
         done: StatusCode::NO_CONTENT,
         ..kind("tagging", schema::TAGGING, Unset::Missing("NoSuchTagSet", "The TagSet does not exist"))
-    },
-    Kind {
-        name: "policy",
-        form: Form::Policy,
-        unset: Unset::Missing("NoSuchBucketPolicy", "The bucket policy does not exist"),
-        deletable: true,
-        done: StatusCode::NO_CONTENT,
-        many: None,
     },
     kind(
         "website",
@@ -126,6 +117,11 @@ const KINDS: [Kind; 13] = [
         deletable: false,
         ..kind("accelerate", schema::ACCELERATE, Unset::Document("<AccelerateConfiguration/>"))
     },
+    kind(
+        OWNERSHIP,
+        schema::OWNERSHIP,
+        Unset::Missing("OwnershipControlsNotFoundError", "The bucket ownership controls were not found"),
+    ),
     several("inventory", schema::INVENTORY, "ListInventoryConfigurationsResult"),
     several("metrics", schema::METRICS, "ListMetricsConfigurationsResult"),
     several("intelligent-tiering", schema::TIERING, "ListBucketIntelligentTieringConfigurationsOutput"),
@@ -150,6 +146,9 @@ pub(crate) async fn answer(
     let Some((bucket, key)) = bucket_and_key(uri) else { return Ok(None) };
     let wanted: Vec<(String, String)> = query(uri).collect();
     let named = |name: &str| wanted.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+    if key.is_empty() && (named(POLICY).is_some() || named(POLICY_STATUS).is_some()) {
+        return policy(core, method, bucket).await.map(Some);
+    }
     let kind = KINDS.into_iter().find(|kind| key.is_empty() && named(kind.name).is_some());
     let Some(kind) = kind else { return Ok(None) };
     let id = named("id").filter(|id| !id.is_empty());
@@ -248,11 +247,7 @@ async fn get(core: &Core, bucket: String, kind: Kind, id: String) -> S3Result<S3
             }
         };
     };
-    let form = match kind.form {
-        Form::Xml(_) => "application/xml",
-        Form::Policy => "application/json",
-    };
-    Ok(document(setting.document, form, &setting.headers))
+    Ok(document(setting.document, "application/xml", &setting.headers))
 }
 
 async fn list(
@@ -288,15 +283,9 @@ async fn put(
     facts: &Facts,
     body: &Bytes,
 ) -> S3Result<S3Response<Body>> {
-    let (root, document) = match kind.form {
-        Form::Xml(schema) => {
-            let root = schema.read(body)?;
-            let document = root.document();
-            (Some(root), document)
-        }
-        Form::Policy => (None, policy(body)?),
-    };
-    if kind.many.is_some() && root.as_ref().and_then(|root| root.text_of("Id")) != Some(id.as_str()) {
+    let root = kind.schema.read(body)?;
+    let document = root.document();
+    if kind.many.is_some() && root.text_of("Id") != Some(id.as_str()) {
         let message = "Document ID does not match the specified configuration ID.";
         return Err(fault(400, "IdMismatch", message, &[]));
     }
@@ -307,9 +296,7 @@ async fn put(
     let answer = headers.clone();
     let work = move |writing: &mut Writing<'_>| {
         let row = writing.bucket(&bucket)?;
-        if let Some(root) = &root {
-            act(writing, &bucket, row, kind, root)?;
-        }
+        act(writing, &bucket, row, kind, &root)?;
         if kind.many.is_some()
             && writing.setting(&bucket, kind.name, &id)?.is_none()
             && writing.settings(&bucket, kind.name)?.len() >= CONFIGURATIONS_MAX
@@ -335,6 +322,16 @@ fn act(writing: &mut Writing<'_>, bucket: &str, row: Bucket, kind: Kind, root: &
             let blocks_customer_keys = schema::blocks_customer_keys(root);
             writing.put_bucket(bucket, &Bucket { managed, blocks_customer_keys, ..row })
         }
+        OWNERSHIP => {
+            let owner = root.child("Rule").and_then(|rule| rule.text_of("ObjectOwnership"));
+            let no_acls = owner == Some("BucketOwnerEnforced");
+            if no_acls && row.acl != Acl::Private {
+                let message =
+                    "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting";
+                return Err(fault(400, "InvalidBucketAclWithObjectOwnership", message, &[]));
+            }
+            writing.put_bucket(bucket, &Bucket { no_acls, ..row })
+        }
         LOGGING => {
             let target = root.child("LoggingEnabled").and_then(|row| row.text_of("TargetBucket"));
             match target {
@@ -353,8 +350,13 @@ fn act(writing: &mut Writing<'_>, bucket: &str, row: Bucket, kind: Kind, root: &
 async fn delete(core: &Core, bucket: String, kind: Kind, id: String) -> S3Result<S3Response<Body>> {
     let work = move |writing: &mut Writing<'_>| {
         let row = writing.bucket(&bucket)?;
-        if kind.name == ENCRYPTION {
-            writing.put_bucket(&bucket, &Bucket { managed: false, blocks_customer_keys: false, ..row })?;
+        match kind.name {
+            ENCRYPTION => {
+                writing
+                    .put_bucket(&bucket, &Bucket { managed: false, blocks_customer_keys: false, ..row })?;
+            }
+            OWNERSHIP => writing.put_bucket(&bucket, &Bucket { no_acls: false, ..row })?,
+            _ => {}
         }
         writing.delete_setting(&bucket, kind.name, &id)
     };
@@ -371,43 +373,26 @@ fn smallest(facts: &Facts) -> S3Result<String> {
     }
 }
 
-/// A policy is kept as it was sent.
-fn policy(body: &Bytes) -> S3Result<String> {
-    let malformed = |message: &str| fault(400, "MalformedPolicy", message, &[]);
-    if body.len() > POLICY_BYTES_MAX {
-        return Err(invalid_request(
-            "Normalized policy document exceeds the maximum allowed size of 20480 bytes.",
-        ));
-    }
-    let bad = "Policies must be valid JSON and the first byte must be '{'";
-    let text = std::str::from_utf8(body).map_err(|_| malformed(bad))?;
-    let value: serde_json::Value = serde_json::from_str(text).map_err(|_| malformed(bad))?;
-    if !text.starts_with('{') {
-        return Err(malformed(bad));
-    }
-    if !matches!(value.get("Version").and_then(|version| version.as_str()), Some("2012-10-17" | "2008-10-17"))
-    {
-        return Err(malformed("The policy must contain a valid version string"));
-    }
-    let statements = match value.get("Statement") {
-        Some(serde_json::Value::Array(statements)) => statements.iter().collect(),
-        Some(statement @ serde_json::Value::Object(_)) => vec![statement],
-        _ => Vec::new(),
-    };
-    if statements.is_empty() {
-        return Err(malformed("Missing required field Statement"));
-    }
-    for statement in statements {
-        if !matches!(statement.get("Effect").and_then(|effect| effect.as_str()), Some("Allow" | "Deny")) {
-            return Err(malformed("Invalid effect"));
-        }
-        for name in ["Principal", "Action", "Resource"] {
-            if statement.get(name).is_none() && statement.get(format!("Not{name}")).is_none() {
-                return Err(malformed(&format!("Missing required field {name}")));
+/// Policies: there are none. One that an earlier release kept never meant anything, and can be deleted.
+async fn policy(core: &Core, method: &Method, bucket: String) -> S3Result<S3Response<Body>> {
+    let wanted = method.clone();
+    let work = move |writing: &mut Writing<'_>| {
+        writing.bucket(&bucket)?;
+        match wanted {
+            Method::GET => {
+                let elements = [("BucketName", bucket.as_str())];
+                Err(fault(404, "NoSuchBucketPolicy", "The bucket policy does not exist", &elements))
             }
+            Method::PUT => {
+                let message = "A bucket policy would not be enforced here, and is not kept.";
+                Err(fault(501, "NotImplemented", message, &[]))
+            }
+            Method::DELETE => writing.delete_setting(&bucket, POLICY, ""),
+            _ => Err(not_allowed(&wanted, POLICY)),
         }
-    }
-    Ok(text.to_owned())
+    };
+    core.meta.write(work).await?;
+    Ok(S3Response::with_status(Body::empty(), StatusCode::NO_CONTENT))
 }
 
 /// The CORS rules of a bucket; none where it has none.

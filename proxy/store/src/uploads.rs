@@ -2,19 +2,23 @@
 
 use crate::attributes::Attributes;
 use crate::conditions::{WriteCondition, unquoted};
-use crate::digests::{Algorithm, Checksum, combined, composed, hex, unhex};
-use crate::errors::{fault, internal, invalid_argument, invalid_request, no_such_upload};
-use crate::meta::{Body, Object, Part, Upload, Writing, now_ms, upload_id};
+use crate::digests::{Algorithm, Checksum, combined, composed, hex, joined_crc64, unhex};
+use crate::errors::{fault, internal, invalid_argument, invalid_request, malformed_xml, no_such_upload};
+use crate::meta::{Body, Bucket, Completed, Object, Part, Upload, Writing, now_ms, upload_id};
 use crate::objects::{Core, Received, Written};
 use crate::request::Facts;
 use crate::sealing::{CustomerKey, Sealing, Wish};
+use crate::xml::Element;
 use md5::{Digest as _, Md5};
 use s3s::S3Result;
-use s3s::dto::{CompletedPart, StreamingBlob};
+use s3s::dto::StreamingBlob;
+use sha2::Sha256;
 
 const PART_NUMBER_MAX: u32 = 10_000;
-/// Every part but the last.
+/// Every part but the last, where the front door does not say what its caller's vendor asks for.
 const PART_BYTES_MIN: u64 = 5 * 1024 * 1024;
+/// What it says that in.
+const PART_BYTES_MIN_HEADER: &str = "x-amz-blobfish-part-bytes-min";
 
 /// A part number that may be one.
 pub(crate) fn part_number(number: i32) -> S3Result<u32> {
@@ -39,6 +43,7 @@ impl Core {
         let work = move |writing: &mut Writing<'_>| {
             let row = writing.bucket(&bucket)?;
             row.lock_of(attributes.lock)?;
+            row.check_acl(attributes.acl)?;
             let sealing = wish.within(&row)?.sealing()?;
             let algorithm = asked.unwrap_or(Algorithm::Crc64Nvme);
             let (rank, chosen) = (writing.last_rank()?, asked.is_some());
@@ -97,16 +102,20 @@ impl Core {
     pub(crate) async fn complete_upload(
         &self,
         at: UploadAt,
-        listed: Vec<CompletedPart>,
+        listed: Vec<ListedPart>,
         object_size: Option<i64>,
         facts: &Facts,
     ) -> S3Result<Written> {
         let condition = WriteCondition::read(&facts.headers)?;
         let promised = facts.promised.value().map(|(algorithm, value)| (algorithm, value.to_owned()));
+        let bytes_min = part_bytes_min(facts)?;
         let kind = facts.headers.get("x-amz-checksum-type").map(|kind| kind.as_bytes() == b"COMPOSITE");
         let work = move |writing: &mut Writing<'_>| {
-            writing.bucket(&at.bucket)?;
-            let upload = writing.upload(&at.bucket, &at.key, &at.id)?;
+            let bucket = writing.bucket(&at.bucket)?;
+            let asked = digest_of(&listed);
+            let Some(upload) = writing.find_upload(&at.bucket, &at.key, &at.id)? else {
+                return completed_before(writing, &at, &bucket, &asked);
+            };
             if kind.is_some_and(|composite| composite != upload.composite) {
                 let mode = if upload.composite { "COMPOSITE" } else { "FULL_OBJECT" };
                 return Err(invalid_request(&format!(
@@ -115,6 +124,7 @@ impl Core {
                 )));
             }
             let parts = chosen_parts(&at.id, &upload, &writing.parts(&at.id)?, &listed)?;
+            check_sizes(&parts, bytes_min)?;
             let object = assembled(&upload, &parts, object_size, promised.as_ref())?;
             if condition != WriteCondition::None {
                 refuse_conflict(writing, &at, &upload)?;
@@ -126,6 +136,15 @@ impl Core {
             let (version, versioning) = writing.publish(&at.bucket, &at.key, object, &body, &condition)?;
             let kept: Vec<u32> = parts.iter().map(|(number, _)| *number).collect();
             writing.end_upload(&at.bucket, &at.key, &at.id, &kept)?;
+            let completed = Completed {
+                bucket: at.bucket,
+                bucket_created_ms: bucket.created_ms,
+                key: at.key,
+                parts: asked,
+                version: version.clone(),
+                versioning,
+            };
+            writing.put_completed(&at.id, &completed)?;
             Ok(Written { version, versioning })
         };
         self.meta.write(work).await
@@ -141,12 +160,65 @@ impl Core {
     }
 }
 
+/// What an upload was completed to before, where the same is asked again: the answer may have been lost.
+fn completed_before(writing: &Writing<'_>, at: &UploadAt, bucket: &Bucket, asked: &str) -> S3Result<Written> {
+    let same = |row: &Completed| {
+        row.bucket == at.bucket
+            && row.bucket_created_ms == bucket.created_ms
+            && row.key == at.key
+            && row.parts == asked
+    };
+    let row = writing.completed(&at.id)?.filter(same).ok_or_else(|| no_such_upload(&at.id))?;
+    Ok(Written { version: row.version, versioning: row.versioning })
+}
+
+/// A digest by which the same list of parts is recognised.
+fn digest_of(listed: &[ListedPart]) -> String {
+    let mut digest = Sha256::new();
+    for part in listed {
+        digest.update(format!("{} {} {:?}\n", part.number, unquoted(&part.etag), part.sums));
+    }
+    hex(&digest.finalize())
+}
+
+/// A part as a completing request names it.
+#[derive(Clone, Debug)]
+pub(crate) struct ListedPart {
+    number: i32,
+    /// With or without quotes.
+    etag: String,
+    sums: Vec<(Algorithm, String)>,
+}
+
+impl ListedPart {
+    /// Reads the document of a completing request: the protocol library's types know too few checksums.
+    pub(crate) fn of_document(bytes: &[u8]) -> S3Result<Vec<Self>> {
+        let root = Element::read(bytes)?;
+        root.all("Part").map(Self::of_element).collect()
+    }
+
+    fn of_element(part: &Element) -> S3Result<Self> {
+        let number = part.text_of("PartNumber").unwrap_or("0").trim().parse().map_err(|_| malformed_xml())?;
+        let sum = |child: &Element| Some((Algorithm::of_element(&child.name)?, child.text.trim().to_owned()));
+        let etag = part.text_of("ETag").unwrap_or_default().trim().to_owned();
+        Ok(Self { number, etag, sums: part.children.iter().filter_map(sum).collect() })
+    }
+}
+
 /// Where an upload is.
 #[derive(Clone, Debug)]
 pub(crate) struct UploadAt {
     pub(crate) bucket: String,
     pub(crate) key: String,
     pub(crate) id: String,
+}
+
+impl UploadAt {
+    /// An upload id that cannot be one of ours is as unknown as any other.
+    pub(crate) fn new(bucket: String, key: String, id: String) -> S3Result<Self> {
+        let ours = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if ours { Ok(Self { bucket, key, id }) } else { Err(no_such_upload(&id)) }
+    }
 }
 
 /// Whether the checksum of the whole is to be composed of the parts'.
@@ -188,27 +260,27 @@ fn chosen_parts(
     id: &str,
     upload: &Upload,
     uploaded: &[(u32, Part)],
-    listed: &[CompletedPart],
+    listed: &[ListedPart],
 ) -> S3Result<Vec<(u32, Part)>> {
     if listed.is_empty() {
         return Err(invalid_request("You must specify at least one part"));
     }
     let mut chosen: Vec<(u32, Part)> = Vec::new();
     for wanted in listed {
-        let number = part_number(wanted.part_number.unwrap_or_default())?;
+        let number = part_number(wanted.number)?;
         if chosen.last().is_some_and(|(last, _)| *last >= number) {
             let message =
                 "The list of parts was not in ascending order. Parts must be ordered by part number.";
             return Err(fault(400, "InvalidPartOrder", message, &[("UploadId", id)]));
         }
-        let etag = wanted.e_tag.as_ref().map(|etag| unquoted(etag.value())).unwrap_or_default();
+        let etag = unquoted(&wanted.etag);
         let found = uploaded.binary_search_by_key(&number, |(number, _)| *number).ok();
         let part =
             found.and_then(|at| uploaded.get(at)).map(|(_, part)| part).filter(|part| part.etag == etag);
         let part = part
             .filter(|part| checksums_agree(wanted, part))
             .ok_or_else(|| invalid_part(id, number, etag))?;
-        if upload.composite && promised_values(wanted).is_empty() {
+        if upload.composite && wanted.sums.is_empty() {
             let name = upload.algorithm.name().to_ascii_lowercase();
             return Err(invalid_request(&format!(
                 "The upload was created using a {name} checksum. The complete request must include the checksum \
@@ -217,29 +289,26 @@ fn chosen_parts(
         }
         chosen.push((number, part.clone()));
     }
-    let small = chosen.iter().rev().skip(1).rev().find(|(_, part)| part.segment.length < PART_BYTES_MIN);
-    match small {
-        Some((number, part)) => Err(too_small(*number, part)),
-        None => Ok(chosen),
-    }
+    Ok(chosen)
 }
 
-fn promised_values(wanted: &CompletedPart) -> Vec<(Algorithm, &str)> {
-    let values = [
-        (Algorithm::Crc32, &wanted.checksum_crc32),
-        (Algorithm::Crc32c, &wanted.checksum_crc32c),
-        (Algorithm::Crc64Nvme, &wanted.checksum_crc64nvme),
-        (Algorithm::Sha1, &wanted.checksum_sha1),
-        (Algorithm::Sha256, &wanted.checksum_sha256),
-    ];
-    values.into_iter().filter_map(|(algorithm, value)| Some((algorithm, value.as_deref()?))).collect()
+/// Vendors differ in how small a part may be, and callers of each are served here.
+fn part_bytes_min(facts: &Facts) -> S3Result<u64> {
+    let Some(value) = facts.headers.get(PART_BYTES_MIN_HEADER) else { return Ok(PART_BYTES_MIN) };
+    let text = value.to_str().unwrap_or_default();
+    text.parse().map_err(|_| invalid_argument("Not a number of bytes", PART_BYTES_MIN_HEADER, text))
 }
 
-fn checksums_agree(wanted: &CompletedPart, part: &Part) -> bool {
-    let agrees = |(algorithm, value): (Algorithm, &str)| {
-        part.checksum.as_ref().is_some_and(|sum| sum.algorithm == algorithm && sum.value == value)
+fn check_sizes(parts: &[(u32, Part)], bytes_min: u64) -> S3Result<()> {
+    let small = parts.iter().rev().skip(1).rev().find(|(_, part)| part.segment.length < bytes_min);
+    small.map_or(Ok(()), |(number, part)| Err(too_small(*number, part, bytes_min)))
+}
+
+fn checksums_agree(wanted: &ListedPart, part: &Part) -> bool {
+    let agrees = |(algorithm, value): &(Algorithm, String)| {
+        part.checksum.as_ref().is_some_and(|sum| sum.algorithm == *algorithm && sum.value == *value)
     };
-    promised_values(wanted).into_iter().all(agrees)
+    wanted.sums.iter().all(agrees)
 }
 
 fn invalid_part(id: &str, number: u32, etag: &str) -> s3s::S3Error {
@@ -249,10 +318,9 @@ fn invalid_part(id: &str, number: u32, etag: &str) -> s3s::S3Error {
     fault(400, "InvalidPart", message, &[("UploadId", id), ("PartNumber", &number), ("ETag", etag)])
 }
 
-fn too_small(number: u32, part: &Part) -> s3s::S3Error {
+fn too_small(number: u32, part: &Part, bytes_min: u64) -> s3s::S3Error {
     let message = "Your proposed upload is smaller than the minimum allowed size";
-    let (size, min, number) =
-        (part.segment.length.to_string(), PART_BYTES_MIN.to_string(), number.to_string());
+    let (size, min, number) = (part.segment.length.to_string(), bytes_min.to_string(), number.to_string());
     let elements = [
         ("ProposedSize", size.as_str()),
         ("MinSizeAllowed", &min),
@@ -300,6 +368,8 @@ fn assembled(
         attributes: upload.attributes.clone(),
         sealing: upload.sealing.clone(),
         restored_until_ms: None,
+        crc64: whole_crc64(parts),
+        appendable: false,
     })
 }
 
@@ -308,6 +378,12 @@ fn whole_checksum(upload: &Upload, parts: &[(u32, Part)]) -> Option<Checksum> {
         parts.iter().map(|(_, part)| Some((part.checksum.as_ref()?, part.segment.length))).collect();
     let sums = sums?;
     if upload.composite { composed(sums.iter().map(|sum| sum.0)) } else { combined(sums.into_iter()) }
+}
+
+fn whole_crc64(parts: &[(u32, Part)]) -> Option<u64> {
+    let mut segments = parts.iter().map(|(_, part)| &part.segment);
+    let first = segments.next()?.crc64;
+    segments.fold(first, |sum, next| joined_crc64(sum, next.crc64, next.length))
 }
 
 /// A conditional completion is decided against what was there when the upload began.
@@ -324,10 +400,4 @@ fn refuse_conflict(writing: &Writing<'_>, at: &UploadAt, upload: &Upload) -> S3R
         message,
         &[("Condition", "If-None-Match"), ("Key", &at.key)],
     ))
-}
-
-/// An upload id that cannot be one of ours is as unknown as any other.
-pub(crate) fn known_upload(id: &str) -> S3Result<()> {
-    let ours = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if ours { Ok(()) } else { Err(no_such_upload(id)) }
 }

@@ -71,9 +71,7 @@ async fn a_broken_promise_stores_nothing() {
     let other_sha = STANDARD.encode([7; 32]);
     s3.put("box/bad", &[("x-amz-checksum-sha256", &other_sha)], HELLO).await.refused(400, "BadDigest");
     s3.put("box/bad", &[("content-md5", "short")], HELLO).await.refused(400, "InvalidDigest");
-    s3.put("box/bad", &[("x-amz-checksum-xxhash64", "AAAAAAAAAAA=")], HELLO)
-        .await
-        .refused(501, "NotImplemented");
+    s3.put("box/bad", &[("x-amz-checksum-crc16", "AAA=")], HELLO).await.refused(501, "NotImplemented");
     s3.put(
         "box/bad",
         &[("x-amz-checksum-crc32", "DUoRhQ=="), ("x-amz-checksum-sha1", "Kq5sNclPz7QV2+lfQIuc6R7oRu0=")],
@@ -486,13 +484,13 @@ async fn memory_is_bounded_and_given_back() {
     let two = vec![7; 2_000_000];
     s3.put("box/a", &[], &two).await.ok();
     for _ in 0..3 {
-        s3.put("box/b", &[], &two).await.refused(503, "SlowDown");
+        s3.put("box/b", &[], &two).await.refused(507, "InsufficientStorage");
     }
     s3.put("box/small", &[], &two[..900_000]).await.ok();
     s3.copy("box/a", "box/shared", &[]).await.ok();
     s3.delete("box/small", "").await.ok();
     s3.delete("box/a", "").await.ok();
-    s3.put("box/b", &[], &two).await.refused(503, "SlowDown");
+    s3.put("box/b", &[], &two).await.refused(507, "InsufficientStorage");
     s3.delete("box/shared", "").await.ok();
     s3.put("box/b", &[], &two).await.ok();
     assert_eq!(s3.get("box/b", &[]).await.ok().body, two);
@@ -534,6 +532,28 @@ impl Other {
                 let location = Location::Dir(folder.join("store"));
                 assert!(matches!(Store::open(options(location)), Err(OpenError::InUse(_))));
                 return other;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the other process did not start");
+    }
+
+    /// A server whose folder is a disk of its own; none where this machine does not let us mount one.
+    #[cfg(target_os = "linux")]
+    async fn on_small_disk(folder: &Path, megabytes: u32) -> Option<Self> {
+        const MOUNT: &str = "mount -t tmpfs -o size=\"$1\" tmpfs \"$2\" && shift 2 && exec \"$@\"";
+        std::fs::create_dir(folder.join("store")).unwrap();
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--mount", "sh", "-c", MOUNT, "sh", &format!("{megabytes}m")]);
+        command.arg(folder.join("store")).arg(std::env::current_exe().unwrap());
+        command.args(["--exact", "other_process", "--ignored"]).env("BLOBFISH_STORE_TEST_DIR", folder);
+        let mut child = command.stdout(Stdio::null()).spawn().ok()?;
+        for _ in 0..500 {
+            if let Ok(Ok(address)) = std::fs::read_to_string(folder.join("port")).map(|text| text.parse()) {
+                return Some(Self { child, s3: S3::new(address) });
+            }
+            if child.try_wait().unwrap().is_some() {
+                return None;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -630,6 +650,59 @@ async fn a_kill_never_shows_part_of_an_object() {
         server.stop().await;
     }
     assert!(acknowledged > 0, "nothing was ever written");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_told_as_one_and_is_no_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(other) = Other::on_small_disk(folder.path(), 32).await else {
+        return println!("no disk of its own: not tested");
+    };
+    let s3 = &other.s3;
+    s3.put("box", &[], b"").await.ok();
+    s3.put("box/kept", &[], HELLO).await.ok();
+    let full_at = |size: usize| async move {
+        for n in 0..40_000_u32 {
+            let answer = s3.put(&format!("box/{size}-{n}"), &[], &vec![7; size]).await;
+            if !answer.status.is_success() {
+                answer.refused(507, "InsufficientStorage");
+                return n;
+            }
+        }
+        panic!("the disk was never full");
+    };
+    assert!(full_at(1_000_000).await > 5);
+    full_at(5_000).await;
+    // Something else takes what was left for the database.
+    let disk = PathBuf::from(format!("/proc/{}/root", other.child.id()));
+    let junk = disk.join(folder.path().strip_prefix("/").unwrap()).join("store/junk");
+    let mut file = std::fs::File::create(&junk).unwrap();
+    while std::io::Write::write_all(&mut file, &[1; 4096]).is_ok() {}
+    drop(file);
+    let mut refused = 0;
+    for n in 0..20_000 {
+        // Only the database grows by these.
+        let answer = s3.send("POST", &format!("box/{n:0>1000}"), "uploads=", &[], b"").await;
+        if !answer.status.is_success() {
+            answer.refused(507, "InsufficientStorage");
+            refused += 1;
+        }
+        // What can be read stays readable all the time.
+        assert_eq!(s3.get("box/kept", &[]).await.ok().body, HELLO, "{n}");
+        if refused == 3 {
+            break;
+        }
+    }
+    assert_eq!(refused, 3, "the database was never full");
+    std::fs::remove_file(junk).unwrap();
+    assert_eq!(s3.get("box/kept", &[]).await.ok().body, HELLO);
+    s3.begin("box/kept", &[]).await;
+    for n in 0..5 {
+        s3.delete(&format!("box/1000000-{n}"), "").await.ok();
+    }
+    s3.put("box/new", &[], &vec![7; 1_000_000]).await.ok();
+    assert_eq!(s3.get("box/new", &[]).await.ok().body.len(), 1_000_000);
 }
 
 #[cfg(target_os = "linux")]

@@ -76,6 +76,8 @@ const PUBLIC: &str = "<PublicAccessBlockConfiguration><BlockPublicAcls>true</Blo
     </PublicAccessBlockConfiguration>";
 const PAYMENT: &str = "<RequestPaymentConfiguration><Payer>Requester</Payer></RequestPaymentConfiguration>";
 const ACCELERATE: &str = "<AccelerateConfiguration><Status>Enabled</Status></AccelerateConfiguration>";
+const OWNERSHIP: &str = "<OwnershipControls><Rule><ObjectOwnership>BucketOwnerPreferred</ObjectOwnership></Rule>\
+    </OwnershipControls>";
 const POLICY: &str = "{ \"Version\": \"2012-10-17\",\n\"Statement\": [{\"Sid\":\"\u{6587}\",\"Effect\":\"Allow\",\
     \"Principal\":\"*\",\"Action\":\"s3:GetObject\",\"Resource\":\"arn:aws:s3:::box/*\"}] }";
 
@@ -96,7 +98,7 @@ fn whole(document: &str) -> String {
 }
 
 /// Sub-resource, document, the status of its PUT, what is answered without it.
-const SETTINGS: [(&str, &str, u16, Result<&str, &str>); 10] = [
+const SETTINGS: [(&str, &str, u16, Result<&str, &str>); 11] = [
     ("cors=", CORS, 200, Err("NoSuchCORSConfiguration")),
     ("lifecycle=", LIFECYCLE, 200, Err("NoSuchLifecycleConfiguration")),
     ("tagging=", TAGGING, 204, Err("NoSuchTagSet")),
@@ -106,6 +108,7 @@ const SETTINGS: [(&str, &str, u16, Result<&str, &str>); 10] = [
     ("encryption=", ENCRYPTION, 200, Ok("<SSEAlgorithm>AES256</SSEAlgorithm>")),
     ("publicAccessBlock=", PUBLIC, 200, Err("NoSuchPublicAccessBlockConfiguration")),
     ("requestPayment=", PAYMENT, 200, Ok("<Payer>BucketOwner</Payer>")),
+    ("ownershipControls=", OWNERSHIP, 200, Err("OwnershipControlsNotFoundError")),
     ("accelerate=", ACCELERATE, 200, Ok("<AccelerateConfiguration")),
 ];
 
@@ -158,34 +161,46 @@ async fn every_setting_comes_back_whole_and_goes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_policy_is_kept_as_sent() {
+async fn a_policy_is_refused() {
     let server = memory().await;
     let s3 = &server.client;
-    told(s3, "box", "policy=").await.refused(404, "NoSuchBucketPolicy");
-    for bad in [
-        "",
-        "text",
-        "[]",
-        "{}",
-        " {}",
-        "{\"Version\":\"2012-10-17\"}",
-        "{\"Version\":\"2012-10-17\",\"Statement\":[]}",
-        "{\"Version\":\"2012-10-17\",\"Statement\":\"all\"}",
-        &POLICY.replace("2012", "2013"),
-        &POLICY.replace("\"Allow\"", "\"Maybe\""),
-        &POLICY.replace("\"Action\"", "\"Deed\""),
-        POLICY.trim_end_matches('}'),
-    ] {
-        set(s3, "box", "policy=", bad).await.refused(400, "MalformedPolicy");
+    for wanted in ["policy=", "policyStatus="] {
+        told(s3, "box", wanted).await.refused(404, "NoSuchBucketPolicy");
     }
-    let long = POLICY.replace("/*", &"x".repeat(20 * 1024));
-    set(s3, "box", "policy=", &long).await.refused(400, "InvalidRequest");
-    told(s3, "box", "policy=").await.refused(404, "NoSuchBucketPolicy");
-    assert_eq!(set(s3, "box", "policy=", POLICY).await.ok().status, 204);
-    let got = told(s3, "box", "policy=").await.ok();
-    assert_eq!((got.text().as_str(), got.header("content-type")), (POLICY, Some("application/json")));
+    // Nobody would enforce it, so it is not taken.
+    set(s3, "box", "policy=", POLICY).await.refused(501, "NotImplemented");
+    for wanted in ["policy=", "policyStatus="] {
+        told(s3, "box", wanted).await.refused(404, "NoSuchBucketPolicy");
+        told(s3, "none", wanted).await.refused(404, "NoSuchBucket");
+    }
     assert_eq!(s3.delete("box", "policy=").await.ok().status, 204);
-    told(s3, "box", "policy=").await.refused(404, "NoSuchBucketPolicy");
+    set(s3, "none", "policy=", POLICY).await.refused(404, "NoSuchBucket");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_whose_owner_has_everything_takes_no_acls() {
+    let server = memory().await;
+    let s3 = &server.client;
+    let enforced = OWNERSHIP.replace("BucketOwnerPreferred", "BucketOwnerEnforced");
+    let public = [("x-amz-acl", "public-read")];
+    s3.put("open", &public, b"").await.ok();
+    set(s3, "open", "ownershipControls=", &enforced)
+        .await
+        .refused(400, "InvalidBucketAclWithObjectOwnership");
+    s3.put("box/a", &public, b"a").await.ok();
+    set(s3, "box", "ownershipControls=", &enforced).await.ok();
+    s3.put("box/b", &public, b"b").await.refused(400, "AccessControlListNotSupported");
+    s3.send("POST", "box/b", "uploads=", &public, b"").await.refused(400, "AccessControlListNotSupported");
+    s3.copy("box/a", "box/b", &public).await.refused(400, "AccessControlListNotSupported");
+    for at in ["box", "box/a"] {
+        s3.send("PUT", at, "acl=", &public, b"").await.refused(400, "AccessControlListNotSupported");
+        s3.send("PUT", at, "acl=", &[("x-amz-acl", "private")], b"").await.ok();
+    }
+    s3.put("box/b", &[("x-amz-acl", "bucket-owner-full-control")], b"b").await.ok();
+    s3.delete("box", "ownershipControls=").await.ok();
+    s3.put("box/b", &public, b"b").await.ok();
+    let other = OWNERSHIP.replace("Preferred", "Optional");
+    set(s3, "box", "ownershipControls=", &other).await.refused(400, "MalformedXML");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -290,7 +305,7 @@ async fn rules_within_a_document() {
     set(s3, "box", "encryption=", &ENCRYPTION.replace("AES256", "AES128")).await.refused(400, "MalformedXML");
     set(s3, "box", "requestPayment=", &PAYMENT.replace("Requester", "Me")).await.refused(400, "MalformedXML");
     set(s3, "box", "publicAccessBlock=", &PUBLIC.replace("false", "no")).await.refused(400, "MalformedXML");
-    for later in ["replication=", "ownershipControls=", "analytics=", "notification=", "policyStatus="] {
+    for later in ["replication=", "analytics=", "notification="] {
         told(s3, "box", later).await.refused(501, "NotImplemented");
     }
 }
@@ -366,7 +381,6 @@ async fn settings_survive_reopening_and_go_with_the_bucket() {
         for (query, document, ..) in SETTINGS {
             set(s3, bucket, query, document).await.ok();
         }
-        set(s3, bucket, "policy=", POLICY).await.ok();
         set(s3, bucket, "inventory=&id=a", &inventory("a")).await.ok();
     }
     server.stop().await;
@@ -375,7 +389,6 @@ async fn settings_survive_reopening_and_go_with_the_bucket() {
     for (query, document, ..) in SETTINGS.into_iter().filter(|row| row.1 != WEBSITE) {
         assert_eq!(told(s3, "box", query).await.ok().text(), whole(document));
     }
-    assert_eq!(told(s3, "box", "policy=").await.ok().text(), POLICY);
     assert_eq!(told(s3, "box", "inventory=&id=a").await.ok().text(), whole(&inventory("a")));
     let sealed = s3.put("box2/a", &[], b"a").await.ok();
     assert_eq!(sealed.header("x-amz-server-side-encryption"), Some("AES256"));
@@ -386,7 +399,6 @@ async fn settings_survive_reopening_and_go_with_the_bucket() {
     for (query, _, _, unset) in SETTINGS {
         check_unset(told(s3, "box", query).await, unset);
     }
-    told(s3, "box", "policy=").await.refused(404, "NoSuchBucketPolicy");
     told(s3, "box", "inventory=&id=a").await.refused(404, "NoSuchConfiguration");
     assert_eq!(told(s3, "box2", "cors=").await.ok().text(), whole(CORS));
     server.stop().await;

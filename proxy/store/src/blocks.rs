@@ -1,0 +1,250 @@
+//! A data file: the bytes, and behind them a CRC-32C of each block of them. What a disk gives back is served only where it
+//! is what was written.
+//!
+//! The sums are of the bytes as they stand on the disk, so that a file can be checked without its key.
+
+use bytes::Bytes;
+use crc_fast::{CrcAlgorithm, Digest};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+const BLOCK_BYTES: usize = 64 * 1024;
+/// What is read at once.
+const BLOCKS_AT_ONCE: usize = 4;
+
+type Sum = [u8; 4];
+const SUM_BYTES: u64 = 4;
+
+fn sum_of(digest: &Digest) -> Sum {
+    let [_, _, _, _, a, b, c, d] = digest.finalize().to_be_bytes();
+    [a, b, c, d]
+}
+
+fn fresh() -> Digest {
+    Digest::new(CrcAlgorithm::Crc32Iscsi)
+}
+
+/// The same error with the file's name, for whoever has to look after the disk.
+pub(crate) fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+/// A data file being written.
+pub(crate) struct BlockWriter {
+    file: File,
+    path: PathBuf,
+    /// Of the block that is not full yet, and how many bytes are in it.
+    block: Digest,
+    filled: usize,
+    sums: Vec<u8>,
+}
+
+impl BlockWriter {
+    /// Makes the file, which must not exist. Blocks.
+    pub(crate) fn create(path: PathBuf) -> io::Result<Self> {
+        let file = OpenOptions::new().write(true).create_new(true).open(&path);
+        let file = file.map_err(|error| named(&path, &error))?;
+        Ok(Self { file, path, block: fresh(), filled: 0, sums: Vec::new() })
+    }
+
+    /// Appends. Blocks.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let room = BLOCK_BYTES.saturating_sub(self.filled);
+            let (piece, after) = rest.split_at(room.min(rest.len()));
+            self.block.update(piece);
+            self.filled = self.filled.saturating_add(piece.len());
+            if self.filled == BLOCK_BYTES {
+                self.end_block();
+            }
+            rest = after;
+        }
+        self.file.write_all(bytes).map_err(|error| named(&self.path, &error))
+    }
+
+    fn end_block(&mut self) {
+        self.sums.extend(sum_of(&self.block));
+        self.block.reset();
+        self.filled = 0;
+    }
+
+    /// Adds the sums and makes the file durable. Blocks.
+    pub(crate) fn finish(mut self) -> io::Result<()> {
+        if self.filled > 0 {
+            self.end_block();
+        }
+        let written = self.file.write_all(&self.sums).and_then(|()| self.file.sync_all());
+        written.map_err(|error| named(&self.path, &error))
+    }
+}
+
+/// Reads a data file from some byte on.
+pub(crate) struct BlockReader {
+    file: File,
+    path: PathBuf,
+    /// Of the blocks still to be read.
+    sums: std::vec::IntoIter<Sum>,
+    /// Where the next block begins, and where the bytes end.
+    at: u64,
+    end: u64,
+    /// Bytes of the next block that nobody asked for.
+    skip: usize,
+}
+
+impl BlockReader {
+    /// Opens a file of `length` bytes to read `count` of them from `offset` on. Blocks.
+    pub(crate) fn open(path: PathBuf, length: u64, offset: u64, count: u64) -> io::Result<Self> {
+        let opened = Self::open_at(&path, length, offset, count);
+        let (file, sums, at, skip) = opened.map_err(|error| named(&path, &error))?;
+        Ok(Self { file, path, sums: sums.into_iter(), at, end: length, skip })
+    }
+
+    fn open_at(
+        path: &Path,
+        length: u64,
+        offset: u64,
+        count: u64,
+    ) -> io::Result<(File, Vec<Sum>, u64, usize)> {
+        let block = u64::try_from(BLOCK_BYTES).unwrap_or(u64::MAX);
+        let (first, skip) = (offset / block, usize::try_from(offset % block).unwrap_or(usize::MAX));
+        let blocks = offset.saturating_add(count).div_ceil(block).saturating_sub(first);
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(length.saturating_add(first.saturating_mul(SUM_BYTES))))?;
+        let mut sums = vec![Sum::default(); usize::try_from(blocks).map_err(io::Error::other)?];
+        for sum in sums.chunks_mut(BLOCK_BYTES) {
+            file.read_exact(sum.as_flattened_mut())?;
+        }
+        let at = first.saturating_mul(block);
+        file.seek(SeekFrom::Start(at))?;
+        Ok((file, sums, at, skip))
+    }
+
+    /// The next bytes, at most `max`, after which nothing more may be read where they are fewer than there would have been.
+    /// Never empty. Blocks.
+    ///
+    /// # Errors
+    /// Where the bytes are not those that were written, with the file's name.
+    pub(crate) fn read(&mut self, max: usize) -> io::Result<Vec<u8>> {
+        self.read_blocks(max).map_err(|error| named(&self.path, &error))
+    }
+
+    fn read_blocks(&mut self, max: usize) -> io::Result<Vec<u8>> {
+        let wanted = self.skip.saturating_add(max).div_ceil(BLOCK_BYTES).clamp(1, BLOCKS_AT_ONCE);
+        let left = usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; wanted.saturating_mul(BLOCK_BYTES).min(left)];
+        self.file.read_exact(&mut bytes)?;
+        for block in bytes.chunks(BLOCK_BYTES) {
+            let mut digest = fresh();
+            digest.update(block);
+            if self.sums.next() != Some(sum_of(&digest)) {
+                let message = format!("the bytes from {} on are not those that were written", self.at);
+                return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+            }
+            self.at = self.at.saturating_add(u64::try_from(block.len()).unwrap_or(u64::MAX));
+        }
+        bytes.drain(..self.skip.min(bytes.len()));
+        self.skip = 0;
+        bytes.truncate(max);
+        if bytes.is_empty() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(bytes) }
+    }
+}
+
+/// A file of an earlier release, without sums.
+pub(crate) struct PlainReader {
+    file: File,
+    path: PathBuf,
+}
+
+impl PlainReader {
+    /// Blocks.
+    pub(crate) fn open(path: PathBuf, offset: u64) -> io::Result<Self> {
+        let opened = File::open(&path).and_then(|mut file| file.seek(SeekFrom::Start(offset)).map(|_| file));
+        let file = opened.map_err(|error| named(&path, &error))?;
+        Ok(Self { file, path })
+    }
+
+    /// The next bytes, at most `max`. Never empty. Blocks.
+    pub(crate) fn read(&mut self, max: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; max.min(BLOCK_BYTES.saturating_mul(BLOCKS_AT_ONCE))];
+        let got = match self.file.read(&mut bytes) {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            other => other,
+        };
+        bytes.truncate(got.map_err(|error| named(&self.path, &error))?);
+        Ok(bytes)
+    }
+}
+
+/// Bytes in memory, from some byte on.
+pub(crate) fn within(chunks: &[Bytes], mut offset: u64, max: usize) -> Vec<u8> {
+    let want = max.min(BLOCK_BYTES.saturating_mul(BLOCKS_AT_ONCE));
+    for chunk in chunks {
+        match usize::try_from(offset).ok().and_then(|offset| chunk.get(offset..)) {
+            Some(rest) if !rest.is_empty() => return rest.get(..want).unwrap_or(rest).to_vec(),
+            _ => offset = offset.saturating_sub(u64::try_from(chunk.len()).unwrap_or(u64::MAX)),
+        }
+    }
+    Vec::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LENGTH: usize = 5 * BLOCK_BYTES + 77;
+
+    fn written(folder: &Path) -> (PathBuf, Vec<u8>) {
+        let bytes: Vec<u8> = (0..LENGTH).map(|at| (at % 251) as u8).collect();
+        let path = folder.join("file");
+        let mut writer = BlockWriter::create(path.clone()).unwrap();
+        for piece in bytes.chunks(100_000) {
+            writer.write(piece).unwrap();
+        }
+        writer.finish().unwrap();
+        (path, bytes)
+    }
+
+    fn read(path: &Path, offset: usize, count: usize) -> io::Result<Vec<u8>> {
+        let mut reader = BlockReader::open(path.to_owned(), LENGTH as u64, offset as u64, count as u64)?;
+        let mut all = Vec::new();
+        while all.len() < count {
+            all.extend(reader.read(count - all.len())?);
+        }
+        Ok(all)
+    }
+
+    #[test]
+    fn any_range_reads_what_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, bytes) = written(folder.path());
+        for offset in [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 4 * BLOCK_BYTES + 5, LENGTH - 1] {
+            for count in [1, 2, BLOCK_BYTES, 4 * BLOCK_BYTES, LENGTH] {
+                let count = count.min(LENGTH - offset);
+                assert!(
+                    read(&path, offset, count).unwrap() == bytes[offset..offset + count],
+                    "{offset} {count}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed_where_it_would_be_served() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, _) = written(folder.path());
+        let right = std::fs::read(&path).unwrap();
+        for at in [0, BLOCK_BYTES, LENGTH - 1, LENGTH, right.len() - 1] {
+            let mut wrong = right.clone();
+            wrong[at] ^= 1;
+            std::fs::write(&path, &wrong).unwrap();
+            let error = read(&path, 0, LENGTH).unwrap_err();
+            assert!(error.to_string().contains("file: the bytes from "), "{error}");
+        }
+        // What is elsewhere does not matter, and what is cut off does.
+        assert!(read(&path, 0, LENGTH - BLOCK_BYTES).is_ok());
+        std::fs::write(&path, &right[..LENGTH]).unwrap();
+        assert!(read(&path, 0, 1).is_err());
+    }
+}
