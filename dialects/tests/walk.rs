@@ -13,8 +13,8 @@ use blobfish_dialects::engine::way::Way;
 use blobfish_dialects::engine::{buckets, documents, emulate, hosts, listing, read, relay, stream, write};
 use blobfish_dialects::explain::{Fate, Row, matrix, parse, sample_target, sample_way};
 use blobfish_dialects::model::{
-    Deleted, Document, Fault, Field, Kind, Listed, Listing, Operation, Outgoing, Part, PartList, Refusal,
-    Reply, Request, Timestamp, Told, Upload, Uploads, Value, Version, Versions,
+    Checksums, Deleted, Document, Fault, Field, Kind, Listed, Listing, Operation, Outgoing, Part, PartList,
+    Refusal, Reply, Request, Timestamp, Told, Upload, Uploads, Value, Version, Versions,
 };
 use blobfish_dialects::{ALL, PROFILES};
 
@@ -60,6 +60,8 @@ fn values(dialect: &'static Dialect, field: Field, operation: Operation) -> [Str
             [1, 2].map(|size| next_buckets(dialect, size))
         }
         (_, Field::Marker) => of("b", "c"),
+        // What the parts of the sample come to, and not.
+        (_, Field::ObjectSize) => of("9", "8"),
         (_, Field::ForbidOverwrite) => of((words.yes)(field), (words.yes)(field)),
         (_, Field::ContentMd5) => of("XrY7u+Ae7tCTyyK7j1rNww==", "rL0Y20zC+Fzt72VPzMSk2A=="),
         (_, Field::EncryptionKeyId) => of("key-1", "key-2"),
@@ -146,8 +148,9 @@ fn text(caller: &'static Dialect, operation: Operation, said: &[(Field, String)]
 
 fn request(caller: &'static Dialect, text: &str) -> Result<Request, Refusal> {
     let head = parse(text).unwrap();
-    let place = hosts::place(&head, caller, &[])?;
+    let place = hosts::place(&head, caller, ALL, &[])?;
     let verified = Verified {
+        key: None,
         payload: Payload::Unsigned,
         unsigned: Vec::new(),
         credential_parameters: caller.auth.credential_parameters(),
@@ -252,7 +255,12 @@ fn exchanged(way: &Way<'_>, request: &Request) -> Result<Seen, Refusal> {
     let compared = compared(way.caller, request);
     let mut exchange = Exchange::new(way.clone(), request.clone(), body)?;
     let losses = exchange.losses().to_vec();
-    let Step::Send(outgoing) = exchange.start(NOW)? else { panic!("told before it was sent") };
+    let Step::Send(mut outgoing) = exchange.start(NOW)? else { panic!("told before it was sent") };
+    if request.fields.has(Field::ObjectSize) && outgoing.method == "GET" {
+        let parts = answer_to(way, Operation::ListParts).unwrap();
+        let Step::Send(completing) = exchange.next(&parts, NOW)? else { panic!("told before it was sent") };
+        outgoing = completing;
+    }
     let answer = answer_to(way, request.operation).unwrap();
     let told = match exchange.next(&answer, NOW) {
         Ok(Step::Tell(reply)) => {
@@ -333,7 +341,11 @@ fn answer_to(way: &Way<'_>, operation: Operation) -> Option<Answer> {
         Operation::ListParts => Document::Parts(PartList {
             encoded,
             key,
-            parts: vec![(Part { number: 1, etag: ETAG.to_owned() }, Some(NOW), 9)],
+            parts: vec![(
+                Part { number: 1, etag: ETAG.to_owned(), checksums: Checksums::default(), sum: None },
+                Some(NOW),
+                9,
+            )],
             ..PartList::default()
         }),
         Operation::DeleteObjects => {
@@ -342,9 +354,13 @@ fn answer_to(way: &Way<'_>, operation: Operation) -> Option<Answer> {
         Operation::CreateMultipartUpload => {
             Document::Initiated { bucket: "b".to_owned(), key, upload_id: "u".to_owned(), encoded }
         }
-        Operation::CompleteMultipartUpload => {
-            Document::Completed { bucket: "b".to_owned(), key, etag: ETAG.to_owned(), encoded }
-        }
+        Operation::CompleteMultipartUpload => Document::Completed {
+            bucket: "b".to_owned(),
+            key,
+            etag: ETAG.to_owned(),
+            checksums: Checksums::default(),
+            encoded,
+        },
         Operation::HeadObject => {
             let headers = [("etag", "\"5b3c1a2e053d763e1b002cc607c5a0fe\""), ("content-length", "9")];
             let headers =
@@ -415,7 +431,10 @@ fn every_field_of_every_operation_is_said_answered_or_reported() {
             let target = target(dialect);
             for row in matrix(caller, dialect) {
                 // A standard range is what this target answers by nature; where no parts are told, none are paged: see below.
-                if row.note == "by nature" || row.note.starts_with("there is nothing to page") {
+                if row.note == "by nature"
+                    || row.note.starts_with("there is nothing to page")
+                    || MET_HERE.contains(&row.field) && row.fate == Fate::Emulated
+                {
                     continue;
                 }
                 walked += 1;
@@ -475,8 +494,9 @@ fn relayed(caller: &'static Dialect, from: &Target, to: &Target, text: &str) -> 
     seen
 }
 
-/// A wish about checksums is met by those that are compared here.
-const MET_HERE: [Field; 1] = [Field::ChecksumAlgorithm];
+/// What only says which checksums a target keeps and tells: those that a caller sends are compared on their way, whatever
+/// the target keeps.
+const MET_HERE: [Field; 3] = [Field::ChecksumAlgorithm, Field::ChecksumType, Field::ChecksumMode];
 
 #[test]
 fn every_field_of_a_copy_between_two_targets_is_said_answered_or_reported() {

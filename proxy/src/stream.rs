@@ -4,8 +4,8 @@ use blobfish_dialects::engine::auth::Payload;
 use blobfish_dialects::engine::body::{Gate, Sums};
 use blobfish_dialects::engine::exchange::Answer;
 use blobfish_dialects::engine::stream::{
-    OnlyPart, ask_position, ask_without_range, can_tell_more, failure, needs_digest, only_part, outgoing,
-    passed_over_part, reply, take_position, wants, with_digest, with_sums,
+    OnlyPart, ask_bucket, ask_position, ask_without_range, can_tell_more, failure, missing, needs_digest,
+    only_part, outgoing, passed_over_part, reply, take_position, wants, with_digest, with_sums,
 };
 use blobfish_dialects::engine::way::Way;
 use blobfish_dialects::engine::{crc64, write};
@@ -15,6 +15,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 use tokio::time::timeout;
 
+use crate::budget::Reservation;
 use crate::caller::{Framing, NoBody};
 use crate::clock;
 use crate::exchange::{Whole, collected};
@@ -71,6 +72,11 @@ async fn read(
     if let Some((whole, part)) = passed_over_part(&way, request, &head.answer) {
         conversation.abort().await;
         return Box::pin(read(job, upstream, way, &whole, Some(part))).await;
+    }
+    if let Some(out) = ask_bucket(&way, request, &head.answer, clock::now()) {
+        conversation.release().await;
+        let bucket = upstreams.exchange(upstream, &out?, job.operation(), way.caller.name).await?;
+        return job.tell(missing(&way, request, &head.answer, &bucket)).await;
     }
     if !is_success(head.answer.status) {
         let reply = failed(conversation, upstream, &way, request, head).await?;
@@ -256,7 +262,7 @@ pub async fn send(
     let answered = match body {
         Body::Whole((bytes, sums)) => sent_whole(&mut conversation, &bytes, sums).await,
         Body::Spooled(spool, sums) => sent_spooled(&mut conversation, &spool, sums).await,
-        Body::Passing(gate, first) => sent(job, &mut conversation, *gate, first).await,
+        Body::Passing(gate, first, held) => sent(job, &mut conversation, *gate, first, held).await,
     };
     let (head, sums) = match answered {
         Ok(answered) => answered,
@@ -293,7 +299,7 @@ pub async fn send(
 /// A body on its way to a target.
 pub enum Body {
     /// It passes through, behind its first verified bytes.
-    Passing(Box<Gate>, Vec<u8>),
+    Passing(Box<Gate>, Vec<u8>, Reservation),
     /// It was read and verified to its end before the target is contacted.
     Whole((Whole, Sums)),
     /// The same, in a file.
@@ -304,7 +310,7 @@ impl Body {
     /// Its length in bytes, where that is known.
     pub fn length(&self) -> Option<u64> {
         match self {
-            Self::Passing(gate, _) => gate.length(),
+            Self::Passing(gate, ..) => gate.length(),
             Self::Whole((_, sums)) | Self::Spooled(_, sums) => Some(sums.bytes),
         }
     }
@@ -318,20 +324,20 @@ impl Body {
 /// [`End`]; the target was not contacted.
 async fn first_bytes(job: &mut Job<'_>, mut gate: Gate) -> Result<Body, End> {
     job.caller.invite_body().await?;
+    let mut reservation = job.reservation();
     // What was read before it was decided where the body goes.
     let mut first = gate.push(&[]).map_err(Job::count_integrity)?;
-    let mut reservation = job.reservation();
     while first.is_empty() {
-        reservation.hold(gate.held())?;
         match job.caller.body().await? {
             Some(wire) => first = gate.push(&wire).map_err(Job::count_integrity)?,
             None => {
-                let (whole, sums) = gate.finish().map_err(Job::count_integrity)?;
-                return Ok(Body::Whole((Whole::new(whole, reservation), sums)));
+                let (bytes, sums) = gate.finish().map_err(Job::count_integrity)?;
+                return Ok(Body::Whole((Whole::new(bytes, reservation), sums)));
             }
         }
+        reservation.hold(gate.held())?;
     }
-    Ok(Body::Passing(Box::new(gate), first))
+    Ok(Body::Passing(Box::new(gate), first, reservation))
 }
 
 /// Reads an empty or a small body of which the target must be told more than the caller said.
@@ -421,9 +427,9 @@ async fn sent(
     conversation: &mut Conversation<'_>,
     mut gate: Gate,
     mut verified: Vec<u8>,
+    mut reservation: Reservation,
 ) -> Result<(AnswerHead, Option<Sums>), Broken> {
     let integrity = |refusal| Broken::Caller(Job::count_integrity(refusal).into());
-    let mut reservation = job.reservation();
     loop {
         reservation.hold(gate.held()).map_err(|refusal| Broken::Caller(refusal.into()))?;
         if let Err(failed) = conversation.write(&verified).await {
