@@ -52,6 +52,7 @@ long:
 	$(PYTHON) tests/clients/run.py --binary $(BINARY) --long
 	$(PYTHON) tests/clients/day.py --binary $(BINARY) --long
 	$(PYTHON) tests/clients/copies.py --binary $(BINARY) --long
+	$(PYTHON) tests/clients/small_parts.py --binary $(BINARY) --long
 	$(PYTHON) tests/clients/applications.py --binary $(BINARY) --long
 
 clean:

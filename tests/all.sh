@@ -43,6 +43,7 @@ suite "Rarer calls: versions, archives, locks, attributes, signed URLs" "$python
 suite "Limits: pages of buckets, parts, empty values, ranges, encoded keys" "$python" tests/clients/limits.py --binary "$binary"
 suite "A day of an app: 17 clients, command lines and SDKs" "$python" tests/clients/day.py --binary "$binary"
 suite "The demo store: parts, appending, damaged files, full disks" "$python" tests/clients/demo_store.py --binary "$binary"
+suite "Small parts, and bodies without a length" "$python" tests/clients/small_parts.py --binary "$binary"
 suite "Applications of other people: demo, SeaweedFS, and through another dialect" "$python" tests/clients/applications.py --binary "$binary"
 suite "Copies between targets and above their limits" "$python" tests/clients/copies.py --binary "$binary"
 suite "Fidelity: S3 through two proxies and another dialect" "$python" tests/clients/fidelity.py --binary "$binary"

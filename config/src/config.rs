@@ -100,6 +100,20 @@ pub struct Limits {
     pub upgrade_drain: Duration,
     /// What copies in parts and between targets may take.
     pub copies: CopyLimits,
+    /// What bodies without a length may take that must be known whole.
+    pub spool: SpoolLimits,
+}
+
+/// What bodies without a length may take that must be known whole before a target is told of them. They are written to
+/// files that have no name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpoolLimits {
+    /// Where; the system's folder for such files where absent. An absolute path.
+    pub dir: Option<PathBuf>,
+    /// Most bytes of one file, 5 MiB to 5 GiB.
+    pub bytes_max: u64,
+    /// Most files at once, 0 to 10,000.
+    pub files_max: usize,
 }
 
 /// What copies in parts and between targets may take.
@@ -242,12 +256,30 @@ pub struct Target {
     pub body_timeout: Duration,
     /// How long an answer to the name of its host is believed, 1 second to 1 hour.
     pub resolve: Duration,
+    /// What becomes of parts that are smaller than it takes, and that the caller's vendor takes.
+    pub small_parts: SmallParts,
+    /// Its bucket for parts that are kept until they are combined; the upload's own where absent.
+    pub staging_bucket: Option<String>,
+    /// What keys of kept parts begin with; ends with a slash. Callers cannot use such keys.
+    pub staging_prefix: String,
+    /// How often kept parts of uploads that are gone are looked for, and how old they are at least then, 1 second to 7
+    /// days; zero for never.
+    pub staging_sweep: Duration,
     /// Most connections in use at once, 2 to 1,000,000; 0 for no limit.
     pub connections_max: u32,
     /// Failures in a row after which nothing is sent for a while, 1 to 1,000,000; 0 for never.
     pub failures_max: u32,
     /// How long nothing is sent then, 1 second to 1 hour.
     pub failures_pause: Duration,
+}
+
+/// What becomes of parts that are smaller than a target takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SmallParts {
+    /// They are kept, and combined when the upload is completed.
+    Combine,
+    /// They are refused.
+    Refuse,
 }
 
 /// A client's certificate and its key. Both files existed, with PEM of the right kind in them, when the configuration

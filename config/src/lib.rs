@@ -22,7 +22,7 @@ mod secrets;
 pub use config::{
     Abandoned, Access, Addressing, BucketRule, Caller, CallerKey, Certificate, ClientCert, Conditions,
     Config, CopyLimits, Grant, GrantAccess, Https, Limits, Listen, Log, LogFormat, LogLevel, SIGNATURES,
-    Signing, Target, Traces, Unsupported,
+    Signing, SmallParts, SpoolLimits, Target, Traces, Unsupported,
 };
 pub use endpoint::Endpoint;
 pub use lookup::Route;

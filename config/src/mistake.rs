@@ -23,7 +23,8 @@ const SHOWN_WORDS: &[&str] = &[
     "hosts", "http", "https", "insecure", "keepalive_idle_seconds", "key", "keys", "kms_keys", "level", "limits",
     "listen", "log", "metadata_endpoint", "name", "profile", "propagate", "proxies", "proxy_protocol", "region",
     "relay", "requests_at_once", "requests_per_second", "resolve_seconds", "response_timeout_seconds", "sample_ratio",
-    "secret_key", "session_token", "signatures", "signing", "stop_delay_seconds", "target", "target_bucket", "traces",
+    "secret_key", "session_token", "signatures", "signing", "small_parts", "spool_bytes_max", "spool_dir",
+    "spool_files_max", "staging_bucket", "staging_prefix", "staging_sweep_seconds", "stop_delay_seconds", "target", "target_bucket", "traces",
     "true", "trust_callers", "unsupported", "upgrade_drain_seconds", "value",
 ];
 

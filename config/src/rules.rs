@@ -15,7 +15,7 @@ use crate::secrets::{private_file, secret};
 use crate::{
     Abandoned, Addressing, BucketRule, Caller, CallerKey, Certificate, ClientCert, Conditions, Config,
     CopyLimits, Endpoint, Grant, GrantAccess, Https, Known, Limits, Listen, Log, LogFormat, LogLevel,
-    Pattern, Rejected, SIGNATURES, Signing, Sources, Target, Traces, Unsupported,
+    Pattern, Rejected, SIGNATURES, Signing, SmallParts, Sources, SpoolLimits, Target, Traces, Unsupported,
 };
 
 /// Where to listen if the file does not say.
@@ -30,6 +30,8 @@ const ADDRESSING: &[(&str, Addressing)] = &[("virtual", Addressing::Virtual), ("
 const SIGNING: &[(&str, Signing)] = &[("v4", Signing::V4), ("v1", Signing::V1)];
 const UNSUPPORTED: &[(&str, Unsupported)] =
     &[("refuse", Unsupported::Refuse), ("report", Unsupported::Report)];
+const SMALL_PARTS: &[(&str, SmallParts)] =
+    &[("combine", SmallParts::Combine), ("refuse", SmallParts::Refuse)];
 const CONDITIONS: &[(&str, Conditions)] = &[("native", Conditions::Native), ("check", Conditions::Check)];
 const ABANDONED: &[(&str, Abandoned)] = &[("finish", Abandoned::Finish), ("abort", Abandoned::Abort)];
 const FORMATS: &[(&str, LogFormat)] = &[("json", LogFormat::Json), ("logfmt", LogFormat::Logfmt)];
@@ -50,6 +52,11 @@ const ACCESS: &[(&str, GrantAccess)] = &[
     ("read-write", GrantAccess::ReadWrite),
     ("admin", GrantAccess::Admin),
 ];
+
+const MIB: u64 = 1024 * 1024;
+
+/// What keys of kept parts begin with if the file does not say.
+const STAGING_PREFIX: &str = ".blobfish-parts/";
 
 /// What no caller reaches.
 const REQUESTS_MAX: u64 = 1_000_000;
@@ -327,6 +334,7 @@ fn limits(item: Option<Item<'_>>) -> Option<Limits> {
         drain: Duration::from_secs(30),
         upgrade_drain: Duration::from_secs(3600),
         copies: CopyLimits::default(),
+        spool: SpoolLimits { dir: None, bytes_max: 256 << 20, files_max: 32 },
     };
     let Some(item) = item else { return Some(usual) };
     let mut fields = item.table()?;
@@ -345,6 +353,7 @@ fn limits(item: Option<Item<'_>>) -> Option<Limits> {
     let upgrade_drain =
         fields.count("upgrade_drain_seconds", 1..=24 * SECONDS_MAX, usual.upgrade_drain.as_secs());
     let copies = copy_limits(&mut fields, usual.copies);
+    let spool = spool_limits(&mut fields, &usual.spool);
     fields.finish();
     Some(Limits {
         head_bytes_max: head_bytes_max?,
@@ -359,11 +368,24 @@ fn limits(item: Option<Item<'_>>) -> Option<Limits> {
         drain: drain?,
         upgrade_drain: Duration::from_secs(upgrade_drain?),
         copies: copies?,
+        spool: spool?,
     })
 }
 
+fn spool_limits(fields: &mut Fields<'_>, usual: &SpoolLimits) -> Option<SpoolLimits> {
+    let dir = optional(fields.get("spool_dir"), |item| {
+        item.parsed(|text| {
+            let path = PathBuf::from(text);
+            let bad = || Rejected::new("not the whole path of a folder").hint("write \"/var/tmp\"");
+            path.is_absolute().then_some(path).ok_or_else(bad)
+        })
+    });
+    let bytes_max = fields.count("spool_bytes_max", 5 * MIB..=5 * 1024 * MIB, usual.bytes_max);
+    let files_max = fields.count("spool_files_max", 0..=10_000, usual.files_max);
+    Some(SpoolLimits { dir: dir?, bytes_max: bytes_max?, files_max: files_max? })
+}
+
 fn copy_limits(fields: &mut Fields<'_>, usual: CopyLimits) -> Option<CopyLimits> {
-    const MIB: u64 = 1024 * 1024;
     let copies_max = fields.count("copies_max", 0..=10_000, usual.copies_max);
     let copies_per_caller_max =
         fields.count("copies_per_caller_max", 0..=10_000, usual.copies_per_caller_max);
@@ -530,6 +552,10 @@ fn target<'a>(
     let response_timeout = seconds(&mut fields, "response_timeout_seconds", Duration::from_secs(15));
     let body_timeout = seconds(&mut fields, "body_timeout_seconds", Duration::from_secs(30));
     let resolve = seconds(&mut fields, "resolve_seconds", Duration::from_secs(30));
+    let small_parts = fields.word("small_parts", SMALL_PARTS, SmallParts::Combine);
+    let staging_bucket = optional(fields.get("staging_bucket"), |item| item.parsed(bucket_name));
+    let staging_prefix = optional(fields.get("staging_prefix"), |item| item.parsed(staging_prefix));
+    let staging_sweep = fields.count("staging_sweep_seconds", 0..=7 * 24 * SECONDS_MAX, SECONDS_MAX);
     let connections_max = target_connections(&mut fields);
     let failures_max = fields.count("failures_max", 0..=1_000_000, 10_u32);
     let failures_pause = seconds(&mut fields, "failures_pause_seconds", Duration::from_secs(5));
@@ -560,6 +586,10 @@ fn target<'a>(
             response_timeout: response_timeout?,
             body_timeout: body_timeout?,
             resolve: resolve?,
+            small_parts: small_parts?,
+            staging_bucket: staging_bucket?,
+            staging_prefix: staging_prefix?.unwrap_or_else(|| STAGING_PREFIX.to_owned()),
+            staging_sweep: Duration::from_secs(staging_sweep?),
             connections_max: connections_max?,
             failures_max: failures_max?,
             failures_pause: failures_pause?,
@@ -567,6 +597,19 @@ fn target<'a>(
     };
     let target = built();
     (name, target)
+}
+
+/// A prefix that every dialect can hold in keys, of whole pieces between slashes.
+fn staging_prefix(text: &str) -> Result<String, Rejected> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let is_piece =
+        |piece: &str| !piece.is_empty() && piece.chars().any(|c| c != '.') && piece.chars().all(plain);
+    let pieces = text.strip_suffix('/').filter(|pieces| pieces.len() < 64);
+    let bad = || {
+        Rejected::new("not a prefix of keys")
+            .hint("write letters, digits, dots and hyphens, and a slash at the end")
+    };
+    pieces.filter(|pieces| pieces.split('/').all(is_piece)).map(|_| text.to_owned()).ok_or_else(bad)
 }
 
 /// Who issues keys, and where the machine's metadata are.

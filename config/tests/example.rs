@@ -7,7 +7,9 @@ mod common;
 use std::path::Path;
 use std::time::Duration;
 
-use blobfish_config::{Addressing, Conditions, GrantAccess, OsSources, Signing, Sources, Unsupported};
+use blobfish_config::{
+    Addressing, Conditions, GrantAccess, OsSources, Signing, SmallParts, Sources, Unsupported,
+};
 use common::load;
 use secrecy::ExposeSecret;
 
@@ -43,6 +45,10 @@ fn the_full_example_means_what_it_says() {
     assert_eq!((target.addressing, target.signing), (Addressing::Virtual, Signing::V4));
     assert_eq!(target.session_token.as_ref().unwrap().expose_secret(), "dummy-target-token");
     assert_eq!(target.kms_keys.len(), 1);
+    assert_eq!((target.small_parts, target.staging_bucket.as_deref()), (SmallParts::Combine, Some("parts")));
+    assert_eq!((target.staging_prefix.as_str(), target.staging_sweep.as_secs()), (".blobfish-parts/", 3600));
+    assert_eq!(config.limits.spool.dir.as_deref(), Some(Path::new("/var/tmp")));
+    assert_eq!((config.limits.spool.bytes_max, config.limits.spool.files_max), (268_435_456, 32));
     assert_eq!(target.response_timeout, Duration::from_secs(15));
 
     let bucket = &config.buckets[0];

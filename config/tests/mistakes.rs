@@ -69,7 +69,7 @@ fn all_mistakes_at_once() {
         said(&text),
         [
             r#"line 5: target "aliyun": dialect = "osss": unknown dialect; did you mean "oss"?"#,
-            r#"line 6: target "aliyun": colour: unknown key; known: name, dialect, profile, endpoint, region, addressing, credentials, metadata_endpoint, access_key, secret_key, session_token, insecure, ca, client_cert, client_key, kms_keys, signing, connect_timeout_seconds, response_timeout_seconds, body_timeout_seconds, resolve_seconds, connections_max, failures_max, failures_pause_seconds"#,
+            r#"line 6: target "aliyun": colour: unknown key; known: name, dialect, profile, endpoint, region, addressing, credentials, metadata_endpoint, access_key, secret_key, session_token, insecure, ca, client_cert, client_key, kms_keys, signing, connect_timeout_seconds, response_timeout_seconds, body_timeout_seconds, resolve_seconds, small_parts, staging_bucket, staging_prefix, staging_sweep_seconds, connections_max, failures_max, failures_pause_seconds"#,
             r#"line 8: target "aliyun": region = 7: must be a string, not a whole number"#,
             r#"line 13: bucket "photos": target = "aliun": unknown target; did you mean "aliyun"?"#,
             r#"line 14: target: written twice"#,
@@ -186,6 +186,24 @@ fn keys_and_types() {
         ],
     );
     add(
+        "region",
+        "small_parts = \"join\"\nstaging_prefix = \"parts\"\nstaging_bucket = \"a/b\"\nstaging_sweep_seconds = 604_801",
+        &[
+            "line 8: target \"aliyun\": small_parts = \"join\": unknown word; known: combine, refuse",
+            "line 9: target \"aliyun\": staging_prefix = \"parts\": not a prefix of keys; write letters, digits, dots and hyphens, and a slash at the end",
+            "line 10: target \"aliyun\": staging_bucket = \"a/b\": not a bucket's name; use letters, digits, dots, underscores and hyphens",
+            "line 11: target \"aliyun\": staging_sweep_seconds = 604_801: must be from 0 to 604800",
+        ],
+    );
+    add(
+        "http",
+        "[limits]\nspool_dir = \"tmp\"\nspool_bytes_max = 1",
+        &[
+            "line 4: limits.spool_dir = \"tmp\": not the whole path of a folder; write \"/var/tmp\"",
+            "line 5: limits.spool_bytes_max = 1: must be from 5242880 to 5368709120",
+        ],
+    );
+    add(
         "http",
         "[log]\nformat = \"xml\"\nlevel = \"inof\"",
         &[
@@ -200,7 +218,7 @@ fn keys_and_types() {
             "line 18: limits.head_bytes_max = -1: must be from 1024 to 1048576",
             "line 19: limits.headers_max = 0x1_0000: must be from 8 to 10000",
             "line 20: limits.connections: unknown key; did you mean \"connections_max\"?",
-            "line 21: limits.grants: unknown key; known: head_bytes_max, headers_max, body_idle_seconds, keepalive_idle_seconds, connections_max, connections_per_address_max, buffer_bytes_max, buffer_bytes_per_caller_max, stop_delay_seconds, drain_seconds, upgrade_drain_seconds, copies_max, copies_per_caller_max, copy_single_bytes_max, copy_part_bytes, copy_parts_at_once, copy_bytes_per_second, copy_bytes_per_second_per_caller, copies_abandoned",
+            "line 21: limits.grants: unknown key; known: head_bytes_max, headers_max, body_idle_seconds, keepalive_idle_seconds, connections_max, connections_per_address_max, buffer_bytes_max, buffer_bytes_per_caller_max, stop_delay_seconds, drain_seconds, upgrade_drain_seconds, copies_max, copies_per_caller_max, copy_single_bytes_max, copy_part_bytes, copy_parts_at_once, copy_bytes_per_second, copy_bytes_per_second_per_caller, copies_abandoned, spool_dir, spool_bytes_max, spool_files_max",
         ],
     );
 }

@@ -6,6 +6,7 @@ use crate::engine::auth::{Payload, Place, Verified};
 use crate::engine::conditions;
 use crate::engine::dialect::{Dialect, Target};
 use crate::engine::loss::{self, LossPolicy};
+use crate::engine::staging::{self, Staging};
 use crate::engine::way::{SameNames, Way};
 use crate::engine::{buckets, emulate, hosts, listing, read, settings, stream, write};
 use crate::lines::{HIDDEN, Line, Thing, is_secret, lines};
@@ -152,6 +153,9 @@ pub(crate) fn operation_fate(
         (Some(_), _) if policy && caller.family != target.family => {
             (Fate::Refused, "names a vendor's own accounts and actions")
         }
+        (Some(_), _) if staging::combines(operation, caller, target) => {
+            (Fate::Native, "smaller parts than the target takes are combined")
+        }
         (Some(_), _) => (Fate::Native, ""),
         (None, Some(note)) => (Fate::Emulated, note),
         (None, None) => (Fate::Refused, ""),
@@ -280,6 +284,14 @@ pub fn markdown(dialects: &[&'static Dialect]) -> String {
         operations_markdown(caller, dialects, &mut out);
         fields_markdown(caller, dialects, &mut out);
         for target in dialects {
+            if staging::combines(Operation::UploadPart, caller, target) {
+                out.push_str(&format!(
+                    "\nTowards {} parts of less than {} KiB are kept as objects and combined when their upload is completed; \
+                     with `small_parts = \"refuse\"` the first that is not the last is refused.\n",
+                    target.name,
+                    target.limits.part_bytes_min / 1024
+                ));
+            }
             let missing = missing_words(caller, target);
             if !missing.is_empty() {
                 let words: Vec<String> =
@@ -425,6 +437,7 @@ pub fn sample_target(dialect: &'static Dialect) -> Target {
         clock: TargetClock::default(),
         seal: SecretString::from(String::new()),
         kms_keys: Vec::new(),
+        staging: Staging::default(),
     }
 }
 

@@ -38,10 +38,17 @@ fn of_operation(dialect: &Dialect, operation: Operation) -> String {
             };
             format!("{} {onto_itself}", largest(dialect.copy.bytes_max))
         }
-        Operation::UploadPartCopy => largest(dialect.copy.bytes_max),
+        Operation::UploadPartCopy => format!("{} {}", largest(dialect.copy.bytes_max), smallest(dialect)),
+        Operation::UploadPart => {
+            format!("{} {}", largest(dialect.limits.upload_bytes_max), smallest(dialect))
+        }
         operation if operation.uploads() => largest(dialect.limits.upload_bytes_max),
         _ => String::new(),
     }
+}
+
+fn smallest(dialect: &Dialect) -> String {
+    format!("At least {} KiB, but for the last part.", dialect.limits.part_bytes_min / 1024)
 }
 
 fn of_field(dialect: &Dialect, field: Field) -> String {

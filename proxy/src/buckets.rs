@@ -74,7 +74,7 @@ fn way<'a>(job: &Job<'_>, upstream: &'a Upstream) -> Way<'a> {
 fn configured(snapshot: &Snapshot, caller: &Caller) -> Vec<Row> {
     let names = snapshot.config.buckets.iter().filter_map(|rule| Some((rule.name.exact()?, rule.target)));
     names
-        .filter(|(name, _)| may(caller, name, Need::Read))
+        .filter(|(name, _)| may(caller, name, Need::Read) && snapshot.place(name).is_some())
         .filter_map(|(name, index)| {
             Some((name.to_owned(), UNKNOWN, snapshot.upstreams.get(index)?.target.region.clone()))
         })
@@ -92,7 +92,9 @@ fn pattern_targets(snapshot: &Snapshot) -> Vec<usize> {
 
 /// What the caller calls a target's bucket, if it may know of it.
 fn visible(snapshot: &Snapshot, caller: &Caller, index: usize, name: &str) -> Option<String> {
-    snapshot.config.reverse(index, name).filter(|name| may(caller, name, Need::Read))
+    let shown = !snapshot.is_for_parts(index, name);
+    let name = snapshot.config.reverse(index, name).filter(|_| shown);
+    name.filter(|name| may(caller, name, Need::Read))
 }
 
 /// Adds what a target told; of a name that is there already it knows the date.

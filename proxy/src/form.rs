@@ -3,6 +3,7 @@
 use blobfish_dialects::engine::accept::unsigned_dialect;
 use blobfish_dialects::engine::auth::Payload;
 use blobfish_dialects::engine::form::{self, AHEAD_BYTES, FormReader, Progress};
+use blobfish_dialects::engine::staging;
 use blobfish_dialects::model::{Fault, RawHead};
 
 use crate::behalf::{self, Behalf};
@@ -56,6 +57,7 @@ pub async fn run(job: &mut Job<'_>, head: &RawHead, kind: &str, body: BodyLength
     let bucket = posted.request.bucket.clone().unwrap_or_default();
     let at = snapshot.place(&bucket).ok_or(Fault::NoSuchBucket)?;
     job.record.target = Some(at.upstream.target.name.clone());
+    staging::check_key(&at.upstream.target, posted.request.key.as_deref().unwrap_or_default())?;
     // A little of the file, now that it is somebody's: many forms end within it, and are known whole.
     let mut ended = false;
     while !ended && reader.held() < AHEAD_BYTES {

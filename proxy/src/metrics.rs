@@ -33,6 +33,9 @@ pub struct Metrics {
     pub copy_retries: IntCounter,
     pub copy_uploads_left: IntCounter,
     pub copies_running: IntGauge,
+    pub small_parts: IntCounterVec,
+    pub small_parts_swept: IntCounterVec,
+    pub spool_files: IntGauge,
     pub copy_sources_changed: IntCounterVec,
     pub losses: IntCounterVec,
     pub refused: IntCounterVec,
@@ -117,6 +120,20 @@ impl Metrics {
             copies_running: made(
                 &registry,
                 IntGauge::new("blobfish_copies_running", "Copies in parts or between targets that run now."),
+            ),
+            small_parts: counters(
+                "small_parts_total",
+                "Parts that were kept as objects, to be combined when their upload is completed.",
+                &["target"],
+            ),
+            small_parts_swept: counters(
+                "small_parts_swept_total",
+                "Kept parts of uploads that were gone, deleted.",
+                &["target"],
+            ),
+            spool_files: made(
+                &registry,
+                IntGauge::new("blobfish_spool_files", "Files of bodies without a length that are open."),
             ),
             losses: counters(
                 "losses_total",

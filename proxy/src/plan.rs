@@ -3,13 +3,14 @@
 use blobfish_config::Caller;
 use blobfish_dialects::engine::accept::Accepted;
 use blobfish_dialects::engine::dialect::Dialect;
+use blobfish_dialects::engine::staging::{check_key, concerns};
 use blobfish_dialects::model::{Fault, Need, Operation, Refusal, Request};
 
 use crate::framing::BodyLength;
 use crate::job::{End, Job};
 use crate::metrics::METRICS;
 use crate::snapshot::{Place, Snapshot, may};
-use crate::{buckets, copy, exchange, log, stream};
+use crate::{buckets, copy, exchange, log, staging, stream};
 
 /// Carries out a request.
 ///
@@ -29,11 +30,19 @@ pub async fn run(job: &mut Job<'_>, accepted: Accepted, body: BodyLength) -> Res
     }
     let (place, source) = routed(snapshot, &request)?;
     job.record.target = Some(place.upstream.target.name.clone());
+    let source_bucket = source.as_ref().map(|source| source.bucket.clone());
+    let way = place.way(dialect, Some(caller), source_bucket);
+    if concerns(&way, &request) {
+        let source = source.as_ref();
+        let run = staging::run(job, dialect, caller, &place, source, way, request, payload, body);
+        return Box::pin(run).await;
+    }
     if let Some(source) = source.as_ref().filter(|source| source.index != place.index) {
         return Box::pin(copy::relayed(job, dialect, caller, source, &place, request, payload)).await;
     }
-    let source_bucket = source.as_ref().map(|source| source.bucket.clone());
-    let way = place.way(dialect, Some(caller), source_bucket);
+    if staging::hides(&way, request.operation) {
+        return Box::pin(staging::bucket(job, place.upstream, way, request, payload)).await;
+    }
     if request.operation.uploads() {
         let reply = stream::upload(job, place.upstream, way, &request, payload, body).await?;
         job.tell(reply).await
@@ -89,7 +98,9 @@ pub fn authorise(caller: &Caller, request: &Request) -> Result<(), Refusal> {
 fn routed<'s>(snapshot: &'s Snapshot, request: &Request) -> Result<(Place<'s>, Option<Place<'s>>), Refusal> {
     let bucket = request.bucket.as_deref().ok_or(Fault::InvalidRequest)?;
     let place = snapshot.place(bucket).ok_or(Fault::NoSuchBucket)?;
+    check_key(&place.upstream.target, request.key.as_deref().unwrap_or_default())?;
     let Some(source) = &request.source else { return Ok((place, None)) };
     let from = snapshot.place(&source.bucket).ok_or(Fault::NoSuchBucket)?;
+    check_key(&from.upstream.target, &source.key)?;
     Ok((place, Some(from)))
 }

@@ -29,10 +29,10 @@ use crate::snapshot::Upstream;
 use crate::upstream::{FAILURE_BYTES_MAX, Upstreams};
 
 /// How often a part is tried: it is the same part again, whatever became of it before.
-const PART_TRIES: u32 = 3;
+pub const PART_TRIES: u32 = 3;
 
 /// Longest time of all parts of a copy.
-const PARTS_TIME_MAX: Duration = Duration::from_secs(6 * 3600);
+pub const PARTS_TIME_MAX: Duration = Duration::from_secs(6 * 3600);
 
 /// Longest wait before giving an upload up is tried again.
 const GIVING_UP_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -125,7 +125,11 @@ impl<'a> Relay<'a> {
         }
     }
 
-    async fn looked_at(&self) -> Result<Source, Refusal> {
+    /// Looks at the source.
+    ///
+    /// # Errors
+    /// Its failure, or a condition that does not hold.
+    pub async fn looked_at(&self) -> Result<Source, Refusal> {
         let answer = self.head_of(&relay::look(&self.asked)).await?;
         relay::source(&self.ends.from, &self.asked, &answer, clock::now())
     }
@@ -202,6 +206,23 @@ impl<'a> Relay<'a> {
         Ok(reply)
     }
 
+    /// A part of an upload, kept as an object of its own: `put` says which.
+    ///
+    /// # Errors
+    /// What the caller is to be told.
+    pub async fn kept_part(
+        &self,
+        source: &Source,
+        put: &Request,
+        range: (u64, u64),
+    ) -> Result<Reply, Refusal> {
+        let bytes = put.body_length.unwrap_or_default();
+        let read = relay::read(&self.asked, source, (source.size != bytes).then_some(range));
+        let mut passing = Passing::default();
+        let work = Box::pin(self.carried(&read, bytes, put, &mut passing));
+        Ok(self.unless_abandoned(work).await?.0)
+    }
+
     async fn tags(&self, source: &Source) -> Result<Option<blobfish_dialects::wire::xml::Node>, Refusal> {
         if !source.tagged {
             return Ok(None);
@@ -234,7 +255,7 @@ impl<'a> Relay<'a> {
         let copied =
             copied.unwrap_or_else(|_| Err(Refusal::say(Fault::InternalError, "The copy took too long.")));
         if copied.is_err() {
-            self.give_up(&upload_id).await;
+            give_up(self.upstreams, upstream, to, &self.asked, &upload_id).await;
         }
         copied
     }
@@ -464,38 +485,56 @@ impl<'a> Relay<'a> {
         upstream: &Upstream,
         request: Request,
     ) -> Result<Reply, Refusal> {
-        let name = request.operation.name();
-        let exchange = Exchange::new(way.clone(), request, &[])?;
-        judged(way, exchange.losses())?;
-        drive(self.upstreams, upstream, exchange, name, way.caller.name, &Mutex::new(None)).await
-    }
-
-    /// Tries twice; what then is left is counted and logged, for somebody pays for it.
-    async fn give_up(&self, upload: &str) {
-        for _ in 0..2 {
-            let request = relay::abort(&self.asked, upload);
-            match self.exchanged(&self.ends.to, self.ends.to_upstream, request).await {
-                Ok(_) => return,
-                Err(refusal) if refusal.fault == Fault::NoSuchUpload => return,
-                Err(_) => {
-                    // While nothing is sent there, asking at once would be asking for nothing.
-                    let wait = self.ends.to_upstream.breaker.wait(Instant::now());
-                    sleep(wait.clamp(Duration::from_millis(500), GIVING_UP_WAIT_MAX)).await;
-                }
-            }
-        }
-        METRICS.copy_uploads_left.inc();
-        let target = self.ends.to.target.name.as_str();
-        tracing::error!(
-            target_name = target,
-            upload,
-            "an upload of a copy that failed could not be given up"
-        );
+        exchanged(self.upstreams, upstream, way, request).await
     }
 }
 
+/// Gives an upload of ours up. Tries twice; what then is left is counted and logged, for somebody pays for it.
+pub async fn give_up(
+    upstreams: &Upstreams,
+    upstream: &Upstream,
+    way: &Way<'_>,
+    asked: &Request,
+    upload: &str,
+) {
+    for _ in 0..2 {
+        let request = relay::abort(asked, upload);
+        match exchanged(upstreams, upstream, way, request).await {
+            Ok(_) => return,
+            Err(refusal) if refusal.fault == Fault::NoSuchUpload => return,
+            Err(_) => {
+                // While nothing is sent there, asking at once would be asking for nothing.
+                let wait = upstream.breaker.wait(Instant::now());
+                sleep(wait.clamp(Duration::from_millis(500), GIVING_UP_WAIT_MAX)).await;
+            }
+        }
+    }
+    METRICS.copy_uploads_left.inc();
+    let target = way.target.name.as_str();
+    tracing::error!(target_name = target, upload, "an upload of ours that failed could not be given up");
+}
+
+/// One small exchange.
+///
+/// # Errors
+/// What the caller is to be told.
+pub async fn exchanged(
+    upstreams: &Upstreams,
+    upstream: &Upstream,
+    way: &Way<'_>,
+    request: Request,
+) -> Result<Reply, Refusal> {
+    let name = request.operation.name();
+    let exchange = Exchange::new(way.clone(), request, &[])?;
+    judged(way, exchange.losses())?;
+    drive(upstreams, upstream, exchange, name, way.caller.name, &Mutex::new(None)).await
+}
+
 /// What the source has and the destination cannot be told is known only now.
-fn judged(way: &Way<'_>, losses: &[Loss]) -> Result<(), Refusal> {
+///
+/// # Errors
+/// The refusal, naming the field.
+pub fn judged(way: &Way<'_>, losses: &[Loss]) -> Result<(), Refusal> {
     for loss in losses {
         let labels = [loss.name(), way.caller.name.to_owned(), way.target.name.clone()];
         METRICS.losses.with_label_values(&labels).inc();
@@ -558,7 +597,7 @@ fn changed(refusal: Refusal) -> Refusal {
 }
 
 /// Whether what went wrong may have passed by the next try.
-fn passes(fault: Fault) -> bool {
+pub fn passes(fault: Fault) -> bool {
     matches!(
         fault,
         Fault::ServiceUnavailable

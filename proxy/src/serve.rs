@@ -35,6 +35,7 @@ use crate::reload::Reloads;
 use crate::resolve::System;
 use crate::snapshot::Snapshot;
 use crate::sockets::{Inherited, Listening, Sockets};
+use crate::sweep::Sweep;
 use crate::upstream::Upstreams;
 
 /// Longer than a configuration lets requests run on: it is not the framework that ends the process.
@@ -116,6 +117,7 @@ pub fn run(config: Config, origin: Origin, inherited: Inherited) -> anyhow::Resu
     server.add_service(Listening { service, sockets, standing, until: Some(admin_closes) });
     server.add_service(background_service("lifecycle", lifecycle));
     server.add_service(background_service("keys", Keys::new(Arc::clone(&current))));
+    server.add_service(background_service("sweep", Sweep::new(Arc::clone(&current))));
     match origin {
         Origin::Demo(store) => {
             server.add_service(background_service("store", StoreService(Mutex::new(Some(*store)))));

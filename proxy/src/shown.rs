@@ -2,7 +2,7 @@
 
 use blobfish_config::{
     Abandoned, Addressing, BucketRule, Caller, Certificate, Conditions, Config, GrantAccess, Https, Limits,
-    LogFormat, Signing, Target, Traces, Unsupported,
+    LogFormat, Signing, SmallParts, Target, Traces, Unsupported,
 };
 use serde_json::{Value, json};
 
@@ -69,6 +69,9 @@ fn limits(limits: &Limits) -> Value {
         "copy_parts_at_once": copies.parts_at_once,
         "copy_bytes_per_second": copies.bytes_per_second.unwrap_or_default(),
         "copy_bytes_per_second_per_caller": copies.bytes_per_second_per_caller.unwrap_or_default(),
+        "spool_dir": limits.spool.dir,
+        "spool_bytes_max": limits.spool.bytes_max,
+        "spool_files_max": limits.spool.files_max,
         "copies_abandoned": match copies.abandoned {
             Abandoned::Finish => "finish",
             Abandoned::Abort => "abort",
@@ -113,6 +116,13 @@ fn target(target: &Target) -> Value {
         "failures_max": target.failures_max,
         "failures_pause_seconds": target.failures_pause.as_secs(),
         "kms_keys": target.kms_keys.len(),
+        "small_parts": match target.small_parts {
+            SmallParts::Combine => "combine",
+            SmallParts::Refuse => "refuse",
+        },
+        "staging_bucket": target.staging_bucket,
+        "staging_prefix": target.staging_prefix,
+        "staging_sweep_seconds": target.staging_sweep.as_secs(),
     })
 }
 

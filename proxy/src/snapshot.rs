@@ -9,11 +9,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use blobfish_config::{Access, Addressing, Caller, Conditions, Config, Endpoint, Signing, Unsupported};
+use blobfish_config::{
+    Access, Addressing, Caller, Conditions, Config, Endpoint, Signing, SmallParts, Unsupported,
+};
 use blobfish_dialects::engine::accept::{Front, Key, Keys};
 use blobfish_dialects::engine::auth::Auth;
 use blobfish_dialects::engine::dialect::{Dialect, Target};
 use blobfish_dialects::engine::loss::LossPolicy;
+use blobfish_dialects::engine::staging::Staging;
 use blobfish_dialects::engine::way::{Names, Way};
 use blobfish_dialects::model::{Credentials, Need, OwnKey, TargetClock};
 use pingora_core::protocols::tls::CaType;
@@ -234,9 +237,17 @@ impl Snapshot {
         self.config.caller(access_key).map(|(caller, _)| caller)
     }
 
+    /// Whether a target's bucket is the one for parts that are kept, which callers never see.
+    pub fn is_for_parts(&self, index: usize, bucket: &str) -> bool {
+        self.config.targets.get(index).is_some_and(|target| target.staging_bucket.as_deref() == Some(bucket))
+    }
+
     /// Where a bucket lives that callers call so.
     pub fn place(&self, bucket: &str) -> Option<Place<'_>> {
         let route = self.config.route(bucket)?;
+        if self.is_for_parts(route.target_index, &route.target_bucket) {
+            return None;
+        }
         let policy = match route.rule.unsupported {
             Unsupported::Refuse => LossPolicy::Refuse,
             Unsupported::Report => LossPolicy::Report,
@@ -297,6 +308,9 @@ impl Names for OwnNames<'_> {
     }
 
     fn at_caller(&self, bucket: &str) -> Option<String> {
+        if self.snapshot.is_for_parts(self.index, bucket) {
+            return None;
+        }
         let name = self.snapshot.config.reverse(self.index, bucket)?;
         self.caller.is_some_and(|caller| may(caller, &name, Need::Read)).then_some(name)
     }
@@ -374,6 +388,11 @@ fn upstream(target: &blobfish_config::Target, callers: &[Caller]) -> Result<Upst
             clock: TargetClock::default(),
             seal: seal(target, callers),
             kms_keys: target.kms_keys.clone(),
+            staging: Staging {
+                combines: target.small_parts == SmallParts::Combine,
+                prefix: target.staging_prefix.clone(),
+                bucket: target.staging_bucket.clone(),
+            },
         },
         endpoint: target.endpoint.clone(),
         health: Health::of(&target.name),

@@ -3,7 +3,6 @@
 use blobfish_dialects::engine::auth::Payload;
 use blobfish_dialects::engine::body::Wants;
 use blobfish_dialects::engine::body::{Gate, Sums};
-use blobfish_dialects::engine::crc64;
 use blobfish_dialects::engine::exchange::Answer;
 use blobfish_dialects::engine::sound::vouched;
 use blobfish_dialects::engine::stream::{
@@ -11,8 +10,10 @@ use blobfish_dialects::engine::stream::{
     only_part, outgoing, passed_over_part, reply, take_position, wants, with_digest, with_sums,
 };
 use blobfish_dialects::engine::way::Way;
-use blobfish_dialects::model::{Fault, Field, Refusal, Reply, Request, Told};
+use blobfish_dialects::engine::{crc64, write};
+use blobfish_dialects::model::{Fault, Field, Operation, Refusal, Reply, Request, Told};
 use bytes::Bytes;
+use std::borrow::Cow;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
@@ -26,14 +27,16 @@ use crate::exchange::{Whole, collected};
 use crate::failed::Failed;
 use crate::framing::{BodyLength, decimal};
 use crate::job::{End, Job};
+use crate::lengthless;
 use crate::metrics::{METRICS, seconds};
 use crate::snapshot::Upstream;
+use crate::spool::Spool;
 use crate::upstream::{AnswerHead, Conversation, FAILURE_BYTES_MAX};
 
 /// A target that refuses to read on has sent its reason already; this long it may take to arrive.
 const LAST_WORDS_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// Bytes of a body that are kept for a target that must be told more of it than the caller said: what a stream may cost.
+/// Bytes of a body that are kept for a target that must be told its digest: what a stream may cost.
 const SMALL_BYTES_MAX: usize = 256 * 1024;
 
 /// GET and HEAD of an object.
@@ -260,35 +263,74 @@ pub async fn upload(
         return Err(Fault::MissingContentLength.into());
     }
     let gate = Gate::new(way.caller, payload, request, wants(&way, request))?;
-    let small = |bytes: u64| usize::try_from(bytes).is_ok_and(|bytes| bytes <= SMALL_BYTES_MAX);
-    let has_length = gate.length().is_some() || way.target.dialect.chunked_uploads;
-    if has_length {
-        // What the target cannot be told is refused before the client is asked for its body.
-        let (_, losses) = outgoing(&way, request, gate.length(), clock::now())?;
-        job.judge(&losses, &way)?;
+    if gate.length().is_none()
+        && needs_length(&way)
+        && request.operation == Operation::PutObject
+        && !needs_digest(&way, request)
+    {
+        return Box::pin(lengthless::object(job, upstream, &way, request, gate)).await;
     }
-    let digested;
-    let (request, body) = if needs_digest(&way, request) {
-        let (bytes, sums) = small_body(job, gate, undigested()).await?;
-        digested = with_sums(&way, with_digest(request.clone(), &bytes), &sums);
-        (&digested, Body::Whole((bytes, sums)))
-    } else if gate.length().is_some_and(small) && can_tell_more(&way, request) {
-        let (bytes, sums) = small_body(job, gate, Fault::EntityTooLarge.into()).await?;
-        digested = with_sums(&way, request.clone(), &sums);
-        (&digested, Body::Whole((bytes, sums)))
-    } else if !has_length {
-        (request, Body::Whole(small_body(job, gate, Fault::MissingContentLength.into()).await?))
-    } else {
-        (request, first_bytes(job, gate).await?)
+    let (request, body) = received(job, &way, request, gate).await?;
+    Box::pin(send(job, upstream, &way, &request, body)).await
+}
+
+/// Whether the target must be told the length of a body before it comes.
+fn needs_length(way: &Way<'_>) -> bool {
+    !way.target.dialect.chunked_uploads
+}
+
+/// What of a body has to be read before it can be sent: its first bytes; a small one of which the target can be told more; all
+/// of one whose length nobody said, where the target must be told. The request comes back with what is to be told.
+///
+/// # Errors
+/// [`End`]; the target was not contacted.
+pub async fn received<'r>(
+    job: &mut Job<'_>,
+    way: &Way<'_>,
+    request: &'r Request,
+    gate: Gate,
+) -> Result<(Cow<'r, Request>, Body), End> {
+    let has_length = gate.length().is_some() || !needs_length(way);
+    // What the target cannot be told is refused before the client is asked for its body.
+    let (_, losses) = match has_length {
+        true => outgoing(way, request, gate.length(), clock::now())?,
+        false => write::request(way, request)?,
     };
-    let (out, losses) = outgoing(&way, request, body.length(), clock::now())?;
-    if !has_length {
-        job.judge(&losses, &way)?;
+    job.judge(&losses, way)?;
+    let small = |bytes: u64| usize::try_from(bytes).is_ok_and(|bytes| bytes <= SMALL_BYTES_MAX);
+    if needs_digest(way, request) {
+        let (bytes, sums) = small_body(job, gate, undigested()).await?;
+        let digested = with_sums(way, with_digest(request.clone(), &bytes), &sums);
+        return Ok((Cow::Owned(digested), Body::Whole((bytes, sums))));
     }
+    if gate.length().is_some_and(small) && can_tell_more(way, request) {
+        let (bytes, sums) = small_body(job, gate, Fault::EntityTooLarge.into()).await?;
+        return Ok((Cow::Owned(with_sums(way, request.clone(), &sums)), Body::Whole((bytes, sums))));
+    }
+    if !has_length {
+        let (spool, sums) = Box::pin(lengthless::whole(job, gate)).await?;
+        return Ok((Cow::Owned(with_sums(way, request.clone(), &sums)), Body::Spooled(spool, sums)));
+    }
+    Ok((Cow::Borrowed(request), first_bytes(job, gate).await?))
+}
+
+/// Sends an upload of which it is known that the target can be told it. Nothing is told yet.
+///
+/// # Errors
+/// [`End`].
+pub async fn send(
+    job: &mut Job<'_>,
+    upstream: &Upstream,
+    way: &Way<'_>,
+    request: &Request,
+    body: Body,
+) -> Result<Reply, End> {
+    let (out, _) = outgoing(way, request, body.length(), clock::now())?;
     let upstreams = job.upstreams;
     let mut conversation = upstreams.upload(upstream, &out).await?;
     let answered = match body {
         Body::Whole((bytes, sums)) => sent_whole(&mut conversation, &bytes, sums).await,
+        Body::Spooled(spool, sums) => sent_spooled(&mut conversation, &spool, sums).await,
         Body::Passing(gate, first, held) => sent(job, &mut conversation, *gate, first, held).await,
     };
     let (head, sums) = match answered {
@@ -301,13 +343,13 @@ pub async fn upload(
     };
     let labels = [way.caller.name, upstream.target.name.as_str(), job.operation()];
     METRICS.upstream_seconds.with_label_values(&labels).observe(seconds(conversation.elapsed()));
-    job.note_upstream(&way, &head.answer);
+    job.note_upstream(way, &head.answer);
     let Some(sums) = sums else {
-        return refused_early(job, upstream, &way, request, conversation, head).await;
+        return refused_early(job, upstream, way, request, conversation, head).await;
     };
     if !is_success(head.answer.status) {
-        let mut reply = failed(conversation, upstream, &way, request, head).await?;
-        if let Some(out) = ask_position(&way, request, &reply, clock::now()) {
+        let mut reply = failed(conversation, upstream, way, request, head).await?;
+        if let Some(out) = ask_position(way, request, &reply, clock::now()) {
             let (conversation, head) =
                 upstreams.ask(upstream, &out?, job.operation(), way.caller.name).await?;
             conversation.release().await;
@@ -317,24 +359,28 @@ pub async fn upload(
     }
     let body = conversation.whole_body(FAILURE_BYTES_MAX).await.map_err(|failed| failed.at(upstream))?;
     conversation.release().await;
-    let told = reply(&way, request, &Answer { body, ..head.answer }, Some(&sums));
+    let told = reply(way, request, &Answer { body, ..head.answer }, Some(&sums));
     let mut told = told.map_err(Job::count_integrity)?;
-    crc64::seal_part(&way, request, &mut told, &sums);
+    crc64::seal_part(way, request, &mut told, &sums);
     Ok(told)
 }
 
-/// A body that passes through, with its first verified bytes; or one that was read and verified to its end before the
-/// target is contacted.
-enum Body {
+/// A body on its way to a target.
+pub enum Body {
+    /// It passes through, behind its first verified bytes.
     Passing(Box<Gate>, Vec<u8>, Reservation),
+    /// It was read and verified to its end before the target is contacted.
     Whole((Whole, Sums)),
+    /// The same, in a file.
+    Spooled(Spool, Sums),
 }
 
 impl Body {
-    fn length(&self) -> Option<u64> {
+    /// Its length in bytes, where that is known.
+    pub fn length(&self) -> Option<u64> {
         match self {
             Self::Passing(gate, ..) => gate.length(),
-            Self::Whole((_, sums)) => Some(sums.bytes),
+            Self::Whole((_, sums)) | Self::Spooled(_, sums) => Some(sums.bytes),
         }
     }
 }
@@ -363,8 +409,7 @@ async fn first_bytes(job: &mut Job<'_>, mut gate: Gate) -> Result<Body, End> {
     Ok(Body::Passing(Box::new(gate), first, reservation))
 }
 
-/// Reads an empty or a small body of which the target must be told more than the caller said: its length, which SDKs
-/// leave out of empty ones, or its digest.
+/// Reads an empty or a small body of which the target must be told more than the caller said.
 ///
 /// # Errors
 /// `too_large` for a body of more than [`SMALL_BYTES_MAX`].
@@ -396,6 +441,23 @@ async fn sent_whole(
         Ok(()) => Ok((conversation.head().await?, Some(sums))),
         Err(failed) => last_words(conversation, failed).await,
     }
+}
+
+/// Sends a body that was verified already, from its file.
+async fn sent_spooled(
+    conversation: &mut Conversation<'_>,
+    spool: &Spool,
+    sums: Sums,
+) -> Result<(AnswerHead, Option<Sums>), Broken> {
+    let mut at = 0;
+    while at < spool.bytes() {
+        let piece = spool.read(at).await.map_err(|refusal| Broken::Caller(refusal.into()))?;
+        if let Err(failed) = conversation.write(&piece).await {
+            return last_words(conversation, failed).await;
+        }
+        at = at.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+    }
+    sent_whole(conversation, &[], sums).await
 }
 
 /// Why a body did not get through.

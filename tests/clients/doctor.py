@@ -32,6 +32,7 @@ EVERYTHING = [
     "addressing",
     "bucket",
     "versioning",
+    "small parts",
     "put",
     "head",
     "get",

@@ -88,6 +88,7 @@ pub static COS: Dialect = Dialect {
         head_error: None,
     },
     complete_reply: headers::complete_reply,
+    part_size_setting: "PartSize (Python, MiB), ChunkSize or SliceSize (Node.js, browsers), MinimumUploadPartSize (Java), part_size (coscmd)",
     bucket_probe: None,
     // 3.2
     uploads_fill_bucket: true,

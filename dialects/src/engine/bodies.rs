@@ -3,7 +3,7 @@
 use crate::engine::dialect::{BucketPlace, Dialect};
 use crate::engine::settings::{self, Removal, leaf};
 use crate::engine::way::Way;
-use crate::engine::{access, cors, crc64, deletes, documents};
+use crate::engine::{access, cors, crc64, deletes, documents, staging};
 use crate::model::{Fault, Field, Operation, Refusal, Request, Setting, Value};
 use crate::wire::xml::{self, Node, Writer};
 
@@ -25,8 +25,10 @@ pub fn read(way: &Way<'_>, request: &mut Request, body: &[u8]) -> Result<(), Ref
             let settings = documents::read_bucket_settings(caller, way.target.dialect, body)?;
             request.document = Some(settings);
         }
-        Operation::DeleteObjects => {
+        // A request of ours has its list already.
+        Operation::DeleteObjects if request.unwanted.is_empty() => {
             (request.unwanted, request.quiet) = deletes::read_list(caller, body)?;
+            request.unwanted.iter().try_for_each(|line| staging::check_key(way.target, &line.key))?;
         }
         Operation::RestoreObject => request.document = Some(read_restore(caller, body)?),
         Operation::Put(setting) if setting.is_access() => read_access(way, request, setting, body)?,

@@ -2,6 +2,7 @@
 
 use crate::engine::auth::Auth;
 use crate::engine::settings::Form;
+use crate::engine::staging::Staging;
 use crate::wire::xml::Node;
 use secrecy::SecretString;
 
@@ -117,6 +118,8 @@ pub struct Dialect {
     pub complete_reply: fn(Operation, &mut crate::model::Reply),
     /// The parameter of a bucket's GET that shows whether it exists, where the dialect has no HEAD for that.
     pub bucket_probe: Option<&'static str>,
+    /// What its SDKs call the size of a part, for messages.
+    pub part_size_setting: &'static str,
     /// Whether a bucket in which uploads were begun and not completed counts as not empty.
     pub uploads_fill_bucket: bool,
     /// In which header of a completing call a target of our own is told how small parts may be for the caller's vendor.
@@ -692,4 +695,6 @@ pub struct Target {
     pub seal: SecretString,
     /// Key ids of its key management that callers may name.
     pub kms_keys: Vec<String>,
+    /// What becomes of parts that are smaller than it takes.
+    pub staging: Staging,
 }

@@ -29,6 +29,7 @@ pub mod read;
 pub mod relay;
 pub mod settings;
 pub mod sound;
+pub mod staging;
 pub mod stream;
 pub mod tell;
 pub mod way;

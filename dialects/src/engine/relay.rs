@@ -239,6 +239,23 @@ pub fn place(
     request
 }
 
+/// The request that begins an upload in parts of what was to be put at once.
+pub fn begin(asked: &Request) -> Request {
+    let operation = Operation::CreateMultipartUpload;
+    let mut request = Request {
+        operation,
+        fields: applying(asked.fields.clone(), operation),
+        checksums: Vec::new(),
+        body_length: None,
+        ..asked.clone()
+    };
+    // These hold where the upload is completed.
+    for field in GUARDS {
+        request.fields.remove(field);
+    }
+    request
+}
+
 /// The names and values of a document of tags.
 pub fn tags_of(tree: &Node) -> Vec<(String, String)> {
     let text = |tag: &Node, name: &str| tag.text_of(name).unwrap_or_default().to_owned();
@@ -251,7 +268,6 @@ const GUARDS: [Field; 2] = [Field::ForbidOverwrite, Field::OverwriteIfMatch];
 
 /// Says what the bytes of the whole source come to, where that is known.
 fn expect(request: &mut Request, source: &Source) {
-    use base64::Engine as _;
     request.body_length = Some(source.size);
     if let Some(crc64) = &source.crc64 {
         request.checksums.push(Checksum { algorithm: Algorithm::Crc64Ecma, value: Some(crc64.clone()) });
@@ -263,8 +279,7 @@ fn expect(request: &mut Request, source: &Source) {
             told.map(|(algorithm, value)| Checksum { algorithm: *algorithm, value: Some(value.clone()) }),
         );
     }
-    if let Some(md5) = source.md5.as_deref().and_then(hash::bytes_of_hex) {
-        let text = base64::engine::general_purpose::STANDARD.encode(md5);
+    if let Some(text) = source.md5.as_deref().and_then(hash::base64_of_hex) {
         request.fields.set(Field::ContentMd5, Value::Text(text));
     }
 }

@@ -10,7 +10,7 @@ use crate::model::{
     Algorithm, ByteRange, Checksum, Document, Encryption, Fault, Field, Listing, Operation, Refusal, Request,
     Told, Value,
 };
-use crate::wire::percent;
+use crate::wire::{hash, percent};
 
 /// Whether an operation may succeed with this status.
 pub fn is_success(operation: Operation, status: u16) -> bool {

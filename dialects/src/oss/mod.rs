@@ -87,6 +87,7 @@ pub static OSS: Dialect = Dialect {
     },
     complete_reply: headers::complete_reply,
     // 3.1: HEAD of a bucket is not a documented call.
+    part_size_setting: "part_size (Python), partSize (Node.js, Java), PartSize (Go)",
     bucket_probe: Some("location"),
     // DeleteBucket: unfinished uploads also block.
     uploads_fill_bucket: true,

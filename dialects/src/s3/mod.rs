@@ -84,6 +84,7 @@ pub const BASE: Dialect = Dialect {
         head_error: None,
     },
     complete_reply: headers::complete_reply,
+    part_size_setting: "multipart_chunksize (boto3, aws), partSize (other SDKs)",
     bucket_probe: None,
     uploads_fill_bucket: false,
     part_bytes_min_header: None,

@@ -66,6 +66,14 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Base64 of what lower-case hex says; `None` where it is none.
+pub fn base64_of_hex(text: &str) -> Option<String> {
+    let byte =
+        |at: usize| text.get(at..at.checked_add(2)?).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+    let bytes: Option<Vec<u8>> = (0..text.len()).step_by(2).map(byte).collect();
+    bytes.map(|bytes| BASE64.encode(bytes))
+}
+
 /// Base64 with padding.
 pub fn base64(bytes: &[u8]) -> String {
     BASE64.encode(bytes)

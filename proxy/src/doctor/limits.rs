@@ -1,16 +1,49 @@
 //! Limits that can be tried with one small object each: the longest key and the most metadata of the target's dialect,
 //! for callers' requests up to there are sent.
 
+use blobfish_dialects::engine::staging;
 use blobfish_dialects::model::Operation;
 
-use crate::doctor::asking::Trouble;
+use crate::doctor::asking::{Asking, Trouble};
 use crate::doctor::features::Features;
+use crate::doctor::report::Report;
 
 /// The longest name between slashes of stores that keep objects in a file system, bytes; some less, for their endings.
 const NAME_BYTES: usize = 200;
 
 /// The name of the metadata.
 const METADATA: &str = "much";
+
+/// Where parts are kept that are smaller than the target takes, and whether they can be listed there.
+pub async fn small_parts(report: &Report, asking: &Asking<'_>) {
+    const CHECK: &str = "small parts";
+    let target = asking.way.target;
+    let least = target.dialect.limits.part_bytes_min;
+    if !staging::is_needed(target.dialect) {
+        return report.ok(CHECK, "The target takes parts as small as every caller's vendor does.");
+    }
+    if !target.staging.combines {
+        return report.ok(CHECK, format!("Parts below {least} bytes, but for the last, are refused."));
+    }
+    let prefix = &target.staging.prefix;
+    let at = Asking { way: staging::own(&asking.way), skew: asking.skew.clone(), ..*asking };
+    match at.exchanged(staging::listed(prefix, 1)).await {
+        Ok(_) => report.ok(
+            CHECK,
+            format!(
+                "Parts below {least} bytes are kept below {prefix} in the bucket {} until their upload ends. What is left \
+                 there is swept; as a safety net add a lifecycle rule that deletes below {prefix} after 7 days, and one \
+                 that ends unfinished uploads before.",
+                at.way.bucket
+            ),
+        ),
+        Err(trouble) => report.problem(
+            CHECK,
+            format!("The bucket {} cannot be listed below {prefix}: {trouble}.", at.way.bucket),
+            "Let the key list, read, write and delete there, or set small_parts = \"refuse\".",
+        ),
+    }
+}
 
 /// Writes an object at each limit. What a store refuses, callers are told; what it cuts off, they are not.
 pub async fn tried(features: &Features<'_>) {

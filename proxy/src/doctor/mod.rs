@@ -213,6 +213,7 @@ impl Visit<'_> {
         };
         access::buckets(report, asking, &self.others, self.stop).await;
         features::versioning(report, scratch, bucket).await;
+        limits::small_parts(report, asking).await;
         if self.read_only {
             return Err("--read-only".to_owned());
         }

@@ -7,7 +7,7 @@ use std::io::Write as _;
 use serde::Serialize;
 
 /// Every check, in the order in which they are made.
-pub const CHECKS: [&str; 19] = [
+pub const CHECKS: [&str; 20] = [
     "dns",
     "tcp",
     "tls",
@@ -17,6 +17,7 @@ pub const CHECKS: [&str; 19] = [
     "bucket",
     "addressing",
     "versioning",
+    "small parts",
     "put",
     "head",
     "get",

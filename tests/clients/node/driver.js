@@ -137,6 +137,7 @@ function oss(fourth) {
   const headers = (a) => given({ 'Content-Type': a.content_type, 'x-oss-storage-class': a.storage_class });
   return {
     sdk: (a) => at(a.bucket)[a.name](...a.args),
+    streamed: async (a) => (await at(a.bucket).putStream(a.key, require('fs').createReadStream(a.path))).name,
     headers: async (a) => (await at(a.bucket)[a.name](...a.args)).res.headers,
     bytes: async (a) => (await at(a.bucket)[a.name](...a.args)).content.toString('base64'),
     create_bucket: (a) => at().putBucket(a.bucket),
