@@ -104,6 +104,9 @@ fn fate(operation: Operation, field: Field, caller: &Dialect, target: &Dialect) 
         _ if field.is_said_again(operation) => {
             (Fate::Emulated, "not sent: it was said where the upload began")
         }
+        Field::Acl if operation == Operation::CompleteMultipartUpload && target.can_say(field) => {
+            (Fate::Emulated, "in a request of its own")
+        }
         Field::BypassLock => (Fate::Emulated, "not sent: what is locked there is not deleted"),
         _ if Field::SOURCE_CONDITIONS.contains(&field) => (
             Fate::Emulated,

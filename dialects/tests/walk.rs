@@ -207,8 +207,12 @@ fn judged(way: &Way<'_>, sent: Outgoing, losses: Vec<Loss>, told: String) -> See
 fn sent(way: &Way<'_>, request: &Request) -> Result<Seen, Refusal> {
     let mut sent = emulate::adapted(way, listing::adapted(way, request)?);
     sent.fields.remove(Field::ContentMd5);
+    let mut evaluated = Vec::new();
+    if way.check_conditions {
+        evaluated.extend(Field::SOURCE_CONDITIONS.into_iter().filter_map(|field| sent.fields.remove(field)));
+    }
     let (outgoing, losses) = write::request(way, &sent)?;
-    Ok(judged(way, outgoing, losses, format!("{:?}", compared(way.caller, request))))
+    Ok(judged(way, outgoing, losses, format!("{evaluated:?} {:?}", compared(way.caller, request))))
 }
 
 /// Whether the digest that a request says is compared with its body.
