@@ -42,6 +42,7 @@ fn value(name: &str) -> &'static str {
     let rows = [
         ("object-attributes", "ETag,ObjectSize"),
         ("object-attributes", "ETag"),
+        ("mp-object-size", "9"),
         ("metadata-directive", "REPLACE"),
         ("tagging-directive", "REPLACE"),
         ("modified-since", "Mon, 06 May 2024 07:08:09 GMT"),

@@ -271,7 +271,8 @@ fn exchanged(way: &Way<'_>, request: &Request) -> Result<Seen, Refusal> {
             let spoken = tell::tell(&listener(way.caller), *reply);
             format!("{:?} {}", spoken.status, String::from_utf8(spoken.body).unwrap())
         }
-        Ok(Step::Send(_)) => panic!("one request is enough"),
+        // What is said in a request of its own, such as the access of a completed object.
+        Ok(Step::Send(next)) => format!("{} {:?} {:?}", next.method, next.query, next.headers),
         Err(refusal) => words(&refusal),
     };
     Ok(judged(way, *outgoing, losses, format!("{told} {compared:?}")))
