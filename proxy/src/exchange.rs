@@ -142,6 +142,9 @@ pub async fn drive(
         if let Ok(mut last) = last.lock() {
             *last = Some(answered);
         }
+        if next.as_ref().is_err_and(|refusal| refusal.fault == Fault::SourceChanged) {
+            METRICS.copy_sources_changed.with_label_values(&[operation]).inc();
+        }
         step = next?;
     }
     tracing::error!(operation, "an exchange did not end");
@@ -195,7 +198,7 @@ pub struct Whole {
 }
 
 impl Whole {
-    /// A body, and what was reserved for it.
+    /// Of bytes that are counted there.
     pub fn new(bytes: Vec<u8>, reservation: Reservation) -> Self {
         Self { bytes, _reservation: reservation }
     }

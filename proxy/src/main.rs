@@ -68,8 +68,10 @@ use clap::Parser as _;
 use crate::cli::{Cli, Command, Serve, Usage};
 use crate::snapshot::Snapshot;
 
+/// Its own thread gives back what is free, ten seconds later at the latest, also where nothing is asked of it any more. Others
+/// keep what a thread freed until that thread asks for something again.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

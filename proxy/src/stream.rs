@@ -5,8 +5,8 @@ use blobfish_dialects::engine::body::{Gate, Sums};
 use blobfish_dialects::engine::crc64;
 use blobfish_dialects::engine::exchange::Answer;
 use blobfish_dialects::engine::stream::{
-    OnlyPart, ask_position, ask_without_range, can_tell_more, failure, needs_digest, only_part, outgoing,
-    passed_over_part, reply, take_position, wants, with_digest, with_sums,
+    OnlyPart, ask_bucket, ask_position, ask_without_range, can_tell_more, failure, missing, needs_digest,
+    only_part, outgoing, passed_over_part, reply, take_position, wants, with_digest, with_sums,
 };
 use blobfish_dialects::engine::way::Way;
 use blobfish_dialects::model::{Fault, Field, Refusal, Reply, Request, Told};
@@ -14,6 +14,7 @@ use bytes::Bytes;
 use std::time::Duration;
 use tokio::time::timeout;
 
+use crate::budget::Reservation;
 use crate::caller::{Framing, NoBody};
 use crate::clock;
 use crate::exchange::{Whole, collected};
@@ -68,6 +69,11 @@ async fn read(
     if let Some((whole, part)) = passed_over_part(&way, request, &head.answer) {
         conversation.abort().await;
         return Box::pin(read(job, upstream, way, &whole, Some(part))).await;
+    }
+    if let Some(out) = ask_bucket(&way, request, &head.answer, clock::now()) {
+        conversation.release().await;
+        let bucket = upstreams.exchange(upstream, &out?, job.operation(), way.caller.name).await?;
+        return job.tell(missing(&way, request, &head.answer, &bucket)).await;
     }
     if !is_success(head.answer.status) {
         let reply = failed(conversation, upstream, &way, request, head).await?;
@@ -214,7 +220,7 @@ pub async fn upload(
     let mut conversation = upstreams.upload(upstream, &out).await?;
     let answered = match body {
         Body::Whole((bytes, sums)) => sent_whole(&mut conversation, &bytes, sums).await,
-        Body::Passing(gate, first) => sent(job, &mut conversation, *gate, first).await,
+        Body::Passing(gate, first, held) => sent(job, &mut conversation, *gate, first, held).await,
     };
     let (head, sums) = match answered {
         Ok(answered) => answered,
@@ -251,14 +257,14 @@ pub async fn upload(
 /// A body that passes through, with its first verified bytes; or one that was read and verified to its end before the
 /// target is contacted.
 enum Body {
-    Passing(Box<Gate>, Vec<u8>),
+    Passing(Box<Gate>, Vec<u8>, Reservation),
     Whole((Whole, Sums)),
 }
 
 impl Body {
     fn length(&self) -> Option<u64> {
         match self {
-            Self::Passing(gate, _) => gate.length(),
+            Self::Passing(gate, ..) => gate.length(),
             Self::Whole((_, sums)) => Some(sums.bytes),
         }
     }
@@ -272,20 +278,20 @@ impl Body {
 /// [`End`]; the target was not contacted.
 async fn first_bytes(job: &mut Job<'_>, mut gate: Gate) -> Result<Body, End> {
     job.caller.invite_body().await?;
+    let mut reservation = job.reservation();
     // What was read before it was decided where the body goes.
     let mut first = gate.push(&[]).map_err(Job::count_integrity)?;
-    let mut reservation = job.reservation();
     while first.is_empty() {
-        reservation.hold(gate.held())?;
         match job.caller.body().await? {
             Some(wire) => first = gate.push(&wire).map_err(Job::count_integrity)?,
             None => {
-                let (whole, sums) = gate.finish().map_err(Job::count_integrity)?;
-                return Ok(Body::Whole((Whole::new(whole, reservation), sums)));
+                let (bytes, sums) = gate.finish().map_err(Job::count_integrity)?;
+                return Ok(Body::Whole((Whole::new(bytes, reservation), sums)));
             }
         }
+        reservation.hold(gate.held())?;
     }
-    Ok(Body::Passing(Box::new(gate), first))
+    Ok(Body::Passing(Box::new(gate), first, reservation))
 }
 
 /// Reads an empty or a small body of which the target must be told more than the caller said: its length, which SDKs
@@ -359,9 +365,9 @@ async fn sent(
     conversation: &mut Conversation<'_>,
     mut gate: Gate,
     mut verified: Vec<u8>,
+    mut reservation: Reservation,
 ) -> Result<(AnswerHead, Option<Sums>), Broken> {
     let integrity = |refusal| Broken::Caller(Job::count_integrity(refusal).into());
-    let mut reservation = job.reservation();
     loop {
         reservation.hold(gate.held()).map_err(|refusal| Broken::Caller(refusal.into()))?;
         if let Err(failed) = conversation.write(&verified).await {

@@ -472,6 +472,7 @@ impl Conversation<'_> {
             match status {
                 // Why decides: it may only ask for fewer requests.
                 503 => {}
+                // What it does not have, or has no room for, is no failure: other requests are answered.
                 ..=499 | 501 | 507 => self.report(Outcome::Answered),
                 _ => self.report(Outcome::Failed),
             }

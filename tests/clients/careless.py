@@ -36,7 +36,11 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200, f"<{root}>{children}</{root}>".encode(), Content_Type="application/xml")
 
     def serve(self):
-        self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = int(self.headers.get("Content-Length") or 0)
+        self.body = self.rfile.read(length)
+        if len(self.body) < length:
+            self.close_connection = True
+            return None
         self.query = dict(parse_qsl(self.path.partition("?")[2], keep_blank_values=True))
         self.server.seen.append((self.command, self.headers.get("Authorization", "")))
         if self.server.says:
@@ -157,7 +161,16 @@ class Careless(ThreadingHTTPServer):
         self.skew, self.says, self.keeps_writes = skew, says, keeps_writes
         self.key_bytes_max, self.metadata_bytes_max = key_bytes_max, metadata_bytes_max
         self.objects, self.part, self.seen, self.lock = {}, None, [], threading.Lock()
+        self.open_now = set()
         self.port = self.server_port
+
+    def process_request(self, request, client_address):
+        self.open_now.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request):
+        self.open_now.discard(request)
+        super().shutdown_request(request)
 
     def __enter__(self):
         threading.Thread(target=self.serve_forever, daemon=True).start()

@@ -157,8 +157,10 @@ def parts(binary, running, options):
         upload = s3.create_multipart_upload(**where)["UploadId"]
         told = [s3.upload_part(**where, UploadId=upload, PartNumber=number, Body=body)["ETag"]
                 for number, body in ((1, whole[:PART]), (2, whole[PART:]))]
-        s3.complete_multipart_upload(**where, UploadId=upload, MultipartUpload={
-            "Parts": [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(told, 1)]})
+        done = {**where, "UploadId": upload, "MultipartUpload": {
+            "Parts": [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(told, 1)]}}
+        assert refusal(s3.complete_multipart_upload, **done, MpuObjectSize=len(whole) - 1) == (400, "InvalidRequest"), target
+        s3.complete_multipart_upload(**done, MpuObjectSize=len(whole))
         first = s3.get_object(**where, PartNumber=1)
         head = s3.head_object(**where, PartNumber=1)
         body = first["Body"].read()

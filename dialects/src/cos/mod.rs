@@ -13,7 +13,7 @@ pub mod xml;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
-use crate::engine::dialect::{Dialect, Identity, Manual, StatedDigest};
+use crate::engine::dialect::{BucketSettings, Dialect, Identity, Manual, StatedDigest};
 use crate::model::{Algorithm, Fault, Operation, Timestamp};
 
 /// Tencent COS.
@@ -36,8 +36,8 @@ pub static COS: Dialect = Dialect {
     metadata_kept: &[],
     // 5.6
     metadata_words: false,
-    noise: headers::NOISE,
-    copy_noise_prefix: None,
+    wire: headers::WIRE,
+    ignored: headers::IGNORED,
     // 3.6: the traffic limit of a presigned URL, and nothing else.
     hoisted: |name| name == "x-cos-traffic-limit",
     checksums: &[("x-cos-hash-crc64ecma", Algorithm::Crc64Ecma)],
@@ -98,7 +98,8 @@ pub static COS: Dialect = Dialect {
     manual: Manual { name: "Tencent Cloud COS", titles: route::TITLES },
     sample_endpoint: "cos.ap-guangzhou.myqcloud.com",
     endpoint: Some(|region| format!("cos.{region}.myqcloud.com")),
-    create_bucket_body: |_| Vec::new(),
+    create_bucket_body: |_, _| Vec::new(),
+    bucket_settings: BucketSettings::NONE,
 };
 
 /// 5.9: base64 of hex time and hex fields.

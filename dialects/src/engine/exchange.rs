@@ -56,6 +56,12 @@ pub struct Exchange<'a> {
     sent: Request,
     losses: Vec<Loss>,
     needs: Needs,
+    /// What the conditions were evaluated on.
+    looked: Option<SourceState>,
+    /// Whether the source was found unchanged after the copy.
+    unchanged: bool,
+    /// The access of a completed object that the target is told in a request of its own.
+    access_after: Option<Value>,
     state: State,
 }
 
@@ -70,6 +76,8 @@ struct Needs {
     kept: bool,
     /// Its length, because caller and target treat a range past the end differently.
     length: bool,
+    /// What the parts of an upload come to, because the caller said it and the target does not compare it.
+    size: bool,
 }
 
 enum State {
@@ -77,12 +85,18 @@ enum State {
     New,
     /// The source is being looked at before the copy.
     Looking,
+    /// A HEAD found nothing, and its bucket tells whether that is missing too. Then this is what is missing.
+    Missing(Refusal),
     /// The request itself was sent.
     Asking,
+    /// The copy was made, and the source tells whether it is still what the conditions were evaluated on.
+    LookingAgain(Box<Reply>),
+    /// The object was completed, and its access is set.
+    SettingAccess(Box<Reply>),
     /// The copy was refused, and the source tells which condition it was.
     Deciding(Refused),
     /// The range of a part copy was refused, and the source tells how far it is beyond.
-    Measuring(Refused),
+    FittingRange(Refused),
     /// The copy was made, and the destination tells whether the directive was honoured.
     Checking(Box<Reply>),
     /// What the target does not tell in one answer is gathered from several.
@@ -91,6 +105,8 @@ enum State {
     Probing(Setting),
     /// The target shows whether uploads were begun in a bucket that is to be deleted.
     Counting,
+    /// The parts of an upload are added up before it is completed: what is behind the marker, and what came before.
+    Measuring(u64, u64),
     /// The setting was set, and the target shows whether it kept it.
     Keeping(Setting, Box<Reply>),
 }
@@ -102,7 +118,10 @@ impl<'a> Exchange<'a> {
     /// What is refused before any target is contacted.
     pub fn new(way: Way<'a>, mut asked: Request, body: &[u8]) -> Result<Self, Refusal> {
         bodies::read(&way, &mut asked, body)?;
-        let mut needs = Needs::default();
+        let size = asked.operation == Operation::CompleteMultipartUpload
+            && asked.fields.has(Field::ObjectSize)
+            && way.target.dialect.says(Field::ObjectSize, asked.operation).is_none();
+        let mut needs = Needs { size, ..Needs::default() };
         if asked.operation.copies() {
             conditions::check_pairs(way.caller, &asked.fields)?;
             check_onto_itself(&way, &asked)?;
@@ -114,8 +133,22 @@ impl<'a> Exchange<'a> {
         if needs.conditions {
             Field::SOURCE_CONDITIONS.iter().for_each(|field| drop(sent.fields.remove(*field)));
         }
+        if needs.size {
+            sent.fields.remove(Field::ObjectSize);
+        }
+        let access_after = emulate::access_after(&way, &mut sent);
         let (_, losses) = write::request(&way, &sent)?;
-        Ok(Self { way, asked, sent, losses, needs, state: State::New })
+        Ok(Self {
+            way,
+            asked,
+            sent,
+            losses,
+            needs,
+            looked: None,
+            unchanged: false,
+            access_after,
+            state: State::New,
+        })
     }
 
     /// What the target cannot be told, of the request as it is sent.
@@ -140,6 +173,9 @@ impl<'a> Exchange<'a> {
         if self.asked.operation == Operation::DeleteBucket && self.uploads_count() {
             return self.ask_bucket(Operation::ListMultipartUploads, State::Counting, now);
         }
+        if self.needs.size {
+            return self.measure(0, 0, now);
+        }
         let needs = self.needs;
         let look = needs.conditions || needs.metadata || needs.kept || needs.length;
         if look { self.look(State::Looking, now) } else { self.ask(now) }
@@ -152,16 +188,40 @@ impl<'a> Exchange<'a> {
     pub fn next(&mut self, answer: &Answer, now: Timestamp) -> Result<Step, Refusal> {
         match std::mem::replace(&mut self.state, State::New) {
             State::New => Err(answer::unproven()),
+            State::Looking if answer::is_missing_unsaid(self.way.target.dialect, answer) => {
+                let refusal = self.told_of_source(answer::failure(&self.way, answer));
+                self.ask_missing(self.way.source_bucket.clone().unwrap_or_default(), refusal, now)
+            }
             State::Looking => {
                 self.take_source(answer, now)?;
                 self.ask(now)
             }
+            State::Missing(_) if answer.status == 404 => Err(Fault::NoSuchBucket.into()),
+            State::Missing(refusal) => Err(refusal),
+            State::Asking
+                if self.sent.operation == Operation::HeadObject
+                    && answer::is_missing_unsaid(self.way.target.dialect, answer) =>
+            {
+                let refusal = answer::failure(&self.way, answer).refusal;
+                self.ask_missing(self.way.bucket.clone(), refusal, now)
+            }
             State::Asking => self.answered(answer, now),
+            State::LookingAgain(reply) => {
+                self.check_unchanged(&reply, answer)?;
+                self.unchanged = true;
+                self.succeeded(*reply, now)
+            }
+            State::SettingAccess(reply) => {
+                let put = answer::whole(&self.way, Operation::Put(Setting::ObjectAcl), answer);
+                put.map_err(|refused| access_not_set(&refused))?;
+                self.succeeded(*reply, now)
+            }
             State::Deciding(refused) => Err(self.decided(&refused, answer, now)),
-            State::Measuring(refused) => Err(self.measured(&refused, answer)),
+            State::FittingRange(refused) => Err(self.range_refused(&refused, answer)),
             State::Checking(reply) => self.checked(reply, answer),
             State::Gathering(reply, what) => self.gathered(*reply, what, answer, now),
             State::Probing(setting) => self.probed(setting, answer, now),
+            State::Measuring(marker, before) => self.measured(marker, before, answer, now),
             State::Counting => self.counted(answer, now),
             State::Keeping(setting, reply) => self.kept(setting, reply, answer),
         }
@@ -171,8 +231,58 @@ impl<'a> Exchange<'a> {
     fn ask(&mut self, now: Timestamp) -> Result<Step, Refusal> {
         let (mut outgoing, _) = write::request(&self.way, &self.sent)?;
         outgoing.body = bodies::write(&self.way, &self.sent);
+        outgoing.headers.extend(bodies::bucket_headers(&self.way, &self.sent));
         self.state = State::Asking;
         Ok(Step::Send(Box::new(write::sign(&self.way, outgoing, now))))
+    }
+
+    /// Asks for the parts of the upload behind a marker; `before` is what those up to it come to.
+    fn measure(&mut self, marker: u64, before: u64, now: Timestamp) -> Result<Step, Refusal> {
+        let mut request = Request { operation: Operation::ListParts, ..self.asked.clone() };
+        request.fields = relay::applying(request.fields, Operation::ListParts);
+        if marker > 0 {
+            request.fields.set(Field::PartNumberMarker, Value::Number(marker));
+        }
+        let (outgoing, _) = write::request(&self.way, &listing::adapted(&self.way, &request)?)?;
+        self.state = State::Measuring(marker, before);
+        Ok(Step::Send(Box::new(write::sign(&self.way, outgoing, now))))
+    }
+
+    /// Adds up those parts that are to be the object, and completes it where they come to what the caller says.
+    fn measured(
+        &mut self,
+        marker: u64,
+        before: u64,
+        answer: &Answer,
+        now: Timestamp,
+    ) -> Result<Step, Refusal> {
+        let reply =
+            answer::whole(&self.way, Operation::ListParts, answer).map_err(|refused| refused.refusal)?;
+        let Some(Document::Parts(list)) = reply.document else { return Err(answer::unproven()) };
+        let named = |number: u64| self.asked.parts.iter().any(|part| part.number == number);
+        let sizes = list.parts.iter().filter(|row| named(row.0.number)).map(|row| row.2);
+        let size = sizes.fold(before, u64::saturating_add);
+        if list.truncated && list.next_marker > marker {
+            return self.measure(list.next_marker, size, now);
+        }
+        match self.asked.fields.number(Field::ObjectSize) {
+            Some(said) if said != size => {
+                let name = self.way.caller.name_in(Field::ObjectSize, self.asked.operation);
+                let name = name.map_or("", |name| name.as_str());
+                let message = format!(
+                    "The provided '{name}' header value {said} does not match what was computed: {size}"
+                );
+                Err(Refusal::say(Fault::InvalidRequest, message))
+            }
+            _ => self.ask(now),
+        }
+    }
+
+    /// Asks whether it is the bucket that is missing.
+    fn ask_missing(&mut self, bucket: String, refusal: Refusal, now: Timestamp) -> Result<Step, Refusal> {
+        let outgoing = write::bucket_head(&self.way, bucket, now)?;
+        self.state = State::Missing(refusal);
+        Ok(Step::Send(Box::new(outgoing)))
     }
 
     /// Sends a HEAD of the copy's source.
@@ -201,12 +311,14 @@ impl<'a> Exchange<'a> {
     /// Takes what the source told into the request to be sent.
     fn take_source(&mut self, answer: &Answer, now: Timestamp) -> Result<(), Refusal> {
         let state = self.source_state(answer)?;
+        let tag = state.etag.clone();
         if self.needs.conditions {
             conditions::evaluate(self.way.caller, &self.asked.fields, &state, now)?;
             // What was looked at is what must be copied.
             if self.way.target.dialect.can_say(Field::SourceIfMatch) {
                 self.sent.fields.set(Field::SourceIfMatch, Value::Etags(vec![state.etag.clone()]));
             }
+            self.looked = Some(state);
         }
         if self.needs.metadata {
             let told = answer::head(&self.way, Operation::HeadObject, answer);
@@ -225,7 +337,7 @@ impl<'a> Exchange<'a> {
             // It opens what was looked at, and nothing else.
             let pins = self.sent.metadata.len() > before && conditions::count(&self.asked.fields) == 0;
             if pins && self.way.target.dialect.can_say(Field::SourceIfMatch) {
-                self.sent.fields.set(Field::SourceIfMatch, Value::Etags(vec![state.etag.clone()]));
+                self.sent.fields.set(Field::SourceIfMatch, Value::Etags(vec![tag]));
             }
         }
         if self.needs.length {
@@ -287,6 +399,13 @@ impl<'a> Exchange<'a> {
     }
 
     fn succeeded(&mut self, mut reply: Reply, now: Timestamp) -> Result<Step, Refusal> {
+        if let Some(acl) = self.access_after.take() {
+            return self.set_access(acl, reply, now);
+        }
+        // A target whose own conditions cannot be relied on may have copied something newer.
+        if self.looked.is_some() && self.way.check_conditions && !self.unchanged {
+            return self.look(State::LookingAgain(Box::new(reply)), now);
+        }
         if let (Operation::Put(_), Some(setting)) = (self.asked.operation, self.unsure_setting()) {
             let then = State::Keeping(setting, Box::new(reply));
             return self.ask_bucket(Operation::Get(setting), then, now);
@@ -323,6 +442,46 @@ impl<'a> Exchange<'a> {
             return self.send_head(bucket, key, Fields::default(), State::Checking(Box::new(reply)), now);
         }
         Ok(Step::Tell(Box::new(reply)))
+    }
+
+    /// Sets the access of the object that was completed.
+    fn set_access(&mut self, acl: Value, reply: Reply, now: Timestamp) -> Result<Step, Refusal> {
+        let (bucket, key) = (self.way.bucket.clone(), self.asked.key.clone().unwrap_or_default());
+        let mut fields = Fields::default();
+        fields.set(Field::Acl, acl);
+        let request = Request::of_object(Operation::Put(Setting::ObjectAcl), bucket, key, fields);
+        let (outgoing, _) = write::request(&self.way, &request)?;
+        self.state = State::SettingAccess(Box::new(reply));
+        Ok(Step::Send(Box::new(write::sign(&self.way, outgoing, now))))
+    }
+
+    /// Whether the source is what it was before the copy.
+    ///
+    /// # Errors
+    /// `SourceChanged`. A part is not told, so that nobody completes with it; a destination is written already.
+    fn check_unchanged(&self, reply: &Reply, answer: &Answer) -> Result<(), Refusal> {
+        let is_same = match (&self.looked, &reply.document) {
+            // The source is the destination: its ETag stays where it is that of the bytes.
+            (Some(looked), Some(Document::CopyObject(made))) if onto_itself(&self.asked) => {
+                let encrypts = [Field::Encryption, Field::CustomerKey, Field::SourceCustomerKey];
+                let of_bytes = self.way.target.dialect.etag_is_md5
+                    && !looked.etag.contains('-')
+                    && !encrypts.into_iter().any(|field| self.asked.fields.has(field));
+                !of_bytes || etag::same(&looked.etag, &made.etag)
+            }
+            (looked, _) => self.source_state(answer).ok() == *looked,
+        };
+        match (is_same, self.asked.operation) {
+            (true, _) => Ok(()),
+            (false, Operation::UploadPartCopy) => Err(Refusal::say(
+                Fault::SourceChanged,
+                "The source was changed while it was copied. The part is discarded.",
+            )),
+            (false, _) => Err(Refusal::say(
+                Fault::SourceChanged,
+                "The source was changed while it was copied. The destination was already written.",
+            )),
+        }
     }
 
     /// The setting of a bucket at a target which may take the request for another: listing the bucket, making or
@@ -431,7 +590,7 @@ impl<'a> Exchange<'a> {
         let range = matches!(refused.fault, Fault::InvalidRange | Fault::InvalidCopyRange);
         let copies_part = self.asked.operation == Operation::UploadPartCopy;
         if range && copies_part && self.asked.fields.has(Field::SourceRange) {
-            return self.look(State::Measuring(refused), now);
+            return self.look(State::FittingRange(refused), now);
         }
         if !matches!(refused.fault, Fault::PreconditionFailed | Fault::NotModified) {
             return Err(refused.refusal);
@@ -467,7 +626,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// What is wrong with the range of a part copy, which vendors tell apart differently.
-    fn measured(&self, refused: &Refused, answer: &Answer) -> Refusal {
+    fn range_refused(&self, refused: &Refused, answer: &Answer) -> Refusal {
         let length = answer.text("content-length").and_then(|text| text.parse::<u64>().ok());
         let range = self.asked.fields.get(Field::SourceRange);
         match (answer.status, length, range) {
@@ -542,6 +701,10 @@ pub fn overwrite_fault(fields: &Fields) -> Option<Fault> {
     fields.has(Field::OverwriteIfMatch).then_some(Fault::PreconditionFailed)
 }
 
+fn access_not_set(refused: &Refused) -> Refusal {
+    Refusal::say(refused.refusal.fault, "The object was completed, but its access could not be set.")
+}
+
 fn not_kept() -> Refusal {
     Refusal::say(Fault::NotImplemented, "The storage behind this service does not keep this setting.")
 }
@@ -603,5 +766,5 @@ fn needs_of(way: &Way<'_>, request: &Request) -> Needs {
     let kept = request.operation == Operation::CopyObject
         && replaces(request, Field::MetadataDirective)
         && way.caller.metadata_kept.iter().any(|start| !target.metadata_kept.contains(start));
-    Needs { conditions, metadata, kept, length }
+    Needs { conditions, metadata, kept, length, size: false }
 }

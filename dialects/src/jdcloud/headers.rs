@@ -2,10 +2,11 @@
 //! a word.
 
 use crate::model::{Field, Operation};
+use crate::s3::headers::SIZE_OF_PARTS;
 
 /// Whether JD tells the parts of an object apart is not known: it is asked for the whole.
 pub const LACKS_AT: &[(Operation, Field)] =
-    &[(Operation::GetObject, Field::PartNumber), (Operation::HeadObject, Field::PartNumber)];
+    &[(Operation::GetObject, Field::PartNumber), (Operation::HeadObject, Field::PartNumber), SIZE_OF_PARTS];
 
 /// Not documented by JD: never relied on.
 pub const LACKS: &[Field] = &[

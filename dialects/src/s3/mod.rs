@@ -12,7 +12,7 @@ pub mod settings;
 pub mod words;
 pub mod xml;
 
-use crate::engine::dialect::{Dialect, Identity, Manual};
+use crate::engine::dialect::{BucketSettings, Dialect, Identity, Manual};
 use crate::model::{Algorithm, Operation, Timestamp};
 
 /// Amazon S3.
@@ -37,8 +37,8 @@ pub const BASE: Dialect = Dialect {
     metadata_kept: &[],
     // 7.1
     metadata_words: true,
-    noise: headers::NOISE,
-    copy_noise_prefix: None,
+    wire: headers::WIRE,
+    ignored: headers::IGNORED,
     // 2.3: any header may come as a parameter.
     hoisted: |name| name.starts_with("x-amz-"),
     checksums: CHECKSUMS,
@@ -57,7 +57,7 @@ pub const BASE: Dialect = Dialect {
     settings_known: false,
     lock_digest: true,
     lacks_in: headers::LACKS_IN,
-    lacks_at: &[],
+    lacks_at: headers::LACKS_AT,
     never_empty: headers::NEVER_EMPTY,
     bounds: headers::BOUNDS,
     check: headers::check,
@@ -95,6 +95,7 @@ pub const BASE: Dialect = Dialect {
     sample_endpoint: "s3.us-east-1.amazonaws.com",
     endpoint: Some(route::endpoint),
     create_bucket_body: xml::create_bucket_body,
+    bucket_settings: BucketSettings::NONE,
 };
 
 /// 6.1

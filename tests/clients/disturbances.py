@@ -1,0 +1,629 @@
+"""Clients that would disturb others: floods, slow bodies, large documents, replayed heads, failing objects. What each of them
+costs is measured, beside a client that is served as ever. The last line counts."""
+
+import base64
+import contextlib
+import hashlib
+import http.client
+import os
+import re
+import shutil
+import signal
+import socket
+import ssl
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import servers
+from careless import Careless
+from live import log_lines, metric
+from refusals import S3, Cos, Oss, OssV4, S3V2, send
+
+BUCKET = "app-1250000000"
+OTHER_KEY = "AKIDOTHER0001"
+MIB = 1 << 20
+
+
+def two_callers():
+    names = [("app", servers.KEY), ("other", OTHER_KEY)]
+    return [f'[[caller]]\nname = "{name}"\naccess_key = "{key}"\nsecret_key = "{servers.SECRET}"\n'
+            'grants = [{ buckets = ["*"], access = "admin" }]\n' for name, key in names]
+
+
+def careless(back, **more):
+    """A target's table for a server in this process."""
+    rows = {"name": "back", "dialect": "s3", "endpoint": f"http://127.0.0.1:{back.port}", "region": "us-east-1", "addressing": "path",
+            "access_key": "K", "secret_key": "S", **more}
+    return "[[target]]\n" + "".join(f'{name} = {value if isinstance(value, int) else repr(value).replace(chr(39), chr(34))}\n'
+                                    for name, value in rows.items())
+
+
+def front(binary, running, back, more="", **target):
+    text = servers.configuration([careless(back, **target)], callers=two_callers())
+    return running.proxy(binary, text + more)
+
+
+def state(proxy):
+    return metric(proxy, 'blobfish_target_state{target="back"}')
+
+
+def memory(proxy, what="VmRSS"):
+    text = Path(f"/proc/{proxy.child.pid}/status").read_text()
+    return int(re.search(rf"{what}:\s+(\d+) kB", text)[1]) / 1024
+
+
+def cpu(proxy):
+    fields = Path(f"/proc/{proxy.child.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def figures(**rows):
+    print("   " + ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in rows.items()), flush=True)
+
+
+def head_of(d, method, key, headers, query="", access_key=servers.KEY, bucket=BUCKET):
+    """The bytes of a signed head."""
+    host = d.host(bucket)
+    signed = d.sign(method, host, bucket, key, query, dict(headers), b"", access_key, servers.SECRET, time.time())
+    rows = {"Host": host, **{name: value for name, value in signed.items() if name.lower() != "host"}}
+    target = f"/{key}" + (f"?{query}" if query else "")
+    return f"{method} {target} HTTP/1.1\r\n".encode() + b"".join(f"{n}: {v}\r\n".encode() for n, v in rows.items()) + b"\r\n"
+
+
+def answer_of(raw, wait=10):
+    """What a connection says until it ends or is silent."""
+    raw.settimeout(wait)
+    got = b""
+    with contextlib.suppress(OSError):
+        while piece := raw.recv(65_536):
+            got += piece
+    return got
+
+
+def status_of(got):
+    return int(got.split(b" ", 2)[1]) if got.startswith(b"HTTP/1.1 ") else 0
+
+
+class Prober:
+    """Another client all the while: how long each of its reads takes."""
+
+    def __init__(self, port, key="probe"):
+        self.d, self.key, self.times, self.stopped, self.failed = S3(port), key, [], False, []
+        self.thread = threading.Thread(target=self.run, daemon=True)
+
+    def run(self):
+        while not self.stopped:
+            begun = time.monotonic()
+            answer = self.d.request("GET", BUCKET, self.key, access_key=OTHER_KEY)
+            self.times.append(time.monotonic() - begun)
+            if answer.status != 200:
+                self.failed.append(answer.status)
+            time.sleep(0.005)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopped = True
+        self.thread.join()
+
+    def p99(self):
+        ordered = sorted(self.times)
+        return ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
+
+
+RULES = ('<CORSConfiguration><CORSRule><AllowedOrigin>{}</AllowedOrigin><AllowedMethod>GET</AllowedMethod>'
+         '<AllowedMethod>POST</AllowedMethod><AllowedMethod>PUT</AllowedMethod><ExposeHeader>ETag</ExposeHeader></CORSRule></CORSConfiguration>')
+
+
+def preflight(port, d, origin="http://app.test", key="k", bucket=BUCKET):
+    rows = {"Host": d.host(bucket), "Origin": origin, "Access-Control-Request-Method": "GET"}
+    return send(port, "OPTIONS", f"/{key}", rows)
+
+
+def put_rules(d, origin="http://app.test"):
+    body = RULES.format(origin).encode()
+    md5 = base64.b64encode(hashlib.md5(body).digest()).decode()
+    answer = d.request("PUT", BUCKET, "", {"Content-MD5": md5, "Content-Type": "application/xml"}, body, "cors")
+    assert answer.status == 200, answer.body
+
+
+def preflights(binary, running, options):
+    """200 unsigned questions cause one signed request; a change is seen at once; a flood is refused."""
+    back = running.double("oss")
+    proxy = running.proxy(binary, servers.configuration([servers.one_target("oss", back.port)]))
+    for d in (Oss(proxy.port), Cos(proxy.port), S3(proxy.port)):
+        if d.name == "oss":
+            assert d.request("PUT", BUCKET, "").status == 200
+        put_rules(d)
+        before = len(back.ask("GET", "/requests"))
+        told = [preflight(proxy.port, d) for _ in range(200)]
+        assert {one.status for one in told} == {200}, {one.status for one in told}
+        assert told[-1].headers["access-control-allow-origin"] == "http://app.test"
+        sent = len(back.ask("GET", "/requests")) - before
+        assert sent == 1, f"{sent} requests to the target"
+        assert preflight(proxy.port, d, "http://other.test").status == 403
+        # What is changed through here is seen at once.
+        put_rules(d, "http://other.test")
+        assert preflight(proxy.port, d, "http://other.test").status == 200
+        assert preflight(proxy.port, d).status == 403
+        time.sleep(2.5)  # The next dialect is another 200 of the same address.
+    # Many at once wait for one.
+    put_rules(S3(proxy.port))
+    back.ask("POST", "/fault", {"times": 1000, "kind": "delay", "seconds": 0.5, "match": {"op": "GetBucketCors"}})
+    before, told = len(back.ask("GET", "/requests")), []
+    threads = [threading.Thread(target=lambda: told.append(preflight(proxy.port, S3(proxy.port)).status)) for _ in range(30)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    sent = len(back.ask("GET", "/requests")) - before
+    assert sent == 1, (f"30 at once: {sent} requests to the target", back.ask("GET", "/requests")[before:], told)
+    # Names of buckets that nobody knows cause lookups until it is too much.
+    back.ask("POST", "/reset", {})
+    before = len(back.ask("GET", "/requests"))
+    told = [preflight(proxy.port, S3(proxy.port), bucket=f"no-{n}-1250000000").status for n in range(120)]
+    lookups = len(back.ask("GET", "/requests")) - before
+    assert lookups < 40 and told.count(503) > 80, (lookups, told.count(503))
+    told = []
+    begun = time.monotonic()
+    while len(told) < 600:
+        told.append(preflight(proxy.port, S3(proxy.port)).status)
+    taken = time.monotonic() - begun
+    assert taken > 3 or 503 in told, "a flood of one address is refused"
+    d = S3(proxy.port)
+    assert d.request("PUT", BUCKET, "k", body=b"x").status == 200, "who signs is served"
+    figures(lookups_of_120_buckets=lookups, refused_of_600=told.count(503), seconds=round(taken, 1))
+
+
+def every_answer(binary, running, options):
+    """F8: refusals and POST ?delete tell a page that it may read them, by the rule of the bucket."""
+    back = running.double("oss")
+    proxy = running.proxy(binary, servers.configuration([servers.one_target("oss", back.port)]))
+    assert Oss(proxy.port).request("PUT", BUCKET, "").status == 200
+    body = b"<Delete><Object><Key>zz</Key></Object></Delete>"
+    md5 = base64.b64encode(hashlib.md5(body).digest()).decode()
+    for kind in (S3, S3V2, Cos, Oss, OssV4):
+        d = kind(proxy.port)
+        put_rules(d)
+        origin = {"Origin": "http://app.test"}
+
+        def check(what, answer, status, allowed=True):
+            told = answer.headers.get("access-control-allow-origin")
+            assert answer.status == status, (d.name, what, answer.status, answer.body)
+            assert told == ("http://app.test" if allowed else None), (d.name, what, told)
+            if allowed and status >= 300:
+                assert "origin" in answer.headers["vary"].lower(), (d.name, what)
+
+        check("404", d.request("GET", BUCKET, "gone", origin), 404)
+        check("wrong key", d.request("GET", BUCKET, "k", origin, secret="wrong"), 403)
+        check("unknown key", d.request("GET", BUCKET, "k", origin, access_key="AKIDNOBODY"), 403)
+        check("nobody", send(proxy.port, "GET", "/k", {"Host": d.host(BUCKET), **origin}), 403)
+        check("delete", d.request("POST", BUCKET, "", {**origin, "Content-MD5": md5}, body, "delete"), 200)
+        check("PUT", d.request("PUT", BUCKET, "k", origin, b"x"), 200)
+        check("GET", d.request("GET", BUCKET, "k", origin), 200)
+        check("another page", d.request("GET", BUCKET, "gone", {"Origin": "http://evil.test"}), 404, False)
+        check("another method", d.request("DELETE", BUCKET, "gone", origin), 204, False)
+        check("no page", d.request("GET", BUCKET, "gone"), 404, False)
+        time.sleep(1)
+
+
+def breaker(binary, running, options):
+    """One caller's failures open it for nobody; a target that is dead opens it for all."""
+    broken = set()
+
+    def says(handler):
+        key = handler.path.partition("?")[0].rpartition("/")[2]
+        if "all" in broken or key in broken or ("cors" in broken and "cors" in handler.query):
+            return handler.answer(500, b"<Error><Code>InternalError</Code><Message>broken</Message></Error>")
+        handler.usual()
+
+    with Careless(says=says) as back:
+        proxy = front(binary, running, back, failures_pause_seconds=2)
+        d = S3(proxy.port)
+        assert d.request("PUT", BUCKET, "probe", body=b"x").status == 200
+        served = lambda: d.request("GET", BUCKET, "probe", access_key=OTHER_KEY).status
+        broken |= {"victim", *(f"v{n}" for n in range(30))}
+        assert {d.request("GET", BUCKET, "victim").status for _ in range(50)} == {500}
+        assert state(proxy) == 1 and served() == 200, "one object"
+        assert {d.request("GET", BUCKET, f"v{n}").status for n in range(30)} == {500}
+        assert state(proxy) == 1 and served() == 200, "many objects of one caller"
+        broken.add("cors")
+        told = {preflight(proxy.port, d, bucket=f"b{n}-1250000000").status for n in range(15)}
+        assert told <= {403, 503} and state(proxy) == 1 and served() == 200, ("preflights", told)
+
+        # Uploads that come too slowly for the target, which gives them up.
+        for _ in range(15):
+            with socket.create_connection(("127.0.0.1", proxy.port)) as raw:
+                raw.sendall(head_of(d, "PUT", "slow", {"Content-Length": "1000000", "x-amz-content-sha256": "UNSIGNED-PAYLOAD"}))
+                raw.sendall(b"x" * 1000)
+                back_gives_up(back)
+        assert state(proxy) == 1 and served() == 200, "slow uploads"
+
+        broken.add("all")
+        for n in range(12):
+            d.request("GET", BUCKET, f"k{n}", access_key=(servers.KEY, OTHER_KEY)[n % 2])
+        assert state(proxy) == 0, "a target that fails for all"
+        begun = time.monotonic()
+        assert d.request("GET", BUCKET, "probe").status == 503 and time.monotonic() - begun < 0.5
+        seen = len(back.seen)
+        time.sleep(2.1)
+        # A preflight does not take the probe.
+        assert preflight(proxy.port, d, bucket="c-1250000000").status == 503 and len(back.seen) == seen
+        broken.clear()
+        assert served() == 200 and state(proxy) == 1, "one probe, and it is closed"
+
+    dead = servers.free_ports(1)[0]
+    back.port = dead
+    proxy = front(binary, running, back)
+    d = S3(proxy.port)
+    told = [d.request("GET", BUCKET, "one").status for _ in range(12)]
+    assert state(proxy) == 0 and told == [503] * 12, "nobody listens"
+    assert metric(proxy, 'blobfish_upstream_errors_total{kind="connect",target="back"}') == 10
+
+
+def back_gives_up(back):
+    """A target that gives up an upload which comes too slowly: here all of its connections are cut."""
+    time.sleep(1.2)
+    for one in list(back.open_now):
+        with contextlib.suppress(OSError):
+            one.shutdown(socket.SHUT_RDWR)
+    time.sleep(0.05)
+
+
+def documents(binary, running, options):
+    """60 connections that send most of a document and then trickle; others are served, and memory comes back."""
+    with Careless() as back:
+        proxy = front(binary, running, back)
+        d = S3(proxy.port)
+        assert d.request("PUT", BUCKET, "probe", body=b"x").status == 200
+        idle = memory(proxy)
+        begin, size = b"<Delete><Object><Key>", 8 * MIB - 100_000
+        connections = []
+        with Prober(proxy.port) as prober:
+            for _ in range(60):
+                raw = socket.create_connection(("127.0.0.1", proxy.port))
+                headers = {"Content-Length": str(8 * MIB), "x-amz-content-sha256": "UNSIGNED-PAYLOAD"}
+                raw.sendall(head_of(d, "POST", "", headers, "delete"))
+                raw.settimeout(2)
+                connections.append(raw)
+            def fill(raw):
+                with contextlib.suppress(OSError):
+                    raw.sendall(begin + b"k" * size)
+            threads = [threading.Thread(target=fill, args=(raw,)) for raw in connections]
+            [thread.start() for thread in threads]
+            [thread.join() for thread in threads]
+            peak = 0
+            for _ in range(10):
+                peak = max(peak, memory(proxy))
+                for raw in connections:
+                    with contextlib.suppress(OSError):
+                        raw.sendall(b"k")
+                time.sleep(0.1)
+            held = metric(proxy, "blobfish_buffered_bytes") / MIB
+        told = []
+        for raw in connections:
+            raw.setblocking(False)
+            with contextlib.suppress(OSError):
+                told.append(status_of(raw.recv(65_536)))
+        assert told.count(503) >= 50, told
+        [raw.close() for raw in connections]
+        time.sleep(12)
+        after = memory(proxy)
+        figures(idle=f"{idle:.0f} MiB", peak=f"{peak:.0f} MiB", held=f"{held:.0f} MiB", later=f"{after:.0f} MiB",
+                refused=told.count(503), p99_of_another=f"{prober.p99() * 1000:.1f} ms")
+        assert held <= 64 and peak - idle < 160, (held, peak, idle)
+        assert after - idle < 40, f"{after:.0f} MiB are kept"
+        assert not prober.failed, prober.failed
+        assert metric(proxy, "blobfish_buffered_bytes") == 0
+
+
+def replays(binary, running, options):
+    """40 replays of one captured head of a chunked upload, without a key."""
+    with Careless() as back:
+        proxy = front(binary, running, back)
+        d = S3(proxy.port)
+        assert d.request("PUT", BUCKET, "probe", body=b"x").status == 200
+        idle = memory(proxy)
+        for chunk, expected in ((16 * MIB, 400), (MIB, 0)):
+            word = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
+            headers = {"x-amz-content-sha256": word, "x-amz-decoded-content-length": str(chunk),
+                       "Content-Encoding": "aws-chunked", "Content-Length": str(chunk + 200)}
+            captured = head_of(d, "PUT", "replayed", headers)
+            connections = []
+            for _ in range(40):
+                raw = socket.create_connection(("127.0.0.1", proxy.port))
+                raw.settimeout(3)
+                with contextlib.suppress(OSError):
+                    raw.sendall(captured + b"%x;chunk-signature=%s\r\n" % (chunk, b"0" * 64) + b"x" * (chunk - 1000))
+                connections.append(raw)
+            time.sleep(0.5)
+            peak, held = memory(proxy), metric(proxy, "blobfish_buffered_bytes") / MIB
+            told = [status_of(answer_of(raw, 0.3)) for raw in connections]
+            assert set(told) <= {expected, 503}, told
+            figures(chunk=f"{chunk // MIB} MiB", idle=f"{idle:.0f} MiB", peak=f"{peak:.0f} MiB", held=f"{held:.0f} MiB",
+                    refused=sum(one > 0 for one in told))
+            assert peak - idle < 140 and held <= 64, (peak, idle, held)
+            [raw.close() for raw in connections]
+        assert not back.objects.keys() - {"probe"}
+        assert d.request("PUT", BUCKET, "after", body=b"x").status == 200
+
+
+def small_elements(binary, running, options):
+    """8 MiB of <a/>, four at a time: little CPU, little memory, and another client does not notice."""
+    with Careless() as back:
+        proxy = front(binary, running, back)
+        d = S3(proxy.port)
+        assert d.request("PUT", BUCKET, "probe", body=b"x").status == 200
+        many = b"<Object><Key>k</Key></Object>" * 1001
+        bodies = {"a": b"<Delete>" + b"<a/>" * (2 * MIB - 10) + b"</Delete>", "1001 objects": b"<Delete>" + many + b"</Delete>",
+                  "a in an object": b"<Delete><Object>" + b"<a/>" * (2 * MIB - 20) + b"</Object></Delete>"}
+        d.request("POST", BUCKET, "", {"x-amz-content-sha256": "UNSIGNED-PAYLOAD"}, b"<a/>", "delete")
+        with Prober(proxy.port) as prober:
+            time.sleep(1)
+            usual = prober.p99()
+        idle = memory(proxy)
+        for name, body in bodies.items():
+            spent, told = cpu(proxy), []
+            ask = lambda: told.append(d.request("POST", BUCKET, "", {"x-amz-content-sha256": "UNSIGNED-PAYLOAD"}, body, "delete"))
+            with Prober(proxy.port) as prober:
+                threads = [threading.Thread(target=ask) for _ in range(4)]
+                [thread.start() for thread in threads]
+                peak = idle
+                while any(thread.is_alive() for thread in threads):
+                    peak = max(peak, memory(proxy))
+                    time.sleep(0.005)
+                [thread.join() for thread in threads]
+            assert {(one.status, one.code) for one in told} == {(400, "MalformedXML")}, (name, told[0].status, told[0].body)
+            figures(document=name, peak=f"+{peak - idle:.0f} MiB", cpu=f"{(cpu(proxy) - spent) / 4 * 1000:.0f} ms each",
+                    usual_p99=f"{usual * 1000:.1f} ms", p99=f"{prober.p99() * 1000:.1f} ms")
+            assert peak - idle < 120, f"{peak - idle:.0f} MiB for {name}"
+        completes = "".join(f"<Part><PartNumber>{n}</PartNumber><ETag>e</ETag></Part>" for n in range(1, 10_002))
+        body = f"<CompleteMultipartUpload>{completes}</CompleteMultipartUpload>".encode()
+        answer = d.request("POST", BUCKET, "k", {"x-amz-content-sha256": "UNSIGNED-PAYLOAD"}, body, "uploadId=u")
+        assert (answer.status, answer.code) == (400, "MalformedXML"), answer.body
+
+
+def large_documents(binary, running, options):
+    """What is too large by its head is refused before a byte of it was read; what trickles for a minute, by then."""
+    with Careless() as back:
+        proxy = front(binary, running, back)
+        for kind in (S3, Cos, Oss):
+            d = kind(proxy.port)
+            for query, size in (("delete", 64 * MIB), ("delete", 8 * MIB + 1), ("tagging", 2 * MIB)):
+                method = "POST" if query == "delete" else "PUT"
+                unsigned = {"x-amz-content-sha256": "UNSIGNED-PAYLOAD"} if kind is S3 else {}
+                with socket.create_connection(("127.0.0.1", proxy.port)) as raw:
+                    raw.sendall(head_of(d, method, "", {"Content-Length": str(size), **unsigned}, query))
+                    begun = time.monotonic()
+                    raw.settimeout(5)
+                    got = raw.recv(65_536)
+                    assert status_of(got) == 400 and b"<Code>EntityTooLarge<" in got, (d.name, query, got)
+                    assert b"\r\nConnection: close\r\n" in got and time.monotonic() - begun < 1
+        assert not back.seen
+
+
+def refused_uploads(binary, running, options):
+    """F12: the refusal of an upload that still arrives is read, straight and through nginx."""
+    with Careless() as back:
+        proxy = front(binary, running, back)
+        port = proxy.port
+        d = S3(port)
+
+        def upload(port, size, pause=0.0):
+            with socket.create_connection(("127.0.0.1", port)) as raw:
+                raw.settimeout(20)
+                head = (f"PUT /{BUCKET}/k HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {size}\r\n"
+                        f"Authorization: AWS NOBODY:xx\r\nDate: {time.strftime('%a, %d %b %Y %H:%M:%S GMT', time.gmtime())}\r\n\r\n")
+                sent = 0
+                with contextlib.suppress(OSError):
+                    raw.sendall(head.encode())
+                    while sent < size:
+                        raw.sendall(b"x" * min(65_536, size - sent))
+                        sent += 65_536
+                        time.sleep(pause)
+                return status_of(answer_of(raw))
+
+        for size, pause in ((1000, 0), (12 * MIB, 0), (48 * MIB, 0), (2 * MIB, 0.05)):
+            told = [upload(port, size, pause) for _ in range(4)]
+            assert told == [403] * 4, (size, told)
+        # It is bounded: who never ends is cut.
+        with socket.create_connection(("127.0.0.1", port)) as raw:
+            raw.sendall(f"PUT /{BUCKET}/k HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99999999999\r\n\r\n".encode())
+            sent = 0
+            with contextlib.suppress(OSError):
+                while sent < 400 * MIB:
+                    raw.sendall(b"x" * MIB)
+                    sent += MIB
+        assert sent < 100 * MIB, f"{sent >> 20} MiB were read"
+        begun = time.monotonic()
+        with socket.create_connection(("127.0.0.1", port)) as raw:
+            raw.sendall(f"PUT /{BUCKET}/k HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99999999999\r\n\r\n".encode())
+            with contextlib.suppress(OSError):
+                while time.monotonic() - begun < 30:
+                    raw.sendall(b"x")
+                    time.sleep(0.2)
+        assert 5 < time.monotonic() - begun < 15, time.monotonic() - begun
+        figures(endless=f"{sent >> 20} MiB", trickling=f"{time.monotonic() - begun:.0f} s")
+        nginx = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
+        if not nginx:
+            print("   (no nginx here)")
+            return
+        with tempfile.TemporaryDirectory(prefix="blobfish-nginx-") as folder:
+            listen = servers.free_ports(1)[0]
+            for buffering in ("on", "off"):
+                Path(folder, "nginx.conf").write_text(
+                    f"user root; daemon off; pid {folder}/pid; error_log {folder}/error.log; events {{ }}\n"
+                    f"http {{ access_log off; client_max_body_size 0; client_body_temp_path {folder}/b; proxy_temp_path {folder}/p;\n"
+                    f"fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;\n"
+                    f"server {{ listen 127.0.0.1:{listen}; location / {{ proxy_pass http://127.0.0.1:{port}; proxy_http_version 1.1;\n"
+                    f"proxy_set_header Host $http_host; proxy_request_buffering {buffering}; }} }} }}\n")
+                child = subprocess.Popen([nginx, "-p", folder, "-c", f"{folder}/nginx.conf"], stderr=subprocess.DEVNULL)
+                try:
+                    servers.wait_for(lambda: servers.connects(listen), 5, "nginx")
+                    told = [upload(listen, 12 * MIB) for _ in range(8)]
+                    assert told == [403] * 8, (buffering, told)
+                finally:
+                    child.send_signal(signal.SIGTERM)
+                    child.wait()
+            print("   nginx: 16 of 16 uploads get the 403")
+
+
+def own_words(binary, running, options):
+    """What does not decode, and what no bucket or key may be called, is told in the words of who was asked."""
+    with Careless() as back:
+        proxy = front(binary, running, back)
+        for kind, code in ((Cos, "InvalidURI"), (Oss, "InvalidArgument"), (OssV4, "InvalidArgument"), (S3, "InvalidURI")):
+            d = kind(proxy.port)
+            answer = d.request("GET", BUCKET, "", spoil=lambda target, headers: target + "?prefix=%ff")
+            assert (answer.status, answer.code) == (400, code), (d.name, answer.body)
+            assert any(name.startswith(d.prefix) for name in answer.headers), (d.name, answer.headers)
+            answer = d.request("PUT", BUCKET, "a\0b", body=b"x")
+            assert answer.status == 400, (d.name, answer.body)
+        raw = http.client.HTTPConnection("127.0.0.1", proxy.port)
+        d = S3(proxy.port)
+        host = f"127.0.0.1:{proxy.port}"
+        for bucket in ("wild-x..y", "wild-x.", "a...b"):
+            headers = d.sign("GET", host, "", f"{bucket}/k", "", {}, b"", servers.KEY, servers.SECRET, time.time())
+            raw.request("GET", f"/{bucket}/k", headers={**headers, "Host": host})
+            answer = raw.getresponse()
+            body = answer.read()
+            assert answer.status == 400 and b"InvalidBucketName" in body, body
+        assert not back.seen
+
+
+def no_text(binary, running, options):
+    """A signed header arrives with a byte of no text where U+FFFD was signed: S3 V4 and V2, COS, OSS V1 and V4."""
+    with Careless() as back:
+        proxy = front(binary, running, back)
+        for kind in (S3, S3V2, Cos, Oss, OssV4):
+            d = kind(proxy.port)
+            name = f"{d.prefix}meta-a"
+            for sent, status in (("a\ufffdb".encode(), 200), (b"a\xffb", 403), (b"a\xfeb", 403), (b"a\xe2\x82b", 403)):
+                # http.client writes Latin-1: the bytes as they are to be.
+                def spoil(target, headers):
+                    for own in headers:
+                        if own.lower() == name:
+                            headers[own] = sent.decode("latin-1")
+                signed = {name: "a\ufffdb"}
+                answer = d.request("PUT", BUCKET, f"{d.name}-k", signed, b"x", spoil=spoil)
+                assert answer.status == status, (d.name, sent, answer.status, answer.body)
+
+
+def framed_wrongly(binary, running, options):
+    """Targets whose answers two readers could read in two ways; and nobody hears where something is at a target."""
+    def listing(handler, declaration):
+        handler.answer(200, declaration + b"<ListBucketResult><Name>b</Name><Prefix/><MaxKeys>1000</MaxKeys>"
+                       b"<IsTruncated>false</IsTruncated></ListBucketResult>", Content_Type="application/xml")
+
+    def old(handler):
+        handler.wfile.write(b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\nETag: \"e\"\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
+        handler.close_connection = True
+
+    def new(handler):
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nETag: \"e\"\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
+
+    says = {"now": None}
+    with Careless(says=lambda handler: says["now"](handler)) as back:
+        proxy = front(binary, running, back)
+        d = S3(proxy.port)
+        says["now"] = new
+        answer = d.request("GET", BUCKET, "k")
+        assert (answer.status, answer.body) == (200, b"hello"), "the positive control"
+        says["now"] = old
+        assert d.request("GET", BUCKET, "k").status == 500
+        for encoding, status in (("UTF-8", 200), ("UTF-7", 500), ("ISO-8859-1", 500)):
+            says["now"] = lambda handler: listing(handler, f'<?xml version="1.0" encoding="{encoding}"?>'.encode())
+            assert d.request("GET", BUCKET, "").status == status, encoding
+        where = "http://secret-target.internal/b/k"
+        says["now"] = lambda handler: handler.answer(200, b"", ETag='"e"', Location=where, Content_Location=where)
+        for kind in (S3, Cos, Oss):
+            for method, body in (("PUT", b"x"), ("HEAD", b""), ("DELETE", b"")):
+                answer = kind(proxy.port).request(method, BUCKET, "k", body=body)
+                assert not any("secret-target" in value for value in answer.headers.values()), answer.headers
+        says["now"] = lambda handler: handler.answer(307, b"<Error><Code>TemporaryRedirect</Code></Error>", Location=where)
+        for method in ("PUT", "GET", "DELETE"):
+            answer = d.request(method, BUCKET, "k", body=b"x" if method == "PUT" else b"")
+            assert "secret-target" not in str(answer.headers) + answer.body.decode(), answer.headers
+
+
+def http2(binary, running, options):
+    """Frames that carry nothing: who floods is told to calm down and closed; others of the same address go on."""
+    from tls import context, listening, own_authority
+
+    with own_authority() as ca:
+        ca.issue("main", ["blobfish.internal"])
+        proxy = listening(binary, running, ca.pair("main"))
+
+        def connected():
+            raw = socket.create_connection(("127.0.0.1", proxy.https), 10)
+            tls = context(ca.ca, ["h2"]).wrap_socket(raw, server_hostname="blobfish.internal")
+            tls.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, b""))
+            return tls
+
+        def frame(kind, flags, content, stream=0):
+            return struct.pack(">I", len(content))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + content
+
+        floods = {"SETTINGS": frame(4, 0, b"\0\4\0\0\x80\0"), "PING": frame(6, 0, b"12345678"), "PRIORITY": frame(2, 0, b"\0\0\0\0\1", 3)}
+        for name, piece in floods.items():
+            tls = connected()
+            quiet = connected()
+            sent = 0
+            tls.settimeout(5)
+            with contextlib.suppress(OSError):
+                while sent < 50_000:
+                    tls.sendall(piece * 100)
+                    sent += 100
+            got = b""
+            with contextlib.suppress(OSError):
+                while more := tls.recv(65_536):
+                    got += more
+            # GOAWAY with ENHANCE_YOUR_CALM is the last that is heard, after few answers.
+            assert got[-17:-8] == frame(7, 0, b"12345678")[:9] and got.endswith(b"\x00\x00\x00\x0b"), (name, got[-40:])
+            answers = got.count(frame(6, 1, b"12345678")) + got.count(frame(4, 1, b""))
+            assert answers <= 210, f"{name}: {answers} answers"
+            begun = time.monotonic()
+            with contextlib.suppress(OSError):
+                while time.monotonic() - begun < 10:
+                    tls.sendall(piece)
+                    time.sleep(0.02)
+            assert time.monotonic() - begun < 3, f"{name}: the connection is still there"
+            quiet.sendall(frame(6, 0, b"positive"))
+            quiet.settimeout(5)
+            answer = b""
+            while b"positive" not in answer:
+                answer += quiet.recv(65_536)
+            figures(flood=name, answers=answers)
+            quiet.close()
+
+
+def open_file(binary, running, options):
+    """A configuration with secrets in it that others may read is told by check."""
+    text = servers.configuration([servers.one_target("oss", 1)]).replace("{port}", "9000").replace("{admin}", "9090")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "blobfish.toml")
+        secret = Path(folder, "secret")
+        secret.write_text("x" * 20)
+        secret.chmod(0o600)
+        from_file = re.sub(r'secret_key = "[^"]*"', f'secret_key = {{ file = "{secret}" }}', text)
+        for what, content, mode, warns in (("open", text, 0o644, True), ("own", text, 0o600, False), ("group", text, 0o640, False),
+                                           ("no secret", from_file, 0o644, False)):
+            path.write_text(content)
+            path.chmod(mode)
+            done = subprocess.run([binary, "check", "--config", str(path)], capture_output=True, text=True)
+            if done.returncode == 2:
+                done = subprocess.run([binary, "check", str(path)], capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+            assert ("open to others" in done.stderr) == warns, (what, done.stderr)
+            assert servers.SECRET not in done.stderr
+
+
+ALL = [preflights, every_answer, breaker, documents, replays, small_elements, large_documents, refused_uploads, own_words, no_text,
+       framed_wrongly, http2, open_file]
+
+
+if __name__ == "__main__":
+    servers.main(__doc__, ALL)
