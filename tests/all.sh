@@ -34,6 +34,7 @@ python=tests/.venv/bin/python
 suite "Rust: unit, vectors, cases, properties, tidy, store" cargo test --workspace --quiet
 suite "Vendor doubles, straight from the vendors' own SDKs" "$python" -m pytest -q tests/vendors
 suite "Front door: the bucket that was meant, and empty uploads" "$python" tests/clients/front_door.py --binary "$binary"
+suite "Values arrive as they were sent: checksums, CRC-64, metadata, digests" "$python" tests/clients/values.py --binary "$binary"
 suite "Refusals" "$python" tests/clients/refusals.py --binary "$binary"
 suite "Matrix: 4 callers x 4 targets x 2 copies" "$python" tests/clients/matrix.py --binary "$binary"
 suite "Clients: unmodified SDKs against demo, SeaweedFS and the doubles" "$python" tests/clients/run.py --binary "$binary"
@@ -41,6 +42,7 @@ suite "Settings of buckets: kept as they were set, or refused by name" "$python"
 suite "Rarer calls: versions, archives, locks, attributes, signed URLs" "$python" tests/clients/rare_calls.py --binary "$binary"
 suite "Limits: pages of buckets, parts, empty values, ranges, encoded keys" "$python" tests/clients/limits.py --binary "$binary"
 suite "A day of an app: 17 clients, command lines and SDKs" "$python" tests/clients/day.py --binary "$binary"
+suite "The demo store: parts, appending, damaged files, full disks" "$python" tests/clients/demo_store.py --binary "$binary"
 suite "Applications of other people: demo, SeaweedFS, and through another dialect" "$python" tests/clients/applications.py --binary "$binary"
 suite "Copies between targets and above their limits" "$python" tests/clients/copies.py --binary "$binary"
 suite "Fidelity: S3 through two proxies and another dialect" "$python" tests/clients/fidelity.py --binary "$binary"
@@ -48,6 +50,7 @@ suite "Changing the configuration while an app goes on" "$python" tests/clients/
 suite "Towards targets: failures, connections, names, certificates, keys" "$python" tests/clients/targets.py --binary "$binary"
 suite "Targets that answer nonsense: every kind, operation and dialect" "$python" tests/clients/nonsense.py --binary "$binary"
 suite "Slow, greedy, dead: waiting callers, slow and silent targets, full tables" "$python" tests/clients/slow.py --binary "$binary"
+suite "Clients that would disturb others: floods, slow and large bodies, failing objects" "$python" tests/clients/disturbances.py --binary "$binary"
 suite "Certificates, HTTP/2, balancers" "$python" tests/clients/tls.py --binary "$binary"
 suite "Doctor: stores that are well, and that are not" "$python" tests/clients/doctor.py --binary "$binary"
 suite "Init, completions, help, version" "$python" tests/clients/command_line.py --binary "$binary"

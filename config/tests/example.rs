@@ -64,6 +64,8 @@ fn the_defaults_are_those_that_the_example_names() {
     let mut full = full;
     assert_eq!(short.listen.http.len(), 0, "https is there");
     full.listen.http.clear();
+    assert!(full.secret_line > short.secret_line, "lines were left out before it");
+    full.secret_line = short.secret_line;
     full.buckets[0].target_bucket = None; // Its default is the name.
     assert_eq!(format!("{full:?}"), format!("{short:?}"));
 }

@@ -471,6 +471,111 @@ fn objects_of_an_open_bucket_are_read_by_anybody() {
     assert_eq!(accepted(&strange, &One::new()).unwrap_err().refusal.fault, Fault::InvalidAccessKeyId);
 }
 
+/// A COS credential in the query that covers these headers, by the document's algorithm.
+fn cos_presigned(method: &str, key: &str, signed: &[(&str, &str)]) -> String {
+    use blobfish_dialects::wire::{hash, percent};
+    let (start, end) = (NOW.0 - 60, NOW.0 + 600);
+    let time = format!("{start};{end}");
+    let pairs: Vec<_> =
+        signed.iter().map(|(name, value)| format!("{name}={}", percent::encode(value))).collect();
+    let http = format!("{method}\n/{key}\n\n{}\n", pairs.join("&"));
+    let string = format!("sha1\n{time}\n{}\n", hash::sha1_hex(http.as_bytes()));
+    let sign_key = hash::hex(&hash::hmac_sha1(b"secret", time.as_bytes()));
+    let signature = hash::hex(&hash::hmac_sha1(sign_key.as_bytes(), string.as_bytes()));
+    let names: Vec<_> = signed.iter().map(|row| row.0).collect();
+    format!(
+        "q-sign-algorithm=sha1&q-ak=AKID&q-sign-time={start}%3B{end}&q-key-time={start}%3B{end}&q-header-list={}\
+         &q-url-param-list=&q-signature={signature}",
+        names.join("%3B")
+    )
+}
+
+/// The COS reference, 2.4: no header need be signed. What somebody added has a meaning that nobody signed.
+#[test]
+fn a_presigned_url_of_cos_need_not_name_its_host() {
+    const HOST: &str = "box-1.cos.ap-guangzhou.myqcloud.com";
+    let head = |method: &str, query: &str, more: &str| {
+        parse(&format!("{method} /k?{query} HTTP/1.1\nHost: {HOST}\n{more}")).unwrap()
+    };
+    let free = cos_presigned("get", "k", &[]);
+    let found = accepted(&head("GET", &free, ""), &One::new()).unwrap();
+    assert_eq!(found.request.bucket.as_deref(), Some("box-1"));
+    assert_eq!(found.unsigned, ["host"], "it is counted");
+    assert!(accepted(&head("GET", &cos_presigned("get", "k", &[("host", HOST)]), ""), &One::new()).is_ok());
+    for more in ["x-cos-sdk-log-debug: off\n", "user-agent: curl\n", "x-cos-traffic-limit:\n"] {
+        assert!(accepted(&head("GET", &free, more), &One::new()).is_ok(), "{more}");
+    }
+    let fault = |head: &RawHead, keys: &One| accepted(head, keys).unwrap_err().refusal.fault;
+    for more in ["x-cos-traffic-limit: 819200\n", "range: bytes=0-1\n", "x-cos-meta-a: b\n"] {
+        assert_eq!(fault(&head("GET", &free, more), &One::new()), Fault::HeadersNotSigned, "{more}");
+    }
+    let put = cos_presigned("put", "k", &[]);
+    assert!(accepted(&head("PUT", &put, ""), &One::new()).is_ok());
+    let source = "x-cos-copy-source: other-1.cos.ap-guangzhou.myqcloud.com/k\n";
+    assert_eq!(fault(&head("PUT", &put, source), &One::new()), Fault::HeadersNotSigned);
+    assert_eq!(fault(&head("PUT", &free, ""), &One::new()), Fault::SignatureDoesNotMatch, "another method");
+    let strict = One { strict: true, ..One::new() };
+    assert_eq!(fault(&head("GET", &free, ""), &strict), Fault::HeadersNotSigned);
+    assert!(accepted(&head("GET", &cos_presigned("get", "k", &[("host", HOST)]), ""), &strict).is_ok());
+}
+
+/// The COS reference, 2.11: what should have been signed is told, and no secret with it.
+#[test]
+fn a_refused_signature_of_cos_shows_what_should_have_been_signed() {
+    const HOST: &str = "box-1.cos.ap-guangzhou.myqcloud.com";
+    let refused = |more: &str| {
+        let query = cos_presigned("get", "k", &[("host", "another.example")]);
+        let head = parse(&format!("GET /k?{query} HTTP/1.1\nHost: {HOST}\n{more}")).unwrap();
+        accepted(&head, &One::new()).unwrap_err().refusal
+    };
+    let refusal = refused("");
+    assert_eq!(refusal.fault, Fault::SignatureDoesNotMatch);
+    let detail = |name: &str| refusal.details.iter().find(|row| row.0 == name).map(|row| row.1.as_str());
+    assert_eq!(detail("FormatString"), Some(format!("get\n/k\n\nhost={HOST}\n").as_str()));
+    let string = detail("StringToSign").unwrap();
+    assert!(
+        string.starts_with(&format!("sha1\n{};{}\n", NOW.0 - 60, NOW.0 + 600)) && string.lines().count() == 3
+    );
+    let shown = format!("{refusal:?}");
+    let query = cos_presigned("get", "k", &[("host", HOST)]);
+    let right = query.rsplit_once('=').unwrap().1;
+    assert!(!shown.contains(right), "the right signature is not told");
+    for more in [
+        "x-cos-security-token: t\n",
+        "x-cos-server-side-encryption-customer-key: MDEyMw==\n",
+        "x-cos-copy-source-server-side-encryption-customer-key: MDEyMw==\n",
+    ] {
+        assert!(refused(more).details.is_empty(), "{more}");
+    }
+}
+
+/// The OSS reference, 1.3: some SDKs send a space in a path as `+`. The decoded key is signed, and tells.
+#[test]
+fn a_plus_in_a_path_of_oss_is_what_was_signed() {
+    const HOST: &str = "box.oss-cn-hangzhou.aliyuncs.com";
+    for auth in [&oss::auth::V1_OUT as &dyn Auth, &oss::auth::AUTH] {
+        for (key, path) in [
+            ("a b", "/a+b"),
+            ("a+b", "/a+b"),
+            ("a+b", "/a%2Bb"),
+            ("a b", "/a%20b"),
+            ("a b+c", "/a+b%2Bc"),
+            ("a/b c", "/a%2Fb+c"),
+        ] {
+            let head = signed(auth, HOST, Some("box"), Some(key), path, "AKID");
+            let found = accepted(&head, &One::new()).unwrap();
+            assert_eq!(found.request.key.as_deref(), Some(key), "{path}");
+        }
+        let in_path = signed(auth, "127.0.0.1", Some("box"), Some("a b"), "/box/a+b", "AKID");
+        assert_eq!(accepted(&in_path, &One::new()).unwrap().request.key.as_deref(), Some("a b"));
+        for (key, path) in [("a b", "/a%2Bb"), ("a+b", "/a%20b"), ("a b+c", "/a+b+c"), ("a c", "/a+b")] {
+            let head = signed(auth, HOST, Some("box"), Some(key), path, "AKID");
+            let fault = accepted(&head, &One::new()).unwrap_err().refusal.fault;
+            assert_eq!(fault, Fault::SignatureDoesNotMatch, "{path} is not {key}");
+        }
+    }
+}
+
 /// A parameter that does not decode is told in the words of who was asked, not of who was looked at first.
 #[test]
 fn what_does_not_decode_is_told_in_its_own_dialect() {

@@ -157,12 +157,12 @@ fn the_destination_gets_the_sources_or_the_requests() {
         xml::read(b"<Tagging><TagSet><Tag><Key>k</Key><Value>v</Value></Tag></TagSet></Tagging>").unwrap();
     let asked = copy(&S3, "if-none-match: *\nx-amz-storage-class: STANDARD_IA\n");
     let source = looked(&S3, &COS, &asked, &told).unwrap();
-    let put = relay::place(&asked, &source, Some(&tags), Operation::PutObject);
+    let put = relay::place(&S3, &asked, &source, Some(&tags), Operation::PutObject);
     assert_eq!(put.metadata, [("a".to_owned(), b"1".to_vec())]);
     assert_eq!(put.fields.text(Field::CacheControl), Some("no-store"));
     assert_eq!(put.fields.get(Field::Tagging), Some(&Value::Tags(vec![("k".to_owned(), "v".to_owned())])));
     assert!(put.fields.has(Field::ForbidOverwrite) && put.source.is_none());
-    let begin = relay::place(&asked, &source, None, Operation::CreateMultipartUpload);
+    let begin = relay::place(&S3, &asked, &source, None, Operation::CreateMultipartUpload);
     assert!(!begin.fields.has(Field::ForbidOverwrite) && begin.fields.has(Field::StorageClass));
     assert!(
         relay::complete(&asked, "u", Vec::new()).fields.has(Field::ForbidOverwrite),
@@ -170,8 +170,13 @@ fn the_destination_gets_the_sources_or_the_requests() {
     );
     let replacing =
         copy(&S3, "x-amz-metadata-directive: REPLACE\nx-amz-meta-b: 2\ncontent-type: text/html\n");
-    let put =
-        relay::place(&replacing, &looked(&S3, &COS, &replacing, &told).unwrap(), None, Operation::PutObject);
+    let put = relay::place(
+        &S3,
+        &replacing,
+        &looked(&S3, &COS, &replacing, &told).unwrap(),
+        None,
+        Operation::PutObject,
+    );
     assert_eq!(put.metadata, [("b".to_owned(), b"2".to_vec())]);
     assert_eq!(
         (put.fields.text(Field::ContentType), put.fields.has(Field::CacheControl)),

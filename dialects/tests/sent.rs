@@ -41,6 +41,7 @@ fn read(dialect: &'static Dialect, operation: Operation, more: &str) -> Result<R
 fn value(name: &str) -> &'static str {
     let rows = [
         ("object-attributes", "ETag,ObjectSize"),
+        ("mp-object-size", "5"),
         ("metadata-directive", "REPLACE"),
         ("tagging-directive", "REPLACE"),
         ("modified-since", "Mon, 06 May 2024 07:08:09 GMT"),

@@ -129,6 +129,14 @@ fn lifecycle_rules_choose_objects_in_each_dialects_way() {
     let old = "<LifecycleConfiguration><Rule><Prefix>p</Prefix><Status>Disabled</Status></Rule></LifecycleConfiguration>";
     let new = "<LifecycleConfiguration><Rule><Filter><Prefix>p</Prefix></Filter><Status>Disabled</Status></Rule></LifecycleConfiguration>";
     assert_eq!(sent(&S3, &COS, "PUT /?lifecycle", old).unwrap(), new);
+    // Between equal dialects a rule stays as it was said.
+    let grouped = new.replace("<Prefix>p</Prefix>", "<And><Prefix>p</Prefix></And>");
+    let nowhere = new.replace("<Prefix>p</Prefix>", "");
+    for said in [old, new, &grouped, &nowhere] {
+        let wanted = said.replacen("Configuration>", &format!("Configuration{NS}>"), 1);
+        assert_eq!(told(&S3, &AWS, "GET /?lifecycle", said).unwrap(), wanted);
+        assert_eq!(sent(&S3, &AWS, "PUT /?lifecycle", said).unwrap(), wanted);
+    }
     // What acts at once on everything old is not what acts from a day on.
     let before =
         oss.replace("<Days>3</Days>", "<CreatedBeforeDate>2030-01-01T00:00:00.000Z</CreatedBeforeDate>");

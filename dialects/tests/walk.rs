@@ -341,11 +341,7 @@ fn answer_to(way: &Way<'_>, operation: Operation) -> Option<Answer> {
         Operation::ListParts => Document::Parts(PartList {
             encoded,
             key,
-            parts: vec![(
-                Part { number: 1, etag: ETAG.to_owned(), checksums: Checksums::default(), sum: None },
-                Some(NOW),
-                9,
-            )],
+            parts: vec![(Part::new(1, ETAG), Some(NOW), 9)],
             ..PartList::default()
         }),
         Operation::DeleteObjects => {
@@ -437,6 +433,11 @@ fn every_field_of_every_operation_is_said_answered_or_reported() {
                 {
                     continue;
                 }
+                // Where a target has no checksums, what is said of bytes is compared here, and the rest only asks for them.
+                if row.field.is_of_checksums() && !dialect.keeps_checksums() {
+                    assert_eq!(row.fate, Fate::Emulated, "{row:?}");
+                    continue;
+                }
                 walked += 1;
                 if let Some(why) = wrong(caller, &target, &row) {
                     found.push(format!(
@@ -478,7 +479,7 @@ fn relayed(caller: &'static Dialect, from: &Target, to: &Target, text: &str) -> 
     let mut requests = vec![(&from, relay::look(&asked)), (&from, relay::read(&asked, &source, None))];
     if asked.operation == Operation::CopyObject {
         for operation in [Operation::PutObject, Operation::CreateMultipartUpload] {
-            requests.push((&to, relay::place(&asked, &source, None, operation)));
+            requests.push((&to, relay::place(caller, &asked, &source, None, operation)));
         }
         requests.push((&to, relay::part(&asked, "u", 1, 9)));
         requests.push((&to, relay::complete(&asked, "u", Vec::new())));

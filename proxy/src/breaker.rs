@@ -192,7 +192,7 @@ impl Breaker {
                 // It can be reached, which it could not be.
                 Outcome::Failed if asked.probe && !seen.by_answers => self.close(seen),
                 _ if asked.probe => {
-                    seen.failed_probe = Some((asked.behalf, now));
+                    seen.failed_probe = Some((asked.behalf, now)).filter(|_| self.callers_min > 1);
                     seen.state = State::Open(now + self.pause);
                 }
                 _ => {}

@@ -210,16 +210,17 @@ pub async fn collected(job: &mut Job<'_>, mut gate: Gate, bytes_max: usize) -> R
     let mut reservation = job.reservation();
     let deadline = Instant::now() + WHOLE_TIME_MAX;
     let mut whole = Vec::new();
-    append(&mut whole, &gate.push(&[]).map_err(Job::count_integrity)?);
+    let length = gate.length();
+    append(&mut whole, &gate.push(&[]).map_err(Job::count_integrity)?, length);
     while let Some(wire) = timeout_at(deadline, job.caller.body()).await.unwrap_or(Err(NoBody::Slow))? {
-        append(&mut whole, &gate.push(&wire).map_err(Job::count_integrity)?);
+        append(&mut whole, &gate.push(&wire).map_err(Job::count_integrity)?, length);
         if too_large(whole.len()) {
             return Err(Fault::EntityTooLarge.into());
         }
         reservation.hold(whole.capacity().saturating_add(gate.held()))?;
     }
     let (last, sums) = gate.finish().map_err(Job::count_integrity)?;
-    append(&mut whole, &last);
+    append(&mut whole, &last, length);
     Ok((Whole::new(whole, reservation), sums))
 }
 
@@ -244,11 +245,13 @@ impl Deref for Whole {
     }
 }
 
-/// Appends, and takes room for a quarter more at most, where a vector would double.
-fn append(whole: &mut Vec<u8>, bytes: &[u8]) {
+/// Appends. Room is taken twice as much each time, but not more than is known to come.
+fn append(whole: &mut Vec<u8>, bytes: &[u8], length: Option<u64>) {
     let room = whole.capacity().saturating_sub(whole.len());
     if room < bytes.len() {
-        whole.reserve_exact(bytes.len().max(whole.len() / 4).max(GROWTH_BYTES));
+        let length = length.and_then(|length| usize::try_from(length).ok()).unwrap_or(usize::MAX);
+        let rest = length.saturating_sub(whole.len());
+        whole.reserve_exact(whole.len().max(GROWTH_BYTES).min(rest).max(bytes.len()));
     }
     whole.extend_from_slice(bytes);
 }

@@ -29,8 +29,9 @@ use crate::upstream::Upstreams;
 const LOSS_HEADER: &str = "x-blobfish-loss";
 
 /// Faults that show that a body is not what was announced.
-const INTEGRITY_FAULTS: [Fault; 7] = [
+const INTEGRITY_FAULTS: [Fault; 8] = [
     Fault::BadDigest,
+    Fault::BadSha1,
     Fault::InvalidDigest,
     Fault::PayloadHashMismatch,
     Fault::IncompleteBody,

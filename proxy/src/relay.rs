@@ -107,7 +107,7 @@ impl<'a> Relay<'a> {
 
     /// An upload in parts needs no digest in its head, which only an empty object has before it is read.
     fn fits_one_put(&self, source: &Source) -> bool {
-        let put = relay::place(&self.asked, source, None, Operation::PutObject);
+        let put = relay::place(self.ends.to.caller, &self.asked, source, None, Operation::PutObject);
         source.size == 0 || !stream::needs_digest(&self.ends.to, &put)
     }
 
@@ -175,7 +175,8 @@ impl<'a> Relay<'a> {
     /// The whole object by one read and one write.
     async fn single(&self, source: &Source) -> Result<Reply, Refusal> {
         let tags = self.tags(source).await?;
-        let mut put = relay::place(&self.asked, source, tags.as_ref(), Operation::PutObject);
+        let mut put =
+            relay::place(self.ends.to.caller, &self.asked, source, tags.as_ref(), Operation::PutObject);
         if stream::needs_digest(&self.ends.to, &put) {
             put = stream::with_digest(put, &[]);
         }
@@ -216,7 +217,13 @@ impl<'a> Relay<'a> {
     /// The object as an upload in parts, completed only when all of them are there.
     async fn in_parts(&self, source: &Source) -> Result<Reply, Refusal> {
         let tags = self.tags(source).await?;
-        let begin = relay::place(&self.asked, source, tags.as_ref(), Operation::CreateMultipartUpload);
+        let begin = relay::place(
+            self.ends.to.caller,
+            &self.asked,
+            source,
+            tags.as_ref(),
+            Operation::CreateMultipartUpload,
+        );
         let (to, upstream) = (&self.ends.to, self.ends.to_upstream);
         let begun = self.exchanged(to, upstream, begin).await?;
         let Some(Document::Initiated { upload_id, .. }) = begun.document else {

@@ -260,13 +260,13 @@ pub async fn upload(
         return Err(Fault::MissingContentLength.into());
     }
     let gate = Gate::new(way.caller, payload, request, wants(&way, request))?;
+    let small = |bytes: u64| usize::try_from(bytes).is_ok_and(|bytes| bytes <= SMALL_BYTES_MAX);
     let has_length = gate.length().is_some() || way.target.dialect.chunked_uploads;
     if has_length {
         // What the target cannot be told is refused before the client is asked for its body.
         let (_, losses) = outgoing(&way, request, gate.length(), clock::now())?;
         job.judge(&losses, &way)?;
     }
-    let small = |bytes: u64| usize::try_from(bytes).is_ok_and(|bytes| bytes <= SMALL_BYTES_MAX);
     let digested;
     let (request, body) = if needs_digest(&way, request) {
         let (bytes, sums) = small_body(job, gate, undigested()).await?;

@@ -29,7 +29,8 @@ EVERYBODY = {"versioning", "cors", "lifecycle", "tagging", "website", "logging",
 #: Words, accounts and names in these are a vendor's own.
 WITHIN_A_FAMILY = {"policy", "inventory", "referer"}
 
-#: s3.md 3.10, cos.md 3.7, oss.md 3.7; JD Cloud documents no more than its double has. The demo is S3 but for ownership.
+#: s3.md 3.10, cos.md 3.7, oss.md 3.7; JD Cloud documents no more than its double has. The demo is S3 but for
+#: policies, which nobody would enforce there.
 HAS = {
     "s3": EVERYBODY | {"public access", "payment", "acceleration", "policy", "inventory", "metrics", "tiering", "ownership"},
     "cos": EVERYBODY | {"acceleration", "policy", "inventory", "referer"},
@@ -37,7 +38,7 @@ HAS = {
                         "group", "stat"},
     "jdcloud": EVERYBODY | {"public access", "policy", "inventory"},
 }
-HAS["demo"] = HAS["s3"] - {"ownership"}
+HAS["demo"] = HAS["s3"] - {"policy"}
 #: What SeaweedFS itself keeps, as `--direct` shows.
 HAS["seaweedfs"] = {"versioning", "cors", "lifecycle", "tagging", "encryption", "policy", "ownership"}
 #: JD Cloud's callers have the SDKs of S3.

@@ -8,7 +8,8 @@ pub const ABSENT: Absent = Absent {
     class: Some(StorageClass::Standard),
     class_always_said: false,
     acl: Acl::Inherit,
-    content_type: None,
+    // 5.6: what its service chooses where a key says nothing.
+    content_type: Some("application/octet-stream"),
     max_keys: 1000,
     // 3.4
     max_buckets: Some(2000),

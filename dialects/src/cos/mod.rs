@@ -13,8 +13,8 @@ pub mod xml;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
-use crate::engine::dialect::{BucketSettings, Dialect, Identity, Manual};
-use crate::model::{Algorithm, Operation, Timestamp};
+use crate::engine::dialect::{BucketSettings, Dialect, Identity, Manual, StatedDigest};
+use crate::model::{Algorithm, Fault, Operation, Timestamp};
 
 /// Tencent COS.
 pub static COS: Dialect = Dialect {
@@ -35,9 +35,19 @@ pub static COS: Dialect = Dialect {
     metadata_prefix: "x-cos-meta-",
     wire: headers::WIRE,
     ignored: headers::IGNORED,
+    metadata_kept: &[],
+    // 5.6
+    metadata_words: false,
     // 3.6: the traffic limit of a presigned URL, and nothing else.
     hoisted: |name| name == "x-cos-traffic-limit",
     checksums: &[("x-cos-hash-crc64ecma", Algorithm::Crc64Ecma)],
+    // 5.8
+    digests: &[StatedDigest {
+        header: "x-cos-content-sha1",
+        algorithm: Algorithm::Sha1,
+        none: None,
+        fault: Fault::BadSha1,
+    }],
     trailer_header: None,
     checksum_choice: None,
     name_of: headers::name_of,

@@ -4,7 +4,7 @@ use crate::engine::dialect::Dialect;
 use crate::engine::documents::{self, Unsound};
 use crate::engine::exchange::Answer;
 use crate::engine::way::Way;
-use crate::engine::{cors, crc64, etag, sound};
+use crate::engine::{cors, crc64, etag, sound, words};
 use crate::model::{Algorithm, Document, Encryption, ErrorDocument, Fault, Operation, Refusal, Reply, Told};
 use crate::wire::xml;
 
@@ -32,7 +32,7 @@ pub fn head(way: &Way<'_>, operation: Operation, answer: &Answer) -> Reply {
         match name {
             "" => {}
             crc64::RESERVED => take_kept(way, answer, value, &mut reply),
-            _ => reply.metadata.push((name.to_owned(), value.clone())),
+            _ => reply.metadata.push((name.to_owned(), words::told(target, caller, value))),
         }
     }
     let carries_object = matches!(operation, Operation::GetObject | Operation::HeadObject);
@@ -187,8 +187,20 @@ pub fn meant(target: &Dialect, status: u16, error: &ErrorDocument) -> Fault {
 
 fn fault_of(way: &Way<'_>, status: u16, error: ErrorDocument) -> Refused {
     let fault = meant(way.target.dialect, status, &error);
+    let known = way.target.dialect.faults.iter().any(|row| row.code == error.code);
     let upstream_code = Some(error.code.clone()).filter(|code| !code.is_empty());
-    Refused { fault, refusal: refusal(fault, &error), upstream_code }
+    let mut refusal = refusal(fault, &error);
+    if !known && way.caller.family == way.target.dialect.family && may_be_told(status, &error.code) {
+        refusal.own = Some((error.code.clone(), status));
+    }
+    Refused { fault, refusal, upstream_code }
+}
+
+/// Whether a code that no table has is told to callers of the target's own dialect. Those about accounts and keys are of
+/// ours, and what fails at the target is no fault of the caller.
+fn may_be_told(status: u16, code: &str) -> bool {
+    let word = (1..=64).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    word && (400..500).contains(&status) && !matches!(status, 401 | 403 | 407 | 429)
 }
 
 /// Vendors use one code for several faults; where ours differ, the vendor's words tell them apart.

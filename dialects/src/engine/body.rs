@@ -62,6 +62,8 @@ struct Check {
     wanted: Option<String>,
     /// Whether it is computed for us, whoever says what.
     own: bool,
+    /// What is wrong where it differs.
+    fault: Fault,
     running: Running,
 }
 
@@ -113,6 +115,10 @@ impl Gate {
         let of_body = |row: &&Checksum| !of_object || row.value.is_none();
         for checksum in request.checksums.iter().filter(of_body) {
             gate.checks.push(Check::new(checksum.algorithm, checksum.value.clone())?);
+        }
+        for (algorithm, value, fault) in &request.digests {
+            let check = Check::new(*algorithm, Some(value.clone()))?;
+            gate.checks.push(Check { own: true, fault: *fault, ..check });
         }
         let said = gate.checks.iter().any(|check| check.algorithm == Algorithm::Crc64Nvme);
         if wants.nvme && !said {
@@ -227,7 +233,7 @@ impl Gate {
                 if found != wanted {
                     let name = check.algorithm.name();
                     return Err(Refusal::say(
-                        Fault::BadDigest,
+                        check.fault,
                         format!("The {name} you specified did not match the calculated checksum."),
                     ));
                 }
@@ -256,8 +262,18 @@ impl Check {
             Algorithm::XxHash3 => Running::XxHash3(Box::new(XxHash3_64::new())),
             Algorithm::XxHash128 => Running::XxHash128(Box::new(XxHash3_128::new())),
         };
-        Ok(Self { algorithm, wanted, own: false, running })
+        Ok(Self { algorithm, wanted, own: false, fault: Fault::BadDigest, running })
     }
+}
+
+/// The checksum of bytes that are at hand, as a request states it.
+///
+/// # Errors
+/// None.
+pub fn sum(algorithm: Algorithm, bytes: &[u8]) -> Result<String, Refusal> {
+    let mut running = Check::new(algorithm, None)?.running;
+    running.update(bytes);
+    Ok(running.finish(algorithm))
 }
 
 /// Whether a checksum has the length of its algorithm.

@@ -117,6 +117,9 @@ fn fits(pattern: &str, text: &str) -> bool {
 
 /// The names of headers in the rules of a bucket, in another dialect.
 pub fn renamed(from: &Dialect, to: &Dialect, mut rules: Node) -> Node {
+    if from.family == to.family {
+        return rules;
+    }
     for rule in rules.children.iter_mut().filter(|node| node.name == "CORSRule") {
         let named = |node: &&mut Node| matches!(node.name.as_str(), "AllowedHeader" | "ExposeHeader");
         for node in rule.children.iter_mut().filter(named) {
@@ -128,6 +131,9 @@ pub fn renamed(from: &Dialect, to: &Dialect, mut rules: Node) -> Node {
 
 /// A list of header names, in another dialect.
 pub fn headers(from: &Dialect, to: &Dialect, list: &str) -> String {
+    if from.family == to.family {
+        return list.to_owned();
+    }
     list.split(',').map(|name| header(from, to, name.trim())).collect::<Vec<_>>().join(", ")
 }
 

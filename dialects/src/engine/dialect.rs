@@ -46,10 +46,16 @@ pub struct Dialect {
     pub wire: &'static [&'static str],
     /// Its own headers that the vendor takes no notice of, each with the operations where it does not.
     pub ignored: &'static [Ignored],
+    /// Beginnings of the names of metadata that a copy keeps although it replaces the rest.
+    pub metadata_kept: &'static [&'static str],
+    /// Whether metadata that is not ASCII is told in encoded words (RFC 2047).
+    pub metadata_words: bool,
     /// Whether a query parameter of this lower-case name is read as the header of that name.
     pub hoisted: fn(&str) -> bool,
     /// Headers that carry a checksum of the body.
     pub checksums: &'static [(&'static str, crate::model::Algorithm)],
+    /// Headers that state a digest of the body in hex.
+    pub digests: &'static [StatedDigest],
     /// The header that announces which checksum comes behind the body.
     pub trailer_header: Option<&'static str>,
     /// The header that names the algorithm of the checksum, and must agree with the one that is sent.
@@ -296,6 +302,19 @@ impl Ignored {
             None => header == self.name,
         }
     }
+}
+
+/// A header that states a digest of the request's body in hex.
+#[derive(Debug, Clone, Copy)]
+pub struct StatedDigest {
+    /// In lower case.
+    pub header: &'static str,
+    /// How it is computed.
+    pub algorithm: crate::model::Algorithm,
+    /// The value that states nothing.
+    pub none: Option<&'static str>,
+    /// What is wrong where the body has another.
+    pub fault: Fault,
 }
 
 /// Where a field stands.

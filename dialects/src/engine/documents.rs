@@ -324,6 +324,8 @@ fn fault(dialect: &Dialect, error: &ErrorDocument, listener: &Listener, id: &str
             "Code" => out.text(name, &error.code),
             "Message" => out.text(name, &error.message),
             "Resource" => out.text(name, &format!("{}{}", listener.host, listener.path)),
+            // Of what is not implemented: which value of which header.
+            "additionalMessage" if names_header(error) => out.text(name, &error.message),
             "RequestId" => out.text(name, id),
             "TraceId" => out.text(name, &trace(id)),
             "HostId" if dialect.identity.trace_id.is_some() => out.text(name, &trace(id)),
@@ -337,6 +339,12 @@ fn fault(dialect: &Dialect, error: &ErrorDocument, listener: &Listener, id: &str
         }
     }
     out.close("Error");
+}
+
+/// Whether an error says which header implies what is not implemented.
+fn names_header(error: &ErrorDocument) -> bool {
+    matches!(error.fault, Some(Fault::NotImplemented | Fault::ConditionNotImplemented))
+        && error.details.iter().any(|row| row.0 == "Header")
 }
 
 /// The one owner that callers see: they hold no account at the target.

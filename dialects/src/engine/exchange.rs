@@ -2,10 +2,10 @@
 
 use crate::engine::answer::{self, Refused};
 use crate::engine::conditions::{self, SourceState};
-use crate::engine::dialect::SelfCopy;
+use crate::engine::dialect::{Dialect, SelfCopy};
 use crate::engine::loss::Loss;
 use crate::engine::way::Way;
-use crate::engine::{bodies, crc64, emulate, etag, listing, relay, settings, sound, write};
+use crate::engine::{bodies, crc64, emulate, etag, listing, relay, settings, sound, words, write};
 use crate::model::{
     ByteRange, Directive, Document, Fault, Field, Fields, Operation, Outgoing, Refusal, Reply, Request,
     Setting, Source, Timestamp, Told, Value,
@@ -74,6 +74,8 @@ struct Needs {
     conditions: bool,
     /// Its metadata, because the target takes the request's.
     metadata: bool,
+    /// Some of its metadata, which the caller's vendor keeps where the rest is replaced.
+    kept: bool,
     /// Its length, because caller and target treat a range past the end differently.
     length: bool,
     /// What the parts of an upload come to, because the caller said it and the target does not compare it.
@@ -95,6 +97,8 @@ enum State {
     SettingAccess(Box<Reply>),
     /// The copy was refused, and the source tells which condition it was.
     Deciding(Refused),
+    /// The range of a part copy was refused, and the source tells how far it is beyond.
+    MeasuringSource(Refused),
     /// The copy was made, and the destination tells whether the directive was honoured.
     Checking(Box<Reply>),
     /// What the target does not tell in one answer is gathered from several.
@@ -175,7 +179,8 @@ impl<'a> Exchange<'a> {
         if self.needs.size {
             return self.measure(0, 0, now);
         }
-        let look = self.needs.conditions || self.needs.metadata || self.needs.length;
+        let needs = self.needs;
+        let look = needs.conditions || needs.metadata || needs.kept || needs.length;
         if look { self.look(State::Looking, now) } else { self.ask(now) }
     }
 
@@ -215,6 +220,7 @@ impl<'a> Exchange<'a> {
                 self.succeeded(*reply, now)
             }
             State::Deciding(refused) => Err(self.decided(&refused, answer, now)),
+            State::MeasuringSource(refused) => Err(self.refuse_range(&refused, answer)),
             State::Checking(reply) => self.checked(reply, answer),
             State::Gathering(reply, what) => self.gathered(*reply, what, answer, now),
             State::Probing(setting) => self.probed(setting, answer, now),
@@ -325,20 +331,32 @@ impl<'a> Exchange<'a> {
             if self.way.target.dialect.can_say(Field::SourceIfMatch) {
                 self.sent.fields.set(Field::SourceIfMatch, Value::Etags(vec![state.etag.clone()]));
             }
-            self.looked = Some(state);
         }
         if self.needs.metadata {
             let told = answer::head(&self.way, Operation::HeadObject, answer);
             self.sent.metadata = told.metadata.clone();
             for (field, told_as) in CONTENT {
-                if let Some(text) = told.text(told_as) {
-                    self.sent.fields.set(field, Value::Text(text.to_owned()));
+                if let Some(value) = told.stored(told_as) {
+                    self.sent.fields.set(field, value);
                 }
             }
             self.sent.fields.set(Field::MetadataDirective, Value::Directive(Directive::Replace));
         }
+        if self.needs.kept {
+            let told = answer::head(&self.way, Operation::HeadObject, answer);
+            let before = self.sent.metadata.len();
+            keep_metadata(self.way.caller, &mut self.sent.metadata, &told.metadata);
+            // It opens what was looked at, and nothing else.
+            let pins = self.sent.metadata.len() > before && conditions::count(&self.asked.fields) == 0;
+            if pins && self.way.target.dialect.can_say(Field::SourceIfMatch) {
+                self.sent.fields.set(Field::SourceIfMatch, Value::Etags(vec![state.etag.clone()]));
+            }
+        }
         if self.needs.length {
             self.fit_range(answer)?;
+        }
+        if self.needs.conditions {
+            self.looked = Some(state);
         }
         Ok(())
     }
@@ -379,10 +397,7 @@ impl<'a> Exchange<'a> {
                 self.sent.fields.set(Field::SourceRange, Value::Bytes(ByteRange::Span(first, last)));
             }
             _ if self.way.caller.copy.strict_range => {
-                return Err(Refusal::say(
-                    Fault::InvalidCopyRange,
-                    format!("Range specified is not valid for source object of size: {length}"),
-                ));
+                return Err(beyond(*range, length));
             }
             _ => drop(self.sent.fields.remove(Field::SourceRange)),
         }
@@ -596,6 +611,11 @@ impl<'a> Exchange<'a> {
             reply.document = Some(Document::Setting(setting, tree));
             return Ok(Step::Tell(Box::new(reply)));
         }
+        let range = matches!(refused.fault, Fault::InvalidRange | Fault::InvalidCopyRange);
+        let copies_part = self.asked.operation == Operation::UploadPartCopy;
+        if range && copies_part && self.asked.fields.has(Field::SourceRange) {
+            return self.look(State::MeasuringSource(refused), now);
+        }
         if !matches!(refused.fault, Fault::PreconditionFailed | Fault::NotModified) {
             return Err(refused.refusal);
         }
@@ -629,6 +649,16 @@ impl<'a> Exchange<'a> {
         }
     }
 
+    /// What is wrong with the range of a part copy, which vendors tell apart differently.
+    fn refuse_range(&self, refused: &Refused, answer: &Answer) -> Refusal {
+        let length = answer.text("content-length").and_then(|text| text.parse::<u64>().ok());
+        let range = self.asked.fields.get(Field::SourceRange);
+        match (answer.status, length, range) {
+            (200, Some(length), Some(Value::Bytes(range))) => beyond(*range, length),
+            _ => refused.refusal.clone(),
+        }
+    }
+
     /// Whether the destination has what the directive asked for.
     fn checked(&self, reply: Box<Reply>, answer: &Answer) -> Result<Step, Refusal> {
         let made = answer::head(&self.way, Operation::HeadObject, answer);
@@ -637,8 +667,11 @@ impl<'a> Exchange<'a> {
             .fields
             .text(Field::ContentType)
             .is_none_or(|kind| made.text(Told::ContentType) == Some(kind));
-        let mut wanted = self.sent.metadata.clone();
-        let mut found = made.metadata;
+        let plain = |metadata: Vec<(String, Vec<u8>)>| -> Vec<(String, Vec<u8>)> {
+            metadata.into_iter().map(|(name, value)| (name, words::decode(&value))).collect()
+        };
+        let mut wanted = plain(self.sent.metadata.clone());
+        let mut found = plain(made.metadata);
         wanted.sort();
         found.sort();
         if answer.status == 200 && same_type && wanted == found {
@@ -660,6 +693,29 @@ const CONTENT: [(Field, Told); 6] = [
     (Field::ContentLanguage, Told::ContentLanguage),
     (Field::Expires, Told::Expires),
 ];
+
+/// The refusal of a part copy whose range does not fit its source.
+pub fn beyond(range: ByteRange, length: u64) -> Refusal {
+    match range {
+        ByteRange::Span(first, _) | ByteRange::From(first) if first >= length => {
+            Fault::CopyRangeBeyond.into()
+        }
+        _ => Refusal::say(
+            Fault::InvalidCopyRange,
+            format!("Range specified is not valid for source object of size: {length}"),
+        ),
+    }
+}
+
+/// Adds what a copy keeps of its source's metadata although it replaces the rest.
+pub fn keep_metadata(caller: &Dialect, metadata: &mut Vec<(String, Vec<u8>)>, source: &[(String, Vec<u8>)]) {
+    let kept = |name: &str| caller.metadata_kept.iter().any(|start| name.starts_with(start));
+    for (name, value) in source.iter().filter(|row| kept(&row.0)) {
+        if metadata.iter().all(|row| row.0 != *name) {
+            metadata.push((name.clone(), value.clone()));
+        }
+    }
+}
 
 /// What a failed precondition on the destination is called.
 pub fn overwrite_fault(fields: &Fields) -> Option<Fault> {
@@ -731,5 +787,8 @@ fn needs_of(way: &Way<'_>, request: &Request) -> Needs {
         };
     let length =
         request.fields.has(Field::SourceRange) && way.caller.copy.strict_range != target.copy.strict_range;
-    Needs { conditions, metadata, length, size: false }
+    let kept = request.operation == Operation::CopyObject
+        && replaces(request, Field::MetadataDirective)
+        && way.caller.metadata_kept.iter().any(|start| !target.metadata_kept.contains(start));
+    Needs { conditions, metadata, kept, length, size: false }
 }

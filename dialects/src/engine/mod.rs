@@ -32,4 +32,5 @@ pub mod sound;
 pub mod stream;
 pub mod tell;
 pub mod way;
+pub mod words;
 pub mod write;

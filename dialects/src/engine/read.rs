@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 
 use crate::engine::auth::{Place, Verified};
-use crate::engine::crc64;
 use crate::engine::dialect::{Dialect, Level, Name, Route};
+use crate::engine::{body, crc64};
 use crate::model::{
-    ByteRange, Checksum, Directive, Fault, Field, Fields, Hidden, Kind, Operation, RawHead, Refusal, Request,
-    Value,
+    Algorithm, ByteRange, Checksum, Directive, Fault, Field, Fields, Hidden, Kind, Operation, RawHead,
+    Refusal, Request, Value,
 };
-use crate::wire::{date, percent};
+use crate::wire::{date, hash, percent};
 
 /// Reads a request whose signature was verified.
 ///
@@ -36,6 +36,7 @@ pub fn request(
         fields: fields(dialect, &head, &route)?,
         metadata: metadata(dialect, &head, operation)?,
         checksums: checksums(dialect, &head, operation)?,
+        digests: digests(dialect, &head, operation)?,
         body_length: body_length(&head)?,
         ..Request::new(operation)
     };
@@ -271,6 +272,13 @@ fn fields(dialect: &Dialect, said: &Said<'_>, route: &Route) -> Result<Fields, R
     let mut fields = Fields::default();
     for field in Field::ALL {
         let Some(name) = dialect.name_in(field, operation) else { continue };
+        if let Name::Header(name) = name
+            && Field::CONTENT.contains(&field)
+            && let Some(value) = said.header(name).filter(|value| std::str::from_utf8(value).is_err())
+        {
+            fields.set(field, Value::Raw(raw(name, value)?));
+            continue;
+        }
         let also = dialect.also.iter().find(|row| (row.0, row.1) == (operation, field)).map(|row| row.2);
         let said_as = |name: Name| match name {
             Name::Header(name) => said.header(name).map(|value| text_of(name, value)).transpose(),
@@ -370,6 +378,12 @@ fn text_of(name: &str, value: &[u8]) -> Result<String, Refusal> {
     Ok(text.to_owned())
 }
 
+/// What the vendor stores as it is sent.
+fn raw(name: &str, value: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let control = |byte: &u8| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f;
+    if value.iter().any(control) { Err(bad(name, "(control characters)")) } else { Ok(value.to_vec()) }
+}
+
 fn bad(name: &str, value: &str) -> Refusal {
     Refusal::say(Fault::InvalidArgument, format!("The value of {name} is not valid."))
         .with("ArgumentName", name)
@@ -408,7 +422,7 @@ fn value(dialect: &Dialect, field: Field, name: Name, text: &str) -> Result<Opti
             Fault::NotImplemented,
             format!("This value of {} is not supported.", name.as_str()),
         )
-        .with("Header", name.as_str())),
+        .with("Header", spelled(name.as_str()))),
         Kind::Flag => Err(wrong()),
         Kind::Number => or_wrong(number(text).map(Value::Number)),
         Kind::Bytes if field == Field::Range => Ok(range(text).map(Value::Bytes)),
@@ -543,8 +557,7 @@ pub fn check_metadata(dialect: &Dialect, metadata: &[(String, Vec<u8>)]) -> Resu
 
 fn checksums(dialect: &Dialect, said: &Said<'_>, operation: Operation) -> Result<Vec<Checksum>, Refusal> {
     let mut found = Vec::new();
-    let of_object = operation == Operation::CompleteMultipartUpload;
-    if !operation.uploads() && !operation.has_document() && !of_object {
+    if operation.streams() && !operation.uploads() {
         return Ok(found);
     }
     for (name, algorithm) in dialect.checksums {
@@ -571,6 +584,29 @@ fn checksums(dialect: &Dialect, said: &Said<'_>, operation: Operation) -> Result
         && !chosen.eq_ignore_ascii_case(sent.algorithm.name().as_bytes())
     {
         return Err(Refusal::say(Fault::InvalidRequest, format!("Value for {name} header is invalid.")));
+    }
+    Ok(found)
+}
+
+/// The digests of the body that are stated in headers of their own. A read has no body.
+fn digests(
+    dialect: &Dialect,
+    said: &Said<'_>,
+    operation: Operation,
+) -> Result<Vec<(Algorithm, String, Fault)>, Refusal> {
+    let mut found = Vec::new();
+    for digest in dialect.digests {
+        let Some(value) = said.header(digest.header).filter(|value| !value.is_empty()) else { continue };
+        let text = text_of(digest.header, value)?;
+        if digest.none == Some(text.as_str()) {
+            continue;
+        }
+        let bytes = hash::bytes_of_hex(&text).filter(|bytes| bytes.len() == digest.algorithm.bytes());
+        let value = hash::base64(&bytes.ok_or_else(|| bad(digest.header, &text))?);
+        if operation.streams() && !operation.uploads() && value != body::sum(digest.algorithm, b"")? {
+            return Err(digest.fault.into());
+        }
+        found.push((digest.algorithm, value, digest.fault));
     }
     Ok(found)
 }
@@ -619,6 +655,11 @@ const CONDITIONS: [(&str, &str, Field); 4] = [
     ("if-modified-since", "If-Modified-Since", Field::SourceIfModifiedSince),
     ("if-unmodified-since", "If-Unmodified-Since", Field::SourceIfUnmodifiedSince),
 ];
+
+/// A header's name as documents spell it.
+fn spelled(name: &str) -> &str {
+    CONDITIONS.iter().find(|row| row.0 == name).map_or(name, |row| row.1)
+}
 
 /// A condition that a write of this dialect does not know would be passed over, and what it guards overwritten.
 fn refuse_conditions(dialect: &Dialect, said: &Said<'_>, operation: Operation) -> Result<(), Refusal> {

@@ -7,7 +7,8 @@ use md5::{Digest as _, Md5};
 use crate::engine::answer;
 use crate::engine::body::Sums;
 use crate::engine::conditions::{self, SourceState};
-use crate::engine::exchange::Answer;
+use crate::engine::dialect::Dialect;
+use crate::engine::exchange::{Answer, beyond, keep_metadata};
 use crate::engine::way::Way;
 use crate::engine::{etag, sound};
 use crate::model::{
@@ -203,17 +204,24 @@ const CONTENT: [(Field, Told); 6] = [
 ];
 
 /// The request that makes the destination: a put, or the beginning of an upload in parts. `tags` are the source's.
-pub fn place(asked: &Request, source: &Source, tags: Option<&Node>, operation: Operation) -> Request {
+pub fn place(
+    caller: &Dialect,
+    asked: &Request,
+    source: &Source,
+    tags: Option<&Node>,
+    operation: Operation,
+) -> Request {
     let mut request = without_copy_fields(Request { operation, source: None, ..asked.clone() });
     if asked.fields.directive(Field::MetadataDirective) != Some(Directive::Replace) {
         request.metadata = source.head.metadata.clone();
         for (field, told) in CONTENT {
-            match source.head.text(told) {
-                Some(text) => request.fields.set(field, Value::Text(text.to_owned())),
+            match source.head.stored(told) {
+                Some(value) => request.fields.set(field, value),
                 None => drop(request.fields.remove(field)),
             }
         }
     }
+    keep_metadata(caller, &mut request.metadata, &source.head.metadata);
     let pairs = tags.map(tags_of).unwrap_or_default();
     if !pairs.is_empty() {
         request.fields.set(Field::Tagging, Value::Tags(pairs));
@@ -255,7 +263,7 @@ fn expect(request: &mut Request, source: &Source) {
             told.map(|(algorithm, value)| Checksum { algorithm: *algorithm, value: Some(value.clone()) }),
         );
     }
-    if let Some(md5) = source.md5.as_deref().and_then(sound::bytes_of_hex) {
+    if let Some(md5) = source.md5.as_deref().and_then(hash::bytes_of_hex) {
         let text = base64::engine::general_purpose::STANDARD.encode(md5);
         request.fields.set(Field::ContentMd5, Value::Text(text));
     }
@@ -373,10 +381,7 @@ pub fn range(asked: &Request, caller_is_strict: bool, size: u64) -> Result<(u64,
         Some(Value::Bytes(ByteRange::Span(first, end))) if first <= end && *end < size => Ok((*first, *end)),
         Some(Value::Bytes(ByteRange::From(first))) if *first < size => Ok((*first, last)),
         None => Ok((0, last)),
-        Some(_) if caller_is_strict => Err(Refusal::say(
-            Fault::InvalidCopyRange,
-            format!("Range specified is not valid for source object of size: {size}"),
-        )),
+        Some(Value::Bytes(range)) if caller_is_strict => Err(beyond(*range, size)),
         Some(_) => Ok((0, last)),
     }
 }

@@ -390,9 +390,24 @@ pub fn with_buckets(mut tree: Node, name: &dyn Fn(&str) -> Option<String>) -> Op
 const CHOOSING: [&str; 5] =
     ["Prefix", "PrefixNotEquals", "Tag", "ObjectSizeGreaterThan", "ObjectSizeLessThan"];
 
+/// How a rule said what it chooses, for dialects that have several ways. No element shows it.
+const IN_RULE: &str = "in the rule";
+/// See [`IN_RULE`].
+const IN_GROUP: &str = "in a group";
+/// See [`IN_RULE`].
+const NOWHERE: &str = "nowhere";
+
 /// Takes what chooses objects out of the filters of rules.
 pub fn without_filters(mut tree: Node) -> Node {
     for rule in tree.children.iter_mut().filter(|rule| rule.name == "Rule") {
+        let filter = rule.child("Filter");
+        rule.text = match filter {
+            None if rule.child("Prefix").is_some() => IN_RULE,
+            Some(filter) if filter.child("And").is_some() => IN_GROUP,
+            Some(filter) if filter.children.is_empty() => NOWHERE,
+            _ => "",
+        }
+        .to_owned();
         let mut children = Vec::new();
         for child in std::mem::take(&mut rule.children) {
             match child.name.as_str() {
@@ -414,13 +429,25 @@ pub fn without_filters(mut tree: Node) -> Node {
 /// Puts what chooses objects into the filters of rules.
 pub fn with_filters(mut tree: Node) -> Node {
     for rule in tree.children.iter_mut().filter(|rule| rule.name == "Rule") {
+        rule.text = String::new();
+    }
+    as_said(tree)
+}
+
+/// The same, where a dialect has several ways: in the one in which it was said.
+pub fn as_said(mut tree: Node) -> Node {
+    for rule in tree.children.iter_mut().filter(|rule| rule.name == "Rule") {
         let (mut choosing, others): (Vec<Node>, Vec<Node>) = std::mem::take(&mut rule.children)
             .into_iter()
             .partition(|node| CHOOSING.contains(&node.name.as_str()));
-        if choosing.len() > 1 {
+        if rule.text == IN_RULE && choosing.iter().all(|node| node.name == "Prefix") {
+            rule.children = choosing.into_iter().chain(others).collect();
+            continue;
+        }
+        if choosing.len() > 1 || (rule.text == IN_GROUP && !choosing.is_empty()) {
             choosing = vec![Node { name: "And".to_owned(), children: choosing, ..Node::default() }];
         }
-        if choosing.is_empty() {
+        if choosing.is_empty() && rule.text != NOWHERE {
             choosing.push(leaf("Prefix", ""));
         }
         let filter = Node { name: "Filter".to_owned(), children: choosing, ..Node::default() };

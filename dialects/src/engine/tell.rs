@@ -108,6 +108,10 @@ pub fn refused(dialect: &'static Dialect, refusal: &Refusal) -> Reply {
     let row = dialect.fault(refusal.fault).or_else(|| dialect.fault(Fault::InternalError));
     let (code, status, message) =
         row.map_or(("InternalError", 500, "Internal error."), |row| (row.code, row.status, row.message));
+    let (code, status) = match &refusal.own {
+        Some((code, status)) => (code.as_str(), *status),
+        None => (code, status),
+    };
     let mut reply = Reply::status(status);
     if status != 304 {
         reply.document = Some(Document::Error(ErrorDocument {

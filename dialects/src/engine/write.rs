@@ -3,7 +3,7 @@
 use crate::engine::dialect::{Dialect, Name, SourceAt};
 use crate::engine::loss::Loss;
 use crate::engine::way::Way;
-use crate::engine::{access, etag, read};
+use crate::engine::{access, etag, read, words};
 use crate::model::{
     Acl, ByteRange, Directive, Fault, Field, Fields, Operation, Outgoing, PayloadHash, Refusal, Request,
     Timestamp, Value,
@@ -22,14 +22,17 @@ pub fn request(way: &Way<'_>, request: &Request) -> Result<(Outgoing, Vec<Loss>)
     let mut losses = Vec::new();
     for (field, value) in said.iter() {
         match write_field(way, request.operation, field, value) {
-            Ok((Name::Header(name), text)) => outgoing.headers.push((name.to_owned(), text.into_bytes())),
-            Ok((Name::Parameter(name), text)) => outgoing.query.push((name.to_owned(), Some(text))),
+            Ok((Name::Header(name), value)) => outgoing.headers.push((name.to_owned(), value)),
+            Ok((Name::Parameter(name), value)) => {
+                let text = String::from_utf8(value).map_err(|_| Fault::InvalidArgument)?;
+                outgoing.query.push((name.to_owned(), Some(text)));
+            }
             Err(Nothing::NotNeeded) => {}
             Err(Nothing::CannotSay(why)) => losses.push(Loss::field(field, why)),
         }
     }
     check_selected(target, request, &outgoing)?;
-    write_metadata(target, request, &mut outgoing, &mut losses);
+    write_metadata(way, request, &mut outgoing, &mut losses);
     if let Some(name) =
         target.part_bytes_min_header.filter(|_| request.operation == Operation::CompleteMultipartUpload)
     {
@@ -242,7 +245,7 @@ fn write_field(
     operation: Operation,
     field: Field,
     value: &Value,
-) -> Result<(Name, String), Nothing> {
+) -> Result<(Name, Vec<u8>), Nothing> {
     let target = way.target.dialect;
     let cannot = |why: &str| Nothing::CannotSay(format!("{} {why}", target.name));
     if matches!(value, Value::Acl(Acl::Inherit)) && target.words.acl.word(Acl::Inherit).is_none() {
@@ -270,6 +273,7 @@ fn write_field(
             return Err(cannot(&format!("is not configured with the key {text}")));
         }
         Value::Text(text) => text.clone(),
+        Value::Raw(bytes) => return Ok((name, bytes.clone())),
         Value::Time(at) => date::http(*at),
         Value::Etags(tags) => written_etags(target, tags),
         Value::Directive(directive) if field == Field::TaggingDirective => {
@@ -285,7 +289,7 @@ fn write_field(
         Value::Tags(tags) => written_tags(tags),
         Value::Secret(key) => key.expose().to_owned(),
     };
-    Ok((name, text))
+    Ok((name, text.into_bytes()))
 }
 
 fn written_etags(target: &Dialect, tags: &[String]) -> String {
@@ -307,11 +311,13 @@ fn written_tags(tags: &[(String, String)]) -> String {
     tags.iter().map(pair).collect::<Vec<_>>().join("&")
 }
 
-fn write_metadata(target: &Dialect, request: &Request, outgoing: &mut Outgoing, losses: &mut Vec<Loss>) {
+fn write_metadata(way: &Way<'_>, request: &Request, outgoing: &mut Outgoing, losses: &mut Vec<Loss>) {
+    let target = way.target.dialect;
     for (name, value) in &request.metadata {
         let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         if plain || target.limits.metadata_any_name {
-            outgoing.headers.push((format!("{}{name}", target.metadata_prefix), value.clone()));
+            let value = words::said(way.caller, target, value);
+            outgoing.headers.push((format!("{}{name}", target.metadata_prefix), value));
         } else {
             losses.push(Loss {
                 what: crate::engine::loss::Lost::Metadata(name.clone()),

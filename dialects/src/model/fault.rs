@@ -48,6 +48,8 @@ pub enum Fault {
     InvalidPartNumber,
     InvalidCopySource,
     InvalidCopyRange,
+    /// The range of a part copy begins behind the end of its source.
+    CopyRangeBeyond,
     CopySourceTooLarge,
     /// The source is larger than the target copies at once.
     TargetCopyLimit,
@@ -63,6 +65,8 @@ pub enum Fault {
     EntityTooSmall,
     InvalidDigest,
     BadDigest,
+    /// A SHA-1 that is stated is another body's.
+    BadSha1,
     PayloadHashMismatch,
     MalformedTrailer,
     MalformedXml,
@@ -116,6 +120,8 @@ pub enum Fault {
     /// An appended piece does not begin where the object ends.
     AppendPosition,
     NotAppendable,
+    /// The bucket is not in the state that a request needs: without versions, for one.
+    InvalidBucketState,
     /// The rules of a bucket do not allow what a browser asked for.
     CorsDenied,
     /// A question of a browser without its origin.
@@ -147,17 +153,19 @@ pub struct Refusal {
     pub message: Option<String>,
     /// Extra elements of the error document in the vendor's words, such as `ArgumentName`.
     pub details: Vec<(&'static str, String)>,
+    /// Code and status of the caller's own dialect, where no fault means as much.
+    pub own: Option<(String, u16)>,
 }
 
 impl Refusal {
     /// A refusal in the dialect's standard words.
     pub fn new(fault: Fault) -> Self {
-        Self { fault, message: None, details: Vec::new() }
+        Self { fault, message: None, details: Vec::new(), own: None }
     }
 
     /// A refusal with a text of its own.
     pub fn say(fault: Fault, message: impl Into<String>) -> Self {
-        Self { fault, message: Some(message.into()), details: Vec::new() }
+        Self { fault, message: Some(message.into()), details: Vec::new(), own: None }
     }
 
     /// Adds an element to the error document.

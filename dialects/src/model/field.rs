@@ -355,7 +355,11 @@ impl Field {
             Self::BucketAcl => operation == Op::CreateBucket || puts_acl(Setting::BucketAcl),
             Self::GrantWrite => operation == Op::CreateBucket || operation.writes_acl(),
             Self::BucketLock | Self::BucketOwnership => operation == Op::CreateBucket,
-            Self::ContentMd5 => operation.uploads() || operation.has_document(),
+            Self::ContentMd5 => {
+                operation.uploads()
+                    || operation.has_document()
+                    || matches!(operation, Op::CompleteMultipartUpload | Op::CreateBucket)
+            }
             Self::CustomerAlgorithm | Self::CustomerKey | Self::CustomerKeyMd5 => {
                 reads
                     || operation.places()
@@ -627,6 +631,8 @@ pub enum ByteRange {
 #[allow(missing_docs, reason = "each is the value of the kind of that name")]
 pub enum Value {
     Text(String),
+    /// What is stored as it was sent, where that is no text: Latin-1.
+    Raw(Vec<u8>),
     Time(Timestamp),
     /// Tags without quotes as sent; `*` stands alone.
     Etags(Vec<String>),

@@ -1,6 +1,6 @@
 //! The canonical answer.
 
-use super::{Access, Algorithm, Checksums, Fault, Part, Setting, Timestamp};
+use super::{Access, Algorithm, Checksums, Fault, Part, Setting, Timestamp, Value};
 use crate::wire::xml::Node;
 
 /// One thing that an answer's head can say.
@@ -149,6 +149,12 @@ impl Reply {
     /// The value of a field where it is text.
     pub fn text(&self, field: Told) -> Option<&str> {
         self.fields.iter().find(|row| row.0 == field).and_then(|row| std::str::from_utf8(&row.1).ok())
+    }
+
+    /// The value of a field that is stored as it was sent, for a request.
+    pub fn stored(&self, field: Told) -> Option<Value> {
+        let value = self.fields.iter().find(|row| row.0 == field).map(|row| row.1.clone())?;
+        Some(String::from_utf8(value).map_or_else(|raw| Value::Raw(raw.into_bytes()), Value::Text))
     }
 
     /// Sets a field, replacing what was there.

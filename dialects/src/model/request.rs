@@ -1,6 +1,6 @@
 //! The canonical request.
 
-use super::{Fields, Operation};
+use super::{Fault, Fields, Operation};
 use crate::wire::xml::Node;
 
 /// What a caller wants, in no dialect.
@@ -20,6 +20,8 @@ pub struct Request {
     pub metadata: Vec<(String, Vec<u8>)>,
     /// Checksums of the body that the caller vouches for, besides Content-MD5.
     pub checksums: Vec<Checksum>,
+    /// Further digests of the body that are stated: algorithm, value in base64, what is wrong where they differ.
+    pub digests: Vec<(Algorithm, String, Fault)>,
     /// Length of the body in bytes, decoded; absent where the caller did not say.
     pub body_length: Option<u64>,
     /// The parts of a completing call, in the order given. Filled by the body, after the head.
@@ -43,6 +45,7 @@ impl Request {
             fields: Fields::default(),
             metadata: Vec::new(),
             checksums: Vec::new(),
+            digests: Vec::new(),
             body_length: None,
             parts: Vec::new(),
             unwanted: Vec::new(),

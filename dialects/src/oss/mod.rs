@@ -10,8 +10,8 @@ pub mod settings;
 pub mod words;
 pub mod xml;
 
-use crate::engine::dialect::{BucketPlace, BucketSettings, Dialect, Identity, Manual, Name};
-use crate::model::{Algorithm, Field, Operation, Timestamp};
+use crate::engine::dialect::{BucketPlace, BucketSettings, Dialect, Identity, Manual, Name, StatedDigest};
+use crate::model::{Algorithm, Fault, Field, Operation, Timestamp};
 
 /// Alibaba OSS.
 pub static OSS: Dialect = Dialect {
@@ -32,9 +32,20 @@ pub static OSS: Dialect = Dialect {
     metadata_prefix: "x-oss-meta-",
     wire: headers::WIRE,
     ignored: headers::IGNORED,
+    // What opens an object that its SDKs have encrypted: their own suites copy so, and read the copy.
+    metadata_kept: &["client-side-encryption-"],
+    // 5.5
+    metadata_words: false,
     // 3.4, 5.6: what the documents have as parameters too.
     hoisted: |name| matches!(name, "x-oss-traffic-limit" | "x-oss-process" | "x-oss-request-payer"),
     checksums: &[("x-oss-hash-crc64ecma", Algorithm::Crc64Ecma)],
+    // 2.5, 5.6
+    digests: &[StatedDigest {
+        header: "x-oss-content-sha256",
+        algorithm: Algorithm::Sha256,
+        none: Some("UNSIGNED-PAYLOAD"),
+        fault: Fault::PayloadHashMismatch,
+    }],
     trailer_header: None,
     checksum_choice: None,
     name_of: headers::name_of,

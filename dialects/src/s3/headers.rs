@@ -110,11 +110,12 @@ pub fn name_of(field: Field) -> Option<Name> {
 
 /// 2.5: what is stored of the encoding is the header without the framing of chunks.
 pub fn own_text(field: Field, text: String) -> String {
-    if field != Field::ContentEncoding {
+    let frames = |coding: &str| coding.trim().eq_ignore_ascii_case("aws-chunked");
+    if field != Field::ContentEncoding || !text.split(',').any(frames) {
         return text;
     }
-    let codings = text.split(',').map(str::trim).filter(|coding| !coding.eq_ignore_ascii_case("aws-chunked"));
-    codings.collect::<Vec<_>>().join(",")
+    let codings: Vec<&str> = text.split(',').filter(|coding| !frames(coding)).collect();
+    codings.join(",").trim().to_owned()
 }
 
 /// 3.6, 3.8: pages of buckets and of an object's parts are asked for by names of their own.

@@ -36,9 +36,14 @@ pub const BASE: Dialect = Dialect {
     metadata_prefix: "x-amz-meta-",
     wire: headers::WIRE,
     ignored: headers::IGNORED,
+    metadata_kept: &[],
+    // 7.1
+    metadata_words: true,
     // 2.3: any header may come as a parameter.
     hoisted: |name| name.starts_with("x-amz-"),
     checksums: CHECKSUMS,
+    // x-amz-content-sha256 belongs to the signature.
+    digests: &[],
     trailer_header: Some("x-amz-trailer"),
     // 2.5
     checksum_choice: Some("x-amz-sdk-checksum-algorithm"),

@@ -29,6 +29,7 @@ pub static EMBEDDED: Dialect = Dialect {
     routes: &EMBEDDED_ROUTES,
     name_of: named_by_embedded,
     told: told_by_embedded,
+    words: &ALL_CLASSES,
     limits: Limits { part_bytes_min: 1, ..absent::LIMITS },
     part_bytes_min_header: Some("x-amz-blobfish-part-bytes-min"),
     absent: Absent { class: None, ..absent::ABSENT },
@@ -200,6 +201,22 @@ pub static WASABI: Dialect = Dialect {
 };
 
 static PRIVATE: WordTables = WordTables { acl: Words(&[(Acl::Private, "private")]), ..words::TABLES };
+
+/// S3 has one class where OSS has two.
+static ALL_CLASSES: WordTables = WordTables {
+    class: Words(&[
+        (StorageClass::Standard, "STANDARD"),
+        (StorageClass::ReducedRedundancy, "REDUCED_REDUNDANCY"),
+        (StorageClass::StandardIa, "STANDARD_IA"),
+        (StorageClass::OneZoneIa, "ONEZONE_IA"),
+        (StorageClass::IntelligentTiering, "INTELLIGENT_TIERING"),
+        (StorageClass::ArchiveInstant, "GLACIER_IR"),
+        (StorageClass::Archive, "GLACIER"),
+        (StorageClass::DeepArchive, "DEEP_ARCHIVE"),
+        (StorageClass::ColdArchive, "COLD_ARCHIVE"),
+    ]),
+    ..words::TABLES
+};
 
 static ONE_CLASS: WordTables =
     WordTables { class: Words(&[(StorageClass::Standard, "STANDARD")]), ..words::TABLES };

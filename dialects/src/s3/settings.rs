@@ -3,7 +3,7 @@
 
 use crate::engine::dialect::AccessStyle;
 use crate::engine::settings::{
-    BOOLEAN, Element, Form, Unset, class, group, number, page, text, with_filters, without_filters, words,
+    BOOLEAN, Element, Form, Unset, as_said, class, group, number, page, text, without_filters, words,
 };
 use crate::model::{Fault, Group, Setting};
 
@@ -78,7 +78,7 @@ pub const FORMS: &[Form] = &[
         LIFECYCLE,
         Unset::Fault(Fault::NoSuchLifecycle),
     )
-    .shaped(without_filters, with_filters),
+    .shaped(without_filters, as_said),
     Form::new(Setting::Policy, &["policy"], "", &[], Unset::Fault(Fault::NoSuchBucketPolicy)).bare_put(),
     Form::new(
         Setting::Website,

@@ -96,7 +96,7 @@ pub const STYLE: XmlStyle = XmlStyle {
     buckets_paging_when_truncated: false,
     // 3.6: the region in calls that ask for a page or a part.
     bucket: &["Name", "CreationDate", "BucketRegion"],
-    error: &["Code", "Message", "*", "RequestId", "HostId"],
+    error: &["Code", "Message", "*", "additionalMessage", "RequestId", "HostId"],
     empty_delimiter: false,
     encode_key: percent::encode_path,
     plus_is_space: true,

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri};
 use s3s::{Body, S3Error, S3Response, S3Result};
 
-const CLASSES: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
+const CLASSES: [&str; 3] = ["GLACIER", "DEEP_ARCHIVE", "COLD_ARCHIVE"];
 const DAY_MS: u64 = 86_400_000;
 
 /// What a restore did.

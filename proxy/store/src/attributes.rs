@@ -17,7 +17,7 @@ const TAGS_MAX: usize = 10;
 const TAG_KEY_CHARS_MAX: usize = 128;
 const TAG_VALUE_CHARS_MAX: usize = 256;
 const STANDARD: &str = "STANDARD";
-const CLASSES: [&str; 8] = [
+const CLASSES: [&str; 9] = [
     STANDARD,
     "REDUCED_REDUNDANCY",
     "STANDARD_IA",
@@ -26,6 +26,8 @@ const CLASSES: [&str; 8] = [
     "GLACIER",
     "GLACIER_IR",
     "DEEP_ARCHIVE",
+    // What OSS has between the two; the front door alone says it.
+    "COLD_ARCHIVE",
 ];
 /// What the COPY directive carries besides the user's metadata, under the names of both request and response.
 const SYSTEM: [&str; 6] = [

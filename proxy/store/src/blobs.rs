@@ -156,7 +156,7 @@ impl Blobs {
             Home::Dir(data) => {
                 let path = path(data, blob);
                 fs::create_dir_all(path.parent().unwrap_or(data))?;
-                (Sink::File(BlockWriter::create(path)?), true)
+                (Sink::File(Box::new(BlockWriter::create(path)?)), true)
             }
             Home::Memory { .. } => (Sink::Memory(Vec::new()), false),
         };
@@ -198,8 +198,10 @@ fn path(data: &Path, blob: BlobId) -> PathBuf {
 
 /// Refuses to write so many bytes where the disk would be full then.
 fn check_room(data: &Path, added: u64) -> io::Result<()> {
-    // A file system that does not say how much room it has finds out by itself.
-    let Ok(disk) = rustix::fs::statvfs(data) else { return Ok(()) };
+    let Some(disk) = rustix::fs::statvfs(data).ok().filter(|disk| disk.f_blocks > 0) else {
+        // A file system that does not say how much room it has finds out by itself.
+        return Ok(());
+    };
     let spare = SPARE_BYTES.min(disk.f_blocks.saturating_mul(disk.f_frsize) / 10);
     if disk.f_bavail.saturating_mul(disk.f_frsize) < added.saturating_add(spare) {
         return Err(named(data, &io::ErrorKind::StorageFull.into()));
@@ -256,7 +258,7 @@ impl Drop for Pin {
 }
 
 enum Sink {
-    File(BlockWriter),
+    File(Box<BlockWriter>),
     Memory(Vec<Bytes>),
 }
 

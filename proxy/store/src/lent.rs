@@ -1,6 +1,9 @@
 //! A request body that comes back when an operation is done with it, so that what is left of it can be read.
 //!
 //! A server that closes while its caller still sends makes the caller's system throw the answer away.
+//!
+//! A body in signed or unsigned chunks (S3, "Signature Calculations: multiple chunks") ends with an empty one. The protocol
+//! library takes one without that for whole, so its end is seen to here.
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
@@ -21,15 +24,73 @@ pub(crate) struct Lent {
     /// Whether the caller is sending: one that waits for `100 Continue` is not, until the first read.
     sending: bool,
     back: Option<oneshot::Sender<Incoming>>,
+    /// Where it comes in chunks.
+    chunks: Option<Chunks>,
 }
 
 /// Where a lent body comes back.
 pub(crate) struct Back(oneshot::Receiver<Incoming>);
 
-/// Lends `body`. `waits` says that its caller waits for `100 Continue`.
-pub(crate) fn lend(body: Incoming, waits: bool) -> (Lent, Back) {
+/// Lends `body`. `waits` says that its caller waits for `100 Continue`, `chunked` that it comes in S3's chunks.
+pub(crate) fn lend(body: Incoming, waits: bool, chunked: bool) -> (Lent, Back) {
     let (sender, receiver) = oneshot::channel();
-    (Lent { body: Some(body), sending: !waits, back: Some(sender) }, Back(receiver))
+    let chunks = chunked.then(Chunks::default);
+    (Lent { body: Some(body), sending: !waits, back: Some(sender), chunks }, Back(receiver))
+}
+
+/// How far a body in chunks has come.
+#[derive(Default)]
+enum Chunks {
+    /// In the line before a chunk: its size so far, and whether that is all of it.
+    #[default]
+    Begun,
+    Size {
+        bytes: u64,
+        read: bool,
+    },
+    /// Bytes of the chunk that are to come, with the line end behind them.
+    Bytes(u64),
+    /// The empty chunk came.
+    Ended,
+}
+
+impl Chunks {
+    fn pass(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        while let Some((first, after)) = rest.split_first() {
+            rest = after;
+            *self = match (&*self, first) {
+                (Self::Ended, _) => return,
+                (Self::Bytes(left), _) => {
+                    // The first of them is taken already.
+                    let skipped =
+                        usize::try_from(left.saturating_sub(1)).unwrap_or(usize::MAX).min(rest.len());
+                    rest = rest.get(skipped..).unwrap_or_default();
+                    let taken = u64::try_from(skipped).unwrap_or(u64::MAX).saturating_add(1);
+                    match left.saturating_sub(taken) {
+                        0 => Self::Begun,
+                        left => Self::Bytes(left),
+                    }
+                }
+                (Self::Size { bytes: 0, .. }, b'\n') => Self::Ended,
+                (Self::Size { bytes, .. }, b'\n') => Self::Bytes(bytes.saturating_add(2)),
+                (Self::Size { bytes, read }, byte) => {
+                    match char::from(*byte).to_digit(16).filter(|_| !read) {
+                        Some(digit) => Self::Size {
+                            bytes: bytes.saturating_mul(16).saturating_add(u64::from(digit)),
+                            read: false,
+                        },
+                        None => Self::Size { bytes: *bytes, read: true },
+                    }
+                }
+                // What begins otherwise is for the library to refuse.
+                (Self::Begun, byte) => match char::from(*byte).to_digit(16) {
+                    Some(digit) => Self::Size { bytes: u64::from(digit), read: false },
+                    None => Self::Begun,
+                },
+            };
+        }
+    }
 }
 
 impl Back {
@@ -52,18 +113,31 @@ impl Back {
 
 impl Body for Lent {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = s3s::StdError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, s3s::StdError>>> {
         self.sending = true;
-        self.body.as_mut().map_or(Poll::Ready(None), |body| Pin::new(body).poll_frame(context))
+        let polled = self.body.as_mut().map_or(Poll::Ready(None), |body| Pin::new(body).poll_frame(context));
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let (Some(chunks), Some(bytes)) = (&mut self.chunks, frame.data_ref()) {
+                    chunks.pass(bytes);
+                }
+            }
+            Poll::Ready(None) if self.chunks.take_if(|chunks| !matches!(chunks, Chunks::Ended)).is_some() => {
+                return Poll::Ready(Some(Err("a body in chunks without the last one".into())));
+            }
+            _ => {}
+        }
+        polled.map(|frame| frame.map(|frame| frame.map_err(Into::into)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Body::is_end_stream)
+        let ended = self.chunks.as_ref().is_none_or(|chunks| matches!(chunks, Chunks::Ended));
+        ended && self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -76,5 +150,30 @@ impl Drop for Lent {
         if let (Some(body), Some(back)) = (self.body.take().filter(|_| self.sending), self.back.take()) {
             let _ = back.send(body);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(body: &str, ended: bool) {
+        for size in [1, 2, 3, 7, body.len().max(1)] {
+            let mut chunks = Chunks::default();
+            body.as_bytes().chunks(size).for_each(|piece| chunks.pass(piece));
+            assert_eq!(matches!(chunks, Chunks::Ended), ended, "{body:?} by {size}");
+        }
+    }
+
+    #[test]
+    fn only_the_empty_chunk_ends_a_body() {
+        check("", false);
+        check("5\r\nhello\r\n", false);
+        check("5\r\nhello\r\n0", false);
+        check("5\r\n0\r\n\r\n\r\n", false);
+        check("5;chunk-signature=0a\r\nhello\r\n0;chunk-signature=0b\r\n", true);
+        check("0\r\n\r\n", true);
+        check("1a\r\nabcdefghijklmnopqrstuvwxyz\r\n0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n", true);
     }
 }

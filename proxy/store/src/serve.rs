@@ -295,7 +295,9 @@ async fn operation(served: &Served, request: Request<hyper::body::Incoming>) -> 
     let waits = request.headers().contains_key(http::header::EXPECT);
     let (mut head, body) = request.into_parts();
     raw_values::take_out(&mut head, &served.key);
-    let (body, back) = lend(body, waits);
+    let payload = head.headers.get("x-amz-content-sha256");
+    let chunked = payload.is_some_and(|payload| payload.as_bytes().starts_with(b"STREAMING-"));
+    let (body, back) = lend(body, waits, chunked);
     let answer = match served.service.call(Request::from_parts(head, Body::http_body(body))).await {
         Ok(answer) => answer,
         Err(error) => broken(internal(format!("{error:?}"))),

@@ -7,7 +7,7 @@ use crate::digests::Checksum;
 use crate::errors::{add_element, fault, internal, malformed_xml, not_implemented};
 use crate::list::{Encoding, Page, Query, echo, place_of, token, untoken};
 use crate::lock::{BucketLock, Retention, bypasses, none_on_bucket, none_on_object};
-use crate::meta::{Bucket, Part as StoredPart, Versioning, now_ms};
+use crate::meta::{Bucket, Part as StoredPart, Upload, Versioning, now_ms};
 use crate::objects::{Change, Core, Outcome, Unwanted, add_crc64, put, put_all, quoted, timestamp};
 use crate::request::{Facts, KEY_BYTES_MAX};
 use crate::sealing::Sealing;
@@ -48,6 +48,16 @@ fn with_sum(mut headers: HeaderMap, checksum: Option<&Checksum>) -> HeaderMap {
 
 fn kind_of(checksum: Option<&Checksum>) -> Option<ChecksumType> {
     checksum.map(|checksum| ChecksumType::from_static(checksum.kind()))
+}
+
+/// Only what the caller chose is told of an upload.
+fn algorithm_of_upload(upload: &Upload) -> Option<ChecksumAlgorithm> {
+    upload.chosen.then(|| ChecksumAlgorithm::from_static(upload.algorithm.name()))
+}
+
+fn kind_of_upload(upload: &Upload) -> Option<ChecksumType> {
+    let kind = if upload.composite { ChecksumType::COMPOSITE } else { ChecksumType::FULL_OBJECT };
+    upload.chosen.then(|| ChecksumType::from_static(kind))
 }
 
 fn algorithm_of(checksum: Option<&Checksum>) -> Option<Vec<ChecksumAlgorithm>> {
@@ -735,7 +745,8 @@ impl S3 for Service {
             initiator: Some(Initiator { id: Some(OWNER.to_owned()), display_name: None }),
             storage_class: Some(listed.upload.attributes.class.clone().into()),
             initiated: Some(timestamp(listed.upload.created_ms)),
-            ..Default::default()
+            checksum_algorithm: algorithm_of_upload(&listed.upload),
+            checksum_type: kind_of_upload(&listed.upload),
         };
         let last = page.entries.last().filter(|last| page.more.as_ref().is_none_or(|more| *more == last.key));
         let next_key = page.more.clone().or_else(|| last.map(|last| last.key.clone())).unwrap_or_default();

@@ -153,7 +153,7 @@ async fn a_flipped_byte_is_never_served() {
         let folder = tempfile::tempdir().unwrap();
         let server = started(folder.path()).await;
         let s3 = &server.client;
-        let body: Vec<u8> = (0..3_000_000).map(|at| (at % 241) as u8).collect();
+        let body: Vec<u8> = (0..3_000_000_u32).map(|at| u8::try_from(at % 241).unwrap()).collect();
         s3.put("box/a", sealed, &body).await.ok();
         assert_eq!(s3.get("box/a", &[]).await.ok().body, body);
         let [file] = data_files(folder.path()).try_into().unwrap();
@@ -238,6 +238,11 @@ async fn the_newer_checksums_are_checked_kept_and_told() {
         assert_eq!(
             (listed.all(&element), listed.one("ChecksumType")),
             (vec![value.to_owned(); 2], "COMPOSITE".to_owned())
+        );
+        let uploads = s3.send("GET", "box", "uploads=", &[], b"").await.ok();
+        assert_eq!(
+            (uploads.one("ChecksumAlgorithm"), uploads.one("ChecksumType")),
+            (name.to_ascii_uppercase(), "COMPOSITE".to_owned())
         );
         let etag = part.header("etag").unwrap().replace('"', "");
         let document = |sum: &str| {

@@ -134,11 +134,53 @@ async fn trailers_are_checked() {
         (11, "6\r\nhello \r\n0\r\nx-amz-checksum-crc32:7IxaKA==\r\n\r\n"),
         (10, good),
         (12, good),
+        // Nothing is announced behind it, so that only the empty chunk tells that it is whole.
+        (0, ""),
     ] {
         let answer = trailer(s3, "box/b", declared, cut).await;
         assert_eq!(answer.status, 400, "{declared} {cut:?} {}", answer.text());
     }
     s3.get("box/b", &[]).await.refused(404, "NoSuchKey");
+}
+
+/// A client that is gone before its empty upload is whole changes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_without_its_end_is_none() {
+    let server = memory().await;
+    let s3 = &server.client;
+    let signed = [("content-encoding", "aws-chunked"), ("x-amz-decoded-content-length", "0")];
+    let trailing = [signed[0], signed[1], ("x-amz-trailer", "x-amz-checksum-crc32")];
+    const TRAILER: &str = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
+    for (payload, headers) in [("STREAMING-AWS4-HMAC-SHA256-PAYLOAD", &signed[..]), (TRAILER, &trailing)] {
+        s3.put("box/old", &[], HELLO).await.ok();
+        let signed = || SignableBody::Precomputed(payload.to_owned());
+        s3.send_signed("PUT", "box/old", "", headers, signed(), full(b""))
+            .await
+            .refused(400, "IncompleteBody");
+        let request = s3.request("PUT", "box/old", "", headers, signed(), full(b""));
+        for (framing, body) in [
+            ("transfer-encoding: chunked", ""),
+            ("content-length: 87", "0;chunk-signature="),
+            ("transfer-encoding: chunked", "3\r\n0\r\n\r\n"),
+        ] {
+            let mut head = "PUT /box/old HTTP/1.1\r\n".to_owned();
+            for (name, value) in request.headers() {
+                head.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
+            }
+            let mut socket = tokio::net::TcpStream::connect(s3.address).await.unwrap();
+            let text = format!("{head}host: {}\r\n{framing}\r\n\r\n{body}", s3.address);
+            tokio::io::AsyncWriteExt::write_all(&mut socket, text.as_bytes()).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            drop(socket);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            assert_eq!(s3.get("box/old", &[]).await.ok().body, HELLO, "{framing} {body}");
+        }
+    }
+    // One that is meant.
+    let (payload, body) =
+        (SignableBody::Precomputed(TRAILER.to_owned()), full(b"0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n"));
+    s3.send_signed("PUT", "box/old", "", &trailing, payload, body).await.ok();
+    assert_eq!(s3.get("box/old", &[]).await.ok().body, "");
 }
 
 #[tokio::test(flavor = "multi_thread")]

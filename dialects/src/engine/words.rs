@@ -1,0 +1,126 @@
+//! Encoded words (RFC 2047): how some dialects tell metadata that is not ASCII.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
+use crate::engine::dialect::Dialect;
+
+/// What of a text goes into one word, bytes: no word is longer than 75 characters (RFC 2047, 2).
+const WORD_BYTES_MAX: usize = 45;
+
+/// A value of metadata as a caller reads it, from a target's answer.
+pub fn told(target: &Dialect, caller: &Dialect, value: &[u8]) -> Vec<u8> {
+    match (target.metadata_words, caller.metadata_words) {
+        (true, false) => decode(value),
+        (false, true) => encode(value),
+        (true, true) if !value.is_ascii() => encode(value),
+        _ => value.to_vec(),
+    }
+}
+
+/// A value of metadata as a target is told it, from a caller's request. Text goes as it is: it is the target that tells
+/// it in words.
+pub fn said(caller: &Dialect, target: &Dialect, value: &[u8]) -> Vec<u8> {
+    let text = std::str::from_utf8(value).is_ok();
+    match (caller.metadata_words, target.metadata_words) {
+        (true, false) => decode(value),
+        (false, true) if !text || value.is_ascii() => encode(value),
+        _ => value.to_vec(),
+    }
+}
+
+/// Writes a value in words, where it is not ASCII, or would be taken for words.
+fn encode(value: &[u8]) -> Vec<u8> {
+    if value.is_ascii() && decode(value) == value {
+        return value.to_vec();
+    }
+    let Ok(text) = std::str::from_utf8(value) else {
+        return words("ISO-8859-1", value.chunks(WORD_BYTES_MAX));
+    };
+    let mut pieces: Vec<&[u8]> = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        // Between characters: each word is read by itself.
+        let end = (0..=WORD_BYTES_MAX.min(rest.len())).rev().find(|at| rest.is_char_boundary(*at));
+        let (piece, after) = rest.split_at_checked(end.unwrap_or(rest.len())).unwrap_or((rest, ""));
+        pieces.push(piece.as_bytes());
+        rest = after;
+    }
+    words("UTF-8", pieces.into_iter())
+}
+
+fn words<'a>(charset: &str, pieces: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let word = |piece: &[u8]| format!("=?{charset}?B?{}?=", BASE64.encode(piece));
+    pieces.map(word).collect::<Vec<_>>().join(" ").into_bytes()
+}
+
+/// Reads the words in a value. Space between two of them is theirs; what is no word stays as it is.
+pub fn decode(value: &[u8]) -> Vec<u8> {
+    let Some(mut rest) = std::str::from_utf8(value).ok().filter(|text| text.contains("=?")) else {
+        return value.to_vec();
+    };
+    let mut decoded = Vec::new();
+    let mut after_word = false;
+    while let Some((before, from)) = rest.split_once("=?") {
+        let Some((bytes, behind)) = word(from) else {
+            decoded.extend_from_slice(before.as_bytes());
+            decoded.extend_from_slice(b"=?");
+            (rest, after_word) = (from, false);
+            continue;
+        };
+        if !after_word || !before.trim().is_empty() {
+            decoded.extend_from_slice(before.as_bytes());
+        }
+        decoded.extend(bytes);
+        (rest, after_word) = (behind, true);
+    }
+    decoded.extend_from_slice(rest.as_bytes());
+    decoded
+}
+
+/// The bytes of a word whose start was read, and what follows it. Bytes of Latin-1 stay what they are; other charsets
+/// than these are no words here.
+fn word(text: &str) -> Option<(Vec<u8>, &str)> {
+    let (charset, text) = text.split_once('?')?;
+    let (encoding, text) = text.split_once('?')?;
+    let (content, behind) = text.split_once("?=")?;
+    // RFC 2231 lets a language follow.
+    let charset = charset.split('*').next()?.to_ascii_lowercase();
+    if !["utf-8", "us-ascii", "iso-8859-1"].contains(&charset.as_str()) || content.contains(' ') {
+        return None;
+    }
+    let bytes = match encoding {
+        "b" | "B" => BASE64.decode(content).ok()?,
+        "q" | "Q" => quoted(content)?,
+        _ => return None,
+    };
+    let fits = charset == "iso-8859-1" || std::str::from_utf8(&bytes).is_ok();
+    // What no header can hold is no word.
+    let plain = bytes.iter().all(|byte| (*byte >= 0x20 || *byte == b'\t') && *byte != 0x7f);
+    (fits && plain).then_some((bytes, behind))
+}
+
+/// RFC 2047, 4.2.
+fn quoted(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut rest = text;
+    while let Some(character) = rest.chars().next() {
+        let length = match character {
+            '=' => {
+                bytes.push(u8::from_str_radix(rest.get(1..3)?, 16).ok()?);
+                3
+            }
+            '_' => {
+                bytes.push(b' ');
+                1
+            }
+            _ => {
+                let length = character.len_utf8();
+                bytes.extend_from_slice(rest.get(..length)?.as_bytes());
+                length
+            }
+        };
+        rest = rest.get(length..)?;
+    }
+    Some(bytes)
+}

@@ -1,0 +1,43 @@
+//! Values arrive as they were sent: metadata in the encodings of dialects, digests that are stated.
+
+use blobfish_dialects::engine::words::{decode, said, told};
+use blobfish_dialects::{cos::COS, oss::OSS, s3::S3};
+
+#[test]
+fn words_of_other_programs_are_read() {
+    // RFC 2047, section 8, and what Python's email and JavaMail write.
+    for (value, wanted) in [
+        ("=?UTF-8?B?5YC8IMOp?=", "值 é"),
+        ("=?utf-8?b?5YC8?=", "值"),
+        ("=?UTF-8?Q?=E5=80=BC_x?=", "值 x"),
+        ("=?UTF-8?Q?a?= =?UTF-8?Q?b?=", "ab"),
+        ("(=?UTF-8?Q?a?= b)", "(a b)"),
+        ("=?US-ASCII*EN?Q?Keith_Moore?=", "Keith Moore"),
+    ] {
+        assert_eq!(String::from_utf8(decode(value.as_bytes())).unwrap(), wanted);
+    }
+    assert_eq!(decode(b"=?ISO-8859-1?Q?=E9?="), [0xe9]);
+    for value in ["=?UTF-8?B?!?=", "=?KOI8-R?B?5YC8?=", "a =? b", "=?UTF-8?B?", "=?UTF-8?Q?=0D=0A?="] {
+        assert_eq!(decode(value.as_bytes()), value.as_bytes(), "{value}");
+    }
+}
+
+#[test]
+fn a_value_comes_back_through_every_dialect() {
+    let long = "值é".repeat(60);
+    let values: [&[u8]; 5] = ["值 é".as_bytes(), b"plain", b"=?UTF-8?B?5YC8?=", b"caf\xe9", long.as_bytes()];
+    for value in values {
+        // A target may tell what it was sent, or the same in words.
+        let sent = said(&COS, &S3, value);
+        assert_eq!(told(&S3, &COS, &sent), value);
+        assert_eq!(told(&S3, &OSS, &told(&S3, &S3, &sent)), value);
+        assert_eq!(said(&S3, &OSS, &told(&COS, &S3, value)), value);
+        assert!(told(&S3, &S3, value).is_ascii());
+    }
+    // Between equal dialects nothing is touched that need not be.
+    assert_eq!(told(&S3, &S3, b"=?utf-8?q?=E5=80=BC?="), b"=?utf-8?q?=E5=80=BC?=");
+    assert_eq!(said(&S3, &S3, "值".as_bytes()), "值".as_bytes());
+    assert_eq!(told(&COS, &OSS, b"=?UTF-8?B?5YC8?="), b"=?UTF-8?B?5YC8?=");
+    let words = told(&COS, &S3, long.as_bytes());
+    assert!(words.split(|byte| *byte == b' ').all(|word| word.len() <= 75));
+}
