@@ -166,7 +166,7 @@ fn an_appended_piece_ends_where_it_should() {
     let oss = dialect("oss");
     let at = sample_target(oss);
     let append = request(Operation::AppendObject, &[(Field::Position, Value::Number(10))]);
-    let sums = Sums { bytes: 5, crc64: None, md5: None };
+    let sums = Sums { bytes: 5, crc64: None, md5: None, checks: Vec::new() };
     let told = |next: &str| {
         let answer = answer(200, &[ETAG, ("x-oss-next-append-position", next)]);
         reply(&sample_way(oss, &at, &append), &append, &answer, Some(&sums)).is_ok()
