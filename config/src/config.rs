@@ -33,6 +33,8 @@ pub struct Config {
     pub buckets: Vec<BucketRule>,
     /// Who may call, in the order written. Names and access keys are distinct.
     pub callers: Vec<Caller>,
+    /// Line of the first secret that stands in the text itself, from 1: whoever may read the text knows it.
+    pub secret_line: Option<usize>,
 }
 
 /// Where callers connect. There is at least one address; no two overlap.
@@ -86,6 +88,10 @@ pub struct Limits {
     pub connections_max: usize,
     /// Most connections of one address at once, 1 to 1,000,000. Listed balancers may have more.
     pub connections_per_address_max: usize,
+    /// Most bytes of documents and of chunks that wait to be proven, of all callers at once, 16 MiB to 1 TiB.
+    pub buffer_bytes_max: usize,
+    /// The same of one caller, 8 MiB to 1 TiB.
+    pub buffer_bytes_per_caller_max: usize,
     /// How long a process that was told to stop accepts connections while it is not ready, 0 to 3600 seconds.
     pub stop_delay: Duration,
     /// How long requests run on after that, 1 second to 1 hour.

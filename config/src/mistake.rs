@@ -14,7 +14,7 @@ pub(crate) const SECRET_VALUE: &str = "(secret)";
 #[rustfmt::skip]
 const SHOWN_WORDS: &[&str] = &[
     "access", "access_key", "address", "addressing", "admin", "anonymous", "base", "body_idle_seconds",
-    "body_timeout_seconds", "bucket", "buckets", "ca", "caller", "cert", "certificates", "client_cert", "client_key",
+    "body_timeout_seconds", "bucket", "buckets", "buffer_bytes_max", "buffer_bytes_per_caller_max", "ca", "caller", "cert", "certificates", "client_cert", "client_key",
     "conditions", "connect_timeout_seconds", "connections_max", "connections_per_address_max", "control",
     "copies_abandoned", "copies_max", "copies_per_caller_max", "copy_bytes_per_second",
     "copy_bytes_per_second_per_caller", "copy_part_bytes", "copy_parts_at_once", "copy_single_bytes_max",

@@ -2,7 +2,7 @@
 //! both know where they stand. What nobody asked a table for is an unknown key. What was asked for, and how, is noted
 //! too: the schema is made of it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::{Range, RangeInclusive};
 
 use toml::Spanned;
@@ -20,13 +20,20 @@ pub(crate) struct Notes<'t> {
     text: &'t str,
     line_starts: Vec<usize>,
     mistakes: RefCell<Vec<Mistake>>,
+    secret_at: Cell<Option<usize>>,
     shapes: RefCell<Shapes>,
 }
 
 impl<'t> Notes<'t> {
     pub(crate) fn new(text: &'t str) -> Self {
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { text, line_starts, mistakes: RefCell::default(), shapes: RefCell::default() }
+        Self {
+            text,
+            line_starts,
+            mistakes: RefCell::default(),
+            secret_at: Cell::default(),
+            shapes: RefCell::default(),
+        }
     }
 
     /// How each place was read.
@@ -36,10 +43,11 @@ impl<'t> Notes<'t> {
 
     /// The configuration if there was no mistake, else all of them by line.
     pub(crate) fn verdict(self, config: Option<Config>) -> Result<Config, Vec<Mistake>> {
+        let secret_line = self.secret_at.get().map(|at| self.line(at));
         let mut mistakes = self.mistakes.into_inner();
         mistakes.sort_by_key(|mistake| mistake.span.start);
         match config {
-            Some(config) if mistakes.is_empty() => Ok(config),
+            Some(config) if mistakes.is_empty() => Ok(Config { secret_line, ..config }),
             _ => Err(mistakes),
         }
     }
@@ -121,6 +129,12 @@ pub(crate) struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
+    /// Notes that a secret stands here.
+    pub(crate) fn holds_secret(&self) {
+        let first = self.notes.secret_at.get().map_or(self.span.start, |at| at.min(self.span.start));
+        self.notes.secret_at.set(Some(first));
+    }
+
     pub(crate) fn wrong(&self, rejected: Rejected) {
         let segments = self.key.split('.');
         let is_secret = segments.clone().any(|segment| SECRET_KEYS.contains(&segment));

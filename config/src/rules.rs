@@ -93,6 +93,7 @@ pub(crate) fn config(mut root: Fields<'_>, known: &Known<'_>, sources: &dyn Sour
         targets: targets.into_iter().collect::<Option<_>>()?,
         buckets: buckets.into_iter().collect::<Option<_>>()?,
         callers: callers.into_iter().collect::<Option<_>>()?,
+        secret_line: None,
     })
 }
 
@@ -310,6 +311,8 @@ fn hosts(item: Option<Item<'_>>) -> Vec<String> {
 }
 
 fn limits(item: Option<Item<'_>>) -> Option<Limits> {
+    const MIB: usize = 1024 * 1024;
+    const TIB: u64 = 1 << 40;
     // Defaults of the threat model, section 3.7.
     let usual = Limits {
         head_bytes_max: 16 * 1024,
@@ -318,6 +321,8 @@ fn limits(item: Option<Item<'_>>) -> Option<Limits> {
         keepalive_idle: Duration::from_secs(60),
         connections_max: 10_000,
         connections_per_address_max: 1_000,
+        buffer_bytes_max: 256 * MIB,
+        buffer_bytes_per_caller_max: 64 * MIB,
         stop_delay: Duration::ZERO,
         drain: Duration::from_secs(30),
         upgrade_drain: Duration::from_secs(3600),
@@ -332,6 +337,9 @@ fn limits(item: Option<Item<'_>>) -> Option<Limits> {
     let connections_max = fields.count("connections_max", 1..=1_000_000, usual.connections_max);
     let connections_per_address_max =
         fields.count("connections_per_address_max", 1..=1_000_000, usual.connections_per_address_max);
+    let buffers = fields.count("buffer_bytes_max", 1 << 24..=TIB, usual.buffer_bytes_max);
+    let own = usual.buffer_bytes_per_caller_max;
+    let own_buffers = fields.count("buffer_bytes_per_caller_max", 1 << 23..=TIB, own);
     let stop_delay = fields.count("stop_delay_seconds", 0..=SECONDS_MAX, usual.stop_delay.as_secs());
     let drain = seconds(&mut fields, "drain_seconds", usual.drain);
     let upgrade_drain =
@@ -345,6 +353,8 @@ fn limits(item: Option<Item<'_>>) -> Option<Limits> {
         keepalive_idle: keepalive_idle?,
         connections_max: connections_max?,
         connections_per_address_max: connections_per_address_max?,
+        buffer_bytes_max: buffers?,
+        buffer_bytes_per_caller_max: own_buffers?,
         stop_delay: Duration::from_secs(stop_delay?),
         drain: drain?,
         upgrade_drain: Duration::from_secs(upgrade_drain?),

@@ -72,6 +72,7 @@ impl Sources for OsSources {
 /// Reads a secret: a literal, `{ env = "NAME" }` or `{ file = "PATH" }`.
 pub(crate) fn secret(item: &Item<'_>, sources: &dyn Sources) -> Option<SecretString> {
     let secret = if item.is_text() {
+        item.place.holds_secret();
         item.parsed(literal)?
     } else if item.is_table() {
         from_elsewhere(item.table()?, sources)?

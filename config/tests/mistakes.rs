@@ -200,7 +200,7 @@ fn keys_and_types() {
             "line 18: limits.head_bytes_max = -1: must be from 1024 to 1048576",
             "line 19: limits.headers_max = 0x1_0000: must be from 8 to 10000",
             "line 20: limits.connections: unknown key; did you mean \"connections_max\"?",
-            "line 21: limits.grants: unknown key; known: head_bytes_max, headers_max, body_idle_seconds, keepalive_idle_seconds, connections_max, connections_per_address_max, stop_delay_seconds, drain_seconds, upgrade_drain_seconds, copies_max, copies_per_caller_max, copy_single_bytes_max, copy_part_bytes, copy_parts_at_once, copy_bytes_per_second, copy_bytes_per_second_per_caller, copies_abandoned",
+            "line 21: limits.grants: unknown key; known: head_bytes_max, headers_max, body_idle_seconds, keepalive_idle_seconds, connections_max, connections_per_address_max, buffer_bytes_max, buffer_bytes_per_caller_max, stop_delay_seconds, drain_seconds, upgrade_drain_seconds, copies_max, copies_per_caller_max, copy_single_bytes_max, copy_part_bytes, copy_parts_at_once, copy_bytes_per_second, copy_bytes_per_second_per_caller, copies_abandoned",
         ],
     );
 }

@@ -8,7 +8,7 @@ use crate::engine::dialect::{Dialect, Target};
 use crate::engine::loss::{self, LossPolicy};
 use crate::engine::way::{SameNames, Way};
 use crate::engine::{buckets, emulate, hosts, listing, read, settings, stream, write};
-use crate::lines::{Line, Thing, lines};
+use crate::lines::{HIDDEN, Line, Thing, is_secret, lines};
 use crate::model::{Fault, Field, Operation, Outgoing, OwnKey, RawHead, Refusal, Request, Setting};
 use crate::rules;
 
@@ -372,12 +372,12 @@ fn adapted(way: &Way<'_>, request: &Request) -> Result<(Request, Option<Refusal>
     Ok((emulate::adapted(way, sent), None))
 }
 
-/// What is printed may end in a ticket: customers' keys are not shown.
+/// What is printed may end in a ticket: customers' keys, and what is called like a secret, are not shown.
 fn hide_keys(target: &Dialect, outgoing: &mut Outgoing) {
     let keys = [Field::CustomerKey, Field::SourceCustomerKey].map(|field| (target.name_of)(field));
     for (name, value) in &mut outgoing.headers {
-        if keys.iter().flatten().any(|key| key.as_str() == name) {
-            *value = b"(hidden)".to_vec();
+        if keys.iter().flatten().any(|key| key.as_str() == name) || is_secret(name) {
+            *value = HIDDEN.into();
         }
     }
 }

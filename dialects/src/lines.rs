@@ -87,7 +87,23 @@ impl Thing {
     }
 }
 
-const HIDDEN: &str = "(hidden)";
+pub(crate) const HIDDEN: &str = "(hidden)";
+
+/// Whether a header or parameter of this name may hold a signature, a token or a customer's key, in any dialect: what is
+/// shown may be of another one than was asked for.
+pub(crate) fn is_secret(name: &str) -> bool {
+    const MARKS: [&str; 8] =
+        ["signature", "token", "authorization", "credential", "customer-key", "secret", "password", "cookie"];
+    let lower = name.to_ascii_lowercase();
+    // A digest of a key opens nothing, and tells one key from another; a page's token is no credential.
+    let harmless = lower.ends_with("customer-key-md5") || lower == "continuation-token";
+    !harmless && MARKS.iter().any(|mark| lower.contains(mark))
+}
+
+/// Whether a parameter of this name belongs to a credential of any dialect.
+fn is_credential_of_any(name: &str) -> bool {
+    crate::ALL.iter().any(|dialect| is_credential(dialect, name))
+}
 
 /// The lines of both requests. `request` is what was asked and, of that, what the target is asked; `fates` has what becomes
 /// of each field and each entry of metadata.
@@ -152,13 +168,16 @@ fn fate(
 fn said(caller: &Dialect, operation: Operation, head: &RawHead) -> Vec<(Part, String, Thing)> {
     let mut lines = vec![(Part::First, format!("{} {}", head.method, head.path), Thing::Target)];
     for (name, value) in head.raw_query() {
-        let thing = of_parameter(caller, operation, &percent::decode_form(name).unwrap_or_default());
-        let value = value.map(|value| if thing.is_secret() { HIDDEN } else { value });
+        let decoded = percent::decode_form(name).unwrap_or_default();
+        let thing = of_parameter(caller, operation, &decoded);
+        let hides = thing.is_secret() || is_secret(&decoded) || is_credential_of_any(&decoded);
+        let value = value.map(|value| if hides { HIDDEN } else { value });
         lines.push((Part::Parameter, parameter(lines.len() == 1, name, value), thing));
     }
     for (name, value) in &head.headers {
         let thing = of_header(caller, operation, name);
-        let value = if thing.is_secret() { HIDDEN.into() } else { String::from_utf8_lossy(value) };
+        let hides = thing.is_secret() || is_secret(name);
+        let value = if hides { HIDDEN.into() } else { String::from_utf8_lossy(value) };
         lines.push((Part::Header, format!("{name}: {value}"), thing));
     }
     lines

@@ -470,3 +470,30 @@ fn objects_of_an_open_bucket_are_read_by_anybody() {
         signed(&oss::auth::AUTH, "open.oss-cn-hangzhou.aliyuncs.com", Some("open"), Some("k"), "/k", "OTHER");
     assert_eq!(accepted(&strange, &One::new()).unwrap_err().refusal.fault, Fault::InvalidAccessKeyId);
 }
+
+/// A parameter that does not decode is told in the words of who was asked, not of who was looked at first.
+#[test]
+fn what_does_not_decode_is_told_in_its_own_dialect() {
+    let rows: [(&dyn Auth, &str, &str, &str); 4] = [
+        (&cos::auth::AUTH, "b.cos.ap-guangzhou.myqcloud.com", "cos", "InvalidURI"),
+        (&oss::auth::AUTH, "b.oss-cn-hangzhou.aliyuncs.com", "oss", "InvalidArgument"),
+        (&oss::auth::V1_OUT, "b.oss-cn-hangzhou.aliyuncs.com", "oss", "InvalidArgument"),
+        (&s3::auth::AUTH, "b.s3.us-west-2.amazonaws.com", "s3", "InvalidURI"),
+    ];
+    for (auth, host, name, code) in rows {
+        for query in
+            ["prefix=%ff", "%ff=a", "prefix=%zz", "marker=a%", "sign=%ff", "list-type=2&start-after=%fe"]
+        {
+            let mut head = signed(auth, host, Some("b"), None, "/", "AKID");
+            head.query = Some(query.to_owned());
+            let rejected = accepted(&head, &One::new()).unwrap_err();
+            assert_eq!(rejected.dialect.name, name, "{query}");
+            let row = rejected.dialect.fault(rejected.refusal.fault).unwrap();
+            assert_eq!((row.code, row.status), (code, 400), "{name} {query}");
+        }
+        let mut presigned = signed(auth, host, Some("b"), None, "/", "AKID");
+        presigned.headers.retain(|row| row.0 != "authorization");
+        presigned.query = Some("Signature=%ff&Expires=%ff".to_owned());
+        assert_eq!(accepted(&presigned, &One::new()).unwrap_err().dialect.name, name, "{host}");
+    }
+}

@@ -152,7 +152,10 @@ fn unfinished_uploads_keep_a_bucket_where_the_callers_vendor_says_so() {
         );
         assert_eq!(delete_bucket(caller, &S3, &[(404, NO_BUCKET)]).1, Err(Fault::NoSuchBucket));
         assert_eq!(delete_bucket(caller, &S3, &[(501, NOT_THERE), (204, "")]).1, Ok(204));
-        assert_eq!(delete_bucket(caller, &S3, &[(200, NO_UPLOADS), (409, NOT_EMPTY)]).1, Err(Fault::BucketNotEmpty));
+        assert_eq!(
+            delete_bucket(caller, &S3, &[(200, NO_UPLOADS), (409, NOT_EMPTY)]).1,
+            Err(Fault::BucketNotEmpty)
+        );
         assert_eq!(delete_bucket(caller, &S3, &[(200, "<html/>")]).1, Err(Fault::InternalError));
     }
     for (caller, target) in [(&S3, &S3), (&S3, &COS), (&COS, &OSS), (&OSS, &OSS)] {

@@ -162,3 +162,39 @@ fn headers_that_are_offered_can_be_said() {
         }
     }
 }
+
+/// What is shown may be a request of another dialect than was chosen.
+#[test]
+fn hidden_are_the_secrets_of_every_dialect() {
+    let secrets = [
+        "q-signature=tell-1&q-ak=tell-2&q-key-time=tell-3&x-cos-security-token=tell-4&sign=tell-5",
+        "x-oss-signature=tell-1&x-oss-credential=tell-2&x-oss-security-token=tell-3&security-token=tell-4",
+        "OSSAccessKeyId=tell-1&Signature=tell-2&AWSAccessKeyId=tell-3",
+        "X-Amz-Signature=tell-1&X-Amz-Credential=tell-2&X-Amz-Security-Token=tell-3&x%2damz%2dsignature=tell-4",
+    ];
+    let headers = "Authorization: q-sign-algorithm=sha1&q-signature=tell-6\nx-cos-security-token: tell-7\n\
+         x-oss-security-token: tell-8\nx-amz-security-token: tell-9\nsecurity-token: tell-a\ncookie: tell-b\n\
+         x-cos-server-side-encryption-customer-key: tell-c\nx-oss-server-side-encryption-customer-key: tell-d\n\
+         x-amz-server-side-encryption-customer-key: tell-e\nx-meta: shown\n";
+    for caller in ALL {
+        for secret in secrets {
+            for line in headers.lines() {
+                let host = caller.sample_endpoint;
+                let get = format!("GET /k?{secret} HTTP/1.1\nHost: box.{host}\n{line}\nx-meta: shown\n");
+                match explain(&get, caller, &S3) {
+                    Ok(explained) => {
+                        for line in explained.said.iter().chain(&explained.written) {
+                            assert!(!line.text.contains("tell-"), "{} {line:?}", caller.name);
+                        }
+                        line_is_shown(&explained);
+                    }
+                    Err(refusal) => assert!(!format!("{refusal:?}").contains("tell-"), "{refusal:?}"),
+                }
+            }
+        }
+    }
+}
+
+fn line_is_shown(explained: &Explained) {
+    line(&explained.said, "x-meta: shown");
+}

@@ -84,20 +84,26 @@ fn keys_that_are_no_paths_stay_away_from_servers_of_paths() {
         assert_eq!(check(key), Ok(()), "{key}");
         assert_eq!(blobfish_dialects::engine::read::check_key(&S3, key), Ok(()));
     }
-    for key in ["/a", "a//b", ".", "a/..", "a/./b", "/", "a//", "a\0b"] {
+    for key in ["/a", "a//b", ".", "a/..", "a/./b", "/", "a//"] {
         assert_eq!(check(key).unwrap_err().fault, Fault::InvalidObjectName, "{key}");
         assert_eq!(blobfish_dialects::engine::read::check_key(&S3, key), Ok(()));
     }
 }
 
 /// The head that a target gets of a caller's request: method and path, the header named, what is lost.
-fn written(caller: &'static Dialect, target: &'static Dialect, line: &str, name: &str) -> (String, Option<String>, Vec<Loss>) {
+fn written(
+    caller: &'static Dialect,
+    target: &'static Dialect,
+    line: &str,
+    name: &str,
+) -> (String, Option<String>, Vec<Loss>) {
     let text = format!("{line} HTTP/1.1\nHost: b.{}\n", caller.sample_endpoint);
     let request = explain(&text, caller, caller).unwrap().request;
     let target = sample_target(target);
     let way = sample_way(caller, &target, &request);
     let (out, losses) = blobfish_dialects::engine::write::request(&way, &request).unwrap();
-    let value = out.headers.iter().find(|row| row.0 == name).map(|row| String::from_utf8(row.1.clone()).unwrap());
+    let value =
+        out.headers.iter().find(|row| row.0 == name).map(|row| String::from_utf8(row.1.clone()).unwrap());
     (format!("{} {}", out.method, out.path), value, losses)
 }
 

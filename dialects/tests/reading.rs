@@ -5,6 +5,7 @@ use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::engine::tell;
 use blobfish_dialects::explain::explain;
 use blobfish_dialects::model::{Field, Refusal, Request};
+use blobfish_dialects::wire::xml::{self, Bounds, DOCUMENT_BYTES_MAX, read_within};
 use blobfish_dialects::{cos::COS, jdcloud::JDCLOUD, oss::OSS, s3::S3};
 
 fn read(
@@ -146,5 +147,58 @@ fn no_line_is_smuggled_into_an_answer() {
             assert_eq!(refused(dialect, get(value)), (400, "InvalidArgument"), "{value}");
         }
         assert!(read(dialect, "GET", "/?prefix=a%0ab", &[]).is_ok(), "keys may hold what headers may not");
+    }
+}
+
+/// No document could name it; other control characters are part of keys at every vendor (oss.md 1, s3.md 1).
+#[test]
+fn a_nul_is_no_part_of_a_key() {
+    for dialect in [&S3, &JDCLOUD, &COS, &OSS] {
+        let code = if dialect.name == "oss" { "InvalidObjectName" } else { "InvalidArgument" };
+        for target in ["/a%00b", "/%00", "/a%00"] {
+            let refused = refused(dialect, read(dialect, "PUT", target, &[]));
+            assert!(refused.0 == 400 && (refused.1 == code || dialect.name == "cos"), "{refused:?}");
+        }
+        for target in ["/?prefix=a%00", "/?marker=%00b", "/?delimiter=%00"] {
+            assert_eq!(
+                refused(dialect, read(dialect, "GET", target, &[])),
+                (400, "InvalidArgument"),
+                "{target}"
+            );
+        }
+        let copied = "/box/a%00b".to_owned();
+        let copied =
+            if dialect.name == "cos" { format!("box.{}/a%00b", dialect.sample_endpoint) } else { copied };
+        let headers = [(dialect.copy.header, copied.as_str())];
+        assert_eq!(refused(dialect, read(dialect, "PUT", "/k", &headers)).0, 400, "{copied}");
+        assert!(read(dialect, "PUT", "/a%01b", &[]).is_ok());
+    }
+}
+
+/// A name becomes labels of a target's host.
+#[test]
+fn a_bucket_has_no_empty_labels() {
+    for bucket in ["wild-x..y", ".wild", "wild.", "..", "a...b"] {
+        let text = format!("GET /{bucket}/k HTTP/1.1\nHost: 127.0.0.1\n");
+        let refusal = explain(&text, &S3, &S3).expect_err(bucket);
+        assert_eq!(refusal.fault, blobfish_dialects::model::Fault::InvalidBucketName, "{bucket}");
+    }
+    assert!(explain("GET /wild.x-y/k HTTP/1.1\nHost: 127.0.0.1\n", &S3, &S3).is_ok());
+}
+
+/// 8 MiB of the smallest things: refused in a small part of the time that reading all of it takes.
+#[test]
+fn small_things_cost_little() {
+    for (piece, seconds_max) in [("<a/>", 1.0), ("<!---->", 0.5), ("<?a?>", 0.5), ("<a></a>", 1.0)] {
+        let text = format!("<Delete>{}</Delete>", piece.repeat((DOCUMENT_BYTES_MAX - 32) / piece.len()));
+        for bounds in [Bounds::of_list("Object", 1000), Bounds::of_list("Part", 10_000)] {
+            let began = std::time::Instant::now();
+            assert!(read_within(text.as_bytes(), bounds).is_err(), "{piece}");
+            let taken = began.elapsed().as_secs_f64();
+            assert!(taken < seconds_max, "{piece}: {taken} s");
+        }
+        let began = std::time::Instant::now();
+        assert!(xml::read(text.as_bytes()).is_err(), "{piece}: from a target");
+        assert!(began.elapsed().as_secs_f64() < seconds_max);
     }
 }

@@ -43,6 +43,14 @@ const DRAIN_BYTES_MAX: usize = 64 * 1024;
 /// How long that may take.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 
+/// What is read of a refused body after the answer: who gets a reset while it still sends may lose the answer, and try the
+/// whole again (RFC 9112, 9.6).
+const LINGER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// How long that may take, and how long nothing may come.
+const LINGER_TIME_MAX: Duration = Duration::from_secs(10);
+const LINGER_SILENCE_MAX: Duration = Duration::from_secs(2);
+
 /// A head that did not arrive.
 #[derive(Debug)]
 pub enum NoHead {
@@ -335,7 +343,8 @@ impl CallerConnection {
         }
         // A caller that was not invited, or is not done, may still send a body or not: nobody can tell what the
         // next bytes are.
-        let unclear = self.continue_due || matches!(self.body, Body::Broken);
+        let long = matches!(self.body, Body::Bytes(left) if left > count(DRAIN_BYTES_MAX));
+        let unclear = self.continue_due || long || matches!(self.body, Body::Broken);
         self.keep = self.keep && !unclear;
         let mut head = Vec::with_capacity(1024);
         head.extend_from_slice(format!("HTTP/1.1 {status} {}\r\n", reason(status)).as_bytes());
@@ -473,17 +482,24 @@ impl CallerConnection {
 
     /// Closes in peace: the answer is not lost because the caller was still sending. In HTTP/2 that is said with the
     /// end of the request.
+    ///
+    /// In stages: the answer, the end of what we say, and then what still comes is read on for a while.
     pub async fn close(self) {
+        // Who waits to be asked for its body sends none.
+        let sends = !matches!(self.body, Body::End) && !self.continue_due;
         let Transport::Connection(mut stream) = self.transport else { return };
         if timeout(WRITE_TIME_MAX, stream.shutdown()).await.is_err() || !self.answered {
             return;
         }
-        let deadline = Instant::now() + DRAIN_TIME_MAX;
+        let (bytes_max, time_max) =
+            if sends { (LINGER_BYTES_MAX, LINGER_TIME_MAX) } else { (DRAIN_BYTES_MAX, DRAIN_TIME_MAX) };
+        let deadline = Instant::now() + time_max;
         let (mut drained, mut sink) = (0_usize, BytesMut::new());
-        while drained < DRAIN_BYTES_MAX {
+        while drained < bytes_max {
             sink.clear();
-            sink.reserve(4096);
-            match timeout_at(deadline, stream.read_buf(&mut sink)).await {
+            sink.reserve(16 * 1024);
+            let silence = deadline.min(Instant::now() + LINGER_SILENCE_MAX);
+            match timeout_at(silence, stream.read_buf(&mut sink)).await {
                 Ok(Ok(read @ 1..)) => drained = drained.saturating_add(read),
                 _ => return,
             }

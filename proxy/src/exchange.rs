@@ -5,20 +5,32 @@ use blobfish_dialects::engine::body::{Gate, Sums, Wants};
 use blobfish_dialects::engine::exchange::{Answer, Exchange, Step};
 use blobfish_dialects::engine::way::Way;
 use blobfish_dialects::model::{Fault, Operation, Refusal, Reply, Request};
+use std::ops::Deref;
 use std::sync::Mutex;
+use std::time::Duration;
 
+use tokio::time::{Instant, timeout_at};
+
+use crate::budget::Reservation;
+use crate::caller::NoBody;
 use crate::failed::Failed;
 use crate::job::{End, Job};
 use crate::metrics::METRICS;
 use crate::snapshot::Upstream;
 use crate::upstream::Upstreams;
-use crate::{clock, patience};
+use crate::{clock, cors, patience};
 
 /// A request's body: an ACL, tags, a region, a bucket's rules.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// The same with a line for each of 10,000 parts, or of 1,000 long keys.
 const LINES_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// From the first byte of a body that is read whole to its last: 8 MiB at somewhat more than 1 Mbit/s.
+const WHOLE_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// By how much a buffer grows at least.
+const GROWTH_BYTES: usize = 64 * 1024;
 
 /// Requests to the target for one request of the caller. An engine that wants more goes round in circles.
 const STEPS_MAX: usize = 32;
@@ -37,8 +49,13 @@ pub async fn run(
     let (operation, copies) = (request.operation, request.operation.copies());
     let body = whole_body(job, &request, payload).await?;
     if !copies && operation != Operation::CompleteMultipartUpload {
-        let reply = driven(job, upstream, way, request, &body).await?;
-        return job.tell(reply).await;
+        let bucket = way.bucket.clone();
+        let reply = driven(job, upstream, way, request, &body).await;
+        if cors::changes(operation) {
+            // Whatever was told of it: it may have been done.
+            job.cors.forget(upstream.group_key, &bucket);
+        }
+        return job.tell(reply?).await;
     }
     let outcome = Box::pin(patiently(job, upstream, way, request, &body)).await;
     if copies {
@@ -135,7 +152,7 @@ pub async fn drive(
 ///
 /// # Errors
 /// [`End`].
-pub async fn whole_body(job: &mut Job<'_>, request: &Request, payload: Payload) -> Result<Vec<u8>, End> {
+pub async fn whole_body(job: &mut Job<'_>, request: &Request, payload: Payload) -> Result<Whole, End> {
     let bytes_max = match request.operation {
         Operation::CompleteMultipartUpload | Operation::DeleteObjects => LINES_BYTES_MAX,
         _ => BODY_BYTES_MAX,
@@ -147,17 +164,56 @@ pub async fn whole_body(job: &mut Job<'_>, request: &Request, payload: Payload) 
 /// A whole body, verified, and what was computed of it.
 ///
 /// # Errors
-/// [`End`]; a body that is longer than `bytes_max`.
-pub async fn collected(job: &mut Job<'_>, mut gate: Gate, bytes_max: usize) -> Result<(Vec<u8>, Sums), End> {
+/// [`End`]; a body that is longer than `bytes_max`, by its head already; one that is slower than [`WHOLE_TIME_MAX`];
+/// [`Fault::SlowDown`].
+pub async fn collected(job: &mut Job<'_>, mut gate: Gate, bytes_max: usize) -> Result<(Whole, Sums), End> {
+    let too_large = |bytes: usize| bytes > bytes_max;
+    if gate.length().is_some_and(|length| usize::try_from(length).map_or(true, too_large)) {
+        return Err(Fault::EntityTooLarge.into());
+    }
     job.caller.invite_body().await?;
-    let mut whole = gate.push(&[]).map_err(Job::count_integrity)?;
-    while let Some(wire) = job.caller.body().await? {
-        whole.extend(gate.push(&wire).map_err(Job::count_integrity)?);
-        if whole.len() > bytes_max {
+    let mut reservation = job.reservation();
+    let deadline = Instant::now() + WHOLE_TIME_MAX;
+    let mut whole = Vec::new();
+    append(&mut whole, &gate.push(&[]).map_err(Job::count_integrity)?);
+    while let Some(wire) = timeout_at(deadline, job.caller.body()).await.unwrap_or(Err(NoBody::Slow))? {
+        append(&mut whole, &gate.push(&wire).map_err(Job::count_integrity)?);
+        if too_large(whole.len()) {
             return Err(Fault::EntityTooLarge.into());
         }
+        reservation.hold(whole.capacity().saturating_add(gate.held()))?;
     }
     let (last, sums) = gate.finish().map_err(Job::count_integrity)?;
-    whole.extend(last);
-    Ok((whole, sums))
+    append(&mut whole, &last);
+    Ok((Whole::new(whole, reservation), sums))
+}
+
+/// A body that was read whole, and its place in the budget.
+pub struct Whole {
+    bytes: Vec<u8>,
+    _reservation: Reservation,
+}
+
+impl Whole {
+    /// A body, and what was reserved for it.
+    pub fn new(bytes: Vec<u8>, reservation: Reservation) -> Self {
+        Self { bytes, _reservation: reservation }
+    }
+}
+
+impl Deref for Whole {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Appends, and takes room for a quarter more at most, where a vector would double.
+fn append(whole: &mut Vec<u8>, bytes: &[u8]) {
+    let room = whole.capacity().saturating_sub(whole.len());
+    if room < bytes.len() {
+        whole.reserve_exact(bytes.len().max(whole.len() / 4).max(GROWTH_BYTES));
+    }
+    whole.extend_from_slice(bytes);
 }

@@ -1,10 +1,9 @@
 //! What can go wrong between us and a target, as metrics count it and callers are told.
 
-use std::time::Instant;
-
 use blobfish_dialects::model::{Fault, Refusal};
 use pingora_core::{Error, ErrorType};
 
+use crate::breaker::Outcome;
 use crate::metrics::METRICS;
 use crate::snapshot::Upstream;
 
@@ -109,25 +108,20 @@ impl Failed {
         }
     }
 
-    /// Whether it shows that the target is not well. What is cut had begun; and whether a bucket's own host has an
-    /// address and a certificate that fits is decided by the name that a caller chose.
-    fn is_the_targets(self) -> bool {
-        matches!(
-            self,
-            Self::Connect | Self::ConnectTimeout | Self::Write | Self::Read | Self::ResponseTimeout
-        )
-    }
-
-    /// Counts and logs a failure, and holds it against the target where it is to blame.
-    pub fn at(self, upstream: &Upstream) -> Self {
-        if self.is_the_targets() {
-            upstream.breaker.failed(Instant::now());
+    /// What it says about the target. What is cut had begun; and whether a bucket's own host has an address is decided
+    /// by the name that a caller chose, as is whether a certificate fits it, where the name has labels of its own.
+    pub fn outcome(self, name_is_plain: bool) -> Option<Outcome> {
+        match self {
+            Self::Connect | Self::ConnectTimeout => Some(Outcome::Unreachable),
+            Self::Tls if name_is_plain => Some(Outcome::Unreachable),
+            Self::Write | Self::Read => Some(Outcome::Broken),
+            Self::ResponseTimeout => Some(Outcome::Silent),
+            _ => None,
         }
-        self.noted(upstream)
     }
 
-    /// Counts and logs a failure that is made good by trying again.
-    pub fn noted(self, upstream: &Upstream) -> Self {
+    /// Counts and logs a failure.
+    pub fn at(self, upstream: &Upstream) -> Self {
         if matches!(self, Self::Paused | Self::Busy | Self::NoKey) {
             return self; // Nothing was exchanged; it is counted as refused.
         }

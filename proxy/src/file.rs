@@ -74,7 +74,23 @@ pub fn read(file: &Path) -> (Result<Config, Unusable>, Vec<PathBuf>) {
 /// # Errors
 /// [`Unusable`].
 pub fn snapshot(file: &Path) -> Result<Snapshot, Unusable> {
-    Ok(Snapshot::new(read(file).0?)?)
+    let config = read(file).0?;
+    let warnings = warnings(file, &config);
+    let mut snapshot = Snapshot::new(config)?;
+    snapshot.warnings = warnings;
+    Ok(snapshot)
+}
+
+/// What is to be said of a file that can be used.
+pub fn warnings(file: &Path, config: &Config) -> Vec<String> {
+    let (Some(line), Ok(false)) = (config.secret_line, OsSources.file_is_private(file)) else {
+        return Vec::new();
+    };
+    let name = file.display();
+    vec![format!(
+        "{name}:{line}: a secret stands in this file, which is open to others on this machine; chmod o-rwx {name}, or write \
+         {{ file = \"PATH\" }} or {{ env = \"NAME\" }} instead"
+    )]
 }
 
 /// This process's sources; remembers which files were asked for.

@@ -5,6 +5,7 @@ use blobfish_dialects::engine::auth::Payload;
 use blobfish_dialects::engine::form::{self, AHEAD_BYTES, FormReader, Progress};
 use blobfish_dialects::model::{Fault, RawHead};
 
+use crate::behalf::{self, Behalf};
 use crate::framing::BodyLength;
 use crate::job::{End, Job};
 use crate::{plan, stream};
@@ -67,7 +68,8 @@ pub async fn run(job: &mut Job<'_>, head: &RawHead, kind: &str, body: BodyLength
     let file = reader.file(length, ended, posted.bounds)?;
     let payload = Payload::Chunked(Box::new(file));
     let way = at.way(dialect, Some(caller), None);
-    let reply = stream::upload(job, at.upstream, way, &posted.request, payload, body).await?;
+    let upload = Box::pin(stream::upload(job, at.upstream, way, &posted.request, payload, body));
+    let reply = behalf::within(Behalf::caller(&caller.name), upload).await?;
     if reply.status >= 300 {
         return job.tell(reply).await;
     }

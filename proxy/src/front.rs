@@ -9,6 +9,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use blobfish_dialects::engine::accept::accept;
+use blobfish_dialects::engine::cors::CrossOrigin;
 use blobfish_dialects::engine::tell::Listener;
 use blobfish_dialects::model::{Fault, RawHead, Refusal};
 use bytes::Bytes;
@@ -20,7 +21,10 @@ use pingora_core::server::ShutdownWatch;
 use prometheus::IntGauge;
 use tokio::time::timeout;
 
+use crate::behalf::{self, Behalf};
+use crate::budget::Budget;
 use crate::caller::{CallerConnection, NoHead};
+use crate::cors::CorsRules;
 use crate::events::{EVENTS, Note};
 use crate::framing::{self, Framed};
 use crate::job::{End, Job, milliseconds};
@@ -47,6 +51,10 @@ pub struct DataFront {
     pub open: Arc<AtomicUsize>,
     /// Whose connections they are.
     pub peers: Arc<Peers>,
+    /// Memory for what is read whole.
+    pub budget: Arc<Budget>,
+    /// The CORS rules of buckets, as far as they are known.
+    pub cors: CorsRules,
     /// Whether they are to be closed.
     pub stop: Arc<Stop>,
 }
@@ -260,6 +268,9 @@ impl DataFront {
         Job {
             snapshot,
             upstreams: &self.upstreams,
+            budget: &self.budget,
+            cors: &self.cors,
+            cross_origin: head.and_then(|head| Some((CrossOrigin::read(head)?, head.clone()))),
             caller,
             listener,
             chunks,
@@ -300,7 +311,9 @@ async fn run(job: &mut Job<'_>, framed: Result<Framed, Refusal>) -> Result<(), E
         return form::run(job, &head, kind, body).await;
     }
     let accepted = believed(job, &head)?;
-    plan::run(job, accepted, body).await
+    let caller = accepted.access_key.as_deref().and_then(|key| job.snapshot.caller(key));
+    let behalf = caller.map_or(Behalf::Anybody, |caller| Behalf::caller(&caller.name));
+    behalf::within(behalf, Box::pin(plan::run(job, accepted, body))).await
 }
 
 /// The request, once its signature is verified.

@@ -6,6 +6,7 @@ use std::future::{Future as _, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 
 use crate::caller::{CallerConnection, NotWritten};
+use crate::flood::Flood;
 use crate::front::{DataFront, REQUESTS_MAX, stopped};
 use crate::proxies::Origin;
 
@@ -42,6 +44,9 @@ const HEADER_OVERHEAD_BYTES: usize = 32;
 /// The caller's first words.
 const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 
+/// How long the reason for an end may take to be written.
+const LAST_WORDS_TIME_MAX: Duration = Duration::from_secs(1);
+
 /// How long a caller may take for what was written before the connection closes.
 const LINGER_TIME_MAX: Duration = Duration::from_secs(10);
 
@@ -60,8 +65,9 @@ pub async fn serve(front: &Arc<DataFront>, stream: Stream, origin: Origin, shutd
         .initial_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_send_buffer_size(SEND_BYTES_MAX);
+    let flooded = Arc::new(AtomicBool::new(false));
     let Ok(Ok(mut connection)) =
-        timeout(HANDSHAKE_TIME_MAX, builder.handshake(Lingering { stream, closed: None })).await
+        timeout(HANDSHAKE_TIME_MAX, builder.handshake(Lingering::new(stream, Arc::clone(&flooded)))).await
     else {
         return;
     };
@@ -97,6 +103,12 @@ pub async fn serve(front: &Arc<DataFront>, stream: Stream, origin: Origin, shutd
                     connection.graceful_shutdown();
                 }
             }
+            () = poll_fn(|_| if flooded.load(Ordering::Relaxed) { Poll::Ready(()) } else { Poll::Pending }) => {
+                // Nothing more is read; what it gets is the reason.
+                connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                let _ = timeout(LAST_WORDS_TIME_MAX, poll_fn(|cx| connection.poll_closed(cx))).await;
+                break;
+            }
             () = sleep_until(end), if is_idle => {
                 if closing.is_some() {
                     break;
@@ -113,9 +125,19 @@ pub async fn serve(front: &Arc<DataFront>, stream: Stream, origin: Origin, shutd
 
 /// A connection that is read on while it closes, until the caller closes too: what arrives at a socket that was closed
 /// has the system throw away what it had not delivered yet, and callers say all the time how much they have read.
+///
+/// Who floods it with frames that carry nothing is not read on.
 struct Lingering {
     stream: Stream,
     closed: Option<Pin<Box<Sleep>>>,
+    flood: Flood,
+    flooded: Arc<AtomicBool>,
+}
+
+impl Lingering {
+    fn new(stream: Stream, flooded: Arc<AtomicBool>) -> Self {
+        Self { stream, closed: None, flood: Flood::new(std::time::Instant::now()), flooded }
+    }
 }
 
 impl AsyncRead for Lingering {
@@ -124,7 +146,17 @@ impl AsyncRead for Lingering {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        let Self { flood, flooded, .. } = &mut *self;
+        flood.take(buffer.filled().get(before..).unwrap_or_default(), std::time::Instant::now());
+        if flood.is_flooded() {
+            flooded.store(true, Ordering::Relaxed);
+            buffer.set_filled(before);
+            // Nobody is woken by more bytes: the loop of the connection sees the flag, and ends it.
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -141,7 +173,7 @@ impl AsyncWrite for Lingering {
         if self.closed.is_none() {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
         }
-        let Self { stream, closed } = &mut *self;
+        let Self { stream, closed, .. } = &mut *self;
         let end = closed.get_or_insert_with(|| Box::pin(sleep(LINGER_TIME_MAX)));
         let mut sink = [0; 4096];
         while end.as_mut().poll(cx).is_pending() {

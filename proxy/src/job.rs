@@ -1,17 +1,22 @@
 //! One request while it runs: who asked, what is known of it so far, and the way back to its caller.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use blobfish_dialects::engine::accept::of_host;
+use blobfish_dialects::engine::cors::CrossOrigin;
 use blobfish_dialects::engine::exchange::Answer;
 use blobfish_dialects::engine::loss::{Loss, judge};
 use blobfish_dialects::engine::tell::{Listener, Spoken, refused, tell};
 use blobfish_dialects::engine::way::Way;
-use blobfish_dialects::model::{Fault, Refusal, Reply};
+use blobfish_dialects::model::{Fault, RawHead, Refusal, Reply, Told};
 use blobfish_dialects::wire::percent;
 
+use crate::behalf;
+use crate::budget::{Budget, Reservation};
 use crate::caller::{CallerConnection, Framing, NoBody, NotWritten};
 use crate::clock;
+use crate::cors::CorsRules;
 use crate::events::Note;
 use crate::failed::Failed;
 use crate::log::Record;
@@ -82,6 +87,12 @@ pub struct Job<'a> {
     pub snapshot: &'a Snapshot,
     /// The way to targets.
     pub upstreams: &'a Upstreams,
+    /// Memory for what is read whole.
+    pub budget: &'a Arc<Budget>,
+    /// The CORS rules of buckets.
+    pub cors: &'a CorsRules,
+    /// What a browser says of its page, until it is answered, and the request in which it does.
+    pub cross_origin: Option<(CrossOrigin, RawHead)>,
     /// The way back.
     pub caller: &'a mut CallerConnection,
     /// Who is told.
@@ -108,6 +119,11 @@ impl Job<'_> {
         }
     }
 
+    /// What this request may hold of its body.
+    pub fn reservation(&self) -> Reservation {
+        self.budget.begin(behalf::current(), &self.snapshot.config.limits)
+    }
+
     /// The URL of an object that was posted to the request's own URL.
     pub fn location(&self, key: &str) -> String {
         let path = self.listener.path.trim_end_matches('/');
@@ -124,7 +140,8 @@ impl Job<'_> {
     ///
     /// # Errors
     /// [`End::Cut`].
-    pub async fn tell(&mut self, reply: Reply) -> Result<(), End> {
+    pub async fn tell(&mut self, mut reply: Reply) -> Result<(), End> {
+        self.share(&mut reply).await;
         let spoken = self.spoken(reply);
         let bare = matches!(spoken.status, 204 | 304);
         let framing = match u64::try_from(spoken.body.len()) {
@@ -143,9 +160,25 @@ impl Job<'_> {
     ///
     /// # Errors
     /// [`End::Cut`].
-    pub async fn tell_head(&mut self, reply: Reply, framing: Framing) -> Result<(), End> {
+    pub async fn tell_head(&mut self, mut reply: Reply, framing: Framing) -> Result<(), End> {
+        self.share(&mut reply).await;
         let spoken = self.spoken(reply);
         self.write_head(spoken, framing).await.map(drop)
+    }
+
+    /// Lets the page of a browser read the answer, by the rules of the bucket.
+    async fn share(&mut self, reply: &mut Reply) {
+        let Some((cross_origin, head)) = self.cross_origin.take() else { return };
+        // The target, which has the rules, may have said it.
+        if reply.text(Told::AllowOrigin).is_some() {
+            return;
+        }
+        let (dialect, snapshot) = (self.listener.dialect, self.snapshot);
+        let bucket = snapshot.front.place(&head, dialect).ok().and_then(|place| place.bucket);
+        let Some(place) = bucket.and_then(|bucket| snapshot.place(&bucket)) else { return };
+        if let Ok(Some(rules)) = self.cors.of(self.upstreams, &place, dialect, self.record.client).await {
+            cross_origin.allow(&rules, reply);
+        }
     }
 
     /// The document of an answer whose head was told before; its code is noted.

@@ -3,8 +3,10 @@
 //! Everything that knows a vendor is in `blobfish-dialects`; what an operator writes is read by `blobfish-config`.
 
 mod admin;
+mod behalf;
 mod breaker;
 mod buckets;
+mod budget;
 mod caller;
 mod certificates;
 mod chunks;
@@ -14,6 +16,7 @@ mod clock;
 mod collector;
 mod copies;
 mod copy;
+mod cors;
 mod demo;
 mod doctor;
 mod events;
@@ -22,6 +25,7 @@ mod explain;
 mod failed;
 mod fetch;
 mod file;
+mod flood;
 mod form;
 mod framing;
 mod front;

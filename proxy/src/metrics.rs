@@ -43,6 +43,7 @@ pub struct Metrics {
     pub config_reloads: IntCounterVec,
     pub config_loaded: Gauge,
     pub connections: IntGauge,
+    pub buffered_bytes: IntGauge,
     pub log_dropped: IntCounter,
     pub traces_dropped: IntCounter,
 }
@@ -145,6 +146,13 @@ impl Metrics {
             connections: made(
                 &registry,
                 IntGauge::new("blobfish_connections", "Connections of callers that are open."),
+            ),
+            buffered_bytes: made(
+                &registry,
+                IntGauge::new(
+                    "blobfish_buffered_bytes",
+                    "Bytes of documents and unproven chunks that are held.",
+                ),
             ),
             log_dropped: made(
                 &registry,

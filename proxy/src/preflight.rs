@@ -3,9 +3,8 @@
 
 use blobfish_dialects::engine::accept::unsigned_dialect;
 use blobfish_dialects::engine::cors::Preflight;
-use blobfish_dialects::model::{Document, Fault, Operation, RawHead, Request, Setting};
+use blobfish_dialects::model::{Fault, RawHead};
 
-use crate::exchange;
 use crate::job::{End, Job};
 use crate::log;
 
@@ -22,6 +21,9 @@ pub async fn run(job: &mut Job<'_>, head: &RawHead) -> Result<(), End> {
     job.listener.dialect = dialect;
     job.record.dialect = dialect.name;
     job.record.operation = Some(OPERATION);
+    // It is answered whatever it says of itself; the answer has what there is to share.
+    job.cross_origin = None;
+    job.cors.count_preflight(job.record.client)?;
     let asked = Preflight::read(head)?;
     let bucket = snapshot
         .front
@@ -32,17 +34,10 @@ pub async fn run(job: &mut Job<'_>, head: &RawHead) -> Result<(), End> {
     job.record.bucket = Some(log::name(&bucket));
     let place = snapshot.place(&bucket).ok_or(Fault::CorsDenied)?;
     job.record.target = Some(place.upstream.target.name.clone());
-    let request = Request { bucket: Some(bucket), ..Request::new(Operation::Get(Setting::Cors)) };
-    let reply = exchange::driven(job, place.upstream, place.way(dialect, None, None), request, &[]).await;
-    let rules = match reply {
-        Ok(reply) => reply.document,
-        Err(End::Refused(refusal)) if refusal.fault != Fault::ServiceUnavailable => {
-            return Err(Fault::CorsDenied.into());
-        }
-        Err(end) => return Err(end),
-    };
-    match rules {
-        Some(Document::Setting(Setting::Cors, rules)) => job.tell(asked.answer(&rules)?).await,
-        _ => Err(Fault::CorsDenied.into()),
+    match job.cors.of(job.upstreams, &place, dialect, job.record.client).await {
+        Ok(Some(rules)) => job.tell(asked.answer(&rules)?).await,
+        Ok(None) => Err(Fault::CorsDenied.into()),
+        Err(refusal) if refusal.fault == Fault::InternalError => Err(Fault::CorsDenied.into()),
+        Err(refusal) => Err(refusal.into()),
     }
 }

@@ -20,7 +20,9 @@ use tokio::sync::watch;
 use crate::admin::Admin;
 use crate::certificates;
 use crate::collector::Exports;
+use crate::cors::CorsRules;
 use crate::demo::DemoStore;
+use crate::file;
 use crate::front::DataFront;
 use crate::keys::Keys;
 use crate::lifecycle::{Ends, Lifecycle, Stop};
@@ -58,7 +60,12 @@ pub fn run(config: Config, origin: Origin, inherited: Inherited) -> anyhow::Resu
     let addresses = listen.http.iter().chain(listen.https.iter().map(|tls| &tls.address));
     let addresses: Vec<_> = addresses.chain([&admin]).copied().collect();
     let sockets = Arc::new(Sockets::open(&addresses, inherited)?);
-    let snapshot = Snapshot::new(config)?;
+    let warnings = match &origin {
+        Origin::File(path, _) => file::warnings(path, &config),
+        Origin::Demo(_) => Vec::new(),
+    };
+    let mut snapshot = Snapshot::new(config)?;
+    snapshot.warnings = warnings;
     snapshot.warnings().for_each(|warning| tracing::warn!("{warning}"));
     let current = Arc::new(ArcSwap::from_pointee(snapshot));
     METRICS.loaded_now();
@@ -90,6 +97,8 @@ pub fn run(config: Config, origin: Origin, inherited: Inherited) -> anyhow::Resu
         upstreams: Upstreams::new(System),
         open,
         peers: Arc::default(),
+        cors: CorsRules::default(),
+        budget: Arc::default(),
         stop,
     };
     let service = data(&listen, front)?;

@@ -57,6 +57,8 @@ fn limits(limits: &Limits) -> Value {
         "keepalive_idle_seconds": limits.keepalive_idle.as_secs(),
         "connections_max": limits.connections_max,
         "connections_per_address_max": limits.connections_per_address_max,
+        "buffer_bytes_max": limits.buffer_bytes_max,
+        "buffer_bytes_per_caller_max": limits.buffer_bytes_per_caller_max,
         "stop_delay_seconds": limits.stop_delay.as_secs(),
         "drain_seconds": limits.drain.as_secs(),
         "upgrade_drain_seconds": limits.upgrade_drain.as_secs(),

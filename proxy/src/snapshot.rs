@@ -132,6 +132,8 @@ pub struct Snapshot {
     certificates: BTreeMap<SocketAddr, Arc<Certificates>>,
     /// Whether and how requests are traced.
     pub traces: Option<Traces>,
+    /// What is to be said of the file that it was read from.
+    pub warnings: Vec<String>,
 }
 
 /// Where a bucket lives.
@@ -170,12 +172,12 @@ impl Snapshot {
         let throttles = config.callers.iter().map(throttle).collect();
         let certificates = config.listen.https.iter().map(shown).collect::<Result<_, _>>()?;
         let traces = config.traces.as_ref().map(traces).transpose()?;
-        Ok(Self { config, front, upstreams, throttles, certificates, traces })
+        Ok(Self { config, front, upstreams, throttles, certificates, traces, warnings: Vec::new() })
     }
 
     /// What is not wrong, but hardly meant.
     pub fn warnings(&self) -> impl Iterator<Item = &String> {
-        self.certificates.values().flat_map(|shown| &shown.warnings)
+        self.certificates.values().flat_map(|shown| &shown.warnings).chain(&self.warnings)
     }
 
     /// What the https listener at this address shows.
@@ -342,7 +344,7 @@ fn upstream(target: &blobfish_config::Target, callers: &[Caller]) -> Result<Upst
     Ok(Upstream {
         issued: issued.map(Arc::new),
         group_key,
-        breaker: Arc::new(Breaker::new(target, group_key)),
+        breaker: Arc::new(Breaker::new(target, group_key, callers.len())),
         seats: Arc::new(Seats::new(&target.name, group_key, target.connections_max)),
         ca,
         client_cert,

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use crate::caller::{Framing, NoBody};
 use crate::clock;
-use crate::exchange::collected;
+use crate::exchange::{Whole, collected};
 use crate::failed::Failed;
 use crate::framing::{BodyLength, decimal};
 use crate::job::{End, Job};
@@ -252,7 +252,7 @@ pub async fn upload(
 /// target is contacted.
 enum Body {
     Passing(Box<Gate>, Vec<u8>),
-    Whole((Vec<u8>, Sums)),
+    Whole((Whole, Sums)),
 }
 
 impl Body {
@@ -274,10 +274,15 @@ async fn first_bytes(job: &mut Job<'_>, mut gate: Gate) -> Result<Body, End> {
     job.caller.invite_body().await?;
     // What was read before it was decided where the body goes.
     let mut first = gate.push(&[]).map_err(Job::count_integrity)?;
+    let mut reservation = job.reservation();
     while first.is_empty() {
+        reservation.hold(gate.held())?;
         match job.caller.body().await? {
             Some(wire) => first = gate.push(&wire).map_err(Job::count_integrity)?,
-            None => return Ok(Body::Whole(gate.finish().map_err(Job::count_integrity)?)),
+            None => {
+                let (whole, sums) = gate.finish().map_err(Job::count_integrity)?;
+                return Ok(Body::Whole((Whole::new(whole, reservation), sums)));
+            }
         }
     }
     Ok(Body::Passing(Box::new(gate), first))
@@ -288,7 +293,7 @@ async fn first_bytes(job: &mut Job<'_>, mut gate: Gate) -> Result<Body, End> {
 ///
 /// # Errors
 /// `too_large` for a body of more than [`SMALL_BYTES_MAX`].
-async fn small_body(job: &mut Job<'_>, gate: Gate, too_large: Refusal) -> Result<(Vec<u8>, Sums), End> {
+async fn small_body(job: &mut Job<'_>, gate: Gate, too_large: Refusal) -> Result<(Whole, Sums), End> {
     match collected(job, gate, SMALL_BYTES_MAX).await {
         Err(End::Refused(refusal)) if refusal.fault == Fault::EntityTooLarge => Err(too_large.into()),
         other => other,
@@ -356,7 +361,9 @@ async fn sent(
     mut verified: Vec<u8>,
 ) -> Result<(AnswerHead, Option<Sums>), Broken> {
     let integrity = |refusal| Broken::Caller(Job::count_integrity(refusal).into());
+    let mut reservation = job.reservation();
     loop {
+        reservation.hold(gate.held()).map_err(|refusal| Broken::Caller(refusal.into()))?;
         if let Err(failed) = conversation.write(&verified).await {
             return last_words(conversation, failed).await;
         }

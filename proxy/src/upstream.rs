@@ -4,6 +4,7 @@
 //! connection from the pool that turned out to be dead. A connection goes back to the pool only after an exchange
 //! whose end was never in doubt (O3).
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,7 +20,8 @@ use pingora_core::upstreams::peer::{HttpPeer, Peer as _};
 use prometheus::IntGauge;
 use tokio::time::timeout;
 
-use crate::breaker::Admission;
+use crate::behalf;
+use crate::breaker::{Admission, Asked, Outcome};
 use crate::clock;
 use crate::failed::Failed;
 
@@ -29,6 +31,9 @@ use crate::seats::Seat;
 use crate::snapshot::Upstream;
 use crate::traces::ExchangeSpan;
 use crate::wire::{AnswerFraming, Sent, destination, framing_of, request_header};
+
+/// What an upload may wait for its sender, all its pauses together, before its failure says nothing about the target.
+const PAUSES_MAX: Duration = Duration::from_secs(1);
 
 /// Connections that wait for their next request, all targets together.
 const POOL_CONNECTIONS_MAX: usize = 1024;
@@ -76,8 +81,29 @@ pub struct Conversation<'a> {
     started: Instant,
     /// Longest wait for the head of the answer.
     wait: Duration,
+    /// Who asked for what, for the circuit breaker.
+    asked: Asked,
+    pace: Pace,
     span: ExchangeSpan,
     _in_use: InUse,
+}
+
+/// How an upload's sender keeps up.
+struct Pace {
+    /// Whether more of the body is to come.
+    waits: bool,
+    since: Instant,
+    pauses: Duration,
+}
+
+impl Pace {
+    fn new(sent: Sent) -> Self {
+        Self { waits: sent == Sent::Streamed, since: Instant::now(), pauses: Duration::ZERO }
+    }
+
+    fn pauses(&self) -> Duration {
+        if self.waits { self.pauses.saturating_add(self.since.elapsed()) } else { self.pauses }
+    }
 }
 
 /// What an exchange runs on.
@@ -222,7 +248,7 @@ impl Upstreams {
                     if !again {
                         return Err(failed.at(upstream));
                     }
-                    failed.noted(upstream);
+                    failed.at(upstream);
                     on = On::Again;
                 }
             }
@@ -266,6 +292,7 @@ impl Upstreams {
     ) -> Result<Conversation<'a>, Failed> {
         let in_use = InUse::new(upstream, seat);
         let mut span = ExchangeSpan::begin(upstream, out, on == On::Again);
+        let asked = Asked { behalf: behalf::current(), subject: subject(out), probe: on == On::New };
         match self.head_written(upstream, out, sent, on, &span).await {
             Ok((session, peer, reused, started)) => {
                 let head = out.method == "HEAD";
@@ -280,12 +307,21 @@ impl Upstreams {
                     reused,
                     started,
                     wait,
+                    asked,
+                    pace: Pace::new(sent),
                     span,
                     _in_use: in_use,
                 })
             }
             Err(failed) => {
                 span.failed(failed);
+                // A connection from the pool may have been dead, which says nothing.
+                let outcome = failed.outcome(has_plain_name(upstream, &out.host));
+                if let Some(outcome) =
+                    outcome.filter(|outcome| *outcome != Outcome::Broken || on != On::Pooled)
+                {
+                    upstream.breaker.report(asked, outcome, Instant::now());
+                }
                 Err(failed)
             }
         }
@@ -355,7 +391,10 @@ impl Conversation<'_> {
         if bytes.is_empty() {
             return Ok(()); // An empty chunk would be the last one.
         }
-        match self.session.write_body(bytes).await {
+        self.pace.pauses = self.pace.pauses();
+        let written = self.session.write_body(bytes).await;
+        self.pace.since = Instant::now();
+        match written {
             Ok(Some(written)) if written == bytes.len() => Ok(()),
             _ => Err(self.noted(Failed::Write)),
         }
@@ -366,14 +405,27 @@ impl Conversation<'_> {
     /// # Errors
     /// [`Failed::Write`].
     pub async fn finish(&mut self) -> Result<(), Failed> {
+        self.pace.pauses = self.pace.pauses();
+        self.pace.waits = false;
         let finished = timeout(self.upstream.body_timeout, self.session.finish_body()).await;
         matches!(finished, Ok(Ok(_))).then_some(()).ok_or_else(|| self.noted(Failed::Write))
     }
 
-    /// Notes a failure in the exchange's span.
+    /// Notes a failure in the exchange's span, and tells the circuit breaker.
     fn noted(&mut self, failed: Failed) -> Failed {
         self.span.failed(failed);
+        let outcome = failed.outcome(true);
+        if let Some(outcome) = outcome.filter(|outcome| *outcome != Outcome::Broken || !self.reused) {
+            self.report(outcome);
+        }
         failed
+    }
+
+    /// Tells the circuit breaker. A target that gives up an upload which came slowly is right.
+    fn report(&self, outcome: Outcome) {
+        if outcome == Outcome::Answered || self.pace.pauses() <= PAUSES_MAX {
+            self.upstream.breaker.report(self.asked, outcome, Instant::now());
+        }
     }
 
     /// Waits for the head of an answer that comes although the request is not complete. Losing the future loses
@@ -417,7 +469,12 @@ impl Conversation<'_> {
             self.span.status(status);
             self.status = status;
             self.upstream.health.answered(status);
-            self.upstream.breaker.answered(status);
+            match status {
+                // Why decides: it may only ask for fewer requests.
+                503 => {}
+                ..=499 | 501 | 507 => self.report(Outcome::Answered),
+                _ => self.report(Outcome::Failed),
+            }
             return Ok(AnswerHead { answer, length });
         }
         Err(Failed::Malformed)
@@ -462,7 +519,7 @@ impl Conversation<'_> {
             whole.extend_from_slice(&bytes);
         }
         if self.status == 503 && !self.head && !asks_for_less(self.upstream.target.dialect, &whole) {
-            self.upstream.breaker.failed(Instant::now());
+            self.report(Outcome::Failed);
         }
         Ok(whole)
     }
@@ -503,11 +560,25 @@ fn not_paused(upstream: &Upstream) -> Result<(), Failed> {
 /// # Errors
 /// [`Failed::Paused`].
 fn admitted(upstream: &Upstream) -> Result<On, Failed> {
-    match upstream.breaker.admit(Instant::now()) {
+    match upstream.breaker.admit(behalf::current(), Instant::now()) {
         Admission::Usual => Ok(On::Pooled),
-        Admission::Trial => Ok(On::New),
+        Admission::Probe => Ok(On::New),
         Admission::Refused => Err(Failed::Paused),
     }
+}
+
+/// What is asked for, as a digest: the call and the place.
+fn subject(out: &Outgoing) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let calls: Vec<&str> = out.query.iter().map(|row| row.0.as_str()).collect();
+    (out.method, &out.host, &out.path, calls).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Whether a host is the target's own, or one label before it: a certificate of the target's fits those.
+fn has_plain_name(upstream: &Upstream, host: &str) -> bool {
+    let label = host.strip_suffix(upstream.target.authority.as_str());
+    label.is_some_and(|label| !label.trim_end_matches('.').contains('.'))
 }
 
 fn peer(upstream: &Upstream, host: &str, address: SocketAddr) -> HttpPeer {

@@ -42,6 +42,10 @@ pub fn framing_of(raw: &[u8]) -> Result<AnswerFraming, Failed> {
             _ => {}
         }
     }
+    // RFC 9112, 6.1: who speaks HTTP/1.0 has no chunks, and another reader would take them for the body.
+    if !codings.is_empty() && !raw.starts_with(b"HTTP/1.1") {
+        return Err(Failed::Malformed);
+    }
     match (lengths.as_slice(), codings.as_slice()) {
         ([], []) => Ok(AnswerFraming::UntilClose),
         ([length], []) => crate::framing::decimal(length).map(AnswerFraming::Bytes).ok_or(Failed::Malformed),
@@ -89,7 +93,7 @@ pub fn destination<'h>(upstream: &Upstream, authority: &'h str) -> Result<&'h st
     let own = upstream.target.authority.as_str();
     let label = authority.strip_suffix(own).and_then(|rest| rest.strip_suffix('.'));
     let is_label = |label: &str| {
-        !label.is_empty()
+        label.split('.').all(|label| !label.is_empty())
             && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
     };
     if authority == own || label.is_some_and(is_label) {
@@ -122,5 +126,8 @@ mod tests {
         ] {
             assert!(framed(lines).is_err(), "{lines:?}");
         }
+        let old = |lines: &str| framing_of(format!("HTTP/1.0 200 OK\r\n{lines}\r\n").as_bytes());
+        assert!(matches!(old("Content-Length: 5\r\n"), Ok(AnswerFraming::Bytes(5))));
+        assert!(old("Transfer-Encoding: chunked\r\n").is_err());
     }
 }

@@ -122,15 +122,12 @@ impl Auth for CosAuth {
         if let Some(token) = &key.session_token {
             request.headers.push(("x-cos-security-token".to_owned(), token.expose_secret().into()));
         }
-        let headers: Vec<Pair> = request
-            .headers
-            .iter()
-            .map(|(name, value)| pair(name, String::from_utf8_lossy(value).trim()))
-            .collect();
+        let headers: Vec<Pair> =
+            request.headers.iter().map(|(name, value)| pair(name, value.trim_ascii())).collect();
         let parameters: Vec<Pair> = request
             .query
             .iter()
-            .map(|(name, value)| pair(name, value.as_deref().unwrap_or_default()))
+            .map(|(name, value)| pair(name, value.as_deref().unwrap_or_default().as_bytes()))
             .collect();
         let (headers, parameters) = (sorted(headers), sorted(parameters));
         let path = format!("/{}", request.key.as_deref().unwrap_or_default());
@@ -151,8 +148,8 @@ impl Auth for CosAuth {
 type Pair = (String, String);
 
 /// 2.2: names are escaped first and lower-cased afterwards.
-fn pair(name: &str, value: &str) -> Pair {
-    (percent::encode(name).to_ascii_lowercase(), percent::encode(value))
+fn pair(name: &str, value: &[u8]) -> Pair {
+    (percent::encode(name).to_ascii_lowercase(), percent::encode_bytes(value))
 }
 
 fn sorted(mut pairs: Vec<Pair>) -> Vec<Pair> {
@@ -257,12 +254,12 @@ impl Credential {
 
     /// Compares with what the caller may have signed: Python signs the host without its port, and Node builds its
     /// pairs in the order of the names before they were escaped.
-    fn fits(&self, said: &Said, head: &RawHead, secret: &SecretString) -> bool {
+    fn fits(&self, said: &Said<'_>, head: &RawHead, secret: &SecretString) -> bool {
         let hosts = [head.host(), without_port(head.host())];
         let parameters = self.chosen(&self.parameters, |name| said.parameters(name));
         hosts.into_iter().any(|host| {
             let headers = self.chosen(&self.headers, |name| match name {
-                "host" => vec![host.to_owned()],
+                "host" => vec![host.as_bytes()],
                 _ => said.headers(name),
             });
             let method = head.method.as_str();
@@ -286,7 +283,7 @@ impl Credential {
     }
 
     /// The pairs of the listed names; a listed name that is absent counts with an empty value.
-    fn chosen(&self, names: &[String], values: impl Fn(&str) -> Vec<String>) -> Vec<Pair> {
+    fn chosen<'v>(&self, names: &[String], values: impl Fn(&str) -> Vec<&'v [u8]>) -> Vec<Pair> {
         let mut pairs = Vec::new();
         let mut seen: Vec<&str> = Vec::new();
         for name in names {
@@ -296,7 +293,7 @@ impl Credential {
             seen.push(name);
             let found = values(name);
             match found.is_empty() {
-                true => pairs.push(pair(name, "")),
+                true => pairs.push(pair(name, b"")),
                 false => pairs.extend(found.iter().map(|value| pair(name, value))),
             }
         }
@@ -345,8 +342,8 @@ fn merged(head: &RawHead) -> Result<Option<String>, Refusal> {
     let mut found = None;
     for (name, value) in head.raw_query() {
         if name == "sign" {
-            let value =
-                percent::decode(value.unwrap_or_default()).map_err(|_| Fault::AuthorizationMalformed)?;
+            // What does not decode is no credential of ours.
+            let Ok(value) = percent::decode(value.unwrap_or_default()) else { continue };
             if value.starts_with("q-sign-algorithm=") && found.replace(value).is_some() {
                 return Err(Fault::SeveralCredentials.into());
             }
@@ -364,14 +361,14 @@ fn token(head: &RawHead) -> Option<String> {
 }
 
 /// What the request says, decoded once.
-struct Said {
+struct Said<'a> {
     path: String,
-    headers: Vec<(String, String)>,
+    headers: Vec<(&'a str, &'a [u8])>,
     parameters: Vec<(String, String)>,
 }
 
-impl Said {
-    fn read(head: &RawHead) -> Result<Self, Refusal> {
+impl<'a> Said<'a> {
+    fn read(head: &'a RawHead) -> Result<Self, Refusal> {
         let bad = |_| Refusal::from(Fault::InvalidUri);
         let mut parameters = Vec::new();
         for (name, value) in head.raw_query() {
@@ -382,23 +379,21 @@ impl Said {
             };
             parameters.push((name.to_ascii_lowercase(), value));
         }
-        let headers = head.headers.iter();
-        let headers =
-            headers.map(|(name, value)| (name.clone(), String::from_utf8_lossy(value).into_owned()));
+        let headers = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
         Ok(Self { path: percent::decode(&head.path).map_err(bad)?, headers: headers.collect(), parameters })
     }
 
-    fn headers(&self, name: &str) -> Vec<String> {
-        self.headers.iter().filter(|row| row.0 == name).map(|row| row.1.trim().to_owned()).collect()
+    fn headers(&self, name: &str) -> Vec<&[u8]> {
+        self.headers.iter().filter(|row| row.0 == name).map(|row| row.1).collect()
     }
 
-    fn parameters(&self, name: &str) -> Vec<String> {
-        self.parameters.iter().filter(|row| row.0 == name).map(|row| row.1.clone()).collect()
+    fn parameters(&self, name: &str) -> Vec<&[u8]> {
+        self.parameters.iter().filter(|row| row.0 == name).map(|row| row.1.as_bytes()).collect()
     }
 }
 
 /// What has meaning and is not covered. An appended content disposition on a GET is the one exception.
-fn unsigned(credential: &Credential, said: &Said, head: &RawHead) -> Vec<String> {
+fn unsigned(credential: &Credential, said: &Said<'_>, head: &RawHead) -> Vec<String> {
     let meaningful = |name: &str| {
         name == "host"
             || name.starts_with("x-cos-")
@@ -408,7 +403,7 @@ fn unsigned(credential: &Credential, said: &Said, head: &RawHead) -> Vec<String>
     };
     let headers = said.headers.iter().filter(|(name, value)| {
         // An empty value says nothing: Node sends such lines and leaves them out.
-        meaningful(name) && !value.is_empty() && !credential.headers.contains(name)
+        meaningful(name) && !value.is_empty() && !credential.headers.iter().any(|own| own == name)
     });
     let appended = |name: &str, value: &str| {
         head.method == "GET" && name == "response-content-disposition" && !value.chars().any(char::is_control)
@@ -418,5 +413,6 @@ fn unsigned(credential: &Credential, said: &Said, head: &RawHead) -> Vec<String>
             && !credential.parameters.contains(name)
             && !appended(name, value)
     });
-    headers.chain(parameters).map(|row| row.0.clone()).collect()
+    let headers = headers.map(|row| row.0.to_owned());
+    headers.chain(parameters.map(|row| row.0.clone())).collect()
 }

@@ -12,7 +12,8 @@ use crate::wire::xml;
 pub fn head(way: &Way<'_>, operation: Operation, answer: &Answer) -> Reply {
     let (caller, target) = (way.caller, way.target.dialect);
     let mut reply = Reply::status(answer.status);
-    for field in Told::ALL {
+    // Where something is at the target is nothing to callers.
+    for field in Told::ALL.into_iter().filter(|field| *field != Told::Location) {
         let Some(name) = (target.told)(field) else { continue };
         let Some(value) = answer.header(name) else {
             continue;

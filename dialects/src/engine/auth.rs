@@ -96,6 +96,10 @@ pub trait Decode {
     /// # Errors
     /// Bad framing, a chunk whose signature is wrong, more bytes than announced.
     fn push(&mut self, wire: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal>;
+    /// Bytes that wait here until they are proven.
+    fn held(&self) -> usize {
+        0
+    }
     /// Called once at the end of the wire body: the final chunk, the trailer and the length must be right.
     /// Returns the trailer's header lines (lower-case name, value), such as checksums, which the caller of this
     /// function still has to compare with the bytes.

@@ -126,6 +126,14 @@ impl Gate {
         self.length
     }
 
+    /// Bytes that wait here until they are proven, beside the last one.
+    pub fn held(&self) -> usize {
+        match &self.payload {
+            Payload::Chunked(decoder) => decoder.held(),
+            Payload::Unsigned | Payload::Sha256(_) => 0,
+        }
+    }
+
     /// Takes bytes as they arrive and gives those that may go on. The last byte is always held back.
     ///
     /// # Errors

@@ -1,8 +1,12 @@
-//! Requests of browsers from other origins: the rules of a bucket, and the names of headers in them.
+//! Requests of browsers from other origins: the rules of a bucket, and the names of headers in them. Section 3.11 of the
+//! S3 reference, "OPTIONS" of COS (5) and "CORS preflight" of OSS.
 
 use crate::engine::dialect::{Dialect, Name};
 use crate::model::{Fault, Field, RawHead, Refusal, Reply, Told};
 use crate::wire::xml::Node;
+
+/// Names of headers in one question: each is compared with all that the rules have, for somebody without a key.
+const HEADERS_MAX: usize = 64;
 
 /// What a browser asks before its request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +28,11 @@ impl Preflight {
         let method = text("access-control-request-method").ok_or(Fault::CorsDenied)?.to_owned();
         let headers = text("access-control-request-headers").unwrap_or_default().split(',');
         let headers = headers.map(|name| name.trim().to_ascii_lowercase()).filter(|name| !name.is_empty());
-        Ok(Self { origin, method, headers: headers.collect() })
+        let headers: Vec<String> = headers.take(HEADERS_MAX + 1).collect();
+        if headers.len() > HEADERS_MAX {
+            return Err(Fault::CorsDenied.into());
+        }
+        Ok(Self { origin, method, headers })
     }
 
     /// The answer by the rules of a bucket, in the caller's names.
@@ -33,34 +41,69 @@ impl Preflight {
     /// [`Fault::CorsDenied`].
     pub fn answer(&self, rules: &Node) -> Result<Reply, Refusal> {
         let rule = rules.all("CORSRule").find(|rule| self.fits(rule)).ok_or(Fault::CorsDenied)?;
-        let texts = |name: &str| -> Vec<String> { rule.all(name).map(|node| node.text.clone()).collect() };
-        let any_origin = texts("AllowedOrigin").iter().any(|origin| origin == "*");
         let mut reply = Reply::status(200);
-        reply.set(Told::AllowOrigin, if any_origin { "*" } else { self.origin.as_str() });
-        reply.set(Told::AllowMethods, texts("AllowedMethod").join(", "));
+        share(&mut reply, rule, &self.origin);
+        reply.set(Told::AllowMethods, texts(rule, "AllowedMethod").join(", "));
         if !self.headers.is_empty() {
             reply.set(Told::AllowHeaders, self.headers.join(", "));
-        }
-        let exposed = texts("ExposeHeader");
-        if !exposed.is_empty() {
-            reply.set(Told::ExposeHeaders, exposed.join(", "));
         }
         if let Some(seconds) = rule.text_of("MaxAgeSeconds").filter(|text| !text.is_empty()) {
             reply.set(Told::MaxAge, seconds);
         }
-        if !any_origin {
-            reply.set(Told::AllowCredentials, "true");
-        }
-        reply.set(Told::Vary, "Origin, Access-Control-Request-Headers, Access-Control-Request-Method");
         Ok(reply)
     }
 
     fn fits(&self, rule: &Node) -> bool {
         let any = |name: &str, text: &str| rule.all(name).any(|node| fits(node.text.trim(), text));
-        any("AllowedOrigin", &self.origin)
-            && rule.all("AllowedMethod").any(|node| node.text.trim() == self.method)
+        permits(rule, &self.origin, &self.method)
             && self.headers.iter().all(|header| any("AllowedHeader", header))
     }
+}
+
+/// What a browser's request says of where it comes from, whatever it asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CrossOrigin {
+    origin: String,
+    method: String,
+}
+
+impl CrossOrigin {
+    /// Of a request with an `Origin`.
+    pub fn read(head: &RawHead) -> Option<Self> {
+        let origin = head.text("origin").map(str::trim).filter(|origin| !origin.is_empty())?;
+        Some(Self { origin: origin.to_owned(), method: head.method.clone() })
+    }
+
+    /// Lets the page read an answer, where a rule of the bucket allows it. Every answer, a refusal too: without these
+    /// headers a browser tells its page of a broken network.
+    pub fn allow(&self, rules: &Node, reply: &mut Reply) {
+        if let Some(rule) = rules.all("CORSRule").find(|rule| permits(rule, &self.origin, &self.method)) {
+            share(reply, rule, &self.origin);
+        }
+    }
+}
+
+fn permits(rule: &Node, origin: &str, method: &str) -> bool {
+    rule.all("AllowedOrigin").any(|node| fits(node.text.trim(), origin))
+        && rule.all("AllowedMethod").any(|node| node.text.trim() == method)
+}
+
+fn texts(rule: &Node, name: &str) -> Vec<String> {
+    rule.all(name).map(|node| node.text.clone()).collect()
+}
+
+/// What every answer says to a page of this origin.
+fn share(reply: &mut Reply, rule: &Node, origin: &str) {
+    let any_origin = rule.all("AllowedOrigin").any(|node| node.text.trim() == "*");
+    reply.set(Told::AllowOrigin, if any_origin { "*" } else { origin });
+    let exposed = texts(rule, "ExposeHeader");
+    if !exposed.is_empty() {
+        reply.set(Told::ExposeHeaders, exposed.join(", "));
+    }
+    if !any_origin {
+        reply.set(Told::AllowCredentials, "true");
+    }
+    reply.set(Told::Vary, "Origin, Access-Control-Request-Headers, Access-Control-Request-Method");
 }
 
 /// Whether a text is what a rule says, which may have one `*` in it. Letter case does not count.

@@ -71,17 +71,18 @@ pub fn seconds(text: &str) -> Option<i64> {
     text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// Sorted `name:value` lines; the values of a repeated name are joined by commas.
-pub fn header_lines(headers: impl Iterator<Item = (String, String)>) -> String {
-    let mut rows: Vec<(String, String)> = Vec::new();
+/// Sorted `name:value` lines; the values of a repeated name are joined by commas. Values are signed as the bytes that
+/// they are: a decoder that repairs makes several values one.
+pub fn header_lines<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])>) -> Vec<u8> {
+    let mut rows: Vec<(&str, Vec<u8>)> = Vec::new();
     for (name, value) in headers {
         match rows.iter_mut().find(|row| row.0 == name) {
-            Some(row) => row.1 = format!("{},{value}", row.1),
-            None => rows.push((name, value)),
+            Some(row) => row.1 = [row.1.as_slice(), b",", value].concat(),
+            None => rows.push((name, value.to_vec())),
         }
     }
     rows.sort();
-    rows.into_iter().map(|(name, value)| format!("{name}:{value}\n")).collect()
+    rows.iter().flat_map(|(name, value)| [name.as_bytes(), b":", value, b"\n"].concat()).collect()
 }
 
 /// The query of a request of ours as pairs; a bare name has an empty value.

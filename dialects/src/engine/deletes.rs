@@ -3,7 +3,7 @@
 use crate::engine::dialect::Dialect;
 use crate::engine::documents::Unsound;
 use crate::model::{Deleted, Fault, Refusal, Unwanted};
-use crate::wire::xml::{self, Node, Writer};
+use crate::wire::xml::{self, Bounds, Node, Writer};
 
 /// No vendor takes more in one call.
 const KEYS_MAX: usize = 1000;
@@ -13,7 +13,8 @@ const KEYS_MAX: usize = 1000;
 /// # Errors
 /// `MalformedXml`.
 pub fn read_list(dialect: &Dialect, body: &[u8]) -> Result<(Vec<Unwanted>, bool), Refusal> {
-    let root = xml::read(body).map_err(|_| Fault::MalformedXml)?;
+    let bounds = Bounds::of_list("Object", KEYS_MAX);
+    let root = xml::read_within(body, bounds).map_err(|_| Fault::MalformedXml)?;
     if root.name != "Delete" {
         return Err(Fault::MalformedXml.into());
     }
@@ -127,7 +128,7 @@ pub fn write_result(
     if quiet && dialect.xml.deleted_by_absence {
         return Vec::new();
     }
-    let mut out = Writer::default();
+    let mut out = Writer::shown();
     out.open_root("DeleteResult", dialect.xml.namespace);
     if encoded {
         out.text("EncodingType", "url");

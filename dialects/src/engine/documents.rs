@@ -8,7 +8,7 @@ use crate::model::{
     Access, Algorithm, BucketInfo, BucketList, Checksums, CopyResult, Document, ErrorDocument, Fault, Listed,
     Listing, Operation, Part, PartList, Refusal, Setting, StorageClass, Timestamp,
 };
-use crate::wire::xml::{self, Node, Writer};
+use crate::wire::xml::{self, Bounds, Node, Writer};
 use crate::wire::{date, percent};
 
 /// The parts of a completing call; no vendor takes more.
@@ -16,7 +16,7 @@ const PARTS_MAX: usize = 10_000;
 
 /// Writes a document in the caller's dialect.
 pub fn write(dialect: &Dialect, document: &Document, listener: &Listener, id: &str) -> Vec<u8> {
-    let mut out = Writer::default();
+    let mut out = Writer::shown();
     let namespace = dialect.xml.namespace;
     match document {
         Document::CopyObject(result) => copied(dialect, "CopyObjectResult", result, &mut out),
@@ -194,11 +194,20 @@ fn objects(dialect: &Dialect, listing: &Listing, out: &mut Writer) {
             "IsTruncated" => Some(yes_no(listing.truncated).to_owned()),
             _ => None,
         };
-        if let Some(text) = text {
-            out.text(name, &text);
+        match text {
+            Some(text) if name.starts_with("Next") => out.exact(name, &text),
+            Some(text) => out.text(name, &text),
+            None => {}
         }
         match *name {
-            "Contents" => listing.objects.iter().for_each(|object| listed(dialect, listing, object, out)),
+            "Contents" => {
+                // The next page of the first version may begin behind the last key of this one.
+                let marker = listing.objects.last().filter(|_| listing.truncated && !listing.second);
+                for object in &listing.objects {
+                    let exact = marker.is_some_and(|last| std::ptr::eq(last, object));
+                    listed(dialect, listing, object, exact, out);
+                }
+            }
             "CommonPrefixes" => {
                 for prefix in &listing.prefixes {
                     out.open("CommonPrefixes");
@@ -212,11 +221,12 @@ fn objects(dialect: &Dialect, listing: &Listing, out: &mut Writer) {
     out.close("ListBucketResult");
 }
 
-fn listed(dialect: &Dialect, listing: &Listing, object: &Listed, out: &mut Writer) {
+fn listed(dialect: &Dialect, listing: &Listing, object: &Listed, exact: bool, out: &mut Writer) {
     out.open("Contents");
     for name in dialect.xml.listed {
         match *name {
             "Key" if listing.encoded => out.text(name, &(dialect.xml.encode_key)(&object.key)),
+            "Key" if exact => out.exact(name, &object.key),
             "Key" => out.text(name, &object.key),
             "LastModified" => out.text(name, &object.modified.map(date::iso).unwrap_or_default()),
             "ETag" => out.text(name, &etag::quoted(dialect, &object.etag)),
@@ -631,7 +641,8 @@ const IDENTITY: [&str; 9] =
 /// # Errors
 /// `MalformedXml`, `InvalidPart`, `InvalidPartOrder`.
 pub fn read_parts(body: &[u8]) -> Result<Vec<Part>, Refusal> {
-    let root = xml::read(body).map_err(|_| Fault::MalformedXml)?;
+    let bounds = Bounds::of_list("Part", PARTS_MAX);
+    let root = xml::read_within(body, bounds).map_err(|_| Fault::MalformedXml)?;
     let mut parts: Vec<Part> = Vec::new();
     for node in root.all("Part") {
         let number = read_number(node, "PartNumber").filter(|number| (1..=10_000).contains(number));

@@ -30,8 +30,10 @@ pub fn write_versions(dialect: &Dialect, page: &Versions, out: &mut Writer) {
             "IsTruncated" => Some(yes_no(page.truncated).to_owned()),
             _ => None,
         };
-        if let Some(text) = text {
-            out.text(name, &text);
+        match text {
+            Some(text) if page.truncated && name.starts_with("Next") => out.exact(name, &text),
+            Some(text) => out.text(name, &text),
+            None => {}
         }
         match *name {
             "Version" => {
@@ -96,8 +98,10 @@ pub fn write_uploads(dialect: &Dialect, page: &Uploads, out: &mut Writer) {
             "IsTruncated" => Some(yes_no(page.truncated).to_owned()),
             _ => None,
         };
-        if let Some(text) = text {
-            out.text(name, &text);
+        match text {
+            Some(text) if page.truncated && name.starts_with("Next") => out.exact(name, &text),
+            Some(text) => out.text(name, &text),
+            None => {}
         }
         match *name {
             "Upload" => page.uploads.iter().for_each(|upload| write_upload(dialect, upload, encode, out)),

@@ -65,6 +65,10 @@ impl<'a> Said<'a> {
                 continue;
             }
             let value = value.map(percent::decode_form).transpose().map_err(|_| Fault::InvalidUri)?;
+            // No document could tell it back.
+            if value.as_ref().is_some_and(|value| value.contains('\0')) {
+                return Err(bad(&name, "(NUL)"));
+            }
             let lower = name.to_ascii_lowercase();
             if (dialect.hoisted)(&lower) {
                 said.hoisted.push((lower, value.unwrap_or_default()));
@@ -197,7 +201,9 @@ fn check_place(dialect: &Dialect, place: &Place) -> Result<(), Refusal> {
 /// `InvalidBucketName`.
 pub fn check_bucket(bucket: &str) -> Result<(), Refusal> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    if bucket.is_empty() || bucket.len() > 255 || !bucket.bytes().all(plain) {
+    // It may become labels of a host, none of which is empty.
+    let labels = bucket.split('.').all(|label| !label.is_empty());
+    if !labels || bucket.len() > 255 || !bucket.bytes().all(plain) {
         return Err(Refusal::new(Fault::InvalidBucketName).with("BucketName", bucket));
     }
     Ok(())
@@ -216,7 +222,10 @@ pub fn check_key(dialect: &Dialect, key: &str) -> Result<(), Refusal> {
     }
     let first = key.bytes().next();
     let mut segments = key.strip_suffix('/').unwrap_or(key).split('/');
-    if first.is_none_or(|byte| limits.key_first_refused.contains(&byte))
+    // No document could name it.
+    let names_nothing = key.contains('\0');
+    if names_nothing
+        || first.is_none_or(|byte| limits.key_first_refused.contains(&byte))
         || key.bytes().any(|byte| limits.key_refused.contains(&byte))
         || segments.any(|segment| limits.key_segments_refused.contains(&segment))
     {

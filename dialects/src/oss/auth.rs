@@ -264,11 +264,10 @@ impl Auth for OssAuth {
 fn sign_first(request: &mut Outgoing, key: &Credentials, now: Timestamp) -> String {
     let date = date::http(now);
     request.headers.push(("date".to_owned(), date.clone().into_bytes()));
-    let headers = owned(&request.headers);
     let query = pairs(request);
     let resource = resource_first(request.bucket.as_deref(), request.key.as_deref(), &query, "");
-    let string_to_sign = string_first(request.method, &headers, &date, &resource);
-    let signature = base64(&hmac_sha1(key.secret_key.expose_secret().as_bytes(), string_to_sign.as_bytes()));
+    let string_to_sign = string_first(request.method, &request.headers, date.as_bytes(), &resource);
+    let signature = base64(&hmac_sha1(key.secret_key.expose_secret().as_bytes(), &string_to_sign));
     format!("OSS {}:{signature}", key.access_key)
 }
 
@@ -288,19 +287,12 @@ fn sign_fourth(request: &mut Outgoing, key: &Credentials, region: &str, now: Tim
         bucket: request.bucket.as_deref(),
         key: request.key.as_deref(),
         query: &query,
-        headers: &owned(&request.headers),
+        headers: &request.headers,
         additional: &additional,
-        payload: UNSIGNED,
+        payload: UNSIGNED.as_bytes(),
     };
-    let signature = scope.signature(key.secret_key.expose_secret(), &stamp, &canonical.text(false));
+    let signature = scope.signature(key.secret_key.expose_secret(), &stamp, &canonical.bytes(false));
     format!("{ALGORITHM} Credential={}/{scope},AdditionalHeaders=host,Signature={signature}", key.access_key)
-}
-
-fn owned(headers: &[(String, Vec<u8>)]) -> Vec<(String, String)> {
-    headers
-        .iter()
-        .map(|(name, value)| (name.clone(), String::from_utf8_lossy(value).trim().to_owned()))
-        .collect()
 }
 
 enum Credential {
@@ -344,8 +336,7 @@ impl Credential {
             }
         };
         let version = parameter("x-oss-signature-version")?;
-        let (id, signature, expires) =
-            (parameter("OSSAccessKeyId")?, parameter("Signature")?, parameter("Expires")?);
+        let id = parameter("OSSAccessKeyId")?;
         one_form(&[header.is_some(), version.is_some(), id.is_some()], &lines)?;
         if let Some(header) = header {
             return Self::of_header(header).map(Some);
@@ -373,9 +364,10 @@ impl Credential {
                 expires: Some(expires),
             })));
         }
-        match (id, signature, expires) {
-            (None, ..) => Ok(None),
-            (Some(access_key), Some(signature), Some(expires)) => {
+        // Others have parameters of the names of the rest.
+        let Some(access_key) = id else { return Ok(None) };
+        match (parameter("Signature")?, parameter("Expires")?) {
+            (Some(signature), Some(expires)) => {
                 Ok(Some(Self::V1(First { access_key, signature, expires: Some(expires) })))
             }
             _ => Err(Fault::AuthorizationQueryMalformed.into()),
@@ -471,24 +463,23 @@ impl First {
         if let Some((name, _)) = stray {
             return Err(Refusal::new(Fault::HeadersNotSigned).with("HeadersNotSigned", name.clone()));
         }
-        let headers = owned(&head.headers);
         // An empty value is signed as `name` by most and as `name=` by Java.
         let strings = ["", "="].map(|empty| {
             let resource = resource_first(place.bucket.as_deref(), place.key.as_deref(), &query, empty);
-            string_first(&head.method, &headers, &date, &resource)
+            string_first(&head.method, &head.headers, &date, &resource)
         });
         let fits = strings.iter().any(|string| {
-            let found = base64(&hmac_sha1(secret.expose_secret().as_bytes(), string.as_bytes()));
+            let found = base64(&hmac_sha1(secret.expose_secret().as_bytes(), string));
             same(found.as_bytes(), self.signature.as_bytes())
         });
         if fits {
             return Ok(());
         }
         let [string, _] = strings;
-        Err(mismatch(&self.access_key, &self.signature, &string, head))
+        Err(mismatch(&self.access_key, &self.signature, &String::from_utf8_lossy(&string), head))
     }
 
-    fn date(&self, head: &RawHead, now: Timestamp) -> Result<String, Refusal> {
+    fn date(&self, head: &RawHead, now: Timestamp) -> Result<Vec<u8>, Refusal> {
         if let Some(expires) = &self.expires {
             let at = seconds(expires).ok_or_else(|| {
                 Refusal::say(
@@ -505,12 +496,12 @@ impl First {
                     "Expires is more than seven days ahead.",
                 ));
             }
-            return Ok(expires.clone());
+            return Ok(expires.as_bytes().to_vec());
         }
         let text = head.text("x-oss-date").or(head.text("date")).ok_or(Fault::MissingDate)?;
         let at = date::parse_http(text).ok_or(Fault::MissingDate)?;
         check_skew(at, now)?;
-        Ok(text.to_owned())
+        Ok(text.as_bytes().to_vec())
     }
 }
 
@@ -540,19 +531,20 @@ fn resource_first(
 }
 
 /// 2.2: StringToSign.
-fn string_first(method: &str, headers: &[(String, String)], date: &str, resource: &str) -> String {
-    let header = |name: &str| headers.iter().find(|row| row.0 == name).map_or("", |row| row.1.as_str());
-    format!(
-        "{method}\n{}\n{}\n{date}\n{}{resource}",
-        header("content-md5"),
-        header("content-type"),
-        canonical_headers(headers, |name| name.starts_with("x-oss-")),
-    )
+fn string_first(method: &str, headers: &[(String, Vec<u8>)], date: &[u8], resource: &str) -> Vec<u8> {
+    let header =
+        |name: &str| headers.iter().find(|row| row.0 == name).map_or(&b""[..], |row| row.1.as_slice());
+    let own = canonical_headers(headers, |name| name.starts_with("x-oss-"));
+    let lines = [method.as_bytes(), header("content-md5"), header("content-type"), date, &own];
+    let mut string = lines.join(&b"\n"[..]);
+    string.extend(resource.as_bytes());
+    string
 }
 
 /// CanonicalizedOSSHeaders, and the headers of version 4.
-fn canonical_headers(headers: &[(String, String)], wanted: impl Fn(&str) -> bool) -> String {
-    header_lines(headers.iter().filter(|row| wanted(&row.0)).cloned())
+fn canonical_headers(headers: &[(String, Vec<u8>)], wanted: impl Fn(&str) -> bool) -> Vec<u8> {
+    let wanted = headers.iter().filter(|row| wanted(&row.0));
+    header_lines(wanted.map(|(name, value)| (name.as_str(), value.trim_ascii())))
 }
 
 /// 2.5: what a version 4 key is good for.
@@ -589,8 +581,8 @@ impl Scope {
         Ok(((*access_key).to_owned(), scope))
     }
 
-    fn string_to_sign(&self, stamp: &str, canonical: &str) -> String {
-        format!("{ALGORITHM}\n{stamp}\n{self}\n{}", sha256_hex(canonical.as_bytes()))
+    fn string_to_sign(&self, stamp: &str, canonical: &[u8]) -> String {
+        format!("{ALGORITHM}\n{stamp}\n{self}\n{}", sha256_hex(canonical))
     }
 
     /// kSigning
@@ -599,7 +591,7 @@ impl Scope {
         derived_key(secret.as_bytes(), &[&self.date, &self.region, &self.product, "aliyun_v4_request"])
     }
 
-    fn signature(&self, secret: &str, stamp: &str, canonical: &str) -> String {
+    fn signature(&self, secret: &str, stamp: &str, canonical: &[u8]) -> String {
         hex(&hmac_sha256(&self.key(secret), self.string_to_sign(stamp, canonical).as_bytes()))
     }
 }
@@ -610,14 +602,14 @@ struct Canonical<'a> {
     bucket: Option<&'a str>,
     key: Option<&'a str>,
     query: &'a [(String, String)],
-    headers: &'a [(String, String)],
+    headers: &'a [(String, Vec<u8>)],
     additional: &'a [String],
-    payload: &'a str,
+    payload: &'a [u8],
 }
 
 impl Canonical<'_> {
     /// CanonicalRequest. The rule has a bare name for an empty value; ali-oss signs `name=`.
-    fn text(&self, equals: bool) -> String {
+    fn bytes(&self, equals: bool) -> Vec<u8> {
         let uri = match self.bucket {
             Some(bucket) => {
                 format!("/{}/{}", percent::encode(bucket), percent::encode_path(self.key.unwrap_or_default()))
@@ -636,14 +628,18 @@ impl Canonical<'_> {
                 || name.starts_with("x-oss-")
                 || self.additional.iter().any(|own| own == name)
         };
-        format!(
-            "{}\n{uri}\n{}\n{}\n{}\n{}",
-            self.method,
-            pairs.collect::<Vec<_>>().join("&"),
-            canonical_headers(self.headers, wanted),
-            self.additional.join(";"),
+        let pairs = pairs.collect::<Vec<_>>().join("&");
+        let headers = canonical_headers(self.headers, wanted);
+        let additional = self.additional.join(";");
+        [
+            self.method.as_bytes(),
+            uri.as_bytes(),
+            pairs.as_bytes(),
+            &headers,
+            additional.as_bytes(),
             self.payload,
-        )
+        ]
+        .join(&b"\n"[..])
     }
 }
 
@@ -659,7 +655,7 @@ impl Fourth {
         let stamp = self.stamp(head, now)?;
         let mut query = query(head)?;
         query.retain(|row| row.0 != "x-oss-signature");
-        let headers = owned(&head.headers);
+        let headers = &head.headers;
         if let Some(name) = self.additional.iter().find(|name| !headers.iter().any(|row| row.0 == **name)) {
             return Err(Refusal::new(Fault::HeadersNotSigned).with("HeadersNotSigned", name.clone()));
         }
@@ -670,18 +666,18 @@ impl Fourth {
             bucket: place.bucket.as_deref(),
             key: place.key.as_deref(),
             query: &query,
-            headers: &headers,
+            headers,
             additional: &self.additional,
-            payload: payload.map_or(UNSIGNED, |row| row.1.as_str()),
+            payload: payload.map_or(UNSIGNED.as_bytes(), |row| row.1.as_slice()),
         };
         let fits = [false, true].into_iter().any(|equals| {
-            let found = self.scope.signature(secret.expose_secret(), &stamp, &canonical.text(equals));
+            let found = self.scope.signature(secret.expose_secret(), &stamp, &canonical.bytes(equals));
             same(found.as_bytes(), self.signature.as_bytes())
         });
         if fits {
             return Ok(());
         }
-        let string = self.scope.string_to_sign(&stamp, &canonical.text(false));
+        let string = self.scope.string_to_sign(&stamp, &canonical.bytes(false));
         Err(mismatch(&self.access_key, &self.signature, &string, head))
     }
 

@@ -195,10 +195,13 @@ impl Auth for S3Auth {
         }
         let host = request.host.clone();
         add("host", &host);
-        let headers = owned(&request.headers);
         // Hop by hop: a connection may change it.
-        let mut names: Vec<String> =
-            headers.iter().map(|row| row.0.clone()).filter(|name| name != "transfer-encoding").collect();
+        let mut names: Vec<String> = request
+            .headers
+            .iter()
+            .map(|row| row.0.clone())
+            .filter(|name| name != "transfer-encoding")
+            .collect();
         names.sort();
         names.dedup();
         let query = pairs(request);
@@ -206,12 +209,12 @@ impl Auth for S3Auth {
             method: request.method,
             uri: &request.path,
             query: &query,
-            headers: &headers,
+            headers: &request.headers,
             signed: &names,
             payload: &payload,
         };
         let scope = Scope { date: stamp.get(..8).unwrap_or_default().to_owned(), region: region.to_owned() };
-        let signature = scope.signature(key.secret_key.expose_secret(), &stamp, &canonical.text());
+        let signature = scope.signature(key.secret_key.expose_secret(), &stamp, &canonical.bytes());
         let authorization = format!(
             "{ALGORITHM} Credential={}/{scope}, SignedHeaders={}, Signature={signature}",
             key.access_key,
@@ -219,10 +222,6 @@ impl Auth for S3Auth {
         );
         request.headers.push(("authorization".to_owned(), authorization.into_bytes()));
     }
-}
-
-fn owned(headers: &[(String, Vec<u8>)]) -> Vec<(String, String)> {
-    headers.iter().map(|(name, value)| (name.clone(), String::from_utf8_lossy(value).into_owned())).collect()
 }
 
 enum Credential {
@@ -253,16 +252,18 @@ impl Credential {
     fn read(head: &RawHead) -> Result<Option<Self>, Refusal> {
         let lines = authorizations(head);
         let header = lines.iter().find(|line| line.starts_with("AWS4-") || line.starts_with("AWS "));
-        let query = parameters(head)?;
-        let fourth = query.iter().any(|row| {
-            row.0.eq_ignore_ascii_case("X-Amz-Algorithm") || row.0.eq_ignore_ascii_case("X-Amz-Signature")
+        // A parameter that does not decode may be of a request of another dialect, which is to say so itself.
+        let names: Vec<String> =
+            head.raw_query().filter_map(|(name, _)| percent::decode_form(name).ok()).collect();
+        let fourth = names.iter().any(|name| {
+            name.eq_ignore_ascii_case("X-Amz-Algorithm") || name.eq_ignore_ascii_case("X-Amz-Signature")
         });
-        let second = query.iter().any(|row| row.0 == "AWSAccessKeyId");
+        let second = names.iter().any(|name| name == "AWSAccessKeyId");
         one_form(&[header.is_some(), fourth, second], &lines)?;
         match (header, fourth, second) {
             (Some(header), ..) => Self::of_header(header).map(Some),
-            (_, true, _) => Fourth::of_query(&query).map(|own| Some(Self::V4(own))),
-            (_, _, true) => Second::of_query(&query).map(|own| Some(Self::V2(own))),
+            (_, true, _) => Fourth::of_query(&parameters(head)?).map(|own| Some(Self::V4(own))),
+            (_, _, true) => Second::of_query(&parameters(head)?).map(|own| Some(Self::V2(own))),
             _ => Ok(None),
         }
     }
@@ -368,11 +369,11 @@ impl Scope {
         derived_key(secret.as_bytes(), &[&self.date, &self.region, "s3", "aws4_request"])
     }
 
-    fn string_to_sign(&self, stamp: &str, canonical: &str) -> String {
-        format!("{ALGORITHM}\n{stamp}\n{self}\n{}", sha256_hex(canonical.as_bytes()))
+    fn string_to_sign(&self, stamp: &str, canonical: &[u8]) -> String {
+        format!("{ALGORITHM}\n{stamp}\n{self}\n{}", sha256_hex(canonical))
     }
 
-    fn signature(&self, secret: &str, stamp: &str, canonical: &str) -> String {
+    fn signature(&self, secret: &str, stamp: &str, canonical: &[u8]) -> String {
         hex(&hmac_sha256(&self.key(secret), self.string_to_sign(stamp, canonical).as_bytes()))
     }
 }
@@ -384,37 +385,33 @@ struct Canonical<'a> {
     uri: &'a str,
     /// Decoded.
     query: &'a [(String, String)],
-    headers: &'a [(String, String)],
+    headers: &'a [(String, Vec<u8>)],
     signed: &'a [String],
     payload: &'a str,
 }
 
 impl Canonical<'_> {
     /// CanonicalRequest
-    fn text(&self) -> String {
+    fn bytes(&self) -> Vec<u8> {
         let mut pairs: Vec<(String, String)> =
             self.query.iter().map(|(name, value)| (percent::encode(name), percent::encode(value))).collect();
         pairs.sort();
         let pairs: Vec<String> = pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let mut headers = String::new();
+        let mut canonical = format!("{}\n{}\n{}\n", self.method, self.uri, pairs.join("&")).into_bytes();
         for name in self.signed {
             let values = self.headers.iter().filter(|row| row.0 == *name).map(|row| folded(&row.1));
-            headers.push_str(&format!("{name}:{}\n", values.collect::<Vec<_>>().join(",")));
+            let values = values.collect::<Vec<_>>().join(&b","[..]);
+            canonical.extend([name.as_bytes(), b":", &values, b"\n"].concat());
         }
-        format!(
-            "{}\n{}\n{}\n{headers}\n{}\n{}",
-            self.method,
-            self.uri,
-            pairs.join("&"),
-            self.signed.join(";"),
-            self.payload,
-        )
+        canonical.extend(format!("\n{}\n{}", self.signed.join(";"), self.payload).into_bytes());
+        canonical
     }
 }
 
-/// Trimmed, inner runs of white space folded to one space.
-fn folded(value: &str) -> String {
-    value.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
+/// Inner runs of spaces folded to one. A tab stays what it is, as no other byte may stand for a space.
+fn folded(value: &[u8]) -> Vec<u8> {
+    let words = value.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(&b" "[..])
 }
 
 impl Fourth {
@@ -458,17 +455,16 @@ impl Fourth {
         let path = percent::decode(&head.path).map_err(|_| Fault::InvalidUri)?;
         let mut query = parameters(head)?;
         query.retain(|row| !row.0.eq_ignore_ascii_case("X-Amz-Signature"));
-        let headers = owned(&head.headers);
         let uri = percent::encode_path(&path);
         let canonical = Canonical {
             method: &head.method,
             uri: &uri,
             query: &query,
-            headers: &headers,
+            headers: &head.headers,
             signed: &self.signed,
             payload: &payload,
         };
-        let canonical = canonical.text();
+        let canonical = canonical.bytes();
         let found = self.scope.signature(secret.expose_secret(), &stamp, &canonical);
         if !same(found.as_bytes(), self.signature.as_bytes()) {
             return Err(self.mismatch(head, &stamp, &canonical));
@@ -598,7 +594,7 @@ impl Fourth {
     }
 
     /// 2.9. What was signed is told, unless a token or a customer's key was part of it.
-    fn mismatch(&self, head: &RawHead, stamp: &str, canonical: &str) -> Refusal {
+    fn mismatch(&self, head: &RawHead, stamp: &str, canonical: &[u8]) -> Refusal {
         let refusal = Refusal::new(Fault::SignatureDoesNotMatch)
             .with("AWSAccessKeyId", self.access_key.clone())
             .with("SignatureProvided", self.signature.clone());
@@ -606,6 +602,7 @@ impl Fourth {
             return refusal;
         }
         let string_to_sign = self.scope.string_to_sign(stamp, canonical);
+        let canonical = String::from_utf8_lossy(canonical);
         refusal.with("StringToSign", string_to_sign).with("CanonicalRequest", canonical)
     }
 }
@@ -694,7 +691,7 @@ impl Second {
         let bare_bucket = place.key.is_none() && !place.virtual_host && !head.path.ends_with('/');
         let with_slash = bare_bucket.then(|| self.string_to_sign(head, place, &query, "/"));
         let fits = std::iter::once(&string).chain(&with_slash).any(|string| {
-            let found = base64(&hmac_sha1(secret.expose_secret().as_bytes(), string.as_bytes()));
+            let found = base64(&hmac_sha1(secret.expose_secret().as_bytes(), string));
             same(found.as_bytes(), self.signature.as_bytes())
         });
         if fits {
@@ -703,7 +700,11 @@ impl Second {
         let refusal = Refusal::new(Fault::SignatureDoesNotMatch)
             .with("AWSAccessKeyId", self.access_key.clone())
             .with("SignatureProvided", self.signature.clone());
-        Err(if holds_secrets(head) { refusal } else { refusal.with("StringToSign", string) })
+        Err(if holds_secrets(head) {
+            refusal
+        } else {
+            refusal.with("StringToSign", String::from_utf8_lossy(&string))
+        })
     }
 
     fn check_times(&self, head: &RawHead, now: Timestamp) -> Result<(), Refusal> {
@@ -726,34 +727,38 @@ impl Second {
         check_skew(at, now)
     }
 
-    fn string_to_sign(&self, head: &RawHead, place: &Place, query: &[(String, String)], end: &str) -> String {
-        let hoisted =
-            |name: &str| query.iter().find(|row| row.0.eq_ignore_ascii_case(name)).map(|row| row.1.as_str());
-        let line = |name: &str| {
-            head.text(name).or(hoisted(name).filter(|_| self.expires.is_some())).unwrap_or_default()
+    fn string_to_sign(
+        &self,
+        head: &RawHead,
+        place: &Place,
+        query: &[(String, String)],
+        end: &str,
+    ) -> Vec<u8> {
+        let hoisted = |name: &str| {
+            let row = query.iter().find(|row| row.0.eq_ignore_ascii_case(name));
+            row.filter(|_| self.expires.is_some()).map(|row| row.1.as_bytes())
         };
+        let line = |name: &str| head.header(name).or(hoisted(name)).unwrap_or_default();
         let date = match &self.expires {
-            Some(expires) => expires.as_str(),
-            None if head.header("x-amz-date").is_some() => "",
-            None => head.text("date").unwrap_or_default(),
+            Some(expires) => expires.as_bytes(),
+            None if head.header("x-amz-date").is_some() => b"",
+            None => head.header("date").unwrap_or_default(),
         };
-        format!(
-            "{}\n{}\n{}\n{date}\n{}{}",
-            head.method,
-            line("content-md5"),
-            line("content-type"),
-            amz_headers(head, query),
-            resource(head, place, query, end),
-        )
+        let (digest, kind) = (line("content-md5"), line("content-type"));
+        let lines = [head.method.as_bytes(), digest, kind, date, &amz_headers(head, query)];
+        let mut string = lines.join(&b"\n"[..]);
+        string.extend(resource(head, place, query, end).into_bytes());
+        string
     }
 }
 
 /// CanonicalizedAmzHeaders, parameters that stand for headers among them.
-fn amz_headers(head: &RawHead, query: &[(String, String)]) -> String {
-    let headers = owned(&head.headers);
-    let hoisted = query.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone()));
-    let all = headers.into_iter().chain(hoisted).filter(|row| row.0.starts_with("x-amz-"));
-    header_lines(all.map(|(name, value)| (name, value.trim().to_owned())))
+fn amz_headers(head: &RawHead, query: &[(String, String)]) -> Vec<u8> {
+    let headers = head.headers.iter().map(|(name, value)| (name.clone(), value.as_slice()));
+    let hoisted =
+        query.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.as_bytes().trim_ascii()));
+    let all: Vec<_> = headers.chain(hoisted).filter(|row| row.0.starts_with("x-amz-")).collect();
+    header_lines(all.iter().map(|(name, value)| (name.as_str(), *value)))
 }
 
 /// CanonicalizedResource: the bucket of a virtual host, then the path as sent, then the covered parameters.

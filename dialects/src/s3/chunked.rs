@@ -7,8 +7,9 @@ use crate::engine::auth::Decode;
 use crate::model::{Fault, Refusal};
 use crate::wire::hash::{hex, hmac_sha256, same, sha256_hex};
 
-/// A signed chunk is held until its signature was verified, so its size is bounded. SDKs send 64 KiB to 1 MiB.
-const SIGNED_CHUNK_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// A signed chunk is held until its signature was verified, so its size is bounded. SDKs send 64 KiB to 1 MiB, and who
+/// replays a head can send as much as this without a key.
+const SIGNED_CHUNK_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The longest line of framing: a size, a signature, and extensions that nobody needs.
 const LINE_BYTES_MAX: usize = 1024;
@@ -123,11 +124,10 @@ impl Chunked {
         }
         if self.key.is_some() && (signature.is_empty() || size > SIGNED_CHUNK_BYTES_MAX) {
             return Err(if signature.is_empty() {
-                Fault::SignatureDoesNotMatch
+                Fault::SignatureDoesNotMatch.into()
             } else {
-                Fault::InvalidRequest
-            }
-            .into());
+                Refusal::say(Fault::InvalidRequest, "A signed chunk has at most 1048576 bytes here.")
+            });
         }
         self.state = match size {
             0 => {
@@ -149,10 +149,16 @@ impl Chunked {
         }
     }
 
-    fn take_data(&mut self, piece: &[u8], out: &mut Vec<u8>) {
+    /// `left`: bytes of the chunk that follow these.
+    fn take_data(&mut self, piece: &[u8], left: u64, out: &mut Vec<u8>) {
         self.decoded = self.decoded.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
         if self.key.is_some() {
             self.digest.update(piece);
+            // No more than the chunk has, where a vector would double.
+            if self.held.capacity().saturating_sub(self.held.len()) < piece.len() {
+                let left = usize::try_from(left).unwrap_or(usize::MAX);
+                self.held.reserve_exact(piece.len().saturating_add(left.min(self.held.len())));
+            }
             self.held.extend_from_slice(piece);
         } else {
             out.extend_from_slice(piece);
@@ -205,6 +211,10 @@ impl Decode for Chunked {
         self.announced
     }
 
+    fn held(&self) -> usize {
+        self.held.capacity()
+    }
+
     fn push(&mut self, wire: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
         let mut wire = wire;
         while !wire.is_empty() {
@@ -220,12 +230,13 @@ impl Decode for Chunked {
                     let take = usize::try_from(*left).unwrap_or(usize::MAX).min(wire.len());
                     let (piece, rest) = wire.split_at_checked(take).unwrap_or((wire, &[]));
                     *left = left.saturating_sub(u64::try_from(take).unwrap_or(u64::MAX));
-                    let whole = (*left == 0).then(|| std::mem::take(signature));
+                    let (left, signature) = (*left, (*left == 0).then(|| std::mem::take(signature)));
                     wire = rest;
-                    self.take_data(piece, out);
-                    if let Some(signature) = whole {
+                    self.take_data(piece, left, out);
+                    if let Some(signature) = signature {
                         self.check_chunk(&signature)?;
                         out.append(&mut self.held);
+                        self.held = Vec::new();
                         self.state = State::DataEnd { seen: 0 };
                     }
                 }

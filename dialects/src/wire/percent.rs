@@ -1,6 +1,6 @@
 //! Percent-encoding as every vendor's signature documents define it (RFC 3986 with upper-case escapes).
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode, utf8_percent_encode};
 
 /// Escaped: all but the unreserved characters `A-Z a-z 0-9 - . _ ~`.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -16,6 +16,11 @@ pub struct BadEscape;
 /// Escapes everything but unreserved characters, `/` included.
 pub fn encode(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
+}
+
+/// The same of bytes that need not be text.
+pub fn encode_bytes(bytes: &[u8]) -> String {
+    percent_encode(bytes, RESERVED).to_string()
 }
 
 /// Escapes everything but unreserved characters and `/`.

@@ -12,6 +12,12 @@ const ATTRIBUTES_MAX: usize = 32;
 /// The largest document is a completing call of 10,000 parts or a page of 1,000 long keys.
 pub const DOCUMENT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// Elements of a document: the largest has 10,000 parts with what stands in each.
+const NODES_MAX: usize = 100_000;
+
+/// Comments and processing instructions, which nobody sends.
+const ASIDES_MAX: usize = 1000;
+
 /// Not well-formed, too deep, too large, or not UTF-8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an XML document of these vendors")]
@@ -45,11 +51,38 @@ impl Node {
     }
 }
 
+/// How much of a document is read before it is refused.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Elements, whatever they are.
+    pub nodes_max: usize,
+    /// Elements of one name directly in the root.
+    pub lines_max: Option<(&'static str, usize)>,
+}
+
+impl Bounds {
+    /// Of a document that is a list of so many lines, each with a few elements in it.
+    pub const fn of_list(line: &'static str, lines_max: usize) -> Self {
+        Self {
+            nodes_max: lines_max.saturating_mul(10).saturating_add(100),
+            lines_max: Some((line, lines_max)),
+        }
+    }
+}
+
 /// Reads a whole document. White space before it is passed over: vendors send it to keep connections alive.
 ///
 /// # Errors
 /// [`BadXml`]; a document type declaration is one, whatever it says.
 pub fn read(bytes: &[u8]) -> Result<Node, BadXml> {
+    read_within(bytes, Bounds { nodes_max: NODES_MAX, lines_max: None })
+}
+
+/// The same of a caller's document, which may have so many elements: the first one too many ends the reading.
+///
+/// # Errors
+/// [`BadXml`].
+pub fn read_within(bytes: &[u8], bounds: Bounds) -> Result<Node, BadXml> {
     if bytes.len() > DOCUMENT_BYTES_MAX {
         return Err(BadXml);
     }
@@ -60,16 +93,20 @@ pub fn read(bytes: &[u8]) -> Result<Node, BadXml> {
     let mut reader = Reader::from_str(text.trim_start_matches('\u{feff}').trim());
     let mut open: Vec<Node> = Vec::new();
     let mut root = None;
+    let mut count = Count { bounds, nodes: 0, lines: 0, asides: 0 };
     loop {
         match reader.read_event().map_err(|_| BadXml)? {
             Event::Start(start) => {
                 if open.len() >= DEPTH_MAX || (open.is_empty() && root.is_some()) {
                     return Err(BadXml);
                 }
-                open.push(element(&start)?);
+                let node = element(&start)?;
+                count.node(&node, open.len())?;
+                open.push(node);
             }
             Event::Empty(start) => {
                 let node = element(&start)?;
+                count.node(&node, open.len())?;
                 close(node, &mut open, &mut root)?;
             }
             Event::End(_) => {
@@ -89,11 +126,48 @@ pub fn read(bytes: &[u8]) -> Result<Node, BadXml> {
                 }
             }
             Event::DocType(_) => return Err(BadXml),
-            Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
+            // It stands at the beginning only, where the reader takes nothing else for one.
+            Event::Decl(declaration) if open.is_empty() && root.is_none() && count.asides == 0 => {
+                check_encoding(&declaration)?;
+                count.aside()?;
+            }
+            Event::Decl(_) => return Err(BadXml),
+            Event::PI(_) | Event::Comment(_) => count.aside()?,
             Event::Eof => break,
         }
     }
     if open.is_empty() { root.ok_or(BadXml) } else { Err(BadXml) }
+}
+
+/// What was read of a document so far.
+struct Count {
+    bounds: Bounds,
+    nodes: usize,
+    lines: usize,
+    asides: usize,
+}
+
+impl Count {
+    fn node(&mut self, node: &Node, depth: usize) -> Result<(), BadXml> {
+        self.nodes = self.nodes.saturating_add(1);
+        let line = self.bounds.lines_max.filter(|(name, _)| depth == 1 && node.name == *name);
+        self.lines = self.lines.saturating_add(usize::from(line.is_some()));
+        let too_many = self.nodes > self.bounds.nodes_max || line.is_some_and(|(_, max)| self.lines > max);
+        if too_many { Err(BadXml) } else { Ok(()) }
+    }
+
+    fn aside(&mut self) -> Result<(), BadXml> {
+        self.asides = self.asides.saturating_add(1);
+        if self.asides > ASIDES_MAX { Err(BadXml) } else { Ok(()) }
+    }
+}
+
+/// The bytes are read as UTF-8: a document that says otherwise would be read as another by who believes it.
+fn check_encoding(declaration: &quick_xml::events::BytesDecl<'_>) -> Result<(), BadXml> {
+    let Some(encoding) = declaration.encoding() else { return Ok(()) };
+    let encoding = encoding.map_err(|_| BadXml)?;
+    let known = ["utf-8", "utf8", "us-ascii"];
+    if known.iter().any(|known| encoding.eq_ignore_ascii_case(known)) { Ok(()) } else { Err(BadXml) }
 }
 
 fn element(start: &quick_xml::events::BytesStart<'_>) -> Result<Node, BadXml> {
@@ -136,20 +210,37 @@ pub const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 
 /// Writes a document from the top.
 #[derive(Debug)]
-pub struct Writer(String);
+pub struct Writer {
+    text: String,
+    /// Whether characters that XML 1.0 does not have are replaced.
+    replaces: bool,
+}
 
 impl Default for Writer {
     fn default() -> Self {
-        Self(DECLARATION.to_owned())
+        Self { text: DECLARATION.to_owned(), replaces: false }
     }
 }
 
 impl Writer {
+    /// Of a document that is shown: characters that XML 1.0 does not have become U+FFFD, so that it can be read whatever
+    /// is in it. Who needs such a key asks for `encoding-type=url`.
+    pub fn shown() -> Self {
+        Self { replaces: true, ..Self::default() }
+    }
+
+    /// An element whose text is handed back, such as a marker: it is never another text than it was.
+    pub fn exact(&mut self, name: &str, text: &str) {
+        self.open(name);
+        escape(text, false, &mut self.text);
+        self.close(name);
+    }
+
     /// Opens an element.
     pub fn open(&mut self, name: &str) {
-        self.0.push('<');
-        self.0.push_str(name);
-        self.0.push('>');
+        self.text.push('<');
+        self.text.push_str(name);
+        self.text.push('>');
     }
 
     /// Opens the root, in a namespace or in none.
@@ -162,15 +253,15 @@ impl Writer {
 
     /// Closes an element.
     pub fn close(&mut self, name: &str) {
-        self.0.push_str("</");
-        self.0.push_str(name);
-        self.0.push('>');
+        self.text.push_str("</");
+        self.text.push_str(name);
+        self.text.push('>');
     }
 
     /// Writes an element with text.
     pub fn text(&mut self, name: &str, text: &str) {
         self.open(name);
-        escape(text, &mut self.0);
+        escape(text, self.replaces, &mut self.text);
         self.close(name);
     }
 
@@ -195,19 +286,19 @@ impl Writer {
     /// Writes a document that is a text.
     pub fn root_text(&mut self, name: &str, text: &str, namespace: Option<&str>) {
         self.open_root(name, namespace);
-        escape(text, &mut self.0);
+        escape(text, self.replaces, &mut self.text);
         self.close(name);
     }
 
     /// The document.
     pub fn finish(self) -> Vec<u8> {
-        self.0.into_bytes()
+        self.text.into_bytes()
     }
 }
 
 /// `"` becomes `&quot;`: a fallback of the COS Go SDK looks for it. CR would be read as LF, and other control
 /// characters are told as references although XML 1.0 has none: that is what the vendors do.
-fn escape(text: &str, out: &mut String) {
+fn escape(text: &str, replaces: bool, out: &mut String) {
     for character in text.chars() {
         match character {
             '&' => out.push_str("&amp;"),
@@ -215,6 +306,8 @@ fn escape(text: &str, out: &mut String) {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\n' | '\t' => out.push(character),
+            '\r' => out.push_str("&#13;"),
+            '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' if replaces => out.push('\u{fffd}'),
             control if u32::from(control) < 0x20 => {
                 out.push_str(&format!("&#{};", u32::from(control)));
             }
@@ -244,6 +337,56 @@ mod tests {
             b"  \n <?xml version='1.0' encoding='utf-8' ?>\n<a:Error xmlns:a='x'><Code>X</Code></a:Error>",
         );
         assert_eq!(root.unwrap().text_of("Code"), Some("X"));
+    }
+
+    #[test]
+    fn what_is_shown_can_be_read() {
+        for (mut writer, expected) in
+            [(Writer::shown(), Ok("a\u{fffd}b\r\tc")), (Writer::default(), Err(BadXml))]
+        {
+            writer.open("Root");
+            writer.text("Key", "a\u{1}b\r\tc");
+            writer.close("Root");
+            let document = String::from_utf8(writer.finish()).unwrap();
+            assert!(!document.contains('\u{1}'));
+            let valid = !document.contains("&#1;");
+            assert_eq!(valid, expected.is_ok(), "{document}");
+            if let Ok(expected) = expected {
+                assert_eq!(read(document.as_bytes()).unwrap().text_of("Key"), Some(expected));
+            }
+        }
+        let mut writer = Writer::shown();
+        writer.exact("NextMarker", "a\u{1}b");
+        assert!(String::from_utf8(writer.finish()).unwrap().ends_with("<NextMarker>a&#1;b</NextMarker>"));
+    }
+
+    #[test]
+    fn the_first_element_too_many_ends_the_reading() {
+        let list =
+            |objects: usize| format!("<Delete>{}</Delete>", "<Object><Key>k</Key></Object>".repeat(objects));
+        let bounds = Bounds::of_list("Object", 1000);
+        assert!(read_within(list(1000).as_bytes(), bounds).is_ok());
+        // What follows is not looked at, however wrong or long it is.
+        let more = format!("{}<<", list(1001).replace("</Delete>", ""));
+        assert_eq!(read_within(more.as_bytes(), bounds), Err(BadXml));
+        let small = format!("<Delete><Object>{}</Object></Delete>", "<a/>".repeat(20_000));
+        assert_eq!(read_within(small.as_bytes(), bounds), Err(BadXml));
+        // Elsewhere in the document the name is any other.
+        let nested = format!("<Delete><Object>{}</Object></Delete>", "<Object/>".repeat(1001));
+        assert!(read_within(nested.as_bytes(), bounds).is_ok());
+    }
+
+    #[test]
+    fn other_encodings_are_refused() {
+        for encoding in ["UTF-8", "utf-8", "US-ASCII"] {
+            assert!(read(format!("<?xml version='1.0' encoding='{encoding}'?><a/>").as_bytes()).is_ok());
+        }
+        for encoding in ["UTF-7", "utf-7", "UTF-16", "ISO-8859-1", "IBM037", ""] {
+            let text = format!("<?xml version='1.0' encoding='{encoding}'?><a>+ADw-</a>");
+            assert_eq!(read(text.as_bytes()), Err(BadXml), "{encoding}");
+        }
+        let twice = b"<?xml version='1.0'?><a><?xml version='1.0' encoding='UTF-7'?></a>";
+        assert_eq!(read(twice), Err(BadXml));
     }
 
     #[test]

@@ -46,7 +46,10 @@ pub(crate) fn take_out(head: &mut Parts, key: &SigningKey) {
     if !head.headers.values().any(is_raw) {
         return;
     }
-    let Some(signed) = Signed::read(&head.headers).filter(|signed| signed.access_key == key.access_key) else { return };
+    let Some(signed) = Signed::read(&head.headers).filter(|signed| signed.access_key == key.access_key)
+    else {
+        return;
+    };
     let raw: Vec<HeaderName> = head
         .headers
         .keys()
@@ -101,8 +104,9 @@ impl Signed {
     fn authorization(&self, head: &Parts, key: &SigningKey) -> Option<HeaderValue> {
         let signature = crate::digests::hex(&self.mac(head, key)?.finalize().into_bytes());
         let (access_key, scope, names) = (&self.access_key, self.scope.join("/"), self.names.join(";"));
-        let text =
-            format!("{ALGORITHM} Credential={access_key}/{scope}, SignedHeaders={names}, Signature={signature}");
+        let text = format!(
+            "{ALGORITHM} Credential={access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
+        );
         HeaderValue::try_from(text).ok()
     }
 
@@ -120,7 +124,8 @@ impl Signed {
 
     fn canonical(&self, head: &Parts) -> Option<Vec<u8>> {
         let mut canonical =
-            format!("{}\n{}\n{}\n", head.method, head.uri.path(), canonical_query(head.uri.query())).into_bytes();
+            format!("{}\n{}\n{}\n", head.method, head.uri.path(), canonical_query(head.uri.query()))
+                .into_bytes();
         for name in &self.names {
             let values: Vec<Vec<u8>> =
                 head.headers.get_all(name.as_str()).iter().map(|value| folded(value.as_bytes())).collect();

@@ -14,8 +14,8 @@ mod support;
 use aws_sigv4::http_request::SignableBody;
 use blobfish_store::Location;
 use hmac::{KeyInit as _, Mac as _};
-use sha2::Digest as _;
 use http::{HeaderName, HeaderValue};
+use sha2::Digest as _;
 use std::path::{Path, PathBuf};
 use support::{S3, Server, full, md5_base64};
 
@@ -95,14 +95,17 @@ async fn put_signed(s3: &S3, path: &str, name: &str, value: &[u8], spoil: bool) 
         canonical.extend([signed.as_bytes(), b":", bytes, b"\n"].concat());
     }
     canonical.extend(format!("\n{names}\n{}", text("x-amz-content-sha256")).into_bytes());
-    let hashed = sha2::Sha256::digest(&canonical).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hashed =
+        sha2::Sha256::digest(&canonical).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let to_sign = format!("AWS4-HMAC-SHA256\n{}\n{scope}\n{hashed}", text("x-amz-date"));
     let mac = |key: &[u8], bytes: &[u8]| {
         let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(key).unwrap();
         mac.update(bytes);
         mac.finalize().into_bytes().to_vec()
     };
-    let key = scope.split('/').fold(format!("AWS4{}", s3.secret).into_bytes(), |key, part| mac(&key, part.as_bytes()));
+    let key = scope
+        .split('/')
+        .fold(format!("AWS4{}", s3.secret).into_bytes(), |key, part| mac(&key, part.as_bytes()));
     let signature: String = mac(&key, to_sign.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
     let before = authorization.split("Signature=").next().unwrap();
     head.headers.insert("authorization", format!("{before}Signature={signature}").parse().unwrap());

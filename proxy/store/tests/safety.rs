@@ -656,7 +656,9 @@ async fn a_kill_never_shows_part_of_an_object() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_told_as_one_and_is_no_end() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(other) = Other::on_small_disk(folder.path(), 32).await else { return println!("no disk of its own: not tested") };
+    let Some(other) = Other::on_small_disk(folder.path(), 32).await else {
+        return println!("no disk of its own: not tested");
+    };
     let s3 = &other.s3;
     s3.put("box", &[], b"").await.ok();
     s3.put("box/kept", &[], HELLO).await.ok();
