@@ -13,7 +13,7 @@ use blobfish_dialects::engine::way::Way;
 use blobfish_dialects::engine::{buckets, documents, emulate, hosts, listing, read, relay, stream, write};
 use blobfish_dialects::explain::{Fate, Row, matrix, parse, sample_target, sample_way};
 use blobfish_dialects::model::{
-    Deleted, Document, Fault, Field, Kind, Listed, Listing, Operation, Outgoing, Part, PartList, Refusal,
+    Checksums, Deleted, Document, Fault, Field, Kind, Listed, Listing, Operation, Outgoing, Part, PartList, Refusal,
     Reply, Request, Timestamp, Told, Upload, Uploads, Value, Version, Versions,
 };
 use blobfish_dialects::{ALL, PROFILES};
@@ -146,7 +146,7 @@ fn text(caller: &'static Dialect, operation: Operation, said: &[(Field, String)]
 
 fn request(caller: &'static Dialect, text: &str) -> Result<Request, Refusal> {
     let head = parse(text).unwrap();
-    let place = hosts::place(&head, caller, &[])?;
+    let place = hosts::place(&head, caller, ALL, &[])?;
     let verified = Verified {
         payload: Payload::Unsigned,
         unsigned: Vec::new(),
@@ -333,7 +333,7 @@ fn answer_to(way: &Way<'_>, operation: Operation) -> Option<Answer> {
         Operation::ListParts => Document::Parts(PartList {
             encoded,
             key,
-            parts: vec![(Part { number: 1, etag: ETAG.to_owned() }, Some(NOW), 9)],
+            parts: vec![(Part::new(1, ETAG), Some(NOW), 9)],
             ..PartList::default()
         }),
         Operation::DeleteObjects => {
@@ -343,7 +343,7 @@ fn answer_to(way: &Way<'_>, operation: Operation) -> Option<Answer> {
             Document::Initiated { bucket: "b".to_owned(), key, upload_id: "u".to_owned(), encoded }
         }
         Operation::CompleteMultipartUpload => {
-            Document::Completed { bucket: "b".to_owned(), key, etag: ETAG.to_owned(), encoded }
+            Document::Completed { bucket: "b".to_owned(), key, etag: ETAG.to_owned(), checksums: Checksums::default(), encoded }
         }
         Operation::HeadObject => {
             let headers = [("etag", "\"5b3c1a2e053d763e1b002cc607c5a0fe\""), ("content-length", "9")];
