@@ -309,9 +309,11 @@ pub enum Unsupported {
 /// Who evaluates conditions of copies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Conditions {
+    /// Not written: the target where its dialect and profile have conditions, else the proxy.
+    ByTarget,
     /// The target, which must be able to.
     Native,
-    /// The proxy, by looking before it copies; another write may come between.
+    /// The proxy, by looking before and after it copies.
     Check,
 }
 

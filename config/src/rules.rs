@@ -739,7 +739,7 @@ fn bucket<'a>(mut fields: Fields<'a>, targets: &[Name<'_>]) -> (Name<'a>, Option
     let target_bucket = fields.get("target_bucket");
     let target_bucket = optional(target_bucket, |item| item.parsed(bucket_name));
     let unsupported = fields.word("unsupported", UNSUPPORTED, Unsupported::Refuse);
-    let conditions = fields.word("conditions", CONDITIONS, Conditions::Native);
+    let conditions = fields.word("conditions", CONDITIONS, Conditions::ByTarget);
     let relay = fields.flag("relay");
     let anonymous_read = fields.word("anonymous", ANONYMOUS, false);
     fields.finish();

@@ -95,13 +95,19 @@ fn fate(operation: Operation, field: Field, caller: &Dialect, target: &Dialect) 
         _ if field.is_of_checksums() && !target.keeps_checksums() => {
             (Fate::Emulated, "checksums are compared on the way, and not kept")
         }
-        _ if field.names_accounts() && caller.family != target.family => {
-            (Fate::Refused, "accounts are a vendor's own")
-        }
+        _ if field.names_accounts() && caller.family != target.family => (
+            Fate::Refused,
+            "accounts are a vendor's own; what is granted to everybody is said by a canned list",
+        ),
         _ if says => (Fate::Native, ""),
-        _ if Field::SOURCE_CONDITIONS.contains(&field) => {
-            (Fate::Refused, "emulated by a HEAD of the source with conditions = \"check\"")
+        _ if field.is_said_again(operation) => {
+            (Fate::Emulated, "not sent: it was said where the upload began")
         }
+        Field::BypassLock => (Fate::Emulated, "not sent: what is locked there is not deleted"),
+        _ if Field::SOURCE_CONDITIONS.contains(&field) => (
+            Fate::Emulated,
+            "by a HEAD of the source before and after the copy; refused with conditions = \"native\"",
+        ),
         _ if field.guards_data() => (Fate::Refused, ""),
         _ => (Fate::Lost, ""),
     }
@@ -321,11 +327,16 @@ pub fn explain(text: &str, caller: &'static Dialect, target: &'static Dialect) -
         payload: Payload::Unsigned,
         unsigned: Vec::new(),
         credential_parameters: caller.auth.credential_parameters(),
+        key: None,
     };
     let request = read::request(caller, &head, &place, &verified)?;
     let target = sample_target(target);
     let way = sample_way(caller, &target, &request);
-    let (sent, refused) = adapted(&way, &request)?;
+    let (mut sent, refused) = adapted(&way, &request)?;
+    if way.check_conditions {
+        Field::SOURCE_CONDITIONS.iter().for_each(|field| drop(sent.fields.remove(*field)));
+    }
+    emulate::access_after(&way, &mut sent);
     let (mut outgoing, losses) = write::request(&way, &sent)?;
     hide_keys(way.target.dialect, &mut outgoing);
     let mut fates: Vec<(Thing, String, Fate, String)> = Vec::new();
@@ -339,6 +350,9 @@ pub fn explain(text: &str, caller: &'static Dialect, target: &'static Dialect) -
                 fates.push((Thing::Field(field), name, Fate::Refused, loss.why.clone()));
             }
             Some(loss) => fates.push((Thing::Field(field), name, Fate::Lost, loss.why.clone())),
+            None if fate == Fate::Refused && field.names_accounts() => {
+                fates.push((Thing::Field(field), name, Fate::Emulated, "by a canned list".to_owned()));
+            }
             None => fates.push((Thing::Field(field), name, fate, note.to_owned())),
         }
     }
@@ -383,11 +397,13 @@ fn hide_keys(target: &Dialect, outgoing: &mut Outgoing) {
 }
 
 fn plan(way: &Way<'_>, request: &Request) -> &'static str {
-    let several = conditions::count(&request.fields) > 0
-        && !conditions::same_rules(way.caller, way.target.dialect, &request.fields);
+    let given = conditions::count(&request.fields) > 0;
+    let checked = given && way.check_conditions;
+    let several = given && !conditions::same_rules(way.caller, way.target.dialect, &request.fields);
     match request.operation {
         Operation::ListBuckets => "Local: answered from the configuration, and from the targets of patterns",
         operation if operation.streams() => "Stream: the payload passes through",
+        _ if checked => "Exchange: a HEAD of the source before and after the request",
         _ if several => "Exchange: a HEAD of the source first, then the request",
         _ => "Exchange: one request to the target",
     }
@@ -416,7 +432,7 @@ pub fn sample_way<'a>(caller: &'static Dialect, target: &'a Target, request: &Re
         bucket: request.bucket.clone().unwrap_or_default(),
         source_bucket: request.source.as_ref().map(|source| source.bucket.clone()),
         policy: LossPolicy::Refuse,
-        check_conditions: false,
+        check_conditions: !target.dialect.has_conditions(),
         names: std::sync::Arc::new(SameNames),
     }
 }

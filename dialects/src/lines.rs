@@ -211,13 +211,12 @@ fn is_credential(caller: &Dialect, name: &str) -> bool {
 }
 
 fn of_header(caller: &Dialect, operation: Operation, name: &str) -> Thing {
-    let noise = caller.noise.contains(&name);
+    let wire = caller.wire.contains(&name);
     match name {
         "host" => Thing::Host,
         "authorization" | "date" => Thing::Credential,
-        _ if noise && is_credential(caller, name) => Thing::Credential,
+        _ if wire && is_credential(caller, name) => Thing::Credential,
         _ if caller.checksums.iter().any(|row| row.0 == name) => Thing::Checksum,
-        _ if noise => Thing::Nothing,
         _ => of_meaning(caller, operation, name),
     }
 }

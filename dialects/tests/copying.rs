@@ -7,7 +7,9 @@ use blobfish_dialects::engine::loss;
 use blobfish_dialects::engine::tell;
 use blobfish_dialects::engine::way::Way;
 use blobfish_dialects::explain::{explain, sample_target, sample_way};
-use blobfish_dialects::model::{Document, Fault, Outgoing, Refusal, Reply, Request, Timestamp};
+use blobfish_dialects::model::{
+    Document, Fault, Field, Operation, Outgoing, Refusal, Reply, Request, Timestamp, Value,
+};
 use blobfish_dialects::{cos::COS, jdcloud::JDCLOUD, oss::OSS, s3::S3};
 
 const NOW: Timestamp = Timestamp(1_767_323_045);
@@ -156,11 +158,11 @@ fn a_failed_condition_is_told_in_the_callers_terms() {
 fn a_check_looks_at_any_target() {
     for (tag, expected) in [(ETAG, 200), ("other", 412)] {
         let request = copy(&S3, &[("x-amz-copy-source-if-match", tag)]);
-        let (sent, ended) = play(&S3, &S3, request, true, &[source_head(), copied()]);
+        let (sent, ended) = play(&S3, &S3, request, true, &[source_head(), copied(), source_head()]);
         assert_eq!(status(&S3, ended), expected);
         assert_eq!(sent[0].method, "HEAD");
-        // What was looked at is pinned, for a target that keeps conditions after all.
-        assert_eq!(sent.len(), if expected == 200 { 2 } else { 1 });
+        // What was looked at is pinned, for a target that keeps conditions after all, and looked at again.
+        assert_eq!(sent.len(), if expected == 200 { 3 } else { 1 });
     }
 }
 
@@ -176,10 +178,52 @@ fn a_target_without_conditions_gets_none() {
     assert_eq!(ended.unwrap_err().fault, Fault::PreconditionFailed);
 
     let held = copy(&S3, &[("x-amz-copy-source-if-match", ETAG)]);
-    let (sent, ended) = play(&S3, &JDCLOUD, held, true, &[source_head(), copied()]);
-    assert_eq!(sent.iter().map(|request| request.method).collect::<Vec<_>>(), ["HEAD", "PUT"]);
+    let (sent, ended) = play(&S3, &JDCLOUD, held, true, &[source_head(), copied(), source_head()]);
+    assert_eq!(sent.iter().map(|request| request.method).collect::<Vec<_>>(), ["HEAD", "PUT", "HEAD"]);
     assert_eq!(header(&sent[1], "x-amz-copy-source-if-match"), None);
     assert!(ended.is_ok());
+}
+
+/// A writer between the look and the copy: the call fails, and says what became of the destination.
+#[test]
+fn a_source_that_was_changed_meanwhile_fails_the_copy() {
+    let changed = |etag: &str, date: &str| {
+        let etag = format!("\"{etag}\"");
+        answer(200, &[("etag", &etag), ("last-modified", date), ("content-length", "10")], "")
+    };
+    let held = || copy(&S3, &[("x-amz-copy-source-if-match", ETAG)]);
+    let part_copied = || {
+        let body = format!(
+            "<CopyPartResult><ETag>\"{ETAG}\"</ETag><LastModified>2024-05-06T07:08:09Z</LastModified></CopyPartResult>"
+        );
+        answer(200, &[], &body)
+    };
+    let part = || {
+        let mut request = held();
+        request.operation = Operation::UploadPartCopy;
+        request.fields.set(Field::UploadId, Value::Text("u".to_owned()));
+        request.fields.set(Field::PartNumber, Value::Number(1));
+        request
+    };
+    let gone = || answer(404, &[], "");
+    for after in [changed(OTHER, SOURCE_DATE), changed(ETAG, LATE), gone()] {
+        for (request, made, told) in [
+            (held(), copied(), "destination was already written"),
+            (part(), part_copied(), "part is discarded"),
+        ] {
+            let (sent, ended) = play(&S3, &JDCLOUD, request, true, &[source_head(), made, after.clone()]);
+            assert_eq!(sent.len(), 3);
+            let refusal = ended.unwrap_err();
+            assert_eq!(refusal.fault, Fault::SourceChanged);
+            assert!(refusal.message.as_deref().unwrap().contains(told), "{refusal:?}");
+            assert_eq!(tell::refused(&S3, &refusal).status, 412);
+        }
+    }
+    let (_, ended) = play(&S3, &JDCLOUD, part(), true, &[source_head(), part_copied(), source_head()]);
+    assert!(ended.is_ok(), "the positive control");
+    // Without a condition nothing is looked at.
+    let (sent, ended) = play(&S3, &JDCLOUD, copy(&S3, &[]), true, &[copied()]);
+    assert_eq!((sent.len(), ended.is_ok()), (1, true));
 }
 
 #[test]

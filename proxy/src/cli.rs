@@ -218,9 +218,9 @@ pub struct Init {
     /// Bucket as the app says it, and its name at the store where that differs; `*` is every bucket. May be repeated
     #[arg(long, value_name = "NAME[=NAME THERE]")]
     pub bucket: Vec<String>,
-    /// Who evaluates conditions of copies
-    #[arg(long, value_name = "WHO", default_value = "native")]
-    pub conditions: Who,
+    /// Who evaluates conditions of copies [default: the target, where it has any]
+    #[arg(long, value_name = "WHO")]
+    pub conditions: Option<Who>,
     /// Access key id at the store
     #[arg(long, value_name = "ID")]
     pub access_key: Option<String>,

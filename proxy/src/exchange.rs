@@ -142,6 +142,9 @@ pub async fn drive(
         if let Ok(mut last) = last.lock() {
             *last = Some(answered);
         }
+        if next.as_ref().is_err_and(|refusal| refusal.fault == Fault::SourceChanged) {
+            METRICS.copy_sources_changed.with_label_values(&[operation]).inc();
+        }
         step = next?;
     }
     tracing::error!(operation, "an exchange did not end");

@@ -335,6 +335,10 @@ fn finish(mut job: Job<'_>, span: Option<RequestSpan>) {
     if record.id.is_empty() {
         record.id = job.listener.request_id();
     }
+    if record.status == 403 {
+        record.host = Some(log::name(&job.listener.host));
+        record.path = Some(log::name(&job.listener.path));
+    }
     let taken = job.started.elapsed();
     (record.bytes_in, record.bytes_out, record.ms) =
         (job.caller.bytes_in, job.caller.bytes_out, milliseconds(taken));

@@ -43,6 +43,12 @@ pub struct Record {
     pub client: Option<IpAddr>,
     pub dialect: &'static str,
     pub method: String,
+    /// As received, where the answer is 403: what a signature was made for may be something else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// The same of the path, without the query.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operation: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,9 +82,9 @@ fn is_zero(number: &usize) -> bool {
 
 /// The keys of a line, in their order.
 #[rustfmt::skip]
-const FIELDS: [&str; 21] = [
-    "time", "id", "trace_id", "caller", "client", "dialect", "method", "operation", "bucket", "key", "source", "target",
-    "status", "code", "cut", "losses", "unsigned", "bytes_in", "bytes_out", "ms", "upstream_id",
+const FIELDS: [&str; 23] = [
+    "time", "id", "trace_id", "caller", "client", "dialect", "method", "host", "path", "operation", "bucket", "key",
+    "source", "target", "status", "code", "cut", "losses", "unsigned", "bytes_in", "bytes_out", "ms", "upstream_id",
 ];
 
 /// A name as a line may hold it: escaped, and cut where it is long.
@@ -167,6 +173,8 @@ pub fn request(mut record: Record) {
         record.losses.truncate(8);
         record.source = None;
         record.key = record.key.map(|key| key.chars().take(200).collect());
+        record.path = record.path.map(|path| path.chars().take(200).collect());
+        record.host = record.host.map(|host| host.chars().take(80).collect());
         record.bucket = record.bucket.map(|bucket| bucket.chars().take(80).collect());
         line = self::line(&record);
     }
@@ -262,6 +270,8 @@ mod tests {
             client: Some(IpAddr::from([127, 0, 0, 1])),
             dialect: "s3",
             method: "PUT".to_owned(),
+            host: Some("h:1".to_owned()),
+            path: Some("/k".to_owned()),
             operation: Some("PutObject"),
             bucket: Some("photos".to_owned()),
             key: Some(name(key)),
@@ -288,7 +298,7 @@ mod tests {
         let fields: serde_json::Map<String, Value> = serde_json::from_str(&json).unwrap();
         assert_eq!(fields.len(), FIELDS.len(), "{json}");
         let line = String::from_utf8(logfmt(&full("k"))).unwrap();
-        let expected = "time=now id=1 trace_id=2 caller=app client=127.0.0.1 dialect=s3 method=PUT operation=PutObject \
+        let expected = "time=now id=1 trace_id=2 caller=app client=127.0.0.1 dialect=s3 method=PUT host=h:1 path=/k operation=PutObject \
                         bucket=photos key=k source=a/b target=aliyun status=200 code=\"\" cut=\"the caller went\" losses=\"a,b c\" \
                         unsigned=1 bytes_in=1 bytes_out=2 ms=3 upstream_id=\"x=y\"";
         assert_eq!(line, expected);

@@ -33,6 +33,7 @@ pub struct Metrics {
     pub copy_retries: IntCounter,
     pub copy_uploads_left: IntCounter,
     pub copies_running: IntGauge,
+    pub copy_sources_changed: IntCounterVec,
     pub losses: IntCounterVec,
     pub refused: IntCounterVec,
     pub unsigned_fields: IntCounterVec,
@@ -97,6 +98,11 @@ impl Metrics {
             copy_retries: made(
                 &registry,
                 IntCounter::new("blobfish_copy_retries_total", "Parts of copies that were tried again."),
+            ),
+            copy_sources_changed: counters(
+                "copy_sources_changed_total",
+                "Copies that failed because their source was changed meanwhile, by operation.",
+                &["operation"],
             ),
             copy_uploads_left: made(
                 &registry,

@@ -126,6 +126,7 @@ fn bucket(rule: &BucketRule, targets: &[Target]) -> Value {
             Unsupported::Report => "report",
         },
         "conditions": match rule.conditions {
+            Conditions::ByTarget => "by target",
             Conditions::Native => "native",
             Conditions::Check => "check",
         },

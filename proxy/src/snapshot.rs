@@ -237,7 +237,13 @@ impl Snapshot {
             index: route.target_index,
             bucket: route.target_bucket.into_owned(),
             policy,
-            check_conditions: route.rule.conditions == Conditions::Check,
+            check_conditions: match route.rule.conditions {
+                Conditions::ByTarget => {
+                    !self.upstreams.get(route.target_index)?.target.dialect.has_conditions()
+                }
+                Conditions::Native => false,
+                Conditions::Check => true,
+            },
             relay: route.rule.relay,
             snapshot: self,
         })

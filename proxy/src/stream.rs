@@ -5,8 +5,8 @@ use blobfish_dialects::engine::body::{Gate, Sums};
 use blobfish_dialects::engine::crc64;
 use blobfish_dialects::engine::exchange::Answer;
 use blobfish_dialects::engine::stream::{
-    OnlyPart, ask_position, ask_without_range, can_tell_more, failure, needs_digest, only_part, outgoing,
-    passed_over_part, reply, take_position, wants, with_digest, with_sums,
+    OnlyPart, ask_bucket, ask_position, ask_without_range, can_tell_more, failure, missing, needs_digest,
+    only_part, outgoing, passed_over_part, reply, take_position, wants, with_digest, with_sums,
 };
 use blobfish_dialects::engine::way::Way;
 use blobfish_dialects::model::{Fault, Field, Refusal, Reply, Request, Told};
@@ -68,6 +68,11 @@ async fn read(
     if let Some((whole, part)) = passed_over_part(&way, request, &head.answer) {
         conversation.abort().await;
         return Box::pin(read(job, upstream, way, &whole, Some(part))).await;
+    }
+    if let Some(out) = ask_bucket(&way, request, &head.answer, clock::now()) {
+        conversation.release().await;
+        let bucket = upstreams.exchange(upstream, &out?, job.operation(), way.caller.name).await?;
+        return job.tell(missing(&way, request, &head.answer, &bucket)).await;
     }
     if !is_success(head.answer.status) {
         let reply = failed(conversation, upstream, &way, request, head).await?;

@@ -12,6 +12,7 @@ pub const RULES: CopyRules = CopyRules {
     read_source,
     write_source,
     combination: Combination::Pairs,
+    conditions_repeated: false,
     not_modified: false,
     future_ignored: false,
     onto_itself: SelfCopy::Replaced,
@@ -26,7 +27,7 @@ fn read_source(value: &str) -> Result<Source, Refusal> {
     let value = value.strip_prefix("https://").or(value.strip_prefix("http://")).unwrap_or(value);
     let value = value.strip_prefix('/').unwrap_or(value);
     let (path, tail) = value.split_once('?').map_or((value, None), |(path, tail)| (path, Some(tail)));
-    let version = tail.map(read_version).transpose()?;
+    let version = tail.map(read_version).transpose()?.flatten();
     let (place, key) = path.split_once('/').ok_or(Fault::InvalidCopySource)?;
     let bucket = match (place.contains(['.', ':']), hosts::bucket_of_host(place, super::route::HOSTS)) {
         (_, Some(bucket)) => bucket,
@@ -41,12 +42,12 @@ fn read_source(value: &str) -> Result<Source, Refusal> {
     Ok(Source { bucket, key, version })
 }
 
-/// The name in any letter case; nothing else may follow.
-fn read_version(tail: &str) -> Result<String, Refusal> {
+/// The name in any letter case; nothing else may follow. Empty, as the PHP SDK sends it, it names no version.
+fn read_version(tail: &str) -> Result<Option<String>, Refusal> {
     let (name, id) = tail.split_once('=').ok_or(Fault::InvalidCopySource)?;
     let id = percent::decode(id).map_err(|_| Fault::InvalidCopySource)?;
-    if name.eq_ignore_ascii_case("versionId") && !id.is_empty() && !id.contains('&') {
-        Ok(id)
+    if name.eq_ignore_ascii_case("versionId") && !id.contains('&') {
+        Ok(Some(id).filter(|id| !id.is_empty()))
     } else {
         Err(Fault::InvalidCopySource.into())
     }

@@ -96,6 +96,7 @@ pub const FAULTS: &[FaultRow] = &[
     FaultRow::new(Fault::BucketAlreadyOwnedByYou, "BucketAlreadyOwnedByYou", 409, "Your previous request to create the named bucket succeeded and you already own it."),
     FaultRow::new(Fault::BucketNotEmpty, "BucketNotEmpty", 409, "The bucket you tried to delete is not empty."),
     FaultRow::new(Fault::PreconditionFailed, "PreconditionFailed", 412, "Precondition not match."),
+    FaultRow::new(Fault::SourceChanged, "PreconditionFailed", 412, "Precondition not match."),
     FaultRow::new(Fault::ObjectExists, "FileAlreadyExists", 409, "The object you specified already exists and can not be overwritten."),
     FaultRow::new(Fault::NotModified, "NotModified", 304, "Not Modified"),
     FaultRow::new(Fault::InvalidObjectState, "InvalidObjectState", 403, "The operation is not valid for the object storage class."),

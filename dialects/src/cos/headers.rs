@@ -1,7 +1,7 @@
 //! The headers and parameters of COS, both ways.
 
-use crate::engine::dialect::Name;
 use crate::engine::dialect::Name::{Header, Parameter};
+use crate::engine::dialect::{Ignored, Name};
 use crate::model::{Fault, Field, Operation, Refusal, Reply, Request, Told};
 
 /// What a request says (3.5, 3.6, 4.1, 5).
@@ -108,13 +108,20 @@ pub fn name_of(field: Field) -> Option<Name> {
     })
 }
 
-/// 3.2: parts of an object are not read one by one. 3.5: keys are encoded in pages only.
+/// 5.4: a customer's key belongs to the parts, not to what completes or lists them; nor does access (3.6). 3.2: parts of an object are not read one by one. 3.5: keys are encoded in pages only.
 pub const LACKS_IN: &[(Operation, Field)] = &[
     (Operation::GetObject, Field::PartNumber),
     (Operation::HeadObject, Field::PartNumber),
     (Operation::CreateMultipartUpload, Field::EncodingType),
     (Operation::CompleteMultipartUpload, Field::EncodingType),
     (Operation::DeleteObjects, Field::EncodingType),
+    (Operation::CompleteMultipartUpload, Field::Acl),
+    (Operation::CompleteMultipartUpload, Field::CustomerAlgorithm),
+    (Operation::CompleteMultipartUpload, Field::CustomerKey),
+    (Operation::CompleteMultipartUpload, Field::CustomerKeyMd5),
+    (Operation::ListParts, Field::CustomerAlgorithm),
+    (Operation::ListParts, Field::CustomerKey),
+    (Operation::ListParts, Field::CustomerKeyMd5),
 ];
 
 /// 3.4: the two say one thing together.
@@ -137,8 +144,65 @@ pub fn check(request: &Request) -> Result<(), Refusal> {
 /// What makes a vendor call, fetch or write elsewhere is never asked of a target.
 pub const LACKS: &[Field] = &[Field::Callback, Field::CallbackVariables, Field::Process];
 
-/// Of the wire and of the signature (2.7, 3.3), and what names the source's region, which is not ours to follow.
-pub const NOISE: &[&str] = &["x-cos-security-token", "x-cos-sdk-retry", "x-cos-content-sha1"];
+/// Of the wire and of the signature (2.7).
+pub const WIRE: &[&str] = &["x-cos-security-token", "x-cos-content-sha1"];
+
+/// What COS takes no notice of.
+pub const IGNORED: &[Ignored] = &[
+    // 3.3: what describes the SDK is no part of the request.
+    Ignored::always("x-cos-sdk-*", "cos-java-sdk-v5: every call; others when they try again"),
+    // Of answers, which some clients send back.
+    Ignored::always("x-cos-request-id", ECHO),
+    Ignored::always("x-cos-trace-id", ECHO),
+    Ignored::always("x-cos-bucket-region", ECHO),
+    Ignored::always("x-cos-copy-source-version-id", ECHO),
+    Ignored::always("x-cos-delete-marker", ECHO),
+    Ignored::always("x-cos-expiration", ECHO),
+    Ignored::always("x-cos-next-append-position", ECHO),
+    Ignored::always("x-cos-object-type", ECHO),
+    Ignored::always("x-cos-replication-status", ECHO),
+    Ignored::always("x-cos-restore", ECHO),
+    Ignored::always("x-cos-tagging-count", ECHO),
+    Ignored::always("x-cos-version-id", ECHO),
+    // Without a source these have no effect (4.1, 4.4).
+    Ignored::new("x-cos-metadata-directive", without_source, "cosfs"),
+    Ignored::new("x-cos-tagging-directive", without_source, "cosfs"),
+    Ignored::new("x-cos-copy-source-if-*", begins_without_source, "cos-python-sdk-v5: copy() in parts"),
+    Ignored::new(
+        "x-cos-copy-source-server-side-encryption-customer-*",
+        begins_without_source,
+        "cos-python-sdk-v5: copy() in parts",
+    ),
+    // 5.5: of the transfer of a body.
+    Ignored::new("x-cos-traffic-limit", moves_no_body, "cos-python-sdk-v5: upload_file()"),
+    // cos-nodejs-sdk-v5 says the encryption of the upload with every part.
+    Ignored::new("x-cos-server-side-encryption", Operation::continues_upload, "cos-nodejs-sdk-v5"),
+    Ignored::new("x-cos-server-side-encryption-context", Operation::continues_upload, "cos-nodejs-sdk-v5"),
+    Ignored::new(
+        "x-cos-server-side-encryption-cos-kms-key-id",
+        Operation::continues_upload,
+        "cos-nodejs-sdk-v5",
+    ),
+];
+
+const ECHO: &str = "3.3, 3.6: of answers";
+
+/// Whether a header says nothing of any request, so that nobody need sign it.
+pub fn is_of_the_client(name: &str) -> bool {
+    name.starts_with("x-cos-sdk-")
+}
+
+fn without_source(operation: Operation) -> bool {
+    operation != Operation::CopyObject && (operation.places() || operation.continues_upload())
+}
+
+fn begins_without_source(operation: Operation) -> bool {
+    operation != Operation::CopyObject && operation.places()
+}
+
+fn moves_no_body(operation: Operation) -> bool {
+    !operation.streams() && !operation.copies()
+}
 
 /// What an answer says (3.3, 3.6, 4.7).
 pub fn told(field: Told) -> Option<&'static str> {

@@ -13,7 +13,7 @@ pub mod xml;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
-use crate::engine::dialect::{Dialect, Identity, Manual};
+use crate::engine::dialect::{BucketSettings, Dialect, Identity, Manual};
 use crate::model::{Algorithm, Operation, Timestamp};
 
 /// Tencent COS.
@@ -33,8 +33,8 @@ pub static COS: Dialect = Dialect {
     parameters_any_case: true,
     header_prefix: "x-cos-",
     metadata_prefix: "x-cos-meta-",
-    noise: headers::NOISE,
-    copy_noise_prefix: None,
+    wire: headers::WIRE,
+    ignored: headers::IGNORED,
     // 3.6: the traffic limit of a presigned URL, and nothing else.
     hoisted: |name| name == "x-cos-traffic-limit",
     checksums: &[("x-cos-hash-crc64ecma", Algorithm::Crc64Ecma)],
@@ -88,7 +88,8 @@ pub static COS: Dialect = Dialect {
     manual: Manual { name: "Tencent Cloud COS", titles: route::TITLES },
     sample_endpoint: "cos.ap-guangzhou.myqcloud.com",
     endpoint: Some(|region| format!("cos.{region}.myqcloud.com")),
-    create_bucket_body: |_| Vec::new(),
+    create_bucket_body: |_, _| Vec::new(),
+    bucket_settings: BucketSettings::NONE,
 };
 
 /// 5.9: base64 of hex time and hex fields.

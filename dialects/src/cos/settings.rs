@@ -17,6 +17,8 @@ pub const ACCESS: AccessStyle = AccessStyle {
         (Group::Authenticated, "http://cam.qcloud.com/groups/global/AuthenticatedUsers"),
     ],
     group_ids: &[(Group::Everyone, "qcs::cam::anyone:anyone")],
+    // coscmd names whom it grants something to, and not the owner.
+    owner_implied: true,
 };
 
 /// 3.2, 3.7
@@ -93,17 +95,14 @@ pub const FORMS: &[Form] = &[
         "ServerSideEncryptionConfiguration",
         &[group(
             "Rule",
-            &[group(
-                "ApplyServerSideEncryptionByDefault",
-                &[
-                    words("SSEAlgorithm", &[("AES256", "AES256"), ("KMS", "KMS"), ("SM4", "SM4")]),
-                    text("KMSMasterKeyID"),
-                    called(
-                        "KMSAlgorithm",
-                        words("KMSDataEncryption", &[("AES256", "AES256"), ("SM4", "SM4")]),
-                    ),
-                ],
-            )],
+            &[
+                group("ApplyServerSideEncryptionByDefault", ENCRYPTION),
+                // As the vendor's SDKs for Python and Node call it.
+                called(
+                    "ApplySideEncryptionConfiguration",
+                    group("ApplyServerSideEncryptionByDefault", ENCRYPTION),
+                ),
+            ],
         )],
         Unset::Fault(Fault::NoSuchEncryption),
     ),
@@ -184,6 +183,12 @@ const TAGGING: &[Element] = &[group("TagSet", &[group("Tag", &[text("Key"), text
 const TAG: Element = group("Tag", &[text("Key"), text("Value")]);
 
 const MODES: &[(&str, &str)] = &[("GOVERNANCE", "GOVERNANCE"), ("COMPLIANCE", "COMPLIANCE")];
+
+const ENCRYPTION: &[Element] = &[
+    words("SSEAlgorithm", &[("AES256", "AES256"), ("KMS", "KMS"), ("SM4", "SM4")]),
+    text("KMSMasterKeyID"),
+    called("KMSAlgorithm", words("KMSDataEncryption", &[("AES256", "AES256"), ("SM4", "SM4")])),
+];
 
 const FREQUENCY: Element = group("AccessFrequency", &[number("AccessCountLessThan"), number("RecentDays")]);
 

@@ -221,7 +221,8 @@ fn anonymous(
     if !place.bucket.as_deref().is_some_and(|bucket| keys.is_open(bucket)) {
         return Err(Fault::AnonymousDenied.into());
     }
-    let unsigned = Verified { payload: Payload::Unsigned, unsigned: Vec::new(), credential_parameters: &[] };
+    let unsigned =
+        Verified { payload: Payload::Unsigned, unsigned: Vec::new(), credential_parameters: &[], key: None };
     let request = read::request(dialect, head, place, &unsigned)?;
     if !matches!(request.operation, Operation::GetObject | Operation::HeadObject) {
         return Err(Fault::AnonymousDenied.into());

@@ -2,7 +2,7 @@
 
 use crate::engine::dialect::Dialect;
 use crate::engine::documents::OWNER;
-use crate::model::{Access, Fault, Grant, Grantee, Permission, Refusal};
+use crate::model::{Access, Acl, Fault, Field, Fields, Grant, Grantee, Permission, Refusal};
 use crate::wire::xml::{Node, Writer};
 
 /// Reads an AccessControlPolicy. `None`: it is none, or its words are not the dialect's.
@@ -16,7 +16,54 @@ pub fn read(dialect: &Dialect, node: &Node) -> Option<Access> {
     }
     let owner = node.child("Owner").and_then(|owner| owner.text_of("ID")).unwrap_or_default();
     let grants = list.all("Grant").map(|grant| read_grant(dialect, grant, owner));
-    Some(Access { inherits: false, grants: grants.collect::<Option<_>>()? })
+    let mut grants: Vec<Grant> = grants.collect::<Option<_>>()?;
+    if dialect.access.owner_implied && !grants.iter().any(|grant| grant.to == Grantee::Owner) {
+        grants.push(OWNERS);
+    }
+    Some(Access { inherits: false, grants })
+}
+
+const OWNERS: Grant = Grant { to: Grantee::Owner, permission: Permission::FullControl };
+
+/// The fields of headers that grant something, and what they grant.
+pub const GRANTS: [(Field, Permission); 5] = [
+    (Field::GrantRead, Permission::Read),
+    (Field::GrantWrite, Permission::Write),
+    (Field::GrantReadAcp, Permission::ReadAcp),
+    (Field::GrantWriteAcp, Permission::WriteAcp),
+    (Field::GrantFullControl, Permission::FullControl),
+];
+
+/// The canned list that means what the headers grant. `None`: they grant nothing, something to an account, or what
+/// no canned list means.
+pub fn said_by_grants(dialect: &Dialect, fields: &Fields) -> Option<Acl> {
+    let mut grants = vec![OWNERS];
+    for (field, permission) in GRANTS {
+        let Some(text) = fields.text(field) else { continue };
+        for grantee in text.split(',') {
+            let to = read_grantee(dialect, grantee)?;
+            // The owner has full control, whatever else is said of it.
+            if to != Grantee::Owner {
+                grants.push(Grant { to, permission });
+            }
+        }
+    }
+    let said = GRANTS.iter().any(|row| fields.has(row.0));
+    Access { inherits: false, grants }.canned().filter(|_| said)
+}
+
+/// `id="..."` or `uri="..."`; the quotes are optional.
+fn read_grantee(dialect: &Dialect, text: &str) -> Option<Grantee> {
+    let (kind, name) = text.split_once('=')?;
+    let name = name.trim().trim_matches('"');
+    let style = &dialect.access;
+    let known = match kind.trim().to_ascii_lowercase().as_str() {
+        "uri" => style.groups,
+        "id" if name == OWNER => return Some(Grantee::Owner),
+        "id" => style.group_ids,
+        _ => return None,
+    };
+    known.iter().find(|row| row.1 == name).map(|row| Grantee::Group(row.0))
 }
 
 fn read_grant(dialect: &Dialect, node: &Node, owner: &str) -> Option<Grant> {

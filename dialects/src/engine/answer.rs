@@ -142,6 +142,11 @@ pub fn error_of(target: &Dialect, answer: &Answer) -> ErrorDocument {
     }
 }
 
+/// Whether a target says that something is missing and not what: the answer to a HEAD has no document.
+pub fn is_missing_unsaid(target: &Dialect, answer: &Answer) -> bool {
+    answer.status == 404 && error_of(target, answer).code.is_empty()
+}
+
 /// Whether a failure's document only asks for fewer requests: nothing is wrong with the target then.
 pub fn asks_for_less(target: &Dialect, document: &[u8]) -> bool {
     let Ok(node) = xml::read(document) else { return false };

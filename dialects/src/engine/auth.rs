@@ -64,6 +64,8 @@ pub struct Verified {
     pub unsigned: Vec<String>,
     /// Query parameters of the credential itself: no part of the request's meaning.
     pub credential_parameters: &'static [&'static str],
+    /// The key that was signed, where it is another reading of the path than that of [`Place::key`].
+    pub key: Option<String>,
 }
 
 /// How the body is bound to the signature.

@@ -1,6 +1,6 @@
 //! The bodies of small requests: read from the caller's dialect, written in the target's.
 
-use crate::engine::dialect::Dialect;
+use crate::engine::dialect::{BucketPlace, Dialect};
 use crate::engine::settings::{self, Removal, leaf};
 use crate::engine::way::Way;
 use crate::engine::{access, cors, crc64, deletes, documents};
@@ -21,7 +21,10 @@ pub fn read(way: &Way<'_>, request: &mut Request, body: &[u8]) -> Result<(), Ref
             request.parts = documents::read_parts(body)?;
             crc64::unseal_parts(way, request);
         }
-        Operation::CreateBucket => documents::check_bucket_settings(caller, body)?,
+        Operation::CreateBucket => {
+            let settings = documents::read_bucket_settings(caller, way.target.dialect, body)?;
+            request.document = Some(settings);
+        }
         Operation::DeleteObjects => {
             (request.unwanted, request.quiet) = deletes::read_list(caller, body)?;
         }
@@ -186,7 +189,10 @@ pub fn write(way: &Way<'_>, request: &Request) -> Vec<u8> {
         (Operation::CompleteMultipartUpload, _) if !request.parts.is_empty() => {
             documents::write_parts(target, &request.parts)
         }
-        (Operation::CreateBucket, _) => (target.create_bucket_body)(&way.target.region),
+        (Operation::CreateBucket, settings) => {
+            let settings = settings.clone().unwrap_or_default();
+            (target.create_bucket_body)(&way.target.region, &settings)
+        }
         (Operation::DeleteObjects, _) => deletes::write_list(target, &request.unwanted),
         (Operation::RestoreObject, Some(tree)) => write_restore(target, tree),
         (Operation::Put(setting), Some(tree)) => match target.form(setting) {
@@ -200,6 +206,18 @@ pub fn write(way: &Way<'_>, request: &Request) -> Vec<u8> {
         },
         _ => Vec::new(),
     }
+}
+
+/// The headers that say what else the target is told of a new bucket.
+pub fn bucket_headers(way: &Way<'_>, request: &Request) -> Vec<(String, Vec<u8>)> {
+    let places = way.target.dialect.bucket_settings;
+    let rows = [("StorageClass", places.class), ("DataRedundancyType", places.redundancy)];
+    let said = rows.into_iter().filter_map(|(name, place)| {
+        let Some(BucketPlace::Header(header)) = place else { return None };
+        let value = request.document.as_ref().filter(|_| request.operation == Operation::CreateBucket)?;
+        Some((header.to_owned(), value.text_of(name)?.as_bytes().to_vec()))
+    });
+    said.collect()
 }
 
 fn write_restore(target: &Dialect, tree: &Node) -> Vec<u8> {

@@ -2,6 +2,7 @@
 
 use crate::engine::auth::Auth;
 use crate::engine::settings::Form;
+use crate::wire::xml::Node;
 use secrecy::SecretString;
 
 use crate::model::{
@@ -41,10 +42,10 @@ pub struct Dialect {
     pub header_prefix: &'static str,
     /// Prefix of user metadata.
     pub metadata_prefix: &'static str,
-    /// Its own headers that carry no meaning for the target.
-    pub noise: &'static [&'static str],
-    /// Further own headers of copies without meaning, by prefix.
-    pub copy_noise_prefix: Option<&'static str>,
+    /// Its own headers of the wire and of the signature: they are read before a request has a meaning.
+    pub wire: &'static [&'static str],
+    /// Its own headers that the vendor takes no notice of, each with the operations where it does not.
+    pub ignored: &'static [Ignored],
     /// Whether a query parameter of this lower-case name is read as the header of that name.
     pub hoisted: fn(&str) -> bool,
     /// Headers that carry a checksum of the body.
@@ -126,8 +127,34 @@ pub struct Dialect {
     pub sample_endpoint: &'static str,
     /// The vendor's public end point of a region; a server that anybody runs has none.
     pub endpoint: Option<fn(region: &str) -> String>,
-    /// What a bucket is created with, besides headers: the body for a region.
-    pub create_bucket_body: fn(region: &str) -> Vec<u8>,
+    /// What a bucket is created with, besides headers: the body for a region, and for settings that
+    /// [`Dialect::bucket_settings`] has in the document.
+    pub create_bucket_body: fn(region: &str, settings: &Node) -> Vec<u8>,
+    /// What else a target can be told of a new bucket.
+    pub bucket_settings: BucketSettings,
+}
+
+/// Where a new bucket's settings are said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BucketSettings {
+    /// The class of its objects of which nobody says one.
+    pub class: Option<BucketPlace>,
+    /// Whether its objects are kept in one zone or in several.
+    pub redundancy: Option<BucketPlace>,
+}
+
+impl BucketSettings {
+    /// None can be said.
+    pub const NONE: Self = Self { class: None, redundancy: None };
+}
+
+/// Where one of them is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BucketPlace {
+    /// In the document of the creating call.
+    Document,
+    /// In a header of this name.
+    Header(&'static str),
 }
 
 impl Dialect {
@@ -161,6 +188,23 @@ impl Dialect {
         self.checksums.iter().find(|row| row.1 == algorithm).map(|row| row.0)
     }
 
+    /// Whether the vendor takes no notice of a header, by its lower-case name, in an operation.
+    pub fn ignores(&self, operation: Operation, header: &str) -> bool {
+        self.ignored.iter().any(|row| row.names(header) && (row.applies)(operation))
+    }
+
+    /// Whether a header, by its lower-case name, is a field's in any operation.
+    pub fn has_header(&self, header: &str) -> bool {
+        let names = |name: Option<Name>| matches!(name, Some(Name::Header(own)) if own == header);
+        Field::ALL.into_iter().any(|field| names((self.name_of)(field)))
+    }
+
+    /// Whether a header, by its lower-case name, is a list, so that its lines are one (RFC 9110, 5.3).
+    pub fn is_list(&self, header: &str) -> bool {
+        let names = |name: Option<Name>| matches!(name, Some(Name::Header(own)) if own == header);
+        Field::ALL.into_iter().any(|field| field.is_list() && names((self.name_of)(field)))
+    }
+
     /// Whether a field can be said to a target of this dialect.
     pub fn can_say(&self, field: Field) -> bool {
         (self.name_of)(field).is_some() && !self.lacks.contains(&field)
@@ -175,6 +219,11 @@ impl Dialect {
     /// the host is another one.
     pub fn can_name_in_host(&self, bucket: &str) -> bool {
         self.limits.bucket_dots || !bucket.contains('.')
+    }
+
+    /// Whether a target of this dialect evaluates every condition on a copy's source.
+    pub fn has_conditions(&self) -> bool {
+        Field::SOURCE_CONDITIONS.into_iter().all(|field| self.can_say(field))
     }
 
     /// The row of a fault; every table ends in an internal error.
@@ -215,6 +264,37 @@ impl Dialect {
     /// How it has a setting, if it does.
     pub fn form(&self, setting: Setting) -> Option<&'static Form> {
         self.settings.iter().find(|form| form.setting == setting)
+    }
+}
+
+/// A header that the vendor takes no notice of in some operations. In the others it is refused, or a field.
+#[derive(Clone, Copy)]
+pub struct Ignored {
+    /// In lower case; a last `*` stands for whatever follows.
+    pub name: &'static str,
+    /// Where it is passed over.
+    pub applies: fn(Operation) -> bool,
+    /// Who sends it there, or which document says so.
+    pub source: &'static str,
+}
+
+impl Ignored {
+    /// A row for several operations.
+    pub const fn new(name: &'static str, applies: fn(Operation) -> bool, source: &'static str) -> Self {
+        Self { name, applies, source }
+    }
+
+    /// A row for every operation.
+    pub const fn always(name: &'static str, source: &'static str) -> Self {
+        Self::new(name, |_| true, source)
+    }
+
+    /// Whether the row is about a header of this lower-case name.
+    pub fn names(&self, header: &str) -> bool {
+        match self.name.strip_suffix('*') {
+            Some(prefix) => header.starts_with(prefix),
+            None => header == self.name,
+        }
     }
 }
 
@@ -363,6 +443,8 @@ pub struct AccessStyle {
     pub groups: &'static [(Group, &'static str)],
     /// An account's id that stands for a group.
     pub group_ids: &'static [(Group, &'static str)],
+    /// Whether the owner keeps control where a document does not say so.
+    pub owner_implied: bool,
 }
 
 /// When a copy of an object onto itself is allowed.
@@ -401,6 +483,8 @@ pub struct CopyRules {
     pub write_source: fn(&SourceAt<'_>) -> String,
     /// How conditions combine.
     pub combination: Combination,
+    /// Whether its SDKs say a condition on the source a second time under HTTP's own name: the source's decides.
+    pub conditions_repeated: bool,
     /// Whether a failed none-match or modified-since answers 304 instead of 412.
     pub not_modified: bool,
     /// Whether a modified-since in the future counts as not said.

@@ -301,7 +301,10 @@ fn bucket_info(dialect: &Dialect, info: &BucketInfo, host: &str, out: &mut Write
     out.text("Location", &(dialect.xml.location)(&info.region));
     out.text("ExtranetEndpoint", host);
     out.text("IntranetEndpoint", host);
-    out.text("StorageClass", &class_word(dialect, None));
+    out.text("StorageClass", &class_word(dialect, info.class.as_deref()));
+    if let Some(redundancy) = &info.redundancy {
+        out.text("DataRedundancyType", redundancy);
+    }
     if let Some(versioning) = info.versioning.as_ref().filter(|word| !word.is_empty()) {
         out.text("Versioning", versioning);
     }
@@ -497,6 +500,8 @@ fn read_info(target: &Dialect, node: &Node) -> Result<Document, Unsound> {
         region: (target.xml.read_location)(node.text_of("Location").unwrap_or_default()),
         versioning: node.text_of("Versioning").map(str::to_owned),
         access,
+        class: node.text_of("StorageClass").map(|word| class_name(target, word.trim())),
+        redundancy: node.text_of("DataRedundancyType").map(|word| word.trim().to_owned()),
         gathered: true,
         ..BucketInfo::default()
     }))
@@ -663,29 +668,48 @@ pub fn read_parts(body: &[u8]) -> Result<Vec<Part>, Refusal> {
     Ok(parts)
 }
 
-/// What may stand in the body of a bucket's creation: a region, which the operator has chosen already, and the
-/// standard class. Any other setting would be lost.
+/// Reads what a creating call says of its bucket beside the region, in the target's own words: only what the target can
+/// be told or does by nature is let through.
 ///
 /// # Errors
 /// `MalformedXml`, or `NotImplemented` naming the setting.
-pub fn check_bucket_settings(caller: &Dialect, body: &[u8]) -> Result<(), Refusal> {
+pub fn read_bucket_settings(caller: &Dialect, target: &Dialect, body: &[u8]) -> Result<Node, Refusal> {
+    let mut settings = Node::default();
     if body.is_empty() {
-        return Ok(());
+        return Ok(settings);
     }
     let root = xml::read(body).map_err(|_| Fault::MalformedXml)?;
-    let harmless = |node: &Node| match node.name.as_str() {
-        "LocationConstraint" => true,
-        "StorageClass" => caller.words.class.value(&node.text) == Some(StorageClass::Standard),
-        _ => false,
-    };
-    match root.children.iter().find(|node| !harmless(node)) {
-        None => Ok(()),
-        Some(node) => Err(Refusal::say(
-            Fault::NotImplemented,
-            format!("The bucket setting {} is not translated between these services.", node.name),
-        )
-        .with("Header", node.name.clone())),
+    for node in &root.children {
+        let text = node.text.trim();
+        let class = caller.words.class.value(text);
+        let (place, word, by_nature) = match node.name.as_str() {
+            "LocationConstraint" => continue,
+            "StorageClass" => (
+                target.bucket_settings.class,
+                class.and_then(|class| target.words.class.word(class)),
+                class == Some(StorageClass::Standard),
+            ),
+            // One zone is the least that anybody promises.
+            "DataRedundancyType" => (
+                target.bucket_settings.redundancy,
+                ["LRS", "ZRS"].into_iter().find(|word| *word == text),
+                text == "LRS",
+            ),
+            _ => (None, None, false),
+        };
+        match (place, word) {
+            (Some(_), Some(word)) => settings.children.push(settings::leaf(&node.name, word)),
+            _ if by_nature => {}
+            _ => {
+                return Err(Refusal::say(
+                    Fault::NotImplemented,
+                    format!("The bucket setting {} is not translated between these services.", node.name),
+                )
+                .with("Header", node.name.clone()));
+            }
+        }
     }
+    Ok(settings)
 }
 
 /// Writes the body of a completing call for a target.

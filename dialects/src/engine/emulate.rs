@@ -2,11 +2,12 @@
 
 use crate::engine::deletes;
 use crate::engine::dialect::Dialect;
+use crate::engine::documents::class_name;
 use crate::engine::settings::{self, SAY_NOTHING, leaf};
 use crate::engine::way::Way;
 use crate::engine::{access, cors, etag};
 use crate::model::{
-    Acl, BucketInfo, Document, Fault, Field, Operation, Refusal, Reply, Request, Setting, Told,
+    Acl, BucketInfo, Document, Fault, Field, Operation, Refusal, Reply, Request, Setting, Told, Value,
 };
 use crate::wire::xml::Node;
 
@@ -66,6 +67,20 @@ pub fn stands_in(target: &Dialect, operation: Operation) -> Option<&'static str>
         _ => return None,
     };
     sent_as(target, operation).map(|_| how)
+}
+
+/// Takes the access out of a completing call to a target that is told it only where an upload begins, or afterwards.
+pub fn access_after(way: &Way<'_>, sent: &mut Request) -> Option<Value> {
+    let target = way.target.dialect;
+    let told = target.name_in(Field::Acl, sent.operation).is_some() || !target.can_say(Field::Acl);
+    let put = Operation::Put(Setting::ObjectAcl);
+    if sent.operation != Operation::CompleteMultipartUpload || told || target.route(put).is_none() {
+        return None;
+    }
+    match sent.fields.get(Field::Acl) {
+        Some(Value::Acl(acl)) if target.words.acl.word(*acl).is_some() => sent.fields.remove(Field::Acl),
+        _ => None,
+    }
 }
 
 /// Something that is still missing of an answer.
@@ -150,7 +165,10 @@ pub fn completed(way: &Way<'_>, asked: &Request, reply: &mut Reply) -> Result<()
         }
         (Operation::GetBucketInfo, Some(Document::Access(access))) => {
             let (access, region) = (std::mem::take(access), way.target.region.clone());
-            reply.document = Some(Document::Info(BucketInfo { access, region, ..BucketInfo::default() }));
+            let class = reply.text(Told::StorageClass).map(|word| class_name(way.caller, word));
+            reply.remove(Told::StorageClass);
+            let info = BucketInfo { access, region, class, ..BucketInfo::default() };
+            reply.document = Some(Document::Info(info));
         }
         (Operation::GetBucketLocation, Some(Document::Location(region))) => {
             way.target.region.clone_into(region);

@@ -56,6 +56,12 @@ pub struct Exchange<'a> {
     sent: Request,
     losses: Vec<Loss>,
     needs: Needs,
+    /// What the conditions were evaluated on.
+    looked: Option<SourceState>,
+    /// Whether the source was found unchanged after the copy.
+    unchanged: bool,
+    /// The access of a completed object that the target is told in a request of its own.
+    access_after: Option<Value>,
     state: State,
 }
 
@@ -75,8 +81,14 @@ enum State {
     New,
     /// The source is being looked at before the copy.
     Looking,
+    /// A HEAD found nothing, and its bucket tells whether that is missing too. Then this is what is missing.
+    Missing(Refusal),
     /// The request itself was sent.
     Asking,
+    /// The copy was made, and the source tells whether it is still what the conditions were evaluated on.
+    LookingAgain(Box<Reply>),
+    /// The object was completed, and its access is set.
+    SettingAccess(Box<Reply>),
     /// The copy was refused, and the source tells which condition it was.
     Deciding(Refused),
     /// The copy was made, and the destination tells whether the directive was honoured.
@@ -110,8 +122,19 @@ impl<'a> Exchange<'a> {
         if needs.conditions {
             Field::SOURCE_CONDITIONS.iter().for_each(|field| drop(sent.fields.remove(*field)));
         }
+        let access_after = emulate::access_after(&way, &mut sent);
         let (_, losses) = write::request(&way, &sent)?;
-        Ok(Self { way, asked, sent, losses, needs, state: State::New })
+        Ok(Self {
+            way,
+            asked,
+            sent,
+            losses,
+            needs,
+            looked: None,
+            unchanged: false,
+            access_after,
+            state: State::New,
+        })
     }
 
     /// What the target cannot be told, of the request as it is sent.
@@ -147,11 +170,34 @@ impl<'a> Exchange<'a> {
     pub fn next(&mut self, answer: &Answer, now: Timestamp) -> Result<Step, Refusal> {
         match std::mem::replace(&mut self.state, State::New) {
             State::New => Err(answer::unproven()),
+            State::Looking if answer::is_missing_unsaid(self.way.target.dialect, answer) => {
+                let refusal = self.told_of_source(answer::failure(&self.way, answer));
+                self.ask_missing(self.way.source_bucket.clone().unwrap_or_default(), refusal, now)
+            }
             State::Looking => {
                 self.take_source(answer, now)?;
                 self.ask(now)
             }
+            State::Missing(_) if answer.status == 404 => Err(Fault::NoSuchBucket.into()),
+            State::Missing(refusal) => Err(refusal),
+            State::Asking
+                if self.sent.operation == Operation::HeadObject
+                    && answer::is_missing_unsaid(self.way.target.dialect, answer) =>
+            {
+                let refusal = answer::failure(&self.way, answer).refusal;
+                self.ask_missing(self.way.bucket.clone(), refusal, now)
+            }
             State::Asking => self.answered(answer, now),
+            State::LookingAgain(reply) => {
+                self.check_unchanged(&reply, answer)?;
+                self.unchanged = true;
+                self.succeeded(*reply, now)
+            }
+            State::SettingAccess(reply) => {
+                let put = answer::whole(&self.way, Operation::Put(Setting::ObjectAcl), answer);
+                put.map_err(|refused| access_not_set(&refused))?;
+                self.succeeded(*reply, now)
+            }
             State::Deciding(refused) => Err(self.decided(&refused, answer, now)),
             State::Checking(reply) => self.checked(reply, answer),
             State::Gathering(reply, what) => self.gathered(*reply, what, answer, now),
@@ -165,8 +211,16 @@ impl<'a> Exchange<'a> {
     fn ask(&mut self, now: Timestamp) -> Result<Step, Refusal> {
         let (mut outgoing, _) = write::request(&self.way, &self.sent)?;
         outgoing.body = bodies::write(&self.way, &self.sent);
+        outgoing.headers.extend(bodies::bucket_headers(&self.way, &self.sent));
         self.state = State::Asking;
         Ok(Step::Send(Box::new(write::sign(&self.way, outgoing, now))))
+    }
+
+    /// Asks whether it is the bucket that is missing.
+    fn ask_missing(&mut self, bucket: String, refusal: Refusal, now: Timestamp) -> Result<Step, Refusal> {
+        let outgoing = write::bucket_head(&self.way, bucket, now)?;
+        self.state = State::Missing(refusal);
+        Ok(Step::Send(Box::new(outgoing)))
     }
 
     /// Sends a HEAD of the copy's source.
@@ -199,8 +253,9 @@ impl<'a> Exchange<'a> {
             conditions::evaluate(self.way.caller, &self.asked.fields, &state, now)?;
             // What was looked at is what must be copied.
             if self.way.target.dialect.can_say(Field::SourceIfMatch) {
-                self.sent.fields.set(Field::SourceIfMatch, Value::Etags(vec![state.etag]));
+                self.sent.fields.set(Field::SourceIfMatch, Value::Etags(vec![state.etag.clone()]));
             }
+            self.looked = Some(state);
         }
         if self.needs.metadata {
             let told = answer::head(&self.way, Operation::HeadObject, answer);
@@ -274,6 +329,13 @@ impl<'a> Exchange<'a> {
     }
 
     fn succeeded(&mut self, mut reply: Reply, now: Timestamp) -> Result<Step, Refusal> {
+        if let Some(acl) = self.access_after.take() {
+            return self.set_access(acl, reply, now);
+        }
+        // A target whose own conditions cannot be relied on may have copied something newer.
+        if self.looked.is_some() && self.way.check_conditions && !self.unchanged {
+            return self.look(State::LookingAgain(Box::new(reply)), now);
+        }
         if let (Operation::Put(_), Some(setting)) = (self.asked.operation, self.unsure_setting()) {
             let then = State::Keeping(setting, Box::new(reply));
             return self.ask_bucket(Operation::Get(setting), then, now);
@@ -310,6 +372,46 @@ impl<'a> Exchange<'a> {
             return self.send_head(bucket, key, Fields::default(), State::Checking(Box::new(reply)), now);
         }
         Ok(Step::Tell(Box::new(reply)))
+    }
+
+    /// Sets the access of the object that was completed.
+    fn set_access(&mut self, acl: Value, reply: Reply, now: Timestamp) -> Result<Step, Refusal> {
+        let (bucket, key) = (self.way.bucket.clone(), self.asked.key.clone().unwrap_or_default());
+        let mut fields = Fields::default();
+        fields.set(Field::Acl, acl);
+        let request = Request::of_object(Operation::Put(Setting::ObjectAcl), bucket, key, fields);
+        let (outgoing, _) = write::request(&self.way, &request)?;
+        self.state = State::SettingAccess(Box::new(reply));
+        Ok(Step::Send(Box::new(write::sign(&self.way, outgoing, now))))
+    }
+
+    /// Whether the source is what it was before the copy.
+    ///
+    /// # Errors
+    /// `SourceChanged`. A part is not told, so that nobody completes with it; a destination is written already.
+    fn check_unchanged(&self, reply: &Reply, answer: &Answer) -> Result<(), Refusal> {
+        let is_same = match (&self.looked, &reply.document) {
+            // The source is the destination: its ETag stays where it is that of the bytes.
+            (Some(looked), Some(Document::CopyObject(made))) if onto_itself(&self.asked) => {
+                let encrypts = [Field::Encryption, Field::CustomerKey, Field::SourceCustomerKey];
+                let of_bytes = self.way.target.dialect.etag_is_md5
+                    && !looked.etag.contains('-')
+                    && !encrypts.into_iter().any(|field| self.asked.fields.has(field));
+                !of_bytes || etag::same(&looked.etag, &made.etag)
+            }
+            (looked, _) => self.source_state(answer).ok() == *looked,
+        };
+        match (is_same, self.asked.operation) {
+            (true, _) => Ok(()),
+            (false, Operation::UploadPartCopy) => Err(Refusal::say(
+                Fault::SourceChanged,
+                "The source was changed while it was copied. The part is discarded.",
+            )),
+            (false, _) => Err(Refusal::say(
+                Fault::SourceChanged,
+                "The source was changed while it was copied. The destination was already written.",
+            )),
+        }
     }
 
     /// The setting of a bucket at a target which may take the request for another: listing the bucket, making or
@@ -486,6 +588,10 @@ pub fn overwrite_fault(fields: &Fields) -> Option<Fault> {
         return Some(Fault::ObjectExists);
     }
     fields.has(Field::OverwriteIfMatch).then_some(Fault::PreconditionFailed)
+}
+
+fn access_not_set(refused: &Refused) -> Refusal {
+    Refusal::say(refused.refusal.fault, "The object was completed, but its access could not be set.")
 }
 
 fn not_kept() -> Refusal {

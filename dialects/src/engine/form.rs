@@ -391,7 +391,8 @@ fn upload(dialect: &'static Dialect, form: &Form, place: &Place) -> Result<Reque
         secure: false,
     };
     let place = Place { key: Some(key), ..place.clone() };
-    let verified = Verified { payload: Payload::Unsigned, unsigned: Vec::new(), credential_parameters: &[] };
+    let verified =
+        Verified { payload: Payload::Unsigned, unsigned: Vec::new(), credential_parameters: &[], key: None };
     read::request(dialect, &head, &place, &verified)
 }
 

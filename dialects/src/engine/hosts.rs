@@ -152,6 +152,13 @@ fn unknown_host(host: &str) -> Refusal {
     )
 }
 
+/// The other reading of a key: some SDKs send a space in a path as `+`, as forms do. `None`: there is only one.
+pub fn key_with_spaces(head: &RawHead, place: &Place) -> Option<String> {
+    let path = head.path.strip_prefix('/')?;
+    let key = if place.virtual_host { path } else { path.split_once('/')?.1 };
+    key.contains('+').then(|| percent::decode_form(key).ok()).flatten()
+}
+
 /// Characters of a host that an error shows: what DNS allows.
 const HOST_CHARS_SHOWN: usize = 253;
 

@@ -1,5 +1,7 @@
 //! From a verified head in the caller's dialect to the canonical request.
 
+use std::borrow::Cow;
+
 use crate::engine::auth::{Place, Verified};
 use crate::engine::crc64;
 use crate::engine::dialect::{Dialect, Level, Name, Route};
@@ -21,6 +23,8 @@ pub fn request(
     verified: &Verified,
 ) -> Result<Request, Refusal> {
     let head = Said::new(dialect, head, verified.credential_parameters)?;
+    let signed = verified.key.as_ref().map(|key| Place { key: Some(key.clone()), ..place.clone() });
+    let place = signed.as_ref().unwrap_or(place);
     let route = route(dialect, &head, place)?;
     let operation = route.operation;
     check_place(dialect, place)?;
@@ -46,7 +50,7 @@ pub fn request(
 /// Headers and decoded parameters of one request; parameters that stand for headers are among the headers.
 struct Said<'a> {
     method: &'a str,
-    headers: Vec<(String, &'a [u8])>,
+    headers: Vec<(String, Cow<'a, [u8]>)>,
     hoisted: Vec<(String, String)>,
     parameters: Vec<(String, Option<String>)>,
 }
@@ -55,7 +59,11 @@ impl<'a> Said<'a> {
     fn new(dialect: &Dialect, head: &'a RawHead, credential: &[&str]) -> Result<Self, Refusal> {
         let mut said = Self {
             method: &head.method,
-            headers: head.headers.iter().map(|(name, value)| (name.clone(), value.as_slice())).collect(),
+            headers: head
+                .headers
+                .iter()
+                .map(|(name, value)| (name.clone(), value.as_slice().into()))
+                .collect(),
             hoisted: Vec::new(),
             parameters: Vec::new(),
         };
@@ -76,37 +84,48 @@ impl<'a> Said<'a> {
                 said.parameters.push((name, value));
             }
         }
-        said.refuse_repeats(dialect)?;
+        said.join_lines(dialect)?;
         Ok(said)
     }
 
-    /// What has meaning stands once, in whatever letter case.
-    fn refuse_repeats(&self, dialect: &Dialect) -> Result<(), Refusal> {
+    /// What has meaning stands once, in whatever letter case. The lines of a list are one list.
+    fn join_lines(&mut self, dialect: &Dialect) -> Result<(), Refusal> {
         let own = |name: &str| name.starts_with(dialect.header_prefix) || ONCE.contains(&name);
+        let free = |name: &str| {
+            name.starts_with(dialect.metadata_prefix)
+                || (dialect.ignored.iter().any(|row| row.names(name)) && !dialect.has_header(name))
+        };
+        let mut joined: Vec<(String, Cow<'a, [u8]>)> = Vec::with_capacity(self.headers.len());
+        for (name, value) in std::mem::take(&mut self.headers) {
+            let first = joined.iter_mut().find(|row| row.0 == name).filter(|_| own(&name) && !free(&name));
+            match first {
+                None => joined.push((name, value)),
+                Some(first) if dialect.is_list(&name) => {
+                    let line = first.1.to_mut();
+                    line.extend_from_slice(b", ");
+                    line.extend_from_slice(&value);
+                }
+                Some(_) => return Err(repeated(&name)),
+            }
+        }
+        self.headers = joined;
         let mut seen = std::collections::BTreeSet::new();
-        let hoisted = self.hoisted.iter().map(|row| row.0.as_str());
-        for name in self.headers.iter().map(|row| row.0.as_str()).filter(|name| own(name)).chain(hoisted) {
-            if !seen.insert(name.to_owned()) && !name.starts_with(dialect.metadata_prefix) {
-                return Err(Refusal::say(
-                    Fault::InvalidArgument,
-                    format!("{name} was given more than once."),
-                ));
+        let headers = self.headers.iter().map(|row| row.0.as_str()).filter(|name| own(name));
+        seen.extend(headers);
+        for (name, _) in &self.hoisted {
+            if !seen.insert(name) && !free(name) {
+                return Err(repeated(name));
             }
         }
         let mut seen = std::collections::BTreeSet::new();
-        for (name, _) in &self.parameters {
-            if !seen.insert(name.to_ascii_lowercase()) {
-                return Err(Refusal::say(
-                    Fault::InvalidArgument,
-                    format!("{name} was given more than once."),
-                ));
-            }
+        match self.parameters.iter().find(|(name, _)| !seen.insert(name.to_ascii_lowercase())) {
+            Some((name, _)) => Err(repeated(name)),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn header(&self, name: &str) -> Option<&[u8]> {
-        let header = self.headers.iter().find(|row| row.0 == name).map(|row| row.1);
+        let header = self.headers.iter().find(|row| row.0 == name).map(|row| row.1.as_ref());
         header.or_else(|| self.hoisted.iter().find(|row| row.0 == name).map(|row| row.1.as_bytes()))
     }
 
@@ -130,7 +149,11 @@ impl<'a> Said<'a> {
     }
 }
 
-/// Standard headers that must not be repeated.
+fn repeated(name: &str) -> Refusal {
+    Refusal::say(Fault::InvalidArgument, format!("{name} was given more than once."))
+}
+
+/// Standard headers that have a meaning here: of those that are no lists, one line is allowed.
 const ONCE: &[&str] = &[
     "authorization",
     "content-md5",
@@ -469,7 +492,7 @@ fn metadata(
     if !operation.places() {
         return Ok(Vec::new());
     }
-    let headers = said.headers.iter().map(|(name, value)| (name.as_str(), *value));
+    let headers = said.headers.iter().map(|(name, value)| (name.as_str(), value.as_ref()));
     let hoisted = said.hoisted.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     let mut metadata: Vec<(String, Vec<u8>)> = Vec::new();
     for (name, value) in headers.chain(hoisted) {
@@ -563,9 +586,8 @@ fn refuse_strangers(dialect: &Dialect, said: &Said<'_>, operation: Operation) ->
     let known = |name: &str| {
         name.starts_with(dialect.metadata_prefix)
             || name == dialect.copy.header
-            || dialect.noise.contains(&name)
-            || (operation.copies()
-                && dialect.copy_noise_prefix.is_some_and(|prefix| name.starts_with(prefix)))
+            || dialect.wire.contains(&name)
+            || dialect.ignores(operation, name)
             || dialect.checksums.iter().any(|row| row.0 == name)
             || says_header(dialect, operation, name)
     };
@@ -590,22 +612,26 @@ fn says_header(dialect: &Dialect, operation: Operation, name: &str) -> bool {
         .any(|field| matches!(dialect.name_in(field, operation), Some(Name::Header(own)) if own == name))
 }
 
-/// The conditions of HTTP, as documents spell them.
-const CONDITIONS: [(&str, &str); 4] = [
-    ("if-match", "If-Match"),
-    ("if-none-match", "If-None-Match"),
-    ("if-modified-since", "If-Modified-Since"),
-    ("if-unmodified-since", "If-Unmodified-Since"),
+/// The conditions of HTTP, as documents spell them, each beside its counterpart on a copy's source.
+const CONDITIONS: [(&str, &str, Field); 4] = [
+    ("if-match", "If-Match", Field::SourceIfMatch),
+    ("if-none-match", "If-None-Match", Field::SourceIfNoneMatch),
+    ("if-modified-since", "If-Modified-Since", Field::SourceIfModifiedSince),
+    ("if-unmodified-since", "If-Unmodified-Since", Field::SourceIfUnmodifiedSince),
 ];
 
 /// A condition that a write of this dialect does not know would be passed over, and what it guards overwritten.
 fn refuse_conditions(dialect: &Dialect, said: &Said<'_>, operation: Operation) -> Result<(), Refusal> {
     let given = |name: &str| said.header(name).is_some_and(|value| !value.is_empty());
-    let unknown = CONDITIONS
-        .iter()
-        .find(|(name, _)| operation.writes() && given(name) && !says_header(dialect, operation, name));
+    let repeats = |source: Field| {
+        let name = (dialect.name_of)(source).map(|name| name.as_str());
+        dialect.copy.conditions_repeated && operation.copies() && name.is_some_and(given)
+    };
+    let unknown = CONDITIONS.iter().find(|(name, _, source)| {
+        operation.writes() && given(name) && !says_header(dialect, operation, name) && !repeats(*source)
+    });
     match unknown {
-        Some((_, name)) => Err(Refusal::new(Fault::ConditionNotImplemented).with("Header", *name)),
+        Some((_, name, _)) => Err(Refusal::new(Fault::ConditionNotImplemented).with("Header", *name)),
         None => Ok(()),
     }
 }

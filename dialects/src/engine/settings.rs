@@ -270,8 +270,11 @@ fn own(dialect: &Dialect, elements: &[Element], node: &Node, lost: &mut Vec<Stri
     let known = |child: &&Node| elements.iter().any(|element| element.name == child.name);
     lost.extend(node.children.iter().filter(|child| !known(child)).map(|child| child.name.clone()));
     let mut written = Vec::new();
-    // In the order of the table, which is that of the vendor's schema.
-    for element in elements {
+    // In the order of the table, which is that of the vendor's schema. Of several names the first is written.
+    for (at, element) in elements.iter().enumerate() {
+        if elements.iter().take(at).any(|other| other.name == element.name) {
+            continue;
+        }
         for child in node.all(element.name) {
             let text = match &element.content {
                 Content::Group(elements) => {

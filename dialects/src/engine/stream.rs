@@ -327,6 +327,27 @@ fn is_of_another(way: &Way<'_>, request: &Request, answer: &Answer) -> bool {
     !same
 }
 
+/// The request that tells whether a bucket is missing or only its object, where the caller's vendor says so in the head
+/// of its answer to HEAD and the target did not.
+pub fn ask_bucket(
+    way: &Way<'_>,
+    request: &Request,
+    answer: &Answer,
+    now: Timestamp,
+) -> Option<Result<Outgoing, Refusal>> {
+    let wanted = way.caller.identity.head_error.is_some() && request.operation == Operation::HeadObject;
+    (wanted && answer::is_missing_unsaid(way.target.dialect, answer))
+        .then(|| write::bucket_head(way, way.bucket.clone(), now))
+}
+
+/// The caller's answer once it is known which of both is missing.
+pub fn missing(way: &Way<'_>, request: &Request, answer: &Answer, bucket: &Answer) -> Reply {
+    match bucket.status {
+        404 => tell::refused(way.caller, &Fault::NoSuchBucket.into()),
+        _ => failure(way, request, answer),
+    }
+}
+
 /// Whether an answer to a read must be asked for again without its range: the caller's vendor answers a range
 /// that does not fit with the whole object, the target's with an error or with what there is; or the range was to be of
 /// another object.

@@ -4,10 +4,10 @@ use crate::engine::body::composite;
 use crate::engine::dialect::{Dialect, Name, SourceAt};
 use crate::engine::loss::Loss;
 use crate::engine::way::Way;
-use crate::engine::{etag, read};
+use crate::engine::{access, etag, read};
 use crate::model::{
     Acl, Algorithm, ByteRange, Directive, Fault, Field, Fields, Operation, Outgoing, PayloadHash, Refusal,
-    Request, Value,
+    Request, Timestamp, Value,
 };
 use crate::wire::{date, percent};
 
@@ -131,12 +131,24 @@ fn check_selected(target: &Dialect, request: &Request, outgoing: &Outgoing) -> R
     Err(Refusal::say(Fault::InvalidRequest, format!("{} is not complete.", request.operation.name())))
 }
 
+/// The signed request that tells whether a bucket of the target is there.
+///
+/// # Errors
+/// As [`head`].
+pub fn bucket_head(way: &Way<'_>, bucket: String, now: Timestamp) -> Result<Outgoing, Refusal> {
+    let way = Way { bucket, ..way.clone() };
+    Ok(sign(&way, head(&way, Operation::HeadBucket, None)?, now))
+}
+
 /// What absence means to the caller is said where it means something else to the target.
 fn with_absent_said(way: &Way<'_>, request: &Request) -> Fields {
     let (caller, target) = (&way.caller.absent, &way.target.dialect.absent);
     let mut fields = request.fields.clone();
     // Compared here, with what the answer says.
     fields.remove(Field::IfRange);
+    if way.caller.family != way.target.dialect.family {
+        say_grants(way.caller, request.operation, &mut fields);
+    }
     if request.operation.places() {
         let access = [
             Field::Acl,
@@ -225,6 +237,17 @@ fn is_of_parts(request: &Request, algorithm: Algorithm, value: &str) -> Result<b
     }
 }
 
+/// Accounts are a vendor's own, but everybody is everybody: grants that mean a canned list are said by its word.
+fn say_grants(caller: &Dialect, operation: Operation, fields: &mut Fields) {
+    let Some(acl) = access::said_by_grants(caller, fields) else { return };
+    let field = if Field::Acl.applies(operation) { Field::Acl } else { Field::BucketAcl };
+    if fields.has(field) {
+        return;
+    }
+    access::GRANTS.iter().for_each(|row| drop(fields.remove(row.0)));
+    fields.set(field, Value::Acl(acl));
+}
+
 /// Why a field is not written.
 enum Nothing {
     /// The target does by itself what the field asks for.
@@ -249,7 +272,11 @@ fn write_field(
         // What the caller says of the bytes is compared here.
         return Err(Nothing::NotNeeded);
     }
-    let name = target.says(field, operation).ok_or_else(|| cannot("has no such field"))?;
+    let name = target.says(field, operation);
+    if name.is_none() && (field.is_spared() || field.is_said_again(operation)) {
+        return Err(Nothing::NotNeeded);
+    }
+    let name = name.ok_or_else(|| cannot("has no such field"))?;
     if field.names_accounts() && way.caller.family != target.family {
         return Err(cannot("has other accounts"));
     }
@@ -314,7 +341,7 @@ fn write_metadata(target: &Dialect, request: &Request, outgoing: &mut Outgoing, 
 }
 
 /// Signs a request whose body is at hand.
-pub fn sign(way: &Way<'_>, mut outgoing: Outgoing, now: crate::model::Timestamp) -> Outgoing {
+pub fn sign(way: &Way<'_>, mut outgoing: Outgoing, now: Timestamp) -> Outgoing {
     let body = &outgoing.body;
     if !body.is_empty() || matches!(outgoing.method, "PUT" | "POST") {
         outgoing.headers.push(("content-length".to_owned(), body.len().to_string().into_bytes()));

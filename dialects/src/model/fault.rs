@@ -105,6 +105,8 @@ pub enum Fault {
     /// Overwrite protection held.
     ObjectExists,
     PreconditionFailed,
+    /// Between the look at a copy's source and the end of the copy the source was changed.
+    SourceChanged,
     NotModified,
     InvalidObjectState,
     ObjectLocked,

@@ -360,6 +360,7 @@ impl Field {
                     || operation.places()
                     || operation.uploads()
                     || matches!(operation, Op::UploadPartCopy | Op::GetObjectAttributes)
+                    || self.is_said_again(operation)
             }
             Self::ForbidOverwrite => {
                 (operation.places() && operation != Op::AppendObject)
@@ -466,6 +467,40 @@ impl Field {
     /// The wishes about checksums.
     pub const CHECKSUMS: [Self; 4] =
         [Self::ChecksumAlgorithm, Self::ChecksumType, Self::ChecksumMode, Self::ObjectSize];
+    /// Whether a request of this kind only repeats what the upload began with, so that a target which does not want it
+    /// there loses nothing by it.
+    pub fn is_said_again(self, operation: Operation) -> bool {
+        matches!(self, Self::CustomerAlgorithm | Self::CustomerKey | Self::CustomerKeyMd5)
+            && matches!(operation, Operation::CompleteMultipartUpload | Operation::ListParts)
+    }
+
+    /// Whether a target that does not know it does no more than it was allowed to: it makes no other checksum, and it
+    /// deletes nothing that is locked.
+    pub fn is_spared(self) -> bool {
+        matches!(self, Self::ChecksumAlgorithm | Self::BypassLock)
+    }
+
+    /// Whether its header is a list of values, so that several lines are one (RFC 9110, 5.3 and 8.4, 8.5, 13.1, the
+    /// vendors' pages of grants and attributes).
+    pub fn is_list(self) -> bool {
+        matches!(
+            self,
+            Self::IfMatch
+                | Self::IfNoneMatch
+                | Self::OverwriteIfMatch
+                | Self::SourceIfMatch
+                | Self::SourceIfNoneMatch
+                | Self::CacheControl
+                | Self::ContentEncoding
+                | Self::ContentLanguage
+                | Self::GrantRead
+                | Self::GrantWrite
+                | Self::GrantReadAcp
+                | Self::GrantWriteAcp
+                | Self::GrantFullControl
+                | Self::Attributes
+        )
+    }
 
     /// Whether its value names accounts, which are one vendor's own.
     pub fn names_accounts(self) -> bool {

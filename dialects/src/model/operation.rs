@@ -208,6 +208,18 @@ impl Operation {
         matches!(self, Self::Put(setting) if setting.is_access())
     }
 
+    /// Whether it is a step of an upload in parts behind its beginning.
+    pub fn continues_upload(self) -> bool {
+        matches!(
+            self,
+            Self::UploadPart
+                | Self::UploadPartCopy
+                | Self::ListParts
+                | Self::CompleteMultipartUpload
+                | Self::AbortMultipartUpload
+        )
+    }
+
     /// Whether it answers with a page of a bucket's keys.
     pub fn lists(self) -> bool {
         matches!(

@@ -400,6 +400,10 @@ pub struct BucketInfo {
     pub versioning: Option<String>,
     /// Its access control list.
     pub access: Access,
+    /// The canonical class of its objects, where the target tells it.
+    pub class: Option<String>,
+    /// `LRS` or `ZRS`, where the target tells it.
+    pub redundancy: Option<String>,
     /// Whether all that can be known is there.
     pub gathered: bool,
 }

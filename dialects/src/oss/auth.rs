@@ -10,6 +10,7 @@ use crate::engine::credential::{
     Items, authorizations, header_lines, id_and_signature, one_form, pairs, seconds,
 };
 use crate::engine::form::Form;
+use crate::engine::hosts;
 use crate::model::{Credentials, Fault, Outgoing, RawHead, Refusal, Timestamp};
 use crate::wire::hash::{base64, derived_key, hex, hmac_sha1, hmac_sha256, same, sha256_hex};
 use crate::wire::{date, percent};
@@ -173,15 +174,24 @@ impl Auth for OssAuth {
         secret: &SecretString,
         terms: &Terms,
     ) -> Result<Verified, Refusal> {
-        match Credential::read(head)?.ok_or(Fault::AuthorizationMalformed)? {
-            Credential::V1(credential) => credential.verify(head, place, secret, terms.now)?,
-            Credential::V4(credential) => credential.verify(head, place, secret, terms.now)?,
-        }
-        Ok(Verified {
+        let credential = Credential::read(head)?.ok_or(Fault::AuthorizationMalformed)?;
+        let verified = |key| Verified {
             payload: Payload::Unsigned,
             unsigned: Vec::new(),
             credential_parameters: CREDENTIAL_PARAMETERS,
-        })
+            key,
+        };
+        let outcome = credential.verify(head, place, secret, terms.now);
+        // 1.3: a `+` is a plus to most SDKs and a space to some; the decoded key is signed.
+        match (outcome, hosts::key_with_spaces(head, place)) {
+            (Ok(()), _) => Ok(verified(None)),
+            (Err(refusal), Some(key)) if refusal.fault == Fault::SignatureDoesNotMatch => {
+                let other = Place { key: Some(key.clone()), ..place.clone() };
+                let outcome = credential.verify(head, &other, secret, terms.now);
+                outcome.map(|()| verified(Some(key))).map_err(|_| refusal)
+            }
+            (Err(refusal), _) => Err(refusal),
+        }
     }
 
     fn form_fields(&self) -> &'static [&'static str] {
@@ -385,6 +395,19 @@ impl Credential {
         let signature = items.need("Signature")?.to_owned();
         let additional = additional(items.get("AdditionalHeaders").unwrap_or_default())?;
         Ok(Self::V4(Fourth { access_key, scope, additional, signature, expires: None }))
+    }
+
+    fn verify(
+        &self,
+        head: &RawHead,
+        place: &Place,
+        secret: &SecretString,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        match self {
+            Self::V1(first) => first.verify(head, place, secret, now),
+            Self::V4(fourth) => fourth.verify(head, place, secret, now),
+        }
     }
 
     fn scheme(&self) -> &'static str {

@@ -11,6 +11,8 @@ pub const RULES: CopyRules = CopyRules {
     read_source,
     write_source,
     combination: Combination::All,
+    // 4.2: ali-oss
+    conditions_repeated: true,
     not_modified: true,
     future_ignored: false,
     onto_itself: SelfCopy::TakesRequest,

@@ -93,6 +93,7 @@ pub const FAULTS: &[FaultRow] = &[
     FaultRow::new(Fault::BucketAlreadyOwnedByYou, "BucketAlreadyExists", 409, "The requested bucket name is not available. The bucket namespace is shared by all users of the system. Please select a different name and try again."),
     FaultRow::new(Fault::BucketNotEmpty, "BucketNotEmpty", 409, "The bucket has objects. Please delete them first."),
     FaultRow::new(Fault::PreconditionFailed, "PreconditionFailed", 412, "At least one of the pre-conditions you specified did not hold."),
+    FaultRow::new(Fault::SourceChanged, "PreconditionFailed", 412, "At least one of the pre-conditions you specified did not hold."),
     FaultRow::new(Fault::ObjectExists, "FileAlreadyExists", 409, "The object you specified already exists and can not be overwritten."),
     FaultRow::new(Fault::NotModified, "NotModified", 304, "Not Modified"),
     FaultRow::new(Fault::InvalidObjectState, "InvalidObjectState", 403, "The operation is not valid for the object's state."),

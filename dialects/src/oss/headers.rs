@@ -1,7 +1,7 @@
 //! The headers and parameters of OSS, both ways.
 
-use crate::engine::dialect::Name;
 use crate::engine::dialect::Name::{Header, Parameter};
+use crate::engine::dialect::{Ignored, Name};
 use crate::model::{Document, Fault, Field, Operation, Reply, Told};
 
 /// What a request says (3.3, 3.5, 3.6, 4.2, 5).
@@ -130,9 +130,68 @@ pub const BOUNDS: &[(Operation, Field, u64, u64)] = &[
 /// What makes a vendor call, fetch or write elsewhere is never asked of a target.
 pub const LACKS: &[Field] = &[Field::Callback, Field::CallbackVariables, Field::Process];
 
-/// Of the wire and of the signature (2.5, 2.8, 5.6).
-pub const NOISE: &[&str] =
-    &["x-oss-date", "x-oss-content-sha256", "x-oss-security-token", "x-oss-user-agent"];
+/// Of the wire and of the signature (2.5, 2.8).
+pub const WIRE: &[&str] = &["x-oss-date", "x-oss-content-sha256", "x-oss-security-token"];
+
+/// What OSS takes no notice of.
+pub const IGNORED: &[Ignored] = &[
+    Ignored::always("x-oss-user-agent", "5.6: ali-oss in browsers"),
+    // Of answers, which some clients send back.
+    Ignored::always("x-oss-request-id", ECHO),
+    Ignored::always("x-oss-server-time", ECHO),
+    Ignored::always("x-oss-ec", ECHO),
+    Ignored::always("x-oss-err", ECHO),
+    Ignored::always("x-oss-bucket-version", ECHO),
+    Ignored::always("x-oss-copy-source-version-id", ECHO),
+    Ignored::always("x-oss-delete-marker", ECHO),
+    Ignored::always("x-oss-expiration", ECHO),
+    Ignored::always("x-oss-force-download", ECHO),
+    Ignored::always("x-oss-last-access-time", ECHO),
+    Ignored::always("x-oss-next-append-position", ECHO),
+    Ignored::always("x-oss-object-type", ECHO),
+    Ignored::always("x-oss-process-status", ECHO),
+    Ignored::always("x-oss-qos-delay-time", ECHO),
+    Ignored::always("x-oss-request-charged", ECHO),
+    Ignored::always("x-oss-restore", ECHO),
+    Ignored::always("x-oss-tagging-count", ECHO),
+    Ignored::always("x-oss-transition-time", ECHO),
+    Ignored::always("x-oss-version-id", ECHO),
+    // 4.2: ali-oss repeats every header of its user under this prefix.
+    Ignored::new("x-oss-copy-source-*", Operation::copies, "4.2: ali-oss copy()"),
+    // Without a source these have no effect (4.2).
+    Ignored::new("x-oss-metadata-directive", without_source, "ossfs"),
+    Ignored::new("x-oss-tagging-directive", without_source, "ossfs"),
+    Ignored::new("x-oss-copy-source-if-*", begins_without_source, "4.7"),
+    // 3.5: of the beginning of an upload, or of its end. SDKs repeat a user's headers with every step.
+    Ignored::new("x-oss-storage-class", Operation::continues_upload, "oss2 resumable_upload()"),
+    Ignored::new("x-oss-tagging", Operation::continues_upload, "oss2 resumable_upload(), ali-oss"),
+    Ignored::new("x-oss-object-acl", Operation::continues_upload, "oss2 resumable_upload(), ali-oss"),
+    Ignored::new("x-oss-forbid-overwrite", Operation::continues_upload, "oss2 resumable_upload(), ali-oss"),
+    Ignored::new("x-oss-server-side-encryption-key-id", Operation::continues_upload, "oss2, ali-oss"),
+    Ignored::new("x-oss-callback", steps_before_the_end, "oss2 resumable_upload(), ali-oss"),
+    Ignored::new("x-oss-callback-var", steps_before_the_end, "oss2 resumable_upload(), ali-oss"),
+    Ignored::new("x-oss-object-worm-*", Operation::continues_upload, "oss2 resumable_upload(), ali-oss"),
+    // 5.6: of the transfer of a body.
+    Ignored::new("x-oss-traffic-limit", moves_no_body, "oss2 resumable_upload()"),
+];
+
+const ECHO: &str = "1.4, 5.8: of answers";
+
+fn without_source(operation: Operation) -> bool {
+    operation != Operation::CopyObject && (operation.places() || operation.continues_upload())
+}
+
+fn begins_without_source(operation: Operation) -> bool {
+    operation != Operation::CopyObject && operation.places()
+}
+
+fn steps_before_the_end(operation: Operation) -> bool {
+    operation.continues_upload() && operation != Operation::CompleteMultipartUpload
+}
+
+fn moves_no_body(operation: Operation) -> bool {
+    !operation.streams() && !operation.copies()
+}
 
 /// What an answer says (1.4, 3.3, 4.9, 5.8).
 pub fn told(field: Told) -> Option<&'static str> {

@@ -10,7 +10,7 @@ pub mod settings;
 pub mod words;
 pub mod xml;
 
-use crate::engine::dialect::{Dialect, Identity, Manual, Name};
+use crate::engine::dialect::{BucketPlace, BucketSettings, Dialect, Identity, Manual, Name};
 use crate::model::{Algorithm, Field, Operation, Timestamp};
 
 /// Alibaba OSS.
@@ -30,9 +30,8 @@ pub static OSS: Dialect = Dialect {
     parameters_any_case: false,
     header_prefix: "x-oss-",
     metadata_prefix: "x-oss-meta-",
-    noise: headers::NOISE,
-    // 4.2: ali-oss repeats every header of its user under this prefix.
-    copy_noise_prefix: Some("x-oss-copy-source-"),
+    wire: headers::WIRE,
+    ignored: headers::IGNORED,
     // 3.4, 5.6: what the documents have as parameters too.
     hoisted: |name| matches!(name, "x-oss-traffic-limit" | "x-oss-process" | "x-oss-request-payer"),
     checksums: &[("x-oss-hash-crc64ecma", Algorithm::Crc64Ecma)],
@@ -87,7 +86,12 @@ pub static OSS: Dialect = Dialect {
     manual: Manual { name: "Alibaba Cloud OSS", titles: &[] },
     sample_endpoint: "oss-cn-hangzhou.aliyuncs.com",
     endpoint: Some(|region| format!("oss-{region}.aliyuncs.com")),
-    create_bucket_body: |_| Vec::new(),
+    create_bucket_body: xml::create_bucket_body,
+    // 3.7
+    bucket_settings: BucketSettings {
+        class: Some(BucketPlace::Document),
+        redundancy: Some(BucketPlace::Document),
+    },
 };
 
 /// 1.4: 24 upper-case hex digits.

@@ -8,7 +8,8 @@ use crate::model::{Fault, Setting};
 use crate::wire::xml::Node;
 
 /// 3.4, 5.2: one word.
-pub const ACCESS: AccessStyle = AccessStyle { by_word: true, headers_win: true, groups: &[], group_ids: &[] };
+pub const ACCESS: AccessStyle =
+    AccessStyle { by_word: true, headers_win: true, groups: &[], group_ids: &[], owner_implied: false };
 
 /// 3.4, 3.7
 pub const FORMS: &[Form] = &[

@@ -2,6 +2,7 @@
 
 use crate::engine::dialect::XmlStyle;
 use crate::wire::percent;
+use crate::wire::xml::{Node, Writer};
 
 /// Orders as the service sends them.
 pub const STYLE: XmlStyle = XmlStyle {
@@ -116,3 +117,13 @@ pub const STYLE: XmlStyle = XmlStyle {
     location: |region| format!("oss-{region}"),
     read_location: |text| text.strip_prefix("oss-").unwrap_or(text).to_owned(),
 };
+
+/// 3.7: what is said of a new bucket.
+pub fn create_bucket_body(_region: &str, settings: &Node) -> Vec<u8> {
+    if settings.children.is_empty() {
+        return Vec::new();
+    }
+    let mut out = Writer::default();
+    out.root(&Node { name: "CreateBucketConfiguration".to_owned(), ..settings.clone() }, None);
+    out.finish()
+}

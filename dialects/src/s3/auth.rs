@@ -113,7 +113,12 @@ impl Auth for S3Auth {
             Credential::V4(own) => own.verify(head, place, secret, terms.now)?,
             Credential::V2(own) => own.verify(head, place, secret, terms.now)?,
         };
-        Ok(Verified { payload, unsigned: Vec::new(), credential_parameters: CREDENTIAL_PARAMETERS })
+        Ok(Verified {
+            payload,
+            unsigned: Vec::new(),
+            credential_parameters: CREDENTIAL_PARAMETERS,
+            key: None,
+        })
     }
 
     fn form_fields(&self) -> &'static [&'static str] {

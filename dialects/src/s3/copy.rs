@@ -11,6 +11,7 @@ pub const RULES: CopyRules = CopyRules {
     read_source,
     write_source,
     combination: Combination::Precedence,
+    conditions_repeated: false,
     not_modified: false,
     future_ignored: true,
     onto_itself: SelfCopy::AnyChange,

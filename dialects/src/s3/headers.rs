@@ -1,8 +1,8 @@
 //! The headers and parameters of S3, both ways.
 
-use crate::engine::dialect::Name;
 use crate::engine::dialect::Name::{Header, Parameter};
-use crate::model::{Fault, Field, Operation, Refusal, Reply, Request, Told, Value};
+use crate::engine::dialect::{Ignored, Name};
+use crate::model::{Fault, Field, Operation, Refusal, Reply, Request, Setting, Told, Value};
 
 /// What a request says (3.3, 3.4, 3.6, 3.7, 4.1, 7).
 pub fn name_of(field: Field) -> Option<Name> {
@@ -125,7 +125,8 @@ pub const NAMES_IN: &[(Operation, Field, Name)] = &[
 ];
 
 /// 5.2: an upload is not conditional where it begins, only where it is completed. 3.5, 3.7: keys are encoded in pages of a
-/// bucket only. 3.6: buckets have tokens.
+/// bucket only. 3.6: buckets have tokens. 3.7: access is said where an upload
+/// begins.
 pub const LACKS_IN: &[(Operation, Field)] = &[
     (Operation::CreateMultipartUpload, Field::ForbidOverwrite),
     (Operation::CreateMultipartUpload, Field::EncodingType),
@@ -133,6 +134,7 @@ pub const LACKS_IN: &[(Operation, Field)] = &[
     (Operation::ListParts, Field::EncodingType),
     (Operation::DeleteObjects, Field::EncodingType),
     (Operation::ListBuckets, Field::Marker),
+    (Operation::CompleteMultipartUpload, Field::Acl),
 ];
 
 /// 3.6, and what an empty version could only delete by mistake.
@@ -203,23 +205,78 @@ fn check_attributes(wanted: Option<&Value>) -> Result<(), Refusal> {
     }
 }
 
-/// Of the wire and of the signature (2.4, 2.5, 3.2), or a wish about checksums where it means nothing (6.1).
-pub const NOISE: &[&str] = &[
+/// Of the wire and of the signature (2.4, 2.5, 3.2).
+pub const WIRE: &[&str] = &[
     "x-amz-content-sha256",
     "x-amz-date",
     "x-amz-security-token",
     "x-amz-decoded-content-length",
     "x-amz-trailer",
     "x-amz-sdk-checksum-algorithm",
-    "x-amz-checksum-algorithm",
-    "x-amz-checksum-mode",
-    "x-amz-checksum-type",
-    "x-amz-mp-object-size",
-    "x-amz-user-agent",
-    "x-amz-optional-object-attributes",
     "x-amz-te",
-    "x-amz-bucket-region",
 ];
+
+/// What AWS takes no notice of. Of those that stand in answers alone see the models of botocore 1.44.
+pub const IGNORED: &[Ignored] = &[
+    // A wish for something that is never sent (6.1).
+    Ignored::always("x-amz-checksum-algorithm", "6.1, all SDKs"),
+    Ignored::always("x-amz-checksum-mode", "6.1, all SDKs"),
+    Ignored::always("x-amz-checksum-type", "6.1, all SDKs"),
+    Ignored::always("x-amz-mp-object-size", "6.1, all SDKs"),
+    Ignored::new("x-amz-optional-object-attributes", Operation::lists, "botocore"),
+    Ignored::new("x-amz-object-ownership", |call| call == Operation::CreateBucket, "botocore"),
+    Ignored::new("x-amz-confirm-remove-self-bucket-access", puts_policy, "3.10"),
+    // Of the client.
+    Ignored::always("x-amz-user-agent", "aws-sdk-js in browsers"),
+    Ignored::always("x-amz-api-version", "AWS SDK for C++: every call"),
+    // Of answers, which some clients send back.
+    Ignored::always("x-amz-request-id", ECHO),
+    Ignored::always("x-amz-id-2", ECHO),
+    Ignored::always("x-amz-abort-date", ECHO),
+    Ignored::always("x-amz-abort-rule-id", ECHO),
+    Ignored::always("x-amz-access-point-alias", ECHO),
+    Ignored::always("x-amz-archive-status", ECHO),
+    Ignored::always("x-amz-bucket-arn", ECHO),
+    Ignored::always("x-amz-bucket-region", ECHO),
+    Ignored::always("x-amz-copy-source-version-id", ECHO),
+    Ignored::always("x-amz-delete-marker", ECHO),
+    Ignored::always("x-amz-expiration", ECHO),
+    Ignored::always("x-amz-missing-meta", ECHO),
+    Ignored::always("x-amz-mp-parts-count", ECHO),
+    Ignored::always("x-amz-object-size", ECHO),
+    Ignored::always("x-amz-replication-status", ECHO),
+    Ignored::always("x-amz-request-charged", ECHO),
+    Ignored::always("x-amz-restore", ECHO),
+    Ignored::always("x-amz-tagging-count", ECHO),
+    Ignored::always("x-amz-version-id", ECHO),
+    // Without a source these have no effect (4.3, 4.4, 4.6).
+    Ignored::new("x-amz-metadata-directive", without_source, "s3fs"),
+    Ignored::new("x-amz-tagging-directive", without_source, "s3fs"),
+    Ignored::new("x-amz-copy-source-if-*", begins_without_source, "4.6"),
+    Ignored::new("x-amz-copy-source-server-side-encryption-customer-*", begins_without_source, "4.8"),
+    // minio-go says the encryption again where it completes.
+    Ignored::new("x-amz-server-side-encryption", completes, "minio-go"),
+    Ignored::new("x-amz-server-side-encryption-aws-kms-key-id", completes, "minio-go"),
+    Ignored::new("x-amz-server-side-encryption-context", completes, "minio-go"),
+];
+
+const ECHO: &str = "3.2, 3.3: of answers";
+
+fn puts_policy(operation: Operation) -> bool {
+    operation == Operation::Put(Setting::Policy)
+}
+
+fn completes(operation: Operation) -> bool {
+    operation == Operation::CompleteMultipartUpload
+}
+
+fn without_source(operation: Operation) -> bool {
+    operation != Operation::CopyObject && (operation.places() || operation.continues_upload())
+}
+
+fn begins_without_source(operation: Operation) -> bool {
+    operation != Operation::CopyObject && operation.places()
+}
 
 /// What an answer says (3.3, 4.9).
 pub fn told(field: Told) -> Option<&'static str> {

@@ -12,7 +12,7 @@ pub mod settings;
 pub mod words;
 pub mod xml;
 
-use crate::engine::dialect::{Dialect, Identity, Manual};
+use crate::engine::dialect::{BucketSettings, Dialect, Identity, Manual};
 use crate::model::{Algorithm, Operation, Timestamp};
 
 /// Amazon S3.
@@ -34,8 +34,8 @@ pub const BASE: Dialect = Dialect {
     parameters_any_case: false,
     header_prefix: "x-amz-",
     metadata_prefix: "x-amz-meta-",
-    noise: headers::NOISE,
-    copy_noise_prefix: None,
+    wire: headers::WIRE,
+    ignored: headers::IGNORED,
     // 2.3: any header may come as a parameter.
     hoisted: |name| name.starts_with("x-amz-"),
     checksums: CHECKSUMS,
@@ -90,6 +90,7 @@ pub const BASE: Dialect = Dialect {
     sample_endpoint: "s3.us-east-1.amazonaws.com",
     endpoint: Some(route::endpoint),
     create_bucket_body: xml::create_bucket_body,
+    bucket_settings: BucketSettings::NONE,
 };
 
 /// 6.1

@@ -1,7 +1,9 @@
 //! Servers that speak S3 with stated differences, as targets. Section 11 of the S3 reference. What is only said to have been
 //! so in older releases is not relied on.
 
-use crate::engine::dialect::{Absent, Dialect, Level, Limits, Name, Route, WordTables, Words};
+use crate::engine::dialect::{
+    Absent, BucketPlace, BucketSettings, Dialect, Level, Limits, Name, Route, WordTables, Words,
+};
 use crate::model::{Acl, Field, Operation, Setting, StorageClass, Told};
 use crate::s3::{BASE, absent, headers, route, words};
 
@@ -17,7 +19,7 @@ pub static AWS: Dialect = Dialect {
 };
 
 /// The embedded store of demo mode. It has what callers of other vendors know and S3 does not: a CRC-64, appending, which it
-/// does as directory buckets do, and parts as small as the caller's vendor takes them. Nobody configures it.
+/// does as directory buckets do, parts as small as the caller's vendor takes them, and classes of buckets. Nobody configures it.
 pub static EMBEDDED: Dialect = Dialect {
     name: "embedded",
     settings_known: true,
@@ -26,6 +28,11 @@ pub static EMBEDDED: Dialect = Dialect {
     told: told_by_embedded,
     limits: Limits { part_bytes_min: 1, ..absent::LIMITS },
     part_bytes_min_header: Some("x-amz-blobfish-part-bytes-min"),
+    absent: Absent { class: None, ..absent::ABSENT },
+    bucket_settings: BucketSettings {
+        class: Some(BucketPlace::Header("x-amz-storage-class")),
+        ..BucketSettings::NONE
+    },
     endpoint: None,
     ..BASE
 };

@@ -17,6 +17,7 @@ pub const ACCESS: AccessStyle = AccessStyle {
         (Group::LogDelivery, "http://acs.amazonaws.com/groups/s3/LogDelivery"),
     ],
     group_ids: &[],
+    owner_implied: false,
 };
 
 /// 3.9, 3.10

@@ -2,7 +2,7 @@
 
 use crate::engine::dialect::XmlStyle;
 use crate::wire::percent;
-use crate::wire::xml::Writer;
+use crate::wire::xml::{Node, Writer};
 
 /// The namespace of every result root.
 pub const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
@@ -107,7 +107,7 @@ pub const STYLE: XmlStyle = XmlStyle {
 };
 
 /// 3.10: outside the first region the body names the region.
-pub fn create_bucket_body(region: &str) -> Vec<u8> {
+pub fn create_bucket_body(region: &str, _settings: &Node) -> Vec<u8> {
     if region.is_empty() || region == FIRST_REGION {
         return Vec::new();
     }

@@ -129,7 +129,12 @@ fn others(snapshot: &Snapshot, index: usize, tried: Option<&str>) -> Vec<(String
 /// The buckets whose copies' conditions are left to a target.
 fn native(snapshot: &Snapshot, index: usize) -> Vec<String> {
     let rules = snapshot.config.buckets.iter().filter(|rule| rule.target == index);
-    let native = rules.filter(|rule| rule.conditions == Conditions::Native);
+    let has = snapshot.upstreams.get(index).is_some_and(|upstream| upstream.target.dialect.has_conditions());
+    let native = rules.filter(|rule| match rule.conditions {
+        Conditions::ByTarget => has,
+        Conditions::Native => true,
+        Conditions::Check => false,
+    });
     native.map(|rule| rule.name.to_string()).collect()
 }
 

@@ -124,7 +124,10 @@ impl Answers {
             insecure: asked.insecure,
             ca,
             buckets: buckets.unwrap_or_default(),
-            check: asked.conditions == Who::Check,
+            check: match asked.conditions {
+                Some(who) => who == Who::Check,
+                None => table.is_some_and(|dialect| !dialect.has_conditions()),
+            },
             access_key: access_key.unwrap_or_default(),
             secret,
             secrets,

@@ -81,9 +81,9 @@ pub fn configuration(answers: &Answers, key: &CallerKey) -> String {
         );
         add(&set("unsupported", "refuse"));
         add(
-            "# Conditions on the source of a copy: \"native\" leaves them to the target. \"check\" looks first,",
+            "# Conditions on the source of a copy: \"native\" leaves them to the target. \"check\" looks before and after",
         );
-        add("# then copies, for targets that have none; another writer may come between.");
+        add("# the copy, for targets that have none; one whose source was changed meanwhile fails.");
         add(&set("conditions", if answers.check { "check" } else { "native" }));
     }
     add("");

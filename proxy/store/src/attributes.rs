@@ -134,22 +134,41 @@ pub(crate) struct Attributes {
     pub(crate) lock: Lock,
 }
 
+/// Names the class of an object and, beyond S3, that of a new bucket.
+pub(crate) const CLASS: &str = "x-amz-storage-class";
+
+/// The class that a request says.
+pub(crate) fn read_class(headers: &HeaderMap) -> S3Result<Option<String>> {
+    let class = text(headers, CLASS)?;
+    match class.as_deref().filter(|class| !CLASSES.contains(class)) {
+        None => Ok(class),
+        Some(class) => {
+            let message = "The storage class you specified is not valid";
+            Err(fault(400, "InvalidStorageClass", message, &[("StorageClassRequested", class)]))
+        }
+    }
+}
+
 impl Attributes {
     /// Reads the headers of a put, a copy or the beginning of an upload.
     pub(crate) fn read(headers: &HeaderMap) -> S3Result<Self> {
         if let Some(name) = REFUSED.into_iter().find(|name| headers.contains_key(*name)) {
             return Err(not_implemented(name));
         }
-        let class = text(headers, "x-amz-storage-class")?.unwrap_or_else(|| STANDARD.to_owned());
-        if !CLASSES.contains(&class.as_str()) {
-            let message = "The storage class you specified is not valid";
-            return Err(fault(400, "InvalidStorageClass", message, &[("StorageClassRequested", &class)]));
-        }
+        let class = read_class(headers)?.unwrap_or_else(|| STANDARD.to_owned());
         let tags =
             text(headers, "x-amz-tagging")?.map_or(Ok(Tags::default()), |value| Tags::parse(&value))?;
         let redirect = text(headers, "x-amz-website-redirect-location")?;
         let (metadata, acl, lock) = (Metadata::read(headers)?, Acl::read(headers)?, Lock::read(headers)?);
         Ok(Self { metadata, class, acl, redirect, tags, lock })
+    }
+
+    /// The same in a bucket, whose class counts where the headers say none.
+    pub(crate) fn within(mut self, bucket: &Bucket, headers: &HeaderMap) -> Self {
+        if !headers.contains_key(CLASS) && !bucket.class.is_empty() {
+            self.class.clone_from(&bucket.class);
+        }
+        self
     }
 
     /// The headers of GET and HEAD.
@@ -161,7 +180,7 @@ impl Attributes {
             }
         };
         if self.class != STANDARD {
-            put("x-amz-storage-class", &self.class);
+            put(CLASS, &self.class);
         }
         if !self.tags.0.is_empty() {
             put("x-amz-tagging-count", &self.tags.0.len().to_string());

@@ -44,6 +44,7 @@ impl Core {
         let target = bucket.clone();
         let row = self.meta.read(move |reading| reading.bucket(&target)).await?;
         let wish = wish.within(&row)?;
+        attributes = attributes.within(&row, &facts.headers);
         row.lock_of(attributes.lock)?;
         let sealing = wish.sealing()?;
         let opened = self.open_source(facts).await?;

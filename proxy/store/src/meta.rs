@@ -75,6 +75,9 @@ pub(crate) struct Bucket {
     /// With one, versioning is on for good.
     #[serde(default)]
     pub(crate) lock: Option<BucketLock>,
+    /// The class of new objects of which nobody says one; empty: STANDARD.
+    #[serde(default)]
+    pub(crate) class: String,
 }
 
 /// A document kept with a bucket.

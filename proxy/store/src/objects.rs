@@ -136,6 +136,7 @@ impl Core {
         let target = bucket.clone();
         let row = self.meta.read(move |reading| reading.bucket(&target)).await?;
         let wish = wish.within(&row)?;
+        let attributes = attributes.within(&row, &facts.headers);
         row.lock_of(attributes.lock)?;
         lock::check_promise(&facts.headers, facts.promised.any())?;
         let sealing = wish.sealing()?;

@@ -1,7 +1,7 @@
 //! The protocol library's trait, call by call: takes the request apart and puts the answer together, nothing else.
 
 use crate::append;
-use crate::attributes::{Acl, Tags, acl_of_request};
+use crate::attributes::{Acl, CLASS, Tags, acl_of_request, read_class};
 use crate::conditions::WriteCondition;
 use crate::digests::Checksum;
 use crate::errors::{add_element, fault, internal, malformed_xml, not_implemented};
@@ -178,6 +178,7 @@ impl S3 for Service {
             true => acl_of_request(&facts.headers, None)?,
             false => Acl::default(),
         };
+        let class = read_class(&facts.headers)?.unwrap_or_default();
         let constraint = input.create_bucket_configuration.and_then(|row| row.location_constraint);
         let location = constraint.map(|location| location.as_str().to_owned()).unwrap_or_default();
         let name = input.bucket.clone();
@@ -186,6 +187,7 @@ impl S3 for Service {
             Some(old)
                 if old.location.is_empty()
                     && location.is_empty()
+                    && old.class == class
                     && acl == Acl::default()
                     && lock.is_none() =>
             {
@@ -207,6 +209,7 @@ impl S3 for Service {
                     blocks_customer_keys: false,
                     no_acls: false,
                     lock,
+                    class,
                 };
                 writing.put_bucket(&name, &row)
             }
@@ -320,7 +323,13 @@ impl S3 for Service {
         request: S3Request<GetBucketAclInput>,
     ) -> S3Result<S3Response<GetBucketAclOutput>> {
         let bucket = self.core.meta.read(move |reading| reading.bucket(&request.input.bucket)).await?;
-        Ok(S3Response::new(GetBucketAclOutput { grants: Some(grants(bucket.acl)), owner: Some(owner()) }))
+        let mut headers = HeaderMap::new();
+        // Beyond S3: an overview of a bucket is made of this answer.
+        if !bucket.class.is_empty() {
+            put(&mut headers, CLASS, &bucket.class);
+        }
+        let told = GetBucketAclOutput { grants: Some(grants(bucket.acl)), owner: Some(owner()) };
+        Ok(S3Response::with_headers(told, headers))
     }
 
     async fn put_bucket_acl(

@@ -40,8 +40,10 @@ impl Core {
         let asked = Algorithm::asked(&facts.headers)?;
         let composite = composite(facts, asked)?;
         let id = upload_id()?;
+        let headers = facts.headers.clone();
         let work = move |writing: &mut Writing<'_>| {
             let row = writing.bucket(&bucket)?;
+            let attributes = attributes.within(&row, &headers);
             row.lock_of(attributes.lock)?;
             row.check_acl(attributes.acl)?;
             let sealing = wish.within(&row)?.sealing()?;

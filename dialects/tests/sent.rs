@@ -1,0 +1,199 @@
+//! What clients say in each operation (`sent/`), replayed: a field is kept, what the vendor takes no notice of is passed
+//! over, and the rest is refused by name. The same for every row of the dialects' tables over every operation.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use blobfish_dialects::engine::dialect::{Dialect, Level, Name};
+use blobfish_dialects::explain::explain;
+use blobfish_dialects::model::{Fault, Field, Operation, Refusal, Request};
+use blobfish_dialects::{ALL, cos::COS, oss::OSS, s3::S3};
+
+/// Reads an operation's request as its route has it, with one header more.
+fn read(dialect: &'static Dialect, operation: Operation, more: &str) -> Result<Request, Refusal> {
+    let route = dialect.all_routes().find(|row| row.operation == operation).unwrap();
+    let parameters = route.parameters.iter().map(|name| match *name {
+        "partNumber" | "position" => format!("{name}=1"),
+        name if name.contains('=') => name.to_owned(),
+        name => format!("{name}=x"),
+    });
+    let query = parameters.collect::<Vec<_>>().join("&");
+    let (host, path) = match route.level {
+        Level::Service => (dialect.sample_endpoint.to_owned(), "/"),
+        Level::Bucket => (format!("box.{}", dialect.sample_endpoint), "/"),
+        Level::Object => (format!("box.{}", dialect.sample_endpoint), "/k"),
+    };
+    let source = match (operation.copies(), dialect.family) {
+        (false, _) => String::new(),
+        (true, "cos") => format!("{}: box.{}/s\n", dialect.copy.header, dialect.sample_endpoint),
+        (true, _) => format!("{}: /box/s\n", dialect.copy.header),
+    };
+    let text = format!("{} {path}?{query} HTTP/1.1\nHost: {host}\n{source}{more}", route.method);
+    // A profile lacks some operations as a target, not as what callers speak.
+    let target = ALL.iter().copied().find(|other| other.family == dialect.family).unwrap();
+    explain(&text, dialect, target).map(|explained| explained.request)
+}
+
+/// A value that a header may have.
+fn value(name: &str) -> &'static str {
+    let rows = [
+        ("metadata-directive", "REPLACE"),
+        ("tagging-directive", "REPLACE"),
+        ("modified-since", "Mon, 06 May 2024 07:08:09 GMT"),
+        ("copy-source-range", "bytes=0-9"),
+        ("storage-class", "STANDARD"),
+        ("acl", "private"),
+        ("customer-algorithm", "AES256"),
+        ("forbid-overwrite", "true"),
+        ("complete-all", "yes"),
+        ("range-behavior", "standard"),
+        ("object-lock-enabled", "true"),
+        ("tagging", "a=b"),
+        ("server-side-encryption", "AES256"),
+        ("traffic-limit", "819200"),
+        ("x-oss-callback", "e30="),
+        ("checksum-crc32", "DUoRhQ=="),
+        ("checksum-crc32c", "DUoRhQ=="),
+    ];
+    rows.iter().find(|row| name.ends_with(row.0)).map_or("5b3c1a2e053d763e1b002cc607c5a0fe", |row| row.1)
+}
+
+#[test]
+fn what_clients_say_is_kept_passed_over_or_refused() {
+    for (dialect, table) in [
+        (&S3, include_str!("sent/s3.txt")),
+        (&COS, include_str!("sent/cos.txt")),
+        (&OSS, include_str!("sent/oss.txt")),
+    ] {
+        let mut rows = 0;
+        let mut wrong = Vec::new();
+        for line in table.lines().filter(|line| !line.starts_with('#')) {
+            let [operation, header, expected] = line.split(' ').collect::<Vec<_>>()[..] else {
+                panic!("{line}")
+            };
+            let named = |found: &Operation| operation == "*" || found.name() == operation;
+            let operations: Vec<_> =
+                Operation::all().filter(|found| named(found) && dialect.has(*found)).collect();
+            assert!(!operations.is_empty(), "{}: {line}", dialect.name);
+            for operation in operations {
+                rows += 1;
+                let text = value(header);
+                let plain = read(dialect, operation, "").unwrap();
+                let became = match read(dialect, operation, &format!("{header}: {text}\n")) {
+                    Ok(request) if request == plain => "ignored",
+                    Ok(_) => "kept",
+                    Err(refusal) if refusal.fault == Fault::NotImplemented => "refused",
+                    Err(refusal) => panic!("{}: {line}: {refusal:?}", dialect.name),
+                };
+                let fits = became == expected || (expected == "accepted" && became != "refused");
+                if !fits {
+                    wrong.push(format!("{} {line}: {became} in {}", dialect.name, operation.name()));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        assert!(rows > 150, "{rows} rows of {}", dialect.name);
+    }
+}
+
+#[test]
+fn each_row_of_the_tables_holds_in_its_operations_and_in_no_other() {
+    for dialect in ALL {
+        for row in dialect.ignored {
+            let ends = ["if-match", "customer-algorithm", "log-debug", "content-type", "mode"];
+            let names: Vec<String> = match row.name.strip_suffix('*') {
+                None => vec![row.name.to_owned()],
+                Some(prefix) => ends
+                    .iter()
+                    .map(|end| {
+                        format!(
+                            "{prefix}{}",
+                            end.strip_prefix("if-").filter(|_| prefix.ends_with("if-")).unwrap_or(end)
+                        )
+                    })
+                    .collect(),
+            };
+            for operation in Operation::all().filter(|operation| dialect.has(*operation)) {
+                for name in &names {
+                    let is_field = Field::ALL.iter().any(|field| {
+                        matches!(dialect.name_in(*field, operation), Some(Name::Header(own)) if own == name)
+                    });
+                    if is_field {
+                        continue;
+                    }
+                    let plain = read(dialect, operation, "").unwrap();
+                    let outcome = read(dialect, operation, &format!("{name}: {}\n", value(name)));
+                    let at = format!("{} {} {name}", dialect.name, operation.name());
+                    match dialect.ignores(operation, name) {
+                        true => assert_eq!(outcome.unwrap(), plain, "{at}"),
+                        false => assert_eq!(outcome.expect_err(&at).fault, Fault::NotImplemented, "{at}"),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// RFC 9110, 5.3: the lines of a list are one list; of anything else there is one line.
+#[test]
+fn lines_of_a_list_are_one() {
+    let attributes = |lines: &str| read(&S3, Operation::GetObjectAttributes, lines).unwrap();
+    assert_eq!(
+        attributes("x-amz-object-attributes: ETag\nx-amz-object-attributes: ObjectSize\n"),
+        attributes("x-amz-object-attributes: ETag, ObjectSize\n"),
+    );
+    for (dialect, operation, header, one, other) in [
+        (&S3, Operation::GetObject, "if-none-match", "\"a\"", "\"b\""),
+        (&S3, Operation::PutObject, "cache-control", "no-cache", "max-age=1"),
+        (&S3, Operation::PutObject, "content-encoding", "deflate", "gzip"),
+        (&S3, Operation::PutObject, "x-amz-grant-read", "id=\"a\"", "id=\"b\""),
+        (&COS, Operation::PutObject, "x-cos-grant-read", "id=\"a\"", "id=\"b\""),
+        (&OSS, Operation::PutObject, "content-language", "de", "en"),
+    ] {
+        let two = read(dialect, operation, &format!("{header}: {one}\n{header}: {other}\n")).unwrap();
+        assert_eq!(
+            two,
+            read(dialect, operation, &format!("{header}: {one}, {other}\n")).unwrap(),
+            "{header}"
+        );
+        assert_ne!(two, read(dialect, operation, &format!("{header}: {one}\n")).unwrap(), "{header}");
+    }
+    for (dialect, operation, header) in [
+        (&S3, Operation::PutObject, "content-type"),
+        (&S3, Operation::PutObject, "x-amz-storage-class"),
+        (&S3, Operation::PutObject, "x-amz-date"),
+        (&S3, Operation::PutObject, "x-amz-content-sha256"),
+        (&S3, Operation::GetObject, "range"),
+        (&S3, Operation::CopyObject, "x-amz-metadata-directive"),
+        (&COS, Operation::PutObject, "x-cos-forbid-overwrite"),
+        (&OSS, Operation::PutObject, "x-oss-tagging"),
+    ] {
+        let twice = read(dialect, operation, &format!("{header}: {0}\n{header}: {0}\n", value(header)));
+        assert_eq!(twice.unwrap_err().fault, Fault::InvalidArgument, "{header}");
+    }
+    assert!(read(&S3, Operation::GetObject, "x-amz-request-id: a\nx-amz-request-id: b\n").is_ok());
+}
+
+/// The OSS reference, 4.2: ali-oss says a condition on the source under HTTP's own name, too.
+#[test]
+fn a_condition_that_is_said_twice_is_the_sources() {
+    let conditions = [
+        ("If-Match", "\"5B3C1A2E053D763E1B002CC607C5A0FE\""),
+        ("If-None-Match", "\"5B3C1A2E053D763E1B002CC607C5A0FE\""),
+        ("If-Modified-Since", "Mon, 06 May 2024 07:08:09 GMT"),
+        ("If-Unmodified-Since", "Mon, 06 May 2024 07:08:09 GMT"),
+    ];
+    for operation in [Operation::CopyObject, Operation::UploadPartCopy] {
+        for (name, text) in conditions {
+            let of_source = format!("x-oss-copy-source-{}: {text}\n", name.to_lowercase());
+            let both = read(&OSS, operation, &format!("{of_source}{name}: {text}\n")).unwrap();
+            assert_eq!(both, read(&OSS, operation, &of_source).unwrap(), "{name}");
+            let alone = read(&OSS, operation, &format!("{name}: {text}\n")).unwrap_err();
+            assert_eq!(alone.fault, Fault::ConditionNotImplemented, "{name}: nothing else holds it");
+        }
+    }
+    // S3's speak of the destination.
+    let both = "x-amz-copy-source-if-match: \"a\"\nif-match: \"b\"\n";
+    let request = read(&S3, Operation::CopyObject, both).unwrap();
+    assert!(request.fields.has(Field::OverwriteIfMatch) && request.fields.has(Field::SourceIfMatch));
+    let cos = "x-cos-copy-source-if-match: \"a\"\nif-match: \"a\"\n";
+    assert_eq!(read(&COS, Operation::CopyObject, cos).unwrap_err().fault, Fault::ConditionNotImplemented);
+}
