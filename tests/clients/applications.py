@@ -41,7 +41,7 @@ KEYS = ["with space", "plus+sign", "per%cent", "per%2Bcent", "question?mark=1", 
         "quote'\"s", "a-b_c.d~e!f(g)*", "semi;colon,comma", "at@colon:dollar$", "<x>[y]{z}|^`", "😀", "deep/" * 20 + "leaf", "back\\slash"]
 
 #: Where each call is a process of its own; with --long there, too, all.
-SOME_KEYS = ["with space", "plus+sign", "per%2Bcent", "中文/键", "<x>[y]{z}|^`"]
+SOME_KEYS = ["with space+plus%2B", "中文/键&=?#", "<x>[y]{z}|^`"]
 
 
 @dataclass
