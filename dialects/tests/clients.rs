@@ -7,7 +7,7 @@ use blobfish_dialects::engine::loss;
 use blobfish_dialects::engine::{stream, tell};
 use blobfish_dialects::explain::{explain, sample_target, sample_way};
 use blobfish_dialects::model::{Document, Fault, Outgoing, Refusal, Reply, Request, Timestamp};
-use blobfish_dialects::s3::profiles::{AWS, BLOBFISH};
+use blobfish_dialects::s3::profiles::{AWS, EMBEDDED};
 use blobfish_dialects::{cos::COS, jdcloud::JDCLOUD, oss::OSS, s3::S3};
 
 const NOW: Timestamp = Timestamp(1_767_323_045);
@@ -260,11 +260,11 @@ fn a_buckets_class_and_redundancy_stay_within_the_vendor() {
             assert_eq!((sent.len(), ended.unwrap_err().fault), (0, Fault::NotImplemented), "{}", target.name);
         }
     }
-    let (sent, _) = play(&OSS, &BLOBFISH, create(), &document("IA", "LRS"), &[answer(200, "")]);
+    let (sent, _) = play(&OSS, &EMBEDDED, create(), &document("IA", "LRS"), &[answer(200, "")]);
     assert_eq!(header(&sent[0], "x-amz-storage-class"), Some("STANDARD_IA"));
     // What an S3 caller says nothing of is of the standard class, whatever the bucket's is.
     let put = request(&S3, "PUT /k", "");
-    let target = sample_target(&BLOBFISH);
+    let target = sample_target(&EMBEDDED);
     let (out, _) = blobfish_dialects::engine::write::request(&sample_way(&S3, &target, &put), &put).unwrap();
     assert_eq!(header(&out, "x-amz-storage-class"), Some("STANDARD"));
     let put = request(&OSS, "PUT /k", "");

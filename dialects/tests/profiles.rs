@@ -28,7 +28,7 @@ fn refused(profile: &str, line: &str, headers: &str) -> Option<String> {
 
 #[test]
 fn every_profile_can_be_named() {
-    for name in ["aws", "blobfish", "jdcloud", "ceph", "minio", "garage", "seaweedfs", "r2", "b2", "wasabi"] {
+    for name in ["aws", "jdcloud", "ceph", "minio", "garage", "seaweedfs", "r2", "b2", "wasabi"] {
         assert_eq!(by_name("s3", Some(name)).unwrap().name, name);
     }
     let named = NAMES.iter().find(|row| row.0 == "s3").unwrap().1;

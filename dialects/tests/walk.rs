@@ -13,7 +13,7 @@ use blobfish_dialects::engine::way::Way;
 use blobfish_dialects::engine::{buckets, documents, emulate, hosts, listing, read, relay, stream, write};
 use blobfish_dialects::explain::{Fate, Row, matrix, parse, sample_target, sample_way};
 use blobfish_dialects::model::{
-    Checksums, Deleted, Document, Fault, Field, Kind, Listed, Listing, Operation, Outgoing, Part, PartList, Refusal,
+    Deleted, Document, Fault, Field, Kind, Listed, Listing, Operation, Outgoing, Part, PartList, Refusal,
     Reply, Request, Timestamp, Told, Upload, Uploads, Value, Version, Versions,
 };
 use blobfish_dialects::{ALL, PROFILES};
@@ -151,6 +151,7 @@ fn request(caller: &'static Dialect, text: &str) -> Result<Request, Refusal> {
         payload: Payload::Unsigned,
         unsigned: Vec::new(),
         credential_parameters: caller.auth.credential_parameters(),
+        key: None,
     };
     read::request(caller, &head, &place, &verified)
 }
@@ -333,7 +334,11 @@ fn answer_to(way: &Way<'_>, operation: Operation) -> Option<Answer> {
         Operation::ListParts => Document::Parts(PartList {
             encoded,
             key,
-            parts: vec![(Part::new(1, ETAG), Some(NOW), 9)],
+            parts: vec![(
+                Part { number: 1, etag: ETAG.to_owned(), checksums: Default::default(), sum: None },
+                Some(NOW),
+                9,
+            )],
             ..PartList::default()
         }),
         Operation::DeleteObjects => {
@@ -342,9 +347,13 @@ fn answer_to(way: &Way<'_>, operation: Operation) -> Option<Answer> {
         Operation::CreateMultipartUpload => {
             Document::Initiated { bucket: "b".to_owned(), key, upload_id: "u".to_owned(), encoded }
         }
-        Operation::CompleteMultipartUpload => {
-            Document::Completed { bucket: "b".to_owned(), key, etag: ETAG.to_owned(), checksums: Checksums::default(), encoded }
-        }
+        Operation::CompleteMultipartUpload => Document::Completed {
+            bucket: "b".to_owned(),
+            key,
+            etag: ETAG.to_owned(),
+            checksums: Default::default(),
+            encoded,
+        },
         Operation::HeadObject => {
             let headers = [("etag", "\"5b3c1a2e053d763e1b002cc607c5a0fe\""), ("content-length", "9")];
             let headers =
