@@ -119,7 +119,7 @@ class Go(Program):
 
     @classmethod
     def missing(cls):
-        return None if (TOOLS / "go-sdks").exists() else "not built: tests/setup.sh --applications"
+        return None if (TOOLS / "go-sdks").exists() else "not built: see tests/setup.sh"
 
     def command(self):
         return [str(TOOLS / "go-sdks"), self.name]
@@ -173,7 +173,7 @@ class Jets3t(Program):
 
     @classmethod
     def missing(cls):
-        return None if (TOOLS / "java" / "Jets3t.class").exists() else "not built: tests/setup.sh --applications"
+        return None if (TOOLS / "java" / "Jets3t.class").exists() else "not built: see tests/setup.sh"
 
     def command(self):
         classes = ":".join([str(TOOLS / "java"), *(f"/usr/share/java/{jar}.jar" for jar in self.jars)])

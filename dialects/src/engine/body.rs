@@ -12,7 +12,7 @@ use twox_hash::{XxHash3_64, XxHash3_128, XxHash64};
 
 use crate::engine::auth::Payload;
 use crate::engine::dialect::Dialect;
-use crate::model::{Algorithm, Checksum, Fault, Field, Operation, Refusal, Request};
+use crate::model::{Algorithm, Checksum, Fault, Field, Operation, Part, Refusal, Request};
 use crate::wire::hash;
 
 /// What was computed of the bytes that passed.
@@ -274,6 +274,20 @@ pub fn sum(algorithm: Algorithm, bytes: &[u8]) -> Result<String, Refusal> {
     let mut running = Check::new(algorithm, None)?.running;
     running.update(bytes);
     Ok(running.finish(algorithm))
+}
+
+/// The checksum of an upload's parts as S3 computes it: of their checksums, one behind the other. `None`: a part has none.
+///
+/// # Errors
+/// `InvalidRequest`: a part's checksum that cannot be read.
+pub fn composite(algorithm: Algorithm, parts: &[Part]) -> Result<Option<String>, Refusal> {
+    let mut check = Check::new(algorithm, None)?;
+    for part in parts {
+        let Some(value) = part.checksums.value(algorithm) else { return Ok(None) };
+        check_form(algorithm, value)?;
+        check.running.update(&BASE64.decode(value).unwrap_or_default());
+    }
+    Ok(Some(check.running.finish(algorithm)))
 }
 
 /// Whether a checksum has the length of its algorithm.

@@ -118,7 +118,13 @@ fn tells_md5(target: &Dialect, request: &Request) -> bool {
 ///
 /// # Errors
 /// An internal error: what is stored is something else.
-fn compare(way: &Way<'_>, answer: &Answer, reply: &mut Reply, sums: &Sums) -> Result<(), Refusal> {
+fn compare(
+    way: &Way<'_>,
+    request: &Request,
+    answer: &Answer,
+    reply: &mut Reply,
+    sums: &Sums,
+) -> Result<(), Refusal> {
     let target = way.target.dialect;
     let found = |algorithm: Algorithm| sums.checks.iter().find(|row| row.0 == algorithm);
     for (algorithm, told) in &reply.checksums {
@@ -127,6 +133,12 @@ fn compare(way: &Way<'_>, answer: &Answer, reply: &mut Reply, sums: &Sums) -> Re
         }
     }
     reply.checksums.retain(|row| found(row.0).is_some());
+    if !target.keeps_checksums() {
+        // S3 answers what it compared, and SDKs name it when they complete an upload.
+        let said = request.checksums.iter().filter_map(|checksum| found(checksum.algorithm));
+        let said = said.filter(|row| row.0 != Algorithm::Crc64Ecma);
+        reply.checksums.extend(said.cloned());
+    }
     let told = |field: Told| (target.told)(field).and_then(|name| answer.text(name));
     let sealed = told(Told::EncryptionKeyId).is_some()
         || told(Told::CustomerAlgorithm).is_some()
@@ -166,7 +178,7 @@ pub fn reply(
             return Err(answer::unproven());
         }
         if let Some(sums) = sums.filter(|_| request.operation != Operation::AppendObject) {
-            compare(way, answer, &mut reply, sums)?;
+            compare(way, request, answer, &mut reply, sums)?;
         }
         if let Some(crc64) = sums.and_then(|sums| sums.crc64) {
             let crc64 = crc64.to_string();

@@ -1,12 +1,13 @@
 //! From the canonical request to a head in the target's dialect, with what could not be said.
 
+use crate::engine::body::composite;
 use crate::engine::dialect::{Dialect, Name, SourceAt};
 use crate::engine::loss::Loss;
 use crate::engine::way::Way;
 use crate::engine::{access, etag, read, words};
 use crate::model::{
-    Acl, ByteRange, Directive, Fault, Field, Fields, Operation, Outgoing, PayloadHash, Refusal, Request,
-    Timestamp, Value,
+    Acl, Algorithm, ByteRange, Directive, Fault, Field, Fields, Operation, Outgoing, PayloadHash, Refusal,
+    Request, Timestamp, Value,
 };
 use crate::wire::{date, percent};
 
@@ -127,7 +128,7 @@ fn check_selected(target: &Dialect, request: &Request, outgoing: &Outgoing) -> R
         let name = wanted.split('=').next().unwrap_or(wanted);
         outgoing.query.iter().any(|row| row.0 == name)
     };
-    if route.parameters.iter().all(|wanted| said(&wanted)) {
+    if route.parameters.iter().all(|wanted| said(wanted)) {
         return Ok(());
     }
     Err(Refusal::say(Fault::InvalidRequest, format!("{} is not complete.", request.operation.name())))
@@ -193,7 +194,8 @@ fn with_absent_said(way: &Way<'_>, request: &Request) -> Fields {
 /// The checksums of a body or of a completed object that the caller says in the head, for a target that compares them.
 ///
 /// # Errors
-/// `NotImplemented`: that of a completed object, which only the target could compare.
+/// `BadDigest`: that of a completed object, where it is not that of the parts that the call names. `NotImplemented`: one
+/// that only the target could compare.
 fn checksums(way: &Way<'_>, request: &Request) -> Result<Vec<(String, Vec<u8>)>, Refusal> {
     let target = way.target.dialect;
     let completes = request.operation == Operation::CompleteMultipartUpload;
@@ -207,6 +209,7 @@ fn checksums(way: &Way<'_>, request: &Request) -> Result<Vec<(String, Vec<u8>)>,
         match header {
             // Each write has one.
             Some(name) if written.is_empty() => written.push((name.to_owned(), value.clone().into_bytes())),
+            None if completes && is_of_parts(request, checksum.algorithm, value)? => {}
             None if completes => {
                 let name = way.caller.checksum_header(checksum.algorithm).unwrap_or_default();
                 return Err(Refusal::say(
@@ -219,6 +222,22 @@ fn checksums(way: &Way<'_>, request: &Request) -> Result<Vec<(String, Vec<u8>)>,
         }
     }
     Ok(written)
+}
+
+/// Whether a completed object's checksum is the one of its parts' checksums, which the call names beside their ETags; each
+/// was compared with its bytes when it came.
+///
+/// # Errors
+/// `BadDigest`: it says to be, and is another.
+fn is_of_parts(request: &Request, algorithm: Algorithm, value: &str) -> Result<bool, Refusal> {
+    let Some(found) = composite(algorithm, &request.parts)? else { return Ok(false) };
+    let (bare, count) = value.rsplit_once('-').map_or((value, None), |(bare, count)| (bare, Some(count)));
+    let counted = count.is_none_or(|count| count.parse() == Ok(request.parts.len()));
+    match (found == bare && counted, count) {
+        (true, _) => Ok(true),
+        (false, Some(_)) => Err(Fault::BadDigest.into()),
+        (false, None) => Ok(false),
+    }
 }
 
 /// Accounts are a vendor's own, but everybody is everybody: grants that mean a canned list are said by its word.
