@@ -8,7 +8,7 @@ use blobfish_dialects::engine::body::{Gate, Sums, Wants};
 use blobfish_dialects::engine::exchange::Exchange;
 use blobfish_dialects::engine::stream::with_sums;
 use blobfish_dialects::engine::way::Way;
-use blobfish_dialects::engine::{answer, etag, relay, write};
+use blobfish_dialects::engine::{answer, crc64, etag, relay, write};
 use blobfish_dialects::model::{
     Document, Fault, Field, Operation, Part, Refusal, Reply, Request, Told, Value,
 };
@@ -132,7 +132,8 @@ async fn passed(
         Sent::Part(part) => parts.push(part),
         Sent::Refused(reply) => return Ok(reply),
     }
-    let complete = relay::complete(request, &id, parts);
+    let mut complete = relay::complete(request, &id, parts);
+    crc64::unseal_parts(way, &mut complete);
     let mut reply = exchanged(job, upstream, way, complete).await?;
     relay::made(&mut reply, sums.crc64)?;
     let Some(Document::Completed { etag, .. }) = reply.document.take() else {

@@ -482,7 +482,8 @@ impl Plan {
                     let tail = piece.cut(missing);
                     self.made.push(Made::Copied(number, piece));
                     // Its number is that of the first piece that is whole.
-                    let pieces = std::iter::once(tail).chain(std::mem::take(&mut self.open)).collect();
+                    let pieces: Vec<Piece> =
+                        std::iter::once(tail).chain(std::mem::take(&mut self.open)).collect();
                     self.made.push(Made::Joined(first_number(&pieces), pieces));
                     Vec::new()
                 }
@@ -514,7 +515,7 @@ impl Plan {
 }
 
 /// The number of a part whose first piece is the end of another's part.
-fn first_number(pieces: &Vec<Piece>) -> u64 {
+fn first_number(pieces: &[Piece]) -> u64 {
     pieces.iter().find(|piece| piece.first == 0).map_or(0, |piece| piece.number)
 }
 
