@@ -8,7 +8,9 @@ use blobfish_dialects::engine::exchange::Answer;
 use blobfish_dialects::engine::relay;
 use blobfish_dialects::engine::write;
 use blobfish_dialects::explain::{explain, sample_target, sample_way};
-use blobfish_dialects::model::{Algorithm, Fault, Field, Operation, Part, Refusal, Request, Timestamp, Value};
+use blobfish_dialects::model::{
+    Algorithm, Fault, Field, Operation, Part, Refusal, Request, Timestamp, Value,
+};
 use blobfish_dialects::wire::xml;
 use blobfish_dialects::{cos::COS, jdcloud::JDCLOUD, oss::OSS, s3::S3};
 use crc_fast::{CrcAlgorithm, checksum};
@@ -195,10 +197,17 @@ fn the_destination_gets_the_sources_or_the_requests() {
 /// The values are minio-go's, of three parts of 11 MiB.
 #[test]
 fn the_checksum_of_an_object_is_held_to_those_of_its_parts_where_the_target_keeps_none() {
-    let tags = ["821e5346d7a020a6e33a4f6d0098fee4", "415008aa29c566e4a8cbe3c57a81fd77", "2be4f54a3f8dc96bc8a4c569c9512ac2"];
+    let tags = [
+        "821e5346d7a020a6e33a4f6d0098fee4",
+        "415008aa29c566e4a8cbe3c57a81fd77",
+        "2be4f54a3f8dc96bc8a4c569c9512ac2",
+    ];
     let sums = ["map0uQ==", "KDHCrg==", "Lvr8uA=="];
     let complete = |value: &str, told: &[&str]| {
-        let text = format!("POST /dst/b?uploadId=u HTTP/1.1\nHost: {}\nx-amz-checksum-crc32c: {value}\n", S3.sample_endpoint);
+        let text = format!(
+            "POST /dst/b?uploadId=u HTTP/1.1\nHost: {}\nx-amz-checksum-crc32c: {value}\n",
+            S3.sample_endpoint
+        );
         let mut request = explain(&text, &S3, &S3).unwrap().request;
         request.parts = (1..).zip(tags).map(|(number, tag)| Part::new(number, tag)).collect();
         for (part, value) in request.parts.iter_mut().zip(told) {
@@ -206,12 +215,18 @@ fn the_checksum_of_an_object_is_held_to_those_of_its_parts_where_the_target_keep
         }
         [&COS, &OSS, &JDCLOUD].map(|target| {
             let target = sample_target(target);
-            write::request(&sample_way(&S3, &target, &request), &request).map(|_| ()).map_err(|refusal| refusal.fault)
+            write::request(&sample_way(&S3, &target, &request), &request)
+                .map(|_| ())
+                .map_err(|refusal| refusal.fault)
         })
     };
     assert_eq!(complete("AAAAAA==-3", &sums), [Err(Fault::BadDigest); 3]);
     assert_eq!(complete("6PTbFg==-2", &sums), [Err(Fault::BadDigest); 3]);
-    assert_eq!(complete("AAAAAA==", &sums), [Err(Fault::NotImplemented); 3], "it may be that of the whole object");
+    assert_eq!(
+        complete("AAAAAA==", &sums),
+        [Err(Fault::NotImplemented); 3],
+        "it may be that of the whole object"
+    );
     assert_eq!(complete("6PTbFg==", &sums[..2]), [Err(Fault::NotImplemented); 3]);
     assert_eq!(complete("6PTbFg==", &sums), [Ok(()); 3]);
     assert_eq!(complete("6PTbFg==-3", &sums), [Ok(()); 3]);

@@ -111,7 +111,7 @@ async fn passed(
             let id = upload.clone().unwrap_or_default();
             match part(job, upstream, way, request, &id, &mut arriving, parts.len()).await? {
                 Sent::Part(part) => parts.push(part),
-                Sent::Refused(reply) => return Ok(reply),
+                Sent::Refused(reply) => return Ok(*reply),
             }
         }
         let proven = arriving.digest.push(&proven)?;
@@ -130,7 +130,7 @@ async fn passed(
     };
     match part(job, upstream, way, request, &id, &mut arriving, parts.len()).await? {
         Sent::Part(part) => parts.push(part),
-        Sent::Refused(reply) => return Ok(reply),
+        Sent::Refused(reply) => return Ok(*reply),
     }
     let mut complete = relay::complete(request, &id, parts);
     crc64::unseal_parts(way, &mut complete);
@@ -147,7 +147,7 @@ async fn passed(
 
 enum Sent {
     Part(Part),
-    Refused(Reply),
+    Refused(Box<Reply>),
 }
 
 /// Computes what the target is told of a part.
@@ -200,7 +200,7 @@ async fn part(
     let spool = std::mem::replace(&mut arriving.spool, fresh);
     let reply = send(job, upstream, way, &put, Body::Spooled(spool, sums)).await?;
     if reply.status >= 300 {
-        return Ok(Sent::Refused(reply));
+        return Ok(Sent::Refused(Box::new(reply)));
     }
     let etag = reply.text(Told::Etag).map(|tag| etag::bare(tag).to_owned());
     Ok(Sent::Part(Part::new(number, etag.ok_or_else(answer::unproven)?)))

@@ -128,7 +128,7 @@ fn check_selected(target: &Dialect, request: &Request, outgoing: &Outgoing) -> R
         let name = wanted.split('=').next().unwrap_or(wanted);
         outgoing.query.iter().any(|row| row.0 == name)
     };
-    if route.parameters.iter().all(|wanted| said(wanted)) {
+    if route.parameters.iter().all(said) {
         return Ok(());
     }
     Err(Refusal::say(Fault::InvalidRequest, format!("{} is not complete.", request.operation.name())))
