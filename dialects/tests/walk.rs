@@ -66,6 +66,11 @@ fn values(dialect: &'static Dialect, field: Field, operation: Operation) -> [Str
         (_, Field::ContentMd5) => of("XrY7u+Ae7tCTyyK7j1rNww==", "rL0Y20zC+Fzt72VPzMSk2A=="),
         (_, Field::EncryptionKeyId) => of("key-1", "key-2"),
         (Kind::Time, _) => of("Mon, 06 May 2024 07:08:09 GMT", "Tue, 07 May 2024 07:08:09 GMT"),
+        // An answer with another ETag contradicts the condition.
+        (Kind::Etag, Field::IfMatch) => of(
+            "\"5b3c1a2e053d763e1b002cc607c5a0fe-3\"",
+            "\"6b3c1a2e053d763e1b002cc607c5a0fe\", \"5b3c1a2e053d763e1b002cc607c5a0fe-3\"",
+        ),
         (Kind::Etag, _) => of("\"5b3c1a2e053d763e1b002cc607c5a0fe\"", "\"6b3c1a2e053d763e1b002cc607c5a0fe\""),
         (Kind::MetadataDirective, _) => of(words.metadata.0[0].1, words.metadata.0.last().unwrap().1),
         (Kind::TaggingDirective, _) => of(words.tagging.0[0].1, words.tagging.0.last().unwrap().1),
