@@ -254,6 +254,33 @@ fn the_host_alone_names_the_bucket() {
 }
 
 #[test]
+fn a_source_of_cos_may_be_at_the_endpoint_that_is_spoken_to() {
+    let source = |host: &str, source: &str| {
+        let text = format!("PUT /k HTTP/1.1\nHost: {host}\nx-cos-copy-source: {source}\n");
+        let request = blobfish_dialects::explain::explain(&text, &cos::COS, &cos::COS)?.request;
+        Ok::<_, blobfish_dialects::model::Refusal>(request.source.unwrap().bucket)
+    };
+    let refused = |found: Result<String, blobfish_dialects::model::Refusal>| found.unwrap_err().fault;
+    for host in [
+        "b-125.files.example.com",
+        "b-125.files.example.com:8443",
+        "b-125.cos.ap-guangzhou.files.example.com",
+    ] {
+        let endpoint = host.split_once('.').unwrap().1;
+        assert_eq!(source(host, &format!("other-125.{endpoint}/a%20b")).unwrap(), "other-125", "{host}");
+        assert_eq!(source(host, "other-125.cos.ap-guangzhou.myqcloud.com/k").unwrap(), "other-125");
+        for strange in [
+            "other-125.files.example.org/k",
+            "a.other-125.files.example.com/k",
+            "files.example.com/k",
+            ".files.example.com/k",
+        ] {
+            assert_eq!(refused(source(host, strange)), Fault::InvalidCopySource, "{host}: {strange}");
+        }
+    }
+}
+
+#[test]
 fn an_unknown_host_is_named_with_the_setting() {
     let head = signed(&s3::auth::AUTH, "files.example.org", Some("b"), Some("k"), "/b/k", "AKID");
     let rejected = accepted(&head, &One::new()).unwrap_err();

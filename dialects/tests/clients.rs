@@ -275,7 +275,7 @@ fn a_buckets_class_and_redundancy_stay_within_the_vendor() {
 /// cos-php-sdk ends the source of every copy with an empty version.
 #[test]
 fn an_empty_version_is_none_to_cos() {
-    let source = |text: &str| (COS.copy.read_source)(text);
+    let source = |text: &str| (COS.copy.read_source)(text, None);
     let none = source("b-1.cos.ap-guangzhou.myqcloud.com/k?versionId=").unwrap();
     assert_eq!((none.key.as_str(), none.version), ("k", None));
     assert_eq!(
@@ -284,7 +284,7 @@ fn an_empty_version_is_none_to_cos() {
     );
     assert!(source("b-1.cos.ap-guangzhou.myqcloud.com/k?other=").is_err());
     for dialect in [&S3, &OSS] {
-        let refusal = (dialect.copy.read_source)("/b/k?versionId=").unwrap_err();
+        let refusal = (dialect.copy.read_source)("/b/k?versionId=", None).unwrap_err();
         assert_eq!(tell::refused(dialect, &refusal).status, 400);
     }
 }

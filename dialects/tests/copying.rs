@@ -430,7 +430,7 @@ fn a_directive_that_the_target_passed_over_is_noticed() {
 #[test]
 fn source_grammars() {
     let read = |caller: &'static Dialect, value: &str| {
-        (caller.copy.read_source)(value).map(|source| (source.bucket, source.key, source.version))
+        (caller.copy.read_source)(value, None).map(|source| (source.bucket, source.key, source.version))
     };
     let good = |bucket: &str, key: &str, version: Option<&str>| {
         Ok((bucket.to_owned(), key.to_owned(), version.map(str::to_owned)))

@@ -118,7 +118,7 @@ proptest! {
             prop_assert!(told != lost, "{field:?} from {} to {}: told {told}, lost {lost}", caller.name, dialect.name);
         }
         let copy_header = outgoing.headers.iter().find(|row| row.0 == dialect.copy.header).unwrap();
-        let read = (dialect.copy.read_source)(std::str::from_utf8(&copy_header.1).unwrap()).unwrap();
+        let read = (dialect.copy.read_source)(std::str::from_utf8(&copy_header.1).unwrap(), None).unwrap();
         prop_assert_eq!(Some(read), request.source);
     }
 
@@ -126,7 +126,7 @@ proptest! {
     #[test]
     fn copy_sources_are_read_or_refused(text in "[ -~腾]{0,60}", dialect in 0..ALL.len()) {
         let dialect = ALL[dialect];
-        if let Ok(source) = (dialect.copy.read_source)(&text) {
+        if let Ok(source) = (dialect.copy.read_source)(&text, None) {
             prop_assert!(!source.key.is_empty());
         }
     }

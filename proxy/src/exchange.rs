@@ -4,7 +4,8 @@ use blobfish_dialects::engine::auth::Payload;
 use blobfish_dialects::engine::body::{Gate, Sums, Wants};
 use blobfish_dialects::engine::exchange::{Answer, Exchange, Step};
 use blobfish_dialects::engine::way::Way;
-use blobfish_dialects::model::{Fault, Operation, Outgoing, Refusal, Reply, Request};
+use blobfish_dialects::engine::{crc64, stream};
+use blobfish_dialects::model::{Fault, Operation, Outgoing, Refusal, Reply, Request, Told};
 use std::ops::Deref;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -83,15 +84,64 @@ async fn patiently(
     body: &[u8],
 ) -> Result<bool, End> {
     let operation = request.operation.name();
+    let asked = request.clone();
     let exchange = Exchange::new(way.clone(), request, body)?;
     job.judge(exchange.losses(), &way)?;
     let last = Mutex::new(None);
-    let work = drive(job.upstreams, upstream, exchange, operation, way.caller.name, &last);
+    let upstreams = job.upstreams;
+    let work = async {
+        let mut reply = drive(upstreams, upstream, exchange, operation, way.caller.name, &last).await?;
+        tell_crc64(upstreams, upstream, &way, &asked, &mut reply).await;
+        Ok(reply)
+    };
     let outcome = patience::told(job, Box::pin(work), None).await;
     if let Some(Ok(answer)) = last.into_inner().unwrap_or_default() {
         job.note_upstream(&way, &answer);
     }
     outcome
+}
+
+/// Tells the CRC-64 of a completed object, by reading it once, where its client expects one and nobody knows it. Without it
+/// some SDKs take the upload for failed. A read that fails changes nothing: the object is there.
+pub async fn tell_crc64(
+    upstreams: &Upstreams,
+    upstream: &Upstream,
+    way: &Way<'_>,
+    asked: &Request,
+    reply: &mut Reply,
+) {
+    let Some(read) = crc64::ask_whole(way, asked, reply) else { return };
+    match read_crc64(upstreams, upstream, way, &read).await {
+        Some(crc64) => reply.set(Told::Crc64Ecma, crc64.to_string()),
+        None => tracing::warn!(
+            target_name = way.target.name,
+            "the completed object could not be read; its CRC-64 is not told"
+        ),
+    }
+}
+
+async fn read_crc64(
+    upstreams: &Upstreams,
+    upstream: &Upstream,
+    way: &Way<'_>,
+    read: &Request,
+) -> Option<u64> {
+    let (out, _) = stream::outgoing(way, read, None, clock::now()).ok()?;
+    let (mut reading, head) =
+        upstreams.ask(upstream, &out, read.operation.name(), way.caller.name).await.ok()?;
+    if head.answer.status != 200 {
+        reading.abort().await;
+        return None;
+    }
+    let put = Request { body_length: head.length, ..Request::new(Operation::PutObject) };
+    let wants = Wants { crc64: true, ..Wants::default() };
+    let mut gate = Gate::new(way.target.dialect, Payload::Unsigned, &put, wants).ok()?;
+    while let Some(piece) = reading.body().await.ok()? {
+        gate.push(&piece).ok()?;
+    }
+    let (_, sums) = gate.finish().ok()?;
+    reading.release().await;
+    sums.crc64
 }
 
 /// Drives an exchange to its reply.

@@ -520,7 +520,8 @@ async fn complete(
     let (_, losses) = write::request(&parts.way, &request)?;
     job.judge(&losses, &parts.way)?;
     let id = job.record.id.clone();
-    let work = async {
+    let asked = request.clone();
+    let combine = async {
         let kept = parts.all_kept().await?;
         if kept.is_empty() {
             let completed = parts.exchanged(&parts.way, request).await;
@@ -539,6 +540,11 @@ async fn complete(
         let label = if done.is_ok() { "ok" } else { "failed" };
         METRICS.copies.with_label_values(&[PLAN, label]).inc();
         done
+    };
+    let work = async {
+        let mut reply = combine.await?;
+        exchange::tell_crc64(parts.upstreams, parts.upstream, &parts.way, &asked, &mut reply).await;
+        Ok(reply)
     };
     patience::told(job, Box::pin(work), None).await.map(drop)
 }

@@ -23,16 +23,17 @@ pub const RULES: CopyRules = CopyRules {
 };
 
 /// 4.2: `host/key[?versionId=]`, and the bucket form that OpenDAL sends. `+` is a plus.
-fn read_source(value: &str) -> Result<Source, Refusal> {
+fn read_source(value: &str, endpoint: Option<&str>) -> Result<Source, Refusal> {
     let value = value.strip_prefix("https://").or(value.strip_prefix("http://")).unwrap_or(value);
     let value = value.strip_prefix('/').unwrap_or(value);
     let (path, tail) = value.split_once('?').map_or((value, None), |(path, tail)| (path, Some(tail)));
     let version = tail.map(read_version).transpose()?.flatten();
     let (place, key) = path.split_once('/').ok_or(Fault::InvalidCopySource)?;
-    let bucket = match (place.contains(['.', ':']), hosts::bucket_of_host(place, super::route::HOSTS)) {
+    let known = hosts::bucket_of_host(place, super::route::HOSTS).or_else(|| bucket_at(place, endpoint?));
+    let bucket = match (place.contains(['.', ':']), known) {
         (_, Some(bucket)) => bucket,
         (false, None) => percent::decode(place).map_err(|_| Fault::InvalidCopySource)?,
-        // A host that is none of COS' forms names no bucket of ours.
+        // A host that is none of COS' forms, nor of the endpoint that is spoken to, names no bucket of ours.
         (true, None) => return Err(Fault::InvalidCopySource.into()),
     };
     let key = percent::decode(key).map_err(|_| Fault::InvalidCopySource)?;
@@ -40,6 +41,13 @@ fn read_source(value: &str) -> Result<Source, Refusal> {
         return Err(Fault::InvalidCopySource.into());
     }
     Ok(Source { bucket, key, version })
+}
+
+/// The bucket of a host at an endpoint. SDKs that are given an endpoint of one's own write their sources with it.
+fn bucket_at(host: &str, endpoint: &str) -> Option<String> {
+    let host = hosts::without_port(host).to_ascii_lowercase();
+    let bucket = host.strip_suffix(&endpoint.to_ascii_lowercase())?.strip_suffix('.')?;
+    (!bucket.is_empty() && !bucket.contains('.')).then(|| bucket.to_owned())
 }
 
 /// The name in any letter case; nothing else may follow. Empty, as the PHP SDK sends it, it names no version.

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret as _;
 use crate::engine::body::Sums;
 use crate::engine::way::Way;
 use crate::engine::{answer, etag, read};
-use crate::model::{Field, Operation, Part, Refusal, Reply, Request, Sum, Told};
+use crate::model::{Document, Field, Fields, Operation, Part, Refusal, Reply, Request, Sum, Told, Value};
 use crate::wire::hash;
 
 /// The name of metadata of our own. Callers neither see nor set it.
@@ -95,6 +95,21 @@ pub fn complete(asked: &Request, reply: &mut Reply) -> Result<(), Refusal> {
             Ok(())
         }
     }
+}
+
+/// The read of a completed object whose CRC-64 its client expects and nobody knows: the ETags of its parts came from a
+/// listing, as a client sends them that goes on with an upload. Only the object that was made just now is read.
+pub fn ask_whole(way: &Way<'_>, asked: &Request, reply: &Reply) -> Option<Request> {
+    let Some(Document::Completed { etag, .. }) = &reply.document else { return None };
+    if !is_untold(way) || reply.text(Told::Crc64Ecma).is_some() {
+        return None;
+    }
+    let mut fields = Fields::default();
+    fields.set(Field::IfMatch, Value::Etags(vec![etag::bare(etag).to_owned()]));
+    if let Some(payer) = asked.fields.get(Field::RequestPayer) {
+        fields.set(Field::RequestPayer, payer.clone());
+    }
+    Some(Request::of_object(Operation::GetObject, asked.bucket.clone()?, asked.key.clone()?, fields))
 }
 
 /// Whether the CRC-64 of a put is kept in its metadata, for which the body has to be read first.

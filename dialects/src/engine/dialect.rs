@@ -500,7 +500,9 @@ pub struct CopyRules {
     /// The form of its value, as the document has it.
     pub grammar: &'static str,
     /// Reads its value: splits first, decodes once.
-    pub read_source: fn(&str) -> Result<Source, Refusal>,
+    /// The second argument is the endpoint that the request was sent to, where its bucket is in the host: a source may be
+    /// said to be there.
+    pub read_source: fn(&str, Option<&str>) -> Result<Source, Refusal>,
     /// Writes it.
     pub write_source: fn(&SourceAt<'_>) -> String,
     /// How conditions combine.

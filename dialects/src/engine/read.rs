@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::engine::auth::{Place, Verified};
 use crate::engine::dialect::{Dialect, Level, Name, Route};
+use crate::engine::hosts::without_port;
 use crate::engine::{body, crc64};
 use crate::model::{
     Algorithm, ByteRange, Checksum, Directive, Fault, Field, Fields, Hidden, Kind, Operation, RawHead,
@@ -28,7 +29,9 @@ pub fn request(
     let route = route(dialect, &head, place)?;
     let operation = route.operation;
     check_place(dialect, place)?;
-    let source = head.header(dialect.copy.header).map(|value| read_source(dialect, value)).transpose()?;
+    let endpoint = endpoint(&head, place);
+    let source = head.header(dialect.copy.header).map(|value| read_source(dialect, value, endpoint));
+    let source = source.transpose()?;
     let mut request = Request {
         bucket: place.bucket.clone(),
         key: place.key.clone(),
@@ -258,9 +261,20 @@ pub fn check_key(dialect: &Dialect, key: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn read_source(dialect: &Dialect, value: &[u8]) -> Result<crate::model::Source, Refusal> {
+/// What stands behind the bucket in the host of a request.
+fn endpoint<'a>(head: &'a Said<'_>, place: &Place) -> Option<&'a str> {
+    let host = std::str::from_utf8(head.header("host")?).ok()?;
+    let bucket = place.bucket.as_deref().filter(|_| place.virtual_host)?;
+    without_port(host).get(bucket.len()..)?.strip_prefix('.')
+}
+
+fn read_source(
+    dialect: &Dialect,
+    value: &[u8],
+    endpoint: Option<&str>,
+) -> Result<crate::model::Source, Refusal> {
     let text = std::str::from_utf8(value).map_err(|_| Refusal::new(Fault::InvalidCopySource))?;
-    let source = (dialect.copy.read_source)(text)?;
+    let source = (dialect.copy.read_source)(text, endpoint)?;
     check_bucket(&source.bucket)
         .map_err(|_| Refusal::say(Fault::InvalidCopySource, "Invalid copy source bucket name"))?;
     check_key(dialect, &source.key)?;

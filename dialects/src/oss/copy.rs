@@ -23,7 +23,7 @@ pub const RULES: CopyRules = CopyRules {
 };
 
 /// 4.1: `/bucket/key[?versionId=id]`, split at the `?` that a version follows; a raw `+` is the Go SDK's space.
-fn read_source(value: &str) -> Result<Source, Refusal> {
+fn read_source(value: &str, _: Option<&str>) -> Result<Source, Refusal> {
     let (path, version) = match value.split_once('?') {
         None => (value, None),
         Some((path, tail)) => (path, Some(read_version(tail)?)),

@@ -22,7 +22,7 @@ pub const RULES: CopyRules = CopyRules {
 };
 
 /// 4.2: `[/]bucket/key[?versionId=id]`. Split at the first raw `?`, decoded once, `+` being a space.
-fn read_source(value: &str) -> Result<Source, Refusal> {
+fn read_source(value: &str, _: Option<&str>) -> Result<Source, Refusal> {
     let (path, tail) = value.split_once('?').map_or((value, None), |(path, tail)| (path, Some(tail)));
     let version = tail.map(read_version).transpose()?;
     let path = percent::decode_form(path).map_err(|_| wrong("Invalid copy source encoding"))?;
