@@ -424,7 +424,7 @@ def refused_uploads(binary, running, options):
             with socket.create_connection(("127.0.0.1", port)) as raw:
                 raw.settimeout(20)
                 head = (f"PUT /{BUCKET}/k HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {size}\r\n"
-                        f"Authorization: AWS NOBODY:xx\r\nDate: {time.strftime('%a, %d %b %Y %H:%M:%S GMT', time.gmtime())}\r\n\r\n")
+                        f"Authorization: AWS NOBODY:xx\r\nConnection: close\r\nDate: {time.strftime('%a, %d %b %Y %H:%M:%S GMT', time.gmtime())}\r\n\r\n")
                 sent = 0
                 with contextlib.suppress(OSError):
                     raw.sendall(head.encode())
@@ -523,7 +523,7 @@ def no_text(binary, running, options):
 def framed_wrongly(binary, running, options):
     """Targets whose answers two readers could read in two ways; and nobody hears where something is at a target."""
     def listing(handler, declaration):
-        handler.answer(200, declaration + b"<ListBucketResult><Name>b</Name><Prefix/><MaxKeys>1000</MaxKeys>"
+        handler.answer(200, declaration + b"<ListBucketResult><Name>" + BUCKET.encode() + b"</Name><Prefix/><MaxKeys>1000</MaxKeys>"
                        b"<IsTruncated>false</IsTruncated></ListBucketResult>", Content_Type="application/xml")
 
     def old(handler):
