@@ -64,7 +64,7 @@ packaged_program() {
   $sudo apt-get update -qq
   (cd "$folder" && apt-get -o APT::Sandbox::User=root download -qq "$package")
   dpkg -x "$folder/$package"_*.deb "$folder/files"
-  install -D -m 755 "$folder/files/usr/bin/$program" "$place/$program"
+  install -D -m 755 "$folder"/files/usr/*bin/"$program" "$place/$program"
   rm -r "$folder"
 }
 
@@ -83,6 +83,7 @@ packaged_applications() {
   [ -d $sources/minio/minio-go/v7 ] || missing+=(golang-github-minio-minio-go-v7-dev)
   [ -d $sources/aliyun/aliyun-oss-go-sdk ] || missing+=(golang-github-aliyun-aliyun-oss-go-sdk-dev)
   [ ${#missing[@]} -eq 0 ] || apt_install "${missing[@]}"
+  command -v nginx >/dev/null || [ -x clients/.tools/nginx ] || packaged_program nginx nginx clients/.tools
   [ -x clients/.tools/docker-registry ] || packaged_program docker-registry docker-registry clients/.tools
 }
 

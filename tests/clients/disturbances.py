@@ -24,6 +24,7 @@ from live import log_lines, metric
 from refusals import S3, Answer, Cos, Oss, OssV4, S3V2, send
 
 BUCKET = "app-1250000000"
+TOOLS = Path(__file__).resolve().parent / ".tools"
 OTHER_KEY = "AKIDOTHER0001"
 MIB = 1 << 20
 
@@ -455,7 +456,7 @@ def refused_uploads(binary, running, options):
                     time.sleep(0.2)
         assert 5 < time.monotonic() - begun < 15, time.monotonic() - begun
         figures(endless=f"{sent >> 20} MiB", trickling=f"{time.monotonic() - begun:.0f} s")
-        nginx = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
+        nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:{TOOLS}")
         if not nginx:
             print("   (no nginx here)")
             return
