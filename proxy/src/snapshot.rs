@@ -18,7 +18,7 @@ use blobfish_dialects::engine::dialect::{Dialect, Target};
 use blobfish_dialects::engine::loss::LossPolicy;
 use blobfish_dialects::engine::staging::Staging;
 use blobfish_dialects::engine::way::{Names, Way};
-use blobfish_dialects::model::{Credentials, Need, OwnKey, TargetClock};
+use blobfish_dialects::model::{Credentials, Need, Operation, OwnKey, TargetClock};
 use pingora_core::protocols::tls::CaType;
 use pingora_core::utils::tls::{CertKey, WrappedX509};
 use rustls_pki_types::CertificateDer;
@@ -219,11 +219,17 @@ impl Snapshot {
     pub fn tell(&self) {
         METRICS.target_state.reset();
         METRICS.target_skew.reset();
+        // What has not happened yet is zero, not absent.
+        for operation in [Operation::CopyObject, Operation::UploadPartCopy] {
+            METRICS.copy_sources_changed.with_label_values(&[operation.name()]);
+        }
         for upstream in &self.upstreams {
             upstream.breaker.tell();
             let name = upstream.target.name.as_str();
             METRICS.target_skew.with_label_values(&[name]).set(upstream.target.clock.skew());
             METRICS.uploads_lost.with_label_values(&[name]);
+            METRICS.small_parts.with_label_values(&[name]);
+            METRICS.small_parts_swept.with_label_values(&[name]);
         }
     }
 

@@ -216,6 +216,9 @@ def crc64_at_seaweedfs(binary, running, options):
         assert head().get(name) is None, "a CRC-64 of other bytes"
     fails(lambda: s3_at(proxy.port).put_object(Bucket=BUCKET, Key="k", Body=b"x", Metadata={"blobfish-crc64": "1-2"}),
           "InvalidArgument")
+    # Another Blobfish in front of this one keeps its own so.
+    s3_at(proxy.port).put_object(Bucket=BUCKET, Key="k", Body=b"x", Metadata={"blobfish-crc64": f"1-{hashlib.md5(b'x').hexdigest()}"})
+    assert s3_at(proxy.port).head_object(Bucket=BUCKET, Key="k")["Metadata"] == {}
     whole = str(CRC64(b"".join(PARTS)))
     upload = oss.init_multipart_upload("m").upload_id
     parts = []

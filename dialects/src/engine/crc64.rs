@@ -127,6 +127,14 @@ pub fn keep(way: &Way<'_>, request: &mut Request, sums: &Sums) {
     }
 }
 
+/// Whether a value is one that [`keep`] writes.
+pub fn is_kept_value(value: &[u8]) -> bool {
+    let parts = std::str::from_utf8(value).ok().and_then(|text| text.split_once('-'));
+    parts.is_some_and(|(crc64, md5)| {
+        crc64.parse::<u64>().is_ok() && md5.len() == 32 && md5.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
+}
+
 /// The CRC-64 that was kept, where the object is still the one of which it was.
 pub fn kept<'a>(value: &'a [u8], tag: &str) -> Option<&'a str> {
     let (crc64, md5) = std::str::from_utf8(value).ok()?.split_once('-')?;
