@@ -9,10 +9,10 @@ use blobfish_config::{Caller, CopyLimits};
 use blobfish_dialects::engine::auth::Payload;
 use blobfish_dialects::engine::body::{Gate, Sums, Wants};
 use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::exchange::Answer;
+use blobfish_dialects::engine::exchange::{Answer, Exchange};
 use blobfish_dialects::engine::staging::{self, Folder, Kept, Made, Named, Piece};
 use blobfish_dialects::engine::way::Way;
-use blobfish_dialects::engine::{answer, bodies, crc64, etag, relay, stream as heads, write};
+use blobfish_dialects::engine::{answer, bodies, crc64, etag, relay, stream as heads};
 use blobfish_dialects::model::{
     Document, Fault, Field, Operation, Part, PartList, Refusal, Reply, Request, Sum, Told, Unwanted, Value,
 };
@@ -517,8 +517,9 @@ async fn complete(
 ) -> Result<(), End> {
     let body = exchange::whole_body(job, &request, payload).await?;
     bodies::read(&parts.way, &mut request, &body)?;
-    let (_, losses) = write::request(&parts.way, &request)?;
-    job.judge(&losses, &parts.way)?;
+    let exchange = Exchange::new(parts.way.clone(), request.clone(), &[])?;
+    job.judge(exchange.losses(), &parts.way)?;
+    drop(exchange);
     let id = job.record.id.clone();
     let asked = request.clone();
     let combine = async {
