@@ -53,7 +53,7 @@ because("S3's default type is written out, as the defaults of other dialects dif
 because("verified on the way, but COS and OSS keep no checksums of S3's kinds", CHAINS,
         "a checksum CRC32, told", "a checksum SHA256, told")
 because("the ETag of a part carries its CRC-64, so that any replica can tell the object's to callers who are told one", CHAINS,
-        "a part", "a part to give up")
+        "a part", "a part to give up", "a part by copy", "a part by copy of a range")
 because("neither dialect has writes on condition of an ETag: refused, and nothing is written", CHAINS,
         "write if the same is there", "write if the same is there, but another is", "what conditional writes left")
 because("SeaweedFS tells no owner, initiator or next marker; S3's documents have them", CHAINS, "list parts", "list parts, page")
