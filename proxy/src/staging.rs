@@ -12,7 +12,7 @@ use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::engine::exchange::{Answer, Exchange};
 use blobfish_dialects::engine::staging::{self, Folder, Kept, Made, Named, Piece};
 use blobfish_dialects::engine::way::Way;
-use blobfish_dialects::engine::{answer, bodies, crc64, etag, relay, stream as heads};
+use blobfish_dialects::engine::{answer, bodies, crc64, etag, relay, sound, stream as heads};
 use blobfish_dialects::model::{
     Document, Fault, Field, Operation, Part, PartList, Refusal, Reply, Request, Sum, Told, Unwanted, Value,
 };
@@ -667,7 +667,9 @@ impl Combining<'_, '_> {
                     let refused = answer::failure(&self.parts.kept_at, &Answer { body, ..head.answer });
                     return Err(changed(refused.refusal));
                 }
-                if head.length != Some(piece.bytes) {
+                let kept_at = &self.parts.kept_at;
+                if head.length != Some(piece.bytes) || sound::check_head(kept_at, &get, &head.answer).is_err()
+                {
                     reading.abort().await;
                     return Err(answer::unproven());
                 }
@@ -679,8 +681,12 @@ impl Combining<'_, '_> {
                         writing.insert(begun.map_err(Failed::refusal)?)
                     }
                 };
-                let expected =
+                let mut expected =
                     Request { body_length: Some(piece.bytes), ..Request::new(Operation::UploadPart) };
+                if head.answer.status == 200 {
+                    // It is the whole object that this head speaks of.
+                    sound::expect(&mut expected, kept_at.target.dialect, &head.answer);
+                }
                 let wants = Wants { md5: true, ..Wants::default() };
                 let mut own = Gate::new(upload_at.caller, Payload::Unsigned, &expected, wants)?;
                 loop {
