@@ -127,17 +127,22 @@ pub fn keep(way: &Way<'_>, request: &mut Request, sums: &Sums) {
     }
 }
 
+/// The CRC-64 and the MD5 of a value that [`keep`] writes.
+fn parts_of_kept(value: &[u8]) -> Option<(&str, &str)> {
+    let (crc64, md5) = std::str::from_utf8(value).ok()?.split_once('-')?;
+    let has_digits = !crc64.is_empty() && crc64.bytes().all(|byte| byte.is_ascii_digit());
+    has_digits.then_some((crc64, md5))
+}
+
 /// Whether a value is one that [`keep`] writes.
 pub fn is_kept_value(value: &[u8]) -> bool {
-    let parts = std::str::from_utf8(value).ok().and_then(|text| text.split_once('-'));
-    parts.is_some_and(|(crc64, md5)| {
+    parts_of_kept(value).is_some_and(|(crc64, md5)| {
         crc64.parse::<u64>().is_ok() && md5.len() == 32 && md5.bytes().all(|byte| byte.is_ascii_hexdigit())
     })
 }
 
 /// The CRC-64 that was kept, where the object is still the one of which it was.
 pub fn kept<'a>(value: &'a [u8], tag: &str) -> Option<&'a str> {
-    let (crc64, md5) = std::str::from_utf8(value).ok()?.split_once('-')?;
-    let digits = !crc64.is_empty() && crc64.bytes().all(|byte| byte.is_ascii_digit());
-    (digits && etag::same(md5, tag)).then_some(crc64)
+    let (crc64, md5) = parts_of_kept(value)?;
+    etag::same(md5, tag).then_some(crc64)
 }
