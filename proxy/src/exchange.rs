@@ -50,13 +50,8 @@ pub async fn run(
     let (operation, copies) = (request.operation, request.operation.copies());
     let body = whole_body(job, &request, payload).await?;
     if !copies && operation != Operation::CompleteMultipartUpload {
-        let bucket = way.bucket.clone();
-        let reply = driven(job, upstream, way, request, &body).await;
-        if cors::changes(operation) {
-            // Whatever was told of it: it may have been done.
-            job.cors.forget(upstream.group_key, &bucket);
-        }
-        return job.tell(reply?).await;
+        let reply = driven(job, upstream, way, request, &body).await?;
+        return job.tell(reply).await;
     }
     let outcome = Box::pin(patiently(job, upstream, way, request, &body)).await;
     if copies {
@@ -155,11 +150,16 @@ pub async fn driven(
     request: Request,
     body: &[u8],
 ) -> Result<Reply, End> {
+    let changes_cors = cors::changes(request.operation);
     let operation = request.operation.name();
     let exchange = Exchange::new(way.clone(), request, body)?;
     job.judge(exchange.losses(), &way)?;
     let last = Mutex::new(None);
     let outcome = drive(job.upstreams, upstream, exchange, operation, way.caller.name, &last).await;
+    if changes_cors {
+        // Whatever was told of it: it may have been done.
+        job.cors.forget(upstream.group_key, &way.bucket);
+    }
     if let Some(Ok(answer)) = last.into_inner().unwrap_or_default() {
         job.note_upstream(&way, &answer);
     }
