@@ -14,7 +14,7 @@ use crate::{Endpoint, Pattern};
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Where callers connect.
-    pub listen: Listen,
+    pub listen: Listeners,
     /// Where operators connect: metrics, health, console. Overlaps no address in [`Config::listen`].
     pub admin: SocketAddr,
     /// Socket on which the process is asked to hand over to a new one; an absolute path of at most 90 bytes.
@@ -39,13 +39,13 @@ pub struct Config {
 
 /// Where callers connect. There is at least one address; no two overlap.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listen {
+pub struct Listeners {
     /// Addresses for plain HTTP.
     pub http: Vec<SocketAddr>,
     /// Addresses for HTTPS.
-    pub https: Vec<Https>,
+    pub https: Vec<HttpsListener>,
     /// Networks of the proxies in front, which are believed in what they say of callers' addresses.
-    pub proxies: Vec<IpNet>,
+    pub trusted_proxies: Vec<IpNet>,
     /// Connections of these proxies begin with a header of the PROXY protocol.
     pub proxy_protocol: bool,
     /// The dialect of a request that shows none.
@@ -54,7 +54,7 @@ pub struct Listen {
 
 /// One HTTPS listener. It has at least one certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Https {
+pub struct HttpsListener {
     /// Address to listen on.
     pub address: SocketAddr,
     /// Shown to clients that name no host, or one that no other certificate is for.
@@ -134,12 +134,12 @@ pub struct CopyLimits {
     /// The same, for the copies of one caller.
     pub bytes_per_second_per_caller: Option<u64>,
     /// What becomes of a copy whose caller has gone.
-    pub abandoned: Abandoned,
+    pub abandoned_copies: AbandonedCopies,
 }
 
 /// What becomes of a copy whose caller has gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Abandoned {
+pub enum AbandonedCopies {
     /// It goes on to its end.
     Finish,
     /// It is given up, and nothing of it is left.
@@ -156,7 +156,7 @@ impl Default for CopyLimits {
             parts_at_once: 4,
             bytes_per_second: None,
             bytes_per_second_per_caller: None,
-            abandoned: Abandoned::Finish,
+            abandoned_copies: AbandonedCopies::Finish,
         }
     }
 }
@@ -255,7 +255,7 @@ pub struct Target {
     /// Longest silence within a body, 1 second to 1 hour.
     pub body_timeout: Duration,
     /// How long an answer to the name of its host is believed, 1 second to 1 hour.
-    pub resolve: Duration,
+    pub dns_cache_time: Duration,
     /// What becomes of parts that are smaller than it takes, and that the caller's vendor takes.
     pub small_parts: SmallParts,
     /// Its bucket for parts that are kept until they are combined; the upload's own where absent.
@@ -279,7 +279,7 @@ pub enum SmallParts {
     /// They are kept, and combined when the upload is completed.
     Combine,
     /// They are refused.
-    Refuse,
+    Reject,
 }
 
 /// A client's certificate and its key. Both files existed, with PEM of the right kind in them, when the configuration
@@ -320,7 +320,7 @@ pub struct BucketRule {
     /// Name at the target, where it is another one. Always `None` for a pattern: those keep names.
     pub target_bucket: Option<String>,
     /// What happens to a field that the target cannot express.
-    pub unsupported: Unsupported,
+    pub unsupported: UnsupportedFields,
     /// Who evaluates conditions of copies.
     pub conditions: Conditions,
     /// Copies within the target that it refuses to make are carried through the proxy.
@@ -331,9 +331,9 @@ pub struct BucketRule {
 
 /// What happens to a field that the target cannot express and that guards nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unsupported {
+pub enum UnsupportedFields {
     /// The request is refused.
-    Refuse,
+    Reject,
     /// The request is sent without it, and the answer says so.
     Report,
 }
@@ -342,7 +342,7 @@ pub enum Unsupported {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Conditions {
     /// Not written: the target where its dialect and profile have conditions, else the proxy.
-    ByTarget,
+    Auto,
     /// The target, which must be able to.
     Native,
     /// The proxy, by looking before and after it copies.

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::Rejected;
+use crate::ValueError;
 
 /// A target's address, from a URL without path, query or user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,32 +23,32 @@ impl Endpoint {
     /// # Errors
     /// Another scheme or none, anything after the port, a user, a host that is neither a DNS name nor an IP
     /// address as these are usually written.
-    pub fn parse(url: &str) -> Result<Self, Rejected> {
+    pub fn parse(url: &str) -> Result<Self, ValueError> {
         let Some((scheme, authority)) = url.split_once("://") else {
-            return Err(Rejected::new("not a URL").hint("write https://host or http://host:port"));
+            return Err(ValueError::new("not a URL").with_hint("write https://host or http://host:port"));
         };
         let tls = match scheme.to_ascii_lowercase().as_str() {
             "https" => true,
             "http" => false,
-            _ => return Err(Rejected::new("unknown scheme").hint("write http or https")),
+            _ => return Err(ValueError::new("unknown scheme").with_hint("write http or https")),
         };
         if authority.contains('@') {
-            return Err(Rejected::new("a URL must not hold a user")
-                .hint("use access_key and secret_key")
-                .secret());
+            return Err(ValueError::new("a URL must not hold a user")
+                .with_hint("use access_key and secret_key")
+                .with_secret());
         }
         if authority.contains(['?', '#']) {
-            return Err(Rejected::new("an endpoint has no query").secret());
+            return Err(ValueError::new("an endpoint has no query").with_secret());
         }
         if let Some((authority, _path)) = authority.split_once('/') {
             return Err(
-                Rejected::new("an endpoint has no path").hint(format!("write {scheme}://{authority}"))
+                ValueError::new("an endpoint has no path").with_hint(format!("write {scheme}://{authority}"))
             );
         }
-        let (host, port) = host_and_port(authority)?;
-        let usual = if tls { 443 } else { 80 };
-        let port = port.unwrap_or(usual);
-        Ok(Self { tls, host, port, port_is_default: port == usual })
+        let (host, port) = parse_host_and_port(authority)?;
+        let default_port = if tls { 443 } else { 80 };
+        let port = port.unwrap_or(default_port);
+        Ok(Self { tls, host, port, port_is_default: port == default_port })
     }
 
     /// The value of `Host` for this endpoint: IPv6 in brackets, the port only where it is not the scheme's own.
@@ -74,34 +74,34 @@ impl Endpoint {
     }
 }
 
-fn host_and_port(authority: &str) -> Result<(String, Option<u16>), Rejected> {
+fn parse_host_and_port(authority: &str) -> Result<(String, Option<u16>), ValueError> {
     if let Some(rest) = authority.strip_prefix('[') {
-        let (ip, rest) = rest.split_once(']').ok_or_else(bad_host)?;
-        let ip: Ipv6Addr = ip.parse().map_err(|_| bad_host())?;
+        let (ip, rest) = rest.split_once(']').ok_or_else(new_host_error)?;
+        let ip: Ipv6Addr = ip.parse().map_err(|_| new_host_error())?;
         let port = match rest.strip_prefix(':') {
-            Some(port) => Some(port_number(port)?),
+            Some(port) => Some(parse_port(port)?),
             None if rest.is_empty() => None,
-            None => return Err(bad_host()),
+            None => return Err(new_host_error()),
         };
         return Ok((ip.to_string(), port));
     }
     match authority.split_once(':') {
         Some((_, port)) if port.contains(':') => {
-            Err(Rejected::new("not a host").hint("write an IPv6 address in brackets"))
+            Err(ValueError::new("not a host").with_hint("write an IPv6 address in brackets"))
         }
-        Some((host, port)) => Ok((host_name(host)?, Some(port_number(port)?))),
-        None => Ok((host_name(authority)?, None)),
+        Some((host, port)) => Ok((parse_host_name(host)?, Some(parse_port(port)?))),
+        None => Ok((parse_host_name(authority)?, None)),
     }
 }
 
-fn port_number(text: &str) -> Result<u16, Rejected> {
+fn parse_port(text: &str) -> Result<u16, ValueError> {
     let digits = text.bytes().all(|b| b.is_ascii_digit());
     let port = text.parse().ok().filter(|&port: &u16| digits && port > 0);
-    port.ok_or_else(|| Rejected::new("not a port").hint("a port is a number from 1 to 65535"))
+    port.ok_or_else(|| ValueError::new("not a port").with_hint("a port is a number from 1 to 65535"))
 }
 
 /// Reads a DNS name or an IPv4 address, and gives it in lower case.
-pub(crate) fn host_name(text: &str) -> Result<String, Rejected> {
+pub(crate) fn parse_host_name(text: &str) -> Result<String, ValueError> {
     let name = text.to_ascii_lowercase();
     let is_label = |label: &str| {
         let inner = label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
@@ -113,11 +113,11 @@ pub(crate) fn host_name(text: &str) -> Result<String, Rejected> {
     let is_number = last.starts_with(|c: char| c.is_ascii_digit())
         && (last.bytes().all(|b| b.is_ascii_digit()) || last.starts_with("0x"));
     let is_host = name.len() <= 253 && name.split('.').all(is_label);
-    if is_host && (!is_number || name.parse::<Ipv4Addr>().is_ok()) { Ok(name) } else { Err(bad_host()) }
+    if is_host && (!is_number || name.parse::<Ipv4Addr>().is_ok()) { Ok(name) } else { Err(new_host_error()) }
 }
 
-fn bad_host() -> Rejected {
-    Rejected::new("not a host").hint("write a DNS name or an IP address")
+fn new_host_error() -> ValueError {
+    ValueError::new("not a host").with_hint("write a DNS name or an IP address")
 }
 
 #[cfg(test)]
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(url: &str, tls: bool, host: &str, port: u16, authority: &str) {
+    fn check_endpoint(url: &str, tls: bool, host: &str, port: u16, authority: &str) {
         let endpoint = Endpoint::parse(url).unwrap();
         assert_eq!((endpoint.tls, endpoint.host.as_str(), endpoint.port), (tls, host, port), "{url}");
         assert_eq!(endpoint.authority(), authority, "{url}");
@@ -133,18 +133,18 @@ mod tests {
 
     #[test]
     fn what_an_endpoint_says() {
-        check(
+        check_endpoint(
             "https://OSS-cn-hangzhou.aliyuncs.com",
             true,
             "oss-cn-hangzhou.aliyuncs.com",
             443,
             "oss-cn-hangzhou.aliyuncs.com",
         );
-        check("http://127.0.0.1:9001", false, "127.0.0.1", 9001, "127.0.0.1:9001");
-        check("http://[::1]:9001", false, "::1", 9001, "[::1]:9001");
-        check("https://[2001:DB8::1]", true, "2001:db8::1", 443, "[2001:db8::1]");
-        check("HTTPS://a:443", true, "a", 443, "a");
-        check("http://a:443", false, "a", 443, "a:443");
+        check_endpoint("http://127.0.0.1:9001", false, "127.0.0.1", 9001, "127.0.0.1:9001");
+        check_endpoint("http://[::1]:9001", false, "::1", 9001, "[::1]:9001");
+        check_endpoint("https://[2001:DB8::1]", true, "2001:db8::1", 443, "[2001:db8::1]");
+        check_endpoint("HTTPS://a:443", true, "a", 443, "a");
+        check_endpoint("http://a:443", false, "a", 443, "a:443");
     }
 
     #[test]
@@ -184,8 +184,8 @@ mod tests {
 
     #[test]
     fn a_url_that_may_hold_a_secret_is_not_shown() {
-        assert!(Endpoint::parse("https://key:word@host").unwrap_err().secret);
-        assert!(Endpoint::parse("https://host?token=word").unwrap_err().secret);
+        assert!(Endpoint::parse("https://key:word@host").unwrap_err().is_secret);
+        assert!(Endpoint::parse("https://host?token=word").unwrap_err().is_secret);
     }
 
     #[test]

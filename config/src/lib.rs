@@ -20,29 +20,29 @@ mod schema;
 mod secrets;
 
 pub use config::{
-    Abandoned, Access, Addressing, BucketRule, Caller, CallerKey, Certificate, ClientCert, Conditions,
-    Config, CopyLimits, Grant, GrantAccess, Https, Limits, Listen, Log, LogFormat, LogLevel, SIGNATURES,
-    Signing, SmallParts, SpoolLimits, Target, Traces, Unsupported,
+    AbandonedCopies, Access, Addressing, BucketRule, Caller, CallerKey, Certificate, ClientCert, Conditions,
+    Config, CopyLimits, Grant, GrantAccess, HttpsListener, Limits, Listeners, Log, LogFormat, LogLevel,
+    SIGNATURES, Signing, SmallParts, SpoolLimits, Target, Traces, UnsupportedFields,
 };
 pub use endpoint::Endpoint;
 pub use lookup::Route;
-pub use mistake::{Mistake, Rejected};
+pub use mistake::{Mistake, ValueError};
 pub use pattern::Pattern;
-pub use reference::reference;
-pub use schema::schema;
+pub use reference::render_reference;
+pub use schema::build_schema;
 pub use secrets::{OsSources, Sources};
 
 /// What names exist, given by the caller so that this crate knows no dialect.
 #[derive(Debug, Clone, Copy)]
-pub struct Known<'a> {
+pub struct KnownDialects<'a> {
     /// Each dialect with the profiles it has.
     pub dialects: &'a [(&'a str, &'a [&'a str])],
 }
 
 /// The control socket that a text names, whatever else is in it: asking a running process needs none of its secrets.
 #[must_use]
-pub fn control_of(text: &str) -> Option<std::path::PathBuf> {
-    read::text_at(text, "admin", "control").map(Into::into)
+pub fn find_control_socket(text: &str) -> Option<std::path::PathBuf> {
+    read::find_text(text, "admin", "control").map(Into::into)
 }
 
 /// Reads a configuration file's text.
@@ -53,8 +53,8 @@ pub fn control_of(text: &str) -> Option<std::path::PathBuf> {
 /// # Errors
 /// Every mistake in the file, in the order of its lines; never an empty list. A text that is not TOML gives the
 /// places where it is not, and nothing else.
-pub fn load(text: &str, known: &Known<'_>, sources: &dyn Sources) -> Result<Config, Vec<Mistake>> {
-    let notes = read::Notes::new(text);
-    let config = read::document(text, &notes, |root| rules::config(root, known, sources));
-    notes.verdict(config)
+pub fn load(text: &str, known: &KnownDialects<'_>, sources: &dyn Sources) -> Result<Config, Vec<Mistake>> {
+    let diagnostics = read::Diagnostics::new(text);
+    let config = read::read_document(text, &diagnostics, |root| rules::read_config(root, known, sources));
+    diagnostics.into_result(config)
 }

@@ -12,7 +12,7 @@ pub(crate) const SECRET_VALUE: &str = "(secret)";
 /// Words that are shown in a line. Any other may be a piece of a secret, whose key may be misspelt or whose quote
 /// may be missing.
 #[rustfmt::skip]
-const SHOWN_WORDS: &[&str] = &[
+const PUBLIC_WORDS: &[&str] = &[
     "access", "access_key", "address", "addressing", "admin", "anonymous", "base", "body_idle_seconds",
     "body_timeout_seconds", "bucket", "buckets", "buffer_bytes_max", "buffer_bytes_per_caller_max", "ca", "caller", "cert", "certificates", "client_cert", "client_key",
     "conditions", "connect_timeout_seconds", "connections_max", "connections_per_address_max", "control",
@@ -42,62 +42,62 @@ pub struct Mistake {
     /// may be one. Empty for tables, arrays, unknown keys and where nothing was written.
     pub value: String,
     /// What is wrong with it.
-    pub what: String,
+    pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
     /// The section, where it has a name of its own: `target "aliyun"`.
-    pub subject: Option<String>,
+    pub section: Option<String>,
     /// Where in the text it is, bytes.
     pub span: Range<usize>,
 }
 
 /// Why a value was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rejected {
+pub struct ValueError {
     /// What is wrong with it.
-    pub what: String,
+    pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
     /// The value may hold a secret and must not be shown.
-    pub secret: bool,
+    pub is_secret: bool,
 }
 
-impl Rejected {
-    pub(crate) fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), hint: None, secret: false }
+impl ValueError {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None, is_secret: false }
     }
 
-    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+    pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
 
-    pub(crate) fn secret(self) -> Self {
-        Self { secret: true, ..self }
+    pub(crate) fn with_secret(self) -> Self {
+        Self { is_secret: true, ..self }
     }
 
     /// A word that is none of `known`, with the nearest of them.
     pub(crate) fn unknown(noun: &str, word: &str, known: &[&str]) -> Self {
         let unknown = Self::new(format!("unknown {noun}"));
-        match nearest(word, known) {
-            Some(near) => unknown.hint(format!("did you mean \"{near}\"?")),
+        match find_nearest(word, known) {
+            Some(near) => unknown.with_hint(format!("did you mean \"{near}\"?")),
             None if known.is_empty() => unknown,
-            None => unknown.hint(format!("known: {}", known.join(", "))),
+            None => unknown.with_hint(format!("known: {}", known.join(", "))),
         }
     }
 }
 
-impl fmt::Display for Rejected {
+impl fmt::Display for ValueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)?;
+        f.write_str(&self.message)?;
         self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "; {hint}"))
     }
 }
 
-impl std::error::Error for Rejected {}
+impl std::error::Error for ValueError {}
 
 /// The known word that somebody most likely meant: at most one slip in three letters, case aside, or one that goes
 /// on after an underscore, as units do.
-pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn find_nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     const WORD_BYTES_MAX: usize = 64; // The distance takes time with the product of the lengths.
     if word.len() > WORD_BYTES_MAX {
         return None;
@@ -113,7 +113,7 @@ pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
 /// `line 14: target "aliyun": dialect = "osss": unknown dialect; did you mean "oss"?`
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.told())
+        write!(f, "line {}: {}", self.line, self.describe())
     }
 }
 
@@ -130,53 +130,53 @@ impl Mistake {
     /// `text` is what was loaded. Of the line only what is known to be no secret is shown, with dots for the rest.
     #[must_use]
     pub fn render(&self, file: &str, text: &str) -> String {
-        let told = format!("{file}:{}: {}", self.line, self.told());
-        let Some((line, caret)) = self.line_and_caret(text) else { return told };
+        let description = format!("{file}:{}: {}", self.line, self.describe());
+        let Some((line, caret)) = self.render_line_and_caret(text) else { return description };
         let number = self.line.to_string();
         let margin = " ".repeat(number.len());
-        format!("{told}\n{margin} |\n{number} | {line}\n{margin} | {caret}")
+        format!("{description}\n{margin} |\n{number} | {line}\n{margin} | {caret}")
     }
 
-    fn told(&self) -> String {
-        let mut told = String::new();
-        if let Some(subject) = &self.subject {
-            told += &format!("{subject}: ");
+    fn describe(&self) -> String {
+        let mut text = String::new();
+        if let Some(subject) = &self.section {
+            text += &format!("{subject}: ");
         }
         // The subject says which element of which list it is.
         let key = match self.key.split_once("].") {
-            Some((_, key)) if self.subject.is_some() => key,
+            Some((_, key)) if self.section.is_some() => key,
             _ => &self.key,
         };
-        told += key;
+        text += key;
         if !self.value.is_empty() {
-            told += &format!(" = {}", self.value);
+            text += &format!(" = {}", self.value);
         }
         if !key.is_empty() {
-            told += ": ";
+            text += ": ";
         }
-        told += &self.what;
+        text += &self.message;
         if let Some(hint) = &self.hint {
-            told += &format!("; {hint}");
+            text += &format!("; {hint}");
         }
-        told.chars().map(printable).collect()
+        text.chars().map(to_printable).collect()
     }
 
-    fn line_and_caret(&self, text: &str) -> Option<(String, String)> {
+    fn render_line_and_caret(&self, text: &str) -> Option<(String, String)> {
         let line_start = text.get(..self.span.start)?.rfind('\n').map_or(0, |at| at + 1);
         let line = text.get(line_start..)?.lines().next().unwrap_or_default();
-        let shown: String = self.shown(line, line_start).chars().take(LINE_CHARS_MAX).collect();
+        let masked: String = self.mask_secrets(line, line_start).chars().take(LINE_CHARS_MAX).collect();
         let column = text.get(line_start..self.span.start)?.chars().count();
         let width = text.get(self.span.clone())?.lines().next().map_or(0, |part| part.chars().count());
         let room = LINE_CHARS_MAX.checked_sub(column)?;
-        Some((shown, " ".repeat(column) + &"^".repeat(width.clamp(1, room.max(1)))))
+        Some((masked, " ".repeat(column) + &"^".repeat(width.clamp(1, room.max(1)))))
     }
 
     /// The line with a dot for each character that may belong to a secret: all but punctuation, the file's own
     /// words, and what this mistake is about.
-    fn shown(&self, line: &str, line_start: usize) -> String {
-        let is_told = !self.value.is_empty() && self.value != SECRET_VALUE;
+    fn mask_secrets(&self, line: &str, line_start: usize) -> String {
+        let is_value_public = !self.value.is_empty() && self.value != SECRET_VALUE;
         let own_key = self.key.rsplit('.').next().unwrap_or_default();
-        let mut shown = String::new();
+        let mut masked = String::new();
         let mut at = line_start;
         for word in line.split_inclusive(|c| !is_word_character(c)) {
             // Each piece is a word and the character that ends it.
@@ -186,35 +186,35 @@ impl Mistake {
                 }
                 _ => (word, None),
             };
-            let is_about = |at: usize| is_told && self.span.contains(&at);
-            if SHOWN_WORDS.contains(&word) || word == own_key || is_about(at) {
-                shown += word;
+            let is_about = |at: usize| is_value_public && self.span.contains(&at);
+            if PUBLIC_WORDS.contains(&word) || word == own_key || is_about(at) {
+                masked += word;
             } else {
-                shown.extend(word.chars().map(|_| HIDDEN));
+                masked.extend(word.chars().map(|_| MASK));
             }
             at += word.len();
             if let Some((i, c)) = end {
-                shown.push(if is_about(i) { printable(c) } else { punctuation(c) });
+                masked.push(if is_about(i) { to_printable(c) } else { mask_punctuation(c) });
                 at += c.len_utf8();
             }
         }
-        shown
+        masked
     }
 }
 
 /// What stands for a character that must not be shown.
-const HIDDEN: char = '\u{b7}';
+const MASK: char = '\u{b7}';
 
 fn is_word_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == '-'
 }
 
-fn punctuation(c: char) -> char {
-    if " \t=[]{},.:\"'#".contains(c) { printable(c) } else { HIDDEN }
+fn mask_punctuation(c: char) -> char {
+    if " \t=[]{},.:\"'#".contains(c) { to_printable(c) } else { MASK }
 }
 
 /// The character, or one that moves no cursor.
-fn printable(c: char) -> char {
+fn to_printable(c: char) -> char {
     match c {
         '\t' => ' ',
         c if c.is_control() => '\u{fffd}',
@@ -226,30 +226,38 @@ fn printable(c: char) -> char {
 mod tests {
     use super::*;
 
-    fn mistake(text: &str, key: &str, value: &str, at: &str) -> Mistake {
+    fn make_mistake(text: &str, key: &str, value: &str, at: &str) -> Mistake {
         let start = text.find(at).unwrap();
         let line = text[..start].matches('\n').count() + 1;
         let subject = key.starts_with("target").then(|| "target \"aliyun\"".to_owned());
         let span = start..start + at.len();
         let what = "unknown dialect".to_owned();
         let hint = Some("did you mean \"oss\"?".to_owned());
-        Mistake { line, key: key.to_owned(), value: value.to_owned(), what, hint, subject, span }
+        Mistake {
+            line,
+            key: key.to_owned(),
+            value: value.to_owned(),
+            message: what,
+            hint,
+            section: subject,
+            span,
+        }
     }
 
     #[test]
-    fn a_mistake_is_told_with_its_line() {
+    fn a_mistake_is_shown_with_its_line() {
         let text = "[[target]]\nname = \"aliyun\"\ndialect = \"osss\"\n";
-        let mistake = mistake(text, "target[0].dialect", "\"osss\"", "\"osss\"");
-        let told = "target \"aliyun\": dialect = \"osss\": unknown dialect; did you mean \"oss\"?";
-        assert_eq!(mistake.to_string(), format!("line 3: {told}"));
+        let mistake = make_mistake(text, "target[0].dialect", "\"osss\"", "\"osss\"");
+        let description = "target \"aliyun\": dialect = \"osss\": unknown dialect; did you mean \"oss\"?";
+        assert_eq!(mistake.to_string(), format!("line 3: {description}"));
         let line = "  |\n3 | dialect = \"osss\"\n  |           ^^^^^^";
-        assert_eq!(mistake.render("blobfish.toml", text), format!("blobfish.toml:3: {told}\n{line}"));
+        assert_eq!(mistake.render("blobfish.toml", text), format!("blobfish.toml:3: {description}\n{line}"));
     }
 
     #[track_caller]
     fn check_line(text: &str, key: &str, value: &str, at: &str, expected: &str) {
-        let shown = mistake(text, key, value, at).line_and_caret(text).map(|(line, _)| line);
-        assert_eq!(shown.as_deref(), Some(expected), "{text}");
+        let masked = make_mistake(text, key, value, at).render_line_and_caret(text).map(|(line, _)| line);
+        assert_eq!(masked.as_deref(), Some(expected), "{text}");
     }
 
     #[test]
@@ -288,8 +296,8 @@ mod tests {
     }
 
     #[test]
-    fn a_span_that_does_not_fit_the_text_is_only_told() {
-        let mut mistake = mistake("name = 1", "name", "1", "1");
+    fn a_span_that_does_not_fit_the_text_shows_no_line() {
+        let mut mistake = make_mistake("name = 1", "name", "1", "1");
         mistake.span = 50..60;
         assert!(!mistake.render("f", "short").contains('\n'));
         mistake.span = 1..2;
@@ -298,10 +306,10 @@ mod tests {
 
     #[test]
     fn the_nearest_word() {
-        assert_eq!(nearest("osss", &["s3", "cos", "oss"]), Some("oss"));
-        assert_eq!(nearest("OSS", &["s3", "cos", "oss"]), Some("oss"));
-        assert_eq!(nearest("secretkey", &["access_key", "secret_key"]), Some("secret_key"));
-        assert_eq!(nearest("swift", &["s3", "cos", "oss"]), None);
-        assert_eq!(nearest(&"s".repeat(100_000), &["s3"]), None);
+        assert_eq!(find_nearest("osss", &["s3", "cos", "oss"]), Some("oss"));
+        assert_eq!(find_nearest("OSS", &["s3", "cos", "oss"]), Some("oss"));
+        assert_eq!(find_nearest("secretkey", &["access_key", "secret_key"]), Some("secret_key"));
+        assert_eq!(find_nearest("swift", &["s3", "cos", "oss"]), None);
+        assert_eq!(find_nearest(&"s".repeat(100_000), &["s3"]), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::Rejected;
+use crate::ValueError;
 
 /// The longest name of a bucket, bytes. Vendors allow 63 today; old S3 buckets have up to 255.
 const NAME_BYTES_MAX: usize = 255;
@@ -21,16 +21,16 @@ impl Pattern {
     ///
     /// # Errors
     /// Anything else, with the reason.
-    pub fn parse(text: &str) -> Result<Self, Rejected> {
+    pub fn parse(text: &str) -> Result<Self, ValueError> {
         if text.matches('*').count() > 1 {
-            return Err(Rejected::new("a pattern has at most one *"));
+            return Err(ValueError::new("a pattern has at most one *"));
         }
         match text.split_once('*') {
-            None => bucket_name(text).map(|name| Self { prefix: name, suffix: None }),
+            None => parse_bucket_name(text).map(|name| Self { prefix: name, suffix: None }),
             Some((prefix, suffix)) if prefix.chars().chain(suffix.chars()).all(is_bucket_character) => {
                 Ok(Self { prefix: prefix.to_owned(), suffix: Some(suffix.to_owned()) })
             }
-            Some(_) => Err(bad_bucket()),
+            Some(_) => Err(new_bucket_error()),
         }
     }
 
@@ -53,7 +53,7 @@ impl Pattern {
 
     /// Of two patterns that match a name, the one with the greater value is the closer one: the longer prefix,
     /// then the longer suffix. No two patterns that match the same name have the same value.
-    pub(crate) fn closeness(&self) -> (usize, usize) {
+    pub(crate) fn specificity(&self) -> (usize, usize) {
         (self.prefix.len(), self.suffix.as_ref().map_or(0, String::len))
     }
 }
@@ -73,14 +73,14 @@ impl fmt::Debug for Pattern {
 
 /// Reads the name of one bucket. Which names a vendor allows is the vendor's to say; here a name only has to be
 /// safe as a label of a host and as a segment of a path.
-pub(crate) fn bucket_name(text: &str) -> Result<String, Rejected> {
-    let begins_well = text.starts_with(|c: char| c.is_ascii_alphanumeric());
-    let is_name = begins_well && text.len() <= NAME_BYTES_MAX && text.chars().all(is_bucket_character);
-    if is_name { Ok(text.to_owned()) } else { Err(bad_bucket()) }
+pub(crate) fn parse_bucket_name(text: &str) -> Result<String, ValueError> {
+    let has_valid_start = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    let is_name = has_valid_start && text.len() <= NAME_BYTES_MAX && text.chars().all(is_bucket_character);
+    if is_name { Ok(text.to_owned()) } else { Err(new_bucket_error()) }
 }
 
-fn bad_bucket() -> Rejected {
-    Rejected::new("not a bucket's name").hint("use letters, digits, dots, underscores and hyphens")
+fn new_bucket_error() -> ValueError {
+    ValueError::new("not a bucket's name").with_hint("use letters, digits, dots, underscores and hyphens")
 }
 
 fn is_bucket_character(c: char) -> bool {
@@ -92,11 +92,11 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(pattern: &str, yes: &[&str], no: &[&str]) {
+    fn check(pattern: &str, matching: &[&str], others: &[&str]) {
         let parsed = Pattern::parse(pattern).unwrap();
         assert_eq!(parsed.to_string(), pattern);
-        assert!(yes.iter().all(|name| parsed.matches(name)), "{pattern} matches {yes:?}");
-        assert!(!no.iter().any(|name| parsed.matches(name)), "{pattern} does not match {no:?}");
+        assert!(matching.iter().all(|name| parsed.matches(name)), "{pattern} matches {matching:?}");
+        assert!(!others.iter().any(|name| parsed.matches(name)), "{pattern} does not match {others:?}");
     }
 
     #[test]

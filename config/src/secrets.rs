@@ -5,32 +5,32 @@ use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::Rejected;
-use crate::read::{Fields, Item};
+use crate::ValueError;
+use crate::read::{Item, TableReader};
 
 /// Where secrets and other files come from; a trait so that tests need no process environment.
 pub trait Sources {
     /// The value of an environment variable; `None` where it is not set or not Unicode.
-    fn env(&self, name: &str) -> Option<String>;
+    fn read_env(&self, name: &str) -> Option<String>;
 
     /// The content of a file.
     ///
     /// # Errors
     /// It cannot be read, or is not UTF-8.
-    fn file(&self, path: &Path) -> io::Result<String>;
+    fn read_file(&self, path: &Path) -> io::Result<String>;
 
     /// Whether a file is closed to others than its owner and group.
     ///
     /// # Errors
     /// It cannot be looked at.
-    fn file_is_private(&self, path: &Path) -> io::Result<bool>;
+    fn is_file_private(&self, path: &Path) -> io::Result<bool>;
 
     /// What a listener could not do with a certificate and a key, whose files are there and hold PEM. `named`: it is
     /// to be chosen by the names in it. Nothing, where nobody knows cryptography, as this crate does not.
     ///
     /// # Errors
     /// What is wrong, as a mistake tells it.
-    fn certificate(&self, _cert: &Path, _key: &Path, _named: bool) -> Result<(), String> {
+    fn check_certificate(&self, _cert: &Path, _key: &Path, _named: bool) -> Result<(), String> {
         Ok(())
     }
 }
@@ -43,12 +43,12 @@ pub struct OsSources;
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 impl Sources for OsSources {
-    fn env(&self, name: &str) -> Option<String> {
+    fn read_env(&self, name: &str) -> Option<String> {
         std::env::var(name).ok()
     }
 
     /// Regular files of at most 1 MiB only: a pipe or a device could hold up the start for ever.
-    fn file(&self, path: &Path) -> io::Result<String> {
+    fn read_file(&self, path: &Path) -> io::Result<String> {
         if !std::fs::metadata(path)?.is_file() {
             return Err(io::Error::other("not a regular file"));
         }
@@ -60,7 +60,7 @@ impl Sources for OsSources {
 
     /// By the mode bits: others may neither read nor write. The group may, as orchestrators mount secrets so.
     /// On systems without mode bits every file counts as private.
-    fn file_is_private(&self, path: &Path) -> io::Result<bool> {
+    fn is_file_private(&self, path: &Path) -> io::Result<bool> {
         let metadata = std::fs::metadata(path)?;
         #[cfg(unix)]
         return Ok(std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o006 == 0);
@@ -70,61 +70,62 @@ impl Sources for OsSources {
 }
 
 /// Reads a secret: a literal, `{ env = "NAME" }` or `{ file = "PATH" }`.
-pub(crate) fn secret(item: &Item<'_>, sources: &dyn Sources) -> Option<SecretString> {
+pub(crate) fn read_secret(item: &Item<'_>, sources: &dyn Sources) -> Option<SecretString> {
     let secret = if item.is_text() {
-        item.place.holds_secret();
-        item.parsed(literal)?
+        item.place.mark_secret();
+        item.parse(parse_literal)?
     } else if item.is_table() {
-        from_elsewhere(item.table()?, sources)?
+        read_secret_source(item.as_table()?, sources)?
     } else {
-        return item.wrong_type("a string, { env = \"NAME\" } or { file = \"PATH\" }");
+        return item.reject_type("a string, { env = \"NAME\" } or { file = \"PATH\" }");
     };
-    checked(secret).map_err(|rejected| item.place.wrong(rejected)).ok()
+    validate_secret(secret).map_err(|error| item.place.reject(error)).ok()
 }
 
-fn literal(text: &str) -> Result<SecretString, Rejected> {
+fn parse_literal(text: &str) -> Result<SecretString, ValueError> {
     if text.starts_with("${") && text.ends_with('}') {
-        return Err(Rejected::new("variables are not expanded").hint("write { env = \"NAME\" }"));
+        return Err(ValueError::new("variables are not expanded").with_hint("write { env = \"NAME\" }"));
     }
     Ok(SecretString::from(text))
 }
 
-fn from_elsewhere(mut fields: Fields<'_>, sources: &dyn Sources) -> Option<SecretString> {
+fn read_secret_source(mut fields: TableReader<'_>, sources: &dyn Sources) -> Option<SecretString> {
     let (env, file) = (fields.get("env"), fields.get("file"));
-    fields.takes_one();
+    fields.require_exactly_one();
     let place = fields.place.clone();
     fields.finish();
     match (env, file) {
-        (Some(env), None) => env.parsed(|name| from_env(name, sources)),
-        (None, Some(file)) => file.parsed(|path| from_file(path, sources)),
+        (Some(env), None) => env.parse(|name| read_from_env(name, sources)),
+        (None, Some(file)) => file.parse(|path| read_from_file(path, sources)),
         (Some(_), Some(_)) => {
-            place.wrong(Rejected::new("comes from env and file at once"));
+            place.reject(ValueError::new("comes from env and file at once"));
             None
         }
         (None, None) => {
-            place.wrong(
-                Rejected::new("comes from nowhere").hint("write { env = \"NAME\" } or { file = \"PATH\" }"),
+            place.reject(
+                ValueError::new("comes from nowhere")
+                    .with_hint("write { env = \"NAME\" } or { file = \"PATH\" }"),
             );
             None
         }
     }
 }
 
-fn from_env(name: &str, sources: &dyn Sources) -> Result<SecretString, Rejected> {
+fn read_from_env(name: &str, sources: &dyn Sources) -> Result<SecretString, ValueError> {
     // A secret pasted in the place of the name would be shown, so only what looks like a name is.
     let is_name =
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
-    let shown = if is_name { name } else { "named here" };
-    let askable = !name.is_empty() && !name.contains(['=', '\0']);
-    let value = askable.then(|| sources.env(name)).flatten();
+    let display_name = if is_name { name } else { "named here" };
+    let is_valid_name = !name.is_empty() && !name.contains(['=', '\0']);
+    let value = is_valid_name.then(|| sources.read_env(name)).flatten();
     value
         .map(SecretString::from)
-        .ok_or_else(|| Rejected::new(format!("environment variable {shown} is not set")))
+        .ok_or_else(|| ValueError::new(format!("environment variable {display_name} is not set")))
 }
 
-fn from_file(path: &str, sources: &dyn Sources) -> Result<SecretString, Rejected> {
+fn read_from_file(path: &str, sources: &dyn Sources) -> Result<SecretString, ValueError> {
     let is_path = path.starts_with(['/', '.']);
-    let mut text = private_file(path, if is_path { path } else { "named here" }, sources)?;
+    let mut text = read_private_file(path, if is_path { path } else { "named here" }, sources)?;
     let trimmed =
         text.strip_suffix('\n').map_or(text.len(), |line| line.strip_suffix('\r').unwrap_or(line).len());
     text.truncate(trimmed);
@@ -132,23 +133,29 @@ fn from_file(path: &str, sources: &dyn Sources) -> Result<SecretString, Rejected
 }
 
 /// The content of a file that others must not see. `shown` stands for the path in mistakes.
-pub(crate) fn private_file(path: &str, shown: &str, sources: &dyn Sources) -> Result<String, Rejected> {
-    let cannot = |error: io::Error| Rejected::new(format!("file {shown} cannot be read: {error}"));
+pub(crate) fn read_private_file(
+    path: &str,
+    display_path: &str,
+    sources: &dyn Sources,
+) -> Result<String, ValueError> {
+    let to_error = |error: io::Error| ValueError::new(format!("file {display_path} cannot be read: {error}"));
     let path = Path::new(path);
-    if !sources.file_is_private(path).map_err(cannot)? {
-        let hint = format!("chmod o-rwx {shown}");
-        return Err(Rejected::new(format!("file {shown} is open to others on this machine")).hint(hint));
+    if !sources.is_file_private(path).map_err(to_error)? {
+        let hint = format!("chmod o-rwx {display_path}");
+        return Err(
+            ValueError::new(format!("file {display_path} is open to others on this machine")).with_hint(hint)
+        );
     }
-    sources.file(path).map_err(cannot)
+    sources.read_file(path).map_err(to_error)
 }
 
-fn checked(secret: SecretString) -> Result<SecretString, Rejected> {
+fn validate_secret(secret: SecretString) -> Result<SecretString, ValueError> {
     let text = secret.expose_secret();
     if text.is_empty() {
-        return Err(Rejected::new("the secret is empty"));
+        return Err(ValueError::new("the secret is empty"));
     }
     if text.trim() != text || text.chars().any(char::is_control) {
-        return Err(Rejected::new(
+        return Err(ValueError::new(
             "the secret has a space at an end, or a line break or control character in it",
         ));
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use blobfish_config::{
-    Addressing, Conditions, GrantAccess, OsSources, Signing, SmallParts, Sources, Unsupported,
+    Addressing, Conditions, GrantAccess, OsSources, Signing, SmallParts, Sources, UnsupportedFields,
 };
 use common::load;
 use secrecy::ExposeSecret;
@@ -22,19 +22,19 @@ fn the_full_example_means_what_it_says() {
     let https = &config.listen.https[0];
     assert_eq!(https.default.as_ref().unwrap().key, Path::new("/etc/blobfish/tls.key"));
     assert_eq!(https.certificates[0].cert, Path::new("/etc/blobfish/vendor.crt"));
-    for (peer, listed) in [
+    for (peer, is_listed) in [
         ("10.1.2.3", true),
         ("::ffff:10.1.2.3", true),
         ("11.0.0.1", false),
         ("fd12::1", true),
         ("fe80::1", false),
     ] {
-        assert_eq!(config.listen.is_proxy(peer.parse().unwrap()), listed, "{peer}");
+        assert_eq!(config.listen.is_trusted_proxy(peer.parse().unwrap()), is_listed, "{peer}");
     }
     assert_eq!(config.listen.default_dialect, "s3");
     assert_eq!(config.admin.to_string(), "127.0.0.1:9090");
     assert_eq!(config.control.as_deref(), Some(Path::new("/run/blobfish/control.sock")));
-    assert_eq!(blobfish_config::control_of(FULL), config.control);
+    assert_eq!(blobfish_config::find_control_socket(FULL), config.control);
     assert_eq!(config.limits.upgrade_drain, Duration::from_secs(3600));
     assert_eq!(config.hosts_base, ["storage.example.internal"]);
     assert_eq!((config.limits.head_bytes_max, config.limits.connections_max), (16_384, 10_000));
@@ -53,7 +53,7 @@ fn the_full_example_means_what_it_says() {
 
     let bucket = &config.buckets[0];
     assert_eq!(bucket.target_bucket.as_deref(), Some("photos"));
-    assert_eq!((bucket.unsupported, bucket.conditions), (Unsupported::Refuse, Conditions::Native));
+    assert_eq!((bucket.unsupported, bucket.conditions), (UnsupportedFields::Reject, Conditions::Native));
 
     let caller = &config.callers[0];
     assert_eq!(caller.grants[0].access, GrantAccess::ReadWrite);
@@ -79,10 +79,18 @@ fn the_defaults_are_those_that_the_example_names() {
 /// Whoever asks a running process may know none of its secrets, and its file may be wrong by now.
 #[test]
 fn the_control_socket_of_a_wrong_file() {
-    let of = |text: &str| blobfish_config::control_of(text);
-    assert_eq!(of("[admin]\ncontrol = \"/c\"\n[target]\nnonsense = 1").as_deref(), Some(Path::new("/c")));
+    let find_socket = |text: &str| blobfish_config::find_control_socket(text);
     assert_eq!(
-        (of("[admin]\ncontrol = 1"), of("[admin]"), of("control = \"/c\""), of("[[")),
+        find_socket("[admin]\ncontrol = \"/c\"\n[target]\nnonsense = 1").as_deref(),
+        Some(Path::new("/c"))
+    );
+    assert_eq!(
+        (
+            find_socket("[admin]\ncontrol = 1"),
+            find_socket("[admin]"),
+            find_socket("control = \"/c\""),
+            find_socket("[[")
+        ),
         (None, None, None, None)
     );
 }
@@ -119,34 +127,34 @@ fn files_of_this_machine() {
     std::fs::write(&path, "from-a-file\n").unwrap();
     let text = format!(
         "{}\n[[caller]]\nname = \"b\"\naccess_key = \"B\"\nsecret_key = {{ file = {path:?} }}\n",
-        target()
+        minimal_target()
     );
     let load = || blobfish_config::load(&text, &common::KNOWN, &OsSources);
     for (mode, is_private) in [(0o600, true), (0o440, true), (0o604, false), (0o644, false), (0o602, false)] {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-        assert_eq!(OsSources.file_is_private(&path).unwrap(), is_private, "{mode:o}");
+        assert_eq!(OsSources.is_file_private(&path).unwrap(), is_private, "{mode:o}");
         match load() {
             Ok(config) => assert_eq!(config.callers[0].keys[0].secret_key.expose_secret(), "from-a-file"),
-            Err(mistakes) => assert!(mistakes[0].what.contains("open to others"), "{mistakes:?}"),
+            Err(mistakes) => assert!(mistakes[0].message.contains("open to others"), "{mistakes:?}"),
         }
         assert_eq!(load().is_ok(), is_private, "{mode:o}");
     }
-    assert!(OsSources.file(folder.path()).is_err(), "a folder");
-    assert!(OsSources.file(&folder.path().join("none")).is_err());
-    assert!(OsSources.file(Path::new("/dev/zero")).is_err(), "endless");
+    assert!(OsSources.read_file(folder.path()).is_err(), "a folder");
+    assert!(OsSources.read_file(&folder.path().join("none")).is_err());
+    assert!(OsSources.read_file(Path::new("/dev/zero")).is_err(), "endless");
     std::fs::write(&path, vec![b'a'; 1024 * 1024 + 1]).unwrap();
-    assert!(OsSources.file(&path).is_err(), "too large");
+    assert!(OsSources.read_file(&path).is_err(), "too large");
     std::fs::write(&path, [0xff]).unwrap();
-    assert!(OsSources.file(&path).is_err(), "not UTF-8");
+    assert!(OsSources.read_file(&path).is_err(), "not UTF-8");
 }
 
-fn target() -> &'static str {
+fn minimal_target() -> &'static str {
     "[[target]]\nname = \"a\"\ndialect = \"s3\"\nendpoint = \"https://a.example\"\nregion = \"r\"\naccess_key = \"K\"\nsecret_key = \"S\""
 }
 
 #[test]
 fn the_least_file() {
-    let config = load(target()).unwrap();
+    let config = load(minimal_target()).unwrap();
     assert_eq!(config.listen.http[0].to_string(), "127.0.0.1:9000");
     assert!(config.callers.is_empty() && config.buckets.is_empty());
 }

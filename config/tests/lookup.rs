@@ -9,7 +9,7 @@ use common::load;
 
 const TARGET: &str = "dialect = \"s3\"\nendpoint = \"https://a.example\"\nregion = \"r\"\naccess_key = \"K\"\nsecret_key = \"S\"\n";
 
-fn config() -> Config {
+fn load_config() -> Config {
     let mut text = String::new();
     for name in ["one", "two"] {
         text += &format!("[[target]]\nname = \"{name}\"\n{TARGET}");
@@ -38,7 +38,7 @@ fn config() -> Config {
 
 #[test]
 fn the_closest_rule_decides() {
-    let config = config();
+    let config = load_config();
     for (bucket, rule, target, target_bucket) in [
         ("photos-1", "photos-1", "one", "pictures"),
         ("photos-2", "photos-*", "two", "photos-2"),
@@ -56,47 +56,47 @@ fn the_closest_rule_decides() {
         );
         assert_eq!(config.targets[route.target_index].name, target);
     }
-    let mut closed = config;
-    closed.buckets.remove(0);
-    assert!(closed.route("other").is_none());
+    let mut without_catch_all = config;
+    without_catch_all.buckets.remove(0);
+    assert!(without_catch_all.route("other").is_none());
 }
 
 #[test]
 fn a_bucket_of_a_target_has_the_name_that_leads_to_it() {
-    let config = config();
-    let reverse = |target, bucket| config.reverse(target, bucket);
-    assert_eq!(reverse(0, "pictures").as_deref(), Some("photos-1"), "the first of two names, before `*`");
-    assert_eq!(reverse(1, "photos-2").as_deref(), Some("photos-2"));
-    assert_eq!(reverse(0, "photos-2"), None, "callers reach the other target by this name");
-    assert_eq!(reverse(0, "photos-1"), None, "callers reach another bucket by this name");
-    assert_eq!(reverse(0, "taken"), None, "only the other target has it");
-    assert_eq!(reverse(0, "other").as_deref(), Some("other"));
-    assert_eq!(reverse(1, "other"), None);
-    assert_eq!(reverse(7, "other"), None);
+    let config = load_config();
+    let find_name = |target, bucket| config.find_caller_bucket(target, bucket);
+    assert_eq!(find_name(0, "pictures").as_deref(), Some("photos-1"), "the first of two names, before `*`");
+    assert_eq!(find_name(1, "photos-2").as_deref(), Some("photos-2"));
+    assert_eq!(find_name(0, "photos-2"), None, "callers reach the other target by this name");
+    assert_eq!(find_name(0, "photos-1"), None, "callers reach another bucket by this name");
+    assert_eq!(find_name(0, "taken"), None, "only the other target has it");
+    assert_eq!(find_name(0, "other").as_deref(), Some("other"));
+    assert_eq!(find_name(1, "other"), None);
+    assert_eq!(find_name(7, "other"), None);
 }
 
 #[test]
 fn grants_are_all_that_is_allowed() {
-    let config = config();
-    let may = |caller: &str, bucket: &str| {
-        let caller = config.caller(&format!("{caller}-key")).unwrap().0;
-        [Access::Read, Access::Write, Access::Admin].map(|access| caller.may(bucket, access))
+    let config = load_config();
+    let check_access = |caller: &str, bucket: &str| {
+        let caller = config.find_caller(&format!("{caller}-key")).unwrap().0;
+        [Access::Read, Access::Write, Access::Admin].map(|access| caller.can_access(bucket, access))
     };
-    assert_eq!(may("reader", "photos-1"), [true, false, false]);
-    assert_eq!(may("writer", "photos-1"), [false, true, false]);
-    assert_eq!(may("both", "logs"), [true, true, false]);
-    assert_eq!(may("boss", "logs"), [true, true, true]);
-    assert_eq!(may("boss", "logs2"), [false, false, false]);
-    assert_eq!(may("nobody", "photos-1"), [false, false, false]);
+    assert_eq!(check_access("reader", "photos-1"), [true, false, false]);
+    assert_eq!(check_access("writer", "photos-1"), [false, true, false]);
+    assert_eq!(check_access("both", "logs"), [true, true, false]);
+    assert_eq!(check_access("boss", "logs"), [true, true, true]);
+    assert_eq!(check_access("boss", "logs2"), [false, false, false]);
+    assert_eq!(check_access("nobody", "photos-1"), [false, false, false]);
 }
 
 #[test]
 fn callers_are_found_by_access_key() {
-    let config = config();
-    assert_eq!(config.caller("reader-key").unwrap().0.name, "reader");
-    assert!(config.caller("reader").is_none());
-    assert!(config.caller("").is_none());
-    assert!(config.caller("nobody-key").unwrap().0.may_sign("cos"));
-    assert!(!config.caller("nobody-key").unwrap().0.may_sign("s3v4"));
-    assert!(config.caller("reader-key").unwrap().0.may_sign("ossv1"));
+    let config = load_config();
+    assert_eq!(config.find_caller("reader-key").unwrap().0.name, "reader");
+    assert!(config.find_caller("reader").is_none());
+    assert!(config.find_caller("").is_none());
+    assert!(config.find_caller("nobody-key").unwrap().0.can_sign_with("cos"));
+    assert!(!config.find_caller("nobody-key").unwrap().0.can_sign_with("s3v4"));
+    assert!(config.find_caller("reader-key").unwrap().0.can_sign_with("ossv1"));
 }

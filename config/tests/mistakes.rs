@@ -26,7 +26,7 @@ secret_key = "TOPSECRET-2"
 grants = [{ buckets = ["photos-*"], access = "read" }]
 "#;
 
-fn said(text: &str) -> Vec<String> {
+fn list_mistakes(text: &str) -> Vec<String> {
     let Err(mistakes) = load(text) else { return Vec::new() };
     assert!(!mistakes.is_empty(), "a refusal says why");
     for mistake in &mistakes {
@@ -39,23 +39,23 @@ fn said(text: &str) -> Vec<String> {
 
 /// Replaces a part of the good file.
 #[track_caller]
-fn spoil(from: &str, to: &str, expected: &[&str]) {
+fn check_replaced(from: &str, to: &str, expected: &[&str]) {
     assert!(GOOD.contains(from), "{from}");
-    assert_eq!(said(&GOOD.replacen(from, to, 1)), expected, "{from} -> {to}");
+    assert_eq!(list_mistakes(&GOOD.replacen(from, to, 1)), expected, "{from} -> {to}");
 }
 
 /// Adds lines after the good file's line that begins so.
 #[track_caller]
-fn add(after: &str, lines: &str, expected: &[&str]) {
+fn check_added(after: &str, lines: &str, expected: &[&str]) {
     let at = GOOD.find(after).unwrap();
     let end = at + GOOD[at..].find('\n').unwrap();
     let text = format!("{}\n{lines}{}", &GOOD[..end], &GOOD[end..]);
-    assert_eq!(said(&text), expected, "{lines}");
+    assert_eq!(list_mistakes(&text), expected, "{lines}");
 }
 
 #[test]
 fn the_good_file_is_good() {
-    assert_eq!(said(GOOD), [""; 0]);
+    assert_eq!(list_mistakes(GOOD), [""; 0]);
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn all_mistakes_at_once() {
         .replace("target = \"aliyun\"", "target = \"aliun\"\ntarget = \"aliyun\"")
         .replace("access = \"read\"", "access = \"reed\"");
     assert_eq!(
-        said(&text),
+        list_mistakes(&text),
         [
             r#"line 5: target "aliyun": dialect = "osss": unknown dialect; did you mean "oss"?"#,
             r#"line 6: target "aliyun": colour: unknown key; known: name, dialect, profile, endpoint, region, addressing, credentials, metadata_endpoint, access_key, secret_key, session_token, insecure, ca, client_cert, client_key, kms_keys, signing, connect_timeout_seconds, response_timeout_seconds, body_timeout_seconds, resolve_seconds, small_parts, staging_bucket, staging_prefix, staging_sweep_seconds, connections_max, failures_max, failures_pause_seconds"#,
@@ -81,54 +81,54 @@ fn all_mistakes_at_once() {
 #[test]
 fn a_file_without_targets() {
     let what = "no [[target]]: there is nothing to be a proxy of; blobfish init writes a configuration to begin with";
-    assert_eq!(said(""), [format!("line 1: {what}")]);
-    assert_eq!(said("target = []"), [format!("line 1: {what}")]);
+    assert_eq!(list_mistakes(""), [format!("line 1: {what}")]);
+    assert_eq!(list_mistakes("target = []"), [format!("line 1: {what}")]);
 }
 
 #[test]
 fn what_is_not_toml() {
-    let said = said("[listen\nhttp = [\"127.0.0.1:9000\"]\n");
-    assert_eq!(said, ["line 1: not TOML: unclosed table, expected `]`"]);
+    let mistakes = list_mistakes("[listen\nhttp = [\"127.0.0.1:9000\"]\n");
+    assert_eq!(mistakes, ["line 1: not TOML: unclosed table, expected `]`"]);
 }
 
 #[test]
 fn keys_and_types() {
-    spoil("[listen]", "[lisen]", &["line 1: lisen: unknown key; did you mean \"listen\"?"]);
-    spoil(
+    check_replaced("[listen]", "[lisen]", &["line 1: lisen: unknown key; did you mean \"listen\"?"]);
+    check_replaced(
         "[[target]]",
         "[target]",
         &["line 3: target: must be a list of tables; write [[target]] instead of [target]"],
     );
-    spoil(
+    check_replaced(
         "region = \"cn-hangzhou\"\n",
         "",
         &["line 3: target \"aliyun\": region: missing; add region = \"us-east-1\""],
     );
-    spoil(
+    check_replaced(
         "[\"127.0.0.1:9000\"]",
         "\"127.0.0.1:9000\"",
         &["line 2: listen.http = \"127.0.0.1:9000\": must be a list, not a string"],
     );
-    add(
+    check_added(
         "region",
         "insecure = \"yes\"",
         &["line 8: target \"aliyun\": insecure = \"yes\": must be true or false, not a string"],
     );
-    add(
+    check_added(
         "region",
         "body_timeout_seconds = 0",
         &["line 8: target \"aliyun\": body_timeout_seconds = 0: must be from 1 to 3600"],
     );
-    add(
+    check_added(
         "region",
         "body_timeout_seconds = 1.5",
         &["line 8: target \"aliyun\": body_timeout_seconds = 1.5: must be a whole number, not a fraction"],
     );
     let issued =
         |written: &str| GOOD.replacen("access_key = \"LTAI\"\nsecret_key = \"TOPSECRET-1\"", written, 1);
-    assert_eq!(said(&issued("credentials = \"aliyun\"")), [""; 0]);
+    assert_eq!(list_mistakes(&issued("credentials = \"aliyun\"")), [""; 0]);
     assert_eq!(
-        said(&issued(
+        list_mistakes(&issued(
             "credentials = \"aliyn\"\nmetadata_endpoint = \"metadata\"\nsecret_key = \"TOPSECRET-1\""
         )),
         [
@@ -137,15 +137,19 @@ fn keys_and_types() {
             "line 10: target \"aliyun\": secret_key = (secret): the target's keys are issued; leave it out, or credentials",
         ]
     );
-    add(
+    check_added(
         "region",
         "metadata_endpoint = \"http://127.0.0.1:1\"",
         &[
             "line 8: target \"aliyun\": metadata_endpoint = \"http://127.0.0.1:1\": nobody asks there; add credentials, or leave it out",
         ],
     );
-    add("region", "client_cert = \"/etc/blobfish/tls.crt\"\nclient_key = \"/etc/blobfish/tls.key\"", &[]);
-    add(
+    check_added(
+        "region",
+        "client_cert = \"/etc/blobfish/tls.crt\"\nclient_key = \"/etc/blobfish/tls.key\"",
+        &[],
+    );
+    check_added(
         "region",
         "client_cert = \"/etc/blobfish/tls.key\"\nclient_key = \"/open/key\"",
         &[
@@ -153,31 +157,31 @@ fn keys_and_types() {
             "line 9: target \"aliyun\": client_key = \"/open/key\": file /open/key is open to others on this machine; chmod o-rwx /open/key",
         ],
     );
-    add(
+    check_added(
         "region",
         "client_cert = \"/etc/blobfish/tls.crt\"",
         &["line 3: target \"aliyun\": client_key: missing; add client_key = \"/etc/blobfish/client.key\""],
     );
-    spoil(
+    check_replaced(
         "https://oss-cn-hangzhou.aliyuncs.com\"",
         "http://oss.localhost\"\nclient_cert = \"/etc/blobfish/tls.crt\"\nclient_key = \"/etc/blobfish/tls.key\"",
         &[
             "line 7: target \"aliyun\": client_cert = \"/etc/blobfish/tls.crt\": the endpoint is not https, so nobody asks for a certificate",
         ],
     );
-    add(
+    check_added(
         "region",
         "resolve_seconds = 0",
         &["line 8: target \"aliyun\": resolve_seconds = 0: must be from 1 to 3600"],
     );
-    add(
+    check_added(
         "region",
         "connections_max = 1",
         &[
             "line 8: target \"aliyun\": connections_max = 1: a copy needs one connection to read and one to write; write 2 or more, or 0 for no limit",
         ],
     );
-    add(
+    check_added(
         "region",
         "failures_max = 1_000_001\nfailures_pause_seconds = 0",
         &[
@@ -185,7 +189,7 @@ fn keys_and_types() {
             "line 9: target \"aliyun\": failures_pause_seconds = 0: must be from 1 to 3600",
         ],
     );
-    add(
+    check_added(
         "region",
         "small_parts = \"join\"\nstaging_prefix = \"parts\"\nstaging_bucket = \"a/b\"\nstaging_sweep_seconds = 604_801",
         &[
@@ -195,7 +199,7 @@ fn keys_and_types() {
             "line 11: target \"aliyun\": staging_sweep_seconds = 604_801: must be from 0 to 604800",
         ],
     );
-    add(
+    check_added(
         "http",
         "[limits]\nspool_dir = \"tmp\"\nspool_bytes_max = 1",
         &[
@@ -203,7 +207,7 @@ fn keys_and_types() {
             "line 5: limits.spool_bytes_max = 1: must be from 5242880 to 5368709120",
         ],
     );
-    add(
+    check_added(
         "http",
         "[log]\nformat = \"xml\"\nlevel = \"inof\"",
         &[
@@ -211,7 +215,7 @@ fn keys_and_types() {
             "line 5: log.level = \"inof\": unknown word; did you mean \"info\"?",
         ],
     );
-    add(
+    check_added(
         "secret_key = \"TOPSECRET-2\"",
         "[limits]\nhead_bytes_max = -1\nheaders_max = 0x1_0000\nconnections = 5",
         &[
@@ -226,7 +230,7 @@ fn keys_and_types() {
 #[test]
 fn traces() {
     let at = "http = ";
-    add(
+    check_added(
         at,
         "[traces]\nratio = 1",
         &[
@@ -241,7 +245,7 @@ fn traces() {
         ("true", "must be a number, not true or false"),
     ] {
         let lines = format!("[traces]\nendpoint = \"http://[::1]:4318/a/b\"\nsample_ratio = {ratio}");
-        add(at, &lines, &[&format!("line 5: traces.sample_ratio = {ratio}: {why}")]);
+        check_added(at, &lines, &[&format!("line 5: traces.sample_ratio = {ratio}: {why}")]);
     }
     for (url, why) in [
         (
@@ -252,7 +256,7 @@ fn traces() {
         ("\"grpc://collector:4318\"", "unknown scheme; write http or https"),
         ("\"https://collector/a b\"", "not a path; use visible ASCII characters, no spaces"),
     ] {
-        add(
+        check_added(
             at,
             &format!("[traces]\nendpoint = {url}"),
             &[&format!("line 4: traces.endpoint = {url}: {why}")],
@@ -263,21 +267,22 @@ fn traces() {
         ("https://collector/?key=TOPSECRET", "an endpoint has no query; use headers"),
     ] {
         let lines = format!("[traces]\nendpoint = \"{url}\"");
-        add(at, &lines, &[&format!("line 4: traces.endpoint = (secret): {why}")]);
+        check_added(at, &lines, &[&format!("line 4: traces.endpoint = (secret): {why}")]);
     }
-    add(
+    check_added(
         at,
         "[traces]\nendpoint = \"https://collector\"\nca = \"/none\"",
         &["line 5: traces.ca = \"/none\": the file cannot be read: entity not found"],
     );
     for good in ["0", "1", "0.25", "1.0"] {
-        add(
+        check_added(
             at,
             &format!("[traces]\nendpoint = \"http://collector\"\ninsecure = true\nsample_ratio = {good}"),
             &[],
         );
     }
-    let header = |header: &str| format!("[traces]\nendpoint = \"https://collector\"\nheaders = [{header}]");
+    let with_header =
+        |header: &str| format!("[traces]\nendpoint = \"https://collector\"\nheaders = [{header}]");
     for (row, why) in [
         (
             "{ name = \"x-key\", value = 7 }",
@@ -304,8 +309,9 @@ fn traces() {
             "headers \"A\": name = \"A\": another header has it, on line 5",
         ),
     ] {
-        let said = said(&GOOD.replacen("[[target]]", &format!("{}\n[[target]]", header(row)), 1));
-        assert_eq!(said, [format!("line 5: {why}")], "{row}");
+        let mistakes =
+            list_mistakes(&GOOD.replacen("[[target]]", &format!("{}\n[[target]]", with_header(row)), 1));
+        assert_eq!(mistakes, [format!("line 5: {why}")], "{row}");
     }
 }
 
@@ -316,67 +322,68 @@ fn times_of_the_end() {
         ("drain_seconds", "1 to 3600"),
         ("upgrade_drain_seconds", "1 to 86400"),
     ] {
-        let told = format!("line 4: limits.{key} = -1: must be from {most}");
-        spoil("[[target]]", &format!("[limits]\n{key} = -1\n[[target]]"), &[&told]);
+        let message = format!("line 4: limits.{key} = -1: must be from {most}");
+        check_replaced("[[target]]", &format!("[limits]\n{key} = -1\n[[target]]"), &[&message]);
     }
 }
 
 #[test]
 fn a_terminal_is_not_commanded() {
-    let said = said("\"\\u001b[31m\" = 1\n");
-    assert!(said.iter().all(|line| !line.contains('\u{1b}')), "{said:?}");
+    let mistakes = list_mistakes("\"\\u001b[31m\" = 1\n");
+    assert!(mistakes.iter().all(|line| !line.contains('\u{1b}')), "{mistakes:?}");
 }
 
 #[test]
 fn listeners() {
-    spoil(
+    check_replaced(
         "127.0.0.1:9000",
         "localhost:9000",
         &[
             "line 2: listen.http[0] = \"localhost:9000\": not an address; write \"127.0.0.1:9000\" or \"[::1]:9000\"",
         ],
     );
-    spoil(
+    check_replaced(
         "\"127.0.0.1:9000\"",
         "\"127.0.0.1:9000\", \"127.0.0.1:9000\"",
         &["line 2: listen.http[1] = \"127.0.0.1:9000\": already taken by 127.0.0.1:9000 on line 2"],
     );
-    spoil(
+    check_replaced(
         "\"127.0.0.1:9000\"",
         "\"127.0.0.1:9000\", \"[::]:9000\"",
         &["line 2: listen.http[1] = \"[::]:9000\": already taken by 127.0.0.1:9000 on line 2"],
     );
-    spoil(
+    check_replaced(
         "127.0.0.1:9000",
         "0.0.0.0:9090",
         &[
             "line 2: listen.http[0] = \"0.0.0.0:9090\": the admin port is at 127.0.0.1:9090 unless another is chosen; choose [admin] listen = \"127.0.0.1:9091\"",
         ],
     );
-    spoil(
+    check_replaced(
         "[[target]]",
         "[admin]\nlisten = \"127.0.0.1:9000\"\n[[target]]",
         &["line 4: admin.listen = \"127.0.0.1:9000\": already taken by 127.0.0.1:9000 on line 2"],
     );
     for wrong in ["control.sock", "/", ""] {
         let what = "not the whole path of a socket; write \"/run/blobfish/control.sock\"";
-        let told = format!("line 4: admin.control = \"{wrong}\": {what}");
-        spoil("[[target]]", &format!("[admin]\ncontrol = \"{wrong}\"\n[[target]]"), &[&told]);
+        let message = format!("line 4: admin.control = \"{wrong}\": {what}");
+        check_replaced("[[target]]", &format!("[admin]\ncontrol = \"{wrong}\"\n[[target]]"), &[&message]);
     }
     let long = format!("/{}", "a".repeat(90));
-    let told = said(&GOOD.replace("[[target]]", &format!("[admin]\ncontrol = \"{long}\"\n[[target]]")));
-    assert!(told.len() == 1 && told[0].ends_with("longer than 90 bytes"), "{told:?}");
-    spoil(
+    let mistakes =
+        list_mistakes(&GOOD.replace("[[target]]", &format!("[admin]\ncontrol = \"{long}\"\n[[target]]")));
+    assert!(mistakes.len() == 1 && mistakes[0].ends_with("longer than 90 bytes"), "{mistakes:?}");
+    check_replaced(
         "http = [\"127.0.0.1:9000\"]",
         "http = []",
         &["line 1: listen: no address to listen on; add http = [\"127.0.0.1:9000\"]"],
     );
-    add(
+    check_added(
         "http",
         "dialect = \"swift\"",
         &["line 3: listen.dialect = \"swift\": unknown dialect; known: s3, cos, oss"],
     );
-    spoil(
+    check_replaced(
         "[[target]]",
         "[hosts]\nbase = [\"a b\", \"x.example\", \"X.example\"]\n[[target]]",
         &[
@@ -385,14 +392,22 @@ fn listeners() {
         ],
     );
     // Anybody may be let in; any free port twice is two ports.
-    spoil("\"127.0.0.1:9000\"", "\"0.0.0.0:80\", \"127.0.0.1:0\", \"127.0.0.1:0\", \"[::1]:80\"", &[]);
+    check_replaced(
+        "\"127.0.0.1:9000\"",
+        "\"0.0.0.0:80\", \"127.0.0.1:0\", \"127.0.0.1:0\", \"[::1]:80\"",
+        &[],
+    );
 }
 
 #[test]
 fn proxies_in_front() {
-    add("http", "proxies = [\"10.0.0.0/8\", \"192.0.2.1\", \"fd00::/8\"]\nproxy_protocol = true", &[]);
-    add("http", "proxies = []\nproxy_protocol = false", &[]);
-    add(
+    check_added(
+        "http",
+        "proxies = [\"10.0.0.0/8\", \"192.0.2.1\", \"fd00::/8\"]\nproxy_protocol = true",
+        &[],
+    );
+    check_added("http", "proxies = []\nproxy_protocol = false", &[]);
+    check_added(
         "http",
         "proxies = [\"10.0.0.0/33\", \"balancer\", \"10.1.2.3/8\"]\nproxy_protocol = 1",
         &[
@@ -402,7 +417,7 @@ fn proxies_in_front() {
             "line 4: listen.proxy_protocol = 1: must be true or false, not a whole number",
         ],
     );
-    add(
+    check_added(
         "http",
         "proxy_protocol = true",
         &[
@@ -415,44 +430,44 @@ fn proxies_in_front() {
 fn certificates() {
     let good =
         "{ address = \"0.0.0.0:1\", cert = \"/etc/blobfish/tls.crt\", key = \"/etc/blobfish/tls.key\" }";
-    add("http", &format!("https = [{good}]"), &[]);
-    let spoiled = |from: &str, to: &str, expected: &[&str]| {
+    check_added("http", &format!("https = [{good}]"), &[]);
+    let check_https = |from: &str, to: &str, expected: &[&str]| {
         assert!(good.contains(from));
-        add("http", &format!("https = [{}]", good.replace(from, to)), expected);
+        check_added("http", &format!("https = [{}]", good.replace(from, to)), expected);
     };
-    spoiled(
+    check_https(
         ", key = \"/etc/blobfish/tls.key\"",
         "",
         &["line 3: listen.https[0].key: missing; add key = \"/etc/blobfish/tls.key\""],
     );
-    spoiled(
+    check_https(
         "cert = \"/etc/blobfish/tls.crt\", ",
         "",
         &["line 3: listen.https[0].cert: missing; add cert = \"/etc/blobfish/tls.crt\""],
     );
-    spoiled(
+    check_https(
         "/etc/blobfish/tls.crt",
         "/nowhere",
         &["line 3: listen.https[0].cert = \"/nowhere\": the file cannot be read: entity not found"],
     );
-    spoiled(
+    check_https(
         "/etc/blobfish/tls.crt",
         "/etc/blobfish/tls.key",
         &["line 3: listen.https[0].cert = \"/etc/blobfish/tls.key\": the file holds no PEM certificate"],
     );
-    spoiled(
+    check_https(
         "/etc/blobfish/tls.key",
         "/etc/blobfish/tls.crt",
         &["line 3: listen.https[0].key = \"/etc/blobfish/tls.crt\": the file holds no PEM private key"],
     );
-    spoiled(
+    check_https(
         "/etc/blobfish/tls.key",
         "/open/key",
         &[
             "line 3: listen.https[0].key = \"/open/key\": file /open/key is open to others on this machine; chmod o-rwx /open/key",
         ],
     );
-    spoiled(
+    check_https(
         "/etc/blobfish/tls.key",
         "/etc/blobfish/vendor.key",
         &[
@@ -461,15 +476,15 @@ fn certificates() {
     );
     // Several, with a default one and without.
     let vendor = "{ cert = \"/etc/blobfish/vendor.crt\", key = \"/etc/blobfish/vendor.key\" }";
-    let several = |default: &str, certificates: &str| {
+    let build_https = |default: &str, certificates: &str| {
         format!("https = [{{ address = \"0.0.0.0:1\", {default}certificates = [{certificates}] }}]")
     };
     let default = "cert = \"/etc/blobfish/tls.crt\", key = \"/etc/blobfish/tls.key\", ";
-    add("http", &several(default, vendor), &[]);
-    add("http", &several("", &format!("{vendor}, {vendor}")), &[]);
-    add(
+    check_added("http", &build_https(default, vendor), &[]);
+    check_added("http", &build_https("", &format!("{vendor}, {vendor}")), &[]);
+    check_added(
         "http",
-        &several("", ""),
+        &build_https("", ""),
         &[
             "line 3: listen.https[0].cert: missing; add cert = \"/etc/blobfish/tls.crt\"",
             "line 3: listen.https[0].key: missing; add key = \"/etc/blobfish/tls.key\"",
@@ -477,9 +492,9 @@ fn certificates() {
     );
     let half = "{ cert = \"/etc/blobfish/vendor.crt\" }";
     let swapped = "{ cert = \"/etc/blobfish/vendor.crt\", key = \"/etc/blobfish/tls.key\", x = 1 }";
-    add(
+    check_added(
         "http",
-        &several("key = \"/etc/blobfish/tls.key\", ", &format!("{half}, {swapped}")),
+        &build_https("key = \"/etc/blobfish/tls.key\", ", &format!("{half}, {swapped}")),
         &[
             "line 3: listen.https[0].cert: missing; add cert = \"/etc/blobfish/tls.crt\"",
             "line 3: listen.https[0].certificates[0].key: missing; add key = \"/etc/blobfish/tls.key\"",
@@ -487,7 +502,7 @@ fn certificates() {
             "line 3: listen.https[0].certificates[1].x: unknown key; known: cert, key",
         ],
     );
-    add(
+    check_added(
         "region",
         "ca = \"/run/secret\"",
         &["line 8: target \"aliyun\": ca = \"/run/secret\": the file holds no PEM certificate"],
@@ -496,32 +511,32 @@ fn certificates() {
 
 #[test]
 fn dialects_and_profiles() {
-    spoil(
+    check_replaced(
         "\"oss\"",
         "\"jdcloud\"",
         &[
             "line 5: target \"aliyun\": dialect = \"jdcloud\": unknown dialect; it is a profile of dialect \"s3\"",
         ],
     );
-    add(
+    check_added(
         "region",
         "profile = \"aliun\"",
         &["line 8: target \"aliyun\": profile = \"aliun\": unknown profile; did you mean \"aliyun\"?"],
     );
-    spoil(
+    check_replaced(
         "\"oss\"",
         "\"cos\"\nprofile = \"tencent\"",
         &[
             "line 6: target \"aliyun\": profile = \"tencent\": this dialect has no profiles; leave the key out",
         ],
     );
-    spoil(
+    check_replaced(
         "\"oss\"",
         "\"s3\"\nsigning = \"v4\"",
         &["line 6: target \"aliyun\": signing = \"v4\": only dialect \"oss\" has a choice of signatures"],
     );
-    add("region", "signing = \"v1\"", &[]);
-    add(
+    check_added("region", "signing = \"v1\"", &[]);
+    check_added(
         "region",
         "signing = \"v2\"",
         &["line 8: target \"aliyun\": signing = \"v2\": unknown word; did you mean \"v1\"?"],
@@ -531,55 +546,55 @@ fn dialects_and_profiles() {
 #[test]
 fn endpoints() {
     let url = "https://oss-cn-hangzhou.aliyuncs.com";
-    spoil(
+    check_replaced(
         url,
         "http://oss-cn-hangzhou.aliyuncs.com",
         &[
             "line 6: target \"aliyun\": endpoint = \"http://oss-cn-hangzhou.aliyuncs.com\": plain HTTP to another machine shows every object to those between; write https, or insecure = true if that is meant",
         ],
     );
-    spoil(&format!("{url}\""), "http://a.example\"\ninsecure = true", &[]);
-    spoil(url, "http://oss.localhost:9100", &[]);
-    spoil(&format!("{url}\""), "http://127.0.0.1:9100\"\naddressing = \"path\"", &[]);
-    spoil(
+    check_replaced(&format!("{url}\""), "http://a.example\"\ninsecure = true", &[]);
+    check_replaced(url, "http://oss.localhost:9100", &[]);
+    check_replaced(&format!("{url}\""), "http://127.0.0.1:9100\"\naddressing = \"path\"", &[]);
+    check_replaced(
         url,
         "http://127.0.0.1:9100",
         &[
             "line 6: target \"aliyun\": endpoint = \"http://127.0.0.1:9100\": a bucket cannot stand before an IP address; write addressing = \"path\"",
         ],
     );
-    spoil(
+    check_replaced(
         url,
         "ftp://a.example",
         &["line 6: target \"aliyun\": endpoint = \"ftp://a.example\": unknown scheme; write http or https"],
     );
-    spoil(
+    check_replaced(
         url,
         "https://a.example/path",
         &[
             "line 6: target \"aliyun\": endpoint = \"https://a.example/path\": an endpoint has no path; write https://a.example",
         ],
     );
-    spoil(
+    check_replaced(
         url,
         "https://me:TOPSECRET@a.example",
         &[
             "line 6: target \"aliyun\": endpoint = (secret): a URL must not hold a user; use access_key and secret_key",
         ],
     );
-    spoil(
+    check_replaced(
         "\"cn-hangzhou\"",
         "\"\"",
         &[
             "line 7: target \"aliyun\": region = \"\": not a region; use letters, digits, hyphens, underscores and dots",
         ],
     );
-    spoil(
+    check_replaced(
         "\"LTAI\"",
         "\"LT/AI\"",
         &["line 8: target \"aliyun\": access_key = \"LT/AI\": an access key holds no separators or quotes"],
     );
-    add(
+    check_added(
         "region",
         "kms_keys = [\"\"]",
         &["line 8: target \"aliyun\": kms_keys[0] = \"\": the key id is empty"],
@@ -588,33 +603,33 @@ fn endpoints() {
 
 #[test]
 fn secrets() {
-    let spoiled = |to: &str, what: &str| {
+    let check_secret = |to: &str, what: &str| {
         let expected = format!("line 9: target \"aliyun\": secret_key = (secret): {what}");
-        spoil("\"TOPSECRET-1\"", to, &[&expected]);
+        check_replaced("\"TOPSECRET-1\"", to, &[&expected]);
     };
-    spoil("\"TOPSECRET-1\"", "{ env = \"GOOD\" }", &[]);
-    spoil("\"TOPSECRET-1\"", "{ file = \"/run/secret\" }", &[]);
-    spoiled("\"\"", "the secret is empty");
-    spoiled("{ env = \"EMPTY\" }", "the secret is empty");
-    spoiled("{ file = \"/run/empty\" }", "the secret is empty");
+    check_replaced("\"TOPSECRET-1\"", "{ env = \"GOOD\" }", &[]);
+    check_replaced("\"TOPSECRET-1\"", "{ file = \"/run/secret\" }", &[]);
+    check_secret("\"\"", "the secret is empty");
+    check_secret("{ env = \"EMPTY\" }", "the secret is empty");
+    check_secret("{ file = \"/run/empty\" }", "the secret is empty");
     let ends = "the secret has a space at an end, or a line break or control character in it";
-    spoiled("\" TOPSECRET\"", ends);
-    spoiled("{ file = \"/run/lines\" }", ends);
-    spoiled("{ env = \"MISSING_1\" }", "environment variable MISSING_1 is not set");
-    spoiled("{ env = \"TOPSECRETpasted\" }", "environment variable named here is not set");
-    spoiled("{ file = \"/run/none\" }", "file /run/none cannot be read: entity not found");
-    spoiled("{ file = \"TOPSECRET\" }", "file named here cannot be read: entity not found");
-    spoiled(
+    check_secret("\" TOPSECRET\"", ends);
+    check_secret("{ file = \"/run/lines\" }", ends);
+    check_secret("{ env = \"MISSING_1\" }", "environment variable MISSING_1 is not set");
+    check_secret("{ env = \"TOPSECRETpasted\" }", "environment variable named here is not set");
+    check_secret("{ file = \"/run/none\" }", "file /run/none cannot be read: entity not found");
+    check_secret("{ file = \"TOPSECRET\" }", "file named here cannot be read: entity not found");
+    check_secret(
         "{ file = \"/open/secret\" }",
         "file /open/secret is open to others on this machine; chmod o-rwx /open/secret",
     );
-    spoiled("{ env = \"GOOD\", file = \"/run/secret\" }", "comes from env and file at once");
-    spoiled("{}", "comes from nowhere; write { env = \"NAME\" } or { file = \"PATH\" }");
-    spoiled("{ env = [\"TOPSECRET\"] }", "must be a string, not a list");
-    spoiled("\"${TOPSECRET}\"", "variables are not expanded; write { env = \"NAME\" }");
-    spoiled("5", "must be a string, { env = \"NAME\" } or { file = \"PATH\" }, not a whole number");
-    spoiled("{ env = \"GOOD\", TOPSECRET = 1 }", "unknown key; known: env, file");
-    spoil(
+    check_secret("{ env = \"GOOD\", file = \"/run/secret\" }", "comes from env and file at once");
+    check_secret("{}", "comes from nowhere; write { env = \"NAME\" } or { file = \"PATH\" }");
+    check_secret("{ env = [\"TOPSECRET\"] }", "must be a string, not a list");
+    check_secret("\"${TOPSECRET}\"", "variables are not expanded; write { env = \"NAME\" }");
+    check_secret("5", "must be a string, { env = \"NAME\" } or { file = \"PATH\" }, not a whole number");
+    check_secret("{ env = \"GOOD\", TOPSECRET = 1 }", "unknown key; known: env, file");
+    check_replaced(
         "secret_key = \"TOPSECRET-1\"",
         "secretkey = \"TOPSECRET-1\"",
         &[
@@ -622,14 +637,18 @@ fn secrets() {
             "line 9: target \"aliyun\": secretkey: unknown key; did you mean \"secret_key\"?",
         ],
     );
-    add(
+    check_added(
         "region",
         "session_token = \"\"",
         &["line 8: target \"aliyun\": session_token = (secret): the secret is empty"],
     );
-    spoil("\"TOPSECRET-1\"", "\"TOPSECRET-1", &["line 9: not TOML: invalid basic string, expected `\"`"]);
-    spoil("\"TOPSECRET-1\"", "TOPSECRET-1", &["line 9: not TOML: invalid boolean, expected `true`"]);
-    spoil(
+    check_replaced(
+        "\"TOPSECRET-1\"",
+        "\"TOPSECRET-1",
+        &["line 9: not TOML: invalid basic string, expected `\"`"],
+    );
+    check_replaced("\"TOPSECRET-1\"", "TOPSECRET-1", &["line 9: not TOML: invalid boolean, expected `true`"]);
+    check_replaced(
         "secret_key = \"TOPSECRET-1\"",
         "secret_key = \"TOPSECRET-1\"\nsecret_key = \"TOPSECRET-3\"",
         &["line 10: secret_key: written twice"],
@@ -638,43 +657,43 @@ fn secrets() {
 
 #[test]
 fn buckets() {
-    spoil(
+    check_replaced(
         "\"aliyun\"\n[[caller]]",
         "\"tencent\"\n[[caller]]",
         &["line 12: bucket \"photos\": target = \"tencent\": unknown target; known: aliyun"],
     );
-    spoil(
+    check_replaced(
         "\"photos\"",
         "\"a*b*\"",
         &["line 11: bucket \"a*b*\": name = \"a*b*\": a pattern has at most one *"],
     );
-    spoil(
+    check_replaced(
         "\"photos\"",
         "\"a/b\"",
         &[
             "line 11: bucket \"a/b\": name = \"a/b\": not a bucket's name; use letters, digits, dots, underscores and hyphens",
         ],
     );
-    spoil(
+    check_replaced(
         "\"photos\"",
         "\"photos-*\"\ntarget_bucket = \"photos\"",
         &[
             "line 12: bucket \"photos-*\": target_bucket = \"photos\": a pattern keeps names; leave target_bucket out, or name one bucket",
         ],
     );
-    spoil(
+    check_replaced(
         "\"photos\"",
         "\"photos\"\ntarget_bucket = \"*\"",
         &[
             "line 12: bucket \"photos\": target_bucket = \"*\": not a bucket's name; use letters, digits, dots, underscores and hyphens",
         ],
     );
-    spoil(
+    check_replaced(
         "[[caller]]",
         "[[bucket]]\nname = \"photos\"\ntarget = \"aliyun\"\n[[caller]]",
         &["line 14: bucket \"photos\": name = \"photos\": another bucket has it, on line 11"],
     );
-    spoil(
+    check_replaced(
         "\"photos\"",
         "\"photos\"\nunsupported = \"ignore\"\nconditions = \"chek\"",
         &[
@@ -688,7 +707,7 @@ fn buckets() {
 fn callers() {
     let second =
         "[[caller]]\nname = \"app\"\naccess_key = \"AKID\"\nsecret_key = \"TOPSECRET-3\"\n[[caller]]";
-    spoil(
+    check_replaced(
         "[[caller]]",
         second,
         &[
@@ -696,30 +715,30 @@ fn callers() {
             "line 19: caller \"app\": access_key = \"AKID\": another caller has it, on line 15",
         ],
     );
-    spoil(
+    check_replaced(
         "[[target]]",
         "[[target]]\nname = \"aliyun\"\ndialect = \"s3\"\nendpoint = \"https://a.example\"\nregion = \"r\"\naccess_key = \"LTAI\"\nsecret_key = \"TOPSECRET\"\n[[target]]",
         &["line 11: target \"aliyun\": name = \"aliyun\": another target has it, on line 4"],
     );
-    spoil(
+    check_replaced(
         "\"app\"",
         "\"my app\"",
         &[
             "line 14: caller \"my app\": name = \"my app\": not a name; use 1 to 64 letters, digits, hyphens, underscores and dots",
         ],
     );
-    spoil(
+    check_replaced(
         "[\"photos-*\"]",
         "[]",
         &["line 17: caller \"app\": grants[0].buckets: a grant for no bucket; leave the grant out"],
     );
-    spoil(
+    check_replaced(
         ", access = \"read\"",
         "",
         &["line 17: caller \"app\": grants[0].access: missing; add access = \"read\""],
     );
-    spoil("grants = [{ buckets = [\"photos-*\"], access = \"read\" }]\n", "", &[]);
-    spoil(
+    check_replaced("grants = [{ buckets = [\"photos-*\"], access = \"read\" }]\n", "", &[]);
+    check_replaced(
         "\"AKID\"",
         "\"AKID\"\nsignatures = [\"s3v4\", \"s3v5\"]\ncos_signing = \"strikt\"",
         &[
@@ -727,7 +746,7 @@ fn callers() {
             "line 17: caller \"app\": cos_signing = \"strikt\": unknown word; did you mean \"strict\"?",
         ],
     );
-    spoil(
+    check_replaced(
         "\"AKID\"",
         "\"AKID\"\nsignatures = []",
         &[
@@ -740,19 +759,19 @@ fn callers() {
 fn keys_of_a_caller() {
     let own = "access_key = \"AKID\"\nsecret_key = \"TOPSECRET-2\"\n";
     let second = "keys = [{ access_key = \"AKID2\", secret_key = \"TOPSECRET-3\" }]\n";
-    assert_eq!(said(&GOOD.replace(own, second)), [""; 0], "only a list");
-    assert_eq!(said(&GOOD.replace(own, &format!("{own}{second}"))), [""; 0], "both");
-    spoil(
+    assert_eq!(list_mistakes(&GOOD.replace(own, second)), [""; 0], "only a list");
+    assert_eq!(list_mistakes(&GOOD.replace(own, &format!("{own}{second}"))), [""; 0], "both");
+    check_replaced(
         own,
         &format!("{own}{}", second.replace("AKID2", "AKID")),
         &["line 17: caller \"app\": keys[0].access_key = \"AKID\": another caller has it, on line 15"],
     );
-    spoil(
+    check_replaced(
         own,
         "keys = [{ access_key = \"AKID2\" }]\n",
         &["line 15: caller \"app\": keys[0].secret_key: missing; add secret_key = { env = \"NAME\" }"],
     );
-    spoil(
+    check_replaced(
         own,
         "keys = []\n",
         &[
@@ -760,7 +779,7 @@ fn keys_of_a_caller() {
             "line 13: caller \"app\": secret_key: missing; add secret_key = { env = \"NAME\" }",
         ],
     );
-    add(
+    check_added(
         "secret_key = \"TOPSECRET-2\"",
         "requests_per_second = 5_000_000\nrequests_at_once = \"2\"",
         &[
@@ -768,7 +787,7 @@ fn keys_of_a_caller() {
             "line 18: caller \"app\": requests_at_once = \"2\": must be a whole number, not a string",
         ],
     );
-    add(
+    check_added(
         "name = \"photos\"",
         "anonymous = \"write\"",
         &["line 12: bucket \"photos\": anonymous = \"write\": unknown word; known: refuse, read"],

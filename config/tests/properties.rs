@@ -11,7 +11,7 @@ use proptest::prelude::*;
 const FULL: &str = include_str!("../examples/full.toml");
 
 /// Loads and tells, which must not panic.
-fn tell(text: &str) {
+fn load_and_render(text: &str) {
     if let Err(mistakes) = load(text) {
         assert!(!mistakes.is_empty());
         for mistake in mistakes {
@@ -21,7 +21,7 @@ fn tell(text: &str) {
     }
 }
 
-fn target() -> impl Strategy<Value = String> {
+fn arbitrary_target() -> impl Strategy<Value = String> {
     let endpoints =
         prop_oneof!["https://[a-z]{1,9}\\.example", "http://[a-z]{1,9}\\.localhost:[1-9][0-9]{0,3}"];
     (endpoints, "[a-z0-9-]{1,9}", "[A-Z0-9]{1,20}", "[!-~&&[^\"\\\\]]{1,40}", any::<bool>(), 1..=3600u32)
@@ -36,35 +36,37 @@ fn target() -> impl Strategy<Value = String> {
 }
 
 /// A file that is good, the number of its targets and the names of its buckets.
-fn sample() -> impl Strategy<Value = (String, usize, Vec<String>)> {
+fn arbitrary_config() -> impl Strategy<Value = (String, usize, Vec<String>)> {
     let dialects = prop::sample::select(vec!["s3", "cos", "oss"]);
     let access = prop::sample::select(vec!["read", "write", "read-write", "admin"]);
     let buckets = prop::collection::btree_set("[a-z0-9][a-z0-9-]{0,8}\\*?|\\*[a-z-]{0,4}", 0..6);
-    (vec((target(), dialects), 1..4), buckets, vec(access, 0..4)).prop_map(|(targets, buckets, callers)| {
-        let mut text = String::new();
-        for (i, (target, dialect)) in targets.iter().enumerate() {
-            text += &format!("[[target]]\nname = \"t{i}\"\ndialect = {dialect:?}\n{target}");
-        }
-        for (i, bucket) in buckets.iter().enumerate() {
-            text += &format!("[[bucket]]\nname = {bucket:?}\ntarget = \"t{}\"\n", i % targets.len());
-            if !bucket.contains('*') && i % 2 == 0 {
-                text += &format!("target_bucket = \"there-{}\"\n", i / 2);
+    (vec((arbitrary_target(), dialects), 1..4), buckets, vec(access, 0..4)).prop_map(
+        |(targets, buckets, callers)| {
+            let mut text = String::new();
+            for (i, (target, dialect)) in targets.iter().enumerate() {
+                text += &format!("[[target]]\nname = \"t{i}\"\ndialect = {dialect:?}\n{target}");
             }
-        }
-        for (i, access) in callers.iter().enumerate() {
-            text += &format!(
-                "[[caller]]\nname = \"c{i}\"\naccess_key = \"K{i}\"\nsecret_key = {{ env = \"GOOD\" }}\n"
-            );
-            text += &format!("grants = [{{ buckets = [\"*\"], access = {access:?} }}]\n");
-        }
-        (text, targets.len(), buckets.into_iter().collect())
-    })
+            for (i, bucket) in buckets.iter().enumerate() {
+                text += &format!("[[bucket]]\nname = {bucket:?}\ntarget = \"t{}\"\n", i % targets.len());
+                if !bucket.contains('*') && i % 2 == 0 {
+                    text += &format!("target_bucket = \"there-{}\"\n", i / 2);
+                }
+            }
+            for (i, access) in callers.iter().enumerate() {
+                text += &format!(
+                    "[[caller]]\nname = \"c{i}\"\naccess_key = \"K{i}\"\nsecret_key = {{ env = \"GOOD\" }}\n"
+                );
+                text += &format!("grants = [{{ buckets = [\"*\"], access = {access:?} }}]\n");
+            }
+            (text, targets.len(), buckets.into_iter().collect())
+        },
+    )
 }
 
 proptest! {
     #[test]
     fn random_bytes_never_panic(bytes in vec(any::<u8>(), 0..400)) {
-        tell(&String::from_utf8_lossy(&bytes));
+        load_and_render(&String::from_utf8_lossy(&bytes));
     }
 
     #[test]
@@ -75,7 +77,7 @@ proptest! {
             "1979-05-27", "0x", "#", "\r\n", "\t", "env", "file", "\"*\"", "\u{0}", "endpoint",
         ]), 0..80),
     ) {
-        tell(&words.concat());
+        load_and_render(&words.concat());
     }
 
     #[test]
@@ -89,11 +91,11 @@ proptest! {
             let end = (start + length).min(text.len());
             text.splice(start..end, with.chars());
         }
-        tell(&text.into_iter().collect::<String>());
+        load_and_render(&text.into_iter().collect::<String>());
     }
 
     #[test]
-    fn a_printed_sample_always_loads((text, targets, buckets) in sample(), other in "[a-z0-9-]{1,6}") {
+    fn a_printed_sample_always_loads((text, targets, buckets) in arbitrary_config(), other in "[a-z0-9-]{1,6}") {
         let config = load(&text).map_err(|mistakes| TestCaseError::fail(format!("{mistakes:?}\n{text}")))?;
         prop_assert_eq!(config.targets.len(), targets);
         prop_assert_eq!(config.buckets.iter().map(|b| b.name.to_string()).collect::<Vec<_>>(), buckets.clone());
@@ -101,7 +103,7 @@ proptest! {
         // Names lead there and back.
         for name in buckets.iter().map(|name| name.replace('*', "x")).chain([other]) {
             if let Some(route) = config.route(&name) {
-                let back = config.reverse(route.target_index, &route.target_bucket).expect("a name leads there");
+                let back = config.find_caller_bucket(route.target_index, &route.target_bucket).expect("a name leads there");
                 let again = config.route(&back).expect("it is routed");
                 prop_assert_eq!(again.target_index, route.target_index);
                 prop_assert_eq!(again.target_bucket, route.target_bucket);

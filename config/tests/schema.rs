@@ -10,49 +10,50 @@ use common::{KNOWN, load};
 use serde_json::Value;
 
 /// No key is near to it.
-const ODD: &str = "qqqqqqqqqqqqqqqqqqqqqqqq";
+const UNKNOWN_KEY: &str = "qqqqqqqqqqqqqqqqqqqqqqqq";
 
 /// A way to a table (keys, and `[]` for an element), and the table's keys.
 type Table = (Vec<String>, BTreeSet<String>);
 
 /// Every table of the schema.
-fn tables(schema: &Value, way: &mut Vec<String>, found: &mut Vec<Table>) {
+fn collect_tables(schema: &Value, path: &mut Vec<String>, tables_found: &mut Vec<Table>) {
     for other in schema["anyOf"].as_array().into_iter().flatten() {
-        tables(other, way, found);
+        collect_tables(other, path, tables_found);
     }
     if let Some(items) = schema.get("items") {
-        way.push("[]".to_owned());
-        tables(items, way, found);
-        way.pop();
+        path.push("[]".to_owned());
+        collect_tables(items, path, tables_found);
+        path.pop();
     }
     let Some(properties) = schema["properties"].as_object() else { return };
-    found.push((way.clone(), properties.keys().cloned().collect()));
+    tables_found.push((path.clone(), properties.keys().cloned().collect()));
     for (name, below) in properties {
-        way.push(name.clone());
-        tables(below, way, found);
-        way.pop();
+        path.push(name.clone());
+        collect_tables(below, path, tables_found);
+        path.pop();
     }
 }
 
 /// A file with the odd key in the table at the end of a way.
-fn odd(way: &[String]) -> String {
-    let inner = way.iter().rev().fold(format!("{{ {ODD} = 1 }}"), |text, word| match word.as_str() {
-        "[]" => format!("[{text}]"),
-        word => format!("{{ {word} = {text} }}"),
-    });
+fn build_odd_file(path: &[String]) -> String {
+    let inner =
+        path.iter().rev().fold(format!("{{ {UNKNOWN_KEY} = 1 }}"), |text, word| match word.as_str() {
+            "[]" => format!("[{text}]"),
+            word => format!("{{ {word} = {text} }}"),
+        });
     // The outermost braces are the file.
     inner[1..inner.len() - 1].trim().to_owned()
 }
 
 #[test]
 fn the_reader_and_the_schema_know_the_same_keys() {
-    let mut found = Vec::new();
-    tables(&blobfish_config::schema(&KNOWN), &mut Vec::new(), &mut found);
-    assert!(found.len() > 10, "{found:?}");
-    for (way, keys) in found {
-        let text = odd(&way);
+    let mut tables_found = Vec::new();
+    collect_tables(&blobfish_config::build_schema(&KNOWN), &mut Vec::new(), &mut tables_found);
+    assert!(tables_found.len() > 10, "{tables_found:?}");
+    for (path, keys) in tables_found {
+        let text = build_odd_file(&path);
         let mistakes = load(&text).unwrap_err();
-        let mistake = mistakes.iter().find(|mistake| mistake.what == "unknown key");
+        let mistake = mistakes.iter().find(|mistake| mistake.message == "unknown key");
         let hint = mistake.unwrap_or_else(|| panic!("{text}: {mistakes:?}")).hint.clone().unwrap();
         let known: BTreeSet<String> =
             hint.strip_prefix("known: ").unwrap().split(", ").map(str::to_owned).collect();
@@ -62,37 +63,40 @@ fn the_reader_and_the_schema_know_the_same_keys() {
 
 #[test]
 fn every_value_has_a_type() {
-    fn walk(schema: &Value, at: &str, count: &mut usize) {
-        let ways = schema["anyOf"].as_array();
-        assert!(schema["type"].is_string() || ways.is_some_and(|ways| !ways.is_empty()), "{at}: {schema}");
+    fn check_types(schema: &Value, at: &str, count: &mut usize) {
+        let variants = schema["anyOf"].as_array();
+        assert!(
+            schema["type"].is_string() || variants.is_some_and(|ways| !ways.is_empty()),
+            "{at}: {schema}"
+        );
         *count += 1;
         let below = schema["properties"].as_object().into_iter().flatten();
-        below.for_each(|(name, below)| walk(below, &format!("{at}.{name}"), count));
-        ways.into_iter().flatten().for_each(|below| walk(below, at, count));
+        below.for_each(|(name, below)| check_types(below, &format!("{at}.{name}"), count));
+        variants.into_iter().flatten().for_each(|below| check_types(below, at, count));
         if schema["type"] == "array" {
-            walk(&schema["items"], &format!("{at}[]"), count);
+            check_types(&schema["items"], &format!("{at}[]"), count);
         }
     }
     let mut count = 0;
-    walk(&blobfish_config::schema(&KNOWN), "", &mut count);
+    check_types(&blobfish_config::build_schema(&KNOWN), "", &mut count);
     assert!(count > 60, "{count}");
 }
 
 #[test]
 fn secrets_come_from_three_places_and_words_are_those_of_the_rules() {
-    let schema = blobfish_config::schema(&KNOWN);
+    let schema = blobfish_config::build_schema(&KNOWN);
     let target = &schema["properties"]["target"]["items"];
     let caller = &schema["properties"]["caller"]["items"];
     let key = &caller["properties"]["keys"]["items"];
     for table in [target, caller, key] {
         for name in ["secret_key", "session_token"] {
-            let ways = table["properties"][name]["anyOf"].as_array().unwrap();
-            assert_eq!(ways[0]["type"], "string");
+            let variants = table["properties"][name]["anyOf"].as_array().unwrap();
+            assert_eq!(variants[0]["type"], "string");
             assert_eq!(
-                ways[1]["properties"].as_object().unwrap().keys().collect::<Vec<_>>(),
+                variants[1]["properties"].as_object().unwrap().keys().collect::<Vec<_>>(),
                 ["env", "file"]
             );
-            assert_eq!(ways[1]["maxProperties"], 1);
+            assert_eq!(variants[1]["maxProperties"], 1);
         }
     }
     assert_eq!(target["properties"]["dialect"]["enum"], serde_json::json!(["cos", "oss", "s3"]));

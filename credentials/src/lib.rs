@@ -15,7 +15,7 @@ use secrecy::SecretString;
 use machine::MachineRole;
 
 /// A key as it was issued.
-pub struct Issued {
+pub struct TemporaryCredentials {
     /// Access key id.
     pub access_key: String,
     /// Secret access key.
@@ -23,11 +23,11 @@ pub struct Issued {
     /// Token that goes with it.
     pub session_token: Option<SecretString>,
     /// When it ends, in seconds of Unix time; `None` where nobody says.
-    pub ends: Option<i64>,
+    pub expires_at: Option<i64>,
 }
 
 /// A vendor's chain.
-pub enum Provider {
+pub enum CredentialProvider {
     /// Environment, profiles, web identity, container, instance metadata.
     Aws(reqsign_aws_core::DefaultCredentialProvider),
     /// Environment, profiles, credentials URI, RAM role of the machine, OIDC file.
@@ -36,13 +36,13 @@ pub enum Provider {
     Tencent(reqsign_tencent_cos::DefaultCredentialProvider, MachineRole),
 }
 
-impl Provider {
+impl CredentialProvider {
     /// A chain by its name in the configuration. `metadata` takes the place of the address at which a machine finds its
     /// metadata.
-    pub fn named(name: &str, metadata: Option<&str>) -> Option<Self> {
+    pub fn from_name(name: &str, metadata: Option<&str>) -> Option<Self> {
         match name {
-            "aws" => Some(Self::Aws(aws(metadata))),
-            "aliyun" => Some(Self::Aliyun(aliyun(metadata))),
+            "aws" => Some(Self::Aws(build_aws_chain(metadata))),
+            "aliyun" => Some(Self::Aliyun(build_aliyun_chain(metadata))),
             "tencent" => {
                 let chain = reqsign_tencent_cos::DefaultCredentialProvider::new();
                 Some(Self::Tencent(chain, MachineRole::new(metadata)))
@@ -55,27 +55,31 @@ impl Provider {
     ///
     /// # Errors
     /// The last place was asked, and did not give what it is known to give.
-    pub async fn issue(&self, context: &Context) -> Result<Option<Issued>> {
-        let seconds = |ends: Option<Timestamp>| ends.map(Timestamp::as_second);
+    pub async fn issue(&self, context: &Context) -> Result<Option<TemporaryCredentials>> {
+        let to_seconds = |expires_at: Option<Timestamp>| expires_at.map(Timestamp::as_second);
         match self {
-            Self::Aws(chain) => Ok(chain.provide_credential(context).await?.map(|key| Issued {
-                access_key: key.access_key_id,
-                secret_key: key.secret_access_key.into(),
-                session_token: token(key.session_token),
-                ends: seconds(key.expires_in),
-            })),
-            Self::Aliyun(chain) => Ok(chain.provide_credential(context).await?.map(|key| Issued {
-                access_key: key.access_key_id,
-                secret_key: key.access_key_secret.into(),
-                session_token: token(key.security_token),
-                ends: seconds(key.expires_in),
-            })),
+            Self::Aws(chain) => {
+                Ok(chain.provide_credential(context).await?.map(|key| TemporaryCredentials {
+                    access_key: key.access_key_id,
+                    secret_key: key.secret_access_key.into(),
+                    session_token: to_token(key.session_token),
+                    expires_at: to_seconds(key.expires_in),
+                }))
+            }
+            Self::Aliyun(chain) => {
+                Ok(chain.provide_credential(context).await?.map(|key| TemporaryCredentials {
+                    access_key: key.access_key_id,
+                    secret_key: key.access_key_secret.into(),
+                    session_token: to_token(key.security_token),
+                    expires_at: to_seconds(key.expires_in),
+                }))
+            }
             Self::Tencent(chain, machine) => match chain.provide_credential(context).await? {
-                Some(key) => Ok(Some(Issued {
+                Some(key) => Ok(Some(TemporaryCredentials {
                     access_key: key.secret_id,
                     secret_key: key.secret_key.into(),
-                    session_token: token(key.security_token),
-                    ends: seconds(key.expires_in),
+                    session_token: to_token(key.security_token),
+                    expires_at: to_seconds(key.expires_in),
                 })),
                 None => machine.issue(context).await.map(Some),
             },
@@ -83,18 +87,18 @@ impl Provider {
     }
 }
 
-fn token(text: Option<String>) -> Option<SecretString> {
+fn to_token(text: Option<String>) -> Option<SecretString> {
     text.filter(|text| !text.is_empty()).map(SecretString::from)
 }
 
-fn aws(metadata: Option<&str>) -> reqsign_aws_core::DefaultCredentialProvider {
+fn build_aws_chain(metadata: Option<&str>) -> reqsign_aws_core::DefaultCredentialProvider {
     // Commands of a profile are not run: a proxy starts no other programs.
     let chain = reqsign_aws_core::DefaultCredentialProvider::builder().no_process();
     let Some(metadata) = metadata else { return chain.build() };
     chain.imds(reqsign_aws_core::IMDSv2CredentialProvider::new().with_endpoint(metadata)).build()
 }
 
-fn aliyun(metadata: Option<&str>) -> reqsign_aliyun_oss::DefaultCredentialProvider {
+fn build_aliyun_chain(metadata: Option<&str>) -> reqsign_aliyun_oss::DefaultCredentialProvider {
     let chain = reqsign_aliyun_oss::DefaultCredentialProvider::builder();
     let Some(metadata) = metadata else { return chain.build() };
     chain

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use reqsign_core::{Context, Error, Result};
 
-use crate::{Issued, token};
+use crate::{TemporaryCredentials, to_token};
 
 const ORIGIN: &str = "http://metadata.tencentyun.com";
 const PATH: &str = "/latest/meta-data/cam/security-credentials/";
@@ -24,8 +24,8 @@ impl MachineRole {
     ///
     /// # Errors
     /// There is no role, or what is told is no key.
-    pub async fn issue(&self, context: &Context) -> Result<Issued> {
-        let names = self.told(context, "").await?;
+    pub async fn issue(&self, context: &Context) -> Result<TemporaryCredentials> {
+        let names = self.fetch_metadata(context, "").await?;
         let names = String::from_utf8_lossy(&names);
         let name = names.lines().next().unwrap_or_default().trim();
         let is_name =
@@ -33,32 +33,33 @@ impl MachineRole {
         if !is_name {
             return Err(Error::unexpected("the machine has no role"));
         }
-        read(&self.told(context, name).await?)
+        parse_credentials(&self.fetch_metadata(context, name).await?)
             .ok_or_else(|| Error::unexpected("not a key of the machine's role"))
     }
 
-    async fn told(&self, context: &Context, name: &str) -> Result<Bytes> {
+    async fn fetch_metadata(&self, context: &Context, name: &str) -> Result<Bytes> {
         let request = http::Request::get(format!("{}{PATH}{name}", self.origin)).body(Bytes::new());
         let request = request.map_err(|_| Error::config_invalid("not an address of metadata"))?;
-        let answer = context.http_send(request).await?;
-        if answer.status() != http::StatusCode::OK {
-            return Err(Error::unexpected(format!("the machine's metadata answered {}", answer.status())));
+        let response = context.http_send(request).await?;
+        if response.status() != http::StatusCode::OK {
+            return Err(Error::unexpected(format!("the machine's metadata answered {}", response.status())));
         }
-        Ok(answer.into_body())
+        Ok(response.into_body())
     }
 }
 
-fn read(json: &[u8]) -> Option<Issued> {
-    let told: serde_json::Value = serde_json::from_slice(json).ok()?;
-    let text = |name: &str| told.get(name)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
-    if text("Code")? != "Success" {
+fn parse_credentials(json: &[u8]) -> Option<TemporaryCredentials> {
+    let document: serde_json::Value = serde_json::from_slice(json).ok()?;
+    let get_text =
+        |name: &str| document.get(name)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    if get_text("Code")? != "Success" {
         return None;
     }
-    Some(Issued {
-        access_key: text("TmpSecretId")?,
-        secret_key: text("TmpSecretKey")?.into(),
-        session_token: token(Some(text("Token")?)),
-        ends: Some(told.get("ExpiredTime")?.as_i64()?),
+    Some(TemporaryCredentials {
+        access_key: get_text("TmpSecretId")?,
+        secret_key: get_text("TmpSecretKey")?.into(),
+        session_token: to_token(Some(get_text("Token")?)),
+        expires_at: Some(document.get("ExpiredTime")?.as_i64()?),
     })
 }
 
@@ -88,17 +89,17 @@ mod tests {
         }
     }
 
-    fn issued(json: &'static str) -> Result<Issued> {
+    fn issue_from(json: &'static str) -> Result<TemporaryCredentials> {
         let context = Context::new().with_http_send(Metadata(json));
         futures_executor::block_on(MachineRole::new(None).issue(&context))
     }
 
     #[test]
     fn the_vendors_example() {
-        let key = issued(KEY).unwrap();
+        let key = issue_from(KEY).unwrap();
         assert_eq!((key.access_key.as_str(), key.secret_key.expose_secret()), ("AKIDx", "secret"));
         assert_eq!(key.session_token.unwrap().expose_secret(), "token");
-        assert_eq!(key.ends, Some(1_615_590_047));
+        assert_eq!(key.expires_at, Some(1_615_590_047));
     }
 
     #[test]
@@ -110,7 +111,7 @@ mod tests {
             r#"{"Code":"Success"}"#,
             r#"{"TmpSecretId":"a","TmpSecretKey":"b","Code":"Failed"}"#,
         ] {
-            assert!(issued(json).is_err(), "{json}");
+            assert!(issue_from(json).is_err(), "{json}");
         }
     }
 }

@@ -15,7 +15,7 @@ pub struct Example {
 }
 
 /// All of them, in the order in which they are best shown.
-pub fn examples() -> impl Iterator<Item = Example> {
+pub fn parse_examples() -> impl Iterator<Item = Example> {
     REQUESTS.split("### ").filter_map(|example| {
         let (title, request) = example.split_once('\n')?;
         let (dialect, title) = title.split_once(": ")?;

@@ -20,29 +20,30 @@ pub mod wire;
 use engine::dialect::Dialect;
 
 /// Every dialect that callers may speak and targets may be. Of one family the first is the common one.
-pub static ALL: &[&Dialect] = &[&s3::S3, &jdcloud::JDCLOUD, &cos::COS, &oss::OSS];
+pub static DIALECTS: &[&Dialect] = &[&s3::S3, &jdcloud::JDCLOUD, &cos::COS, &oss::OSS];
 
 /// Servers that are only ever targets: a dialect with stated differences.
 pub static PROFILES: &[&Dialect] = s3::profiles::ALL;
 
 /// The dialects and their profiles, as configuration names them.
-pub static NAMES: &[(&str, &[&str])] = &[
+pub static DIALECT_PROFILES: &[(&str, &[&str])] = &[
     ("s3", &["aws", "jdcloud", "ceph", "minio", "garage", "seaweedfs", "r2", "b2", "wasabi"]),
     ("cos", &["tencent"]),
     ("oss", &["aliyun"]),
 ];
 
 /// What demo mode configures for itself.
-pub static DEMO_NAMES: &[(&str, &[&str])] = &[("s3", &["embedded"])];
+pub static DEMO_PROFILES: &[(&str, &[&str])] = &[("s3", &["embedded"])];
 
 /// The dialect of a configured name and profile, or of its own name.
-pub fn by_name(dialect: &str, profile: Option<&str>) -> Option<&'static Dialect> {
-    let own = |name: &str| {
-        ALL.iter()
+pub fn find_dialect(dialect: &str, profile: Option<&str>) -> Option<&'static Dialect> {
+    let find_by_name = |name: &str| {
+        DIALECTS
+            .iter()
             .chain(PROFILES)
             .chain(&[&s3::profiles::EMBEDDED])
             .copied()
             .find(|dialect| dialect.name == name)
     };
-    profile.and_then(own).or_else(|| own(dialect))
+    profile.and_then(find_by_name).or_else(|| find_by_name(dialect))
 }

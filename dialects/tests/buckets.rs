@@ -3,64 +3,67 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::exchange::{Answer, Exchange, Step};
-use blobfish_dialects::explain::{explain, sample_target, sample_way};
-use blobfish_dialects::model::{Document, Fault, Listing, Outgoing, Refusal, Timestamp};
+use blobfish_dialects::engine::exchange::{Exchange, Step, TargetResponse};
+use blobfish_dialects::explain::{build_sample_route, build_sample_target, explain};
+use blobfish_dialects::model::{Document, ErrorKind, ObjectListing, OutgoingRequest, Rejection, Timestamp};
 use blobfish_dialects::{cos::COS, oss::OSS, s3::S3};
 
 const NOW: Timestamp = Timestamp(1_767_323_045);
 
 /// Sends one request of a caller to a target that answers with `body`.
-fn run(
+fn run_exchange(
     caller: &'static Dialect,
     target: &'static Dialect,
     line: &str,
     headers: &str,
     body: &[u8],
     answer: &str,
-) -> Result<(Outgoing, Option<Document>), Refusal> {
+) -> Result<(OutgoingRequest, Option<Document>), Rejection> {
     let text = format!("{line} HTTP/1.1\nHost: b.{}\n{headers}", caller.sample_endpoint);
     let request = explain(&text, caller, caller)?.request;
-    let target = sample_target(target);
-    let way = sample_way(caller, &target, &request);
+    let target = build_sample_target(target);
+    let way = build_sample_route(caller, &target, &request);
     let mut exchange = Exchange::new(way, request, body)?;
     let Step::Send(sent) = exchange.start(NOW)? else { panic!("told before it was sent") };
-    let answer = Answer { status: 200, headers: Vec::new(), body: answer.as_bytes().to_vec() };
+    let answer = TargetResponse { status: 200, headers: Vec::new(), body: answer.as_bytes().to_vec() };
     match exchange.next(&answer, NOW)? {
-        Step::Tell(reply) => Ok((*sent, reply.document)),
+        Step::Respond(reply) => Ok((*sent, reply.document)),
         Step::Send(_) => panic!("one request is enough"),
     }
 }
 
-fn header<'a>(sent: &'a Outgoing, name: &str) -> Option<&'a str> {
+fn find_header<'a>(sent: &'a OutgoingRequest, name: &str) -> Option<&'a str> {
     sent.headers.iter().find(|row| row.0 == name).and_then(|row| std::str::from_utf8(&row.1).ok())
 }
 
 #[test]
-fn a_new_buckets_access_goes_in_the_targets_words() {
-    let (sent, _) = run(&S3, &OSS, "PUT /", "x-amz-acl: public-read\n", b"", "").unwrap();
-    assert_eq!(header(&sent, "x-oss-acl"), Some("public-read"));
-    assert_eq!(header(&sent, "x-oss-object-acl"), None);
-    let (sent, _) = run(&OSS, &COS, "PUT /", "x-oss-acl: private\n", b"", "").unwrap();
-    assert_eq!(header(&sent, "x-cos-acl"), Some("private"));
+fn a_new_buckets_access_is_written_as_the_target_spells_it() {
+    let (sent, _) = run_exchange(&S3, &OSS, "PUT /", "x-amz-acl: public-read\n", b"", "").unwrap();
+    assert_eq!(find_header(&sent, "x-oss-acl"), Some("public-read"));
+    assert_eq!(find_header(&sent, "x-oss-object-acl"), None);
+    let (sent, _) = run_exchange(&OSS, &COS, "PUT /", "x-oss-acl: private\n", b"", "").unwrap();
+    assert_eq!(find_header(&sent, "x-cos-acl"), Some("private"));
 }
 
 #[test]
-fn a_new_buckets_settings_are_harmless_or_refused() {
+fn a_new_buckets_settings_are_harmless_or_rejected() {
     let region = b"<CreateBucketConfiguration><LocationConstraint>eu-west-1</LocationConstraint></CreateBucketConfiguration>";
-    assert!(run(&S3, &OSS, "PUT /", "", region, "").is_ok());
+    assert!(run_exchange(&S3, &OSS, "PUT /", "", region, "").is_ok());
     let class =
         b"<CreateBucketConfiguration><StorageClass>Standard</StorageClass></CreateBucketConfiguration>";
-    assert!(run(&OSS, &S3, "PUT /", "", class, "").is_ok());
+    assert!(run_exchange(&OSS, &S3, "PUT /", "", class, "").is_ok());
     let cold = b"<CreateBucketConfiguration><StorageClass>Archive</StorageClass></CreateBucketConfiguration>";
-    assert_eq!(run(&OSS, &S3, "PUT /", "", cold, "").unwrap_err().fault, Fault::NotImplemented);
+    assert_eq!(run_exchange(&OSS, &S3, "PUT /", "", cold, "").unwrap_err().kind, ErrorKind::NotImplemented);
     let zones =
         b"<CreateBucketConfiguration><BucketAZConfig>MAZ</BucketAZConfig></CreateBucketConfiguration>";
-    assert_eq!(run(&COS, &S3, "PUT /", "", zones, "").unwrap_err().fault, Fault::NotImplemented);
-    assert_eq!(run(&COS, &S3, "PUT /", "", b"<open>", "").unwrap_err().fault, Fault::MalformedXml);
+    assert_eq!(run_exchange(&COS, &S3, "PUT /", "", zones, "").unwrap_err().kind, ErrorKind::NotImplemented);
+    assert_eq!(
+        run_exchange(&COS, &S3, "PUT /", "", b"<open>", "").unwrap_err().kind,
+        ErrorKind::MalformedXml
+    );
 }
 
-fn listing(document: Option<Document>) -> Listing {
+fn expect_listing(document: Option<Document>) -> ObjectListing {
     match document {
         Some(Document::Objects(listing)) => listing,
         other => panic!("{other:?}"),
@@ -73,34 +76,34 @@ const PAGE: &str = "<ListBucketResult><EncodingType>url</EncodingType><IsTruncat
 
 #[test]
 fn the_second_version_of_a_listing_walks_on_markers() {
-    let (sent, document) = run(&S3, &COS, "GET /?list-type=2&start-after=a", "", b"", PAGE).unwrap();
+    let (sent, document) = run_exchange(&S3, &COS, "GET /?list-type=2&start-after=a", "", b"", PAGE).unwrap();
     assert!(sent.query.contains(&("marker".to_owned(), Some("a".to_owned()))), "{:?}", sent.query);
     assert!(!sent.query.iter().any(|row| row.0 == "list-type"));
-    let page = listing(document);
+    let page = expect_listing(document);
     assert_eq!(page.objects[0].key, "b+c d");
-    let token = page.next_token.unwrap();
+    let token = page.next_continuation_token.unwrap();
     let line = format!("GET /?list-type=2&continuation-token={token}");
-    let (sent, _) = run(&S3, &COS, &line, "", b"", &PAGE.replace("b%2Bc", "c%2Bc")).unwrap();
+    let (sent, _) = run_exchange(&S3, &COS, &line, "", b"", &PAGE.replace("b%2Bc", "c%2Bc")).unwrap();
     assert!(sent.query.contains(&("marker".to_owned(), Some("b+c d".to_owned()))), "{:?}", sent.query);
-    let same = run(&S3, &COS, &line, "", b"", PAGE);
-    assert_eq!(same.unwrap_err().fault, Fault::InternalError, "a page that leads to itself has no end");
-    let refused = run(&S3, &COS, "GET /?list-type=2&continuation-token=forged", "", b"", PAGE);
-    assert_eq!(refused.unwrap_err().fault, Fault::InvalidArgument);
+    let same = run_exchange(&S3, &COS, &line, "", b"", PAGE);
+    assert_eq!(same.unwrap_err().kind, ErrorKind::InternalError, "a page that leads to itself has no end");
+    let refused = run_exchange(&S3, &COS, "GET /?list-type=2&continuation-token=forged", "", b"", PAGE);
+    assert_eq!(refused.unwrap_err().kind, ErrorKind::InvalidArgument);
 }
 
 #[test]
 fn a_page_has_the_callers_size() {
     for (caller, size) in [(&S3, "1000"), (&COS, "1000"), (&OSS, "100")] {
-        let (sent, document) = run(caller, &S3, "GET /", "", b"", PAGE).unwrap();
+        let (sent, document) = run_exchange(caller, &S3, "GET /", "", b"", PAGE).unwrap();
         assert!(sent.query.contains(&("max-keys".to_owned(), Some(size.to_owned()))), "{}", caller.name);
-        assert_eq!(listing(document).max_keys.to_string(), size);
+        assert_eq!(expect_listing(document).max_keys.to_string(), size);
     }
 }
 
 #[test]
 fn cos_has_no_second_version() {
-    let refused = run(&COS, &S3, "GET /?list-type=2", "", b"", PAGE);
-    assert_eq!(refused.unwrap_err().fault, Fault::NotImplemented);
+    let refused = run_exchange(&COS, &S3, "GET /?list-type=2", "", b"", PAGE);
+    assert_eq!(refused.unwrap_err().kind, ErrorKind::NotImplemented);
 }
 
 /// What is sent to delete a bucket, one answer after another, and what becomes of it.
@@ -108,11 +111,11 @@ fn delete_bucket(
     caller: &'static Dialect,
     target: &'static Dialect,
     answers: &[(u16, &str)],
-) -> (Vec<String>, Result<u16, Fault>) {
+) -> (Vec<String>, Result<u16, ErrorKind>) {
     let text = format!("DELETE / HTTP/1.1\nHost: b.{}\n", caller.sample_endpoint);
     let request = explain(&text, caller, caller).unwrap().request;
-    let target = sample_target(target);
-    let way = sample_way(caller, &target, &request);
+    let target = build_sample_target(target);
+    let way = build_sample_route(caller, &target, &request);
     let mut exchange = Exchange::new(way, request, b"").unwrap();
     let (mut sent, mut answers) = (Vec::new(), answers.iter());
     let mut step = exchange.start(NOW);
@@ -122,11 +125,11 @@ fn delete_bucket(
                 let query: Vec<&str> = out.query.iter().map(|row| row.0.as_str()).collect();
                 sent.push(format!("{} {}", out.method, query.join("&")).trim().to_owned());
                 let (status, body) = *answers.next().expect("one more request than answers");
-                let answer = Answer { status, headers: Vec::new(), body: body.as_bytes().to_vec() };
+                let answer = TargetResponse { status, headers: Vec::new(), body: body.as_bytes().to_vec() };
                 step = exchange.next(&answer, NOW);
             }
-            Ok(Step::Tell(reply)) => return (sent, Ok(reply.status)),
-            Err(refusal) => return (sent, Err(refusal.fault)),
+            Ok(Step::Respond(reply)) => return (sent, Ok(reply.status)),
+            Err(refusal) => return (sent, Err(refusal.kind)),
         }
     }
 }
@@ -142,25 +145,25 @@ const NOT_THERE: &str = "<Error><Code>NotImplemented</Code></Error>";
 /// COS 3.2 and OSS DeleteBucket: unfinished uploads keep a bucket; at S3 they end with it.
 #[test]
 fn unfinished_uploads_keep_a_bucket_where_the_callers_vendor_says_so() {
-    let owned = |calls: &[&str]| calls.iter().map(|call| (*call).to_owned()).collect::<Vec<_>>();
+    let to_owned_strings = |calls: &[&str]| calls.iter().map(|call| (*call).to_owned()).collect::<Vec<_>>();
     for caller in [&COS, &OSS] {
         assert_eq!(
             delete_bucket(caller, &S3, &[(200, NO_UPLOADS), (204, "")]),
-            (owned(&["GET uploads", "DELETE"]), Ok(204))
+            (to_owned_strings(&["GET uploads", "DELETE"]), Ok(204))
         );
         assert_eq!(
             delete_bucket(caller, &S3, &[(200, AN_UPLOAD)]),
-            (owned(&["GET uploads"]), Err(Fault::BucketNotEmpty))
+            (to_owned_strings(&["GET uploads"]), Err(ErrorKind::BucketNotEmpty))
         );
-        assert_eq!(delete_bucket(caller, &S3, &[(404, NO_BUCKET)]).1, Err(Fault::NoSuchBucket));
+        assert_eq!(delete_bucket(caller, &S3, &[(404, NO_BUCKET)]).1, Err(ErrorKind::NoSuchBucket));
         assert_eq!(delete_bucket(caller, &S3, &[(501, NOT_THERE), (204, "")]).1, Ok(204));
         assert_eq!(
             delete_bucket(caller, &S3, &[(200, NO_UPLOADS), (409, NOT_EMPTY)]).1,
-            Err(Fault::BucketNotEmpty)
+            Err(ErrorKind::BucketNotEmpty)
         );
-        assert_eq!(delete_bucket(caller, &S3, &[(200, "<html/>")]).1, Err(Fault::InternalError));
+        assert_eq!(delete_bucket(caller, &S3, &[(200, "<html/>")]).1, Err(ErrorKind::InternalError));
     }
     for (caller, target) in [(&S3, &S3), (&S3, &COS), (&COS, &OSS), (&OSS, &OSS)] {
-        assert_eq!(delete_bucket(caller, target, &[(204, "")]), (owned(&["DELETE"]), Ok(204)));
+        assert_eq!(delete_bucket(caller, target, &[(204, "")]), (to_owned_strings(&["DELETE"]), Ok(204)));
     }
 }

@@ -7,46 +7,50 @@ use std::path::{Path, PathBuf};
 
 use blobfish_dialects::engine::answer;
 use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::exchange::Answer;
-use blobfish_dialects::engine::tell::{self, Listener};
-use blobfish_dialects::explain::{Explained, explain};
-use blobfish_dialects::model::{Outgoing, Timestamp, Value};
-use blobfish_dialects::{ALL, by_name};
+use blobfish_dialects::engine::exchange::TargetResponse;
+use blobfish_dialects::engine::tell::{self, ResponseContext};
+use blobfish_dialects::explain::{Explanation, explain};
+use blobfish_dialects::model::{OutgoingRequest, Timestamp, Value};
+use blobfish_dialects::{DIALECTS, find_dialect};
 
 #[test]
 fn every_example_of_the_documents() {
-    let cases = cases();
+    let cases = list_cases();
     assert!(cases.len() >= 14, "the documents have fourteen examples");
     for case in cases {
-        let origin = by_name(read(&case.join("SOURCE")).lines().next().unwrap(), None).unwrap();
-        let request = read(&case.join("request.http"));
+        let origin =
+            find_dialect(read_case_file(&case.join("SOURCE")).lines().next().unwrap(), None).unwrap();
+        let request = read_case_file(&case.join("request.http"));
         let meaning =
             explain(&request, origin, origin).unwrap_or_else(|refusal| panic!("{case:?}: {refusal:?}"));
-        expect(&case.join("canonical.txt"), &format!("{:#?}\n", meaning.request));
-        for target in ALL {
+        expect_file(&case.join("canonical.txt"), &format!("{:#?}\n", meaning.request));
+        for target in DIALECTS {
             match explain(&request, origin, target) {
                 Ok(explained) => {
-                    expect(&case.join(format!("to-{}.http", target.name)), &written(&explained));
-                    reads_back(&case, &explained, target);
+                    expect_file(
+                        &case.join(format!("to-{}.http", target.name)),
+                        &render_explained(&explained),
+                    );
+                    check_round_trip(&case, &explained, target);
                 }
                 Err(refusal) => {
-                    expect(&case.join(format!("to-{}.http", target.name)), &format!("{refusal:?}\n"))
+                    expect_file(&case.join(format!("to-{}.http", target.name)), &format!("{refusal:?}\n"))
                 }
             }
-            expect(
+            expect_file(
                 &case.join(format!("answer-{}.http", target.name)),
-                &answered(&case, origin, target, &meaning),
+                &render_response(&case, origin, target, &meaning),
             );
         }
     }
 }
 
 /// What was written means to its own dialect what the original meant, where nothing was lost.
-fn reads_back(case: &Path, explained: &Explained, target: &'static Dialect) {
-    if explained.refused.is_some() {
+fn check_round_trip(case: &Path, explained: &Explanation, target: &'static Dialect) {
+    if explained.rejection.is_some() {
         return;
     }
-    let again = explain(&text(&explained.outgoing), target, target);
+    let again = explain(&render_request(&explained.outgoing), target, target);
     let again = again.unwrap_or_else(|refusal| panic!("{case:?} to {}: {refusal:?}", target.name)).request;
     let asked = &explained.request;
     assert_eq!((again.operation, &again.key), (asked.operation, &asked.key), "{case:?} to {}", target.name);
@@ -61,12 +65,17 @@ fn reads_back(case: &Path, explained: &Explained, target: &'static Dialect) {
     }
 }
 
-fn answered(case: &Path, origin: &'static Dialect, caller: &'static Dialect, meaning: &Explained) -> String {
-    let answer = parse_answer(&read(&case.join("answer.http")));
-    let target = blobfish_dialects::explain::sample_target(origin);
-    let way = blobfish_dialects::explain::sample_way(caller, &target, &meaning.request);
-    let reply = answer::whole(&way, meaning.request.operation, &answer).unwrap();
-    let listener = Listener {
+fn render_response(
+    case: &Path,
+    origin: &'static Dialect,
+    caller: &'static Dialect,
+    meaning: &Explanation,
+) -> String {
+    let answer = parse_response(&read_case_file(&case.join("answer.http")));
+    let target = blobfish_dialects::explain::build_sample_target(origin);
+    let way = blobfish_dialects::explain::build_sample_route(caller, &target, &meaning.request);
+    let reply = answer::read_response(&way, meaning.request.operation, &answer).unwrap();
+    let listener = ResponseContext {
         dialect: caller,
         id: 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef,
         now: Timestamp(1_567_739_867),
@@ -83,30 +92,31 @@ fn answered(case: &Path, origin: &'static Dialect, caller: &'static Dialect, mea
     format!("{out}\n{}\n", String::from_utf8(spoken.body).unwrap())
 }
 
-fn written(explained: &Explained) -> String {
+fn render_explained(explained: &Explanation) -> String {
     let mut out = format!("# {}\n", explained.plan);
     for (name, fate, why) in &explained.fields {
         out.push_str(format!("# {name}: {} {why}", fate.name()).trim_end());
         out.push('\n');
     }
-    match &explained.refused {
+    match &explained.rejection {
         Some(refusal) => {
             out.push_str(&format!("# refused: {}\n", refusal.message.as_deref().unwrap_or_default()))
         }
-        None => out.push_str(&text(&explained.outgoing)),
+        None => out.push_str(&render_request(&explained.outgoing)),
     }
     out
 }
 
-fn text(outgoing: &Outgoing) -> String {
-    let mut out = format!("{} {} HTTP/1.1\nhost: {}\n", outgoing.method, outgoing.target(), outgoing.host);
+fn render_request(outgoing: &OutgoingRequest) -> String {
+    let mut out =
+        format!("{} {} HTTP/1.1\nhost: {}\n", outgoing.method, outgoing.request_target(), outgoing.host);
     for (name, value) in &outgoing.headers {
         out.push_str(&format!("{name}: {}\n", String::from_utf8_lossy(value)));
     }
     out
 }
 
-fn parse_answer(text: &str) -> Answer {
+fn parse_response(text: &str) -> TargetResponse {
     let (head, body) = text.split_once("\n\n").unwrap();
     let mut lines = head.lines();
     let status = lines.next().unwrap().split_whitespace().nth(1).unwrap().parse().unwrap();
@@ -116,10 +126,10 @@ fn parse_answer(text: &str) -> Answer {
             (name.to_ascii_lowercase(), value.trim().as_bytes().to_vec())
         })
         .collect();
-    Answer { status, headers, body: body.as_bytes().to_vec() }
+    TargetResponse { status, headers, body: body.as_bytes().to_vec() }
 }
 
-fn cases() -> Vec<PathBuf> {
+fn list_cases() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cases");
     let mut cases: Vec<PathBuf> =
         fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
@@ -127,13 +137,13 @@ fn cases() -> Vec<PathBuf> {
     cases
 }
 
-fn read(path: &Path) -> String {
+fn read_case_file(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{path:?}: {error}"))
 }
 
-fn expect(path: &Path, found: &str) {
+fn expect_file(path: &Path, found: &str) {
     if std::env::var_os("UPDATE").is_some() {
         fs::write(path, found).unwrap();
     }
-    assert_eq!(read(path), found, "{path:?}");
+    assert_eq!(read_case_file(path), found, "{path:?}");
 }

@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use blobfish_dialects::engine::auth::Payload;
-use blobfish_dialects::engine::body::{Gate, Wants};
-use blobfish_dialects::model::{Algorithm, Checksum, Fault, Fields, Operation, Refusal, Request};
+use blobfish_dialects::engine::body::{BodyVerifier, DigestsToCompute};
+use blobfish_dialects::model::{
+    Checksum, ChecksumAlgorithm, ErrorKind, Fields, Operation, Rejection, Request,
+};
 use blobfish_dialects::s3::S3;
-use blobfish_dialects::s3::chunked::{ChunkKey, Chunked};
-use blobfish_dialects::wire::hash::derived_key;
+use blobfish_dialects::s3::chunked::{AwsChunkedDecoder, ChunkKey};
+use blobfish_dialects::wire::hash::derive_key;
 
 const SECRET: &[u8] = b"AWS4wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
@@ -17,8 +19,8 @@ const ZERO: &str = "bbf5707241739479188a10bf5f5a6b5c721543f9c5b4c82f613f3c856650
 const SEED: &str = "738f59a448ba2aef4ce2184362fb0a2c75a12857922208609e9d54bb85446690";
 const TRAILER_SEED: &str = "5b82c422910099e6e3d163a5780dfec060a07d9baf27c63acc621c3eae11a39d";
 
-fn key(seed: &str) -> ChunkKey {
-    let signing = derived_key(SECRET, &["20260102", "us-west-2", "s3", "aws4_request"]);
+fn build_chunk_key(seed: &str) -> ChunkKey {
+    let signing = derive_key(SECRET, &["20260102", "us-west-2", "s3", "aws4_request"]);
     ChunkKey {
         key: signing,
         stamp: "20260102T030405Z".to_owned(),
@@ -27,11 +29,11 @@ fn key(seed: &str) -> ChunkKey {
     }
 }
 
-fn signed() -> String {
+fn build_signed_body() -> String {
     format!("b;chunk-signature={CHUNK}\r\nhello world\r\n0;chunk-signature={ZERO}\r\n\r\n")
 }
 
-fn signed_with_trailer() -> String {
+fn build_signed_body_with_trailer() -> String {
     "b;chunk-signature=f142a324b85b80e614350ef3882b74e22ed56df1f2886540f56608617de6dccf\r\nhello world\r\n\
      0;chunk-signature=41dd44db3964d3b30cbc318433e4d7a1d31a4da6be4955374dd599e15bf2e64f\r\n\
      x-amz-checksum-crc32:DUoRhQ==\r\n\
@@ -39,26 +41,28 @@ fn signed_with_trailer() -> String {
         .to_owned()
 }
 
-fn unsigned_with_trailer() -> String {
+fn build_unsigned_body_with_trailer() -> String {
     "b\r\nhello world\r\n0\r\nx-amz-checksum-crc32:DUoRhQ==\r\n\r\n".to_owned()
 }
 
 /// Reads a body through the gate, as an upload passes it: what goes on before the end, and all of it.
-fn pass(
+fn decode_body(
     seed: Option<&str>,
     trailer: bool,
     announced: u64,
     wire: &[u8],
     step: usize,
-) -> Result<Vec<u8>, (Vec<u8>, Refusal)> {
+) -> Result<Vec<u8>, (Vec<u8>, Rejection)> {
     let named = trailer.then(|| "x-amz-checksum-crc32".to_owned());
-    let decoder = Chunked::new(seed.map(key), named, announced);
+    let decoder = AwsChunkedDecoder::new(seed.map(build_chunk_key), named, announced);
     let mut request =
-        Request::of_object(Operation::PutObject, "b".to_owned(), "k".to_owned(), Fields::default());
+        Request::for_object(Operation::PutObject, "b".to_owned(), "k".to_owned(), Fields::default());
     if trailer {
-        request.checksums.push(Checksum { algorithm: Algorithm::Crc32, value: None });
+        request.checksums.push(Checksum { algorithm: ChecksumAlgorithm::Crc32, value: None });
     }
-    let mut gate = Gate::new(&S3, Payload::Chunked(Box::new(decoder)), &request, Wants::default()).unwrap();
+    let mut gate =
+        BodyVerifier::new(&S3, Payload::Chunked(Box::new(decoder)), &request, DigestsToCompute::default())
+            .unwrap();
     let mut out = Vec::new();
     for piece in wire.chunks(step) {
         match gate.push(piece) {
@@ -78,17 +82,23 @@ fn pass(
 #[test]
 fn the_examples_pass_in_every_split() {
     for step in 1..200 {
-        assert_eq!(pass(Some(SEED), false, 11, signed().as_bytes(), step).unwrap(), b"hello world");
-        let wire = signed_with_trailer();
-        assert_eq!(pass(Some(TRAILER_SEED), true, 11, wire.as_bytes(), step).unwrap(), b"hello world");
-        assert_eq!(pass(None, true, 11, unsigned_with_trailer().as_bytes(), step).unwrap(), b"hello world");
+        assert_eq!(
+            decode_body(Some(SEED), false, 11, build_signed_body().as_bytes(), step).unwrap(),
+            b"hello world"
+        );
+        let wire = build_signed_body_with_trailer();
+        assert_eq!(decode_body(Some(TRAILER_SEED), true, 11, wire.as_bytes(), step).unwrap(), b"hello world");
+        assert_eq!(
+            decode_body(None, true, 11, build_unsigned_body_with_trailer().as_bytes(), step).unwrap(),
+            b"hello world"
+        );
     }
 }
 
 /// The published example: 65,536 and 1,024 times `a`, of 20130524.
 #[test]
 fn the_published_example_passes() {
-    let signing = derived_key(SECRET, &["20130524", "us-east-1", "s3", "aws4_request"]);
+    let signing = derive_key(SECRET, &["20130524", "us-east-1", "s3", "aws4_request"]);
     let key = ChunkKey {
         key: signing,
         stamp: "20130524T000000Z".to_owned(),
@@ -103,9 +113,10 @@ fn the_published_example_passes() {
         "a".repeat(1_024)
     );
     assert_eq!(wire.len(), 66_824, "the length that the document gives");
-    let request = Request::of_object(Operation::PutObject, "b".to_owned(), "k".to_owned(), Fields::default());
-    let payload = Payload::Chunked(Box::new(Chunked::new(Some(key), None, 66_560)));
-    let mut gate = Gate::new(&S3, payload, &request, Wants::default()).unwrap();
+    let request =
+        Request::for_object(Operation::PutObject, "b".to_owned(), "k".to_owned(), Fields::default());
+    let payload = Payload::Chunked(Box::new(AwsChunkedDecoder::new(Some(key), None, 66_560)));
+    let mut gate = BodyVerifier::new(&S3, payload, &request, DigestsToCompute::default()).unwrap();
     let mut out = gate.push(wire.as_bytes()).unwrap();
     let (rest, sums) = gate.finish().unwrap();
     out.extend(rest);
@@ -113,26 +124,26 @@ fn the_published_example_passes() {
 }
 
 #[test]
-fn each_fault_is_found_before_the_last_byte_leaves() {
-    let tampered = signed().replace("hello", "jello");
-    type Row = (&'static str, Option<&'static str>, bool, u64, String, Fault);
+fn each_error_is_found_before_the_last_byte_leaves() {
+    let tampered = build_signed_body().replace("hello", "jello");
+    type Row = (&'static str, Option<&'static str>, bool, u64, String, ErrorKind);
     let rows: Vec<Row> = vec![
-        ("chunk data", Some(SEED), false, 11, tampered, Fault::SignatureDoesNotMatch),
+        ("chunk data", Some(SEED), false, 11, tampered, ErrorKind::SignatureDoesNotMatch),
         (
             "chunk signature",
             Some(SEED),
             false,
             11,
-            signed().replace(CHUNK, ZERO),
-            Fault::SignatureDoesNotMatch,
+            build_signed_body().replace(CHUNK, ZERO),
+            ErrorKind::SignatureDoesNotMatch,
         ),
         (
             "last signature",
             Some(SEED),
             false,
             11,
-            signed().replace(ZERO, CHUNK),
-            Fault::SignatureDoesNotMatch,
+            build_signed_body().replace(ZERO, CHUNK),
+            ErrorKind::SignatureDoesNotMatch,
         ),
         (
             "no signature",
@@ -140,72 +151,80 @@ fn each_fault_is_found_before_the_last_byte_leaves() {
             false,
             11,
             "b\r\nhello world\r\n0\r\n\r\n".into(),
-            Fault::SignatureDoesNotMatch,
+            ErrorKind::SignatureDoesNotMatch,
         ),
-        ("another seed", Some(CHUNK), false, 11, signed(), Fault::SignatureDoesNotMatch),
-        ("announced more", Some(SEED), false, 12, signed(), Fault::IncompleteBody),
-        ("announced less", Some(SEED), false, 10, signed(), Fault::IncompleteBody),
-        ("no last chunk", None, true, 11, "b\r\nhello world\r\n".into(), Fault::IncompleteBody),
+        ("another seed", Some(CHUNK), false, 11, build_signed_body(), ErrorKind::SignatureDoesNotMatch),
+        ("announced more", Some(SEED), false, 12, build_signed_body(), ErrorKind::IncompleteBody),
+        ("announced less", Some(SEED), false, 10, build_signed_body(), ErrorKind::IncompleteBody),
+        ("no last chunk", None, true, 11, "b\r\nhello world\r\n".into(), ErrorKind::IncompleteBody),
         (
             "no end",
             None,
             true,
             11,
             "b\r\nhello world\r\n0\r\nx-amz-checksum-crc32:DUoRhQ==\r\n".into(),
-            Fault::IncompleteBody,
+            ErrorKind::IncompleteBody,
         ),
-        ("cut chunk", None, true, 11, "b\r\nhello wor".into(), Fault::IncompleteBody),
-        ("no trailer", None, true, 11, "b\r\nhello world\r\n0\r\n\r\n".into(), Fault::MalformedTrailer),
+        ("cut chunk", None, true, 11, "b\r\nhello wor".into(), ErrorKind::IncompleteBody),
+        ("no trailer", None, true, 11, "b\r\nhello world\r\n0\r\n\r\n".into(), ErrorKind::MalformedTrailer),
         (
             "another trailer",
             None,
             true,
             11,
-            unsigned_with_trailer().replace("crc32", "crc32c"),
-            Fault::MalformedTrailer,
+            build_unsigned_body_with_trailer().replace("crc32", "crc32c"),
+            ErrorKind::MalformedTrailer,
         ),
         (
             "two trailers",
             None,
             true,
             11,
-            unsigned_with_trailer().replace("x-amz", "x-amz-checksum-crc32:DUoRhQ==\r\nx-amz"),
-            Fault::MalformedTrailer,
+            build_unsigned_body_with_trailer().replace("x-amz", "x-amz-checksum-crc32:DUoRhQ==\r\nx-amz"),
+            ErrorKind::MalformedTrailer,
         ),
         (
             "wrong checksum",
             None,
             true,
             11,
-            unsigned_with_trailer().replace("DUoRhQ", "DUoRhA"),
-            Fault::BadDigest,
+            build_unsigned_body_with_trailer().replace("DUoRhQ", "DUoRhA"),
+            ErrorKind::BadDigest,
         ),
         (
             "no checksum",
             None,
             true,
             11,
-            unsigned_with_trailer().replace("DUoRhQ==", "!"),
-            Fault::InvalidRequest,
+            build_unsigned_body_with_trailer().replace("DUoRhQ==", "!"),
+            ErrorKind::InvalidRequest,
         ),
         (
             "trailer signature",
             Some(TRAILER_SEED),
             true,
             11,
-            signed_with_trailer().replace("7ea508b0", "7ea508b1"),
-            Fault::SignatureDoesNotMatch,
+            build_signed_body_with_trailer().replace("7ea508b0", "7ea508b1"),
+            ErrorKind::SignatureDoesNotMatch,
         ),
-        ("no size", None, true, 11, "\r\nhello world\r\n0\r\n\r\n".into(), Fault::IncompleteBody),
-        ("bad size", None, true, 11, "0xb\r\nhello world\r\n0\r\n\r\n".into(), Fault::IncompleteBody),
-        ("huge size", None, true, 11, "ffffffffffffffff\r\nhello".into(), Fault::IncompleteBody),
-        ("no CRLF", None, true, 11, "b\r\nhello worldX\r\n0\r\n\r\n".into(), Fault::IncompleteBody),
-        ("something behind", None, true, 11, unsigned_with_trailer() + "more", Fault::IncompleteBody),
+        ("no size", None, true, 11, "\r\nhello world\r\n0\r\n\r\n".into(), ErrorKind::IncompleteBody),
+        ("bad size", None, true, 11, "0xb\r\nhello world\r\n0\r\n\r\n".into(), ErrorKind::IncompleteBody),
+        ("huge size", None, true, 11, "ffffffffffffffff\r\nhello".into(), ErrorKind::IncompleteBody),
+        ("no CRLF", None, true, 11, "b\r\nhello worldX\r\n0\r\n\r\n".into(), ErrorKind::IncompleteBody),
+        (
+            "something behind",
+            None,
+            true,
+            11,
+            build_unsigned_body_with_trailer() + "more",
+            ErrorKind::IncompleteBody,
+        ),
     ];
     for (what, seed, trailer, announced, wire, fault) in rows {
         for step in [1, 7, 4096] {
-            let (gone, refusal) = pass(seed, trailer, announced, wire.as_bytes(), step).expect_err(what);
-            assert_eq!(refusal.fault, fault, "{what} in steps of {step}");
+            let (gone, refusal) =
+                decode_body(seed, trailer, announced, wire.as_bytes(), step).expect_err(what);
+            assert_eq!(refusal.kind, fault, "{what} in steps of {step}");
             assert!(
                 u64::try_from(gone.len()).unwrap() < announced,
                 "{what}: a target could have completed this"

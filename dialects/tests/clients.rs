@@ -2,40 +2,42 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::exchange::{Answer, Exchange, Step};
+use blobfish_dialects::engine::exchange::{Exchange, Step, TargetResponse};
 use blobfish_dialects::engine::loss;
 use blobfish_dialects::engine::{stream, tell};
-use blobfish_dialects::explain::{explain, sample_target, sample_way};
-use blobfish_dialects::model::{Document, Fault, Outgoing, Refusal, Reply, Request, Timestamp};
+use blobfish_dialects::explain::{build_sample_route, build_sample_target, explain};
+use blobfish_dialects::model::{
+    Document, ErrorKind, OutgoingRequest, Rejection, Request, Response, Timestamp,
+};
 use blobfish_dialects::s3::profiles::{AWS, EMBEDDED};
 use blobfish_dialects::{cos::COS, jdcloud::JDCLOUD, oss::OSS, s3::S3};
 
 const NOW: Timestamp = Timestamp(1_767_323_045);
 
-fn request(caller: &'static Dialect, line: &str, headers: &str) -> Request {
+fn build_request(caller: &'static Dialect, line: &str, headers: &str) -> Request {
     let text = format!("{line} HTTP/1.1\nHost: box.{}\n{headers}", caller.sample_endpoint);
     explain(&text, caller, caller).unwrap().request
 }
 
 /// Sends a caller's request to a target that gives these answers. Returns what was sent and the end.
-fn play(
+fn run_exchange(
     caller: &'static Dialect,
     target: &'static Dialect,
     request: Request,
     body: &str,
-    answers: &[Answer],
-) -> (Vec<Outgoing>, Result<Reply, Refusal>) {
-    let target = sample_target(target);
-    let way = sample_way(caller, &target, &request);
+    answers: &[TargetResponse],
+) -> (Vec<OutgoingRequest>, Result<Response, Rejection>) {
+    let target = build_sample_target(target);
+    let way = build_sample_route(caller, &target, &request);
     let mut sent = Vec::new();
     let mut run = || {
         let mut exchange = Exchange::new(way.clone(), request.clone(), body.as_bytes())?;
-        loss::judge(exchange.losses(), way.policy, caller)?;
+        loss::check_losses(exchange.losses(), way.loss_policy, caller)?;
         let mut step = exchange.start(NOW)?;
         let mut answers = answers.iter();
         loop {
             match step {
-                Step::Tell(reply) => return Ok(*reply),
+                Step::Respond(reply) => return Ok(*reply),
                 Step::Send(outgoing) => {
                     sent.push(*outgoing);
                     step = exchange.next(answers.next().expect("one more request than answers"), NOW)?;
@@ -47,11 +49,11 @@ fn play(
     (sent, ended)
 }
 
-fn answer(status: u16, body: &str) -> Answer {
-    Answer { status, headers: Vec::new(), body: body.as_bytes().to_vec() }
+fn build_response(status: u16, body: &str) -> TargetResponse {
+    TargetResponse { status, headers: Vec::new(), body: body.as_bytes().to_vec() }
 }
 
-fn header<'a>(outgoing: &'a Outgoing, name: &str) -> Option<&'a str> {
+fn find_header<'a>(outgoing: &'a OutgoingRequest, name: &str) -> Option<&'a str> {
     let row = outgoing.headers.iter().find(|row| row.0 == name)?;
     std::str::from_utf8(&row.1).ok()
 }
@@ -62,39 +64,41 @@ const KEY: &str = "server-side-encryption-customer-algorithm: AES256\n";
 
 /// boto3's upload_file says a customer's key where it completes; only S3 wants it there.
 #[test]
-fn a_customers_key_is_said_again_where_it_is_wanted() {
-    let completing = || request(&S3, "POST /k?uploadId=u", &format!("x-amz-{KEY}"));
-    let (sent, ended) = play(&S3, &S3, completing(), COMPLETE, &[answer(200, COMPLETED)]);
+fn a_customers_key_is_repeated_where_it_is_wanted() {
+    let completing = || build_request(&S3, "POST /k?uploadId=u", &format!("x-amz-{KEY}"));
+    let (sent, ended) = run_exchange(&S3, &S3, completing(), COMPLETE, &[build_response(200, COMPLETED)]);
     assert!(ended.is_ok());
-    assert_eq!(header(&sent[0], "x-amz-server-side-encryption-customer-algorithm"), Some("AES256"));
-    let (sent, ended) = play(&S3, &COS, completing(), COMPLETE, &[answer(200, COMPLETED)]);
+    assert_eq!(find_header(&sent[0], "x-amz-server-side-encryption-customer-algorithm"), Some("AES256"));
+    let (sent, ended) = run_exchange(&S3, &COS, completing(), COMPLETE, &[build_response(200, COMPLETED)]);
     assert!(ended.is_ok());
-    assert_eq!(header(&sent[0], "x-cos-server-side-encryption-customer-algorithm"), None);
+    assert_eq!(find_header(&sent[0], "x-cos-server-side-encryption-customer-algorithm"), None);
     // Where it counts it is refused: the object would not be encrypted.
-    let (sent, ended) = play(&S3, &OSS, request(&S3, "POST /k?uploads", &format!("x-amz-{KEY}")), "", &[]);
-    assert_eq!((sent.len(), ended.unwrap_err().fault), (0, Fault::NotImplemented));
+    let (sent, ended) =
+        run_exchange(&S3, &OSS, build_request(&S3, "POST /k?uploads", &format!("x-amz-{KEY}")), "", &[]);
+    assert_eq!((sent.len(), ended.unwrap_err().kind), (0, ErrorKind::NotImplemented));
 }
 
 /// A wish for a checksum of the target's own is one of an upload as of a copy; what does not bypass a lock is stricter.
 #[test]
-fn a_target_is_spared_what_it_need_not_be_told() {
+fn a_target_is_not_sent_what_it_does_not_need() {
     let copied = "<CopyObjectResult><ETag>\"5b3c1a2e053d763e1b002cc607c5a0fe\"</ETag><LastModified>2024-05-06T07:08:09Z</LastModified></CopyObjectResult>";
-    let copying = || request(&S3, "PUT /k", "x-amz-copy-source: /box/s\nx-amz-checksum-algorithm: SHA256\n");
+    let copying =
+        || build_request(&S3, "PUT /k", "x-amz-copy-source: /box/s\nx-amz-checksum-algorithm: SHA256\n");
     for target in [&COS, &OSS, &JDCLOUD] {
-        let (sent, ended) = play(&S3, target, copying(), "", &[answer(200, copied)]);
+        let (sent, ended) = run_exchange(&S3, target, copying(), "", &[build_response(200, copied)]);
         assert!(ended.is_ok(), "{}", target.name);
         assert!(!sent[0].headers.iter().any(|row| row.0.contains("checksum-algorithm")));
     }
     let delete = "<Delete><Object><Key>k</Key></Object></Delete>";
     let deleted = "<DeleteResult><Deleted><Key>k</Key></Deleted></DeleteResult>";
-    let deleting = || request(&S3, "POST /?delete", "x-amz-bypass-governance-retention: true\n");
+    let deleting = || build_request(&S3, "POST /?delete", "x-amz-bypass-governance-retention: true\n");
     for (target, told) in [
         (&S3, Some("x-amz-bypass-governance-retention")),
         (&OSS, Some("x-oss-bypass-governance-retention")),
         (&COS, None),
         (&JDCLOUD, None),
     ] {
-        let (sent, ended) = play(&S3, target, deleting(), delete, &[answer(200, deleted)]);
+        let (sent, ended) = run_exchange(&S3, target, deleting(), delete, &[build_response(200, deleted)]);
         assert!(ended.is_ok(), "{}", target.name);
         let found = sent[0].headers.iter().find(|row| row.0.contains("bypass")).map(|row| row.0.as_str());
         assert_eq!(found, told);
@@ -103,29 +107,31 @@ fn a_target_is_spared_what_it_need_not_be_told() {
 
 /// OSS has an object's access where its upload is completed, S3 where it begins.
 #[test]
-fn access_that_is_said_at_the_end_is_set_at_the_end() {
-    let completing = |acl: &str| request(&OSS, "POST /k?uploadId=u", &format!("x-oss-object-acl: {acl}\n"));
-    let answers = [answer(200, COMPLETED), answer(200, "")];
+fn access_that_is_given_at_the_end_is_set_at_the_end() {
+    let completing =
+        |acl: &str| build_request(&OSS, "POST /k?uploadId=u", &format!("x-oss-object-acl: {acl}\n"));
+    let answers = [build_response(200, COMPLETED), build_response(200, "")];
     for (target, name) in [(&S3, "x-amz-acl"), (&COS, "x-cos-acl")] {
-        let (sent, ended) = play(&OSS, target, completing("public-read"), COMPLETE, &answers);
+        let (sent, ended) = run_exchange(&OSS, target, completing("public-read"), COMPLETE, &answers);
         assert!(ended.is_ok());
         assert_eq!(sent.iter().map(|out| out.method).collect::<Vec<_>>(), ["POST", "PUT"]);
-        assert_eq!((header(&sent[0], name), header(&sent[1], name)), (None, Some("public-read")));
+        assert_eq!((find_header(&sent[0], name), find_header(&sent[1], name)), (None, Some("public-read")));
         assert_eq!(sent[1].query, [("acl".to_owned(), None)]);
-        let failing = [answer(200, COMPLETED), answer(403, "<Error><Code>AccessDenied</Code></Error>")];
-        let (_, ended) = play(&OSS, target, completing("public-read"), COMPLETE, &failing);
+        let failing =
+            [build_response(200, COMPLETED), build_response(403, "<Error><Code>AccessDenied</Code></Error>")];
+        let (_, ended) = run_exchange(&OSS, target, completing("public-read"), COMPLETE, &failing);
         let refusal = ended.unwrap_err();
-        assert_eq!(refusal.fault, Fault::AccessDenied);
+        assert_eq!(refusal.kind, ErrorKind::AccessDenied);
         assert!(refusal.message.unwrap().contains("was completed"));
     }
-    let (sent, _) = play(&OSS, &OSS, completing("public-read"), COMPLETE, &answers);
-    assert_eq!((sent.len(), header(&sent[0], "x-oss-object-acl")), (1, Some("public-read")));
-    let (sent, _) = play(&OSS, &S3, completing("default"), COMPLETE, &answers);
+    let (sent, _) = run_exchange(&OSS, &OSS, completing("public-read"), COMPLETE, &answers);
+    assert_eq!((sent.len(), find_header(&sent[0], "x-oss-object-acl")), (1, Some("public-read")));
+    let (sent, _) = run_exchange(&OSS, &S3, completing("default"), COMPLETE, &answers);
     assert_eq!(sent.len(), 1, "S3 has no word for the bucket's access");
 }
 
 #[test]
-fn what_is_granted_to_everybody_is_said_to_other_vendors() {
+fn what_is_granted_to_everybody_is_sent_to_other_vendors() {
     let rows = [
         (&COS, "x-cos-grant-read: uri=\"http://cam.qcloud.com/groups/global/AllUsers\"\n"),
         (&COS, "x-cos-grant-read: id=\"qcs::cam::anyone:anyone\"\n"),
@@ -137,10 +143,15 @@ fn what_is_granted_to_everybody_is_said_to_other_vendors() {
     ];
     for (caller, grants) in rows {
         for (target, name) in [(&S3, "x-amz-acl"), (&COS, "x-cos-acl"), (&OSS, "x-oss-object-acl")] {
-            let (sent, ended) =
-                play(caller, target, request(caller, "PUT /k?acl", grants), "", &[answer(200, "")]);
+            let (sent, ended) = run_exchange(
+                caller,
+                target,
+                build_request(caller, "PUT /k?acl", grants),
+                "",
+                &[build_response(200, "")],
+            );
             assert!(ended.is_ok(), "{} to {}: {grants}", caller.name, target.name);
-            let canned = header(&sent[0], name);
+            let canned = find_header(&sent[0], name);
             assert_eq!(canned, (caller.family != target.family).then_some("public-read"), "{grants}");
         }
     }
@@ -153,12 +164,20 @@ fn what_is_granted_to_everybody_is_said_to_other_vendors() {
             Some("public-read-write"),
         ),
     ] {
-        let (sent, ended) = play(&COS, &AWS, request(&COS, "PUT /?acl", grants), "", &[answer(200, "")]);
+        let (sent, ended) = run_exchange(
+            &COS,
+            &AWS,
+            build_request(&COS, "PUT /?acl", grants),
+            "",
+            &[build_response(200, "")],
+        );
         match acl {
             None => {
-                assert_eq!((sent.len(), ended.unwrap_err().fault), (0, Fault::NotImplemented), "{grants}")
+                assert_eq!((sent.len(), ended.unwrap_err().kind), (0, ErrorKind::NotImplemented), "{grants}")
             }
-            Some(word) => assert!(sent.iter().any(|out| header(out, "x-amz-acl") == Some(word)), "{grants}"),
+            Some(word) => {
+                assert!(sent.iter().any(|out| find_header(out, "x-amz-acl") == Some(word)), "{grants}")
+            }
         }
     }
     // coscmd names whom it grants something to; the owner keeps control at COS. At S3 a document says all there is.
@@ -168,14 +187,20 @@ fn what_is_granted_to_everybody_is_said_to_other_vendors() {
         )
     };
     let everybody = document("<ID>qcs::cam::anyone:anyone</ID>");
-    let (sent, _) = play(&COS, &OSS, request(&COS, "PUT /k?acl", ""), &everybody, &[answer(200, "")]);
-    assert_eq!(header(&sent[0], "x-oss-object-acl"), Some("public-read"));
+    let (sent, _) = run_exchange(
+        &COS,
+        &OSS,
+        build_request(&COS, "PUT /k?acl", ""),
+        &everybody,
+        &[build_response(200, "")],
+    );
+    assert_eq!(find_header(&sent[0], "x-oss-object-acl"), Some("public-read"));
     let somebody = document("<ID>qcs::cam::uin/1:uin/1</ID>");
-    let (sent, ended) = play(&COS, &OSS, request(&COS, "PUT /k?acl", ""), &somebody, &[]);
-    assert_eq!((sent.len(), ended.unwrap_err().fault), (0, Fault::NotImplemented));
+    let (sent, ended) = run_exchange(&COS, &OSS, build_request(&COS, "PUT /k?acl", ""), &somebody, &[]);
+    assert_eq!((sent.len(), ended.unwrap_err().kind), (0, ErrorKind::NotImplemented));
     let group = document("<URI>http://acs.amazonaws.com/groups/global/AllUsers</URI>");
-    let (sent, ended) = play(&S3, &OSS, request(&S3, "PUT /k?acl", ""), &group, &[]);
-    assert_eq!((sent.len(), ended.unwrap_err().fault), (0, Fault::NotImplemented));
+    let (sent, ended) = run_exchange(&S3, &OSS, build_request(&S3, "PUT /k?acl", ""), &group, &[]);
+    assert_eq!((sent.len(), ended.unwrap_err().kind), (0, ErrorKind::NotImplemented));
 }
 
 /// The types of cos-nodejs-sdk-v5 and the documents have different names of one element.
@@ -187,29 +212,32 @@ fn encryption_of_a_bucket_as_sdks_and_as_documents_write_it() {
         )
     };
     let rule = "<SSEAlgorithm>AES256</SSEAlgorithm>";
-    let put = || request(&COS, "PUT /?encryption", "");
+    let put = || build_request(&COS, "PUT /?encryption", "");
     for name in ["ApplySideEncryptionConfiguration", "ApplyServerSideEncryptionByDefault"] {
-        let (sent, ended) = play(&COS, &COS, put(), &document(name, rule), &[answer(200, "")]);
+        let (sent, ended) =
+            run_exchange(&COS, &COS, put(), &document(name, rule), &[build_response(200, "")]);
         assert!(ended.is_ok(), "{name}");
         let body = String::from_utf8(sent[0].body.clone()).unwrap();
         assert_eq!(body.matches("<ApplyServerSideEncryptionByDefault>").count(), 1, "{body}");
         assert!(body.contains(rule) && !body.contains("ApplySide"), "{body}");
     }
-    let (_, ended) = play(&COS, &COS, put(), &document("ApplyNothing", rule), &[]);
-    assert_eq!(ended.unwrap_err().fault, Fault::MalformedXml);
+    let (_, ended) = run_exchange(&COS, &COS, put(), &document("ApplyNothing", rule), &[]);
+    assert_eq!(ended.unwrap_err().kind, ErrorKind::MalformedXml);
 }
 
 /// 6.1 of the OSS reference: the code is in the head of the answer to HEAD. Others have none there.
 #[test]
 fn a_head_in_a_missing_bucket_says_so() {
-    let head = request(&OSS, "HEAD /k", "");
+    let head = build_request(&OSS, "HEAD /k", "");
     for target in [&S3, &COS, &JDCLOUD] {
-        let target = sample_target(target);
-        let way = sample_way(&OSS, &target, &head);
-        let missing = answer(404, "");
+        let target = build_sample_target(target);
+        let way = build_sample_route(&OSS, &target, &head);
+        let missing = build_response(404, "");
         let asked = stream::ask_bucket(&way, &head, &missing, NOW).unwrap().unwrap();
         assert_eq!((asked.method, asked.key), ("HEAD", None));
-        let code = |bucket: u16| match stream::missing(&way, &head, &missing, &answer(bucket, "")).document {
+        let code = |bucket: u16| match stream::missing(&way, &head, &missing, &build_response(bucket, ""))
+            .document
+        {
             Some(Document::Error(error)) => error.code,
             other => panic!("{other:?}"),
         };
@@ -217,23 +245,29 @@ fn a_head_in_a_missing_bucket_says_so() {
             (code(404), code(200), code(403)),
             ("NoSuchBucket".to_owned(), "NoSuchKey".to_owned(), "NoSuchKey".to_owned())
         );
-        assert!(stream::ask_bucket(&way, &head, &answer(403, ""), NOW).is_none());
+        assert!(stream::ask_bucket(&way, &head, &build_response(403, ""), NOW).is_none());
     }
-    let target = sample_target(&S3);
-    let of_s3 = request(&S3, "HEAD /k", "");
-    assert!(stream::ask_bucket(&sample_way(&S3, &target, &of_s3), &of_s3, &answer(404, ""), NOW).is_none());
+    let target = build_sample_target(&S3);
+    let of_s3 = build_request(&S3, "HEAD /k", "");
+    assert!(
+        stream::ask_bucket(&build_sample_route(&S3, &target, &of_s3), &of_s3, &build_response(404, ""), NOW)
+            .is_none()
+    );
     // A HEAD that stands in for a call with a document.
-    let attributes = || request(&S3, "GET /k?attributes", "x-amz-object-attributes: ETag\n");
-    for (bucket, fault) in [(404, Fault::NoSuchBucket), (200, Fault::NoSuchKey)] {
-        let (sent, ended) = play(&S3, &COS, attributes(), "", &[answer(404, ""), answer(bucket, "")]);
+    let attributes = || build_request(&S3, "GET /k?attributes", "x-amz-object-attributes: ETag\n");
+    for (bucket, fault) in [(404, ErrorKind::NoSuchBucket), (200, ErrorKind::NoSuchKey)] {
+        let (sent, ended) =
+            run_exchange(&S3, &COS, attributes(), "", &[build_response(404, ""), build_response(bucket, "")]);
         assert_eq!(sent.iter().map(|out| out.method).collect::<Vec<_>>(), ["HEAD", "HEAD"]);
-        assert_eq!(ended.unwrap_err().fault, fault);
+        assert_eq!(ended.unwrap_err().kind, fault);
     }
     // So does the look at the source of a copy.
-    let copy = || request(&S3, "PUT /k", "x-amz-copy-source: /from/s\nx-amz-copy-source-if-match: \"a\"\n");
-    for (bucket, fault) in [(404, Fault::NoSuchBucket), (200, Fault::NoSuchKey)] {
-        let (_, ended) = play(&S3, &JDCLOUD, copy(), "", &[answer(404, ""), answer(bucket, "")]);
-        assert_eq!(ended.unwrap_err().fault, fault);
+    let copy =
+        || build_request(&S3, "PUT /k", "x-amz-copy-source: /from/s\nx-amz-copy-source-if-match: \"a\"\n");
+    for (bucket, fault) in [(404, ErrorKind::NoSuchBucket), (200, ErrorKind::NoSuchKey)] {
+        let (_, ended) =
+            run_exchange(&S3, &JDCLOUD, copy(), "", &[build_response(404, ""), build_response(bucket, "")]);
+        assert_eq!(ended.unwrap_err().kind, fault);
     }
 }
 
@@ -244,8 +278,9 @@ fn a_buckets_class_and_redundancy_stay_within_the_vendor() {
             "<CreateBucketConfiguration><StorageClass>{class}</StorageClass><DataRedundancyType>{redundancy}</DataRedundancyType></CreateBucketConfiguration>"
         )
     };
-    let create = || request(&OSS, "PUT /", "");
-    let (sent, ended) = play(&OSS, &OSS, create(), &document("IA", "ZRS"), &[answer(200, "")]);
+    let create = || build_request(&OSS, "PUT /", "");
+    let (sent, ended) =
+        run_exchange(&OSS, &OSS, create(), &document("IA", "ZRS"), &[build_response(200, "")]);
     assert!(ended.is_ok());
     assert_eq!(
         String::from_utf8(sent[0].body.clone()).unwrap().split_once("?>").map_or("", |row| row.1).trim(),
@@ -254,28 +289,42 @@ fn a_buckets_class_and_redundancy_stay_within_the_vendor() {
     // One zone is the least that anybody promises, and the standard class what everybody has.
     for target in [&S3, &COS, &JDCLOUD] {
         let standard = document("Standard", "LRS");
-        assert!(play(&OSS, target, create(), &standard, &[answer(200, "")]).1.is_ok(), "{}", target.name);
+        assert!(
+            run_exchange(&OSS, target, create(), &standard, &[build_response(200, "")]).1.is_ok(),
+            "{}",
+            target.name
+        );
         for wanted in [document("IA", "LRS"), document("Standard", "ZRS"), document("Standard", "x")] {
-            let (sent, ended) = play(&OSS, target, create(), &wanted, &[]);
-            assert_eq!((sent.len(), ended.unwrap_err().fault), (0, Fault::NotImplemented), "{}", target.name);
+            let (sent, ended) = run_exchange(&OSS, target, create(), &wanted, &[]);
+            assert_eq!(
+                (sent.len(), ended.unwrap_err().kind),
+                (0, ErrorKind::NotImplemented),
+                "{}",
+                target.name
+            );
         }
     }
-    let (sent, _) = play(&OSS, &EMBEDDED, create(), &document("IA", "LRS"), &[answer(200, "")]);
-    assert_eq!(header(&sent[0], "x-amz-storage-class"), Some("STANDARD_IA"));
+    let (sent, _) =
+        run_exchange(&OSS, &EMBEDDED, create(), &document("IA", "LRS"), &[build_response(200, "")]);
+    assert_eq!(find_header(&sent[0], "x-amz-storage-class"), Some("STANDARD_IA"));
     // What an S3 caller says nothing of is of the standard class, whatever the bucket's is.
-    let put = request(&S3, "PUT /k", "");
-    let target = sample_target(&EMBEDDED);
-    let (out, _) = blobfish_dialects::engine::write::request(&sample_way(&S3, &target, &put), &put).unwrap();
-    assert_eq!(header(&out, "x-amz-storage-class"), Some("STANDARD"));
-    let put = request(&OSS, "PUT /k", "");
-    let (out, _) = blobfish_dialects::engine::write::request(&sample_way(&OSS, &target, &put), &put).unwrap();
-    assert_eq!(header(&out, "x-amz-storage-class"), None);
+    let put = build_request(&S3, "PUT /k", "");
+    let target = build_sample_target(&EMBEDDED);
+    let (out, _) =
+        blobfish_dialects::engine::write::write_request(&build_sample_route(&S3, &target, &put), &put)
+            .unwrap();
+    assert_eq!(find_header(&out, "x-amz-storage-class"), Some("STANDARD"));
+    let put = build_request(&OSS, "PUT /k", "");
+    let (out, _) =
+        blobfish_dialects::engine::write::write_request(&build_sample_route(&OSS, &target, &put), &put)
+            .unwrap();
+    assert_eq!(find_header(&out, "x-amz-storage-class"), None);
 }
 
 /// cos-php-sdk ends the source of every copy with an empty version.
 #[test]
 fn an_empty_version_is_none_to_cos() {
-    let source = |text: &str| (COS.copy.read_source)(text, None);
+    let source = |text: &str| (COS.copy.parse_source)(text, None);
     let none = source("b-1.cos.ap-guangzhou.myqcloud.com/k?versionId=").unwrap();
     assert_eq!((none.key.as_str(), none.version), ("k", None));
     assert_eq!(
@@ -284,7 +333,7 @@ fn an_empty_version_is_none_to_cos() {
     );
     assert!(source("b-1.cos.ap-guangzhou.myqcloud.com/k?other=").is_err());
     for dialect in [&S3, &OSS] {
-        let refusal = (dialect.copy.read_source)("/b/k?versionId=", None).unwrap_err();
-        assert_eq!(tell::refused(dialect, &refusal).status, 400);
+        let refusal = (dialect.copy.parse_source)("/b/k?versionId=", None).unwrap_err();
+        assert_eq!(tell::build_error_response(dialect, &refusal).status, 400);
     }
 }

@@ -2,13 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use blobfish_dialects::engine::dialect::{Dialect, Target};
-use blobfish_dialects::engine::exchange::{Answer, Exchange, Step};
+use blobfish_dialects::engine::exchange::{Exchange, Step, TargetResponse};
 use blobfish_dialects::engine::loss;
 use blobfish_dialects::engine::tell;
-use blobfish_dialects::engine::way::Way;
-use blobfish_dialects::explain::{explain, sample_target, sample_way};
+use blobfish_dialects::engine::way::Route;
+use blobfish_dialects::explain::{build_sample_route, build_sample_target, explain};
 use blobfish_dialects::model::{
-    Document, Fault, Field, Operation, Outgoing, Refusal, Reply, Request, Timestamp, Value,
+    Document, ErrorKind, Field, Operation, OutgoingRequest, Rejection, Request, Response, Timestamp, Value,
 };
 use blobfish_dialects::{cos::COS, jdcloud::JDCLOUD, oss::OSS, s3::S3};
 
@@ -20,24 +20,24 @@ const ETAG: &str = "5b3c1a2e053d763e1b002cc607c5a0fe";
 const OTHER: &str = "00000000000000000000000000000000";
 
 /// One caller's copy with some headers beside the source.
-fn copy(caller: &'static Dialect, headers: &[(&str, &str)]) -> Request {
-    copy_between(caller, "src", "a.txt", "dst", "b.txt", headers).unwrap()
+fn build_copy(caller: &'static Dialect, headers: &[(&str, &str)]) -> Request {
+    build_copy_between(caller, "src", "a.txt", "dst", "b.txt", headers).unwrap()
 }
 
-fn copy_between(
+fn build_copy_between(
     caller: &'static Dialect,
     source: &str,
     source_key: &str,
     bucket: &str,
     key: &str,
     headers: &[(&str, &str)],
-) -> Result<Request, Refusal> {
+) -> Result<Request, Rejection> {
     let value = match caller.family {
         "cos" => format!("{source}.cos.ap-guangzhou.myqcloud.com/{source_key}"),
         _ => format!("/{source}/{source_key}"),
     };
     let mut text = format!("PUT /{key} HTTP/1.1\nHost: {bucket}.{}\n", caller.sample_endpoint);
-    text.push_str(&format!("{}: {value}\n", caller.copy.header));
+    text.push_str(&format!("{}: {value}\n", caller.copy.source_header));
     for (name, value) in headers {
         text.push_str(&format!("{name}: {value}\n"));
     }
@@ -45,35 +45,35 @@ fn copy_between(
 }
 
 /// Plays a target: the answers it gives, in order. Returns what was sent and the end.
-fn play(
+fn run_exchange(
     caller: &'static Dialect,
     target: &'static Dialect,
     request: Request,
     check: bool,
-    answers: &[Answer],
-) -> (Vec<Outgoing>, Result<Reply, Refusal>) {
-    let target = sample_target(target);
+    answers: &[TargetResponse],
+) -> (Vec<OutgoingRequest>, Result<Response, Rejection>) {
+    let target = build_sample_target(target);
     let mut sent = Vec::new();
-    let ended = drive(caller, &target, request, check, answers, &mut sent);
+    let ended = drive_exchange(caller, &target, request, check, answers, &mut sent);
     (sent, ended)
 }
 
-fn drive(
+fn drive_exchange(
     caller: &'static Dialect,
     target: &Target,
     request: Request,
     check: bool,
-    answers: &[Answer],
-    sent: &mut Vec<Outgoing>,
-) -> Result<Reply, Refusal> {
-    let way = Way { check_conditions: check, ..sample_way(caller, target, &request) };
+    answers: &[TargetResponse],
+    sent: &mut Vec<OutgoingRequest>,
+) -> Result<Response, Rejection> {
+    let way = Route { check_conditions: check, ..build_sample_route(caller, target, &request) };
     let mut exchange = Exchange::new(way.clone(), request, b"")?;
-    loss::judge(exchange.losses(), way.policy, caller)?;
+    loss::check_losses(exchange.losses(), way.loss_policy, caller)?;
     let mut step = exchange.start(NOW)?;
     let mut answers = answers.iter();
     loop {
         match step {
-            Step::Tell(reply) => return Ok(*reply),
+            Step::Respond(reply) => return Ok(*reply),
             Step::Send(outgoing) => {
                 sent.push(*outgoing);
                 step = exchange.next(answers.next().expect("one more request than answers"), NOW)?;
@@ -82,43 +82,43 @@ fn drive(
     }
 }
 
-fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
+fn build_response(status: u16, headers: &[(&str, &str)], body: &str) -> TargetResponse {
     let headers =
         headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
-    Answer { status, headers, body: body.as_bytes().to_vec() }
+    TargetResponse { status, headers, body: body.as_bytes().to_vec() }
 }
 
-fn copied() -> Answer {
+fn build_copy_response() -> TargetResponse {
     let body = format!(
         "<CopyObjectResult><ETag>\"{ETAG}\"</ETag><LastModified>2024-05-06T07:08:09Z</LastModified></CopyObjectResult>"
     );
-    answer(200, &[], &body)
+    build_response(200, &[], &body)
 }
 
-fn source_head() -> Answer {
-    answer(
+fn build_source_head_response() -> TargetResponse {
+    build_response(
         200,
         &[("etag", &format!("\"{ETAG}\"")), ("last-modified", SOURCE_DATE), ("content-length", "10")],
         "",
     )
 }
 
-fn header<'a>(outgoing: &'a Outgoing, name: &str) -> Option<&'a str> {
+fn find_header<'a>(outgoing: &'a OutgoingRequest, name: &str) -> Option<&'a str> {
     let row = outgoing.headers.iter().find(|row| row.0 == name)?;
     std::str::from_utf8(&row.1).ok()
 }
 
-fn status(caller: &'static Dialect, ended: Result<Reply, Refusal>) -> u16 {
-    ended.unwrap_or_else(|refusal| tell::refused(caller, &refusal)).status
+fn get_status(caller: &'static Dialect, ended: Result<Response, Rejection>) -> u16 {
+    ended.unwrap_or_else(|refusal| tell::build_error_response(caller, &refusal)).status
 }
 
 #[test]
-fn a_condition_goes_in_the_targets_words() {
-    let request = copy(&COS, &[("x-cos-copy-source-If-Match", ETAG)]);
-    let (sent, ended) = play(&COS, &OSS, request, false, &[copied()]);
+fn a_condition_is_written_as_the_target_spells_it() {
+    let request = build_copy(&COS, &[("x-cos-copy-source-If-Match", ETAG)]);
+    let (sent, ended) = run_exchange(&COS, &OSS, request, false, &[build_copy_response()]);
     assert_eq!(sent.len(), 1);
     assert_eq!(
-        header(&sent[0], "x-oss-copy-source-if-match"),
+        find_header(&sent[0], "x-oss-copy-source-if-match"),
         Some("\"5B3C1A2E053D763E1B002CC607C5A0FE\""),
         "OSS writes its ETags in upper case"
     );
@@ -126,9 +126,13 @@ fn a_condition_goes_in_the_targets_words() {
 }
 
 #[test]
-fn a_failed_condition_is_told_in_the_callers_terms() {
-    let failed = |status: u16| {
-        answer(status, &[], if status == 304 { "" } else { "<Error><Code>PreconditionFailed</Code></Error>" })
+fn a_failed_condition_is_reported_in_the_callers_terms() {
+    let build_failure_response = |status: u16| {
+        build_response(
+            status,
+            &[],
+            if status == 304 { "" } else { "<Error><Code>PreconditionFailed</Code></Error>" },
+        )
     };
     // Target's answer to a failed none-match: 412 of S3 and COS, 304 of OSS.
     for (caller, name, expected) in [
@@ -137,9 +141,9 @@ fn a_failed_condition_is_told_in_the_callers_terms() {
         (&OSS, "x-oss-copy-source-if-none-match", 304),
     ] {
         for (target, told) in [(&S3, 412), (&COS, 412), (&OSS, 304)] {
-            let request = copy(caller, &[(name, ETAG)]);
-            let (_, ended) = play(caller, target, request, false, &[failed(told)]);
-            assert_eq!(status(caller, ended), expected, "{} to {}", caller.name, target.name);
+            let request = build_copy(caller, &[(name, ETAG)]);
+            let (_, ended) = run_exchange(caller, target, request, false, &[build_failure_response(told)]);
+            assert_eq!(get_status(caller, ended), expected, "{} to {}", caller.name, target.name);
         }
     }
     for (caller, name) in [
@@ -148,8 +152,14 @@ fn a_failed_condition_is_told_in_the_callers_terms() {
         (&OSS, "x-oss-copy-source-if-match"),
     ] {
         for target in [&S3, &COS, &OSS] {
-            let (_, ended) = play(caller, target, copy(caller, &[(name, OTHER)]), false, &[failed(412)]);
-            assert_eq!(status(caller, ended), 412, "{} to {}", caller.name, target.name);
+            let (_, ended) = run_exchange(
+                caller,
+                target,
+                build_copy(caller, &[(name, OTHER)]),
+                false,
+                &[build_failure_response(412)],
+            );
+            assert_eq!(get_status(caller, ended), 412, "{} to {}", caller.name, target.name);
         }
     }
 }
@@ -157,9 +167,15 @@ fn a_failed_condition_is_told_in_the_callers_terms() {
 #[test]
 fn a_check_looks_at_any_target() {
     for (tag, expected) in [(ETAG, 200), ("other", 412)] {
-        let request = copy(&S3, &[("x-amz-copy-source-if-match", tag)]);
-        let (sent, ended) = play(&S3, &S3, request, true, &[source_head(), copied(), source_head()]);
-        assert_eq!(status(&S3, ended), expected);
+        let request = build_copy(&S3, &[("x-amz-copy-source-if-match", tag)]);
+        let (sent, ended) = run_exchange(
+            &S3,
+            &S3,
+            request,
+            true,
+            &[build_source_head_response(), build_copy_response(), build_source_head_response()],
+        );
+        assert_eq!(get_status(&S3, ended), expected);
         assert_eq!(sent[0].method, "HEAD");
         // What was looked at is pinned, for a target that keeps conditions after all, and looked at again.
         assert_eq!(sent.len(), if expected == 200 { 3 } else { 1 });
@@ -168,61 +184,81 @@ fn a_check_looks_at_any_target() {
 
 #[test]
 fn a_target_without_conditions_gets_none() {
-    let request = || copy(&S3, &[("x-amz-copy-source-if-match", OTHER)]);
-    let (sent, ended) = play(&S3, &JDCLOUD, request(), false, &[]);
+    let request = || build_copy(&S3, &[("x-amz-copy-source-if-match", OTHER)]);
+    let (sent, ended) = run_exchange(&S3, &JDCLOUD, request(), false, &[]);
     assert!(sent.is_empty(), "refused before anything is sent");
-    assert_eq!(ended.unwrap_err().fault, Fault::NotImplemented);
+    assert_eq!(ended.unwrap_err().kind, ErrorKind::NotImplemented);
 
-    let (sent, ended) = play(&S3, &JDCLOUD, request(), true, &[source_head()]);
+    let (sent, ended) = run_exchange(&S3, &JDCLOUD, request(), true, &[build_source_head_response()]);
     assert_eq!((sent.len(), sent[0].method), (1, "HEAD"));
-    assert_eq!(ended.unwrap_err().fault, Fault::PreconditionFailed);
+    assert_eq!(ended.unwrap_err().kind, ErrorKind::PreconditionFailed);
 
-    let held = copy(&S3, &[("x-amz-copy-source-if-match", ETAG)]);
-    let (sent, ended) = play(&S3, &JDCLOUD, held, true, &[source_head(), copied(), source_head()]);
+    let held = build_copy(&S3, &[("x-amz-copy-source-if-match", ETAG)]);
+    let (sent, ended) = run_exchange(
+        &S3,
+        &JDCLOUD,
+        held,
+        true,
+        &[build_source_head_response(), build_copy_response(), build_source_head_response()],
+    );
     assert_eq!(sent.iter().map(|request| request.method).collect::<Vec<_>>(), ["HEAD", "PUT", "HEAD"]);
-    assert_eq!(header(&sent[1], "x-amz-copy-source-if-match"), None);
+    assert_eq!(find_header(&sent[1], "x-amz-copy-source-if-match"), None);
     assert!(ended.is_ok());
 }
 
 /// A writer between the look and the copy: the call fails, and says what became of the destination.
 #[test]
 fn a_source_that_was_changed_meanwhile_fails_the_copy() {
-    let changed = |etag: &str, date: &str| {
+    let build_changed_head = |etag: &str, date: &str| {
         let etag = format!("\"{etag}\"");
-        answer(200, &[("etag", &etag), ("last-modified", date), ("content-length", "10")], "")
+        build_response(200, &[("etag", &etag), ("last-modified", date), ("content-length", "10")], "")
     };
-    let held = || copy(&S3, &[("x-amz-copy-source-if-match", ETAG)]);
-    let part_copied = || {
+    let build_conditional_copy = || build_copy(&S3, &[("x-amz-copy-source-if-match", ETAG)]);
+    let build_part_copy_response = || {
         let body = format!(
             "<CopyPartResult><ETag>\"{ETAG}\"</ETag><LastModified>2024-05-06T07:08:09Z</LastModified></CopyPartResult>"
         );
-        answer(200, &[], &body)
+        build_response(200, &[], &body)
     };
     let part = || {
-        let mut request = held();
+        let mut request = build_conditional_copy();
         request.operation = Operation::UploadPartCopy;
         request.fields.set(Field::UploadId, Value::Text("u".to_owned()));
         request.fields.set(Field::PartNumber, Value::Number(1));
         request
     };
-    let gone = || answer(404, &[], "");
-    for after in [changed(OTHER, SOURCE_DATE), changed(ETAG, LATE), gone()] {
+    let build_not_found_response = || build_response(404, &[], "");
+    for after in
+        [build_changed_head(OTHER, SOURCE_DATE), build_changed_head(ETAG, LATE), build_not_found_response()]
+    {
         for (request, made, told) in [
-            (held(), copied(), "destination was already written"),
-            (part(), part_copied(), "part is discarded"),
+            (build_conditional_copy(), build_copy_response(), "destination was already written"),
+            (part(), build_part_copy_response(), "part is discarded"),
         ] {
-            let (sent, ended) = play(&S3, &JDCLOUD, request, true, &[source_head(), made, after.clone()]);
+            let (sent, ended) = run_exchange(
+                &S3,
+                &JDCLOUD,
+                request,
+                true,
+                &[build_source_head_response(), made, after.clone()],
+            );
             assert_eq!(sent.len(), 3);
             let refusal = ended.unwrap_err();
-            assert_eq!(refusal.fault, Fault::SourceChanged);
+            assert_eq!(refusal.kind, ErrorKind::SourceChanged);
             assert!(refusal.message.as_deref().unwrap().contains(told), "{refusal:?}");
-            assert_eq!(tell::refused(&S3, &refusal).status, 412);
+            assert_eq!(tell::build_error_response(&S3, &refusal).status, 412);
         }
     }
-    let (_, ended) = play(&S3, &JDCLOUD, part(), true, &[source_head(), part_copied(), source_head()]);
+    let (_, ended) = run_exchange(
+        &S3,
+        &JDCLOUD,
+        part(),
+        true,
+        &[build_source_head_response(), build_part_copy_response(), build_source_head_response()],
+    );
     assert!(ended.is_ok(), "the positive control");
     // Without a condition nothing is looked at.
-    let (sent, ended) = play(&S3, &JDCLOUD, copy(&S3, &[]), true, &[copied()]);
+    let (sent, ended) = run_exchange(&S3, &JDCLOUD, build_copy(&S3, &[]), true, &[build_copy_response()]);
     assert_eq!((sent.len(), ended.is_ok()), (1, true));
 }
 
@@ -254,13 +290,24 @@ fn pairs_come_to_what_the_callers_rules_say() {
             if target.family == caller.family {
                 continue;
             }
-            let (sent, ended) =
-                play(caller, target, copy(caller, &headers), false, &[source_head(), copied()]);
+            let (sent, ended) = run_exchange(
+                caller,
+                target,
+                build_copy(caller, &headers),
+                false,
+                &[build_source_head_response(), build_copy_response()],
+            );
             assert_eq!(sent[0].method, "HEAD", "{} to {}", caller.name, target.name);
-            assert_eq!(status(caller, ended), expected, "{} to {}: {headers:?}", caller.name, target.name);
+            assert_eq!(
+                get_status(caller, ended),
+                expected,
+                "{} to {}: {headers:?}",
+                caller.name,
+                target.name
+            );
             if let Some(second) = sent.get(1) {
                 let name = format!("{}copy-source-if-match", target.header_prefix);
-                assert!(header(second, &name).is_some(), "what was looked at is pinned");
+                assert!(find_header(second, &name).is_some(), "what was looked at is pinned");
             }
         }
     }
@@ -269,30 +316,37 @@ fn pairs_come_to_what_the_callers_rules_say() {
 #[test]
 fn cos_forbids_some_pairs() {
     let headers = [("x-cos-copy-source-If-Match", ETAG), ("x-cos-copy-source-If-Modified-Since", EARLY)];
-    let (sent, ended) = play(&COS, &S3, copy(&COS, &headers), false, &[]);
+    let (sent, ended) = run_exchange(&COS, &S3, build_copy(&COS, &headers), false, &[]);
     assert!(sent.is_empty());
-    assert_eq!(status(&COS, ended), 400);
+    assert_eq!(get_status(&COS, ended), 400);
 }
 
 #[test]
 fn an_ambiguous_412_is_decided_by_the_source() {
     // Overwrite protection and a condition both answer 412 at S3; to OSS callers they are 409 and 412.
     let headers = [("x-oss-forbid-overwrite", "true"), ("x-oss-copy-source-if-match", ETAG)];
-    let failed = answer(412, &[], "<Error><Code>PreconditionFailed</Code></Error>");
-    let (sent, ended) = play(&OSS, &S3, copy(&OSS, &headers), false, &[failed.clone(), source_head()]);
-    assert_eq!(header(&sent[0], "if-none-match"), Some("*"));
+    let failed = build_response(412, &[], "<Error><Code>PreconditionFailed</Code></Error>");
+    let (sent, ended) = run_exchange(
+        &OSS,
+        &S3,
+        build_copy(&OSS, &headers),
+        false,
+        &[failed.clone(), build_source_head_response()],
+    );
+    assert_eq!(find_header(&sent[0], "if-none-match"), Some("*"));
     assert_eq!(sent[1].method, "HEAD");
-    assert_eq!(ended.unwrap_err().fault, Fault::ObjectExists);
+    assert_eq!(ended.unwrap_err().kind, ErrorKind::ObjectExists);
 
     let headers = [("x-oss-forbid-overwrite", "true"), ("x-oss-copy-source-if-match", OTHER)];
-    let (_, ended) = play(&OSS, &S3, copy(&OSS, &headers), false, &[failed, source_head()]);
-    assert_eq!(ended.unwrap_err().fault, Fault::PreconditionFailed);
+    let (_, ended) =
+        run_exchange(&OSS, &S3, build_copy(&OSS, &headers), false, &[failed, build_source_head_response()]);
+    assert_eq!(ended.unwrap_err().kind, ErrorKind::PreconditionFailed);
 }
 
 #[test]
 fn a_copy_onto_itself_follows_the_caller() {
     let onto_itself =
-        |caller, headers: &[(&str, &str)]| copy_between(caller, "b", "k", "b", "k", headers).unwrap();
+        |caller, headers: &[(&str, &str)]| build_copy_between(caller, "b", "k", "b", "k", headers).unwrap();
     for (caller, headers, legal) in [
         (&S3, vec![], false),
         (&S3, vec![("x-amz-storage-class", "STANDARD")], true),
@@ -304,79 +358,92 @@ fn a_copy_onto_itself_follows_the_caller() {
         (&OSS, vec![], true),
     ] {
         for target in [&S3, &COS, &OSS] {
-            let answers = [source_head(), copied()];
+            let answers = [build_source_head_response(), build_copy_response()];
             let changes_class = headers.iter().any(|row| row.0.ends_with("storage-class"));
             // What OSS keeps of metadata that is replaced is looked for.
             let keeps = caller.name == "oss" && target.name != "oss";
             let needs_look = legal && ((changes_class && target.name != "s3") || keeps);
             let answers = if needs_look { &answers[..] } else { &answers[1..] };
-            let (_, ended) = play(caller, target, onto_itself(caller, &headers), false, answers);
+            let (_, ended) = run_exchange(caller, target, onto_itself(caller, &headers), false, answers);
             let expected = if legal { 200 } else { 400 };
-            assert_eq!(status(caller, ended), expected, "{} to {}: {headers:?}", caller.name, target.name);
+            assert_eq!(
+                get_status(caller, ended),
+                expected,
+                "{} to {}: {headers:?}",
+                caller.name,
+                target.name
+            );
         }
     }
 }
 
 #[test]
 fn a_change_of_class_in_place_keeps_metadata_where_the_target_would_not() {
-    let request = copy_between(&S3, "b", "k", "b", "k", &[("x-amz-storage-class", "STANDARD_IA")]).unwrap();
-    let mut head = source_head();
+    let request =
+        build_copy_between(&S3, "b", "k", "b", "k", &[("x-amz-storage-class", "STANDARD_IA")]).unwrap();
+    let mut head = build_source_head_response();
     head.headers.push(("content-type".to_owned(), b"text/plain".to_vec()));
     head.headers.push(("x-oss-meta-owner".to_owned(), b"me".to_vec()));
-    let (sent, ended) = play(&S3, &OSS, request, false, &[head, copied()]);
+    let (sent, ended) = run_exchange(&S3, &OSS, request, false, &[head, build_copy_response()]);
     assert!(ended.is_ok());
-    assert_eq!(header(&sent[1], "x-oss-metadata-directive"), Some("REPLACE"));
-    assert_eq!(header(&sent[1], "x-oss-meta-owner"), Some("me"));
-    assert_eq!(header(&sent[1], "content-type"), Some("text/plain"));
-    assert_eq!(header(&sent[1], "x-oss-storage-class"), Some("IA"));
+    assert_eq!(find_header(&sent[1], "x-oss-metadata-directive"), Some("REPLACE"));
+    assert_eq!(find_header(&sent[1], "x-oss-meta-owner"), Some("me"));
+    assert_eq!(find_header(&sent[1], "content-type"), Some("text/plain"));
+    assert_eq!(find_header(&sent[1], "x-oss-storage-class"), Some("IA"));
 }
 
 #[test]
 fn what_opens_an_encrypted_object_stays_with_it() {
     let replaced = [("x-oss-metadata-directive", "REPLACE"), ("x-oss-meta-v", "2")];
-    let mut head = source_head();
+    let mut head = build_source_head_response();
     head.headers.push(("x-amz-meta-client-side-encryption-key".to_owned(), b"KEY".to_vec()));
     head.headers.push(("x-amz-meta-v".to_owned(), b"1".to_vec()));
-    let (sent, ended) = play(&OSS, &S3, copy(&OSS, &replaced), false, &[head, copied()]);
+    let (sent, ended) =
+        run_exchange(&OSS, &S3, build_copy(&OSS, &replaced), false, &[head, build_copy_response()]);
     assert!(ended.is_ok());
-    assert_eq!(header(&sent[1], "x-amz-meta-client-side-encryption-key"), Some("KEY"));
-    assert_eq!(header(&sent[1], "x-amz-meta-v"), Some("2"));
-    assert!(header(&sent[1], "x-amz-copy-source-if-match").is_some());
+    assert_eq!(find_header(&sent[1], "x-amz-meta-client-side-encryption-key"), Some("KEY"));
+    assert_eq!(find_header(&sent[1], "x-amz-meta-v"), Some("2"));
+    assert!(find_header(&sent[1], "x-amz-copy-source-if-match").is_some());
     // OSS does it itself, and S3 replaces all.
-    let (sent, _) = play(&OSS, &OSS, copy(&OSS, &replaced), false, &[copied()]);
+    let (sent, _) = run_exchange(&OSS, &OSS, build_copy(&OSS, &replaced), false, &[build_copy_response()]);
     assert_eq!(sent.len(), 1);
-    let (sent, _) =
-        play(&S3, &OSS, copy(&S3, &[("x-amz-metadata-directive", "REPLACE")]), false, &[copied()]);
+    let (sent, _) = run_exchange(
+        &S3,
+        &OSS,
+        build_copy(&S3, &[("x-amz-metadata-directive", "REPLACE")]),
+        false,
+        &[build_copy_response()],
+    );
     assert_eq!(sent.len(), 1);
 }
 
 #[test]
 fn metadata_of_the_request_counts_only_when_it_replaces() {
-    let (sent, _) = play(
+    let (sent, _) = run_exchange(
         &S3,
         &COS,
-        copy(&S3, &[("x-amz-meta-a", "1"), ("content-type", "text/plain")]),
+        build_copy(&S3, &[("x-amz-meta-a", "1"), ("content-type", "text/plain")]),
         false,
-        &[copied()],
+        &[build_copy_response()],
     );
-    assert_eq!(header(&sent[0], "x-cos-meta-a"), None);
-    assert_eq!(header(&sent[0], "content-type"), None);
+    assert_eq!(find_header(&sent[0], "x-cos-meta-a"), None);
+    assert_eq!(find_header(&sent[0], "content-type"), None);
     let replaced =
         [("x-amz-meta-a", "1"), ("x-amz-metadata-directive", "replace"), ("content-type", "text/plain")];
-    let (sent, _) = play(&S3, &COS, copy(&S3, &replaced), false, &[copied()]);
-    assert_eq!(header(&sent[0], "x-cos-metadata-directive"), Some("Replaced"));
-    assert_eq!(header(&sent[0], "x-cos-meta-a"), Some("1"));
-    assert_eq!(header(&sent[0], "content-type"), Some("text/plain"));
+    let (sent, _) = run_exchange(&S3, &COS, build_copy(&S3, &replaced), false, &[build_copy_response()]);
+    assert_eq!(find_header(&sent[0], "x-cos-metadata-directive"), Some("Replaced"));
+    assert_eq!(find_header(&sent[0], "x-cos-meta-a"), Some("1"));
+    assert_eq!(find_header(&sent[0], "content-type"), Some("text/plain"));
 }
 
 #[test]
-fn absence_is_said_where_it_means_something_else() {
-    let (sent, _) = play(&S3, &OSS, copy(&S3, &[]), false, &[copied()]);
-    assert_eq!(header(&sent[0], "x-oss-object-acl"), Some("private"), "S3's new objects are private");
-    assert_eq!(header(&sent[0], "x-oss-storage-class"), Some("Standard"), "and of the standard class");
-    let (sent, _) = play(&COS, &S3, copy(&COS, &[]), false, &[copied()]);
-    assert_eq!(header(&sent[0], "x-amz-acl"), None);
-    assert_eq!(header(&sent[0], "x-amz-storage-class"), None);
+fn absence_is_written_where_it_means_something_else() {
+    let (sent, _) = run_exchange(&S3, &OSS, build_copy(&S3, &[]), false, &[build_copy_response()]);
+    assert_eq!(find_header(&sent[0], "x-oss-object-acl"), Some("private"), "S3's new objects are private");
+    assert_eq!(find_header(&sent[0], "x-oss-storage-class"), Some("Standard"), "and of the standard class");
+    let (sent, _) = run_exchange(&COS, &S3, build_copy(&COS, &[]), false, &[build_copy_response()]);
+    assert_eq!(find_header(&sent[0], "x-amz-acl"), None);
+    assert_eq!(find_header(&sent[0], "x-amz-storage-class"), None);
 }
 
 #[test]
@@ -390,25 +457,32 @@ fn an_error_inside_a_200_is_found() {
         "<html><body>ok</body></html>",
     ] {
         for (caller, target) in [(&S3, &COS), (&COS, &S3), (&OSS, &COS)] {
-            let (_, ended) = play(caller, target, copy(caller, &[]), false, &[answer(200, &[], body)]);
-            assert_eq!(status(caller, ended), 500, "{body}");
+            let (_, ended) = run_exchange(
+                caller,
+                target,
+                build_copy(caller, &[]),
+                false,
+                &[build_response(200, &[], body)],
+            );
+            assert_eq!(get_status(caller, ended), 500, "{body}");
         }
     }
     let slow = "<Error><Code>SlowDown</Code><Message>m</Message></Error>";
-    let (_, ended) = play(&COS, &S3, copy(&COS, &[]), false, &[answer(200, &[], slow)]);
-    assert_eq!(status(&COS, ended), 503);
+    let (_, ended) = run_exchange(&COS, &S3, build_copy(&COS, &[]), false, &[build_response(200, &[], slow)]);
+    assert_eq!(get_status(&COS, ended), 503);
 }
 
 #[test]
-fn faults_of_our_own_key_are_not_the_callers() {
+fn errors_of_our_own_key_are_not_the_callers() {
     for code in ["SignatureDoesNotMatch", "InvalidAccessKeyId", "RequestTimeTooSkewed"] {
         let body = format!("<Error><Code>{code}</Code><Message>secret words</Message></Error>");
-        let (_, ended) = play(&S3, &COS, copy(&S3, &[]), false, &[answer(403, &[], &body)]);
+        let (_, ended) =
+            run_exchange(&S3, &COS, build_copy(&S3, &[]), false, &[build_response(403, &[], &body)]);
         let refusal = ended.unwrap_err();
         // What concerns the clock is known by the next request.
         let clock = code == "RequestTimeTooSkewed";
-        let expected = if clock { Fault::ServiceUnavailable } else { Fault::InternalError };
-        assert_eq!(refusal.fault, expected, "{code}");
+        let expected = if clock { ErrorKind::ServiceUnavailable } else { ErrorKind::InternalError };
+        assert_eq!(refusal.kind, expected, "{code}");
         assert!(!refusal.message.unwrap_or_default().contains("secret words"));
     }
 }
@@ -417,20 +491,27 @@ fn faults_of_our_own_key_are_not_the_callers() {
 fn a_directive_that_the_target_passed_over_is_noticed() {
     let headers =
         [("x-amz-metadata-directive", "REPLACE"), ("x-amz-meta-a", "1"), ("content-type", "text/plain")];
-    let mut kept = source_head();
+    let mut kept = build_source_head_response();
     kept.headers.push(("content-type".to_owned(), b"text/plain".to_vec()));
     kept.headers.push(("x-amz-meta-a".to_owned(), b"1".to_vec()));
-    let (sent, ended) = play(&S3, &JDCLOUD, copy(&S3, &headers), false, &[copied(), kept]);
+    let (sent, ended) =
+        run_exchange(&S3, &JDCLOUD, build_copy(&S3, &headers), false, &[build_copy_response(), kept]);
     assert_eq!(sent[1].method, "HEAD");
     assert!(ended.is_ok());
-    let (_, ended) = play(&S3, &JDCLOUD, copy(&S3, &headers), false, &[copied(), source_head()]);
-    assert_eq!(ended.unwrap_err().fault, Fault::InternalError);
+    let (_, ended) = run_exchange(
+        &S3,
+        &JDCLOUD,
+        build_copy(&S3, &headers),
+        false,
+        &[build_copy_response(), build_source_head_response()],
+    );
+    assert_eq!(ended.unwrap_err().kind, ErrorKind::InternalError);
 }
 
 #[test]
 fn source_grammars() {
     let read = |caller: &'static Dialect, value: &str| {
-        (caller.copy.read_source)(value, None).map(|source| (source.bucket, source.key, source.version))
+        (caller.copy.parse_source)(value, None).map(|source| (source.bucket, source.key, source.version))
     };
     let good = |bucket: &str, key: &str, version: Option<&str>| {
         Ok((bucket.to_owned(), key.to_owned(), version.map(str::to_owned)))
@@ -464,8 +545,8 @@ fn source_grammars() {
         (&COS, "user@b.cos.ap-guangzhou.myqcloud.com.evil.example/k"),
         (&COS, "b.cos.ap-guangzhou.myqcloud.com/k?acl"),
     ] {
-        let refused = read(caller, value).map_err(|refusal| refusal.fault);
-        assert_eq!(refused, Err(Fault::InvalidCopySource), "{} {value}", caller.name);
+        let refused = read(caller, value).map_err(|refusal| refusal.kind);
+        assert_eq!(refused, Err(ErrorKind::InvalidCopySource), "{} {value}", caller.name);
     }
 }
 
@@ -475,21 +556,38 @@ fn the_range_of_a_part_follows_the_caller() {
         let source = if caller.family == "cos" { "src.cos.ap-guangzhou.myqcloud.com/a" } else { "/src/a" };
         let text = format!(
             "PUT /b?partNumber=1&uploadId=U HTTP/1.1\nHost: dst.{}\n{}: {source}\n{}copy-source-range: {range}\n",
-            caller.sample_endpoint, caller.copy.header, caller.header_prefix
+            caller.sample_endpoint, caller.copy.source_header, caller.header_prefix
         );
         explain(&text, caller, caller).map(|explained| explained.request)
     };
-    let made = answer(200, &[], &format!("<CopyPartResult><ETag>\"{ETAG}\"</ETag></CopyPartResult>"));
+    let made = build_response(200, &[], &format!("<CopyPartResult><ETag>\"{ETAG}\"</ETag></CopyPartResult>"));
     for range in ["bytes=5-", "bytes=-5", "0-9", "bytes=9-0", "bytes=0-1,3-4"] {
-        assert_eq!(part(&S3, range).unwrap_err().fault, Fault::InvalidArgument, "{range}");
+        assert_eq!(part(&S3, range).unwrap_err().kind, ErrorKind::InvalidArgument, "{range}");
         assert!(part(&OSS, range).is_ok(), "OSS copies something for {range}");
     }
     // The source has ten bytes. S3 refuses a range past its end; OSS copies the whole source.
-    let (sent, ended) =
-        play(&S3, &OSS, part(&S3, "bytes=0-10").unwrap(), false, &[source_head(), made.clone()]);
-    assert_eq!((sent.len(), status(&S3, ended)), (1, 400));
-    let (sent, _) = play(&OSS, &S3, part(&OSS, "bytes=0-10").unwrap(), false, &[source_head(), made.clone()]);
-    assert_eq!(header(&sent[1], "x-amz-copy-source-range"), None);
-    let (sent, _) = play(&OSS, &S3, part(&OSS, "bytes=4-").unwrap(), false, &[source_head(), made]);
-    assert_eq!(header(&sent[1], "x-amz-copy-source-range"), Some("bytes=4-9"));
+    let (sent, ended) = run_exchange(
+        &S3,
+        &OSS,
+        part(&S3, "bytes=0-10").unwrap(),
+        false,
+        &[build_source_head_response(), made.clone()],
+    );
+    assert_eq!((sent.len(), get_status(&S3, ended)), (1, 400));
+    let (sent, _) = run_exchange(
+        &OSS,
+        &S3,
+        part(&OSS, "bytes=0-10").unwrap(),
+        false,
+        &[build_source_head_response(), made.clone()],
+    );
+    assert_eq!(find_header(&sent[1], "x-amz-copy-source-range"), None);
+    let (sent, _) = run_exchange(
+        &OSS,
+        &S3,
+        part(&OSS, "bytes=4-").unwrap(),
+        false,
+        &[build_source_head_response(), made],
+    );
+    assert_eq!(find_header(&sent[1], "x-amz-copy-source-range"), Some("bytes=4-9"));
 }

@@ -2,59 +2,63 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use blobfish_dialects::engine::diagnosis::{Failure, failure};
+use blobfish_dialects::engine::diagnosis::{Failure, diagnose_failure};
 use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::exchange::Answer;
+use blobfish_dialects::engine::exchange::TargetResponse;
 use blobfish_dialects::engine::hosts;
-use blobfish_dialects::{ALL, cos, oss, s3};
+use blobfish_dialects::{DIALECTS, cos, oss, s3};
 
-fn failed(target: &Dialect, status: u16, document: &str, headers: &[(&str, &str)]) -> Failure {
+fn diagnose_error(target: &Dialect, status: u16, document: &str, headers: &[(&str, &str)]) -> Failure {
     let headers = headers.iter().map(|row| (row.0.to_owned(), row.1.as_bytes().to_vec()));
     let body = format!("<Error>{document}</Error>").into_bytes();
-    failure(target, &Answer { status, headers: headers.collect(), body })
+    diagnose_failure(target, &TargetResponse { status, headers: headers.collect(), body })
 }
 
 #[test]
-fn a_region_is_told_in_three_ways() {
+fn a_region_is_found_in_three_ways() {
     let region = "<Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region>";
-    let by_element = failed(&s3::S3, 400, region, &[]);
-    assert!(by_element.elsewhere);
+    let by_element = diagnose_error(&s3::S3, 400, region, &[]);
+    assert!(by_element.wrong_location);
     assert_eq!(by_element.region.as_deref(), Some("eu-west-1"));
     let moved = "<Code>PermanentRedirect</Code>";
-    let by_header = failed(&s3::S3, 301, moved, &[("x-amz-bucket-region", "eu-north-1")]);
-    assert!(by_header.elsewhere);
+    let by_header = diagnose_error(&s3::S3, 301, moved, &[("x-amz-bucket-region", "eu-north-1")]);
+    assert!(by_header.wrong_location);
     assert_eq!(by_header.region.as_deref(), Some("eu-north-1"));
     let endpoint = "<Code>AccessDenied</Code><Endpoint>oss-cn-shanghai.aliyuncs.com</Endpoint>";
-    let by_host = failed(&oss::OSS, 403, endpoint, &[]);
-    assert!(by_host.elsewhere);
+    let by_host = diagnose_error(&oss::OSS, 403, endpoint, &[]);
+    assert!(by_host.wrong_location);
     assert_eq!(by_host.region.as_deref(), Some("cn-shanghai"));
-    let denied = failed(&cos::COS, 403, "<Code>AccessDenied</Code>", &[]);
-    assert!(!denied.elsewhere);
+    let denied = diagnose_error(&cos::COS, 403, "<Code>AccessDenied</Code>", &[]);
+    assert!(!denied.wrong_location);
     assert_eq!(denied.region, None);
 }
 
 #[test]
-fn what_may_be_a_signature_is_not_told() {
+fn what_may_be_a_signature_is_not_shown() {
     let hex = "0123456789abcdef0123456789abcdef01234567";
-    let told = failed(&s3::S3, 403, &format!("<Code>{hex}</Code><Region>{hex}</Region>"), &[]);
+    let told = diagnose_error(&s3::S3, 403, &format!("<Code>{hex}</Code><Region>{hex}</Region>"), &[]);
     assert_eq!((told.code, told.region), (None, None));
-    assert_eq!(failed(&s3::S3, 400, "<Code>Odd</Code>", &[]).code.as_deref(), Some("Odd"));
+    assert_eq!(diagnose_error(&s3::S3, 400, "<Code>Odd</Code>", &[]).code.as_deref(), Some("Odd"));
 }
 
 #[test]
 fn an_end_point_names_its_region() {
-    for dialect in ALL {
+    for dialect in DIALECTS {
         let endpoint = dialect.endpoint.unwrap();
         for region in ["cn-north-1", "ap-guangzhou"] {
             let host = endpoint(region);
-            assert_eq!(hosts::region(&host, dialect.hosts).as_deref(), Some(region), "{host}");
+            assert_eq!(hosts::find_region_in_host(&host, dialect.hosts).as_deref(), Some(region), "{host}");
             let bucket = format!("some.bucket.{host}:443");
-            assert_eq!(hosts::region(&bucket, dialect.hosts).as_deref(), Some(region), "{bucket}");
+            assert_eq!(
+                hosts::find_region_in_host(&bucket, dialect.hosts).as_deref(),
+                Some(region),
+                "{bucket}"
+            );
         }
-        let sample = hosts::region(dialect.sample_endpoint, dialect.hosts).unwrap();
+        let sample = hosts::find_region_in_host(dialect.sample_endpoint, dialect.hosts).unwrap();
         assert_eq!(endpoint(&sample), dialect.sample_endpoint);
-        assert_eq!(hosts::region("storage.example.com", dialect.hosts), None);
+        assert_eq!(hosts::find_region_in_host("storage.example.com", dialect.hosts), None);
     }
     let internal = "b.oss-cn-hangzhou-internal.aliyuncs.com";
-    assert_eq!(hosts::region(internal, oss::OSS.hosts).as_deref(), Some("cn-hangzhou"));
+    assert_eq!(hosts::find_region_in_host(internal, oss::OSS.hosts).as_deref(), Some("cn-hangzhou"));
 }

@@ -4,50 +4,63 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use blobfish_dialects::engine::accept::{Key, Keys};
-use blobfish_dialects::engine::auth::{Decode as _, Place};
+use blobfish_dialects::engine::accept::{CallerCredentials, CredentialStore};
+use blobfish_dialects::engine::auth::{BodyDecoder as _, ResourceAddress};
 use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::form::{Form, FormReader, Posted, Progress, Success, accept};
-use blobfish_dialects::model::{Fault, Field, Refusal, Timestamp};
+use blobfish_dialects::engine::form::{
+    AuthenticatedForm, FormProgress, FormReader, PostForm, SuccessResponse, authenticate_form,
+};
+use blobfish_dialects::model::{ErrorKind, Field, Rejection, Timestamp};
 use blobfish_dialects::{cos::COS, oss::OSS, s3::S3};
 use proptest::prelude::*;
 use secrecy::SecretString;
 
-struct One(SecretString, &'static str);
+struct TestKeys(SecretString, &'static str);
 
-impl Keys for One {
-    fn key(&self, access_key: &str) -> Option<Key<'_>> {
-        let key = Key { secret: &self.0, token: None, strict: false, schemes: &[] };
+impl CredentialStore for TestKeys {
+    fn find_credentials(&self, access_key: &str) -> Option<CallerCredentials<'_>> {
+        let key = CallerCredentials {
+            secret_key: &self.0,
+            session_token: None,
+            requires_all_signed: false,
+            schemes: &[],
+        };
         (access_key == self.1).then_some(key)
     }
 
-    fn is_open(&self, _bucket: &str) -> bool {
+    fn is_public_read(&self, _bucket: &str) -> bool {
         true
     }
 }
 
-fn form(fields: &[(&str, &str)]) -> Form {
+fn build_form(fields: &[(&str, &str)]) -> PostForm {
     let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    Form {
+    PostForm {
         fields: fields.collect(),
         file_name: "C:\\x\\a b.txt".to_owned(),
         file_type: Some("text/css".to_owned()),
     }
 }
 
-fn posted(
+fn authenticate_test_form(
     dialect: &'static Dialect,
     key: (&'static str, &str),
     bucket: &str,
     now: i64,
     fields: &[(&str, &str)],
-) -> Result<Posted, Refusal> {
-    let place = Place { bucket: Some(bucket.to_owned()), key: None, virtual_host: true };
-    accept(dialect, &form(fields), &place, &One(SecretString::from(key.1), key.0), Timestamp(now))
+) -> Result<AuthenticatedForm, Rejection> {
+    let place = ResourceAddress { bucket: Some(bucket.to_owned()), key: None, virtual_host: true };
+    authenticate_form(
+        dialect,
+        &build_form(fields),
+        &place,
+        &TestKeys(SecretString::from(key.1), key.0),
+        Timestamp(now),
+    )
 }
 
-fn fault(posted: Result<Posted, Refusal>) -> Fault {
-    posted.err().expect("was believed").fault
+fn expect_error(posted: Result<AuthenticatedForm, Rejection>) -> ErrorKind {
+    posted.err().expect("was believed").kind
 }
 
 const S3_KEY: (&str, &str) = ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
@@ -58,10 +71,10 @@ const S3_V4: &str = r#"{"expiration":"2030-01-01T00:00:00Z","conditions":[{"buck
 const S3_NOW: i64 = 1_767_323_045;
 
 #[test]
-fn the_vectors_of_s3_are_believed() {
+fn the_vectors_of_s3_are_authenticated() {
     let policy = BASE64.encode(S3_V2);
-    let second = |signature: &str, key: &str| {
-        posted(
+    let authenticate_v2 = |signature: &str, key: &str| {
+        authenticate_test_form(
             &S3,
             S3_KEY,
             "b1",
@@ -69,14 +82,17 @@ fn the_vectors_of_s3_are_believed() {
             &[("AWSAccessKeyId", S3_KEY.0), ("policy", &policy), ("signature", signature), ("key", key)],
         )
     };
-    let believed = second("EmZr4l6ISFC3Xqz9EMBwvtGGa3o=", "u/${filename}").unwrap();
+    let believed = authenticate_v2("EmZr4l6ISFC3Xqz9EMBwvtGGa3o=", "u/${filename}").unwrap();
     assert_eq!(believed.request.key.as_deref(), Some("u/a b.txt"));
-    assert_eq!(believed.success, Success::Bare(204));
-    assert_eq!(fault(second("EmZr4l6ISFC3Xqz9EMBwvtGGa3p=", "u/k")), Fault::SignatureDoesNotMatch);
-    assert_eq!(fault(second("EmZr4l6ISFC3Xqz9EMBwvtGGa3o=", "v/k")), Fault::AccessDenied);
+    assert_eq!(believed.success_response, SuccessResponse::StatusOnly(204));
+    assert_eq!(
+        expect_error(authenticate_v2("EmZr4l6ISFC3Xqz9EMBwvtGGa3p=", "u/k")),
+        ErrorKind::SignatureDoesNotMatch
+    );
+    assert_eq!(expect_error(authenticate_v2("EmZr4l6ISFC3Xqz9EMBwvtGGa3o=", "v/k")), ErrorKind::AccessDenied);
     let policy = BASE64.encode(S3_V4);
-    let fourth = |more: (&str, &str), now: i64| {
-        posted(
+    let authenticate_v4 = |more: (&str, &str), now: i64| {
+        authenticate_test_form(
             &S3,
             S3_KEY,
             "b1",
@@ -92,21 +108,24 @@ fn the_vectors_of_s3_are_believed() {
             ],
         )
     };
-    assert!(fourth(("x-ignore-me", "1"), S3_NOW).is_ok());
+    assert!(authenticate_v4(("x-ignore-me", "1"), S3_NOW).is_ok());
     // 2.8: every field must be named by the policy.
-    assert_eq!(fault(fourth(("acl", "public-read"), S3_NOW)), Fault::AccessDenied);
-    assert_eq!(fault(fourth(("x-amz-meta-a", "1"), S3_NOW)), Fault::AccessDenied);
-    assert_eq!(fault(fourth(("x-ignore-me", "1"), S3_NOW + 605_000)), Fault::RequestExpired);
-    assert_eq!(fault(fourth(("AWSAccessKeyId", "x"), S3_NOW)), Fault::SeveralCredentials);
+    assert_eq!(expect_error(authenticate_v4(("acl", "public-read"), S3_NOW)), ErrorKind::AccessDenied);
+    assert_eq!(expect_error(authenticate_v4(("x-amz-meta-a", "1"), S3_NOW)), ErrorKind::AccessDenied);
+    assert_eq!(
+        expect_error(authenticate_v4(("x-ignore-me", "1"), S3_NOW + 605_000)),
+        ErrorKind::RequestExpired
+    );
+    assert_eq!(expect_error(authenticate_v4(("AWSAccessKeyId", "x"), S3_NOW)), ErrorKind::SeveralCredentials);
 }
 
 #[test]
-fn the_vectors_of_oss_are_believed() {
+fn the_vectors_of_oss_are_authenticated() {
     const KEY: (&str, &str) = ("LTAIBLOBFISHTEST", "blobfish-test-secret-0123456789");
     const NOW: i64 = 1_714_979_289;
     let first = "eyJleHBpcmF0aW9uIjoiMjAyNC0wNS0wNlQwODowODowOS4wMDBaIiwiY29uZGl0aW9ucyI6W3siYnVja2V0IjoiZXhhbXBsZWJ1Y2tldCJ9LFsiY29udGVudC1sZW5ndGgtcmFuZ2UiLDAsMTA0ODU3Nl0sWyJzdGFydHMtd2l0aCIsIiRrZXkiLCJ1c2VyLyJdXX0=";
     let v1 = |signature: &str, bucket: &str, now: i64| {
-        posted(
+        authenticate_test_form(
             &OSS,
             KEY,
             bucket,
@@ -126,12 +145,18 @@ fn the_vectors_of_oss_are_believed() {
     assert_eq!(believed.request.fields.text(Field::CacheControl), Some("no-store"));
     // 2.7: the browser's type is the object's.
     assert_eq!(believed.request.fields.text(Field::ContentType), Some("text/css"));
-    assert_eq!(fault(v1("jkr9L7Sd0xguTAavW0MD32R7/8X=", "examplebucket", NOW)), Fault::SignatureDoesNotMatch);
-    assert_eq!(fault(v1("jkr9L7Sd0xguTAavW0MD32R7/8Y=", "other", NOW)), Fault::AccessDenied);
-    assert_eq!(fault(v1("jkr9L7Sd0xguTAavW0MD32R7/8Y=", "examplebucket", NOW + 4000)), Fault::AccessDenied);
+    assert_eq!(
+        expect_error(v1("jkr9L7Sd0xguTAavW0MD32R7/8X=", "examplebucket", NOW)),
+        ErrorKind::SignatureDoesNotMatch
+    );
+    assert_eq!(expect_error(v1("jkr9L7Sd0xguTAavW0MD32R7/8Y=", "other", NOW)), ErrorKind::AccessDenied);
+    assert_eq!(
+        expect_error(v1("jkr9L7Sd0xguTAavW0MD32R7/8Y=", "examplebucket", NOW + 4000)),
+        ErrorKind::AccessDenied
+    );
     let policy = BASE64.encode(r#"{"expiration":"2024-05-06T08:08:09.000Z","conditions":[{"bucket":"examplebucket"},{"x-oss-signature-version":"OSS4-HMAC-SHA256"},{"x-oss-credential":"LTAIBLOBFISHTEST/20240506/cn-hangzhou/oss/aliyun_v4_request"},{"x-oss-date":"20240506T070809Z"},["content-length-range",0,1048576],["starts-with","$key","user/"]]}"#);
-    let fourth = |signature: &str| {
-        posted(
+    let authenticate_v4 = |signature: &str| {
+        authenticate_test_form(
             &OSS,
             KEY,
             "examplebucket",
@@ -146,19 +171,19 @@ fn the_vectors_of_oss_are_believed() {
             ],
         )
     };
-    assert!(fourth("89a7b69b291f6433cab0e3ac9969ce1a76d0099e01c512738e8af60610a3e78a").is_ok());
+    assert!(authenticate_v4("89a7b69b291f6433cab0e3ac9969ce1a76d0099e01c512738e8af60610a3e78a").is_ok());
     assert_eq!(
-        fault(fourth("89a7b69b291f6433cab0e3ac9969ce1a76d0099e01c512738e8af60610a3e78b")),
-        Fault::SignatureDoesNotMatch
+        expect_error(authenticate_v4("89a7b69b291f6433cab0e3ac9969ce1a76d0099e01c512738e8af60610a3e78b")),
+        ErrorKind::SignatureDoesNotMatch
     );
 }
 
 #[test]
-fn the_vector_of_cos_is_believed() {
+fn the_vector_of_cos_is_authenticated() {
     const KEY: (&str, &str) = ("AKIDEXAMPLE0001", "example-secret-key-0001");
     let policy = BASE64.encode(r#"{"expiration":"2023-11-15T00:00:00.000Z","conditions":[{"bucket":"dstbucket-1250000000"},["starts-with","$key","upload/"],{"q-sign-algorithm":"sha1"},{"q-ak":"AKIDEXAMPLE0001"},{"q-sign-time":"1700000000;1700003600"}]}"#);
     let cos = |signature: &str, now: i64, status: &str| {
-        posted(
+        authenticate_test_form(
             &COS,
             KEY,
             "dstbucket-1250000000",
@@ -176,10 +201,13 @@ fn the_vector_of_cos_is_believed() {
     };
     let signature = "e4d751913f9663bc2b63c50774a6612e2267d38e";
     let believed = cos(signature, 1_700_000_060, "201").unwrap();
-    assert_eq!(believed.success, Success::Document);
+    assert_eq!(believed.success_response, SuccessResponse::Document);
     assert_eq!(believed.request.fields.text(Field::ContentType), None, "3.6: the browser's type is ignored");
-    assert_eq!(fault(cos(&signature.replace('e', "f"), 1_700_000_060, "200")), Fault::SignatureDoesNotMatch);
-    assert_eq!(fault(cos(signature, 1_700_003_700, "200")), Fault::RequestExpired);
+    assert_eq!(
+        expect_error(cos(&signature.replace('e', "f"), 1_700_000_060, "200")),
+        ErrorKind::SignatureDoesNotMatch
+    );
+    assert_eq!(expect_error(cos(signature, 1_700_003_700, "200")), ErrorKind::RequestExpired);
 }
 
 #[test]
@@ -191,8 +219,8 @@ fn a_visitor_cannot_make_more_of_a_form_than_was_signed() {
     };
     let check = |dialect: &Dialect, more: &str, name: &str, value: &str| {
         let policy = policy(more);
-        let given = form(&[("policy", &policy), ("key", "k"), (name, value)]);
-        blobfish_dialects::engine::policy::check(dialect, &policy, &given, "b", Timestamp(S3_NOW))
+        let given = build_form(&[("policy", &policy), ("key", "k"), (name, value)]);
+        blobfish_dialects::engine::policy::check_policy(dialect, &policy, &given, "b", Timestamp(S3_NOW))
     };
     for (dialect, name) in [
         (&COS, "acl"),
@@ -200,7 +228,7 @@ fn a_visitor_cannot_make_more_of_a_form_than_was_signed() {
         (&OSS, "x-oss-object-acl"),
         (&OSS, "X-OSS-Forbid-Overwrite"),
     ] {
-        assert_eq!(check(dialect, "", name, "v").unwrap_err().fault, Fault::AccessDenied, "{name}");
+        assert_eq!(check(dialect, "", name, "v").unwrap_err().kind, ErrorKind::AccessDenied, "{name}");
         let named = format!(r#",["starts-with","${name}",""]"#);
         assert!(check(dialect, &named, name, "v").is_ok(), "{name}");
     }
@@ -214,28 +242,32 @@ fn a_visitor_cannot_make_more_of_a_form_than_was_signed() {
 }
 
 #[test]
-fn policies_that_are_none_are_refused() {
+fn policies_that_are_none_are_rejected() {
     for (policy, wanted) in [
-        ("{", Fault::InvalidPolicyDocument),
-        (r#"{"conditions":[]}"#, Fault::InvalidPolicyDocument),
-        (r#"{"expiration":"2030-01-01T00:00:00Z"}"#, Fault::InvalidPolicyDocument),
+        ("{", ErrorKind::InvalidPolicyDocument),
+        (r#"{"conditions":[]}"#, ErrorKind::InvalidPolicyDocument),
+        (r#"{"expiration":"2030-01-01T00:00:00Z"}"#, ErrorKind::InvalidPolicyDocument),
         (
             r#"{"expiration":"2030-01-01T00:00:00Z","conditions":[["like","$key","x"]]}"#,
-            Fault::InvalidPolicyDocument,
+            ErrorKind::InvalidPolicyDocument,
         ),
-        (r#"{"expiration":"2020-01-01T00:00:00Z","conditions":[]}"#, Fault::AccessDenied),
+        (r#"{"expiration":"2020-01-01T00:00:00Z","conditions":[]}"#, ErrorKind::AccessDenied),
     ] {
         let policy = BASE64.encode(policy);
-        let given = form(&[("policy", &policy), ("key", "k")]);
-        let found = blobfish_dialects::engine::policy::check(&OSS, &policy, &given, "b", Timestamp(S3_NOW));
-        assert_eq!(found.unwrap_err().fault, wanted);
+        let given = build_form(&[("policy", &policy), ("key", "k")]);
+        let found =
+            blobfish_dialects::engine::policy::check_policy(&OSS, &policy, &given, "b", Timestamp(S3_NOW));
+        assert_eq!(found.unwrap_err().kind, wanted);
     }
-    assert_eq!(fault(posted(&S3, S3_KEY, "b1", S3_NOW, &[("key", "k")])), Fault::AnonymousDenied);
+    assert_eq!(
+        expect_error(authenticate_test_form(&S3, S3_KEY, "b1", S3_NOW, &[("key", "k")])),
+        ErrorKind::AnonymousDenied
+    );
 }
 
 const KIND: &str = "multipart/form-data; boundary=\"edge\"";
 
-fn wire(body: &[u8], after: &str) -> Vec<u8> {
+fn encode_form(body: &[u8], after: &str) -> Vec<u8> {
     let mut wire = b"--edge\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\na\r\nb\r\n--edge\r\ncontent-disposition: form-data; name=File; filename=\"q\\\"\xe4\xb8\xad.txt\"\r\nContent-Type: text/plain\r\n\r\n".to_vec();
     wire.extend_from_slice(body);
     wire.extend_from_slice(format!("\r\n--edge{after}--\r\n").as_bytes());
@@ -243,7 +275,7 @@ fn wire(body: &[u8], after: &str) -> Vec<u8> {
 }
 
 /// What a reader makes of a form in these pieces.
-fn decoded(wire: &[u8], pieces: &[usize], ahead: usize) -> Result<(Form, Vec<u8>), Refusal> {
+fn decode_form(wire: &[u8], pieces: &[usize], ahead: usize) -> Result<(PostForm, Vec<u8>), Rejection> {
     let mut reader = FormReader::new(KIND)?;
     let mut cut = Vec::new();
     let (mut rest, mut sizes) = (wire, pieces.iter().cycle());
@@ -253,19 +285,19 @@ fn decoded(wire: &[u8], pieces: &[usize], ahead: usize) -> Result<(Form, Vec<u8>
         rest = &rest[size..];
     }
     let mut cut = cut.into_iter();
-    let mut progress = Progress::Fields;
-    while progress == Progress::Fields || reader.held() < ahead {
+    let mut progress = FormProgress::Fields;
+    while progress == FormProgress::Fields || reader.buffered_len() < ahead {
         match cut.next() {
             Some(piece) => progress = reader.push(piece)?,
             None => break,
         }
     }
-    if progress == Progress::Fields {
-        return Err(Fault::MalformedForm.into());
+    if progress == FormProgress::Fields {
+        return Err(ErrorKind::MalformedForm.into());
     }
     let form = reader.form().clone();
     let ended = cut.len() == 0;
-    let mut file = reader.file(Some(wire.len() as u64), ended, (0, 1_000_000))?;
+    let mut file = reader.into_file_decoder(Some(wire.len() as u64), ended, (0, 1_000_000))?;
     let length = file.decoded_length();
     let mut out = Vec::new();
     file.push(b"", &mut out)?;
@@ -285,7 +317,7 @@ proptest! {
         ahead in 0_usize..600,
     ) {
         prop_assume!(!body.windows(8).any(|window| window == b"\r\n--edge"));
-        let (form, out) = decoded(&wire(&body, ""), &pieces, ahead).unwrap();
+        let (form, out) = decode_form(&encode_form(&body, ""), &pieces, ahead).unwrap();
         prop_assert_eq!(out, body);
         prop_assert_eq!(form.get("key"), Some("a\r\nb"));
         prop_assert_eq!(form.file_name.as_str(), "q\"中.txt");
@@ -293,40 +325,41 @@ proptest! {
     }
 
     #[test]
-    fn strangers_bytes_are_read_or_refused(body in prop::collection::vec(any::<u8>(), 0..300), pieces in prop::collection::vec(1_usize..50, 1..4)) {
-        let _ = decoded(&body, &pieces, 100);
+    fn foreign_bytes_are_read_or_rejected(body in prop::collection::vec(any::<u8>(), 0..300), pieces in prop::collection::vec(1_usize..50, 1..4)) {
+        let _ = decode_form(&body, &pieces, 100);
         let mut wire = b"--edge\r\n".to_vec();
         wire.extend(body);
-        let _ = decoded(&wire, &pieces, 100);
+        let _ = decode_form(&wire, &pieces, 100);
     }
 }
 
 #[test]
-fn what_is_no_form_is_refused() {
-    let whole =
-        |bytes: &[u8]| decoded(bytes, &[bytes.len()], 1000).map(|row| row.1).map_err(|refusal| refusal.fault);
+fn what_is_no_form_is_rejected() {
+    let whole = |bytes: &[u8]| {
+        decode_form(bytes, &[bytes.len()], 1000).map(|row| row.1).map_err(|refusal| refusal.kind)
+    };
     assert_eq!(
-        whole(&wire(b"x", "\r\nContent-Disposition: form-data; name=\"submit\"\r\n\r\ngo\r\n--edge")),
+        whole(&encode_form(b"x", "\r\nContent-Disposition: form-data; name=\"submit\"\r\n\r\ngo\r\n--edge")),
         Ok(b"x".to_vec())
     );
-    let good = wire(b"hello", "");
+    let good = encode_form(b"hello", "");
     assert_eq!(whole(&good), Ok(b"hello".to_vec()));
-    assert_eq!(whole(&good[..good.len() - 12]), Err(Fault::IncompleteBody));
+    assert_eq!(whole(&good[..good.len() - 12]), Err(ErrorKind::IncompleteBody));
     assert_eq!(
         whole(b"--edge\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\na\r\n--edge--\r\n"),
-        Err(Fault::NotOneFile)
+        Err(ErrorKind::NotOneFile)
     );
-    assert_eq!(whole(b"--other\r\n\r\n"), Err(Fault::MalformedForm));
+    assert_eq!(whole(b"--other\r\n\r\n"), Err(ErrorKind::MalformedForm));
     let twice = b"--edge\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\na\r\n--edge\r\nContent-Disposition: form-data; name=\"KEY\"\r\n\r\nb\r\n--edge--";
-    assert_eq!(whole(twice), Err(Fault::MalformedForm));
+    assert_eq!(whole(twice), Err(ErrorKind::MalformedForm));
     let large =
         format!("--edge\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\n{}", "x".repeat(70_000));
-    assert_eq!(whole(large.as_bytes()), Err(Fault::FormTooLarge));
+    assert_eq!(whole(large.as_bytes()), Err(ErrorKind::FormTooLarge));
     assert!(FormReader::new("multipart/form-data").is_err());
     let mut reader = FormReader::new(KIND).unwrap();
-    assert_eq!(reader.push(&good).unwrap(), Progress::File);
-    assert_eq!(reader.file(None, true, (6, 10)).err().unwrap().fault, Fault::EntityTooSmall);
+    assert_eq!(reader.push(&good).unwrap(), FormProgress::File);
+    assert_eq!(reader.into_file_decoder(None, true, (6, 10)).err().unwrap().kind, ErrorKind::EntityTooSmall);
     let mut reader = FormReader::new(KIND).unwrap();
     reader.push(&good).unwrap();
-    assert_eq!(reader.file(None, true, (0, 4)).err().unwrap().fault, Fault::EntityTooLarge);
+    assert_eq!(reader.into_file_decoder(None, true, (0, 4)).err().unwrap().kind, ErrorKind::EntityTooLarge);
 }

@@ -1,62 +1,67 @@
 //! What holds for every copy there is.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use blobfish_dialects::ALL;
-use blobfish_dialects::engine::dialect::{Dialect, Name};
+use blobfish_dialects::DIALECTS;
+use blobfish_dialects::engine::dialect::{Dialect, FieldName};
 use blobfish_dialects::engine::write;
-use blobfish_dialects::explain::{sample_target, sample_way};
+use blobfish_dialects::explain::{build_sample_route, build_sample_target};
 use blobfish_dialects::model::{
-    Acl, ByteRange, Directive, Encryption, Field, Fields, Hidden, Kind, Operation, Request, Source,
-    StorageClass, Timestamp, Value,
+    ByteRange, CannedAcl, CopySource, Directive, Encryption, Field, Fields, Operation, Request, SecretText,
+    StorageClass, Timestamp, Value, ValueKind,
 };
 use proptest::prelude::*;
 
-fn value(field: Field) -> BoxedStrategy<Value> {
+fn generate_value(field: Field) -> BoxedStrategy<Value> {
     match field.kind() {
-        Kind::Text => {
+        ValueKind::Text => {
             "[a-zA-Z0-9 ;=/.-]{1,12}".prop_map(|text| Value::Text(text.trim().to_owned() + "x")).boxed()
         }
-        Kind::Time => (0_i64..4_000_000_000).prop_map(|at| Value::Time(Timestamp(at))).boxed(),
-        Kind::Etag => "[0-9a-f]{32}".prop_map(|tag| Value::Etags(vec![tag])).boxed(),
-        Kind::MetadataDirective | Kind::TaggingDirective => {
+        ValueKind::Time => (0_i64..4_000_000_000).prop_map(|at| Value::Time(Timestamp(at))).boxed(),
+        ValueKind::Etag => "[0-9a-f]{32}".prop_map(|tag| Value::Etags(vec![tag])).boxed(),
+        ValueKind::MetadataDirective | ValueKind::TaggingDirective => {
             Just(Value::Directive(Directive::Replace)).boxed()
         }
-        Kind::Class => prop_oneof![
+        ValueKind::StorageClass => prop_oneof![
             Just(StorageClass::Standard),
             Just(StorageClass::OneZoneIa),
             Just(StorageClass::Archive),
             Just(StorageClass::MultiAzStandard),
         ]
-        .prop_map(Value::Class)
+        .prop_map(Value::StorageClass)
         .boxed(),
-        Kind::Acl => {
-            prop_oneof![Just(Acl::Private), Just(Acl::PublicRead), Just(Acl::ExecRead), Just(Acl::Inherit)]
-                .prop_map(Value::Acl)
-                .boxed()
-        }
-        Kind::Encryption => {
+        ValueKind::Acl => prop_oneof![
+            Just(CannedAcl::Private),
+            Just(CannedAcl::PublicRead),
+            Just(CannedAcl::ExecRead),
+            Just(CannedAcl::Inherit)
+        ]
+        .prop_map(Value::Acl)
+        .boxed(),
+        ValueKind::Encryption => {
             prop_oneof![Just(Encryption::Aes256), Just(Encryption::Kms), Just(Encryption::Sm4)]
                 .prop_map(Value::Encryption)
                 .boxed()
         }
-        Kind::Flag => Just(Value::Flag).boxed(),
-        Kind::Number => (1_u64..10_000).prop_map(Value::Number).boxed(),
-        Kind::Bytes => {
-            (0_u64..100, 100_u64..200).prop_map(|(a, b)| Value::Bytes(ByteRange::Span(a, b))).boxed()
+        ValueKind::Flag => Just(Value::Flag).boxed(),
+        ValueKind::Number => (1_u64..10_000).prop_map(Value::Number).boxed(),
+        ValueKind::ByteRange => {
+            (0_u64..100, 100_u64..200).prop_map(|(a, b)| Value::ByteRange(ByteRange::Span(a, b))).boxed()
         }
-        Kind::Tags => Just(Value::Tags(vec![("a b".to_owned(), "c&d".to_owned())])).boxed(),
-        Kind::Secret => {
-            Just(Value::Secret(Hidden::new("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="))).boxed()
+        ValueKind::Tags => Just(Value::Tags(vec![("a b".to_owned(), "c&d".to_owned())])).boxed(),
+        ValueKind::Secret => {
+            Just(Value::Secret(SecretText::new("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="))).boxed()
         }
     }
 }
 
-fn fields(operation: Operation) -> BoxedStrategy<Fields> {
-    let said: Vec<Field> = Field::ALL.into_iter().filter(|field| field.applies(operation)).collect();
+fn generate_fields(operation: Operation) -> BoxedStrategy<Fields> {
+    let said: Vec<Field> = Field::ALL.into_iter().filter(|field| field.applies_to(operation)).collect();
     prop::sample::subsequence(said.clone(), 0..said.len())
         .prop_flat_map(|chosen| {
-            let values: Vec<_> =
-                chosen.into_iter().map(|field| value(field).prop_map(move |value| (field, value))).collect();
+            let values: Vec<_> = chosen
+                .into_iter()
+                .map(|field| generate_value(field).prop_map(move |value| (field, value)))
+                .collect();
             values
         })
         .prop_map(|rows| {
@@ -67,11 +72,15 @@ fn fields(operation: Operation) -> BoxedStrategy<Fields> {
         .boxed()
 }
 
-fn copies() -> BoxedStrategy<Request> {
+fn generate_copies() -> BoxedStrategy<Request> {
     let key = "[a-zA-Z0-9 +%?&#/._~腾讯-]{1,40}".prop_map(|key| format!("k{key}"));
     (prop_oneof![Just(Operation::CopyObject), Just(Operation::UploadPartCopy)], key.clone(), key)
         .prop_flat_map(|(operation, key, source)| {
-            (Just((operation, key, source)), fields(operation), prop::option::of("[A-Za-z0-9.]{1,20}"))
+            (
+                Just((operation, key, source)),
+                generate_fields(operation),
+                prop::option::of("[A-Za-z0-9.]{1,20}"),
+            )
         })
         .prop_map(|((operation, key, source), mut fields, version)| {
             // Without these the request is none, and is refused.
@@ -82,17 +91,21 @@ fn copies() -> BoxedStrategy<Request> {
             (operation, key, source, fields, version)
         })
         .prop_map(|(operation, key, source, fields, version)| Request {
-            source: Some(Source { bucket: "src".to_owned(), key: source, version }),
-            metadata: if operation.places() { vec![("a-b".to_owned(), b"v".to_vec())] } else { Vec::new() },
-            ..Request::of_object(operation, "dst".to_owned(), key, fields)
+            source: Some(CopySource { bucket: "src".to_owned(), key: source, version }),
+            metadata: if operation.creates_object() {
+                vec![("a-b".to_owned(), b"v".to_vec())]
+            } else {
+                Vec::new()
+            },
+            ..Request::for_object(operation, "dst".to_owned(), key, fields)
         })
         .boxed()
 }
 
-fn in_head(target: &Dialect, field: Field, outgoing: &blobfish_dialects::model::Outgoing) -> bool {
-    match (target.name_of)(field) {
-        Some(Name::Header(name)) => outgoing.headers.iter().any(|row| row.0 == name),
-        Some(Name::Parameter(name)) => outgoing.query.iter().any(|row| row.0 == name),
+fn is_in_head(target: &Dialect, field: Field, outgoing: &blobfish_dialects::model::OutgoingRequest) -> bool {
+    match (target.field_name)(field) {
+        Some(FieldName::Header(name)) => outgoing.headers.iter().any(|row| row.0 == name),
+        Some(FieldName::Parameter(name)) => outgoing.query.iter().any(|row| row.0 == name),
         None => false,
     }
 }
@@ -102,31 +115,31 @@ proptest! {
 
     /// Each field that is set is in the head that is written, or among the losses; never nowhere, never both.
     #[test]
-    fn nothing_is_dropped_silently(request in copies(), caller in 0..ALL.len(), target in 0..ALL.len()) {
-        let (caller, dialect) = (ALL[caller], ALL[target]);
-        let target = sample_target(dialect);
-        let way = sample_way(caller, &target, &request);
-        let (outgoing, losses) = write::request(&way, &request).unwrap();
+    fn nothing_is_dropped_silently(request in generate_copies(), caller in 0..DIALECTS.len(), target in 0..DIALECTS.len()) {
+        let (caller, dialect) = (DIALECTS[caller], DIALECTS[target]);
+        let target = build_sample_target(dialect);
+        let way = build_sample_route(caller, &target, &request);
+        let (outgoing, losses) = write::write_request(&way, &request).unwrap();
         for (field, value) in request.fields.iter() {
             let lost = losses.iter().any(|loss| loss.name() == field.name());
             // To inherit is to say nothing where nothing else can be meant.
-            let by_nature = matches!(value, Value::Acl(Acl::Inherit)) && dialect.words.acl.word(Acl::Inherit).is_none();
+            let by_nature = matches!(value, Value::Acl(CannedAcl::Inherit)) && dialect.words.acl.word(CannedAcl::Inherit).is_none();
             // What a target need not be told: the model says which, and why.
-            let compared = field.is_of_checksums() && !dialect.keeps_checksums();
-            let spared = compared || field.is_spared() && !dialect.can_say(field);
-            let told = in_head(dialect, field, &outgoing) || by_nature || spared;
+            let compared = field.is_checksum_option() && !dialect.keeps_checksums();
+            let spared = compared || field.is_safe_to_omit() && !dialect.supports_field(field);
+            let told = is_in_head(dialect, field, &outgoing) || by_nature || spared;
             prop_assert!(told != lost, "{field:?} from {} to {}: told {told}, lost {lost}", caller.name, dialect.name);
         }
-        let copy_header = outgoing.headers.iter().find(|row| row.0 == dialect.copy.header).unwrap();
-        let read = (dialect.copy.read_source)(std::str::from_utf8(&copy_header.1).unwrap(), None).unwrap();
+        let copy_header = outgoing.headers.iter().find(|row| row.0 == dialect.copy.source_header).unwrap();
+        let read = (dialect.copy.parse_source)(std::str::from_utf8(&copy_header.1).unwrap(), None).unwrap();
         prop_assert_eq!(Some(read), request.source);
     }
 
     /// A parser of strangers' bytes never panics, and what it reads it writes and reads again.
     #[test]
-    fn copy_sources_are_read_or_refused(text in "[ -~腾]{0,60}", dialect in 0..ALL.len()) {
-        let dialect = ALL[dialect];
-        if let Ok(source) = (dialect.copy.read_source)(&text, None) {
+    fn copy_sources_are_read_or_rejected(text in "[ -~腾]{0,60}", dialect in 0..DIALECTS.len()) {
+        let dialect = DIALECTS[dialect];
+        if let Ok(source) = (dialect.copy.parse_source)(&text, None) {
             prop_assert!(!source.key.is_empty());
         }
     }

@@ -4,16 +4,16 @@
 use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::engine::tell;
 use blobfish_dialects::explain::explain;
-use blobfish_dialects::model::{Field, Refusal, Request};
-use blobfish_dialects::wire::xml::{self, Bounds, DOCUMENT_BYTES_MAX, read_within};
+use blobfish_dialects::model::{Field, Rejection, Request};
+use blobfish_dialects::wire::xml::{self, DOCUMENT_BYTES_MAX, ParseLimits, parse_with_limits};
 use blobfish_dialects::{cos::COS, jdcloud::JDCLOUD, oss::OSS, s3::S3};
 
-fn read(
+fn read_request(
     dialect: &'static Dialect,
     method: &str,
     target: &str,
     headers: &[(&str, &str)],
-) -> Result<Request, Refusal> {
+) -> Result<Request, Rejection> {
     let mut text = format!("{method} {target} HTTP/1.1\nHost: box.{}\n", dialect.sample_endpoint);
     for (name, value) in headers {
         text.push_str(&format!("{name}: {value}\n"));
@@ -21,9 +21,9 @@ fn read(
     explain(&text, dialect, dialect).map(|explained| explained.request)
 }
 
-fn refused(dialect: &'static Dialect, read: Result<Request, Refusal>) -> (u16, &'static str) {
+fn expect_rejection(dialect: &'static Dialect, read: Result<Request, Rejection>) -> (u16, &'static str) {
     let refusal = read.expect_err("was read");
-    (tell::refused(dialect, &refusal).status, dialect.fault(refusal.fault).unwrap().code)
+    (tell::build_error_response(dialect, &refusal).status, dialect.error_row(refusal.kind).unwrap().code)
 }
 
 #[test]
@@ -32,10 +32,10 @@ fn a_write_does_not_pass_over_a_condition() {
     const DATE: &str = "Mon, 06 May 2024 07:08:09 GMT";
     // The S3 reference, 5.2: these are conditions of writes.
     for (name, value) in [("If-None-Match", "*"), ("If-Match", TAG)] {
-        assert!(read(&S3, "PUT", "/k", &[(name, value)]).is_ok(), "{name}");
-        assert!(read(&S3, "POST", "/k?uploadId=u", &[(name, value)]).is_ok(), "{name}");
+        assert!(read_request(&S3, "PUT", "/k", &[(name, value)]).is_ok(), "{name}");
+        assert!(read_request(&S3, "POST", "/k?uploadId=u", &[(name, value)]).is_ok(), "{name}");
     }
-    assert!(read(&S3, "DELETE", "/k", &[("If-Match", TAG)]).is_ok());
+    assert!(read_request(&S3, "DELETE", "/k", &[("If-Match", TAG)]).is_ok());
     let not_there = [
         ("DELETE", "/k", "If-None-Match", "*"),
         ("PUT", "/k?partNumber=1&uploadId=u", "If-None-Match", "*"),
@@ -46,7 +46,7 @@ fn a_write_does_not_pass_over_a_condition() {
     ];
     for (method, target, name, value) in not_there {
         assert_eq!(
-            refused(&S3, read(&S3, method, target, &[(name, value)])),
+            expect_rejection(&S3, read_request(&S3, method, target, &[(name, value)])),
             (501, "NotImplemented"),
             "{name}"
         );
@@ -61,21 +61,31 @@ fn a_write_does_not_pass_over_a_condition() {
         for (method, target) in
             [("PUT", "/k"), ("DELETE", "/k"), ("POST", "/k?uploads"), ("POST", "/k?uploadId=u")]
         {
-            assert_eq!(refused(&OSS, read(&OSS, method, target, &[(name, value)])), (400, "NotImplemented"));
-            assert_eq!(refused(&COS, read(&COS, method, target, &[(name, value)])), (501, "NotImplemented"));
+            assert_eq!(
+                expect_rejection(&OSS, read_request(&OSS, method, target, &[(name, value)])),
+                (400, "NotImplemented")
+            );
+            assert_eq!(
+                expect_rejection(&COS, read_request(&COS, method, target, &[(name, value)])),
+                (501, "NotImplemented")
+            );
         }
     }
     for dialect in [&S3, &JDCLOUD, &COS, &OSS] {
         let request =
-            read(dialect, "GET", "/k", &[("If-None-Match", TAG), ("If-Unmodified-Since", DATE)]).unwrap();
+            read_request(dialect, "GET", "/k", &[("If-None-Match", TAG), ("If-Unmodified-Since", DATE)])
+                .unwrap();
         assert!(request.fields.has(Field::IfNoneMatch) && request.fields.has(Field::IfUnmodifiedSince));
-        assert!(read(dialect, "PUT", "/k", &[("If-Match", "")]).is_ok(), "an empty header says nothing");
+        assert!(
+            read_request(dialect, "PUT", "/k", &[("If-Match", "")]).is_ok(),
+            "an empty header says nothing"
+        );
     }
 }
 
 #[test]
 fn image_processing_is_not_passed_over() {
-    assert!(read(&COS, "GET", "/k", &[]).is_ok());
+    assert!(read_request(&COS, "GET", "/k", &[]).is_ok());
     for target in [
         "/k?imageMogr2",
         "/k?imageMogr2/thumbnail/10x",
@@ -84,53 +94,68 @@ fn image_processing_is_not_passed_over() {
         "/k?imageInfo",
         "/k?ci-process=x",
     ] {
-        assert_eq!(refused(&COS, read(&COS, "GET", target, &[])), (501, "NotImplemented"), "{target}");
+        assert_eq!(
+            expect_rejection(&COS, read_request(&COS, "GET", target, &[])),
+            (501, "NotImplemented"),
+            "{target}"
+        );
     }
 }
 
 /// The OSS reference, 4.2: ali-oss repeats every header of a copy under the prefix of the source's.
 #[test]
-fn what_only_copies_say_for_nothing_is_refused_elsewhere() {
+fn what_only_copies_have_is_rejected_elsewhere() {
     let source = ("x-oss-copy-source", "/box/a");
     let repeated = ("x-oss-copy-source-content-type", "text/css");
-    assert!(read(&OSS, "PUT", "/k", &[source, repeated]).is_ok());
+    assert!(read_request(&OSS, "PUT", "/k", &[source, repeated]).is_ok());
     for name in ["x-oss-copy-source-content-type", "x-oss-copy-source-range"] {
-        assert_eq!(refused(&OSS, read(&OSS, "PUT", "/k", &[(name, "x")])), (501, "NotImplemented"), "{name}");
+        assert_eq!(
+            expect_rejection(&OSS, read_request(&OSS, "PUT", "/k", &[(name, "x")])),
+            (501, "NotImplemented"),
+            "{name}"
+        );
     }
 }
 
 #[test]
 fn metadata_is_called_what_a_header_can_be() {
-    let hoisted = |name: &str| read(&S3, "PUT", &format!("/k?x-amz-meta-{name}=v"), &[]);
-    assert_eq!(hoisted("a.b").unwrap().metadata, [("a.b".to_owned(), b"v".to_vec())]);
+    let read_with_query_metadata =
+        |name: &str| read_request(&S3, "PUT", &format!("/k?x-amz-meta-{name}=v"), &[]);
+    assert_eq!(read_with_query_metadata("a.b").unwrap().metadata, [("a.b".to_owned(), b"v".to_vec())]);
     for name in ["a%20b", "a%0d%0ab", "a%3Ab", "%C3%A9"] {
-        assert_eq!(refused(&S3, hoisted(name)), (400, "InvalidArgument"), "{name}");
+        assert_eq!(expect_rejection(&S3, read_with_query_metadata(name)), (400, "InvalidArgument"), "{name}");
     }
 }
 
 #[test]
 fn the_named_checksum_is_the_one_that_is_sent() {
-    let named = |named: &str, more: (&'static str, &str)| {
-        read(&S3, "PUT", "/k", &[("x-amz-sdk-checksum-algorithm", named), (more.0, more.1)])
+    let read_with_parameter = |named: &str, more: (&'static str, &str)| {
+        read_request(&S3, "PUT", "/k", &[("x-amz-sdk-checksum-algorithm", named), (more.0, more.1)])
     };
     let trailer = ("x-amz-trailer", "x-amz-checksum-crc32");
-    assert!(named("CRC32", trailer).is_ok());
-    assert!(named("crc32", ("x-amz-checksum-crc32", "DUoRhQ==")).is_ok());
-    assert!(named("SHA256", ("content-type", "text/plain")).is_ok(), "nothing is sent to disagree with");
-    assert_eq!(refused(&S3, named("SHA256", trailer)), (400, "InvalidRequest"));
-    assert_eq!(refused(&S3, named("CRC32C", ("x-amz-checksum-crc32", "DUoRhQ=="))), (400, "InvalidRequest"));
+    assert!(read_with_parameter("CRC32", trailer).is_ok());
+    assert!(read_with_parameter("crc32", ("x-amz-checksum-crc32", "DUoRhQ==")).is_ok());
+    assert!(
+        read_with_parameter("SHA256", ("content-type", "text/plain")).is_ok(),
+        "nothing is sent to disagree with"
+    );
+    assert_eq!(expect_rejection(&S3, read_with_parameter("SHA256", trailer)), (400, "InvalidRequest"));
+    assert_eq!(
+        expect_rejection(&S3, read_with_parameter("CRC32C", ("x-amz-checksum-crc32", "DUoRhQ=="))),
+        (400, "InvalidRequest")
+    );
 }
 
 #[test]
-fn a_new_bucket_is_locked_or_the_request_refused() {
-    let create = |value: &str| read(&S3, "PUT", "/", &[("x-amz-bucket-object-lock-enabled", value)]);
+fn a_new_bucket_is_locked_or_the_request_rejected() {
+    let create = |value: &str| read_request(&S3, "PUT", "/", &[("x-amz-bucket-object-lock-enabled", value)]);
     assert!(create("true").unwrap().fields.has(Field::BucketLock));
     assert!(!create("false").unwrap().fields.has(Field::BucketLock), "rclone says so of every bucket");
-    assert_eq!(refused(&S3, create("perhaps")), (501, "NotImplemented"));
+    assert_eq!(expect_rejection(&S3, create("perhaps")), (501, "NotImplemented"));
     let at = |target: &'static Dialect| {
         let text =
             "PUT / HTTP/1.1\nHost: box.s3.us-east-1.amazonaws.com\nx-amz-bucket-object-lock-enabled: true\n";
-        explain(text, &S3, target).unwrap().refused
+        explain(text, &S3, target).unwrap().rejection
     };
     assert!(at(&S3).is_none());
     for target in [&JDCLOUD, &COS, &OSS] {
@@ -139,14 +164,18 @@ fn a_new_bucket_is_locked_or_the_request_refused() {
 }
 
 #[test]
-fn no_line_is_smuggled_into_an_answer() {
+fn no_line_is_smuggled_into_a_response() {
     for dialect in [&S3, &JDCLOUD, &COS, &OSS] {
-        let get = |value: &str| read(dialect, "GET", &format!("/k?response-content-type={value}"), &[]);
+        let get =
+            |value: &str| read_request(dialect, "GET", &format!("/k?response-content-type={value}"), &[]);
         assert!(get("text%2Fplain").is_ok());
         for value in ["a%0d%0aX-B:c", "a%0aX-B:c", "a%00"] {
-            assert_eq!(refused(dialect, get(value)), (400, "InvalidArgument"), "{value}");
+            assert_eq!(expect_rejection(dialect, get(value)), (400, "InvalidArgument"), "{value}");
         }
-        assert!(read(dialect, "GET", "/?prefix=a%0ab", &[]).is_ok(), "keys may hold what headers may not");
+        assert!(
+            read_request(dialect, "GET", "/?prefix=a%0ab", &[]).is_ok(),
+            "keys may hold what headers may not"
+        );
     }
 }
 
@@ -156,12 +185,12 @@ fn a_nul_is_no_part_of_a_key() {
     for dialect in [&S3, &JDCLOUD, &COS, &OSS] {
         let code = if dialect.name == "oss" { "InvalidObjectName" } else { "InvalidArgument" };
         for target in ["/a%00b", "/%00", "/a%00"] {
-            let refused = refused(dialect, read(dialect, "PUT", target, &[]));
+            let refused = expect_rejection(dialect, read_request(dialect, "PUT", target, &[]));
             assert!(refused.0 == 400 && (refused.1 == code || dialect.name == "cos"), "{refused:?}");
         }
         for target in ["/?prefix=a%00", "/?marker=%00b", "/?delimiter=%00"] {
             assert_eq!(
-                refused(dialect, read(dialect, "GET", target, &[])),
+                expect_rejection(dialect, read_request(dialect, "GET", target, &[])),
                 (400, "InvalidArgument"),
                 "{target}"
             );
@@ -169,9 +198,13 @@ fn a_nul_is_no_part_of_a_key() {
         let copied = "/box/a%00b".to_owned();
         let copied =
             if dialect.name == "cos" { format!("box.{}/a%00b", dialect.sample_endpoint) } else { copied };
-        let headers = [(dialect.copy.header, copied.as_str())];
-        assert_eq!(refused(dialect, read(dialect, "PUT", "/k", &headers)).0, 400, "{copied}");
-        assert!(read(dialect, "PUT", "/a%01b", &[]).is_ok());
+        let headers = [(dialect.copy.source_header, copied.as_str())];
+        assert_eq!(
+            expect_rejection(dialect, read_request(dialect, "PUT", "/k", &headers)).0,
+            400,
+            "{copied}"
+        );
+        assert!(read_request(dialect, "PUT", "/a%01b", &[]).is_ok());
     }
 }
 
@@ -181,7 +214,7 @@ fn a_bucket_has_no_empty_labels() {
     for bucket in ["wild-x..y", ".wild", "wild.", "..", "a...b"] {
         let text = format!("GET /{bucket}/k HTTP/1.1\nHost: 127.0.0.1\n");
         let refusal = explain(&text, &S3, &S3).expect_err(bucket);
-        assert_eq!(refusal.fault, blobfish_dialects::model::Fault::InvalidBucketName, "{bucket}");
+        assert_eq!(refusal.kind, blobfish_dialects::model::ErrorKind::InvalidBucketName, "{bucket}");
     }
     assert!(explain("GET /wild.x-y/k HTTP/1.1\nHost: 127.0.0.1\n", &S3, &S3).is_ok());
 }
@@ -191,14 +224,14 @@ fn a_bucket_has_no_empty_labels() {
 fn small_things_cost_little() {
     for (piece, seconds_max) in [("<a/>", 1.0), ("<!---->", 0.5), ("<?a?>", 0.5), ("<a></a>", 1.0)] {
         let text = format!("<Delete>{}</Delete>", piece.repeat((DOCUMENT_BYTES_MAX - 32) / piece.len()));
-        for bounds in [Bounds::of_list("Object", 1000), Bounds::of_list("Part", 10_000)] {
+        for bounds in [ParseLimits::for_list("Object", 1000), ParseLimits::for_list("Part", 10_000)] {
             let began = std::time::Instant::now();
-            assert!(read_within(text.as_bytes(), bounds).is_err(), "{piece}");
+            assert!(parse_with_limits(text.as_bytes(), bounds).is_err(), "{piece}");
             let taken = began.elapsed().as_secs_f64();
             assert!(taken < seconds_max, "{piece}: {taken} s");
         }
         let began = std::time::Instant::now();
-        assert!(xml::read(text.as_bytes()).is_err(), "{piece}: from a target");
+        assert!(xml::parse(text.as_bytes()).is_err(), "{piece}: from a target");
         assert!(began.elapsed().as_secs_f64() < seconds_max);
     }
 }

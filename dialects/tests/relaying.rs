@@ -2,14 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use blobfish_dialects::engine::body::Sums;
+use blobfish_dialects::engine::body::Digests;
 use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::exchange::Answer;
+use blobfish_dialects::engine::exchange::TargetResponse;
 use blobfish_dialects::engine::relay;
 use blobfish_dialects::engine::write;
-use blobfish_dialects::explain::{explain, sample_target, sample_way};
+use blobfish_dialects::explain::{build_sample_route, build_sample_target, explain};
 use blobfish_dialects::model::{
-    Algorithm, Fault, Field, Operation, Part, Refusal, Request, Timestamp, Value,
+    ChecksumAlgorithm, ErrorKind, Field, Operation, Part, Rejection, Request, Timestamp, Value,
 };
 use blobfish_dialects::wire::xml;
 use blobfish_dialects::{cos::COS, jdcloud::JDCLOUD, oss::OSS, s3::S3};
@@ -22,7 +22,7 @@ const MIB: u64 = 1024 * 1024;
 proptest! {
     #[test]
     fn parts_cover_every_byte_once(size in 1_u64..5 * 1024 * 1024 * MIB, part in 0_u64..6 * 1024 * MIB) {
-        let parts = relay::parts(size, part);
+        let parts = relay::plan_parts(size, part);
         prop_assert!(parts.len() <= 10_000);
         let mut next = 0;
         for (at, (number, (first, last))) in parts.iter().enumerate() {
@@ -40,36 +40,36 @@ proptest! {
         let (mut rest, mut sums, mut cuts) = (body.as_slice(), Vec::new(), cuts.iter().cycle());
         while !rest.is_empty() {
             let (piece, after) = rest.split_at((*cuts.next().unwrap()).min(rest.len()));
-            sums.push(Sums { bytes: piece.len() as u64, crc64: Some(checksum(CrcAlgorithm::Crc64Xz, piece)), md5: None, checks: Vec::new() });
+            sums.push(Digests { bytes: piece.len() as u64, crc64: Some(checksum(CrcAlgorithm::Crc64Xz, piece)), md5: None, checksums: Vec::new() });
             rest = after;
         }
-        prop_assert_eq!(relay::joined(&sums), Some(checksum(CrcAlgorithm::Crc64Xz, &body)));
+        prop_assert_eq!(relay::combine_crc64(&sums), Some(checksum(CrcAlgorithm::Crc64Xz, &body)));
     }
 }
 
 #[test]
 fn the_largest_objects_have_as_many_parts_as_there_may_be() {
     // 5 TiB in 10,000 parts of whole mebibytes.
-    let parts = relay::parts(5 * 1024 * 1024 * MIB, 16 * MIB);
+    let parts = relay::plan_parts(5 * 1024 * 1024 * MIB, 16 * MIB);
     assert_eq!((parts.len(), parts[0].1), (9_987, (0, 525 * MIB - 1)));
-    assert_eq!(relay::parts(6 * 1024 * MIB, 16 * MIB).len(), 384);
-    assert_eq!(relay::parts(1, 16 * MIB), [(1, (0, 0))]);
-    assert_eq!(relay::parts(0, 16 * MIB), []);
+    assert_eq!(relay::plan_parts(6 * 1024 * MIB, 16 * MIB).len(), 384);
+    assert_eq!(relay::plan_parts(1, 16 * MIB), [(1, (0, 0))]);
+    assert_eq!(relay::plan_parts(0, 16 * MIB), []);
 }
 
-fn copy(caller: &'static Dialect, headers: &str) -> Request {
+fn build_copy(caller: &'static Dialect, headers: &str) -> Request {
     let source = match caller.family {
         "cos" => format!("src.{}/a", COS.sample_endpoint),
         _ => "/src/a".to_owned(),
     };
     let text = format!(
         "PUT /b HTTP/1.1\nHost: dst.{}\n{}: {source}\n{headers}",
-        caller.sample_endpoint, caller.copy.header
+        caller.sample_endpoint, caller.copy.source_header
     );
     explain(&text, caller, caller).unwrap().request
 }
 
-fn head(more: &[(&str, &str)]) -> Answer {
+fn build_head_response(more: &[(&str, &str)]) -> TargetResponse {
     let mut headers = vec![
         ("etag", "\"5b3c1a2e053d763e1b002cc607c5a0fe\""),
         ("last-modified", "Mon, 06 May 2024 07:08:09 GMT"),
@@ -77,27 +77,27 @@ fn head(more: &[(&str, &str)]) -> Answer {
     ];
     headers.extend_from_slice(more);
     let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
-    Answer { status: 200, headers: headers.collect(), body: Vec::new() }
+    TargetResponse { status: 200, headers: headers.collect(), body: Vec::new() }
 }
 
-fn looked(
+fn read_source(
     caller: &'static Dialect,
     target: &'static Dialect,
-    asked: &Request,
-    answer: &Answer,
-) -> Result<relay::Source, Refusal> {
-    let target = sample_target(target);
-    relay::source(&sample_way(caller, &target, asked), asked, answer, NOW)
+    request: &Request,
+    answer: &TargetResponse,
+) -> Result<relay::RelaySource, Rejection> {
+    let target = build_sample_target(target);
+    relay::source(&build_sample_route(caller, &target, request), request, answer, NOW)
 }
 
 #[test]
 fn a_source_is_what_it_was_when_it_was_looked_at() {
-    let asked = copy(&S3, "");
-    let source = looked(
+    let asked = build_copy(&S3, "");
+    let source = read_source(
         &S3,
         &COS,
         &asked,
-        &head(&[
+        &build_head_response(&[
             ("content-length", "10"),
             ("x-cos-meta-a", "1"),
             ("x-cos-hash-crc64ecma", "7"),
@@ -112,70 +112,78 @@ fn a_source_is_what_it_was_when_it_was_looked_at() {
     );
     // COS does not promise that an ETag is an MD5; S3 does, unless the object is encrypted with a key of somebody's.
     assert_eq!(source.md5, None);
-    let plain = looked(&S3, &S3, &asked, &head(&[("content-length", "10")])).unwrap();
+    let plain = read_source(&S3, &S3, &asked, &build_head_response(&[("content-length", "10")])).unwrap();
     assert_eq!(plain.md5.as_deref(), Some("5b3c1a2e053d763e1b002cc607c5a0fe"));
-    let sealed = head(&[("content-length", "10"), ("x-amz-server-side-encryption-aws-kms-key-id", "k")]);
-    assert_eq!(looked(&S3, &S3, &asked, &sealed).unwrap().md5, None);
+    let sealed = build_head_response(&[
+        ("content-length", "10"),
+        ("x-amz-server-side-encryption-aws-kms-key-id", "k"),
+    ]);
+    assert_eq!(read_source(&S3, &S3, &asked, &sealed).unwrap().md5, None);
     let read = relay::read(&asked, &source, Some((3, 5)));
     assert_eq!(read.fields.etags(Field::IfMatch).unwrap(), ["5b3c1a2e053d763e1b002cc607c5a0fe"]);
     assert_eq!(read.fields.text(Field::VersionId), Some("v1"));
-    let target = sample_target(&COS);
-    let to = sample_way(&S3, &target, &asked);
+    let target = build_sample_target(&COS);
+    let to = build_sample_route(&S3, &target, &asked);
     let part = relay::part_copy(&to, &asked, &source, "u", 2, (3, 5));
     assert!(part.fields.has(Field::SourceIfMatch) && part.source.unwrap().version.as_deref() == Some("v1"));
     // JD has no conditions of copies: the source is looked at again instead.
-    let target = sample_target(&JDCLOUD);
-    let to = sample_way(&S3, &target, &asked);
+    let target = build_sample_target(&JDCLOUD);
+    let to = build_sample_route(&S3, &target, &asked);
     assert!(
         !relay::pins(&to)
             && !relay::part_copy(&to, &asked, &source, "u", 2, (3, 5)).fields.has(Field::SourceIfMatch)
     );
-    assert!(relay::unchanged(&source, &source.clone()).is_ok());
-    let other = relay::Source { modified: Timestamp(source.modified.0 + 1), ..source.clone() };
-    assert_eq!(relay::unchanged(&source, &other).unwrap_err().fault, Fault::Conflict);
-    let unknown = looked(&S3, &COS, &asked, &head(&[])).unwrap_err();
-    assert_eq!(unknown.fault, Fault::InternalError, "a source without a length");
-    let missing = Answer { status: 404, headers: Vec::new(), body: Vec::new() };
-    assert_eq!(looked(&S3, &COS, &asked, &missing).unwrap_err().fault, Fault::NoSuchKey);
+    assert!(relay::check_source_unchanged(&source, &source.clone()).is_ok());
+    let other = relay::RelaySource { modified: Timestamp(source.modified.0 + 1), ..source.clone() };
+    assert_eq!(relay::check_source_unchanged(&source, &other).unwrap_err().kind, ErrorKind::Conflict);
+    let unknown = read_source(&S3, &COS, &asked, &build_head_response(&[])).unwrap_err();
+    assert_eq!(unknown.kind, ErrorKind::InternalError, "a source without a length");
+    let missing = TargetResponse { status: 404, headers: Vec::new(), body: Vec::new() };
+    assert_eq!(read_source(&S3, &COS, &asked, &missing).unwrap_err().kind, ErrorKind::NoSuchKey);
     // The caller's own limit: OSS copies 5 GB at once.
-    let huge = head(&[("content-length", "99999999999999")]);
+    let huge = build_head_response(&[("content-length", "99999999999999")]);
     for caller in [&S3, &COS, &OSS] {
         assert_eq!(
-            looked(caller, &COS, &copy(caller, ""), &huge).unwrap_err().fault,
-            Fault::CopySourceTooLarge
+            read_source(caller, &COS, &build_copy(caller, ""), &huge).unwrap_err().kind,
+            ErrorKind::CopySourceTooLarge
         );
     }
-    let failing = copy(&S3, "x-amz-copy-source-if-match: \"00000000000000000000000000000000\"\n");
+    let failing = build_copy(&S3, "x-amz-copy-source-if-match: \"00000000000000000000000000000000\"\n");
     assert_eq!(
-        looked(&S3, &COS, &failing, &head(&[("content-length", "1")])).unwrap_err().fault,
-        Fault::PreconditionFailed
+        read_source(&S3, &COS, &failing, &build_head_response(&[("content-length", "1")])).unwrap_err().kind,
+        ErrorKind::PreconditionFailed
     );
 }
 
 #[test]
 fn the_destination_gets_the_sources_or_the_requests() {
-    let told = head(&[("content-length", "10"), ("x-cos-meta-a", "1"), ("cache-control", "no-store")]);
+    let told = build_head_response(&[
+        ("content-length", "10"),
+        ("x-cos-meta-a", "1"),
+        ("cache-control", "no-store"),
+    ]);
     let tags =
-        xml::read(b"<Tagging><TagSet><Tag><Key>k</Key><Value>v</Value></Tag></TagSet></Tagging>").unwrap();
-    let asked = copy(&S3, "if-none-match: *\nx-amz-storage-class: STANDARD_IA\n");
-    let source = looked(&S3, &COS, &asked, &told).unwrap();
-    let put = relay::place(&S3, &asked, &source, Some(&tags), Operation::PutObject);
+        xml::parse(b"<Tagging><TagSet><Tag><Key>k</Key><Value>v</Value></Tag></TagSet></Tagging>").unwrap();
+    let asked = build_copy(&S3, "if-none-match: *\nx-amz-storage-class: STANDARD_IA\n");
+    let source = read_source(&S3, &COS, &asked, &told).unwrap();
+    let put = relay::build_destination_request(&S3, &asked, &source, Some(&tags), Operation::PutObject);
     assert_eq!(put.metadata, [("a".to_owned(), b"1".to_vec())]);
     assert_eq!(put.fields.text(Field::CacheControl), Some("no-store"));
     assert_eq!(put.fields.get(Field::Tagging), Some(&Value::Tags(vec![("k".to_owned(), "v".to_owned())])));
     assert!(put.fields.has(Field::ForbidOverwrite) && put.source.is_none());
-    let begin = relay::place(&S3, &asked, &source, None, Operation::CreateMultipartUpload);
+    let begin =
+        relay::build_destination_request(&S3, &asked, &source, None, Operation::CreateMultipartUpload);
     assert!(!begin.fields.has(Field::ForbidOverwrite) && begin.fields.has(Field::StorageClass));
     assert!(
         relay::complete(&asked, "u", Vec::new()).fields.has(Field::ForbidOverwrite),
         "it holds where the object appears"
     );
     let replacing =
-        copy(&S3, "x-amz-metadata-directive: REPLACE\nx-amz-meta-b: 2\ncontent-type: text/html\n");
-    let put = relay::place(
+        build_copy(&S3, "x-amz-metadata-directive: REPLACE\nx-amz-meta-b: 2\ncontent-type: text/html\n");
+    let put = relay::build_destination_request(
         &S3,
         &replacing,
-        &looked(&S3, &COS, &replacing, &told).unwrap(),
+        &read_source(&S3, &COS, &replacing, &told).unwrap(),
         None,
         Operation::PutObject,
     );
@@ -185,8 +193,8 @@ fn the_destination_gets_the_sources_or_the_requests() {
         (Some("text/html"), false)
     );
     // What the destination gets is a request of its own, without a word of a copy.
-    let target = sample_target(&OSS);
-    let (out, losses) = write::request(&sample_way(&S3, &target, &put), &put).unwrap();
+    let target = build_sample_target(&OSS);
+    let (out, losses) = write::write_request(&build_sample_route(&S3, &target, &put), &put).unwrap();
     assert!(
         losses.is_empty()
             && out.method == "PUT"
@@ -211,23 +219,23 @@ fn the_checksum_of_an_object_is_held_to_those_of_its_parts_where_the_target_keep
         let mut request = explain(&text, &S3, &S3).unwrap().request;
         request.parts = (1..).zip(tags).map(|(number, tag)| Part::new(number, tag)).collect();
         for (part, value) in request.parts.iter_mut().zip(told) {
-            part.checksums.values.push((Algorithm::Crc32c, (*value).to_owned()));
+            part.checksums.values.push((ChecksumAlgorithm::Crc32c, (*value).to_owned()));
         }
         [&COS, &OSS, &JDCLOUD].map(|target| {
-            let target = sample_target(target);
-            write::request(&sample_way(&S3, &target, &request), &request)
+            let target = build_sample_target(target);
+            write::write_request(&build_sample_route(&S3, &target, &request), &request)
                 .map(|_| ())
-                .map_err(|refusal| refusal.fault)
+                .map_err(|refusal| refusal.kind)
         })
     };
-    assert_eq!(complete("AAAAAA==-3", &sums), [Err(Fault::BadDigest); 3]);
-    assert_eq!(complete("6PTbFg==-2", &sums), [Err(Fault::BadDigest); 3]);
+    assert_eq!(complete("AAAAAA==-3", &sums), [Err(ErrorKind::BadDigest); 3]);
+    assert_eq!(complete("6PTbFg==-2", &sums), [Err(ErrorKind::BadDigest); 3]);
     assert_eq!(
         complete("AAAAAA==", &sums),
-        [Err(Fault::NotImplemented); 3],
+        [Err(ErrorKind::NotImplemented); 3],
         "it may be that of the whole object"
     );
-    assert_eq!(complete("6PTbFg==", &sums[..2]), [Err(Fault::NotImplemented); 3]);
+    assert_eq!(complete("6PTbFg==", &sums[..2]), [Err(ErrorKind::NotImplemented); 3]);
     assert_eq!(complete("6PTbFg==", &sums), [Ok(()); 3]);
     assert_eq!(complete("6PTbFg==-3", &sums), [Ok(()); 3]);
 }

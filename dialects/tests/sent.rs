@@ -2,13 +2,13 @@
 //! over, and the rest is refused by name. The same for every row of the dialects' tables over every operation.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use blobfish_dialects::engine::dialect::{Dialect, Level, Name};
+use blobfish_dialects::engine::dialect::{Dialect, FieldName, ResourceLevel};
 use blobfish_dialects::explain::explain;
-use blobfish_dialects::model::{Fault, Field, Operation, Refusal, Request};
-use blobfish_dialects::{ALL, cos::COS, oss::OSS, s3::S3};
+use blobfish_dialects::model::{ErrorKind, Field, Operation, Rejection, Request};
+use blobfish_dialects::{DIALECTS, cos::COS, oss::OSS, s3::S3};
 
 /// Reads an operation's request as its route has it, with one header more.
-fn read(dialect: &'static Dialect, operation: Operation, more: &str) -> Result<Request, Refusal> {
+fn read_operation(dialect: &'static Dialect, operation: Operation, more: &str) -> Result<Request, Rejection> {
     let route = dialect.all_routes().find(|row| row.operation == operation).unwrap();
     let parameters = route.parameters.iter().map(|name| match *name {
         "partNumber" | "position" => format!("{name}=1"),
@@ -17,28 +17,28 @@ fn read(dialect: &'static Dialect, operation: Operation, more: &str) -> Result<R
     });
     let query = parameters.collect::<Vec<_>>().join("&");
     let (host, path) = match route.level {
-        Level::Service => (dialect.sample_endpoint.to_owned(), "/"),
-        Level::Bucket => (format!("box.{}", dialect.sample_endpoint), "/"),
-        Level::Object => (format!("box.{}", dialect.sample_endpoint), "/k"),
+        ResourceLevel::Service => (dialect.sample_endpoint.to_owned(), "/"),
+        ResourceLevel::Bucket => (format!("box.{}", dialect.sample_endpoint), "/"),
+        ResourceLevel::Object => (format!("box.{}", dialect.sample_endpoint), "/k"),
     };
-    let source = match (operation.copies(), dialect.family) {
+    let source = match (operation.is_copy(), dialect.family) {
         (false, _) => String::new(),
-        (true, "cos") => format!("{}: box.{}/s\n", dialect.copy.header, dialect.sample_endpoint),
-        (true, _) => format!("{}: /box/s\n", dialect.copy.header),
+        (true, "cos") => format!("{}: box.{}/s\n", dialect.copy.source_header, dialect.sample_endpoint),
+        (true, _) => format!("{}: /box/s\n", dialect.copy.source_header),
     };
     // What an operation cannot be without.
-    let attributes = match dialect.name_in(Field::Attributes, operation) {
-        Some(Name::Header(name)) if !more.contains(name) => format!("{name}: ETag\n"),
+    let attributes = match dialect.field_name_in(Field::Attributes, operation) {
+        Some(FieldName::Header(name)) if !more.contains(name) => format!("{name}: ETag\n"),
         _ => String::new(),
     };
     let text = format!("{} {path}?{query} HTTP/1.1\nHost: {host}\n{source}{attributes}{more}", route.method);
     // A profile lacks some operations as a target, not as what callers speak.
-    let target = ALL.iter().copied().find(|other| other.family == dialect.family).unwrap();
+    let target = DIALECTS.iter().copied().find(|other| other.family == dialect.family).unwrap();
     explain(&text, dialect, target).map(|explained| explained.request)
 }
 
 /// A value that a header may have.
-fn value(name: &str) -> &'static str {
+fn get_sample_value(name: &str) -> &'static str {
     let rows = [
         ("object-attributes", "ETag,ObjectSize"),
         ("mp-object-size", "5"),
@@ -64,7 +64,7 @@ fn value(name: &str) -> &'static str {
 }
 
 #[test]
-fn what_clients_say_is_kept_passed_over_or_refused() {
+fn what_clients_send_is_kept_ignored_or_rejected() {
     for (dialect, table) in [
         (&S3, include_str!("sent/s3.txt")),
         (&COS, include_str!("sent/cos.txt")),
@@ -76,18 +76,18 @@ fn what_clients_say_is_kept_passed_over_or_refused() {
             let [operation, header, expected] = line.split(' ').collect::<Vec<_>>()[..] else {
                 panic!("{line}")
             };
-            let named = |found: &Operation| operation == "*" || found.name() == operation;
+            let is_named = |found: &Operation| operation == "*" || found.name() == operation;
             let operations: Vec<_> =
-                Operation::all().filter(|found| named(found) && dialect.has(*found)).collect();
+                Operation::all().filter(|found| is_named(found) && dialect.has_operation(*found)).collect();
             assert!(!operations.is_empty(), "{}: {line}", dialect.name);
             for operation in operations {
                 rows += 1;
-                let text = value(header);
-                let plain = read(dialect, operation, "").unwrap();
-                let became = match read(dialect, operation, &format!("{header}: {text}\n")) {
+                let text = get_sample_value(header);
+                let plain = read_operation(dialect, operation, "").unwrap();
+                let became = match read_operation(dialect, operation, &format!("{header}: {text}\n")) {
                     Ok(request) if request == plain => "ignored",
                     Ok(_) => "kept",
-                    Err(refusal) if refusal.fault == Fault::NotImplemented => "refused",
+                    Err(refusal) if refusal.kind == ErrorKind::NotImplemented => "refused",
                     Err(refusal) => panic!("{}: {line}: {refusal:?}", dialect.name),
                 };
                 let fits = became == expected || (expected == "accepted" && became != "refused");
@@ -103,8 +103,8 @@ fn what_clients_say_is_kept_passed_over_or_refused() {
 
 #[test]
 fn each_row_of_the_tables_holds_in_its_operations_and_in_no_other() {
-    for dialect in ALL {
-        for row in dialect.ignored {
+    for dialect in DIALECTS {
+        for row in dialect.ignored_headers {
             let ends = ["if-match", "customer-algorithm", "log-debug", "content-type", "mode"];
             let names: Vec<String> = match row.name.strip_suffix('*') {
                 None => vec![row.name.to_owned()],
@@ -118,20 +118,21 @@ fn each_row_of_the_tables_holds_in_its_operations_and_in_no_other() {
                     })
                     .collect(),
             };
-            for operation in Operation::all().filter(|operation| dialect.has(*operation)) {
+            for operation in Operation::all().filter(|operation| dialect.has_operation(*operation)) {
                 for name in &names {
                     let is_field = Field::ALL.iter().any(|field| {
-                        matches!(dialect.name_in(*field, operation), Some(Name::Header(own)) if own == name)
+                        matches!(dialect.field_name_in(*field, operation), Some(FieldName::Header(own)) if own == name)
                     });
                     if is_field {
                         continue;
                     }
-                    let plain = read(dialect, operation, "").unwrap();
-                    let outcome = read(dialect, operation, &format!("{name}: {}\n", value(name)));
+                    let plain = read_operation(dialect, operation, "").unwrap();
+                    let outcome =
+                        read_operation(dialect, operation, &format!("{name}: {}\n", get_sample_value(name)));
                     let at = format!("{} {} {name}", dialect.name, operation.name());
-                    match dialect.ignores(operation, name) {
+                    match dialect.ignores_header(operation, name) {
                         true => assert_eq!(outcome.unwrap(), plain, "{at}"),
-                        false => assert_eq!(outcome.expect_err(&at).fault, Fault::NotImplemented, "{at}"),
+                        false => assert_eq!(outcome.expect_err(&at).kind, ErrorKind::NotImplemented, "{at}"),
                     }
                 }
             }
@@ -142,7 +143,7 @@ fn each_row_of_the_tables_holds_in_its_operations_and_in_no_other() {
 /// RFC 9110, 5.3: the lines of a list are one list; of anything else there is one line.
 #[test]
 fn lines_of_a_list_are_one() {
-    let attributes = |lines: &str| read(&S3, Operation::GetObjectAttributes, lines).unwrap();
+    let attributes = |lines: &str| read_operation(&S3, Operation::GetObjectAttributes, lines).unwrap();
     assert_eq!(
         attributes("x-amz-object-attributes: ETag\nx-amz-object-attributes: ObjectSize\n"),
         attributes("x-amz-object-attributes: ETag, ObjectSize\n"),
@@ -155,13 +156,18 @@ fn lines_of_a_list_are_one() {
         (&COS, Operation::PutObject, "x-cos-grant-read", "id=\"a\"", "id=\"b\""),
         (&OSS, Operation::PutObject, "content-language", "de", "en"),
     ] {
-        let two = read(dialect, operation, &format!("{header}: {one}\n{header}: {other}\n")).unwrap();
+        let two =
+            read_operation(dialect, operation, &format!("{header}: {one}\n{header}: {other}\n")).unwrap();
         assert_eq!(
             two,
-            read(dialect, operation, &format!("{header}: {one}, {other}\n")).unwrap(),
+            read_operation(dialect, operation, &format!("{header}: {one}, {other}\n")).unwrap(),
             "{header}"
         );
-        assert_ne!(two, read(dialect, operation, &format!("{header}: {one}\n")).unwrap(), "{header}");
+        assert_ne!(
+            two,
+            read_operation(dialect, operation, &format!("{header}: {one}\n")).unwrap(),
+            "{header}"
+        );
     }
     for (dialect, operation, header) in [
         (&S3, Operation::PutObject, "content-type"),
@@ -173,15 +179,19 @@ fn lines_of_a_list_are_one() {
         (&COS, Operation::PutObject, "x-cos-forbid-overwrite"),
         (&OSS, Operation::PutObject, "x-oss-tagging"),
     ] {
-        let twice = read(dialect, operation, &format!("{header}: {0}\n{header}: {0}\n", value(header)));
-        assert_eq!(twice.unwrap_err().fault, Fault::InvalidArgument, "{header}");
+        let twice = read_operation(
+            dialect,
+            operation,
+            &format!("{header}: {0}\n{header}: {0}\n", get_sample_value(header)),
+        );
+        assert_eq!(twice.unwrap_err().kind, ErrorKind::InvalidArgument, "{header}");
     }
-    assert!(read(&S3, Operation::GetObject, "x-amz-request-id: a\nx-amz-request-id: b\n").is_ok());
+    assert!(read_operation(&S3, Operation::GetObject, "x-amz-request-id: a\nx-amz-request-id: b\n").is_ok());
 }
 
 /// The OSS reference, 4.2: ali-oss says a condition on the source under HTTP's own name, too.
 #[test]
-fn a_condition_that_is_said_twice_is_the_sources() {
+fn a_condition_that_is_sent_twice_is_the_sources() {
     let conditions = [
         ("If-Match", "\"5B3C1A2E053D763E1B002CC607C5A0FE\""),
         ("If-None-Match", "\"5B3C1A2E053D763E1B002CC607C5A0FE\""),
@@ -191,16 +201,19 @@ fn a_condition_that_is_said_twice_is_the_sources() {
     for operation in [Operation::CopyObject, Operation::UploadPartCopy] {
         for (name, text) in conditions {
             let of_source = format!("x-oss-copy-source-{}: {text}\n", name.to_lowercase());
-            let both = read(&OSS, operation, &format!("{of_source}{name}: {text}\n")).unwrap();
-            assert_eq!(both, read(&OSS, operation, &of_source).unwrap(), "{name}");
-            let alone = read(&OSS, operation, &format!("{name}: {text}\n")).unwrap_err();
-            assert_eq!(alone.fault, Fault::ConditionNotImplemented, "{name}: nothing else holds it");
+            let both = read_operation(&OSS, operation, &format!("{of_source}{name}: {text}\n")).unwrap();
+            assert_eq!(both, read_operation(&OSS, operation, &of_source).unwrap(), "{name}");
+            let alone = read_operation(&OSS, operation, &format!("{name}: {text}\n")).unwrap_err();
+            assert_eq!(alone.kind, ErrorKind::ConditionNotImplemented, "{name}: nothing else holds it");
         }
     }
     // S3's speak of the destination.
     let both = "x-amz-copy-source-if-match: \"a\"\nif-match: \"b\"\n";
-    let request = read(&S3, Operation::CopyObject, both).unwrap();
+    let request = read_operation(&S3, Operation::CopyObject, both).unwrap();
     assert!(request.fields.has(Field::OverwriteIfMatch) && request.fields.has(Field::SourceIfMatch));
     let cos = "x-cos-copy-source-if-match: \"a\"\nif-match: \"a\"\n";
-    assert_eq!(read(&COS, Operation::CopyObject, cos).unwrap_err().fault, Fault::ConditionNotImplemented);
+    assert_eq!(
+        read_operation(&COS, Operation::CopyObject, cos).unwrap_err().kind,
+        ErrorKind::ConditionNotImplemented
+    );
 }

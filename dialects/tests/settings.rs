@@ -3,28 +3,28 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::exchange::{Answer, Exchange, Step};
-use blobfish_dialects::engine::tell::{self, Listener};
-use blobfish_dialects::explain::{explain, sample_target, sample_way};
-use blobfish_dialects::model::{Fault, Outgoing, Refusal, Timestamp};
+use blobfish_dialects::engine::exchange::{Exchange, Step, TargetResponse};
+use blobfish_dialects::engine::tell::{self, ResponseContext};
+use blobfish_dialects::explain::{build_sample_route, build_sample_target, explain};
+use blobfish_dialects::model::{ErrorKind, OutgoingRequest, Rejection, Timestamp};
 use blobfish_dialects::s3::profiles::{AWS, SEAWEEDFS};
 use blobfish_dialects::{cos::COS, jdcloud::JDCLOUD, oss::OSS, s3::S3};
 
 const NOW: Timestamp = Timestamp(1_767_323_045);
 
 /// A whole exchange: every request that is sent, and the status and document that are told.
-fn run(
+fn run_exchange(
     caller: &'static Dialect,
     target: &'static Dialect,
     line: &str,
     headers: &str,
     body: &str,
     answers: &[(u16, &str)],
-) -> Result<(Vec<Outgoing>, u16, String), Refusal> {
+) -> Result<(Vec<OutgoingRequest>, u16, String), Rejection> {
     let text = format!("{line} HTTP/1.1\nHost: b.{}\n{headers}", caller.sample_endpoint);
     let request = explain(&text, caller, caller)?.request;
-    let target = sample_target(target);
-    let way = sample_way(caller, &target, &request);
+    let target = build_sample_target(target);
+    let way = build_sample_route(caller, &target, &request);
     let mut exchange = Exchange::new(way, request, body.as_bytes())?;
     let (mut sent, mut answers) = (Vec::new(), answers.iter());
     let mut step = exchange.start(NOW)?;
@@ -37,10 +37,11 @@ fn run(
                     ("content-length".to_owned(), b"5".to_vec()),
                     ("etag".to_owned(), b"\"e\"".to_vec()),
                 ];
-                step = exchange.next(&Answer { status, headers, body: body.as_bytes().to_vec() }, NOW)?;
+                step = exchange
+                    .next(&TargetResponse { status, headers, body: body.as_bytes().to_vec() }, NOW)?;
             }
-            Step::Tell(reply) => {
-                let listener = Listener {
+            Step::Respond(reply) => {
+                let listener = ResponseContext {
                     dialect: caller,
                     id: 1,
                     now: NOW,
@@ -57,32 +58,32 @@ fn run(
 }
 
 /// The document that a target is sent.
-fn sent(
+fn translate_request(
     caller: &'static Dialect,
     target: &'static Dialect,
     line: &str,
     body: &str,
-) -> Result<String, Refusal> {
-    let (sent, ..) = run(caller, target, line, "", body, &[(200, "")])?;
+) -> Result<String, Rejection> {
+    let (sent, ..) = run_exchange(caller, target, line, "", body, &[(200, "")])?;
     Ok(String::from_utf8(sent[0].body.clone()).unwrap().split_once('\n').unwrap().1.to_owned())
 }
 
 /// The document that a caller is told.
-fn told(
+fn translate_response(
     caller: &'static Dialect,
     target: &'static Dialect,
     line: &str,
     body: &str,
-) -> Result<String, Refusal> {
-    let (_, status, told) = run(caller, target, line, "", "", &[(200, body)])?;
+) -> Result<String, Rejection> {
+    let (_, status, told) = run_exchange(caller, target, line, "", "", &[(200, body)])?;
     assert_eq!(status, 200);
     Ok(told.split_once('\n').unwrap().1.to_owned())
 }
 
-fn refusal<T: std::fmt::Debug>(result: Result<T, Refusal>) -> (Fault, Option<String>) {
+fn expect_rejection<T: std::fmt::Debug>(result: Result<T, Rejection>) -> (ErrorKind, Option<String>) {
     let refusal = result.unwrap_err();
     let header = refusal.details.iter().find(|row| row.0 == "Header").map(|row| row.1.clone());
-    (refusal.fault, header)
+    (refusal.kind, header)
 }
 
 const NS: &str = " xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"";
@@ -90,29 +91,33 @@ const NS: &str = " xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"";
 #[test]
 fn tags_are_the_same_but_for_their_status() {
     let tags = "<Tagging><TagSet><Tag><Key>a&amp;b</Key><Value>1</Value></Tag></TagSet></Tagging>";
-    assert_eq!(sent(&S3, &COS, "PUT /k?tagging", tags).unwrap(), tags);
+    assert_eq!(translate_request(&S3, &COS, "PUT /k?tagging", tags).unwrap(), tags);
     assert_eq!(
-        sent(&COS, &S3, "PUT /k?tagging", tags).unwrap(),
+        translate_request(&COS, &S3, "PUT /k?tagging", tags).unwrap(),
         tags.replacen("Tagging>", &format!("Tagging{NS}>"), 1)
     );
     // The COS reference, 3.2, and the S3 reference, 3.9.
-    assert_eq!(run(&COS, &OSS, "PUT /k?tagging", "", tags, &[(200, "")]).unwrap().1, 204);
-    assert_eq!(run(&S3, &COS, "PUT /k?tagging", "", tags, &[(204, "")]).unwrap().1, 200);
-    assert_eq!(run(&S3, &COS, "DELETE /k?tagging", "", "", &[(204, "")]).unwrap().1, 204);
+    assert_eq!(run_exchange(&COS, &OSS, "PUT /k?tagging", "", tags, &[(200, "")]).unwrap().1, 204);
+    assert_eq!(run_exchange(&S3, &COS, "PUT /k?tagging", "", tags, &[(204, "")]).unwrap().1, 200);
+    assert_eq!(run_exchange(&S3, &COS, "DELETE /k?tagging", "", "", &[(204, "")]).unwrap().1, 204);
     for wrong in ["<Tagging><Tags/></Tagging>", "<Other/>", "<Tagging>", ""] {
-        assert_eq!(refusal(sent(&S3, &COS, "PUT /k?tagging", wrong)).0, Fault::MalformedXml, "{wrong}");
+        assert_eq!(
+            expect_rejection(translate_request(&S3, &COS, "PUT /k?tagging", wrong)).0,
+            ErrorKind::MalformedXml,
+            "{wrong}"
+        );
     }
     // Without tags: a bucket of S3 and COS has no set (404), one of OSS an empty one (200).
     let none = "<Error><Code>NoSuchTagSet</Code><Message>x</Message></Error>";
     assert_eq!(
-        told(&OSS, &S3, "GET /?tagging", "<Tagging><TagSet/></Tagging>").unwrap(),
+        translate_response(&OSS, &S3, "GET /?tagging", "<Tagging><TagSet/></Tagging>").unwrap(),
         "<Tagging><TagSet></TagSet></Tagging>"
     );
-    let (_, status, body) = run(&OSS, &S3, "GET /?tagging", "", "", &[(404, none)]).unwrap();
+    let (_, status, body) = run_exchange(&OSS, &S3, "GET /?tagging", "", "", &[(404, none)]).unwrap();
     assert_eq!((status, body.contains("<TagSet></TagSet>")), (200, true));
     assert_eq!(
-        refusal(told(&S3, &OSS, "GET /?tagging", "<Tagging><TagSet/></Tagging>")).0,
-        Fault::NoSuchTagSet
+        expect_rejection(translate_response(&S3, &OSS, "GET /?tagging", "<Tagging><TagSet/></Tagging>")).0,
+        ErrorKind::NoSuchTagSet
     );
 }
 
@@ -121,56 +126,75 @@ fn lifecycle_rules_choose_objects_in_each_dialects_way() {
     let s3 = "<LifecycleConfiguration><Rule><ID>r</ID><Filter><And><Prefix>x/</Prefix><Tag><Key>a</Key><Value>b</Value></Tag></And></Filter><Status>Enabled</Status><Expiration><Days>3</Days></Expiration><Transition><Days>1</Days><StorageClass>STANDARD_IA</StorageClass></Transition><AbortIncompleteMultipartUpload><DaysAfterInitiation>7</DaysAfterInitiation></AbortIncompleteMultipartUpload></Rule></LifecycleConfiguration>";
     // The OSS reference, 3.7: prefix and tags directly in the rule, other words for the rest.
     let oss = "<LifecycleConfiguration><Rule><ID>r</ID><Prefix>x/</Prefix><Tag><Key>a</Key><Value>b</Value></Tag><Status>Enabled</Status><Expiration><Days>3</Days></Expiration><Transition><Days>1</Days><StorageClass>IA</StorageClass></Transition><AbortMultipartUpload><Days>7</Days></AbortMultipartUpload></Rule></LifecycleConfiguration>";
-    assert_eq!(sent(&S3, &OSS, "PUT /?lifecycle", s3).unwrap(), oss);
+    assert_eq!(translate_request(&S3, &OSS, "PUT /?lifecycle", s3).unwrap(), oss);
     assert_eq!(
-        told(&S3, &OSS, "GET /?lifecycle", oss).unwrap(),
+        translate_response(&S3, &OSS, "GET /?lifecycle", oss).unwrap(),
         s3.replacen("Configuration>", &format!("Configuration{NS}>"), 1)
     );
     let old = "<LifecycleConfiguration><Rule><Prefix>p</Prefix><Status>Disabled</Status></Rule></LifecycleConfiguration>";
     let new = "<LifecycleConfiguration><Rule><Filter><Prefix>p</Prefix></Filter><Status>Disabled</Status></Rule></LifecycleConfiguration>";
-    assert_eq!(sent(&S3, &COS, "PUT /?lifecycle", old).unwrap(), new);
+    assert_eq!(translate_request(&S3, &COS, "PUT /?lifecycle", old).unwrap(), new);
     // Between equal dialects a rule stays as it was said.
     let grouped = new.replace("<Prefix>p</Prefix>", "<And><Prefix>p</Prefix></And>");
     let nowhere = new.replace("<Prefix>p</Prefix>", "");
     for said in [old, new, &grouped, &nowhere] {
         let wanted = said.replacen("Configuration>", &format!("Configuration{NS}>"), 1);
-        assert_eq!(told(&S3, &AWS, "GET /?lifecycle", said).unwrap(), wanted);
-        assert_eq!(sent(&S3, &AWS, "PUT /?lifecycle", said).unwrap(), wanted);
+        assert_eq!(translate_response(&S3, &AWS, "GET /?lifecycle", said).unwrap(), wanted);
+        assert_eq!(translate_request(&S3, &AWS, "PUT /?lifecycle", said).unwrap(), wanted);
     }
     // What acts at once on everything old is not what acts from a day on.
     let before =
         oss.replace("<Days>3</Days>", "<CreatedBeforeDate>2030-01-01T00:00:00.000Z</CreatedBeforeDate>");
     assert_eq!(
-        refusal(sent(&OSS, &S3, "PUT /?lifecycle", &before)),
-        (Fault::NotImplemented, Some("CreatedBeforeDate".to_owned()))
+        expect_rejection(translate_request(&OSS, &S3, "PUT /?lifecycle", &before)),
+        (ErrorKind::NotImplemented, Some("CreatedBeforeDate".to_owned()))
     );
     let newer = s3.replace("<Expiration><Days>3</Days></Expiration>", "<NoncurrentVersionExpiration><NoncurrentDays>1</NoncurrentDays><NewerNoncurrentVersions>2</NewerNoncurrentVersions></NoncurrentVersionExpiration>");
     assert_eq!(
-        refusal(sent(&S3, &OSS, "PUT /?lifecycle", &newer)),
-        (Fault::NotImplemented, Some("NewerNoncurrentVersions".to_owned()))
+        expect_rejection(translate_request(&S3, &OSS, "PUT /?lifecycle", &newer)),
+        (ErrorKind::NotImplemented, Some("NewerNoncurrentVersions".to_owned()))
     );
-    assert!(sent(&S3, &AWS, "PUT /?lifecycle", &newer).is_ok());
+    assert!(translate_request(&S3, &AWS, "PUT /?lifecycle", &newer).is_ok());
     let unknown = s3.replace("STANDARD_IA", "FROZEN");
-    assert_eq!(refusal(sent(&S3, &S3, "PUT /?lifecycle", &unknown)).0, Fault::MalformedXml);
+    assert_eq!(
+        expect_rejection(translate_request(&S3, &S3, "PUT /?lifecycle", &unknown)).0,
+        ErrorKind::MalformedXml
+    );
     let none =
         "<Error><Code>NoSuchLifecycle</Code><Message>No Row found in Lifecycle Table.</Message></Error>";
-    assert_eq!(refusal(run(&S3, &OSS, "GET /?lifecycle", "", "", &[(404, none)])).0, Fault::NoSuchLifecycle);
+    assert_eq!(
+        expect_rejection(run_exchange(&S3, &OSS, "GET /?lifecycle", "", "", &[(404, none)])).0,
+        ErrorKind::NoSuchLifecycle
+    );
 }
 
 #[test]
 fn encryption_of_buckets_has_other_roots_and_words() {
     let s3 = "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>";
     let oss = "<ServerSideEncryptionRule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault></ServerSideEncryptionRule>";
-    assert_eq!(sent(&S3, &OSS, "PUT /?encryption", s3).unwrap(), oss);
-    assert_eq!(sent(&OSS, &COS, "PUT /?encryption", oss).unwrap(), s3);
+    assert_eq!(translate_request(&S3, &OSS, "PUT /?encryption", s3).unwrap(), oss);
+    assert_eq!(translate_request(&OSS, &COS, "PUT /?encryption", oss).unwrap(), s3);
     let kms = s3.replace("AES256", "aws:kms");
-    assert!(sent(&S3, &COS, "PUT /?encryption", &kms).unwrap().contains("<SSEAlgorithm>KMS</SSEAlgorithm>"));
+    assert!(
+        translate_request(&S3, &COS, "PUT /?encryption", &kms)
+            .unwrap()
+            .contains("<SSEAlgorithm>KMS</SSEAlgorithm>")
+    );
     let own_key = kms.replace("</SSEAlgorithm>", "</SSEAlgorithm><KMSMasterKeyID>k-1</KMSMasterKeyID>");
-    assert_eq!(refusal(sent(&S3, &COS, "PUT /?encryption", &own_key)).0, Fault::NotImplemented);
+    assert_eq!(
+        expect_rejection(translate_request(&S3, &COS, "PUT /?encryption", &own_key)).0,
+        ErrorKind::NotImplemented
+    );
     let sm4 = oss.replace("AES256", "SM4");
-    assert!(sent(&OSS, &COS, "PUT /?encryption", &sm4).unwrap().contains("SM4"));
-    assert_eq!(refusal(sent(&OSS, &S3, "PUT /?encryption", &sm4)).0, Fault::NotImplemented);
-    assert_eq!(refusal(told(&S3, &OSS, "GET /?encryption", &sm4)).0, Fault::NotImplemented);
+    assert!(translate_request(&OSS, &COS, "PUT /?encryption", &sm4).unwrap().contains("SM4"));
+    assert_eq!(
+        expect_rejection(translate_request(&OSS, &S3, "PUT /?encryption", &sm4)).0,
+        ErrorKind::NotImplemented
+    );
+    assert_eq!(
+        expect_rejection(translate_response(&S3, &OSS, "GET /?encryption", &sm4)).0,
+        ErrorKind::NotImplemented
+    );
 }
 
 #[test]
@@ -181,41 +205,41 @@ fn one_switch_is_four() {
         )
     };
     let one = "<PublicAccessBlockConfiguration><BlockPublicAccess>true</BlockPublicAccess></PublicAccessBlockConfiguration>";
-    assert_eq!(sent(&S3, &OSS, "PUT /?publicAccessBlock", &four("true", "true")).unwrap(), one);
+    assert_eq!(translate_request(&S3, &OSS, "PUT /?publicAccessBlock", &four("true", "true")).unwrap(), one);
     assert_eq!(
-        refusal(sent(&S3, &OSS, "PUT /?publicAccessBlock", &four("true", "false"))).0,
-        Fault::NotImplemented
+        expect_rejection(translate_request(&S3, &OSS, "PUT /?publicAccessBlock", &four("true", "false"))).0,
+        ErrorKind::NotImplemented
     );
     assert!(
-        told(&S3, &OSS, "GET /?publicAccessBlock", one)
+        translate_response(&S3, &OSS, "GET /?publicAccessBlock", one)
             .unwrap()
             .contains("<RestrictPublicBuckets>true</RestrictPublicBuckets>")
     );
     assert_eq!(
-        refusal(sent(&S3, &COS, "PUT /?publicAccessBlock", &four("true", "true"))).0,
-        Fault::NotImplemented
+        expect_rejection(translate_request(&S3, &COS, "PUT /?publicAccessBlock", &four("true", "true"))).0,
+        ErrorKind::NotImplemented
     );
 }
 
 #[test]
 fn redirects_of_websites_are_numbered_in_one_dialect() {
     let s3 = "<WebsiteConfiguration><IndexDocument><Suffix>i</Suffix></IndexDocument><RoutingRules><RoutingRule><Condition><KeyPrefixEquals>a/</KeyPrefixEquals></Condition><Redirect><ReplaceKeyPrefixWith>b/</ReplaceKeyPrefixWith></Redirect></RoutingRule></RoutingRules></WebsiteConfiguration>";
-    let oss = sent(&S3, &OSS, "PUT /?website", s3).unwrap();
+    let oss = translate_request(&S3, &OSS, "PUT /?website", s3).unwrap();
     assert!(
         oss.contains("<RoutingRule><RuleNumber>1</RuleNumber>")
             && oss.contains("<Redirect><RedirectType>External</RedirectType>"),
         "{oss}"
     );
-    assert_eq!(told(&COS, &OSS, "GET /?website", &oss).unwrap(), s3);
+    assert_eq!(translate_response(&COS, &OSS, "GET /?website", &oss).unwrap(), s3);
     let all = "<WebsiteConfiguration><RedirectAllRequestsTo><HostName>x</HostName></RedirectAllRequestsTo></WebsiteConfiguration>";
     assert_eq!(
-        refusal(sent(&S3, &COS, "PUT /?website", all)),
-        (Fault::NotImplemented, Some("HostName".to_owned()))
+        expect_rejection(translate_request(&S3, &COS, "PUT /?website", all)),
+        (ErrorKind::NotImplemented, Some("HostName".to_owned()))
     );
 }
 
 #[test]
-fn grants_are_said_by_the_words_that_mean_the_same() {
+fn grants_are_written_by_the_words_that_mean_the_same() {
     let policy = |uri: &str, permission: &str| {
         format!(
             "<AccessControlPolicy><Owner><ID>o</ID></Owner><AccessControlList><Grant><Grantee><ID>o</ID></Grantee><Permission>FULL_CONTROL</Permission></Grant><Grant><Grantee><URI>{uri}</URI></Grantee><Permission>{permission}</Permission></Grant></AccessControlList></AccessControlPolicy>"
@@ -223,57 +247,78 @@ fn grants_are_said_by_the_words_that_mean_the_same() {
     };
     let public = policy("http://acs.amazonaws.com/groups/global/AllUsers", "READ");
     let put = |target, body: &str| {
-        let (sent, status, _) = run(&S3, target, "PUT /k?acl", "", body, &[(200, "")])?;
+        let (sent, status, _) = run_exchange(&S3, target, "PUT /k?acl", "", body, &[(200, "")])?;
         assert_eq!((status, sent[0].body.len()), (200, 0));
         let row = sent[0].headers.iter().find(|row| row.0.ends_with("acl")).unwrap();
-        Ok::<_, Refusal>(format!("{}: {}", row.0, String::from_utf8_lossy(&row.1)))
+        Ok::<_, Rejection>(format!("{}: {}", row.0, String::from_utf8_lossy(&row.1)))
     };
     assert_eq!(put(&OSS, &public).unwrap(), "x-oss-object-acl: public-read");
     assert_eq!(put(&COS, &public).unwrap(), "x-cos-acl: public-read");
     let logs = policy("http://acs.amazonaws.com/groups/s3/LogDelivery", "READ");
-    assert_eq!(refusal(put(&COS, &logs)).0, Fault::NotImplemented);
+    assert_eq!(expect_rejection(put(&COS, &logs)).0, ErrorKind::NotImplemented);
     let stranger =
         public.replace("<URI>http://acs.amazonaws.com/groups/global/AllUsers</URI>", "<ID>somebody</ID>");
-    assert_eq!(refusal(put(&S3, &stranger)).0, Fault::NotImplemented);
-    assert_eq!(refusal(put(&S3, "<AccessControlPolicy/>")).0, Fault::MalformedAcl);
-    assert_eq!(refusal(run(&S3, &COS, "PUT /k?acl", "", "", &[])).0, Fault::MissingAcl);
+    assert_eq!(expect_rejection(put(&S3, &stranger)).0, ErrorKind::NotImplemented);
+    assert_eq!(expect_rejection(put(&S3, "<AccessControlPolicy/>")).0, ErrorKind::MalformedAcl);
+    assert_eq!(expect_rejection(run_exchange(&S3, &COS, "PUT /k?acl", "", "", &[])).0, ErrorKind::MissingAcl);
     // The OSS reference, 3.4: one word.
     let word = |word: &str| {
         format!(
             "<AccessControlPolicy><Owner><ID>1</ID></Owner><AccessControlList><Grant>{word}</Grant></AccessControlList></AccessControlPolicy>"
         )
     };
-    let list = told(&S3, &OSS, "GET /k?acl", &word("public-read")).unwrap();
+    let list = translate_response(&S3, &OSS, "GET /k?acl", &word("public-read")).unwrap();
     assert!(
         list.contains("xsi:type=\"Group\"><URI>http://acs.amazonaws.com/groups/global/AllUsers</URI>"),
         "{list}"
     );
-    assert!(told(&OSS, &S3, "GET /k?acl", &public).unwrap().contains("<Grant>public-read</Grant>"));
-    assert_eq!(refusal(told(&OSS, &S3, "GET /k?acl", &stranger)).0, Fault::NotImplemented);
+    assert!(
+        translate_response(&OSS, &S3, "GET /k?acl", &public).unwrap().contains("<Grant>public-read</Grant>")
+    );
+    assert_eq!(
+        expect_rejection(translate_response(&OSS, &S3, "GET /k?acl", &stranger)).0,
+        ErrorKind::NotImplemented
+    );
     // What an object leaves to its bucket is looked up there for who has no word for it.
-    let (sent, _, list) =
-        run(&S3, &OSS, "GET /k?acl", "", "", &[(200, &word("default")), (200, &word("public-read"))])
-            .unwrap();
+    let (sent, _, list) = run_exchange(
+        &S3,
+        &OSS,
+        "GET /k?acl",
+        "",
+        "",
+        &[(200, &word("default")), (200, &word("public-read"))],
+    )
+    .unwrap();
     assert_eq!((sent.len(), sent[1].key.as_deref()), (2, None));
     assert!(list.contains("AllUsers"), "{list}");
-    assert!(told(&OSS, &OSS, "GET /k?acl", &word("default")).unwrap().contains("<Grant>default</Grant>"));
+    assert!(
+        translate_response(&OSS, &OSS, "GET /k?acl", &word("default"))
+            .unwrap()
+            .contains("<Grant>default</Grant>")
+    );
 }
 
 #[test]
 fn policies_stay_in_their_family() {
     let policy = "{\"Version\":\"2012-10-17\",\"Statement\":[]}";
-    let (out, status, _) = run(&S3, &AWS, "PUT /?policy", "", policy, &[(204, "")]).unwrap();
+    let (out, status, _) = run_exchange(&S3, &AWS, "PUT /?policy", "", policy, &[(204, "")]).unwrap();
     assert_eq!((out[0].body.as_slice(), status), (policy.as_bytes(), 204));
-    assert_eq!(refusal(run(&S3, &COS, "PUT /?policy", "", policy, &[])).0, Fault::NotImplemented);
-    assert_eq!(run(&S3, &S3, "GET /?policy", "", "", &[(200, policy)]).unwrap().2, policy);
-    assert_eq!(refusal(run(&OSS, &S3, "GET /?policy", "", "", &[(200, policy)])).0, Fault::NotImplemented);
+    assert_eq!(
+        expect_rejection(run_exchange(&S3, &COS, "PUT /?policy", "", policy, &[])).0,
+        ErrorKind::NotImplemented
+    );
+    assert_eq!(run_exchange(&S3, &S3, "GET /?policy", "", "", &[(200, policy)]).unwrap().2, policy);
+    assert_eq!(
+        expect_rejection(run_exchange(&OSS, &S3, "GET /?policy", "", "", &[(200, policy)])).0,
+        ErrorKind::NotImplemented
+    );
 }
 
 #[test]
-fn deleting_tells_of_every_line() {
+fn deleting_reports_every_line() {
     let list = "<Delete><Quiet>true</Quiet><Object><Key>a &amp;</Key></Object><Object><Key>b</Key><VersionId>v</VersionId></Object></Delete>";
     let answer = "<DeleteResult><Deleted><Key>a &amp;</Key></Deleted></DeleteResult>";
-    let (sent, status, told) = run(&S3, &OSS, "POST /?delete", "", list, &[(200, answer)]).unwrap();
+    let (sent, status, told) = run_exchange(&S3, &OSS, "POST /?delete", "", list, &[(200, answer)]).unwrap();
     // The OSS reference, 3.5: the digest is mandatory, and quiet answers say nothing of failures.
     let body = String::from_utf8(sent[0].body.clone()).unwrap();
     assert!(body.contains("<Quiet>false</Quiet><Object><Key>a &amp;</Key></Object><Object><Key>b</Key><VersionId>v</VersionId></Object>"), "{body}");
@@ -284,7 +329,7 @@ fn deleting_tells_of_every_line() {
             && told.contains("<Error><Key>b</Key><VersionId>v</VersionId><Code>InternalError</Code>"),
         "{told}"
     );
-    let quiet = run(
+    let quiet = run_exchange(
         &OSS,
         &S3,
         "POST /?delete",
@@ -296,7 +341,7 @@ fn deleting_tells_of_every_line() {
     assert_eq!((quiet.1, quiet.2.as_str()), (200, ""));
     let denied = "<DeleteResult><Error><Key>k</Key><Code>AccessDenied</Code><Message>no</Message></Error></DeleteResult>";
     assert_eq!(
-        refusal(run(
+        expect_rejection(run_exchange(
             &OSS,
             &S3,
             "POST /?delete",
@@ -305,16 +350,19 @@ fn deleting_tells_of_every_line() {
             &[(200, denied)]
         ))
         .0,
-        Fault::AccessDenied
+        ErrorKind::AccessDenied
     );
     let condition = "<Delete><Object><Key>k</Key><Size>3</Size></Object></Delete>";
     assert_eq!(
-        refusal(run(&S3, &S3, "POST /?delete", "", condition, &[])),
-        (Fault::NotImplemented, Some("Size".to_owned()))
+        expect_rejection(run_exchange(&S3, &S3, "POST /?delete", "", condition, &[])),
+        (ErrorKind::NotImplemented, Some("Size".to_owned()))
     );
     let many = format!("<Delete>{}</Delete>", "<Object><Key>k</Key></Object>".repeat(1001));
     for wrong in ["<Delete/>", "", "<Other/>", many.as_str()] {
-        assert_eq!(refusal(run(&S3, &S3, "POST /?delete", "", wrong, &[])).0, Fault::MalformedXml);
+        assert_eq!(
+            expect_rejection(run_exchange(&S3, &S3, "POST /?delete", "", wrong, &[])).0,
+            ErrorKind::MalformedXml
+        );
     }
 }
 
@@ -323,9 +371,15 @@ fn overviews_and_attributes_are_made_of_what_there_is() {
     let access = "<AccessControlPolicy><Owner><ID>o</ID></Owner><AccessControlList><Grant><Grantee><ID>o</ID></Grantee><Permission>FULL_CONTROL</Permission></Grant></AccessControlList></AccessControlPolicy>";
     let versioning = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
     let buckets = "<ListAllMyBucketsResult><Buckets><Bucket><Name>b</Name><CreationDate>2024-05-06T07:08:09.000Z</CreationDate></Bucket></Buckets></ListAllMyBucketsResult>";
-    let (sent, _, told) =
-        run(&OSS, &S3, "GET /?bucketInfo", "", "", &[(200, access), (200, versioning), (200, buckets)])
-            .unwrap();
+    let (sent, _, told) = run_exchange(
+        &OSS,
+        &S3,
+        "GET /?bucketInfo",
+        "",
+        "",
+        &[(200, access), (200, versioning), (200, buckets)],
+    )
+    .unwrap();
     assert_eq!(sent.len(), 3);
     for element in [
         "<Name>b</Name>",
@@ -336,7 +390,8 @@ fn overviews_and_attributes_are_made_of_what_there_is() {
         assert!(told.contains(element), "{told}");
     }
     let attributes = "x-amz-object-attributes: ETag,ObjectSize\n";
-    let (sent, status, told) = run(&S3, &COS, "GET /k?attributes", attributes, "", &[(200, "")]).unwrap();
+    let (sent, status, told) =
+        run_exchange(&S3, &COS, "GET /k?attributes", attributes, "", &[(200, "")]).unwrap();
     assert_eq!((sent[0].method, status), ("HEAD", 200));
     assert!(
         told.contains("<ETag>e</ETag>")
@@ -348,7 +403,7 @@ fn overviews_and_attributes_are_made_of_what_there_is() {
         "<GetObjectAttributesResponse{NS}><ETag>e</ETag><Checksum><ChecksumCRC32>AAAAAA==</ChecksumCRC32></Checksum></GetObjectAttributesResponse>"
     );
     assert!(
-        run(&S3, &S3, "GET /k?attributes", attributes, "", &[(200, &answer)])
+        run_exchange(&S3, &S3, "GET /k?attributes", attributes, "", &[(200, &answer)])
             .unwrap()
             .2
             .contains("<ChecksumCRC32>")
@@ -361,32 +416,48 @@ fn restoring_has_other_elements() {
         format!("<RestoreRequest><Days>2</Days><{around}><Tier>Bulk</Tier></{around}></RestoreRequest>")
     };
     assert_eq!(
-        sent(&S3, &COS, "POST /k?restore", &body("GlacierJobParameters")).unwrap(),
+        translate_request(&S3, &COS, "POST /k?restore", &body("GlacierJobParameters")).unwrap(),
         body("CASJobParameters")
     );
     assert_eq!(
-        sent(&COS, &OSS, "POST /k?restore", &body("CASJobParameters")).unwrap(),
+        translate_request(&COS, &OSS, "POST /k?restore", &body("CASJobParameters")).unwrap(),
         body("JobParameters")
     );
-    assert_eq!(run(&OSS, &S3, "POST /k?restore", "", &body("JobParameters"), &[(202, "")]).unwrap().1, 202);
-    assert_eq!(refusal(sent(&S3, &COS, "POST /k?restore", &body("JobParameters"))).0, Fault::NotImplemented);
+    assert_eq!(
+        run_exchange(&OSS, &S3, "POST /k?restore", "", &body("JobParameters"), &[(202, "")]).unwrap().1,
+        202
+    );
+    assert_eq!(
+        expect_rejection(translate_request(&S3, &COS, "POST /k?restore", &body("JobParameters"))).0,
+        ErrorKind::NotImplemented
+    );
     // What is meant where nothing is said: OSS' class Archive has no tiers.
     let standard = body("CASJobParameters").replace("Bulk", "Standard");
     let plain = |days: u8| format!("<RestoreRequest><Days>{days}</Days></RestoreRequest>");
-    assert_eq!(sent(&COS, &OSS, "POST /k?restore", &standard).unwrap(), plain(2));
+    assert_eq!(translate_request(&COS, &OSS, "POST /k?restore", &standard).unwrap(), plain(2));
     // OSS' SDKs send no document for a day; the others always do.
-    assert_eq!(sent(&OSS, &COS, "POST /k?restore", "").unwrap(), plain(1));
-    assert_eq!(refusal(sent(&S3, &OSS, "POST /k?restore", "")).0, Fault::MalformedXml);
+    assert_eq!(translate_request(&OSS, &COS, "POST /k?restore", "").unwrap(), plain(1));
     assert_eq!(
-        refusal(sent(&S3, &COS, "POST /k?restore", "<RestoreRequest><Days>0</Days></RestoreRequest>")).0,
-        Fault::MalformedXml
+        expect_rejection(translate_request(&S3, &OSS, "POST /k?restore", "")).0,
+        ErrorKind::MalformedXml
+    );
+    assert_eq!(
+        expect_rejection(translate_request(
+            &S3,
+            &COS,
+            "POST /k?restore",
+            "<RestoreRequest><Days>0</Days></RestoreRequest>"
+        ))
+        .0,
+        ErrorKind::MalformedXml
     );
 }
 
 #[test]
 fn versions_and_uploads_are_listed_in_each_dialects_order() {
     let answer = "<ListVersionsResult><IsTruncated>true</IsTruncated><EncodingType>url</EncodingType><NextKeyMarker>pb%20c</NextKeyMarker><NextVersionIdMarker>2</NextVersionIdMarker><Version><Key>pa</Key><VersionId/><IsLatest>true</IsLatest><LastModified>2024-05-06T07:08:09.000Z</LastModified><ETag>\"e\"</ETag><Size>3</Size><StorageClass>STANDARD</StorageClass></Version><DeleteMarker><Key>pb%20c</Key><VersionId>2</VersionId><IsLatest>false</IsLatest><LastModified>2024-05-06T07:08:09.000Z</LastModified></DeleteMarker></ListVersionsResult>";
-    let (sent, _, told) = run(&OSS, &COS, "GET /?versions&prefix=p", "", "", &[(200, answer)]).unwrap();
+    let (sent, _, told) =
+        run_exchange(&OSS, &COS, "GET /?versions&prefix=p", "", "", &[(200, answer)]).unwrap();
     let query = &sent[0].query;
     // The OSS reference, 3.6: a page has 100 unless said otherwise.
     assert!(
@@ -404,7 +475,8 @@ fn versions_and_uploads_are_listed_in_each_dialects_order() {
         "{told}"
     );
     let answer = "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated><Upload><Key>k</Key><UploadId>u</UploadId><StorageClass>Standard</StorageClass><Initiated>2012-02-23T04:18:23.000Z</Initiated></Upload></ListMultipartUploadsResult>";
-    let (_, _, told) = run(&COS, &OSS, "GET /?uploads&encoding-type=url", "", "", &[(200, answer)]).unwrap();
+    let (_, _, told) =
+        run_exchange(&COS, &OSS, "GET /?uploads&encoding-type=url", "", "", &[(200, answer)]).unwrap();
     assert!(
         told.contains("<Encoding-Type>url</Encoding-Type>")
             && told.contains("<NextUploadIdMarker>u</NextUploadIdMarker>"),
@@ -419,10 +491,10 @@ fn versions_and_uploads_are_listed_in_each_dialects_order() {
 #[test]
 fn a_token_of_ours_belongs_to_its_bucket() {
     let page = "<ListBucketResult><IsTruncated>true</IsTruncated><NextMarker>k 1</NextMarker><MaxKeys>1</MaxKeys><Contents><Key>k 1</Key><Size>1</Size></Contents></ListBucketResult>";
-    let (_, _, first) = run(&S3, &COS, "GET /?list-type=2", "", "", &[(200, page)]).unwrap();
+    let (_, _, first) = run_exchange(&S3, &COS, "GET /?list-type=2", "", "", &[(200, page)]).unwrap();
     let token = first.split_once("<NextContinuationToken>").unwrap().1.split_once('<').unwrap().0.to_owned();
     let next = format!("GET /?list-type=2&continuation-token={token}");
-    let (sent, ..) = run(&S3, &COS, &next, "", "", &[(200, &page.replace("k 1", "k 2"))]).unwrap();
+    let (sent, ..) = run_exchange(&S3, &COS, &next, "", "", &[(200, &page.replace("k 1", "k 2"))]).unwrap();
     assert!(sent[0].query.contains(&("marker".to_owned(), Some("k 1".to_owned()))));
     let (name, seal) = token.rsplit_once('.').unwrap();
     let text = format!(
@@ -430,16 +502,20 @@ fn a_token_of_ours_belongs_to_its_bucket() {
         S3.sample_endpoint
     );
     let request = explain(&text, &S3, &S3).unwrap().request;
-    let target = sample_target(&COS);
-    let way = sample_way(&S3, &target, &request);
+    let target = build_sample_target(&COS);
+    let way = build_sample_route(&S3, &target, &request);
     assert_eq!(
-        Exchange::new(way, request, b"").err().unwrap().fault,
-        Fault::InvalidArgument,
+        Exchange::new(way, request, b"").err().unwrap().kind,
+        ErrorKind::InvalidArgument,
         "another bucket's"
     );
     for forged in [format!("{name}.AAAA"), format!("bf2.AAAA.{seal}"), "x".to_owned(), name.to_owned()] {
         let next = format!("GET /?list-type=2&continuation-token={forged}");
-        assert_eq!(refusal(run(&S3, &COS, &next, "", "", &[])).0, Fault::InvalidArgument, "{forged}");
+        assert_eq!(
+            expect_rejection(run_exchange(&S3, &COS, &next, "", "", &[])).0,
+            ErrorKind::InvalidArgument,
+            "{forged}"
+        );
     }
 }
 
@@ -456,22 +532,31 @@ fn rules_for_browsers_name_headers_in_each_dialects_words() {
     let cos = rules(
         "<AllowedHeader>x-cos-meta-*</AllowedHeader><AllowedHeader>x-cos-acl</AllowedHeader><AllowedHeader>x-own</AllowedHeader><ExposeHeader>x-cos-version-id</ExposeHeader><ExposeHeader>ETag</ExposeHeader><ExposeHeader>x-cos-request-id</ExposeHeader>",
     );
-    assert_eq!(sent(&S3, &COS, "PUT /?cors", &s3).unwrap(), cos);
-    assert_eq!(sent(&COS, &COS, "PUT /?cors", &told(&COS, &S3, "GET /?cors", &s3).unwrap()).unwrap(), cos);
+    assert_eq!(translate_request(&S3, &COS, "PUT /?cors", &s3).unwrap(), cos);
+    assert_eq!(
+        translate_request(
+            &COS,
+            &COS,
+            "PUT /?cors",
+            &translate_response(&COS, &S3, "GET /?cors", &s3).unwrap()
+        )
+        .unwrap(),
+        cos
+    );
     let named = rules("").replace("<CORSRule>", "<CORSRule><ID>r</ID>");
     assert_eq!(
-        refusal(sent(&S3, &OSS, "PUT /?cors", &named)),
-        (Fault::NotImplemented, Some("ID".to_owned()))
+        expect_rejection(translate_request(&S3, &OSS, "PUT /?cors", &named)),
+        (ErrorKind::NotImplemented, Some("ID".to_owned()))
     );
 }
 
 #[test]
-fn browsers_are_answered_by_the_rules() {
+fn preflight_responses_follow_the_rules() {
     use blobfish_dialects::engine::cors::Preflight;
-    use blobfish_dialects::explain::parse;
-    use blobfish_dialects::model::Told;
+    use blobfish_dialects::explain::parse_request_head;
+    use blobfish_dialects::model::ResponseField;
     use blobfish_dialects::wire::xml;
-    let rules = xml::read(b"<C><CORSRule><AllowedOrigin>http://*.example.com</AllowedOrigin><AllowedMethod>PUT</AllowedMethod><AllowedMethod>GET</AllowedMethod><AllowedHeader>x-amz-*</AllowedHeader><ExposeHeader>ETag</ExposeHeader><MaxAgeSeconds>60</MaxAgeSeconds></CORSRule><CORSRule><AllowedOrigin>*</AllowedOrigin><AllowedMethod>HEAD</AllowedMethod></CORSRule></C>").unwrap();
+    let rules = xml::parse(b"<C><CORSRule><AllowedOrigin>http://*.example.com</AllowedOrigin><AllowedMethod>PUT</AllowedMethod><AllowedMethod>GET</AllowedMethod><AllowedHeader>x-amz-*</AllowedHeader><ExposeHeader>ETag</ExposeHeader><MaxAgeSeconds>60</MaxAgeSeconds></CORSRule><CORSRule><AllowedOrigin>*</AllowedOrigin><AllowedMethod>HEAD</AllowedMethod></CORSRule></C>").unwrap();
     let ask = |origin: &str, method: &str, headers: &str| {
         let mut text = "OPTIONS /k HTTP/1.1\nHost: b.localhost\n".to_owned();
         for (name, value) in [
@@ -483,18 +568,24 @@ fn browsers_are_answered_by_the_rules() {
                 text.push_str(&format!("{name}: {value}\n"));
             }
         }
-        Preflight::read(&parse(&text).unwrap()).and_then(|asked| asked.answer(&rules))
+        Preflight::parse(&parse_request_head(&text).unwrap()).and_then(|asked| asked.respond(&rules))
     };
     // The S3 reference, 3.11.
     let reply = ask("http://a.example.com", "PUT", "X-Amz-Date, x-amz-acl").unwrap();
     assert_eq!(reply.status, 200);
-    assert_eq!(reply.text(Told::AllowOrigin), Some("http://a.example.com"));
-    assert_eq!(reply.text(Told::AllowMethods), Some("PUT, GET"));
-    assert_eq!(reply.text(Told::AllowHeaders), Some("x-amz-date, x-amz-acl"));
-    assert_eq!((reply.text(Told::ExposeHeaders), reply.text(Told::MaxAge)), (Some("ETag"), Some("60")));
-    assert_eq!(reply.text(Told::AllowCredentials), Some("true"));
+    assert_eq!(reply.text(ResponseField::AllowOrigin), Some("http://a.example.com"));
+    assert_eq!(reply.text(ResponseField::AllowMethods), Some("PUT, GET"));
+    assert_eq!(reply.text(ResponseField::AllowHeaders), Some("x-amz-date, x-amz-acl"));
+    assert_eq!(
+        (reply.text(ResponseField::ExposeHeaders), reply.text(ResponseField::MaxAge)),
+        (Some("ETag"), Some("60"))
+    );
+    assert_eq!(reply.text(ResponseField::AllowCredentials), Some("true"));
     let any = ask("http://elsewhere", "HEAD", "").unwrap();
-    assert_eq!((any.text(Told::AllowOrigin), any.text(Told::AllowCredentials)), (Some("*"), None));
+    assert_eq!(
+        (any.text(ResponseField::AllowOrigin), any.text(ResponseField::AllowCredentials)),
+        (Some("*"), None)
+    );
     for (origin, method, headers) in [
         ("http://elsewhere", "PUT", ""),
         ("http://a.example.com", "DELETE", ""),
@@ -502,49 +593,77 @@ fn browsers_are_answered_by_the_rules() {
         ("http://a.example.com.evil", "PUT", ""),
         ("http://a.example.com", "", ""),
     ] {
-        assert_eq!(refusal(ask(origin, method, headers)).0, Fault::CorsDenied, "{origin} {method} {headers}");
+        assert_eq!(
+            expect_rejection(ask(origin, method, headers)).0,
+            ErrorKind::CorsDenied,
+            "{origin} {method} {headers}"
+        );
     }
-    assert_eq!(refusal(ask("", "PUT", "")).0, Fault::NoOrigin);
+    assert_eq!(expect_rejection(ask("", "PUT", "")).0, ErrorKind::NoOrigin);
 }
 
 #[test]
-fn a_server_that_may_take_a_setting_for_the_bucket_is_asked_first() {
+fn a_server_that_may_take_a_setting_for_the_bucket_is_checked_first() {
     let unset = "<Error><Code>NoSuchCORSConfiguration</Code><Message>x</Message></Error>";
     let rules = "<CORSConfiguration><CORSRule><AllowedOrigin>*</AllowedOrigin><AllowedMethod>GET</AllowedMethod></CORSRule></CORSConfiguration>";
     // Nothing is set: nothing is deleted, least of all the bucket.
-    let (sent, status, _) = run(&S3, &JDCLOUD, "DELETE /?cors", "", "", &[(404, unset)]).unwrap();
+    let (sent, status, _) = run_exchange(&S3, &JDCLOUD, "DELETE /?cors", "", "", &[(404, unset)]).unwrap();
     assert_eq!((sent.len(), sent[0].method, status), (1, "GET", 204));
-    let (sent, status, _) = run(&S3, &JDCLOUD, "DELETE /?cors", "", "", &[(200, rules), (204, "")]).unwrap();
+    let (sent, status, _) =
+        run_exchange(&S3, &JDCLOUD, "DELETE /?cors", "", "", &[(200, rules), (204, "")]).unwrap();
     assert_eq!((sent[1].method, status), ("DELETE", 204));
     // A page of keys, or anything else, is no setting.
     let page = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
     for line in ["DELETE /?cors", "PUT /?cors"] {
         let body = if line.starts_with("PUT") { rules } else { "" };
-        for (told, fault) in [(page, Fault::NotImplemented), (&page[..40], Fault::InternalError)] {
-            assert_eq!(refusal(run(&S3, &JDCLOUD, line, "", body, &[(200, told)])).0, fault, "{line} {told}");
+        for (told, fault) in [(page, ErrorKind::NotImplemented), (&page[..40], ErrorKind::InternalError)] {
+            assert_eq!(
+                expect_rejection(run_exchange(&S3, &JDCLOUD, line, "", body, &[(200, told)])).0,
+                fault,
+                "{line} {told}"
+            );
         }
     }
-    let refused = refusal(run(&S3, &JDCLOUD, "GET /?logging", "", "", &[(200, page)]));
-    assert_eq!(refused.0, Fault::NotImplemented);
+    let refused = expect_rejection(run_exchange(&S3, &JDCLOUD, "GET /?logging", "", "", &[(200, page)]));
+    assert_eq!(refused.0, ErrorKind::NotImplemented);
     let made = "<Error><Code>BucketAlreadyOwnedByYou</Code><Message>x</Message></Error>";
-    let taken_for_another = run(&S3, &JDCLOUD, "PUT /?cors", "", rules, &[(404, unset), (409, made)]);
-    assert_eq!(refusal(taken_for_another).0, Fault::NotImplemented);
+    let taken_for_another =
+        run_exchange(&S3, &JDCLOUD, "PUT /?cors", "", rules, &[(404, unset), (409, made)]);
+    assert_eq!(expect_rejection(taken_for_another).0, ErrorKind::NotImplemented);
     // The one of several is asked for that is to be changed.
-    let (sent, ..) =
-        run(&S3, &JDCLOUD, "DELETE /?inventory&id=one", "", "", &[(404, &unset.replace("CORS", ""))])
-            .unwrap();
+    let (sent, ..) = run_exchange(
+        &S3,
+        &JDCLOUD,
+        "DELETE /?inventory&id=one",
+        "",
+        "",
+        &[(404, &unset.replace("CORS", ""))],
+    )
+    .unwrap();
     assert_eq!(sent[0].query, [("inventory".to_owned(), None), ("id".to_owned(), Some("one".to_owned()))]);
     let (sent, status, _) =
-        run(&S3, &JDCLOUD, "PUT /?cors", "", rules, &[(404, unset), (200, ""), (200, rules)]).unwrap();
+        run_exchange(&S3, &JDCLOUD, "PUT /?cors", "", rules, &[(404, unset), (200, ""), (200, rules)])
+            .unwrap();
     assert_eq!((sent.len(), status), (3, 200));
     assert_eq!(
-        refusal(run(&S3, &JDCLOUD, "PUT /?cors", "", rules, &[(404, unset), (200, ""), (404, unset)])).0,
-        Fault::NotImplemented
+        expect_rejection(run_exchange(
+            &S3,
+            &JDCLOUD,
+            "PUT /?cors",
+            "",
+            rules,
+            &[(404, unset), (200, ""), (404, unset)]
+        ))
+        .0,
+        ErrorKind::NotImplemented
     );
-    assert_eq!(run(&S3, &AWS, "DELETE /?cors", "", "", &[(204, "")]).unwrap().0.len(), 1);
-    assert_eq!(refusal(run(&S3, &SEAWEEDFS, "DELETE /?website", "", "", &[])).0, Fault::NotImplemented);
+    assert_eq!(run_exchange(&S3, &AWS, "DELETE /?cors", "", "", &[(204, "")]).unwrap().0.len(), 1);
     assert_eq!(
-        run(&S3, &JDCLOUD, "GET /k?attributes", "x-amz-object-attributes: ETag\n", "", &[(200, "")])
+        expect_rejection(run_exchange(&S3, &SEAWEEDFS, "DELETE /?website", "", "", &[])).0,
+        ErrorKind::NotImplemented
+    );
+    assert_eq!(
+        run_exchange(&S3, &JDCLOUD, "GET /k?attributes", "x-amz-object-attributes: ETag\n", "", &[(200, "")])
             .unwrap()
             .0[0]
             .method,
@@ -556,19 +675,19 @@ fn a_server_that_may_take_a_setting_for_the_bucket_is_asked_first() {
 fn a_delete_marker_may_be_named_as_that_only() {
     let list = "<Delete><Object><Key>c</Key><VersionId>v</VersionId></Object></Delete>";
     let answer = "<DeleteResult><Deleted><Key>c</Key><DeleteMarker>true</DeleteMarker><DeleteMarkerVersionId>v</DeleteMarkerVersionId></Deleted></DeleteResult>";
-    let (_, _, told) = run(&S3, &S3, "POST /?delete", "", list, &[(200, answer)]).unwrap();
+    let (_, _, told) = run_exchange(&S3, &S3, "POST /?delete", "", list, &[(200, answer)]).unwrap();
     assert!(told.contains("<VersionId>v</VersionId>") && !told.contains("<Error>"), "{told}");
 }
 
 #[test]
 fn logs_go_to_a_bucket_that_has_another_name_there() {
-    use blobfish_dialects::engine::way::{Names, Way};
+    use blobfish_dialects::engine::way::{BucketNames, Route};
     struct Mapped;
-    impl Names for Mapped {
-        fn at_target(&self, bucket: &str) -> Option<String> {
+    impl BucketNames for Mapped {
+        fn to_target_bucket(&self, bucket: &str) -> Option<String> {
             (bucket == "logs").then(|| "their-logs".to_owned())
         }
-        fn at_caller(&self, bucket: &str) -> Option<String> {
+        fn to_caller_bucket(&self, bucket: &str) -> Option<String> {
             (bucket == "their-logs").then(|| "logs".to_owned())
         }
     }
@@ -580,22 +699,33 @@ fn logs_go_to_a_bucket_that_has_another_name_there() {
     let exchange = |line: &str, body: &str, answer: &str| {
         let text = format!("{line} HTTP/1.1\nHost: b.{}\n", COS.sample_endpoint);
         let request = explain(&text, &COS, &COS)?.request;
-        let target = sample_target(&OSS);
-        let way = Way { names: std::sync::Arc::new(Mapped), ..sample_way(&COS, &target, &request) };
+        let target = build_sample_target(&OSS);
+        let way = Route {
+            bucket_names: std::sync::Arc::new(Mapped),
+            ..build_sample_route(&COS, &target, &request)
+        };
         let mut exchange = Exchange::new(way, request, body.as_bytes())?;
         let Step::Send(sent) = exchange.start(NOW)? else { panic!("told before it was sent") };
-        let answer = Answer { status: 200, headers: Vec::new(), body: answer.as_bytes().to_vec() };
+        let answer = TargetResponse { status: 200, headers: Vec::new(), body: answer.as_bytes().to_vec() };
         match exchange.next(&answer, NOW)? {
-            Step::Tell(reply) => Ok((String::from_utf8(sent.body).unwrap(), format!("{:?}", reply.document))),
+            Step::Respond(reply) => {
+                Ok((String::from_utf8(sent.body).unwrap(), format!("{:?}", reply.document)))
+            }
             Step::Send(_) => panic!("one request is enough"),
         }
     };
     assert!(exchange("PUT /?logging", &document("logs"), "").unwrap().0.ends_with(&document("their-logs")));
-    assert_eq!(refusal(exchange("PUT /?logging", &document("other"), "")).0, Fault::AccessDenied);
+    assert_eq!(
+        expect_rejection(exchange("PUT /?logging", &document("other"), "")).0,
+        ErrorKind::AccessDenied
+    );
     assert!(exchange("GET /?logging", "", &document("their-logs")).unwrap().1.contains("\"logs\""));
-    assert_eq!(refusal(exchange("GET /?logging", "", &document("secret"))).0, Fault::NotImplemented);
+    assert_eq!(
+        expect_rejection(exchange("GET /?logging", "", &document("secret"))).0,
+        ErrorKind::NotImplemented
+    );
     // Off is an empty document; only OSS has a call for it.
-    let (sent, status, _) = run(&OSS, &AWS, "DELETE /?logging", "", "", &[(200, "")]).unwrap();
+    let (sent, status, _) = run_exchange(&OSS, &AWS, "DELETE /?logging", "", "", &[(200, "")]).unwrap();
     assert_eq!((sent[0].method, status), ("PUT", 204));
     assert!(String::from_utf8_lossy(&sent[0].body).contains("<BucketLoggingStatus"));
 }
@@ -610,24 +740,25 @@ fn inventories_stay_in_their_family() {
     let s3 = document(
         "<S3BucketDestination><Bucket>arn:aws:s3:::logs</Bucket><Format>CSV</Format><Encryption><SSE-S3></SSE-S3></Encryption></S3BucketDestination>",
     );
-    let written = sent(&S3, &AWS, "PUT /?inventory&id=one", &s3).unwrap();
+    let written = translate_request(&S3, &AWS, "PUT /?inventory&id=one", &s3).unwrap();
     assert!(
         written.contains("<Bucket>arn:aws:s3:::logs</Bucket>") && written.contains("<SSE-S3></SSE-S3>"),
         "{written}"
     );
     assert_eq!(
-        refusal(sent(&S3, &OSS, "PUT /?inventory&id=one", &s3)),
-        (Fault::NotImplemented, Some("S3BucketDestination".to_owned()))
+        expect_rejection(translate_request(&S3, &OSS, "PUT /?inventory&id=one", &s3)),
+        (ErrorKind::NotImplemented, Some("S3BucketDestination".to_owned()))
     );
     let oss = document(
         "<OSSBucketDestination><Format>CSV</Format><AccountId>1</AccountId><RoleArn>acs:ram::1:role/r</RoleArn><Bucket>acs:oss:::logs</Bucket></OSSBucketDestination>",
     );
-    let (out, ..) = run(&OSS, &OSS, "PUT /?inventory&inventoryId=one", "", &oss, &[(200, "")]).unwrap();
+    let (out, ..) =
+        run_exchange(&OSS, &OSS, "PUT /?inventory&inventoryId=one", "", &oss, &[(200, "")]).unwrap();
     assert!(out[0].query.contains(&("inventoryId".to_owned(), Some("one".to_owned()))), "{:?}", out[0].query);
     let none = "<Error><Code>NoSuchInventory</Code><Message>x</Message></Error>";
     assert_eq!(
-        refusal(run(&S3, &OSS, "GET /?inventory&id=one", "", "", &[(404, none)])).0,
-        Fault::NoSuchConfiguration
+        expect_rejection(run_exchange(&S3, &OSS, "GET /?inventory&id=one", "", "", &[(404, none)])).0,
+        ErrorKind::NoSuchConfiguration
     );
     // A list of them.
     let page = |root: &str, rows: &str| {
@@ -637,20 +768,23 @@ fn inventories_stay_in_their_family() {
     };
     let (theirs, ours) = ("ListInventoryConfigurationsResult", "ListInventoryConfigurationResult");
     let line = "GET /?inventory&continuation-token=s%2B";
-    let (out, status, body) = run(&OSS, &OSS, line, "", "", &[(200, &page(theirs, &oss))]).unwrap();
+    let (out, status, body) = run_exchange(&OSS, &OSS, line, "", "", &[(200, &page(theirs, &oss))]).unwrap();
     assert!(
         out[0].query.contains(&("continuation-token".to_owned(), Some("s+".to_owned()))),
         "{:?}",
         out[0].query
     );
     assert!(status == 200 && body.ends_with(&page(theirs, &oss)), "{body}");
-    assert_eq!(told(&COS, &OSS, "GET /?inventory", &page(theirs, "")).unwrap(), page(ours, ""));
-    let untold = run(&S3, &OSS, "GET /?inventory", "", "", &[(200, &page(theirs, &oss))]);
-    assert_eq!(refusal(untold), (Fault::NotImplemented, Some("OSSBucketDestination".to_owned())));
+    assert_eq!(translate_response(&COS, &OSS, "GET /?inventory", &page(theirs, "")).unwrap(), page(ours, ""));
+    let untold = run_exchange(&S3, &OSS, "GET /?inventory", "", "", &[(200, &page(theirs, &oss))]);
+    assert_eq!(
+        expect_rejection(untold),
+        (ErrorKind::NotImplemented, Some("OSSBucketDestination".to_owned()))
+    );
 }
 
 #[test]
-fn acceleration_is_told_in_every_dialect() {
+fn acceleration_is_written_in_every_dialect() {
     let s3 =
         |word: &str| format!("<AccelerateConfiguration><Status>{word}</Status></AccelerateConfiguration>");
     let oss = |on: bool| {
@@ -661,25 +795,42 @@ fn acceleration_is_told_in_every_dialect() {
     let cos = |word: &str| s3(word).replace("</Status>", "</Status><Type>COS</Type>");
     let plain = |text: String| text.replace(" xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"", "");
     for (word, on) in [("Enabled", true), ("Suspended", false)] {
-        assert_eq!(sent(&S3, &OSS, "PUT /?accelerate", &s3(word)).unwrap(), oss(on));
-        assert_eq!(sent(&S3, &COS, "PUT /?accelerate", &s3(word)).unwrap(), cos(word));
-        assert_eq!(plain(sent(&COS, &AWS, "PUT /?accelerate", &cos(word)).unwrap()), s3(word));
-        assert_eq!(sent(&OSS, &COS, "PUT /?transferAcceleration", &oss(on)).unwrap(), cos(word));
-        assert_eq!(told(&OSS, &COS, "GET /?transferAcceleration", &cos(word)).unwrap(), oss(on));
-        assert_eq!(plain(told(&S3, &OSS, "GET /?accelerate", &oss(on)).unwrap()), s3(word));
-        assert_eq!(told(&COS, &OSS, "GET /?accelerate", &oss(on)).unwrap(), cos(word));
+        assert_eq!(translate_request(&S3, &OSS, "PUT /?accelerate", &s3(word)).unwrap(), oss(on));
+        assert_eq!(translate_request(&S3, &COS, "PUT /?accelerate", &s3(word)).unwrap(), cos(word));
+        assert_eq!(plain(translate_request(&COS, &AWS, "PUT /?accelerate", &cos(word)).unwrap()), s3(word));
+        assert_eq!(translate_request(&OSS, &COS, "PUT /?transferAcceleration", &oss(on)).unwrap(), cos(word));
+        assert_eq!(
+            translate_response(&OSS, &COS, "GET /?transferAcceleration", &cos(word)).unwrap(),
+            oss(on)
+        );
+        assert_eq!(plain(translate_response(&S3, &OSS, "GET /?accelerate", &oss(on)).unwrap()), s3(word));
+        assert_eq!(translate_response(&COS, &OSS, "GET /?accelerate", &oss(on)).unwrap(), cos(word));
     }
-    assert_eq!(sent(&COS, &OSS, "PUT /?accelerate", &s3("Disabled")).unwrap(), oss(false));
+    assert_eq!(translate_request(&COS, &OSS, "PUT /?accelerate", &s3("Disabled")).unwrap(), oss(false));
     for wrong in [s3("On"), s3("Enabled").replace("</Status>", "</Status><Type>CDN</Type>"), oss(true)] {
-        assert_eq!(refusal(sent(&COS, &COS, "PUT /?accelerate", &wrong)).0, Fault::MalformedXml, "{wrong}");
+        assert_eq!(
+            expect_rejection(translate_request(&COS, &COS, "PUT /?accelerate", &wrong)).0,
+            ErrorKind::MalformedXml,
+            "{wrong}"
+        );
     }
     // Never set: an empty document, or a code in OSS.
     let none = "<Error><Code>NoSuchTransferAccelerationConfiguration</Code><Message>x</Message></Error>";
-    let (_, status, body) = run(&S3, &OSS, "GET /?accelerate", "", "", &[(404, none)]).unwrap();
+    let (_, status, body) = run_exchange(&S3, &OSS, "GET /?accelerate", "", "", &[(404, none)]).unwrap();
     assert!(status == 200 && body.contains("<AccelerateConfiguration") && !body.contains("Status"), "{body}");
-    let unset = run(&OSS, &COS, "GET /?transferAcceleration", "", "", &[(200, "<AccelerateConfiguration/>")]);
-    assert_eq!(refusal(unset).0, Fault::NoSuchAcceleration);
-    assert_eq!(refusal(sent(&S3, &JDCLOUD, "PUT /?accelerate", &s3("Enabled"))).0, Fault::NotImplemented);
+    let unset = run_exchange(
+        &OSS,
+        &COS,
+        "GET /?transferAcceleration",
+        "",
+        "",
+        &[(200, "<AccelerateConfiguration/>")],
+    );
+    assert_eq!(expect_rejection(unset).0, ErrorKind::NoSuchAcceleration);
+    assert_eq!(
+        expect_rejection(translate_request(&S3, &JDCLOUD, "PUT /?accelerate", &s3("Enabled"))).0,
+        ErrorKind::NotImplemented
+    );
 }
 
 #[test]
@@ -687,68 +838,100 @@ fn what_one_vendor_has_stays_with_it() {
     let rule =
         "<OwnershipControls><Rule><ObjectOwnership>ObjectWriter</ObjectOwnership></Rule></OwnershipControls>";
     assert!(
-        sent(&S3, &AWS, "PUT /?ownershipControls", rule).unwrap().contains("<ObjectOwnership>ObjectWriter<")
+        translate_request(&S3, &AWS, "PUT /?ownershipControls", rule)
+            .unwrap()
+            .contains("<ObjectOwnership>ObjectWriter<")
     );
     let monitor = "<AccessMonitorConfiguration><Status>Enabled</Status></AccessMonitorConfiguration>";
-    assert_eq!(sent(&OSS, &OSS, "PUT /?accessmonitor", monitor).unwrap(), monitor);
+    assert_eq!(translate_request(&OSS, &OSS, "PUT /?accessmonitor", monitor).unwrap(), monitor);
     let https = "<HttpsConfiguration><TLS><Enable>true</Enable><TLSVersion>TLSv1.2</TLSVersion><TLSVersion>TLSv1.3</TLSVersion></TLS></HttpsConfiguration>";
-    assert_eq!(sent(&OSS, &OSS, "PUT /?httpsConfig", https).unwrap(), https);
+    assert_eq!(translate_request(&OSS, &OSS, "PUT /?httpsConfig", https).unwrap(), https);
     for target in [&COS, &OSS, &JDCLOUD] {
         for call in ["ownershipControls", "metrics&id=a", "intelligent-tiering&id=a"] {
-            let (fault, _) = refusal(run(&S3, target, &format!("GET /?{call}"), "", "", &[]));
-            assert_eq!(fault, Fault::NotImplemented, "{call} {}", target.name);
+            let (fault, _) =
+                expect_rejection(run_exchange(&S3, target, &format!("GET /?{call}"), "", "", &[]));
+            assert_eq!(fault, ErrorKind::NotImplemented, "{call} {}", target.name);
         }
     }
-    assert_eq!(refusal(sent(&OSS, &AWS, "PUT /?accessmonitor", monitor)).0, Fault::NotImplemented);
+    assert_eq!(
+        expect_rejection(translate_request(&OSS, &AWS, "PUT /?accessmonitor", monitor)).0,
+        ErrorKind::NotImplemented
+    );
     // Told, never set.
     let public = "<PolicyStatus><IsPublic>true</IsPublic></PolicyStatus>";
-    assert!(told(&S3, &OSS, "GET /?policyStatus", public).unwrap().contains("<IsPublic>true</IsPublic>"));
-    assert_eq!(refusal(sent(&S3, &AWS, "PUT /?policyStatus", public)).0, Fault::NotImplemented);
-    assert_eq!(refusal(run(&S3, &COS, "GET /?policyStatus", "", "", &[])).0, Fault::NotImplemented);
+    assert!(
+        translate_response(&S3, &OSS, "GET /?policyStatus", public)
+            .unwrap()
+            .contains("<IsPublic>true</IsPublic>")
+    );
+    assert_eq!(
+        expect_rejection(translate_request(&S3, &AWS, "PUT /?policyStatus", public)).0,
+        ErrorKind::NotImplemented
+    );
+    assert_eq!(
+        expect_rejection(run_exchange(&S3, &COS, "GET /?policyStatus", "", "", &[])).0,
+        ErrorKind::NotImplemented
+    );
     let all = "<ListMetricsConfigurationsResult><MetricsConfiguration><Id>a</Id></MetricsConfiguration><IsTruncated>false</IsTruncated></ListMetricsConfigurationsResult>";
     assert!(
-        told(&S3, &AWS, "GET /?metrics", all)
+        translate_response(&S3, &AWS, "GET /?metrics", all)
             .unwrap()
             .contains("<MetricsConfiguration><Id>a</Id></MetricsConfiguration>")
     );
     let stat = "<BucketStat><Storage>5</Storage><ObjectCount>1</ObjectCount></BucketStat>";
-    assert_eq!(told(&OSS, &OSS, "GET /?stat", stat).unwrap(), stat);
-    assert_eq!(refusal(run(&OSS, &COS, "GET /?stat", "", "", &[])).0, Fault::NotImplemented);
+    assert_eq!(translate_response(&OSS, &OSS, "GET /?stat", stat).unwrap(), stat);
+    assert_eq!(
+        expect_rejection(run_exchange(&OSS, &COS, "GET /?stat", "", "", &[])).0,
+        ErrorKind::NotImplemented
+    );
 }
 
 #[test]
-fn locks_of_objects_are_told_between_s3_and_oss() {
+fn locks_of_objects_are_translated_between_s3_and_oss() {
     let keep = "<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>2099-01-01T00:00:00.000Z</RetainUntilDate></Retention>";
-    assert_eq!(sent(&S3, &OSS, "PUT /k?retention", keep).unwrap(), keep);
-    assert_eq!(told(&OSS, &OSS, "GET /k?retention", keep).unwrap(), keep);
+    assert_eq!(translate_request(&S3, &OSS, "PUT /k?retention", keep).unwrap(), keep);
+    assert_eq!(translate_response(&OSS, &OSS, "GET /k?retention", keep).unwrap(), keep);
     let hold = "<LegalHold><Status>ON</Status></LegalHold>";
-    let (out, ..) = run(&S3, &OSS, "PUT /k?legal-hold", "", hold, &[(200, "")]).unwrap();
+    let (out, ..) = run_exchange(&S3, &OSS, "PUT /k?legal-hold", "", hold, &[(200, "")]).unwrap();
     assert_eq!(out[0].query, [("legalHold".to_owned(), None)]);
     let lock = "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention><Mode>COMPLIANCE</Mode><Days>1</Days></DefaultRetention></Rule></ObjectLockConfiguration>";
     let worm = lock.replace("ObjectLock", "ObjectWorm");
-    assert_eq!(sent(&S3, &OSS, "PUT /?object-lock", lock).unwrap(), worm);
-    assert_eq!(told(&COS, &OSS, "GET /?object-lock", &worm).unwrap(), lock);
+    assert_eq!(translate_request(&S3, &OSS, "PUT /?object-lock", lock).unwrap(), worm);
+    assert_eq!(translate_response(&COS, &OSS, "GET /?object-lock", &worm).unwrap(), lock);
     let none = |code: &str| format!("<Error><Code>{code}</Code><Message>x</Message></Error>");
-    let unset = run(&S3, &OSS, "GET /?object-lock", "", "", &[(404, &none("NoSuchObjectWormConfiguration"))]);
-    assert_eq!(refusal(unset).0, Fault::NoSuchObjectLock);
+    let unset = run_exchange(
+        &S3,
+        &OSS,
+        "GET /?object-lock",
+        "",
+        "",
+        &[(404, &none("NoSuchObjectWormConfiguration"))],
+    );
+    assert_eq!(expect_rejection(unset).0, ErrorKind::NoSuchObjectLock);
     let headers = "x-amz-bypass-governance-retention: true\n";
-    let (out, ..) = run(&S3, &OSS, "PUT /k?retention", headers, keep, &[(200, "")]).unwrap();
+    let (out, ..) = run_exchange(&S3, &OSS, "PUT /k?retention", headers, keep, &[(200, "")]).unwrap();
     assert!(out[0].headers.contains(&("x-oss-bypass-governance-retention".to_owned(), b"true".to_vec())));
     // A hold is no part of COS.
-    assert_eq!(refusal(sent(&OSS, &COS, "PUT /k?legalHold", hold)).0, Fault::NotImplemented);
+    assert_eq!(
+        expect_rejection(translate_request(&OSS, &COS, "PUT /k?legalHold", hold)).0,
+        ErrorKind::NotImplemented
+    );
 }
 
 #[test]
 fn what_is_set_to_nothing_is_removed_where_sdks_do_so() {
     for nothing in ["", " \n", "<RefererConfiguration/>"] {
-        let (sent, status, _) = run(&COS, &COS, "PUT /?referer", "", nothing, &[(204, "")]).unwrap();
+        let (sent, status, _) = run_exchange(&COS, &COS, "PUT /?referer", "", nothing, &[(204, "")]).unwrap();
         assert_eq!((sent[0].method, sent[0].body.len(), status), ("DELETE", 0, 204), "{nothing:?}");
-        assert_eq!(refusal(run(&COS, &COS, "PUT /?cors", "", nothing, &[])).0, Fault::MalformedXml);
+        assert_eq!(
+            expect_rejection(run_exchange(&COS, &COS, "PUT /?cors", "", nothing, &[])).0,
+            ErrorKind::MalformedXml
+        );
     }
     for wrong in ["<Other/>", "x"] {
         assert_eq!(
-            refusal(run(&COS, &COS, "PUT /?referer", "", wrong, &[])).0,
-            Fault::MalformedXml,
+            expect_rejection(run_exchange(&COS, &COS, "PUT /?referer", "", wrong, &[])).0,
+            ErrorKind::MalformedXml,
             "{wrong}"
         );
     }
@@ -756,7 +939,7 @@ fn what_is_set_to_nothing_is_removed_where_sdks_do_so() {
 
 #[test]
 fn a_referer_list_that_cannot_be_deleted_is_set_to_that_of_a_new_bucket() {
-    let (sent, status, _) = run(&COS, &OSS, "DELETE /?referer", "", "", &[(200, "")]).unwrap();
+    let (sent, status, _) = run_exchange(&COS, &OSS, "DELETE /?referer", "", "", &[(200, "")]).unwrap();
     let body = String::from_utf8(sent[0].body.clone()).unwrap();
     assert_eq!((sent[0].method, status), ("PUT", 204));
     assert!(
@@ -765,7 +948,7 @@ fn a_referer_list_that_cannot_be_deleted_is_set_to_that_of_a_new_bucket() {
     );
     // Nothing is set at COS: OSS never says that there is none.
     let none = "<Error><Code>NoSuchRefererConfiguration</Code><Message>x</Message></Error>";
-    let (_, status, told) = run(&OSS, &COS, "GET /?referer", "", "", &[(404, none)]).unwrap();
+    let (_, status, told) = run_exchange(&OSS, &COS, "GET /?referer", "", "", &[(404, none)]).unwrap();
     assert!(status == 200 && told.contains("<AllowEmptyReferer>true</AllowEmptyReferer>"), "{told}");
 }
 
@@ -778,7 +961,13 @@ fn booleans_are_read_as_sdks_write_them() {
     };
     // oss2 writes Python's words.
     for (said, written) in [("True", "true"), ("False", "false"), ("true", "true")] {
-        assert_eq!(sent(&OSS, &OSS, "PUT /?publicAccessBlock", &block(said)).unwrap(), block(written));
+        assert_eq!(
+            translate_request(&OSS, &OSS, "PUT /?publicAccessBlock", &block(said)).unwrap(),
+            block(written)
+        );
     }
-    assert_eq!(refusal(sent(&OSS, &OSS, "PUT /?publicAccessBlock", &block("yes"))).0, Fault::MalformedXml);
+    assert_eq!(
+        expect_rejection(translate_request(&OSS, &OSS, "PUT /?publicAccessBlock", &block("yes"))).0,
+        ErrorKind::MalformedXml
+    );
 }

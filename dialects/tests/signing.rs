@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use blobfish_dialects::engine::auth::{Auth, Place, Terms};
-use blobfish_dialects::model::{Credentials, Fault, Outgoing, PayloadHash, RawHead, Refusal, Timestamp};
+use blobfish_dialects::engine::auth::{Auth, ResourceAddress, VerifyOptions};
+use blobfish_dialects::model::{
+    Credentials, ErrorKind, OutgoingRequest, PayloadHash, RawHead, Rejection, Timestamp,
+};
 use blobfish_dialects::wire::percent;
 use blobfish_dialects::{cos, oss, s3};
 use proptest::prelude::*;
@@ -11,35 +13,36 @@ use secrecy::SecretString;
 
 const NOW: Timestamp = Timestamp(1_767_323_045);
 
-fn credentials(token: bool) -> Credentials {
+fn build_credentials(token: bool) -> Credentials {
     Credentials {
-        access_key: "AKIDEXAMPLE".to_owned(),
+        access_key_id: "AKIDEXAMPLE".to_owned(),
         secret_key: SecretString::from("secret/of+ours"),
         session_token: token.then(|| SecretString::from("tok/en+1==")),
     }
 }
 
 /// What a target would receive.
-fn received(outgoing: &Outgoing) -> RawHead {
-    let target = outgoing.target();
+fn to_raw_head(outgoing: &OutgoingRequest) -> RawHead {
+    let target = outgoing.request_target();
     let query = target.split_once('?').map(|(_, query)| query.to_owned());
     RawHead {
         method: outgoing.method.to_owned(),
         path: outgoing.path.clone(),
         query,
         headers: outgoing.headers.clone(),
-        secure: false,
+        over_tls: false,
     }
 }
 
-fn verify(auth: &dyn Auth, head: &RawHead, bucket: &str, key: &str) -> Result<(), Refusal> {
-    let place = Place { bucket: Some(bucket.to_owned()), key: Some(key.to_owned()), virtual_host: true };
-    let claim = auth.claim(head)?.ok_or(Fault::AnonymousDenied)?;
-    let terms = Terms { now: NOW, strict: true };
-    auth.verify(head, &claim, &place, &credentials(false).secret_key, &terms).map(drop)
+fn verify_signature(auth: &dyn Auth, head: &RawHead, bucket: &str, key: &str) -> Result<(), Rejection> {
+    let place =
+        ResourceAddress { bucket: Some(bucket.to_owned()), key: Some(key.to_owned()), virtual_host: true };
+    let claim = auth.parse_claim(head)?.ok_or(ErrorKind::AnonymousDenied)?;
+    let terms = VerifyOptions { now: NOW, requires_all_signed: true };
+    auth.verify(head, &claim, &place, &build_credentials(false).secret_key, &terms).map(drop)
 }
 
-fn signed(auth: &dyn Auth, prefix: &str, parts: &Parts) -> Outgoing {
+fn sign_request(auth: &dyn Auth, prefix: &str, parts: &RequestParts) -> OutgoingRequest {
     let mut headers: Vec<(String, Vec<u8>)> =
         parts.headers.iter().map(|(name, value)| (format!("{prefix}{name}"), value.clone())).collect();
     headers.sort();
@@ -47,7 +50,7 @@ fn signed(auth: &dyn Auth, prefix: &str, parts: &Parts) -> Outgoing {
     let mut query = parts.query.clone();
     query.sort();
     query.dedup_by(|one, other| one.0.eq_ignore_ascii_case(&other.0));
-    let mut outgoing = Outgoing {
+    let mut outgoing = OutgoingRequest {
         method: "PUT",
         host: "bucket.example.localhost:9000".to_owned(),
         bucket: Some("bucket".to_owned()),
@@ -56,22 +59,22 @@ fn signed(auth: &dyn Auth, prefix: &str, parts: &Parts) -> Outgoing {
         query,
         headers,
         body: Vec::new(),
-        payload: PayloadHash::Unsigned,
-        long_work: false,
+        payload_hash: PayloadHash::Unsigned,
+        is_long_running: false,
     };
-    auth.sign(&mut outgoing, &credentials(parts.token), "region-1", NOW);
+    auth.sign(&mut outgoing, &build_credentials(parts.token), "region-1", NOW);
     outgoing
 }
 
 #[derive(Debug, Clone)]
-struct Parts {
+struct RequestParts {
     key: String,
     query: Vec<(String, Option<String>)>,
     headers: Vec<(String, Vec<u8>)>,
     token: bool,
 }
 
-fn parts() -> impl Strategy<Value = Parts> {
+fn generate_parts() -> impl Strategy<Value = RequestParts> {
     let text = "[ -~腾é]{0,12}";
     let query = prop::collection::vec(("p[a-zA-Z0-9_-]{0,8}", prop::option::of(text)), 0..4);
     // What a head may hold: any byte but those of control.
@@ -82,7 +85,7 @@ fn parts() -> impl Strategy<Value = Parts> {
         // White space around a value is not part of it.
         let headers =
             headers.into_iter().map(|(name, value)| (format!("meta-{name}"), value.trim_ascii().to_vec()));
-        Parts { key, query, headers: headers.collect(), token }
+        RequestParts { key, query, headers: headers.collect(), token }
     })
 }
 
@@ -90,32 +93,32 @@ const SCHEMES: [(&dyn Auth, &str); 4] = [
     (&s3::auth::AUTH, "x-amz-"),
     (&cos::auth::AUTH, "x-cos-"),
     (&oss::auth::AUTH, "x-oss-"),
-    (&oss::auth::V1_OUT, "x-oss-"),
+    (&oss::auth::AUTH_V1, "x-oss-"),
 ];
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn what_we_sign_verifies(parts in parts(), scheme in 0..SCHEMES.len()) {
+    fn what_we_sign_verifies(parts in generate_parts(), scheme in 0..SCHEMES.len()) {
         let (auth, prefix) = SCHEMES[scheme];
-        let outgoing = signed(auth, prefix, &parts);
-        let verified = verify(auth, &received(&outgoing), "bucket", &parts.key);
+        let outgoing = sign_request(auth, prefix, &parts);
+        let verified = verify_signature(auth, &to_raw_head(&outgoing), "bucket", &parts.key);
         prop_assert_eq!(verified, Ok(()));
     }
 
     /// Section 2 of issue 10: whatever the bytes are, also those of no text.
     #[test]
-    fn any_changed_signed_byte_is_refused(
-        parts in parts(),
+    fn any_changed_signed_byte_is_rejected(
+        parts in generate_parts(),
         scheme in 0..SCHEMES.len(),
         which in any::<prop::sample::Index>(),
         byte in any::<prop::sample::Index>(),
         new in prop_oneof![Just(b'\t'), 0x20_u8..=0x7e, 0x80_u8..],
     ) {
         let (auth, prefix) = SCHEMES[scheme];
-        let outgoing = signed(auth, prefix, &parts);
-        let mut head = received(&outgoing);
+        let outgoing = sign_request(auth, prefix, &parts);
+        let mut head = to_raw_head(&outgoing);
         let own: Vec<usize> = head
             .headers
             .iter()
@@ -129,16 +132,16 @@ proptest! {
         let position = byte.index(value.len());
         prop_assume!(value[position] != new);
         value[position] = new;
-        prop_assert!(verify(auth, &head, "bucket", &parts.key).is_err(), "{}", head.headers[at].0);
+        prop_assert!(verify_signature(auth, &head, "bucket", &parts.key).is_err(), "{}", head.headers[at].0);
     }
 
     #[test]
-    fn another_key_or_bucket_is_refused(parts in parts(), scheme in 0..SCHEMES.len()) {
+    fn another_key_or_bucket_is_rejected(parts in generate_parts(), scheme in 0..SCHEMES.len()) {
         let (auth, prefix) = SCHEMES[scheme];
-        let mut head = received(&signed(auth, prefix, &parts));
+        let mut head = to_raw_head(&sign_request(auth, prefix, &parts));
         let other = parts.key.clone() + "x";
         head.path = format!("/{}", percent::encode_path(&other));
-        let refused = verify(auth, &head, "bucket", &other).is_err();
+        let refused = verify_signature(auth, &head, "bucket", &other).is_err();
         prop_assert!(refused);
     }
 
@@ -154,9 +157,9 @@ proptest! {
                         ("host".to_owned(), b"bucket.example".to_vec()),
                         ("authorization".to_owned(), format!("{start}{line}").into_bytes()),
                     ],
-                    secure: false,
+                    over_tls: false,
                 };
-                prop_assert!(verify(auth, &head, "bucket", "k").is_err());
+                prop_assert!(verify_signature(auth, &head, "bucket", "k").is_err());
             }
         }
     }
@@ -164,24 +167,24 @@ proptest! {
 
 /// A header of ours that was added after signing, and a second credential.
 #[test]
-fn what_was_added_after_signing_is_refused() {
-    let parts = Parts { key: "k".to_owned(), query: Vec::new(), headers: Vec::new(), token: false };
+fn what_was_added_after_signing_is_rejected() {
+    let parts = RequestParts { key: "k".to_owned(), query: Vec::new(), headers: Vec::new(), token: false };
     for (auth, prefix) in SCHEMES {
-        let head = received(&signed(auth, prefix, &parts));
-        assert_eq!(verify(auth, &head, "bucket", "k"), Ok(()));
+        let head = to_raw_head(&sign_request(auth, prefix, &parts));
+        assert_eq!(verify_signature(auth, &head, "bucket", "k"), Ok(()));
         for name in ["copy-source", "acl", "metadata-directive", "storage-class", "meta-a"] {
             let mut added = head.clone();
             added.headers.push((format!("{prefix}{name}"), b"x".to_vec()));
-            assert!(verify(auth, &added, "bucket", "k").is_err(), "{prefix}{name}");
+            assert!(verify_signature(auth, &added, "bucket", "k").is_err(), "{prefix}{name}");
         }
         let mut twice = head.clone();
         let authorization = twice.headers.iter().find(|row| row.0 == "authorization").unwrap().clone();
         twice.headers.push(authorization);
-        let refused = verify(auth, &twice, "bucket", "k").unwrap_err();
-        assert_eq!(refused.fault, Fault::SeveralCredentials, "{prefix}");
+        let refused = verify_signature(auth, &twice, "bucket", "k").unwrap_err();
+        assert_eq!(refused.kind, ErrorKind::SeveralCredentials, "{prefix}");
         let mut appended = head.clone();
         appended.query = Some("acl".to_owned());
-        assert!(verify(auth, &appended, "bucket", "k").is_err(), "{prefix} ?acl");
+        assert!(verify_signature(auth, &appended, "bucket", "k").is_err(), "{prefix} ?acl");
     }
 }
 
@@ -190,18 +193,19 @@ fn what_was_added_after_signing_is_refused() {
 fn bytes_of_no_text_do_not_stand_for_each_other() {
     let value = "a\u{fffd}b".as_bytes().to_vec();
     let headers = vec![("meta-a".to_owned(), value.clone())];
-    let parts = Parts { key: "k".to_owned(), query: Vec::new(), headers, token: false };
+    let parts = RequestParts { key: "k".to_owned(), query: Vec::new(), headers, token: false };
     for (auth, prefix) in SCHEMES {
-        let head = received(&signed(auth, prefix, &parts));
-        assert_eq!(verify(auth, &head, "bucket", "k"), Ok(()), "{prefix}: as it was signed");
+        let head = to_raw_head(&sign_request(auth, prefix, &parts));
+        assert_eq!(verify_signature(auth, &head, "bucket", "k"), Ok(()), "{prefix}: as it was signed");
         for other in [&b"a\xffb"[..], b"a\xfeb", b"a\xe2\x82b", b"a\xc3b", b"a\xed\xa0\x80b"] {
             let mut changed = head.clone();
             changed.headers.iter_mut().filter(|row| row.1 == value).for_each(|row| row.1 = other.to_vec());
-            assert!(verify(auth, &changed, "bucket", "k").is_err(), "{prefix}: {other:x?}");
+            assert!(verify_signature(auth, &changed, "bucket", "k").is_err(), "{prefix}: {other:x?}");
         }
         // And bytes of no text are signed as they are.
         let latin = vec![("meta-a".to_owned(), b"caf\xe9".to_vec())];
-        let head = received(&signed(auth, prefix, &Parts { headers: latin, ..parts.clone() }));
-        assert_eq!(verify(auth, &head, "bucket", "k"), Ok(()), "{prefix}: Latin-1");
+        let head =
+            to_raw_head(&sign_request(auth, prefix, &RequestParts { headers: latin, ..parts.clone() }));
+        assert_eq!(verify_signature(auth, &head, "bucket", "k"), Ok(()), "{prefix}: Latin-1");
     }
 }

@@ -26,8 +26,8 @@ const NAMES: [&str; 10] = [
 #[test]
 fn shared_code_names_no_vendor() {
     for folder in ["src/model", "src/engine", "src/wire"] {
-        for (path, line, text) in lines(&root().join(folder)) {
-            if let Some(word) = words(&text).into_iter().find(|word| VENDORS.contains(&word.as_str())) {
+        for (path, line, text) in list_code_lines(&get_crate_root().join(folder)) {
+            if let Some(word) = split_words(&text).into_iter().find(|word| VENDORS.contains(&word.as_str())) {
                 panic!("{}:{line} names {word}: {text}", path.display());
             }
         }
@@ -36,8 +36,8 @@ fn shared_code_names_no_vendor() {
 
 #[test]
 fn the_shell_names_no_vendors_header() {
-    let shell = root().join("../proxy/src");
-    for (path, line, text) in lines(&shell) {
+    let shell = get_crate_root().join("../proxy/src");
+    for (path, line, text) in list_code_lines(&shell) {
         for prefix in ["x-amz-", "x-cos-", "x-oss-", "aws4", "q-sign"] {
             let found = text.to_ascii_lowercase().contains(prefix);
             assert!(!found, "{}:{line} names {prefix}: {text}", path.display());
@@ -50,7 +50,7 @@ fn dialects_do_not_import_each_other() {
     // A profile is another dialect's tables with stated differences.
     let profiles = [("jdcloud", "s3")];
     for own in ["s3", "jdcloud", "cos", "oss"] {
-        for (path, line, text) in lines(&root().join("src").join(own)) {
+        for (path, line, text) in list_code_lines(&get_crate_root().join("src").join(own)) {
             for other in ["s3", "jdcloud", "cos", "oss"] {
                 let allowed = own == other || profiles.contains(&(own, other));
                 let imports = text.contains(&format!("crate::{other}"));
@@ -64,18 +64,21 @@ fn dialects_do_not_import_each_other() {
 fn each_dialect_has_the_same_files() {
     for dialect in ["s3", "jdcloud", "cos", "oss"] {
         for name in NAMES {
-            assert!(root().join("src").join(dialect).join(name).exists(), "{dialect} has no {name}");
+            assert!(
+                get_crate_root().join("src").join(dialect).join(name).exists(),
+                "{dialect} has no {name}"
+            );
         }
     }
 }
 
 #[test]
 fn the_pure_crate_stays_pure() {
-    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let manifest = fs::read_to_string(get_crate_root().join("Cargo.toml")).unwrap();
     for runtime in ["tokio", "pingora", "hyper", "reqwest"] {
         assert!(!manifest.contains(runtime), "blobfish-dialects depends on {runtime}");
     }
-    for (path, line, text) in lines(&root().join("src")) {
+    for (path, line, text) in list_code_lines(&get_crate_root().join("src")) {
         for call in ["SystemTime::now", "Instant::now", "std::env", "std::fs", "std::thread", "TcpStream"] {
             assert!(!text.contains(call), "{}:{line} uses {call}", path.display());
         }
@@ -85,25 +88,25 @@ fn the_pure_crate_stays_pure() {
 /// A check that never fails is none: the words are found where they are.
 #[test]
 fn words_are_split_at_what_is_no_letter() {
-    assert_eq!(words("\"x-amz-acl\", S3_NAME, cost"), ["x", "amz", "acl", "s3", "name", "cost"]);
+    assert_eq!(split_words("\"x-amz-acl\", S3_NAME, cost"), ["x", "amz", "acl", "s3", "name", "cost"]);
 }
 
-fn words(text: &str) -> Vec<String> {
+fn split_words(text: &str) -> Vec<String> {
     let pieces = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|piece| !piece.is_empty());
     pieces.map(str::to_ascii_lowercase).collect()
 }
 
-fn root() -> PathBuf {
+fn get_crate_root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// Lines of code below a folder, without comments.
-fn lines(folder: &Path) -> Vec<(PathBuf, usize, String)> {
+fn list_code_lines(folder: &Path) -> Vec<(PathBuf, usize, String)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            found.extend(lines(&path));
+            found.extend(list_code_lines(&path));
         } else if path.extension().is_some_and(|kind| kind == "rs") {
             let text = fs::read_to_string(&path).unwrap();
             for (at, line) in text.lines().enumerate() {

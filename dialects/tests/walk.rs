@@ -3,20 +3,23 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use blobfish_dialects::engine::auth::{Payload, Verified};
-use blobfish_dialects::engine::body::{Gate, Wants};
-use blobfish_dialects::engine::dialect::{Dialect, Level, Name, Route, Target};
-use blobfish_dialects::engine::exchange::{Answer, Exchange, Step};
-use blobfish_dialects::engine::loss::{Loss, LossPolicy, Lost, judge};
-use blobfish_dialects::engine::tell::{self, Listener};
-use blobfish_dialects::engine::way::Way;
+use blobfish_dialects::engine::auth::{Payload, VerifiedSignature};
+use blobfish_dialects::engine::body::{BodyVerifier, DigestsToCompute};
+use blobfish_dialects::engine::dialect::{Dialect, FieldName, OperationRoute, ResourceLevel, Target};
+use blobfish_dialects::engine::exchange::{Exchange, Step, TargetResponse};
+use blobfish_dialects::engine::loss::{Loss, LossPolicy, LostItem, check_losses};
+use blobfish_dialects::engine::tell::{self, ResponseContext};
+use blobfish_dialects::engine::way::Route;
 use blobfish_dialects::engine::{buckets, documents, emulate, hosts, listing, read, relay, stream, write};
-use blobfish_dialects::explain::{Fate, Row, matrix, parse, sample_target, sample_way};
-use blobfish_dialects::model::{
-    Checksums, Deleted, Document, Fault, Field, Kind, Listed, Listing, Operation, Outgoing, Part, PartList,
-    Refusal, Reply, Request, Timestamp, Told, Upload, Uploads, Value, Version, Versions,
+use blobfish_dialects::explain::{
+    FieldHandling, Handling, build_matrix, build_sample_route, build_sample_target, parse_request_head,
 };
-use blobfish_dialects::{ALL, PROFILES};
+use blobfish_dialects::model::{
+    Checksums, DeletedObject, Document, ErrorKind, Field, ListedObject, ListedUpload, ListedVersion,
+    ObjectListing, Operation, OutgoingRequest, Part, PartListing, Rejection, Request, Response,
+    ResponseField, Timestamp, UploadListing, Value, ValueKind, VersionListing,
+};
+use blobfish_dialects::{DIALECTS, PROFILES};
 
 const NOW: Timestamp = Timestamp(1_767_323_045);
 const KEY_NAME: &str = "dir/a b";
@@ -24,70 +27,74 @@ const ETAG: &str = "5b3c1a2e053d763e1b002cc607c5a0fe-3";
 
 /// What became of a request: what the target was sent and not told, and what the caller is told.
 #[derive(Debug, PartialEq, Eq)]
-struct Seen {
-    sent: Option<Head>,
+struct Observation {
+    sent_head: Option<SentHead>,
     losses: Vec<Loss>,
-    told: Result<String, String>,
+    response: Result<String, String>,
 }
 
 /// A head without its signature, which differs with all that is signed.
 #[derive(Debug, PartialEq, Eq)]
-struct Head {
+struct SentHead {
     line: String,
     query: Vec<(String, Option<String>)>,
     headers: Vec<(String, Vec<u8>)>,
 }
 
-impl Head {
-    fn of(sent: Outgoing) -> Self {
+impl SentHead {
+    fn from_outgoing(sent: OutgoingRequest) -> Self {
         let headers = sent.headers.into_iter().filter(|row| row.0 != "authorization").collect();
         Self { line: format!("{} {}{}", sent.method, sent.host, sent.path), query: sent.query, headers }
     }
 }
 
 /// The values to say a field with: two that differ.
-fn values(dialect: &'static Dialect, field: Field, operation: Operation) -> [String; 2] {
+fn get_sample_values(dialect: &'static Dialect, field: Field, operation: Operation) -> [String; 2] {
     let words = dialect.words;
-    let of = |first: &str, second: &str| [first.to_owned(), second.to_owned()];
+    let to_pair = |first: &str, second: &str| [first.to_owned(), second.to_owned()];
     match (field.kind(), field) {
-        (_, Field::EncodingType) => of("url", "url"),
-        (_, Field::Attributes) => of("ETag", "ObjectSize"),
-        (_, Field::CreatedRange) => of("lt", "gt"),
-        (_, Field::CreatedTime) => of("1500", "2500"),
-        (_, Field::BucketRegion) => of("there", "elsewhere"),
-        (_, Field::Prefix) => of("b", "c"),
+        (_, Field::EncodingType) => to_pair("url", "url"),
+        (_, Field::Attributes) => to_pair("ETag", "ObjectSize"),
+        (_, Field::CreatedRange) => to_pair("lt", "gt"),
+        (_, Field::CreatedTime) => to_pair("1500", "2500"),
+        (_, Field::BucketRegion) => to_pair("there", "elsewhere"),
+        (_, Field::Prefix) => to_pair("b", "c"),
         (_, Field::ContinuationToken) if operation == Operation::ListBuckets => {
-            [1, 2].map(|size| next_buckets(dialect, size))
+            [1, 2].map(|size| get_next_buckets_token(dialect, size))
         }
-        (_, Field::Marker) => of("b", "c"),
+        (_, Field::Marker) => to_pair("b", "c"),
         // What the parts of the sample come to, and not.
-        (_, Field::ObjectSize) => of("9", "8"),
-        (_, Field::ForbidOverwrite) => of((words.yes)(field), (words.yes)(field)),
-        (_, Field::ContentMd5) => of("XrY7u+Ae7tCTyyK7j1rNww==", "rL0Y20zC+Fzt72VPzMSk2A=="),
-        (_, Field::EncryptionKeyId) => of("key-1", "key-2"),
-        (Kind::Time, _) => of("Mon, 06 May 2024 07:08:09 GMT", "Tue, 07 May 2024 07:08:09 GMT"),
+        (_, Field::ObjectSize) => to_pair("9", "8"),
+        (_, Field::ForbidOverwrite) => to_pair((words.flag_word)(field), (words.flag_word)(field)),
+        (_, Field::ContentMd5) => to_pair("XrY7u+Ae7tCTyyK7j1rNww==", "rL0Y20zC+Fzt72VPzMSk2A=="),
+        (_, Field::EncryptionKeyId) => to_pair("key-1", "key-2"),
+        (ValueKind::Time, _) => to_pair("Mon, 06 May 2024 07:08:09 GMT", "Tue, 07 May 2024 07:08:09 GMT"),
         // An answer with another ETag contradicts the condition.
-        (Kind::Etag, Field::IfMatch) => of(
+        (ValueKind::Etag, Field::IfMatch) => to_pair(
             "\"5b3c1a2e053d763e1b002cc607c5a0fe-3\"",
             "\"6b3c1a2e053d763e1b002cc607c5a0fe\", \"5b3c1a2e053d763e1b002cc607c5a0fe-3\"",
         ),
-        (Kind::Etag, _) => of("\"5b3c1a2e053d763e1b002cc607c5a0fe\"", "\"6b3c1a2e053d763e1b002cc607c5a0fe\""),
-        (Kind::MetadataDirective, _) => of(words.metadata.0[0].1, words.metadata.0.last().unwrap().1),
-        (Kind::TaggingDirective, _) => of(words.tagging.0[0].1, words.tagging.0.last().unwrap().1),
-        (Kind::Class, _) => of(words.class.0[1].1, words.class.0[2].1),
-        (Kind::Acl, _) => of("public-read", "public-read-write"),
-        (Kind::Encryption, _) => of(words.encryption.0[0].1, words.encryption.0.last().unwrap().1),
-        (Kind::Flag, _) => of((words.yes)(field), "false"),
-        (Kind::Number, _) => of("2", "3"),
-        (Kind::Bytes, _) => of("bytes=0-9", "bytes=1-9"),
-        (Kind::Tags, _) => of("a=b", "c=d"),
-        _ => of("value-1", "value-2"),
+        (ValueKind::Etag, _) => {
+            to_pair("\"5b3c1a2e053d763e1b002cc607c5a0fe\"", "\"6b3c1a2e053d763e1b002cc607c5a0fe\"")
+        }
+        (ValueKind::MetadataDirective, _) => {
+            to_pair(words.metadata.0[0].1, words.metadata.0.last().unwrap().1)
+        }
+        (ValueKind::TaggingDirective, _) => to_pair(words.tagging.0[0].1, words.tagging.0.last().unwrap().1),
+        (ValueKind::StorageClass, _) => to_pair(words.class.0[1].1, words.class.0[2].1),
+        (ValueKind::Acl, _) => to_pair("public-read", "public-read-write"),
+        (ValueKind::Encryption, _) => to_pair(words.encryption.0[0].1, words.encryption.0.last().unwrap().1),
+        (ValueKind::Flag, _) => to_pair((words.flag_word)(field), "false"),
+        (ValueKind::Number, _) => to_pair("2", "3"),
+        (ValueKind::ByteRange, _) => to_pair("bytes=0-9", "bytes=1-9"),
+        (ValueKind::Tags, _) => to_pair("a=b", "c=d"),
+        _ => to_pair("value-1", "value-2"),
     }
 }
 
 /// What else must be said so that a field means something.
-fn companions(field: Field, operation: Operation) -> Vec<Field> {
-    let content = Field::CONTENT.contains(&field);
+fn get_companion_fields(field: Field, operation: Operation) -> Vec<Field> {
+    let content = Field::CONTENT_HEADERS.contains(&field);
     match field {
         _ if content && operation == Operation::CopyObject => vec![Field::MetadataDirective],
         Field::Tagging if operation == Operation::CopyObject => vec![Field::TaggingDirective],
@@ -100,83 +107,88 @@ fn companions(field: Field, operation: Operation) -> Vec<Field> {
     }
 }
 
-fn route(caller: &Dialect, operation: Operation) -> Route {
+fn find_operation_route(caller: &Dialect, operation: Operation) -> OperationRoute {
     caller.all_routes().find(|row| row.operation == operation).unwrap()
 }
 
 /// The head of a request that says these fields, as a caller writes it.
-fn text(caller: &'static Dialect, operation: Operation, said: &[(Field, String)]) -> String {
-    let route = route(caller, operation);
+fn build_request_text(
+    caller: &'static Dialect,
+    operation: Operation,
+    fields_to_send: &[(Field, String)],
+) -> String {
+    let route = find_operation_route(caller, operation);
     let (host, path) = match route.level {
-        Level::Service => (caller.sample_endpoint.to_owned(), "/".to_owned()),
-        Level::Bucket => (format!("b.{}", caller.sample_endpoint), "/".to_owned()),
-        Level::Object => (format!("b.{}", caller.sample_endpoint), "/dir/a%20b".to_owned()),
+        ResourceLevel::Service => (caller.sample_endpoint.to_owned(), "/".to_owned()),
+        ResourceLevel::Bucket => (format!("b.{}", caller.sample_endpoint), "/".to_owned()),
+        ResourceLevel::Object => (format!("b.{}", caller.sample_endpoint), "/dir/a%20b".to_owned()),
     };
     let mut query: Vec<String> = Vec::new();
     let mut headers = String::new();
-    let mut fields: Vec<(Name, &str)> = Vec::new();
-    for (field, value) in said {
-        fields.push((caller.name_in(*field, operation).unwrap(), value));
+    let mut fields: Vec<(FieldName, &str)> = Vec::new();
+    for (field, value) in fields_to_send {
+        fields.push((caller.field_name_in(*field, operation).unwrap(), value));
     }
-    let named = |fields: &[(Name, &str)], name: &str| fields.iter().any(|row| row.0.as_str() == name);
+    let has_name = |fields: &[(FieldName, &str)], name: &str| fields.iter().any(|row| row.0.as_str() == name);
     for wanted in route.parameters {
         // What selects the operation is said, if not by a field then with a value that does for every field.
         let is_field = Field::ALL.iter().any(|field| {
-            caller.name_in(*field, operation) == Some(Name::Parameter(wanted.split('=').next().unwrap()))
+            caller.field_name_in(*field, operation)
+                == Some(FieldName::Parameter(wanted.split('=').next().unwrap()))
         });
         match is_field {
-            _ if named(&fields, wanted) => {}
+            _ if has_name(&fields, wanted) => {}
             true => query.push(format!("{wanted}=1")),
             false => query.push((*wanted).to_owned()),
         }
     }
-    let attributes = caller.name_in(Field::Attributes, operation);
-    if let Some(name) = attributes.filter(|name| !named(&fields, name.as_str())) {
+    let attributes = caller.field_name_in(Field::Attributes, operation);
+    if let Some(name) = attributes.filter(|name| !has_name(&fields, name.as_str())) {
         headers.push_str(&format!("{}: ETag,StorageClass\n", name.as_str()));
     }
     for (name, value) in &fields {
         match name {
-            Name::Parameter(name) => query.push(format!("{name}={}", value.replace('=', "%3D"))),
-            Name::Header(name) => headers.push_str(&format!("{name}: {value}\n")),
+            FieldName::Parameter(name) => query.push(format!("{name}={}", value.replace('=', "%3D"))),
+            FieldName::Header(name) => headers.push_str(&format!("{name}: {value}\n")),
         }
     }
-    if route.source == Some(true) {
+    if route.copy_source == Some(true) {
         let source = match caller.family {
             "cos" => format!("src.{}/key", caller.sample_endpoint),
             _ => "/src/key".to_owned(),
         };
-        headers.push_str(&format!("{}: {source}\n", caller.copy.header));
+        headers.push_str(&format!("{}: {source}\n", caller.copy.source_header));
     }
     let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
     format!("{} {path}{query} HTTP/1.1\nHost: {host}\n{headers}", route.method)
 }
 
-fn request(caller: &'static Dialect, text: &str) -> Result<Request, Refusal> {
-    let head = parse(text).unwrap();
-    let place = hosts::place(&head, caller, ALL, &[])?;
-    let verified = Verified {
-        key: None,
+fn parse_request(caller: &'static Dialect, text: &str) -> Result<Request, Rejection> {
+    let head = parse_request_head(text).unwrap();
+    let place = hosts::locate_resource(&head, caller, DIALECTS, &[])?;
+    let verified = VerifiedSignature {
+        signed_key: None,
         payload: Payload::Unsigned,
-        unsigned: Vec::new(),
+        unsigned_names: Vec::new(),
         credential_parameters: caller.auth.credential_parameters(),
     };
-    read::request(caller, &head, &place, &verified)
+    read::read_request(caller, &head, &place, &verified)
 }
 
-fn target(dialect: &'static Dialect) -> Target {
-    Target { kms_keys: vec!["key-1".to_owned(), "key-2".to_owned()], ..sample_target(dialect) }
+fn build_target(dialect: &'static Dialect) -> Target {
+    Target { kms_keys: vec!["key-1".to_owned(), "key-2".to_owned()], ..build_sample_target(dialect) }
 }
 
-fn way<'a>(caller: &'static Dialect, target: &'a Target, request: &Request) -> Way<'a> {
-    Way { policy: LossPolicy::Report, ..sample_way(caller, target, request) }
+fn build_route<'a>(caller: &'static Dialect, target: &'a Target, request: &Request) -> Route<'a> {
+    Route { loss_policy: LossPolicy::Report, ..build_sample_route(caller, target, request) }
 }
 
-fn words(refusal: &Refusal) -> String {
+fn describe_rejection(refusal: &Rejection) -> String {
     format!("{refusal:?}")
 }
 
-fn listener(dialect: &'static Dialect) -> Listener {
-    Listener {
+fn build_listener(dialect: &'static Dialect) -> ResponseContext {
+    ResponseContext {
         dialect,
         id: 1,
         now: NOW,
@@ -188,49 +200,55 @@ fn listener(dialect: &'static Dialect) -> Listener {
 }
 
 /// What comes of a request.
-fn run(caller: &'static Dialect, target: &Target, text: &str) -> Seen {
-    let refused = |refusal: Refusal| Seen { sent: None, losses: Vec::new(), told: Err(words(&refusal)) };
-    let request = match request(caller, text) {
+fn observe_request(caller: &'static Dialect, target: &Target, text: &str) -> Observation {
+    let observe_rejection = |refusal: Rejection| Observation {
+        sent_head: None,
+        losses: Vec::new(),
+        response: Err(describe_rejection(&refusal)),
+    };
+    let request = match parse_request(caller, text) {
         Ok(request) => request,
-        Err(refusal) => return refused(refusal),
+        Err(refusal) => return observe_rejection(refusal),
     };
-    let way = way(caller, target, &request);
+    let way = build_route(caller, target, &request);
     let seen = match request.operation {
-        Operation::ListBuckets => list_buckets(caller, &request),
-        operation if operation.streams() => streamed(&way, &request),
-        operation if answer_to(&way, operation).is_some() => exchanged(&way, &request),
-        _ => sent(&way, &request),
+        Operation::ListBuckets => observe_list_buckets(caller, &request),
+        operation if operation.is_streamed() => observe_stream(&way, &request),
+        operation if build_target_response(&way, operation).is_some() => observe_exchange(&way, &request),
+        _ => observe_sent(&way, &request),
     };
-    seen.unwrap_or_else(refused)
+    seen.unwrap_or_else(observe_rejection)
 }
 
-fn judged(way: &Way<'_>, sent: Outgoing, losses: Vec<Loss>, told: String) -> Seen {
-    let told = judge(&losses, way.policy, way.caller).map(|()| told).map_err(|refusal| words(&refusal));
-    Seen { sent: Some(Head::of(sent)), losses, told }
+fn judge_losses(way: &Route<'_>, sent: OutgoingRequest, losses: Vec<Loss>, response: String) -> Observation {
+    let told = check_losses(&losses, way.loss_policy, way.caller)
+        .map(|()| response)
+        .map_err(|refusal| describe_rejection(&refusal));
+    Observation { sent_head: Some(SentHead::from_outgoing(sent)), losses, response: told }
 }
 
-fn sent(way: &Way<'_>, request: &Request) -> Result<Seen, Refusal> {
-    let mut sent = emulate::adapted(way, listing::adapted(way, request)?);
+fn observe_sent(way: &Route<'_>, request: &Request) -> Result<Observation, Rejection> {
+    let mut sent = emulate::adapt_to_target(way, listing::adapt_listing(way, request)?);
     sent.fields.remove(Field::ContentMd5);
-    let (outgoing, losses) = write::request(way, &sent)?;
-    Ok(judged(way, outgoing, losses, format!("{:?}", compared(way.caller, request))))
+    let (outgoing, losses) = write::write_request(way, &sent)?;
+    Ok(judge_losses(way, outgoing, losses, format!("{:?}", check_digest(way.caller, request))))
 }
 
 /// Whether the digest that a request says is compared with its body.
-fn compared(caller: &'static Dialect, request: &Request) -> Option<String> {
-    let mut gate = Gate::new(caller, Payload::Unsigned, request, Wants::default()).ok()?;
+fn check_digest(caller: &'static Dialect, request: &Request) -> Option<String> {
+    let mut gate = BodyVerifier::new(caller, Payload::Unsigned, request, DigestsToCompute::default()).ok()?;
     let pushed = gate.push(b"hello");
-    pushed.and_then(|_| gate.finish()).err().map(|refusal| words(&refusal))
+    pushed.and_then(|_| gate.finish()).err().map(|refusal| describe_rejection(&refusal))
 }
 
-fn streamed(way: &Way<'_>, request: &Request) -> Result<Seen, Refusal> {
+fn observe_stream(way: &Route<'_>, request: &Request) -> Result<Observation, Rejection> {
     let only = stream::only_part(way, request);
     let (request, part) = match &only {
         Some((request, part)) => (request, Some(*part)),
         None => (request, None),
     };
-    let (outgoing, losses) = stream::outgoing(way, request, Some(9), NOW)?;
-    let told = (way.target.dialect.told)(Told::Etag).unwrap();
+    let (outgoing, losses) = stream::build_request(way, request, Some(9), NOW)?;
+    let told = (way.target.dialect.response_field_name)(ResponseField::Etag).unwrap();
     let mut headers = vec![
         (told.to_ascii_lowercase(), format!("\"{ETAG}\"").into_bytes()),
         ("content-length".to_owned(), b"9".to_vec()),
@@ -239,17 +257,17 @@ fn streamed(way: &Way<'_>, request: &Request) -> Result<Seen, Refusal> {
         headers.push(("content-range".to_owned(), b"bytes 0-8/20".to_vec()));
     }
     let status = if headers.len() > 2 { 206 } else { 200 };
-    let answer = Answer { status, headers, body: Vec::new() };
+    let answer = TargetResponse { status, headers, body: Vec::new() };
     if stream::ask_without_range(way, request, &answer) {
-        return Ok(judged(way, outgoing, losses, "the whole object".to_owned()));
+        return Ok(judge_losses(way, outgoing, losses, "the whole object".to_owned()));
     }
-    let reply = stream::reply(way, request, &answer, None)?;
-    let reply = part.map_or(Ok(reply.clone()), |part| part.told(reply));
-    let reply = reply.map_or_else(|refusal| words(&refusal), |reply| format!("{reply:?}"));
-    Ok(judged(way, outgoing, losses, reply))
+    let reply = stream::read_streamed_response(way, request, &answer, None)?;
+    let reply = part.map_or(Ok(reply.clone()), |part| part.convert_response(reply));
+    let reply = reply.map_or_else(|refusal| describe_rejection(&refusal), |reply| format!("{reply:?}"));
+    Ok(judge_losses(way, outgoing, losses, reply))
 }
 
-fn exchanged(way: &Way<'_>, request: &Request) -> Result<Seen, Refusal> {
+fn observe_exchange(way: &Route<'_>, request: &Request) -> Result<Observation, Rejection> {
     let body: &[u8] = match request.operation {
         Operation::DeleteObjects => b"<Delete><Object><Key>dir/a b</Key></Object></Delete>",
         Operation::CompleteMultipartUpload if !request.fields.has(Field::CompleteAll) => {
@@ -257,37 +275,41 @@ fn exchanged(way: &Way<'_>, request: &Request) -> Result<Seen, Refusal> {
         }
         _ => b"",
     };
-    let compared = compared(way.caller, request);
+    let compared = check_digest(way.caller, request);
     let mut exchange = Exchange::new(way.clone(), request.clone(), body)?;
     let losses = exchange.losses().to_vec();
     let Step::Send(mut outgoing) = exchange.start(NOW)? else { panic!("told before it was sent") };
     if request.fields.has(Field::ObjectSize) && outgoing.method == "GET" {
-        let parts = answer_to(way, Operation::ListParts).unwrap();
+        let parts = build_target_response(way, Operation::ListParts).unwrap();
         let Step::Send(completing) = exchange.next(&parts, NOW)? else { panic!("told before it was sent") };
         outgoing = completing;
     }
-    let answer = answer_to(way, request.operation).unwrap();
+    let answer = build_target_response(way, request.operation).unwrap();
     let told = match exchange.next(&answer, NOW) {
-        Ok(Step::Tell(reply)) => {
-            let spoken = tell::tell(&listener(way.caller), *reply);
+        Ok(Step::Respond(reply)) => {
+            let spoken = tell::tell(&build_listener(way.caller), *reply);
             format!("{:?} {}", spoken.status, String::from_utf8(spoken.body).unwrap())
         }
-        Ok(Step::Send(next)) => format!("then {:?}", Head::of(*next)),
-        Err(refusal) => words(&refusal),
+        Ok(Step::Send(next)) => format!("then {:?}", SentHead::from_outgoing(*next)),
+        Err(refusal) => describe_rejection(&refusal),
     };
-    Ok(judged(way, *outgoing, losses, format!("{told} {compared:?}")))
+    Ok(judge_losses(way, *outgoing, losses, format!("{told} {compared:?}")))
 }
 
-fn list_buckets(caller: &'static Dialect, request: &Request) -> Result<Seen, Refusal> {
-    let told = buckets::page(caller, request, rows()).map(|list| {
-        let mut reply = Reply::status(200);
+fn observe_list_buckets(caller: &'static Dialect, request: &Request) -> Result<Observation, Rejection> {
+    let told = buckets::build_bucket_page(caller, request, get_sample_buckets()).map(|list| {
+        let mut reply = Response::with_status(200);
         reply.document = Some(Document::Buckets(list));
-        String::from_utf8(tell::tell(&listener(caller), reply).body).unwrap()
+        String::from_utf8(tell::tell(&build_listener(caller), reply).body).unwrap()
     });
-    Ok(Seen { sent: None, losses: Vec::new(), told: told.map_err(|refusal| words(&refusal)) })
+    Ok(Observation {
+        sent_head: None,
+        losses: Vec::new(),
+        response: told.map_err(|refusal| describe_rejection(&refusal)),
+    })
 }
 
-fn rows() -> Vec<buckets::Row> {
+fn get_sample_buckets() -> Vec<buckets::BucketRow> {
     let row = |name: &str, made: i64, region: &str| (name.to_owned(), Timestamp(made), region.to_owned());
     vec![
         row("a", 1000, "there"),
@@ -298,60 +320,67 @@ fn rows() -> Vec<buckets::Row> {
 }
 
 /// The token behind a page of buckets.
-fn next_buckets(caller: &'static Dialect, size: u64) -> String {
+fn get_next_buckets_token(caller: &'static Dialect, size: u64) -> String {
     let mut request = Request::new(Operation::ListBuckets);
     request.fields.set(Field::MaxKeys, Value::Number(size));
-    buckets::page(caller, &request, rows()).unwrap().next.unwrap()
+    buckets::build_bucket_page(caller, &request, get_sample_buckets()).unwrap().next_page.unwrap()
 }
 
 /// The token behind a page of objects.
-fn next_objects(caller: &'static Dialect, target: &Target, marker: &str) -> String {
-    let request = request(caller, &text(caller, Operation::ListObjectsV2, &[])).unwrap();
-    let way = way(caller, target, &request);
-    let mut page = Document::Objects(Listing {
+fn get_next_objects_token(caller: &'static Dialect, target: &Target, marker: &str) -> String {
+    let request = parse_request(caller, &build_request_text(caller, Operation::ListObjectsV2, &[])).unwrap();
+    let way = build_route(caller, target, &request);
+    let mut page = Document::Objects(ObjectListing {
         truncated: true,
         next_marker: Some(marker.to_owned()),
-        ..Listing::default()
+        ..ObjectListing::default()
     });
-    listing::completed(&way, &request, &mut page);
+    listing::complete_listing(&way, &request, &mut page);
     let Document::Objects(page) = page else { panic!("is another document") };
-    page.next_token.unwrap()
+    page.next_continuation_token.unwrap()
 }
 
 /// What a target answers where the caller's own document depends on what it asked.
-fn answer_to(way: &Way<'_>, operation: Operation) -> Option<Answer> {
+fn build_target_response(way: &Route<'_>, operation: Operation) -> Option<TargetResponse> {
     let target = way.target.dialect;
-    let sent = emulate::sent_as(target, operation)?;
-    let encoded = target.says(Field::EncodingType, sent).is_some();
-    let object =
-        Listed { key: KEY_NAME.to_owned(), modified: Some(NOW), etag: ETAG.to_owned(), size: 9, class: None };
+    let sent = emulate::select_target_operation(target, operation)?;
+    let encoded = target.target_field_name(Field::EncodingType, sent).is_some();
+    let object = ListedObject {
+        key: KEY_NAME.to_owned(),
+        modified: Some(NOW),
+        etag: ETAG.to_owned(),
+        size: 9,
+        class: None,
+    };
     let key = KEY_NAME.to_owned();
     let document = match sent {
-        Operation::ListObjects | Operation::ListObjectsV2 => Document::Objects(Listing {
-            second: sent == Operation::ListObjectsV2,
+        Operation::ListObjects | Operation::ListObjectsV2 => Document::Objects(ObjectListing {
+            is_v2: sent == Operation::ListObjectsV2,
             encoded,
             objects: vec![object],
-            ..Listing::default()
+            ..ObjectListing::default()
         }),
-        Operation::ListObjectVersions => Document::Versions(Versions {
+        Operation::ListObjectVersions => Document::Versions(VersionListing {
             encoded,
-            versions: vec![Version { object, id: "v".to_owned(), latest: true, delete_marker: false }],
-            ..Versions::default()
+            versions: vec![ListedVersion { object, id: "v".to_owned(), latest: true, delete_marker: false }],
+            ..VersionListing::default()
         }),
-        Operation::ListMultipartUploads => Document::Uploads(Uploads {
+        Operation::ListMultipartUploads => Document::Uploads(UploadListing {
             encoded,
-            uploads: vec![Upload { key, id: "u".to_owned(), class: None, initiated: Some(NOW) }],
-            ..Uploads::default()
+            uploads: vec![ListedUpload { key, id: "u".to_owned(), class: None, initiated: Some(NOW) }],
+            ..UploadListing::default()
         }),
-        Operation::ListParts => Document::Parts(PartList {
+        Operation::ListParts => Document::Parts(PartListing {
             encoded,
             key,
             parts: vec![(Part::new(1, ETAG), Some(NOW), 9)],
-            ..PartList::default()
+            ..PartListing::default()
         }),
-        Operation::DeleteObjects => {
-            Document::Deleted { lines: vec![Deleted { key, ..Deleted::default() }], quiet: false, encoded }
-        }
+        Operation::DeleteObjects => Document::Deleted {
+            results: vec![DeletedObject { key, ..DeletedObject::default() }],
+            quiet: false,
+            encoded,
+        },
         Operation::CreateMultipartUpload => {
             Document::Initiated { bucket: "b".to_owned(), key, upload_id: "u".to_owned(), encoded }
         }
@@ -366,107 +395,109 @@ fn answer_to(way: &Way<'_>, operation: Operation) -> Option<Answer> {
             let headers = [("etag", "\"5b3c1a2e053d763e1b002cc607c5a0fe\""), ("content-length", "9")];
             let headers =
                 headers.into_iter().map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
-            return Some(Answer { status: 200, headers: headers.collect(), body: Vec::new() });
+            return Some(TargetResponse { status: 200, headers: headers.collect(), body: Vec::new() });
         }
         _ => return None,
     };
-    let body = documents::write(target, &document, &listener(target), "id");
-    Some(Answer { status: 200, headers: Vec::new(), body })
+    let body = documents::write_document(target, &document, &build_listener(target), "id");
+    Some(TargetResponse { status: 200, headers: Vec::new(), body })
 }
 
 /// Whether the head that is sent has the field by the target's name for it.
-fn in_head(target: &Dialect, row: &Row, sent: Option<&Head>) -> bool {
-    let told = emulate::sent_as(target, row.operation).and_then(|sent| target.says(row.field, sent));
+fn is_in_head(target: &Dialect, row: &FieldHandling, sent: Option<&SentHead>) -> bool {
+    let told = emulate::select_target_operation(target, row.operation)
+        .and_then(|sent| target.target_field_name(row.field, sent));
     match (told, sent) {
-        (Some(Name::Header(name)), Some(sent)) => sent.headers.iter().any(|own| own.0 == name),
-        (Some(Name::Parameter(name)), Some(sent)) => sent.query.iter().any(|own| own.0 == name),
+        (Some(FieldName::Header(name)), Some(sent)) => sent.headers.iter().any(|own| own.0 == name),
+        (Some(FieldName::Parameter(name)), Some(sent)) => sent.query.iter().any(|own| own.0 == name),
         _ => false,
     }
 }
 
 /// A word that the target does not have is lost, whatever becomes of the field with other words.
 fn has_words(field: Field) -> bool {
-    matches!(field.kind(), Kind::Class | Kind::Acl | Kind::Encryption)
+    matches!(field.kind(), ValueKind::StorageClass | ValueKind::Acl | ValueKind::Encryption)
 }
 
 /// Whether a condition of a copy is decided by a look at its source.
-fn looks_first(caller: &'static Dialect, target: &Target, row: &Row) -> bool {
-    let value = values(caller, row.field, row.operation)[0].clone();
-    let request = request(caller, &text(caller, row.operation, &[(row.field, value)])).unwrap();
-    let way = Way { check_conditions: true, ..way(caller, target, &request) };
+fn needs_head_first(caller: &'static Dialect, target: &Target, row: &FieldHandling) -> bool {
+    let value = get_sample_values(caller, row.field, row.operation)[0].clone();
+    let request =
+        parse_request(caller, &build_request_text(caller, row.operation, &[(row.field, value)])).unwrap();
+    let way = Route { check_conditions: true, ..build_route(caller, target, &request) };
     let mut exchange = Exchange::new(way, request, b"").unwrap();
-    let lost = exchange.losses().iter().any(|loss| loss.what == Lost::Field(row.field));
+    let lost = exchange.losses().iter().any(|loss| loss.item == LostItem::Field(row.field));
     let first = exchange.start(NOW).unwrap();
     matches!(first, Step::Send(sent) if sent.method == "HEAD" && !lost)
 }
 
-fn wrong(caller: &'static Dialect, target: &Target, row: &Row) -> Option<String> {
+fn find_mistake(caller: &'static Dialect, target: &Target, row: &FieldHandling) -> Option<String> {
     if row.note.starts_with("by a HEAD of the source") {
-        return (!looks_first(caller, target, row)).then(|| "is not decided by a HEAD".to_owned());
+        return (!needs_head_first(caller, target, row)).then(|| "is not decided by a HEAD".to_owned());
     }
     let [first, second] = match row.note {
         "by a marker" if row.field == Field::ContinuationToken => {
-            ["b", "c"].map(|marker| next_objects(caller, target, marker))
+            ["b", "c"].map(|marker| get_next_objects_token(caller, target, marker))
         }
-        _ => values(caller, row.field, row.operation),
+        _ => get_sample_values(caller, row.field, row.operation),
     };
-    let base: Vec<(Field, String)> = companions(row.field, row.operation)
+    let base: Vec<(Field, String)> = get_companion_fields(row.field, row.operation)
         .into_iter()
-        .map(|field| (field, values(caller, field, row.operation)[1].clone()))
+        .map(|field| (field, get_sample_values(caller, field, row.operation)[1].clone()))
         .collect();
     let with = |value: &str| {
         let mut said = base.clone();
         said.push((row.field, value.to_owned()));
-        run(caller, target, &text(caller, row.operation, &said))
+        observe_request(caller, target, &build_request_text(caller, row.operation, &said))
     };
     let (seen, other) = (with(&first), with(&second));
-    let without = run(caller, target, &text(caller, row.operation, &base));
+    let without = observe_request(caller, target, &build_request_text(caller, row.operation, &base));
     if seen == without && other == without {
-        return Some(format!("is passed over: {:?}", seen.told));
+        return Some(format!("is passed over: {:?}", seen.response));
     }
-    let lost = seen.losses.iter().any(|loss| loss.what == Lost::Field(row.field));
-    let said = in_head(target.dialect, row, seen.sent.as_ref());
-    let right = match row.fate {
+    let lost = seen.losses.iter().any(|loss| loss.item == LostItem::Field(row.field));
+    let said = is_in_head(target.dialect, row, seen.sent_head.as_ref());
+    let right = match row.handling {
         _ if lost && has_words(row.field) => true,
-        Fate::Native => seen.told.is_ok() && said && !lost,
+        Handling::Native => seen.response.is_ok() && said && !lost,
         // By nature: the target needs not be told.
-        Fate::Emulated => seen.told.is_ok() && !lost,
-        Fate::Lost => seen.told.is_ok() && lost && !said,
-        Fate::Refused => seen.told.is_err() && !said,
+        Handling::Emulated => seen.response.is_ok() && !lost,
+        Handling::Lost => seen.response.is_ok() && lost && !said,
+        Handling::Rejected => seen.response.is_err() && !said,
     };
-    (!right).then(|| format!("is not {}: said {said}, lost {lost}, {:?}", row.fate.name(), seen.told))
+    (!right).then(|| format!("is not {}: said {said}, lost {lost}, {:?}", row.handling.name(), seen.response))
 }
 
 #[test]
-fn every_field_of_every_operation_is_said_answered_or_reported() {
+fn every_field_of_every_operation_is_sent_emulated_or_reported() {
     let mut found = Vec::new();
     let mut walked = 0;
-    for caller in ALL {
-        for dialect in ALL.iter().chain(PROFILES) {
-            let target = target(dialect);
-            for row in matrix(caller, dialect) {
+    for caller in DIALECTS {
+        for dialect in DIALECTS.iter().chain(PROFILES) {
+            let target = build_target(dialect);
+            for row in build_matrix(caller, dialect) {
                 // A standard range is what this target answers by nature; where no parts are told, none are paged: see below.
                 // What is not sent because it means nothing there is in the matrix with its reason.
                 if row.note == "by nature"
                     || row.note.starts_with("not sent: ")
                     || row.note.starts_with("there is nothing to page")
-                    || MET_HERE.contains(&row.field) && row.fate == Fate::Emulated
+                    || HANDLED_HERE.contains(&row.field) && row.handling == Handling::Emulated
                 {
                     continue;
                 }
                 // Where a target has no checksums, what is said of bytes is compared here, and the rest only asks for them.
-                if row.field.is_of_checksums() && !dialect.keeps_checksums() {
-                    assert_eq!(row.fate, Fate::Emulated, "{row:?}");
+                if row.field.is_checksum_option() && !dialect.keeps_checksums() {
+                    assert_eq!(row.handling, Handling::Emulated, "{row:?}");
                     continue;
                 }
                 walked += 1;
-                if let Some(why) = wrong(caller, &target, &row) {
+                if let Some(why) = find_mistake(caller, &target, &row) {
                     found.push(format!(
                         "{} -> {}: {} `{}` {why}",
                         caller.name,
                         dialect.name,
                         row.operation.name(),
-                        row.said
+                        row.caller_name
                     ));
                 }
             }
@@ -477,30 +508,32 @@ fn every_field_of_every_operation_is_said_answered_or_reported() {
 }
 
 /// What comes of a copy from one target to another: all that is asked of both, and what is decided here.
-fn relayed(caller: &'static Dialect, from: &Target, to: &Target, text: &str) -> String {
-    let asked = match request(caller, text) {
+fn relay_copy(caller: &'static Dialect, from: &Target, to: &Target, text: &str) -> String {
+    let asked = match parse_request(caller, text) {
         Ok(asked) => asked,
-        Err(refusal) => return words(&refusal),
+        Err(refusal) => return describe_rejection(&refusal),
     };
-    let (from, to) = (way(caller, from, &asked), way(caller, to, &asked));
-    let told = |field: Told| (from.target.dialect.told)(field).map(str::to_ascii_lowercase);
+    let (from, to) = (build_route(caller, from, &asked), build_route(caller, to, &asked));
+    let get_header_name =
+        |field: ResponseField| (from.target.dialect.response_field_name)(field).map(str::to_ascii_lowercase);
     let headers = [
-        (Told::Etag, "\"5b3c1a2e053d763e1b002cc607c5a0fe\""),
-        (Told::LastModified, "Tue, 07 May 2024 00:00:00 GMT"),
-        (Told::ContentLength, "9"),
-        (Told::ContentType, "text/html"),
-        (Told::TaggingCount, "2"),
+        (ResponseField::Etag, "\"5b3c1a2e053d763e1b002cc607c5a0fe\""),
+        (ResponseField::LastModified, "Tue, 07 May 2024 00:00:00 GMT"),
+        (ResponseField::ContentLength, "9"),
+        (ResponseField::ContentType, "text/html"),
+        (ResponseField::TaggingCount, "2"),
     ];
-    let headers = headers.into_iter().filter_map(|row| Some((told(row.0)?, row.1.as_bytes().to_vec())));
-    let answer = Answer { status: 200, headers: headers.collect(), body: Vec::new() };
+    let headers =
+        headers.into_iter().filter_map(|row| Some((get_header_name(row.0)?, row.1.as_bytes().to_vec())));
+    let answer = TargetResponse { status: 200, headers: headers.collect(), body: Vec::new() };
     let source = match relay::source(&from, &asked, &answer, NOW) {
         Ok(source) => source,
-        Err(refusal) => return words(&refusal),
+        Err(refusal) => return describe_rejection(&refusal),
     };
     let mut requests = vec![(&from, relay::look(&asked)), (&from, relay::read(&asked, &source, None))];
     if asked.operation == Operation::CopyObject {
         for operation in [Operation::PutObject, Operation::CreateMultipartUpload] {
-            requests.push((&to, relay::place(caller, &asked, &source, None, operation)));
+            requests.push((&to, relay::build_destination_request(caller, &asked, &source, None, operation)));
         }
         requests.push((&to, relay::part(&asked, "u", 1, 9)));
         requests.push((&to, relay::complete(&asked, "u", Vec::new())));
@@ -510,35 +543,39 @@ fn relayed(caller: &'static Dialect, from: &Target, to: &Target, text: &str) -> 
     }
     let mut seen = format!("{:?} {:?}", source.tagged, relay::range(&asked, true, 9));
     for (way, request) in requests {
-        let (sent, losses) = write::request(way, &request).unwrap();
-        seen.push_str(&format!("{:?} {losses:?}\n", Head::of(sent)));
+        let (sent, losses) = write::write_request(way, &request).unwrap();
+        seen.push_str(&format!("{:?} {losses:?}\n", SentHead::from_outgoing(sent)));
     }
     seen
 }
 
 /// What only says which checksums a target keeps and tells: those that a caller sends are compared on their way, whatever
 /// the target keeps.
-const MET_HERE: [Field; 3] = [Field::ChecksumAlgorithm, Field::ChecksumType, Field::ChecksumMode];
+const HANDLED_HERE: [Field; 3] = [Field::ChecksumAlgorithm, Field::ChecksumType, Field::ChecksumMode];
 
 #[test]
-fn every_field_of_a_copy_between_two_targets_is_said_answered_or_reported() {
+fn every_field_of_a_copy_between_two_targets_is_sent_emulated_or_reported() {
     let mut found = Vec::new();
-    for caller in ALL {
-        for (from, to) in ALL.iter().flat_map(|from| ALL.iter().map(move |to| (target(from), target(to)))) {
+    for caller in DIALECTS {
+        for (from, to) in DIALECTS
+            .iter()
+            .flat_map(|from| DIALECTS.iter().map(move |to| (build_target(from), build_target(to))))
+        {
             for operation in [Operation::CopyObject, Operation::UploadPartCopy] {
-                for field in Field::ALL.into_iter().filter(|field| !MET_HERE.contains(field)) {
-                    let Some(name) = caller.name_in(field, operation) else { continue };
-                    let base: Vec<_> = companions(field, operation)
+                for field in Field::ALL.into_iter().filter(|field| !HANDLED_HERE.contains(field)) {
+                    let Some(name) = caller.field_name_in(field, operation) else { continue };
+                    let base: Vec<_> = get_companion_fields(field, operation)
                         .into_iter()
-                        .map(|other| (other, values(caller, other, operation)[1].clone()))
+                        .map(|other| (other, get_sample_values(caller, other, operation)[1].clone()))
                         .collect();
                     let with = |value: &str| {
                         let mut said = base.clone();
                         said.push((field, value.to_owned()));
-                        relayed(caller, &from, &to, &text(caller, operation, &said))
+                        relay_copy(caller, &from, &to, &build_request_text(caller, operation, &said))
                     };
-                    let [first, second] = values(caller, field, operation);
-                    let without = relayed(caller, &from, &to, &text(caller, operation, &base));
+                    let [first, second] = get_sample_values(caller, field, operation);
+                    let without =
+                        relay_copy(caller, &from, &to, &build_request_text(caller, operation, &base));
                     if with(&first) == without && with(&second) == without {
                         let (from, to) = (from.dialect.name, to.dialect.name);
                         let name = name.as_str();
@@ -552,15 +589,20 @@ fn every_field_of_a_copy_between_two_targets_is_said_answered_or_reported() {
 }
 
 #[test]
-fn parts_that_a_target_does_not_tell_are_refused_not_left_out() {
-    for dialect in [ALL[1], ALL[2], ALL[3]] {
-        let target = target(dialect);
+fn parts_that_a_target_does_not_list_are_rejected_not_left_out() {
+    for dialect in [DIALECTS[1], DIALECTS[2], DIALECTS[3]] {
+        let target = build_target(dialect);
         for (field, value) in [(Field::Attributes, "ETag,ObjectParts"), (Field::Attributes, "ETag")] {
             let said = [(field, value.to_owned()), (Field::MaxParts, "2".to_owned())];
-            let request = request(ALL[0], &text(ALL[0], Operation::GetObjectAttributes, &said)).unwrap();
-            let mut exchange = Exchange::new(way(ALL[0], &target, &request), request, b"").unwrap();
+            let request = parse_request(
+                DIALECTS[0],
+                &build_request_text(DIALECTS[0], Operation::GetObjectAttributes, &said),
+            )
+            .unwrap();
+            let mut exchange =
+                Exchange::new(build_route(DIALECTS[0], &target, &request), request, b"").unwrap();
             exchange.start(NOW).unwrap();
-            let head = |etag: &str| Answer {
+            let head = |etag: &str| TargetResponse {
                 status: 200,
                 headers: vec![
                     ("etag".to_owned(), etag.as_bytes().to_vec()),
@@ -571,10 +613,10 @@ fn parts_that_a_target_does_not_tell_are_refused_not_left_out() {
             let told = exchange.next(&head("\"5b3c1a2e053d763e1b002cc607c5a0fe-3\""), NOW);
             match (value.contains("Parts"), told) {
                 (true, Err(refusal)) => {
-                    assert_eq!(refusal.fault, Fault::NotImplemented);
+                    assert_eq!(refusal.kind, ErrorKind::NotImplemented);
                     assert_eq!(refusal.details, [("Header", "ObjectParts".to_owned())]);
                 }
-                (false, Ok(Step::Tell(_))) => {}
+                (false, Ok(Step::Respond(_))) => {}
                 (_, other) => panic!("{}: {value}: {other:?}", dialect.name),
             }
         }
@@ -584,10 +626,14 @@ fn parts_that_a_target_does_not_tell_are_refused_not_left_out() {
 /// The walk finds what is passed over: a field that is taken out of the request before it is written.
 #[test]
 fn a_field_that_is_passed_over_is_found() {
-    let (caller, target) = (ALL[0], target(ALL[2]));
-    let row = matrix(caller, ALL[2]).into_iter().find(|row| row.field == Field::Prefix).unwrap();
-    assert!(wrong(caller, &target, &row).is_none());
-    let plain = text(caller, row.operation, &[]);
+    let (caller, target) = (DIALECTS[0], build_target(DIALECTS[2]));
+    let row = build_matrix(caller, DIALECTS[2]).into_iter().find(|row| row.field == Field::Prefix).unwrap();
+    assert!(find_mistake(caller, &target, &row).is_none());
+    let plain = build_request_text(caller, row.operation, &[]);
     let noise = plain.replace("Host:", "x-amz-te: trailers\nHost:");
-    assert_eq!(run(caller, &target, &plain), run(caller, &target, &noise), "noise changes nothing");
+    assert_eq!(
+        observe_request(caller, &target, &plain),
+        observe_request(caller, &target, &noise),
+        "noise changes nothing"
+    );
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use blobfish_config::Endpoint;
-use blobfish_dialects::examples::examples;
+use blobfish_dialects::examples::parse_examples;
 use http::{HeaderMap, Response};
 use pingora_core::apps::http_app::ServeHttp;
 use pingora_core::protocols::http::ServerSession;
@@ -18,11 +18,11 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::copies::COPIES;
+use crate::copies::RUNNING_COPIES;
 use crate::events::EVENTS;
-use crate::explain::{self, Asked, REQUEST_BYTES_MAX};
+use crate::explain::{self, ExplainQuery, REQUEST_BYTES_MAX};
 use crate::metrics::METRICS;
-use crate::snapshot::Snapshot;
+use crate::snapshot::ActiveConfig;
 use crate::{shown, status};
 
 const PAGE: &str = include_str!("console/index.html");
@@ -31,7 +31,7 @@ const STYLE: &str = include_str!("console/console.css");
 const ICON: &str = include_str!("console/icon.svg");
 
 /// Nothing from elsewhere, nothing inline.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
                       require-trusted-types-for 'script'";
 
@@ -41,12 +41,12 @@ const BODY_TIME_MAX: Duration = Duration::from_secs(10);
 /// The application behind the admin listener.
 pub struct Admin {
     /// Whether only this machine can connect.
-    loopback: bool,
+    is_loopback: bool,
     /// Whether requests are served: false until the listeners stand, and again once they are closing.
     ready: Arc<watch::Sender<bool>>,
     /// What requests run on.
-    current: Arc<ArcSwap<Snapshot>>,
-    started: Instant,
+    current: Arc<ArcSwap<ActiveConfig>>,
+    started_at: Instant,
 }
 
 impl Admin {
@@ -54,39 +54,52 @@ impl Admin {
     pub fn new(
         address: SocketAddr,
         ready: Arc<watch::Sender<bool>>,
-        current: Arc<ArcSwap<Snapshot>>,
+        current: Arc<ArcSwap<ActiveConfig>>,
     ) -> Self {
-        Self { loopback: address.ip().to_canonical().is_loopback(), ready, current, started: Instant::now() }
-    }
-
-    fn read(&self, path: &str) -> Response<Vec<u8>> {
-        let ready = *self.ready.borrow();
-        match path {
-            "/metrics" => answer(200, "text/plain; version=0.0.4", METRICS.text()),
-            "/healthz" => answer(200, "text/plain", "ok\n"),
-            "/readyz" if ready => answer(200, "text/plain", "ready\n"),
-            "/readyz" => answer(503, "text/plain", "not ready\n"),
-            "/" => answer(200, "text/html; charset=utf-8", PAGE),
-            "/console.js" => answer(200, "text/javascript; charset=utf-8", SCRIPT),
-            "/console.css" => answer(200, "text/css; charset=utf-8", STYLE),
-            "/icon.svg" => answer(200, "image/svg+xml", ICON),
-            "/api/status" => data(&status::status(&self.current.load(), ready, self.started.elapsed())),
-            "/api/copies" => data(&COPIES.list()),
-            "/api/events" => data(&json!({ "events": EVENTS.list() })),
-            "/api/config" => data(&shown::config(&self.current.load().config, METRICS.config_loaded.get())),
-            "/api/examples" => data(&requests()),
-            "/api/explain" => refused(405, "POST a question here"),
-            _ => answer(404, "text/plain", "there is no such page\n"),
+        Self {
+            is_loopback: address.ip().to_canonical().is_loopback(),
+            ready,
+            current,
+            started_at: Instant::now(),
         }
     }
 
-    async fn explain(&self, session: &mut ServerSession) -> Result<String, (u16, String)> {
-        is_own_page(&session.req_header().headers).map_err(|(status, why)| (status, why.to_owned()))?;
-        let body = timeout(BODY_TIME_MAX, body(session)).await;
+    fn respond_to_get(&self, path: &str) -> Response<Vec<u8>> {
+        let ready = *self.ready.borrow();
+        match path {
+            "/metrics" => build_response(200, "text/plain; version=0.0.4", METRICS.encode()),
+            "/healthz" => build_response(200, "text/plain", "ok\n"),
+            "/readyz" if ready => build_response(200, "text/plain", "ready\n"),
+            "/readyz" => build_response(503, "text/plain", "not ready\n"),
+            "/" => build_response(200, "text/html; charset=utf-8", PAGE),
+            "/console.js" => build_response(200, "text/javascript; charset=utf-8", SCRIPT),
+            "/console.css" => build_response(200, "text/css; charset=utf-8", STYLE),
+            "/icon.svg" => build_response(200, "image/svg+xml", ICON),
+            "/api/status" => build_json_response(&status::build_status(
+                &self.current.load(),
+                ready,
+                self.started_at.elapsed(),
+            )),
+            "/api/copies" => build_json_response(&RUNNING_COPIES.to_json()),
+            "/api/events" => build_json_response(&json!({ "events": EVENTS.list() })),
+            "/api/config" => build_json_response(&shown::render_config(
+                &self.current.load().settings,
+                METRICS.config_loaded.get(),
+            )),
+            "/api/examples" => build_json_response(&list_examples()),
+            "/api/explain" => build_error_response(405, "POST a question here"),
+            _ => build_response(404, "text/plain", "there is no such page\n"),
+        }
+    }
+
+    async fn explain_request(&self, session: &mut ServerSession) -> Result<String, (u16, String)> {
+        check_same_origin(&session.req_header().headers).map_err(|(status, why)| (status, why.to_owned()))?;
+        let body = timeout(BODY_TIME_MAX, read_body(session)).await;
         let body = body.unwrap_or(Err((408, "the question did not arrive in time".to_owned())))?;
-        let asked: Asked = serde_json::from_slice(&body)
+        let query: ExplainQuery = serde_json::from_slice(&body)
             .map_err(|error| (400, format!("not a question of {{from, to, request}}: {error}")))?;
-        explain::json(&asked, Some(&self.current.load())).map_err(|error| (400, format!("{error:#}")))
+        explain::explain_to_json(&query, Some(&self.current.load()))
+            .map_err(|error| (400, format!("{error:#}")))
     }
 }
 
@@ -95,22 +108,25 @@ impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         let head = session.req_header();
         let (method, path) = (head.method.as_str().to_owned(), head.uri.path().to_owned());
-        if self.loopback && !head.headers.get_all("host").iter().all(|host| is_own_host(host.as_bytes())) {
-            return refused(403, "this listener is on loopback: ask for it by its address or as localhost");
+        if self.is_loopback && !head.headers.get_all("host").iter().all(|host| is_own_host(host.as_bytes())) {
+            return build_error_response(
+                403,
+                "this listener is on loopback: ask for it by its address or as localhost",
+            );
         }
         match (method.as_str(), path.as_str()) {
-            ("GET" | "HEAD", path) => self.read(path),
-            ("POST", "/api/explain") => match self.explain(session).await {
-                Ok(json) => answer(200, "application/json", json),
-                Err((status, why)) => {
+            ("GET" | "HEAD", path) => self.respond_to_get(path),
+            ("POST", "/api/explain") => match self.explain_request(session).await {
+                Ok(json) => build_response(200, "application/json", json),
+                Err((status, message)) => {
                     // What was not read is not taken for another request.
                     session.set_keepalive(None);
-                    refused(status, &why)
+                    build_error_response(status, &message)
                 }
             },
             _ => {
                 session.set_keepalive(None);
-                answer(405, "text/plain", "GET or HEAD\n")
+                build_response(405, "text/plain", "GET or HEAD\n")
             }
         }
     }
@@ -126,64 +142,65 @@ fn is_own_host(host: &[u8]) -> bool {
 
 /// Whether a question comes from our own page, or from no page at all. Browsers say where a request comes from, and ask
 /// before they send JSON elsewhere.
-fn is_own_page(headers: &HeaderMap) -> Result<(), (u16, &'static str)> {
-    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    let kind = text("content-type").unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    let host = text("host").unwrap_or_default();
-    let own =
+fn check_same_origin(headers: &HeaderMap) -> Result<(), (u16, &'static str)> {
+    let header_text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let content_type =
+        header_text("content-type").unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let host = header_text("host").unwrap_or_default();
+    let is_own_origin =
         |origin: &str| origin.split_once("://").is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(host));
-    if !text("sec-fetch-site").is_none_or(|site| matches!(site, "same-origin" | "none"))
-        || !text("origin").is_none_or(own)
+    if !header_text("sec-fetch-site").is_none_or(|site| matches!(site, "same-origin" | "none"))
+        || !header_text("origin").is_none_or(is_own_origin)
     {
         return Err((403, "another page's question"));
     }
-    if kind.eq_ignore_ascii_case("application/json") {
+    if content_type.eq_ignore_ascii_case("application/json") {
         Ok(())
     } else {
         Err((415, "the question has to be application/json"))
     }
 }
 
-async fn body(session: &mut ServerSession) -> Result<Vec<u8>, (u16, String)> {
-    let mut whole = Vec::new();
+async fn read_body(session: &mut ServerSession) -> Result<Vec<u8>, (u16, String)> {
+    let mut body = Vec::new();
     loop {
         match session.read_request_body().await {
-            Ok(Some(bytes)) if whole.len().saturating_add(bytes.len()) > REQUEST_BYTES_MAX => {
+            Ok(Some(bytes)) if body.len().saturating_add(bytes.len()) > REQUEST_BYTES_MAX => {
                 return Err((413, format!("the question is larger than {REQUEST_BYTES_MAX} bytes")));
             }
-            Ok(Some(bytes)) => whole.extend_from_slice(&bytes),
-            Ok(None) => return Ok(whole),
+            Ok(Some(bytes)) => body.extend_from_slice(&bytes),
+            Ok(None) => return Ok(body),
             Err(_) => return Err((400, "the question did not arrive whole".to_owned())),
         }
     }
 }
 
-fn requests() -> Value {
-    let examples = examples().map(
+fn list_examples() -> Value {
+    let examples = parse_examples().map(
         |example| json!({ "dialect": example.dialect, "title": example.title, "request": example.request }),
     );
     json!({ "examples": examples.collect::<Vec<_>>() })
 }
 
-fn refused(status: u16, why: &str) -> Response<Vec<u8>> {
-    answer(status, "application/json", json!({ "error": why }).to_string())
+fn build_error_response(status: u16, message: &str) -> Response<Vec<u8>> {
+    build_response(status, "application/json", json!({ "error": message }).to_string())
 }
 
-fn data(value: &Value) -> Response<Vec<u8>> {
-    answer(200, "application/json", value.to_string())
+fn build_json_response(value: &Value) -> Response<Vec<u8>> {
+    build_response(200, "application/json", value.to_string())
 }
 
-fn answer(status: u16, kind: &'static str, body: impl Into<Vec<u8>>) -> Response<Vec<u8>> {
+fn build_response(status: u16, content_type: &'static str, body: impl Into<Vec<u8>>) -> Response<Vec<u8>> {
     let body = body.into();
     let response = Response::builder()
         .status(status)
-        .header("content-type", kind)
+        .header("content-type", content_type)
         .header("content-length", body.len())
         .header("cache-control", "no-store")
         .header("x-content-type-options", "nosniff")
         .header("referrer-policy", "no-referrer")
         .header("cross-origin-resource-policy", "same-origin")
-        .header("content-security-policy", POLICY);
+        .header("content-security-policy", CONTENT_SECURITY_POLICY);
     response.body(body).unwrap_or_default()
 }
 
@@ -211,27 +228,27 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(headers: &[(&'static str, &str)], status: Option<u16>) {
+    fn check_headers(headers: &[(&'static str, &str)], status: Option<u16>) {
         let mut map = HeaderMap::new();
         map.insert("host", "127.0.0.1:9090".parse().unwrap());
         for (name, value) in headers {
             map.insert(*name, value.parse().unwrap());
         }
-        assert_eq!(is_own_page(&map).err().map(|refused| refused.0), status, "{headers:?}");
+        assert_eq!(check_same_origin(&map).err().map(|rejected| rejected.0), status, "{headers:?}");
     }
 
     #[test]
     fn questions_come_from_our_own_page_or_from_none() {
         let json = ("content-type", "application/json; charset=utf-8");
-        check(&[json], None);
-        check(&[json, ("origin", "http://127.0.0.1:9090"), ("sec-fetch-site", "same-origin")], None);
+        check_headers(&[json], None);
+        check_headers(&[json, ("origin", "http://127.0.0.1:9090"), ("sec-fetch-site", "same-origin")], None);
         for origin in ["http://127.0.0.1:9091", "http://example.com", "null", ""] {
-            check(&[json, ("origin", origin)], Some(403));
+            check_headers(&[json, ("origin", origin)], Some(403));
         }
         for site in ["cross-site", "same-site"] {
-            check(&[json, ("sec-fetch-site", site)], Some(403));
+            check_headers(&[json, ("sec-fetch-site", site)], Some(403));
         }
-        check(&[], Some(415));
-        check(&[("content-type", "text/plain")], Some(415));
+        check_headers(&[], Some(415));
+        check_headers(&[("content-type", "text/plain")], Some(415));
     }
 }

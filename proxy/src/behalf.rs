@@ -4,24 +4,24 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 tokio::task_local! {
-    static BEHALF: Behalf;
+    static CURRENT_INITIATOR: Initiator;
 }
 
 /// Who wants an answer of a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Behalf {
+pub enum Initiator {
     /// A caller whose signature was verified, by its name's digest.
     Caller(u64),
     /// Somebody of whom nothing is proven, or nobody in particular.
     #[default]
-    Anybody,
+    Unauthenticated,
     /// We ourselves, for a question that nobody signed, such as a bucket's CORS rules.
-    Aside,
+    Proxy,
 }
 
-impl Behalf {
+impl Initiator {
     /// A caller, by its name.
-    pub fn caller(name: &str) -> Self {
+    pub fn from_caller_name(name: &str) -> Self {
         let mut hasher = DefaultHasher::new();
         name.hash(&mut hasher);
         Self::Caller(hasher.finish())
@@ -29,13 +29,13 @@ impl Behalf {
 }
 
 /// Does work on somebody's behalf.
-pub async fn within<T>(behalf: Behalf, work: impl Future<Output = T>) -> T {
-    BEHALF.scope(behalf, work).await
+pub async fn with_initiator<T>(initiator: Initiator, work: impl Future<Output = T>) -> T {
+    CURRENT_INITIATOR.scope(initiator, work).await
 }
 
 /// On whose behalf this work is done.
-pub fn current() -> Behalf {
-    BEHALF.try_with(|behalf| *behalf).unwrap_or_default()
+pub fn current_initiator() -> Initiator {
+    CURRENT_INITIATOR.try_with(|initiator| *initiator).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -44,13 +44,14 @@ mod tests {
 
     #[tokio::test]
     async fn the_inner_one_counts() {
-        assert_eq!(current(), Behalf::Anybody);
-        let (outer, inner) = (Behalf::caller("a"), Behalf::caller("b"));
+        assert_eq!(current_initiator(), Initiator::Unauthenticated);
+        let (outer, inner) = (Initiator::from_caller_name("a"), Initiator::from_caller_name("b"));
         assert_ne!(outer, inner);
-        within(outer, async {
-            assert_eq!(current(), outer);
-            within(Behalf::Aside, async { assert_eq!(current(), Behalf::Aside) }).await;
-            assert_eq!(current(), outer);
+        with_initiator(outer, async {
+            assert_eq!(current_initiator(), outer);
+            with_initiator(Initiator::Proxy, async { assert_eq!(current_initiator(), Initiator::Proxy) })
+                .await;
+            assert_eq!(current_initiator(), outer);
         })
         .await;
     }

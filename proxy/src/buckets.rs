@@ -2,14 +2,18 @@
 
 use blobfish_config::Caller;
 use blobfish_dialects::engine::auth::Payload;
-use blobfish_dialects::engine::buckets::{Row, UNKNOWN, check, page, question};
+use blobfish_dialects::engine::buckets::{
+    BucketRow, CREATION_UNKNOWN, build_bucket_page, build_list_buckets_request, check_bucket_filters,
+};
 use blobfish_dialects::engine::loss::LossPolicy;
-use blobfish_dialects::engine::way::{SameNames, Way};
-use blobfish_dialects::model::{BucketList, Document, Fault, Need, Refusal, Reply, Request};
+use blobfish_dialects::engine::way::{Route, SameBucketNames};
+use blobfish_dialects::model::{
+    BucketListing, Document, ErrorKind, Rejection, Request, RequiredAccess, Response,
+};
 
 use crate::exchange;
-use crate::job::{End, Job};
-use crate::snapshot::{Snapshot, Upstream, may};
+use crate::job::{RequestContext, RequestEnd};
+use crate::snapshot::{ActiveConfig, TargetRuntime, has_access};
 
 /// Pages of one target's buckets. A target that has more goes round in circles.
 const PAGES_MAX: usize = 200;
@@ -18,72 +22,90 @@ const PAGES_MAX: usize = 200;
 ///
 /// # Errors
 /// [`End`]. A list without the buckets of a target that failed would be a false success.
-pub async fn run(job: &mut Job<'_>, caller: &Caller, request: Request, payload: Payload) -> Result<(), End> {
-    exchange::whole_body(job, &request, payload).await?;
-    check(job.listener.dialect, &request)?;
-    let snapshot = job.snapshot;
-    let mut rows = configured(snapshot, caller);
-    for index in pattern_targets(snapshot) {
-        let Some(upstream) = snapshot.upstreams.get(index) else { continue };
+pub async fn list_buckets(
+    context: &mut RequestContext<'_>,
+    caller: &Caller,
+    request: Request,
+    payload: Payload,
+) -> Result<(), RequestEnd> {
+    exchange::read_request_body(context, &request, payload).await?;
+    check_bucket_filters(context.listener.dialect, &request)?;
+    let config = context.config;
+    let mut rows = list_configured_buckets(config, caller);
+    for target_index in find_pattern_targets(config) {
+        let Some(target) = config.targets.get(target_index) else { continue };
         let mut next = None;
-        for number in 1.. {
-            let list = asked(job, upstream, next).await?;
-            next = list.next.clone();
-            merge(&mut rows, list, &upstream.target.region, |name| visible(snapshot, caller, index, name));
-            match number {
+        for page_number in 1.. {
+            let list = fetch_bucket_page(context, target, next).await?;
+            next = list.next_page.clone();
+            merge_buckets(&mut rows, list, &target.spec.region, |name| {
+                to_visible_name(config, caller, target_index, name)
+            });
+            match page_number {
                 _ if next.is_none() => break,
-                PAGES_MAX.. => return Err(endless().into()),
+                PAGES_MAX.. => return Err(reject_endless_listing().into()),
                 _ => {}
             }
         }
     }
-    let list = page(job.listener.dialect, &request, rows)?;
-    let mut reply = Reply::status(200);
-    let host = job.listener.host.clone();
-    reply.document = Some(Document::Buckets(BucketList { owner: caller.name.clone(), host, ..list }));
-    job.tell(reply).await
+    let list = build_bucket_page(context.listener.dialect, &request, rows)?;
+    let mut response = Response::with_status(200);
+    let host = context.listener.host.clone();
+    response.document = Some(Document::Buckets(BucketListing { owner: caller.name.clone(), host, ..list }));
+    context.send_response(response).await
 }
 
 /// One page of a target's buckets.
-async fn asked(job: &mut Job<'_>, upstream: &Upstream, next: Option<String>) -> Result<BucketList, End> {
-    let question = question(upstream.target.dialect, next);
-    let reply = exchange::driven(job, upstream, way(job, upstream), question, &[]).await?;
-    match reply.document {
+async fn fetch_bucket_page(
+    context: &mut RequestContext<'_>,
+    target: &TargetRuntime,
+    continuation: Option<String>,
+) -> Result<BucketListing, RequestEnd> {
+    let list_request = build_list_buckets_request(target.spec.dialect, continuation);
+    let response =
+        exchange::run_exchange(context, target, build_listing_route(context, target), list_request, &[])
+            .await?;
+    match response.document {
         Some(Document::Buckets(list)) => Ok(list),
-        _ => Err(Fault::InternalError.into()),
+        _ => Err(ErrorKind::InternalError.into()),
     }
 }
 
-fn endless() -> Refusal {
-    Refusal::say(Fault::InternalError, "The storage behind this service did not end its list of buckets.")
+fn reject_endless_listing() -> Rejection {
+    Rejection::with_message(
+        ErrorKind::InternalError,
+        "The storage behind this service did not end its list of buckets.",
+    )
 }
 
-fn way<'a>(job: &Job<'_>, upstream: &'a Upstream) -> Way<'a> {
-    Way {
-        caller: job.listener.dialect,
-        target: &upstream.target,
+fn build_listing_route<'a>(context: &RequestContext<'_>, target: &'a TargetRuntime) -> Route<'a> {
+    Route {
+        caller: context.listener.dialect,
+        target: &target.spec,
         bucket: String::new(),
         source_bucket: None,
-        policy: LossPolicy::Refuse,
+        loss_policy: LossPolicy::Reject,
         check_conditions: false,
-        names: std::sync::Arc::new(SameNames),
+        bucket_names: std::sync::Arc::new(SameBucketNames),
     }
 }
 
 /// The names that stand in the configuration.
-fn configured(snapshot: &Snapshot, caller: &Caller) -> Vec<Row> {
-    let names = snapshot.config.buckets.iter().filter_map(|rule| Some((rule.name.exact()?, rule.target)));
+fn list_configured_buckets(config: &ActiveConfig, caller: &Caller) -> Vec<BucketRow> {
+    let names = config.settings.buckets.iter().filter_map(|rule| Some((rule.name.exact()?, rule.target)));
     names
-        .filter(|(name, _)| may(caller, name, Need::Read) && snapshot.place(name).is_some())
+        .filter(|(name, _)| {
+            has_access(caller, name, RequiredAccess::Read) && config.route_bucket(name).is_some()
+        })
         .filter_map(|(name, index)| {
-            Some((name.to_owned(), UNKNOWN, snapshot.upstreams.get(index)?.target.region.clone()))
+            Some((name.to_owned(), CREATION_UNKNOWN, config.targets.get(index)?.spec.region.clone()))
         })
         .collect()
 }
 
 /// The targets that hold buckets which no name in the configuration stands for.
-fn pattern_targets(snapshot: &Snapshot) -> Vec<usize> {
-    let patterns = snapshot.config.buckets.iter().filter(|rule| rule.name.exact().is_none());
+fn find_pattern_targets(config: &ActiveConfig) -> Vec<usize> {
+    let patterns = config.settings.buckets.iter().filter(|rule| rule.name.exact().is_none());
     let mut targets: Vec<usize> = patterns.map(|rule| rule.target).collect();
     targets.sort_unstable();
     targets.dedup();
@@ -91,20 +113,30 @@ fn pattern_targets(snapshot: &Snapshot) -> Vec<usize> {
 }
 
 /// What the caller calls a target's bucket, if it may know of it.
-fn visible(snapshot: &Snapshot, caller: &Caller, index: usize, name: &str) -> Option<String> {
-    let shown = !snapshot.is_for_parts(index, name);
-    let name = snapshot.config.reverse(index, name).filter(|_| shown);
-    name.filter(|name| may(caller, name, Need::Read))
+fn to_visible_name(
+    config: &ActiveConfig,
+    caller: &Caller,
+    target_index: usize,
+    name: &str,
+) -> Option<String> {
+    let is_listable = !config.is_small_parts_bucket(target_index, name);
+    let name = config.settings.find_caller_bucket(target_index, name).filter(|_| is_listable);
+    name.filter(|name| has_access(caller, name, RequiredAccess::Read))
 }
 
 /// Adds what a target told; of a name that is there already it knows the date.
-fn merge(rows: &mut Vec<Row>, list: BucketList, own_region: &str, visible: impl Fn(&str) -> Option<String>) {
-    for (name, made, region) in list.buckets {
-        let Some(name) = visible(&name) else { continue };
+fn merge_buckets(
+    rows: &mut Vec<BucketRow>,
+    list: BucketListing,
+    default_region: &str,
+    to_caller_name: impl Fn(&str) -> Option<String>,
+) {
+    for (name, created_at, region) in list.buckets {
+        let Some(name) = to_caller_name(&name) else { continue };
         match rows.iter_mut().find(|row| row.0 == name) {
-            Some(row) => row.1 = made,
-            None if region.is_empty() => rows.push((name, made, own_region.to_owned())),
-            None => rows.push((name, made, region)),
+            Some(row) => row.1 = created_at,
+            None if region.is_empty() => rows.push((name, created_at, default_region.to_owned())),
+            None => rows.push((name, created_at, region)),
         }
     }
 }

@@ -6,43 +6,43 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use blobfish_config::Limits;
-use blobfish_dialects::model::{Fault, Refusal};
+use blobfish_dialects::model::{ErrorKind, Rejection};
 
-use crate::behalf::Behalf;
+use crate::behalf::Initiator;
 use crate::metrics::METRICS;
 
 /// What is held now.
 #[derive(Debug, Default)]
-pub struct Budget(Mutex<Held>);
+pub struct BufferBudget(Mutex<BufferUsage>);
 
 #[derive(Debug, Default)]
-struct Held {
+struct BufferUsage {
     bytes: usize,
-    by: HashMap<Behalf, usize>,
+    by_initiator: HashMap<Initiator, usize>,
 }
 
 /// What one request holds. It is given back when this is dropped.
 pub struct Reservation {
-    budget: Arc<Budget>,
-    behalf: Behalf,
+    budget: Arc<BufferBudget>,
+    initiator: Initiator,
     bytes: usize,
-    own_max: usize,
-    all_max: usize,
+    initiator_bytes_max: usize,
+    total_bytes_max: usize,
 }
 
-impl Budget {
+impl BufferBudget {
     /// Nothing is held yet.
-    pub fn begin(self: &Arc<Self>, behalf: Behalf, limits: &Limits) -> Reservation {
+    pub fn start_reservation(self: &Arc<Self>, initiator: Initiator, limits: &Limits) -> Reservation {
         Reservation {
             budget: Arc::clone(self),
-            behalf,
+            initiator,
             bytes: 0,
-            own_max: limits.buffer_bytes_per_caller_max,
-            all_max: limits.buffer_bytes_max,
+            initiator_bytes_max: limits.buffer_bytes_per_caller_max,
+            total_bytes_max: limits.buffer_bytes_max,
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
+    fn lock_usage(&self) -> MutexGuard<'_, BufferUsage> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -52,22 +52,22 @@ impl Reservation {
     ///
     /// # Errors
     /// [`Fault::SlowDown`] where that is more than its caller, or all of them, may hold.
-    pub fn hold(&mut self, bytes: usize) -> Result<(), Refusal> {
+    pub fn resize(&mut self, bytes: usize) -> Result<(), Rejection> {
         if bytes == self.bytes {
             return Ok(());
         }
-        let mut held = self.budget.held();
-        let own = held.by.get(&self.behalf).copied().unwrap_or_default();
-        let (own, all) = (own.saturating_sub(self.bytes), held.bytes.saturating_sub(self.bytes));
+        let mut usage = self.budget.lock_usage();
+        let own = usage.by_initiator.get(&self.initiator).copied().unwrap_or_default();
+        let (own, all) = (own.saturating_sub(self.bytes), usage.bytes.saturating_sub(self.bytes));
         let (own, all) = (own.saturating_add(bytes), all.saturating_add(bytes));
-        if bytes > self.bytes && (own > self.own_max || all > self.all_max) {
-            return Err(Fault::SlowDown.into());
+        if bytes > self.bytes && (own > self.initiator_bytes_max || all > self.total_bytes_max) {
+            return Err(ErrorKind::SlowDown.into());
         }
         self.bytes = bytes;
-        held.bytes = all;
+        usage.bytes = all;
         match own {
-            0 => held.by.remove(&self.behalf),
-            own => held.by.insert(self.behalf, own),
+            0 => usage.by_initiator.remove(&self.initiator),
+            own => usage.by_initiator.insert(self.initiator, own),
         };
         METRICS.buffered_bytes.set(i64::try_from(all).unwrap_or(i64::MAX));
         Ok(())
@@ -77,7 +77,7 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         // Less than before is always allowed.
-        let _ = self.hold(0);
+        let _ = self.resize(0);
     }
 }
 
@@ -85,24 +85,30 @@ impl Drop for Reservation {
 mod tests {
     use super::*;
 
-    fn begin(budget: &Arc<Budget>, caller: &str) -> Reservation {
-        let behalf = Behalf::caller(caller);
-        Reservation { budget: Arc::clone(budget), behalf, bytes: 0, own_max: 100, all_max: 150 }
+    fn start_reservation(budget: &Arc<BufferBudget>, caller: &str) -> Reservation {
+        let initiator = Initiator::from_caller_name(caller);
+        Reservation {
+            budget: Arc::clone(budget),
+            initiator,
+            bytes: 0,
+            initiator_bytes_max: 100,
+            total_bytes_max: 150,
+        }
     }
 
     #[test]
     fn a_caller_has_its_own_and_all_have_theirs() {
-        let budget = Arc::new(Budget::default());
-        let (mut first, mut second) = (begin(&budget, "a"), begin(&budget, "a"));
-        assert!(first.hold(60).is_ok() && second.hold(40).is_ok());
-        assert_eq!(second.hold(41).unwrap_err().fault, Fault::SlowDown);
-        let mut other = begin(&budget, "b");
-        assert!(other.hold(50).is_ok());
-        assert_eq!(other.hold(51).unwrap_err().fault, Fault::SlowDown, "all together");
-        assert!(first.hold(10).is_ok(), "less is always allowed");
-        assert!(other.hold(100).is_ok());
+        let budget = Arc::new(BufferBudget::default());
+        let (mut first, mut second) = (start_reservation(&budget, "a"), start_reservation(&budget, "a"));
+        assert!(first.resize(60).is_ok() && second.resize(40).is_ok());
+        assert_eq!(second.resize(41).unwrap_err().kind, ErrorKind::SlowDown);
+        let mut other = start_reservation(&budget, "b");
+        assert!(other.resize(50).is_ok());
+        assert_eq!(other.resize(51).unwrap_err().kind, ErrorKind::SlowDown, "all together");
+        assert!(first.resize(10).is_ok(), "less is always allowed");
+        assert!(other.resize(100).is_ok());
         drop((first, second, other));
-        let held = budget.held();
-        assert!(held.bytes == 0 && held.by.is_empty());
+        let usage = budget.lock_usage();
+        assert!(usage.bytes == 0 && usage.by_initiator.is_empty());
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use blobfish_config::{Certificate, Https};
+use blobfish_config::{Certificate, HttpsListener};
 use pingora_core::listeners::ALPN;
 use pingora_core::listeners::tls::TlsSettings;
 use rustls::client::verify_server_name;
@@ -20,62 +20,67 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 use crate::clock;
-use crate::snapshot::Snapshot;
+use crate::snapshot::ActiveConfig;
 
 /// A certificate that a listener cannot show.
 #[derive(Debug, thiserror::Error)]
-pub enum Unfit {
+pub enum CertificateError {
     /// The file holds something else, in part or in whole.
     #[error("the certificate cannot be read")]
-    Unread,
+    Unreadable,
     /// No key, one that is locked by a password, or one of an unknown kind.
     #[error("{0} holds no private key that can be used")]
-    Key(PathBuf),
+    UnusableKey(PathBuf),
     /// The key is another certificate's.
     #[error("the key in {0} is not the certificate's")]
-    OtherKey(PathBuf),
+    KeyMismatch(PathBuf),
     /// It was to be chosen by its names.
     #[error("the certificate names no host; clients do not look at its common name")]
-    Nameless,
+    NoHostName,
 }
 
 /// What one listener shows.
 #[derive(Debug)]
-pub struct Certificates {
+pub struct ListenerCertificates {
     default: Option<Arc<CertifiedKey>>,
     named: Vec<Arc<CertifiedKey>>,
     /// What is not wrong, but hardly meant.
     pub warnings: Vec<String>,
 }
 
-impl Certificates {
+impl ListenerCertificates {
     /// Reads those of a listener.
     ///
     /// # Errors
     /// The file of a certificate, and why it cannot be shown.
-    pub fn read(https: &Https) -> Result<Self, (PathBuf, Unfit)> {
+    pub fn load(https: &HttpsListener) -> Result<Self, (PathBuf, CertificateError)> {
         let mut warnings = Vec::new();
-        let mut read = |certificate: &Certificate, is_named| {
+        let mut read_one = |certificate: &Certificate, is_named| {
             let (cert, key) = (&certificate.cert, &certificate.key);
-            let usable = usable(cert, key, is_named).map_err(|unfit| (cert.clone(), unfit))?;
-            warnings.extend(usable.cert.first().and_then(|der| warning(cert, der)));
-            Ok(Arc::new(usable))
+            let certified_key =
+                load_certified_key(cert, key, is_named).map_err(|error| (cert.clone(), error))?;
+            warnings.extend(certified_key.cert.first().and_then(|der| validity_warning(cert, der)));
+            Ok(Arc::new(certified_key))
         };
-        let default = https.default.as_ref().map(|certificate| read(certificate, false)).transpose()?;
-        let named = https.certificates.iter().map(|certificate| read(certificate, true));
+        let default = https.default.as_ref().map(|certificate| read_one(certificate, false)).transpose()?;
+        let named = https.certificates.iter().map(|certificate| read_one(certificate, true));
         Ok(Self { default, named: named.collect::<Result<_, _>>()?, warnings })
     }
 
     /// The first that is for this name and that the client can verify, or the default one.
-    fn fitting(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+    fn select_certificate(
+        &self,
+        name: Option<&str>,
+        schemes: &[SignatureScheme],
+    ) -> Option<Arc<CertifiedKey>> {
         let name = name.and_then(|name| ServerName::try_from(name).ok());
-        let is_for = |certificate: &CertifiedKey| {
+        let is_suitable = |certificate: &CertifiedKey| {
             let parsed = certificate.end_entity_cert().and_then(ParsedCertificate::try_from);
             let names =
                 parsed.iter().zip(&name).any(|(parsed, name)| verify_server_name(parsed, name).is_ok());
             names && certificate.key.choose_scheme(schemes).is_some()
         };
-        self.named.iter().find(|certificate| is_for(certificate)).or(self.default.as_ref()).cloned()
+        self.named.iter().find(|certificate| is_suitable(certificate)).or(self.default.as_ref()).cloned()
     }
 }
 
@@ -83,23 +88,25 @@ impl Certificates {
 ///
 /// # Errors
 /// [`Unfit`].
-pub fn usable(cert: &Path, key: &Path, is_named: bool) -> Result<CertifiedKey, Unfit> {
-    let chain = chain(cert)?;
-    let first = chain.first().ok_or(Unfit::Unread)?;
+pub fn load_certified_key(cert: &Path, key: &Path, is_named: bool) -> Result<CertifiedKey, CertificateError> {
+    let chain = read_chain(cert)?;
+    let first = chain.first().ok_or(CertificateError::Unreadable)?;
     // Told apart here: below, every fault of the certificate and of the key is one kind of error.
-    ParsedCertificate::try_from(first).map_err(|_| Unfit::Unread)?;
-    if is_named && !names_a_host(first) {
-        return Err(Unfit::Nameless);
+    ParsedCertificate::try_from(first).map_err(|_| CertificateError::Unreadable)?;
+    if is_named && !has_dns_name(first) {
+        return Err(CertificateError::NoHostName);
     }
-    let bad_key = || Unfit::Key(key.to_owned());
+    let bad_key = || CertificateError::UnusableKey(key.to_owned());
     let private = PrivateKeyDer::from_pem_file(key).map_err(|_| bad_key())?;
     CertifiedKey::from_der(chain, private, &default_provider()).map_err(|error| match error {
-        rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => Unfit::OtherKey(key.to_owned()),
+        rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+            CertificateError::KeyMismatch(key.to_owned())
+        }
         _ => bad_key(),
     })
 }
 
-fn names_a_host(der: &CertificateDer<'_>) -> bool {
+fn has_dns_name(der: &CertificateDer<'_>) -> bool {
     let parsed = X509Certificate::from_der(der).map(|(_, parsed)| parsed);
     parsed.is_ok_and(|parsed| {
         let names = parsed.subject_alternative_name().ok().flatten();
@@ -109,13 +116,13 @@ fn names_a_host(der: &CertificateDer<'_>) -> bool {
     })
 }
 
-fn chain(cert: &Path) -> Result<Vec<CertificateDer<'static>>, Unfit> {
-    let ders = CertificateDer::pem_file_iter(cert).map_err(|_| Unfit::Unread)?;
-    ders.collect::<Result<_, _>>().map_err(|_| Unfit::Unread)
+fn read_chain(cert: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+    let ders = CertificateDer::pem_file_iter(cert).map_err(|_| CertificateError::Unreadable)?;
+    ders.collect::<Result<_, _>>().map_err(|_| CertificateError::Unreadable)
 }
 
 /// What is not wrong with a certificate but will be noticed by every client: it is out of date.
-fn warning(file: &Path, der: &CertificateDer<'_>) -> Option<String> {
+fn validity_warning(file: &Path, der: &CertificateDer<'_>) -> Option<String> {
     let (_, parsed) = X509Certificate::from_der(der).ok()?;
     let (validity, now, file) = (parsed.validity(), clock::now().0, file.display());
     if validity.not_after.timestamp() < now {
@@ -131,29 +138,32 @@ fn warning(file: &Path, der: &CertificateDer<'_>) -> Option<String> {
 ///
 /// # Errors
 /// None that is known of in this version of the framework.
-pub fn settings(address: SocketAddr, current: Arc<ArcSwap<Snapshot>>) -> pingora_core::Result<TlsSettings> {
+pub fn build_tls_settings(
+    address: SocketAddr,
+    config: Arc<ArcSwap<ActiveConfig>>,
+) -> pingora_core::Result<TlsSettings> {
     let mut settings = TlsSettings::intermediate("", "")?;
-    settings.set_cert_resolver(Arc::new(Chooser { address, current }));
+    settings.set_cert_resolver(Arc::new(CertificateResolver { address, config }));
     settings.set_alpn(ALPN::H2H1);
     Ok(settings)
 }
 
 /// Chooses among those that are in force when a client comes.
-struct Chooser {
+struct CertificateResolver {
     address: SocketAddr,
-    current: Arc<ArcSwap<Snapshot>>,
+    config: Arc<ArcSwap<ActiveConfig>>,
 }
 
-impl std::fmt::Debug for Chooser {
+impl std::fmt::Debug for CertificateResolver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Chooser({})", self.address)
     }
 }
 
-impl ResolvesServerCert for Chooser {
+impl ResolvesServerCert for CertificateResolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let snapshot = self.current.load();
-        let certificates = snapshot.certificates(self.address)?;
-        certificates.fitting(hello.server_name(), hello.signature_schemes())
+        let config = self.config.load();
+        let certificates = config.certificates(self.address)?;
+        certificates.select_certificate(hello.server_name(), hello.signature_schemes())
     }
 }

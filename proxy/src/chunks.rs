@@ -3,7 +3,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 /// A line of a chunk with its extensions, or of a trailer. Nobody needs either.
-const LINE_BYTES_MAX: usize = 256;
+const CHUNK_LINE_BYTES_MAX: usize = 256;
 
 /// Trailers are read and passed over; none of the dialects puts anything there.
 const TRAILERS_MAX: usize = 16;
@@ -11,27 +11,27 @@ const TRAILERS_MAX: usize = 16;
 /// The coding was violated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the chunked body is malformed: {0}")]
-pub struct BadChunk(&'static str);
+pub struct ChunkError(&'static str);
 
 /// What a buffer held.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Piece {
+pub enum DecodedPiece {
     /// Bytes of the body.
     Bytes(Bytes),
     /// Too little to say.
-    More,
+    NeedMore,
     /// The end; what is left in the buffer is no part of the body.
     End,
 }
 
 /// Where in the coding a body is.
 #[derive(Debug)]
-pub struct Chunks {
-    state: State,
+pub struct ChunkedDecoder {
+    state: ChunkedState,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum State {
+enum ChunkedState {
     Size,
     Data(u64),
     DataEnd,
@@ -39,84 +39,87 @@ enum State {
     End,
 }
 
-impl Chunks {
+impl ChunkedDecoder {
     /// At the start of a body.
     pub fn new() -> Self {
-        Self { state: State::Size }
+        Self { state: ChunkedState::Size }
     }
 
     /// Takes the next piece of the body from a buffer.
     ///
     /// # Errors
     /// [`BadChunk`].
-    pub fn next(&mut self, wire: &mut BytesMut) -> Result<Piece, BadChunk> {
+    pub fn decode_next(&mut self, buffer: &mut BytesMut) -> Result<DecodedPiece, ChunkError> {
         loop {
             match self.state {
-                State::Data(left) if wire.is_empty() && left > 0 => return Ok(Piece::More),
-                State::Data(0) => self.state = State::DataEnd,
-                State::Data(left) => {
-                    let taken = usize::try_from(left).unwrap_or(usize::MAX).min(wire.len());
-                    self.state = State::Data(left.saturating_sub(u64::try_from(taken).unwrap_or(left)));
-                    return Ok(Piece::Bytes(wire.split_to(taken).freeze()));
+                ChunkedState::Data(left) if buffer.is_empty() && left > 0 => {
+                    return Ok(DecodedPiece::NeedMore);
                 }
-                State::DataEnd => match wire.get(..2) {
+                ChunkedState::Data(0) => self.state = ChunkedState::DataEnd,
+                ChunkedState::Data(left) => {
+                    let taken_bytes = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+                    self.state =
+                        ChunkedState::Data(left.saturating_sub(u64::try_from(taken_bytes).unwrap_or(left)));
+                    return Ok(DecodedPiece::Bytes(buffer.split_to(taken_bytes).freeze()));
+                }
+                ChunkedState::DataEnd => match buffer.get(..2) {
                     Some(b"\r\n") => {
-                        wire.advance(2);
-                        self.state = State::Size;
+                        buffer.advance(2);
+                        self.state = ChunkedState::Size;
                     }
-                    Some(_) => return Err(BadChunk("a chunk does not end where it says")),
-                    None => return Ok(Piece::More),
+                    Some(_) => return Err(ChunkError("a chunk does not end where it says")),
+                    None => return Ok(DecodedPiece::NeedMore),
                 },
-                State::Size => {
-                    let Some(line) = take_line(wire)? else { return Ok(Piece::More) };
-                    self.state = match chunk_size(&line)? {
-                        0 => State::Trailers(0),
-                        size => State::Data(size),
+                ChunkedState::Size => {
+                    let Some(line) = take_line(buffer)? else { return Ok(DecodedPiece::NeedMore) };
+                    self.state = match parse_chunk_size(&line)? {
+                        0 => ChunkedState::Trailers(0),
+                        size => ChunkedState::Data(size),
                     };
                 }
-                State::Trailers(read) => {
-                    let Some(line) = take_line(wire)? else { return Ok(Piece::More) };
+                ChunkedState::Trailers(trailer_count) => {
+                    let Some(line) = take_line(buffer)? else { return Ok(DecodedPiece::NeedMore) };
                     if line.is_empty() {
-                        self.state = State::End;
-                    } else if read >= TRAILERS_MAX || !line.contains(&b':') {
-                        return Err(BadChunk("the trailers are not headers"));
+                        self.state = ChunkedState::End;
+                    } else if trailer_count >= TRAILERS_MAX || !line.contains(&b':') {
+                        return Err(ChunkError("the trailers are not headers"));
                     } else {
-                        self.state = State::Trailers(read.saturating_add(1));
+                        self.state = ChunkedState::Trailers(trailer_count.saturating_add(1));
                     }
                 }
-                State::End => return Ok(Piece::End),
+                ChunkedState::End => return Ok(DecodedPiece::End),
             }
         }
     }
 }
 
 /// Takes a line that ends in CRLF and holds no other control byte than tabs.
-fn take_line(wire: &mut BytesMut) -> Result<Option<Bytes>, BadChunk> {
-    let end = wire.iter().position(|byte| *byte != b'\t' && (*byte < 0x20 || *byte == 0x7f));
+fn take_line(buffer: &mut BytesMut) -> Result<Option<Bytes>, ChunkError> {
+    let end = buffer.iter().position(|byte| *byte != b'\t' && (*byte < 0x20 || *byte == 0x7f));
     match end {
-        None if wire.len() > LINE_BYTES_MAX => Err(BadChunk("a line is too long")),
+        None if buffer.len() > CHUNK_LINE_BYTES_MAX => Err(ChunkError("a line is too long")),
         None => Ok(None),
-        Some(end) if end > LINE_BYTES_MAX => Err(BadChunk("a line is too long")),
-        Some(end) => match (wire.get(end), wire.get(end.saturating_add(1))) {
+        Some(end) if end > CHUNK_LINE_BYTES_MAX => Err(ChunkError("a line is too long")),
+        Some(end) => match (buffer.get(end), buffer.get(end.saturating_add(1))) {
             (Some(b'\r'), Some(b'\n')) => {
-                let line = wire.split_to(end).freeze();
-                wire.advance(2);
+                let line = buffer.split_to(end).freeze();
+                buffer.advance(2);
                 Ok(Some(line))
             }
             (Some(b'\r'), None) => Ok(None),
-            _ => Err(BadChunk("a line does not end in CRLF")),
+            _ => Err(ChunkError("a line does not end in CRLF")),
         },
     }
 }
 
 /// 1 to 15 hex digits; extensions behind `;` are passed over.
-fn chunk_size(line: &[u8]) -> Result<u64, BadChunk> {
+fn parse_chunk_size(line: &[u8]) -> Result<u64, ChunkError> {
     let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
     if digits.is_empty() || digits.len() > 15 || !digits.iter().all(u8::is_ascii_hexdigit) {
-        return Err(BadChunk("a chunk's size is no number"));
+        return Err(ChunkError("a chunk's size is no number"));
     }
-    let digits = std::str::from_utf8(digits).map_err(|_| BadChunk("a chunk's size is no number"))?;
-    u64::from_str_radix(digits, 16).map_err(|_| BadChunk("a chunk's size is no number"))
+    let digits = std::str::from_utf8(digits).map_err(|_| ChunkError("a chunk's size is no number"))?;
+    u64::from_str_radix(digits, 16).map_err(|_| ChunkError("a chunk's size is no number"))
 }
 
 #[cfg(test)]
@@ -124,15 +127,15 @@ mod tests {
     use super::*;
 
     /// The body, and what is left behind it.
-    fn decoded(wire: &[u8], step: usize) -> Result<(Vec<u8>, Vec<u8>), BadChunk> {
-        let (mut chunks, mut buffer, mut body) = (Chunks::new(), BytesMut::new(), Vec::new());
+    fn decode_in_steps(wire: &[u8], step: usize) -> Result<(Vec<u8>, Vec<u8>), ChunkError> {
+        let (mut chunks, mut buffer, mut body) = (ChunkedDecoder::new(), BytesMut::new(), Vec::new());
         for (at, piece) in wire.chunks(step).enumerate() {
             buffer.extend_from_slice(piece);
             loop {
-                match chunks.next(&mut buffer)? {
-                    Piece::Bytes(bytes) => body.extend_from_slice(&bytes),
-                    Piece::More => break,
-                    Piece::End => {
+                match chunks.decode_next(&mut buffer)? {
+                    DecodedPiece::Bytes(bytes) => body.extend_from_slice(&bytes),
+                    DecodedPiece::NeedMore => break,
+                    DecodedPiece::End => {
                         let mut rest = buffer.to_vec();
                         rest.extend(wire.chunks(step).skip(at + 1).flatten());
                         return Ok((body, rest));
@@ -140,16 +143,20 @@ mod tests {
                 }
             }
         }
-        Err(BadChunk("cut"))
+        Err(ChunkError("cut"))
     }
 
     #[test]
     fn any_split_gives_the_same_body() {
         let wire = b"5\r\nhello\r\n00A;name=value\r\n, world ok\r\n0\r\nx-t: y\r\n\r\nGET /";
         for step in 1..wire.len() {
-            assert_eq!(decoded(wire, step), Ok((b"hello, world ok".to_vec(), b"GET /".to_vec())), "{step}");
+            assert_eq!(
+                decode_in_steps(wire, step),
+                Ok((b"hello, world ok".to_vec(), b"GET /".to_vec())),
+                "{step}"
+            );
         }
-        assert_eq!(decoded(b"0\r\n\r\n", 1), Ok((vec![], vec![])));
+        assert_eq!(decode_in_steps(b"0\r\n\r\n", 1), Ok((vec![], vec![])));
     }
 
     #[test]
@@ -172,9 +179,9 @@ mod tests {
             b"5\r\nhello\r\n0\r\nnothing\r\n\r\n",
             b"5;\0\r\nhello\r\n0\r\n\r\n",
         ] {
-            let outcome = decoded(wire, 1);
+            let outcome = decode_in_steps(wire, 1);
             assert!(
-                outcome.is_err() && outcome != Err(BadChunk("cut")),
+                outcome.is_err() && outcome != Err(ChunkError("cut")),
                 "{:?}",
                 String::from_utf8_lossy(wire)
             );
@@ -184,15 +191,15 @@ mod tests {
     #[test]
     fn lines_are_bounded() {
         let long = format!("5;{}\r\nhello\r\n0\r\n\r\n", "a".repeat(300));
-        assert_eq!(decoded(long.as_bytes(), 64), Err(BadChunk("a line is too long")));
+        assert_eq!(decode_in_steps(long.as_bytes(), 64), Err(ChunkError("a line is too long")));
         let many = format!("0\r\n{}\r\n", "a: b\r\n".repeat(17));
-        assert!(decoded(many.as_bytes(), 64).is_err());
+        assert!(decode_in_steps(many.as_bytes(), 64).is_err());
     }
 
     #[test]
     fn a_cut_body_is_no_end() {
         for wire in [&b"5\r\nhel"[..], b"5\r\nhello", b"5\r\nhello\r\n", b"5\r\nhello\r\n0\r\n", b"5"] {
-            assert_eq!(decoded(wire, 3), Err(BadChunk("cut")));
+            assert_eq!(decode_in_steps(wire, 3), Err(ChunkError("cut")));
         }
     }
 }

@@ -57,7 +57,7 @@ pub struct Cli {
     pub command: Option<Command>,
     /// How to serve, where no command is named.
     #[command(flatten)]
-    pub serve: Serve,
+    pub serve: ServeArgs,
 }
 
 /// What to do.
@@ -67,12 +67,12 @@ pub enum Command {
     #[command(
         after_help = "Examples:\n  blobfish serve\n  blobfish serve --memory --listen 127.0.0.1:9100\n  blobfish serve --config /etc/blobfish/blobfish.toml"
     )]
-    Serve(Serve),
+    Serve(ServeArgs),
     /// Replace the running process by a new one of the program and configuration that are there now
     #[command(
         after_help = "Examples:\n  blobfish upgrade --config /etc/blobfish/blobfish.toml\n  blobfish upgrade --socket /run/blobfish/control.sock\n\nNo connection is refused and no request cut: the new process takes the listeners over once it serves, the old one\nends when its last request does. Where the new one cannot serve, the old one serves on, and the exit code is 1."
     )]
-    Upgrade(Upgrade),
+    Upgrade(UpgradeArgs),
     /// Check a configuration file and report every mistake
     #[command(after_help = "Examples:\n  blobfish check blobfish.toml")]
     Check {
@@ -81,15 +81,15 @@ pub enum Command {
     },
     /// Write a commented configuration, from flags or, on a terminal, from a few answers
     #[command(after_help = INIT_EXAMPLES)]
-    Init(Box<Init>),
+    Init(Box<InitArgs>),
     /// Ask each target what it is and can do, and compare that to what the configuration relies on
     #[command(after_help = DOCTOR_EXAMPLES)]
-    Doctor(Doctor),
+    Doctor(DoctorArgs),
     /// Show what a request means and how it is translated, without sending it
     #[command(
         after_help = "Examples:\n  blobfish explain --from cos --to oss request.http\n  blobfish explain --from s3 --to cos --json < request.http"
     )]
-    Explain(Explain),
+    Explain(ExplainArgs),
     /// Show which fields are native, emulated, lost or refused between which dialects
     #[command(after_help = "Examples:\n  blobfish losses > losses.md\n  blobfish losses --json")]
     Losses {
@@ -116,7 +116,7 @@ pub enum Command {
 
 /// How to serve.
 #[derive(Debug, Args)]
-pub struct Serve {
+pub struct ServeArgs {
     /// Configuration file
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -136,7 +136,7 @@ pub struct Serve {
 
 /// What to replace.
 #[derive(Debug, Args)]
-pub struct Upgrade {
+pub struct UpgradeArgs {
     /// Configuration file of the running process, whose `[admin] control` is used
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -147,7 +147,7 @@ pub struct Upgrade {
 
 /// What to explain.
 #[derive(Debug, Args)]
-pub struct Explain {
+pub struct ExplainArgs {
     /// Dialect that the caller speaks
     #[arg(long, value_name = "DIALECT")]
     pub from: String,
@@ -167,7 +167,7 @@ pub struct Explain {
 
 /// Whom to ask, and how.
 #[derive(Debug, Args)]
-pub struct Doctor {
+pub struct DoctorArgs {
     /// Configuration file
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
@@ -187,7 +187,7 @@ pub struct Doctor {
 
 /// What to write into a configuration.
 #[derive(Debug, Args)]
-pub struct Init {
+pub struct InitArgs {
     /// File to write
     #[arg(long, value_name = "FILE", default_value = "blobfish.toml")]
     pub output: PathBuf,
@@ -208,7 +208,7 @@ pub struct Init {
     pub region: Option<String>,
     /// Where the bucket goes [default: virtual, but path for an IP address]
     #[arg(long, value_enum, value_name = "WHERE")]
-    pub addressing: Option<Where>,
+    pub addressing: Option<AddressingArg>,
     /// Plain http beyond this machine is meant
     #[arg(long)]
     pub insecure: bool,
@@ -220,7 +220,7 @@ pub struct Init {
     pub bucket: Vec<String>,
     /// Who evaluates conditions of copies [default: the target, where it has any]
     #[arg(long, value_name = "WHO")]
-    pub conditions: Option<Who>,
+    pub conditions: Option<ConditionsArg>,
     /// Access key id at the store
     #[arg(long, value_name = "ID")]
     pub access_key: Option<String>,
@@ -232,7 +232,7 @@ pub struct Init {
     pub secret_file: Option<PathBuf>,
     /// Where the secret of the app comes from [default: env]
     #[arg(long, value_enum, value_name = "WHERE")]
-    pub secrets: Option<Secrets>,
+    pub secrets: Option<SecretSource>,
     /// Address for callers
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9000")]
     pub listen: SocketAddr,
@@ -246,7 +246,7 @@ pub struct Init {
 
 /// Where the bucket goes in a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Where {
+pub enum AddressingArg {
     /// In the host
     Virtual,
     /// In the path
@@ -255,7 +255,7 @@ pub enum Where {
 
 /// Who evaluates conditions of copies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Who {
+pub enum ConditionsArg {
     /// The target
     Native,
     /// Blobfish, which looks first
@@ -264,7 +264,7 @@ pub enum Who {
 
 /// Where the secret of the caller comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Secrets {
+pub enum SecretSource {
     /// A variable that you set
     Env,
     /// A new one is made, in a file of its own that only its owner can read
@@ -276,10 +276,10 @@ pub enum Secrets {
 /// A command line that cannot be followed.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Usage(pub String);
+pub struct UsageError(pub String);
 
 /// The completions of a shell.
-pub fn completions(shell: Shell) -> Vec<u8> {
+pub fn generate_completions(shell: Shell) -> Vec<u8> {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "blobfish", &mut text);
     text

@@ -29,31 +29,31 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::clock;
-use crate::fetch::{self, Unanswered};
+use crate::fetch::{self, FetchError};
 use crate::metrics::METRICS;
-use crate::resolve::{Resolver, System};
+use crate::resolve::{DnsCache, SystemDns};
 
 /// Spans that wait to be sent; more are dropped and counted.
-const SPANS_WAITING_MAX: usize = 4096;
+const QUEUE_SPANS_MAX: usize = 4096;
 
 /// Spans of one export.
 const BATCH_SPANS_MAX: usize = 512;
 
 /// So long the first span of an export waits for others.
-const BATCH_TIME: Duration = Duration::from_secs(1);
+const BATCH_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// From connecting to the end of the answer.
 const EXPORT_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// How often an export is tried that a collector was not there for, and the pause before the second time.
-const EXPORT_TRIES: u32 = 3;
-const EXPORT_PAUSE: Duration = Duration::from_secs(1);
+const EXPORT_TRIES_MAX: u32 = 3;
+const EXPORT_BACKOFF: Duration = Duration::from_secs(1);
 
 /// What is waited for when the process ends.
 const FLUSH_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Bytes of a collector's answer.
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
+const RESPONSE_BYTES_MAX: usize = 64 * 1024;
 
 /// How long a connection waits for the next export.
 const POOL_IDLE_MAX: Duration = Duration::from_secs(30);
@@ -84,23 +84,23 @@ impl fmt::Debug for Collector {
     }
 }
 
-enum Entry {
+enum ExportEntry {
     Span(Arc<Collector>, Box<SpanData>),
     Flush(oneshot::Sender<()>),
 }
 
-static ENTRIES: OnceLock<mpsc::Sender<Entry>> = OnceLock::new();
+static ENTRY_SENDER: OnceLock<mpsc::Sender<ExportEntry>> = OnceLock::new();
 
 /// Puts spans that ended into the queue.
 #[derive(Debug)]
-pub struct Queue(pub Arc<Collector>);
+pub struct SpanQueue(pub Arc<Collector>);
 
-impl SpanProcessor for Queue {
+impl SpanProcessor for SpanQueue {
     fn on_start(&self, _span: &mut Span, _context: &Context) {}
 
     fn on_end(&self, span: SpanData) {
-        let entry = Entry::Span(Arc::clone(&self.0), Box::new(span));
-        if ENTRIES.get().is_none_or(|entries| entries.try_send(entry).is_err()) {
+        let entry = ExportEntry::Span(Arc::clone(&self.0), Box::new(span));
+        if ENTRY_SENDER.get().is_none_or(|entries| entries.try_send(entry).is_err()) {
             METRICS.traces_dropped.inc();
         }
     }
@@ -117,49 +117,49 @@ impl SpanProcessor for Queue {
 
 /// Waits until everything queued so far is sent, for a moment at most.
 pub async fn flush() {
-    let Some(entries) = ENTRIES.get() else { return };
+    let Some(entries) = ENTRY_SENDER.get() else { return };
     let (done, wait) = oneshot::channel();
-    let flushed = async {
-        if entries.send(Entry::Flush(done)).await.is_ok() {
+    let wait_for_flush = async {
+        if entries.send(ExportEntry::Flush(done)).await.is_ok() {
             let _ = wait.await;
         }
     };
-    if timeout(FLUSH_TIME_MAX, flushed).await.is_err() {
+    if timeout(FLUSH_TIME_MAX, wait_for_flush).await.is_err() {
         tracing::warn!("the collector of traces does not take the last ones");
     }
 }
 
 /// Sends what is in the queue, until the process ends.
-pub struct Exports;
+pub struct SpanExporter;
 
 #[async_trait]
-impl BackgroundService for Exports {
+impl BackgroundService for SpanExporter {
     async fn start(&self, _shutdown: ShutdownWatch) {
-        let (sender, entries) = mpsc::channel(SPANS_WAITING_MAX);
-        if ENTRIES.set(sender).is_ok() {
+        let (sender, entries) = mpsc::channel(QUEUE_SPANS_MAX);
+        if ENTRY_SENDER.set(sender).is_ok() {
             // It outlives the listeners, so that the last requests are told of.
-            Sender::new().run(entries).await;
+            ExportWorker::new().run(entries).await;
         }
     }
 }
 
 /// Its addresses are asked for again after this.
-const RESOLVE_EVERY: Duration = Duration::from_secs(30);
+const DNS_CACHE_TIME: Duration = Duration::from_secs(30);
 
-struct Sender {
+struct ExportWorker {
     connector: TransportConnector,
-    resolver: Resolver,
+    resolver: DnsCache,
     /// Whether the last export went well: a collector that is away is told of once.
-    well: bool,
+    is_healthy: bool,
 }
 
-impl Sender {
+impl ExportWorker {
     fn new() -> Self {
         let connector = TransportConnector::new(Some(ConnectorOptions::new(1)));
-        Self { connector, resolver: Resolver::new(System), well: true }
+        Self { connector, resolver: DnsCache::new(SystemDns), is_healthy: true }
     }
 
-    async fn run(mut self, mut entries: mpsc::Receiver<Entry>) {
+    async fn run(mut self, mut entries: mpsc::Receiver<ExportEntry>) {
         let mut next = None;
         loop {
             let first = match next.take() {
@@ -167,12 +167,12 @@ impl Sender {
                 None => entries.recv().await,
             };
             match first {
-                Some(Entry::Span(collector, span)) => {
-                    let (batch, after) = batch(&collector, *span, &mut entries).await;
+                Some(ExportEntry::Span(collector, span)) => {
+                    let (batch, after) = collect_batch(&collector, *span, &mut entries).await;
                     next = after;
                     self.export(&collector, batch).await;
                 }
-                Some(Entry::Flush(done)) => drop(done.send(())),
+                Some(ExportEntry::Flush(done)) => drop(done.send(())),
                 None => return,
             }
         }
@@ -182,88 +182,89 @@ impl Sender {
         let spans = u64::try_from(batch.len()).unwrap_or_default();
         let resource_spans = group_spans_by_resource_and_scope(batch, &RESOURCE);
         let body = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
-        let mut sent = self.tried(collector, &body).await;
-        for again in 1..EXPORT_TRIES {
-            if !matches!(sent, Err(NotSent::Away(_))) {
+        let mut outcome = self.try_export(collector, &body).await;
+        for attempt in 1..EXPORT_TRIES_MAX {
+            if !matches!(outcome, Err(ExportError::Unavailable(_))) {
                 break;
             }
-            sleep(EXPORT_PAUSE.saturating_mul(again)).await;
-            sent = self.tried(collector, &body).await;
+            sleep(EXPORT_BACKOFF.saturating_mul(attempt)).await;
+            outcome = self.try_export(collector, &body).await;
         }
-        let dropped = match &sent {
+        let dropped = match &outcome {
             Ok(rejected) => (*rejected).min(spans),
             Err(_) => spans,
         };
         METRICS.traces_dropped.inc_by(dropped);
-        match &sent {
-            Ok(0) if !self.well => tracing::info!("the collector of traces takes them again"),
-            Ok(rejected @ 1..) if self.well => {
+        match &outcome {
+            Ok(0) if !self.is_healthy => tracing::info!("the collector of traces takes them again"),
+            Ok(rejected @ 1..) if self.is_healthy => {
                 tracing::warn!(rejected, "the collector of traces rejects spans");
             }
-            Err(why) if self.well => tracing::warn!(%why, "the collector of traces does not take them"),
+            Err(why) if self.is_healthy => tracing::warn!(%why, "the collector of traces does not take them"),
             _ => {}
         }
-        self.well = matches!(sent, Ok(0));
+        self.is_healthy = matches!(outcome, Ok(0));
     }
 
     /// One export; how many of its spans the collector rejected.
-    async fn tried(&self, collector: &Collector, body: &[u8]) -> Result<u64, NotSent> {
-        let late = Err(NotSent::Away("no answer in time"));
-        timeout(EXPORT_TIME_MAX, self.posted(collector, body)).await.unwrap_or(late)
+    async fn try_export(&self, collector: &Collector, body: &[u8]) -> Result<u64, ExportError> {
+        let timed_out = Err(ExportError::Unavailable("no answer in time"));
+        timeout(EXPORT_TIME_MAX, self.post_batch(collector, body)).await.unwrap_or(timed_out)
     }
 
-    async fn posted(&self, collector: &Collector, body: &[u8]) -> Result<u64, NotSent> {
-        let header = head(collector, body.len()).map_err(|_| NotSent::Refused(0))?;
+    async fn post_batch(&self, collector: &Collector, body: &[u8]) -> Result<u64, ExportError> {
+        let header = build_request_head(collector, body.len()).map_err(|_| ExportError::Rejected(0))?;
         let Endpoint { tls, host, port, .. } = &collector.endpoint;
-        let address = self.resolver.addresses(host, *port, RESOLVE_EVERY).await.first().copied();
-        let mut peer = HttpPeer::new(address.ok_or(NotSent::Away("no address"))?, *tls, host.clone());
+        let address = self.resolver.resolve(host, *port, DNS_CACHE_TIME).await.first().copied();
+        let mut peer =
+            HttpPeer::new(address.ok_or(ExportError::Unavailable("no address"))?, *tls, host.clone());
         peer.group_key = collector.group_key;
         peer.options.ca = collector.ca.as_ref().map(Arc::clone);
         peer.options.connection_timeout = Some(EXPORT_TIME_MAX);
         peer.options.total_connection_timeout = Some(EXPORT_TIME_MAX);
         peer.options.idle_timeout = Some(POOL_IDLE_MAX);
         let connected = self.connector.get_stream(&peer).await;
-        let (stream, _) = connected.map_err(|_| NotSent::Away("no connection"))?;
+        let (stream, _) = connected.map_err(|_| ExportError::Unavailable("no connection"))?;
         let mut session = HttpSession::new_with_options(stream, &peer);
-        let answered = fetch::exchange(&mut session, header, body, ANSWER_BYTES_MAX).await;
-        let (status, answer) = answered.map_err(|why| match why {
-            Unanswered::Broken => NotSent::Away("the connection broke"),
-            Unanswered::TooLarge(status) => NotSent::Refused(status.as_u16()),
+        let exchanged = fetch::send_and_read(&mut session, header, body, RESPONSE_BYTES_MAX).await;
+        let (status, response) = exchanged.map_err(|why| match why {
+            FetchError::ConnectionBroken => ExportError::Unavailable("the connection broke"),
+            FetchError::TooLarge(status) => ExportError::Rejected(status.as_u16()),
         })?;
         session.respect_keepalive();
         if let Some(stream) = session.reuse().await {
             self.connector.release_stream(stream, peer.reuse_hash(), Some(POOL_IDLE_MAX));
         }
         match status.as_u16() {
-            200..=299 => Ok(rejected(&answer)),
-            429 | 502..=504 => Err(NotSent::Away("it is busy")),
-            status => Err(NotSent::Refused(status)),
+            200..=299 => Ok(count_rejected_spans(&response)),
+            429 | 502..=504 => Err(ExportError::Unavailable("it is busy")),
+            status => Err(ExportError::Rejected(status)),
         }
     }
 }
 
 /// Why spans did not arrive.
 #[derive(Debug, thiserror::Error)]
-enum NotSent {
+enum ExportError {
     /// Later it may be otherwise.
     #[error("{0}")]
-    Away(&'static str),
+    Unavailable(&'static str),
     /// It will always be so.
     #[error("it answers {0}")]
-    Refused(u16),
+    Rejected(u16),
 }
 
 /// What can be sent together with a first span, and what comes after that.
-async fn batch(
+async fn collect_batch(
     collector: &Arc<Collector>,
     first: SpanData,
-    entries: &mut mpsc::Receiver<Entry>,
-) -> (Vec<SpanData>, Option<Entry>) {
-    let deadline = Instant::now() + BATCH_TIME;
+    entries: &mut mpsc::Receiver<ExportEntry>,
+) -> (Vec<SpanData>, Option<ExportEntry>) {
+    let deadline = Instant::now() + BATCH_TIME_MAX;
     let mut batch = vec![first];
     while batch.len() < BATCH_SPANS_MAX {
         match timeout_at(deadline, entries.recv()).await {
-            Ok(Some(Entry::Span(to, span))) if Arc::ptr_eq(&to, collector) => batch.push(*span),
+            Ok(Some(ExportEntry::Span(to, span))) if Arc::ptr_eq(&to, collector) => batch.push(*span),
             Ok(after) => return (batch, after),
             Err(_) => break,
         }
@@ -271,7 +272,10 @@ async fn batch(
     (batch, None)
 }
 
-fn head(collector: &Collector, length: usize) -> Result<RequestHeader, Box<pingora_core::Error>> {
+fn build_request_head(
+    collector: &Collector,
+    length: usize,
+) -> Result<RequestHeader, Box<pingora_core::Error>> {
     let path = collector.path.as_bytes();
     let mut header = RequestHeader::build("POST", path, Some(collector.headers.len().saturating_add(4)))?;
     header.insert_header("host", collector.endpoint.authority())?;
@@ -284,9 +288,10 @@ fn head(collector: &Collector, length: usize) -> Result<RequestHeader, Box<pingo
     Ok(header)
 }
 
-fn rejected(answer: &[u8]) -> u64 {
-    let told = ExportTraceServiceResponse::decode(answer).ok().and_then(|told| told.partial_success);
-    told.and_then(|partial| u64::try_from(partial.rejected_spans).ok()).unwrap_or_default()
+fn count_rejected_spans(body: &[u8]) -> u64 {
+    let partial_success =
+        ExportTraceServiceResponse::decode(body).ok().and_then(|response| response.partial_success);
+    partial_success.and_then(|partial| u64::try_from(partial.rejected_spans).ok()).unwrap_or_default()
 }
 
 /// Who sends: this process. `OTEL_RESOURCE_ATTRIBUTES` may say more of it, or otherwise.

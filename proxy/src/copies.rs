@@ -14,34 +14,34 @@ use tokio::time::sleep_until;
 use crate::metrics::METRICS;
 
 /// All of this process.
-pub static COPIES: LazyLock<Copies> = LazyLock::new(Copies::default);
+pub static RUNNING_COPIES: LazyLock<RunningCopies> = LazyLock::new(RunningCopies::default);
 
 /// The copies that run now.
 #[derive(Default)]
-pub struct Copies {
-    running: Mutex<BTreeMap<u64, Arc<Progress>>>,
-    last: AtomicU64,
-    pace: Pace,
+pub struct RunningCopies {
+    running: Mutex<BTreeMap<u64, Arc<CopyProgress>>>,
+    next_id: AtomicU64,
+    bandwidth_limit: CopyBandwidthLimit,
 }
 
 /// Keeps what passes to a speed.
 #[derive(Default)]
-struct Pace {
+struct CopyBandwidthLimit {
     /// Until when what was let through takes.
     busy_until: Mutex<Option<Instant>>,
 }
 
-impl Pace {
+impl CopyBandwidthLimit {
     /// Waits until so many more bytes may pass.
-    async fn wait(&self, per_second: Option<u64>, bytes: usize) {
-        let Some(per_second) = per_second else { return };
+    async fn wait_for_capacity(&self, bytes_per_second: Option<u64>, bytes: usize) {
+        let Some(bytes_per_second) = bytes_per_second else { return };
         let until = {
-            let mut busy = self.busy_until.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut busy_until = self.busy_until.lock().unwrap_or_else(PoisonError::into_inner);
             let now = Instant::now();
-            let start = busy.filter(|until| *until > now).unwrap_or(now);
-            let taken = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(1_000_000);
-            let taken = Duration::from_micros(taken.checked_div(per_second).unwrap_or_default());
-            *busy = start.checked_add(taken);
+            let start = busy_until.filter(|until| *until > now).unwrap_or(now);
+            let duration = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(1_000_000);
+            let duration = Duration::from_micros(duration.checked_div(bytes_per_second).unwrap_or_default());
+            *busy_until = start.checked_add(duration);
             start
         };
         sleep_until(until.into()).await;
@@ -49,117 +49,118 @@ impl Pace {
 }
 
 /// How far one copy is.
-pub struct Progress {
+pub struct CopyProgress {
     /// Who asked for it.
     pub caller: String,
     /// The id that its caller was told.
-    pub request: String,
+    pub request_id: String,
     /// `parts` at its target, or `relay` between two.
     pub plan: &'static str,
     /// The targets.
-    pub from: String,
+    pub source_target: String,
     /// The same.
-    pub to: String,
+    pub destination_target: String,
     /// Bytes of the source, once that is known.
-    pub size: AtomicU64,
+    pub bytes_total: AtomicU64,
     /// Bytes that are at the destination.
-    pub done: AtomicU64,
-    started: Instant,
+    pub bytes_done: AtomicU64,
+    started_at: Instant,
     /// Shared by the copies of this caller.
-    pace: Arc<Pace>,
-    abandoned: Notify,
+    bandwidth_limit: Arc<CopyBandwidthLimit>,
+    abandon_signal: Notify,
 }
 
-impl Progress {
+impl CopyProgress {
     /// Has it given up: what it began is taken back.
     pub fn abandon(&self) {
-        self.abandoned.notify_one();
+        self.abandon_signal.notify_one();
     }
 
     /// Waits until it is to be given up.
-    pub async fn is_abandoned(&self) {
-        self.abandoned.notified().await;
+    pub async fn wait_until_abandoned(&self) {
+        self.abandon_signal.notified().await;
     }
 }
 
 /// One of the copies that may run at once; it is over when this is dropped.
-pub struct Slot {
+pub struct CopySlot {
     id: u64,
     /// How far it is.
-    pub progress: Arc<Progress>,
+    pub progress: Arc<CopyProgress>,
 }
 
-impl Drop for Slot {
+impl Drop for CopySlot {
     fn drop(&mut self) {
-        COPIES.running().remove(&self.id);
+        RUNNING_COPIES.lock_running().remove(&self.id);
         METRICS.copies_running.dec();
     }
 }
 
-impl Copies {
-    fn running(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Progress>>> {
+impl RunningCopies {
+    fn lock_running(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<CopyProgress>>> {
         // A panic elsewhere leaves whole entries.
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets a copy begin. `None`: too many run already, of all callers or of this one.
-    pub fn begin(
+    pub fn try_begin(
         &self,
         limits: &CopyLimits,
         caller: &str,
-        request: &str,
+        request_id: &str,
         plan: &'static str,
-        from: &str,
-        to: &str,
-    ) -> Option<Slot> {
-        let mut running = self.running();
-        let own: Vec<_> = running.values().filter(|copy| copy.caller == caller).collect();
-        if running.len() >= limits.copies_max || own.len() >= limits.copies_per_caller_max {
+        source_target: &str,
+        destination_target: &str,
+    ) -> Option<CopySlot> {
+        let mut running = self.lock_running();
+        let own_copies: Vec<_> = running.values().filter(|copy| copy.caller == caller).collect();
+        if running.len() >= limits.copies_max || own_copies.len() >= limits.copies_per_caller_max {
             return None;
         }
-        let pace = own.first().map(|copy| Arc::clone(&copy.pace)).unwrap_or_default();
-        let progress = Arc::new(Progress {
+        let bandwidth_limit =
+            own_copies.first().map(|copy| Arc::clone(&copy.bandwidth_limit)).unwrap_or_default();
+        let progress = Arc::new(CopyProgress {
             caller: caller.to_owned(),
-            request: request.to_owned(),
+            request_id: request_id.to_owned(),
             plan,
-            from: from.to_owned(),
-            to: to.to_owned(),
-            size: AtomicU64::new(0),
-            done: AtomicU64::new(0),
-            started: Instant::now(),
-            pace,
-            abandoned: Notify::new(),
+            source_target: source_target.to_owned(),
+            destination_target: destination_target.to_owned(),
+            bytes_total: AtomicU64::new(0),
+            bytes_done: AtomicU64::new(0),
+            started_at: Instant::now(),
+            bandwidth_limit,
+            abandon_signal: Notify::new(),
         });
-        let id = self.last.fetch_add(1, Ordering::Relaxed);
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         running.insert(id, Arc::clone(&progress));
         METRICS.copies_running.inc();
-        Some(Slot { id, progress })
+        Some(CopySlot { id, progress })
     }
 
     /// Waits until so many more bytes of a copy may pass.
-    pub async fn pace(&self, limits: &CopyLimits, copy: &Progress, bytes: usize) {
-        copy.pace.wait(limits.bytes_per_second_per_caller, bytes).await;
-        self.pace.wait(limits.bytes_per_second, bytes).await;
+    pub async fn wait_for_bandwidth(&self, limits: &CopyLimits, copy: &CopyProgress, bytes: usize) {
+        copy.bandwidth_limit.wait_for_capacity(limits.bytes_per_second_per_caller, bytes).await;
+        self.bandwidth_limit.wait_for_capacity(limits.bytes_per_second, bytes).await;
     }
 
     /// Has all of them given up, as the process ends.
-    pub fn abandon(&self) {
-        self.running().values().for_each(|copy| copy.abandon());
+    pub fn abandon_all(&self) {
+        self.lock_running().values().for_each(|copy| copy.abandon());
     }
 
     /// The list, as the admin port shows it.
-    pub fn list(&self) -> Value {
-        let running = self.running();
+    pub fn to_json(&self) -> Value {
+        let running = self.lock_running();
         let copies = running.values().map(|copy| {
             json!({
                 "caller": copy.caller,
-                "request": copy.request,
+                "request": copy.request_id,
                 "plan": copy.plan,
-                "from": copy.from,
-                "to": copy.to,
-                "bytes": copy.size.load(Ordering::Relaxed),
-                "bytes_done": copy.done.load(Ordering::Relaxed),
-                "seconds": copy.started.elapsed().as_secs(),
+                "from": copy.source_target,
+                "to": copy.destination_target,
+                "bytes": copy.bytes_total.load(Ordering::Relaxed),
+                "bytes_done": copy.bytes_done.load(Ordering::Relaxed),
+                "seconds": copy.started_at.elapsed().as_secs(),
             })
         });
         json!({ "copies": copies.collect::<Vec<_>>() })

@@ -2,43 +2,47 @@
 
 use std::sync::Arc;
 
-use blobfish_config::{Abandoned, Caller};
+use blobfish_config::{AbandonedCopies, Caller};
 use blobfish_dialects::engine::auth::Payload;
 use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::way::Way;
-use blobfish_dialects::model::{Fault, Request};
+use blobfish_dialects::engine::way::Route;
+use blobfish_dialects::model::{ErrorKind, Request};
 
-use crate::copies::COPIES;
-use crate::job::{End, Job};
+use crate::copies::RUNNING_COPIES;
+use crate::job::{RequestContext, RequestEnd};
 use crate::metrics::METRICS;
-use crate::relay::{Ends, Relay};
-use crate::snapshot::Place;
+use crate::relay::{CopyRoutes, Relay};
+use crate::snapshot::RoutedBucket;
 use crate::{exchange, patience};
 
 /// A copy between two targets.
 ///
 /// # Errors
 /// [`End`].
-pub async fn relayed(
-    job: &mut Job<'_>,
+pub async fn process_relayed_copy(
+    context: &mut RequestContext<'_>,
     dialect: &'static Dialect,
     caller: &Caller,
-    source: &Place<'_>,
-    place: &Place<'_>,
+    source_bucket: &RoutedBucket<'_>,
+    destination_bucket: &RoutedBucket<'_>,
     request: Request,
     payload: Payload,
-) -> Result<(), End> {
-    exchange::whole_body(job, &request, payload).await?;
-    run(job, dialect, caller, source, place, request, Plan::Relay).await
+) -> Result<(), RequestEnd> {
+    exchange::read_request_body(context, &request, payload).await?;
+    run_copy(context, dialect, caller, source_bucket, destination_bucket, request, CopyPlan::Relay).await
 }
 
 /// What a target says that does not copy between these regions, classes or kinds of objects.
-const CANNOT: [Fault; 4] =
-    [Fault::NotImplemented, Fault::MethodNotAllowed, Fault::InvalidRequest, Fault::InvalidStorageClass];
+const UNSUPPORTED_COPY_ERRORS: [ErrorKind; 4] = [
+    ErrorKind::NotImplemented,
+    ErrorKind::MethodNotAllowed,
+    ErrorKind::InvalidRequest,
+    ErrorKind::InvalidStorageClass,
+];
 
 /// Who moves the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Plan {
+enum CopyPlan {
     /// The target, part by part.
     Parts,
     /// We.
@@ -50,54 +54,90 @@ enum Plan {
 /// # Errors
 /// [`End`].
 #[allow(clippy::too_many_arguments, reason = "each of them is one end of the copy")]
-pub async fn direct(
-    job: &mut Job<'_>,
+pub async fn process_direct_copy(
+    context: &mut RequestContext<'_>,
     dialect: &'static Dialect,
     caller: &Caller,
-    source: &Place<'_>,
-    place: &Place<'_>,
-    way: Way<'_>,
+    source_bucket: &RoutedBucket<'_>,
+    destination_bucket: &RoutedBucket<'_>,
+    route: Route<'_>,
     request: Request,
     payload: Payload,
-) -> Result<(), End> {
-    match exchange::run(job, place.upstream, way, request.clone(), payload).await {
-        Err(End::Refused(refusal)) if refusal.fault == Fault::TargetCopyLimit => {
-            Box::pin(run(job, dialect, caller, source, place, request, Plan::Parts)).await
+) -> Result<(), RequestEnd> {
+    match exchange::process_exchange(context, destination_bucket.target, route, request.clone(), payload)
+        .await
+    {
+        Err(RequestEnd::Rejected(rejection)) if rejection.kind == ErrorKind::TargetCopyLimit => {
+            Box::pin(run_copy(
+                context,
+                dialect,
+                caller,
+                source_bucket,
+                destination_bucket,
+                request,
+                CopyPlan::Parts,
+            ))
+            .await
         }
-        Err(End::Refused(refusal)) if place.relay && CANNOT.contains(&refusal.fault) => {
-            Box::pin(run(job, dialect, caller, source, place, request, Plan::Relay)).await
+        Err(RequestEnd::Rejected(rejection))
+            if destination_bucket.allows_relay && UNSUPPORTED_COPY_ERRORS.contains(&rejection.kind) =>
+        {
+            Box::pin(run_copy(
+                context,
+                dialect,
+                caller,
+                source_bucket,
+                destination_bucket,
+                request,
+                CopyPlan::Relay,
+            ))
+            .await
         }
         other => other,
     }
 }
 
-async fn run(
-    job: &mut Job<'_>,
+async fn run_copy(
+    context: &mut RequestContext<'_>,
     dialect: &'static Dialect,
     caller: &Caller,
-    source: &Place<'_>,
-    place: &Place<'_>,
+    source_bucket: &RoutedBucket<'_>,
+    destination_bucket: &RoutedBucket<'_>,
     request: Request,
-    plan: Plan,
-) -> Result<(), End> {
-    let same = plan == Plan::Parts;
-    let plan = if same { "parts" } else { "relay" };
+    plan: CopyPlan,
+) -> Result<(), RequestEnd> {
+    let is_same_target = plan == CopyPlan::Parts;
+    let plan_name = if is_same_target { "parts" } else { "relay" };
     // Seen from the source's target its bucket is the request's own.
-    let mut from = source.way(dialect, Some(caller), None);
-    from.bucket.clone_from(&source.bucket);
-    let to = place.way(dialect, Some(caller), Some(source.bucket.clone()));
-    let ends =
-        Ends { from, from_upstream: source.upstream, to: to.clone(), to_upstream: place.upstream, same };
-    let limits = job.snapshot.config.limits.copies.clone();
-    let (from, to_name) = (&source.upstream.target.name, &place.upstream.target.name);
-    let slot = COPIES.begin(&limits, &caller.name, &job.record.id, plan, from, to_name);
-    let slot = slot.ok_or(Fault::SlowDown)?;
+    let mut source_route = source_bucket.build_route(dialect, Some(caller), None);
+    source_route.bucket.clone_from(&source_bucket.target_bucket);
+    let destination_route =
+        destination_bucket.build_route(dialect, Some(caller), Some(source_bucket.target_bucket.clone()));
+    let routes = CopyRoutes {
+        source_route: source_route,
+        source_target: source_bucket.target,
+        destination_route: destination_route.clone(),
+        destination_target: destination_bucket.target,
+        is_same_target: is_same_target,
+    };
+    let limits = context.config.settings.limits.copies.clone();
+    let (source_target_name, destination_target_name) =
+        (&source_bucket.target.spec.name, &destination_bucket.target.spec.name);
+    let slot = RUNNING_COPIES.try_begin(
+        &limits,
+        &caller.name,
+        &context.record.id,
+        plan_name,
+        source_target_name,
+        destination_target_name,
+    );
+    let slot = slot.ok_or(ErrorKind::SlowDown)?;
     let progress = Arc::clone(&slot.progress);
-    let watched = (limits.abandoned == Abandoned::Abort).then_some(&*progress);
-    let (relay, losses) = Relay::new(job.upstreams, ends, request, limits, slot)?;
-    job.judge(&losses, &to)?;
-    let outcome = patience::told(job, Box::pin(relay.run()), watched).await;
+    let abortable_progress = (limits.abandoned_copies == AbandonedCopies::Abort).then_some(&*progress);
+    let (relay, losses) = Relay::new(context.target_client, routes, request, limits, slot)?;
+    context.check_losses(&losses, &destination_route)?;
+    let outcome = patience::respond_with_keepalive(context, Box::pin(relay.run()), abortable_progress).await;
     let label = if matches!(outcome, Ok(true)) { "ok" } else { "failed" };
-    METRICS.copies.with_label_values(&[plan, label]).inc();
+    METRICS.copies.with_label_values(&[plan_name, label]).inc();
     outcome.map(drop)
 }

@@ -3,11 +3,11 @@
 use std::net::{SocketAddr, TcpListener};
 
 use anyhow::{Context as _, bail};
-use blobfish_config::{Config, Known, OsSources};
+use blobfish_config::{Config, KnownDialects, OsSources};
 use blobfish_store::{Location, Options, Store};
 use secrecy::SecretString;
 
-use crate::cli::Serve;
+use crate::cli::ServeArgs;
 use crate::clock;
 
 /// The key of everybody who tries Blobfish out. It opens nothing beyond this machine.
@@ -28,8 +28,8 @@ pub struct DemoStore {
 ///
 /// # Errors
 /// An address that is not on loopback or is taken; a folder that cannot be used.
-pub fn prepared(options: &Serve) -> anyhow::Result<(Config, DemoStore)> {
-    let listen = addresses(&options.listen)?;
+pub fn prepare_demo(options: &ServeArgs) -> anyhow::Result<(Config, DemoStore)> {
+    let listen = choose_addresses(&options.listen)?;
     if !options.admin.ip().is_loopback() {
         bail!("demo mode listens on loopback only, and --admin is {}", options.admin);
     }
@@ -39,23 +39,23 @@ pub fn prepared(options: &Serve) -> anyhow::Result<(Config, DemoStore)> {
     let store = Store::open(Options { location, access_key: access_key.clone(), secret_key: secret })?;
     let socket = TcpListener::bind("127.0.0.1:0").context("the embedded store's socket")?;
     socket.set_nonblocking(true).context("the embedded store's socket")?;
-    let text = written(&listen, options.admin, socket.local_addr()?, &access_key, &secret_key);
-    let known = Known { dialects: blobfish_dialects::DEMO_NAMES };
+    let text = render_demo_config(&listen, options.admin, socket.local_addr()?, &access_key, &secret_key);
+    let known = KnownDialects { dialects: blobfish_dialects::DEMO_PROFILES };
     let config = blobfish_config::load(&text, &known, &OsSources).map_err(|mistakes| {
         anyhow::anyhow!("{}", mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
     })?;
-    let place = if options.memory { "memory".to_owned() } else { options.data.display().to_string() };
-    let greeting = greeting(&listen, options.admin, &place);
+    let storage = if options.memory { "memory".to_owned() } else { options.data.display().to_string() };
+    let greeting = render_greeting(&listen, options.admin, &storage);
     Ok((config, DemoStore { store, socket, greeting }))
 }
 
 /// The addresses asked for, or port 9000 of both loopback addresses; a machine without IPv6 has one.
-fn addresses(asked: &[SocketAddr]) -> anyhow::Result<Vec<SocketAddr>> {
-    if let Some(beyond) = asked.iter().find(|address| !address.ip().is_loopback()) {
+fn choose_addresses(requested: &[SocketAddr]) -> anyhow::Result<Vec<SocketAddr>> {
+    if let Some(beyond) = requested.iter().find(|address| !address.ip().is_loopback()) {
         bail!("demo mode listens on loopback only, and --listen is {beyond}; write a configuration for more");
     }
-    if !asked.is_empty() {
-        return Ok(asked.to_vec());
+    if !requested.is_empty() {
+        return Ok(requested.to_vec());
     }
     let mut addresses = vec![SocketAddr::from(([127, 0, 0, 1], 9000))];
     let v6 = SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, 9000));
@@ -66,7 +66,7 @@ fn addresses(asked: &[SocketAddr]) -> anyhow::Result<Vec<SocketAddr>> {
 }
 
 /// The configuration as an operator would write it: demo mode has no ways of its own.
-fn written(
+fn render_demo_config(
     listen: &[SocketAddr],
     admin: SocketAddr,
     store: SocketAddr,
@@ -105,7 +105,7 @@ fn written(
     )
 }
 
-fn greeting(listen: &[SocketAddr], admin: SocketAddr, place: &str) -> String {
+fn render_greeting(listen: &[SocketAddr], admin: SocketAddr, place: &str) -> String {
     let first = listen.first().copied().unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9000)));
     let (port, all) =
         (first.port(), listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and "));

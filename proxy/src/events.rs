@@ -8,7 +8,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use serde::Serialize;
 
-use crate::log::{self, Record};
+use crate::log::{self, AccessRecord};
 
 /// Events that are kept.
 const EVENTS_MAX: usize = 200;
@@ -21,7 +21,7 @@ pub static EVENTS: LazyLock<Events> = LazyLock::new(Events::default);
 
 /// What is worth an event while a request runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Note {
+pub struct EventNote {
     /// `refused`, `lost` or `cut`.
     pub kind: &'static str,
     /// The fault, or the field.
@@ -52,13 +52,13 @@ pub struct Events(Mutex<VecDeque<Event>>);
 
 impl Events {
     /// Keeps what was noted of a request.
-    pub fn keep(&self, record: &Record, notes: Vec<Note>) {
+    pub fn record_notes(&self, record: &AccessRecord, notes: Vec<EventNote>) {
         if notes.is_empty() {
             return;
         }
-        let time = log::moment(crate::clock::now_ms());
+        let time = log::format_timestamp(crate::clock::now_ms());
         let mut events = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for Note { kind, reason, message } in notes {
+        for EventNote { kind, reason, message } in notes {
             if events.len() >= EVENTS_MAX {
                 events.pop_front();
             }
@@ -72,7 +72,7 @@ impl Events {
                 status: record.status,
                 kind,
                 reason,
-                message: shown(&message),
+                message: redact_message(&message),
             });
         }
     }
@@ -85,24 +85,27 @@ impl Events {
 }
 
 /// A message without what it quotes of a caller's policy, where there may be a token.
-fn shown(message: &str) -> String {
-    let own = message.split_once(['[', '{']).map(|(own, _)| format!("{own}..."));
-    log::name(own.as_deref().unwrap_or(message)).chars().take(MESSAGE_CHARACTERS_MAX).collect()
+fn redact_message(message: &str) -> String {
+    let prefix = message.split_once(['[', '{']).map(|(own, _)| format!("{own}..."));
+    log::escape_name(prefix.as_deref().unwrap_or(message)).chars().take(MESSAGE_CHARACTERS_MAX).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn note(message: &str) -> Note {
-        Note { kind: "refused", reason: "AccessDenied".to_owned(), message: message.to_owned() }
+    fn make_note(message: &str) -> EventNote {
+        EventNote { kind: "refused", reason: "AccessDenied".to_owned(), message: message.to_owned() }
     }
 
     #[test]
     fn the_latest_are_kept_and_come_first() {
         let events = Events::default();
         for number in 0..EVENTS_MAX + 5 {
-            events.keep(&Record { id: number.to_string(), ..Record::default() }, vec![note("no")]);
+            events.record_notes(
+                &AccessRecord { id: number.to_string(), ..AccessRecord::default() },
+                vec![make_note("no")],
+            );
         }
         let ids: Vec<String> = events.list().into_iter().map(|event| event.id).collect();
         assert_eq!(ids.len(), EVENTS_MAX);
@@ -112,14 +115,14 @@ mod tests {
     #[test]
     fn what_goes_well_is_no_event() {
         let events = Events::default();
-        events.keep(&Record::default(), Vec::new());
+        events.record_notes(&AccessRecord::default(), Vec::new());
         assert!(events.list().is_empty());
     }
 
     #[test]
     fn policies_are_not_quoted() {
-        assert_eq!(shown("Condition failed: [\"eq\", \"$token\", \"x\"]"), "Condition failed: ...");
-        assert_eq!(shown("a\nb"), "a\\nb");
-        assert!(shown(&"x".repeat(5000)).len() <= MESSAGE_CHARACTERS_MAX);
+        assert_eq!(redact_message("Condition failed: [\"eq\", \"$token\", \"x\"]"), "Condition failed: ...");
+        assert_eq!(redact_message("a\nb"), "a\\nb");
+        assert!(redact_message(&"x".repeat(5000)).len() <= MESSAGE_CHARACTERS_MAX);
     }
 }

@@ -4,14 +4,14 @@ use std::io::Read as _;
 
 use anyhow::{Context as _, anyhow};
 use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::explain::{Explained, explain};
+use blobfish_dialects::explain::{Explanation, explain};
 use blobfish_dialects::lines::Line;
-use blobfish_dialects::model::Refusal;
+use blobfish_dialects::model::Rejection;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::cli::Explain;
-use crate::snapshot::Snapshot;
+use crate::cli::ExplainArgs;
+use crate::snapshot::ActiveConfig;
 
 /// A request is a head; a body is not looked at.
 pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
@@ -19,7 +19,7 @@ pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
 /// What is to be explained, as the console asks.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Asked {
+pub struct ExplainQuery {
     /// Dialect that the caller speaks.
     pub from: String,
     /// Dialect or profile of the target.
@@ -32,86 +32,93 @@ pub struct Asked {
 ///
 /// # Errors
 /// The request cannot be read, is none of its dialect, or cannot be held by the target.
-pub fn run(asked: &Explain, snapshot: Option<&Snapshot>) -> anyhow::Result<String> {
-    let text = String::from_utf8(request(asked)?).context("the request is not UTF-8")?;
-    let request = Asked { from: asked.from.clone(), to: asked.to.clone(), request: text };
-    if asked.json {
-        return json(&request, snapshot);
+pub fn run_explain(args: &ExplainArgs, config: Option<&ActiveConfig>) -> anyhow::Result<String> {
+    let text = String::from_utf8(read_request_text(args)?).context("the request is not UTF-8")?;
+    let query = ExplainQuery { from: args.from.clone(), to: args.to.clone(), request: text };
+    if args.json {
+        return explain_to_json(&query, config);
     }
-    let (explained, route) = explained(&request, snapshot)?;
-    Ok(as_text(&explained, route))
+    let (explained, route) = explain_query(&query, config)?;
+    Ok(render_text(&explained, route))
 }
 
 /// The same as JSON.
 ///
 /// # Errors
 /// As [`run`].
-pub fn json(asked: &Asked, snapshot: Option<&Snapshot>) -> anyhow::Result<String> {
-    let (explained, route) = explained(asked, snapshot)?;
-    Ok(as_json(&explained, route))
+pub fn explain_to_json(query: &ExplainQuery, config: Option<&ActiveConfig>) -> anyhow::Result<String> {
+    let (explained, route) = explain_query(query, config)?;
+    Ok(render_json(&explained, route))
 }
 
-fn explained(asked: &Asked, snapshot: Option<&Snapshot>) -> anyhow::Result<(Explained, Option<String>)> {
-    let (caller, target) = (dialect(&asked.from)?, dialect(&asked.to)?);
-    let explained = explain(&asked.request, caller, target).map_err(|refusal| refused(caller, &refusal))?;
-    let route = snapshot.and_then(|snapshot| route(snapshot, &explained));
+fn explain_query(
+    query: &ExplainQuery,
+    config: Option<&ActiveConfig>,
+) -> anyhow::Result<(Explanation, Option<String>)> {
+    let (caller, target) = (parse_dialect_name(&query.from)?, parse_dialect_name(&query.to)?);
+    let explained = explain(&query.request, caller, target)
+        .map_err(|rejection| rejection_to_error(caller, &rejection))?;
+    let route = config.and_then(|config| describe_route(config, &explained));
     Ok((explained, route))
 }
 
-fn dialect(name: &str) -> anyhow::Result<&'static Dialect> {
-    let known = || blobfish_dialects::ALL.iter().map(|dialect| dialect.name).collect::<Vec<_>>().join(", ");
-    blobfish_dialects::by_name(name, None)
-        .ok_or_else(|| anyhow!("unknown dialect \"{name}\"; known are {}", known()))
+fn parse_dialect_name(name: &str) -> anyhow::Result<&'static Dialect> {
+    let list_known =
+        || blobfish_dialects::DIALECTS.iter().map(|dialect| dialect.name).collect::<Vec<_>>().join(", ");
+    blobfish_dialects::find_dialect(name, None)
+        .ok_or_else(|| anyhow!("unknown dialect \"{name}\"; known are {}", list_known()))
 }
 
-fn refused(caller: &Dialect, refusal: &Refusal) -> anyhow::Error {
-    let row = caller.fault(refusal.fault);
+fn rejection_to_error(caller: &Dialect, rejection: &Rejection) -> anyhow::Error {
+    let row = caller.error_row(rejection.kind);
     let (status, code) = row.map_or((500, "InternalError"), |row| (row.status, row.code));
     let message =
-        refusal.message.clone().or_else(|| row.map(|row| row.message.to_owned())).unwrap_or_default();
+        rejection.message.clone().or_else(|| row.map(|row| row.message.to_owned())).unwrap_or_default();
     let details: Vec<String> =
-        refusal.details.iter().map(|(name, value)| format!(" ({name}: {value})")).collect();
+        rejection.details.iter().map(|(name, value)| format!(" ({name}: {value})")).collect();
     anyhow!("refused: {status} {code}: {message}{}", details.concat())
 }
 
 /// Where the configuration sends the request's bucket.
-fn route(snapshot: &Snapshot, explained: &Explained) -> Option<String> {
+fn describe_route(config: &ActiveConfig, explained: &Explanation) -> Option<String> {
     let bucket = explained.request.bucket.as_deref()?;
-    Some(match snapshot.place(bucket) {
-        Some(place) => format!("bucket {} at target {}", place.bucket, place.upstream.target.name),
+    Some(match config.route_bucket(bucket) {
+        Some(routed_bucket) => {
+            format!("bucket {} at target {}", routed_bucket.target_bucket, routed_bucket.target.spec.name)
+        }
         None => format!("bucket {bucket} is not in the configuration"),
     })
 }
 
-fn as_text(explained: &Explained, route: Option<String>) -> String {
+fn render_text(explained: &Explanation, route: Option<String>) -> String {
     let request = &explained.request;
     let mut out = format!("operation: {}\n", request.operation.name());
-    let mut line = |name: &str, value: Option<&str>| {
+    let mut add_line = |name: &str, value: Option<&str>| {
         if let Some(value) = value {
             out.push_str(&format!("{name}: {value}\n"));
         }
     };
-    line("bucket", request.bucket.as_deref());
-    line("key", request.key.as_deref());
+    add_line("bucket", request.bucket.as_deref());
+    add_line("key", request.key.as_deref());
     if let Some(source) = &request.source {
-        line("source bucket", Some(&source.bucket));
-        line("source key", Some(&source.key));
-        line("source version", source.version.as_deref());
+        add_line("source bucket", Some(&source.bucket));
+        add_line("source key", Some(&source.key));
+        add_line("source version", source.version.as_deref());
     }
-    line("plan", Some(explained.plan));
-    line("route", route.as_deref());
+    add_line("plan", Some(explained.plan));
+    add_line("route", route.as_deref());
     for (name, fate, why) in &explained.fields {
         out.push_str(format!("  {:<9} {name}  {why}", fate.name()).trim_end());
         out.push('\n');
     }
-    if let Some(refusal) = &explained.refused {
-        let message = refusal.message.as_deref().unwrap_or_default();
+    if let Some(rejection) = &explained.rejection {
+        let message = rejection.message.as_deref().unwrap_or_default();
         out.push_str(&format!("refused with unsupported = \"refuse\": {message}\n"));
     }
     out.push_str(&format!(
         "\n{} {} HTTP/1.1\nhost: {}\n",
         explained.outgoing.method,
-        explained.outgoing.target(),
+        explained.outgoing.request_target(),
         explained.outgoing.host
     ));
     for (name, value) in &explained.outgoing.headers {
@@ -120,7 +127,7 @@ fn as_text(explained: &Explained, route: Option<String>) -> String {
     out
 }
 
-fn as_json(explained: &Explained, route: Option<String>) -> String {
+fn render_json(explained: &Explanation, route: Option<String>) -> String {
     let request = &explained.request;
     let headers: Vec<Value> = explained
         .outgoing
@@ -139,31 +146,31 @@ fn as_json(explained: &Explained, route: Option<String>) -> String {
     let value = json!({
         "operation": request.operation.name(), "bucket": request.bucket, "key": request.key, "source": source,
         "plan": explained.plan, "route": route, "fields": fields,
-        "refused": explained.refused.as_ref().map(|refusal| refusal.message.clone().unwrap_or_default()),
+        "refused": explained.rejection.as_ref().map(|rejection| rejection.message.clone().unwrap_or_default()),
         "request": {
-            "method": explained.outgoing.method, "host": explained.outgoing.host, "target": explained.outgoing.target(),
+            "method": explained.outgoing.method, "host": explained.outgoing.host, "target": explained.outgoing.request_target(),
             "headers": headers,
         },
         "documents": { "said": explained.documents.0, "written": explained.documents.1 },
-        "more": explained.more,
-        "lines": { "said": lines(&explained.said), "written": lines(&explained.written) },
+        "more": explained.suggested_headers,
+        "lines": { "said": lines_to_json(&explained.caller_lines), "written": lines_to_json(&explained.target_lines) },
     });
     format!("{value:#}\n")
 }
 
-fn lines(lines: &[Line]) -> Vec<Value> {
-    let line = |line: &Line| {
+fn lines_to_json(lines: &[Line]) -> Vec<Value> {
+    let line_to_json = |line: &Line| {
         json!({
-            "part": line.part.name(), "text": line.text, "pair": line.pair, "fate": line.fate.map(|fate| fate.name()),
-            "why": line.why, "rule": line.rule,
+            "part": line.part.name(), "text": line.text, "pair": line.pair_key, "fate": line.handling.map(|fate| fate.name()),
+            "why": line.reason, "rule": line.rule,
         })
     };
-    lines.iter().map(line).collect()
+    lines.iter().map(line_to_json).collect()
 }
 
-fn request(asked: &Explain) -> anyhow::Result<Vec<u8>> {
+fn read_request_text(args: &ExplainArgs) -> anyhow::Result<Vec<u8>> {
     let (mut bytes, bytes_max) = (Vec::new(), u64::try_from(REQUEST_BYTES_MAX)?);
-    match asked.request.as_deref().filter(|path| path.as_os_str() != "-") {
+    match args.request.as_deref().filter(|path| path.as_os_str() != "-") {
         Some(path) => {
             let file = std::fs::File::open(path).with_context(|| path.display().to_string())?;
             file.take(bytes_max).read_to_end(&mut bytes).with_context(|| path.display().to_string())?;

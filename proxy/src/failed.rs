@@ -1,18 +1,18 @@
 //! What can go wrong between us and a target, as metrics count it and callers are told.
 
-use blobfish_dialects::model::{Fault, Refusal};
+use blobfish_dialects::model::{ErrorKind, Rejection};
 use pingora_core::{Error, ErrorType};
 
-use crate::breaker::Outcome;
+use crate::breaker::BreakerOutcome;
 use crate::metrics::METRICS;
-use crate::snapshot::Upstream;
+use crate::snapshot::TargetRuntime;
 
 /// Too many open files of this process (EMFILE), or of the machine (ENFILE).
-const OPEN_FILES_MAX: [i32; 2] = [24, 23];
+const OPEN_FILES_ERRNOS: [i32; 2] = [24, 23];
 
 /// An exchange with a target that failed. The kinds are the metric's labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Failed {
+pub enum ExchangeError {
     /// What the engine gave cannot be written.
     #[error("the request cannot be written")]
     Unwritable,
@@ -21,19 +21,19 @@ pub enum Failed {
     Resolve,
     /// It failed too often of late: nothing was sent.
     #[error("the target is left alone for a while")]
-    Paused,
+    CircuitOpen,
     /// All connections that it may have are in use: nothing was sent.
     #[error("all connections to the target are in use")]
-    Busy,
+    ConnectionLimitReached,
     /// No key was issued yet, or it ended: nothing was sent.
     #[error("there is no key for the target")]
-    NoKey,
+    NoCredentials,
     /// This process may open no more connections: nothing was sent.
     #[error("this process may have no more open files")]
-    Descriptors,
+    FileDescriptorLimit,
     /// The target does not accept the time that the request was signed with. The next one has its own.
     #[error("the target's clock differs from ours")]
-    Clock,
+    ClockSkew,
     /// No connection.
     #[error("no connection")]
     Connect,
@@ -57,7 +57,7 @@ pub enum Failed {
     BodyTimeout,
     /// The answer's body ended too early.
     #[error("the answer was cut")]
-    Cut,
+    Truncated,
     /// The answer is larger than anything that speaks this protocol sends.
     #[error("the answer is too large")]
     TooLarge,
@@ -69,20 +69,20 @@ pub enum Failed {
     Malformed,
     /// The target answered success before it had the whole request.
     #[error("an answer before the request was complete")]
-    Early,
+    EarlyResponse,
 }
 
-impl Failed {
+impl ExchangeError {
     /// The metric's label.
     pub fn kind(self) -> &'static str {
         match self {
             Self::Unwritable => "unwritable",
             Self::Resolve => "resolve",
-            Self::Paused => "paused",
-            Self::Busy => "busy",
-            Self::NoKey => "no_key",
-            Self::Descriptors => "descriptors",
-            Self::Clock => "clock",
+            Self::CircuitOpen => "paused",
+            Self::ConnectionLimitReached => "busy",
+            Self::NoCredentials => "no_key",
+            Self::FileDescriptorLimit => "descriptors",
+            Self::ClockSkew => "clock",
             Self::Connect => "connect",
             Self::ConnectTimeout => "connect_timeout",
             Self::Tls => "tls",
@@ -90,22 +90,22 @@ impl Failed {
             Self::Read => "read",
             Self::ResponseTimeout => "response_timeout",
             Self::BodyTimeout => "body_timeout",
-            Self::Cut => "cut",
+            Self::Truncated => "cut",
             Self::TooLarge => "too_large",
             Self::Redirect => "redirect",
             Self::Malformed => "malformed",
-            Self::Early => "early",
+            Self::EarlyResponse => "early",
         }
     }
 
     /// What the caller is told: that it failed, and nothing of the target (O4).
-    pub fn refusal(self) -> Refusal {
+    pub fn to_rejection(self) -> Rejection {
         match self {
-            Self::Paused => Fault::TargetUnavailable.into(),
-            Self::Busy => Fault::TargetBusy.into(),
-            Self::NoKey
-            | Self::Descriptors
-            | Self::Clock
+            Self::CircuitOpen => ErrorKind::TargetUnavailable.into(),
+            Self::ConnectionLimitReached => ErrorKind::TargetBusy.into(),
+            Self::NoCredentials
+            | Self::FileDescriptorLimit
+            | Self::ClockSkew
             | Self::Resolve
             | Self::Connect
             | Self::ConnectTimeout
@@ -114,21 +114,21 @@ impl Failed {
             | Self::Read
             | Self::ResponseTimeout
             | Self::BodyTimeout
-            | Self::Cut => Fault::ServiceUnavailable.into(),
-            Self::Unwritable | Self::TooLarge | Self::Redirect | Self::Malformed | Self::Early => {
-                Fault::InternalError.into()
+            | Self::Truncated => ErrorKind::ServiceUnavailable.into(),
+            Self::Unwritable | Self::TooLarge | Self::Redirect | Self::Malformed | Self::EarlyResponse => {
+                ErrorKind::InternalError.into()
             }
         }
     }
 
     /// Whether the target may have done what it was asked for: only its answer is missing, or cannot be read.
-    pub fn may_have_been_done(self) -> bool {
+    pub fn is_outcome_unknown(self) -> bool {
         matches!(
             self,
             Self::Read
                 | Self::ResponseTimeout
                 | Self::BodyTimeout
-                | Self::Cut
+                | Self::Truncated
                 | Self::TooLarge
                 | Self::Malformed
         )
@@ -136,34 +136,38 @@ impl Failed {
 
     /// What it says about the target. What is cut had begun; and whether a bucket's own host has an address is decided
     /// by the name that a caller chose, as is whether a certificate fits it, where the name has labels of its own.
-    pub fn outcome(self, name_is_plain: bool) -> Option<Outcome> {
+    pub fn breaker_outcome(self, has_plain_name: bool) -> Option<BreakerOutcome> {
         match self {
-            Self::Connect | Self::ConnectTimeout => Some(Outcome::Unreachable),
-            Self::Tls if name_is_plain => Some(Outcome::Unreachable),
-            Self::Write | Self::Read => Some(Outcome::Broken),
-            Self::ResponseTimeout => Some(Outcome::Silent),
+            Self::Connect | Self::ConnectTimeout => Some(BreakerOutcome::Unreachable),
+            Self::Tls if has_plain_name => Some(BreakerOutcome::Unreachable),
+            Self::Write | Self::Read => Some(BreakerOutcome::ConnectionBroken),
+            Self::ResponseTimeout => Some(BreakerOutcome::TimedOut),
             _ => None,
         }
     }
 
     /// Counts and logs a failure.
-    pub fn at(self, upstream: &Upstream) -> Self {
-        if matches!(self, Self::Paused | Self::Busy | Self::NoKey) {
+    pub fn record_at(self, target: &TargetRuntime) -> Self {
+        if matches!(self, Self::CircuitOpen | Self::ConnectionLimitReached | Self::NoCredentials) {
             return self; // Nothing was exchanged; it is counted as refused.
         }
-        let target = upstream.target.name.as_str();
-        METRICS.upstream_errors.with_label_values(&[target, self.kind()]).inc();
-        upstream.health.failed(self.kind());
-        tracing::warn!(target_name = target, kind = self.kind(), "exchange with a target failed: {self}");
+        let target_name = target.spec.name.as_str();
+        METRICS.target_errors.with_label_values(&[target_name, self.kind()]).inc();
+        target.health.record_failure(self.kind());
+        tracing::warn!(
+            target_name = target_name,
+            kind = self.kind(),
+            "exchange with a target failed: {self}"
+        );
         self
     }
 
     /// Why no connection came about.
-    pub fn to_connect(error: &Error) -> Self {
+    pub fn from_connect_error(error: &Error) -> Self {
         let cause =
             error.root_cause().downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
-        if cause.is_some_and(|number| OPEN_FILES_MAX.contains(&number)) {
-            return Self::Descriptors;
+        if cause.is_some_and(|errno| OPEN_FILES_ERRNOS.contains(&errno)) {
+            return Self::FileDescriptorLimit;
         }
         match error.etype() {
             ErrorType::ConnectTimedout => Self::ConnectTimeout,
@@ -176,12 +180,12 @@ impl Failed {
     }
 
     /// Why an exchange broke off, or what it is called where the connector says nothing special.
-    pub fn to_exchange(error: &Error, otherwise: Self) -> Self {
+    pub fn from_exchange_error(error: &Error, fallback: Self) -> Self {
         match error.etype() {
             ErrorType::InvalidHTTPHeader => Self::Malformed,
             ErrorType::WriteTimedout => Self::Write,
             ErrorType::ReadTimedout => Self::ResponseTimeout,
-            _ => otherwise,
+            _ => fallback,
         }
     }
 }

@@ -14,76 +14,78 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::RequestHeader;
 use tokio::time::timeout;
 
-use crate::resolve::{Resolver, System};
+use crate::resolve::{DnsCache, SystemDns};
 
 /// A place that is not there is often not even refused: a machine's metadata have an address on no other machine.
-const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
+const CREDENTIALS_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Longest silence of an answer.
-const READ_TIME_MAX: Duration = Duration::from_secs(5);
+const CREDENTIALS_READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Bytes of an answer: a key, a name, a short document.
-const ANSWER_BYTES_MAX: usize = 256 * 1024;
+const CREDENTIALS_RESPONSE_BYTES_MAX: usize = 256 * 1024;
 
 /// How long an address is believed.
-const RESOLVE: Duration = Duration::from_secs(30);
+const DNS_CACHE_TTL: Duration = Duration::from_secs(30);
 
 /// Asks.
-pub struct Fetch {
+pub struct CredentialHttpClient {
     connector: TransportConnector,
-    resolver: Resolver,
+    dns_cache: DnsCache,
 }
 
-impl fmt::Debug for Fetch {
+impl fmt::Debug for CredentialHttpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Fetch")
     }
 }
 
-impl Fetch {
+impl CredentialHttpClient {
     /// No connection yet.
     pub fn new() -> Self {
-        Self { connector: TransportConnector::new(None), resolver: Resolver::new(System) }
+        Self { connector: TransportConnector::new(None), dns_cache: DnsCache::new(SystemDns) }
     }
 
-    async fn connected(&self, endpoint: &Endpoint) -> Result<HttpSession> {
-        let lookup = self.resolver.addresses(&endpoint.host, endpoint.port, RESOLVE);
-        for address in timeout(CONNECT_TIME_MAX, lookup).await.unwrap_or_default() {
+    async fn connect(&self, endpoint: &Endpoint) -> Result<HttpSession> {
+        let lookup = self.dns_cache.resolve(&endpoint.host, endpoint.port, DNS_CACHE_TTL);
+        for address in timeout(CREDENTIALS_CONNECT_TIMEOUT, lookup).await.unwrap_or_default() {
             let mut peer = HttpPeer::new(address, endpoint.tls, endpoint.host.clone());
-            peer.options.connection_timeout = Some(CONNECT_TIME_MAX);
-            peer.options.total_connection_timeout = Some(CONNECT_TIME_MAX);
-            let connecting = timeout(CONNECT_TIME_MAX, self.connector.new_stream(&peer)).await;
-            if let Ok(Ok(stream)) = connecting {
+            peer.options.connection_timeout = Some(CREDENTIALS_CONNECT_TIMEOUT);
+            peer.options.total_connection_timeout = Some(CREDENTIALS_CONNECT_TIMEOUT);
+            let connection = timeout(CREDENTIALS_CONNECT_TIMEOUT, self.connector.new_stream(&peer)).await;
+            if let Ok(Ok(stream)) = connection {
                 let mut session = HttpSession::new_with_options(stream, &peer);
-                session.read_timeout = Some(READ_TIME_MAX);
-                session.write_timeout = Some(READ_TIME_MAX);
+                session.read_timeout = Some(CREDENTIALS_READ_TIMEOUT);
+                session.write_timeout = Some(CREDENTIALS_READ_TIMEOUT);
                 return Ok(session);
             }
         }
-        Err(failed("no connection"))
+        Err(unexpected_error("no connection"))
     }
 }
 
-impl HttpSend for Fetch {
+impl HttpSend for CredentialHttpClient {
     async fn http_send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>> {
-        let endpoint = endpoint(request.uri()).ok_or_else(|| failed("not an address to ask"))?;
-        let header = header(&request, &endpoint).ok_or_else(|| failed("not a request"))?;
-        let mut session = self.connected(&endpoint).await?;
-        let answered = exchange(&mut session, header, request.body(), ANSWER_BYTES_MAX).await;
-        let (status, body) = answered.map_err(|why| match why {
-            Unanswered::Broken => failed("the connection broke"),
-            Unanswered::TooLarge(_) => failed("the answer is too large"),
+        let endpoint =
+            parse_endpoint(request.uri()).ok_or_else(|| unexpected_error("not an address to ask"))?;
+        let header = build_header(&request, &endpoint).ok_or_else(|| unexpected_error("not a request"))?;
+        let mut session = self.connect(&endpoint).await?;
+        let result =
+            send_and_read(&mut session, header, request.body(), CREDENTIALS_RESPONSE_BYTES_MAX).await;
+        let (status, body) = result.map_err(|error| match error {
+            FetchError::ConnectionBroken => unexpected_error("the connection broke"),
+            FetchError::TooLarge(_) => unexpected_error("the answer is too large"),
         })?;
-        let mut answer = http::Response::new(Bytes::from(body));
-        *answer.status_mut() = status;
-        Ok(answer)
+        let mut response = http::Response::new(Bytes::from(body));
+        *response.status_mut() = status;
+        Ok(response)
     }
 }
 
 /// Why a small question has no answer.
-pub enum Unanswered {
+pub enum FetchError {
     /// The connection broke.
-    Broken,
+    ConnectionBroken,
     /// Its body is larger than is read.
     TooLarge(StatusCode),
 }
@@ -92,39 +94,39 @@ pub enum Unanswered {
 ///
 /// # Errors
 /// [`Unanswered`].
-pub async fn exchange(
+pub async fn send_and_read(
     session: &mut HttpSession,
     header: RequestHeader,
     body: &[u8],
     bytes_max: usize,
-) -> std::result::Result<(StatusCode, Vec<u8>), Unanswered> {
-    let broken = |_| Unanswered::Broken;
+) -> std::result::Result<(StatusCode, Vec<u8>), FetchError> {
+    let broken = |_| FetchError::ConnectionBroken;
     session.write_request_header(Box::new(header)).await.map_err(broken)?;
     if !body.is_empty() {
         session.write_body(body).await.map_err(broken)?;
     }
     session.finish_body().await.map_err(broken)?;
     session.read_response().await.map_err(broken)?;
-    let status = session.resp_header().map(|head| head.status).ok_or(Unanswered::Broken)?;
-    let mut answer = Vec::new();
+    let status = session.resp_header().map(|head| head.status).ok_or(FetchError::ConnectionBroken)?;
+    let mut response_body = Vec::new();
     while let Some(bytes) = session.read_body_bytes().await.map_err(broken)? {
-        answer.extend_from_slice(&bytes);
-        if answer.len() > bytes_max {
-            return Err(Unanswered::TooLarge(status));
+        response_body.extend_from_slice(&bytes);
+        if response_body.len() > bytes_max {
+            return Err(FetchError::TooLarge(status));
         }
     }
-    Ok((status, answer))
+    Ok((status, response_body))
 }
 
-fn failed(what: &'static str) -> Error {
+fn unexpected_error(what: &'static str) -> Error {
     Error::unexpected(what)
 }
 
-fn endpoint(uri: &http::Uri) -> Option<Endpoint> {
+fn parse_endpoint(uri: &http::Uri) -> Option<Endpoint> {
     Endpoint::parse(&format!("{}://{}", uri.scheme_str()?, uri.authority()?)).ok()
 }
 
-fn header(request: &http::Request<Bytes>, endpoint: &Endpoint) -> Option<RequestHeader> {
+fn build_header(request: &http::Request<Bytes>, endpoint: &Endpoint) -> Option<RequestHeader> {
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
     let mut header = RequestHeader::build(request.method().as_str(), target.as_bytes(), None).ok()?;
     for (name, value) in request.headers() {

@@ -4,20 +4,20 @@ use std::cell::RefCell;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use blobfish_config::{Config, Known, Mistake, OsSources, Sources};
+use blobfish_config::{Config, KnownDialects, Mistake, OsSources, Sources};
 
 use crate::certificates;
-use crate::snapshot::{NotRunnable, Snapshot};
+use crate::snapshot::{ActivationError, ActiveConfig};
 
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum Unusable {
+pub enum ConfigFileError {
     /// The file cannot be read.
     #[error("{0}: {1}")]
-    Unread(String, #[source] io::Error),
+    Io(String, #[source] io::Error),
     /// It is wrong. All of it, each mistake with its line and a caret.
-    #[error("{}", all(name, text, mistakes))]
-    Wrong {
+    #[error("{}", render_mistakes(name, text, mistakes))]
+    Invalid {
         /// The file.
         name: String,
         /// What was in it.
@@ -27,19 +27,19 @@ pub enum Unusable {
     },
     /// This build cannot do it.
     #[error(transparent)]
-    NotRunnable(#[from] NotRunnable),
+    Unsupported(#[from] ActivationError),
 }
 
-fn all(name: &str, text: &str, mistakes: &[Mistake]) -> String {
-    let told: Vec<String> = mistakes.iter().map(|mistake| mistake.render(name, text)).collect();
-    told.join("\n")
+fn render_mistakes(name: &str, text: &str, mistakes: &[Mistake]) -> String {
+    let rendered: Vec<String> = mistakes.iter().map(|mistake| mistake.render(name, text)).collect();
+    rendered.join("\n")
 }
 
-impl Unusable {
+impl ConfigFileError {
     /// The first mistake, on one line.
-    pub fn in_short(&self) -> String {
+    pub fn summarize(&self) -> String {
         match self {
-            Self::Wrong { name, mistakes, .. } => {
+            Self::Invalid { name, mistakes, .. } => {
                 let first = mistakes.first().map(ToString::to_string).unwrap_or_default();
                 match mistakes.len() {
                     0 | 1 => format!("{name}: {first}"),
@@ -52,19 +52,19 @@ impl Unusable {
 }
 
 /// Reads a configuration. Gives also the files that it was read from.
-pub fn read(file: &Path) -> (Result<Config, Unusable>, Vec<PathBuf>) {
+pub fn read_config(file: &Path) -> (Result<Config, ConfigFileError>, Vec<PathBuf>) {
     let name = file.display().to_string();
-    let sources = Noting { files: RefCell::new(vec![file.to_owned()]) };
+    let sources = RecordingSources { files: RefCell::new(vec![file.to_owned()]) };
     let config = match std::fs::read_to_string(file) {
         Ok(text) => {
-            let known = Known { dialects: blobfish_dialects::NAMES };
-            blobfish_config::load(&text, &known, &sources).map_err(|mistakes| Unusable::Wrong {
+            let known = KnownDialects { dialects: blobfish_dialects::DIALECT_PROFILES };
+            blobfish_config::load(&text, &known, &sources).map_err(|mistakes| ConfigFileError::Invalid {
                 name,
                 text,
                 mistakes,
             })
         }
-        Err(error) => Err(Unusable::Unread(name, error)),
+        Err(error) => Err(ConfigFileError::Io(name, error)),
     };
     (config, sources.files.into_inner())
 }
@@ -73,17 +73,17 @@ pub fn read(file: &Path) -> (Result<Config, Unusable>, Vec<PathBuf>) {
 ///
 /// # Errors
 /// [`Unusable`].
-pub fn snapshot(file: &Path) -> Result<Snapshot, Unusable> {
-    let config = read(file).0?;
-    let warnings = warnings(file, &config);
-    let mut snapshot = Snapshot::new(config)?;
-    snapshot.warnings = warnings;
-    Ok(snapshot)
+pub fn load_active_config(file: &Path) -> Result<ActiveConfig, ConfigFileError> {
+    let config = read_config(file).0?;
+    let warnings = find_warnings(file, &config);
+    let mut active = ActiveConfig::new(config)?;
+    active.warnings = warnings;
+    Ok(active)
 }
 
 /// What is to be said of a file that can be used.
-pub fn warnings(file: &Path, config: &Config) -> Vec<String> {
-    let (Some(line), Ok(false)) = (config.secret_line, OsSources.file_is_private(file)) else {
+pub fn find_warnings(file: &Path, config: &Config) -> Vec<String> {
+    let (Some(line), Ok(false)) = (config.secret_line, OsSources.is_file_private(file)) else {
         return Vec::new();
     };
     let name = file.display();
@@ -94,25 +94,25 @@ pub fn warnings(file: &Path, config: &Config) -> Vec<String> {
 }
 
 /// This process's sources; remembers which files were asked for.
-struct Noting {
+struct RecordingSources {
     files: RefCell<Vec<PathBuf>>,
 }
 
-impl Sources for Noting {
-    fn env(&self, name: &str) -> Option<String> {
-        OsSources.env(name)
+impl Sources for RecordingSources {
+    fn read_env(&self, name: &str) -> Option<String> {
+        OsSources.read_env(name)
     }
 
-    fn file(&self, path: &Path) -> io::Result<String> {
+    fn read_file(&self, path: &Path) -> io::Result<String> {
         self.files.borrow_mut().push(path.to_owned());
-        OsSources.file(path)
+        OsSources.read_file(path)
     }
 
-    fn file_is_private(&self, path: &Path) -> io::Result<bool> {
-        OsSources.file_is_private(path)
+    fn is_file_private(&self, path: &Path) -> io::Result<bool> {
+        OsSources.is_file_private(path)
     }
 
-    fn certificate(&self, cert: &Path, key: &Path, named: bool) -> Result<(), String> {
-        certificates::usable(cert, key, named).map(|_| ()).map_err(|unfit| unfit.to_string())
+    fn check_certificate(&self, cert: &Path, key: &Path, named: bool) -> Result<(), String> {
+        certificates::load_certified_key(cert, key, named).map(|_| ()).map_err(|error| error.to_string())
     }
 }

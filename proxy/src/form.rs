@@ -1,82 +1,105 @@
 //! Uploads by a form of a web page: the fields are read, believed, and the file streamed like any upload.
 
-use blobfish_dialects::engine::accept::unsigned_dialect;
+use blobfish_dialects::engine::accept::detect_unsigned_dialect;
 use blobfish_dialects::engine::auth::Payload;
-use blobfish_dialects::engine::form::{self, AHEAD_BYTES, FormReader, Progress};
+use blobfish_dialects::engine::form::{self, FormProgress, FormReader, READ_AHEAD_BYTES};
 use blobfish_dialects::engine::staging;
-use blobfish_dialects::model::{Fault, RawHead};
+use blobfish_dialects::model::{ErrorKind, RawHead};
 
-use crate::behalf::{self, Behalf};
+use crate::behalf::{self, Initiator};
 use crate::framing::BodyLength;
-use crate::job::{End, Job};
+use crate::job::{RequestContext, RequestEnd};
 use crate::{plan, stream};
 
 /// The name in metrics and logs.
 const OPERATION: &str = "PostObject";
 
 /// The content type of a form, where a request is one: its fields are all that it says.
-pub fn content_type(head: &RawHead) -> Option<&str> {
-    let unsigned = head.header("authorization").is_none() && head.raw_query().next().is_none();
-    let kind = head.text("content-type").filter(|_| head.method == "POST" && unsigned)?;
-    let form = kind.get(..19).is_some_and(|start| start.eq_ignore_ascii_case("multipart/form-data"));
-    form.then_some(kind)
+pub fn form_content_type(head: &RawHead) -> Option<&str> {
+    let is_unsigned = head.header("authorization").is_none() && head.raw_query().next().is_none();
+    let content_type = head.header_text("content-type").filter(|_| head.method == "POST" && is_unsigned)?;
+    let is_form =
+        content_type.get(..19).is_some_and(|start| start.eq_ignore_ascii_case("multipart/form-data"));
+    is_form.then_some(content_type)
 }
 
 /// Carries out an upload by a form.
 ///
 /// # Errors
 /// [`End`].
-pub async fn run(job: &mut Job<'_>, head: &RawHead, kind: &str, body: BodyLength) -> Result<(), End> {
-    let snapshot = job.snapshot;
-    let dialect = unsigned_dialect(head, &snapshot.front);
-    job.listener.dialect = dialect;
-    job.record.dialect = dialect.name;
-    job.record.operation = Some(OPERATION);
-    let place = snapshot.front.place(head, dialect).map_err(|rejected| rejected.refusal)?;
-    if place.key.is_some() {
-        return Err(Fault::MethodNotAllowed.into());
+pub async fn process_form_upload(
+    context: &mut RequestContext<'_>,
+    head: &RawHead,
+    content_type: &str,
+    body: BodyLength,
+) -> Result<(), RequestEnd> {
+    let config = context.config;
+    let dialect = detect_unsigned_dialect(head, &config.listener_hosts);
+    context.listener.dialect = dialect;
+    context.record.dialect = dialect.name;
+    context.record.operation = Some(OPERATION);
+    let address =
+        config.listener_hosts.parse_address(head, dialect).map_err(|rejected| rejected.rejection)?;
+    if address.key.is_some() {
+        return Err(ErrorKind::MethodNotAllowed.into());
     }
     let length = match body {
-        BodyLength::Absent => return Err(Fault::MissingContentLength.into()),
+        BodyLength::Absent => return Err(ErrorKind::MissingContentLength.into()),
         BodyLength::Bytes(length) => Some(length),
         BodyLength::Chunked => None,
     };
-    job.caller.invite_body().await?;
-    let mut reader = FormReader::new(kind)?;
-    let mut progress = Progress::Fields;
-    while progress == Progress::Fields {
-        let wire = job.caller.body().await?.ok_or(Fault::MalformedForm)?;
-        progress = reader.push(&wire)?;
+    context.connection.send_continue().await?;
+    let mut reader = FormReader::new(content_type)?;
+    let mut progress = FormProgress::Fields;
+    while progress == FormProgress::Fields {
+        let chunk = context.connection.read_body().await?.ok_or(ErrorKind::MalformedForm)?;
+        progress = reader.push(&chunk)?;
     }
-    let posted = form::accept(dialect, reader.form(), &place, snapshot, job.listener.now)?;
-    let caller = snapshot.caller(&posted.access_key).ok_or(Fault::InternalError)?;
-    plan::note(job, Some(caller), &posted.request, 0);
-    plan::authorise(caller, &posted.request)?;
-    let _room = snapshot.turn(caller).ok_or(Fault::SlowDown)?;
-    let _turn = job.turns.turn(&caller.name).await;
-    let bucket = posted.request.bucket.clone().unwrap_or_default();
-    let at = snapshot.place(&bucket).ok_or(Fault::NoSuchBucket)?;
-    job.record.target = Some(at.upstream.target.name.clone());
-    staging::check_key(&at.upstream.target, posted.request.key.as_deref().unwrap_or_default())?;
+    let form_request =
+        form::authenticate_form(dialect, reader.form(), &address, config, context.listener.now)?;
+    let caller = config.find_caller(&form_request.access_key).ok_or(ErrorKind::InternalError)?;
+    plan::record_request(context, Some(caller), &form_request.request, 0);
+    plan::authorize(caller, &form_request.request)?;
+    let _rate_limit_permit = config.try_acquire_rate_limit(caller).ok_or(ErrorKind::SlowDown)?;
+    let _fair_queue_permit = context.fair_queue.acquire(&caller.name).await;
+    let bucket = form_request.request.bucket.clone().unwrap_or_default();
+    let routed_bucket = config.route_bucket(&bucket).ok_or(ErrorKind::NoSuchBucket)?;
+    context.record.target = Some(routed_bucket.target.spec.name.clone());
+    staging::check_key(&routed_bucket.target.spec, form_request.request.key.as_deref().unwrap_or_default())?;
     // A little of the file, now that it is somebody's: many forms end within it, and are known whole.
-    let mut ended = false;
-    while !ended && reader.held() < AHEAD_BYTES {
-        match job.caller.body().await? {
-            Some(wire) => {
-                reader.push(&wire)?;
+    let mut has_ended = false;
+    while !has_ended && reader.buffered_len() < READ_AHEAD_BYTES {
+        match context.connection.read_body().await? {
+            Some(chunk) => {
+                reader.push(&chunk)?;
             }
-            None => ended = true,
+            None => has_ended = true,
         }
     }
-    let file = reader.file(length, ended, posted.bounds)?;
+    let file = reader.into_file_decoder(length, has_ended, form_request.bounds)?;
     let payload = Payload::Chunked(Box::new(file));
-    let way = at.way(dialect, Some(caller), None);
-    let upload = Box::pin(stream::upload(job, at.upstream, way, &posted.request, payload, body));
-    let reply = behalf::within(Behalf::caller(&caller.name), upload).await?;
-    if reply.status >= 300 {
-        return job.tell(reply).await;
+    let route = routed_bucket.build_route(dialect, Some(caller), None);
+    let upload = Box::pin(stream::upload_body(
+        context,
+        routed_bucket.target,
+        route,
+        &form_request.request,
+        payload,
+        body,
+    ));
+    let response = behalf::with_initiator(Initiator::from_caller_name(&caller.name), upload).await?;
+    if response.status >= 300 {
+        return context.send_response(response).await;
     }
-    let key = posted.request.key.as_deref().unwrap_or_default();
-    let location = job.location(key);
-    job.tell(form::told(reply, &posted.success, &bucket, key, &location)).await
+    let key = form_request.request.key.as_deref().unwrap_or_default();
+    let location = context.build_object_url(key);
+    context
+        .send_response(form::write_form_response(
+            response,
+            &form_request.success_response,
+            &bucket,
+            key,
+            &location,
+        ))
+        .await
 }

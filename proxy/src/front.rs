@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use blobfish_dialects::engine::accept::accept;
+use blobfish_dialects::engine::accept::authenticate_request;
 use blobfish_dialects::engine::cors::CrossOrigin;
-use blobfish_dialects::engine::tell::Listener;
-use blobfish_dialects::model::{Fault, RawHead, Refusal};
+use blobfish_dialects::engine::tell::ResponseContext;
+use blobfish_dialects::model::{ErrorKind, RawHead, Rejection};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::request::Parts;
@@ -21,251 +21,275 @@ use pingora_core::server::ShutdownWatch;
 use prometheus::IntGauge;
 use tokio::time::timeout;
 
-use crate::behalf::{self, Behalf};
-use crate::budget::Budget;
-use crate::caller::{CallerConnection, NoHead};
-use crate::cors::CorsRules;
-use crate::events::{EVENTS, Note};
-use crate::fair::Turns;
-use crate::framing::{self, Framed};
-use crate::job::{End, Job, milliseconds};
-use crate::lifecycle::Stop;
-use crate::log::{self, Record};
-use crate::metrics::{METRICS, NONE, seconds};
-use crate::peers::{Admitted, Peers};
-use crate::proxies::{self, Origin};
-use crate::snapshot::Snapshot;
+use crate::behalf::{self, Initiator};
+use crate::budget::BufferBudget;
+use crate::caller::{ClientConnection, ReadHeadError};
+use crate::cors::CorsRulesCache;
+use crate::events::{EVENTS, EventNote};
+use crate::fair::FairQueue;
+use crate::framing::{self, ParsedRequest};
+use crate::job::{RequestContext, RequestEnd, to_milliseconds};
+use crate::lifecycle::Shutdown;
+use crate::log::{self, AccessRecord};
+use crate::metrics::{LABEL_NONE, METRICS, to_seconds};
+use crate::peers::{AddressConnectionPermit, ConnectionsPerAddress};
+use crate::proxies::{self, ClientOrigin};
+use crate::snapshot::ActiveConfig;
 use crate::traces::{self, RequestSpan};
-use crate::upstream::Upstreams;
+use crate::upstream::TargetClient;
 use crate::{clock, descriptors, form, http2, plan, preflight};
 
 /// Requests on one connection. Closing now and then gives balancers their chance.
 pub const REQUESTS_MAX: usize = 1000;
 
 /// What a connection that is one too many may take to say what it wants.
-const TURNED_AWAY_TIME_MAX: Duration = Duration::from_secs(1);
+const OVERLOAD_HEAD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// So many of them are heard at once at least. What they take is within what is reserved.
-const TURNED_AWAY_HEARD_MIN: usize = 16;
+const OVERLOAD_CONNECTIONS_MIN: usize = 16;
 
 /// The application behind the data listeners.
-pub struct DataFront {
+pub struct DataServer {
     /// What requests run on.
-    pub current: Arc<ArcSwap<Snapshot>>,
+    pub active_config: Arc<ArcSwap<ActiveConfig>>,
     /// The way to targets.
-    pub upstreams: Upstreams,
+    pub target_client: TargetClient,
     /// Whose turn it is while the processors are busy.
-    pub turns: Arc<Turns>,
+    pub fair_queue: Arc<FairQueue>,
     /// Connections that are open, and further requests on those of HTTP/2.
-    pub open: Arc<AtomicUsize>,
+    pub open_count: Arc<AtomicUsize>,
     /// Whose connections they are.
-    pub peers: Arc<Peers>,
+    pub connections_per_address: Arc<ConnectionsPerAddress>,
     /// Memory for what is read whole.
-    pub budget: Arc<Budget>,
+    pub buffer_budget: Arc<BufferBudget>,
     /// The CORS rules of buckets, as far as they are known.
-    pub cors: CorsRules,
+    pub cors_rules: CorsRulesCache,
     /// Whether they are to be closed.
-    pub stop: Arc<Stop>,
+    pub shutdown: Arc<Shutdown>,
 }
 
 #[async_trait]
-impl ServerApp for DataFront {
+impl ServerApp for DataServer {
     async fn process_new(self: &Arc<Self>, mut stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        let _open = Open::new(&self.open);
-        let _counted = Running::new(&METRICS.connections);
+        let _open_guard = OpenGuard::new(&self.open_count);
+        let _connection_gauge = GaugeGuard::new(&METRICS.connections);
         let secure = stream.get_ssl_digest().is_some();
         let address = if secure {
             // What came before the handshake has been read.
-            proxies::peer(&*stream)
+            proxies::peer_address(&*stream)
         } else {
-            let snapshot = self.current.load_full();
-            proxies::address(&mut *stream, &snapshot.config.listen).await.ok()?
+            let config = self.active_config.load_full();
+            proxies::read_client_address(&mut *stream, &config.settings.listen).await.ok()?
         };
-        let origin = Origin { address, secure };
-        let admitted = self.admitted(address);
+        let origin = ClientOrigin { address, secure };
+        let address_permit = self.admit_address(address);
         if stream.selected_alpn_proto() == Some(ALPN::H2) {
             // Nothing can be told before HTTP/2 has begun.
-            admitted.as_ref()?;
+            address_permit.as_ref()?;
             // On the heap, for the same reason as a request.
-            Box::pin(http2::serve(self, stream, origin, shutdown)).await;
+            Box::pin(http2::serve_http2(self, stream, origin, shutdown)).await;
             return None;
         }
-        let mut caller = CallerConnection::new(stream, origin);
-        if self.is_full() || admitted.is_none() {
-            self.turned_away(&mut caller).await;
-            caller.close().await;
+        let mut connection = ClientConnection::new(stream, origin);
+        if self.is_full() || address_permit.is_none() {
+            self.reject_connection(&mut connection).await;
+            connection.close().await;
             return None;
         }
-        for served in 1..=REQUESTS_MAX {
-            match self.next_request(&mut caller, shutdown, served).await {
-                After::Next => {}
-                After::Close => break,
-                After::Break => {
-                    caller.abort();
+        for request_number in 1..=REQUESTS_MAX {
+            match self.serve_next_request(&mut connection, shutdown, request_number).await {
+                ConnectionOutcome::KeepAlive => {}
+                ConnectionOutcome::Close => break,
+                ConnectionOutcome::Abort => {
+                    connection.abort();
                     return None;
                 }
             }
         }
-        caller.close().await;
+        connection.close().await;
         None
     }
 }
 
 /// Waits until the listeners close.
-pub async fn stopped(shutdown: &mut ShutdownWatch) {
+pub async fn wait_until_stopped(shutdown: &mut ShutdownWatch) {
     // An error means that nobody is left to say it.
-    let _ = shutdown.wait_for(|closing| *closing).await;
+    let _ = shutdown.wait_for(|is_closing| *is_closing).await;
 }
 
 /// What becomes of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum After {
-    Next,
+enum ConnectionOutcome {
+    KeepAlive,
     Close,
-    Break,
+    Abort,
 }
 
-impl DataFront {
-    async fn next_request(
+impl DataServer {
+    async fn serve_next_request(
         &self,
-        caller: &mut CallerConnection,
+        connection: &mut ClientConnection,
         shutdown: &ShutdownWatch,
-        served: usize,
-    ) -> After {
-        let limits = self.current.load().config.limits.clone();
-        let mut closing = shutdown.clone();
+        request_number: usize,
+    ) -> ConnectionOutcome {
+        let limits = self.active_config.load().settings.limits.clone();
+        let mut shutdown_watch = shutdown.clone();
         let head = tokio::select! {
             biased;
-            head = caller.head(limits.keepalive_idle, limits.head_bytes_max) => head,
-            () = stopped(&mut closing) => {
+            head = connection.read_head(limits.keepalive_idle, limits.head_bytes_max) => head,
+            () = wait_until_stopped(&mut shutdown_watch) => {
                 // A request may be on its way, and is the last one: its answer says so.
-                let wait = self.stop.patience();
-                let last = timeout(wait, caller.head(limits.keepalive_idle, limits.head_bytes_max)).await;
-                last.unwrap_or(Err(NoHead::Gone))
+                let wait = self.shutdown.idle_timeout();
+                let last_head = timeout(wait, connection.read_head(limits.keepalive_idle, limits.head_bytes_max)).await;
+                last_head.unwrap_or(Err(ReadHeadError::Disconnected))
             }
         };
-        if matches!(head, Err(NoHead::Gone)) {
-            return After::Close;
+        if matches!(head, Err(ReadHeadError::Disconnected)) {
+            return ConnectionOutcome::Close;
         }
-        let closing = self.stop.why().is_some() || served == REQUESTS_MAX;
-        let snapshot = self.current.load_full();
-        let seen = head.as_ref().map_or_else(|_| caller.unread(), Bytes::clone);
-        let framed = framed(head, &snapshot, caller.origin.secure);
-        let glimpsed = framed.as_ref().err().and_then(|_| framing::glimpsed_host(&seen));
+        let is_closing = self.shutdown.reason().is_some() || request_number == REQUESTS_MAX;
+        let config = self.active_config.load_full();
+        let head_bytes = head.as_ref().map_or_else(|_| connection.unread_bytes(), Bytes::clone);
+        let parsed_request = to_parsed_request(head, &config, connection.origin.secure);
+        let guessed_host = parsed_request.as_ref().err().and_then(|_| framing::guess_host(&head_bytes));
         // On the heap, so that a connection that waits does not hold the room that a request needs.
-        Box::pin(self.answered(caller, &snapshot, framed, glimpsed, closing)).await
+        Box::pin(self.handle_request(connection, &config, parsed_request, guessed_host, is_closing)).await
     }
 
     /// Runs one request of an HTTP/2 connection. `ended`: it has no body. `further`: it is not the only one.
-    pub async fn exchange(&self, mut caller: CallerConnection, head: &Parts, ended: bool, further: bool) {
+    pub async fn serve_http2_request(
+        &self,
+        mut connection: ClientConnection,
+        head: &Parts,
+        has_no_body: bool,
+        is_additional: bool,
+    ) {
         // Counts as a connection does: a few of these could bring as much as all of the others may.
-        let _open = further.then(|| Open::new(&self.open));
+        let _open_guard = is_additional.then(|| OpenGuard::new(&self.open_count));
         if self.is_full() {
-            self.overloaded(&mut caller, framing::read_parts(head, ended, usize::MAX).ok()).await;
-            return caller.close().await;
+            self.send_overloaded(
+                &mut connection,
+                framing::parse_http2_parts(head, has_no_body, usize::MAX).ok(),
+            )
+            .await;
+            return connection.close().await;
         }
-        let snapshot = self.current.load_full();
-        let limits = &snapshot.config.limits;
-        let glimpsed = head.uri.authority().and_then(|authority| framing::plain_host(authority.as_str()));
-        let framed = if framing::size_of(head) > limits.head_bytes_max {
-            Err(Fault::HeaderTooLarge.into())
+        let config = self.active_config.load_full();
+        let limits = &config.settings.limits;
+        let guessed_host =
+            head.uri.authority().and_then(|authority| framing::parse_plain_host(authority.as_str()));
+        let parsed_request = if framing::http1_head_size(head) > limits.head_bytes_max {
+            Err(ErrorKind::HeaderTooLarge.into())
         } else {
-            framing::read_parts(head, ended, limits.headers_max).map_err(framing::Flaw::refusal)
+            framing::parse_http2_parts(head, has_no_body, limits.headers_max)
+                .map_err(framing::FramingError::to_rejection)
         };
-        match self.answered(&mut caller, &snapshot, framed, glimpsed, false).await {
-            After::Next | After::Close => caller.close().await,
-            After::Break => caller.abort(),
+        match self.handle_request(&mut connection, &config, parsed_request, guessed_host, false).await {
+            ConnectionOutcome::KeepAlive | ConnectionOutcome::Close => connection.close().await,
+            ConnectionOutcome::Abort => connection.abort(),
         }
     }
 
     /// One more connection of an address; `None` where it has too many. Balancers stand for many callers.
-    fn admitted(&self, address: Option<IpAddr>) -> Option<Option<Admitted>> {
-        let snapshot = self.current.load();
-        let counted = address.filter(|address| !snapshot.config.listen.is_proxy(*address));
-        let max = snapshot.config.limits.connections_per_address_max;
-        counted.map(|address| self.peers.admit(address, max).map(Some)).unwrap_or(Some(None))
+    fn admit_address(&self, address: Option<IpAddr>) -> Option<Option<AddressConnectionPermit>> {
+        let config = self.active_config.load();
+        let counted = address.filter(|address| !config.settings.listen.is_trusted_proxy(*address));
+        let max = config.settings.limits.connections_per_address_max;
+        counted
+            .map(|address| self.connections_per_address.try_acquire(address, max).map(Some))
+            .unwrap_or(Some(None))
     }
 
     fn is_full(&self) -> bool {
-        self.open.load(Ordering::Relaxed) > self.connections_max()
+        self.open_count.load(Ordering::Relaxed) > self.connections_max()
     }
 
     fn connections_max(&self) -> usize {
-        self.current.load().config.limits.connections_max.min(descriptors::callers())
+        self.active_config.load().settings.limits.connections_max.min(descriptors::client_connections_max())
     }
 
     /// Runs one request and writes down how it went.
-    async fn answered(
+    async fn handle_request(
         &self,
-        caller: &mut CallerConnection,
-        snapshot: &Snapshot,
-        framed: Result<Framed, Refusal>,
-        glimpsed: Option<String>,
-        closing: bool,
-    ) -> After {
-        let _running = Running::new(&METRICS.in_flight);
-        let framed = framed.map(|framed| Framed {
-            head: proxies::restore_host(&snapshot.config.listen, caller.origin.address, framed.head),
+        connection: &mut ClientConnection,
+        config: &ActiveConfig,
+        parsed_request: Result<ParsedRequest, Rejection>,
+        guessed_host: Option<String>,
+        is_closing: bool,
+    ) -> ConnectionOutcome {
+        let _in_flight_gauge = GaugeGuard::new(&METRICS.in_flight);
+        let parsed_request = parsed_request.map(|framed| ParsedRequest {
+            head: proxies::restore_forwarded_host(
+                &config.settings.listen,
+                connection.origin.address,
+                framed.head,
+            ),
             ..framed
         });
-        let mut job = self.job(caller, snapshot, framed.as_ref().ok());
-        if let Some(host) = glimpsed.filter(|_| framed.is_err()) {
-            job.guess_dialect(host);
+        let mut context = self.new_context(connection, config, parsed_request.as_ref().ok());
+        if let Some(host) = guessed_host.filter(|_| parsed_request.is_err()) {
+            context.guess_dialect(host);
         }
-        match &framed {
-            Ok(framed) => {
-                let keep = framed.keep_alive && !closing;
-                job.caller.begin(
-                    framed.body,
-                    framed.expects_continue,
+        match &parsed_request {
+            Ok(parsed_request) => {
+                let keep = parsed_request.keep_alive && !is_closing;
+                context.connection.begin_request(
+                    parsed_request.body,
+                    parsed_request.expects_continue,
                     keep,
-                    snapshot.config.limits.body_idle,
+                    config.settings.limits.body_idle,
                 );
             }
             // Nobody can tell where the next request begins.
-            Err(_) => job.caller.close_after(),
+            Err(_) => context.connection.disable_keep_alive(),
         }
-        let span = snapshot
-            .traces
-            .as_ref()
-            .map(|traces| RequestSpan::begin(traces, framed.as_ref().ok().map(|framed| &framed.head)));
-        job.record.trace_id = span.as_ref().map(RequestSpan::trace_id);
-        let work = AssertUnwindSafe(run(&mut job, framed)).catch_unwind();
-        let outcome = traces::within(span.as_ref(), work).await;
-        let ended = match outcome {
+        let span = config.traces.as_ref().map(|traces| {
+            RequestSpan::begin(
+                traces,
+                parsed_request.as_ref().ok().map(|parsed_request| &parsed_request.head),
+            )
+        });
+        context.record.trace_id = span.as_ref().map(RequestSpan::trace_id);
+        let work = AssertUnwindSafe(process_request(&mut context, parsed_request)).catch_unwind();
+        let outcome = traces::run_in_span(span.as_ref(), work).await;
+        let result = match outcome {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(End::Refused(refusal))) => job.refuse(&refusal).await,
+            Ok(Err(RequestEnd::Rejected(rejection))) => context.send_rejection(&rejection).await,
             Ok(Err(cut)) => Err(cut),
             Err(_panic) => {
-                job.caller.close_after();
-                job.refuse(&Fault::InternalError.into()).await
+                context.connection.disable_keep_alive();
+                context.send_rejection(&ErrorKind::InternalError.into()).await
             }
         };
-        if let Err(end) = &ended {
-            let why = match end {
-                End::Cut(why) => why,
-                End::Refused(_) => "refused too late",
+        if let Err(end) = &result {
+            let reason = match end {
+                RequestEnd::Aborted(reason) => reason,
+                RequestEnd::Rejected(_) => "refused too late",
             };
-            job.record.cut = Some(why);
-            job.notes.push(Note { kind: "cut", reason: "cut".to_owned(), message: why.to_owned() });
+            context.record.cut = Some(reason);
+            context.notes.push(EventNote {
+                kind: "cut",
+                reason: "cut".to_owned(),
+                message: reason.to_owned(),
+            });
         }
-        finish(job, span);
-        match ended {
-            Ok(()) if caller.settle().await => After::Next,
-            Ok(()) => After::Close,
-            Err(_) => After::Break,
+        finish_request(context, span);
+        match result {
+            Ok(()) if connection.drain_for_reuse().await => ConnectionOutcome::KeepAlive,
+            Ok(()) => ConnectionOutcome::Close,
+            Err(_) => ConnectionOutcome::Abort,
         }
     }
 
-    fn job<'a>(
+    fn new_context<'a>(
         &'a self,
-        caller: &'a mut CallerConnection,
-        snapshot: &'a Snapshot,
-        framed: Option<&Framed>,
-    ) -> Job<'a> {
-        let head = framed.map(|framed| &framed.head);
-        let listener = Listener {
-            dialect: snapshot.front.default,
+        connection: &'a mut ClientConnection,
+        config: &'a ActiveConfig,
+        parsed_request: Option<&ParsedRequest>,
+    ) -> RequestContext<'a> {
+        let head = parsed_request.map(|parsed_request| &parsed_request.head);
+        let listener = ResponseContext {
+            dialect: config.listener_hosts.default_dialect,
             id: clock::random(),
             now: clock::now(),
             host: head.map(|head| head.host().to_owned()).unwrap_or_default(),
@@ -274,22 +298,28 @@ impl DataFront {
             elapsed_ms: 0,
         };
         let method = head.map(|head| head.method.clone()).unwrap_or_default();
-        let origin = head.map_or(caller.origin, |head| caller.origin.behind(&snapshot.config.listen, head));
-        let record =
-            Record { method, client: origin.address, dialect: listener.dialect.name, ..Record::default() };
-        let chunks = framed.is_some_and(|framed| framed.chunks);
-        Job {
-            snapshot,
-            upstreams: &self.upstreams,
-            turns: &self.turns,
-            budget: &self.budget,
-            cors: &self.cors,
-            cross_origin: head.and_then(|head| Some((CrossOrigin::read(head)?, head.clone()))),
-            caller,
+        let origin = head.map_or(connection.origin, |head| {
+            connection.origin.with_forwarded_headers(&config.settings.listen, head)
+        });
+        let record = AccessRecord {
+            method,
+            client: origin.address,
+            dialect: listener.dialect.name,
+            ..AccessRecord::default()
+        };
+        let accepts_chunked = parsed_request.is_some_and(|parsed_request| parsed_request.accepts_chunked);
+        RequestContext {
+            config,
+            target_client: &self.target_client,
+            fair_queue: &self.fair_queue,
+            buffer_budget: &self.buffer_budget,
+            cors_rules: &self.cors_rules,
+            cross_origin: head.and_then(|head| Some((CrossOrigin::parse(head)?, head.clone()))),
+            connection,
             listener,
-            chunks,
-            secure: origin.secure,
-            started: Instant::now(),
+            accepts_chunked,
+            is_secure: origin.secure,
+            started_at: Instant::now(),
             record,
             notes: Vec::new(),
         }
@@ -297,129 +327,147 @@ impl DataFront {
 
     /// Refuses a connection that is one too many, in the words of the host that it asks for. It has a moment to say it,
     /// unless there are far too many.
-    async fn turned_away(&self, caller: &mut CallerConnection) {
+    async fn reject_connection(&self, connection: &mut ClientConnection) {
         let max = self.connections_max();
-        let few =
-            self.open.load(Ordering::Relaxed) <= max.saturating_add((max / 8).max(TURNED_AWAY_HEARD_MIN));
-        let snapshot = self.current.load_full();
-        let limits = &snapshot.config.limits;
-        let head = match few {
-            true => caller.head_within(TURNED_AWAY_TIME_MAX, limits.head_bytes_max).await.ok(),
+        let can_read_head = self.open_count.load(Ordering::Relaxed)
+            <= max.saturating_add((max / 8).max(OVERLOAD_CONNECTIONS_MIN));
+        let config = self.active_config.load_full();
+        let limits = &config.settings.limits;
+        let head = match can_read_head {
+            true => connection.read_head_within(OVERLOAD_HEAD_TIMEOUT, limits.head_bytes_max).await.ok(),
             false => None,
         };
-        let secure = caller.origin.secure;
-        let framed = head.and_then(|head| framing::read(&head, limits.headers_max, secure).ok());
-        self.overloaded(caller, framed).await;
+        let secure = connection.origin.secure;
+        let parsed_request =
+            head.and_then(|head| framing::parse_request_head(&head, limits.headers_max, secure).ok());
+        self.send_overloaded(connection, parsed_request).await;
     }
 
-    async fn overloaded(&self, caller: &mut CallerConnection, framed: Option<Framed>) {
-        let snapshot = self.current.load_full();
-        caller.close_after();
-        let mut job = self.job(caller, &snapshot, framed.as_ref());
-        if let Some(framed) = &framed {
-            job.guess_dialect(framed.head.host().to_owned());
+    async fn send_overloaded(
+        &self,
+        connection: &mut ClientConnection,
+        parsed_request: Option<ParsedRequest>,
+    ) {
+        let config = self.active_config.load_full();
+        connection.disable_keep_alive();
+        let mut context = self.new_context(connection, &config, parsed_request.as_ref());
+        if let Some(parsed_request) = &parsed_request {
+            context.guess_dialect(parsed_request.head.host().to_owned());
         }
-        let _ = job.refuse(&Fault::SlowDown.into()).await;
-        finish(job, None);
+        let _ = context.send_rejection(&ErrorKind::SlowDown.into()).await;
+        finish_request(context, None);
     }
 }
 
 /// A head that can be served, or why it cannot.
-fn framed(head: Result<Bytes, NoHead>, snapshot: &Snapshot, secure: bool) -> Result<Framed, Refusal> {
+fn to_parsed_request(
+    head: Result<Bytes, ReadHeadError>,
+    config: &ActiveConfig,
+    secure: bool,
+) -> Result<ParsedRequest, Rejection> {
     match head {
-        Ok(head) => {
-            framing::read(&head, snapshot.config.limits.headers_max, secure).map_err(framing::Flaw::refusal)
+        Ok(head) => framing::parse_request_head(&head, config.settings.limits.headers_max, secure)
+            .map_err(framing::FramingError::to_rejection),
+        Err(ReadHeadError::Invalid(flaw)) => Err(flaw.to_rejection()),
+        Err(ReadHeadError::TooLarge) => Err(ErrorKind::HeaderTooLarge.into()),
+        Err(ReadHeadError::TimedOut) | Err(ReadHeadError::Disconnected) => {
+            Err(ErrorKind::RequestTimeout.into())
         }
-        Err(NoHead::Flawed(flaw)) => Err(flaw.refusal()),
-        Err(NoHead::TooLarge) => Err(Fault::HeaderTooLarge.into()),
-        Err(NoHead::Slow) | Err(NoHead::Gone) => Err(Fault::RequestTimeout.into()),
     }
 }
 
-async fn run(job: &mut Job<'_>, framed: Result<Framed, Refusal>) -> Result<(), End> {
-    let Framed { head, body, .. } = framed?;
+async fn process_request(
+    context: &mut RequestContext<'_>,
+    parsed_request: Result<ParsedRequest, Rejection>,
+) -> Result<(), RequestEnd> {
+    let ParsedRequest { head, body, .. } = parsed_request?;
     if head.method == "OPTIONS" {
-        return preflight::run(job, &head).await;
+        return preflight::process_preflight(context, &head).await;
     }
-    if let Some(kind) = form::content_type(&head) {
-        return form::run(job, &head, kind, body).await;
+    if let Some(kind) = form::form_content_type(&head) {
+        return form::process_form_upload(context, &head, kind, body).await;
     }
-    let accepted = believed(job, &head)?;
-    let caller = accepted.access_key.as_deref().and_then(|key| job.snapshot.caller(key));
-    let behalf = caller.map_or(Behalf::Anybody, |caller| Behalf::caller(&caller.name));
-    behalf::within(behalf, Box::pin(plan::run(job, accepted, body))).await
+    let authenticated = authenticate(context, &head)?;
+    let caller = authenticated.access_key_id.as_deref().and_then(|key| context.config.find_caller(key));
+    let initiator =
+        caller.map_or(Initiator::Unauthenticated, |caller| Initiator::from_caller_name(&caller.name));
+    behalf::with_initiator(initiator, Box::pin(plan::dispatch_request(context, authenticated, body))).await
 }
 
 /// The request, once its signature is verified.
-fn believed(
-    job: &mut Job<'_>,
+fn authenticate(
+    context: &mut RequestContext<'_>,
     head: &RawHead,
-) -> Result<blobfish_dialects::engine::accept::Accepted, Refusal> {
-    let outcome = accept(head, &job.snapshot.front, job.snapshot, job.listener.now);
-    job.listener.dialect =
-        outcome.as_ref().map_or_else(|rejected| rejected.dialect, |accepted| accepted.dialect);
-    job.record.dialect = job.listener.dialect.name;
-    job.record.id = job.listener.request_id();
-    outcome.map_err(|rejected| rejected.refusal)
+) -> Result<blobfish_dialects::engine::accept::AuthenticatedRequest, Rejection> {
+    let outcome =
+        authenticate_request(head, &context.config.listener_hosts, context.config, context.listener.now);
+    context.listener.dialect =
+        outcome.as_ref().map_or_else(|rejected| rejected.dialect, |authenticated| authenticated.dialect);
+    context.record.dialect = context.listener.dialect.name;
+    context.record.id = context.listener.request_id();
+    outcome.map_err(|rejected| rejected.rejection)
 }
 
 /// Counts a request and writes it down.
-fn finish(mut job: Job<'_>, span: Option<RequestSpan>) {
-    let record = &mut job.record;
+fn finish_request(mut context: RequestContext<'_>, span: Option<RequestSpan>) {
+    let record = &mut context.record;
     if record.id.is_empty() {
-        record.id = job.listener.request_id();
+        record.id = context.listener.request_id();
     }
     if record.status == 403 {
-        record.host = Some(log::name(&job.listener.host));
-        record.path = Some(log::name(&job.listener.path));
+        record.host = Some(log::escape_name(&context.listener.host));
+        record.path = Some(log::escape_name(&context.listener.path));
     }
-    let taken = job.started.elapsed();
+    let elapsed = context.started_at.elapsed();
     (record.bytes_in, record.bytes_out, record.ms) =
-        (job.caller.bytes_in, job.caller.bytes_out, milliseconds(taken));
-    let operation = record.operation.unwrap_or(NONE);
-    let target = record.target.as_deref().unwrap_or(NONE);
+        (context.connection.bytes_in, context.connection.bytes_out, to_milliseconds(elapsed));
+    let operation = record.operation.unwrap_or(LABEL_NONE);
+    let target = record.target.as_deref().unwrap_or(LABEL_NONE);
     // An answer that did not arrive whole was no success, whatever its head said.
     let status = record.cut.map_or_else(|| record.status.to_string(), |_| "cut".to_owned());
     METRICS.requests.with_label_values(&[record.dialect, target, operation, &status]).inc();
-    METRICS.request_seconds.with_label_values(&[record.dialect, target, operation]).observe(seconds(taken));
+    METRICS
+        .request_seconds
+        .with_label_values(&[record.dialect, target, operation])
+        .observe(to_seconds(elapsed));
     METRICS.bytes.with_label_values(&[target, "in"]).inc_by(record.bytes_in);
     METRICS.bytes.with_label_values(&[target, "out"]).inc_by(record.bytes_out);
     METRICS.pair_bytes.with_label_values(&[record.dialect, target, "in"]).inc_by(record.bytes_in);
     METRICS.pair_bytes.with_label_values(&[record.dialect, target, "out"]).inc_by(record.bytes_out);
     if let Some(span) = span {
-        span.end(&job);
+        span.end(&context);
     }
-    EVENTS.keep(&job.record, job.notes);
-    log::request(job.record);
+    EVENTS.record_notes(&context.record, context.notes);
+    log::write_record(context.record);
 }
 
 /// Counts what keeps the process busy.
-struct Open(Arc<AtomicUsize>);
+struct OpenGuard(Arc<AtomicUsize>);
 
-impl Open {
-    fn new(open: &Arc<AtomicUsize>) -> Self {
-        open.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(open))
+impl OpenGuard {
+    fn new(open_count: &Arc<AtomicUsize>) -> Self {
+        open_count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(open_count))
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenGuard {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// Counts a connection or a request while it is there.
-struct Running<'a>(&'a IntGauge);
+struct GaugeGuard<'a>(&'a IntGauge);
 
-impl<'a> Running<'a> {
+impl<'a> GaugeGuard<'a> {
     fn new(gauge: &'a IntGauge) -> Self {
         gauge.inc();
         Self(gauge)
     }
 }
 
-impl Drop for Running<'_> {
+impl Drop for GaugeGuard<'_> {
     fn drop(&mut self) {
         self.0.dec();
     }

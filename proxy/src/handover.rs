@@ -20,8 +20,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{sleep, timeout};
 
-use crate::cli::Upgrade;
-use crate::lifecycle::{Stop, Why};
+use crate::cli::UpgradeArgs;
+use crate::lifecycle::{Shutdown, ShutdownReason};
 use crate::sockets::Sockets;
 use crate::supervisor;
 
@@ -29,20 +29,20 @@ use crate::supervisor;
 pub const READY: &str = "ready\n";
 
 /// What the running process is asked for.
-const UPGRADE: &str = "upgrade\n";
+const UPGRADE_REQUEST: &str = "upgrade\n";
 
 /// How answers begin.
-const DONE: &str = "done: ";
+const DONE_PREFIX: &str = "done: ";
 
 /// Tells a new process that it was started to take over, and that its standard input is the way to say so.
-const PREDECESSOR: &str = "BLOBFISH_PREDECESSOR";
+const PREDECESSOR_VARIABLE: &str = "BLOBFISH_PREDECESSOR";
 
 /// A new process is ready within this, or it is ended. Reading a configuration takes milliseconds, unless its files are
 /// on a machine that does not answer.
 const START_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// Whoever connects says what it wants within this, and takes the answer.
-const QUESTION_TIME_MAX: Duration = Duration::from_secs(5);
+const REQUEST_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// All the mistakes of a long configuration.
 const REPORT_BYTES_MAX: u64 = 256 * 1024;
@@ -51,14 +51,14 @@ const REPORT_BYTES_MAX: u64 = 256 * 1024;
 const FIRST_PROCESS: u32 = 1;
 
 /// The socket on which this process is asked to hand over. Its file goes with it.
-pub struct Control {
+pub struct ControlSocket {
     listener: UnixListener,
     path: PathBuf,
     inode: u64,
     owner: u32,
 }
 
-impl Control {
+impl ControlSocket {
     /// Opens it. What another process had open there is replaced in one step.
     ///
     /// # Errors
@@ -77,16 +77,16 @@ impl Control {
     }
 
     /// The next one who asks to hand over and may.
-    async fn question(&self) -> io::Result<UnixStream> {
+    async fn accept_upgrade_request(&self) -> io::Result<UnixStream> {
         loop {
             let (mut stream, _) = self.listener.accept().await?;
             let peer = stream.peer_cred()?.uid();
-            let mut question = [0; UPGRADE.len()];
-            let read = timeout(QUESTION_TIME_MAX, stream.read_exact(&mut question)).await;
+            let mut request = [0; UPGRADE_REQUEST.len()];
+            let read = timeout(REQUEST_TIME_MAX, stream.read_exact(&mut request)).await;
             if peer != self.owner {
                 tracing::warn!(uid = peer, "another user asked for an upgrade");
                 let _ = stream.write_all(b"only the user that it runs as may ask for an upgrade").await;
-            } else if matches!(read, Ok(Ok(_))) && question == UPGRADE.as_bytes() {
+            } else if matches!(read, Ok(Ok(_))) && request == UPGRADE_REQUEST.as_bytes() {
                 return Ok(stream);
             } else {
                 let _ = stream.write_all(b"not understood").await;
@@ -95,7 +95,7 @@ impl Control {
     }
 }
 
-impl Drop for Control {
+impl Drop for ControlSocket {
     fn drop(&mut self) {
         if fs::symlink_metadata(&self.path).is_ok_and(|there| there.ino() == self.inode) {
             let _ = fs::remove_file(&self.path);
@@ -112,16 +112,20 @@ pub struct Successor {
 
 impl Successor {
     /// Waits until it is no more.
-    pub async fn is_gone(&mut self) {
+    pub async fn wait_for_exit(&mut self) {
         let _ = self.stream.read_u8().await;
     }
 }
 
 /// Waits to be asked to hand over, until that was done; the new process.
-pub async fn asked(control: Option<&Control>, sockets: &Sockets, stop: &Stop) -> Successor {
+pub async fn wait_for_upgrade(
+    control: Option<&ControlSocket>,
+    sockets: &Sockets,
+    shutdown: &Shutdown,
+) -> Successor {
     let Some(control) = control else { return std::future::pending().await };
     loop {
-        let mut stream = match control.question().await {
+        let mut stream = match control.accept_upgrade_request().await {
             Ok(stream) => stream,
             Err(error) => {
                 tracing::error!(%error, "the control socket");
@@ -130,50 +134,53 @@ pub async fn asked(control: Option<&Control>, sockets: &Sockets, stop: &Stop) ->
             }
         };
         tracing::info!("an upgrade was asked for");
-        match hand_over(sockets, stop).await {
+        match hand_over(sockets, shutdown).await {
             Ok(successor) => {
                 let pid = successor.pid;
-                supervisor::main_pid(pid);
+                supervisor::notify_main_pid(pid);
                 let own = process::id();
                 tracing::info!("process {pid} has taken over");
-                let told =
-                    format!("{DONE}process {pid} serves, process {own} ends when its last request does\n");
-                let _ = stream.write_all(told.as_bytes()).await;
-                stop.ask(Why::HandedOver);
+                let response = format!(
+                    "{DONE_PREFIX}process {pid} serves, process {own} ends when its last request does\n"
+                );
+                let _ = stream.write_all(response.as_bytes()).await;
+                shutdown.request(ShutdownReason::Upgrade);
                 return successor;
             }
             Err(error) => {
                 tracing::error!("no upgrade, this process serves on: {error:#}");
-                let serves_on = if stop.why().is_none() { "; the running process serves on" } else { "" };
-                let told = format!("not upgraded{serves_on}\n{error:#}");
-                let _ = timeout(QUESTION_TIME_MAX, stream.write_all(told.as_bytes())).await;
+                let serves_on =
+                    if shutdown.reason().is_none() { "; the running process serves on" } else { "" };
+                let response = format!("not upgraded{serves_on}\n{error:#}");
+                let _ = timeout(REQUEST_TIME_MAX, stream.write_all(response.as_bytes())).await;
             }
         }
     }
 }
 
 /// Starts a new process and waits until it serves.
-async fn hand_over(sockets: &Sockets, stop: &Stop) -> anyhow::Result<Successor> {
+async fn hand_over(sockets: &Sockets, shutdown: &Shutdown) -> anyhow::Result<Successor> {
     if process::id() == FIRST_PROCESS {
         bail!(
             "this process is the first of a container, which ends with it: start another container instead"
         );
     }
-    let (mut child, mut ours) = started(sockets)?;
+    let (mut child, mut report_stream) = start_successor(sockets)?;
     let outcome = tokio::select! {
-        ready = timeout(START_TIME_MAX, is_ready(&mut ours)) => match ready {
-            Ok(Ok(true)) => return Ok(Successor { pid: child.id(), stream: ours }),
+        ready = timeout(START_TIME_MAX, wait_for_ready(&mut report_stream)) => match ready {
+            Ok(Ok(true)) => return Ok(Successor { pid: child.id(), stream: report_stream }),
             Ok(Ok(false)) => None,
             Ok(Err(error)) => Some(error),
             Err(_) => Some(anyhow!("the new process was not ready within {} seconds", START_TIME_MAX.as_secs())),
         },
-        _ = stop.asked() => Some(anyhow!("the running process was told to stop")),
+        _ = shutdown.wait() => Some(anyhow!("the running process was told to stop")),
     };
     // One that has said why ends by itself: it may be written down how.
     if outcome.is_some() {
         let _ = child.kill();
     }
-    let status = tokio::task::spawn_blocking(move || ended(child)).await.context("the new process")?;
+    let status =
+        tokio::task::spawn_blocking(move || wait_for_exit_status(child)).await.context("the new process")?;
     match outcome {
         Some(error) => Err(error),
         None => bail!("the new process ended before it was ready ({status})"),
@@ -181,41 +188,41 @@ async fn hand_over(sockets: &Sockets, stop: &Stop) -> anyhow::Result<Successor> 
 }
 
 /// Starts this process's command line again, whatever program is there now. Gives also the socket that it reports to.
-fn started(sockets: &Sockets) -> anyhow::Result<(Child, UnixStream)> {
-    let mut words = env::args_os();
-    let program = words.next().context("this process does not know its own program")?;
+fn start_successor(sockets: &Sockets) -> anyhow::Result<(Child, UnixStream)> {
+    let mut arguments = env::args_os();
+    let program = arguments.next().context("this process does not know its own program")?;
     let (ours, theirs) = BlockingStream::pair().context("a socket for the new process")?;
     ours.set_nonblocking(true).context("a socket for the new process")?;
-    let handed = sockets.for_another().context("the listening sockets")?;
+    let listeners = sockets.duplicate().context("the listening sockets")?;
     let mut command = Command::new(&program);
     command
-        .args(words)
+        .args(arguments)
         .stdin(Stdio::from(OwnedFd::from(theirs)))
-        .env(PREDECESSOR, "1")
-        .env("LISTEN_FDS", handed.len().to_string())
+        .env(PREDECESSOR_VARIABLE, "1")
+        .env("LISTEN_FDS", listeners.len().to_string())
         // These name this process, and the new one is meant as well.
         .env_remove("LISTEN_PID")
         .env_remove("WATCHDOG_PID")
-        .fd_mappings(handed)
+        .fd_mappings(listeners)
         .context("the listening sockets")?;
     let child = command.spawn().with_context(|| format!("{} cannot be started", program.display()))?;
     Ok((child, UnixStream::from_std(ours).context("a socket for the new process")?))
 }
 
 /// Whether a new process serves; `false` where it went without a word.
-async fn is_ready(stream: &mut UnixStream) -> anyhow::Result<bool> {
-    let mut said = Vec::new();
+async fn wait_for_ready(stream: &mut UnixStream) -> anyhow::Result<bool> {
+    let mut report = Vec::new();
     let mut stream = stream.take(REPORT_BYTES_MAX);
-    while said != READY.as_bytes() {
-        if stream.read_buf(&mut said).await.unwrap_or(0) == 0 {
-            let said = String::from_utf8_lossy(&said);
-            return if said.is_empty() { Ok(false) } else { bail!("{said}") };
+    while report != READY.as_bytes() {
+        if stream.read_buf(&mut report).await.unwrap_or(0) == 0 {
+            let report = String::from_utf8_lossy(&report);
+            return if report.is_empty() { Ok(false) } else { bail!("{report}") };
         }
     }
     Ok(true)
 }
 
-fn ended(mut child: Child) -> String {
+fn wait_for_exit_status(mut child: Child) -> String {
     child.wait().map_or_else(|error| error.to_string(), |status| status.to_string())
 }
 
@@ -223,8 +230,8 @@ fn ended(mut child: Child) -> String {
 ///
 /// # Errors
 /// That process does not listen any more.
-pub fn tell_predecessor(text: &str) -> io::Result<bool> {
-    if env::var_os(PREDECESSOR).is_none() {
+pub fn notify_predecessor(text: &str) -> io::Result<bool> {
+    if env::var_os(PREDECESSOR_VARIABLE).is_none() {
         return Ok(false);
     }
     let stdin = io::stdin().as_fd().try_clone_to_owned()?;
@@ -236,10 +243,10 @@ pub fn tell_predecessor(text: &str) -> io::Result<bool> {
 ///
 /// # Errors
 /// There is none, or it serves on, with the reason.
-pub fn run(asked: &Upgrade) -> anyhow::Result<String> {
-    let path = match (&asked.socket, &asked.config) {
+pub fn run_upgrade(args: &UpgradeArgs) -> anyhow::Result<String> {
+    let path = match (&args.socket, &args.config) {
         (Some(socket), _) => socket.clone(),
-        (None, Some(config)) => control_of(config)?,
+        (None, Some(config)) => read_control_path(config)?,
         (None, None) => bail!(
             "say --config FILE or --socket PATH. Demo mode cannot be upgraded, as its store belongs to one process: \
              stop it and start it again"
@@ -248,25 +255,25 @@ pub fn run(asked: &Upgrade) -> anyhow::Result<String> {
     let mut stream = BlockingStream::connect(&path)
         .with_context(|| format!("{}: no running process can be asked there", path.display()))?;
     stream.set_read_timeout(Some(START_TIME_MAX * 2)).context("the control socket")?;
-    stream.write_all(UPGRADE.as_bytes()).context("the running process cannot be asked")?;
-    let mut answer = String::new();
-    let read = stream.take(REPORT_BYTES_MAX + 1024).read_to_string(&mut answer);
-    match answer.strip_prefix(DONE) {
-        Some(told) => Ok(told.to_owned()),
-        None if answer.is_empty() => {
+    stream.write_all(UPGRADE_REQUEST.as_bytes()).context("the running process cannot be asked")?;
+    let mut response = String::new();
+    let read = stream.take(REPORT_BYTES_MAX + 1024).read_to_string(&mut response);
+    match response.strip_prefix(DONE_PREFIX) {
+        Some(message) => Ok(message.to_owned()),
+        None if response.is_empty() => {
             read.context("the running process did not answer")?;
             bail!(
                 "the running process did not answer: it may be ending, or another upgrade may have come first"
             )
         }
-        None => bail!("{}", answer.trim_end()),
+        None => bail!("{}", response.trim_end()),
     }
 }
 
 /// The control socket that a configuration names. Nothing else in the file has to be right: the new process reads it.
-fn control_of(config: &Path) -> anyhow::Result<PathBuf> {
+fn read_control_path(config: &Path) -> anyhow::Result<PathBuf> {
     let text = fs::read_to_string(config).with_context(|| config.display().to_string())?;
-    blobfish_config::control_of(&text).with_context(|| {
+    blobfish_config::find_control_socket(&text).with_context(|| {
         format!(
             "{}: no [admin] control: add control = \"/run/blobfish/control.sock\" and restart",
             config.display()

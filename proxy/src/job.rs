@@ -3,120 +3,122 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use blobfish_dialects::engine::accept::of_host;
+use blobfish_dialects::engine::accept::find_dialect_by_host;
 use blobfish_dialects::engine::cors::CrossOrigin;
-use blobfish_dialects::engine::exchange::Answer;
-use blobfish_dialects::engine::loss::{Loss, judge};
-use blobfish_dialects::engine::tell::{Listener, Spoken, refused, tell};
-use blobfish_dialects::engine::way::Way;
-use blobfish_dialects::model::{Fault, RawHead, Refusal, Reply, Told};
+use blobfish_dialects::engine::exchange::TargetResponse;
+use blobfish_dialects::engine::loss::{Loss, check_losses};
+use blobfish_dialects::engine::tell::{ResponseContext, WrittenResponse, build_error_response, tell};
+use blobfish_dialects::engine::way::Route;
+use blobfish_dialects::model::{ErrorKind, RawHead, Rejection, Response, ResponseField};
 use blobfish_dialects::wire::percent;
 
 use crate::behalf;
-use crate::budget::{Budget, Reservation};
-use crate::caller::{CallerConnection, Framing, NoBody, NotWritten};
+use crate::budget::{BufferBudget, Reservation};
+use crate::caller::{ClientConnection, ReadBodyError, ResponseFraming, WriteError};
 use crate::clock;
-use crate::cors::CorsRules;
-use crate::events::Note;
-use crate::failed::Failed;
-use crate::fair::Turns;
-use crate::log::Record;
-use crate::metrics::{METRICS, NONE};
-use crate::snapshot::Snapshot;
-use crate::upstream::Upstreams;
+use crate::cors::CorsRulesCache;
+use crate::events::EventNote;
+use crate::failed::ExchangeError;
+use crate::fair::FairQueue;
+use crate::log::AccessRecord;
+use crate::metrics::{LABEL_NONE, METRICS};
+use crate::snapshot::ActiveConfig;
+use crate::upstream::TargetClient;
 
 /// Tells what a target could not be told. A name of our own: no dialect has one.
 const LOSS_HEADER: &str = "x-blobfish-loss";
 
 /// Faults that show that a body is not what was announced.
-const INTEGRITY_FAULTS: [Fault; 8] = [
-    Fault::BadDigest,
-    Fault::BadSha1,
-    Fault::InvalidDigest,
-    Fault::PayloadHashMismatch,
-    Fault::IncompleteBody,
-    Fault::MalformedTrailer,
-    Fault::SignatureDoesNotMatch,
-    Fault::InvalidRequest,
+const INTEGRITY_ERRORS: [ErrorKind; 8] = [
+    ErrorKind::BadDigest,
+    ErrorKind::BadSha1,
+    ErrorKind::InvalidDigest,
+    ErrorKind::PayloadHashMismatch,
+    ErrorKind::IncompleteBody,
+    ErrorKind::MalformedTrailer,
+    ErrorKind::SignatureDoesNotMatch,
+    ErrorKind::InvalidRequest,
 ];
 
 /// How a request ends otherwise than with an answer that was told.
 #[derive(Debug)]
-pub enum End {
+pub enum RequestEnd {
     /// It is refused; the caller is yet to be told.
-    Refused(Refusal),
+    Rejected(Rejection),
     /// Nobody can be told any more: the connection breaks off, for this reason.
-    Cut(&'static str),
+    Aborted(&'static str),
 }
 
-impl From<Refusal> for End {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
+impl From<Rejection> for RequestEnd {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
     }
 }
 
-impl From<Fault> for End {
-    fn from(fault: Fault) -> Self {
-        Self::Refused(fault.into())
+impl From<ErrorKind> for RequestEnd {
+    fn from(error_kind: ErrorKind) -> Self {
+        Self::Rejected(error_kind.into())
     }
 }
 
-impl From<Failed> for End {
-    fn from(failed: Failed) -> Self {
-        Self::Refused(failed.refusal())
+impl From<ExchangeError> for RequestEnd {
+    fn from(error: ExchangeError) -> Self {
+        Self::Rejected(error.to_rejection())
     }
 }
 
-impl From<NotWritten> for End {
-    fn from(_: NotWritten) -> Self {
-        Self::Cut("the caller went")
+impl From<WriteError> for RequestEnd {
+    fn from(_: WriteError) -> Self {
+        Self::Aborted("the caller went")
     }
 }
 
-impl From<NoBody> for End {
-    fn from(no_body: NoBody) -> Self {
-        match no_body {
-            NoBody::Gone => Self::Cut("the caller went before the end of its body"),
-            NoBody::Slow => Self::Refused(Fault::RequestTimeout.into()),
-            NoBody::Malformed(bad) => Self::Refused(Refusal::say(Fault::InvalidRequest, bad.to_string())),
+impl From<ReadBodyError> for RequestEnd {
+    fn from(error: ReadBodyError) -> Self {
+        match error {
+            ReadBodyError::Disconnected => Self::Aborted("the caller went before the end of its body"),
+            ReadBodyError::TimedOut => Self::Rejected(ErrorKind::RequestTimeout.into()),
+            ReadBodyError::Malformed(framing_error) => {
+                Self::Rejected(Rejection::with_message(ErrorKind::InvalidRequest, framing_error.to_string()))
+            }
         }
     }
 }
 
 /// One request while it runs.
-pub struct Job<'a> {
+pub struct RequestContext<'a> {
     /// What it runs on, from its start to its end.
-    pub snapshot: &'a Snapshot,
+    pub config: &'a ActiveConfig,
     /// The way to targets.
-    pub upstreams: &'a Upstreams,
+    pub target_client: &'a TargetClient,
     /// Whose turn it is.
-    pub turns: &'a Arc<Turns>,
+    pub fair_queue: &'a Arc<FairQueue>,
     /// Memory for what is read whole.
-    pub budget: &'a Arc<Budget>,
+    pub buffer_budget: &'a Arc<BufferBudget>,
     /// The CORS rules of buckets.
-    pub cors: &'a CorsRules,
+    pub cors_rules: &'a CorsRulesCache,
     /// What a browser says of its page, until it is answered, and the request in which it does.
     pub cross_origin: Option<(CrossOrigin, RawHead)>,
     /// The way back.
-    pub caller: &'a mut CallerConnection,
+    pub connection: &'a mut ClientConnection,
     /// Who is told.
-    pub listener: Listener,
+    pub listener: ResponseContext,
     /// Whether the caller reads answers in chunks.
-    pub chunks: bool,
+    pub accepts_chunked: bool,
     /// Whether the caller's own connection is encrypted.
-    pub secure: bool,
+    pub is_secure: bool,
     /// When it arrived.
-    pub started: Instant,
+    pub started_at: Instant,
     /// What the log will say.
-    pub record: Record,
+    pub record: AccessRecord,
     /// What the console will say, where not all goes well.
-    pub notes: Vec<Note>,
+    pub notes: Vec<EventNote>,
 }
 
-impl Job<'_> {
+impl RequestContext<'_> {
     /// Of a head that could not be read: the refusal is told in the words of the host that it seems to name.
     pub fn guess_dialect(&mut self, host: String) {
-        if let Some(dialect) = of_host(&host, &self.snapshot.front) {
+        if let Some(dialect) = find_dialect_by_host(&host, &self.config.listener_hosts) {
             self.listener.dialect = dialect;
             self.listener.host = host;
             self.record.dialect = dialect.name;
@@ -124,152 +126,163 @@ impl Job<'_> {
     }
 
     /// What this request may hold of its body.
-    pub fn reservation(&self) -> Reservation {
-        self.budget.begin(behalf::current(), &self.snapshot.config.limits)
+    pub fn start_reservation(&self) -> Reservation {
+        self.buffer_budget.start_reservation(behalf::current_initiator(), &self.config.settings.limits)
     }
 
     /// The URL of an object that was posted to the request's own URL.
-    pub fn location(&self, key: &str) -> String {
+    pub fn build_object_url(&self, key: &str) -> String {
         let path = self.listener.path.trim_end_matches('/');
-        let scheme = if self.secure { "https" } else { "http" };
+        let scheme = if self.is_secure { "https" } else { "http" };
         format!("{scheme}://{}{path}/{}", self.listener.host, percent::encode_path(key))
     }
 
     /// The operation's name in metrics.
-    pub fn operation(&self) -> &'static str {
-        self.record.operation.unwrap_or(NONE)
+    pub fn operation_name(&self) -> &'static str {
+        self.record.operation.unwrap_or(LABEL_NONE)
     }
 
     /// Tells a whole answer.
     ///
     /// # Errors
     /// [`End::Cut`].
-    pub async fn tell(&mut self, mut reply: Reply) -> Result<(), End> {
-        self.share(&mut reply).await;
-        let spoken = self.spoken(reply);
-        let bare = matches!(spoken.status, 204 | 304);
-        let framing = match u64::try_from(spoken.body.len()) {
-            _ if bare || self.listener.head => Framing::None,
-            Ok(bytes) => Framing::Bytes(bytes),
-            Err(_) => return Err(End::Cut("the answer is too large")),
+    pub async fn send_response(&mut self, mut response: Response) -> Result<(), RequestEnd> {
+        self.apply_cors_rules(&mut response).await;
+        let encoded = self.encode_response(response);
+        let has_no_body = matches!(encoded.status, 204 | 304);
+        let framing = match u64::try_from(encoded.body.len()) {
+            _ if has_no_body || self.listener.head => ResponseFraming::None,
+            Ok(bytes) => ResponseFraming::Bytes(bytes),
+            Err(_) => return Err(RequestEnd::Aborted("the answer is too large")),
         };
-        let body = self.write_head(spoken, framing).await?;
-        if framing != Framing::None {
-            self.caller.answer_body(&body).await?;
+        let body = self.write_response_head(encoded, framing).await?;
+        if framing != ResponseFraming::None {
+            self.connection.write_response_body(&body).await?;
         }
-        Ok(self.caller.answer_end().await?)
+        Ok(self.connection.finish_response().await?)
     }
 
     /// Tells the head of an answer; its body is streamed.
     ///
     /// # Errors
     /// [`End::Cut`].
-    pub async fn tell_head(&mut self, mut reply: Reply, framing: Framing) -> Result<(), End> {
-        self.share(&mut reply).await;
-        let spoken = self.spoken(reply);
-        self.write_head(spoken, framing).await.map(drop)
+    pub async fn send_response_head(
+        &mut self,
+        mut response: Response,
+        framing: ResponseFraming,
+    ) -> Result<(), RequestEnd> {
+        self.apply_cors_rules(&mut response).await;
+        let encoded = self.encode_response(response);
+        self.write_response_head(encoded, framing).await.map(drop)
     }
 
     /// Lets the page of a browser read the answer, by the rules of the bucket.
-    async fn share(&mut self, reply: &mut Reply) {
+    async fn apply_cors_rules(&mut self, response: &mut Response) {
         let Some((cross_origin, head)) = self.cross_origin.take() else { return };
         // The target, which has the rules, may have said it.
-        if reply.text(Told::AllowOrigin).is_some() {
+        if response.text(ResponseField::AllowOrigin).is_some() {
             return;
         }
-        let (dialect, snapshot) = (self.listener.dialect, self.snapshot);
-        let bucket = snapshot.front.place(&head, dialect).ok().and_then(|place| place.bucket);
-        let Some(place) = bucket.and_then(|bucket| snapshot.place(&bucket)) else { return };
-        if let Ok(Some(rules)) = self.cors.of(self.upstreams, &place, dialect, self.record.client).await {
-            cross_origin.allow(&rules, reply);
+        let (dialect, config) = (self.listener.dialect, self.config);
+        let bucket = config.listener_hosts.parse_address(&head, dialect).ok().and_then(|place| place.bucket);
+        let Some(routed_bucket) = bucket.and_then(|bucket| config.route_bucket(&bucket)) else { return };
+        if let Ok(Some(rules)) =
+            self.cors_rules.fetch_rules(self.target_client, &routed_bucket, dialect, self.record.client).await
+        {
+            cross_origin.add_headers(&rules, response);
         }
     }
 
     /// The document of an answer whose head was told before; its code is noted.
-    pub fn document(&mut self, reply: Reply) -> Vec<u8> {
-        let spoken = self.spoken(reply);
-        self.record.code = spoken.code;
-        spoken.body
+    pub fn render_document(&mut self, response: Response) -> Vec<u8> {
+        let encoded = self.encode_response(response);
+        self.record.code = encoded.code;
+        encoded.body
     }
 
-    async fn write_head(&mut self, mut spoken: Spoken, framing: Framing) -> Result<Vec<u8>, End> {
+    async fn write_response_head(
+        &mut self,
+        mut encoded: WrittenResponse,
+        framing: ResponseFraming,
+    ) -> Result<Vec<u8>, RequestEnd> {
         // Only the answer to HEAD has the length of a body that does not follow.
-        let length_stays = self.listener.head && !matches!(spoken.status, 204 | 304);
-        spoken.headers.retain(|row| length_stays || !row.0.eq_ignore_ascii_case("content-length"));
+        let keeps_content_length = self.listener.head && !matches!(encoded.status, 204 | 304);
+        encoded.headers.retain(|row| keeps_content_length || !row.0.eq_ignore_ascii_case("content-length"));
         if !self.record.losses.is_empty() {
-            spoken.headers.push((LOSS_HEADER.to_owned(), self.record.losses.join(", ").into_bytes()));
+            encoded.headers.push((LOSS_HEADER.to_owned(), self.record.losses.join(", ").into_bytes()));
         }
-        self.record.status = spoken.status;
-        self.record.code = spoken.code;
-        self.caller.answer_head(spoken.status, &spoken.headers, framing).await?;
-        Ok(spoken.body)
+        self.record.status = encoded.status;
+        self.record.code = encoded.code;
+        self.connection.write_response_head(encoded.status, &encoded.headers, framing).await?;
+        Ok(encoded.body)
     }
 
-    fn spoken(&mut self, reply: Reply) -> Spoken {
+    fn encode_response(&mut self, response: Response) -> WrittenResponse {
         self.listener.now = clock::now();
-        self.listener.elapsed_ms = milliseconds(self.started.elapsed());
-        tell(&self.listener, reply)
+        self.listener.elapsed_ms = to_milliseconds(self.started_at.elapsed());
+        tell(&self.listener, response)
     }
 
     /// Tells a refusal, and counts it. Where an answer was begun, only breaking off is left.
     ///
     /// # Errors
     /// [`End::Cut`].
-    pub async fn refuse(&mut self, refusal: &Refusal) -> Result<(), End> {
-        self.note_refusal(refusal);
-        if self.caller.answered() {
-            return Err(End::Cut("failed after the answer had begun"));
+    pub async fn send_rejection(&mut self, rejection: &Rejection) -> Result<(), RequestEnd> {
+        self.record_rejection(rejection);
+        if self.connection.has_response_head() {
+            return Err(RequestEnd::Aborted("failed after the answer had begun"));
         }
-        self.tell(refused(self.listener.dialect, refusal)).await
+        self.send_response(build_error_response(self.listener.dialect, rejection)).await
     }
 
     /// Counts a refusal, and notes what its caller is told.
-    pub fn note_refusal(&mut self, refusal: &Refusal) {
-        let reason = format!("{:?}", refusal.fault);
-        METRICS.refused.with_label_values(&[reason.as_str()]).inc();
-        let standard = || self.listener.dialect.fault(refusal.fault).map(|row| row.message.to_owned());
-        let message = refusal.message.clone().or_else(standard).unwrap_or_default();
-        self.notes.push(Note { kind: "refused", reason, message });
+    pub fn record_rejection(&mut self, rejection: &Rejection) {
+        let reason = format!("{:?}", rejection.kind);
+        METRICS.rejections.with_label_values(&[reason.as_str()]).inc();
+        let default_message =
+            || self.listener.dialect.error_row(rejection.kind).map(|row| row.message.to_owned());
+        let message = rejection.message.clone().or_else(default_message).unwrap_or_default();
+        self.notes.push(EventNote { kind: "refused", reason, message });
     }
 
     /// Decides on what the target cannot be told, and notes what is reported.
     ///
     /// # Errors
     /// The refusal, naming the field.
-    pub fn judge(&mut self, losses: &[Loss], way: &Way<'_>) -> Result<(), Refusal> {
-        let labels = |loss: &Loss| [loss.name(), way.caller.name.to_owned(), way.target.name.clone()];
+    pub fn check_losses(&mut self, losses: &[Loss], route: &Route<'_>) -> Result<(), Rejection> {
+        let labels = |loss: &Loss| [loss.name(), route.caller.name.to_owned(), route.target.name.clone()];
         for loss in losses {
             METRICS.losses.with_label_values(&labels(loss)).inc();
         }
-        judge(losses, way.policy, way.caller)?;
+        check_losses(losses, route.loss_policy, route.caller)?;
         for loss in losses {
             let field = loss.name();
-            tracing::info!(id = self.record.id, %field, target_name = way.target.name, "lost: {}", loss.why);
-            let (reason, message) = (loss.name_for(way.caller), loss.why.clone());
-            self.notes.push(Note { kind: "lost", reason, message });
+            tracing::info!(id = self.record.id, %field, target_name = route.target.name, "lost: {}", loss.reason);
+            let (reason, message) = (loss.name_for_caller(route.caller), loss.reason.clone());
+            self.notes.push(EventNote { kind: "lost", reason, message });
         }
-        self.record.losses = losses.iter().map(|loss| loss.name_for(way.caller)).collect();
+        self.record.losses = losses.iter().map(|loss| loss.name_for_caller(route.caller)).collect();
         Ok(())
     }
 
     /// Counts a body that was not what was announced.
-    pub fn count_integrity(refusal: Refusal) -> Refusal {
-        if INTEGRITY_FAULTS.contains(&refusal.fault) {
-            METRICS.integrity_failures.with_label_values(&[format!("{:?}", refusal.fault)]).inc();
+    pub fn count_integrity_failure(rejection: Rejection) -> Rejection {
+        if INTEGRITY_ERRORS.contains(&rejection.kind) {
+            METRICS.integrity_failures.with_label_values(&[format!("{:?}", rejection.kind)]).inc();
         }
-        refusal
+        rejection
     }
 
     /// Notes the target's own id of the request, so that its log can be searched.
-    pub fn note_upstream(&mut self, way: &Way<'_>, answer: &Answer) {
-        let name = way.target.dialect.identity.request_id;
-        let id = answer.headers.iter().find(|row| row.0.eq_ignore_ascii_case(name));
-        self.record.upstream_id =
-            id.map(|row| crate::log::name(&String::from_utf8_lossy(&row.1)).chars().take(128).collect());
+    pub fn record_target_request_id(&mut self, route: &Route<'_>, response: &TargetResponse) {
+        let name = route.target.dialect.common_headers.request_id_header;
+        let id = response.headers.iter().find(|row| row.0.eq_ignore_ascii_case(name));
+        self.record.upstream_id = id
+            .map(|row| crate::log::escape_name(&String::from_utf8_lossy(&row.1)).chars().take(128).collect());
     }
 }
 
 /// Whole milliseconds.
-pub fn milliseconds(time: Duration) -> u64 {
+pub fn to_milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

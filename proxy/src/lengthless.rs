@@ -4,22 +4,22 @@
 use std::sync::Mutex;
 
 use blobfish_dialects::engine::auth::Payload;
-use blobfish_dialects::engine::body::{Gate, Sums, Wants};
+use blobfish_dialects::engine::body::{BodyVerifier, Digests, DigestsToCompute};
 use blobfish_dialects::engine::exchange::Exchange;
 use blobfish_dialects::engine::stream::with_sums;
-use blobfish_dialects::engine::way::Way;
+use blobfish_dialects::engine::way::Route;
 use blobfish_dialects::engine::{answer, crc64, etag, relay, write};
 use blobfish_dialects::model::{
-    Document, Fault, Field, Operation, Part, Refusal, Reply, Request, Told, Value,
+    Document, ErrorKind, Field, Operation, Part, Rejection, Request, Response, ResponseField, Value,
 };
 use blobfish_dialects::wire::hash;
 
-use crate::exchange::drive;
-use crate::job::{End, Job};
-use crate::relay::give_up;
-use crate::snapshot::Upstream;
+use crate::exchange::drive_exchange;
+use crate::job::{RequestContext, RequestEnd};
+use crate::relay::abort_upload;
+use crate::snapshot::TargetRuntime;
 use crate::spool::Spool;
-use crate::stream::{Body, send};
+use crate::stream::{UploadBody, send_upload};
 
 /// Bytes of a part of an object.
 const PART_BYTES: u64 = 16 * 1024 * 1024;
@@ -28,30 +28,33 @@ const PART_BYTES: u64 = 16 * 1024 * 1024;
 ///
 /// # Errors
 /// [`End`]; a body that is longer than the operator allows.
-pub async fn whole(job: &mut Job<'_>, mut gate: Gate) -> Result<(Spool, Sums), End> {
-    job.caller.invite_body().await?;
-    let limits = &job.snapshot.config.limits.spool;
+pub async fn spool_body(
+    context: &mut RequestContext<'_>,
+    mut verifier: BodyVerifier,
+) -> Result<(Spool, Digests), RequestEnd> {
+    context.connection.send_continue().await?;
+    let limits = &context.config.settings.limits.spool;
     let mut spool = Spool::new(limits);
-    let mut reservation = job.reservation();
-    spool.push(&gate.push(&[]).map_err(Job::count_integrity)?).await?;
-    while let Some(wire) = job.caller.body().await? {
-        reservation.hold(gate.held())?;
-        spool.push(&gate.push(&wire).map_err(Job::count_integrity)?).await?;
-        if spool.bytes() > limits.bytes_max {
-            return Err(Refusal::say(
-                Fault::EntityTooLarge,
+    let mut reservation = context.start_reservation();
+    spool.push(&verifier.push(&[]).map_err(RequestContext::count_integrity_failure)?).await?;
+    while let Some(chunk) = context.connection.read_body().await? {
+        reservation.resize(verifier.unverified_len())?;
+        spool.push(&verifier.push(&chunk).map_err(RequestContext::count_integrity_failure)?).await?;
+        if spool.byte_count() > limits.bytes_max {
+            return Err(Rejection::with_message(
+                ErrorKind::EntityTooLarge,
                 format!(
                     "A part without a length may have {} bytes here. Say Content-Length.",
                     limits.bytes_max
                 ),
             )
-            .with("MaxSizeAllowed", limits.bytes_max.to_string())
+            .with_detail("MaxSizeAllowed", limits.bytes_max.to_string())
             .into());
         }
     }
-    let (last, sums) = gate.finish().map_err(Job::count_integrity)?;
+    let (last, digests) = verifier.finish().map_err(RequestContext::count_integrity_failure)?;
     spool.push(&last).await?;
-    Ok((spool, sums))
+    Ok((spool, digests))
 }
 
 /// PUT of an object. One that ends within a part is put at once; of a larger one nothing is seen before all of it was
@@ -59,149 +62,163 @@ pub async fn whole(job: &mut Job<'_>, mut gate: Gate) -> Result<(Spool, Sums), E
 ///
 /// # Errors
 /// [`End`]. No upload is left behind.
-pub async fn object(
-    job: &mut Job<'_>,
-    upstream: &Upstream,
-    way: &Way<'_>,
+pub async fn upload_object(
+    context: &mut RequestContext<'_>,
+    target: &TargetRuntime,
+    route: &Route<'_>,
     request: &Request,
-    gate: Gate,
-) -> Result<Reply, End> {
-    let (_, losses) = write::request(way, request)?;
-    job.judge(&losses, way)?;
+    verifier: BodyVerifier,
+) -> Result<Response, RequestEnd> {
+    let (_, losses) = write::write_request(route, request)?;
+    context.check_losses(&losses, route)?;
     let mut upload = None;
-    let outcome = Box::pin(passed(job, upstream, way, request, gate, &mut upload)).await;
-    let failed = outcome.as_ref().map_or(true, |reply| reply.status >= 300);
-    if let Some(upload) = upload.filter(|_| failed) {
-        job.caller.close_after();
-        give_up(job.upstreams, upstream, way, request, &upload).await;
+    let outcome = Box::pin(upload_object_body(context, target, route, request, verifier, &mut upload)).await;
+    let has_failed = outcome.as_ref().map_or(true, |response| response.status >= 300);
+    if let Some(upload) = upload.filter(|_| has_failed) {
+        context.connection.disable_keep_alive();
+        abort_upload(context.target_client, target, route, request, &upload).await;
     }
     outcome
 }
 
 /// A part while it arrives.
-struct Arriving {
+struct PendingPart {
     spool: Spool,
-    digest: Gate,
+    verifier: BodyVerifier,
 }
 
-async fn passed(
-    job: &mut Job<'_>,
-    upstream: &Upstream,
-    way: &Way<'_>,
+async fn upload_object_body(
+    context: &mut RequestContext<'_>,
+    target: &TargetRuntime,
+    route: &Route<'_>,
     request: &Request,
-    mut gate: Gate,
+    mut verifier: BodyVerifier,
     upload: &mut Option<String>,
-) -> Result<Reply, End> {
-    job.caller.invite_body().await?;
-    let mut arriving =
-        Arriving { spool: Spool::new(&job.snapshot.config.limits.spool), digest: digest(way)? };
+) -> Result<Response, RequestEnd> {
+    context.connection.send_continue().await?;
+    let mut pending = PendingPart {
+        spool: Spool::new(&context.config.settings.limits.spool),
+        verifier: create_part_verifier(route)?,
+    };
     let (mut parts, mut bytes) = (Vec::new(), 0_u64);
-    let mut wire = Some(bytes::Bytes::new());
-    let mut reservation = job.reservation();
-    while let Some(read) = wire {
-        let proven = gate.push(&read).map_err(Job::count_integrity)?;
-        bytes = bytes.saturating_add(u64::try_from(proven.len()).unwrap_or(u64::MAX));
-        if bytes > way.caller.limits.upload_bytes_max {
-            return Err(Fault::EntityTooLarge.into());
+    let mut next_chunk = Some(bytes::Bytes::new());
+    let mut reservation = context.start_reservation();
+    while let Some(chunk) = next_chunk {
+        let verified_bytes = verifier.push(&chunk).map_err(RequestContext::count_integrity_failure)?;
+        bytes = bytes.saturating_add(u64::try_from(verified_bytes.len()).unwrap_or(u64::MAX));
+        if bytes > route.caller.limits.upload_bytes_max {
+            return Err(ErrorKind::EntityTooLarge.into());
         }
-        if arriving.spool.bytes() >= PART_BYTES && !proven.is_empty() {
+        if pending.spool.byte_count() >= PART_BYTES && !verified_bytes.is_empty() {
             if upload.is_none() {
-                *upload = Some(begun(job, upstream, way, request).await?);
+                *upload = Some(create_upload(context, target, route, request).await?);
             }
             let id = upload.clone().unwrap_or_default();
-            match part(job, upstream, way, request, &id, &mut arriving, parts.len()).await? {
-                Sent::Part(part) => parts.push(part),
-                Sent::Refused(reply) => return Ok(*reply),
+            match send_part(context, target, route, request, &id, &mut pending, parts.len()).await? {
+                PartOutcome::Uploaded(part) => parts.push(part),
+                PartOutcome::Rejected(response) => return Ok(*response),
             }
         }
-        let proven = arriving.digest.push(&proven)?;
-        arriving.spool.push(&proven).await?;
-        reservation.hold(gate.held())?;
-        wire = job.caller.body().await?;
+        let verified_bytes = pending.verifier.push(&verified_bytes)?;
+        pending.spool.push(&verified_bytes).await?;
+        reservation.resize(verifier.unverified_len())?;
+        next_chunk = context.connection.read_body().await?;
     }
-    let (last, sums) = gate.finish().map_err(Job::count_integrity)?;
-    let last = arriving.digest.push(&last)?;
-    arriving.spool.push(&last).await?;
+    let (last, digests) = verifier.finish().map_err(RequestContext::count_integrity_failure)?;
+    let last = pending.verifier.push(&last)?;
+    pending.spool.push(&last).await?;
     let Some(id) = upload.clone() else {
-        let (last, _) = arriving.digest.finish()?;
-        arriving.spool.push(&last).await?;
-        let told = with_sums(way, request.clone(), &sums);
-        return send(job, upstream, way, &told, Body::Spooled(arriving.spool, sums)).await;
+        let (last, _) = pending.verifier.finish()?;
+        pending.spool.push(&last).await?;
+        let target_request = with_sums(route, request.clone(), &digests);
+        return send_upload(
+            context,
+            target,
+            route,
+            &target_request,
+            UploadBody::Spooled(pending.spool, digests),
+        )
+        .await;
     };
-    match part(job, upstream, way, request, &id, &mut arriving, parts.len()).await? {
-        Sent::Part(part) => parts.push(part),
-        Sent::Refused(reply) => return Ok(*reply),
+    match send_part(context, target, route, request, &id, &mut pending, parts.len()).await? {
+        PartOutcome::Uploaded(part) => parts.push(part),
+        PartOutcome::Rejected(response) => return Ok(*response),
     }
     let mut complete = relay::complete(request, &id, parts);
-    crc64::unseal_parts(way, &mut complete);
-    let mut reply = exchanged(job, upstream, way, complete).await?;
-    relay::made(&mut reply, sums.crc64)?;
-    let Some(Document::Completed { etag, .. }) = reply.document.take() else {
-        return Err(answer::unproven().into());
+    crc64::unseal_part_etags(route, &mut complete);
+    let mut response = perform_upload_exchange(context, target, route, complete).await?;
+    relay::check_result_crc64(&mut response, digests.crc64)?;
+    let Some(Document::Completed { etag, .. }) = response.document.take() else {
+        return Err(answer::reject_incomplete_response().into());
     };
-    reply.status = way.caller.success_status(Operation::PutObject);
-    reply.set(Told::Etag, etag::quoted(way.caller, &etag));
-    answer::finish(way.caller, Operation::PutObject, &mut reply);
-    Ok(reply)
+    response.status = route.caller.success_status(Operation::PutObject);
+    response.set(ResponseField::Etag, etag::quote(route.caller, &etag));
+    answer::add_caller_fields(route.caller, Operation::PutObject, &mut response);
+    Ok(response)
 }
 
-enum Sent {
-    Part(Part),
-    Refused(Box<Reply>),
+enum PartOutcome {
+    Uploaded(Part),
+    Rejected(Box<Response>),
 }
 
 /// Computes what the target is told of a part.
-fn digest(way: &Way<'_>) -> Result<Gate, Refusal> {
+fn create_part_verifier(route: &Route<'_>) -> Result<BodyVerifier, Rejection> {
     let unknown = Request::new(Operation::UploadPart);
-    Gate::new(way.caller, Payload::Unsigned, &unknown, Wants { md5: true, crc64: true, ..Wants::default() })
+    BodyVerifier::new(
+        route.caller,
+        Payload::Unsigned,
+        &unknown,
+        DigestsToCompute { md5: true, crc64: true, ..DigestsToCompute::default() },
+    )
 }
 
-async fn begun(
-    job: &mut Job<'_>,
-    upstream: &Upstream,
-    way: &Way<'_>,
+async fn create_upload(
+    context: &mut RequestContext<'_>,
+    target: &TargetRuntime,
+    route: &Route<'_>,
     request: &Request,
-) -> Result<String, End> {
-    match exchanged(job, upstream, way, relay::begin(request)).await?.document {
+) -> Result<String, RequestEnd> {
+    match perform_upload_exchange(context, target, route, relay::begin(request)).await?.document {
         Some(Document::Initiated { upload_id, .. }) => Ok(upload_id),
-        _ => Err(answer::unproven().into()),
+        _ => Err(answer::reject_incomplete_response().into()),
     }
 }
 
-async fn exchanged(
-    job: &mut Job<'_>,
-    upstream: &Upstream,
-    way: &Way<'_>,
+async fn perform_upload_exchange(
+    context: &mut RequestContext<'_>,
+    target: &TargetRuntime,
+    route: &Route<'_>,
     request: Request,
-) -> Result<Reply, Refusal> {
+) -> Result<Response, Rejection> {
     let name = request.operation.name();
-    let exchange = Exchange::new(way.clone(), request, &[])?;
-    drive(job.upstreams, upstream, exchange, name, way.caller.name, &Mutex::new(None)).await
+    let exchange = Exchange::new(route.clone(), request, &[])?;
+    drive_exchange(context.target_client, target, exchange, name, route.caller.name, &Mutex::new(None)).await
 }
 
 /// Sends what has arrived as a part, whose MD5 the target checks.
-async fn part(
-    job: &mut Job<'_>,
-    upstream: &Upstream,
-    way: &Way<'_>,
+async fn send_part(
+    context: &mut RequestContext<'_>,
+    target: &TargetRuntime,
+    route: &Route<'_>,
     request: &Request,
     upload: &str,
-    arriving: &mut Arriving,
-    before: usize,
-) -> Result<Sent, End> {
-    let (last, sums) = std::mem::replace(&mut arriving.digest, digest(way)?).finish()?;
-    arriving.spool.push(&last).await?;
-    let number = u64::try_from(before).unwrap_or(u64::MAX).saturating_add(1);
-    let mut put = relay::part(request, upload, number, sums.bytes);
-    if let Some(md5) = sums.md5.as_deref().and_then(hash::base64_of_hex) {
+    pending: &mut PendingPart,
+    parts_before: usize,
+) -> Result<PartOutcome, RequestEnd> {
+    let (last, digests) = std::mem::replace(&mut pending.verifier, create_part_verifier(route)?).finish()?;
+    pending.spool.push(&last).await?;
+    let number = u64::try_from(parts_before).unwrap_or(u64::MAX).saturating_add(1);
+    let mut put = relay::part(request, upload, number, digests.bytes);
+    if let Some(md5) = digests.md5.as_deref().and_then(hash::convert_hex_to_base64) {
         put.fields.set(Field::ContentMd5, Value::Text(md5));
     }
-    let fresh = Spool::new(&job.snapshot.config.limits.spool);
-    let spool = std::mem::replace(&mut arriving.spool, fresh);
-    let reply = send(job, upstream, way, &put, Body::Spooled(spool, sums)).await?;
-    if reply.status >= 300 {
-        return Ok(Sent::Refused(Box::new(reply)));
+    let fresh = Spool::new(&context.config.settings.limits.spool);
+    let spool = std::mem::replace(&mut pending.spool, fresh);
+    let response = send_upload(context, target, route, &put, UploadBody::Spooled(spool, digests)).await?;
+    if response.status >= 300 {
+        return Ok(PartOutcome::Rejected(Box::new(response)));
     }
-    let etag = reply.text(Told::Etag).map(|tag| etag::bare(tag).to_owned());
-    Ok(Sent::Part(Part::new(number, etag.ok_or_else(answer::unproven)?)))
+    let etag = response.text(ResponseField::Etag).map(|tag| etag::strip_quotes(tag).to_owned());
+    Ok(PartOutcome::Uploaded(Part::new(number, etag.ok_or_else(answer::reject_incomplete_response)?)))
 }

@@ -26,12 +26,12 @@ const LINE_BYTES_MAX: usize = 4096;
 const NAME_BYTES_MAX: usize = 1024;
 
 /// Lines that wait for a slow reader of standard output; more are dropped and counted.
-const LINES_WAITING_MAX: usize = 8192;
+const QUEUE_LINES_MAX: usize = 8192;
 
 /// One request, as the log has it.
 #[derive(Debug, Default, Serialize)]
 #[allow(missing_docs, reason = "the fields are the keys of the line")]
-pub struct Record {
+pub struct AccessRecord {
     pub time: String,
     pub id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,11 +88,11 @@ const FIELDS: [&str; 23] = [
 ];
 
 /// A name as a line may hold it: escaped, and cut where it is long.
-pub fn name(text: &str) -> String {
+pub fn escape_name(text: &str) -> String {
     let mut escaped = String::new();
     for character in text.chars() {
         let at = escaped.len();
-        if is_plain(character) {
+        if is_printable(character) {
             escaped.push(character);
         } else {
             escaped.extend(character.escape_default());
@@ -107,50 +107,50 @@ pub fn name(text: &str) -> String {
 }
 
 /// Whether a character stays where it is written: no control, no separator of lines, no change of direction.
-fn is_plain(character: char) -> bool {
-    let moves = matches!(
+fn is_printable(character: char) -> bool {
+    let is_layout_control = matches!(
         character,
         '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
     );
-    !character.is_control() && !moves
+    !character.is_control() && !is_layout_control
 }
 
-enum Entry {
+enum LogEntry {
     Line(Vec<u8>),
     Flush(SyncSender<()>),
 }
 
-static LINES: OnceLock<SyncSender<Entry>> = OnceLock::new();
+static LINE_SENDER: OnceLock<SyncSender<LogEntry>> = OnceLock::new();
 
 /// Whether the access log is written as `name=value` pairs.
-static LOGFMT: AtomicBool = AtomicBool::new(false);
+static LOGFMT_ENABLED: AtomicBool = AtomicBool::new(false);
 
 /// Sets the level of the log of the process.
-static LEVEL: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+static LEVEL_HANDLE: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
 /// Starts the writer of the access log, and the log of the process. `BLOBFISH_LOG` sets its filter.
 pub fn start() {
-    let asked = EnvFilter::try_from_env("BLOBFISH_LOG").ok();
-    let is_asked = asked.is_some();
-    let (filter, handle) = reload::Layer::new(asked.unwrap_or_else(|| EnvFilter::new("info")));
+    let env_filter = EnvFilter::try_from_env("BLOBFISH_LOG").ok();
+    let is_set_by_env = env_filter.is_some();
+    let (filter, handle) = reload::Layer::new(env_filter.unwrap_or_else(|| EnvFilter::new("info")));
     // Lines of libraries could hold bytes of requests. The framework's come through another crate, which is not
     // bridged; those of the embedded store's are left out here.
-    let own = filter_fn(|line| line.target().starts_with("blobfish"));
+    let own_lines = filter_fn(|line| line.target().starts_with("blobfish"));
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false);
-    let subscriber = Registry::default().with(lines.with_filter(filter.and(own)));
+    let subscriber = Registry::default().with(lines.with_filter(filter.and(own_lines)));
     let _ = tracing::subscriber::set_global_default(subscriber);
-    if !is_asked {
-        let _ = LEVEL.set(handle);
+    if !is_set_by_env {
+        let _ = LEVEL_HANDLE.set(handle);
     }
-    let (sender, receiver) = sync_channel(LINES_WAITING_MAX);
-    if LINES.set(sender).is_ok() {
+    let (sender, receiver) = sync_channel(QUEUE_LINES_MAX);
+    if LINE_SENDER.set(sender).is_ok() {
         thread::spawn(move || write_lines(&receiver));
     }
 }
 
 /// Writes as a configuration says from now on. Where `BLOBFISH_LOG` is set it has the last word.
 pub fn configure(log: Log) {
-    LOGFMT.store(log.format == LogFormat::Logfmt, Ordering::Relaxed);
+    LOGFMT_ENABLED.store(log.format == LogFormat::Logfmt, Ordering::Relaxed);
     let level = match log.level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
@@ -158,17 +158,17 @@ pub fn configure(log: Log) {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
-    if let Some(handle) = LEVEL.get() {
+    if let Some(handle) = LEVEL_HANDLE.get() {
         let _ = handle.reload(EnvFilter::default().add_directive(level.into()));
     }
 }
 
 /// Writes a request down. Never waits: a reader that is too slow loses lines, requests go on.
-pub fn request(mut record: Record) {
-    record.time = moment(crate::clock::now_ms());
-    record.method = name(&record.method);
-    record.code = record.code.as_deref().map(name);
-    let mut line = line(&record);
+pub fn write_record(mut record: AccessRecord) {
+    record.time = format_timestamp(crate::clock::now_ms());
+    record.method = escape_name(&record.method);
+    record.code = record.code.as_deref().map(escape_name);
+    let mut line = format_line(&record);
     if line.len() >= LINE_BYTES_MAX {
         record.losses.truncate(8);
         record.source = None;
@@ -176,60 +176,61 @@ pub fn request(mut record: Record) {
         record.path = record.path.map(|path| path.chars().take(200).collect());
         record.host = record.host.map(|host| host.chars().take(80).collect());
         record.bucket = record.bucket.map(|bucket| bucket.chars().take(80).collect());
-        line = self::line(&record);
+        line = self::format_line(&record);
     }
     line.push(b'\n');
-    let Some(lines) = LINES.get() else { return };
-    if line.len() > LINE_BYTES_MAX || lines.try_send(Entry::Line(line)).is_err() {
+    let Some(lines) = LINE_SENDER.get() else { return };
+    if line.len() > LINE_BYTES_MAX || lines.try_send(LogEntry::Line(line)).is_err() {
         METRICS.log_dropped.inc();
     }
 }
 
-fn line(record: &Record) -> Vec<u8> {
-    if LOGFMT.load(Ordering::Relaxed) {
-        logfmt(record)
+fn format_line(record: &AccessRecord) -> Vec<u8> {
+    if LOGFMT_ENABLED.load(Ordering::Relaxed) {
+        format_logfmt(record)
     } else {
         serde_json::to_vec(record).unwrap_or_default()
     }
 }
 
-fn logfmt(record: &Record) -> Vec<u8> {
+fn format_logfmt(record: &AccessRecord) -> Vec<u8> {
     let values = serde_json::to_value(record).unwrap_or_default();
-    let pair = |field: &&str| values.get(field).map(|value| format!("{field}={}", word(value)));
-    FIELDS.iter().filter_map(pair).collect::<Vec<_>>().join(" ").into_bytes()
+    let format_pair =
+        |field: &&str| values.get(field).map(|value| format!("{field}={}", format_logfmt_value(value)));
+    FIELDS.iter().filter_map(format_pair).collect::<Vec<_>>().join(" ").into_bytes()
 }
 
 /// A value as a pair has it: bare where nobody can misread it, else quoted and escaped as JSON is.
-fn word(value: &Value) -> String {
+fn format_logfmt_value(value: &Value) -> String {
     let text = match value {
         Value::String(text) => text.clone(),
         Value::Array(words) => words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),
         other => other.to_string(),
     };
-    let is_bare = |c: char| is_plain(c) && !c.is_whitespace() && !matches!(c, '"' | '=' | '\\');
+    let is_bare = |c: char| is_printable(c) && !c.is_whitespace() && !matches!(c, '"' | '=' | '\\');
     if !text.is_empty() && text.chars().all(is_bare) { text } else { Value::from(text).to_string() }
 }
 
 /// Waits until everything written so far is out, a second at most.
 pub fn flush() {
     let (done, wait) = sync_channel(1);
-    if LINES.get().is_some_and(|lines| lines.try_send(Entry::Flush(done)).is_ok()) {
+    if LINE_SENDER.get().is_some_and(|lines| lines.try_send(LogEntry::Flush(done)).is_ok()) {
         let _ = wait.recv_timeout(Duration::from_secs(1));
     }
 }
 
-fn write_lines(entries: &Receiver<Entry>) {
+fn write_lines(entries: &Receiver<LogEntry>) {
     let mut out = BufWriter::new(io::stdout());
     while let Ok(first) = entries.recv() {
         let mut next = Some(first);
         while let Some(entry) = next {
             match entry {
-                Entry::Line(line) => {
+                LogEntry::Line(line) => {
                     if out.write_all(&line).is_err() {
                         METRICS.log_dropped.inc();
                     }
                 }
-                Entry::Flush(done) => {
+                LogEntry::Flush(done) => {
                     let _ = out.flush();
                     let _ = done.send(());
                 }
@@ -241,9 +242,9 @@ fn write_lines(entries: &Receiver<Entry>) {
 }
 
 /// A time as the log has it.
-pub fn moment(ms: u64) -> String {
+pub fn format_timestamp(ms: u64) -> String {
     use blobfish_dialects::{model::Timestamp, wire::date};
-    let seconds = date::iso_seconds(Timestamp(i64::try_from(ms / 1000).unwrap_or_default()));
+    let seconds = date::format_iso_seconds(Timestamp(i64::try_from(ms / 1000).unwrap_or_default()));
     format!("{}.{:03}Z", seconds.trim_end_matches('Z'), ms % 1000)
 }
 
@@ -253,16 +254,16 @@ mod tests {
 
     #[test]
     fn names_are_escaped_and_cut() {
-        assert_eq!(name("a\nb\u{1b}c"), "a\\nb\\u{1b}c");
-        assert_eq!(name("腾讯/云"), "腾讯/云");
-        assert_eq!(name("a\u{2028}b\u{202e}c"), "a\\u{2028}b\\u{202e}c");
-        assert!(name(&"x".repeat(5000)).len() <= NAME_BYTES_MAX + 3);
-        assert_eq!(moment(1_714_979_289_042), "2024-05-06T07:08:09.042Z");
+        assert_eq!(escape_name("a\nb\u{1b}c"), "a\\nb\\u{1b}c");
+        assert_eq!(escape_name("腾讯/云"), "腾讯/云");
+        assert_eq!(escape_name("a\u{2028}b\u{202e}c"), "a\\u{2028}b\\u{202e}c");
+        assert!(escape_name(&"x".repeat(5000)).len() <= NAME_BYTES_MAX + 3);
+        assert_eq!(format_timestamp(1_714_979_289_042), "2024-05-06T07:08:09.042Z");
     }
 
     /// A request with every field.
-    fn full(key: &str) -> Record {
-        Record {
+    fn full_record(key: &str) -> AccessRecord {
+        AccessRecord {
             time: "now".to_owned(),
             id: "1".to_owned(),
             trace_id: Some("2".to_owned()),
@@ -274,7 +275,7 @@ mod tests {
             path: Some("/k".to_owned()),
             operation: Some("PutObject"),
             bucket: Some("photos".to_owned()),
-            key: Some(name(key)),
+            key: Some(escape_name(key)),
             source: Some("a/b".to_owned()),
             target: Some("aliyun".to_owned()),
             status: 200,
@@ -291,13 +292,13 @@ mod tests {
 
     #[test]
     fn both_formats_have_every_field_in_its_order() {
-        let json = String::from_utf8(serde_json::to_vec(&full("k")).unwrap()).unwrap();
-        let places: Vec<_> =
+        let json = String::from_utf8(serde_json::to_vec(&full_record("k")).unwrap()).unwrap();
+        let positions: Vec<_> =
             FIELDS.iter().map(|field| json.find(&format!("\"{field}\":")).unwrap()).collect();
-        assert!(places.is_sorted(), "{json}");
+        assert!(positions.is_sorted(), "{json}");
         let fields: serde_json::Map<String, Value> = serde_json::from_str(&json).unwrap();
         assert_eq!(fields.len(), FIELDS.len(), "{json}");
-        let line = String::from_utf8(logfmt(&full("k"))).unwrap();
+        let line = String::from_utf8(format_logfmt(&full_record("k"))).unwrap();
         let expected = "time=now id=1 trace_id=2 caller=app client=127.0.0.1 dialect=s3 method=PUT host=h:1 path=/k operation=PutObject \
                         bucket=photos key=k source=a/b target=aliyun status=200 code=\"\" cut=\"the caller went\" losses=\"a,b c\" \
                         unsigned=1 bytes_in=1 bytes_out=2 ms=3 upstream_id=\"x=y\"";
@@ -307,18 +308,18 @@ mod tests {
     #[test]
     fn no_key_forges_a_line_or_a_field() {
         let forged = "k\" status=200\r\n{\"id\":\"forged\"}\u{85}\u{2028}\\\" x=\"\u{7f}\u{0}";
-        let record = full(forged);
-        for line in [logfmt(&record), serde_json::to_vec(&record).unwrap()] {
+        let record = full_record(forged);
+        for line in [format_logfmt(&record), serde_json::to_vec(&record).unwrap()] {
             let line = String::from_utf8(line).unwrap();
-            assert!(line.chars().all(is_plain), "{line}");
+            assert!(line.chars().all(is_printable), "{line}");
         }
-        let line = String::from_utf8(logfmt(&record)).unwrap();
-        let quoted = line.split_once(" key=").unwrap().1;
-        let mut values = serde_json::Deserializer::from_str(quoted).into_iter::<String>();
-        assert_eq!(values.next().unwrap().unwrap(), name(forged));
-        assert!(quoted[values.byte_offset()..].starts_with(" source=a/b target="), "{line}");
+        let line = String::from_utf8(format_logfmt(&record)).unwrap();
+        let key_value = line.split_once(" key=").unwrap().1;
+        let mut values = serde_json::Deserializer::from_str(key_value).into_iter::<String>();
+        assert_eq!(values.next().unwrap().unwrap(), escape_name(forged));
+        assert!(key_value[values.byte_offset()..].starts_with(" source=a/b target="), "{line}");
         let json: Value = serde_json::from_slice(&serde_json::to_vec(&record).unwrap()).unwrap();
-        assert_eq!(json["key"], name(forged));
+        assert_eq!(json["key"], escape_name(forged));
     }
 
     #[test]

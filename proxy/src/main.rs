@@ -71,8 +71,8 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::cli::{Cli, Command, Serve, Usage};
-use crate::snapshot::Snapshot;
+use crate::cli::{Cli, Command, ServeArgs, UsageError};
+use crate::snapshot::ActiveConfig;
 
 /// Its own thread gives back what is free, ten seconds later at the latest, also where nothing is asked of it any more. Others
 /// keep what a thread freed until that thread asks for something again.
@@ -81,36 +81,38 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let mut fine = true;
+    let mut succeeded = true;
     let outcome = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
-        Command::Serve(options) => serve(options),
-        Command::Upgrade(asked) => handover::run(&asked),
-        Command::Check { file } => file::snapshot(&file).map(checked).map_err(Into::into),
-        Command::Init(asked) => init::run(*asked),
-        Command::Doctor(asked) => file::snapshot(&asked.config)
+        Command::Serve(options) => run_serve(options),
+        Command::Upgrade(args) => handover::run_upgrade(&args),
+        Command::Check { file } => file::load_active_config(&file).map(report_warnings).map_err(Into::into),
+        Command::Init(args) => init::run_init(*args),
+        Command::Doctor(args) => file::load_active_config(&args.config)
             .map_err(Into::into)
-            .and_then(|snapshot| doctor::run(&asked, &snapshot))
+            .and_then(|config| doctor::run_doctor(&args, &config))
             .map(|(text, no_problem)| {
-                fine = no_problem;
+                succeeded = no_problem;
                 text
             }),
-        Command::Explain(asked) => {
-            let snapshot = asked.config.as_deref().map(file::snapshot).transpose();
-            snapshot.map_err(Into::into).and_then(|snapshot| explain::run(&asked, snapshot.as_ref()))
+        Command::Explain(args) => {
+            let config = args.config.as_deref().map(file::load_active_config).transpose();
+            config.map_err(Into::into).and_then(|config| explain::run_explain(&args, config.as_ref()))
         }
-        Command::Losses { json } => Ok(losses::run(json)),
+        Command::Losses { json } => Ok(losses::run_losses(json)),
         Command::Schema { markdown } => {
-            let known = blobfish_config::Known { dialects: blobfish_dialects::NAMES };
-            let schema = blobfish_config::schema(&known);
-            Ok(if markdown { blobfish_config::reference(&schema) } else { format!("{schema:#}\n") })
+            let known = blobfish_config::KnownDialects { dialects: blobfish_dialects::DIALECT_PROFILES };
+            let schema = blobfish_config::build_schema(&known);
+            Ok(if markdown { blobfish_config::render_reference(&schema) } else { format!("{schema:#}\n") })
         }
-        Command::Completions { shell } => Ok(String::from_utf8_lossy(&cli::completions(shell)).into_owned()),
+        Command::Completions { shell } => {
+            Ok(String::from_utf8_lossy(&cli::generate_completions(shell)).into_owned())
+        }
     };
     let (text, code) = match outcome {
-        Ok(text) => (text, ExitCode::from(u8::from(!fine))),
+        Ok(text) => (text, ExitCode::from(u8::from(!succeeded))),
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "{error:#}");
-            (String::new(), ExitCode::from(if error.is::<Usage>() { 2 } else { 1 }))
+            (String::new(), ExitCode::from(if error.is::<UsageError>() { 2 } else { 1 }))
         }
     };
     // A reader that went is no fault of ours.
@@ -118,32 +120,32 @@ fn main() -> ExitCode {
     code
 }
 
-fn checked(snapshot: Snapshot) -> String {
-    for warning in snapshot.warnings() {
+fn report_warnings(config: ActiveConfig) -> String {
+    for warning in config.warnings() {
         let _ = writeln!(std::io::stderr(), "warning: {warning}");
     }
     "fine\n".to_owned()
 }
 
-fn serve(options: Serve) -> anyhow::Result<String> {
-    let inherited = sockets::Inherited::take();
+fn run_serve(options: ServeArgs) -> anyhow::Result<String> {
+    let inherited = sockets::InheritedSockets::take();
     log::start();
-    let served = inherited.and_then(|inherited| serve_on(options, inherited));
-    if let Err(error) = &served {
-        let _ = handover::tell_predecessor(&format!("{error:#}"));
+    let result = inherited.and_then(|inherited| serve_with_sockets(options, inherited));
+    if let Err(error) = &result {
+        let _ = handover::notify_predecessor(&format!("{error:#}"));
     }
-    served.map(|()| String::new())
+    result.map(|()| String::new())
 }
 
-fn serve_on(options: Serve, inherited: sockets::Inherited) -> anyhow::Result<()> {
+fn serve_with_sockets(options: ServeArgs, inherited: sockets::InheritedSockets) -> anyhow::Result<()> {
     match options.config {
         Some(file) => {
-            let (config, files) = file::read(&file);
-            serve::run(config?, serve::Origin::File(file, files), inherited)
+            let (config, files) = file::read_config(&file);
+            serve::run_server(config?, serve::ConfigSource::File(file, files), inherited)
         }
         None => {
-            let (config, store) = demo::prepared(&options)?;
-            serve::run(config, serve::Origin::Demo(Box::new(store)), inherited)
+            let (config, store) = demo::prepare_demo(&options)?;
+            serve::run_server(config, serve::ConfigSource::Demo(Box::new(store)), inherited)
         }
     }
 }

@@ -9,10 +9,10 @@ use prometheus::{
 };
 
 /// What stands for a target, a dialect or an operation that was never found out.
-pub const NONE: &str = "none";
+pub const LABEL_NONE: &str = "none";
 
 /// Half a millisecond to a minute: a small exchange to a large upload.
-pub const SECONDS: &[f64] =
+pub const LATENCY_BUCKETS_SECONDS: &[f64] =
     &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 /// The metrics of this process.
@@ -24,25 +24,25 @@ pub struct Metrics {
     registry: Registry,
     pub requests: IntCounterVec,
     pub request_seconds: HistogramVec,
-    pub upstream_seconds: HistogramVec,
+    pub target_seconds: HistogramVec,
     pub bytes: IntCounterVec,
     pub pair_bytes: IntCounterVec,
     pub in_flight: IntGauge,
     pub copies: IntCounterVec,
     pub copy_bytes: IntCounter,
     pub copy_retries: IntCounter,
-    pub copy_uploads_left: IntCounter,
+    pub copy_uploads_orphaned: IntCounter,
     pub copies_running: IntGauge,
     pub small_parts: IntCounterVec,
-    pub small_parts_swept: IntCounterVec,
+    pub small_parts_cleaned_up: IntCounterVec,
     pub spool_files: IntGauge,
     pub copy_sources_changed: IntCounterVec,
     pub losses: IntCounterVec,
-    pub refused: IntCounterVec,
+    pub rejections: IntCounterVec,
     pub unsigned_fields: IntCounterVec,
-    pub upstream_errors: IntCounterVec,
-    pub uploads_lost: IntCounterVec,
-    pub turns_waited: IntCounter,
+    pub target_errors: IntCounterVec,
+    pub uploads_orphaned: IntCounterVec,
+    pub fair_queue_waits: IntCounter,
     pub target_skew: IntGaugeVec,
     pub target_state: IntGaugeVec,
     pub target_connections: IntGaugeVec,
@@ -58,149 +58,165 @@ pub struct Metrics {
 impl Metrics {
     fn new() -> Self {
         let registry = Registry::new();
-        let info = build_info();
-        add(&registry, &info);
+        let info = new_build_info();
+        add_to_registry(&registry, &info);
         #[cfg(target_os = "linux")]
         if let Err(error) =
             registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
         {
             tracing::error!(%error, "process metrics cannot be registered");
         }
-        let counters = |name: &str, help: &str, labels: &[&str]| counters(&registry, name, help, labels);
-        let gauges = |name: &str, help: &str| {
-            made(&registry, IntGaugeVec::new(Opts::new(format!("blobfish_{name}"), help), &["target"]))
+        let add_counters =
+            |name: &str, help: &str, labels: &[&str]| register_counters(&registry, name, help, labels);
+        let add_gauges = |name: &str, help: &str| {
+            register_metric(
+                &registry,
+                IntGaugeVec::new(Opts::new(format!("blobfish_{name}"), help), &["target"]),
+            )
         };
-        let histograms = |name: &str, help: &str| {
-            let opts = HistogramOpts::new(format!("blobfish_{name}"), help).buckets(SECONDS.to_vec());
-            made(&registry, HistogramVec::new(opts, &["caller_dialect", "target", "operation"]))
+        let add_histograms = |name: &str, help: &str| {
+            let opts = HistogramOpts::new(format!("blobfish_{name}"), help)
+                .buckets(LATENCY_BUCKETS_SECONDS.to_vec());
+            register_metric(&registry, HistogramVec::new(opts, &["caller_dialect", "target", "operation"]))
         };
         Self {
-            requests: counters(
+            requests: add_counters(
                 "requests_total",
                 "Requests by what was asked and answered.",
                 &["caller_dialect", "target", "operation", "status"],
             ),
-            request_seconds: histograms(
+            request_seconds: add_histograms(
                 "request_seconds",
                 "Time from the first byte of a request to the last of its answer.",
             ),
-            upstream_seconds: histograms(
+            target_seconds: add_histograms(
                 "upstream_seconds",
                 "Time that targets took to the head of their answer.",
             ),
-            bytes: counters("bytes_total", "Bytes of bodies, to and from callers.", &["target", "direction"]),
+            bytes: add_counters(
+                "bytes_total",
+                "Bytes of bodies, to and from callers.",
+                &["target", "direction"],
+            ),
             // For the console only: who collects metrics has the same bytes in the one above.
-            pair_bytes: labelled(
+            pair_bytes: new_counter_vec(
                 "pair_bytes_total",
                 "The same by who asked.",
                 &["caller_dialect", "target", "direction"],
             ),
-            in_flight: made(&registry, IntGauge::new("blobfish_in_flight", "Requests that run now.")),
-            copies: counters("copies_total", "Copies by plan and outcome.", &["plan", "outcome"]),
-            copy_bytes: made(
+            in_flight: register_metric(
+                &registry,
+                IntGauge::new("blobfish_in_flight", "Requests that run now."),
+            ),
+            copies: add_counters("copies_total", "Copies by plan and outcome.", &["plan", "outcome"]),
+            copy_bytes: register_metric(
                 &registry,
                 IntCounter::new("blobfish_copy_bytes_total", "Bytes that copies carried through the proxy."),
             ),
-            copy_retries: made(
+            copy_retries: register_metric(
                 &registry,
                 IntCounter::new("blobfish_copy_retries_total", "Parts of copies that were tried again."),
             ),
-            copy_sources_changed: counters(
+            copy_sources_changed: add_counters(
                 "copy_sources_changed_total",
                 "Copies that failed because their source was changed meanwhile, by operation.",
                 &["operation"],
             ),
-            copy_uploads_left: made(
+            copy_uploads_orphaned: register_metric(
                 &registry,
                 IntCounter::new(
                     "blobfish_copy_uploads_left_total",
                     "Uploads of failed copies that could not be given up.",
                 ),
             ),
-            copies_running: made(
+            copies_running: register_metric(
                 &registry,
                 IntGauge::new("blobfish_copies_running", "Copies in parts or between targets that run now."),
             ),
-            small_parts: counters(
+            small_parts: add_counters(
                 "small_parts_total",
                 "Parts that were kept as objects, to be combined when their upload is completed.",
                 &["target"],
             ),
-            small_parts_swept: counters(
+            small_parts_cleaned_up: add_counters(
                 "small_parts_swept_total",
                 "Kept parts of uploads that were gone, deleted.",
                 &["target"],
             ),
-            spool_files: made(
+            spool_files: register_metric(
                 &registry,
                 IntGauge::new("blobfish_spool_files", "Files of bodies without a length that are open."),
             ),
-            losses: counters(
+            losses: add_counters(
                 "losses_total",
                 "Fields that a target could not be told.",
                 &["field", "caller_dialect", "target"],
             ),
-            refused: counters("refused_total", "Requests refused by the proxy itself.", &["reason"]),
-            unsigned_fields: counters(
+            rejections: add_counters("refused_total", "Requests refused by the proxy itself.", &["reason"]),
+            unsigned_fields: add_counters(
                 "unsigned_fields_total",
                 "Headers and parameters with meaning that callers left unsigned.",
                 &["caller_dialect"],
             ),
-            upstream_errors: counters(
+            target_errors: add_counters(
                 "upstream_errors_total",
                 "Exchanges with targets that failed.",
                 &["target", "kind"],
             ),
-            turns_waited: made(
+            fair_queue_waits: register_metric(
                 &registry,
                 IntCounter::new(
                     "blobfish_turns_waited_total",
                     "Requests that waited for their caller's turn while the processors were busy.",
                 ),
             ),
-            uploads_lost: counters(
+            uploads_orphaned: add_counters(
                 "uploads_lost_total",
                 "Uploads that may have begun at a target whose answer was lost.",
                 &["target"],
             ),
-            target_skew: gauges(
+            target_skew: add_gauges(
                 "target_clock_skew_seconds",
                 "Seconds that a target's clock is ahead of ours, where it complained.",
             ),
-            target_state: gauges(
+            target_state: add_gauges(
                 "target_state",
                 "1 where requests are sent to a target, 0 where it failed too often.",
             ),
-            target_connections: gauges("target_connections", "Connections to a target that are in use."),
-            integrity_failures: counters(
+            target_connections: add_gauges("target_connections", "Connections to a target that are in use."),
+            integrity_failures: add_counters(
                 "integrity_failures_total",
                 "Bodies that were not what was announced.",
                 &["kind"],
             ),
-            config_reloads: counters("config_reloads_total", "Reloads of the configuration.", &["outcome"]),
-            config_loaded: made(
+            config_reloads: add_counters(
+                "config_reloads_total",
+                "Reloads of the configuration.",
+                &["outcome"],
+            ),
+            config_loaded: register_metric(
                 &registry,
                 Gauge::new(
                     "blobfish_config_loaded_timestamp_seconds",
                     "When the running configuration was loaded.",
                 ),
             ),
-            connections: made(
+            connections: register_metric(
                 &registry,
                 IntGauge::new("blobfish_connections", "Connections of callers that are open."),
             ),
-            buffered_bytes: made(
+            buffered_bytes: register_metric(
                 &registry,
                 IntGauge::new(
                     "blobfish_buffered_bytes",
                     "Bytes of documents and unproven chunks that are held.",
                 ),
             ),
-            log_dropped: made(
+            log_dropped: register_metric(
                 &registry,
                 IntCounter::new("blobfish_log_dropped_total", "Access-log lines that nobody took."),
             ),
-            traces_dropped: made(
+            traces_dropped: register_metric(
                 &registry,
                 IntCounter::new("blobfish_traces_dropped_total", "Spans that no collector took."),
             ),
@@ -209,12 +225,12 @@ impl Metrics {
     }
 
     /// A configuration is in force from now on.
-    pub fn loaded_now(&self) {
+    pub fn record_config_loaded(&self) {
         self.config_loaded.set(f64::from(u32::try_from(crate::clock::now().0).unwrap_or(u32::MAX)));
     }
 
     /// The text that is scraped.
-    pub fn text(&self) -> Vec<u8> {
+    pub fn encode(&self) -> Vec<u8> {
         let mut text = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
             tracing::error!(%error, "metrics cannot be written");
@@ -224,11 +240,11 @@ impl Metrics {
 }
 
 /// Seconds as histograms want them.
-pub fn seconds(time: Duration) -> f64 {
+pub fn to_seconds(time: Duration) -> f64 {
     time.as_secs_f64()
 }
 
-fn build_info() -> GaugeVec {
+fn new_build_info() -> GaugeVec {
     let opts = Opts::new("blobfish_build_info", "The version that runs.");
     let info =
         GaugeVec::new(opts, &["version", "commit"]).unwrap_or_else(|_| unreachable!("the names are valid"));
@@ -236,27 +252,27 @@ fn build_info() -> GaugeVec {
     info
 }
 
-fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-    let counters = labelled(name, help, labels);
-    add(registry, &counters);
+fn register_counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    let counters = new_counter_vec(name, help, labels);
+    add_to_registry(registry, &counters);
     counters
 }
 
-fn labelled(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+fn new_counter_vec(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
     IntCounterVec::new(Opts::new(format!("blobfish_{name}"), help), labels)
         .unwrap_or_else(|_| unreachable!("the names above are valid"))
 }
 
-fn made<M: prometheus::core::Collector + Clone + 'static>(
+fn register_metric<M: prometheus::core::Collector + Clone + 'static>(
     registry: &Registry,
     metric: prometheus::Result<M>,
 ) -> M {
     let metric = metric.unwrap_or_else(|_| unreachable!("the names above are valid"));
-    add(registry, &metric);
+    add_to_registry(registry, &metric);
     metric
 }
 
-fn add<M: prometheus::core::Collector + Clone + 'static>(registry: &Registry, metric: &M) {
+fn add_to_registry<M: prometheus::core::Collector + Clone + 'static>(registry: &Registry, metric: &M) {
     if let Err(error) = registry.register(Box::new(metric.clone())) {
         tracing::error!(%error, "a metric cannot be registered");
     }

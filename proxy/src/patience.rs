@@ -4,89 +4,92 @@ use std::future::Future;
 use std::time::Duration;
 
 use blobfish_dialects::engine::tell;
-use blobfish_dialects::model::{Document, Refusal, Reply, Told};
+use blobfish_dialects::model::{Document, Rejection, Response, ResponseField};
 use blobfish_dialects::wire::xml;
 use tokio::time::sleep;
 
-use crate::caller::{Framing, NotWritten};
-use crate::copies::Progress;
-use crate::job::{End, Job};
+use crate::caller::{ResponseFraming, WriteError};
+use crate::copies::CopyProgress;
+use crate::job::{RequestContext, RequestEnd};
 
 /// What takes longer is told to be under way, to callers who are used to that.
-const PATIENCE: Duration = Duration::from_secs(10);
+const KEEPALIVE_DELAY: Duration = Duration::from_secs(10);
 
 /// And then again and again.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Waits for the work and tells how it went; whether it went well. Where a copy is `watched` it is given up when its
 /// caller goes.
 ///
 /// # Errors
 /// [`End`].
-pub async fn told(
-    job: &mut Job<'_>,
-    work: impl Future<Output = Result<Reply, Refusal>>,
-    watched: Option<&Progress>,
-) -> Result<bool, End> {
-    let dialect = job.listener.dialect;
+pub async fn respond_with_keepalive(
+    context: &mut RequestContext<'_>,
+    work: impl Future<Output = Result<Response, Rejection>>,
+    abortable_copy: Option<&CopyProgress>,
+) -> Result<bool, RequestEnd> {
+    let dialect = context.listener.dialect;
     // Some SDKs take the first status for the truth.
-    let tells = dialect.copy.tells_under_way && job.chunks;
-    let (mut listens, mut begun) = (true, false);
+    let sends_keepalives = dialect.copy.accepts_late_error && context.accepts_chunked;
+    let (mut is_connected, mut has_started) = (true, false);
     let mut work = std::pin::pin!(work);
-    let done = loop {
+    let outcome = loop {
         tokio::select! {
             biased;
             done = &mut work => break done,
-            () = job.caller.gone(), if listens && watched.is_some() => {
-                listens = false;
-                watched.inspect(|copy| copy.abandon());
+            () = context.connection.wait_for_disconnect(), if is_connected && abortable_copy.is_some() => {
+                is_connected = false;
+                abortable_copy.inspect(|copy| copy.abandon());
             }
-            () = sleep(if begun { SIGN_OF_LIFE } else { PATIENCE }), if listens && tells => {
-                listens = match begun {
-                    true => sign_of_life(job).await.is_ok(),
-                    false => begin(job).await.is_ok(),
+            () = sleep(if has_started { KEEPALIVE_INTERVAL } else { KEEPALIVE_DELAY }), if is_connected && sends_keepalives => {
+                is_connected = match has_started {
+                    true => send_keepalive(context).await.is_ok(),
+                    false => start_response(context).await.is_ok(),
                 };
-                begun = true;
+                has_started = true;
             }
         }
     };
-    if !listens {
-        return Err(End::Cut("the caller went"));
+    if !is_connected {
+        return Err(RequestEnd::Aborted("the caller went"));
     }
-    if !begun {
-        return at_once(job, done?).await;
+    if !has_started {
+        return send_final_response(context, outcome?).await;
     }
-    let (reply, well) = match done {
-        Ok(reply) => (reply, true),
-        Err(refusal) => {
-            job.note_refusal(&refusal);
-            (tell::refused(dialect, &refusal), false)
+    let (response, is_success) = match outcome {
+        Ok(response) => (response, true),
+        Err(rejection) => {
+            context.record_rejection(&rejection);
+            (tell::build_error_response(dialect, &rejection), false)
         }
     };
-    let document = job.document(reply);
-    let rest = document.strip_prefix(xml::DECLARATION.as_bytes()).unwrap_or(&document);
-    job.caller.answer_body(rest).await?;
-    job.caller.answer_end().await?;
-    Ok(well)
+    let document = context.render_document(response);
+    let remaining = document.strip_prefix(xml::DECLARATION.as_bytes()).unwrap_or(&document);
+    context.connection.write_response_body(remaining).await?;
+    context.connection.finish_response().await?;
+    Ok(is_success)
 }
 
 /// The head of a success, and as much of its document as is always true: nothing may stand before a declaration.
-async fn begin(job: &mut Job<'_>) -> Result<(), End> {
-    let mut head = Reply::status(200);
-    head.set(Told::ContentType, "application/xml");
-    job.tell_head(head, Framing::Chunked).await?;
-    job.caller.answer_body(xml::DECLARATION.as_bytes()).await?;
-    Ok(job.caller.flush().await?)
+async fn start_response(context: &mut RequestContext<'_>) -> Result<(), RequestEnd> {
+    let mut head = Response::with_status(200);
+    head.set(ResponseField::ContentType, "application/xml");
+    context.send_response_head(head, ResponseFraming::Chunked).await?;
+    context.connection.write_response_body(xml::DECLARATION.as_bytes()).await?;
+    Ok(context.connection.flush().await?)
 }
 
 /// White space, which is no part of the document. It keeps nobody waiting only if it is sent at once.
-async fn sign_of_life(job: &mut Job<'_>) -> Result<(), NotWritten> {
-    job.caller.answer_body(b" ").await?;
-    job.caller.flush().await
+async fn send_keepalive(context: &mut RequestContext<'_>) -> Result<(), WriteError> {
+    context.connection.write_response_body(b" ").await?;
+    context.connection.flush().await
 }
 
-async fn at_once(job: &mut Job<'_>, reply: Reply) -> Result<bool, End> {
-    let well = reply.status < 300 && !matches!(reply.document, Some(Document::Error(_)));
-    job.tell(reply).await?;
-    Ok(well)
+async fn send_final_response(
+    context: &mut RequestContext<'_>,
+    response: Response,
+) -> Result<bool, RequestEnd> {
+    let is_success = response.status < 300 && !matches!(response.document, Some(Document::Error(_)));
+    context.send_response(response).await?;
+    Ok(is_success)
 }

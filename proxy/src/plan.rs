@@ -1,83 +1,149 @@
 //! What is done for a request that is believed: may it, where does it go, and by which plan.
 
 use blobfish_config::Caller;
-use blobfish_dialects::engine::accept::Accepted;
+use blobfish_dialects::engine::accept::AuthenticatedRequest;
 use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::engine::staging::{check_key, concerns};
-use blobfish_dialects::model::{Fault, Need, Operation, Refusal, Request};
+use blobfish_dialects::model::{ErrorKind, Operation, Rejection, Request, RequiredAccess};
 
 use crate::framing::BodyLength;
-use crate::job::{End, Job};
+use crate::job::{RequestContext, RequestEnd};
 use crate::metrics::METRICS;
-use crate::snapshot::{Place, Snapshot, may};
+use crate::snapshot::{ActiveConfig, RoutedBucket, has_access};
 use crate::{buckets, copy, exchange, log, staging, stream};
 
 /// Carries out a request.
 ///
 /// # Errors
 /// [`End`].
-pub async fn run(job: &mut Job<'_>, accepted: Accepted, body: BodyLength) -> Result<(), End> {
-    let Accepted { dialect, access_key, request, payload, unsigned } = accepted;
-    let snapshot = job.snapshot;
-    let Some(access_key) = access_key else { return unsigned_read(job, dialect, &request).await };
-    let caller = snapshot.caller(&access_key).ok_or(Fault::InternalError)?;
-    note(job, Some(caller), &request, unsigned.len());
-    authorise(caller, &request)?;
-    let _room = snapshot.turn(caller).ok_or(Fault::SlowDown)?;
-    let _turn = job.turns.turn(&caller.name).await;
+pub async fn dispatch_request(
+    context: &mut RequestContext<'_>,
+    authenticated: AuthenticatedRequest,
+    body: BodyLength,
+) -> Result<(), RequestEnd> {
+    let AuthenticatedRequest {
+        dialect,
+        access_key_id: access_key,
+        request,
+        payload,
+        unsigned_names: unsigned,
+    } = authenticated;
+    let config = context.config;
+    let Some(access_key_id) = access_key else {
+        return process_public_read(context, dialect, &request).await;
+    };
+    let caller = config.find_caller(&access_key_id).ok_or(ErrorKind::InternalError)?;
+    record_request(context, Some(caller), &request, unsigned.len());
+    authorize(caller, &request)?;
+    let _rate_limit_permit = config.try_acquire_rate_limit(caller).ok_or(ErrorKind::SlowDown)?;
+    let _fair_queue_permit = context.fair_queue.acquire(&caller.name).await;
     if request.operation == Operation::ListBuckets {
-        return buckets::run(job, caller, request, payload).await;
+        return buckets::list_buckets(context, caller, request, payload).await;
     }
-    let (place, source) = routed(snapshot, &request)?;
-    job.record.target = Some(place.upstream.target.name.clone());
-    let source_bucket = source.as_ref().map(|source| source.bucket.clone());
-    let way = place.way(dialect, Some(caller), source_bucket);
-    if concerns(&way, &request) {
-        let source = source.as_ref();
-        let run = staging::run(job, dialect, caller, &place, source, way, request, payload, body);
-        return Box::pin(run).await;
+    let (routed_bucket, source_bucket) = route_request(config, &request)?;
+    context.record.target = Some(routed_bucket.target.spec.name.clone());
+    let source_bucket_name = source_bucket.as_ref().map(|source| source.target_bucket.clone());
+    let route = routed_bucket.build_route(dialect, Some(caller), source_bucket_name);
+    if concerns(&route, &request) {
+        let source = source_bucket.as_ref();
+        let small_parts_upload = staging::process_upload_request(
+            context,
+            dialect,
+            caller,
+            &routed_bucket,
+            source,
+            route,
+            request,
+            payload,
+            body,
+        );
+        return Box::pin(small_parts_upload).await;
     }
-    if let Some(source) = source.as_ref().filter(|source| source.index != place.index) {
-        return Box::pin(copy::relayed(job, dialect, caller, source, &place, request, payload)).await;
+    if let Some(source) =
+        source_bucket.as_ref().filter(|source| source.target_index != routed_bucket.target_index)
+    {
+        return Box::pin(copy::process_relayed_copy(
+            context,
+            dialect,
+            caller,
+            source,
+            &routed_bucket,
+            request,
+            payload,
+        ))
+        .await;
     }
-    if staging::hides(&way, request.operation) {
-        return Box::pin(staging::bucket(job, place.upstream, way, request, payload)).await;
+    if staging::needs_small_parts_handling(&route, request.operation) {
+        return Box::pin(staging::process_bucket_request(
+            context,
+            routed_bucket.target,
+            route,
+            request,
+            payload,
+        ))
+        .await;
     }
-    if request.operation.uploads() {
-        let reply = stream::upload(job, place.upstream, way, &request, payload, body).await?;
-        job.tell(reply).await
-    } else if request.operation.streams() {
-        stream::download(job, place.upstream, way, &request).await
+    if request.operation.is_upload() {
+        let response =
+            stream::upload_body(context, routed_bucket.target, route, &request, payload, body).await?;
+        context.send_response(response).await
+    } else if request.operation.is_streamed() {
+        stream::download_object(context, routed_bucket.target, route, &request).await
     } else {
-        match source.filter(|_| request.operation == Operation::CopyObject) {
+        match source_bucket.filter(|_| request.operation == Operation::CopyObject) {
             // On the heap: a copy needs more room than other requests.
             Some(source) => {
-                Box::pin(copy::direct(job, dialect, caller, &source, &place, way, request, payload)).await
+                Box::pin(copy::process_direct_copy(
+                    context,
+                    dialect,
+                    caller,
+                    &source,
+                    &routed_bucket,
+                    route,
+                    request,
+                    payload,
+                ))
+                .await
             }
-            None => exchange::run(job, place.upstream, way, request, payload).await,
+            None => exchange::process_exchange(context, routed_bucket.target, route, request, payload).await,
         }
     }
 }
 
 /// An object that anybody may read.
-async fn unsigned_read(job: &mut Job<'_>, dialect: &'static Dialect, request: &Request) -> Result<(), End> {
-    note(job, None, request, 0);
-    let (place, _) = routed(job.snapshot, request)?;
-    job.record.target = Some(place.upstream.target.name.clone());
-    stream::download(job, place.upstream, place.way(dialect, None, None), request).await
+async fn process_public_read(
+    context: &mut RequestContext<'_>,
+    dialect: &'static Dialect,
+    request: &Request,
+) -> Result<(), RequestEnd> {
+    record_request(context, None, request, 0);
+    let (routed_bucket, _) = route_request(context.config, request)?;
+    context.record.target = Some(routed_bucket.target.spec.name.clone());
+    stream::download_object(
+        context,
+        routed_bucket.target,
+        routed_bucket.build_route(dialect, None, None),
+        request,
+    )
+    .await
 }
 
 /// Writes down what is asked.
-pub fn note(job: &mut Job<'_>, caller: Option<&Caller>, request: &Request, unsigned: usize) {
-    let record = &mut job.record;
+pub fn record_request(
+    context: &mut RequestContext<'_>,
+    caller: Option<&Caller>,
+    request: &Request,
+    unsigned_count: usize,
+) {
+    let record = &mut context.record;
     record.caller = caller.map(|caller| caller.name.clone());
     record.operation = Some(request.operation.name());
-    record.bucket = request.bucket.as_deref().map(log::name);
-    record.key = request.key.as_deref().map(log::name);
+    record.bucket = request.bucket.as_deref().map(log::escape_name);
+    record.key = request.key.as_deref().map(log::escape_name);
     record.source =
-        request.source.as_ref().map(|source| log::name(&format!("{}/{}", source.bucket, source.key)));
-    record.unsigned = unsigned;
-    if let (Ok(count @ 1..), dialect) = (u64::try_from(unsigned), record.dialect) {
+        request.source.as_ref().map(|source| log::escape_name(&format!("{}/{}", source.bucket, source.key)));
+    record.unsigned = unsigned_count;
+    if let (Ok(count @ 1..), dialect) = (u64::try_from(unsigned_count), record.dialect) {
         METRICS.unsigned_fields.with_label_values(&[dialect]).inc_by(count);
     }
 }
@@ -87,20 +153,25 @@ pub fn note(job: &mut Job<'_>, caller: Option<&Caller>, request: &Request, unsig
 ///
 /// # Errors
 /// `AccessDenied`.
-pub fn authorise(caller: &Caller, request: &Request) -> Result<(), Refusal> {
-    let need = request.operation.need();
-    let destination = request.bucket.as_deref().is_none_or(|bucket| may(caller, bucket, need));
-    let source = request.source.as_ref().is_none_or(|source| may(caller, &source.bucket, Need::Read));
-    if destination && source { Ok(()) } else { Err(Fault::AccessDenied.into()) }
+pub fn authorize(caller: &Caller, request: &Request) -> Result<(), Rejection> {
+    let required_access = request.operation.required_access();
+    let may_access_destination =
+        request.bucket.as_deref().is_none_or(|bucket| has_access(caller, bucket, required_access));
+    let may_access_source =
+        request.source.as_ref().is_none_or(|source| has_access(caller, &source.bucket, RequiredAccess::Read));
+    if may_access_destination && may_access_source { Ok(()) } else { Err(ErrorKind::AccessDenied.into()) }
 }
 
 /// Where the request goes, and where its copy source is.
-fn routed<'s>(snapshot: &'s Snapshot, request: &Request) -> Result<(Place<'s>, Option<Place<'s>>), Refusal> {
-    let bucket = request.bucket.as_deref().ok_or(Fault::InvalidRequest)?;
-    let place = snapshot.place(bucket).ok_or(Fault::NoSuchBucket)?;
-    check_key(&place.upstream.target, request.key.as_deref().unwrap_or_default())?;
-    let Some(source) = &request.source else { return Ok((place, None)) };
-    let from = snapshot.place(&source.bucket).ok_or(Fault::NoSuchBucket)?;
-    check_key(&from.upstream.target, &source.key)?;
-    Ok((place, Some(from)))
+fn route_request<'s>(
+    config: &'s ActiveConfig,
+    request: &Request,
+) -> Result<(RoutedBucket<'s>, Option<RoutedBucket<'s>>), Rejection> {
+    let bucket = request.bucket.as_deref().ok_or(ErrorKind::InvalidRequest)?;
+    let routed_bucket = config.route_bucket(bucket).ok_or(ErrorKind::NoSuchBucket)?;
+    check_key(&routed_bucket.target.spec, request.key.as_deref().unwrap_or_default())?;
+    let Some(source) = &request.source else { return Ok((routed_bucket, None)) };
+    let routed_source = config.route_bucket(&source.bucket).ok_or(ErrorKind::NoSuchBucket)?;
+    check_key(&routed_source.target.spec, &source.key)?;
+    Ok((routed_bucket, Some(routed_source)))
 }

@@ -1,11 +1,11 @@
 //! What browsers ask before a request from another origin. Nobody signs it; the rules of the bucket answer it, and
 //! nothing else of the bucket is told.
 
-use blobfish_dialects::engine::accept::unsigned_dialect;
+use blobfish_dialects::engine::accept::detect_unsigned_dialect;
 use blobfish_dialects::engine::cors::Preflight;
-use blobfish_dialects::model::{Fault, RawHead};
+use blobfish_dialects::model::{ErrorKind, RawHead};
 
-use crate::job::{End, Job};
+use crate::job::{RequestContext, RequestEnd};
 use crate::log;
 
 /// The name in metrics and logs.
@@ -15,29 +15,33 @@ const OPERATION: &str = "Preflight";
 ///
 /// # Errors
 /// [`End`]; whatever is wrong with the bucket is told as a denial, for nobody has proven who asks.
-pub async fn run(job: &mut Job<'_>, head: &RawHead) -> Result<(), End> {
-    let snapshot = job.snapshot;
-    let dialect = unsigned_dialect(head, &snapshot.front);
-    job.listener.dialect = dialect;
-    job.record.dialect = dialect.name;
-    job.record.operation = Some(OPERATION);
+pub async fn process_preflight(context: &mut RequestContext<'_>, head: &RawHead) -> Result<(), RequestEnd> {
+    let config = context.config;
+    let dialect = detect_unsigned_dialect(head, &config.listener_hosts);
+    context.listener.dialect = dialect;
+    context.record.dialect = dialect.name;
+    context.record.operation = Some(OPERATION);
     // It is answered whatever it says of itself; the answer has what there is to share.
-    job.cross_origin = None;
-    job.cors.count_preflight(job.record.client)?;
-    let asked = Preflight::read(head)?;
-    let bucket = snapshot
-        .front
-        .place(head, dialect)
-        .map_err(|rejected| rejected.refusal)?
+    context.cross_origin = None;
+    context.cors_rules.count_preflight(context.record.client)?;
+    let preflight = Preflight::parse(head)?;
+    let bucket = config
+        .listener_hosts
+        .parse_address(head, dialect)
+        .map_err(|rejected| rejected.rejection)?
         .bucket
-        .ok_or(Fault::CorsDenied)?;
-    job.record.bucket = Some(log::name(&bucket));
-    let place = snapshot.place(&bucket).ok_or(Fault::CorsDenied)?;
-    job.record.target = Some(place.upstream.target.name.clone());
-    match job.cors.of(job.upstreams, &place, dialect, job.record.client).await {
-        Ok(Some(rules)) => job.tell(asked.answer(&rules)?).await,
-        Ok(None) => Err(Fault::CorsDenied.into()),
-        Err(refusal) if refusal.fault == Fault::InternalError => Err(Fault::CorsDenied.into()),
-        Err(refusal) => Err(refusal.into()),
+        .ok_or(ErrorKind::CorsDenied)?;
+    context.record.bucket = Some(log::escape_name(&bucket));
+    let routed_bucket = config.route_bucket(&bucket).ok_or(ErrorKind::CorsDenied)?;
+    context.record.target = Some(routed_bucket.target.spec.name.clone());
+    match context
+        .cors_rules
+        .fetch_rules(context.target_client, &routed_bucket, dialect, context.record.client)
+        .await
+    {
+        Ok(Some(rules)) => context.send_response(preflight.respond(&rules)?).await,
+        Ok(None) => Err(ErrorKind::CorsDenied.into()),
+        Err(rejection) if rejection.kind == ErrorKind::InternalError => Err(ErrorKind::CorsDenied.into()),
+        Err(rejection) => Err(rejection.into()),
     }
 }

@@ -8,56 +8,58 @@ use std::time::{Duration, Instant};
 
 use blobfish_config::CopyLimits;
 use blobfish_dialects::engine::auth::Payload;
-use blobfish_dialects::engine::body::{Gate, Sums, Wants};
+use blobfish_dialects::engine::body::{BodyVerifier, Digests, DigestsToCompute};
 use blobfish_dialects::engine::conditions;
-use blobfish_dialects::engine::exchange::{Answer, Exchange};
+use blobfish_dialects::engine::exchange::{Exchange, TargetResponse};
 use blobfish_dialects::engine::loss::{self, Loss};
-use blobfish_dialects::engine::relay::{self, Digests, InOrder, OwnParts, Source};
-use blobfish_dialects::engine::way::Way;
+use blobfish_dialects::engine::relay::{self, PartDigests, PartOrder, RelaySource, SourceParts};
+use blobfish_dialects::engine::way::Route;
 use blobfish_dialects::engine::{answer, crc64, sound, stream, write};
-use blobfish_dialects::model::{Document, Fault, Operation, Part, Refusal, Reply, Request, Told};
+use blobfish_dialects::model::{
+    Document, ErrorKind, Operation, Part, Rejection, Request, Response, ResponseField,
+};
 use futures_util::stream::{self as streams, StreamExt as _, TryStreamExt as _};
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
 use tokio::time::{sleep, timeout};
 
 use crate::clock;
-use crate::copies::{COPIES, Slot};
-use crate::exchange::drive;
-use crate::failed::Failed;
+use crate::copies::{CopySlot, RUNNING_COPIES};
+use crate::exchange::drive_exchange;
+use crate::failed::ExchangeError;
 use crate::metrics::METRICS;
-use crate::snapshot::Upstream;
-use crate::upstream::{FAILURE_BYTES_MAX, Upstreams};
+use crate::snapshot::TargetRuntime;
+use crate::upstream::{ERROR_BYTES_MAX, TargetClient};
 
 /// How often a part is tried: it is the same part again, whatever became of it before.
-pub const PART_TRIES: u32 = 3;
+pub const PART_ATTEMPTS_MAX: u32 = 3;
 
 /// Longest time of all parts of a copy.
-pub const PARTS_TIME_MAX: Duration = Duration::from_secs(6 * 3600);
+pub const PARTS_DURATION_MAX: Duration = Duration::from_secs(6 * 3600);
 
 /// Longest wait before giving an upload up is tried again.
-const GIVING_UP_WAIT_MAX: Duration = Duration::from_secs(10);
+const ABORT_BACKOFF_MAX: Duration = Duration::from_secs(10);
 
 /// Where a copy's bytes are, and where they go.
-pub struct Ends<'a> {
+pub struct CopyRoutes<'a> {
     /// The way to the source.
-    pub from: Way<'a>,
+    pub source_route: Route<'a>,
     /// Its store.
-    pub from_upstream: &'a Upstream,
+    pub source_target: &'a TargetRuntime,
     /// The way to the destination.
-    pub to: Way<'a>,
+    pub destination_route: Route<'a>,
     /// Its store.
-    pub to_upstream: &'a Upstream,
+    pub destination_target: &'a TargetRuntime,
     /// Whether both are one target, which then copies itself.
-    pub same: bool,
+    pub is_same_target: bool,
 }
 
 /// A copy under way.
 pub struct Relay<'a> {
-    upstreams: &'a Upstreams,
-    ends: Ends<'a>,
-    asked: Request,
+    target_client: &'a TargetClient,
+    routes: CopyRoutes<'a>,
+    request: Request,
     limits: CopyLimits,
-    slot: Slot,
+    slot: CopySlot,
 }
 
 impl<'a> Relay<'a> {
@@ -66,61 +68,75 @@ impl<'a> Relay<'a> {
     /// # Errors
     /// What is refused before any target is contacted.
     pub fn new(
-        upstreams: &'a Upstreams,
-        ends: Ends<'a>,
-        asked: Request,
+        target_client: &'a TargetClient,
+        routes: CopyRoutes<'a>,
+        request: Request,
         limits: CopyLimits,
-        slot: Slot,
-    ) -> Result<(Self, Vec<Loss>), Refusal> {
-        conditions::check_pairs(ends.to.caller, &asked.fields)?;
-        let operation = match asked.operation {
+        slot: CopySlot,
+    ) -> Result<(Self, Vec<Loss>), Rejection> {
+        conditions::check_combination(routes.destination_route.caller, &request.fields)?;
+        let operation = match request.operation {
             Operation::UploadPartCopy => Operation::UploadPart,
             _ => Operation::PutObject,
         };
-        let bare = Request { source: None, operation, ..asked.clone() };
+        let bare = Request { source: None, operation, ..request.clone() };
         let mut bare = relay::without_copy_fields(bare);
-        bare.fields = relay::applying(bare.fields, operation);
-        let (_, mut losses) = write::request(&ends.to, &bare)?;
-        losses.extend(write::request(&ends.from, &relay::look(&asked))?.1);
-        Ok((Self { upstreams, ends, asked, limits, slot }, losses))
+        bare.fields = relay::keep_applicable(bare.fields, operation);
+        let (_, mut losses) = write::write_request(&routes.destination_route, &bare)?;
+        losses.extend(write::write_request(&routes.source_route, &relay::look(&request))?.1);
+        Ok((Self { target_client, routes, request, limits, slot }, losses))
     }
 
     /// Carries the copy out.
     ///
     /// # Errors
     /// What the caller is to be told. No upload is left behind, and no object that is not the source.
-    pub async fn run(self) -> Result<Reply, Refusal> {
-        let source = self.looked_at().await?;
-        self.slot.progress.size.store(source.size, Ordering::Relaxed);
-        let reply = match self.asked.operation {
-            Operation::UploadPartCopy => self.unless_abandoned(Box::pin(self.one_part(&source))).await?,
-            _ if !self.ends.same
-                && source.size <= self.limits.single_bytes_max
-                && self.fits_one_put(&source) =>
-            {
-                self.unless_abandoned(Box::pin(self.single(&source))).await?
+    pub async fn run(self) -> Result<Response, Rejection> {
+        let source = self.head_source().await?;
+        self.slot.progress.bytes_total.store(source.size, Ordering::Relaxed);
+        let response = match self.request.operation {
+            Operation::UploadPartCopy => {
+                self.run_unless_abandoned(Box::pin(self.copy_upload_part(&source))).await?
             }
-            _ => Box::pin(self.in_parts(&source)).await?,
+            _ if !self.routes.is_same_target
+                && source.size <= self.limits.single_bytes_max
+                && self.can_use_single_put(&source) =>
+            {
+                self.run_unless_abandoned(Box::pin(self.copy_whole_object(&source))).await?
+            }
+            _ => Box::pin(self.copy_in_parts(&source)).await?,
         };
-        Ok(relay::told(&self.ends.to, &self.asked, &source, reply, clock::now()))
+        Ok(relay::complete_copy_response(
+            &self.routes.destination_route,
+            &self.request,
+            &source,
+            response,
+            clock::now(),
+        ))
     }
 
     /// An upload in parts needs no digest in its head, which only an empty object has before it is read.
-    fn fits_one_put(&self, source: &Source) -> bool {
-        let put = relay::place(self.ends.to.caller, &self.asked, source, None, Operation::PutObject);
-        source.size == 0 || !stream::needs_digest(&self.ends.to, &put)
+    fn can_use_single_put(&self, source: &RelaySource) -> bool {
+        let put = relay::build_destination_request(
+            self.routes.destination_route.caller,
+            &self.request,
+            source,
+            None,
+            Operation::PutObject,
+        );
+        source.size == 0 || !stream::needs_digest(&self.routes.destination_route, &put)
     }
 
     /// Breaks the work off when nobody wants it any more.
-    async fn unless_abandoned<T>(
+    async fn run_unless_abandoned<T>(
         &self,
-        work: impl Future<Output = Result<T, Refusal>>,
-    ) -> Result<T, Refusal> {
+        work: impl Future<Output = Result<T, Rejection>>,
+    ) -> Result<T, Rejection> {
         tokio::select! {
             biased;
             done = work => done,
-            () = self.slot.progress.is_abandoned() => {
-                Err(Refusal::say(Fault::ServiceUnavailable, "The copy was given up."))
+            () = self.slot.progress.wait_until_abandoned() => {
+                Err(Rejection::with_message(ErrorKind::ServiceUnavailable, "The copy was given up."))
             }
         }
     }
@@ -129,47 +145,52 @@ impl<'a> Relay<'a> {
     ///
     /// # Errors
     /// Its failure, or a condition that does not hold.
-    pub async fn looked_at(&self) -> Result<Source, Refusal> {
-        let answer = self.head_of(&relay::look(&self.asked)).await?;
-        relay::source(&self.ends.from, &self.asked, &answer, clock::now())
+    pub async fn head_source(&self) -> Result<RelaySource, Rejection> {
+        let response = self.send_head_request(&relay::look(&self.request)).await?;
+        relay::source(&self.routes.source_route, &self.request, &response, clock::now())
     }
 
     /// Asks the source's target for a head.
-    async fn head_of(&self, request: &Request) -> Result<Answer, Refusal> {
-        let (from, upstream) = (&self.ends.from, self.ends.from_upstream);
-        let asked = async || {
-            let (out, _) = stream::outgoing(from, request, None, clock::now())?;
-            let asked = self.upstreams.ask(upstream, &out, "HeadObject", from.caller.name).await;
-            let (conversation, head) = match asked {
-                Ok(asked) => asked,
+    async fn send_head_request(&self, request: &Request) -> Result<TargetResponse, Rejection> {
+        let (source_route, source_target) = (&self.routes.source_route, self.routes.source_target);
+        let send_head = async || {
+            let (out, _) = stream::build_request(source_route, request, None, clock::now())?;
+            let outcome =
+                self.target_client.send(source_target, &out, "HeadObject", source_route.caller.name).await;
+            let (conversation, head) = match outcome {
+                Ok(response) => response,
                 Err(failed) => return Ok(Err(failed)),
             };
             conversation.release().await;
-            Ok::<_, Refusal>(Ok(head.answer))
+            Ok::<_, Rejection>(Ok(head.response))
         };
-        let answered = match asked().await? {
+        let outcome = match send_head().await? {
             // By now it is known what its clock shows.
-            Err(Failed::Clock) => asked().await?,
-            answered => answered,
+            Err(ExchangeError::ClockSkew) => send_head().await?,
+            outcome => outcome,
         };
-        answered.map_err(Failed::refusal)
+        outcome.map_err(ExchangeError::to_rejection)
     }
 
     /// The sizes of the source's own parts, where its ETag is made of their digests and nothing else vouches for it.
-    async fn own_parts(&self, source: &Source) -> Option<OwnParts> {
-        let count = relay::own_parts(&self.ends.from, source).filter(|_| !self.ends.same)?;
-        OwnParts::of(source, count, self.own_part(source, count, 1).await?)
+    async fn fetch_source_parts(&self, source: &RelaySource) -> Option<SourceParts> {
+        let count =
+            relay::own_parts(&self.routes.source_route, source).filter(|_| !self.routes.is_same_target)?;
+        SourceParts::of(source, count, self.fetch_source_part_bytes(source, count, 1).await?)
     }
 
-    async fn own_part(&self, source: &Source, count: u64, number: u64) -> Option<u64> {
-        let answer = self.head_of(&relay::look_at_part(&self.asked, source, number)).await.ok()?;
-        relay::part_bytes(&self.ends.from, source, count, &answer)
+    async fn fetch_source_part_bytes(&self, source: &RelaySource, count: u64, number: u64) -> Option<u64> {
+        let response =
+            self.send_head_request(&relay::look_at_part(&self.request, source, number)).await.ok()?;
+        relay::part_bytes(&self.routes.source_route, source, count, &response)
     }
 
     /// Whether all of the source's parts are of one size, but for the last: only then do their digests mean something.
-    async fn is_even(&self, source: &Source, own: OwnParts) -> bool {
-        for number in 2..own.count {
-            if self.own_part(source, own.count, number).await != Some(own.bytes) {
+    async fn has_equal_part_sizes(&self, source: &RelaySource, source_parts: SourceParts) -> bool {
+        for number in 2..source_parts.count {
+            if self.fetch_source_part_bytes(source, source_parts.count, number).await
+                != Some(source_parts.bytes)
+            {
                 return false;
             }
         }
@@ -177,408 +198,467 @@ impl<'a> Relay<'a> {
     }
 
     /// The whole object by one read and one write.
-    async fn single(&self, source: &Source) -> Result<Reply, Refusal> {
-        let tags = self.tags(source).await?;
-        let mut put =
-            relay::place(self.ends.to.caller, &self.asked, source, tags.as_ref(), Operation::PutObject);
-        if stream::needs_digest(&self.ends.to, &put) {
+    async fn copy_whole_object(&self, source: &RelaySource) -> Result<Response, Rejection> {
+        let tags = self.fetch_source_tags(source).await?;
+        let mut put = relay::build_destination_request(
+            self.routes.destination_route.caller,
+            &self.request,
+            source,
+            tags.as_ref(),
+            Operation::PutObject,
+        );
+        if stream::needs_digest(&self.routes.destination_route, &put) {
             put = stream::with_digest(put, &[]);
         }
-        let read = relay::read(&self.asked, source, None);
-        let (mut reply, sums) = self.carried(&read, source.size, &put, &mut Passing::default()).await?;
-        relay::made(&mut reply, sums.crc64)?;
-        Ok(reply)
+        let read_request = relay::read(&self.request, source, None);
+        let (mut response, digests) =
+            self.transfer_body(&read_request, source.size, &put, &mut PartTransfer::default()).await?;
+        relay::check_result_crc64(&mut response, digests.crc64)?;
+        Ok(response)
     }
 
     /// A part of an upload that the caller has begun at the destination.
-    async fn one_part(&self, source: &Source) -> Result<Reply, Refusal> {
-        let strict = self.ends.to.caller.copy.strict_range;
-        let range = relay::range(&self.asked, strict, source.size)?;
+    async fn copy_upload_part(&self, source: &RelaySource) -> Result<Response, Rejection> {
+        let strict = self.routes.destination_route.caller.copy.strict_range;
+        let range = relay::range(&self.request, strict, source.size)?;
         let bytes = if source.size == 0 { 0 } else { range.1.saturating_sub(range.0).saturating_add(1) };
-        let mut put = relay::without_copy_fields(self.asked.clone());
+        let mut put = relay::without_copy_fields(self.request.clone());
         put.operation = Operation::UploadPart;
         put.source = None;
         put.body_length = Some(bytes);
         let whole = source.size == bytes;
-        let read = relay::read(&self.asked, source, (!whole).then_some(range));
-        let (mut reply, sums) = self.carried(&read, bytes, &put, &mut Passing::default()).await?;
-        crc64::seal_part(&self.ends.to, &put, &mut reply, &sums);
-        Ok(reply)
+        let read_request = relay::read(&self.request, source, (!whole).then_some(range));
+        let (mut response, digests) =
+            self.transfer_body(&read_request, bytes, &put, &mut PartTransfer::default()).await?;
+        crc64::seal_part_etag(&self.routes.destination_route, &put, &mut response, &digests);
+        Ok(response)
     }
 
     /// A part of an upload, kept as an object of its own: `put` says which.
     ///
     /// # Errors
     /// What the caller is to be told.
-    pub async fn kept_part(
+    pub async fn copy_small_part(
         &self,
-        source: &Source,
+        source: &RelaySource,
         put: &Request,
         range: (u64, u64),
-    ) -> Result<Reply, Refusal> {
+    ) -> Result<Response, Rejection> {
         let bytes = put.body_length.unwrap_or_default();
-        let read = relay::read(&self.asked, source, (source.size != bytes).then_some(range));
-        let mut passing = Passing::default();
-        let work = Box::pin(self.carried(&read, bytes, put, &mut passing));
-        Ok(self.unless_abandoned(work).await?.0)
+        let read_request = relay::read(&self.request, source, (source.size != bytes).then_some(range));
+        let mut transfer = PartTransfer::default();
+        let work = Box::pin(self.transfer_body(&read_request, bytes, put, &mut transfer));
+        Ok(self.run_unless_abandoned(work).await?.0)
     }
 
-    async fn tags(&self, source: &Source) -> Result<Option<blobfish_dialects::wire::xml::Node>, Refusal> {
+    async fn fetch_source_tags(
+        &self,
+        source: &RelaySource,
+    ) -> Result<Option<blobfish_dialects::wire::xml::Node>, Rejection> {
         if !source.tagged {
             return Ok(None);
         }
-        let request = relay::look_at_tags(&self.asked, source);
-        let reply = self.exchanged(&self.ends.from, self.ends.from_upstream, request).await?;
-        match reply.document {
+        let request = relay::look_at_tags(&self.request, source);
+        let response =
+            self.perform_exchange(&self.routes.source_route, self.routes.source_target, request).await?;
+        match response.document {
             Some(Document::Setting(_, tree)) => Ok(Some(tree)),
-            _ => Err(answer::unproven()),
+            _ => Err(answer::reject_incomplete_response()),
         }
     }
 
     /// The object as an upload in parts, completed only when all of them are there.
-    async fn in_parts(&self, source: &Source) -> Result<Reply, Refusal> {
-        let tags = self.tags(source).await?;
-        let begin = relay::place(
-            self.ends.to.caller,
-            &self.asked,
+    async fn copy_in_parts(&self, source: &RelaySource) -> Result<Response, Rejection> {
+        let tags = self.fetch_source_tags(source).await?;
+        let begin = relay::build_destination_request(
+            self.routes.destination_route.caller,
+            &self.request,
             source,
             tags.as_ref(),
             Operation::CreateMultipartUpload,
         );
-        let (to, upstream) = (&self.ends.to, self.ends.to_upstream);
-        let begun = self.exchanged(to, upstream, begin).await?;
-        let Some(Document::Initiated { upload_id, .. }) = begun.document else {
-            return Err(answer::unproven());
+        let (destination_route, destination_target) =
+            (&self.routes.destination_route, self.routes.destination_target);
+        let created = self.perform_exchange(destination_route, destination_target, begin).await?;
+        let Some(Document::Initiated { upload_id, .. }) = created.document else {
+            return Err(answer::reject_incomplete_response());
         };
-        let work = self.unless_abandoned(self.parts_and_end(source, &upload_id));
-        let copied = timeout(PARTS_TIME_MAX, work).await;
-        let copied =
-            copied.unwrap_or_else(|_| Err(Refusal::say(Fault::InternalError, "The copy took too long.")));
-        if copied.is_err() {
-            give_up(self.upstreams, upstream, to, &self.asked, &upload_id).await;
+        let work = self.run_unless_abandoned(self.copy_parts_and_complete(source, &upload_id));
+        let outcome = timeout(PARTS_DURATION_MAX, work).await;
+        let outcome = outcome.unwrap_or_else(|_| {
+            Err(Rejection::with_message(ErrorKind::InternalError, "The copy took too long."))
+        });
+        if outcome.is_err() {
+            abort_upload(
+                self.target_client,
+                destination_target,
+                destination_route,
+                &self.request,
+                &upload_id,
+            )
+            .await;
         }
-        copied
+        outcome
     }
 
-    async fn parts_and_end(&self, source: &Source, upload: &str) -> Result<Reply, Refusal> {
-        let own = self.own_parts(source).await;
-        let parts = match own {
-            Some(own) => relay::parts_of(source.size, own.together(self.limits.part_bytes)),
-            None => relay::parts(source.size, self.limits.part_bytes),
+    async fn copy_parts_and_complete(
+        &self,
+        source: &RelaySource,
+        upload_id: &str,
+    ) -> Result<Response, Rejection> {
+        let source_parts = self.fetch_source_parts(source).await;
+        let parts = match source_parts {
+            Some(source_parts) => {
+                relay::split_into_parts(source.size, source_parts.concurrent_parts(self.limits.part_bytes))
+            }
+            None => relay::plan_parts(source.size, self.limits.part_bytes),
         };
-        let in_order = (!self.ends.same && InOrder::is_needed(source)).then(AsyncMutex::default);
+        let in_order =
+            (!self.routes.is_same_target && PartOrder::is_needed(source)).then(AsyncMutex::default);
         let copied = streams::iter(parts)
             .map(|(number, range)| {
-                Box::pin(self.tried_part(source, upload, number, range, in_order.as_ref(), own))
+                Box::pin(self.copy_part_with_retries(
+                    source,
+                    upload_id,
+                    number,
+                    range,
+                    in_order.as_ref(),
+                    source_parts,
+                ))
             })
             .buffered(self.limits.parts_at_once);
-        let copied: Vec<(Part, Option<Sums>, Option<Digests>)> = copied.try_collect().await?;
-        let (mut parts, mut sums, mut digests) = (Vec::new(), Vec::new(), Vec::new());
-        for (part, own_sums, own_digests) in copied {
+        let copied: Vec<(Part, Option<Digests>, Option<PartDigests>)> = copied.try_collect().await?;
+        let (mut parts, mut body_digests, mut digests) = (Vec::new(), Vec::new(), Vec::new());
+        for (part, own_body_digests, own_digests) in copied {
             parts.push(part);
-            sums.push(own_sums);
+            body_digests.push(own_body_digests);
             digests.extend(own_digests);
         }
-        let sums: Option<Vec<Sums>> = sums.into_iter().collect();
-        let whole = sums.and_then(|sums| relay::joined(&sums));
-        relay::verified(source, whole)?;
+        let body_digests: Option<Vec<Digests>> = body_digests.into_iter().collect();
+        let whole = body_digests.and_then(|body_digests| relay::combine_crc64(&body_digests));
+        relay::check_crc64(source, whole)?;
         if let Some(in_order) = in_order {
-            in_order.into_inner().verified(source).inspect_err(count_differing)?;
+            in_order.into_inner().check_md5(source).inspect_err(count_copy_mismatch)?;
         }
-        if let Some(own) = own
-            && !own.is_made_of(source, &digests)
-            && self.is_even(source, own).await
+        if let Some(source_parts) = source_parts
+            && !source_parts.is_made_of(source, &digests)
+            && self.has_equal_part_sizes(source, source_parts).await
         {
-            return Err(differs());
+            return Err(reject_copy_mismatch());
         }
-        if self.ends.same && !relay::pins(&self.ends.to) {
-            relay::unchanged(source, &self.looked_at().await?)?;
+        if self.routes.is_same_target && !relay::pins(&self.routes.destination_route) {
+            relay::check_source_unchanged(source, &self.head_source().await?)?;
         }
-        let complete = relay::complete(&self.asked, upload, parts);
-        let mut reply = self.exchanged(&self.ends.to, self.ends.to_upstream, complete).await?;
-        relay::made(&mut reply, whole)?;
-        Ok(reply)
+        let complete = relay::complete(&self.request, upload_id, parts);
+        let mut response = self
+            .perform_exchange(&self.routes.destination_route, self.routes.destination_target, complete)
+            .await?;
+        relay::check_result_crc64(&mut response, whole)?;
+        Ok(response)
     }
 
     /// One part, tried again where that is safe: a part that is there twice is there once.
-    async fn tried_part(
+    async fn copy_part_with_retries(
         &self,
-        source: &Source,
-        upload: &str,
+        source: &RelaySource,
+        upload_id: &str,
         number: u64,
         range: (u64, u64),
-        in_order: Option<&AsyncMutex<InOrder>>,
-        own: Option<OwnParts>,
-    ) -> Result<(Part, Option<Sums>, Option<Digests>), Refusal> {
-        let mut tries = 1;
-        let mut passing = Passing { own, ..Passing::default() };
+        in_order: Option<&AsyncMutex<PartOrder>>,
+        source_parts: Option<SourceParts>,
+    ) -> Result<(Part, Option<Digests>, Option<PartDigests>), Rejection> {
+        let mut attempt = 1;
+        let mut transfer = PartTransfer { source_parts: source_parts, ..PartTransfer::default() };
         if let Some(in_order) = in_order {
             // Parts begin one after another, and get it in this order.
-            let turn = in_order.lock().await;
-            passing.turn = turn.is_turn_of(number).then_some(turn);
+            let order_guard = in_order.lock().await;
+            transfer.order_guard = order_guard.is_next(number).then_some(order_guard);
         }
         loop {
-            match self.part(source, upload, number, range, &mut passing).await {
-                Err(refusal) if tries < PART_TRIES && passes(refusal.fault) => {
+            match self.copy_part(source, upload_id, number, range, &mut transfer).await {
+                Err(rejection) if attempt < PART_ATTEMPTS_MAX && is_transient(rejection.kind) => {
                     METRICS.copy_retries.inc();
                     let jitter = u64::try_from(clock::random() % 200).unwrap_or_default();
-                    sleep(Duration::from_millis(200_u64.saturating_mul(1 << tries).saturating_add(jitter)))
+                    sleep(Duration::from_millis(200_u64.saturating_mul(1 << attempt).saturating_add(jitter)))
                         .await;
-                    tries = tries.saturating_add(1);
+                    attempt = attempt.saturating_add(1);
                 }
                 other => {
                     let bytes = range.1.saturating_sub(range.0).saturating_add(1);
-                    self.slot.progress.done.fetch_add(bytes, Ordering::Relaxed);
-                    return other.map(|(part, sums)| (part, sums, passing.digests));
+                    self.slot.progress.bytes_done.fetch_add(bytes, Ordering::Relaxed);
+                    return other.map(|(part, body_digests)| (part, body_digests, transfer.digests));
                 }
             }
         }
     }
 
-    async fn part(
+    async fn copy_part(
         &self,
-        source: &Source,
-        upload: &str,
+        source: &RelaySource,
+        upload_id: &str,
         number: u64,
         range: (u64, u64),
-        passing: &mut Passing<'_>,
-    ) -> Result<(Part, Option<Sums>), Refusal> {
-        if self.ends.same {
-            let request = relay::part_copy(&self.ends.to, &self.asked, source, upload, number, range);
-            let reply = self.exchanged(&self.ends.to, self.ends.to_upstream, request).await?;
-            return match reply.document {
+        transfer: &mut PartTransfer<'_>,
+    ) -> Result<(Part, Option<Digests>), Rejection> {
+        if self.routes.is_same_target {
+            let request = relay::part_copy(
+                &self.routes.destination_route,
+                &self.request,
+                source,
+                upload_id,
+                number,
+                range,
+            );
+            let response = self
+                .perform_exchange(&self.routes.destination_route, self.routes.destination_target, request)
+                .await?;
+            return match response.document {
                 Some(Document::CopyPart(result)) => {
                     let checksums = result.checksums;
                     Ok((Part { checksums, ..Part::new(number, result.etag) }, None))
                 }
-                _ => Err(answer::unproven()),
+                _ => Err(answer::reject_incomplete_response()),
             };
         }
         let bytes = range.1.saturating_sub(range.0).saturating_add(1);
-        let put = relay::part(&self.asked, upload, number, bytes);
-        let read = relay::read(&self.asked, source, Some(range));
-        let (reply, sums) = self.carried(&read, bytes, &put, passing).await?;
-        let etag = reply.text(Told::Etag).map(|tag| tag.trim_matches('"').to_owned());
-        Ok((Part::new(number, etag.ok_or_else(answer::unproven)?), Some(sums)))
+        let put = relay::part(&self.request, upload_id, number, bytes);
+        let read_request = relay::read(&self.request, source, Some(range));
+        let (response, body_digests) = self.transfer_body(&read_request, bytes, &put, transfer).await?;
+        let etag = response.text(ResponseField::Etag).map(|tag| tag.trim_matches('"').to_owned());
+        Ok((Part::new(number, etag.ok_or_else(answer::reject_incomplete_response)?), Some(body_digests)))
     }
 
     /// Carries bytes from a read to a write. The last byte goes only when all of them were right.
-    async fn carried(
+    async fn transfer_body(
         &self,
-        read: &Request,
+        read_request: &Request,
         bytes: u64,
         put: &Request,
-        passing: &mut Passing<'_>,
-    ) -> Result<(Reply, Sums), Refusal> {
-        let Ends { from, from_upstream, to, to_upstream, .. } = &self.ends;
-        let (out, _) = stream::outgoing(from, read, None, clock::now())?;
-        let (read_seat, write_seat) =
-            self.upstreams.seats(from_upstream, to_upstream).await.map_err(Failed::refusal)?;
-        let (mut reading, head) = self
-            .upstreams
-            .ask_seated(read_seat, from_upstream, &out, "GetObject", from.caller.name)
+        transfer: &mut PartTransfer<'_>,
+    ) -> Result<(Response, Digests), Rejection> {
+        let CopyRoutes { source_route, source_target, destination_route, destination_target, .. } =
+            &self.routes;
+        let (out, _) = stream::build_request(source_route, read_request, None, clock::now())?;
+        let (read_permit, write_permit) = self
+            .target_client
+            .acquire_permit_pair(source_target, destination_target)
             .await
-            .map_err(Failed::refusal)?;
-        if !matches!(head.answer.status, 200 | 206) {
-            let body = reading.whole_body(FAILURE_BYTES_MAX).await.map_err(Failed::refusal)?;
-            reading.release().await;
-            return Err(changed(answer::failure(from, &Answer { body, ..head.answer }).refusal));
+            .map_err(ExchangeError::to_rejection)?;
+        let (mut download, head) = self
+            .target_client
+            .send_with_permit(read_permit, source_target, &out, "GetObject", source_route.caller.name)
+            .await
+            .map_err(ExchangeError::to_rejection)?;
+        if !matches!(head.response.status, 200 | 206) {
+            let body =
+                download.read_whole_body(ERROR_BYTES_MAX).await.map_err(ExchangeError::to_rejection)?;
+            download.release().await;
+            return Err(map_replaced_source(
+                answer::read_target_error(source_route, &TargetResponse { body, ..head.response }).rejection,
+            ));
         }
-        if head.length != Some(bytes) || sound::check_head(from, read, &head.answer).is_err() {
-            reading.abort().await;
-            return Err(answer::unproven());
+        if head.length != Some(bytes)
+            || sound::check_head(source_route, read_request, &head.response).is_err()
+        {
+            download.abort().await;
+            return Err(answer::reject_incomplete_response());
         }
-        let wants = Wants { crc64: true, ..stream::wants(to, put) };
+        let digests_to_compute = DigestsToCompute { crc64: true, ..stream::wants(destination_route, put) };
         let mut expected = put.clone();
-        if head.answer.status == 200 {
+        if head.response.status == 200 {
             // It is the whole object that this head speaks of.
-            sound::expect(&mut expected, from.target.dialect, &head.answer);
+            sound::expect(&mut expected, source_route.target.dialect, &head.response);
         }
-        let mut gate = Gate::new(to.caller, Payload::Unsigned, &expected, wants)?;
-        let mut order = passing.turn.as_deref().cloned();
-        let mut digests = passing.own.map(Digests::new);
-        let (out, losses) = stream::outgoing(to, put, Some(bytes), clock::now())?;
-        judged(to, &losses)?;
-        let mut writing = match self.upstreams.upload_seated(write_seat, to_upstream, &out).await {
-            Ok(writing) => writing,
-            Err(failed) => {
-                reading.abort().await;
-                return Err(failed.refusal());
-            }
-        };
-        let passed: Result<Option<Sums>, Refusal> = async {
-            while let Some(piece) =
-                reading.body().await.map_err(|failed| failed.at(from_upstream).refusal())?
+        let mut verifier =
+            BodyVerifier::new(destination_route.caller, Payload::Unsigned, &expected, digests_to_compute)?;
+        let mut order = transfer.order_guard.as_deref().cloned();
+        let mut digests = transfer.source_parts.map(PartDigests::new);
+        let (out, losses) = stream::build_request(destination_route, put, Some(bytes), clock::now())?;
+        check_losses(destination_route, &losses)?;
+        let mut upload =
+            match self.target_client.start_upload_with_permit(write_permit, destination_target, &out).await {
+                Ok(upload) => upload,
+                Err(failed) => {
+                    download.abort().await;
+                    return Err(failed.to_rejection());
+                }
+            };
+        let transferred: Result<Option<Digests>, Rejection> = async {
+            while let Some(chunk) =
+                download.read_body().await.map_err(|failed| failed.record_at(source_target).to_rejection())?
             {
-                METRICS.copy_bytes.inc_by(u64::try_from(piece.len()).unwrap_or_default());
-                COPIES.pace(&self.limits, &self.slot.progress, piece.len()).await;
+                METRICS.copy_bytes.inc_by(u64::try_from(chunk.len()).unwrap_or_default());
+                RUNNING_COPIES.wait_for_bandwidth(&self.limits, &self.slot.progress, chunk.len()).await;
                 if let Some(order) = &mut order {
-                    order.update(&piece);
+                    order.update(&chunk);
                 }
                 if let Some(digests) = &mut digests {
-                    digests.update(&piece);
+                    digests.update(&chunk);
                 }
-                let proven = gate.push(&piece).map_err(|_| differs())?;
-                if writing.write(&proven).await.is_err() {
+                let verified_bytes = verifier.push(&chunk).map_err(|_| reject_copy_mismatch())?;
+                if upload.write_body(&verified_bytes).await.is_err() {
                     return Ok(None);
                 }
             }
-            let (last, sums) = gate.finish().map_err(|_| differs())?;
-            let written = writing.write(&last).await.is_ok() && writing.finish().await.is_ok();
-            Ok(written.then_some(sums))
+            let (last, body_digests) = verifier.finish().map_err(|_| reject_copy_mismatch())?;
+            let is_written = upload.write_body(&last).await.is_ok() && upload.finish_body().await.is_ok();
+            Ok(is_written.then_some(body_digests))
         }
         .await;
-        let sums = match passed {
-            Ok(sums) => sums,
-            Err(refusal) => {
+        let body_digests = match transferred {
+            Ok(body_digests) => body_digests,
+            Err(rejection) => {
                 // The destination never has the whole of what is not right.
-                writing.abort().await;
-                reading.abort().await;
-                return Err(refusal);
+                upload.abort().await;
+                download.abort().await;
+                return Err(rejection);
             }
         };
-        match &sums {
-            Some(_) => reading.release().await,
-            None => reading.abort().await,
+        match &body_digests {
+            Some(_) => download.release().await,
+            None => download.abort().await,
         }
-        if let Some(sums) = &sums
-            && let Err(refusal) = passing.passed(sums, order, digests)
+        if let Some(body_digests) = &body_digests
+            && let Err(rejection) = transfer.record_transfer(body_digests, order, digests)
         {
-            writing.abort().await;
-            return Err(refusal);
+            upload.abort().await;
+            return Err(rejection);
         }
-        let head = match writing.head().await {
+        let head = match upload.read_response_head().await {
             Ok(head) => head,
             Err(failed) => {
-                writing.abort().await;
-                return Err(failed.at(to_upstream).refusal());
+                upload.abort().await;
+                return Err(failed.record_at(destination_target).to_rejection());
             }
         };
-        let body = writing.whole_body(FAILURE_BYTES_MAX).await;
-        let told = match body {
-            Ok(body) => Answer { body, ..head.answer },
+        let body = upload.read_whole_body(ERROR_BYTES_MAX).await;
+        let response = match body {
+            Ok(body) => TargetResponse { body, ..head.response },
             Err(failed) => {
-                writing.abort().await;
-                return Err(failed.at(to_upstream).refusal());
+                upload.abort().await;
+                return Err(failed.record_at(destination_target).to_rejection());
             }
         };
-        match (sums, told.status) {
-            (Some(sums), 200..=299) => {
-                writing.release().await;
-                Ok((stream::reply(to, put, &told, Some(&sums))?, sums))
+        match (body_digests, response.status) {
+            (Some(body_digests), 200..=299) => {
+                upload.release().await;
+                Ok((
+                    stream::read_streamed_response(destination_route, put, &response, Some(&body_digests))?,
+                    body_digests,
+                ))
             }
             (None, 200..=299) => {
-                writing.abort().await;
-                Err(Failed::Early.at(to_upstream).refusal())
+                upload.abort().await;
+                Err(ExchangeError::EarlyResponse.record_at(destination_target).to_rejection())
             }
             _ => {
-                writing.abort().await;
-                Err(stream::refusal(to, put, &told))
+                upload.abort().await;
+                Err(stream::refusal(destination_route, put, &response))
             }
         }
     }
 
     /// One small exchange.
-    async fn exchanged(
+    async fn perform_exchange(
         &self,
-        way: &Way<'a>,
-        upstream: &Upstream,
+        route: &Route<'a>,
+        target: &TargetRuntime,
         request: Request,
-    ) -> Result<Reply, Refusal> {
-        exchanged(self.upstreams, upstream, way, request).await
+    ) -> Result<Response, Rejection> {
+        perform_exchange(self.target_client, target, route, request).await
     }
 }
 
 /// Gives an upload of ours up. Tries twice; what then is left is counted and logged, for somebody pays for it.
-pub async fn give_up(
-    upstreams: &Upstreams,
-    upstream: &Upstream,
-    way: &Way<'_>,
-    asked: &Request,
+pub async fn abort_upload(
+    target_client: &TargetClient,
+    target: &TargetRuntime,
+    route: &Route<'_>,
+    original_request: &Request,
     upload: &str,
 ) {
     for _ in 0..2 {
-        let request = relay::abort(asked, upload);
-        match exchanged(upstreams, upstream, way, request).await {
+        let request = relay::abort(original_request, upload);
+        match perform_exchange(target_client, target, route, request).await {
             Ok(_) => return,
-            Err(refusal) if refusal.fault == Fault::NoSuchUpload => return,
+            Err(rejection) if rejection.kind == ErrorKind::NoSuchUpload => return,
             Err(_) => {
                 // While nothing is sent there, asking at once would be asking for nothing.
-                let wait = upstream.breaker.wait(Instant::now());
-                sleep(wait.clamp(Duration::from_millis(500), GIVING_UP_WAIT_MAX)).await;
+                let backoff = target.circuit_breaker.time_until_probe(Instant::now());
+                sleep(backoff.clamp(Duration::from_millis(500), ABORT_BACKOFF_MAX)).await;
             }
         }
     }
-    METRICS.copy_uploads_left.inc();
-    let target = way.target.name.as_str();
-    tracing::error!(target_name = target, upload, "an upload of ours that failed could not be given up");
+    METRICS.copy_uploads_orphaned.inc();
+    let target_name = route.target.name.as_str();
+    tracing::error!(target_name = target_name, upload, "an upload of ours that failed could not be given up");
 }
 
 /// One small exchange.
 ///
 /// # Errors
 /// What the caller is to be told.
-pub async fn exchanged(
-    upstreams: &Upstreams,
-    upstream: &Upstream,
-    way: &Way<'_>,
+pub async fn perform_exchange(
+    target_client: &TargetClient,
+    target: &TargetRuntime,
+    route: &Route<'_>,
     request: Request,
-) -> Result<Reply, Refusal> {
+) -> Result<Response, Rejection> {
     let name = request.operation.name();
-    let exchange = Exchange::new(way.clone(), request, &[])?;
-    judged(way, exchange.losses())?;
-    drive(upstreams, upstream, exchange, name, way.caller.name, &Mutex::new(None)).await
+    let exchange = Exchange::new(route.clone(), request, &[])?;
+    check_losses(route, exchange.losses())?;
+    drive_exchange(target_client, target, exchange, name, route.caller.name, &Mutex::new(None)).await
 }
 
 /// What the source has and the destination cannot be told is known only now.
 ///
 /// # Errors
 /// The refusal, naming the field.
-pub fn judged(way: &Way<'_>, losses: &[Loss]) -> Result<(), Refusal> {
+pub fn check_losses(route: &Route<'_>, losses: &[Loss]) -> Result<(), Rejection> {
     for loss in losses {
-        let labels = [loss.name(), way.caller.name.to_owned(), way.target.name.clone()];
+        let labels = [loss.name(), route.caller.name.to_owned(), route.target.name.clone()];
         METRICS.losses.with_label_values(&labels).inc();
     }
-    loss::judge(losses, way.policy, way.caller)
+    loss::check_losses(losses, route.loss_policy, route.caller)
 }
 
 /// What arrived is not what the source said it is.
-fn differs() -> Refusal {
-    let refusal = relay::differs();
-    count_differing(&refusal);
-    refusal
+fn reject_copy_mismatch() -> Rejection {
+    let rejection = relay::build_digest_rejection();
+    count_copy_mismatch(&rejection);
+    rejection
 }
 
-fn count_differing(_: &Refusal) {
+fn count_copy_mismatch(_: &Rejection) {
     METRICS.integrity_failures.with_label_values(&["copy"]).inc();
 }
 
 /// What is kept of a part while it is tried: its place in the order of reading, and what passed.
 #[derive(Default)]
-struct Passing<'g> {
+struct PartTransfer<'g> {
     /// Its turn, until its bytes have passed once.
-    turn: Option<MutexGuard<'g, InOrder>>,
+    order_guard: Option<MutexGuard<'g, PartOrder>>,
     /// The source's own parts, where their digests are wanted.
-    own: Option<OwnParts>,
-    digests: Option<Digests>,
+    source_parts: Option<SourceParts>,
+    digests: Option<PartDigests>,
     crc64: Option<u64>,
 }
 
-impl Passing<'_> {
+impl PartTransfer<'_> {
     /// All bytes of the part have passed. Whoever reads next may begin; a further try has to bring the same.
-    fn passed(
+    fn record_transfer(
         &mut self,
-        sums: &Sums,
-        order: Option<InOrder>,
-        digests: Option<Digests>,
-    ) -> Result<(), Refusal> {
-        if self.crc64.is_some() && self.crc64 != sums.crc64 {
-            return Err(differs());
+        body_digests: &Digests,
+        order: Option<PartOrder>,
+        digests: Option<PartDigests>,
+    ) -> Result<(), Rejection> {
+        if self.crc64.is_some() && self.crc64 != body_digests.crc64 {
+            return Err(reject_copy_mismatch());
         }
-        self.crc64 = sums.crc64;
-        if let (Some(mut turn), Some(mut order)) = (self.turn.take(), order) {
+        self.crc64 = body_digests.crc64;
+        if let (Some(mut order_guard), Some(mut order)) = (self.order_guard.take(), order) {
             order.part_ended();
-            *turn = order;
+            *order_guard = order;
         }
         self.digests = digests.map(|mut digests| {
             digests.finish();
@@ -589,22 +669,22 @@ impl Passing<'_> {
 }
 
 /// A read that is refused by its pin is of an object that was replaced meanwhile.
-fn changed(refusal: Refusal) -> Refusal {
-    match refusal.fault {
-        Fault::PreconditionFailed => relay::replaced(),
-        _ => refusal,
+fn map_replaced_source(rejection: Rejection) -> Rejection {
+    match rejection.kind {
+        ErrorKind::PreconditionFailed => relay::build_source_changed_rejection(),
+        _ => rejection,
     }
 }
 
 /// Whether what went wrong may have passed by the next try.
-pub fn passes(fault: Fault) -> bool {
+pub fn is_transient(error: ErrorKind) -> bool {
     matches!(
-        fault,
-        Fault::ServiceUnavailable
-            | Fault::TargetUnavailable
-            | Fault::TargetBusy
-            | Fault::SlowDown
-            | Fault::InternalError
-            | Fault::RequestTimeout
+        error,
+        ErrorKind::ServiceUnavailable
+            | ErrorKind::TargetUnavailable
+            | ErrorKind::TargetBusy
+            | ErrorKind::SlowDown
+            | ErrorKind::InternalError
+            | ErrorKind::RequestTimeout
     )
 }

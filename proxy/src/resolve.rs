@@ -15,207 +15,216 @@ use futures_util::future::{BoxFuture, Shared};
 use tokio::time::timeout;
 
 /// After its lifetime an answer is kept for so long where there is no other.
-const KEPT_MAX: Duration = Duration::from_secs(600);
+const STALE_ADDRESSES_LIFETIME: Duration = Duration::from_secs(600);
 
 /// With an old answer at hand, a new one is waited for no longer.
-const RENEWAL_WAIT_MAX: Duration = Duration::from_secs(1);
+const RENEWAL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Between two times of asking for a name in vain.
-const PAUSE: Duration = Duration::from_secs(1);
+const FAILED_LOOKUP_DELAY: Duration = Duration::from_secs(1);
 
 /// An address that did not answer is tried after the others for so long.
-const DEAD_KEPT: Duration = Duration::from_secs(60);
+const DEAD_ADDRESS_LIFETIME: Duration = Duration::from_secs(60);
 
 /// Addresses remembered as dead at once.
-const DEAD_MAX: usize = 1024;
+const DEAD_ADDRESSES_MAX: usize = 1024;
 
 /// Hosts remembered at once: one per bucket in virtual-host style.
-const HOSTS_MAX: usize = 4096;
+const CACHED_HOSTS_MAX: usize = 4096;
 
 /// Who knows the addresses of names.
 #[async_trait]
-pub trait Names: Send + Sync + 'static {
+pub trait DnsLookup: Send + Sync + 'static {
     /// The addresses of a name, in the order to be tried.
     async fn lookup(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>>;
 }
 
 /// The system's resolver, which tokio runs on threads that serve no requests.
-pub struct System;
+pub struct SystemDns;
 
 #[async_trait]
-impl Names for System {
+impl DnsLookup for SystemDns {
     async fn lookup(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         tokio::net::lookup_host((host, port)).await.map(Iterator::collect)
     }
 }
 
 /// The addresses that were found lately.
-pub struct Resolver {
-    names: Arc<dyn Names>,
-    hosts: Arc<Mutex<Hosts>>,
+pub struct DnsCache {
+    lookup: Arc<dyn DnsLookup>,
+    hosts: Arc<Mutex<HostCache>>,
     /// Addresses that did not answer, and since when.
-    dead: Mutex<HashMap<SocketAddr, Instant>>,
+    dead_addresses: Mutex<HashMap<SocketAddr, Instant>>,
 }
 
-type Hosts = HashMap<(String, u16), Host>;
+type HostCache = HashMap<(String, u16), CachedHost>;
 
 /// What is known of a name.
 #[derive(Default)]
-struct Host {
+struct CachedHost {
     /// The last addresses, and when they were found.
-    found: Option<(Instant, Vec<SocketAddr>)>,
+    resolved: Option<(Instant, Vec<SocketAddr>)>,
     /// When asking failed last.
-    failed: Option<Instant>,
+    failed_at: Option<Instant>,
     /// Who asks now, and since when.
-    asking: Option<(Instant, Asking)>,
+    pending: Option<(Instant, PendingLookup)>,
 }
 
 /// Ends when the answer is noted. It goes on when nobody waits for it any more.
-type Asking = Shared<BoxFuture<'static, ()>>;
+type PendingLookup = Shared<BoxFuture<'static, ()>>;
 
-impl Resolver {
+impl DnsCache {
     /// Nothing is known yet.
-    pub fn new(names: impl Names) -> Self {
-        Self { names: Arc::new(names), hosts: Arc::default(), dead: Mutex::default() }
+    pub fn new(lookup: impl DnsLookup) -> Self {
+        Self { lookup: Arc::new(lookup), hosts: Arc::default(), dead_addresses: Mutex::default() }
     }
 
     /// The addresses of a host, in the order to be tried, not older than `lifetime` where that can be helped. Empty
     /// where there are none.
-    pub async fn addresses(&self, host: &str, port: u16, lifetime: Duration) -> Vec<SocketAddr> {
-        let found = self.all(host, port, lifetime).await;
-        if found.len() < 2 {
-            return found;
+    pub async fn resolve(&self, host: &str, port: u16, lifetime: Duration) -> Vec<SocketAddr> {
+        let addresses = self.resolve_all(host, port, lifetime).await;
+        if addresses.len() < 2 {
+            return addresses;
         }
         let now = Instant::now();
-        let dead = self.dead.lock().unwrap_or_else(PoisonError::into_inner);
+        let dead = self.dead_addresses.lock().unwrap_or_else(PoisonError::into_inner);
         let is_dead = |address: &SocketAddr| {
-            dead.get(address).is_some_and(|since| now.saturating_duration_since(*since) < DEAD_KEPT)
+            dead.get(address)
+                .is_some_and(|since| now.saturating_duration_since(*since) < DEAD_ADDRESS_LIFETIME)
         };
-        let (last, first): (Vec<_>, Vec<_>) = found.into_iter().partition(is_dead);
-        alternated(first).chain(alternated(last)).collect()
+        let (dead_last, live_first): (Vec<_>, Vec<_>) = addresses.into_iter().partition(is_dead);
+        alternate_families(live_first).chain(alternate_families(dead_last)).collect()
     }
 
     /// Notes who answered, and who did not although they were asked first.
-    pub fn note(&self, answered: Option<SocketAddr>, unanswered: &[SocketAddr]) {
-        let mut dead = self.dead.lock().unwrap_or_else(PoisonError::into_inner);
-        if answered.is_none_or(|address| dead.remove(&address).is_none()) && unanswered.is_empty() {
+    pub fn record_connect_results(&self, connected: Option<SocketAddr>, unreachable: &[SocketAddr]) {
+        let mut dead = self.dead_addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        if connected.is_none_or(|address| dead.remove(&address).is_none()) && unreachable.is_empty() {
             return;
         }
         let now = Instant::now();
-        if dead.len() >= DEAD_MAX {
-            dead.retain(|_, since| now.saturating_duration_since(*since) < DEAD_KEPT);
+        if dead.len() >= DEAD_ADDRESSES_MAX {
+            dead.retain(|_, since| now.saturating_duration_since(*since) < DEAD_ADDRESS_LIFETIME);
         }
-        if dead.len() < DEAD_MAX {
-            dead.extend(unanswered.iter().map(|address| (*address, now)));
+        if dead.len() < DEAD_ADDRESSES_MAX {
+            dead.extend(unreachable.iter().map(|address| (*address, now)));
         }
     }
 
-    async fn all(&self, host: &str, port: u16, lifetime: Duration) -> Vec<SocketAddr> {
-        if let Some(ip) = without_asking(host) {
+    async fn resolve_all(&self, host: &str, port: u16, lifetime: Duration) -> Vec<SocketAddr> {
+        if let Some(ip) = resolve_locally(host) {
             return vec![SocketAddr::new(ip, port)];
         }
         let name = (host.to_owned(), port);
-        let Some((known, asking)) = self.known(&name, lifetime) else {
-            return self.names.lookup(host, port).await.unwrap_or_default();
+        let Some((cached, pending)) = self.cached_or_pending(&name, lifetime) else {
+            return self.lookup.lookup(host, port).await.unwrap_or_default();
         };
-        let Some(asking) = asking else { return known };
-        if known.is_empty() {
-            asking.await;
-            return self.found(&name).unwrap_or_default();
+        let Some(pending) = pending else { return cached };
+        if cached.is_empty() {
+            pending.await;
+            return self.cached_addresses(&name).unwrap_or_default();
         }
-        match timeout(RENEWAL_WAIT_MAX, asking).await {
-            Ok(()) => self.found(&name).unwrap_or(known),
-            Err(_) => known,
+        match timeout(RENEWAL_TIMEOUT, pending).await {
+            Ok(()) => self.cached_addresses(&name).unwrap_or(cached),
+            Err(_) => cached,
         }
     }
 
     /// What is known of a name, and who asks for more. `None` where there is no room to remember another.
-    fn known(&self, name: &(String, u16), lifetime: Duration) -> Option<(Vec<SocketAddr>, Option<Asking>)> {
-        let mut hosts = locked(&self.hosts);
-        make_room(&mut hosts, lifetime);
-        if hosts.len() >= HOSTS_MAX && !hosts.contains_key(name) {
+    fn cached_or_pending(
+        &self,
+        name: &(String, u16),
+        lifetime: Duration,
+    ) -> Option<(Vec<SocketAddr>, Option<PendingLookup>)> {
+        let mut cache = lock_hosts(&self.hosts);
+        evict_stale_hosts(&mut cache, lifetime);
+        if cache.len() >= CACHED_HOSTS_MAX && !cache.contains_key(name) {
             return None;
         }
-        let (host, now) = (hosts.entry(name.clone()).or_default(), Instant::now());
-        let known = host.usable(now, lifetime);
-        if host.is_settled(now, lifetime) || (host.asks_in_vain(now) && !known.is_empty()) {
-            return Some((known, None));
+        let (host, now) = (cache.entry(name.clone()).or_default(), Instant::now());
+        let cached = host.usable_addresses(now, lifetime);
+        if host.is_settled(now, lifetime) || (host.is_lookup_overdue(now) && !cached.is_empty()) {
+            return Some((cached, None));
         }
-        let ask = || (now, ask(Arc::clone(&self.names), Arc::clone(&self.hosts), name.clone()));
-        Some((known, Some(host.asking.get_or_insert_with(ask).1.clone())))
+        let start = || (now, start_lookup(Arc::clone(&self.lookup), Arc::clone(&self.hosts), name.clone()));
+        Some((cached, Some(host.pending.get_or_insert_with(start).1.clone())))
     }
 
-    fn found(&self, name: &(String, u16)) -> Option<Vec<SocketAddr>> {
-        locked(&self.hosts).get(name)?.found.as_ref().map(|(_, addresses)| addresses.clone())
+    fn cached_addresses(&self, name: &(String, u16)) -> Option<Vec<SocketAddr>> {
+        lock_hosts(&self.hosts).get(name)?.resolved.as_ref().map(|(_, addresses)| addresses.clone())
     }
 }
 
-impl Host {
+impl CachedHost {
     /// The last addresses, if they are not too old.
-    fn usable(&self, now: Instant, lifetime: Duration) -> Vec<SocketAddr> {
-        let age_max = lifetime.saturating_add(KEPT_MAX);
-        let found = self.found.as_ref().filter(|(at, _)| now.saturating_duration_since(*at) < age_max);
-        found.map(|(_, addresses)| addresses.clone()).unwrap_or_default()
+    fn usable_addresses(&self, now: Instant, lifetime: Duration) -> Vec<SocketAddr> {
+        let age_max = lifetime.saturating_add(STALE_ADDRESSES_LIFETIME);
+        let resolved = self.resolved.as_ref().filter(|(at, _)| now.saturating_duration_since(*at) < age_max);
+        resolved.map(|(_, addresses)| addresses.clone()).unwrap_or_default()
     }
 
     /// Whether somebody has been asking for longer than is waited for.
-    fn asks_in_vain(&self, now: Instant) -> bool {
-        let since = self.asking.as_ref().map(|(since, _)| now.saturating_duration_since(*since));
-        since.is_some_and(|time| time >= RENEWAL_WAIT_MAX)
+    fn is_lookup_overdue(&self, now: Instant) -> bool {
+        let since = self.pending.as_ref().map(|(since, _)| now.saturating_duration_since(*since));
+        since.is_some_and(|time| time >= RENEWAL_TIMEOUT)
     }
 
     /// Whether nothing new is to be expected: the answer is fresh, or asking failed just now.
     fn is_settled(&self, now: Instant, lifetime: Duration) -> bool {
         let within = |at: Instant, time: Duration| now.saturating_duration_since(at) < time;
-        self.found.as_ref().is_some_and(|(at, _)| within(*at, lifetime))
-            || self.failed.is_some_and(|at| within(at, PAUSE))
+        self.resolved.as_ref().is_some_and(|(at, _)| within(*at, lifetime))
+            || self.failed_at.is_some_and(|at| within(at, FAILED_LOOKUP_DELAY))
     }
 }
 
 /// The two families in turn, beginning with that of the first address (RFC 8305, 4): where one of them leads nowhere,
 /// the second try is of the other.
-fn alternated(addresses: Vec<SocketAddr>) -> impl Iterator<Item = SocketAddr> {
+fn alternate_families(addresses: Vec<SocketAddr>) -> impl Iterator<Item = SocketAddr> {
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (own, other): (Vec<_>, Vec<_>) =
         addresses.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
     let (mut own, mut other) = (own.into_iter(), other.into_iter());
-    let mut turn = false;
+    let mut is_own_turn = false;
     std::iter::from_fn(move || {
-        turn = !turn;
-        if turn { own.next().or_else(|| other.next()) } else { other.next().or_else(|| own.next()) }
+        is_own_turn = !is_own_turn;
+        if is_own_turn { own.next().or_else(|| other.next()) } else { other.next().or_else(|| own.next()) }
     })
 }
 
-fn ask(names: Arc<dyn Names>, hosts: Arc<Mutex<Hosts>>, name: (String, u16)) -> Asking {
-    let asking = tokio::spawn(async move {
-        let found = names.lookup(&name.0, name.1).await;
-        let mut hosts = locked(&hosts);
+fn start_lookup(
+    lookup: Arc<dyn DnsLookup>,
+    hosts: Arc<Mutex<HostCache>>,
+    name: (String, u16),
+) -> PendingLookup {
+    let task = tokio::spawn(async move {
+        let result = lookup.lookup(&name.0, name.1).await;
+        let mut hosts = lock_hosts(&hosts);
         let host = hosts.entry(name).or_default();
-        host.asking = None;
-        match found {
+        host.pending = None;
+        match result {
             Ok(addresses) if !addresses.is_empty() => {
-                (host.found, host.failed) = (Some((Instant::now(), addresses)), None);
+                (host.resolved, host.failed_at) = (Some((Instant::now(), addresses)), None);
             }
-            _ => host.failed = Some(Instant::now()),
+            _ => host.failed_at = Some(Instant::now()),
         }
     });
-    asking.map(drop).boxed().shared()
+    task.map(drop).boxed().shared()
 }
 
 /// Forgets what is of no more use, where there is much.
-fn make_room(hosts: &mut Hosts, lifetime: Duration) {
-    if hosts.len() >= HOSTS_MAX {
+fn evict_stale_hosts(hosts: &mut HostCache, lifetime: Duration) {
+    if hosts.len() >= CACHED_HOSTS_MAX {
         let now = Instant::now();
-        hosts.retain(|_, host| host.asking.is_some() || host.is_settled(now, lifetime));
+        hosts.retain(|_, host| host.pending.is_some() || host.is_settled(now, lifetime));
     }
 }
 
-fn locked(hosts: &Mutex<Hosts>) -> MutexGuard<'_, Hosts> {
+fn lock_hosts(hosts: &Mutex<HostCache>) -> MutexGuard<'_, HostCache> {
     hosts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Addresses that are written as such, and `localhost` with everything below it (RFC 6761, section 6.3).
-fn without_asking(host: &str) -> Option<IpAddr> {
+fn resolve_locally(host: &str) -> Option<IpAddr> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     if let Ok(ip) = bare.parse() {
         return Some(ip);
@@ -226,37 +235,37 @@ fn without_asking(host: &str) -> Option<IpAddr> {
 
 /// A table in the place of the world.
 #[cfg(test)]
-pub mod table {
+pub mod fake_dns {
     use super::*;
 
     /// Answers as it is told, and counts how often it was asked.
     #[derive(Default, Clone)]
-    pub struct Table(Arc<Mutex<Row>>);
+    pub struct FakeDns(Arc<Mutex<FakeDnsRecord>>);
 
     #[derive(Default)]
-    struct Row {
+    struct FakeDnsRecord {
         addresses: Vec<SocketAddr>,
-        asked: usize,
+        lookup_count: usize,
         delay: Duration,
     }
 
-    impl Table {
-        pub fn says(&self, addresses: &[SocketAddr], delay: Duration) {
+    impl FakeDns {
+        pub fn set_addresses(&self, addresses: &[SocketAddr], delay: Duration) {
             let mut row = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             (row.addresses, row.delay) = (addresses.to_vec(), delay);
         }
 
-        pub fn asked(&self) -> usize {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).asked
+        pub fn lookup_count(&self) -> usize {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).lookup_count
         }
     }
 
     #[async_trait]
-    impl Names for Table {
+    impl DnsLookup for FakeDns {
         async fn lookup(&self, _host: &str, _port: u16) -> io::Result<Vec<SocketAddr>> {
             let (addresses, delay) = {
                 let mut row = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-                row.asked += 1;
+                row.lookup_count += 1;
                 (row.addresses.clone(), row.delay)
             };
             tokio::time::sleep(delay).await;
@@ -267,111 +276,118 @@ pub mod table {
 
 #[cfg(test)]
 mod tests {
-    use super::table::Table;
+    use super::fake_dns::FakeDns;
     use super::*;
 
-    const NAME: &str = "store.example";
+    const HOST_NAME: &str = "store.example";
     const LIFETIME: Duration = Duration::from_millis(200);
     const ZERO: Duration = Duration::ZERO;
 
-    fn address(last: u8) -> SocketAddr {
+    fn test_address(last: u8) -> SocketAddr {
         SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, last)), 443)
     }
 
     #[test]
     fn this_machine_is_known_without_asking() {
         let local = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        assert_eq!(without_asking("localhost"), local);
-        assert_eq!(without_asking("b.s3.LOCALHOST."), local);
-        assert_eq!(without_asking("10.0.0.1"), "10.0.0.1".parse().ok());
-        assert_eq!(without_asking("[::1]"), "::1".parse().ok());
-        assert_eq!(without_asking("localhost.example"), None);
-        assert_eq!(without_asking("notlocalhost"), None);
+        assert_eq!(resolve_locally("localhost"), local);
+        assert_eq!(resolve_locally("b.s3.LOCALHOST."), local);
+        assert_eq!(resolve_locally("10.0.0.1"), "10.0.0.1".parse().ok());
+        assert_eq!(resolve_locally("[::1]"), "::1".parse().ok());
+        assert_eq!(resolve_locally("localhost.example"), None);
+        assert_eq!(resolve_locally("notlocalhost"), None);
     }
 
     #[tokio::test]
     async fn an_answer_is_believed_for_its_lifetime() {
-        let table = Table::default();
-        let resolver = Resolver::new(table.clone());
-        table.says(&[address(1), address(2)], ZERO);
-        assert_eq!(resolver.addresses(NAME, 443, LIFETIME).await, [address(1), address(2)]);
-        table.says(&[address(3)], ZERO);
-        assert_eq!(resolver.addresses(NAME, 443, LIFETIME).await, [address(1), address(2)]);
-        assert_eq!(table.asked(), 1);
+        let table = FakeDns::default();
+        let resolver = DnsCache::new(table.clone());
+        table.set_addresses(&[test_address(1), test_address(2)], ZERO);
+        assert_eq!(resolver.resolve(HOST_NAME, 443, LIFETIME).await, [test_address(1), test_address(2)]);
+        table.set_addresses(&[test_address(3)], ZERO);
+        assert_eq!(resolver.resolve(HOST_NAME, 443, LIFETIME).await, [test_address(1), test_address(2)]);
+        assert_eq!(table.lookup_count(), 1);
         tokio::time::sleep(LIFETIME).await;
-        assert_eq!(resolver.addresses(NAME, 443, LIFETIME).await, [address(3)]);
-        assert_eq!(resolver.addresses("localhost", 443, LIFETIME).await.len(), 1);
-        assert_eq!(table.asked(), 2);
+        assert_eq!(resolver.resolve(HOST_NAME, 443, LIFETIME).await, [test_address(3)]);
+        assert_eq!(resolver.resolve("localhost", 443, LIFETIME).await.len(), 1);
+        assert_eq!(table.lookup_count(), 2);
     }
 
     #[tokio::test]
     async fn many_ask_once() {
-        let table = Table::default();
-        let resolver = Arc::new(Resolver::new(table.clone()));
-        table.says(&[address(1)], Duration::from_millis(50));
-        let asking = |_| {
+        let table = FakeDns::default();
+        let resolver = Arc::new(DnsCache::new(table.clone()));
+        table.set_addresses(&[test_address(1)], Duration::from_millis(50));
+        let resolve_in_task = |_| {
             let resolver = Arc::clone(&resolver);
-            tokio::spawn(async move { resolver.addresses(NAME, 443, Duration::from_secs(30)).await })
+            tokio::spawn(async move { resolver.resolve(HOST_NAME, 443, Duration::from_secs(30)).await })
         };
-        for told in (0..50).map(asking).collect::<Vec<_>>() {
-            assert_eq!(told.await.ok(), Some(vec![address(1)]));
+        for task in (0..50).map(resolve_in_task).collect::<Vec<_>>() {
+            assert_eq!(task.await.ok(), Some(vec![test_address(1)]));
         }
-        assert_eq!(table.asked(), 1);
+        assert_eq!(table.lookup_count(), 1);
     }
 
     #[tokio::test]
     async fn the_last_addresses_are_kept_while_the_name_is_not_found() {
-        let table = Table::default();
-        let resolver = Resolver::new(table.clone());
-        table.says(&[], ZERO);
-        assert!(resolver.addresses(NAME, 443, LIFETIME).await.is_empty(), "there never were any");
-        assert!(resolver.addresses(NAME, 443, LIFETIME).await.is_empty());
-        assert_eq!(table.asked(), 1, "asked again only after a pause");
-        tokio::time::sleep(PAUSE).await;
-        table.says(&[address(1)], ZERO);
-        assert_eq!(resolver.addresses(NAME, 443, LIFETIME).await, [address(1)]);
+        let table = FakeDns::default();
+        let resolver = DnsCache::new(table.clone());
+        table.set_addresses(&[], ZERO);
+        assert!(resolver.resolve(HOST_NAME, 443, LIFETIME).await.is_empty(), "there never were any");
+        assert!(resolver.resolve(HOST_NAME, 443, LIFETIME).await.is_empty());
+        assert_eq!(table.lookup_count(), 1, "asked again only after a pause");
+        tokio::time::sleep(FAILED_LOOKUP_DELAY).await;
+        table.set_addresses(&[test_address(1)], ZERO);
+        assert_eq!(resolver.resolve(HOST_NAME, 443, LIFETIME).await, [test_address(1)]);
         tokio::time::sleep(LIFETIME).await;
-        table.says(&[], ZERO);
-        assert_eq!(resolver.addresses(NAME, 443, LIFETIME).await, [address(1)]);
-        assert_eq!(table.asked(), 3);
+        table.set_addresses(&[], ZERO);
+        assert_eq!(resolver.resolve(HOST_NAME, 443, LIFETIME).await, [test_address(1)]);
+        assert_eq!(table.lookup_count(), 3);
 
         // One that does not answer holds nobody up for long.
-        tokio::time::sleep(PAUSE).await;
-        table.says(&[address(2)], Duration::from_secs(3600));
-        let begun = Instant::now();
-        assert_eq!(resolver.addresses(NAME, 443, LIFETIME).await, [address(1)]);
-        assert!(begun.elapsed() < RENEWAL_WAIT_MAX * 2);
-        let begun = Instant::now();
-        assert_eq!(resolver.addresses(NAME, 443, LIFETIME).await, [address(1)]);
-        assert!(begun.elapsed() < RENEWAL_WAIT_MAX / 2, "only the first waits");
+        tokio::time::sleep(FAILED_LOOKUP_DELAY).await;
+        table.set_addresses(&[test_address(2)], Duration::from_secs(3600));
+        let started = Instant::now();
+        assert_eq!(resolver.resolve(HOST_NAME, 443, LIFETIME).await, [test_address(1)]);
+        assert!(started.elapsed() < RENEWAL_TIMEOUT * 2);
+        let started = Instant::now();
+        assert_eq!(resolver.resolve(HOST_NAME, 443, LIFETIME).await, [test_address(1)]);
+        assert!(started.elapsed() < RENEWAL_TIMEOUT / 2, "only the first waits");
     }
 
     #[tokio::test]
     async fn an_address_that_did_not_answer_comes_last() {
-        let table = Table::default();
-        let resolver = Resolver::new(table.clone());
-        table.says(&[address(1), address(2), address(3)], ZERO);
-        resolver.note(Some(address(2)), &[address(1)]);
-        let order = resolver.addresses(NAME, 443, Duration::from_secs(60)).await;
-        assert_eq!(order, [address(2), address(3), address(1)]);
-        resolver.note(Some(address(1)), &[]);
-        let order = resolver.addresses(NAME, 443, Duration::from_secs(60)).await;
-        assert_eq!(order, [address(1), address(2), address(3)]);
+        let table = FakeDns::default();
+        let resolver = DnsCache::new(table.clone());
+        table.set_addresses(&[test_address(1), test_address(2), test_address(3)], ZERO);
+        resolver.record_connect_results(Some(test_address(2)), &[test_address(1)]);
+        let order = resolver.resolve(HOST_NAME, 443, Duration::from_secs(60)).await;
+        assert_eq!(order, [test_address(2), test_address(3), test_address(1)]);
+        resolver.record_connect_results(Some(test_address(1)), &[]);
+        let order = resolver.resolve(HOST_NAME, 443, Duration::from_secs(60)).await;
+        assert_eq!(order, [test_address(1), test_address(2), test_address(3)]);
     }
 
     #[test]
     fn families_take_turns() {
-        let six = |last: u16| SocketAddr::new(IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, last]), 443);
-        let order: Vec<_> = alternated(vec![six(1), six(2), six(3), address(1), address(2)]).collect();
-        assert_eq!(order, [six(1), address(1), six(2), address(2), six(3)]);
-        assert_eq!(alternated(vec![address(1), address(2)]).count(), 2);
+        let v6_address = |last: u16| SocketAddr::new(IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, last]), 443);
+        let order: Vec<_> = alternate_families(vec![
+            v6_address(1),
+            v6_address(2),
+            v6_address(3),
+            test_address(1),
+            test_address(2),
+        ])
+        .collect();
+        assert_eq!(order, [v6_address(1), test_address(1), v6_address(2), test_address(2), v6_address(3)]);
+        assert_eq!(alternate_families(vec![test_address(1), test_address(2)]).count(), 2);
     }
 
     #[test]
     fn and_then_not_for_ever() {
         let at = Instant::now();
-        let host = Host { found: Some((at, vec![address(1)])), ..Host::default() };
-        assert!(host.usable(at + KEPT_MAX, LIFETIME) == [address(1)]);
-        assert!(host.usable(at + KEPT_MAX + LIFETIME, LIFETIME).is_empty());
+        let host = CachedHost { resolved: Some((at, vec![test_address(1)])), ..CachedHost::default() };
+        assert!(host.usable_addresses(at + STALE_ADDRESSES_LIFETIME, LIFETIME) == [test_address(1)]);
+        assert!(host.usable_addresses(at + STALE_ADDRESSES_LIFETIME + LIFETIME, LIFETIME).is_empty());
     }
 }

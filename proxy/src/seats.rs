@@ -8,60 +8,64 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 /// The places at one target.
-pub struct Seats {
+pub struct ConnectionLimit {
     target: String,
     group_key: u64,
     count_max: u32,
-    room: Option<Arc<Semaphore>>,
+    semaphore: Option<Arc<Semaphore>>,
 }
 
 /// A place, or two that were taken together. Given back when the last who has it is done.
 #[derive(Clone)]
-pub struct Seat {
+pub struct ConnectionPermit {
     _permit: Option<Arc<OwnedSemaphorePermit>>,
 }
 
-impl Seats {
+impl ConnectionLimit {
     /// All of them free. Zero is no limit.
     pub fn new(target: &str, group_key: u64, count_max: u32) -> Self {
-        let room = usize::try_from(count_max).unwrap_or(Semaphore::MAX_PERMITS);
-        let room = (count_max > 0).then(|| Arc::new(Semaphore::new(room)));
-        Self { target: target.to_owned(), group_key, count_max, room }
+        let permit_count = usize::try_from(count_max).unwrap_or(Semaphore::MAX_PERMITS);
+        let semaphore = (count_max > 0).then(|| Arc::new(Semaphore::new(permit_count)));
+        Self { target: target.to_owned(), group_key, count_max, semaphore }
     }
 
     /// Whether they are as many, at the same target.
-    pub fn is_like(&self, other: &Self) -> bool {
+    pub fn has_same_settings(&self, other: &Self) -> bool {
         (self.group_key, self.count_max) == (other.group_key, other.count_max)
     }
 
     /// Takes one; `None` where none becomes free in time.
-    pub async fn one(&self, wait_max: Duration) -> Option<Seat> {
-        self.some(1, wait_max).await
+    pub async fn acquire(&self, wait_max: Duration) -> Option<ConnectionPermit> {
+        self.acquire_many(1, wait_max).await
     }
 
     /// Takes one here and one there; `None` where they do not become free in time.
-    pub async fn pair(&self, other: &Self, wait_max: Duration) -> Option<(Seat, Seat)> {
+    pub async fn acquire_pair(
+        &self,
+        other: &Self,
+        wait_max: Duration,
+    ) -> Option<(ConnectionPermit, ConnectionPermit)> {
         if self.target == other.target {
-            let both = self.some(2, wait_max).await?;
+            let both = self.acquire_many(2, wait_max).await?;
             return Some((both.clone(), both));
         }
         // By name, whichever of them is read from.
         let in_order = async {
             if self.target < other.target {
-                let own = self.one(wait_max).await?;
-                Some((own, other.one(wait_max).await?))
+                let own = self.acquire(wait_max).await?;
+                Some((own, other.acquire(wait_max).await?))
             } else {
-                let others = other.one(wait_max).await?;
-                Some((self.one(wait_max).await?, others))
+                let others = other.acquire(wait_max).await?;
+                Some((self.acquire(wait_max).await?, others))
             }
         };
         timeout(wait_max, in_order).await.ok().flatten()
     }
 
-    async fn some(&self, count: u32, wait_max: Duration) -> Option<Seat> {
-        let Some(room) = &self.room else { return Some(Seat { _permit: None }) };
-        let permits = timeout(wait_max, Arc::clone(room).acquire_many_owned(count)).await.ok()?.ok()?;
-        Some(Seat { _permit: Some(Arc::new(permits)) })
+    async fn acquire_many(&self, count: u32, wait_max: Duration) -> Option<ConnectionPermit> {
+        let Some(semaphore) = &self.semaphore else { return Some(ConnectionPermit { _permit: None }) };
+        let permits = timeout(wait_max, Arc::clone(semaphore).acquire_many_owned(count)).await.ok()?.ok()?;
+        Some(ConnectionPermit { _permit: Some(Arc::new(permits)) })
     }
 }
 
@@ -75,39 +79,39 @@ mod tests {
 
     #[tokio::test]
     async fn a_place_is_free_again_when_all_who_have_it_are_done() {
-        let seats = Seats::new("a", 1, 2);
-        let (first, second) = seats.pair(&seats, SHORT).await.unwrap();
-        assert!(seats.one(SHORT).await.is_none());
+        let limit = ConnectionLimit::new("a", 1, 2);
+        let (first, second) = limit.acquire_pair(&limit, SHORT).await.unwrap();
+        assert!(limit.acquire(SHORT).await.is_none());
         drop(first);
-        assert!(seats.one(SHORT).await.is_none(), "the other still has it");
+        assert!(limit.acquire(SHORT).await.is_none(), "the other still has it");
         drop(second);
-        let _one = seats.one(SHORT).await.unwrap();
-        assert!(seats.pair(&seats, SHORT).await.is_none(), "one is not two");
-        assert!(seats.one(SHORT).await.is_some(), "and none was kept");
+        let _one = limit.acquire(SHORT).await.unwrap();
+        assert!(limit.acquire_pair(&limit, SHORT).await.is_none(), "one is not two");
+        assert!(limit.acquire(SHORT).await.is_some(), "and none was kept");
     }
 
     #[tokio::test]
     async fn zero_is_no_limit() {
-        let seats = Seats::new("a", 1, 0);
-        let mut taken = Vec::new();
+        let limit = ConnectionLimit::new("a", 1, 0);
+        let mut permits = Vec::new();
         for _ in 0..1000 {
-            taken.push(seats.pair(&seats, SHORT).await.unwrap());
+            permits.push(limit.acquire_pair(&limit, SHORT).await.unwrap());
         }
     }
 
     /// Copies both ways between two targets, and within one, all at once: each gets its turn.
     #[tokio::test(flavor = "multi_thread")]
     async fn no_two_wait_for_each_other() {
-        let ends = Arc::new([Seats::new("a", 1, 2), Seats::new("b", 2, 2)]);
+        let limits = Arc::new([ConnectionLimit::new("a", 1, 2), ConnectionLimit::new("b", 2, 2)]);
         let mut running = Vec::new();
         for number in 0..400 {
-            let ends = Arc::clone(&ends);
+            let ends = Arc::clone(&limits);
             running.push(tokio::spawn(async move {
                 let [a, b] = &*ends;
                 let (from, to) = [(a, b), (b, a), (a, a), (b, b)].into_iter().nth(number % 4).unwrap();
-                let taken = from.pair(to, LONG).await;
+                let permits = from.acquire_pair(to, LONG).await;
                 tokio::task::yield_now().await;
-                taken.is_some()
+                permits.is_some()
             }));
         }
         for one in running {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use blobfish_config::{Config, Listen};
+use blobfish_config::{Config, Listeners};
 use pingora_core::apps::http_app::HttpServer;
 use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
 use pingora_core::server::configuration::ServerConf;
@@ -19,33 +19,33 @@ use tokio::sync::watch;
 
 use crate::admin::Admin;
 use crate::certificates;
-use crate::collector::Exports;
-use crate::cors::CorsRules;
+use crate::collector::SpanExporter;
+use crate::cors::CorsRulesCache;
 use crate::demo::DemoStore;
 use crate::descriptors;
-use crate::fair::Turns;
+use crate::fair::FairQueue;
 use crate::file;
-use crate::front::DataFront;
-use crate::keys::Keys;
-use crate::lifecycle::{Ends, Lifecycle, Stop};
+use crate::front::DataServer;
+use crate::keys::CredentialRefresher;
+use crate::lifecycle::{Lifecycle, Shutdown, ShutdownTrigger};
 use crate::log;
 use crate::metrics::METRICS;
-use crate::proxies::BeforeTls;
-use crate::reload::Reloads;
-use crate::resolve::System;
-use crate::snapshot::Snapshot;
-use crate::sockets::{Inherited, Listening, Sockets};
-use crate::sweep::Sweep;
-use crate::upstream::Upstreams;
+use crate::proxies::ProxyHeaderReader;
+use crate::reload::ConfigReloader;
+use crate::resolve::SystemDns;
+use crate::snapshot::ActiveConfig;
+use crate::sockets::{InheritedSockets, ListeningService, Sockets};
+use crate::sweep::SmallPartsCleanup;
+use crate::upstream::TargetClient;
 
 /// Longer than a configuration lets requests run on: it is not the framework that ends the process.
-const GRACE_SECONDS: u64 = 90_000;
+const GRACE_PERIOD_SECONDS: u64 = 90_000;
 
 /// Listeners' buffers. The default costs an idle connection 92 KiB.
 const BUFFER_BYTES: usize = 4 * 1024;
 
 /// Where a configuration comes from.
-pub enum Origin {
+pub enum ConfigSource {
     /// Demo mode, with its store.
     Demo(Box<DemoStore>),
     /// A file, and all the files that were read with it.
@@ -56,110 +56,124 @@ pub enum Origin {
 ///
 /// # Errors
 /// The configuration cannot be run; an address is taken.
-pub fn run(config: Config, origin: Origin, inherited: Inherited) -> anyhow::Result<()> {
-    hide_panics();
+pub fn run_server(config: Config, source: ConfigSource, inherited: InheritedSockets) -> anyhow::Result<()> {
+    install_panic_hook();
     log::configure(config.log);
     let (listen, admin) = (config.listen.clone(), config.admin);
     let addresses = listen.http.iter().chain(listen.https.iter().map(|tls| &tls.address));
     let addresses: Vec<_> = addresses.chain([&admin]).copied().collect();
     let sockets = Arc::new(Sockets::open(&addresses, inherited)?);
-    descriptors::raise();
-    if let Some(warning) = descriptors::warning(config.limits.connections_max) {
+    descriptors::raise_descriptor_limit();
+    if let Some(warning) = descriptors::descriptor_limit_warning(config.limits.connections_max) {
         tracing::warn!("{warning}");
     }
-    let warnings = match &origin {
-        Origin::File(path, _) => file::warnings(path, &config),
-        Origin::Demo(_) => Vec::new(),
+    let warnings = match &source {
+        ConfigSource::File(path, _) => file::find_warnings(path, &config),
+        ConfigSource::Demo(_) => Vec::new(),
     };
-    let mut snapshot = Snapshot::new(config)?;
-    snapshot.warnings = warnings;
-    snapshot.warnings().for_each(|warning| tracing::warn!("{warning}"));
-    let current = Arc::new(ArcSwap::from_pointee(snapshot));
-    METRICS.loaded_now();
-    current.load().tell();
-    let open = Arc::new(AtomicUsize::new(0));
+    let mut config = ActiveConfig::new(config)?;
+    config.warnings = warnings;
+    config.warnings().for_each(|warning| tracing::warn!("{warning}"));
+    let current = Arc::new(ArcSwap::from_pointee(config));
+    METRICS.record_config_loaded();
+    current.load().publish_metrics();
+    let open_connections = Arc::new(AtomicUsize::new(0));
     let ready = Arc::new(watch::Sender::new(false));
-    let (stop, standing) = (Arc::new(Stop::default()), Arc::new(watch::Sender::new(0)));
-    let (close_admin, admin_closes) = watch::channel(false);
+    let (shutdown, accepting_services) = (Arc::new(Shutdown::default()), Arc::new(watch::Sender::new(0)));
+    let (close_admin, admin_shutdown) = watch::channel(false);
     let lifecycle = Lifecycle {
         ready: Arc::clone(&ready),
-        stop: Arc::clone(&stop),
+        shutdown: Arc::clone(&shutdown),
         current: Arc::clone(&current),
-        open: Arc::clone(&open),
-        standing: Arc::clone(&standing),
-        services: 2,
+        open_connections: Arc::clone(&open_connections),
+        accepting_services: Arc::clone(&accepting_services),
+        services_total: 2,
         sockets: Arc::clone(&sockets),
         close_admin,
-        greeting: match &origin {
-            Origin::Demo(store) => Some(store.greeting.clone()),
-            Origin::File(..) => None,
+        greeting: match &source {
+            ConfigSource::Demo(store) => Some(store.greeting.clone()),
+            ConfigSource::File(..) => None,
         },
     };
-    let ends = Ends { stop: Arc::clone(&stop), ready: Arc::clone(&ready), current: Arc::clone(&current) };
+    let shutdown_trigger = ShutdownTrigger {
+        shutdown: Arc::clone(&shutdown),
+        ready: Arc::clone(&ready),
+        current: Arc::clone(&current),
+    };
 
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    let mut server = Server::new_with_opt_and_conf(None, settings(threads));
-    let front = DataFront {
-        current: Arc::clone(&current),
-        upstreams: Upstreams::new(System),
-        turns: Turns::new(),
-        open,
-        peers: Arc::default(),
-        cors: CorsRules::default(),
-        budget: Arc::default(),
-        stop,
+    let mut server = Server::new_with_opt_and_conf(None, build_server_conf(threads));
+    let data_server = DataServer {
+        active_config: Arc::clone(&current),
+        target_client: TargetClient::new(SystemDns),
+        fair_queue: FairQueue::new(),
+        open_count: open_connections,
+        connections_per_address: Arc::default(),
+        cors_rules: CorsRulesCache::default(),
+        buffer_budget: Arc::default(),
+        shutdown,
     };
-    let service = data(&listen, front)?;
-    let (own_sockets, own_standing) = (Arc::clone(&sockets), Arc::clone(&standing));
-    server.add_service(Listening { service, sockets: own_sockets, standing: own_standing, until: None });
-    let service = operators(admin, Admin::new(admin, ready, Arc::clone(&current)));
+    let service = build_data_service(&listen, data_server)?;
+    let (own_sockets, own_accepting) = (Arc::clone(&sockets), Arc::clone(&accepting_services));
+    server.add_service(ListeningService {
+        service,
+        sockets: own_sockets,
+        accepting_services: own_accepting,
+        shutdown: None,
+    });
+    let service = build_admin_service(admin, Admin::new(admin, ready, Arc::clone(&current)));
     // Operators look on while the data listeners drain.
-    server.add_service(Listening { service, sockets, standing, until: Some(admin_closes) });
+    server.add_service(ListeningService {
+        service,
+        sockets,
+        accepting_services,
+        shutdown: Some(admin_shutdown),
+    });
     server.add_service(background_service("lifecycle", lifecycle));
-    server.add_service(background_service("keys", Keys::new(Arc::clone(&current))));
-    server.add_service(background_service("sweep", Sweep::new(Arc::clone(&current))));
-    match origin {
-        Origin::Demo(store) => {
+    server.add_service(background_service("keys", CredentialRefresher::new(Arc::clone(&current))));
+    server.add_service(background_service("sweep", SmallPartsCleanup::new(Arc::clone(&current))));
+    match source {
+        ConfigSource::Demo(store) => {
             server.add_service(background_service("store", StoreService(Mutex::new(Some(*store)))));
         }
-        Origin::File(file, files) => {
-            server.add_service(background_service("traces", Exports));
-            server.add_service(background_service("reloads", Reloads::new(file, files, current)));
+        ConfigSource::File(file, files) => {
+            server.add_service(background_service("traces", SpanExporter));
+            server.add_service(background_service("reloads", ConfigReloader::new(file, files, current)));
         }
     }
-    server.run(RunArgs { shutdown_signal: Box::new(ends) });
+    server.run(RunArgs { shutdown_signal: Box::new(shutdown_trigger) });
     log::flush();
     Ok(())
 }
 
 /// The data listeners.
-fn data(listen: &Listen, front: DataFront) -> anyhow::Result<Service<DataFront>> {
-    let current = Arc::clone(&front.current);
-    let mut data = Service::new("data".to_owned(), front);
-    data.endpoints().set_pre_tls_callback(Arc::new(BeforeTls(Arc::clone(&current))));
+fn build_data_service(listen: &Listeners, server: DataServer) -> anyhow::Result<Service<DataServer>> {
+    let current = Arc::clone(&server.active_config);
+    let mut service = Service::new("data".to_owned(), server);
+    service.endpoints().set_pre_tls_callback(Arc::new(ProxyHeaderReader(Arc::clone(&current))));
     let buffers = L4BufferSettings::new(BUFFER_BYTES, BUFFER_BYTES);
     for address in &listen.http {
-        data.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffers));
+        service.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffers));
     }
     for tls in &listen.https {
-        let settings = certificates::settings(tls.address, Arc::clone(&current))?;
-        data.add_listener(ListenerConfig::tcp(tls.address.to_string()).l4_buffer(buffers).tls(settings));
+        let settings = certificates::build_tls_settings(tls.address, Arc::clone(&current))?;
+        service.add_listener(ListenerConfig::tcp(tls.address.to_string()).l4_buffer(buffers).tls(settings));
     }
-    Ok(data)
+    Ok(service)
 }
 
 /// The operators' listener.
-fn operators(address: SocketAddr, admin: Admin) -> Service<HttpServer<Admin>> {
-    let mut operators = Service::new("admin".to_owned(), HttpServer::new_app(admin));
-    operators.threads = Some(1);
-    operators.add_tcp(&address.to_string());
-    operators
+fn build_admin_service(address: SocketAddr, admin: Admin) -> Service<HttpServer<Admin>> {
+    let mut service = Service::new("admin".to_owned(), HttpServer::new_app(admin));
+    service.threads = Some(1);
+    service.add_tcp(&address.to_string());
+    service
 }
 
-fn settings(threads: usize) -> ServerConf {
+fn build_server_conf(threads: usize) -> ServerConf {
     ServerConf {
         threads,
-        grace_period_seconds: Some(GRACE_SECONDS),
+        grace_period_seconds: Some(GRACE_PERIOD_SECONDS),
         graceful_shutdown_timeout_seconds: Some(1),
         max_retries: 0,
         ..ServerConf::default()
@@ -167,7 +181,7 @@ fn settings(threads: usize) -> ServerConf {
 }
 
 /// A panic's message may hold bytes of a request: only its place is told.
-fn hide_panics() {
+fn install_panic_hook() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(%place, "a panic, which is a fault of ours");
@@ -180,7 +194,7 @@ struct StoreService(Mutex<Option<DemoStore>>);
 #[async_trait]
 impl BackgroundService for StoreService {
     async fn start(&self, _shutdown: ShutdownWatch) {
-        let Some(DemoStore { store, socket, .. }) = self.0.lock().ok().and_then(|mut held| held.take())
+        let Some(DemoStore { store, socket, .. }) = self.0.lock().ok().and_then(|mut slot| slot.take())
         else {
             return;
         };

@@ -1,28 +1,28 @@
 //! The configuration as it may be shown: everything but secrets, which are not even read here.
 
 use blobfish_config::{
-    Abandoned, Addressing, BucketRule, Caller, Certificate, Conditions, Config, GrantAccess, Https, Limits,
-    LogFormat, Signing, SmallParts, Target, Traces, Unsupported,
+    AbandonedCopies, Addressing, BucketRule, Caller, Certificate, Conditions, Config, GrantAccess,
+    HttpsListener, Limits, LogFormat, Signing, SmallParts, Target, Traces, UnsupportedFields,
 };
 use serde_json::{Value, json};
 
 /// The answer of `/api/config`.
-pub fn config(config: &Config, loaded: f64) -> Value {
+pub fn render_config(config: &Config, loaded_seconds: f64) -> Value {
     let listen = &config.listen;
-    let dialects = blobfish_dialects::ALL.iter().chain(blobfish_dialects::PROFILES);
+    let dialects = blobfish_dialects::DIALECTS.iter().chain(blobfish_dialects::PROFILES);
     json!({
-        "loaded_timestamp_seconds": loaded,
+        "loaded_timestamp_seconds": loaded_seconds,
         "listen": {
             "http": listen.http,
-            "https": listen.https.iter().map(https).collect::<Vec<_>>(),
-            "proxies": listen.proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "https": listen.https.iter().map(render_https).collect::<Vec<_>>(),
+            "proxies": listen.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "proxy_protocol": listen.proxy_protocol,
             "dialect": listen.default_dialect,
         },
         "admin": config.admin,
         "control": config.control.as_ref().map(|path| path.display().to_string()),
         "hosts_base": config.hosts_base,
-        "limits": limits(&config.limits),
+        "limits": render_limits(&config.limits),
         "log": {
             "format": match config.log.format {
                 LogFormat::Json => "json",
@@ -30,25 +30,25 @@ pub fn config(config: &Config, loaded: f64) -> Value {
             },
             "level": format!("{:?}", config.log.level).to_lowercase(),
         },
-        "traces": config.traces.as_ref().map(traces),
-        "targets": config.targets.iter().map(target).collect::<Vec<_>>(),
-        "buckets": config.buckets.iter().map(|rule| bucket(rule, &config.targets)).collect::<Vec<_>>(),
-        "callers": config.callers.iter().map(caller).collect::<Vec<_>>(),
+        "traces": config.traces.as_ref().map(render_traces),
+        "targets": config.targets.iter().map(render_target).collect::<Vec<_>>(),
+        "buckets": config.buckets.iter().map(|rule| render_bucket(rule, &config.targets)).collect::<Vec<_>>(),
+        "callers": config.callers.iter().map(render_caller).collect::<Vec<_>>(),
         "dialects": dialects.map(|dialect| dialect.name).collect::<Vec<_>>(),
-        "caller_dialects": blobfish_dialects::ALL.iter().map(|dialect| dialect.name).collect::<Vec<_>>(),
+        "caller_dialects": blobfish_dialects::DIALECTS.iter().map(|dialect| dialect.name).collect::<Vec<_>>(),
     })
 }
 
-fn https(listener: &Https) -> Value {
-    let file = |certificate: &Certificate| certificate.cert.display().to_string();
+fn render_https(listener: &HttpsListener) -> Value {
+    let certificate_path = |certificate: &Certificate| certificate.cert.display().to_string();
     json!({
         "address": listener.address,
-        "cert": listener.default.as_ref().map(file),
-        "certificates": listener.certificates.iter().map(file).collect::<Vec<_>>(),
+        "cert": listener.default.as_ref().map(certificate_path),
+        "certificates": listener.certificates.iter().map(certificate_path).collect::<Vec<_>>(),
     })
 }
 
-fn limits(limits: &Limits) -> Value {
+fn render_limits(limits: &Limits) -> Value {
     let copies = &limits.copies;
     json!({
         "head_bytes_max": limits.head_bytes_max,
@@ -72,14 +72,14 @@ fn limits(limits: &Limits) -> Value {
         "spool_dir": limits.spool.dir,
         "spool_bytes_max": limits.spool.bytes_max,
         "spool_files_max": limits.spool.files_max,
-        "copies_abandoned": match copies.abandoned {
-            Abandoned::Finish => "finish",
-            Abandoned::Abort => "abort",
+        "copies_abandoned": match copies.abandoned_copies {
+            AbandonedCopies::Finish => "finish",
+            AbandonedCopies::Abort => "abort",
         },
     })
 }
 
-fn traces(traces: &Traces) -> Value {
+fn render_traces(traces: &Traces) -> Value {
     let scheme = if traces.endpoint.tls { "https" } else { "http" };
     json!({
         "endpoint": format!("{scheme}://{}{}", traces.endpoint.authority(), traces.path),
@@ -91,7 +91,7 @@ fn traces(traces: &Traces) -> Value {
     })
 }
 
-fn target(target: &Target) -> Value {
+fn render_target(target: &Target) -> Value {
     let scheme = if target.endpoint.tls { "https" } else { "http" };
     json!({
         "name": target.name,
@@ -108,7 +108,7 @@ fn target(target: &Target) -> Value {
             Signing::V1 => "v1",
         },
         "credentials": target.credentials,
-        "access_key": shortened(&target.access_key),
+        "access_key": shorten_access_key(&target.access_key),
         "session_token": target.session_token.is_some(),
         "own_authorities": target.ca.is_some(),
         "client_certificate": target.client_cert.is_some(),
@@ -118,7 +118,7 @@ fn target(target: &Target) -> Value {
         "kms_keys": target.kms_keys.len(),
         "small_parts": match target.small_parts {
             SmallParts::Combine => "combine",
-            SmallParts::Refuse => "refuse",
+            SmallParts::Reject => "refuse",
         },
         "staging_bucket": target.staging_bucket,
         "staging_prefix": target.staging_prefix,
@@ -126,17 +126,17 @@ fn target(target: &Target) -> Value {
     })
 }
 
-fn bucket(rule: &BucketRule, targets: &[Target]) -> Value {
+fn render_bucket(rule: &BucketRule, targets: &[Target]) -> Value {
     json!({
         "name": rule.name.to_string(),
         "target": targets.get(rule.target).map(|target| &target.name),
         "target_bucket": rule.target_bucket,
         "unsupported": match rule.unsupported {
-            Unsupported::Refuse => "refuse",
-            Unsupported::Report => "report",
+            UnsupportedFields::Reject => "refuse",
+            UnsupportedFields::Report => "report",
         },
         "conditions": match rule.conditions {
-            Conditions::ByTarget => "by target",
+            Conditions::Auto => "by target",
             Conditions::Native => "native",
             Conditions::Check => "check",
         },
@@ -145,7 +145,7 @@ fn bucket(rule: &BucketRule, targets: &[Target]) -> Value {
     })
 }
 
-fn caller(caller: &Caller) -> Value {
+fn render_caller(caller: &Caller) -> Value {
     let grants = caller.grants.iter().map(|grant| {
         let buckets: Vec<String> = grant.buckets.iter().map(ToString::to_string).collect();
         let access = match grant.access {
@@ -158,7 +158,7 @@ fn caller(caller: &Caller) -> Value {
     });
     json!({
         "name": caller.name,
-        "access_keys": caller.keys.iter().map(|key| shortened(&key.access_key)).collect::<Vec<_>>(),
+        "access_keys": caller.keys.iter().map(|key| shorten_access_key(&key.access_key)).collect::<Vec<_>>(),
         "session_token": caller.keys.iter().any(|key| key.session_token.is_some()),
         "requests_per_second": caller.requests_per_second,
         "requests_at_once": caller.requests_at_once,
@@ -169,11 +169,11 @@ fn caller(caller: &Caller) -> Value {
 }
 
 /// Enough of an access key to recognise it.
-fn shortened(key: &str) -> String {
+fn shorten_access_key(key: &str) -> String {
     let characters: Vec<char> = key.chars().collect();
-    let ends = if characters.len() >= 16 { 4 } else { characters.len() / 4 };
-    let begin: String = characters.iter().take(ends).collect();
-    let end: String = characters.iter().skip(characters.len().saturating_sub(ends)).collect();
+    let visible_chars = if characters.len() >= 16 { 4 } else { characters.len() / 4 };
+    let begin: String = characters.iter().take(visible_chars).collect();
+    let end: String = characters.iter().skip(characters.len().saturating_sub(visible_chars)).collect();
     format!("{begin}…{end}")
 }
 
@@ -183,8 +183,8 @@ mod tests {
 
     #[test]
     fn of_an_access_key_only_its_ends_are_shown() {
-        assert_eq!(shortened("AKIDBLOBFISHDEMO0001"), "AKID…0001");
-        assert_eq!(shortened("AKIDKEY1"), "AK…Y1");
-        assert_eq!(shortened("abc"), "…");
+        assert_eq!(shorten_access_key("AKIDBLOBFISHDEMO0001"), "AKID…0001");
+        assert_eq!(shorten_access_key("AKIDKEY1"), "AK…Y1");
+        assert_eq!(shorten_access_key("abc"), "…");
     }
 }

@@ -10,15 +10,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use blobfish_config::{
-    Access, Addressing, Caller, Conditions, Config, Endpoint, Signing, SmallParts, Unsupported,
+    Access, Addressing, Caller, Conditions, Config, Endpoint, Signing, SmallParts, UnsupportedFields,
 };
-use blobfish_dialects::engine::accept::{Front, Key, Keys};
+use blobfish_dialects::engine::accept::{CallerCredentials, CredentialStore, ListenerDialects};
 use blobfish_dialects::engine::auth::Auth;
 use blobfish_dialects::engine::dialect::{Dialect, Target};
 use blobfish_dialects::engine::loss::LossPolicy;
-use blobfish_dialects::engine::staging::Staging;
-use blobfish_dialects::engine::way::{Names, Way};
-use blobfish_dialects::model::{Credentials, Need, Operation, OwnKey, TargetClock};
+use blobfish_dialects::engine::staging::SmallPartsConfig;
+use blobfish_dialects::engine::way::{BucketNames, Route};
+use blobfish_dialects::model::{Credentials, Operation, RequiredAccess, SharedCredentials, TargetClock};
 use pingora_core::protocols::tls::CaType;
 use pingora_core::utils::tls::{CertKey, WrappedX509};
 use rustls_pki_types::CertificateDer;
@@ -26,19 +26,19 @@ use rustls_pki_types::pem::PemObject as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use crate::breaker::Breaker;
-use crate::certificates::{Certificates, Unfit};
+use crate::breaker::CircuitBreaker;
+use crate::certificates::{CertificateError, ListenerCertificates};
 use crate::client_cert;
-use crate::health::Health;
-use crate::keys::IssuedKey;
+use crate::health::TargetHealth;
+use crate::keys::IssuedCredentials;
 use crate::metrics::METRICS;
-use crate::seats::Seats;
-use crate::throttle::{Throttle, Turn};
+use crate::seats::ConnectionLimit;
+use crate::throttle::{RateLimit, RateLimitPermit};
 use crate::traces::Traces;
 
 /// A configuration that cannot be run.
 #[derive(Debug, thiserror::Error)]
-pub enum NotRunnable {
+pub enum ActivationError {
     /// A dialect or profile that is in the configuration and not in this build.
     #[error("target \"{0}\": this build does not have its dialect or profile")]
     Dialect(String),
@@ -75,14 +75,14 @@ pub enum NotRunnable {
         /// The file.
         path: PathBuf,
         /// Why it cannot be shown.
-        unfit: Unfit,
+        unfit: CertificateError,
     },
 }
 
 /// A store, and how it is reached.
-pub struct Upstream {
+pub struct TargetRuntime {
     /// As the engine needs it.
-    pub target: Target,
+    pub spec: Target,
     /// Where it is.
     pub endpoint: Endpoint,
     /// Authorities to trust, where they are not the system's.
@@ -92,15 +92,15 @@ pub struct Upstream {
     /// Keeps its connections apart from those of others.
     pub group_key: u64,
     /// Its key, where that is issued.
-    pub issued: Option<Arc<IssuedKey>>,
+    pub issued_key: Option<Arc<IssuedCredentials>>,
     /// Whether it may be asked.
-    pub breaker: Arc<Breaker>,
+    pub circuit_breaker: Arc<CircuitBreaker>,
     /// How long an answer to its host's name is believed.
-    pub resolve: Duration,
+    pub dns_cache_ttl: Duration,
     /// Its connections that may be in use at once.
-    pub seats: Arc<Seats>,
+    pub connection_limit: Arc<ConnectionLimit>,
     /// How it answered lately.
-    pub health: Arc<Health>,
+    pub health: Arc<TargetHealth>,
     /// Longest wait for a connection.
     pub connect_timeout: Duration,
     /// Longest wait for the head of an answer.
@@ -109,30 +109,30 @@ pub struct Upstream {
     pub body_timeout: Duration,
 }
 
-impl Upstream {
+impl TargetRuntime {
     /// A key that was issued for the same target is not asked for again.
-    fn keeps_key_of(&mut self, before: &[Self]) {
-        let Some(own) = &self.issued else { return };
-        let mut old = before.iter().filter_map(|old| old.issued.as_ref());
-        if let Some(old) = old.find(|old| old.is_like(own)) {
-            self.target.credentials = old.key();
-            self.issued = Some(Arc::clone(old));
+    fn reuse_issued_key(&mut self, previous: &[Self]) {
+        let Some(own) = &self.issued_key else { return };
+        let mut old = previous.iter().filter_map(|old| old.issued_key.as_ref());
+        if let Some(old) = old.find(|old| old.has_same_origin(own)) {
+            self.spec.credentials = old.credentials();
+            self.issued_key = Some(Arc::clone(old));
         }
     }
 }
 
 /// Everything that a request runs on.
-pub struct Snapshot {
+pub struct ActiveConfig {
     /// The configuration as it was understood.
-    pub config: Config,
+    pub settings: Config,
     /// What the data listeners answer to.
-    pub front: Front,
+    pub listener_hosts: ListenerDialects,
     /// The stores, in the configuration's order.
-    pub upstreams: Vec<Upstream>,
+    pub targets: Vec<TargetRuntime>,
     /// How much each caller may ask for, by its name.
-    throttles: BTreeMap<String, Arc<Throttle>>,
+    rate_limits: BTreeMap<String, Arc<RateLimit>>,
     /// What https listeners show, by their addresses.
-    certificates: BTreeMap<SocketAddr, Arc<Certificates>>,
+    certificates: BTreeMap<SocketAddr, Arc<ListenerCertificates>>,
     /// Whether and how requests are traced.
     pub traces: Option<Traces>,
     /// What is to be said of the file that it was read from.
@@ -140,277 +140,303 @@ pub struct Snapshot {
 }
 
 /// Where a bucket lives.
-pub struct Place<'a> {
+pub struct RoutedBucket<'a> {
     /// The store.
-    pub upstream: &'a Upstream,
+    pub target: &'a TargetRuntime,
     /// Index of the store.
-    pub index: usize,
+    pub target_index: usize,
     /// The bucket's name there.
-    pub bucket: String,
+    pub target_bucket: String,
     /// What happens to what cannot be said there.
-    pub policy: LossPolicy,
+    pub loss_policy: LossPolicy,
     /// Conditions of copies are evaluated here.
     pub check_conditions: bool,
     /// Whether a copy that the target refuses to make is carried through here.
-    pub relay: bool,
+    pub allows_relay: bool,
     /// All that is configured, for the names of other buckets.
-    pub snapshot: &'a Snapshot,
+    pub config: &'a ActiveConfig,
 }
 
-impl Snapshot {
+impl ActiveConfig {
     /// Builds one from a configuration.
     ///
     /// # Errors
     /// [`NotRunnable`].
-    pub fn new(config: Config) -> Result<Self, NotRunnable> {
+    pub fn new(config: Config) -> Result<Self, ActivationError> {
         let default = config.listen.default_dialect.as_str();
-        let default = by_name(default).ok_or_else(|| NotRunnable::Default(default.to_owned()))?;
-        let front = Front { dialects: blobfish_dialects::ALL, default, base: config.hosts_base.clone() };
-        let upstreams = config
+        let default = find_dialect(default).ok_or_else(|| ActivationError::Default(default.to_owned()))?;
+        let listener_hosts = ListenerDialects {
+            dialects: blobfish_dialects::DIALECTS,
+            default_dialect: default,
+            base_domains: config.hosts_base.clone(),
+        };
+        let targets = config
             .targets
             .iter()
-            .map(|target| upstream(target, &config.callers))
+            .map(|target| build_target(target, &config.callers))
             .collect::<Result<_, _>>()?;
-        let throttle = |caller: &Caller| (caller.name.clone(), Arc::new(Throttle::new(caller)));
-        let throttles = config.callers.iter().map(throttle).collect();
-        let certificates = config.listen.https.iter().map(shown).collect::<Result<_, _>>()?;
-        let traces = config.traces.as_ref().map(traces).transpose()?;
-        Ok(Self { config, front, upstreams, throttles, certificates, traces, warnings: Vec::new() })
+        let build_rate_limit = |caller: &Caller| (caller.name.clone(), Arc::new(RateLimit::new(caller)));
+        let rate_limits = config.callers.iter().map(build_rate_limit).collect();
+        let certificates = config.listen.https.iter().map(load_certificates).collect::<Result<_, _>>()?;
+        let traces = config.traces.as_ref().map(build_traces).transpose()?;
+        Ok(Self {
+            settings: config,
+            listener_hosts,
+            targets,
+            rate_limits,
+            certificates,
+            traces,
+            warnings: Vec::new(),
+        })
     }
 
     /// What is not wrong, but hardly meant.
     pub fn warnings(&self) -> impl Iterator<Item = &String> {
-        self.certificates.values().flat_map(|shown| &shown.warnings).chain(&self.warnings)
+        self.certificates.values().flat_map(|certificates| &certificates.warnings).chain(&self.warnings)
     }
 
     /// What the https listener at this address shows.
-    pub fn certificates(&self, address: SocketAddr) -> Option<&Arc<Certificates>> {
+    pub fn certificates(&self, address: SocketAddr) -> Option<&Arc<ListenerCertificates>> {
         self.certificates.get(&address)
     }
 
     /// Takes over what callers have used of limits that stay as they are, what is known of targets, and what
     /// listeners show that stay open until a restart.
-    pub fn goes_on_from(&mut self, before: &Self) {
-        for (name, throttle) in &mut self.throttles {
-            if let Some(old) = before.throttles.get(name).filter(|old| old.is_like(throttle)) {
-                *throttle = Arc::clone(old);
+    pub fn inherit_state(&mut self, previous: &Self) {
+        for (name, rate_limit) in &mut self.rate_limits {
+            if let Some(old) = previous.rate_limits.get(name).filter(|old| old.has_same_limits(rate_limit)) {
+                *rate_limit = Arc::clone(old);
             }
         }
-        for (address, shown) in &before.certificates {
-            self.certificates.entry(*address).or_insert_with(|| Arc::clone(shown));
+        for (address, certificates) in &previous.certificates {
+            self.certificates.entry(*address).or_insert_with(|| Arc::clone(certificates));
         }
-        for upstream in &mut self.upstreams {
-            let mut old = before.upstreams.iter().map(|old| &old.breaker);
-            if let Some(old) = old.find(|old| old.is_like(&upstream.breaker)) {
-                upstream.breaker = Arc::clone(old);
+        for target in &mut self.targets {
+            let mut old = previous.targets.iter().map(|old| &old.circuit_breaker);
+            if let Some(old) = old.find(|old| old.has_same_settings(&target.circuit_breaker)) {
+                target.circuit_breaker = Arc::clone(old);
             }
-            if let Some(old) = before.upstreams.iter().find(|old| old.group_key == upstream.group_key) {
-                upstream.target.clock = old.target.clock.clone();
+            if let Some(old) = previous.targets.iter().find(|old| old.group_key == target.group_key) {
+                target.spec.clock = old.spec.clock.clone();
             }
-            upstream.keeps_key_of(&before.upstreams);
-            let mut old = before.upstreams.iter().map(|old| &old.seats);
-            if let Some(old) = old.find(|old| old.is_like(&upstream.seats)) {
-                upstream.seats = Arc::clone(old);
+            target.reuse_issued_key(&previous.targets);
+            let mut old = previous.targets.iter().map(|old| &old.connection_limit);
+            if let Some(old) = old.find(|old| old.has_same_settings(&target.connection_limit)) {
+                target.connection_limit = Arc::clone(old);
             }
         }
     }
 
     /// Tells the metrics of its targets, and of no others.
-    pub fn tell(&self) {
+    pub fn publish_metrics(&self) {
         METRICS.target_state.reset();
         METRICS.target_skew.reset();
         // What has not happened yet is zero, not absent.
         for operation in [Operation::CopyObject, Operation::UploadPartCopy] {
             METRICS.copy_sources_changed.with_label_values(&[operation.name()]);
         }
-        for upstream in &self.upstreams {
-            upstream.breaker.tell();
-            let name = upstream.target.name.as_str();
-            METRICS.target_skew.with_label_values(&[name]).set(upstream.target.clock.skew());
-            METRICS.uploads_lost.with_label_values(&[name]);
+        for target in &self.targets {
+            target.circuit_breaker.publish_state();
+            let name = target.spec.name.as_str();
+            METRICS.target_skew.with_label_values(&[name]).set(target.spec.clock.skew_seconds());
+            METRICS.uploads_orphaned.with_label_values(&[name]);
             METRICS.small_parts.with_label_values(&[name]);
-            METRICS.small_parts_swept.with_label_values(&[name]);
+            METRICS.small_parts_cleaned_up.with_label_values(&[name]);
         }
     }
 
     /// Lets a request of a caller begin; `None` where it asks for too much.
-    pub fn turn(&self, caller: &Caller) -> Option<Turn> {
-        self.throttles.get(&caller.name).and_then(|throttle| throttle.turn())
+    pub fn try_acquire_rate_limit(&self, caller: &Caller) -> Option<RateLimitPermit> {
+        self.rate_limits.get(&caller.name).and_then(|rate_limit| rate_limit.try_acquire())
     }
 
     /// The caller that has this access key.
-    pub fn caller(&self, access_key: &str) -> Option<&Caller> {
-        self.config.caller(access_key).map(|(caller, _)| caller)
+    pub fn find_caller(&self, access_key: &str) -> Option<&Caller> {
+        self.settings.find_caller(access_key).map(|(caller, _)| caller)
     }
 
     /// Whether a target's bucket is the one for parts that are kept, which callers never see.
-    pub fn is_for_parts(&self, index: usize, bucket: &str) -> bool {
-        self.config.targets.get(index).is_some_and(|target| target.staging_bucket.as_deref() == Some(bucket))
+    pub fn is_small_parts_bucket(&self, index: usize, bucket: &str) -> bool {
+        self.settings
+            .targets
+            .get(index)
+            .is_some_and(|target| target.staging_bucket.as_deref() == Some(bucket))
     }
 
     /// Where a bucket lives that callers call so.
-    pub fn place(&self, bucket: &str) -> Option<Place<'_>> {
-        let route = self.config.route(bucket)?;
-        if self.is_for_parts(route.target_index, &route.target_bucket) {
+    pub fn route_bucket(&self, bucket: &str) -> Option<RoutedBucket<'_>> {
+        let route = self.settings.route(bucket)?;
+        if self.is_small_parts_bucket(route.target_index, &route.target_bucket) {
             return None;
         }
         let policy = match route.rule.unsupported {
-            Unsupported::Refuse => LossPolicy::Refuse,
-            Unsupported::Report => LossPolicy::Report,
+            UnsupportedFields::Reject => LossPolicy::Reject,
+            UnsupportedFields::Report => LossPolicy::Report,
         };
-        Some(Place {
-            upstream: self.upstreams.get(route.target_index)?,
-            index: route.target_index,
-            bucket: route.target_bucket.into_owned(),
-            policy,
+        Some(RoutedBucket {
+            target: self.targets.get(route.target_index)?,
+            target_index: route.target_index,
+            target_bucket: route.target_bucket.into_owned(),
+            loss_policy: policy,
             check_conditions: match route.rule.conditions {
-                Conditions::ByTarget => {
-                    !self.upstreams.get(route.target_index)?.target.dialect.has_conditions()
+                Conditions::Auto => {
+                    !self.targets.get(route.target_index)?.spec.dialect.supports_source_conditions()
                 }
                 Conditions::Native => false,
                 Conditions::Check => true,
             },
-            relay: route.rule.relay,
-            snapshot: self,
+            allows_relay: route.rule.relay,
+            config: self,
         })
     }
 }
 
-impl<'a> Place<'a> {
+impl<'a> RoutedBucket<'a> {
     /// The way of a request to here.
-    pub fn way(
+    pub fn build_route(
         &self,
         dialect: &'static Dialect,
         caller: Option<&'a Caller>,
         source_bucket: Option<String>,
-    ) -> Way<'a> {
-        Way {
+    ) -> Route<'a> {
+        Route {
             caller: dialect,
-            target: &self.upstream.target,
-            bucket: self.bucket.clone(),
+            target: &self.target.spec,
+            bucket: self.target_bucket.clone(),
             source_bucket,
-            policy: self.policy,
+            loss_policy: self.loss_policy,
             check_conditions: self.check_conditions,
-            names: Arc::new(OwnNames { snapshot: self.snapshot, caller, index: self.index }),
+            bucket_names: Arc::new(CallerBucketNames {
+                config: self.config,
+                caller,
+                target_index: self.target_index,
+            }),
         }
     }
 }
 
 /// What buckets of one target are called, as far as one caller may know.
-pub struct OwnNames<'a> {
+pub struct CallerBucketNames<'a> {
     /// All that is configured.
-    pub snapshot: &'a Snapshot,
+    pub config: &'a ActiveConfig,
     /// Who asks; nobody knows of nothing.
     pub caller: Option<&'a Caller>,
     /// Index of the target.
-    pub index: usize,
+    pub target_index: usize,
 }
 
-impl Names for OwnNames<'_> {
-    fn at_target(&self, bucket: &str) -> Option<String> {
-        let may_write = self.caller.is_some_and(|caller| may(caller, bucket, Need::Write));
-        let place = self.snapshot.place(bucket).filter(|place| may_write && place.index == self.index);
-        place.map(|place| place.bucket)
+impl BucketNames for CallerBucketNames<'_> {
+    fn to_target_bucket(&self, bucket: &str) -> Option<String> {
+        let may_write = self.caller.is_some_and(|caller| has_access(caller, bucket, RequiredAccess::Write));
+        let routed_bucket = self
+            .config
+            .route_bucket(bucket)
+            .filter(|place| may_write && place.target_index == self.target_index);
+        routed_bucket.map(|routed_bucket| routed_bucket.target_bucket)
     }
 
-    fn at_caller(&self, bucket: &str) -> Option<String> {
-        if self.snapshot.is_for_parts(self.index, bucket) {
+    fn to_caller_bucket(&self, bucket: &str) -> Option<String> {
+        if self.config.is_small_parts_bucket(self.target_index, bucket) {
             return None;
         }
-        let name = self.snapshot.config.reverse(self.index, bucket)?;
-        self.caller.is_some_and(|caller| may(caller, &name, Need::Read)).then_some(name)
+        let name = self.config.settings.find_caller_bucket(self.target_index, bucket)?;
+        self.caller.is_some_and(|caller| has_access(caller, &name, RequiredAccess::Read)).then_some(name)
     }
 }
 
-impl Keys for Snapshot {
-    fn key(&self, access_key: &str) -> Option<Key<'_>> {
-        let (caller, key) = self.config.caller(access_key)?;
-        Some(Key {
-            secret: &key.secret_key,
-            token: key.session_token.as_ref(),
-            strict: caller.cos_strict,
+impl CredentialStore for ActiveConfig {
+    fn find_credentials(&self, access_key: &str) -> Option<CallerCredentials<'_>> {
+        let (caller, key) = self.settings.find_caller(access_key)?;
+        Some(CallerCredentials {
+            secret_key: &key.secret_key,
+            session_token: key.session_token.as_ref(),
+            requires_all_signed: caller.cos_strict,
             schemes: &caller.signatures,
         })
     }
 
-    fn is_open(&self, bucket: &str) -> bool {
-        self.config.route(bucket).is_some_and(|route| route.rule.anonymous_read)
+    fn is_public_read(&self, bucket: &str) -> bool {
+        self.settings.route(bucket).is_some_and(|route| route.rule.anonymous_read)
     }
 }
 
 /// Whether a caller's grants give what an operation needs.
-pub fn may(caller: &Caller, bucket: &str, need: Need) -> bool {
-    match need {
-        Need::Read => caller.may(bucket, Access::Read),
-        Need::Write => caller.may(bucket, Access::Write),
-        Need::Admin => caller.may(bucket, Access::Admin),
-        Need::Nothing => true,
+pub fn has_access(caller: &Caller, bucket: &str, required_access: RequiredAccess) -> bool {
+    match required_access {
+        RequiredAccess::Read => caller.can_access(bucket, Access::Read),
+        RequiredAccess::Write => caller.can_access(bucket, Access::Write),
+        RequiredAccess::Admin => caller.can_access(bucket, Access::Admin),
+        RequiredAccess::None => true,
     }
 }
 
 /// A dialect by the name of a listener's default: `s3`, or a profile's own name such as `jdcloud`.
-fn by_name(name: &str) -> Option<&'static Dialect> {
-    let named = blobfish_dialects::ALL.iter().copied().find(|dialect| dialect.name == name);
-    named.or_else(|| blobfish_dialects::by_name(name, None))
+fn find_dialect(name: &str) -> Option<&'static Dialect> {
+    let base_dialect = blobfish_dialects::DIALECTS.iter().copied().find(|dialect| dialect.name == name);
+    base_dialect.or_else(|| blobfish_dialects::find_dialect(name, None))
 }
 
-fn upstream(target: &blobfish_config::Target, callers: &[Caller]) -> Result<Upstream, NotRunnable> {
-    let dialect = blobfish_dialects::by_name(&target.dialect, target.profile.as_deref())
-        .ok_or_else(|| NotRunnable::Dialect(target.name.clone()))?;
+fn build_target(
+    target: &blobfish_config::Target,
+    callers: &[Caller],
+) -> Result<TargetRuntime, ActivationError> {
+    let dialect = blobfish_dialects::find_dialect(&target.dialect, target.profile.as_deref())
+        .ok_or_else(|| ActivationError::Dialect(target.name.clone()))?;
     let ca = target
         .ca
         .as_ref()
-        .map(|path| authorities(&format!("target \"{}\"", target.name), path))
+        .map(|path| load_certificate_authorities(&format!("target \"{}\"", target.name), path))
         .transpose()?;
-    let client_cert = client_cert::read(target)?;
-    let group_key = group_key(target, ca.as_deref(), client_cert.as_deref());
-    let credentials = OwnKey::new(Credentials {
-        access_key: target.access_key.clone(),
+    let client_cert = client_cert::read_client_certificate(target)?;
+    let group_key = compute_group_key(target, ca.as_deref(), client_cert.as_deref());
+    let credentials = SharedCredentials::new(Credentials {
+        access_key_id: target.access_key.clone(),
         secret_key: target.secret_key.clone(),
         session_token: target.session_token.clone(),
     });
-    let issued = match &target.credentials {
+    let issued_key = match &target.credentials {
         Some(_) => Some(
-            IssuedKey::new(target, credentials.clone())
-                .ok_or_else(|| NotRunnable::Credentials(target.name.clone()))?,
+            IssuedCredentials::new(target, credentials.clone())
+                .ok_or_else(|| ActivationError::Credentials(target.name.clone()))?,
         ),
         None => None,
     };
-    Ok(Upstream {
-        issued: issued.map(Arc::new),
+    Ok(TargetRuntime {
+        issued_key: issued_key.map(Arc::new),
         group_key,
-        breaker: Arc::new(Breaker::new(target, group_key, callers.len())),
-        seats: Arc::new(Seats::new(&target.name, group_key, target.connections_max)),
+        circuit_breaker: Arc::new(CircuitBreaker::new(target, group_key, callers.len())),
+        connection_limit: Arc::new(ConnectionLimit::new(&target.name, group_key, target.connections_max)),
         ca,
         client_cert,
-        target: Target {
+        spec: Target {
             name: target.name.clone(),
             dialect,
-            auth: auth(dialect, target.signing).ok_or_else(|| NotRunnable::Signing(target.name.clone()))?,
+            auth: select_auth(dialect, target.signing)
+                .ok_or_else(|| ActivationError::Signing(target.name.clone()))?,
             authority: target.endpoint.authority(),
             region: target.region.clone(),
             path_style: target.addressing == Addressing::Path,
             credentials,
             clock: TargetClock::default(),
-            seal: seal(target, callers),
+            seal_secret: select_seal_secret(target, callers),
             kms_keys: target.kms_keys.clone(),
-            staging: Staging {
+            staging: SmallPartsConfig {
                 combines: target.small_parts == SmallParts::Combine,
                 prefix: target.staging_prefix.clone(),
                 bucket: target.staging_bucket.clone(),
             },
         },
         endpoint: target.endpoint.clone(),
-        health: Health::of(&target.name),
+        health: TargetHealth::for_target(&target.name),
         connect_timeout: target.connect_timeout,
-        resolve: target.resolve,
+        dns_cache_ttl: target.dns_cache_time,
         response_timeout: target.response_timeout,
         body_timeout: target.body_timeout,
     })
 }
 
 /// What only the configuration tells: the target's secret, or where that is issued and changes, those of all callers.
-fn seal(target: &blobfish_config::Target, callers: &[Caller]) -> SecretString {
+fn select_seal_secret(target: &blobfish_config::Target, callers: &[Caller]) -> SecretString {
     if target.credentials.is_none() {
         return target.secret_key.clone();
     }
@@ -418,52 +444,64 @@ fn seal(target: &blobfish_config::Target, callers: &[Caller]) -> SecretString {
     SecretString::from(secrets.collect::<Vec<_>>().join("\n"))
 }
 
-fn shown(https: &blobfish_config::Https) -> Result<(SocketAddr, Arc<Certificates>), NotRunnable> {
-    let certificates = Certificates::read(https);
-    let certificates = certificates.map_err(|(path, unfit)| NotRunnable::Certificate { path, unfit })?;
+fn load_certificates(
+    https: &blobfish_config::HttpsListener,
+) -> Result<(SocketAddr, Arc<ListenerCertificates>), ActivationError> {
+    let certificates = ListenerCertificates::load(https);
+    let certificates = certificates.map_err(|(path, unfit)| ActivationError::Certificate { path, unfit })?;
     Ok((https.address, Arc::new(certificates)))
 }
 
-fn traces(config: &blobfish_config::Traces) -> Result<Traces, NotRunnable> {
-    let ca = config.ca.as_ref().map(|path| authorities("traces", path)).transpose()?;
+fn build_traces(config: &blobfish_config::Traces) -> Result<Traces, ActivationError> {
+    let ca = config.ca.as_ref().map(|path| load_certificate_authorities("traces", path)).transpose()?;
     Ok(Traces::new(config, ca))
 }
 
 /// What connections may be shared by: the same target, believed for the same reason. It outlives a reload.
-fn group_key(target: &blobfish_config::Target, ca: Option<&CaType>, client_cert: Option<&CertKey>) -> u64 {
+fn compute_group_key(
+    target: &blobfish_config::Target,
+    ca: Option<&CaType>,
+    client_cert: Option<&CertKey>,
+) -> u64 {
     let mut hasher = DefaultHasher::new();
     (&target.name, target.endpoint.authority(), target.endpoint.tls).hash(&mut hasher);
     for authority in ca.into_iter().flatten() {
         authority.with_raw_cert(|der| der.hash(&mut hasher));
     }
-    if let Some(shown) = client_cert {
-        shown.leaf().borrow_raw_cert().hash(&mut hasher);
+    if let Some(certificate) = client_cert {
+        certificate.leaf().borrow_raw_cert().hash(&mut hasher);
     }
     hasher.finish()
 }
 
-fn auth(dialect: &'static Dialect, signing: Signing) -> Option<&'static dyn Auth> {
+fn select_auth(dialect: &'static Dialect, signing: Signing) -> Option<&'static dyn Auth> {
     match signing {
         Signing::V4 => Some(dialect.auth),
-        Signing::V1 => dialect.older_auth,
+        Signing::V1 => dialect.legacy_auth,
     }
 }
 
 /// The authorities of a file, and the system's: the connector takes a list of its own instead of the system's.
-fn authorities(subject: &str, path: &std::path::Path) -> Result<Arc<CaType>, NotRunnable> {
-    let bad = || NotRunnable::Ca { subject: subject.to_owned(), path: path.to_owned() };
+fn load_certificate_authorities(
+    subject: &str,
+    path: &std::path::Path,
+) -> Result<Arc<CaType>, ActivationError> {
+    let build_error = || ActivationError::Ca { subject: subject.to_owned(), path: path.to_owned() };
     let own: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(path)
-        .map_err(|_| bad())?
+        .map_err(|_| build_error())?
         .collect::<Result<_, _>>()
-        .map_err(|_| bad())?;
+        .map_err(|_| build_error())?;
     if own.is_empty() {
-        return Err(bad());
+        return Err(build_error());
     }
-    let parsed = |der: &CertificateDer<'_>| {
+    let parse_certificate = |der: &CertificateDer<'_>| {
         WrappedX509::try_new(der.to_vec(), |raw| X509Certificate::from_der(raw).map(|parsed| parsed.1)).ok()
     };
-    let mut all = own.iter().map(|der| parsed(der).ok_or_else(bad)).collect::<Result<Vec<_>, _>>()?;
+    let mut all = own
+        .iter()
+        .map(|der| parse_certificate(der).ok_or_else(build_error))
+        .collect::<Result<Vec<_>, _>>()?;
     let system = pingora_core::tls::load_native_certs().unwrap_or_default();
-    all.extend(system.iter().filter_map(parsed));
+    all.extend(system.iter().filter_map(parse_certificate));
     Ok(Arc::from(all))
 }

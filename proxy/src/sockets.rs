@@ -29,19 +29,19 @@ const UNSENT_BYTES_MAX: u32 = 128 * 1024;
 pub struct Sockets(Mutex<BTreeMap<SocketAddr, TcpListener>>);
 
 /// Sockets that came with the start of this process, in the way of systemd (`LISTEN_FDS`).
-pub struct Inherited(Vec<TcpListener>);
+pub struct InheritedSockets(Vec<TcpListener>);
 
-impl Inherited {
+impl InheritedSockets {
     /// Takes them. It changes the environment, so that it must come before the first thread.
     ///
     /// # Errors
     /// One of them is no listening TCP socket.
     pub fn take() -> anyhow::Result<Self> {
-        let mut handed = ListenFd::from_env();
+        let mut listen_fds = ListenFd::from_env();
         let mut sockets = Vec::new();
-        for index in 0..handed.len() {
+        for index in 0..listen_fds.len() {
             let socket =
-                handed.take_tcp_listener(index).context("a socket that was handed to this process")?;
+                listen_fds.take_tcp_listener(index).context("a socket that was handed to this process")?;
             sockets.extend(socket);
         }
         Ok(Self(sockets))
@@ -53,28 +53,28 @@ impl Sockets {
     ///
     /// # Errors
     /// An address is taken, or not of this machine.
-    pub fn open(addresses: &[SocketAddr], inherited: Inherited) -> anyhow::Result<Self> {
-        let mut found: BTreeMap<_, _> =
+    pub fn open(addresses: &[SocketAddr], inherited: InheritedSockets) -> anyhow::Result<Self> {
+        let mut inherited_by_address: BTreeMap<_, _> =
             inherited.0.into_iter().filter_map(|socket| Some((socket.local_addr().ok()?, socket))).collect();
         let mut sockets = BTreeMap::new();
         for &address in addresses {
-            let socket = match found.remove(&address) {
+            let socket = match inherited_by_address.remove(&address) {
                 Some(socket) => socket,
                 None => TcpListener::bind(address)
                     .map_err(|error| anyhow!("cannot listen on {address}: {error}"))?,
             };
-            bound_buffers(&socket).with_context(|| address.to_string())?;
+            limit_unsent_bytes(&socket).with_context(|| address.to_string())?;
             // The runtime waits for connections, not the socket.
             socket.set_nonblocking(true).with_context(|| address.to_string())?;
             sockets.insert(address, socket);
         }
-        for address in found.keys() {
+        for address in inherited_by_address.keys() {
             tracing::info!("no longer listening on {address}, which the configuration does not name");
         }
         Ok(Self(Mutex::new(sockets)))
     }
 
-    fn all(&self) -> MutexGuard<'_, BTreeMap<SocketAddr, TcpListener>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<SocketAddr, TcpListener>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -82,21 +82,21 @@ impl Sockets {
     ///
     /// # Errors
     /// There are too many open files.
-    pub fn for_another(&self) -> io::Result<Vec<FdMapping>> {
-        let mapped = |(socket, child_fd): (&TcpListener, i32)| {
+    pub fn duplicate(&self) -> io::Result<Vec<FdMapping>> {
+        let to_mapping = |(socket, child_fd): (&TcpListener, i32)| {
             Ok(FdMapping { parent_fd: socket.try_clone()?.into(), child_fd })
         };
-        self.all().values().zip(FIRST_FD..).map(mapped).collect()
+        self.lock().values().zip(FIRST_FD..).map(to_mapping).collect()
     }
 
     /// Closes them here. While this process has one open, the system queues connections on it that nobody would accept.
     pub fn close(&self) {
-        self.all().clear();
+        self.lock().clear();
     }
 
     /// Lets the framework have duplicates of the sockets that a service listens on.
-    fn lend(&self, addresses: &[String], table: &ListenFds) {
-        for (address, socket) in self.all().iter() {
+    fn add_to_table(&self, addresses: &[String], table: &ListenFds) {
+        for (address, socket) in self.lock().iter() {
             let address = address.to_string();
             match socket.try_clone() {
                 Ok(socket) if addresses.contains(&address) => {
@@ -116,7 +116,7 @@ impl Sockets {
 /// # Errors
 /// The system's.
 #[cfg(target_os = "linux")]
-pub fn bound_buffers(socket: &impl std::os::fd::AsFd) -> io::Result<()> {
+pub fn limit_unsent_bytes(socket: &impl std::os::fd::AsFd) -> io::Result<()> {
     socket2::SockRef::from(socket).set_tcp_notsent_lowat(UNSENT_BYTES_MAX)
 }
 
@@ -125,29 +125,29 @@ pub fn bound_buffers(socket: &impl std::os::fd::AsFd) -> io::Result<()> {
 /// # Errors
 /// None.
 #[cfg(not(target_os = "linux"))]
-pub fn bound_buffers(_: &impl std::os::fd::AsFd) -> io::Result<()> {
+pub fn limit_unsent_bytes(_: &impl std::os::fd::AsFd) -> io::Result<()> {
     Ok(())
 }
 
 /// A service of the framework on sockets of ours.
-pub struct Listening<A> {
+pub struct ListeningService<A> {
     /// The service.
     pub service: Service<A>,
     /// The sockets.
     pub sockets: Arc<Sockets>,
     /// How many services accept connections.
-    pub standing: Arc<watch::Sender<usize>>,
+    pub accepting_services: Arc<watch::Sender<usize>>,
     /// When it stops, where that is not when the data listeners do.
-    pub until: Option<ShutdownWatch>,
+    pub shutdown: Option<ShutdownWatch>,
 }
 
 #[async_trait]
-impl<A: ServerApp + Send + Sync + 'static> Startable for Listening<A> {
+impl<A: ServerApp + Send + Sync + 'static> Startable for ListeningService<A> {
     async fn start_service(&mut self, fds: Option<ListenFds>, shutdown: ShutdownWatch, tasks_per_fd: usize) {
         if let (Some(table), Some(addresses)) = (&fds, self.service.listen_addresses()) {
-            self.sockets.lend(&addresses, table);
+            self.sockets.add_to_table(&addresses, table);
         }
-        let shutdown = self.until.clone().unwrap_or(shutdown);
+        let shutdown = self.shutdown.clone().unwrap_or(shutdown);
         let mut serving = self.service.start_service(fds, shutdown, tasks_per_fd);
         // Its first turn takes the sockets and begins to accept; where it cannot, it panics.
         tokio::select! {
@@ -155,7 +155,7 @@ impl<A: ServerApp + Send + Sync + 'static> Startable for Listening<A> {
             () = &mut serving => return,
             () = std::future::ready(()) => {}
         }
-        self.standing.send_modify(|standing| *standing += 1);
+        self.accepting_services.send_modify(|standing| *standing += 1);
         serving.await;
     }
 
@@ -177,9 +177,9 @@ mod tests {
         let inherited = TcpListener::bind("127.0.0.1:0").unwrap();
         let unnamed = TcpListener::bind("127.0.0.1:0").unwrap();
         let (address, other) = (inherited.local_addr().unwrap(), unnamed.local_addr().unwrap());
-        assert!(Sockets::open(&[address], Inherited(Vec::new())).is_err(), "it is taken");
-        let sockets = Sockets::open(&[address], Inherited(vec![inherited, unnamed])).unwrap();
-        assert_eq!(sockets.for_another().unwrap().len(), 1);
+        assert!(Sockets::open(&[address], InheritedSockets(Vec::new())).is_err(), "it is taken");
+        let sockets = Sockets::open(&[address], InheritedSockets(vec![inherited, unnamed])).unwrap();
+        assert_eq!(sockets.duplicate().unwrap().len(), 1);
         assert!(TcpListener::bind(address).is_err(), "it is open");
         assert!(TcpListener::bind(other).is_ok(), "what is not named is closed");
         sockets.close();

@@ -9,32 +9,32 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use blobfish_config::SpoolLimits;
-use blobfish_dialects::model::{Fault, Refusal};
+use blobfish_dialects::model::{ErrorKind, Rejection};
 
 use crate::metrics::METRICS;
 
 /// Bytes that are kept in memory, and written or read at once.
-pub const HELD_BYTES: usize = 256 * 1024;
+pub const BUFFER_BYTES: usize = 256 * 1024;
 
 /// The files of this process.
-static FILES: AtomicUsize = AtomicUsize::new(0);
+static OPEN_FILES: AtomicUsize = AtomicUsize::new(0);
 
 /// Some bytes, to be read as often as needed.
 pub struct Spool {
     limits: SpoolLimits,
-    file: Option<Arc<Unnamed>>,
+    file: Option<Arc<UnnamedFile>>,
     /// Bytes in the file that count.
-    written: u64,
+    file_bytes: u64,
     /// What follows them.
-    held: Vec<u8>,
+    buffer: Vec<u8>,
 }
 
 /// A file without a name; its room is given back when it is closed.
-struct Unnamed(File);
+struct UnnamedFile(File);
 
-impl Drop for Unnamed {
+impl Drop for UnnamedFile {
     fn drop(&mut self) {
-        FILES.fetch_sub(1, Ordering::Relaxed);
+        OPEN_FILES.fetch_sub(1, Ordering::Relaxed);
         METRICS.spool_files.dec();
     }
 }
@@ -42,37 +42,37 @@ impl Drop for Unnamed {
 impl Spool {
     /// Nothing yet.
     pub fn new(limits: &SpoolLimits) -> Self {
-        Self { limits: limits.clone(), file: None, written: 0, held: Vec::new() }
+        Self { limits: limits.clone(), file: None, file_bytes: 0, buffer: Vec::new() }
     }
 
     /// Bytes that are there.
-    pub fn bytes(&self) -> u64 {
-        self.written.saturating_add(u64::try_from(self.held.len()).unwrap_or(u64::MAX))
+    pub fn byte_count(&self) -> u64 {
+        self.file_bytes.saturating_add(u64::try_from(self.buffer.len()).unwrap_or(u64::MAX))
     }
 
     /// Adds bytes.
     ///
     /// # Errors
     /// `SlowDown` where there are too many files, `ServiceUnavailable` where the disk is full or cannot be written.
-    pub async fn push(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
-        self.held.extend_from_slice(bytes);
-        if self.held.len() < HELD_BYTES {
+    pub async fn push(&mut self, bytes: &[u8]) -> Result<(), Rejection> {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() < BUFFER_BYTES {
             return Ok(());
         }
         let file = match &self.file {
             Some(file) => Arc::clone(file),
-            None => Arc::clone(self.file.insert(opened(&self.limits).await?)),
+            None => Arc::clone(self.file.insert(open_spool_file(&self.limits).await?)),
         };
-        let (at, piece) = (self.written, std::mem::take(&mut self.held));
-        let wrote = tokio::task::spawn_blocking(move || {
-            let outcome = file.0.write_all_at(&piece, at);
-            (outcome, piece)
+        let (at, chunk) = (self.file_bytes, std::mem::take(&mut self.buffer));
+        let write_task = tokio::task::spawn_blocking(move || {
+            let outcome = file.0.write_all_at(&chunk, at);
+            (outcome, chunk)
         });
-        let (outcome, mut piece) = wrote.await.map_err(|_| Fault::InternalError)?;
-        outcome.map_err(|error| unwritable(&error, &self.limits))?;
-        self.written = self.written.saturating_add(u64::try_from(piece.len()).unwrap_or_default());
-        piece.clear();
-        self.held = piece;
+        let (outcome, mut chunk) = write_task.await.map_err(|_| ErrorKind::InternalError)?;
+        outcome.map_err(|error| reject_unwritable_file(&error, &self.limits))?;
+        self.file_bytes = self.file_bytes.saturating_add(u64::try_from(chunk.len()).unwrap_or_default());
+        chunk.clear();
+        self.buffer = chunk;
         Ok(())
     }
 
@@ -80,33 +80,33 @@ impl Spool {
     ///
     /// # Errors
     /// `InternalError` where the file cannot be read.
-    pub async fn read(&self, at: u64) -> Result<Vec<u8>, Refusal> {
-        let Some(file) = self.file.as_ref().filter(|_| at < self.written) else {
-            let at = usize::try_from(at.saturating_sub(self.written)).unwrap_or(usize::MAX);
-            return Ok(self.held.get(at..).unwrap_or_default().to_vec());
+    pub async fn read(&self, at: u64) -> Result<Vec<u8>, Rejection> {
+        let Some(file) = self.file.as_ref().filter(|_| at < self.file_bytes) else {
+            let at = usize::try_from(at.saturating_sub(self.file_bytes)).unwrap_or(usize::MAX);
+            return Ok(self.buffer.get(at..).unwrap_or_default().to_vec());
         };
         let file = Arc::clone(file);
-        let left = usize::try_from(self.written.saturating_sub(at)).unwrap_or(usize::MAX);
-        let read = tokio::task::spawn_blocking(move || {
-            let mut piece = vec![0; left.min(HELD_BYTES)];
-            file.0.read_exact_at(&mut piece, at).map(|()| piece)
+        let bytes_left = usize::try_from(self.file_bytes.saturating_sub(at)).unwrap_or(usize::MAX);
+        let read_task = tokio::task::spawn_blocking(move || {
+            let mut chunk = vec![0; bytes_left.min(BUFFER_BYTES)];
+            file.0.read_exact_at(&mut chunk, at).map(|()| chunk)
         });
-        match read.await {
-            Ok(Ok(piece)) => Ok(piece),
+        match read_task.await {
+            Ok(Ok(chunk)) => Ok(chunk),
             Ok(Err(error)) => {
                 tracing::error!(%error, "a body's file cannot be read");
-                Err(Fault::InternalError.into())
+                Err(ErrorKind::InternalError.into())
             }
-            Err(_) => Err(Fault::InternalError.into()),
+            Err(_) => Err(ErrorKind::InternalError.into()),
         }
     }
 }
 
-async fn opened(limits: &SpoolLimits) -> Result<Arc<Unnamed>, Refusal> {
-    if FILES.fetch_add(1, Ordering::Relaxed) >= limits.files_max {
-        FILES.fetch_sub(1, Ordering::Relaxed);
-        return Err(Refusal::say(
-            Fault::SlowDown,
+async fn open_spool_file(limits: &SpoolLimits) -> Result<Arc<UnnamedFile>, Rejection> {
+    if OPEN_FILES.fetch_add(1, Ordering::Relaxed) >= limits.files_max {
+        OPEN_FILES.fetch_sub(1, Ordering::Relaxed);
+        return Err(Rejection::with_message(
+            ErrorKind::SlowDown,
             "Too many bodies without a length arrive at once. Say Content-Length, or try again.",
         ));
     }
@@ -115,29 +115,29 @@ async fn opened(limits: &SpoolLimits) -> Result<Arc<Unnamed>, Refusal> {
     match file {
         Ok(Ok(file)) => {
             METRICS.spool_files.inc();
-            Ok(Arc::new(Unnamed(file)))
+            Ok(Arc::new(UnnamedFile(file)))
         }
         Ok(Err(error)) => {
-            FILES.fetch_sub(1, Ordering::Relaxed);
-            Err(unwritable(&error, limits))
+            OPEN_FILES.fetch_sub(1, Ordering::Relaxed);
+            Err(reject_unwritable_file(&error, limits))
         }
         Err(_) => {
-            FILES.fetch_sub(1, Ordering::Relaxed);
-            Err(Fault::InternalError.into())
+            OPEN_FILES.fetch_sub(1, Ordering::Relaxed);
+            Err(ErrorKind::InternalError.into())
         }
     }
 }
 
 /// What a caller is told who can do nothing about it but say a length.
-fn unwritable(error: &io::Error, limits: &SpoolLimits) -> Refusal {
+fn reject_unwritable_file(error: &io::Error, limits: &SpoolLimits) -> Rejection {
     let dir: PathBuf = limits.dir.clone().unwrap_or_else(std::env::temp_dir);
     let dir = dir.display();
     tracing::error!(%error, %dir, "a body without a length cannot be written to its file");
-    let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-    let why = if full { "the disk is full" } else { "its file cannot be written" };
-    Refusal::say(
-        Fault::ServiceUnavailable,
-        format!("A body without a length cannot be taken here: {why}. Say Content-Length."),
+    let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+    let reason = if is_full { "the disk is full" } else { "its file cannot be written" };
+    Rejection::with_message(
+        ErrorKind::ServiceUnavailable,
+        format!("A body without a length cannot be taken here: {reason}. Say Content-Length."),
     )
 }
 
@@ -146,21 +146,21 @@ fn unwritable(error: &io::Error, limits: &SpoolLimits) -> Refusal {
 mod tests {
     use super::*;
 
-    fn limits(dir: Option<PathBuf>, files_max: usize) -> SpoolLimits {
+    fn spool_limits(dir: Option<PathBuf>, files_max: usize) -> SpoolLimits {
         SpoolLimits { dir, bytes_max: 1 << 30, files_max }
     }
 
     #[tokio::test]
     async fn what_was_pushed_is_read_again_and_leaves_no_file() {
         let dir = tempfile::tempdir().unwrap();
-        let limits = limits(Some(dir.path().to_owned()), 64);
+        let limits = spool_limits(Some(dir.path().to_owned()), 64);
         let body: Vec<u8> = (0..700_000_u32).map(|at| u8::try_from(at % 251).unwrap()).collect();
         for _ in 0..2 {
             let mut spool = Spool::new(&limits);
             for piece in body.chunks(60_000) {
                 spool.push(piece).await.unwrap();
             }
-            assert_eq!(spool.bytes(), 700_000);
+            assert_eq!(spool.byte_count(), 700_000);
             let mut read = Vec::new();
             loop {
                 let piece = spool.read(u64::try_from(read.len()).unwrap()).await.unwrap();
@@ -175,13 +175,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_folder_that_is_not_there_and_too_many_files_are_told() {
-        let large = vec![0; HELD_BYTES];
-        let gone = limits(Some(PathBuf::from("/nonexistent/spool")), 64);
-        let refused = Spool::new(&gone).push(&large).await.unwrap_err();
-        assert_eq!(refused.fault, Fault::ServiceUnavailable);
-        let refused = Spool::new(&limits(None, 0)).push(&large).await.unwrap_err();
-        assert_eq!(refused.fault, Fault::SlowDown);
-        Spool::new(&limits(None, 0)).push(&large[1..]).await.unwrap();
+    async fn a_missing_directory_and_too_many_files_are_rejected() {
+        let large = vec![0; BUFFER_BYTES];
+        let missing_dir = spool_limits(Some(PathBuf::from("/nonexistent/spool")), 64);
+        let rejection = Spool::new(&missing_dir).push(&large).await.unwrap_err();
+        assert_eq!(rejection.kind, ErrorKind::ServiceUnavailable);
+        let rejection = Spool::new(&spool_limits(None, 0)).push(&large).await.unwrap_err();
+        assert_eq!(rejection.kind, ErrorKind::SlowDown);
+        Spool::new(&spool_limits(None, 0)).push(&large[1..]).await.unwrap();
     }
 }

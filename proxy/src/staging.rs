@@ -7,57 +7,61 @@ use std::time::Duration;
 
 use blobfish_config::{Caller, CopyLimits};
 use blobfish_dialects::engine::auth::Payload;
-use blobfish_dialects::engine::body::{Gate, Sums, Wants};
+use blobfish_dialects::engine::body::{BodyVerifier, Digests, DigestsToCompute};
 use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::exchange::{Answer, Exchange};
-use blobfish_dialects::engine::staging::{self, Folder, Kept, Made, Named, Piece};
-use blobfish_dialects::engine::way::Way;
+use blobfish_dialects::engine::exchange::{Exchange, TargetResponse};
+use blobfish_dialects::engine::staging::{self, CombinedPart, NamedPart, PartSlice, PartsFolder, StagedPart};
+use blobfish_dialects::engine::way::Route;
 use blobfish_dialects::engine::{answer, bodies, crc64, etag, relay, sound, stream as heads};
 use blobfish_dialects::model::{
-    Document, Fault, Field, Operation, Part, PartList, Refusal, Reply, Request, Sum, Told, Unwanted, Value,
+    Document, ErrorKind, Field, ObjectToDelete, Operation, Part, PartCrc64, PartListing, Rejection, Request,
+    Response, ResponseField, Value,
 };
 use futures_util::stream::{self as streams, StreamExt as _, TryStreamExt as _};
 use tokio::time::{sleep, timeout};
 
-use crate::copies::{COPIES, Slot};
-use crate::failed::Failed;
+use crate::copies::{CopySlot, RUNNING_COPIES};
+use crate::failed::ExchangeError;
 use crate::framing::BodyLength;
-use crate::job::{End, Job};
+use crate::job::{RequestContext, RequestEnd};
 use crate::metrics::METRICS;
-use crate::relay::{Ends, PART_TRIES, PARTS_TIME_MAX, Relay, exchanged, passes};
-use crate::snapshot::{Place, Upstream};
-use crate::upstream::{FAILURE_BYTES_MAX, Upstreams};
+use crate::relay::{
+    CopyRoutes, PART_ATTEMPTS_MAX, PARTS_DURATION_MAX, Relay, is_transient, perform_exchange,
+};
+use crate::snapshot::{RoutedBucket, TargetRuntime};
+use crate::upstream::{ERROR_BYTES_MAX, TargetClient};
 use crate::{clock, copy, exchange, patience, stream};
 
 /// Lines of one page, of parts and of objects.
-const PAGE: u64 = 1000;
+const PAGE_SIZE: u64 = 1000;
 
 /// Pages that are read of one upload, or deleted of one folder: no vendor takes more than 10,000 parts, and where a bucket
 /// keeps versions each may be there several times.
 const PAGES_MAX: usize = 64;
 
 /// The plan's name, as metrics and the list of copies have it.
-const PLAN: &str = "combine";
+const PLAN_NAME: &str = "combine";
 
 /// Whether a bucket's listing, or its deletion, may meet parts that are kept.
-pub fn hides(way: &Way<'_>, operation: Operation) -> bool {
-    (operation.lists() || operation == Operation::DeleteBucket) && staging::reserved(way.target).is_some()
+pub fn needs_small_parts_handling(route: &Route<'_>, operation: Operation) -> bool {
+    (operation.is_listing() || operation == Operation::DeleteBucket)
+        && staging::reserved_prefix(route.target).is_some()
 }
 
 /// Lists or deletes a bucket in which parts may be kept.
 ///
 /// # Errors
 /// [`End`].
-pub async fn bucket(
-    job: &mut Job<'_>,
-    upstream: &Upstream,
-    way: Way<'_>,
+pub async fn process_bucket_request(
+    context: &mut RequestContext<'_>,
+    target: &TargetRuntime,
+    route: Route<'_>,
     request: Request,
     payload: Payload,
-) -> Result<(), End> {
+) -> Result<(), RequestEnd> {
     match request.operation {
-        Operation::DeleteBucket => Box::pin(delete_bucket(job, upstream, way, request, payload)).await,
-        _ => Box::pin(list(job, upstream, way, request, payload)).await,
+        Operation::DeleteBucket => Box::pin(delete_bucket(context, target, route, request, payload)).await,
+        _ => Box::pin(list_without_small_parts(context, target, route, request, payload)).await,
     }
 }
 
@@ -65,25 +69,25 @@ pub async fn bucket(
 ///
 /// # Errors
 /// [`End`].
-async fn list(
-    job: &mut Job<'_>,
-    upstream: &Upstream,
-    way: Way<'_>,
+async fn list_without_small_parts(
+    context: &mut RequestContext<'_>,
+    target: &TargetRuntime,
+    route: Route<'_>,
     request: Request,
     payload: Payload,
-) -> Result<(), End> {
-    let body = exchange::whole_body(job, &request, payload).await?;
-    let mut reply = exchange::driven(job, upstream, way.clone(), request.clone(), &body).await?;
-    let mut next = reply.document.as_mut().and_then(|document| staging::hide(&way, &request, document));
+) -> Result<(), RequestEnd> {
+    let body = exchange::read_request_body(context, &request, payload).await?;
+    let mut response = exchange::run_exchange(context, target, route.clone(), request.clone(), &body).await?;
+    let mut next = response.document.as_mut().and_then(|document| staging::hide(&route, &request, document));
     // Once goes behind what is kept; what else has such a key was there before.
     for _ in 0..4 {
         let Some(request) = next.take() else { break };
-        let more = exchange::driven(job, upstream, way.clone(), request.clone(), &[]).await?;
-        let (Some(document), Some(mut more)) = (&mut reply.document, more.document) else { break };
-        next = staging::hide(&way, &request, &mut more);
-        staging::continued(document, more);
+        let more = exchange::run_exchange(context, target, route.clone(), request.clone(), &[]).await?;
+        let (Some(document), Some(mut more)) = (&mut response.document, more.document) else { break };
+        next = staging::hide(&route, &request, &mut more);
+        staging::append_page(document, more);
     }
-    job.tell(reply).await
+    context.send_response(response).await
 }
 
 /// Deletes a bucket. One in which only kept parts are is empty to its caller, whose uploads end with it.
@@ -91,51 +95,59 @@ async fn list(
 /// # Errors
 /// [`End`].
 async fn delete_bucket(
-    job: &mut Job<'_>,
-    upstream: &Upstream,
-    way: Way<'_>,
+    context: &mut RequestContext<'_>,
+    target: &TargetRuntime,
+    route: Route<'_>,
     request: Request,
     payload: Payload,
-) -> Result<(), End> {
-    let body = exchange::whole_body(job, &request, payload).await?;
-    let reply = match exchange::driven(job, upstream, way.clone(), request.clone(), &body).await {
-        Err(End::Refused(refusal)) if refusal.fault == Fault::BucketNotEmpty => {
-            let own = staging::own(&way);
-            let prefix = way.target.staging.prefix.clone();
-            let has_uploads = way.caller.uploads_fill_bucket
-                && has_uploads(job.upstreams, upstream, &staging::own_upload(&way)).await?;
-            if has_uploads || !has_only(job.upstreams, upstream, &own, &prefix).await? {
-                return Err(refusal.into());
+) -> Result<(), RequestEnd> {
+    let body = exchange::read_request_body(context, &request, payload).await?;
+    let response = match exchange::run_exchange(context, target, route.clone(), request.clone(), &body).await
+    {
+        Err(RequestEnd::Rejected(rejection)) if rejection.kind == ErrorKind::BucketNotEmpty => {
+            let small_parts_route = staging::own(&route);
+            let prefix = route.target.staging.prefix.clone();
+            let has_uploads = route.caller.uploads_fill_bucket
+                && has_open_uploads(context.target_client, target, &staging::own_upload(&route)).await?;
+            if has_uploads
+                || !has_only_keys_with_prefix(context.target_client, target, &small_parts_route, &prefix)
+                    .await?
+            {
+                return Err(rejection.into());
             }
-            delete_below(job.upstreams, upstream, &own, &prefix).await?;
-            exchange::driven(job, upstream, way, request, &body).await?
+            delete_keys_with_prefix(context.target_client, target, &small_parts_route, &prefix).await?;
+            exchange::run_exchange(context, target, route, request, &body).await?
         }
         other => other?,
     };
-    job.tell(reply).await
+    context.send_response(response).await
 }
 
 /// Whether uploads are open in a bucket, which some vendors do not delete then.
-async fn has_uploads(upstreams: &Upstreams, upstream: &Upstream, own: &Way<'_>) -> Result<bool, Refusal> {
+async fn has_open_uploads(
+    target_client: &TargetClient,
+    target: &TargetRuntime,
+    upload_route: &Route<'_>,
+) -> Result<bool, Rejection> {
     let request = Request::new(Operation::ListMultipartUploads);
-    match exchanged(upstreams, upstream, own, request).await?.document {
+    match perform_exchange(target_client, target, upload_route, request).await?.document {
         Some(Document::Uploads(page)) => Ok(!page.uploads.is_empty()),
-        _ => Err(answer::unproven()),
+        _ => Err(answer::reject_incomplete_response()),
     }
 }
 
 /// Whether every key of a bucket, of all versions, begins so.
-async fn has_only(
-    upstreams: &Upstreams,
-    upstream: &Upstream,
-    own: &Way<'_>,
+async fn has_only_keys_with_prefix(
+    target_client: &TargetClient,
+    target: &TargetRuntime,
+    small_parts_route: &Route<'_>,
     prefix: &str,
-) -> Result<bool, Refusal> {
-    let mut request = staging::listed("", PAGE);
-    if own.target.dialect.route(Operation::ListObjectVersions).is_some() {
+) -> Result<bool, Rejection> {
+    let mut request = staging::build_listing_request("", PAGE_SIZE);
+    if small_parts_route.target.dialect.find_route(Operation::ListObjectVersions).is_some() {
         request.operation = Operation::ListObjectVersions;
     }
-    match exchanged(upstreams, upstream, own, request).await?.document {
+    match perform_exchange(target_client, target, small_parts_route, request).await?.document {
         Some(Document::Objects(page)) => {
             Ok(!page.objects.is_empty() && page.objects.iter().all(|row| row.key.starts_with(prefix)))
         }
@@ -143,7 +155,7 @@ async fn has_only(
             let all = page.versions.iter().all(|row| row.object.key.starts_with(prefix));
             Ok(!page.versions.is_empty() && all)
         }
-        _ => Err(answer::unproven()),
+        _ => Err(answer::reject_incomplete_response()),
     }
 }
 
@@ -152,168 +164,201 @@ async fn has_only(
 /// # Errors
 /// [`End`].
 #[allow(clippy::too_many_arguments, reason = "each of them is one end of the request")]
-pub async fn run(
-    job: &mut Job<'_>,
+pub async fn process_upload_request(
+    context: &mut RequestContext<'_>,
     dialect: &'static Dialect,
     caller: &Caller,
-    place: &Place<'_>,
-    source: Option<&Place<'_>>,
-    way: Way<'_>,
+    destination_bucket: &RoutedBucket<'_>,
+    source_bucket: Option<&RoutedBucket<'_>>,
+    route: Route<'_>,
     request: Request,
     payload: Payload,
     body: BodyLength,
-) -> Result<(), End> {
-    let parts = Parts::new(job, place.upstream, &way, &request);
-    match (request.operation, source) {
-        (Operation::UploadPart, _) => Box::pin(part(job, &parts, &request, payload, body)).await,
-        (Operation::UploadPartCopy, Some(source)) => {
-            Box::pin(part_copy(job, dialect, caller, place, source, &parts, request, payload)).await
+) -> Result<(), RequestEnd> {
+    let upload = SmallPartsUpload::new(context, destination_bucket.target, &route, &request);
+    match (request.operation, source_bucket) {
+        (Operation::UploadPart, _) => {
+            Box::pin(process_part_upload(context, &upload, &request, payload, body)).await
         }
-        (Operation::ListParts, _) => Box::pin(list_parts(job, &parts, request, payload)).await,
+        (Operation::UploadPartCopy, Some(source_bucket)) => {
+            Box::pin(process_part_copy(
+                context,
+                dialect,
+                caller,
+                destination_bucket,
+                source_bucket,
+                &upload,
+                request,
+                payload,
+            ))
+            .await
+        }
+        (Operation::ListParts, _) => Box::pin(list_parts(context, &upload, request, payload)).await,
         (Operation::CompleteMultipartUpload, _) => {
-            Box::pin(complete(job, caller, &parts, request, payload)).await
+            Box::pin(complete_small_parts_upload(context, caller, &upload, request, payload)).await
         }
-        (Operation::AbortMultipartUpload, _) => Box::pin(abort(job, &parts, request, payload)).await,
-        _ => Box::pin(exchange::run(job, place.upstream, way, request, payload)).await,
+        (Operation::AbortMultipartUpload, _) => {
+            Box::pin(abort_small_parts_upload(context, &upload, request, payload)).await
+        }
+        _ => {
+            Box::pin(exchange::process_exchange(context, destination_bucket.target, route, request, payload))
+                .await
+        }
     }
 }
 
 /// The parts of one upload.
-struct Parts<'a> {
-    upstreams: &'a Upstreams,
-    upstream: &'a Upstream,
+struct SmallPartsUpload<'a> {
+    target_client: &'a TargetClient,
+    target: &'a TargetRuntime,
     /// The caller's way.
-    way: Way<'a>,
+    route: Route<'a>,
     /// Ours to where parts are kept, and to the upload.
-    kept_at: Way<'a>,
-    upload_at: Way<'a>,
-    folder: Folder,
+    small_parts_route: Route<'a>,
+    upload_route: Route<'a>,
+    folder: PartsFolder,
     limits: CopyLimits,
 }
 
-impl<'a> Parts<'a> {
-    fn new(job: &Job<'a>, upstream: &'a Upstream, way: &Way<'a>, request: &Request) -> Self {
+impl<'a> SmallPartsUpload<'a> {
+    fn new(
+        context: &RequestContext<'a>,
+        target: &'a TargetRuntime,
+        route: &Route<'a>,
+        request: &Request,
+    ) -> Self {
         Self {
-            upstreams: job.upstreams,
-            upstream,
-            way: way.clone(),
-            kept_at: staging::own(way),
-            upload_at: staging::own_upload(way),
-            folder: Folder::of(way, request),
-            limits: job.snapshot.config.limits.copies.clone(),
+            target_client: context.target_client,
+            target,
+            route: route.clone(),
+            small_parts_route: staging::own(route),
+            upload_route: staging::own_upload(route),
+            folder: PartsFolder::of(route, request),
+            limits: context.config.settings.limits.copies.clone(),
         }
     }
 
-    fn least(&self) -> u64 {
-        self.way.target.dialect.limits.part_bytes_min
+    fn part_bytes_min(&self) -> u64 {
+        self.route.target.dialect.limits.part_bytes_min
     }
 
-    fn combines(&self) -> bool {
-        self.way.target.staging.combines
+    fn is_combining_enabled(&self) -> bool {
+        self.route.target.staging.combines
     }
 
-    async fn exchanged(&self, way: &Way<'a>, request: Request) -> Result<Reply, Refusal> {
-        Box::pin(exchanged(self.upstreams, self.upstream, way, request)).await
+    async fn perform_exchange(&self, route: &Route<'a>, request: Request) -> Result<Response, Rejection> {
+        Box::pin(perform_exchange(self.target_client, self.target, route, request)).await
     }
 
     /// What is kept behind a number, and whether there is more.
-    async fn kept(&self, behind: u64, count_max: u64) -> Result<(Vec<Kept>, bool), Refusal> {
-        let request = self.folder.list(behind, count_max);
-        match self.exchanged(&self.kept_at, request).await?.document {
+    async fn list_small_parts(
+        &self,
+        marker: u64,
+        count_max: u64,
+    ) -> Result<(Vec<StagedPart>, bool), Rejection> {
+        let request = self.folder.list(marker, count_max);
+        match self.perform_exchange(&self.small_parts_route, request).await?.document {
             Some(Document::Objects(page)) => Ok((self.folder.read(&page), page.truncated)),
-            _ => Err(answer::unproven()),
+            _ => Err(answer::reject_incomplete_response()),
         }
     }
 
-    async fn all_kept(&self) -> Result<Vec<Kept>, Refusal> {
-        let mut all: Vec<Kept> = Vec::new();
+    async fn list_all_small_parts(&self) -> Result<Vec<StagedPart>, Rejection> {
+        let mut all: Vec<StagedPart> = Vec::new();
         for _ in 0..PAGES_MAX {
-            let behind = all.last().map_or(0, |row| row.part.number);
-            let (kept, more) = self.kept(behind, PAGE).await?;
-            let is_end = !more || kept.is_empty();
-            all.extend(kept);
+            let marker = all.last().map_or(0, |row| row.part.number);
+            let (small_parts, more) = self.list_small_parts(marker, PAGE_SIZE).await?;
+            let is_end = !more || small_parts.is_empty();
+            all.extend(small_parts);
             if is_end {
                 return Ok(all);
             }
         }
-        Err(answer::unproven())
+        Err(answer::reject_incomplete_response())
     }
 
     /// The upload's own parts behind a number: also the question whether it is open.
-    async fn there(&self, behind: u64, count_max: u64) -> Result<PartList, Refusal> {
-        let request = self.folder.list_parts(behind, count_max);
-        match self.exchanged(&self.upload_at, request).await?.document {
+    async fn list_target_parts(&self, marker: u64, count_max: u64) -> Result<PartListing, Rejection> {
+        let request = self.folder.list_parts(marker, count_max);
+        match self.perform_exchange(&self.upload_route, request).await?.document {
             Some(Document::Parts(list)) => Ok(list),
-            _ => Err(answer::unproven()),
+            _ => Err(answer::reject_incomplete_response()),
         }
     }
 
-    async fn all_there(
+    async fn list_all_target_parts(
         &self,
-    ) -> Result<Vec<(Part, Option<blobfish_dialects::model::Timestamp>, u64)>, Refusal> {
+    ) -> Result<Vec<(Part, Option<blobfish_dialects::model::Timestamp>, u64)>, Rejection> {
         let mut all = Vec::new();
         for _ in 0..PAGES_MAX {
-            let list = self.there(all.last().map_or(0, last_number), PAGE).await?;
+            let list = self.list_target_parts(all.last().map_or(0, part_number_of_row), PAGE_SIZE).await?;
             let is_end = !list.truncated || list.parts.is_empty();
             all.extend(list.parts);
             if is_end {
                 return Ok(all);
             }
         }
-        Err(answer::unproven())
+        Err(answer::reject_incomplete_response())
     }
 
     /// Whether a large part may go to the target's upload.
-    async fn is_safe(&self, number: u64) -> Result<bool, Refusal> {
-        let (kept, _) = self.kept(number.saturating_sub(2), 2).await?;
-        let bytes_of = |number| kept.iter().find(|row| row.part.number == number).map(|row| row.bytes);
-        if bytes_of(number).is_some() {
+    async fn can_upload_directly(&self, number: u64) -> Result<bool, Rejection> {
+        let (small_parts, _) = self.list_small_parts(number.saturating_sub(2), 2).await?;
+        let find_part_bytes =
+            |number| small_parts.iter().find(|row| row.part.number == number).map(|row| row.bytes);
+        if find_part_bytes(number).is_some() {
             return Ok(false); // It replaces one that is kept.
         }
         let below = number.saturating_sub(1);
-        let mut before = bytes_of(below);
-        if before.is_none() && below > 0 {
-            let list = self.there(below.saturating_sub(1), 1).await?;
-            before = list.parts.first().filter(|row| row.0.number == below).map(|row| row.2);
+        let mut bytes_before = find_part_bytes(below);
+        if bytes_before.is_none() && below > 0 {
+            let list = self.list_target_parts(below.saturating_sub(1), 1).await?;
+            bytes_before = list.parts.first().filter(|row| row.0.number == below).map(|row| row.2);
         }
-        Ok(staging::is_safe(self.least(), number, before))
+        Ok(staging::is_safe(self.part_bytes_min(), number, bytes_before))
     }
 
     /// Refuses a small part that shows itself, or another before it, not to be the last. Where parts are refused.
-    async fn check_small(&self, number: u64) -> Result<(), Refusal> {
-        let list = self.there(0, PAGE).await?;
-        let small = list.parts.iter().find(|row| row.0.number < number && row.2 < self.least());
+    async fn check_small_part_is_last(&self, number: u64) -> Result<(), Rejection> {
+        let list = self.list_target_parts(0, PAGE_SIZE).await?;
+        let small = list.parts.iter().find(|row| row.0.number < number && row.2 < self.part_bytes_min());
         let follows = list.parts.iter().any(|row| row.0.number > number);
         match small {
-            Some(row) => Err(staging::refused(&self.way, row.0.number)),
-            None if follows => Err(staging::refused(&self.way, number)),
+            Some(row) => Err(staging::build_small_part_rejection(&self.route, row.0.number)),
+            None if follows => Err(staging::build_small_part_rejection(&self.route, number)),
             None => Ok(()),
         }
     }
 
     /// The upload was open when a part was kept for it. If it is no more, nothing may stay: whoever ended it has looked for
     /// kept parts before this one came, or will find it.
-    async fn check_open(&self) -> Result<(), Refusal> {
-        match self.there(0, 1).await {
-            Err(refusal) if refusal.fault == Fault::NoSuchUpload => {
-                self.forget().await;
-                Err(refusal)
+    async fn check_upload_is_open(&self) -> Result<(), Rejection> {
+        match self.list_target_parts(0, 1).await {
+            Err(rejection) if rejection.kind == ErrorKind::NoSuchUpload => {
+                self.delete_small_parts().await;
+                Err(rejection)
             }
             other => other.map(drop),
         }
     }
 
     /// Deletes what is kept. What cannot be deleted now is found by the sweep.
-    async fn forget(&self) {
-        let deleted = delete_below(self.upstreams, self.upstream, &self.kept_at, &self.folder.prefix).await;
-        if let Err(refusal) = deleted {
-            let target = self.way.target.name.as_str();
-            tracing::warn!(target_name = target, "kept parts could not be deleted: {refusal}");
+    async fn delete_small_parts(&self) {
+        let outcome = delete_keys_with_prefix(
+            self.target_client,
+            self.target,
+            &self.small_parts_route,
+            &self.folder.prefix,
+        )
+        .await;
+        if let Err(rejection) = outcome {
+            let target_name = self.route.target.name.as_str();
+            tracing::warn!(target_name = target_name, "kept parts could not be deleted: {rejection}");
         }
     }
 }
 
-fn last_number(row: &(Part, Option<blobfish_dialects::model::Timestamp>, u64)) -> u64 {
+fn part_number_of_row(row: &(Part, Option<blobfish_dialects::model::Timestamp>, u64)) -> u64 {
     row.0.number
 }
 
@@ -321,475 +366,598 @@ fn last_number(row: &(Part, Option<blobfish_dialects::model::Timestamp>, u64)) -
 ///
 /// # Errors
 /// What the target says; what it does not delete stays.
-pub async fn delete_below(
-    upstreams: &Upstreams,
-    upstream: &Upstream,
-    way: &Way<'_>,
+pub async fn delete_keys_with_prefix(
+    target_client: &TargetClient,
+    target: &TargetRuntime,
+    route: &Route<'_>,
     prefix: &str,
-) -> Result<u64, Refusal> {
+) -> Result<u64, Rejection> {
     let mut count: u64 = 0;
     let mut has_versions = false;
     for _ in 0..PAGES_MAX {
-        let page = exchanged(upstreams, upstream, way, staging::listed(prefix, PAGE)).await?;
-        let Some(Document::Objects(page)) = page.document else { return Err(answer::unproven()) };
+        let page =
+            perform_exchange(target_client, target, route, staging::build_listing_request(prefix, PAGE_SIZE))
+                .await?;
+        let Some(Document::Objects(page)) = page.document else {
+            return Err(answer::reject_incomplete_response());
+        };
         if page.objects.is_empty() {
             break;
         }
-        let unwanted =
-            page.objects.into_iter().map(|row| Unwanted { key: row.key, version: None, etag: None });
-        let reply = exchanged(upstreams, upstream, way, staging::delete(unwanted.collect())).await?;
-        let Some(Document::Deleted { lines, .. }) = reply.document else { return Err(answer::unproven()) };
-        let deleted = lines.iter().filter(|line| line.failed.is_none()).count();
-        has_versions |= lines.iter().any(|line| line.is_marker || line.delete_marker.is_some());
-        count = count.saturating_add(u64::try_from(deleted).unwrap_or_default());
-        if deleted == 0 || !page.truncated {
+        let objects_to_delete =
+            page.objects.into_iter().map(|row| ObjectToDelete { key: row.key, version: None, etag: None });
+        let response =
+            perform_exchange(target_client, target, route, staging::delete(objects_to_delete.collect()))
+                .await?;
+        let Some(Document::Deleted { results: lines, .. }) = response.document else {
+            return Err(answer::reject_incomplete_response());
+        };
+        let deleted_count = lines.iter().filter(|line| line.error.is_none()).count();
+        has_versions |= lines.iter().any(|line| line.made_or_removed_marker || line.delete_marker.is_some());
+        count = count.saturating_add(u64::try_from(deleted_count).unwrap_or_default());
+        if deleted_count == 0 || !page.truncated {
             break;
         }
     }
     for _ in 0..if has_versions { PAGES_MAX } else { 0 } {
-        let page = exchanged(upstreams, upstream, way, staging::versions(prefix)).await?;
-        let Some(Document::Versions(page)) = page.document else { return Err(answer::unproven()) };
+        let page = perform_exchange(target_client, target, route, staging::versions(prefix)).await?;
+        let Some(Document::Versions(page)) = page.document else {
+            return Err(answer::reject_incomplete_response());
+        };
         if page.versions.is_empty() {
             break;
         }
-        let unwanted = page.versions.into_iter();
-        let unwanted =
-            unwanted.map(|row| Unwanted { key: row.object.key, version: Some(row.id), etag: None }).collect();
-        let reply = exchanged(upstreams, upstream, way, staging::delete(unwanted)).await?;
-        let Some(Document::Deleted { lines, .. }) = reply.document else { return Err(answer::unproven()) };
-        if lines.iter().all(|line| line.failed.is_some()) {
+        let versions_to_delete = page.versions.into_iter();
+        let objects_to_delete = versions_to_delete
+            .map(|row| ObjectToDelete { key: row.object.key, version: Some(row.id), etag: None })
+            .collect();
+        let response =
+            perform_exchange(target_client, target, route, staging::delete(objects_to_delete)).await?;
+        let Some(Document::Deleted { results: lines, .. }) = response.document else {
+            return Err(answer::reject_incomplete_response());
+        };
+        if lines.iter().all(|line| line.error.is_some()) {
             break;
         }
     }
     Ok(count)
 }
 
-fn number_of(request: &Request) -> Result<u64, Refusal> {
+fn parse_part_number(request: &Request) -> Result<u64, Rejection> {
     let number = request.fields.number(Field::PartNumber).filter(|number| (1..=10_000).contains(number));
     number.ok_or_else(|| {
-        Refusal::say(Fault::InvalidArgument, "Part number must be an integer between 1 and 10000, inclusive")
-            .with("ArgumentName", "partNumber")
+        Rejection::with_message(
+            ErrorKind::InvalidArgument,
+            "Part number must be an integer between 1 and 10000, inclusive",
+        )
+        .with_detail("ArgumentName", "partNumber")
     })
 }
 
 /// A part whose bytes come from the caller.
-async fn part(
-    job: &mut Job<'_>,
-    parts: &Parts<'_>,
+async fn process_part_upload(
+    context: &mut RequestContext<'_>,
+    upload: &SmallPartsUpload<'_>,
     request: &Request,
     payload: Payload,
     body: BodyLength,
-) -> Result<(), End> {
+) -> Result<(), RequestEnd> {
     if body == BodyLength::Absent {
-        return Err(Fault::MissingContentLength.into());
+        return Err(ErrorKind::MissingContentLength.into());
     }
-    let number = number_of(request)?;
-    let (way, upstream) = (&parts.way, parts.upstream);
-    let gate = Gate::new(way.caller, payload, request, heads::wants(way, request))?;
-    let (told, body) = stream::received(job, way, request, gate).await?;
+    let number = parse_part_number(request)?;
+    let (route, target) = (&upload.route, upload.target);
+    let verifier = BodyVerifier::new(route.caller, payload, request, heads::wants(route, request))?;
+    let (target_request, body) = stream::prepare_upload_body(context, route, request, verifier).await?;
     let bytes = body.length();
-    let is_small = bytes.is_some_and(|bytes| bytes < parts.least());
-    if !parts.combines() && is_small {
-        parts.check_small(number).await?;
+    let is_small = bytes.is_some_and(|bytes| bytes < upload.part_bytes_min());
+    if !upload.is_combining_enabled() && is_small {
+        upload.check_small_part_is_last(number).await?;
     }
     // Without a length it is not small: a target that takes such bodies is no stricter than this caller's vendor.
-    let direct = !parts.combines() || (!is_small && parts.is_safe(number).await?);
-    if direct {
-        let reply = stream::send(job, upstream, way, &told, body).await?;
-        return job.tell(reply).await;
+    let is_direct =
+        !upload.is_combining_enabled() || (!is_small && upload.can_upload_directly(number).await?);
+    if is_direct {
+        let response = stream::send_upload(context, target, route, &target_request, body).await?;
+        return context.send_response(response).await;
     }
-    let put = parts.folder.put(request, number);
-    let mut reply = stream::send(job, upstream, &staging::kept_at(way), &put, body).await?;
-    staging::told(&mut reply);
-    if reply.status < 300 {
-        METRICS.small_parts.with_label_values(&[way.target.name.as_str()]).inc();
-        parts.check_open().await?;
-        sealed(way, request, &mut reply, bytes.unwrap_or_default());
+    let put = upload.folder.put(request, number);
+    let mut response = stream::send_upload(context, target, &staging::kept_at(route), &put, body).await?;
+    staging::remove_object_fields(&mut response);
+    if response.status < 300 {
+        METRICS.small_parts.with_label_values(&[route.target.name.as_str()]).inc();
+        upload.check_upload_is_open().await?;
+        attach_part_crc64(route, request, &mut response, bytes.unwrap_or_default());
     }
-    job.tell(reply).await
+    context.send_response(response).await
 }
 
 /// Hands the CRC-64 of a kept part to the caller as that of any part: behind its ETag.
-fn sealed(way: &Way<'_>, request: &Request, reply: &mut Reply, bytes: u64) {
-    let crc64 = reply.text(Told::Crc64Ecma).and_then(|crc64| crc64.parse().ok());
-    crc64::seal_part(way, request, reply, &Sums { bytes, crc64, md5: None, checks: Vec::new() });
+fn attach_part_crc64(route: &Route<'_>, request: &Request, response: &mut Response, bytes: u64) {
+    let crc64 = response.text(ResponseField::Crc64Ecma).and_then(|crc64| crc64.parse().ok());
+    crc64::seal_part_etag(
+        route,
+        request,
+        response,
+        &Digests { bytes, crc64, md5: None, checksums: Vec::new() },
+    );
 }
 
 /// A part that is copied: a large one as if nothing were kept, unless something is that stands before it.
 #[allow(clippy::too_many_arguments, reason = "each of them is one end of the copy")]
-async fn part_copy(
-    job: &mut Job<'_>,
+async fn process_part_copy(
+    context: &mut RequestContext<'_>,
     dialect: &'static Dialect,
     caller: &Caller,
-    place: &Place<'_>,
-    source_at: &Place<'_>,
-    parts: &Parts<'_>,
+    destination_bucket: &RoutedBucket<'_>,
+    source_bucket: &RoutedBucket<'_>,
+    upload: &SmallPartsUpload<'_>,
     request: Request,
     payload: Payload,
-) -> Result<(), End> {
-    let number = number_of(&request)?;
-    exchange::whole_body(job, &request, payload).await?;
-    let mut from = source_at.way(dialect, Some(caller), None);
-    from.bucket.clone_from(&source_at.bucket);
-    let to = staging::kept_at(&parts.way);
-    let ends = Ends { from, from_upstream: source_at.upstream, to, to_upstream: place.upstream, same: false };
-    let slot = slot(parts, caller, &job.record.id)?;
-    let (relay, losses) = Relay::new(job.upstreams, ends, request.clone(), parts.limits.clone(), slot)?;
-    job.judge(&losses, &parts.way)?;
-    let source = relay.looked_at().await?;
+) -> Result<(), RequestEnd> {
+    let number = parse_part_number(&request)?;
+    exchange::read_request_body(context, &request, payload).await?;
+    let mut source_route = source_bucket.build_route(dialect, Some(caller), None);
+    source_route.bucket.clone_from(&source_bucket.target_bucket);
+    let destination_route = staging::kept_at(&upload.route);
+    let routes = CopyRoutes {
+        source_route,
+        source_target: source_bucket.target,
+        destination_route,
+        destination_target: destination_bucket.target,
+        is_same_target: false,
+    };
+    let slot = begin_combine_slot(upload, caller, &context.record.id)?;
+    let (relay, losses) =
+        Relay::new(context.target_client, routes, request.clone(), upload.limits.clone(), slot)?;
+    context.check_losses(&losses, &upload.route)?;
+    let source = relay.head_source().await?;
     let range = relay::range(&request, dialect.copy.strict_range, source.size)?;
     let bytes = if source.size == 0 { 0 } else { range.1.saturating_sub(range.0).saturating_add(1) };
-    let is_small = bytes < parts.least();
-    if !parts.combines() && is_small {
-        parts.check_small(number).await?;
+    let is_small = bytes < upload.part_bytes_min();
+    if !upload.is_combining_enabled() && is_small {
+        upload.check_small_part_is_last(number).await?;
     }
-    let keeps = parts.combines()
+    let is_kept_apart = upload.is_combining_enabled()
         && (is_small || {
             // Sizes are mixed, or it replaces one. What is to be copied in parts of one size the target copies at once.
-            let (kept, _) = parts.kept(0, 1).await?;
-            kept.first().is_some_and(|row| row.part.number <= number)
+            let (small_parts, _) = upload.list_small_parts(0, 1).await?;
+            small_parts.first().is_some_and(|row| row.part.number <= number)
         });
-    if !keeps {
+    if !is_kept_apart {
         drop(relay);
-        if source_at.index != place.index {
-            let run = copy::relayed(job, dialect, caller, source_at, place, request, Payload::Unsigned);
-            return Box::pin(run).await;
+        if source_bucket.target_index != destination_bucket.target_index {
+            let relayed_copy = copy::process_relayed_copy(
+                context,
+                dialect,
+                caller,
+                source_bucket,
+                destination_bucket,
+                request,
+                Payload::Unsigned,
+            );
+            return Box::pin(relayed_copy).await;
         }
-        let way = place.way(dialect, Some(caller), Some(source_at.bucket.clone()));
-        return exchange::run(job, place.upstream, way, request, Payload::Unsigned).await;
+        let route =
+            destination_bucket.build_route(dialect, Some(caller), Some(source_bucket.target_bucket.clone()));
+        return exchange::process_exchange(
+            context,
+            destination_bucket.target,
+            route,
+            request,
+            Payload::Unsigned,
+        )
+        .await;
     }
     let bare = relay::without_copy_fields(Request { operation: Operation::UploadPart, ..request.clone() });
-    let put = Request { body_length: Some(bytes), ..parts.folder.put(&bare, number) };
+    let put = Request { body_length: Some(bytes), ..upload.folder.put(&bare, number) };
     let work = async {
-        let mut reply = relay.kept_part(&source, &put, range).await?;
-        staging::told(&mut reply);
-        METRICS.small_parts.with_label_values(&[parts.way.target.name.as_str()]).inc();
-        parts.check_open().await?;
-        sealed(&parts.way, &bare, &mut reply, bytes);
-        Ok(relay::told(&parts.way, &request, &source, reply, clock::now()))
+        let mut response = relay.copy_small_part(&source, &put, range).await?;
+        staging::remove_object_fields(&mut response);
+        METRICS.small_parts.with_label_values(&[upload.route.target.name.as_str()]).inc();
+        upload.check_upload_is_open().await?;
+        attach_part_crc64(&upload.route, &bare, &mut response, bytes);
+        Ok(relay::complete_copy_response(&upload.route, &request, &source, response, clock::now()))
     };
-    patience::told(job, Box::pin(work), None).await.map(drop)
+    patience::respond_with_keepalive(context, Box::pin(work), None).await.map(drop)
 }
 
-fn slot(parts: &Parts<'_>, caller: &Caller, request: &str) -> Result<Slot, Refusal> {
-    let target = parts.way.target.name.as_str();
-    let slot = COPIES.begin(&parts.limits, &caller.name, request, PLAN, target, target);
-    slot.ok_or_else(|| Fault::SlowDown.into())
+fn begin_combine_slot(
+    upload: &SmallPartsUpload<'_>,
+    caller: &Caller,
+    request_id: &str,
+) -> Result<CopySlot, Rejection> {
+    let target_name = upload.route.target.name.as_str();
+    let slot = RUNNING_COPIES.try_begin(
+        &upload.limits,
+        &caller.name,
+        request_id,
+        PLAN_NAME,
+        target_name,
+        target_name,
+    );
+    slot.ok_or_else(|| ErrorKind::SlowDown.into())
 }
 
 /// The upload's own parts and those that are kept, by number.
 async fn list_parts(
-    job: &mut Job<'_>,
-    parts: &Parts<'_>,
+    context: &mut RequestContext<'_>,
+    upload: &SmallPartsUpload<'_>,
     request: Request,
     payload: Payload,
-) -> Result<(), End> {
-    let body = exchange::whole_body(job, &request, payload).await?;
-    let count_max = request.fields.number(Field::MaxParts).unwrap_or(PAGE).min(PAGE);
-    let behind = request.fields.number(Field::PartNumberMarker).unwrap_or_default();
-    let mut reply = exchange::driven(job, parts.upstream, parts.way.clone(), request, &body).await?;
-    if let Some(Document::Parts(list)) = &mut reply.document {
-        let (kept, more) = parts.kept(behind, count_max).await?;
-        staging::merge(list, count_max, kept, more);
+) -> Result<(), RequestEnd> {
+    let body = exchange::read_request_body(context, &request, payload).await?;
+    let count_max = request.fields.number(Field::MaxParts).unwrap_or(PAGE_SIZE).min(PAGE_SIZE);
+    let marker = request.fields.number(Field::PartNumberMarker).unwrap_or_default();
+    let mut response =
+        exchange::run_exchange(context, upload.target, upload.route.clone(), request, &body).await?;
+    if let Some(Document::Parts(list)) = &mut response.document {
+        let (small_parts, more) = upload.list_small_parts(marker, count_max).await?;
+        staging::merge(list, count_max, small_parts, more);
     }
-    job.tell(reply).await
+    context.send_response(response).await
 }
 
 /// What is kept goes with the upload, also where that is gone already.
-async fn abort(job: &mut Job<'_>, parts: &Parts<'_>, request: Request, payload: Payload) -> Result<(), End> {
-    let body = exchange::whole_body(job, &request, payload).await?;
-    let outcome = exchange::driven(job, parts.upstream, parts.way.clone(), request, &body).await;
+async fn abort_small_parts_upload(
+    context: &mut RequestContext<'_>,
+    upload: &SmallPartsUpload<'_>,
+    request: Request,
+    payload: Payload,
+) -> Result<(), RequestEnd> {
+    let body = exchange::read_request_body(context, &request, payload).await?;
+    let outcome = exchange::run_exchange(context, upload.target, upload.route.clone(), request, &body).await;
     match &outcome {
-        Ok(_) => parts.forget().await,
-        Err(End::Refused(refusal)) if refusal.fault == Fault::NoSuchUpload => parts.forget().await,
+        Ok(_) => upload.delete_small_parts().await,
+        Err(RequestEnd::Rejected(rejection)) if rejection.kind == ErrorKind::NoSuchUpload => {
+            upload.delete_small_parts().await
+        }
         Err(_) => {}
     }
-    job.tell(outcome?).await
+    context.send_response(outcome?).await
 }
 
 /// Combines what is kept, completes the upload, and forgets what was kept.
-async fn complete(
-    job: &mut Job<'_>,
+async fn complete_small_parts_upload(
+    context: &mut RequestContext<'_>,
     caller: &Caller,
-    parts: &Parts<'_>,
+    upload: &SmallPartsUpload<'_>,
     mut request: Request,
     payload: Payload,
-) -> Result<(), End> {
-    let body = exchange::whole_body(job, &request, payload).await?;
-    bodies::read(&parts.way, &mut request, &body)?;
-    let exchange = Exchange::new(parts.way.clone(), request.clone(), &[])?;
-    job.judge(exchange.losses(), &parts.way)?;
+) -> Result<(), RequestEnd> {
+    let body = exchange::read_request_body(context, &request, payload).await?;
+    bodies::read_request_body(&upload.route, &mut request, &body)?;
+    let exchange = Exchange::new(upload.route.clone(), request.clone(), &[])?;
+    context.check_losses(exchange.losses(), &upload.route)?;
     drop(exchange);
-    let id = job.record.id.clone();
-    let asked = request.clone();
+    let id = context.record.id.clone();
+    let original_request = request.clone();
     let combine = async {
-        let kept = parts.all_kept().await?;
-        if kept.is_empty() {
-            let completed = parts.exchanged(&parts.way, request).await;
-            return completed.map_err(|refusal| small_refused(parts, refusal));
+        let small_parts = upload.list_all_small_parts().await?;
+        if small_parts.is_empty() {
+            let outcome = upload.perform_exchange(&upload.route, request).await;
+            return outcome.map_err(|rejection| explain_small_part_rejection(upload, rejection));
         }
-        let work = Combining { parts, slot: Arc::new(slot(parts, caller, &id)?) };
+        let combiner =
+            PartCombiner { upload: upload, slot: Arc::new(begin_combine_slot(upload, caller, &id)?) };
         let done = tokio::select! {
             biased;
-            done = timeout(PARTS_TIME_MAX, Box::pin(work.completed(request, &kept))) => {
-                done.unwrap_or_else(|_| Err(Refusal::say(Fault::InternalError, "Combining the parts took too long.")))
+            done = timeout(PARTS_DURATION_MAX, Box::pin(combiner.combine_and_complete(request, &small_parts))) => {
+                done.unwrap_or_else(|_| Err(Rejection::with_message(ErrorKind::InternalError, "Combining the parts took too long.")))
             }
-            () = work.slot.progress.is_abandoned() => {
-                Err(Refusal::say(Fault::ServiceUnavailable, "The service ends; the upload can be completed again."))
+            () = combiner.slot.progress.wait_until_abandoned() => {
+                Err(Rejection::with_message(ErrorKind::ServiceUnavailable, "The service ends; the upload can be completed again."))
             }
         };
         let label = if done.is_ok() { "ok" } else { "failed" };
-        METRICS.copies.with_label_values(&[PLAN, label]).inc();
+        METRICS.copies.with_label_values(&[PLAN_NAME, label]).inc();
         done
     };
     let work = async {
-        let mut reply = combine.await?;
-        exchange::tell_crc64(parts.upstreams, parts.upstream, &parts.way, &asked, &mut reply).await;
-        Ok(reply)
+        let mut response = combine.await?;
+        exchange::add_crc64(
+            upload.target_client,
+            upload.target,
+            &upload.route,
+            &original_request,
+            &mut response,
+        )
+        .await;
+        Ok(response)
     };
-    patience::told(job, Box::pin(work), None).await.map(drop)
+    patience::respond_with_keepalive(context, Box::pin(work), None).await.map(drop)
 }
 
 /// Where small parts are refused, a target's complaint about them names what to set.
-fn small_refused(parts: &Parts<'_>, refusal: Refusal) -> Refusal {
-    match refusal.fault {
-        Fault::EntityTooSmall => {
-            let number = refusal.details.iter().find(|row| row.0 == "PartNumber");
-            staging::refused(&parts.way, number.and_then(|row| row.1.parse().ok()).unwrap_or(1))
+fn explain_small_part_rejection(upload: &SmallPartsUpload<'_>, rejection: Rejection) -> Rejection {
+    match rejection.kind {
+        ErrorKind::EntityTooSmall => {
+            let number = rejection.details.iter().find(|row| row.0 == "PartNumber");
+            staging::build_small_part_rejection(
+                &upload.route,
+                number.and_then(|row| row.1.parse().ok()).unwrap_or(1),
+            )
         }
-        _ => refusal,
+        _ => rejection,
     }
 }
 
 /// A completing call under way.
-struct Combining<'p, 'a> {
-    parts: &'p Parts<'a>,
-    slot: Arc<Slot>,
+struct PartCombiner<'p, 'a> {
+    upload: &'p SmallPartsUpload<'a>,
+    slot: Arc<CopySlot>,
 }
 
-impl Combining<'_, '_> {
-    async fn completed(&self, request: Request, kept: &[Kept]) -> Result<Reply, Refusal> {
-        let parts = self.parts;
-        let is_kept = |part: &Part| kept.binary_search_by(|row| row.part.number.cmp(&part.number)).is_ok();
-        let all_kept = request.parts.iter().all(is_kept);
-        let there = if all_kept { parts.there(0, 1).await?.parts } else { parts.all_there().await? };
-        let named = staging::named(parts.way.caller, &request.parts, kept, &there)?;
-        let at_once = parts.limits.parts_at_once;
-        let plan = staging::plan(&named, parts.least(), u64::try_from(at_once).unwrap_or(1))?;
-        let bytes = named.iter().map(|part| match part {
-            Named::Kept(kept) => kept.bytes,
-            Named::There(_) => 0,
+impl PartCombiner<'_, '_> {
+    async fn combine_and_complete(
+        &self,
+        request: Request,
+        small_parts: &[StagedPart],
+    ) -> Result<Response, Rejection> {
+        let upload = self.upload;
+        let is_small_part =
+            |part: &Part| small_parts.binary_search_by(|row| row.part.number.cmp(&part.number)).is_ok();
+        let are_all_small_parts = request.parts.iter().all(is_small_part);
+        let target_parts = if are_all_small_parts {
+            upload.list_target_parts(0, 1).await?.parts
+        } else {
+            upload.list_all_target_parts().await?
+        };
+        let named_parts =
+            staging::match_named_parts(upload.route.caller, &request.parts, small_parts, &target_parts)?;
+        let concurrency_max = upload.limits.parts_at_once;
+        let plan = staging::plan(
+            &named_parts,
+            upload.part_bytes_min(),
+            u64::try_from(concurrency_max).unwrap_or(1),
+        )?;
+        let bytes = named_parts.iter().map(|part| match part {
+            NamedPart::Kept(small_part) => small_part.bytes,
+            NamedPart::There(_) => 0,
         });
-        self.slot.progress.size.store(bytes.sum(), Ordering::Relaxed);
-        let made = streams::iter(plan).map(|made| Box::pin(self.tried(made))).buffered(at_once);
-        let made: Vec<Part> = made.try_collect().await?;
-        let combined = crc64::joined(made.iter().map(|part| part.sum));
-        let whole = crc64::joined(request.parts.iter().map(|part| part.sum));
-        if combined.is_some() && whole.is_some() && combined != whole {
-            return Err(differs());
+        self.slot.progress.bytes_total.store(bytes.sum(), Ordering::Relaxed);
+        let produced = streams::iter(plan)
+            .map(|planned| Box::pin(self.produce_part_with_retries(planned)))
+            .buffered(concurrency_max);
+        let produced_parts: Vec<Part> = produced.try_collect().await?;
+        let combined_sum = crc64::combine_parts(produced_parts.iter().map(|part| part.crc64));
+        let whole_sum = crc64::combine_parts(request.parts.iter().map(|part| part.crc64));
+        if combined_sum.is_some() && whole_sum.is_some() && combined_sum != whole_sum {
+            return Err(reject_part_mismatch());
         }
-        let whole = whole.or(combined).map(|sum| sum.crc64);
-        let mut reply = parts.exchanged(&parts.way, Request { parts: made, ..request }).await?;
-        parts.forget().await;
-        relay::made(&mut reply, whole)?;
-        Ok(reply)
+        let whole_crc64 = whole_sum.or(combined_sum).map(|sum| sum.crc64);
+        let mut response =
+            upload.perform_exchange(&upload.route, Request { parts: produced_parts, ..request }).await?;
+        upload.delete_small_parts().await;
+        relay::check_result_crc64(&mut response, whole_crc64)?;
+        Ok(response)
     }
 
     /// One part of what is completed, tried again where that is safe: a part that is there twice is there once.
-    async fn tried(&self, made: Made) -> Result<Part, Refusal> {
-        let mut tries = 1;
+    async fn produce_part_with_retries(&self, planned: CombinedPart) -> Result<Part, Rejection> {
+        let mut attempt = 1;
         loop {
-            match Box::pin(self.made(&made)).await {
-                Err(refusal) if tries < PART_TRIES && passes(refusal.fault) => {
+            match Box::pin(self.produce_part(&planned)).await {
+                Err(rejection) if attempt < PART_ATTEMPTS_MAX && is_transient(rejection.kind) => {
                     METRICS.copy_retries.inc();
                     let jitter = u64::try_from(clock::random() % 200).unwrap_or_default();
-                    sleep(Duration::from_millis(200_u64.saturating_mul(1 << tries).saturating_add(jitter)))
+                    sleep(Duration::from_millis(200_u64.saturating_mul(1 << attempt).saturating_add(jitter)))
                         .await;
-                    tries = tries.saturating_add(1);
+                    attempt = attempt.saturating_add(1);
                 }
                 other => return other,
             }
         }
     }
 
-    async fn made(&self, made: &Made) -> Result<Part, Refusal> {
-        match made {
-            Made::There(part) => Ok(part.clone()),
-            Made::Joined(number, pieces) => self.joined(*number, pieces).await,
-            Made::Copied(number, piece) => {
-                let parts = self.parts;
-                let request = parts.folder.copy(&parts.upload_at, *number, piece);
-                match parts.exchanged(&parts.upload_at, request).await {
-                    Ok(reply) => match reply.document {
+    async fn produce_part(&self, planned: &CombinedPart) -> Result<Part, Rejection> {
+        match planned {
+            CombinedPart::There(part) => Ok(part.clone()),
+            CombinedPart::Joined(number, pieces) => self.upload_joined_part(*number, pieces).await,
+            CombinedPart::Copied(number, piece) => {
+                let upload = self.upload;
+                let request = upload.folder.copy(&upload.upload_route, *number, piece);
+                match upload.perform_exchange(&upload.upload_route, request).await {
+                    Ok(response) => match response.document {
                         Some(Document::CopyPart(result)) => {
-                            self.slot.progress.done.fetch_add(piece.bytes, Ordering::Relaxed);
+                            self.slot.progress.bytes_done.fetch_add(piece.bytes, Ordering::Relaxed);
                             Ok(Part::new(*number, result.etag))
                         }
-                        _ => Err(answer::unproven()),
+                        _ => Err(answer::reject_incomplete_response()),
                     },
-                    Err(refusal) if refusal.fault == Fault::NotImplemented => {
-                        self.joined(*number, std::slice::from_ref(piece)).await
+                    Err(rejection) if rejection.kind == ErrorKind::NotImplemented => {
+                        self.upload_joined_part(*number, std::slice::from_ref(piece)).await
                     }
-                    Err(refusal) => Err(changed(refusal)),
+                    Err(rejection) => Err(map_replaced_part(rejection)),
                 }
             }
         }
     }
 
     /// Reads pieces one after another, and writes them as one part. The last byte goes only when all of them were right.
-    async fn joined(&self, number: u64, pieces: &[Piece]) -> Result<Part, Refusal> {
-        let Parts { upstreams, upstream, upload_at, folder, .. } = self.parts;
+    async fn upload_joined_part(&self, number: u64, pieces: &[PartSlice]) -> Result<Part, Rejection> {
+        let SmallPartsUpload { target_client, target, upload_route, folder, .. } = self.upload;
         let bytes = pieces.iter().map(|piece| piece.bytes).sum();
         let mut put = folder.list_parts(0, 1);
         put.operation = Operation::UploadPart;
         put.fields.remove(Field::MaxParts);
         put.fields.set(Field::PartNumber, Value::Number(number));
         put.body_length = Some(bytes);
-        let wants = Wants { crc64: true, md5: true, ..Wants::default() };
-        let mut gate = Gate::new(upload_at.caller, Payload::Unsigned, &put, wants)?;
-        let (read_seat, write_seat) = upstreams.seats(upstream, upstream).await.map_err(Failed::refusal)?;
-        let mut writing = None;
-        let passed: Result<bool, Refusal> = Box::pin(async {
+        let digests_to_compute = DigestsToCompute { crc64: true, md5: true, ..DigestsToCompute::default() };
+        let mut verifier =
+            BodyVerifier::new(upload_route.caller, Payload::Unsigned, &put, digests_to_compute)?;
+        let (read_permit, write_permit) =
+            target_client.acquire_permit_pair(target, target).await.map_err(ExchangeError::to_rejection)?;
+        let mut upload = None;
+        let transferred: Result<bool, Rejection> = Box::pin(async {
             for piece in pieces {
                 let get = folder.get(piece);
-                let (out, _) = heads::outgoing(&self.parts.kept_at, &get, None, clock::now())?;
-                let asked = upstreams.ask_seated(
-                    read_seat.clone(),
-                    upstream,
+                let (out, _) =
+                    heads::build_request(&self.upload.small_parts_route, &get, None, clock::now())?;
+                let exchange = target_client.send_with_permit(
+                    read_permit.clone(),
+                    target,
                     &out,
                     "GetObject",
-                    self.parts.way.caller.name,
+                    self.upload.route.caller.name,
                 );
-                let (mut reading, head) = asked.await.map_err(Failed::refusal)?;
-                if !matches!(head.answer.status, 200 | 206) {
-                    let body = reading.whole_body(FAILURE_BYTES_MAX).await.map_err(Failed::refusal)?;
-                    reading.release().await;
-                    let refused = answer::failure(&self.parts.kept_at, &Answer { body, ..head.answer });
-                    return Err(changed(refused.refusal));
+                let (mut download, head) = exchange.await.map_err(ExchangeError::to_rejection)?;
+                if !matches!(head.response.status, 200 | 206) {
+                    let body = download
+                        .read_whole_body(ERROR_BYTES_MAX)
+                        .await
+                        .map_err(ExchangeError::to_rejection)?;
+                    download.release().await;
+                    let target_error = answer::read_target_error(
+                        &self.upload.small_parts_route,
+                        &TargetResponse { body, ..head.response },
+                    );
+                    return Err(map_replaced_part(target_error.rejection));
                 }
-                let kept_at = &self.parts.kept_at;
-                if head.length != Some(piece.bytes) || sound::check_head(kept_at, &get, &head.answer).is_err()
+                let small_parts_route = &self.upload.small_parts_route;
+                if head.length != Some(piece.bytes)
+                    || sound::check_head(small_parts_route, &get, &head.response).is_err()
                 {
-                    reading.abort().await;
-                    return Err(answer::unproven());
+                    download.abort().await;
+                    return Err(answer::reject_incomplete_response());
                 }
-                let writing = match &mut writing {
-                    Some(writing) => writing,
+                let upload = match &mut upload {
+                    Some(upload) => upload,
                     None => {
-                        let (out, _) = heads::outgoing(upload_at, &put, Some(bytes), clock::now())?;
-                        let begun = upstreams.upload_seated(write_seat.clone(), upstream, &out).await;
-                        writing.insert(begun.map_err(Failed::refusal)?)
+                        let (out, _) = heads::build_request(upload_route, &put, Some(bytes), clock::now())?;
+                        let upload_result =
+                            target_client.start_upload_with_permit(write_permit.clone(), target, &out).await;
+                        upload.insert(upload_result.map_err(ExchangeError::to_rejection)?)
                     }
                 };
                 let mut expected =
                     Request { body_length: Some(piece.bytes), ..Request::new(Operation::UploadPart) };
-                if head.answer.status == 200 {
+                if head.response.status == 200 {
                     // It is the whole object that this head speaks of.
-                    sound::expect(&mut expected, kept_at.target.dialect, &head.answer);
+                    sound::expect(&mut expected, small_parts_route.target.dialect, &head.response);
                 }
-                let wants = Wants { md5: true, ..Wants::default() };
-                let mut own = Gate::new(upload_at.caller, Payload::Unsigned, &expected, wants)?;
+                let digests_to_compute = DigestsToCompute { md5: true, ..DigestsToCompute::default() };
+                let mut piece_verifier =
+                    BodyVerifier::new(upload_route.caller, Payload::Unsigned, &expected, digests_to_compute)?;
                 loop {
-                    let read = reading.body().await.map_err(|failed| failed.at(upstream).refusal())?;
-                    let Some(read) = read else { break };
-                    COPIES.pace(&self.parts.limits, &self.slot.progress, read.len()).await;
-                    METRICS.copy_bytes.inc_by(u64::try_from(read.len()).unwrap_or_default());
-                    let proven = own.push(&read).and_then(|proven| gate.push(&proven));
-                    if writing.write(&proven.map_err(|_| differs())?).await.is_err() {
-                        reading.abort().await;
+                    let chunk = download
+                        .read_body()
+                        .await
+                        .map_err(|failed| failed.record_at(target).to_rejection())?;
+                    let Some(chunk) = chunk else { break };
+                    RUNNING_COPIES
+                        .wait_for_bandwidth(&self.upload.limits, &self.slot.progress, chunk.len())
+                        .await;
+                    METRICS.copy_bytes.inc_by(u64::try_from(chunk.len()).unwrap_or_default());
+                    let verified =
+                        piece_verifier.push(&chunk).and_then(|verified_bytes| verifier.push(&verified_bytes));
+                    if upload.write_body(&verified.map_err(|_| reject_part_mismatch())?).await.is_err() {
+                        download.abort().await;
                         return Ok(false);
                     }
                 }
-                let (last, sums) = own.finish().map_err(|_| differs())?;
-                let is_plain = piece.is_whole() && is_md5(&self.parts.kept_at, &head.answer, &piece.etag);
-                if is_plain && sums.md5.as_deref().is_some_and(|md5| !etag::same(md5, &piece.etag)) {
-                    reading.abort().await;
-                    return Err(differs());
+                let (last, piece_digests) = piece_verifier.finish().map_err(|_| reject_part_mismatch())?;
+                let has_md5_etag = piece.is_whole()
+                    && is_md5_etag(&self.upload.small_parts_route, &head.response, &piece.etag);
+                if has_md5_etag
+                    && piece_digests.md5.as_deref().is_some_and(|md5| !etag::is_same_etag(md5, &piece.etag))
+                {
+                    download.abort().await;
+                    return Err(reject_part_mismatch());
                 }
-                let proven = gate.push(&last).map_err(|_| differs())?;
-                reading.release().await;
-                if writing.write(&proven).await.is_err() {
+                let verified_bytes = verifier.push(&last).map_err(|_| reject_part_mismatch())?;
+                download.release().await;
+                if upload.write_body(&verified_bytes).await.is_err() {
                     return Ok(false);
                 }
-                self.slot.progress.done.fetch_add(piece.bytes, Ordering::Relaxed);
+                self.slot.progress.bytes_done.fetch_add(piece.bytes, Ordering::Relaxed);
             }
             Ok(true)
         })
         .await;
-        let Some(mut writing) = writing else {
-            passed?;
-            return Err(answer::unproven());
+        let Some(mut upload) = upload else {
+            transferred?;
+            return Err(answer::reject_incomplete_response());
         };
-        let written = match passed {
-            Ok(written) => written,
-            Err(refusal) => {
+        let is_written = match transferred {
+            Ok(is_written) => is_written,
+            Err(rejection) => {
                 // The target never has the whole of what is not right.
-                writing.abort().await;
-                return Err(refusal);
+                upload.abort().await;
+                return Err(rejection);
             }
         };
-        let (last, sums) = match gate.finish() {
-            Ok(proven) => proven,
+        let (last, digests) = match verifier.finish() {
+            Ok(verified) => verified,
             Err(_) => {
-                writing.abort().await;
-                return Err(differs());
+                upload.abort().await;
+                return Err(reject_part_mismatch());
             }
         };
-        let written = written && writing.write(&last).await.is_ok() && writing.finish().await.is_ok();
-        let answered = match writing.head().await {
-            Ok(head) => {
-                writing.whole_body(FAILURE_BYTES_MAX).await.map(|body| Answer { body, ..head.answer })
-            }
+        let is_written =
+            is_written && upload.write_body(&last).await.is_ok() && upload.finish_body().await.is_ok();
+        let outcome = match upload.read_response_head().await {
+            Ok(head) => upload
+                .read_whole_body(ERROR_BYTES_MAX)
+                .await
+                .map(|body| TargetResponse { body, ..head.response }),
             Err(failed) => Err(failed),
         };
-        let told = match answered {
-            Ok(told) => told,
+        let target_response = match outcome {
+            Ok(response) => response,
             Err(failed) => {
-                writing.abort().await;
-                return Err(failed.at(upstream).refusal());
+                upload.abort().await;
+                return Err(failed.record_at(target).to_rejection());
             }
         };
-        if !matches!(told.status, 200..=299) {
-            writing.abort().await;
-            return Err(heads::refusal(upload_at, &put, &told));
+        if !matches!(target_response.status, 200..=299) {
+            upload.abort().await;
+            return Err(heads::refusal(upload_route, &put, &target_response));
         }
-        if !written {
-            writing.abort().await;
-            return Err(Failed::Early.at(upstream).refusal());
+        if !is_written {
+            upload.abort().await;
+            return Err(ExchangeError::EarlyResponse.record_at(target).to_rejection());
         }
-        writing.release().await;
-        let reply = heads::reply(upload_at, &put, &told, Some(&sums))?;
-        let tag = reply.text(Told::Etag).map(etag::bare).ok_or_else(answer::unproven)?;
-        let is_plain = is_md5(upload_at, &told, tag);
-        if is_plain && sums.md5.as_deref().is_some_and(|md5| !etag::same(md5, tag)) {
-            return Err(differs());
+        upload.release().await;
+        let response = heads::read_streamed_response(upload_route, &put, &target_response, Some(&digests))?;
+        let tag = response
+            .text(ResponseField::Etag)
+            .map(etag::strip_quotes)
+            .ok_or_else(answer::reject_incomplete_response)?;
+        let has_md5_etag = is_md5_etag(upload_route, &target_response, tag);
+        if has_md5_etag && digests.md5.as_deref().is_some_and(|md5| !etag::is_same_etag(md5, tag)) {
+            return Err(reject_part_mismatch());
         }
-        let sum = sums.crc64.map(|crc64| Sum { crc64, bytes: sums.bytes });
-        Ok(Part { sum, ..Part::new(number, tag.to_owned()) })
+        let sum = digests.crc64.map(|crc64| PartCrc64 { crc64, bytes: digests.bytes });
+        Ok(Part { crc64: sum, ..Part::new(number, tag.to_owned()) })
     }
 }
 
 /// Whether an ETag is the MD5 of its bytes, as far as the target's answer lets one know.
-fn is_md5(way: &Way<'_>, answer: &Answer, tag: &str) -> bool {
-    let target = way.target.dialect;
-    let sealed = [Told::EncryptionKeyId, Told::CustomerAlgorithm]
-        .into_iter()
-        .any(|field| (target.told)(field).is_some_and(|name| answer.header(name).is_some()));
-    let plain = tag.len() == 32 && tag.bytes().all(|byte| byte.is_ascii_hexdigit());
-    target.etag_is_md5 && plain && !sealed
+fn is_md5_etag(route: &Route<'_>, response: &TargetResponse, tag: &str) -> bool {
+    let target_dialect = route.target.dialect;
+    let is_encrypted =
+        [ResponseField::EncryptionKeyId, ResponseField::CustomerAlgorithm].into_iter().any(|field| {
+            (target_dialect.response_field_name)(field).is_some_and(|name| response.header(name).is_some())
+        });
+    let has_md5_form = tag.len() == 32 && tag.bytes().all(|byte| byte.is_ascii_hexdigit());
+    target_dialect.etag_is_md5 && has_md5_form && !is_encrypted
 }
 
-fn differs() -> Refusal {
+fn reject_part_mismatch() -> Rejection {
     METRICS.integrity_failures.with_label_values(&["part"]).inc();
-    Refusal::say(Fault::InternalError, "A part that was kept is not what came.")
+    Rejection::with_message(ErrorKind::InternalError, "A part that was kept is not what came.")
 }
 
 /// A part that was replaced, or deleted, while its upload is completed.
-fn changed(refusal: Refusal) -> Refusal {
-    match refusal.fault {
-        Fault::PreconditionFailed | Fault::NoSuchKey | Fault::InvalidRange => {
-            Refusal::say(Fault::InvalidPart, "A part was replaced while its upload was completed.")
+fn map_replaced_part(rejection: Rejection) -> Rejection {
+    match rejection.kind {
+        ErrorKind::PreconditionFailed | ErrorKind::NoSuchKey | ErrorKind::InvalidRange => {
+            Rejection::with_message(
+                ErrorKind::InvalidPart,
+                "A part was replaced while its upload was completed.",
+            )
         }
-        _ => refusal,
+        _ => rejection,
     }
 }

@@ -1,17 +1,18 @@
 //! Requests whose payload is streamed: objects down, objects and parts up, with memory for a few pieces only.
 
 use blobfish_dialects::engine::auth::Payload;
-use blobfish_dialects::engine::body::Wants;
-use blobfish_dialects::engine::body::{Gate, Sums};
-use blobfish_dialects::engine::exchange::Answer;
+use blobfish_dialects::engine::body::DigestsToCompute;
+use blobfish_dialects::engine::body::{BodyVerifier, Digests};
+use blobfish_dialects::engine::exchange::TargetResponse;
 use blobfish_dialects::engine::sound::vouched;
 use blobfish_dialects::engine::stream::{
-    OnlyPart, ask_bucket, ask_position, ask_without_range, can_tell_more, failure, missing, needs_digest,
-    only_part, outgoing, passed_over_part, reply, take_position, wants, with_digest, with_sums,
+    SinglePart, ask_bucket, ask_position, ask_without_range, build_request, can_tell_more, failure, missing,
+    needs_digest, only_part, passed_over_part, read_streamed_response, take_position, wants, with_digest,
+    with_sums,
 };
-use blobfish_dialects::engine::way::Way;
+use blobfish_dialects::engine::way::Route;
 use blobfish_dialects::engine::{crc64, write};
-use blobfish_dialects::model::{Fault, Field, Operation, Refusal, Reply, Request, Told};
+use blobfish_dialects::model::{ErrorKind, Field, Operation, Rejection, Request, Response, ResponseField};
 use bytes::Bytes;
 use std::borrow::Cow;
 use std::future::{Future, poll_fn};
@@ -21,109 +22,117 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::budget::Reservation;
-use crate::caller::{Framing, NoBody};
+use crate::caller::{ReadBodyError, ResponseFraming};
 use crate::clock;
-use crate::exchange::{Whole, collected};
-use crate::failed::Failed;
-use crate::framing::{BodyLength, decimal};
-use crate::job::{End, Job};
+use crate::exchange::{BufferedBody, read_verified_body};
+use crate::failed::ExchangeError;
+use crate::framing::{BodyLength, parse_decimal};
+use crate::job::{RequestContext, RequestEnd};
 use crate::lengthless;
-use crate::metrics::{METRICS, seconds};
-use crate::snapshot::Upstream;
+use crate::metrics::{METRICS, to_seconds};
+use crate::snapshot::TargetRuntime;
 use crate::spool::Spool;
-use crate::upstream::{AnswerHead, Conversation, FAILURE_BYTES_MAX};
+use crate::upstream::{ERROR_BYTES_MAX, TargetExchange, TargetResponseHead};
 
 /// A target that refuses to read on has sent its reason already; this long it may take to arrive.
-const LAST_WORDS_TIME_MAX: Duration = Duration::from_secs(1);
+const EARLY_RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Bytes of a body that are kept for a target that must be told its digest: what a stream may cost.
-const SMALL_BYTES_MAX: usize = 256 * 1024;
+const SMALL_BODY_BYTES_MAX: usize = 256 * 1024;
 
 /// GET and HEAD of an object.
 ///
 /// # Errors
 /// [`End`].
-pub async fn download(
-    job: &mut Job<'_>,
-    upstream: &Upstream,
-    way: Way<'_>,
+pub async fn download_object(
+    context: &mut RequestContext<'_>,
+    target: &TargetRuntime,
+    route: Route<'_>,
     request: &Request,
-) -> Result<(), End> {
-    match only_part(&way, request) {
-        Some((whole, part)) => read(job, upstream, way, &whole, Some(part)).await,
-        None => read(job, upstream, way, request, None).await,
+) -> Result<(), RequestEnd> {
+    match only_part(&route, request) {
+        Some((whole, part)) => process_download(context, target, route, &whole, Some(part)).await,
+        None => process_download(context, target, route, request, None).await,
     }
 }
 
 /// A read; `part` is that of an object without parts.
-async fn read(
-    job: &mut Job<'_>,
-    upstream: &Upstream,
-    way: Way<'_>,
+async fn process_download(
+    context: &mut RequestContext<'_>,
+    target: &TargetRuntime,
+    route: Route<'_>,
     request: &Request,
-    part: Option<OnlyPart>,
-) -> Result<(), End> {
-    let (out, losses) = outgoing(&way, request, None, clock::now())?;
-    job.judge(&losses, &way)?;
-    let upstreams = job.upstreams;
-    let asked = match upstreams.ask(upstream, &out, job.operation(), way.caller.name).await {
-        Err(Failed::Clock) => {
-            let (out, _) = outgoing(&way, request, None, clock::now())?;
-            upstreams.ask(upstream, &out, job.operation(), way.caller.name).await
+    part: Option<SinglePart>,
+) -> Result<(), RequestEnd> {
+    let (out, losses) = build_request(&route, request, None, clock::now())?;
+    context.check_losses(&losses, &route)?;
+    let target_client = context.target_client;
+    let result = match target_client.send(target, &out, context.operation_name(), route.caller.name).await {
+        Err(ExchangeError::ClockSkew) => {
+            let (out, _) = build_request(&route, request, None, clock::now())?;
+            target_client.send(target, &out, context.operation_name(), route.caller.name).await
         }
-        asked => asked,
+        result => result,
     };
-    let (conversation, head) = asked?;
-    job.note_upstream(&way, &head.answer);
-    if ask_without_range(&way, request, &head.answer) {
+    let (conversation, head) = result?;
+    context.record_target_request_id(&route, &head.response);
+    if ask_without_range(&route, request, &head.response) {
         conversation.abort().await;
         let mut whole = request.clone();
         whole.fields.remove(Field::Range);
-        return Box::pin(read(job, upstream, way, &whole, part)).await;
+        return Box::pin(process_download(context, target, route, &whole, part)).await;
     }
-    if let Some((whole, part)) = passed_over_part(&way, request, &head.answer) {
+    if let Some((whole, part)) = passed_over_part(&route, request, &head.response) {
         conversation.abort().await;
-        return Box::pin(read(job, upstream, way, &whole, Some(part))).await;
+        return Box::pin(process_download(context, target, route, &whole, Some(part))).await;
     }
-    if let Some(out) = ask_bucket(&way, request, &head.answer, clock::now()) {
+    if let Some(out) = ask_bucket(&route, request, &head.response, clock::now()) {
         conversation.release().await;
-        let bucket = upstreams.exchange(upstream, &out?, job.operation(), way.caller.name).await?;
-        return job.tell(missing(&way, request, &head.answer, &bucket)).await;
+        let bucket =
+            target_client.send_and_read(target, &out?, context.operation_name(), route.caller.name).await?;
+        return context.send_response(missing(&route, request, &head.response, &bucket)).await;
     }
-    if !is_success(head.answer.status) {
-        let reply = failed(conversation, upstream, &way, request, head).await?;
-        return job.tell(reply).await;
+    if !is_success(head.response.status) {
+        let response = read_error_response(conversation, target, &route, request, head).await?;
+        return context.send_response(response).await;
     }
-    let told = reply(&way, request, &head.answer, None).map_err(Job::count_integrity);
-    let told = match told.and_then(|told| as_part(part, told)) {
-        Ok(told) => told,
-        Err(refusal) => {
+    let response = read_streamed_response(&route, request, &head.response, None)
+        .map_err(RequestContext::count_integrity_failure);
+    let response = match response.and_then(|told| select_part(part, told)) {
+        Ok(response) => response,
+        Err(rejection) => {
             conversation.abort().await;
-            return Err(refusal.into());
+            return Err(rejection.into());
         }
     };
-    if job.listener.head || head.answer.status == 304 {
+    if context.listener.head || head.response.status == 304 {
         conversation.release().await;
-        return job.tell(told).await;
+        return context.send_response(response).await;
     }
     // What the head says of the body, the body is held to.
-    let expected = vouched(way.target.dialect, request, &head.answer);
-    let proof = expected
-        .map(|expected| Gate::new(way.target.dialect, Payload::Unsigned, &expected, Wants::default()));
-    let proof = match proof.transpose() {
-        Ok(proof) => proof,
+    let expected_body = vouched(route.target.dialect, request, &head.response);
+    let verifier = expected_body.map(|expected_body| {
+        BodyVerifier::new(
+            route.target.dialect,
+            Payload::Unsigned,
+            &expected_body,
+            DigestsToCompute::default(),
+        )
+    });
+    let verifier = match verifier.transpose() {
+        Ok(verifier) => verifier,
         Err(_) => {
             conversation.abort().await;
-            return Err(Failed::Malformed.at(upstream).into());
+            return Err(ExchangeError::Malformed.record_at(target).into());
         }
     };
-    pump(job, upstream, conversation, told, head.length, proof).await
+    stream_response(context, target, conversation, response, head.length, verifier).await
 }
 
-fn as_part(part: Option<OnlyPart>, told: Reply) -> Result<Reply, Refusal> {
+fn select_part(part: Option<SinglePart>, response: Response) -> Result<Response, Rejection> {
     match part {
-        Some(part) => part.told(told),
-        None => Ok(told),
+        Some(part) => part.convert_response(response),
+        None => Ok(response),
     }
 }
 
@@ -133,60 +142,64 @@ fn is_success(status: u16) -> bool {
 }
 
 /// The reply to a failure, after its whole document was read.
-async fn failed(
-    mut conversation: Conversation<'_>,
-    upstream: &Upstream,
-    way: &Way<'_>,
+async fn read_error_response(
+    mut conversation: TargetExchange<'_>,
+    target: &TargetRuntime,
+    route: &Route<'_>,
     request: &Request,
-    head: AnswerHead,
-) -> Result<Reply, Failed> {
-    let body = conversation.whole_body(FAILURE_BYTES_MAX).await.map_err(|failed| failed.at(upstream))?;
+    head: TargetResponseHead,
+) -> Result<Response, ExchangeError> {
+    let body =
+        conversation.read_whole_body(ERROR_BYTES_MAX).await.map_err(|error| error.record_at(target))?;
     conversation.release().await;
-    Ok(failure(way, request, &Answer { body, ..head.answer }))
+    Ok(failure(route, request, &TargetResponse { body, ..head.response }))
 }
 
 /// Hands an object's bytes on. Fewer or more than announced break the connection (T2).
-async fn pump(
-    job: &mut Job<'_>,
-    upstream: &Upstream,
-    mut conversation: Conversation<'_>,
-    told: Reply,
+async fn stream_response(
+    context: &mut RequestContext<'_>,
+    target: &TargetRuntime,
+    mut conversation: TargetExchange<'_>,
+    response: Response,
     length: Option<u64>,
-    proof: Option<Gate>,
-) -> Result<(), End> {
-    let announced = told.text(Told::ContentLength).map(|text| decimal(text.as_bytes()));
-    let framing = match (announced, length) {
-        (Some(Some(announced)), Some(length)) if announced == length => Framing::Bytes(length),
-        (None, Some(length)) => Framing::Bytes(length),
-        (None, None) if job.chunks => Framing::Chunked,
+    verifier: Option<BodyVerifier>,
+) -> Result<(), RequestEnd> {
+    let content_length =
+        response.text(ResponseField::ContentLength).map(|text| parse_decimal(text.as_bytes()));
+    let framing = match (content_length, length) {
+        (Some(Some(announced)), Some(length)) if announced == length => ResponseFraming::Bytes(length),
+        (None, Some(length)) => ResponseFraming::Bytes(length),
+        (None, None) if context.accepts_chunked => ResponseFraming::Chunked,
         (None, None) => {
             conversation.abort().await;
-            return Err(Refusal::say(
-                Fault::NotImplemented,
+            return Err(Rejection::with_message(
+                ErrorKind::NotImplemented,
                 "HTTP/1.0 cannot take an answer of unknown length",
             )
             .into());
         }
         _ => {
             conversation.abort().await;
-            Failed::Malformed.at(upstream);
+            ExchangeError::Malformed.record_at(target);
             METRICS.integrity_failures.with_label_values(&["length"]).inc();
-            return Err(Failed::Malformed.into());
+            return Err(ExchangeError::Malformed.into());
         }
     };
-    let proof = match proof {
+    let verifier = match verifier {
         // Of an empty body nothing can be held back.
-        Some(gate) if framing == Framing::Bytes(0) => match gate.finish() {
+        Some(verifier) if framing == ResponseFraming::Bytes(0) => match verifier.finish() {
             Ok(_) => None,
             Err(_) => {
                 conversation.abort().await;
                 METRICS.integrity_failures.with_label_values(&["target"]).inc();
-                return Err(Failed::Malformed.at(upstream).into());
+                return Err(ExchangeError::Malformed.record_at(target).into());
             }
         },
-        proof => proof,
+        verifier => verifier,
     };
-    if let Err(end) = pumped(job, upstream, &mut conversation, told, framing, proof).await {
+    if let Err(end) =
+        forward_response_body(context, target, &mut conversation, response, framing, verifier).await
+    {
         conversation.abort().await;
         return Err(end);
     }
@@ -194,89 +207,94 @@ async fn pump(
     Ok(())
 }
 
-async fn pumped(
-    job: &mut Job<'_>,
-    upstream: &Upstream,
-    conversation: &mut Conversation<'_>,
-    told: Reply,
-    framing: Framing,
-    mut proof: Option<Gate>,
-) -> Result<(), End> {
-    job.tell_head(told, framing).await?;
+async fn forward_response_body(
+    context: &mut RequestContext<'_>,
+    target: &TargetRuntime,
+    conversation: &mut TargetExchange<'_>,
+    response: Response,
+    framing: ResponseFraming,
+    mut verifier: Option<BodyVerifier>,
+) -> Result<(), RequestEnd> {
+    context.send_response_head(response, framing).await?;
     loop {
-        match next_or_flush(job, conversation).await? {
-            Ok(Some(bytes)) => match &mut proof {
-                Some(gate) => job.caller.answer_body(&gate.push(&bytes).map_err(not_the_object)?).await?,
-                None => job.caller.answer_body(&bytes).await?,
+        match read_or_flush(context, conversation).await? {
+            Ok(Some(bytes)) => match &mut verifier {
+                Some(verifier) => {
+                    context
+                        .connection
+                        .write_response_body(&verifier.push(&bytes).map_err(count_body_mismatch)?)
+                        .await?
+                }
+                None => context.connection.write_response_body(&bytes).await?,
             },
             Ok(None) => break,
-            Err(failed) => {
-                failed.at(upstream);
-                return Err(End::Cut("the target's answer was cut"));
+            Err(error) => {
+                error.record_at(target);
+                return Err(RequestEnd::Aborted("the target's answer was cut"));
             }
         }
     }
-    if let Some(gate) = proof {
+    if let Some(verifier) = verifier {
         // Without its last byte nobody takes the body for the object.
-        let (last, _) = gate.finish().map_err(not_the_object)?;
-        job.caller.answer_body(&last).await?;
+        let (last, _) = verifier.finish().map_err(count_body_mismatch)?;
+        context.connection.write_response_body(&last).await?;
     }
-    Ok(job.caller.answer_end().await?)
+    Ok(context.connection.finish_response().await?)
 }
 
 /// The target's next bytes. Where they are not there yet, the caller gets at once what was there before.
-async fn next_or_flush(
-    job: &mut Job<'_>,
-    conversation: &mut Conversation<'_>,
-) -> Result<Result<Option<Bytes>, Failed>, End> {
-    let mut next = pin!(conversation.body());
-    let at_once = poll_fn(|cx| match next.as_mut().poll(cx) {
-        Poll::Ready(piece) => Poll::Ready(Some(piece)),
+async fn read_or_flush(
+    context: &mut RequestContext<'_>,
+    conversation: &mut TargetExchange<'_>,
+) -> Result<Result<Option<Bytes>, ExchangeError>, RequestEnd> {
+    let mut next = pin!(conversation.read_body());
+    let first_poll = poll_fn(|cx| match next.as_mut().poll(cx) {
+        Poll::Ready(chunk) => Poll::Ready(Some(chunk)),
         Poll::Pending => Poll::Ready(None),
     });
-    if let Some(piece) = at_once.await {
-        return Ok(piece);
+    if let Some(chunk) = first_poll.await {
+        return Ok(chunk);
     }
-    job.caller.flush().await?;
+    context.connection.flush().await?;
     Ok(next.await)
 }
 
 /// What arrived is not what its head says that it is.
-fn not_the_object(_: Refusal) -> End {
+fn count_body_mismatch(_: Rejection) -> RequestEnd {
     METRICS.integrity_failures.with_label_values(&["target"]).inc();
-    End::Cut("the target's body is not what its head says")
+    RequestEnd::Aborted("the target's body is not what its head says")
 }
 
 /// PUT of an object or a part. Nothing is told yet.
 ///
 /// # Errors
 /// [`End`].
-pub async fn upload(
-    job: &mut Job<'_>,
-    upstream: &Upstream,
-    way: Way<'_>,
+pub async fn upload_body(
+    context: &mut RequestContext<'_>,
+    target: &TargetRuntime,
+    route: Route<'_>,
     request: &Request,
     payload: Payload,
     body: BodyLength,
-) -> Result<Reply, End> {
+) -> Result<Response, RequestEnd> {
     if body == BodyLength::Absent {
-        return Err(Fault::MissingContentLength.into());
+        return Err(ErrorKind::MissingContentLength.into());
     }
-    let gate = Gate::new(way.caller, payload, request, wants(&way, request))?;
-    if gate.length().is_none()
-        && needs_length(&way)
+    let verifier = BodyVerifier::new(route.caller, payload, request, wants(&route, request))?;
+    if verifier.length().is_none()
+        && needs_length(&route)
         && request.operation == Operation::PutObject
-        && !needs_digest(&way, request)
+        && !needs_digest(&route, request)
     {
-        return Box::pin(lengthless::object(job, upstream, &way, request, gate)).await;
+        return Box::pin(lengthless::upload_object(context, target, &route, request, verifier)).await;
     }
-    let (request, body) = received(job, &way, request, gate).await?;
-    Box::pin(send(job, upstream, &way, &request, body)).await
+    let (request, body) = prepare_upload_body(context, &route, request, verifier).await?;
+    Box::pin(send_upload(context, target, &route, &request, body)).await
 }
 
 /// Whether the target must be told the length of a body before it comes.
-fn needs_length(way: &Way<'_>) -> bool {
-    !way.target.dialect.chunked_uploads
+fn needs_length(route: &Route<'_>) -> bool {
+    !route.target.dialect.supports_chunked_uploads
 }
 
 /// What of a body has to be read before it can be sent: its first bytes; a small one of which the target can be told more; all
@@ -284,103 +302,115 @@ fn needs_length(way: &Way<'_>) -> bool {
 ///
 /// # Errors
 /// [`End`]; the target was not contacted.
-pub async fn received<'r>(
-    job: &mut Job<'_>,
-    way: &Way<'_>,
+pub async fn prepare_upload_body<'r>(
+    context: &mut RequestContext<'_>,
+    route: &Route<'_>,
     request: &'r Request,
-    gate: Gate,
-) -> Result<(Cow<'r, Request>, Body), End> {
-    let has_length = gate.length().is_some() || !needs_length(way);
+    verifier: BodyVerifier,
+) -> Result<(Cow<'r, Request>, UploadBody), RequestEnd> {
+    let has_length = verifier.length().is_some() || !needs_length(route);
     // What the target cannot be told is refused before the client is asked for its body.
     let (_, losses) = match has_length {
-        true => outgoing(way, request, gate.length(), clock::now())?,
-        false => write::request(way, request)?,
+        true => build_request(route, request, verifier.length(), clock::now())?,
+        false => write::write_request(route, request)?,
     };
-    job.judge(&losses, way)?;
-    let small = |bytes: u64| usize::try_from(bytes).is_ok_and(|bytes| bytes <= SMALL_BYTES_MAX);
-    if needs_digest(way, request) {
-        let (bytes, sums) = small_body(job, gate, undigested()).await?;
-        let digested = with_sums(way, with_digest(request.clone(), &bytes), &sums);
-        return Ok((Cow::Owned(digested), Body::Whole((bytes, sums))));
+    context.check_losses(&losses, route)?;
+    let is_small = |bytes: u64| usize::try_from(bytes).is_ok_and(|bytes| bytes <= SMALL_BODY_BYTES_MAX);
+    if needs_digest(route, request) {
+        let (bytes, digests) = read_small_body(context, verifier, reject_missing_digest()).await?;
+        let request_with_digest = with_sums(route, with_digest(request.clone(), &bytes), &digests);
+        return Ok((Cow::Owned(request_with_digest), UploadBody::Buffered((bytes, digests))));
     }
-    if gate.length().is_some_and(small) && can_tell_more(way, request) {
-        let (bytes, sums) = small_body(job, gate, Fault::EntityTooLarge.into()).await?;
-        return Ok((Cow::Owned(with_sums(way, request.clone(), &sums)), Body::Whole((bytes, sums))));
+    if verifier.length().is_some_and(is_small) && can_tell_more(route, request) {
+        let (bytes, digests) = read_small_body(context, verifier, ErrorKind::EntityTooLarge.into()).await?;
+        return Ok((
+            Cow::Owned(with_sums(route, request.clone(), &digests)),
+            UploadBody::Buffered((bytes, digests)),
+        ));
     }
     if !has_length {
-        let (spool, sums) = Box::pin(lengthless::whole(job, gate)).await?;
-        return Ok((Cow::Owned(with_sums(way, request.clone(), &sums)), Body::Spooled(spool, sums)));
+        let (spool, digests) = Box::pin(lengthless::spool_body(context, verifier)).await?;
+        return Ok((
+            Cow::Owned(with_sums(route, request.clone(), &digests)),
+            UploadBody::Spooled(spool, digests),
+        ));
     }
-    Ok((Cow::Borrowed(request), first_bytes(job, gate).await?))
+    Ok((Cow::Borrowed(request), read_first_bytes(context, verifier).await?))
 }
 
 /// Sends an upload of which it is known that the target can be told it. Nothing is told yet.
 ///
 /// # Errors
 /// [`End`].
-pub async fn send(
-    job: &mut Job<'_>,
-    upstream: &Upstream,
-    way: &Way<'_>,
+pub async fn send_upload(
+    context: &mut RequestContext<'_>,
+    target: &TargetRuntime,
+    route: &Route<'_>,
     request: &Request,
-    body: Body,
-) -> Result<Reply, End> {
-    let (out, _) = outgoing(way, request, body.length(), clock::now())?;
-    let upstreams = job.upstreams;
-    let mut conversation = upstreams.upload(upstream, &out).await?;
-    let answered = match body {
-        Body::Whole((bytes, sums)) => sent_whole(&mut conversation, &bytes, sums).await,
-        Body::Spooled(spool, sums) => sent_spooled(&mut conversation, &spool, sums).await,
-        Body::Passing(gate, first, held) => sent(job, &mut conversation, *gate, first, held).await,
+    body: UploadBody,
+) -> Result<Response, RequestEnd> {
+    let (out, _) = build_request(route, request, body.length(), clock::now())?;
+    let target_client = context.target_client;
+    let mut conversation = target_client.start_upload(target, &out).await?;
+    let outcome = match body {
+        UploadBody::Buffered((bytes, digests)) => {
+            send_buffered_body(&mut conversation, &bytes, digests).await
+        }
+        UploadBody::Spooled(spool, digests) => send_spooled_body(&mut conversation, &spool, digests).await,
+        UploadBody::Streaming(verifier, first, reservation) => {
+            forward_upload_body(context, &mut conversation, *verifier, first, reservation).await
+        }
     };
-    let (head, sums) = match answered {
-        Ok(answered) => answered,
-        Err(broken) => {
+    let (head, digests) = match outcome {
+        Ok(outcome) => outcome,
+        Err(error) => {
             conversation.abort().await;
-            job.caller.close_after();
-            return Err(broken.end(upstream));
+            context.connection.disable_keep_alive();
+            return Err(error.into_request_end(target));
         }
     };
-    let labels = [way.caller.name, upstream.target.name.as_str(), job.operation()];
-    METRICS.upstream_seconds.with_label_values(&labels).observe(seconds(conversation.elapsed()));
-    job.note_upstream(way, &head.answer);
-    let Some(sums) = sums else {
-        return refused_early(job, upstream, way, request, conversation, head).await;
+    let labels = [route.caller.name, target.spec.name.as_str(), context.operation_name()];
+    METRICS.target_seconds.with_label_values(&labels).observe(to_seconds(conversation.elapsed()));
+    context.record_target_request_id(route, &head.response);
+    let Some(digests) = digests else {
+        return build_early_rejection(context, target, route, request, conversation, head).await;
     };
-    if !is_success(head.answer.status) {
-        let mut reply = failed(conversation, upstream, way, request, head).await?;
-        if let Some(out) = ask_position(way, request, &reply, clock::now()) {
+    if !is_success(head.response.status) {
+        let mut response = read_error_response(conversation, target, route, request, head).await?;
+        if let Some(out) = ask_position(route, request, &response, clock::now()) {
             let (conversation, head) =
-                upstreams.ask(upstream, &out?, job.operation(), way.caller.name).await?;
+                target_client.send(target, &out?, context.operation_name(), route.caller.name).await?;
             conversation.release().await;
-            take_position(&mut reply, &head.answer);
+            take_position(&mut response, &head.response);
         }
-        return Ok(reply);
+        return Ok(response);
     }
-    let body = conversation.whole_body(FAILURE_BYTES_MAX).await.map_err(|failed| failed.at(upstream))?;
+    let body =
+        conversation.read_whole_body(ERROR_BYTES_MAX).await.map_err(|error| error.record_at(target))?;
     conversation.release().await;
-    let told = reply(way, request, &Answer { body, ..head.answer }, Some(&sums));
-    let mut told = told.map_err(Job::count_integrity)?;
-    crc64::seal_part(way, request, &mut told, &sums);
-    Ok(told)
+    let response =
+        read_streamed_response(route, request, &TargetResponse { body, ..head.response }, Some(&digests));
+    let mut response = response.map_err(RequestContext::count_integrity_failure)?;
+    crc64::seal_part_etag(route, request, &mut response, &digests);
+    Ok(response)
 }
 
 /// A body on its way to a target.
-pub enum Body {
+pub enum UploadBody {
     /// It passes through, behind its first verified bytes.
-    Passing(Box<Gate>, Vec<u8>, Reservation),
+    Streaming(Box<BodyVerifier>, Vec<u8>, Reservation),
     /// It was read and verified to its end before the target is contacted.
-    Whole((Whole, Sums)),
+    Buffered((BufferedBody, Digests)),
     /// The same, in a file.
-    Spooled(Spool, Sums),
+    Spooled(Spool, Digests),
 }
 
-impl Body {
+impl UploadBody {
     /// Its length in bytes, where that is known.
     pub fn length(&self) -> Option<u64> {
         match self {
-            Self::Passing(gate, ..) => gate.length(),
-            Self::Whole((_, sums)) | Self::Spooled(_, sums) => Some(sums.bytes),
+            Self::Streaming(verifier, ..) => verifier.length(),
+            Self::Buffered((_, digests)) | Self::Spooled(_, digests) => Some(digests.bytes),
         }
     }
 }
@@ -391,172 +421,189 @@ impl Body {
 ///
 /// # Errors
 /// [`End`]; the target was not contacted.
-async fn first_bytes(job: &mut Job<'_>, mut gate: Gate) -> Result<Body, End> {
-    job.caller.invite_body().await?;
-    let mut reservation = job.reservation();
+async fn read_first_bytes(
+    context: &mut RequestContext<'_>,
+    mut verifier: BodyVerifier,
+) -> Result<UploadBody, RequestEnd> {
+    context.connection.send_continue().await?;
+    let mut reservation = context.start_reservation();
     // What was read before it was decided where the body goes.
-    let mut first = gate.push(&[]).map_err(Job::count_integrity)?;
+    let mut first = verifier.push(&[]).map_err(RequestContext::count_integrity_failure)?;
     while first.is_empty() {
-        match job.caller.body().await? {
-            Some(wire) => first = gate.push(&wire).map_err(Job::count_integrity)?,
+        match context.connection.read_body().await? {
+            Some(chunk) => first = verifier.push(&chunk).map_err(RequestContext::count_integrity_failure)?,
             None => {
-                let (bytes, sums) = gate.finish().map_err(Job::count_integrity)?;
-                return Ok(Body::Whole((Whole::new(bytes, reservation), sums)));
+                let (bytes, digests) = verifier.finish().map_err(RequestContext::count_integrity_failure)?;
+                return Ok(UploadBody::Buffered((BufferedBody::new(bytes, reservation), digests)));
             }
         }
-        reservation.hold(gate.held())?;
+        reservation.resize(verifier.unverified_len())?;
     }
-    Ok(Body::Passing(Box::new(gate), first, reservation))
+    Ok(UploadBody::Streaming(Box::new(verifier), first, reservation))
 }
 
 /// Reads an empty or a small body of which the target must be told more than the caller said.
 ///
 /// # Errors
 /// `too_large` for a body of more than [`SMALL_BYTES_MAX`].
-async fn small_body(job: &mut Job<'_>, gate: Gate, too_large: Refusal) -> Result<(Whole, Sums), End> {
-    match collected(job, gate, SMALL_BYTES_MAX).await {
-        Err(End::Refused(refusal)) if refusal.fault == Fault::EntityTooLarge => Err(too_large.into()),
+async fn read_small_body(
+    context: &mut RequestContext<'_>,
+    verifier: BodyVerifier,
+    too_large_rejection: Rejection,
+) -> Result<(BufferedBody, Digests), RequestEnd> {
+    match read_verified_body(context, verifier, SMALL_BODY_BYTES_MAX).await {
+        Err(RequestEnd::Rejected(rejection)) if rejection.kind == ErrorKind::EntityTooLarge => {
+            Err(too_large_rejection.into())
+        }
         other => other,
     }
 }
 
-fn undigested() -> Refusal {
-    Refusal::say(
-        Fault::NotImplemented,
+fn reject_missing_digest() -> Rejection {
+    Rejection::with_message(
+        ErrorKind::NotImplemented,
         "The storage behind this service locks objects of this size only with Content-MD5 or a checksum in the head.",
     )
 }
 
 /// Sends a body that was verified already.
-async fn sent_whole(
-    conversation: &mut Conversation<'_>,
+async fn send_buffered_body(
+    conversation: &mut TargetExchange<'_>,
     bytes: &[u8],
-    sums: Sums,
-) -> Result<(AnswerHead, Option<Sums>), Broken> {
-    let written = match conversation.write(bytes).await {
-        Ok(()) => conversation.finish().await,
-        Err(failed) => Err(failed),
+    digests: Digests,
+) -> Result<(TargetResponseHead, Option<Digests>), UploadError> {
+    let result = match conversation.write_body(bytes).await {
+        Ok(()) => conversation.finish_body().await,
+        Err(error) => Err(error),
     };
-    match written {
-        Ok(()) => Ok((conversation.head().await?, Some(sums))),
-        Err(failed) => last_words(conversation, failed).await,
+    match result {
+        Ok(()) => Ok((conversation.read_response_head().await?, Some(digests))),
+        Err(error) => read_early_rejection(conversation, error).await,
     }
 }
 
 /// Sends a body that was verified already, from its file.
-async fn sent_spooled(
-    conversation: &mut Conversation<'_>,
+async fn send_spooled_body(
+    conversation: &mut TargetExchange<'_>,
     spool: &Spool,
-    sums: Sums,
-) -> Result<(AnswerHead, Option<Sums>), Broken> {
-    let mut at = 0;
-    while at < spool.bytes() {
-        let piece = spool.read(at).await.map_err(|refusal| Broken::Caller(refusal.into()))?;
-        if let Err(failed) = conversation.write(&piece).await {
-            return last_words(conversation, failed).await;
+    digests: Digests,
+) -> Result<(TargetResponseHead, Option<Digests>), UploadError> {
+    let mut offset = 0;
+    while offset < spool.byte_count() {
+        let chunk = spool.read(offset).await.map_err(|rejection| UploadError::Client(rejection.into()))?;
+        if let Err(error) = conversation.write_body(&chunk).await {
+            return read_early_rejection(conversation, error).await;
         }
-        at = at.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+        offset = offset.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
     }
-    sent_whole(conversation, &[], sums).await
+    send_buffered_body(conversation, &[], digests).await
 }
 
 /// Why a body did not get through.
-enum Broken {
+enum UploadError {
     /// By the caller.
-    Caller(End),
+    Client(RequestEnd),
     /// By the target.
-    Target(Failed),
+    Target(ExchangeError),
 }
 
-impl Broken {
-    fn end(self, upstream: &Upstream) -> End {
+impl UploadError {
+    fn into_request_end(self, target: &TargetRuntime) -> RequestEnd {
         match self {
-            Self::Caller(end) => end,
-            Self::Target(failed) => failed.at(upstream).into(),
+            Self::Client(end) => end,
+            Self::Target(error) => error.record_at(target).into(),
         }
     }
 }
 
-impl From<NoBody> for Broken {
-    fn from(no_body: NoBody) -> Self {
-        Self::Caller(no_body.into())
+impl From<ReadBodyError> for UploadError {
+    fn from(error: ReadBodyError) -> Self {
+        Self::Client(error.into())
     }
 }
 
-impl From<Failed> for Broken {
-    fn from(failed: Failed) -> Self {
-        Self::Target(failed)
+impl From<ExchangeError> for UploadError {
+    fn from(error: ExchangeError) -> Self {
+        Self::Target(error)
     }
 }
 
 /// Sends the body, the last of it only when everything agrees (security, B2 and I7). Gives the head of the
 /// answer, and what was computed of the bytes; nothing of that where the target refused before the end.
-async fn sent(
-    job: &mut Job<'_>,
-    conversation: &mut Conversation<'_>,
-    mut gate: Gate,
-    mut verified: Vec<u8>,
+async fn forward_upload_body(
+    context: &mut RequestContext<'_>,
+    conversation: &mut TargetExchange<'_>,
+    mut verifier: BodyVerifier,
+    mut verified_bytes: Vec<u8>,
     mut reservation: Reservation,
-) -> Result<(AnswerHead, Option<Sums>), Broken> {
-    let integrity = |refusal| Broken::Caller(Job::count_integrity(refusal).into());
+) -> Result<(TargetResponseHead, Option<Digests>), UploadError> {
+    let to_integrity_error =
+        |rejection| UploadError::Client(RequestContext::count_integrity_failure(rejection).into());
     loop {
-        reservation.hold(gate.held()).map_err(|refusal| Broken::Caller(refusal.into()))?;
-        if let Err(failed) = conversation.write(&verified).await {
-            return last_words(conversation, failed).await;
+        reservation
+            .resize(verifier.unverified_len())
+            .map_err(|rejection| UploadError::Client(rejection.into()))?;
+        if let Err(error) = conversation.write_body(&verified_bytes).await {
+            return read_early_rejection(conversation, error).await;
         }
-        match next_piece(job, conversation).await? {
-            Piece::Bytes(wire) => verified = gate.push(&wire).map_err(integrity)?,
-            Piece::End => break,
-            Piece::Refused(head) => return Ok((head, None)),
+        match read_upload_event(context, conversation).await? {
+            UploadEvent::Chunk(chunk) => {
+                verified_bytes = verifier.push(&chunk).map_err(to_integrity_error)?
+            }
+            UploadEvent::EndOfBody => break,
+            UploadEvent::EarlyRejection(head) => return Ok((head, None)),
         }
     }
-    let (last, sums) = gate.finish().map_err(integrity)?;
-    sent_whole(conversation, &last, sums).await
+    let (last, digests) = verifier.finish().map_err(to_integrity_error)?;
+    send_buffered_body(conversation, &last, digests).await
 }
 
-enum Piece {
-    Bytes(Bytes),
-    End,
-    Refused(AnswerHead),
+enum UploadEvent {
+    Chunk(Bytes),
+    EndOfBody,
+    EarlyRejection(TargetResponseHead),
 }
 
 /// The caller's next bytes, unless the target says first that it wants no more.
-async fn next_piece(job: &mut Job<'_>, conversation: &mut Conversation<'_>) -> Result<Piece, Broken> {
+async fn read_upload_event(
+    context: &mut RequestContext<'_>,
+    conversation: &mut TargetExchange<'_>,
+) -> Result<UploadEvent, UploadError> {
     tokio::select! {
         biased;
-        wire = job.caller.body() => Ok(wire?.map_or(Piece::End, Piece::Bytes)),
-        early = conversation.early_head() => early_refusal(early?).map(Piece::Refused).map_err(Broken::Target),
+        wire = context.connection.read_body() => Ok(wire?.map_or(UploadEvent::EndOfBody, UploadEvent::Chunk)),
+        early = conversation.read_early_response_head() => check_early_rejection(early?).map(UploadEvent::EarlyRejection).map_err(UploadError::Target),
     }
 }
 
 /// A success before the end of the request would be of something else.
-fn early_refusal(head: AnswerHead) -> Result<AnswerHead, Failed> {
-    if is_success(head.answer.status) { Err(Failed::Early) } else { Ok(head) }
+fn check_early_rejection(head: TargetResponseHead) -> Result<TargetResponseHead, ExchangeError> {
+    if is_success(head.response.status) { Err(ExchangeError::EarlyResponse) } else { Ok(head) }
 }
 
 /// What a target said before it stopped reading.
-async fn last_words(
-    conversation: &mut Conversation<'_>,
-    failed: Failed,
-) -> Result<(AnswerHead, Option<Sums>), Broken> {
-    match timeout(LAST_WORDS_TIME_MAX, conversation.early_head()).await {
-        Ok(Ok(head)) => Ok((early_refusal(head)?, None)),
-        _ => Err(Broken::Target(failed)),
+async fn read_early_rejection(
+    conversation: &mut TargetExchange<'_>,
+    error: ExchangeError,
+) -> Result<(TargetResponseHead, Option<Digests>), UploadError> {
+    match timeout(EARLY_RESPONSE_TIMEOUT, conversation.read_early_response_head()).await {
+        Ok(Ok(head)) => Ok((check_early_rejection(head)?, None)),
+        _ => Err(UploadError::Target(error)),
     }
 }
 
 /// What the target refused before it had the whole body; both connections are of no more use.
-async fn refused_early(
-    job: &mut Job<'_>,
-    upstream: &Upstream,
-    way: &Way<'_>,
+async fn build_early_rejection(
+    context: &mut RequestContext<'_>,
+    target: &TargetRuntime,
+    route: &Route<'_>,
     request: &Request,
-    mut conversation: Conversation<'_>,
-    head: AnswerHead,
-) -> Result<Reply, End> {
-    job.caller.close_after();
-    let body = conversation.whole_body(FAILURE_BYTES_MAX).await;
+    mut conversation: TargetExchange<'_>,
+    head: TargetResponseHead,
+) -> Result<Response, RequestEnd> {
+    context.connection.disable_keep_alive();
+    let body = conversation.read_whole_body(ERROR_BYTES_MAX).await;
     conversation.abort().await;
-    let body = body.map_err(|failed| failed.at(upstream))?;
-    Ok(failure(way, request, &Answer { body, ..head.answer }))
+    let body = body.map_err(|error| error.record_at(target))?;
+    Ok(failure(route, request, &TargetResponse { body, ..head.response }))
 }

@@ -4,39 +4,39 @@ use sd_notify::NotifyState;
 use tokio::time::sleep;
 
 /// Requests are served.
-pub fn ready() {
-    tell(&[NotifyState::Ready]);
+pub fn notify_ready() {
+    notify(&[NotifyState::Ready]);
 }
 
 /// The configuration is being read again; [`ready`] ends that.
-pub fn reloading() {
+pub fn notify_reloading() {
     // systemd tells by the time whether this answers its question.
     match NotifyState::monotonic_usec_now() {
-        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
         Err(error) => tracing::warn!(%error, "the supervisor cannot be told the time"),
     }
 }
 
 /// This process ends, as it was told to.
-pub fn stopping() {
-    tell(&[NotifyState::Stopping]);
+pub fn notify_stopping() {
+    notify(&[NotifyState::Stopping]);
 }
 
 /// Another process is the one to watch from now on.
-pub fn main_pid(pid: u32) {
-    tell(&[NotifyState::MainPid(pid)]);
+pub fn notify_main_pid(pid: u32) {
+    notify(&[NotifyState::MainPid(pid)]);
 }
 
 /// Says again and again that this process lives, where the supervisor wants to hear that.
-pub async fn watchdog() {
+pub async fn run_watchdog() {
     let Some(period) = sd_notify::watchdog_enabled() else { return std::future::pending().await };
     loop {
-        tell(&[NotifyState::Watchdog]);
+        notify(&[NotifyState::Watchdog]);
         sleep(period / 3).await;
     }
 }
 
-fn tell(states: &[NotifyState<'_>]) {
+fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(%error, "the supervisor cannot be told");
     }

@@ -9,25 +9,25 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use blobfish_dialects::engine::answer;
 use blobfish_dialects::engine::loss::LossPolicy;
-use blobfish_dialects::engine::staging::{self, Folder};
+use blobfish_dialects::engine::staging::{self, PartsFolder};
 use blobfish_dialects::engine::stream as heads;
-use blobfish_dialects::engine::way::{SameNames, Way};
-use blobfish_dialects::model::{Document, Fault, Fields, Operation, Refusal, Request};
+use blobfish_dialects::engine::way::{Route, SameBucketNames};
+use blobfish_dialects::model::{Document, ErrorKind, Fields, Operation, Rejection, Request};
 use pingora_core::server::ShutdownWatch;
 use pingora_core::services::background::BackgroundService;
 use tokio::time::sleep;
 
 use crate::clock;
-use crate::failed::Failed;
+use crate::failed::ExchangeError;
 use crate::metrics::METRICS;
-use crate::relay::exchanged;
-use crate::resolve::System;
-use crate::snapshot::{Snapshot, Upstream};
-use crate::staging::delete_below;
-use crate::upstream::Upstreams;
+use crate::relay::perform_exchange;
+use crate::resolve::SystemDns;
+use crate::snapshot::{ActiveConfig, TargetRuntime};
+use crate::staging::delete_keys_with_prefix;
+use crate::upstream::TargetClient;
 
 /// How often it is looked whether a target is due.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Buckets of one target that are looked at in one round.
 const BUCKETS_MAX: usize = 1000;
@@ -36,39 +36,42 @@ const BUCKETS_MAX: usize = 1000;
 const PAGES_MAX: usize = 10;
 
 /// Between two questions: nobody waits for the answers.
-const PAUSE: Duration = Duration::from_millis(20);
+const REQUEST_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Sweeps all targets.
-pub struct Sweep {
-    current: Arc<ArcSwap<Snapshot>>,
-    upstreams: Upstreams,
+pub struct SmallPartsCleanup {
+    active_config: Arc<ArcSwap<ActiveConfig>>,
+    target_client: TargetClient,
 }
 
-impl Sweep {
+impl SmallPartsCleanup {
     /// Of the configuration that runs.
-    pub fn new(current: Arc<ArcSwap<Snapshot>>) -> Self {
-        Self { current, upstreams: Upstreams::new(System) }
+    pub fn new(active_config: Arc<ArcSwap<ActiveConfig>>) -> Self {
+        Self { active_config, target_client: TargetClient::new(SystemDns) }
     }
 }
 
 #[async_trait]
-impl BackgroundService for Sweep {
+impl BackgroundService for SmallPartsCleanup {
     async fn start(&self, mut shutdown: ShutdownWatch) {
-        let mut due: BTreeMap<String, Instant> = BTreeMap::new();
+        let mut next_runs: BTreeMap<String, Instant> = BTreeMap::new();
         loop {
-            let snapshot = self.current.load_full();
+            let config = self.active_config.load_full();
             let round = async {
-                for (index, upstream) in snapshot.upstreams.iter().enumerate() {
-                    let every = snapshot.config.targets.get(index).map(|target| target.staging_sweep);
-                    let Some(every) = every.filter(|every| !every.is_zero() && is_swept(upstream)) else {
+                for (index, target) in config.targets.iter().enumerate() {
+                    let interval = config.settings.targets.get(index).map(|target| target.staging_sweep);
+                    let Some(interval) = interval.filter(|every| !every.is_zero() && needs_cleanup(target))
+                    else {
                         continue;
                     };
-                    let at = due.entry(upstream.target.name.clone()).or_insert_with(|| first(every));
-                    if Instant::now() < *at {
+                    let next_run = next_runs
+                        .entry(target.spec.name.clone())
+                        .or_insert_with(|| schedule_first_run(interval));
+                    if Instant::now() < *next_run {
                         continue;
                     }
-                    *at = Instant::now().checked_add(every).unwrap_or(*at);
-                    self.swept(&snapshot, index, upstream, every).await;
+                    *next_run = Instant::now().checked_add(interval).unwrap_or(*next_run);
+                    self.clean_up_target(&config, index, target, interval).await;
                 }
             };
             tokio::select! {
@@ -77,67 +80,85 @@ impl BackgroundService for Sweep {
             }
             tokio::select! {
                 _ = shutdown.wait_for(|stopping| *stopping) => return,
-                () = sleep(LOOK_EVERY) => {}
+                () = sleep(CHECK_INTERVAL) => {}
             }
         }
     }
 }
 
 /// Several processes that were started together do not ask together.
-fn first(every: Duration) -> Instant {
+fn schedule_first_run(interval: Duration) -> Instant {
     let share = u32::try_from(clock::random() % 1000).unwrap_or_default();
     let now = Instant::now();
-    now.checked_add(every.saturating_mul(share) / 1000).unwrap_or(now)
+    now.checked_add(interval.saturating_mul(share) / 1000).unwrap_or(now)
 }
 
-fn is_swept(upstream: &Upstream) -> bool {
-    upstream.target.staging.combines && staging::is_needed(upstream.target.dialect)
+fn needs_cleanup(target: &TargetRuntime) -> bool {
+    target.spec.staging.combines && staging::is_needed(target.spec.dialect)
 }
 
-impl Sweep {
-    async fn swept(&self, snapshot: &Snapshot, index: usize, upstream: &Upstream, age_min: Duration) {
-        for bucket in self.buckets(snapshot, index, upstream).await.into_iter().take(BUCKETS_MAX) {
-            let target = upstream.target.name.as_str();
-            match self.bucket(upstream, &bucket, age_min).await {
+impl SmallPartsCleanup {
+    async fn clean_up_target(
+        &self,
+        config: &ActiveConfig,
+        index: usize,
+        target_runtime: &TargetRuntime,
+        age_min: Duration,
+    ) {
+        for bucket in
+            self.list_candidate_buckets(config, index, target_runtime).await.into_iter().take(BUCKETS_MAX)
+        {
+            let target_name = target_runtime.spec.name.as_str();
+            match self.clean_up_bucket(target_runtime, &bucket, age_min).await {
                 Ok(0) => {}
                 Ok(count) => {
-                    METRICS.small_parts_swept.with_label_values(&[target]).inc_by(count);
+                    METRICS.small_parts_cleaned_up.with_label_values(&[target_name]).inc_by(count);
                     tracing::info!(
-                        target_name = target,
+                        target_name = target_name,
                         bucket,
                         count,
                         "kept parts of uploads that are gone were deleted"
                     );
                 }
-                Err(refusal) if refusal.fault == Fault::NoSuchBucket => {}
-                Err(refusal) => {
-                    tracing::warn!(target_name = target, bucket, "kept parts cannot be looked at: {refusal}");
+                Err(rejection) if rejection.kind == ErrorKind::NoSuchBucket => {}
+                Err(rejection) => {
+                    tracing::warn!(
+                        target_name = target_name,
+                        bucket,
+                        "kept parts cannot be looked at: {rejection}"
+                    );
                 }
             }
         }
     }
 
     /// Where parts may be kept.
-    async fn buckets(&self, snapshot: &Snapshot, index: usize, upstream: &Upstream) -> Vec<String> {
-        if let Some(bucket) = &upstream.target.staging.bucket {
+    async fn list_candidate_buckets(
+        &self,
+        config: &ActiveConfig,
+        index: usize,
+        target: &TargetRuntime,
+    ) -> Vec<String> {
+        if let Some(bucket) = &target.spec.staging.bucket {
             return vec![bucket.clone()];
         }
-        let rules = snapshot.config.buckets.iter().filter(|rule| rule.target == index);
+        let rules = config.settings.buckets.iter().filter(|rule| rule.target == index);
         let mut names: Vec<String> = Vec::new();
-        let mut is_open = false;
+        let mut has_pattern_rule = false;
         for rule in rules {
             match rule.name.exact() {
                 Some(name) => names.push(rule.target_bucket.clone().unwrap_or_else(|| name.to_owned())),
-                None => is_open = true,
+                None => has_pattern_rule = true,
             }
         }
-        if is_open {
-            let nowhere = way(upstream, String::new());
+        if has_pattern_rule {
+            let service_route = build_cleanup_route(target, String::new());
             let request = Request::new(Operation::ListBuckets);
-            let list = exchanged(&self.upstreams, upstream, &nowhere, request);
-            if let Ok(Some(Document::Buckets(list))) = list.await.map(|reply| reply.document) {
-                let here = |name: &String| snapshot.config.reverse(index, name).is_some();
-                names.extend(list.buckets.into_iter().map(|row| row.0).filter(here));
+            let list = perform_exchange(&self.target_client, target, &service_route, request);
+            if let Ok(Some(Document::Buckets(list))) = list.await.map(|response| response.document) {
+                let is_routed_here =
+                    |name: &String| config.settings.find_caller_bucket(index, name).is_some();
+                names.extend(list.buckets.into_iter().map(|row| row.0).filter(is_routed_here));
             }
         }
         names.sort_unstable();
@@ -145,22 +166,30 @@ impl Sweep {
         names
     }
 
-    async fn bucket(&self, upstream: &Upstream, bucket: &str, age_min: Duration) -> Result<u64, Refusal> {
-        let way = way(upstream, bucket.to_owned());
-        let (mut behind, mut count) = (None, 0_u64);
+    async fn clean_up_bucket(
+        &self,
+        target: &TargetRuntime,
+        bucket: &str,
+        age_min: Duration,
+    ) -> Result<u64, Rejection> {
+        let route = build_cleanup_route(target, bucket.to_owned());
+        let (mut marker, mut count) = (None, 0_u64);
         for _ in 0..PAGES_MAX {
-            let request = staging::folders(&upstream.target, behind.as_deref(), 1000);
-            let reply = exchanged(&self.upstreams, upstream, &way, request).await?;
-            let Some(Document::Objects(page)) = reply.document else { return Err(answer::unproven()) };
+            let request = staging::folders(&target.spec, marker.as_deref(), 1000);
+            let response = perform_exchange(&self.target_client, target, &route, request).await?;
+            let Some(Document::Objects(page)) = response.document else {
+                return Err(answer::reject_incomplete_response());
+            };
             for folder in &page.prefixes {
-                sleep(PAUSE).await;
-                if self.is_gone(upstream, &way, folder, age_min).await? {
-                    let deleted = delete_below(&self.upstreams, upstream, &way, folder).await?;
-                    count = count.saturating_add(deleted);
+                sleep(REQUEST_INTERVAL).await;
+                if self.is_orphaned(target, &route, folder, age_min).await? {
+                    let deleted_count =
+                        delete_keys_with_prefix(&self.target_client, target, &route, folder).await?;
+                    count = count.saturating_add(deleted_count);
                 }
             }
-            behind = page.prefixes.last().cloned();
-            if !page.truncated || behind.is_none() {
+            marker = page.prefixes.last().cloned();
+            if !page.truncated || marker.is_none() {
                 break;
             }
         }
@@ -168,49 +197,57 @@ impl Sweep {
     }
 
     /// Whether the upload of a folder is gone, by the first of its parts that is old enough.
-    async fn is_gone(
+    async fn is_orphaned(
         &self,
-        upstream: &Upstream,
-        way: &Way<'_>,
+        target: &TargetRuntime,
+        route: &Route<'_>,
         folder: &str,
         age_min: Duration,
-    ) -> Result<bool, Refusal> {
-        let reply = exchanged(&self.upstreams, upstream, way, staging::listed(folder, 1)).await?;
-        let Some(Document::Objects(page)) = reply.document else { return Err(answer::unproven()) };
+    ) -> Result<bool, Rejection> {
+        let response =
+            perform_exchange(&self.target_client, target, route, staging::build_listing_request(folder, 1))
+                .await?;
+        let Some(Document::Objects(page)) = response.document else {
+            return Err(answer::reject_incomplete_response());
+        };
         let Some(object) = page.objects.into_iter().next() else { return Ok(false) };
         let age = object.modified.map_or(0, |modified| clock::now().0.saturating_sub(modified.0));
         if u64::try_from(age).unwrap_or_default() < age_min.as_secs() {
             return Ok(false);
         }
-        let head = Request::of_object(
+        let head = Request::for_object(
             Operation::HeadObject,
-            way.bucket.clone(),
+            route.bucket.clone(),
             object.key.clone(),
             Fields::default(),
         );
-        let (out, _) = heads::outgoing(way, &head, None, clock::now())?;
-        let asked = self.upstreams.ask(upstream, &out, "HeadObject", way.caller.name).await;
-        let (conversation, answered) = asked.map_err(Failed::refusal)?;
+        let (out, _) = heads::build_request(route, &head, None, clock::now())?;
+        let outcome = self.target_client.send(target, &out, "HeadObject", route.caller.name).await;
+        let (conversation, response_head) = outcome.map_err(ExchangeError::to_rejection)?;
         conversation.release().await;
-        let told = answer::head(way, Operation::HeadObject, &answered.answer);
-        let Some(folder) = Folder::found(&upstream.target, &object.key, &told) else { return Ok(false) };
-        let upload_at = Way { bucket: folder.bucket().to_owned(), ..way.clone() };
-        match exchanged(&self.upstreams, upstream, &upload_at, folder.list_parts(0, 1)).await {
+        let head_response = answer::read_response_head(route, Operation::HeadObject, &response_head.response);
+        let Some(folder) = PartsFolder::from_object_head(&target.spec, &object.key, &head_response) else {
+            return Ok(false);
+        };
+        let upload_route = Route { bucket: folder.bucket().to_owned(), ..route.clone() };
+        match perform_exchange(&self.target_client, target, &upload_route, folder.list_parts(0, 1)).await {
             Ok(_) => Ok(false),
-            Err(refusal) if matches!(refusal.fault, Fault::NoSuchUpload | Fault::NoSuchBucket) => Ok(true),
-            Err(refusal) => Err(refusal),
+            Err(rejection) if matches!(rejection.kind, ErrorKind::NoSuchUpload | ErrorKind::NoSuchBucket) => {
+                Ok(true)
+            }
+            Err(rejection) => Err(rejection),
         }
     }
 }
 
-fn way(upstream: &Upstream, bucket: String) -> Way<'_> {
-    Way {
-        caller: upstream.target.dialect,
-        target: &upstream.target,
+fn build_cleanup_route(target: &TargetRuntime, bucket: String) -> Route<'_> {
+    Route {
+        caller: target.spec.dialect,
+        target: &target.spec,
         bucket,
         source_bucket: None,
-        policy: LossPolicy::Refuse,
+        loss_policy: LossPolicy::Reject,
         check_conditions: false,
-        names: Arc::new(SameNames),
+        bucket_names: Arc::new(SameBucketNames),
     }
 }

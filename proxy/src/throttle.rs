@@ -8,42 +8,49 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The limits of one caller, and what it used of them.
-pub struct Throttle {
-    per_second: Option<NonZeroU32>,
-    at_once: Option<NonZeroU32>,
-    pace: Option<DefaultDirectRateLimiter>,
-    room: Option<Arc<Semaphore>>,
+pub struct RateLimit {
+    requests_per_second: Option<NonZeroU32>,
+    concurrent_requests_max: Option<NonZeroU32>,
+    rate_limiter: Option<DefaultDirectRateLimiter>,
+    semaphore: Option<Arc<Semaphore>>,
 }
 
 /// One request of a caller while it runs.
-pub struct Turn {
-    _place: Option<OwnedSemaphorePermit>,
+pub struct RateLimitPermit {
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
-impl Throttle {
+impl RateLimit {
     /// Nothing is used yet.
     pub fn new(caller: &Caller) -> Self {
-        let (per_second, at_once) = (caller.requests_per_second, caller.requests_at_once);
-        let room = |count: NonZeroU32| {
+        let (requests_per_second, concurrent_requests_max) =
+            (caller.requests_per_second, caller.requests_at_once);
+        let new_semaphore = |count: NonZeroU32| {
             Arc::new(Semaphore::new(usize::try_from(count.get()).unwrap_or(Semaphore::MAX_PERMITS)))
         };
         Self {
-            per_second,
-            at_once,
-            pace: per_second.map(|count| RateLimiter::direct(Quota::per_second(count))),
-            room: at_once.map(room),
+            requests_per_second,
+            concurrent_requests_max,
+            rate_limiter: requests_per_second.map(|count| RateLimiter::direct(Quota::per_second(count))),
+            semaphore: concurrent_requests_max.map(new_semaphore),
         }
     }
 
     /// Whether it limits to the same.
-    pub fn is_like(&self, other: &Self) -> bool {
-        (self.per_second, self.at_once) == (other.per_second, other.at_once)
+    pub fn has_same_limits(&self, other: &Self) -> bool {
+        (self.requests_per_second, self.concurrent_requests_max)
+            == (other.requests_per_second, other.concurrent_requests_max)
     }
 
     /// Lets one more request begin; `None` where that would be too much.
-    pub fn turn(&self) -> Option<Turn> {
-        let place = self.room.as_ref().map(|room| Arc::clone(room).try_acquire_owned()).transpose().ok()?;
-        let in_time = self.pace.as_ref().is_none_or(|pace| pace.check().is_ok());
-        in_time.then_some(Turn { _place: place })
+    pub fn try_acquire(&self) -> Option<RateLimitPermit> {
+        let permit = self
+            .semaphore
+            .as_ref()
+            .map(|semaphore| Arc::clone(semaphore).try_acquire_owned())
+            .transpose()
+            .ok()?;
+        let is_within_rate = self.rate_limiter.as_ref().is_none_or(|limiter| limiter.check().is_ok());
+        is_within_rate.then_some(RateLimitPermit { _permit: permit })
     }
 }

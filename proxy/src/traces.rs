@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use blobfish_dialects::engine::hosts::without_port;
-use blobfish_dialects::model::{Outgoing, RawHead};
+use blobfish_dialects::engine::hosts::strip_port;
+use blobfish_dialects::model::{OutgoingRequest, RawHead};
 use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::{
     Link, Span as _, SpanContext, SpanKind, Status, TraceContextExt as _, Tracer as _, TracerProvider as _,
@@ -19,17 +19,17 @@ use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, Span};
 use pingora_core::protocols::tls::CaType;
 use pingora_http::RequestHeader;
 
-use crate::collector::{Collector, Queue};
-use crate::failed::Failed;
-use crate::job::Job;
+use crate::collector::{Collector, SpanQueue};
+use crate::failed::ExchangeError;
+use crate::job::RequestContext;
 use crate::log;
-use crate::snapshot::Upstream;
+use crate::snapshot::TargetRuntime;
 
 /// Exchanges of one request that have spans. A copy may have ten thousand parts.
 const EXCHANGES_MAX: usize = 256;
 
 /// Bytes of a `tracestate` that is passed on: what every implementation must be able to.
-const STATE_BYTES_MAX: usize = 512;
+const TRACESTATE_BYTES_MAX: usize = 512;
 
 /// Methods that stand in names of spans.
 const METHODS: [&str; 6] = ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"];
@@ -45,7 +45,7 @@ impl Traces {
     /// Nothing is sent yet.
     pub fn new(config: &blobfish_config::Traces, ca: Option<Arc<CaType>>) -> Self {
         let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.sample_ratio)));
-        let queue = Queue(Arc::new(Collector::new(config, ca)));
+        let queue = SpanQueue(Arc::new(Collector::new(config, ca)));
         let provider = SdkTracerProvider::builder().with_sampler(sampler).with_span_processor(queue).build();
         let scope = InstrumentationScope::builder("blobfish").with_version(env!("CARGO_PKG_VERSION")).build();
         let tracer = provider.tracer_with_scope(scope);
@@ -67,7 +67,7 @@ tokio::task_local! {
 }
 
 /// Does the work of a request within its span.
-pub async fn within<T>(span: Option<&RequestSpan>, work: impl Future<Output = T>) -> T {
+pub async fn run_in_span<T>(span: Option<&RequestSpan>, work: impl Future<Output = T>) -> T {
     PARENT.scope(span.map(|span| Arc::clone(&span.parent)), work).await
 }
 
@@ -80,15 +80,17 @@ pub struct RequestSpan {
 impl RequestSpan {
     /// Begins one. The trace of a caller is continued where the operator trusts callers, and linked to otherwise.
     pub fn begin(traces: &Traces, head: Option<&RawHead>) -> Self {
-        let theirs = head.and_then(theirs);
+        let remote = head.and_then(extract_remote_span);
         let mut builder = traces.tracer.span_builder("HTTP").with_kind(SpanKind::Server);
-        let mut around = Context::new();
-        match theirs {
-            Some(theirs) if traces.trust_callers => around = around.with_remote_span_context(theirs),
-            Some(theirs) => builder = builder.with_links(vec![Link::with_context(theirs)]),
+        let mut parent_context = Context::new();
+        match remote {
+            Some(remote) if traces.trust_callers => {
+                parent_context = parent_context.with_remote_span_context(remote)
+            }
+            Some(remote) => builder = builder.with_links(vec![Link::with_context(remote)]),
             None => {}
         }
-        let span = traces.tracer.build_with_context(builder, &around);
+        let span = traces.tracer.build_with_context(builder, &parent_context);
         let parent = Parent {
             tracer: traces.tracer.clone(),
             context: Context::new().with_remote_span_context(span.span_context().clone()),
@@ -104,28 +106,28 @@ impl RequestSpan {
     }
 
     /// Ends it with what is known of the request now.
-    pub fn end(mut self, job: &Job<'_>) {
+    pub fn end(mut self, context: &RequestContext<'_>) {
         if !self.span.is_recording() {
             return;
         }
-        let (record, listener) = (&job.record, &job.listener);
-        let method = method(&record.method);
+        let (record, listener) = (&context.record, &context.listener);
+        let method = find_known_method(&record.method);
         match (method, record.operation) {
             (Some(method), Some(operation)) => self.span.update_name(format!("{method} {operation}")),
             (Some(method), None) => self.span.update_name(method),
             (None, _) => {}
         }
         // Of a request that was not believed nothing is told that the log does not tell either.
-        let path = record.bucket.is_some().then(|| log::name(&listener.path));
-        let address = without_port(&listener.host);
+        let path = record.bucket.is_some().then(|| log::escape_name(&listener.path));
+        let address = strip_port(&listener.host);
         let port = listener.host.strip_prefix(address).and_then(|rest| rest.strip_prefix(':'));
         let cut = record.cut.map(|_| "cut".to_owned());
         let error = cut.or_else(|| (record.status >= 500).then(|| record.status.to_string()));
         let texts = [
             ("http.request.method", Some(method.unwrap_or("_OTHER").to_owned())),
-            ("url.scheme", Some(if job.secure { "https" } else { "http" }.to_owned())),
+            ("url.scheme", Some(if context.is_secure { "https" } else { "http" }.to_owned())),
             ("url.path", path),
-            ("server.address", Some(log::name(address)).filter(|name| !name.is_empty())),
+            ("server.address", Some(log::escape_name(address)).filter(|name| !name.is_empty())),
             ("client.address", record.client.map(|address| address.to_string())),
             ("error.type", error.clone()),
             ("blobfish.request_id", Some(record.id.clone())),
@@ -136,7 +138,7 @@ impl RequestSpan {
             ("blobfish.key", record.key.clone()),
             ("blobfish.source", record.source.clone()),
             ("blobfish.target", record.target.clone()),
-            ("blobfish.code", record.code.as_deref().map(log::name)),
+            ("blobfish.code", record.code.as_deref().map(log::escape_name)),
             ("blobfish.losses", Some(record.losses.join(", ")).filter(|losses| !losses.is_empty())),
         ];
         let numbers = [
@@ -146,28 +148,29 @@ impl RequestSpan {
             ("http.response.body.size", i64::try_from(record.bytes_out).ok()),
             ("blobfish.exchanges", i64::try_from(self.parent.exchanges.load(Ordering::Relaxed)).ok()),
         ];
-        self.span.set_attributes(pairs(texts));
-        self.span.set_attributes(pairs(numbers));
+        self.span.set_attributes(to_attributes(texts));
+        self.span.set_attributes(to_attributes(numbers));
         if error.is_some() {
-            let why = record.cut.map(str::to_owned).or_else(|| record.code.as_deref().map(log::name));
-            self.span.set_status(Status::error(why.unwrap_or_default()));
+            let description =
+                record.cut.map(str::to_owned).or_else(|| record.code.as_deref().map(log::escape_name));
+            self.span.set_status(Status::error(description.unwrap_or_default()));
         }
     }
 }
 
-fn pairs<V: Into<opentelemetry::Value>, const N: usize>(
+fn to_attributes<V: Into<opentelemetry::Value>, const N: usize>(
     rows: [(&'static str, Option<V>); N],
 ) -> impl Iterator<Item = KeyValue> {
     rows.into_iter().filter_map(|(name, value)| Some(KeyValue::new(name, value?)))
 }
 
 /// Any other is the caller's own word.
-fn method(method: &str) -> Option<&'static str> {
+fn find_known_method(method: &str) -> Option<&'static str> {
     METHODS.into_iter().find(|known| *known == method)
 }
 
 /// The span that a caller says it is in. One that is said twice or wrongly is none.
-fn theirs(head: &RawHead) -> Option<SpanContext> {
+fn extract_remote_span(head: &RawHead) -> Option<SpanContext> {
     let values = |name: &str| {
         let rows = head.headers.iter().filter(|row| row.0 == name);
         rows.map(|row| std::str::from_utf8(&row.1)).collect::<Result<Vec<_>, _>>().ok()
@@ -178,10 +181,10 @@ fn theirs(head: &RawHead) -> Option<SpanContext> {
         return None;
     }
     let state = values("tracestate").unwrap_or_default().join(",");
-    let state = if state.len() > STATE_BYTES_MAX { String::new() } else { state };
-    let told =
+    let state = if state.len() > TRACESTATE_BYTES_MAX { String::new() } else { state };
+    let carrier =
         HashMap::from([("traceparent".to_owned(), parent.to_owned()), ("tracestate".to_owned(), state)]);
-    let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &told);
+    let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &carrier);
     Some(context.span().span_context().clone()).filter(SpanContext::is_valid)
 }
 
@@ -194,14 +197,14 @@ pub struct ExchangeSpan {
 
 impl ExchangeSpan {
     /// Begins one within the request that runs.
-    pub fn begin(upstream: &Upstream, out: &Outgoing, again: bool) -> Self {
+    pub fn begin(target: &TargetRuntime, out: &OutgoingRequest, is_retry: bool) -> Self {
         let parent = PARENT.try_with(Option::clone).ok().flatten();
-        parent.map(|parent| Self::below(&parent, upstream, out, again)).unwrap_or_default()
+        parent.map(|parent| Self::start_child(&parent, target, out, is_retry)).unwrap_or_default()
     }
 
-    fn below(parent: &Parent, upstream: &Upstream, out: &Outgoing, again: bool) -> Self {
-        let is_more = parent.exchanges.fetch_add(1, Ordering::Relaxed) >= EXCHANGES_MAX;
-        let span = (!is_more).then(|| {
+    fn start_child(parent: &Parent, target: &TargetRuntime, out: &OutgoingRequest, is_retry: bool) -> Self {
+        let is_over_limit = parent.exchanges.fetch_add(1, Ordering::Relaxed) >= EXCHANGES_MAX;
+        let span = (!is_over_limit).then(|| {
             let builder = parent.tracer.span_builder(out.method).with_kind(SpanKind::Client);
             parent.tracer.build_with_context(builder, &parent.context)
         });
@@ -214,16 +217,16 @@ impl ExchangeSpan {
             this.headers.retain(|_, value| !value.is_empty());
         }
         if let Some(span) = this.span.as_mut().filter(|span| span.is_recording()) {
-            let scheme = if upstream.endpoint.tls { "https" } else { "http" };
-            span.set_attributes(pairs([
+            let scheme = if target.endpoint.tls { "https" } else { "http" };
+            span.set_attributes(to_attributes([
                 ("http.request.method", Some(out.method.to_owned())),
-                ("url.full", Some(format!("{scheme}://{}{}", out.host, log::name(&out.path)))),
-                ("server.address", Some(without_port(&out.host).to_owned())),
+                ("url.full", Some(format!("{scheme}://{}{}", out.host, log::escape_name(&out.path)))),
+                ("server.address", Some(strip_port(&out.host).to_owned())),
                 ("network.protocol.version", Some("1.1".to_owned())),
-                ("blobfish.target", Some(upstream.target.name.clone())),
+                ("blobfish.target", Some(target.spec.name.clone())),
             ]));
-            span.set_attribute(KeyValue::new("server.port", i64::from(upstream.endpoint.port)));
-            if again {
+            span.set_attribute(KeyValue::new("server.port", i64::from(target.endpoint.port)));
+            if is_retry {
                 span.set_attribute(KeyValue::new("http.request.resend_count", 1));
             }
         }
@@ -231,7 +234,7 @@ impl ExchangeSpan {
     }
 
     /// Tells the target of the trace. No signature covers it, and none is asked to.
-    pub fn tell(&self, header: &mut RequestHeader) {
+    pub fn write_headers(&self, header: &mut RequestHeader) {
         for (name, value) in &self.headers {
             // What cannot be written is no reason to fail.
             let _ = header.insert_header(name.clone(), value);
@@ -239,7 +242,7 @@ impl ExchangeSpan {
     }
 
     /// Notes the status of the answer.
-    pub fn status(&mut self, status: u16) {
+    pub fn record_status(&mut self, status: u16) {
         let Some(span) = &mut self.span else { return };
         span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status)));
         if status >= 400 {
@@ -249,10 +252,10 @@ impl ExchangeSpan {
     }
 
     /// Notes that there was no whole answer.
-    pub fn failed(&mut self, failed: Failed) {
+    pub fn record_failure(&mut self, error: ExchangeError) {
         let Some(span) = &mut self.span else { return };
-        span.set_attribute(KeyValue::new("error.type", failed.kind()));
-        span.set_status(Status::error(failed.to_string()));
+        span.set_attribute(KeyValue::new("error.type", error.kind()));
+        span.set_status(Status::error(error.to_string()));
     }
 }
 
@@ -260,47 +263,50 @@ impl ExchangeSpan {
 mod tests {
     use super::*;
 
-    const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-    fn state(headers: &[(&str, &str)]) -> Option<String> {
+    fn extract_tracestate(headers: &[(&str, &str)]) -> Option<String> {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()));
         let head = RawHead {
             method: "GET".to_owned(),
             path: "/".to_owned(),
             query: None,
             headers: headers.collect(),
-            secure: false,
+            over_tls: false,
         };
-        let theirs = theirs(&head)?;
-        assert_eq!(theirs.trace_id().to_string(), "0af7651916cd43dd8448eb211c80319c");
-        assert!(theirs.is_remote());
-        Some(theirs.trace_state().header())
+        let remote = extract_remote_span(&head)?;
+        assert_eq!(remote.trace_id().to_string(), "0af7651916cd43dd8448eb211c80319c");
+        assert!(remote.is_remote());
+        Some(remote.trace_state().header())
     }
 
     #[test]
     fn what_callers_say_of_their_trace() {
-        assert_eq!(state(&[("traceparent", PARENT)]).as_deref(), Some(""));
-        let two = [("tracestate", "a=1"), ("traceparent", PARENT), ("tracestate", "b=2")];
-        assert_eq!(state(&two).as_deref(), Some("a=1,b=2"));
+        assert_eq!(extract_tracestate(&[("traceparent", TRACEPARENT)]).as_deref(), Some(""));
+        let two = [("tracestate", "a=1"), ("traceparent", TRACEPARENT), ("tracestate", "b=2")];
+        assert_eq!(extract_tracestate(&two).as_deref(), Some("a=1,b=2"));
         let long = format!("a={}", "x".repeat(600));
-        assert_eq!(state(&[("traceparent", PARENT), ("tracestate", &long)]).as_deref(), Some(""));
+        assert_eq!(
+            extract_tracestate(&[("traceparent", TRACEPARENT), ("tracestate", &long)]).as_deref(),
+            Some("")
+        );
         for wrong in [
             "",
             "x",
-            &PARENT[1..],
-            &PARENT.to_uppercase(),
-            &PARENT.replace("0af7", "\u{e9}"),
-            &PARENT.replace('b', ""),
+            &TRACEPARENT[1..],
+            &TRACEPARENT.to_uppercase(),
+            &TRACEPARENT.replace("0af7", "\u{e9}"),
+            &TRACEPARENT.replace('b', ""),
         ] {
-            assert_eq!(state(&[("traceparent", wrong)]), None, "{wrong}");
+            assert_eq!(extract_tracestate(&[("traceparent", wrong)]), None, "{wrong}");
         }
-        assert_eq!(state(&[("traceparent", PARENT), ("traceparent", PARENT)]), None);
-        assert_eq!(state(&[("tracestate", "a=1")]), None);
+        assert_eq!(extract_tracestate(&[("traceparent", TRACEPARENT), ("traceparent", TRACEPARENT)]), None);
+        assert_eq!(extract_tracestate(&[("tracestate", "a=1")]), None);
     }
 
     #[test]
-    fn only_known_methods_are_told() {
-        assert_eq!(method("PUT"), Some("PUT"));
-        assert_eq!(method("X-ATTACK"), None);
+    fn only_known_methods_are_recorded() {
+        assert_eq!(find_known_method("PUT"), Some("PUT"));
+        assert_eq!(find_known_method("X-ATTACK"), None);
     }
 }

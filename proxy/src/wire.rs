@@ -1,15 +1,15 @@
 //! The heads of requests to targets and of their answers, byte for byte.
 
-use blobfish_dialects::engine::hosts::without_port;
-use blobfish_dialects::model::Outgoing;
+use blobfish_dialects::engine::hosts::strip_port;
+use blobfish_dialects::model::OutgoingRequest;
 use pingora_http::RequestHeader;
 
-use crate::failed::Failed;
-use crate::snapshot::Upstream;
+use crate::failed::ExchangeError;
+use crate::snapshot::TargetRuntime;
 
 /// Whether an [`Outgoing`] holds its whole body.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Sent {
+pub enum BodyMode {
     /// It does.
     Whole,
     /// It follows piece by piece.
@@ -17,7 +17,7 @@ pub enum Sent {
 }
 
 /// How an answer says that it ends.
-pub enum AnswerFraming {
+pub enum TargetResponseFraming {
     /// After this many bytes.
     Bytes(u64),
     /// After the last chunk.
@@ -30,7 +30,7 @@ pub enum AnswerFraming {
 ///
 /// # Errors
 /// [`Failed::Malformed`] where it says it in two ways.
-pub fn framing_of(raw: &[u8]) -> Result<AnswerFraming, Failed> {
+pub fn parse_response_framing(raw: &[u8]) -> Result<TargetResponseFraming, ExchangeError> {
     let (mut lengths, mut codings) = (Vec::new(), Vec::new());
     for line in raw.split(|byte| *byte == b'\n').skip(1) {
         let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
@@ -44,13 +44,15 @@ pub fn framing_of(raw: &[u8]) -> Result<AnswerFraming, Failed> {
     }
     // RFC 9112, 6.1: who speaks HTTP/1.0 has no chunks, and another reader would take them for the body.
     if !codings.is_empty() && !raw.starts_with(b"HTTP/1.1") {
-        return Err(Failed::Malformed);
+        return Err(ExchangeError::Malformed);
     }
     match (lengths.as_slice(), codings.as_slice()) {
-        ([], []) => Ok(AnswerFraming::UntilClose),
-        ([length], []) => crate::framing::decimal(length).map(AnswerFraming::Bytes).ok_or(Failed::Malformed),
-        ([], [coding]) if coding.eq_ignore_ascii_case(b"chunked") => Ok(AnswerFraming::Chunked),
-        _ => Err(Failed::Malformed),
+        ([], []) => Ok(TargetResponseFraming::UntilClose),
+        ([length], []) => crate::framing::parse_decimal(length)
+            .map(TargetResponseFraming::Bytes)
+            .ok_or(ExchangeError::Malformed),
+        ([], [coding]) if coding.eq_ignore_ascii_case(b"chunked") => Ok(TargetResponseFraming::Chunked),
+        _ => Err(ExchangeError::Malformed),
     }
 }
 
@@ -58,29 +60,35 @@ pub fn framing_of(raw: &[u8]) -> Result<AnswerFraming, Failed> {
 ///
 /// # Errors
 /// [`Failed::Unwritable`].
-pub fn request_header(out: &Outgoing, sent: Sent) -> Result<Box<RequestHeader>, Failed> {
-    let target = out.target();
-    let mut header = RequestHeader::build_no_case(out.method, target.as_bytes(), Some(out.headers.len() + 2))
-        .map_err(|_| Failed::Unwritable)?;
+pub fn build_request_header(
+    request: &OutgoingRequest,
+    body_mode: BodyMode,
+) -> Result<Box<RequestHeader>, ExchangeError> {
+    let target = request.request_target();
+    let mut header =
+        RequestHeader::build_no_case(request.method, target.as_bytes(), Some(request.headers.len() + 2))
+            .map_err(|_| ExchangeError::Unwritable)?;
     // The signature covers the path as it stands: what would be repaired on the way must not be sent.
     if header.raw_path() != target.as_bytes() {
-        return Err(Failed::Unwritable);
+        return Err(ExchangeError::Unwritable);
     }
-    for (name, value) in &out.headers {
-        header.append_header(name.clone(), value.as_slice()).map_err(|_| Failed::Unwritable)?;
+    for (name, value) in &request.headers {
+        header.append_header(name.clone(), value.as_slice()).map_err(|_| ExchangeError::Unwritable)?;
     }
     if !header.headers.contains_key("host") {
-        header.insert_header("host", &out.host).map_err(|_| Failed::Unwritable)?;
+        header.insert_header("host", &request.host).map_err(|_| ExchangeError::Unwritable)?;
     }
-    let framed =
+    let has_framing =
         ["content-length", "transfer-encoding"].into_iter().any(|name| header.headers.contains_key(name));
-    let bodiless = out.body.is_empty() && matches!(out.method, "GET" | "HEAD" | "DELETE");
-    match sent {
-        Sent::Streamed if !framed => return Err(Failed::Unwritable),
-        Sent::Whole if !framed && !bodiless => {
-            header.insert_header("content-length", out.body.len()).map_err(|_| Failed::Unwritable)?;
+    let is_bodiless = request.body.is_empty() && matches!(request.method, "GET" | "HEAD" | "DELETE");
+    match body_mode {
+        BodyMode::Streamed if !has_framing => return Err(ExchangeError::Unwritable),
+        BodyMode::Whole if !has_framing && !is_bodiless => {
+            header
+                .insert_header("content-length", request.body.len())
+                .map_err(|_| ExchangeError::Unwritable)?;
         }
-        Sent::Streamed | Sent::Whole => {}
+        BodyMode::Streamed | BodyMode::Whole => {}
     }
     Ok(Box::new(header))
 }
@@ -89,17 +97,17 @@ pub fn request_header(out: &Outgoing, sent: Sent) -> Result<Box<RequestHeader>, 
 ///
 /// # Errors
 /// [`Failed::Unwritable`].
-pub fn destination<'h>(upstream: &Upstream, authority: &'h str) -> Result<&'h str, Failed> {
-    let own = upstream.target.authority.as_str();
+pub fn connect_host<'h>(target: &TargetRuntime, authority: &'h str) -> Result<&'h str, ExchangeError> {
+    let own = target.spec.authority.as_str();
     let label = authority.strip_suffix(own).and_then(|rest| rest.strip_suffix('.'));
     let is_label = |label: &str| {
         label.split('.').all(|label| !label.is_empty())
             && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
     };
     if authority == own || label.is_some_and(is_label) {
-        Ok(without_port(authority))
+        Ok(strip_port(authority))
     } else {
-        Err(Failed::Unwritable)
+        Err(ExchangeError::Unwritable)
     }
 }
 
@@ -107,15 +115,18 @@ pub fn destination<'h>(upstream: &Upstream, authority: &'h str) -> Result<&'h st
 mod tests {
     use super::*;
 
-    fn framed(lines: &str) -> Result<AnswerFraming, Failed> {
-        framing_of(format!("HTTP/1.1 200 OK\r\n{lines}\r\n").as_bytes())
+    fn parse_framing(lines: &str) -> Result<TargetResponseFraming, ExchangeError> {
+        parse_response_framing(format!("HTTP/1.1 200 OK\r\n{lines}\r\n").as_bytes())
     }
 
     #[test]
     fn an_answer_ends_in_one_way() {
-        assert!(matches!(framed("Content-Length: 5\r\n"), Ok(AnswerFraming::Bytes(5))));
-        assert!(matches!(framed("transfer-encoding: chunked\r\n"), Ok(AnswerFraming::Chunked)));
-        assert!(matches!(framed(""), Ok(AnswerFraming::UntilClose)));
+        assert!(matches!(parse_framing("Content-Length: 5\r\n"), Ok(TargetResponseFraming::Bytes(5))));
+        assert!(matches!(
+            parse_framing("transfer-encoding: chunked\r\n"),
+            Ok(TargetResponseFraming::Chunked)
+        ));
+        assert!(matches!(parse_framing(""), Ok(TargetResponseFraming::UntilClose)));
         for lines in [
             "Content-Length: 5\r\nContent-Length: 5\r\n",
             "Content-Length: 5, 5\r\n",
@@ -124,10 +135,11 @@ mod tests {
             "Transfer-Encoding: gzip, chunked\r\n",
             "Transfer-Encoding: identity\r\n",
         ] {
-            assert!(framed(lines).is_err(), "{lines:?}");
+            assert!(parse_framing(lines).is_err(), "{lines:?}");
         }
-        let old = |lines: &str| framing_of(format!("HTTP/1.0 200 OK\r\n{lines}\r\n").as_bytes());
-        assert!(matches!(old("Content-Length: 5\r\n"), Ok(AnswerFraming::Bytes(5))));
-        assert!(old("Transfer-Encoding: chunked\r\n").is_err());
+        let parse_http_1_0 =
+            |lines: &str| parse_response_framing(format!("HTTP/1.0 200 OK\r\n{lines}\r\n").as_bytes());
+        assert!(matches!(parse_http_1_0("Content-Length: 5\r\n"), Ok(TargetResponseFraming::Bytes(5))));
+        assert!(parse_http_1_0("Transfer-Encoding: chunked\r\n").is_err());
     }
 }

@@ -4,43 +4,43 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 
-use blobfish_config::{Config, Known, Mistake, Sources};
+use blobfish_config::{Config, KnownDialects, Mistake, Sources};
 
-pub const KNOWN: Known<'static> =
-    Known { dialects: &[("s3", &["aws", "jdcloud", "minio"]), ("cos", &[]), ("oss", &["aliyun"])] };
+pub const KNOWN: KnownDialects<'static> =
+    KnownDialects { dialects: &[("s3", &["aws", "jdcloud", "minio"]), ("cos", &[]), ("oss", &["aliyun"])] };
 
 /// Environment variables and files; a path that begins with `/open` is open to others.
 #[derive(Default)]
-pub struct Pretended {
+pub struct FakeSources {
     pub env: HashMap<&'static str, &'static str>,
     pub files: HashMap<&'static str, &'static str>,
 }
 
-impl Sources for Pretended {
-    fn env(&self, name: &str) -> Option<String> {
+impl Sources for FakeSources {
+    fn read_env(&self, name: &str) -> Option<String> {
         self.env.get(name).map(|&value| value.to_owned())
     }
 
-    fn file(&self, path: &Path) -> io::Result<String> {
+    fn read_file(&self, path: &Path) -> io::Result<String> {
         let text = path.to_str().and_then(|path| self.files.get(path));
         text.map(|&text| text.to_owned()).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    fn file_is_private(&self, path: &Path) -> io::Result<bool> {
-        self.file(path).map(|_| !path.starts_with("/open"))
+    fn is_file_private(&self, path: &Path) -> io::Result<bool> {
+        self.read_file(path).map(|_| !path.starts_with("/open"))
     }
 
-    fn certificate(&self, cert: &Path, key: &Path, named: bool) -> Result<(), String> {
-        let is_its_own = cert.file_stem() == key.file_stem();
+    fn check_certificate(&self, cert: &Path, key: &Path, named: bool) -> Result<(), String> {
+        let is_matching = cert.file_stem() == key.file_stem();
         let purpose = if named { "its names" } else { "all others" };
-        if is_its_own { Ok(()) } else { Err(format!("not for {}, to be shown to {purpose}", key.display())) }
+        if is_matching { Ok(()) } else { Err(format!("not for {}, to be shown to {purpose}", key.display())) }
     }
 }
 
-pub fn sources() -> Pretended {
+pub fn make_sources() -> FakeSources {
     let cert = "-----BEGIN CERTIFICATE-----\n";
     let key = "-----BEGIN PRIVATE KEY-----\n";
-    Pretended {
+    FakeSources {
         env: HashMap::from([("GOOD", "from-the-environment"), ("EMPTY", "")]),
         files: HashMap::from([
             ("/etc/blobfish/tls.crt", cert),
@@ -59,5 +59,5 @@ pub fn sources() -> Pretended {
 }
 
 pub fn load(text: &str) -> Result<Config, Vec<Mistake>> {
-    blobfish_config::load(text, &KNOWN, &sources())
+    blobfish_config::load(text, &KNOWN, &make_sources())
 }

@@ -3,12 +3,14 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::engine::auth::{Auth, Claim, Payload, Place, SKEW_SECONDS, Scheme, Terms, Verified};
-use crate::engine::credential::{authorizations, one_form, seconds};
-use crate::engine::form::Form;
-use crate::engine::hosts::without_port;
-use crate::model::{Credentials, Fault, Outgoing, RawHead, Refusal, Timestamp};
-use crate::wire::hash::{hex, hmac_sha1, same, sha1_hex};
+use crate::engine::auth::{
+    Auth, CLOCK_SKEW_SECONDS_MAX, Claim, Payload, ResourceAddress, Scheme, VerifiedSignature, VerifyOptions,
+};
+use crate::engine::credential::{check_single_credential, collect_authorization_lines, parse_seconds};
+use crate::engine::form::PostForm;
+use crate::engine::hosts::strip_port;
+use crate::model::{Credentials, ErrorKind, OutgoingRequest, RawHead, Rejection, Timestamp};
+use crate::wire::hash::{constant_time_eq, encode_hex, hmac_sha1, sha1_hex};
 use crate::wire::percent;
 
 /// The one way of signing, in its header and query forms.
@@ -49,38 +51,46 @@ impl Auth for CosAuth {
         CREDENTIAL_PARAMETERS
     }
 
-    fn claim(&self, head: &RawHead) -> Result<Option<Claim>, Refusal> {
-        let Some(credential) = Credential::read(head)? else { return Ok(None) };
+    fn parse_claim(&self, head: &RawHead) -> Result<Option<Claim>, Rejection> {
+        let Some(credential) = CosCredential::read(head)? else { return Ok(None) };
         let scheme = Scheme { name: "cos", presigned: credential.presigned };
-        Ok(Some(Claim { scheme, access_key: credential.access_key, token: token(head) }))
+        Ok(Some(Claim {
+            scheme,
+            access_key_id: credential.access_key,
+            session_token: find_session_token(head),
+        }))
     }
 
     fn verify(
         &self,
         head: &RawHead,
         claim: &Claim,
-        _place: &Place,
+        _place: &ResourceAddress,
         secret: &SecretString,
-        terms: &Terms,
-    ) -> Result<Verified, Refusal> {
-        let credential = Credential::read(head)?.ok_or(Fault::AuthorizationMalformed)?;
+        terms: &VerifyOptions,
+    ) -> Result<VerifiedSignature, Rejection> {
+        let credential = CosCredential::read(head)?.ok_or(ErrorKind::AuthorizationMalformed)?;
         credential.check_times(terms.now)?;
-        let said = Said::read(head)?;
-        if !credential.fits(&said, head, secret) {
-            return Err(credential.mismatch(&said, head));
+        let said = CosParsedHead::read(head)?;
+        if !credential.matches_signature(&said, head, secret) {
+            return Err(credential.build_mismatch_rejection(&said, head));
         }
-        let unsigned = unsigned(&credential, &said, head);
+        let unsigned = find_unsigned_names(&credential, &said, head);
         // 2.4: COS asks for no header to be signed. Without its host a URL fits every bucket, of which its caller's
         // grants open some; what else was added to it by somebody is refused.
-        let added = |name: &&String| terms.strict || (claim.scheme.presigned && name.as_str() != "host");
+        let added =
+            |name: &&String| terms.requires_all_signed || (claim.scheme.presigned && name.as_str() != "host");
         if let Some(name) = unsigned.iter().find(added) {
-            return Err(Refusal::say(Fault::HeadersNotSigned, format!("Strict signature missing: {name}")));
+            return Err(Rejection::with_message(
+                ErrorKind::HeadersNotSigned,
+                format!("Strict signature missing: {name}"),
+            ));
         }
-        Ok(Verified {
+        Ok(VerifiedSignature {
             payload: Payload::Unsigned,
-            unsigned,
+            unsigned_names: unsigned,
             credential_parameters: CREDENTIAL_PARAMETERS,
-            key: None,
+            signed_key: None,
         })
     }
 
@@ -93,59 +103,64 @@ impl Auth for CosAuth {
         (name == "q-sign-time").then_some("q-key-time")
     }
 
-    fn claim_form(&self, form: &Form) -> Result<Option<Claim>, Refusal> {
+    fn parse_form_claim(&self, form: &PostForm) -> Result<Option<Claim>, Rejection> {
         if form.get("q-ak").is_none() && form.get("q-signature").is_none() {
             return Ok(None);
         }
         Ok(Some(Claim {
             scheme: Scheme { name: "cos", presigned: true },
-            access_key: form.need("q-ak")?.to_owned(),
-            token: form.get("x-cos-security-token").map(str::to_owned),
+            access_key_id: form.require_field("q-ak")?.to_owned(),
+            session_token: form.get("x-cos-security-token").map(str::to_owned),
         }))
     }
 
     fn verify_form(
         &self,
-        form: &Form,
+        form: &PostForm,
         policy: &str,
         secret: &SecretString,
         now: Timestamp,
-    ) -> Result<(), Refusal> {
-        if form.need("q-sign-algorithm")? != "sha1" {
-            return Err(Fault::AuthorizationMalformed.into());
+    ) -> Result<(), Rejection> {
+        if form.require_field("q-sign-algorithm")? != "sha1" {
+            return Err(ErrorKind::AuthorizationMalformed.into());
         }
-        let key_time = form.need("q-key-time")?;
+        let key_time = form.require_field("q-key-time")?;
         check_window(key_time, now)?;
-        let sign_key = hex(&hmac_sha1(secret.expose_secret().as_bytes(), key_time.as_bytes()));
-        let string_to_sign = sha1_hex(&crate::engine::policy::decoded(policy)?);
-        let found = hex(&hmac_sha1(sign_key.as_bytes(), string_to_sign.as_bytes()));
-        match same(found.as_bytes(), form.need("q-signature")?.as_bytes()) {
+        let sign_key = encode_hex(&hmac_sha1(secret.expose_secret().as_bytes(), key_time.as_bytes()));
+        let string_to_sign = sha1_hex(&crate::engine::policy::decode_policy(policy)?);
+        let found = encode_hex(&hmac_sha1(sign_key.as_bytes(), string_to_sign.as_bytes()));
+        match constant_time_eq(found.as_bytes(), form.require_field("q-signature")?.as_bytes()) {
             true => Ok(()),
-            false => Err(Fault::SignatureDoesNotMatch.into()),
+            false => Err(ErrorKind::SignatureDoesNotMatch.into()),
         }
     }
 
-    fn sign(&self, request: &mut Outgoing, key: &Credentials, _region: &str, now: Timestamp) {
+    fn sign(&self, request: &mut OutgoingRequest, key: &Credentials, _region: &str, now: Timestamp) {
         request.headers.push(("host".to_owned(), request.host.clone().into_bytes()));
         if let Some(token) = &key.session_token {
             request.headers.push(("x-cos-security-token".to_owned(), token.expose_secret().into()));
         }
         let headers: Vec<Pair> =
-            request.headers.iter().map(|(name, value)| pair(name, value.trim_ascii())).collect();
+            request.headers.iter().map(|(name, value)| new_pair(name, value.trim_ascii())).collect();
         let parameters: Vec<Pair> = request
             .query
             .iter()
-            .map(|(name, value)| pair(name, value.as_deref().unwrap_or_default().as_bytes()))
+            .map(|(name, value)| new_pair(name, value.as_deref().unwrap_or_default().as_bytes()))
             .collect();
-        let (headers, parameters) = (sorted(headers), sorted(parameters));
+        let (headers, parameters) = (sort_pairs(headers), sort_pairs(parameters));
         let path = format!("/{}", request.key.as_deref().unwrap_or_default());
         let time =
             format!("{};{}", now.0.saturating_sub(OUT_BEFORE_SECONDS), now.0.saturating_add(OUT_SECONDS));
-        let signed =
-            Signed { method: request.method, path: &path, parameters: &parameters, headers: &headers };
-        let signature = signed.signature(key.secret_key.expose_secret(), &time, &time);
+        let signed = CosSignedContent {
+            method: request.method,
+            path: &path,
+            parameters: &parameters,
+            headers: &headers,
+        };
+        let signature = signed.compute_signature(key.secret_key.expose_secret(), &time, &time);
         let list = |pairs: &[Pair]| pairs.iter().map(|pair| pair.0.as_str()).collect::<Vec<_>>().join(";");
-        let values = ["sha1", &key.access_key, &time, &time, &list(&headers), &list(&parameters), &signature];
+        let values =
+            ["sha1", &key.access_key_id, &time, &time, &list(&headers), &list(&parameters), &signature];
         let fields = FIELDS.iter().zip(values).map(|(name, value)| format!("{name}={value}"));
         let authorization = fields.collect::<Vec<_>>().join("&");
         request.headers.push(("authorization".to_owned(), authorization.into_bytes()));
@@ -156,17 +171,17 @@ impl Auth for CosAuth {
 type Pair = (String, String);
 
 /// 2.2: names are escaped first and lower-cased afterwards.
-fn pair(name: &str, value: &[u8]) -> Pair {
+fn new_pair(name: &str, value: &[u8]) -> Pair {
     (percent::encode(name).to_ascii_lowercase(), percent::encode_bytes(value))
 }
 
-fn sorted(mut pairs: Vec<Pair>) -> Vec<Pair> {
+fn sort_pairs(mut pairs: Vec<Pair>) -> Vec<Pair> {
     pairs.sort();
     pairs
 }
 
 /// What a signature covers.
-struct Signed<'a> {
+struct CosSignedContent<'a> {
     method: &'a str,
     /// Decoded, with its leading slash.
     path: &'a str,
@@ -174,20 +189,20 @@ struct Signed<'a> {
     headers: &'a [Pair],
 }
 
-impl Signed<'_> {
+impl CosSignedContent<'_> {
     /// 2.3
-    fn signature(&self, secret: &str, key_time: &str, sign_time: &str) -> String {
-        let sign_key = hex(&hmac_sha1(secret.as_bytes(), key_time.as_bytes()));
-        hex(&hmac_sha1(sign_key.as_bytes(), self.string_to_sign(sign_time).as_bytes()))
+    fn compute_signature(&self, secret: &str, key_time: &str, sign_time: &str) -> String {
+        let sign_key = encode_hex(&hmac_sha1(secret.as_bytes(), key_time.as_bytes()));
+        encode_hex(&hmac_sha1(sign_key.as_bytes(), self.build_string_to_sign(sign_time).as_bytes()))
     }
 
     /// StringToSign
-    fn string_to_sign(&self, sign_time: &str) -> String {
-        format!("sha1\n{sign_time}\n{}\n", sha1_hex(self.http_string().as_bytes()))
+    fn build_string_to_sign(&self, sign_time: &str) -> String {
+        format!("sha1\n{sign_time}\n{}\n", sha1_hex(self.build_http_string().as_bytes()))
     }
 
     /// HttpString
-    fn http_string(&self) -> String {
+    fn build_http_string(&self) -> String {
         let joined = |pairs: &[Pair]| {
             pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
         };
@@ -202,7 +217,7 @@ impl Signed<'_> {
 }
 
 /// A credential as sent.
-struct Credential {
+struct CosCredential {
     presigned: bool,
     access_key: String,
     sign_time: String,
@@ -213,14 +228,14 @@ struct Credential {
     signature: String,
 }
 
-impl Credential {
+impl CosCredential {
     /// 2.4, 2.6: the header form, the query form, or the merged one.
-    fn read(head: &RawHead) -> Result<Option<Self>, Refusal> {
-        let lines = authorizations(head);
+    fn read(head: &RawHead) -> Result<Option<Self>, Rejection> {
+        let lines = collect_authorization_lines(head);
         let header = lines.iter().find(|value| value.trim_start().starts_with("q-sign-algorithm="));
-        let merged = merged(head)?;
+        let merged = merge_credential(head)?;
         let in_query = head.raw_query().any(|(name, _)| name == "q-sign-algorithm" || name == "q-signature");
-        one_form(&[header.is_some(), merged.is_some(), in_query], &lines)?;
+        check_single_credential(&[header.is_some(), merged.is_some(), in_query], &lines)?;
         match (header, merged, in_query) {
             (Some(header), ..) => Self::parse(header.trim().split('&').map(str::to_owned), false).map(Some),
             (_, Some(merged), _) => Self::parse(merged.split('&').map(str::to_owned), true).map(Some),
@@ -236,15 +251,15 @@ impl Credential {
         }
     }
 
-    fn parse(fields: impl Iterator<Item = String>, presigned: bool) -> Result<Self, Refusal> {
-        let malformed = || Refusal::from(Fault::AuthorizationMalformed);
+    fn parse(fields: impl Iterator<Item = String>, presigned: bool) -> Result<Self, Rejection> {
+        let malformed = || Rejection::from(ErrorKind::AuthorizationMalformed);
         let mut values: [Option<String>; 7] = Default::default();
         for field in fields {
             let (name, value) = field.split_once('=').ok_or_else(malformed)?;
             let at = FIELDS.iter().position(|own| *own == name).ok_or_else(malformed)?;
             let slot = values.get_mut(at).ok_or_else(malformed)?;
             if slot.replace(value.to_owned()).is_some() {
-                return Err(Fault::SeveralCredentials.into());
+                return Err(ErrorKind::SeveralCredentials.into());
             }
         }
         let [algorithm, ak, sign_time, key_time, headers, parameters, signature] = values;
@@ -256,74 +271,74 @@ impl Credential {
             access_key: ak.filter(|ak| !ak.is_empty()).ok_or_else(malformed)?,
             sign_time: sign_time.ok_or_else(malformed)?,
             key_time: key_time.ok_or_else(malformed)?,
-            headers: names(&headers.ok_or_else(malformed)?)?,
-            parameters: names(&parameters.ok_or_else(malformed)?)?,
+            headers: parse_signed_names(&headers.ok_or_else(malformed)?)?,
+            parameters: parse_signed_names(&parameters.ok_or_else(malformed)?)?,
             signature: signature.ok_or_else(malformed)?,
         })
     }
 
     /// 2.8: end after start, not over, and not beginning later than clocks may differ.
-    fn check_times(&self, now: Timestamp) -> Result<(), Refusal> {
+    fn check_times(&self, now: Timestamp) -> Result<(), Rejection> {
         check_window(&self.sign_time, now)?;
         check_window(&self.key_time, now)
     }
 
     /// 2.11: what should have been signed is told, unless a token or a customer's key is part of it.
-    fn mismatch(&self, said: &Said<'_>, head: &RawHead) -> Refusal {
-        let refusal = Refusal::new(Fault::SignatureDoesNotMatch);
+    fn build_mismatch_rejection(&self, said: &CosParsedHead<'_>, head: &RawHead) -> Rejection {
+        let refusal = Rejection::new(ErrorKind::SignatureDoesNotMatch);
         let is_secret = |name: &str| name.contains("security-token") || name.ends_with("customer-key");
         let names = said.headers.iter().map(|row| row.0);
         if names.chain(said.parameters.iter().map(|row| row.0.as_str())).any(is_secret) {
             return refusal;
         }
-        let headers = self.chosen(&self.headers, |name| match name {
+        let headers = self.select_signed_pairs(&self.headers, |name| match name {
             "host" => vec![head.host().as_bytes()],
             _ => said.headers(name),
         });
-        let parameters = self.chosen(&self.parameters, |name| said.parameters(name));
-        let signed = Signed {
+        let parameters = self.select_signed_pairs(&self.parameters, |name| said.parameters(name));
+        let signed = CosSignedContent {
             method: head.method.as_str(),
             path: &said.path,
-            parameters: &sorted(parameters),
-            headers: &sorted(headers),
+            parameters: &sort_pairs(parameters),
+            headers: &sort_pairs(headers),
         };
         refusal
-            .with("StringToSign", signed.string_to_sign(&self.sign_time))
-            .with("FormatString", signed.http_string())
+            .with_detail("StringToSign", signed.build_string_to_sign(&self.sign_time))
+            .with_detail("FormatString", signed.build_http_string())
     }
 
     /// Compares with what the caller may have signed: Python signs the host without its port, and Node builds its
     /// pairs in the order of the names before they were escaped.
-    fn fits(&self, said: &Said<'_>, head: &RawHead, secret: &SecretString) -> bool {
-        let hosts = [head.host(), without_port(head.host())];
-        let parameters = self.chosen(&self.parameters, |name| said.parameters(name));
+    fn matches_signature(&self, said: &CosParsedHead<'_>, head: &RawHead, secret: &SecretString) -> bool {
+        let hosts = [head.host(), strip_port(head.host())];
+        let parameters = self.select_signed_pairs(&self.parameters, |name| said.parameters(name));
         hosts.into_iter().any(|host| {
-            let headers = self.chosen(&self.headers, |name| match name {
+            let headers = self.select_signed_pairs(&self.headers, |name| match name {
                 "host" => vec![host.as_bytes()],
                 _ => said.headers(name),
             });
             let method = head.method.as_str();
-            let one = Signed {
+            let one = CosSignedContent {
                 method,
                 path: &said.path,
-                parameters: &sorted(parameters.clone()),
-                headers: &sorted(headers.clone()),
+                parameters: &sort_pairs(parameters.clone()),
+                headers: &sort_pairs(headers.clone()),
             };
-            let other = Signed {
+            let other = CosSignedContent {
                 method,
                 path: &said.path,
-                parameters: &by_name(&parameters),
-                headers: &by_name(&headers),
+                parameters: &sort_by_name(&parameters),
+                headers: &sort_by_name(&headers),
             };
             [one, other].iter().any(|signed| {
-                let found = signed.signature(secret.expose_secret(), &self.key_time, &self.sign_time);
-                same(found.as_bytes(), self.signature.as_bytes())
+                let found = signed.compute_signature(secret.expose_secret(), &self.key_time, &self.sign_time);
+                constant_time_eq(found.as_bytes(), self.signature.as_bytes())
             })
         })
     }
 
     /// The pairs of the listed names; a listed name that is absent counts with an empty value.
-    fn chosen<'v>(&self, names: &[String], values: impl Fn(&str) -> Vec<&'v [u8]>) -> Vec<Pair> {
+    fn select_signed_pairs<'v>(&self, names: &[String], values: impl Fn(&str) -> Vec<&'v [u8]>) -> Vec<Pair> {
         let mut pairs = Vec::new();
         let mut seen: Vec<&str> = Vec::new();
         for name in names {
@@ -333,8 +348,8 @@ impl Credential {
             seen.push(name);
             let found = values(name);
             match found.is_empty() {
-                true => pairs.push(pair(name, b"")),
-                false => pairs.extend(found.iter().map(|value| pair(name, value))),
+                true => pairs.push(new_pair(name, b"")),
+                false => pairs.extend(found.iter().map(|value| new_pair(name, value))),
             }
         }
         pairs
@@ -342,32 +357,32 @@ impl Credential {
 }
 
 /// 2.8: `start;end`, in seconds since 1970.
-fn check_window(window: &str, now: Timestamp) -> Result<(), Refusal> {
-    let (start, end) = window.split_once(';').ok_or(Fault::AuthorizationMalformed)?;
-    let at = |text: &str| seconds(text).ok_or(Fault::AuthorizationMalformed);
+fn check_window(window: &str, now: Timestamp) -> Result<(), Rejection> {
+    let (start, end) = window.split_once(';').ok_or(ErrorKind::AuthorizationMalformed)?;
+    let at = |text: &str| parse_seconds(text).ok_or(ErrorKind::AuthorizationMalformed);
     let (start, end) = (at(start)?, at(end)?);
     if end <= start {
-        return Err(Fault::AuthorizationMalformed.into());
+        return Err(ErrorKind::AuthorizationMalformed.into());
     }
     if now.0 > end {
-        return Err(Fault::RequestExpired.into());
+        return Err(ErrorKind::RequestExpired.into());
     }
-    if start > now.0.saturating_add(SKEW_SECONDS) {
-        return Err(Fault::RequestTimeTooSkewed.into());
+    if start > now.0.saturating_add(CLOCK_SKEW_SECONDS_MAX) {
+        return Err(ErrorKind::RequestTimeTooSkewed.into());
     }
     Ok(())
 }
 
-fn by_name(pairs: &[Pair]) -> Vec<Pair> {
+fn sort_by_name(pairs: &[Pair]) -> Vec<Pair> {
     let mut pairs = pairs.to_vec();
     pairs.sort_by_key(|pair| percent::decode(&pair.0).unwrap_or_default());
     pairs
 }
 
 /// The names of a list; Node's helper escapes it twice.
-fn names(list: &str) -> Result<Vec<String>, Refusal> {
+fn parse_signed_names(list: &str) -> Result<Vec<String>, Rejection> {
     let list = if list.contains("%3B") || list.contains("%3b") {
-        percent::decode(list).map_err(|_| Fault::AuthorizationMalformed)?
+        percent::decode(list).map_err(|_| ErrorKind::AuthorizationMalformed)?
     } else {
         list.to_owned()
     };
@@ -375,17 +390,17 @@ fn names(list: &str) -> Result<Vec<String>, Refusal> {
     names
         .map(|name| percent::decode(name).map(|name| name.to_ascii_lowercase()))
         .collect::<Result<_, _>>()
-        .map_err(|_| Fault::AuthorizationMalformed.into())
+        .map_err(|_| ErrorKind::AuthorizationMalformed.into())
 }
 
-fn merged(head: &RawHead) -> Result<Option<String>, Refusal> {
+fn merge_credential(head: &RawHead) -> Result<Option<String>, Rejection> {
     let mut found = None;
     for (name, value) in head.raw_query() {
         if name == "sign" {
             // What does not decode is no credential of ours.
             let Ok(value) = percent::decode(value.unwrap_or_default()) else { continue };
             if value.starts_with("q-sign-algorithm=") && found.replace(value).is_some() {
-                return Err(Fault::SeveralCredentials.into());
+                return Err(ErrorKind::SeveralCredentials.into());
             }
         }
     }
@@ -393,23 +408,23 @@ fn merged(head: &RawHead) -> Result<Option<String>, Refusal> {
 }
 
 /// 2.7: the header, else the parameter; Node leaves a `+` in that one unescaped.
-fn token(head: &RawHead) -> Option<String> {
-    let header = head.text("x-cos-security-token").filter(|token| !token.is_empty());
+fn find_session_token(head: &RawHead) -> Option<String> {
+    let header = head.header_text("x-cos-security-token").filter(|token| !token.is_empty());
     let parameter =
         || head.raw_query().find(|(name, _)| *name == "x-cos-security-token").and_then(|row| row.1);
     header.map(str::to_owned).or_else(|| parameter().and_then(|token| percent::decode(token).ok()))
 }
 
 /// What the request says, decoded once.
-struct Said<'a> {
+struct CosParsedHead<'a> {
     path: String,
     headers: Vec<(&'a str, &'a [u8])>,
     parameters: Vec<(String, String)>,
 }
 
-impl<'a> Said<'a> {
-    fn read(head: &'a RawHead) -> Result<Self, Refusal> {
-        let bad = |_| Refusal::from(Fault::InvalidUri);
+impl<'a> CosParsedHead<'a> {
+    fn read(head: &'a RawHead) -> Result<Self, Rejection> {
+        let bad = |_| Rejection::from(ErrorKind::InvalidUri);
         let mut parameters = Vec::new();
         for (name, value) in head.raw_query() {
             let name = percent::decode_form(name).map_err(bad)?;
@@ -433,10 +448,10 @@ impl<'a> Said<'a> {
 }
 
 /// What has meaning and is not covered. An appended content disposition on a GET is the one exception.
-fn unsigned(credential: &Credential, said: &Said<'_>, head: &RawHead) -> Vec<String> {
+fn find_unsigned_names(credential: &CosCredential, said: &CosParsedHead<'_>, head: &RawHead) -> Vec<String> {
     let meaningful = |name: &str| {
         name == "host"
-            || (name.starts_with("x-cos-") && !super::headers::is_of_the_client(name))
+            || (name.starts_with("x-cos-") && !super::headers::is_client_header(name))
             || name.starts_with("x-ci-")
             || matches!(name, "pic-operations" | "range")
             || name.starts_with("if-")

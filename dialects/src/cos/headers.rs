@@ -1,11 +1,11 @@
 //! The headers and parameters of COS, both ways.
 
-use crate::engine::dialect::Name::{Header, Parameter};
-use crate::engine::dialect::{Ignored, Name};
-use crate::model::{Fault, Field, Operation, Refusal, Reply, Request, Told};
+use crate::engine::dialect::FieldName::{Header, Parameter};
+use crate::engine::dialect::{FieldName, IgnoredHeader};
+use crate::model::{ErrorKind, Field, Operation, Rejection, Request, Response, ResponseField};
 
 /// What a request says (3.5, 3.6, 4.1, 5).
-pub fn name_of(field: Field) -> Option<Name> {
+pub fn name_of(field: Field) -> Option<FieldName> {
     Some(match field {
         Field::IfMatch => Header("if-match"),
         Field::IfNoneMatch => Header("if-none-match"),
@@ -128,17 +128,17 @@ pub const LACKS_IN: &[(Operation, Field)] = &[
 ///
 /// # Errors
 /// One without the other, or another word.
-pub fn check(request: &Request) -> Result<(), Refusal> {
+pub fn check(request: &Request) -> Result<(), Rejection> {
     let range = request.fields.text(Field::CreatedRange);
     let whole = request.fields.has(Field::CreatedTime) == range.is_some();
     if whole && range.is_none_or(|range| ["lt", "lte", "gt", "gte"].contains(&range)) {
         return Ok(());
     }
-    Err(Refusal::say(
-        Fault::InvalidArgument,
+    Err(Rejection::with_message(
+        ErrorKind::InvalidArgument,
         "create-time and range are given together; range is lt, lte, gt or gte.",
     )
-    .with("ArgumentName", "range"))
+    .with_detail("ArgumentName", "range"))
 }
 
 /// What makes a vendor call, fetch or write elsewhere is never asked of a target.
@@ -148,39 +148,46 @@ pub const LACKS: &[Field] = &[Field::Callback, Field::CallbackVariables, Field::
 pub const WIRE: &[&str] = &["x-cos-security-token", "x-cos-content-sha1"];
 
 /// What COS takes no notice of.
-pub const IGNORED: &[Ignored] = &[
+pub const IGNORED: &[IgnoredHeader] = &[
     // 3.3: what describes the SDK is no part of the request.
-    Ignored::always("x-cos-sdk-*", "cos-java-sdk-v5: every call; others when they try again"),
+    IgnoredHeader::for_all_operations(
+        "x-cos-sdk-*",
+        "cos-java-sdk-v5: every call; others when they try again",
+    ),
     // Of answers, which some clients send back.
-    Ignored::always("x-cos-request-id", ECHO),
-    Ignored::always("x-cos-trace-id", ECHO),
-    Ignored::always("x-cos-bucket-region", ECHO),
-    Ignored::always("x-cos-copy-source-version-id", ECHO),
-    Ignored::always("x-cos-delete-marker", ECHO),
-    Ignored::always("x-cos-expiration", ECHO),
-    Ignored::always("x-cos-next-append-position", ECHO),
-    Ignored::always("x-cos-object-type", ECHO),
-    Ignored::always("x-cos-replication-status", ECHO),
-    Ignored::always("x-cos-restore", ECHO),
-    Ignored::always("x-cos-tagging-count", ECHO),
-    Ignored::always("x-cos-version-id", ECHO),
+    IgnoredHeader::for_all_operations("x-cos-request-id", ECHO),
+    IgnoredHeader::for_all_operations("x-cos-trace-id", ECHO),
+    IgnoredHeader::for_all_operations("x-cos-bucket-region", ECHO),
+    IgnoredHeader::for_all_operations("x-cos-copy-source-version-id", ECHO),
+    IgnoredHeader::for_all_operations("x-cos-delete-marker", ECHO),
+    IgnoredHeader::for_all_operations("x-cos-expiration", ECHO),
+    IgnoredHeader::for_all_operations("x-cos-next-append-position", ECHO),
+    IgnoredHeader::for_all_operations("x-cos-object-type", ECHO),
+    IgnoredHeader::for_all_operations("x-cos-replication-status", ECHO),
+    IgnoredHeader::for_all_operations("x-cos-restore", ECHO),
+    IgnoredHeader::for_all_operations("x-cos-tagging-count", ECHO),
+    IgnoredHeader::for_all_operations("x-cos-version-id", ECHO),
     // Without a source these have no effect (4.1, 4.4).
-    Ignored::new("x-cos-metadata-directive", without_source, "cosfs"),
-    Ignored::new("x-cos-tagging-directive", without_source, "cosfs"),
-    Ignored::new("x-cos-copy-source-if-*", begins_without_source, "cos-python-sdk-v5: copy() in parts"),
-    Ignored::new(
+    IgnoredHeader::new("x-cos-metadata-directive", without_source, "cosfs"),
+    IgnoredHeader::new("x-cos-tagging-directive", without_source, "cosfs"),
+    IgnoredHeader::new("x-cos-copy-source-if-*", begins_without_source, "cos-python-sdk-v5: copy() in parts"),
+    IgnoredHeader::new(
         "x-cos-copy-source-server-side-encryption-customer-*",
         begins_without_source,
         "cos-python-sdk-v5: copy() in parts",
     ),
     // 5.5: of the transfer of a body.
-    Ignored::new("x-cos-traffic-limit", moves_no_body, "cos-python-sdk-v5: upload_file()"),
+    IgnoredHeader::new("x-cos-traffic-limit", moves_no_body, "cos-python-sdk-v5: upload_file()"),
     // cos-nodejs-sdk-v5 says the encryption of the upload with every part.
-    Ignored::new("x-cos-server-side-encryption", Operation::continues_upload, "cos-nodejs-sdk-v5"),
-    Ignored::new("x-cos-server-side-encryption-context", Operation::continues_upload, "cos-nodejs-sdk-v5"),
-    Ignored::new(
+    IgnoredHeader::new("x-cos-server-side-encryption", Operation::is_multipart_step, "cos-nodejs-sdk-v5"),
+    IgnoredHeader::new(
+        "x-cos-server-side-encryption-context",
+        Operation::is_multipart_step,
+        "cos-nodejs-sdk-v5",
+    ),
+    IgnoredHeader::new(
         "x-cos-server-side-encryption-cos-kms-key-id",
-        Operation::continues_upload,
+        Operation::is_multipart_step,
         "cos-nodejs-sdk-v5",
     ),
 ];
@@ -188,84 +195,84 @@ pub const IGNORED: &[Ignored] = &[
 const ECHO: &str = "3.3, 3.6: of answers";
 
 /// Whether a header says nothing of any request, so that nobody need sign it.
-pub fn is_of_the_client(name: &str) -> bool {
+pub fn is_client_header(name: &str) -> bool {
     name.starts_with("x-cos-sdk-")
 }
 
 fn without_source(operation: Operation) -> bool {
-    operation != Operation::CopyObject && (operation.places() || operation.continues_upload())
+    operation != Operation::CopyObject && (operation.creates_object() || operation.is_multipart_step())
 }
 
 fn begins_without_source(operation: Operation) -> bool {
-    operation != Operation::CopyObject && operation.places()
+    operation != Operation::CopyObject && operation.creates_object()
 }
 
 fn moves_no_body(operation: Operation) -> bool {
-    !operation.streams() && !operation.copies()
+    !operation.is_streamed() && !operation.is_copy()
 }
 
 /// What an answer says (3.3, 3.6, 4.7).
-pub fn told(field: Told) -> Option<&'static str> {
+pub fn response_header_of(field: ResponseField) -> Option<&'static str> {
     Some(match field {
-        Told::ContentType => "Content-Type",
-        Told::ContentLength => "Content-Length",
-        Told::ContentRange => "Content-Range",
-        Told::AcceptRanges => "Accept-Ranges",
-        Told::CacheControl => "Cache-Control",
-        Told::ContentDisposition => "Content-Disposition",
-        Told::ContentEncoding => "Content-Encoding",
-        Told::ContentLanguage => "Content-Language",
-        Told::Expires => "Expires",
-        Told::LastModified => "Last-Modified",
-        Told::Etag => "ETag",
-        Told::Crc64Ecma => "x-cos-hash-crc64ecma",
-        Told::VersionId => "x-cos-version-id",
-        Told::SourceVersionId => "x-cos-copy-source-version-id",
-        Told::DeleteMarker => "x-cos-delete-marker",
-        Told::StorageClass => "x-cos-storage-class",
-        Told::Encryption => "x-cos-server-side-encryption",
-        Told::EncryptionKeyId => "x-cos-server-side-encryption-cos-kms-key-id",
-        Told::CustomerAlgorithm => "x-cos-server-side-encryption-customer-algorithm",
-        Told::CustomerKeyMd5 => "x-cos-server-side-encryption-customer-key-MD5",
-        Told::Expiration => "x-cos-expiration",
-        Told::Restore => "x-cos-restore",
-        Told::Acl => "x-cos-acl",
-        Told::TaggingCount => "x-cos-tagging-count",
-        Told::WebsiteRedirect => "x-cos-website-redirect-location",
-        Told::BucketRegion => "x-cos-bucket-region",
-        Told::Location => "Location",
-        Told::NextAppendPosition => "x-cos-next-append-position",
+        ResponseField::ContentType => "Content-Type",
+        ResponseField::ContentLength => "Content-Length",
+        ResponseField::ContentRange => "Content-Range",
+        ResponseField::AcceptRanges => "Accept-Ranges",
+        ResponseField::CacheControl => "Cache-Control",
+        ResponseField::ContentDisposition => "Content-Disposition",
+        ResponseField::ContentEncoding => "Content-Encoding",
+        ResponseField::ContentLanguage => "Content-Language",
+        ResponseField::Expires => "Expires",
+        ResponseField::LastModified => "Last-Modified",
+        ResponseField::Etag => "ETag",
+        ResponseField::Crc64Ecma => "x-cos-hash-crc64ecma",
+        ResponseField::VersionId => "x-cos-version-id",
+        ResponseField::SourceVersionId => "x-cos-copy-source-version-id",
+        ResponseField::DeleteMarker => "x-cos-delete-marker",
+        ResponseField::StorageClass => "x-cos-storage-class",
+        ResponseField::Encryption => "x-cos-server-side-encryption",
+        ResponseField::EncryptionKeyId => "x-cos-server-side-encryption-cos-kms-key-id",
+        ResponseField::CustomerAlgorithm => "x-cos-server-side-encryption-customer-algorithm",
+        ResponseField::CustomerKeyMd5 => "x-cos-server-side-encryption-customer-key-MD5",
+        ResponseField::Expiration => "x-cos-expiration",
+        ResponseField::Restore => "x-cos-restore",
+        ResponseField::Acl => "x-cos-acl",
+        ResponseField::TaggingCount => "x-cos-tagging-count",
+        ResponseField::WebsiteRedirect => "x-cos-website-redirect-location",
+        ResponseField::BucketRegion => "x-cos-bucket-region",
+        ResponseField::Location => "Location",
+        ResponseField::NextAppendPosition => "x-cos-next-append-position",
         // 3.6: despite its name.
-        Told::PieceMd5 => "x-cos-content-sha1",
-        Told::ContentMd5
-        | Told::PartsCount
-        | Told::ChecksumAlgorithm
-        | Told::ChecksumType
-        | Told::Allow
-        | Told::ObjectType
-        | Told::LockMode
-        | Told::LockUntil
-        | Told::LegalHold
-        | Told::ReplicationStatus => return None,
-        Told::AllowOrigin
-        | Told::AllowMethods
-        | Told::AllowHeaders
-        | Told::ExposeHeaders
-        | Told::MaxAge
-        | Told::AllowCredentials
-        | Told::Vary => return field.http_name(),
+        ResponseField::PieceMd5 => "x-cos-content-sha1",
+        ResponseField::ContentMd5
+        | ResponseField::PartsCount
+        | ResponseField::ChecksumAlgorithm
+        | ResponseField::ChecksumType
+        | ResponseField::Allow
+        | ResponseField::ObjectType
+        | ResponseField::LockMode
+        | ResponseField::LockUntil
+        | ResponseField::LegalHold
+        | ResponseField::ReplicationStatus => return None,
+        ResponseField::AllowOrigin
+        | ResponseField::AllowMethods
+        | ResponseField::AllowHeaders
+        | ResponseField::ExposeHeaders
+        | ResponseField::MaxAge
+        | ResponseField::AllowCredentials
+        | ResponseField::Vary => return field.http_name(),
     })
 }
 
 /// 3.6: the standard class is not told, and a location only of what a form has posted.
-pub fn complete_reply(operation: Operation, reply: &mut Reply) {
-    reply.remove(Told::Location);
-    if reply.text(Told::StorageClass) == Some("STANDARD") {
-        reply.remove(Told::StorageClass);
+pub fn complete_reply(operation: Operation, reply: &mut Response) {
+    reply.remove(ResponseField::Location);
+    if reply.text(ResponseField::StorageClass) == Some("STANDARD") {
+        reply.remove(ResponseField::StorageClass);
     }
     if matches!(operation, Operation::GetObject | Operation::HeadObject)
-        && reply.text(Told::AcceptRanges).is_none()
+        && reply.text(ResponseField::AcceptRanges).is_none()
     {
-        reply.set(Told::AcceptRanges, "bytes");
+        reply.set(ResponseField::AcceptRanges, "bytes");
     }
 }

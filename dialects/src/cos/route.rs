@@ -1,61 +1,78 @@
 //! Hosts (1.1) and operations (3.2) of COS.
 
-use crate::engine::dialect::{HostForm, Level, Route};
+use crate::engine::dialect::{HostForm, OperationRoute, ResourceLevel};
 use crate::model::Operation as Op;
 
 /// Old and new domain; default, internal, dedicated and accelerated hosts.
 #[rustfmt::skip]
 pub const HOSTS: &[HostForm] = &[
-    HostForm::api(OLD, &["*", "cos"]),
-    HostForm::api(NEW, &["*", "cos"]),
-    HostForm::api(OLD, &["*", "cos-internal"]),
-    HostForm::api(NEW, &["*", "cos-internal"]),
-    HostForm::api(OLD, &["*", "cos-cdc"]),
-    HostForm::api(NEW, &["*", "cos-cdc"]),
-    HostForm::api(OLD, &["*", "cosv6"]),
-    HostForm::api(NEW, &["*", "cosv6"]),
-    HostForm::api(OLD, &["cos", "service"]),
-    HostForm::api(NEW, &["cos", "service"]),
-    HostForm::other(OLD, &["*", "cos-website"]),
-    HostForm::other(NEW, &["*", "cos-website"]),
-    HostForm::other(OLD, &["*", "cos-control"]),
-    HostForm::other(OLD, &["*", "ci"]),
-    HostForm::other(OLD, &["*", "pic"]),
-    HostForm::api(OLD, &["cn-north"]),
-    HostForm::api(OLD, &["cn-south"]),
-    HostForm::api(OLD, &["cn-south-2"]),
-    HostForm::api(OLD, &["cn-east"]),
-    HostForm::api(OLD, &["cn-southwest"]),
-    HostForm::api(OLD, &["sg"]),
+    HostForm::new_api(OLD, &["*", "cos"]),
+    HostForm::new_api(NEW, &["*", "cos"]),
+    HostForm::new_api(OLD, &["*", "cos-internal"]),
+    HostForm::new_api(NEW, &["*", "cos-internal"]),
+    HostForm::new_api(OLD, &["*", "cos-cdc"]),
+    HostForm::new_api(NEW, &["*", "cos-cdc"]),
+    HostForm::new_api(OLD, &["*", "cosv6"]),
+    HostForm::new_api(NEW, &["*", "cosv6"]),
+    HostForm::new_api(OLD, &["cos", "service"]),
+    HostForm::new_api(NEW, &["cos", "service"]),
+    HostForm::new_other(OLD, &["*", "cos-website"]),
+    HostForm::new_other(NEW, &["*", "cos-website"]),
+    HostForm::new_other(OLD, &["*", "cos-control"]),
+    HostForm::new_other(OLD, &["*", "ci"]),
+    HostForm::new_other(OLD, &["*", "pic"]),
+    HostForm::new_api(OLD, &["cn-north"]),
+    HostForm::new_api(OLD, &["cn-south"]),
+    HostForm::new_api(OLD, &["cn-south-2"]),
+    HostForm::new_api(OLD, &["cn-east"]),
+    HostForm::new_api(OLD, &["cn-southwest"]),
+    HostForm::new_api(OLD, &["sg"]),
 ];
 
 const OLD: &[&str] = &["com", "myqcloud"];
 const NEW: &[&str] = &["cn", "tencentcos"];
 
 /// What is asked for, by method, level and parameters.
-pub const ROUTES: &[Route] = &[
-    Route::plain("GET", Level::Service, Op::ListBuckets),
-    Route::with("GET", Level::Bucket, &["versions"], Op::ListObjectVersions),
-    Route::with("GET", Level::Bucket, &["uploads"], Op::ListMultipartUploads),
-    Route::with("GET", Level::Bucket, &["location"], Op::GetBucketLocation),
-    Route::with("POST", Level::Bucket, &["delete"], Op::DeleteObjects),
-    Route::with("POST", Level::Object, &["restore"], Op::RestoreObject),
-    Route::with("POST", Level::Object, &["append", "position"], Op::AppendObject),
-    Route::plain("GET", Level::Bucket, Op::ListObjects),
-    Route::plain("HEAD", Level::Bucket, Op::HeadBucket),
-    Route::plain("PUT", Level::Bucket, Op::CreateBucket),
-    Route::plain("DELETE", Level::Bucket, Op::DeleteBucket),
-    Route::with("PUT", Level::Object, &["partNumber", "uploadId"], Op::UploadPartCopy).source(true),
-    Route::with("PUT", Level::Object, &["partNumber", "uploadId"], Op::UploadPart).source(false),
-    Route::plain("PUT", Level::Object, Op::CopyObject).source(true),
-    Route::plain("PUT", Level::Object, Op::PutObject).source(false),
-    Route::with("GET", Level::Object, &["uploadId"], Op::ListParts),
-    Route::plain("GET", Level::Object, Op::GetObject),
-    Route::plain("HEAD", Level::Object, Op::HeadObject),
-    Route::with("DELETE", Level::Object, &["uploadId"], Op::AbortMultipartUpload),
-    Route::plain("DELETE", Level::Object, Op::DeleteObject),
-    Route::with("POST", Level::Object, &["uploads"], Op::CreateMultipartUpload),
-    Route::with("POST", Level::Object, &["uploadId"], Op::CompleteMultipartUpload),
+pub const ROUTES: &[OperationRoute] = &[
+    OperationRoute::new("GET", ResourceLevel::Service, Op::ListBuckets),
+    OperationRoute::with_parameters("GET", ResourceLevel::Bucket, &["versions"], Op::ListObjectVersions),
+    OperationRoute::with_parameters("GET", ResourceLevel::Bucket, &["uploads"], Op::ListMultipartUploads),
+    OperationRoute::with_parameters("GET", ResourceLevel::Bucket, &["location"], Op::GetBucketLocation),
+    OperationRoute::with_parameters("POST", ResourceLevel::Bucket, &["delete"], Op::DeleteObjects),
+    OperationRoute::with_parameters("POST", ResourceLevel::Object, &["restore"], Op::RestoreObject),
+    OperationRoute::with_parameters("POST", ResourceLevel::Object, &["append", "position"], Op::AppendObject),
+    OperationRoute::new("GET", ResourceLevel::Bucket, Op::ListObjects),
+    OperationRoute::new("HEAD", ResourceLevel::Bucket, Op::HeadBucket),
+    OperationRoute::new("PUT", ResourceLevel::Bucket, Op::CreateBucket),
+    OperationRoute::new("DELETE", ResourceLevel::Bucket, Op::DeleteBucket),
+    OperationRoute::with_parameters(
+        "PUT",
+        ResourceLevel::Object,
+        &["partNumber", "uploadId"],
+        Op::UploadPartCopy,
+    )
+    .with_source(true),
+    OperationRoute::with_parameters(
+        "PUT",
+        ResourceLevel::Object,
+        &["partNumber", "uploadId"],
+        Op::UploadPart,
+    )
+    .with_source(false),
+    OperationRoute::new("PUT", ResourceLevel::Object, Op::CopyObject).with_source(true),
+    OperationRoute::new("PUT", ResourceLevel::Object, Op::PutObject).with_source(false),
+    OperationRoute::with_parameters("GET", ResourceLevel::Object, &["uploadId"], Op::ListParts),
+    OperationRoute::new("GET", ResourceLevel::Object, Op::GetObject),
+    OperationRoute::new("HEAD", ResourceLevel::Object, Op::HeadObject),
+    OperationRoute::with_parameters("DELETE", ResourceLevel::Object, &["uploadId"], Op::AbortMultipartUpload),
+    OperationRoute::new("DELETE", ResourceLevel::Object, Op::DeleteObject),
+    OperationRoute::with_parameters("POST", ResourceLevel::Object, &["uploads"], Op::CreateMultipartUpload),
+    OperationRoute::with_parameters(
+        "POST",
+        ResourceLevel::Object,
+        &["uploadId"],
+        Op::CompleteMultipartUpload,
+    ),
 ];
 
 /// 3.2: what its pages are called.

@@ -1,252 +1,300 @@
 //! The documents beside objects (3.6) and buckets (3.7) of COS.
 
-use crate::engine::dialect::AccessStyle;
+use crate::engine::dialect::AclStyle;
 use crate::engine::settings::{
-    BOOLEAN, Element, Form, Unset, called, class, group, leaf, number, page, text, with_filters,
-    without_filters, words,
+    BOOLEAN, ElementSchema, SettingSchema, UnsetResponse, class_element, flatten_filters, group_element,
+    nest_filters, number_element, page_elements, text_element, text_node, with_name, words_element,
 };
-use crate::model::{Fault, Group, Setting};
+use crate::model::{ErrorKind, Group, Setting};
 use crate::wire::xml::Node;
 
 /// 5.2, and the object ACL of 3.6
-pub const ACCESS: AccessStyle = AccessStyle {
-    by_word: false,
-    headers_win: true,
+pub const ACCESS: AclStyle = AclStyle {
+    canned_in_document: false,
+    headers_take_precedence: true,
     groups: &[
         (Group::Everyone, "http://cam.qcloud.com/groups/global/AllUsers"),
         (Group::Authenticated, "http://cam.qcloud.com/groups/global/AuthenticatedUsers"),
     ],
     group_ids: &[(Group::Everyone, "qcs::cam::anyone:anyone")],
     // coscmd names whom it grants something to, and not the owner.
-    owner_implied: true,
+    implies_owner_control: true,
 };
 
 /// 3.2, 3.7
-pub const FORMS: &[Form] = &[
-    Form::new(Setting::ObjectAcl, &["acl"], "AccessControlPolicy", &[], Unset::Empty).kept(),
-    Form::new(Setting::BucketAcl, &["acl"], "AccessControlPolicy", &[], Unset::Empty).kept(),
-    Form::new(Setting::ObjectTagging, &["tagging"], "Tagging", TAGGING, Unset::Children(&[("TagSet", "")]))
-        .bare_put(),
-    Form::new(Setting::BucketTagging, &["tagging"], "Tagging", TAGGING, Unset::Fault(Fault::NoSuchTagSet))
-        .bare_put(),
-    Form::new(
+pub const FORMS: &[SettingSchema] = &[
+    SettingSchema::new(Setting::ObjectAcl, &["acl"], "AccessControlPolicy", &[], UnsetResponse::Empty)
+        .without_delete(),
+    SettingSchema::new(Setting::BucketAcl, &["acl"], "AccessControlPolicy", &[], UnsetResponse::Empty)
+        .without_delete(),
+    SettingSchema::new(
+        Setting::ObjectTagging,
+        &["tagging"],
+        "Tagging",
+        TAGGING,
+        UnsetResponse::Children(&[("TagSet", "")]),
+    )
+    .with_put_status_204(),
+    SettingSchema::new(
+        Setting::BucketTagging,
+        &["tagging"],
+        "Tagging",
+        TAGGING,
+        UnsetResponse::Error(ErrorKind::NoSuchTagSet),
+    )
+    .with_put_status_204(),
+    SettingSchema::new(
         Setting::Retention,
         &["retention"],
         "Retention",
-        &[words("Mode", MODES), text("RetainUntilDate")],
-        Unset::Fault(Fault::NoSuchRetention),
+        &[words_element("Mode", MODES), text_element("RetainUntilDate")],
+        UnsetResponse::Error(ErrorKind::NoSuchRetention),
     )
-    .kept(),
-    Form::new(
+    .without_delete(),
+    SettingSchema::new(
         Setting::Versioning,
         &["versioning"],
         "VersioningConfiguration",
-        &[words("Status", &[("Enabled", "Enabled"), ("Suspended", "Suspended")])],
-        Unset::Empty,
+        &[words_element("Status", &[("Enabled", "Enabled"), ("Suspended", "Suspended")])],
+        UnsetResponse::Empty,
     )
-    .kept(),
-    Form::new(
+    .without_delete(),
+    SettingSchema::new(
         Setting::Cors,
         &["cors"],
         "CORSConfiguration",
         &[
-            group(
+            group_element(
                 "CORSRule",
                 &[
-                    text("ID"),
-                    text("AllowedOrigin"),
-                    text("AllowedMethod"),
-                    text("AllowedHeader"),
-                    text("ExposeHeader"),
-                    number("MaxAgeSeconds"),
+                    text_element("ID"),
+                    text_element("AllowedOrigin"),
+                    text_element("AllowedMethod"),
+                    text_element("AllowedHeader"),
+                    text_element("ExposeHeader"),
+                    number_element("MaxAgeSeconds"),
                 ],
             ),
-            words("ResponseVary", BOOLEAN),
+            words_element("ResponseVary", BOOLEAN),
         ],
-        Unset::Fault(Fault::NoSuchCors),
+        UnsetResponse::Error(ErrorKind::NoSuchCors),
     ),
-    Form::new(
+    SettingSchema::new(
         Setting::Lifecycle,
         &["lifecycle"],
         "LifecycleConfiguration",
         LIFECYCLE,
-        Unset::Fault(Fault::NoSuchLifecycle),
+        UnsetResponse::Error(ErrorKind::NoSuchLifecycle),
     )
-    .shaped(without_filters, with_filters),
-    Form::new(Setting::Policy, &["policy"], "", &[], Unset::Fault(Fault::NoSuchBucketPolicy)).bare_put(),
-    Form::new(
+    .with_conversion(flatten_filters, nest_filters),
+    SettingSchema::new(
+        Setting::Policy,
+        &["policy"],
+        "",
+        &[],
+        UnsetResponse::Error(ErrorKind::NoSuchBucketPolicy),
+    )
+    .with_put_status_204(),
+    SettingSchema::new(
         Setting::Website,
         &["website"],
         "WebsiteConfiguration",
         WEBSITE,
-        Unset::Fault(Fault::NoSuchWebsite),
+        UnsetResponse::Error(ErrorKind::NoSuchWebsite),
     ),
-    Form::new(
+    SettingSchema::new(
         Setting::Logging,
         &["logging"],
         "BucketLoggingStatus",
-        &[group("LoggingEnabled", &[text("TargetBucket"), text("TargetPrefix")])],
-        Unset::Empty,
+        &[group_element("LoggingEnabled", &[text_element("TargetBucket"), text_element("TargetPrefix")])],
+        UnsetResponse::Empty,
     )
-    .kept(),
-    Form::new(
+    .without_delete(),
+    SettingSchema::new(
         Setting::Encryption,
         &["encryption"],
         "ServerSideEncryptionConfiguration",
-        &[group(
+        &[group_element(
             "Rule",
             &[
-                group("ApplyServerSideEncryptionByDefault", ENCRYPTION),
+                group_element("ApplyServerSideEncryptionByDefault", ENCRYPTION),
                 // As the vendor's SDKs for Python and Node call it.
-                called(
+                with_name(
                     "ApplySideEncryptionConfiguration",
-                    group("ApplyServerSideEncryptionByDefault", ENCRYPTION),
+                    group_element("ApplyServerSideEncryptionByDefault", ENCRYPTION),
                 ),
             ],
         )],
-        Unset::Fault(Fault::NoSuchEncryption),
+        UnsetResponse::Error(ErrorKind::NoSuchEncryption),
     ),
-    Form::new(
+    SettingSchema::new(
         Setting::ObjectLock,
         &["object-lock"],
         "ObjectLockConfiguration",
         &[
-            words("ObjectLockEnabled", &[("Enabled", "Enabled")]),
-            group(
+            words_element("ObjectLockEnabled", &[("Enabled", "Enabled")]),
+            group_element(
                 "Rule",
-                &[group("DefaultRetention", &[words("Mode", MODES), number("Days"), number("Years")])],
+                &[group_element(
+                    "DefaultRetention",
+                    &[words_element("Mode", MODES), number_element("Days"), number_element("Years")],
+                )],
             ),
         ],
-        Unset::Fault(Fault::NoSuchObjectLock),
+        UnsetResponse::Error(ErrorKind::NoSuchObjectLock),
     )
-    .kept(),
-    Form::new(
+    .without_delete(),
+    SettingSchema::new(
         Setting::Referer,
         &["referer"],
         "RefererConfiguration",
         &[
-            text("Status"),
-            text("RefererType"),
-            group("DomainList", &[text("Domain")]),
-            text("EmptyReferConfiguration"),
-            text("VerifySignatureURL"),
+            text_element("Status"),
+            text_element("RefererType"),
+            group_element("DomainList", &[text_element("Domain")]),
+            text_element("EmptyReferConfiguration"),
+            text_element("VerifySignatureURL"),
         ],
-        Unset::Fault(Fault::NoSuchReferer),
+        UnsetResponse::Error(ErrorKind::NoSuchReferer),
     )
     // 3.2: SDKs remove it by an empty PUT.
-    .emptied(),
+    .with_delete_by_empty_put(),
     // The destination's accounts and names are a vendor's own: it stays within the family.
-    Form::new(
+    SettingSchema::new(
         Setting::Inventory,
         &["inventory", "id"],
         "InventoryConfiguration",
         INVENTORY,
-        Unset::Fault(Fault::NoSuchConfiguration),
+        UnsetResponse::Error(ErrorKind::NoSuchConfiguration),
     ),
-    Form::new(
+    SettingSchema::new(
         Setting::Inventories,
         &["inventory"],
         "ListInventoryConfigurationResult",
-        &page(group("InventoryConfiguration", INVENTORY)),
-        Unset::Empty,
+        &page_elements(group_element("InventoryConfiguration", INVENTORY)),
+        UnsetResponse::Empty,
     )
-    .read_only(),
-    Form::new(
+    .without_put(),
+    SettingSchema::new(
         Setting::Acceleration,
         &["accelerate"],
         "AccelerateConfiguration",
         &[
-            words("Status", &[("Enabled", "Enabled"), ("Suspended", "Suspended"), ("Suspended", "Disabled")]),
-            words("Type", &[("COS", "COS")]),
+            words_element(
+                "Status",
+                &[("Enabled", "Enabled"), ("Suspended", "Suspended"), ("Suspended", "Disabled")],
+            ),
+            words_element("Type", &[("COS", "COS")]),
         ],
-        Unset::Empty,
+        UnsetResponse::Empty,
     )
-    .kept()
-    .shaped(without_type, with_type),
+    .without_delete()
+    .with_conversion(remove_type, add_type),
 ];
 
 /// 3.7: acceleration has a type, of which there is one.
-fn without_type(mut tree: Node) -> Node {
+fn remove_type(mut tree: Node) -> Node {
     tree.children.retain(|child| child.name != "Type");
     tree
 }
 
-fn with_type(mut tree: Node) -> Node {
+fn add_type(mut tree: Node) -> Node {
     if !tree.children.is_empty() {
-        tree.children.push(leaf("Type", "COS"));
+        tree.children.push(text_node("Type", "COS"));
     }
     tree
 }
 
-const TAGGING: &[Element] = &[group("TagSet", &[group("Tag", &[text("Key"), text("Value")])])];
+const TAGGING: &[ElementSchema] =
+    &[group_element("TagSet", &[group_element("Tag", &[text_element("Key"), text_element("Value")])])];
 
-const TAG: Element = group("Tag", &[text("Key"), text("Value")]);
+const TAG: ElementSchema = group_element("Tag", &[text_element("Key"), text_element("Value")]);
 
 const MODES: &[(&str, &str)] = &[("GOVERNANCE", "GOVERNANCE"), ("COMPLIANCE", "COMPLIANCE")];
 
-const ENCRYPTION: &[Element] = &[
-    words("SSEAlgorithm", &[("AES256", "AES256"), ("KMS", "KMS"), ("SM4", "SM4")]),
-    text("KMSMasterKeyID"),
-    called("KMSAlgorithm", words("KMSDataEncryption", &[("AES256", "AES256"), ("SM4", "SM4")])),
+const ENCRYPTION: &[ElementSchema] = &[
+    words_element("SSEAlgorithm", &[("AES256", "AES256"), ("KMS", "KMS"), ("SM4", "SM4")]),
+    text_element("KMSMasterKeyID"),
+    with_name("KMSAlgorithm", words_element("KMSDataEncryption", &[("AES256", "AES256"), ("SM4", "SM4")])),
 ];
 
-const FREQUENCY: Element = group("AccessFrequency", &[number("AccessCountLessThan"), number("RecentDays")]);
+const FREQUENCY: ElementSchema =
+    group_element("AccessFrequency", &[number_element("AccessCountLessThan"), number_element("RecentDays")]);
 
-const LIFECYCLE: &[Element] = &[group(
+const LIFECYCLE: &[ElementSchema] = &[group_element(
     "Rule",
     &[
-        text("ID"),
-        group(
+        text_element("ID"),
+        group_element(
             "Filter",
             &[
-                text("Prefix"),
+                text_element("Prefix"),
                 TAG,
-                text("PrefixNotEquals"),
-                number("ObjectSizeGreaterThan"),
-                number("ObjectSizeLessThan"),
-                group(
+                text_element("PrefixNotEquals"),
+                number_element("ObjectSizeGreaterThan"),
+                number_element("ObjectSizeLessThan"),
+                group_element(
                     "And",
                     &[
-                        text("Prefix"),
+                        text_element("Prefix"),
                         TAG,
-                        text("PrefixNotEquals"),
-                        number("ObjectSizeGreaterThan"),
-                        number("ObjectSizeLessThan"),
+                        text_element("PrefixNotEquals"),
+                        number_element("ObjectSizeGreaterThan"),
+                        number_element("ObjectSizeLessThan"),
                     ],
                 ),
             ],
         ),
         // The old form; SDKs still send it.
-        text("Prefix"),
-        words("Status", &[("Enabled", "Enabled"), ("Disabled", "Disabled")]),
-        group("Transition", &[number("Days"), text("Date"), class("StorageClass"), FREQUENCY]),
-        group("Expiration", &[number("Days"), text("Date"), words("ExpiredObjectDeleteMarker", BOOLEAN)]),
-        group("NoncurrentVersionTransition", &[number("NoncurrentDays"), class("StorageClass"), FREQUENCY]),
-        group("NoncurrentVersionExpiration", &[number("NoncurrentDays")]),
-        group("AbortIncompleteMultipartUpload", &[number("DaysAfterInitiation")]),
+        text_element("Prefix"),
+        words_element("Status", &[("Enabled", "Enabled"), ("Disabled", "Disabled")]),
+        group_element(
+            "Transition",
+            &[number_element("Days"), text_element("Date"), class_element("StorageClass"), FREQUENCY],
+        ),
+        group_element(
+            "Expiration",
+            &[
+                number_element("Days"),
+                text_element("Date"),
+                words_element("ExpiredObjectDeleteMarker", BOOLEAN),
+            ],
+        ),
+        group_element(
+            "NoncurrentVersionTransition",
+            &[number_element("NoncurrentDays"), class_element("StorageClass"), FREQUENCY],
+        ),
+        group_element("NoncurrentVersionExpiration", &[number_element("NoncurrentDays")]),
+        group_element("AbortIncompleteMultipartUpload", &[number_element("DaysAfterInitiation")]),
     ],
 )];
 
 const PROTOCOLS: &[(&str, &str)] = &[("http", "http"), ("https", "https")];
 
-const WEBSITE: &[Element] = &[
-    group("IndexDocument", &[text("Suffix")]),
-    group("RedirectAllRequestsTo", &[words("Protocol", PROTOCOLS)]),
-    group("AutoAddressing", &[text("Status")]),
-    group("ErrorDocument", &[text("Key"), text("OriginalHttpStatus"), text("Charity404")]),
-    group(
+const WEBSITE: &[ElementSchema] = &[
+    group_element("IndexDocument", &[text_element("Suffix")]),
+    group_element("RedirectAllRequestsTo", &[words_element("Protocol", PROTOCOLS)]),
+    group_element("AutoAddressing", &[text_element("Status")]),
+    group_element(
+        "ErrorDocument",
+        &[text_element("Key"), text_element("OriginalHttpStatus"), text_element("Charity404")],
+    ),
+    group_element(
         "RoutingRules",
-        &[group(
+        &[group_element(
             "RoutingRule",
             &[
-                group("Condition", &[number("HttpErrorCodeReturnedEquals"), text("KeyPrefixEquals")]),
-                group(
+                group_element(
+                    "Condition",
+                    &[number_element("HttpErrorCodeReturnedEquals"), text_element("KeyPrefixEquals")],
+                ),
+                group_element(
                     "Redirect",
                     &[
-                        words("Protocol", PROTOCOLS),
-                        text("ReplaceKeyWith"),
-                        text("ReplaceKeyPrefixWith"),
-                        text("URLRedirect"),
+                        words_element("Protocol", PROTOCOLS),
+                        text_element("ReplaceKeyWith"),
+                        text_element("ReplaceKeyPrefixWith"),
+                        text_element("URLRedirect"),
                     ],
                 ),
             ],
@@ -254,31 +302,31 @@ const WEBSITE: &[Element] = &[
     ),
 ];
 
-const INVENTORY: &[Element] = &[
-    text("Id"),
-    text("IsEnabled"),
-    group(
+const INVENTORY: &[ElementSchema] = &[
+    text_element("Id"),
+    text_element("IsEnabled"),
+    group_element(
         "Filter",
         &[
-            text("Prefix"),
-            group("And", &[text("Prefix"), TAG, text("StorageClass")]),
-            group("Period", &[text("StartTime"), text("EndTime")]),
+            text_element("Prefix"),
+            group_element("And", &[text_element("Prefix"), TAG, text_element("StorageClass")]),
+            group_element("Period", &[text_element("StartTime"), text_element("EndTime")]),
         ],
     ),
-    group(
+    group_element(
         "Destination",
-        &[group(
+        &[group_element(
             "COSBucketDestination",
             &[
-                text("Bucket"),
-                text("AccountId"),
-                text("Prefix"),
-                text("Format"),
-                group("Encryption", &[group("SSE-COS", &[])]),
+                text_element("Bucket"),
+                text_element("AccountId"),
+                text_element("Prefix"),
+                text_element("Format"),
+                group_element("Encryption", &[group_element("SSE-COS", &[])]),
             ],
         )],
     ),
-    group("Schedule", &[text("Frequency")]),
-    text("IncludedObjectVersions"),
-    group("OptionalFields", &[text("Field")]),
+    group_element("Schedule", &[text_element("Frequency")]),
+    text_element("IncludedObjectVersions"),
+    group_element("OptionalFields", &[text_element("Field")]),
 ];

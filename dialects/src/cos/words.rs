@@ -1,7 +1,7 @@
 //! The words of COS.
 
 use crate::engine::dialect::{WordTables, Words};
-use crate::model::{Acl, Directive, Encryption, StorageClass};
+use crate::model::{CannedAcl, Directive, Encryption, StorageClass};
 
 /// 4.4 (the Java SDK really sends `REPLACE`), 5.1, 5.2, 5.4
 pub static WORDS: WordTables = WordTables {
@@ -19,20 +19,20 @@ pub static WORDS: WordTables = WordTables {
         (StorageClass::MultiAzIntelligentTiering, "MAZ_INTELLIGENT_TIERING"),
     ]),
     acl: Words(&[
-        (Acl::Inherit, "default"),
-        (Acl::Private, "private"),
-        (Acl::PublicRead, "public-read"),
-        (Acl::PublicReadWrite, "public-read-write"),
-        (Acl::AuthenticatedRead, "authenticated-read"),
-        (Acl::BucketOwnerRead, "bucket-owner-read"),
-        (Acl::BucketOwnerFullControl, "bucket-owner-full-control"),
+        (CannedAcl::Inherit, "default"),
+        (CannedAcl::Private, "private"),
+        (CannedAcl::PublicRead, "public-read"),
+        (CannedAcl::PublicReadWrite, "public-read-write"),
+        (CannedAcl::AuthenticatedRead, "authenticated-read"),
+        (CannedAcl::BucketOwnerRead, "bucket-owner-read"),
+        (CannedAcl::BucketOwnerFullControl, "bucket-owner-full-control"),
     ]),
     encryption: Words(&[
         (Encryption::Aes256, "AES256"),
         (Encryption::Kms, "cos/kms"),
         (Encryption::Sm4, "SM4"),
     ]),
-    yes: |_| "true",
+    flag_word: |_| "true",
 };
 
 const DIRECTIVE: Words<Directive> =

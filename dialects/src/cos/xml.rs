@@ -6,7 +6,7 @@ use crate::wire::percent;
 /// Orders as in the vendor's samples.
 pub const STYLE: XmlStyle = XmlStyle {
     namespace: None,
-    namespace_completed: Some("http://www.qcloud.com/document/product/436/7751"),
+    multipart_completed_namespace: Some("http://www.qcloud.com/document/product/436/7751"),
     copy: &["ETag", "CRC64", "LastModified", "VersionId"],
     copy_milliseconds: false,
     objects: &[
@@ -21,8 +21,8 @@ pub const STYLE: XmlStyle = XmlStyle {
         "CommonPrefixes",
         "Contents",
     ],
-    objects_second: &[],
-    listed: &["Key", "LastModified", "ETag", "Size", "Owner", "StorageClass"],
+    objects_v2: &[],
+    listed_object: &["Key", "LastModified", "ETag", "Size", "Owner", "StorageClass"],
     parts: &[
         "Bucket",
         "Encoding-type",
@@ -70,20 +70,20 @@ pub const STYLE: XmlStyle = XmlStyle {
     restore_parameters: "CASJobParameters",
     restore_days: None,
     upload: &["Key", "UploadId", "Initiator", "Owner", "StorageClass", "Initiated"],
-    deleted_by_absence: false,
-    initiated: &["Bucket", "Key", "UploadId"],
-    completed: &["Location", "Bucket", "Key", "ETag"],
-    encodes_token: false,
+    omits_deleted_document: false,
+    multipart_initiated: &["Bucket", "Key", "UploadId"],
+    multipart_completed: &["Location", "Bucket", "Key", "ETag"],
+    encodes_continuation_token: false,
     // 3.4
     buckets: &["Owner", "Buckets", "Marker", "NextMarker", "IsTruncated"],
     buckets_paging_when_truncated: false,
     bucket: &["Name", "Location", "CreationDate"],
     error: &["Code", "Message", "*", "Resource", "RequestId", "TraceId"],
-    empty_delimiter: false,
+    writes_empty_delimiter: false,
     encode_key: percent::encode_path,
     plus_is_space: false,
     bucket_milliseconds: false,
-    location: str::to_owned,
+    format_location: str::to_owned,
     // 3.4: some documents have the service in front.
-    read_location: |text| text.strip_prefix("cos.").unwrap_or(text).to_owned(),
+    parse_location: |text| text.strip_prefix("cos.").unwrap_or(text).to_owned(),
 };

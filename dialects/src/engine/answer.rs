@@ -1,78 +1,103 @@
 //! From a target's answer to the canonical one, and from there to the caller's.
 
 use crate::engine::dialect::Dialect;
-use crate::engine::documents::{self, Unsound};
-use crate::engine::exchange::Answer;
-use crate::engine::way::Way;
+use crate::engine::documents::{self, DocumentError};
+use crate::engine::exchange::TargetResponse;
+use crate::engine::way::Route;
 use crate::engine::{cors, crc64, etag, sound, words};
-use crate::model::{Algorithm, Document, Encryption, ErrorDocument, Fault, Operation, Refusal, Reply, Told};
+use crate::model::{
+    ChecksumAlgorithm, Document, Encryption, ErrorDocument, ErrorKind, Operation, Rejection, Response,
+    ResponseField,
+};
 use crate::wire::xml;
 
 /// Reads the head of a target's answer into the caller's terms: names by the tables, values by the word tables.
-pub fn head(way: &Way<'_>, operation: Operation, answer: &Answer) -> Reply {
-    let (caller, target) = (way.caller, way.target.dialect);
-    let mut reply = Reply::status(answer.status);
+pub fn read_response_head(
+    route: &Route<'_>,
+    operation: Operation,
+    target_response: &TargetResponse,
+) -> Response {
+    let (caller, target) = (route.caller, route.target.dialect);
+    let mut response = Response::with_status(target_response.status);
     // Where something is at the target is nothing to callers.
-    for field in Told::ALL.into_iter().filter(|field| *field != Told::Location) {
-        let Some(name) = (target.told)(field) else { continue };
-        let Some(value) = answer.header(name) else {
+    for field in ResponseField::ALL.into_iter().filter(|field| *field != ResponseField::Location) {
+        let Some(name) = (target.response_field_name)(field) else { continue };
+        let Some(value) = target_response.header(name) else {
             continue;
         };
-        if let Some(value) = carried(caller, target, field, value) {
-            reply.fields.push((field, value));
+        if let Some(value) = translate_header_value(caller, target, field, value) {
+            response.fields.push((field, value));
         }
     }
-    for (name, algorithm) in target.checksums.iter().filter(|row| row.1 != Algorithm::Crc64Ecma) {
-        if let Some(value) = answer.text(name).filter(|text| !text.is_empty()) {
-            reply.checksums.push((*algorithm, value.to_owned()));
+    for (name, algorithm) in
+        target.checksum_headers.iter().filter(|row| row.1 != ChecksumAlgorithm::Crc64Ecma)
+    {
+        if let Some(value) = target_response.text(name).filter(|text| !text.is_empty()) {
+            response.checksums.push((*algorithm, value.to_owned()));
         }
     }
-    for (name, value) in &answer.headers {
+    for (name, value) in &target_response.headers {
         let Some(name) = name.strip_prefix(target.metadata_prefix) else { continue };
         match name {
             "" => {}
-            crc64::RESERVED => take_kept(way, answer, value, &mut reply),
-            _ => reply.metadata.push((name.to_owned(), words::told(target, caller, value))),
+            crc64::METADATA_NAME => apply_stored_crc64(route, target_response, value, &mut response),
+            _ => response.metadata.push((name.to_owned(), words::encode_for_caller(target, caller, value))),
         }
     }
     let carries_object = matches!(operation, Operation::GetObject | Operation::HeadObject);
-    if answer.status / 100 == 2 && !carries_object {
+    if target_response.status / 100 == 2 && !carries_object {
         // A restoring call tells by its status whether it began or only went on.
         if operation != Operation::RestoreObject {
-            reply.status = caller.success_status(operation);
+            response.status = caller.success_status(operation);
         }
-        reply.remove(Told::ContentLength);
-        reply.remove(Told::ContentType);
+        response.remove(ResponseField::ContentLength);
+        response.remove(ResponseField::ContentType);
     }
-    reply
+    response
 }
 
 /// Tells the CRC-64 that was kept in the metadata of an object, where its target does not tell one.
-fn take_kept(way: &Way<'_>, answer: &Answer, value: &[u8], reply: &mut Reply) {
-    let target = way.target.dialect;
-    let tag = (target.told)(Told::Etag).and_then(|name| answer.text(name)).unwrap_or_default();
-    if let Some(crc64) = crc64::kept(value, tag).filter(|_| (target.told)(Told::Crc64Ecma).is_none()) {
-        reply.set(Told::Crc64Ecma, crc64);
+fn apply_stored_crc64(
+    route: &Route<'_>,
+    target_response: &TargetResponse,
+    value: &[u8],
+    response: &mut Response,
+) {
+    let target = route.target.dialect;
+    let tag = (target.response_field_name)(ResponseField::Etag)
+        .and_then(|name| target_response.text(name))
+        .unwrap_or_default();
+    if let Some(crc64) = crc64::read_stored_crc64(value, tag)
+        .filter(|_| (target.response_field_name)(ResponseField::Crc64Ecma).is_none())
+    {
+        response.set(ResponseField::Crc64Ecma, crc64);
     }
 }
 
 /// A header's value in the caller's words. `None`: it says nothing to the caller.
-fn carried(caller: &Dialect, target: &Dialect, field: Told, value: &[u8]) -> Option<Vec<u8>> {
+fn translate_header_value(
+    caller: &Dialect,
+    target: &Dialect,
+    field: ResponseField,
+    value: &[u8],
+) -> Option<Vec<u8>> {
     if value.iter().any(|byte| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f) {
         return None;
     }
     let text = || std::str::from_utf8(value).ok();
     match field {
-        Told::Etag => text().map(|tag| etag::quoted(caller, tag).into_bytes()),
-        Told::StorageClass => {
+        ResponseField::Etag => text().map(|tag| etag::quote(caller, tag).into_bytes()),
+        ResponseField::StorageClass => {
             let class = target.words.class.value(text()?)?;
             caller.words.class.word(class).map(|word| word.as_bytes().to_vec())
         }
-        Told::Encryption => {
-            let way: Encryption = target.words.encryption.value(text()?)?;
-            caller.words.encryption.word(way).map(|word| word.as_bytes().to_vec())
+        ResponseField::Encryption => {
+            let encryption: Encryption = target.words.encryption.value(text()?)?;
+            caller.words.encryption.word(encryption).map(|word| word.as_bytes().to_vec())
         }
-        Told::ExposeHeaders | Told::AllowHeaders => Some(cors::headers(target, caller, text()?).into_bytes()),
+        ResponseField::ExposeHeaders | ResponseField::AllowHeaders => {
+            Some(cors::translate_header_list(target, caller, text()?).into_bytes())
+        }
         _ => Some(value.to_vec()),
     }
 }
@@ -81,74 +106,78 @@ fn carried(caller: &Dialect, target: &Dialect, field: Told, value: &[u8]) -> Opt
 ///
 /// # Errors
 /// The target's fault, or an internal error where a success is not proven by the body.
-pub fn whole(way: &Way<'_>, operation: Operation, answer: &Answer) -> Result<Reply, Refused> {
-    if answer.status / 100 != 2 {
-        return Err(failure(way, answer));
+pub fn read_response(
+    route: &Route<'_>,
+    operation: Operation,
+    target_response: &TargetResponse,
+) -> Result<Response, TargetError> {
+    if target_response.status / 100 != 2 {
+        return Err(read_target_error(route, target_response));
     }
-    if !sound::is_success(operation, answer.status) {
-        return Err(not_proven());
+    if !sound::is_success(operation, target_response.status) {
+        return Err(new_incomplete_response_error());
     }
-    match documents::read(way.target.dialect, operation, &answer.body) {
+    match documents::read_document(route.target.dialect, operation, &target_response.body) {
         Ok(document) => {
-            let mut reply = head(way, operation, answer);
-            reply.document = document;
-            finish(way.caller, operation, &mut reply);
-            Ok(reply)
+            let mut response = read_response_head(route, operation, target_response);
+            response.document = document;
+            add_caller_fields(route.caller, operation, &mut response);
+            Ok(response)
         }
-        Err(Unsound::Error(error)) => Err(fault_of(way, 0, error)),
-        Err(Unsound::NotTheDocument) => Err(not_proven()),
+        Err(DocumentError::ErrorDocument(error)) => Err(translate_error(route, 0, error)),
+        Err(DocumentError::Invalid) => Err(new_incomplete_response_error()),
     }
 }
 
 /// Why a success without a document is none where a body came with it.
-pub fn not_empty(way: &Way<'_>, answer: &Answer) -> Option<Refused> {
-    match documents::read_nothing(&answer.body) {
+pub fn check_empty_body(route: &Route<'_>, response: &TargetResponse) -> Option<TargetError> {
+    match documents::check_no_document(&response.body) {
         Ok(()) => None,
-        Err(Unsound::Error(error)) => Some(fault_of(way, 0, error)),
-        Err(Unsound::NotTheDocument) => Some(not_proven()),
+        Err(DocumentError::ErrorDocument(error)) => Some(translate_error(route, 0, error)),
+        Err(DocumentError::Invalid) => Some(new_incomplete_response_error()),
     }
 }
 
-fn not_proven() -> Refused {
-    Refused { fault: Fault::InternalError, refusal: unproven(), upstream_code: None }
+fn new_incomplete_response_error() -> TargetError {
+    TargetError { kind: ErrorKind::InternalError, rejection: reject_incomplete_response(), target_code: None }
 }
 
 /// Adds to a success what the caller's dialect tells and the target's did not.
-pub fn finish(caller: &Dialect, operation: Operation, reply: &mut Reply) {
-    let version = reply.text(Told::VersionId).map(str::to_owned);
-    let crc64 = reply.text(Told::Crc64Ecma).map(str::to_owned);
-    if let Some(Document::CopyObject(result) | Document::CopyPart(result)) = &mut reply.document {
+pub fn add_caller_fields(caller: &Dialect, operation: Operation, response: &mut Response) {
+    let version = response.text(ResponseField::VersionId).map(str::to_owned);
+    let crc64 = response.text(ResponseField::Crc64Ecma).map(str::to_owned);
+    if let Some(Document::CopyObject(result) | Document::CopyPart(result)) = &mut response.document {
         result.version = result.version.take().or(version);
         result.crc64 = result.crc64.take().or(crc64);
         if let Some(version) = result.version.clone() {
-            reply.set(Told::VersionId, version);
+            response.set(ResponseField::VersionId, version);
         }
     }
-    (caller.complete_reply)(operation, reply);
+    (caller.complete_response)(operation, response);
 }
 
 /// A target's failure in canonical form.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
+pub struct TargetError {
     /// What went wrong.
-    pub fault: Fault,
+    pub kind: ErrorKind,
     /// What to tell the caller.
-    pub refusal: Refusal,
+    pub rejection: Rejection,
     /// The target's own code, for the log.
-    pub upstream_code: Option<String>,
+    pub target_code: Option<String>,
 }
 
 /// Reads a failure: by its code, else by its status.
-pub fn failure(way: &Way<'_>, answer: &Answer) -> Refused {
-    fault_of(way, answer.status, error_of(way.target.dialect, answer))
+pub fn read_target_error(route: &Route<'_>, response: &TargetResponse) -> TargetError {
+    translate_error(route, response.status, read_error_document(route.target.dialect, response))
 }
 
 /// The error document of a failure; an empty one where there is none.
-pub fn error_of(target: &Dialect, answer: &Answer) -> ErrorDocument {
-    match xml::read(&answer.body) {
+pub fn read_error_document(target: &Dialect, response: &TargetResponse) -> ErrorDocument {
+    match xml::parse(&response.body) {
         Ok(node) if node.name == "Error" => documents::read_error(&node),
-        _ => header_error(target, answer).unwrap_or(ErrorDocument {
-            fault: None,
+        _ => read_error_header(target, response).unwrap_or(ErrorDocument {
+            kind: None,
             code: String::new(),
             message: String::new(),
             details: Vec::new(),
@@ -157,139 +186,147 @@ pub fn error_of(target: &Dialect, answer: &Answer) -> ErrorDocument {
 }
 
 /// Whether a target says that something is missing and not what: the answer to a HEAD has no document.
-pub fn is_missing_unsaid(target: &Dialect, answer: &Answer) -> bool {
-    answer.status == 404 && error_of(target, answer).code.is_empty()
+pub fn is_unspecified_not_found(target: &Dialect, response: &TargetResponse) -> bool {
+    response.status == 404 && read_error_document(target, response).code.is_empty()
 }
 
 /// Whether a failure's document only asks for fewer requests: nothing is wrong with the target then.
-pub fn asks_for_less(target: &Dialect, document: &[u8]) -> bool {
-    let Ok(node) = xml::read(document) else { return false };
+pub fn is_slow_down(target: &Dialect, document: &[u8]) -> bool {
+    let Ok(node) = xml::parse(document) else { return false };
     let code = documents::read_error(&node).code;
-    node.name == "Error" && target.faults.iter().any(|row| row.fault == Fault::SlowDown && row.code == code)
+    node.name == "Error"
+        && target.errors.iter().any(|row| row.kind == ErrorKind::SlowDown && row.code == code)
 }
 
 /// The error document of a HEAD, where the dialect puts it into a header.
-fn header_error(target: &Dialect, answer: &Answer) -> Option<ErrorDocument> {
+fn read_error_header(target: &Dialect, response: &TargetResponse) -> Option<ErrorDocument> {
     use base64::Engine as _;
-    let name = target.identity.head_error?;
-    let document = base64::engine::general_purpose::STANDARD.decode(answer.header(name)?).ok()?;
-    let node = xml::read(&document).ok()?;
+    let name = target.common_headers.head_error_header?;
+    let document = base64::engine::general_purpose::STANDARD.decode(response.header(name)?).ok()?;
+    let node = xml::parse(&document).ok()?;
     (node.name == "Error").then(|| documents::read_error(&node))
 }
 
 /// What a target's error means: by its code, else by its status.
-pub fn meant(target: &Dialect, status: u16, error: &ErrorDocument) -> Fault {
+pub fn classify_error(target: &Dialect, status: u16, error: &ErrorDocument) -> ErrorKind {
     let by_code =
-        target.faults.iter().find(|row| row.code == error.code && (status == 0 || row.status == status));
-    let by_code = by_code.or_else(|| target.faults.iter().find(|row| row.code == error.code));
-    by_code.map_or_else(|| by_status(status), |row| by_message(row.fault, &error.message))
+        target.errors.iter().find(|row| row.code == error.code && (status == 0 || row.status == status));
+    let by_code = by_code.or_else(|| target.errors.iter().find(|row| row.code == error.code));
+    by_code.map_or_else(|| classify_status(status), |row| refine_kind_by_message(row.kind, &error.message))
 }
 
-fn fault_of(way: &Way<'_>, status: u16, error: ErrorDocument) -> Refused {
-    let fault = meant(way.target.dialect, status, &error);
-    let known = way.target.dialect.faults.iter().any(|row| row.code == error.code);
-    let upstream_code = Some(error.code.clone()).filter(|code| !code.is_empty());
-    let mut refusal = refusal(fault, &error);
-    if !known && way.caller.family == way.target.dialect.family && may_be_told(status, &error.code) {
-        refusal.own = Some((error.code.clone(), status));
+fn translate_error(route: &Route<'_>, status: u16, error: ErrorDocument) -> TargetError {
+    let kind = classify_error(route.target.dialect, status, &error);
+    let is_known_code = route.target.dialect.errors.iter().any(|row| row.code == error.code);
+    let target_code = Some(error.code.clone()).filter(|code| !code.is_empty());
+    let mut rejection = build_caller_rejection(kind, &error);
+    if !is_known_code
+        && route.caller.family == route.target.dialect.family
+        && can_expose_code(status, &error.code)
+    {
+        rejection.code_and_status = Some((error.code.clone(), status));
     }
-    Refused { fault, refusal, upstream_code }
+    TargetError { kind, rejection, target_code }
 }
 
 /// Whether a code that no table has is told to callers of the target's own dialect. Those about accounts and keys are of
 /// ours, and what fails at the target is no fault of the caller.
-fn may_be_told(status: u16, code: &str) -> bool {
-    let word = (1..=64).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    word && (400..500).contains(&status) && !matches!(status, 401 | 403 | 407 | 429)
+fn can_expose_code(status: u16, code: &str) -> bool {
+    let is_word = (1..=64).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_word && (400..500).contains(&status) && !matches!(status, 401 | 403 | 407 | 429)
 }
 
 /// Vendors use one code for several faults; where ours differ, the vendor's words tell them apart.
-fn by_message(fault: Fault, message: &str) -> Fault {
-    match fault {
-        Fault::InvalidRequest | Fault::InvalidArgument | Fault::EntityTooLarge
+fn refine_kind_by_message(kind: ErrorKind, message: &str) -> ErrorKind {
+    match kind {
+        ErrorKind::InvalidRequest | ErrorKind::InvalidArgument | ErrorKind::EntityTooLarge
             if message.contains("larger than the maximum allowable size")
                 || message.contains("Source object Length exceeds") =>
         {
-            Fault::CopySourceTooLarge
+            ErrorKind::CopySourceTooLarge
         }
-        Fault::InvalidRequest if message.contains("copy an object to itself") => Fault::SelfCopy,
+        ErrorKind::InvalidRequest if message.contains("copy an object to itself") => ErrorKind::SelfCopy,
         other => other,
     }
 }
 
-fn by_status(status: u16) -> Fault {
+fn classify_status(status: u16) -> ErrorKind {
     match status {
-        304 => Fault::NotModified,
-        400 => Fault::InvalidRequest,
-        403 => Fault::AccessDenied,
-        404 => Fault::NoSuchKey,
-        405 => Fault::MethodNotAllowed,
-        409 => Fault::Conflict,
-        411 => Fault::MissingContentLength,
-        412 => Fault::PreconditionFailed,
-        416 => Fault::InvalidRange,
-        501 => Fault::NotImplemented,
-        503 => Fault::ServiceUnavailable,
-        507 => Fault::StorageFull,
-        _ => Fault::InternalError,
+        304 => ErrorKind::NotModified,
+        400 => ErrorKind::InvalidRequest,
+        403 => ErrorKind::AccessDenied,
+        404 => ErrorKind::NoSuchKey,
+        405 => ErrorKind::MethodNotAllowed,
+        409 => ErrorKind::Conflict,
+        411 => ErrorKind::MissingContentLength,
+        412 => ErrorKind::PreconditionFailed,
+        416 => ErrorKind::InvalidRange,
+        501 => ErrorKind::NotImplemented,
+        503 => ErrorKind::ServiceUnavailable,
+        507 => ErrorKind::StorageFull,
+        _ => ErrorKind::InternalError,
     }
 }
 
 /// What a target says of our key, signature or clock is none of the caller's business, and would set its clock
 /// wrong; the rest is told in the caller's own words, with the details that are not the target's names.
-fn refusal(fault: Fault, error: &ErrorDocument) -> Refusal {
-    match fault {
+fn build_caller_rejection(kind: ErrorKind, error: &ErrorDocument) -> Rejection {
+    match kind {
         // What it says of its clock is known by the next request.
-        Fault::RequestTimeTooSkewed | Fault::RequestExpired | Fault::RequestNotYetValid => {
-            Fault::ServiceUnavailable.into()
+        ErrorKind::RequestTimeTooSkewed | ErrorKind::RequestExpired | ErrorKind::RequestNotYetValid => {
+            ErrorKind::ServiceUnavailable.into()
         }
-        Fault::InvalidAccessKeyId
-        | Fault::SignatureDoesNotMatch
-        | Fault::AuthorizationMalformed
-        | Fault::AuthorizationQueryMalformed
-        | Fault::HeadersNotSigned
-        | Fault::InvalidToken
-        | Fault::ExpiredToken
-        | Fault::MissingDate
-        | Fault::MissingPayloadHash
-        | Fault::PayloadHashMismatch
-        | Fault::SeveralCredentials
-        | Fault::UnsupportedSignature
-        | Fault::UnknownAuthorization => {
-            Refusal::say(Fault::InternalError, "The storage behind this service did not accept the request.")
-        }
-        Fault::CopySourceTooLarge => Refusal::say(
-            Fault::TargetCopyLimit,
+        ErrorKind::InvalidAccessKeyId
+        | ErrorKind::SignatureDoesNotMatch
+        | ErrorKind::AuthorizationMalformed
+        | ErrorKind::AuthorizationQueryMalformed
+        | ErrorKind::HeadersNotSigned
+        | ErrorKind::InvalidToken
+        | ErrorKind::ExpiredToken
+        | ErrorKind::MissingDate
+        | ErrorKind::MissingPayloadHash
+        | ErrorKind::PayloadHashMismatch
+        | ErrorKind::SeveralCredentials
+        | ErrorKind::UnsupportedSignature
+        | ErrorKind::UnknownAuthorization => Rejection::with_message(
+            ErrorKind::InternalError,
+            "The storage behind this service did not accept the request.",
+        ),
+        ErrorKind::CopySourceTooLarge => Rejection::with_message(
+            ErrorKind::TargetCopyLimit,
             "The source is larger than the storage behind this service copies at once.",
         ),
         _ => {
-            let mut refusal = Refusal::new(fault);
-            for name in CARRIED {
+            let mut rejection = Rejection::new(kind);
+            for name in PORTABLE_DETAILS {
                 if let Some((_, text)) = error.details.iter().find(|row| row.0 == name) {
-                    refusal = refusal.with(name, text.clone());
+                    rejection = rejection.with_detail(name, text.clone());
                 }
             }
-            refusal
+            rejection
         }
     }
 }
 
 /// Details that mean the same everywhere and name nothing of the target.
-const CARRIED: [&str; 6] =
+const PORTABLE_DETAILS: [&str; 6] =
     ["Key", "UploadId", "PartNumber", "VersionId", "ActualPartCount", "PartNumberRequested"];
 
 /// A 2xx that proves nothing.
-pub fn unproven() -> Refusal {
-    Refusal::say(Fault::InternalError, "The storage behind this service gave no complete answer.")
+pub fn reject_incomplete_response() -> Rejection {
+    Rejection::with_message(
+        ErrorKind::InternalError,
+        "The storage behind this service gave no complete answer.",
+    )
 }
 
 /// What a target says of the bytes that it has is not what was sent.
-pub fn not_stored() -> Refusal {
-    Refusal::say(Fault::InternalError, "What was stored is not what was sent.")
+pub fn reject_stored_mismatch() -> Rejection {
+    Rejection::with_message(ErrorKind::InternalError, "What was stored is not what was sent.")
 }
 
 /// Sets what documents say of the request's own names.
-pub fn name_document(document: &mut Document, bucket: &str, key: &str) {
+pub fn set_document_names(document: &mut Document, bucket: &str, key: &str) {
     match document {
         Document::Initiated { bucket: b, key: k, .. } | Document::Completed { bucket: b, key: k, .. } => {
             bucket.clone_into(b);
@@ -302,7 +339,7 @@ pub fn name_document(document: &mut Document, bucket: &str, key: &str) {
         Document::Objects(listing) => bucket.clone_into(&mut listing.bucket),
         Document::Versions(page) => bucket.clone_into(&mut page.bucket),
         Document::Uploads(page) => bucket.clone_into(&mut page.bucket),
-        Document::Info(info) => bucket.clone_into(&mut info.bucket),
+        Document::BucketInfo(info) => bucket.clone_into(&mut info.bucket),
         _ => {}
     }
 }

@@ -4,11 +4,11 @@ use std::fmt;
 
 use secrecy::SecretString;
 
-use crate::engine::form::Form;
-use crate::model::{Credentials, Outgoing, RawHead, Refusal, Timestamp};
+use crate::engine::form::PostForm;
+use crate::model::{Credentials, OutgoingRequest, RawHead, Rejection, Timestamp};
 
 /// Signature time may differ from ours by this much, seconds. Every vendor's documents say 15 minutes.
-pub const SKEW_SECONDS: i64 = 900;
+pub const CLOCK_SKEW_SECONDS_MAX: i64 = 900;
 
 /// The longest life of a presigned URL, seconds (seven days).
 pub const PRESIGNED_SECONDS_MAX: i64 = 604_800;
@@ -28,15 +28,15 @@ pub struct Claim {
     /// The way it is signed.
     pub scheme: Scheme,
     /// Access key id as sent.
-    pub access_key: String,
+    pub access_key_id: String,
     /// Session token as sent, header or query form; compared by the shell with the caller's configured one.
-    pub token: Option<String>,
+    pub session_token: Option<String>,
 }
 
 /// Where the request goes, found from host and raw path before verification. Some schemes sign the bucket and
 /// the decoded key whatever the URL looks like.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct ResourceAddress {
     /// Bucket as the caller says it.
     pub bucket: Option<String>,
     /// Decoded key as bytes of UTF-8; `None` for bucket and service requests.
@@ -47,25 +47,25 @@ pub struct Place {
 
 /// What a verifier goes by.
 #[derive(Debug, Clone, Copy)]
-pub struct Terms {
+pub struct VerifyOptions {
     /// The time of arrival.
     pub now: Timestamp,
     /// Refuse a header signature that leaves something with meaning unsigned, where the scheme lets callers
     /// choose what they sign. Presigned requests are always held to it.
-    pub strict: bool,
+    pub requires_all_signed: bool,
 }
 
 /// What was proven, and how the body is to be checked.
-pub struct Verified {
+pub struct VerifiedSignature {
     /// How the body is bound to the signature.
     pub payload: Payload,
     /// Names of headers and parameters with meaning that the signature does not cover (only where the scheme
     /// allows it and [`Terms::strict`] is off). Counted by the shell.
-    pub unsigned: Vec<String>,
+    pub unsigned_names: Vec<String>,
     /// Query parameters of the credential itself: no part of the request's meaning.
     pub credential_parameters: &'static [&'static str],
     /// The key that was signed, where it is another reading of the path than that of [`Place::key`].
-    pub key: Option<String>,
+    pub signed_key: Option<String>,
 }
 
 /// How the body is bound to the signature.
@@ -75,7 +75,7 @@ pub enum Payload {
     /// By its SHA-256, lower-case hex.
     Sha256(String),
     /// Framed in chunks that carry their own proof; the decoder yields only proven bytes.
-    Chunked(Box<dyn Decode + Send + Sync>),
+    Chunked(Box<dyn BodyDecoder + Send + Sync>),
 }
 
 impl fmt::Debug for Payload {
@@ -90,16 +90,16 @@ impl fmt::Debug for Payload {
 
 /// A decoder of framed bodies. Never yields a byte that was not verified, except that frames without a proof of
 /// their own (unsigned chunks) are yielded as they come; what binds those is checked in [`Decode::finish`].
-pub trait Decode {
+pub trait BodyDecoder {
     /// Length of the decoded body in bytes, as announced.
     fn decoded_length(&self) -> u64;
     /// Takes bytes of the wire, in any splits, and appends decoded bytes to `out`.
     ///
     /// # Errors
     /// Bad framing, a chunk whose signature is wrong, more bytes than announced.
-    fn push(&mut self, wire: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal>;
+    fn push(&mut self, encoded: &[u8], out: &mut Vec<u8>) -> Result<(), Rejection>;
     /// Bytes that wait here until they are proven.
-    fn held(&self) -> usize {
+    fn unverified_len(&self) -> usize {
         0
     }
     /// Called once at the end of the wire body: the final chunk, the trailer and the length must be right.
@@ -108,7 +108,7 @@ pub trait Decode {
     ///
     /// # Errors
     /// A truncated body, a wrong trailer signature, a missing or unannounced trailer, a wrong length.
-    fn finish(&mut self) -> Result<Vec<(String, String)>, Refusal>;
+    fn finish(&mut self) -> Result<Vec<(String, String)>, Rejection>;
 }
 
 /// The signatures of one dialect.
@@ -120,7 +120,7 @@ pub trait Auth: Sync {
     ///
     /// # Errors
     /// A credential of this dialect is there but malformed, incomplete, doubled, or of a kind we do not verify.
-    fn claim(&self, head: &RawHead) -> Result<Option<Claim>, Refusal>;
+    fn parse_claim(&self, head: &RawHead) -> Result<Option<Claim>, Rejection>;
 
     /// Verifies the signature on the bytes received. Constant time in the comparison, and the same path for a
     /// dummy secret: the shell calls it for unknown keys too and then answers `InvalidAccessKeyId`.
@@ -131,10 +131,10 @@ pub trait Auth: Sync {
         &self,
         head: &RawHead,
         claim: &Claim,
-        place: &Place,
+        address: &ResourceAddress,
         secret: &SecretString,
-        terms: &Terms,
-    ) -> Result<Verified, Refusal>;
+        options: &VerifyOptions,
+    ) -> Result<VerifiedSignature, Rejection>;
 
     /// The credential's fields of a form.
     fn form_fields(&self) -> &'static [&'static str];
@@ -148,7 +148,7 @@ pub trait Auth: Sync {
     ///
     /// # Errors
     /// It is incomplete.
-    fn claim_form(&self, form: &Form) -> Result<Option<Claim>, Refusal>;
+    fn parse_form_claim(&self, form: &PostForm) -> Result<Option<Claim>, Rejection>;
 
     /// Verifies the signature of a form over its policy, as it was sent.
     ///
@@ -156,13 +156,13 @@ pub trait Auth: Sync {
     /// Each fault by its kind.
     fn verify_form(
         &self,
-        form: &Form,
+        form: &PostForm,
         policy: &str,
         secret: &SecretString,
         now: Timestamp,
-    ) -> Result<(), Refusal>;
+    ) -> Result<(), Rejection>;
 
     /// Signs a request to a target in this dialect's preferred scheme, adding the headers that belong to it
     /// (date, payload hash, token, authorization). Every header already in `request.headers` is covered.
-    fn sign(&self, request: &mut Outgoing, key: &Credentials, region: &str, now: Timestamp);
+    fn sign(&self, request: &mut OutgoingRequest, credentials: &Credentials, region: &str, now: Timestamp);
 }

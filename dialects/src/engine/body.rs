@@ -12,12 +12,12 @@ use twox_hash::{XxHash3_64, XxHash3_128, XxHash64};
 
 use crate::engine::auth::Payload;
 use crate::engine::dialect::Dialect;
-use crate::model::{Algorithm, Checksum, Fault, Field, Operation, Part, Refusal, Request};
+use crate::model::{Checksum, ChecksumAlgorithm, ErrorKind, Field, Operation, Part, Rejection, Request};
 use crate::wire::hash;
 
 /// What was computed of the bytes that passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sums {
+pub struct Digests {
     /// Bytes, decoded.
     pub bytes: u64,
     /// CRC-64/XZ, where somebody wants it.
@@ -25,49 +25,49 @@ pub struct Sums {
     /// MD5, lower-case hex, where somebody wants it.
     pub md5: Option<String>,
     /// What the caller vouches for, and found so; and what a target tells of its own accord.
-    pub checks: Vec<(Algorithm, String)>,
+    pub checksums: Vec<(ChecksumAlgorithm, String)>,
 }
 
 /// What is to be computed of the bytes beside what the caller vouches for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Wants {
+pub struct DigestsToCompute {
     /// CRC-64/XZ.
     pub crc64: bool,
     /// MD5.
     pub md5: bool,
     /// CRC-64/NVME, which S3 computes where nobody says another.
-    pub nvme: bool,
+    pub crc64_nvme: bool,
 }
 
 /// The gate an upload passes. Until [`Gate::finish`] has compared everything it keeps the last byte back, so that
 /// a target that was promised the whole length can never commit a body that is wrong.
-pub struct Gate {
+pub struct BodyVerifier {
     payload: Payload,
     dialect: &'static Dialect,
     length: Option<u64>,
     bytes: u64,
-    held: Option<u8>,
+    last_byte: Option<u8>,
     sha256: Option<Sha256>,
     md5: Option<Md5>,
     /// What the MD5 must be.
-    wanted_md5: Option<Vec<u8>>,
+    expected_md5: Option<Vec<u8>>,
     crc64: Option<Crc>,
-    checks: Vec<Check>,
+    checks: Vec<ChecksumCheck>,
 }
 
 /// One checksum that the caller vouches for.
-struct Check {
-    algorithm: Algorithm,
+struct ChecksumCheck {
+    algorithm: ChecksumAlgorithm,
     /// As sent; `None` while it is still to come behind the body.
-    wanted: Option<String>,
+    expected: Option<String>,
     /// Whether it is computed for us, whoever says what.
-    own: bool,
+    internal: bool,
     /// What is wrong where it differs.
-    fault: Fault,
-    running: Running,
+    mismatch_kind: ErrorKind,
+    hasher: ChecksumHasher,
 }
 
-enum Running {
+enum ChecksumHasher {
     Crc(Box<Crc>),
     Sha1(Box<Sha1>),
     Sha256(Box<Sha256>),
@@ -78,7 +78,7 @@ enum Running {
     XxHash128(Box<XxHash3_128>),
 }
 
-impl Gate {
+impl BodyVerifier {
     /// Prepares for a request's body.
     ///
     /// # Errors
@@ -87,44 +87,47 @@ impl Gate {
         dialect: &'static Dialect,
         payload: Payload,
         request: &Request,
-        wants: Wants,
-    ) -> Result<Self, Refusal> {
+        to_compute: DigestsToCompute,
+    ) -> Result<Self, Rejection> {
         let length = match &payload {
             Payload::Chunked(decoder) => Some(decoder.decoded_length()),
             Payload::Unsigned | Payload::Sha256(_) => request.body_length,
         };
-        let wanted_md5 = request.fields.text(Field::ContentMd5).map(|text| {
+        let expected_md5 = request.fields.text(Field::ContentMd5).map(|text| {
             let digest = BASE64.decode(text).ok().filter(|digest| digest.len() == 16);
-            digest.ok_or(Refusal::new(Fault::InvalidDigest).with("Content-MD5", text))
+            digest.ok_or(Rejection::new(ErrorKind::InvalidDigest).with_detail("Content-MD5", text))
         });
         let sha256 = matches!(payload, Payload::Sha256(_)).then(Sha256::new);
-        let mut gate = Self {
+        let mut verifier = Self {
             payload,
             dialect,
             length,
             bytes: 0,
-            held: None,
+            last_byte: None,
             sha256,
-            md5: (wants.md5 || wanted_md5.is_some()).then(Md5::new),
-            wanted_md5: wanted_md5.transpose()?,
-            crc64: wants.crc64.then(|| Crc::new(CrcAlgorithm::Crc64Xz)),
+            md5: (to_compute.md5 || expected_md5.is_some()).then(Md5::new),
+            expected_md5: expected_md5.transpose()?,
+            crc64: to_compute.crc64.then(|| Crc::new(CrcAlgorithm::Crc64Xz)),
             checks: Vec::new(),
         };
         // Those of a completing call's head are of the object, not of its document.
-        let of_object = request.operation == Operation::CompleteMultipartUpload;
-        let of_body = |row: &&Checksum| !of_object || row.value.is_none();
-        for checksum in request.checksums.iter().filter(of_body) {
-            gate.checks.push(Check::new(checksum.algorithm, checksum.value.clone())?);
+        let covers_object = request.operation == Operation::CompleteMultipartUpload;
+        let covers_body = |row: &&Checksum| !covers_object || row.value.is_none();
+        for checksum in request.checksums.iter().filter(covers_body) {
+            verifier.checks.push(ChecksumCheck::new(checksum.algorithm, checksum.value.clone())?);
         }
-        for (algorithm, value, fault) in &request.digests {
-            let check = Check::new(*algorithm, Some(value.clone()))?;
-            gate.checks.push(Check { own: true, fault: *fault, ..check });
+        for (algorithm, value, kind) in &request.digests {
+            let check = ChecksumCheck::new(*algorithm, Some(value.clone()))?;
+            verifier.checks.push(ChecksumCheck { internal: true, mismatch_kind: *kind, ..check });
         }
-        let said = gate.checks.iter().any(|check| check.algorithm == Algorithm::Crc64Nvme);
-        if wants.nvme && !said {
-            gate.checks.push(Check { own: true, ..Check::new(Algorithm::Crc64Nvme, None)? });
+        let has_nvme = verifier.checks.iter().any(|check| check.algorithm == ChecksumAlgorithm::Crc64Nvme);
+        if to_compute.crc64_nvme && !has_nvme {
+            verifier.checks.push(ChecksumCheck {
+                internal: true,
+                ..ChecksumCheck::new(ChecksumAlgorithm::Crc64Nvme, None)?
+            });
         }
-        Ok(gate)
+        Ok(verifier)
     }
 
     /// Length of the decoded body in bytes, where known.
@@ -133,9 +136,9 @@ impl Gate {
     }
 
     /// Bytes that wait here until they are proven, beside the last one.
-    pub fn held(&self) -> usize {
+    pub fn unverified_len(&self) -> usize {
         match &self.payload {
-            Payload::Chunked(decoder) => decoder.held(),
+            Payload::Chunked(decoder) => decoder.unverified_len(),
             Payload::Unsigned | Payload::Sha256(_) => 0,
         }
     }
@@ -144,16 +147,16 @@ impl Gate {
     ///
     /// # Errors
     /// A body that disagrees with what was announced: the target must never get the rest.
-    pub fn push(&mut self, wire: &[u8]) -> Result<Vec<u8>, Refusal> {
-        let mut decoded = Vec::with_capacity(wire.len().saturating_add(1));
-        decoded.extend(self.held.take());
-        let known = decoded.len();
+    pub fn push(&mut self, encoded: &[u8]) -> Result<Vec<u8>, Rejection> {
+        let mut decoded = Vec::with_capacity(encoded.len().saturating_add(1));
+        decoded.extend(self.last_byte.take());
+        let digested_len = decoded.len();
         match &mut self.payload {
-            Payload::Chunked(decoder) => decoder.push(wire, &mut decoded)?,
-            Payload::Unsigned | Payload::Sha256(_) => decoded.extend_from_slice(wire),
+            Payload::Chunked(decoder) => decoder.push(encoded, &mut decoded)?,
+            Payload::Unsigned | Payload::Sha256(_) => decoded.extend_from_slice(encoded),
         }
-        self.digest(decoded.get(known..).unwrap_or_default())?;
-        self.held = decoded.pop();
+        self.update_digests(decoded.get(digested_len..).unwrap_or_default())?;
+        self.last_byte = decoded.pop();
         Ok(decoded)
     }
 
@@ -161,35 +164,37 @@ impl Gate {
     ///
     /// # Errors
     /// As [`Gate::push`].
-    pub fn finish(mut self) -> Result<(Vec<u8>, Sums), Refusal> {
+    pub fn finish(mut self) -> Result<(Vec<u8>, Digests), Rejection> {
         let trailer = match &mut self.payload {
             Payload::Chunked(decoder) => decoder.finish()?,
             Payload::Unsigned | Payload::Sha256(_) => Vec::new(),
         };
         if self.length.is_some_and(|length| length != self.bytes) {
-            return Err(Fault::IncompleteBody.into());
+            return Err(ErrorKind::IncompleteBody.into());
         }
         self.check_signed_hash()?;
         let md5 = self.md5.take().map(Md5::finalize);
-        if let (Some(found), Some(wanted)) = (&md5, &self.wanted_md5)
-            && found.as_slice() != wanted
+        if let (Some(computed), Some(expected)) = (&md5, &self.expected_md5)
+            && computed.as_slice() != expected
         {
-            return Err(Refusal::new(Fault::BadDigest).with("CalculatedDigest", BASE64.encode(found)));
+            return Err(
+                Rejection::new(ErrorKind::BadDigest).with_detail("CalculatedDigest", BASE64.encode(computed))
+            );
         }
-        let checks = self.check_sums(&trailer)?;
-        let sums = Sums {
+        let checksums = self.check_checksums(&trailer)?;
+        let digests = Digests {
             bytes: self.bytes,
             crc64: self.crc64.map(|crc| crc.finalize()),
-            md5: md5.map(|md5| hash::hex(&md5)),
-            checks,
+            md5: md5.map(|md5| hash::encode_hex(&md5)),
+            checksums,
         };
-        Ok((self.held.into_iter().collect(), sums))
+        Ok((self.last_byte.into_iter().collect(), digests))
     }
 
-    fn digest(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+    fn update_digests(&mut self, bytes: &[u8]) -> Result<(), Rejection> {
         self.bytes = self.bytes.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         if self.length.is_some_and(|length| self.bytes > length) {
-            return Err(Fault::IncompleteBody.into());
+            return Err(ErrorKind::IncompleteBody.into());
         }
         if let Some(sha256) = &mut self.sha256 {
             sha256.update(bytes);
@@ -200,69 +205,73 @@ impl Gate {
         if let Some(crc64) = &mut self.crc64 {
             crc64.update(bytes);
         }
-        self.checks.iter_mut().for_each(|check| check.running.update(bytes));
+        self.checks.iter_mut().for_each(|check| check.hasher.update(bytes));
         Ok(())
     }
 
-    fn check_signed_hash(&mut self) -> Result<(), Refusal> {
-        let (Payload::Sha256(wanted), Some(sha256)) = (&self.payload, self.sha256.take()) else {
+    fn check_signed_hash(&mut self) -> Result<(), Rejection> {
+        let (Payload::Sha256(expected), Some(sha256)) = (&self.payload, self.sha256.take()) else {
             return Ok(());
         };
-        let found = hash::hex(&sha256.finalize());
-        if *wanted == found {
+        let computed = hash::encode_hex(&sha256.finalize());
+        if *expected == computed {
             return Ok(());
         }
-        Err(Fault::PayloadHashMismatch.into())
+        Err(ErrorKind::PayloadHashMismatch.into())
     }
 
-    fn check_sums(&mut self, trailer: &[(String, String)]) -> Result<Vec<(Algorithm, String)>, Refusal> {
-        let mut checks = Vec::new();
+    fn check_checksums(
+        &mut self,
+        trailer: &[(String, String)],
+    ) -> Result<Vec<(ChecksumAlgorithm, String)>, Rejection> {
+        let mut checksums = Vec::new();
         for (name, value) in trailer {
-            let row = self.dialect.checksums.iter().find(|row| row.0 == name);
-            let check = row
-                .and_then(|row| self.checks.iter_mut().find(|check| check.algorithm == row.1 && !check.own));
+            let row = self.dialect.checksum_headers.iter().find(|row| row.0 == name);
+            let check = row.and_then(|row| {
+                self.checks.iter_mut().find(|check| check.algorithm == row.1 && !check.internal)
+            });
             match check {
-                Some(check) if check.wanted.is_none() => check.wanted = Some(value.clone()),
-                _ => return Err(Fault::MalformedTrailer.into()),
+                Some(check) if check.expected.is_none() => check.expected = Some(value.clone()),
+                _ => return Err(ErrorKind::MalformedTrailer.into()),
             }
         }
         for check in self.checks.drain(..) {
-            let found = check.running.finish(check.algorithm);
-            if let Some(wanted) = check.wanted {
-                check_form(check.algorithm, &wanted)?;
-                if found != wanted {
+            let computed = check.hasher.finish(check.algorithm);
+            if let Some(expected) = check.expected {
+                check_checksum_format(check.algorithm, &expected)?;
+                if computed != expected {
                     let name = check.algorithm.name();
-                    return Err(Refusal::say(
-                        check.fault,
+                    return Err(Rejection::with_message(
+                        check.mismatch_kind,
                         format!("The {name} you specified did not match the calculated checksum."),
                     ));
                 }
             }
-            checks.push((check.algorithm, found));
+            checksums.push((check.algorithm, computed));
         }
-        Ok(checks)
+        Ok(checksums)
     }
 }
 
-impl Check {
-    fn new(algorithm: Algorithm, wanted: Option<String>) -> Result<Self, Refusal> {
-        if let Some(wanted) = &wanted {
-            check_form(algorithm, wanted)?;
+impl ChecksumCheck {
+    fn new(algorithm: ChecksumAlgorithm, expected: Option<String>) -> Result<Self, Rejection> {
+        if let Some(expected) = &expected {
+            check_checksum_format(algorithm, expected)?;
         }
-        let running = match algorithm {
-            Algorithm::Crc32 => Running::crc(CrcAlgorithm::Crc32IsoHdlc),
-            Algorithm::Crc32c => Running::crc(CrcAlgorithm::Crc32Iscsi),
-            Algorithm::Crc64Nvme => Running::crc(CrcAlgorithm::Crc64Nvme),
-            Algorithm::Crc64Ecma => Running::crc(CrcAlgorithm::Crc64Xz),
-            Algorithm::Sha1 => Running::Sha1(Box::new(Sha1::new())),
-            Algorithm::Sha256 => Running::Sha256(Box::new(Sha256::new())),
-            Algorithm::Sha512 => Running::Sha512(Box::new(Sha512::new())),
-            Algorithm::Md5 => Running::Md5(Box::new(Md5::new())),
-            Algorithm::XxHash64 => Running::XxHash64(Box::new(XxHash64::with_seed(0))),
-            Algorithm::XxHash3 => Running::XxHash3(Box::new(XxHash3_64::new())),
-            Algorithm::XxHash128 => Running::XxHash128(Box::new(XxHash3_128::new())),
+        let hasher = match algorithm {
+            ChecksumAlgorithm::Crc32 => ChecksumHasher::new_crc(CrcAlgorithm::Crc32IsoHdlc),
+            ChecksumAlgorithm::Crc32c => ChecksumHasher::new_crc(CrcAlgorithm::Crc32Iscsi),
+            ChecksumAlgorithm::Crc64Nvme => ChecksumHasher::new_crc(CrcAlgorithm::Crc64Nvme),
+            ChecksumAlgorithm::Crc64Ecma => ChecksumHasher::new_crc(CrcAlgorithm::Crc64Xz),
+            ChecksumAlgorithm::Sha1 => ChecksumHasher::Sha1(Box::new(Sha1::new())),
+            ChecksumAlgorithm::Sha256 => ChecksumHasher::Sha256(Box::new(Sha256::new())),
+            ChecksumAlgorithm::Sha512 => ChecksumHasher::Sha512(Box::new(Sha512::new())),
+            ChecksumAlgorithm::Md5 => ChecksumHasher::Md5(Box::new(Md5::new())),
+            ChecksumAlgorithm::XxHash64 => ChecksumHasher::XxHash64(Box::new(XxHash64::with_seed(0))),
+            ChecksumAlgorithm::XxHash3 => ChecksumHasher::XxHash3(Box::new(XxHash3_64::new())),
+            ChecksumAlgorithm::XxHash128 => ChecksumHasher::XxHash128(Box::new(XxHash3_128::new())),
         };
-        Ok(Self { algorithm, wanted, own: false, fault: Fault::BadDigest, running })
+        Ok(Self { algorithm, expected, internal: false, mismatch_kind: ErrorKind::BadDigest, hasher })
     }
 }
 
@@ -270,39 +279,46 @@ impl Check {
 ///
 /// # Errors
 /// None.
-pub fn sum(algorithm: Algorithm, bytes: &[u8]) -> Result<String, Refusal> {
-    let mut running = Check::new(algorithm, None)?.running;
-    running.update(bytes);
-    Ok(running.finish(algorithm))
+pub fn compute_checksum(algorithm: ChecksumAlgorithm, bytes: &[u8]) -> Result<String, Rejection> {
+    let mut hasher = ChecksumCheck::new(algorithm, None)?.hasher;
+    hasher.update(bytes);
+    Ok(hasher.finish(algorithm))
 }
 
 /// The checksum of an upload's parts as S3 computes it: of their checksums, one behind the other. `None`: a part has none.
 ///
 /// # Errors
 /// `InvalidRequest`: a part's checksum that cannot be read.
-pub fn composite(algorithm: Algorithm, parts: &[Part]) -> Result<Option<String>, Refusal> {
-    let mut check = Check::new(algorithm, None)?;
+pub fn compute_composite_checksum(
+    algorithm: ChecksumAlgorithm,
+    parts: &[Part],
+) -> Result<Option<String>, Rejection> {
+    let mut check = ChecksumCheck::new(algorithm, None)?;
     for part in parts {
         let Some(value) = part.checksums.value(algorithm) else { return Ok(None) };
-        check_form(algorithm, value)?;
-        check.running.update(&BASE64.decode(value).unwrap_or_default());
+        check_checksum_format(algorithm, value)?;
+        check.hasher.update(&BASE64.decode(value).unwrap_or_default());
     }
-    Ok(Some(check.running.finish(algorithm)))
+    Ok(Some(check.hasher.finish(algorithm)))
 }
 
 /// Whether a checksum has the length of its algorithm.
-fn check_form(algorithm: Algorithm, text: &str) -> Result<(), Refusal> {
-    let wrong =
-        || Refusal::say(Fault::InvalidRequest, format!("The {} you gave is not valid.", algorithm.name()));
-    if algorithm == Algorithm::Crc64Ecma {
-        return text.parse::<u64>().map(drop).map_err(|_| wrong());
+fn check_checksum_format(algorithm: ChecksumAlgorithm, text: &str) -> Result<(), Rejection> {
+    let reject_checksum = || {
+        Rejection::with_message(
+            ErrorKind::InvalidRequest,
+            format!("The {} you gave is not valid.", algorithm.name()),
+        )
+    };
+    if algorithm == ChecksumAlgorithm::Crc64Ecma {
+        return text.parse::<u64>().map(drop).map_err(|_| reject_checksum());
     }
-    let length = BASE64.decode(text).map_err(|_| wrong())?.len();
-    if length == algorithm.bytes() { Ok(()) } else { Err(wrong()) }
+    let length = BASE64.decode(text).map_err(|_| reject_checksum())?.len();
+    if length == algorithm.digest_len() { Ok(()) } else { Err(reject_checksum()) }
 }
 
-impl Running {
-    fn crc(algorithm: CrcAlgorithm) -> Self {
+impl ChecksumHasher {
+    fn new_crc(algorithm: CrcAlgorithm) -> Self {
         Self::Crc(Box::new(Crc::new(algorithm)))
     }
 
@@ -319,12 +335,12 @@ impl Running {
         }
     }
 
-    fn finish(self, algorithm: Algorithm) -> String {
+    fn finish(self, algorithm: ChecksumAlgorithm) -> String {
         match self {
-            Self::Crc(crc) if algorithm == Algorithm::Crc64Ecma => crc.finalize().to_string(),
+            Self::Crc(crc) if algorithm == ChecksumAlgorithm::Crc64Ecma => crc.finalize().to_string(),
             Self::Crc(crc) => {
                 let value = crc.finalize().to_be_bytes();
-                let skipped = value.len().saturating_sub(algorithm.bytes());
+                let skipped = value.len().saturating_sub(algorithm.digest_len());
                 BASE64.encode(value.get(skipped..).unwrap_or_default())
             }
             Self::Sha1(sha1) => BASE64.encode(sha1.finalize()),

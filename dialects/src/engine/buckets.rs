@@ -4,76 +4,90 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as TOKEN;
 
 use crate::engine::dialect::Dialect;
-use crate::model::{BucketList, Fault, Field, Fields, Operation, Refusal, Request, Timestamp, Value};
+use crate::model::{
+    BucketListing, ErrorKind, Field, Fields, Operation, Rejection, Request, Timestamp, Value,
+};
 
 /// Marks a continuation token of ours.
-const OUR_TOKEN: &str = "bfb.";
+const TOKEN_PREFIX: &str = "bfb.";
 
 /// Name, creation, region.
-pub type Row = (String, Timestamp, String);
+pub type BucketRow = (String, Timestamp, String);
 
 /// When a bucket was made of which only the name is known.
-pub const UNKNOWN: Timestamp = Timestamp(0);
+pub const CREATION_UNKNOWN: Timestamp = Timestamp(0);
 
 /// Refuses what cannot be answered here, before any target is asked.
 ///
 /// # Errors
 /// `NotImplemented`, naming the parameter; a token that is none.
-pub fn check(caller: &Dialect, request: &Request) -> Result<(), Refusal> {
+pub fn check_bucket_filters(caller: &Dialect, request: &Request) -> Result<(), Rejection> {
     for field in [Field::BucketTagKey, Field::BucketTagValue] {
         if request.fields.has(field) {
-            return Err(cannot(caller, field, "tags of buckets are not looked at here"));
+            return Err(reject_unsupported_filter(caller, field, "tags of buckets are not looked at here"));
         }
     }
-    after(&request.fields).map(drop)
+    read_start_after(&request.fields).map(drop)
 }
 
 /// The page that a caller asked for, of all the buckets that it may see, in any order.
 ///
 /// # Errors
 /// As [`check`]; a filter by time where a bucket's time is not known.
-pub fn page(caller: &Dialect, request: &Request, rows: Vec<Row>) -> Result<BucketList, Refusal> {
-    check(caller, request)?;
+pub fn build_bucket_page(
+    caller: &Dialect,
+    request: &Request,
+    rows: Vec<BucketRow>,
+) -> Result<BucketListing, Rejection> {
+    check_bucket_filters(caller, request)?;
     let fields = &request.fields;
-    let mut rows = chosen(caller, fields, rows)?;
+    let mut rows = filter_buckets(caller, fields, rows)?;
     rows.sort();
-    let asked = fields.number(Field::MaxKeys);
-    let max_keys = match (asked, caller.absent.max_buckets, caller.limits.buckets_page) {
-        (Some(asked), _, most) => asked.min(most.unwrap_or(u64::MAX)),
-        (None, usual, _) => usual.unwrap_or(u64::MAX),
+    let requested_max = fields.number(Field::MaxKeys);
+    let max_keys = match (requested_max, caller.defaults.max_buckets, caller.limits.buckets_page_max) {
+        (Some(requested_max), _, page_max) => requested_max.min(page_max.unwrap_or(u64::MAX)),
+        (None, default_max, _) => default_max.unwrap_or(u64::MAX),
     };
-    let kept = usize::try_from(max_keys).unwrap_or(usize::MAX);
-    let more = rows.len() > kept;
-    rows.truncate(kept);
-    let last = rows.last().filter(|_| more);
-    let next = last.map(|row| match caller.name_in(Field::ContinuationToken, Operation::ListBuckets) {
-        Some(_) => format!("{OUR_TOKEN}{}", TOKEN.encode(&row.0)),
+    let page_len = usize::try_from(max_keys).unwrap_or(usize::MAX);
+    let is_truncated = rows.len() > page_len;
+    rows.truncate(page_len);
+    let last = rows.last().filter(|_| is_truncated);
+    let next = last.map(|row| match caller.field_name_in(Field::ContinuationToken, Operation::ListBuckets) {
+        Some(_) => format!("{TOKEN_PREFIX}{}", TOKEN.encode(&row.0)),
         None => row.0.clone(),
     });
-    Ok(BucketList {
+    Ok(BucketListing {
         prefix: fields.text(Field::Prefix).map(str::to_owned),
         marker: fields.text(Field::Marker).map(str::to_owned),
         max_keys,
-        next,
-        limited: fields.iter().next().is_some(),
+        next_page: next,
+        is_paged: fields.iter().next().is_some(),
         buckets: rows,
-        ..BucketList::default()
+        ..BucketListing::default()
     })
 }
 
-fn chosen(caller: &Dialect, fields: &Fields, rows: Vec<Row>) -> Result<Vec<Row>, Refusal> {
+fn filter_buckets(
+    caller: &Dialect,
+    fields: &Fields,
+    rows: Vec<BucketRow>,
+) -> Result<Vec<BucketRow>, Rejection> {
     let prefix = fields.text(Field::Prefix).unwrap_or_default();
-    let after = after(fields)?;
+    let start_after = read_start_after(fields)?;
     let region = fields.text(Field::BucketRegion);
-    let fits = |row: &Row| {
+    let is_match = |row: &BucketRow| {
         row.0.starts_with(prefix)
-            && after.as_ref().is_none_or(|after| row.0 > *after)
+            && start_after.as_ref().is_none_or(|after| row.0 > *after)
             && region.is_none_or(|region| row.2 == region)
     };
-    let mut rows: Vec<Row> = rows.into_iter().filter(fits).collect();
+    let mut rows: Vec<BucketRow> = rows.into_iter().filter(is_match).collect();
     if let (Some(time), Some(range)) = (fields.number(Field::CreatedTime), fields.text(Field::CreatedRange)) {
-        if rows.iter().any(|row| row.1 == UNKNOWN) {
-            return Err(cannot(caller, Field::CreatedTime, "when a bucket was made is not known"));
+        if rows.iter().any(|row| row.1 == CREATION_UNKNOWN) {
+            return Err(reject_unsupported_filter(
+                caller,
+                Field::CreatedTime,
+                "when a bucket was made is not known",
+            ));
         }
         let time = i64::try_from(time).unwrap_or(i64::MAX);
         rows.retain(|row| match range {
@@ -87,34 +101,35 @@ fn chosen(caller: &Dialect, fields: &Fields, rows: Vec<Row>) -> Result<Vec<Row>,
 }
 
 /// The name behind which the page begins.
-fn after(fields: &Fields) -> Result<Option<String>, Refusal> {
+fn read_start_after(fields: &Fields) -> Result<Option<String>, Rejection> {
     let marker = fields.text(Field::Marker).map(str::to_owned);
     let Some(token) = fields.text(Field::ContinuationToken) else { return Ok(marker) };
-    let name = token.strip_prefix(OUR_TOKEN).and_then(|name| TOKEN.decode(name).ok());
+    let name = token.strip_prefix(TOKEN_PREFIX).and_then(|name| TOKEN.decode(name).ok());
     name.and_then(|name| String::from_utf8(name).ok()).map(Some).ok_or_else(|| {
-        Refusal::say(Fault::InvalidArgument, "The continuation token provided is incorrect")
-            .with("ArgumentName", "continuation-token")
+        Rejection::with_message(ErrorKind::InvalidArgument, "The continuation token provided is incorrect")
+            .with_detail("ArgumentName", "continuation-token")
     })
 }
 
-fn cannot(caller: &Dialect, field: Field, why: &str) -> Refusal {
-    let name = caller.name_in(field, Operation::ListBuckets);
+fn reject_unsupported_filter(caller: &Dialect, field: Field, why: &str) -> Rejection {
+    let name = caller.field_name_in(field, Operation::ListBuckets);
     let name = name.map_or_else(|| field.name(), |name| name.as_str().to_owned());
-    Refusal::say(Fault::NotImplemented, format!("{name} cannot be carried out here: {why}"))
-        .with("Header", name)
+    Rejection::with_message(ErrorKind::NotImplemented, format!("{name} cannot be carried out here: {why}"))
+        .with_detail("Header", name)
 }
 
 /// The question for a target's buckets: all of them, or the page that begins with `next`, which the page before told.
 /// What the caller asked for is chosen here, since targets call their buckets otherwise.
 #[must_use]
-pub fn question(target: &Dialect, next: Option<String>) -> Request {
+pub fn build_list_buckets_request(target: &Dialect, next: Option<String>) -> Request {
     let mut request = Request::new(Operation::ListBuckets);
-    if let Some(most) = target.limits.buckets_page {
-        request.fields.set(Field::MaxKeys, Value::Number(most));
+    if let Some(page_max) = target.limits.buckets_page_max {
+        request.fields.set(Field::MaxKeys, Value::Number(page_max));
     }
     if let Some(next) = next {
-        let tokens = target.says(Field::ContinuationToken, Operation::ListBuckets).is_some();
-        let field = if tokens { Field::ContinuationToken } else { Field::Marker };
+        let uses_tokens =
+            target.target_field_name(Field::ContinuationToken, Operation::ListBuckets).is_some();
+        let field = if uses_tokens { Field::ContinuationToken } else { Field::Marker };
         request.fields.set(field, Value::Text(next));
     }
     request

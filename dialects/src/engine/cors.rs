@@ -1,8 +1,8 @@
 //! Requests of browsers from other origins: the rules of a bucket, and the names of headers in them. Section 3.11 of the
 //! S3 reference, "OPTIONS" of COS (5) and "CORS preflight" of OSS.
 
-use crate::engine::dialect::{Dialect, Name};
-use crate::model::{Fault, Field, RawHead, Refusal, Reply, Told};
+use crate::engine::dialect::{Dialect, FieldName};
+use crate::model::{ErrorKind, Field, RawHead, Rejection, Response, ResponseField};
 use crate::wire::xml::Node;
 
 /// Names of headers in one question: each is compared with all that the rules have, for somebody without a key.
@@ -22,15 +22,15 @@ impl Preflight {
     ///
     /// # Errors
     /// [`Fault::NoOrigin`]; [`Fault::CorsDenied`] for a method that no rule can allow.
-    pub fn read(head: &RawHead) -> Result<Self, Refusal> {
-        let text = |name: &str| head.text(name).map(str::trim).filter(|text| !text.is_empty());
-        let origin = text("origin").ok_or(Fault::NoOrigin)?.to_owned();
-        let method = text("access-control-request-method").ok_or(Fault::CorsDenied)?.to_owned();
+    pub fn parse(head: &RawHead) -> Result<Self, Rejection> {
+        let text = |name: &str| head.header_text(name).map(str::trim).filter(|text| !text.is_empty());
+        let origin = text("origin").ok_or(ErrorKind::NoOrigin)?.to_owned();
+        let method = text("access-control-request-method").ok_or(ErrorKind::CorsDenied)?.to_owned();
         let headers = text("access-control-request-headers").unwrap_or_default().split(',');
         let headers = headers.map(|name| name.trim().to_ascii_lowercase()).filter(|name| !name.is_empty());
         let headers: Vec<String> = headers.take(HEADERS_MAX + 1).collect();
         if headers.len() > HEADERS_MAX {
-            return Err(Fault::CorsDenied.into());
+            return Err(ErrorKind::CorsDenied.into());
         }
         Ok(Self { origin, method, headers })
     }
@@ -39,24 +39,29 @@ impl Preflight {
     ///
     /// # Errors
     /// [`Fault::CorsDenied`].
-    pub fn answer(&self, rules: &Node) -> Result<Reply, Refusal> {
-        let rule = rules.all("CORSRule").find(|rule| self.fits(rule)).ok_or(Fault::CorsDenied)?;
-        let mut reply = Reply::status(200);
-        share(&mut reply, rule, &self.origin);
-        reply.set(Told::AllowMethods, texts(rule, "AllowedMethod").join(", "));
+    pub fn respond(&self, rules: &Node) -> Result<Response, Rejection> {
+        let rule = rules
+            .children_named("CORSRule")
+            .find(|rule| self.is_allowed_by(rule))
+            .ok_or(ErrorKind::CorsDenied)?;
+        let mut response = Response::with_status(200);
+        write_cors_headers(&mut response, rule, &self.origin);
+        response.set(ResponseField::AllowMethods, collect_texts(rule, "AllowedMethod").join(", "));
         if !self.headers.is_empty() {
-            reply.set(Told::AllowHeaders, self.headers.join(", "));
+            response.set(ResponseField::AllowHeaders, self.headers.join(", "));
         }
-        if let Some(seconds) = rule.text_of("MaxAgeSeconds").filter(|text| !text.is_empty()) {
-            reply.set(Told::MaxAge, seconds);
+        if let Some(seconds) = rule.child_text("MaxAgeSeconds").filter(|text| !text.is_empty()) {
+            response.set(ResponseField::MaxAge, seconds);
         }
-        Ok(reply)
+        Ok(response)
     }
 
-    fn fits(&self, rule: &Node) -> bool {
-        let any = |name: &str, text: &str| rule.all(name).any(|node| fits(node.text.trim(), text));
-        permits(rule, &self.origin, &self.method)
-            && self.headers.iter().all(|header| any("AllowedHeader", header))
+    fn is_allowed_by(&self, rule: &Node) -> bool {
+        let matches_any = |name: &str, text: &str| {
+            rule.children_named(name).any(|node| matches_wildcard(node.text.trim(), text))
+        };
+        allows_origin_and_method(rule, &self.origin, &self.method)
+            && self.headers.iter().all(|header| matches_any("AllowedHeader", header))
     }
 }
 
@@ -69,45 +74,49 @@ pub struct CrossOrigin {
 
 impl CrossOrigin {
     /// Of a request with an `Origin`.
-    pub fn read(head: &RawHead) -> Option<Self> {
-        let origin = head.text("origin").map(str::trim).filter(|origin| !origin.is_empty())?;
+    pub fn parse(head: &RawHead) -> Option<Self> {
+        let origin = head.header_text("origin").map(str::trim).filter(|origin| !origin.is_empty())?;
         Some(Self { origin: origin.to_owned(), method: head.method.clone() })
     }
 
     /// Lets the page read an answer, where a rule of the bucket allows it. Every answer, a refusal too: without these
     /// headers a browser tells its page of a broken network.
-    pub fn allow(&self, rules: &Node, reply: &mut Reply) {
-        if let Some(rule) = rules.all("CORSRule").find(|rule| permits(rule, &self.origin, &self.method)) {
-            share(reply, rule, &self.origin);
+    pub fn add_headers(&self, rules: &Node, response: &mut Response) {
+        if let Some(rule) = rules
+            .children_named("CORSRule")
+            .find(|rule| allows_origin_and_method(rule, &self.origin, &self.method))
+        {
+            write_cors_headers(response, rule, &self.origin);
         }
     }
 }
 
-fn permits(rule: &Node, origin: &str, method: &str) -> bool {
-    rule.all("AllowedOrigin").any(|node| fits(node.text.trim(), origin))
-        && rule.all("AllowedMethod").any(|node| node.text.trim() == method)
+fn allows_origin_and_method(rule: &Node, origin: &str, method: &str) -> bool {
+    rule.children_named("AllowedOrigin").any(|node| matches_wildcard(node.text.trim(), origin))
+        && rule.children_named("AllowedMethod").any(|node| node.text.trim() == method)
 }
 
-fn texts(rule: &Node, name: &str) -> Vec<String> {
-    rule.all(name).map(|node| node.text.clone()).collect()
+fn collect_texts(rule: &Node, name: &str) -> Vec<String> {
+    rule.children_named(name).map(|node| node.text.clone()).collect()
 }
 
 /// What every answer says to a page of this origin.
-fn share(reply: &mut Reply, rule: &Node, origin: &str) {
-    let any_origin = rule.all("AllowedOrigin").any(|node| node.text.trim() == "*");
-    reply.set(Told::AllowOrigin, if any_origin { "*" } else { origin });
-    let exposed = texts(rule, "ExposeHeader");
-    if !exposed.is_empty() {
-        reply.set(Told::ExposeHeaders, exposed.join(", "));
+fn write_cors_headers(response: &mut Response, rule: &Node, origin: &str) {
+    let any_origin = rule.children_named("AllowedOrigin").any(|node| node.text.trim() == "*");
+    response.set(ResponseField::AllowOrigin, if any_origin { "*" } else { origin });
+    let exposed_headers = collect_texts(rule, "ExposeHeader");
+    if !exposed_headers.is_empty() {
+        response.set(ResponseField::ExposeHeaders, exposed_headers.join(", "));
     }
     if !any_origin {
-        reply.set(Told::AllowCredentials, "true");
+        response.set(ResponseField::AllowCredentials, "true");
     }
-    reply.set(Told::Vary, "Origin, Access-Control-Request-Headers, Access-Control-Request-Method");
+    response
+        .set(ResponseField::Vary, "Origin, Access-Control-Request-Headers, Access-Control-Request-Method");
 }
 
 /// Whether a text is what a rule says, which may have one `*` in it. Letter case does not count.
-fn fits(pattern: &str, text: &str) -> bool {
+fn matches_wildcard(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.to_ascii_lowercase(), text.to_ascii_lowercase());
     match pattern.split_once('*') {
         None => pattern == text,
@@ -116,29 +125,29 @@ fn fits(pattern: &str, text: &str) -> bool {
 }
 
 /// The names of headers in the rules of a bucket, in another dialect.
-pub fn renamed(from: &Dialect, to: &Dialect, mut rules: Node) -> Node {
+pub fn translate_rules(from: &Dialect, to: &Dialect, mut rules: Node) -> Node {
     if from.family == to.family {
         return rules;
     }
     for rule in rules.children.iter_mut().filter(|node| node.name == "CORSRule") {
-        let named = |node: &&mut Node| matches!(node.name.as_str(), "AllowedHeader" | "ExposeHeader");
-        for node in rule.children.iter_mut().filter(named) {
-            node.text = header(from, to, node.text.trim());
+        let lists_headers = |node: &&mut Node| matches!(node.name.as_str(), "AllowedHeader" | "ExposeHeader");
+        for node in rule.children.iter_mut().filter(lists_headers) {
+            node.text = translate_header_name(from, to, node.text.trim());
         }
     }
     rules
 }
 
 /// A list of header names, in another dialect.
-pub fn headers(from: &Dialect, to: &Dialect, list: &str) -> String {
+pub fn translate_header_list(from: &Dialect, to: &Dialect, list: &str) -> String {
     if from.family == to.family {
         return list.to_owned();
     }
-    list.split(',').map(|name| header(from, to, name.trim())).collect::<Vec<_>>().join(", ")
+    list.split(',').map(|name| translate_header_name(from, to, name.trim())).collect::<Vec<_>>().join(", ")
 }
 
 /// What a header is called in another dialect; a name that is not the first dialect's own stays.
-fn header(from: &Dialect, to: &Dialect, name: &str) -> String {
+fn translate_header_name(from: &Dialect, to: &Dialect, name: &str) -> String {
     let lower = name.to_ascii_lowercase();
     if let Some(rest) = lower.strip_prefix(from.metadata_prefix) {
         return format!("{}{rest}", to.metadata_prefix);
@@ -148,16 +157,19 @@ fn header(from: &Dialect, to: &Dialect, name: &str) -> String {
     {
         return format!("{}{rest}", to.header_prefix);
     }
-    let same = |own: Option<&str>| own.is_some_and(|own| own.eq_ignore_ascii_case(&lower));
-    let told = Told::ALL.into_iter().find(|field| same((from.told)(*field)));
-    let own = |field: &Field| matches!((from.name_of)(*field), Some(Name::Header(own)) if own == lower);
-    let said = Field::ALL.into_iter().find(own);
-    let found = told.and_then(|field| (to.told)(field)).or_else(|| {
-        said.and_then(|field| (to.name_of)(field)).and_then(|name| match name {
-            Name::Header(name) => Some(name),
-            Name::Parameter(_) => None,
+    let is_same = |own: Option<&str>| own.is_some_and(|own| own.eq_ignore_ascii_case(&lower));
+    let response_field =
+        ResponseField::ALL.into_iter().find(|field| is_same((from.response_field_name)(*field)));
+    let is_own_header =
+        |field: &Field| matches!((from.field_name)(*field), Some(FieldName::Header(own)) if own == lower);
+    let request_field = Field::ALL.into_iter().find(is_own_header);
+    let translated = response_field.and_then(|field| (to.response_field_name)(field)).or_else(|| {
+        request_field.and_then(|field| (to.field_name)(field)).and_then(|name| match name {
+            FieldName::Header(name) => Some(name),
+            FieldName::Parameter(_) => None,
         })
     });
-    let id = same(Some(from.identity.request_id)).then_some(to.identity.request_id);
-    found.or(id).map_or_else(|| name.to_owned(), str::to_owned)
+    let request_id =
+        is_same(Some(from.common_headers.request_id_header)).then_some(to.common_headers.request_id_header);
+    translated.or(request_id).map_or_else(|| name.to_owned(), str::to_owned)
 }

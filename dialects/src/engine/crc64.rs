@@ -5,78 +5,91 @@
 use crc_fast::{CrcAlgorithm, checksum_combine};
 use secrecy::ExposeSecret as _;
 
-use crate::engine::body::Sums;
-use crate::engine::way::Way;
+use crate::engine::body::Digests;
+use crate::engine::way::Route;
 use crate::engine::{answer, etag, read};
-use crate::model::{Document, Field, Fields, Operation, Part, Refusal, Reply, Request, Sum, Told, Value};
+use crate::model::{
+    Document, Field, Fields, Operation, Part, PartCrc64, Rejection, Request, Response, ResponseField, Value,
+};
 use crate::wire::hash;
 
 /// The name of metadata of our own. Callers neither see nor set it.
-pub const RESERVED: &str = "blobfish-crc64";
+pub const METADATA_NAME: &str = "blobfish-crc64";
 
 /// Hex digits behind a part's ETag: CRC, length, and the seal.
-const SEALED_DIGITS: usize = 48;
+const SEAL_SUFFIX_DIGITS: usize = 48;
 
 /// Whether the caller's dialect tells a CRC-64 and the target's does not.
-pub fn is_untold(way: &Way<'_>) -> bool {
-    let tells = |name: Option<&str>| name.is_some();
-    tells((way.caller.told)(Told::Crc64Ecma)) && !tells((way.target.dialect.told)(Told::Crc64Ecma))
+pub fn needs_crc64(route: &Route<'_>) -> bool {
+    let is_supported = |name: Option<&str>| name.is_some();
+    is_supported((route.caller.response_field_name)(ResponseField::Crc64Ecma))
+        && !is_supported((route.target.dialect.response_field_name)(ResponseField::Crc64Ecma))
 }
 
 /// Hands the CRC-64 of an uploaded part to the caller, behind its ETag.
-pub fn seal_part(way: &Way<'_>, request: &Request, reply: &mut Reply, sums: &Sums) {
-    if request.operation != Operation::UploadPart || !is_untold(way) {
+pub fn seal_part_etag(route: &Route<'_>, request: &Request, response: &mut Response, digests: &Digests) {
+    if request.operation != Operation::UploadPart || !needs_crc64(route) {
         return;
     }
-    let (Some(crc64), Some(tag)) = (sums.crc64, reply.text(Told::Etag).map(etag::bare)) else { return };
+    let (Some(crc64), Some(tag)) =
+        (digests.crc64, response.text(ResponseField::Etag).map(etag::strip_quotes))
+    else {
+        return;
+    };
     let number = request.fields.number(Field::PartNumber).unwrap_or_default();
-    let sum = Sum { crc64, bytes: sums.bytes };
-    let sealed = format!("\"{tag}-{}\"", written(way, request, number, tag, sum));
-    reply.set(Told::Etag, sealed);
+    let sum = PartCrc64 { crc64, bytes: digests.bytes };
+    let sealed_etag = format!("\"{tag}-{}\"", format_seal_suffix(route, request, number, tag, sum));
+    response.set(ResponseField::Etag, sealed_etag);
 }
 
 /// Takes the CRC-64 out of the ETags of a completing call. An ETag that was not sealed here stays as it is.
-pub fn unseal_parts(way: &Way<'_>, request: &mut Request) {
+pub fn unseal_part_etags(route: &Route<'_>, request: &mut Request) {
     let mut parts = std::mem::take(&mut request.parts);
     for part in &mut parts {
-        let Some((tag, sum)) = unsealed(way, request, part) else { continue };
-        (part.etag, part.sum) = (tag, Some(sum));
+        let Some((tag, sum)) = unseal_part_etag(route, request, part) else { continue };
+        (part.etag, part.crc64) = (tag, Some(sum));
     }
     request.parts = parts;
 }
 
-fn unsealed(way: &Way<'_>, request: &Request, part: &Part) -> Option<(String, Sum)> {
-    let (tag, sealed) = part.etag.rsplit_once('-')?;
-    let (crc64, rest) = sealed.split_at_checked(16).filter(|_| sealed.len() == SEALED_DIGITS)?;
-    let sum = Sum {
+fn unseal_part_etag(route: &Route<'_>, request: &Request, part: &Part) -> Option<(String, PartCrc64)> {
+    let (tag, suffix) = part.etag.rsplit_once('-')?;
+    let (crc64, rest) = suffix.split_at_checked(16).filter(|_| suffix.len() == SEAL_SUFFIX_DIGITS)?;
+    let sum = PartCrc64 {
         crc64: u64::from_str_radix(crc64, 16).ok()?,
         bytes: u64::from_str_radix(rest.get(..16)?, 16).ok()?,
     };
-    let wanted = written(way, request, part.number, tag, sum);
-    let same = hash::same(wanted.as_bytes(), sealed.to_ascii_lowercase().as_bytes());
-    same.then(|| (tag.to_owned(), sum))
+    let expected = format_seal_suffix(route, request, part.number, tag, sum);
+    let is_same = hash::constant_time_eq(expected.as_bytes(), suffix.to_ascii_lowercase().as_bytes());
+    is_same.then(|| (tag.to_owned(), sum))
 }
 
 /// The digits behind a part's ETag, good for this part of this upload only.
-fn written(way: &Way<'_>, request: &Request, number: u64, tag: &str, sum: Sum) -> String {
-    let key = hash::derived_key(way.target.seal.expose_secret().as_bytes(), &["part", &way.bucket]);
-    let upload = request.fields.text(Field::UploadId).unwrap_or_default();
+fn format_seal_suffix(
+    route: &Route<'_>,
+    request: &Request,
+    number: u64,
+    tag: &str,
+    sum: PartCrc64,
+) -> String {
+    let key = hash::derive_key(route.target.seal_secret.expose_secret().as_bytes(), &["part", &route.bucket]);
+    let upload_id = request.fields.text(Field::UploadId).unwrap_or_default();
     let name = request.key.as_deref().unwrap_or_default();
     let digits = format!("{:016x}{:016x}", sum.crc64, sum.bytes);
     let tag = tag.to_ascii_lowercase();
-    let message = format!("{upload}\n{number}\n{tag}\n{digits}\n{name}");
-    let seal = hash::hex(&hash::hmac_sha256(&key, message.as_bytes()));
+    let message = format!("{upload_id}\n{number}\n{tag}\n{digits}\n{name}");
+    let seal = hash::encode_hex(&hash::hmac_sha256(&key, message.as_bytes()));
     format!("{digits}{}", seal.get(..16).unwrap_or_default())
 }
 
 /// What parts come to when they are one object. `None`: of one of them it is not known.
-pub fn joined(parts: impl IntoIterator<Item = Option<Sum>>) -> Option<Sum> {
+pub fn combine_parts(parts: impl IntoIterator<Item = Option<PartCrc64>>) -> Option<PartCrc64> {
     let mut parts = parts.into_iter();
     let first = parts.next()??;
     parts.try_fold(first, |whole, part| {
         let part = part?;
         let crc64 = checksum_combine(CrcAlgorithm::Crc64Xz, whole.crc64, part.crc64, part.bytes);
-        Some(Sum { crc64, bytes: whole.bytes.saturating_add(part.bytes) })
+        Some(PartCrc64 { crc64, bytes: whole.bytes.saturating_add(part.bytes) })
     })
 }
 
@@ -84,14 +97,14 @@ pub fn joined(parts: impl IntoIterator<Item = Option<Sum>>) -> Option<Sum> {
 ///
 /// # Errors
 /// An internal error: the target has made something else.
-pub fn complete(asked: &Request, reply: &mut Reply) -> Result<(), Refusal> {
-    let Some(whole) = joined(asked.parts.iter().map(|part| part.sum)) else { return Ok(()) };
-    let found = whole.crc64.to_string();
-    match reply.text(Told::Crc64Ecma) {
-        Some(told) if told != found => Err(answer::not_stored()),
+pub fn set_combined_crc64(request: &Request, response: &mut Response) -> Result<(), Rejection> {
+    let Some(combined) = combine_parts(request.parts.iter().map(|part| part.crc64)) else { return Ok(()) };
+    let computed = combined.crc64.to_string();
+    match response.text(ResponseField::Crc64Ecma) {
+        Some(received) if received != computed => Err(answer::reject_stored_mismatch()),
         Some(_) => Ok(()),
         None => {
-            reply.set(Told::Crc64Ecma, found);
+            response.set(ResponseField::Crc64Ecma, computed);
             Ok(())
         }
     }
@@ -99,50 +112,54 @@ pub fn complete(asked: &Request, reply: &mut Reply) -> Result<(), Refusal> {
 
 /// The read of a completed object whose CRC-64 its client expects and nobody knows: the ETags of its parts came from a
 /// listing, as a client sends them that goes on with an upload. Only the object that was made just now is read.
-pub fn ask_whole(way: &Way<'_>, asked: &Request, reply: &Reply) -> Option<Request> {
-    let Some(Document::Completed { etag, .. }) = &reply.document else { return None };
-    if !is_untold(way) || reply.text(Told::Crc64Ecma).is_some() {
+pub fn build_crc64_read_request(
+    route: &Route<'_>,
+    request: &Request,
+    response: &Response,
+) -> Option<Request> {
+    let Some(Document::Completed { etag, .. }) = &response.document else { return None };
+    if !needs_crc64(route) || response.text(ResponseField::Crc64Ecma).is_some() {
         return None;
     }
     let mut fields = Fields::default();
-    fields.set(Field::IfMatch, Value::Etags(vec![etag::bare(etag).to_owned()]));
-    if let Some(payer) = asked.fields.get(Field::RequestPayer) {
+    fields.set(Field::IfMatch, Value::Etags(vec![etag::strip_quotes(etag).to_owned()]));
+    if let Some(payer) = request.fields.get(Field::RequestPayer) {
         fields.set(Field::RequestPayer, payer.clone());
     }
-    Some(Request::of_object(Operation::GetObject, asked.bucket.clone()?, asked.key.clone()?, fields))
+    Some(Request::for_object(Operation::GetObject, request.bucket.clone()?, request.key.clone()?, fields))
 }
 
 /// Whether the CRC-64 of a put is kept in its metadata, for which the body has to be read first.
-pub fn is_kept(way: &Way<'_>, request: &Request) -> bool {
-    request.operation == Operation::PutObject && is_untold(way) && way.target.dialect.etag_is_md5
+pub fn keeps_crc64(route: &Route<'_>, request: &Request) -> bool {
+    request.operation == Operation::PutObject && needs_crc64(route) && route.target.dialect.etag_is_md5
 }
 
 /// Keeps the CRC-64 of a body in the metadata of its object, where there is room.
-pub fn keep(way: &Way<'_>, request: &mut Request, sums: &Sums) {
-    let (Some(crc64), Some(md5)) = (sums.crc64, &sums.md5) else { return };
+pub fn store_crc64(route: &Route<'_>, request: &mut Request, digests: &Digests) {
+    let (Some(crc64), Some(md5)) = (digests.crc64, &digests.md5) else { return };
     let mut metadata = request.metadata.clone();
-    metadata.push((RESERVED.to_owned(), format!("{crc64}-{md5}").into_bytes()));
-    if read::check_metadata(way.target.dialect, &metadata).is_ok() {
+    metadata.push((METADATA_NAME.to_owned(), format!("{crc64}-{md5}").into_bytes()));
+    if read::check_metadata(route.target.dialect, &metadata).is_ok() {
         request.metadata = metadata;
     }
 }
 
 /// The CRC-64 and the MD5 of a value that [`keep`] writes.
-fn parts_of_kept(value: &[u8]) -> Option<(&str, &str)> {
+fn split_stored_value(value: &[u8]) -> Option<(&str, &str)> {
     let (crc64, md5) = std::str::from_utf8(value).ok()?.split_once('-')?;
     let has_digits = !crc64.is_empty() && crc64.bytes().all(|byte| byte.is_ascii_digit());
     has_digits.then_some((crc64, md5))
 }
 
 /// Whether a value is one that [`keep`] writes.
-pub fn is_kept_value(value: &[u8]) -> bool {
-    parts_of_kept(value).is_some_and(|(crc64, md5)| {
+pub fn is_stored_value(value: &[u8]) -> bool {
+    split_stored_value(value).is_some_and(|(crc64, md5)| {
         crc64.parse::<u64>().is_ok() && md5.len() == 32 && md5.bytes().all(|byte| byte.is_ascii_hexdigit())
     })
 }
 
 /// The CRC-64 that was kept, where the object is still the one of which it was.
-pub fn kept<'a>(value: &'a [u8], tag: &str) -> Option<&'a str> {
-    let (crc64, md5) = parts_of_kept(value)?;
-    etag::same(md5, tag).then_some(crc64)
+pub fn read_stored_crc64<'a>(value: &'a [u8], tag: &str) -> Option<&'a str> {
+    let (crc64, md5) = split_stored_value(value)?;
+    etag::is_same_etag(md5, tag).then_some(crc64)
 }

@@ -1,14 +1,14 @@
 //! What makes up a dialect: one value of tables, and a few functions where a table cannot say it.
 
 use crate::engine::auth::Auth;
-use crate::engine::settings::Form;
-use crate::engine::staging::Staging;
+use crate::engine::settings::SettingSchema;
+use crate::engine::staging::SmallPartsConfig;
 use crate::wire::xml::Node;
 use secrecy::SecretString;
 
 use crate::model::{
-    Acl, Directive, Encryption, Fault, Field, Group, Operation, OwnKey, Refusal, Request, Setting, Source,
-    StorageClass, TargetClock, Told,
+    CannedAcl, CopySource, Directive, Encryption, ErrorKind, Field, Group, Operation, Rejection, Request,
+    ResponseField, Setting, SharedCredentials, StorageClass, TargetClock,
 };
 
 /// Everything that tells one dialect from another. `None` for a name is the whole capability system: it says
@@ -21,7 +21,7 @@ pub struct Dialect {
     /// Its signatures.
     pub auth: &'static dyn Auth,
     /// An older way of signing, for targets that are configured so.
-    pub older_auth: Option<&'static dyn Auth>,
+    pub legacy_auth: Option<&'static dyn Auth>,
     /// How its hosts look. The first row that fits is taken.
     pub hosts: &'static [HostForm],
     /// Families besides its own whose clients the vendor serves on the same hosts, with the bucket in the host.
@@ -30,69 +30,69 @@ pub struct Dialect {
     /// own endpoints.
     pub path_style: bool,
     /// Which method and parameter mean which operation. The first row that fits is taken.
-    pub routes: &'static [Route],
+    pub routes: &'static [OperationRoute],
     /// The documents that its buckets and objects have beside them.
-    pub settings: &'static [Form],
+    pub settings: &'static [SettingSchema],
     /// How it says who may do what.
-    pub access: AccessStyle,
+    pub acl_style: AclStyle,
     /// Parameters that select an operation which is not translated: refused, never passed over.
     pub sub_resources: &'static [&'static str],
     /// Whether parameter names are matched without regard to letter case.
-    pub parameters_any_case: bool,
+    pub parameters_ignore_case: bool,
     /// Prefix of its own headers; one of these that has no place in a request is refused.
     pub header_prefix: &'static str,
     /// Prefix of user metadata.
     pub metadata_prefix: &'static str,
     /// Its own headers of the wire and of the signature: they are read before a request has a meaning.
-    pub wire: &'static [&'static str],
+    pub transport_headers: &'static [&'static str],
     /// Its own headers that the vendor takes no notice of, each with the operations where it does not.
-    pub ignored: &'static [Ignored],
+    pub ignored_headers: &'static [IgnoredHeader],
     /// Beginnings of the names of metadata that a copy keeps although it replaces the rest.
-    pub metadata_kept: &'static [&'static str],
+    pub metadata_kept_prefixes: &'static [&'static str],
     /// Whether metadata that is not ASCII is told in encoded words (RFC 2047).
-    pub metadata_words: bool,
+    pub metadata_encoded_words: bool,
     /// Whether a query parameter of this lower-case name is read as the header of that name.
-    pub hoisted: fn(&str) -> bool,
+    pub is_header_parameter: fn(&str) -> bool,
     /// Headers that carry a checksum of the body.
-    pub checksums: &'static [(&'static str, crate::model::Algorithm)],
+    pub checksum_headers: &'static [(&'static str, crate::model::ChecksumAlgorithm)],
     /// Headers that state a digest of the body in hex.
-    pub digests: &'static [StatedDigest],
+    pub digest_headers: &'static [StatedDigest],
     /// The header that announces which checksum comes behind the body.
     pub trailer_header: Option<&'static str>,
     /// The header that names the algorithm of the checksum, and must agree with the one that is sent.
-    pub checksum_choice: Option<&'static str>,
+    pub checksum_algorithm_header: Option<&'static str>,
     /// What it calls a field of a request, in every operation for which `names_in` and `lacks_in` say nothing else.
-    pub name_of: fn(Field) -> Option<Name>,
+    pub field_name: fn(Field) -> Option<FieldName>,
     /// Fields that have another name in one operation.
-    pub names_in: &'static [(Operation, Field, Name)],
+    pub field_names_by_operation: &'static [(Operation, Field, FieldName)],
     /// What of a header's text is the object's own; the rest belongs to the wire.
-    pub own_text: fn(Field, String) -> String,
+    pub strip_transport_text: fn(Field, String) -> String,
     /// Fields that it reads as a caller's dialect but does not honour as a target.
-    pub lacks: &'static [Field],
+    pub unsupported_fields: &'static [Field],
     /// Operations that it reads as a caller's dialect but does not have as a target.
-    pub lacks_calls: &'static [Operation],
+    pub unsupported_operations: &'static [Operation],
     /// Settings that it reads as a caller's dialect but does not have as a target.
-    pub lacks_settings: &'static [Setting],
+    pub unsupported_settings: &'static [Setting],
     /// Whether a target of this kind is known to tell settings by their parameters. Others pass over parameters that they
     /// do not know, and make or delete the bucket itself.
-    pub settings_known: bool,
+    pub distinguishes_settings: bool,
     /// Whether a put that locks its object has to say a digest of it.
-    pub lock_digest: bool,
+    pub needs_lock_digest: bool,
     /// Further places where its callers may say a field.
-    pub also: &'static [(Operation, Field, Name)],
+    pub additional_field_names: &'static [(Operation, Field, FieldName)],
     /// Fields that it has, but not in these operations: neither said by its callers nor to its targets.
-    pub lacks_in: &'static [(Operation, Field)],
+    pub absent_fields_by_operation: &'static [(Operation, Field)],
     /// Fields that it reads in these operations as a caller's dialect but does not honour as a target.
-    pub lacks_at: &'static [(Operation, Field)],
+    pub unsupported_fields_by_operation: &'static [(Operation, Field)],
     /// Values that must not be empty, and what the caller is told. Any other empty value says nothing: SDKs send them
     /// for what was not given.
-    pub never_empty: &'static [(Field, Fault, &'static str)],
+    pub non_empty_fields: &'static [(Field, ErrorKind, &'static str)],
     /// The least and the greatest value of a number in an operation. What is outside is refused.
-    pub bounds: &'static [(Operation, Field, u64, u64)],
+    pub number_bounds: &'static [(Operation, Field, u64, u64)],
     /// Refuses what its callers may not say together, or must say.
-    pub check: fn(&Request) -> Result<(), Refusal>,
+    pub check_request: fn(&Request) -> Result<(), Rejection>,
     /// What it calls a field of an answer.
-    pub told: fn(Told) -> Option<&'static str>,
+    pub response_field_name: fn(ResponseField) -> Option<&'static str>,
     /// Its words.
     pub words: &'static WordTables,
     /// Its way of copying.
@@ -100,24 +100,24 @@ pub struct Dialect {
     /// Its documents.
     pub xml: XmlStyle,
     /// Its errors.
-    pub faults: &'static [FaultRow],
+    pub errors: &'static [ErrorRow],
     /// What it means when nothing is said.
-    pub absent: Absent,
+    pub defaults: Defaults,
     /// What it can hold.
     pub limits: Limits,
     /// Whether an ETag that looks like an MD5 is that of the object's bytes, unless these are encrypted with a key of
     /// the customer's or of a key service.
     pub etag_is_md5: bool,
     /// Whether it writes MD5-shaped ETags in upper case.
-    pub etag_upper: bool,
+    pub etag_upper_case: bool,
     /// Its statuses for success, where they differ from 200.
-    pub success: &'static [(Operation, u16)],
+    pub success_statuses: &'static [(Operation, u16)],
     /// Headers of every answer.
-    pub identity: Identity,
+    pub common_headers: CommonHeaders,
     /// Fills in what its callers expect in an answer and other targets do not tell.
-    pub complete_reply: fn(Operation, &mut crate::model::Reply),
+    pub complete_response: fn(Operation, &mut crate::model::Response),
     /// The parameter of a bucket's GET that shows whether it exists, where the dialect has no HEAD for that.
-    pub bucket_probe: Option<&'static str>,
+    pub bucket_probe_parameter: Option<&'static str>,
     /// What its SDKs call the size of a part, for messages.
     pub part_size_setting: &'static str,
     /// Whether a bucket in which uploads were begun and not completed counts as not empty.
@@ -125,11 +125,11 @@ pub struct Dialect {
     /// In which header of a completing call a target of our own is told how small parts may be for the caller's vendor.
     pub part_bytes_min_header: Option<&'static str>,
     /// Whether uploads without a known length may be sent to it.
-    pub chunked_uploads: bool,
+    pub supports_chunked_uploads: bool,
     /// Whether every field of a form must be named in its policy.
-    pub form_covers_all: bool,
+    pub form_policy_covers_all: bool,
     /// Whether the type that a browser says of a form's file is the object's.
-    pub form_file_type: bool,
+    pub uses_form_file_type: bool,
     /// Where the vendor describes it.
     pub manual: Manual,
     /// A public end point of the vendor, to show what a request would look like.
@@ -138,7 +138,7 @@ pub struct Dialect {
     pub endpoint: Option<fn(region: &str) -> String>,
     /// What a bucket is created with, besides headers: the body for a region, and for settings that
     /// [`Dialect::bucket_settings`] has in the document.
-    pub create_bucket_body: fn(region: &str, settings: &Node) -> Vec<u8>,
+    pub write_create_bucket_body: fn(region: &str, settings: &Node) -> Vec<u8>,
     /// What else a target can be told of a new bucket.
     pub bucket_settings: BucketSettings,
 }
@@ -147,9 +147,9 @@ pub struct Dialect {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BucketSettings {
     /// The class of its objects of which nobody says one.
-    pub class: Option<BucketPlace>,
+    pub class: Option<BucketSettingLocation>,
     /// Whether its objects are kept in one zone or in several.
-    pub redundancy: Option<BucketPlace>,
+    pub redundancy: Option<BucketSettingLocation>,
 }
 
 impl BucketSettings {
@@ -159,7 +159,7 @@ impl BucketSettings {
 
 /// Where one of them is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BucketPlace {
+pub enum BucketSettingLocation {
     /// In the document of the creating call.
     Document,
     /// In a header of this name.
@@ -168,138 +168,140 @@ pub enum BucketPlace {
 
 impl Dialect {
     /// What it calls a field in a request of this kind, if that may say it.
-    pub fn name_in(&self, field: Field, operation: Operation) -> Option<Name> {
-        if !field.applies(operation) || self.lacks_in.contains(&(operation, field)) {
+    pub fn field_name_in(&self, field: Field, operation: Operation) -> Option<FieldName> {
+        if !field.applies_to(operation) || self.absent_fields_by_operation.contains(&(operation, field)) {
             return None;
         }
-        let own = self.names_in.iter().find(|row| (row.0, row.1) == (operation, field));
-        own.map(|row| row.2).or_else(|| (self.name_of)(field))
+        let override_name =
+            self.field_names_by_operation.iter().find(|row| (row.0, row.1) == (operation, field));
+        override_name.map(|row| row.2).or_else(|| (self.field_name)(field))
     }
 
     /// What a target of this dialect is told a field by in a request of this kind, if it honours it there.
-    pub fn says(&self, field: Field, operation: Operation) -> Option<Name> {
-        let lacks = self.lacks.contains(&field) || self.lacks_at.contains(&(operation, field));
-        self.name_in(field, operation).filter(|_| !lacks)
+    pub fn target_field_name(&self, field: Field, operation: Operation) -> Option<FieldName> {
+        let lacks = self.unsupported_fields.contains(&field)
+            || self.unsupported_fields_by_operation.contains(&(operation, field));
+        self.field_name_in(field, operation).filter(|_| !lacks)
     }
 
     /// Whether a target of this dialect compares, keeps and tells checksums that are said to it.
     pub fn keeps_checksums(&self) -> bool {
-        self.can_say(Field::ChecksumMode)
+        self.supports_field(Field::ChecksumMode)
     }
 
     /// Whether answers of this dialect tell checksums in documents.
-    pub fn tells_checksums(&self) -> bool {
-        (self.told)(Told::ChecksumType).is_some()
+    pub fn has_checksums_in_documents(&self) -> bool {
+        (self.response_field_name)(ResponseField::ChecksumType).is_some()
     }
 
     /// The header of a checksum.
-    pub fn checksum_header(&self, algorithm: crate::model::Algorithm) -> Option<&'static str> {
-        self.checksums.iter().find(|row| row.1 == algorithm).map(|row| row.0)
+    pub fn checksum_header(&self, algorithm: crate::model::ChecksumAlgorithm) -> Option<&'static str> {
+        self.checksum_headers.iter().find(|row| row.1 == algorithm).map(|row| row.0)
     }
 
     /// Whether the vendor takes no notice of a header, by its lower-case name, in an operation.
-    pub fn ignores(&self, operation: Operation, header: &str) -> bool {
-        self.ignored.iter().any(|row| row.names(header) && (row.applies)(operation))
+    pub fn ignores_header(&self, operation: Operation, header: &str) -> bool {
+        self.ignored_headers.iter().any(|row| row.matches_header(header) && (row.applies_to)(operation))
     }
 
     /// Whether a header, by its lower-case name, is a field's in any operation.
     pub fn has_header(&self, header: &str) -> bool {
-        let names = |name: Option<Name>| matches!(name, Some(Name::Header(own)) if own == header);
-        Field::ALL.into_iter().any(|field| names((self.name_of)(field)))
+        let names = |name: Option<FieldName>| matches!(name, Some(FieldName::Header(own)) if own == header);
+        Field::ALL.into_iter().any(|field| names((self.field_name)(field)))
     }
 
     /// Whether a header, by its lower-case name, is a list, so that its lines are one (RFC 9110, 5.3).
-    pub fn is_list(&self, header: &str) -> bool {
-        let names = |name: Option<Name>| matches!(name, Some(Name::Header(own)) if own == header);
-        Field::ALL.into_iter().any(|field| field.is_list() && names((self.name_of)(field)))
+    pub fn is_list_header(&self, header: &str) -> bool {
+        let names = |name: Option<FieldName>| matches!(name, Some(FieldName::Header(own)) if own == header);
+        Field::ALL.into_iter().any(|field| field.is_list() && names((self.field_name)(field)))
     }
 
     /// Whether a field can be said to a target of this dialect.
-    pub fn can_say(&self, field: Field) -> bool {
-        (self.name_of)(field).is_some() && !self.lacks.contains(&field)
+    pub fn supports_field(&self, field: Field) -> bool {
+        (self.field_name)(field).is_some() && !self.unsupported_fields.contains(&field)
     }
 
     /// Whether the vendor's hosts serve clients of a dialect.
-    pub fn serves(&self, other: &Self) -> bool {
+    pub fn serves_clients_of(&self, other: &Self) -> bool {
         self.family == other.family || self.serves_families.contains(&other.family)
     }
 
     /// Whether a bucket of this name can stand in a host: where names have no dots, a dot before the service means that
     /// the host is another one.
-    pub fn can_name_in_host(&self, bucket: &str) -> bool {
+    pub fn allows_bucket_in_host(&self, bucket: &str) -> bool {
         self.limits.bucket_dots || !bucket.contains('.')
     }
 
     /// Whether a target of this dialect evaluates every condition on a copy's source.
-    pub fn has_conditions(&self) -> bool {
-        Field::SOURCE_CONDITIONS.into_iter().all(|field| self.can_say(field))
+    pub fn supports_source_conditions(&self) -> bool {
+        Field::SOURCE_CONDITIONS.into_iter().all(|field| self.supports_field(field))
     }
 
     /// The row of a fault; every table ends in an internal error.
-    pub fn fault(&self, fault: Fault) -> Option<&'static FaultRow> {
-        self.faults.iter().find(|row| row.fault == fault)
+    pub fn error_row(&self, kind: ErrorKind) -> Option<&'static ErrorRow> {
+        self.errors.iter().find(|row| row.kind == kind)
     }
 
     /// The status of success.
     pub fn success_status(&self, operation: Operation) -> u16 {
         match operation {
-            Operation::Put(setting) => self.form(setting).map_or(200, |form| form.put_status),
+            Operation::Put(setting) => self.setting_schema(setting).map_or(200, |form| form.put_status),
             Operation::Delete(_) => 204,
-            _ => self.success.iter().find(|row| row.0 == operation).map_or(200, |row| row.1),
+            _ => self.success_statuses.iter().find(|row| row.0 == operation).map_or(200, |row| row.1),
         }
     }
 
     /// Its routes: those of settings first, for a parameter always selects them.
-    pub fn all_routes(&self) -> impl Iterator<Item = Route> {
-        self.settings.iter().flat_map(|form| form.routes()).chain(self.routes.iter().copied())
+    pub fn all_routes(&self) -> impl Iterator<Item = OperationRoute> {
+        self.settings.iter().flat_map(|form| form.operation_routes()).chain(self.routes.iter().copied())
     }
 
     /// Whether its callers can ask for an operation.
-    pub fn has(&self, operation: Operation) -> bool {
+    pub fn has_operation(&self, operation: Operation) -> bool {
         self.all_routes().any(|row| row.operation == operation)
     }
 
     /// The route by which a target is asked for an operation, if it has that.
-    pub fn route(&self, operation: Operation) -> Option<Route> {
+    pub fn find_route(&self, operation: Operation) -> Option<OperationRoute> {
         let setting = match operation {
             Operation::Get(setting) | Operation::Put(setting) | Operation::Delete(setting) => Some(setting),
             _ => None,
         };
-        let lacks = self.lacks_calls.contains(&operation)
-            || setting.is_some_and(|setting| self.lacks_settings.contains(&setting));
+        let lacks = self.unsupported_operations.contains(&operation)
+            || setting.is_some_and(|setting| self.unsupported_settings.contains(&setting));
         self.all_routes().find(|row| row.operation == operation && !lacks)
     }
 
     /// How it has a setting, if it does.
-    pub fn form(&self, setting: Setting) -> Option<&'static Form> {
+    pub fn setting_schema(&self, setting: Setting) -> Option<&'static SettingSchema> {
         self.settings.iter().find(|form| form.setting == setting)
     }
 }
 
 /// A header that the vendor takes no notice of in some operations. In the others it is refused, or a field.
 #[derive(Clone, Copy)]
-pub struct Ignored {
+pub struct IgnoredHeader {
     /// In lower case; a last `*` stands for whatever follows.
     pub name: &'static str,
     /// Where it is passed over.
-    pub applies: fn(Operation) -> bool,
+    pub applies_to: fn(Operation) -> bool,
     /// Who sends it there, or which document says so.
     pub source: &'static str,
 }
 
-impl Ignored {
+impl IgnoredHeader {
     /// A row for several operations.
-    pub const fn new(name: &'static str, applies: fn(Operation) -> bool, source: &'static str) -> Self {
-        Self { name, applies, source }
+    pub const fn new(name: &'static str, applies_to: fn(Operation) -> bool, source: &'static str) -> Self {
+        Self { name, applies_to, source }
     }
 
     /// A row for every operation.
-    pub const fn always(name: &'static str, source: &'static str) -> Self {
+    pub const fn for_all_operations(name: &'static str, source: &'static str) -> Self {
         Self::new(name, |_| true, source)
     }
 
     /// Whether the row is about a header of this lower-case name.
-    pub fn names(&self, header: &str) -> bool {
+    pub fn matches_header(&self, header: &str) -> bool {
         match self.name.strip_suffix('*') {
             Some(prefix) => header.starts_with(prefix),
             None => header == self.name,
@@ -313,23 +315,23 @@ pub struct StatedDigest {
     /// In lower case.
     pub header: &'static str,
     /// How it is computed.
-    pub algorithm: crate::model::Algorithm,
+    pub algorithm: crate::model::ChecksumAlgorithm,
     /// The value that states nothing.
-    pub none: Option<&'static str>,
+    pub absent_value: Option<&'static str>,
     /// What is wrong where the body has another.
-    pub fault: Fault,
+    pub mismatch_error: ErrorKind,
 }
 
 /// Where a field stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Name {
+pub enum FieldName {
     /// In a header of this lower-case name.
     Header(&'static str),
     /// In a query parameter.
     Parameter(&'static str),
 }
 
-impl Name {
+impl FieldName {
     /// The bare name.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -340,7 +342,7 @@ impl Name {
 
 /// What a path may address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
+pub enum ResourceLevel {
     /// The account.
     Service,
     /// A bucket.
@@ -351,39 +353,39 @@ pub enum Level {
 
 /// One row of a routing table.
 #[derive(Debug, Clone, Copy)]
-pub struct Route {
+pub struct OperationRoute {
     /// HTTP method.
     pub method: &'static str,
     /// What is addressed.
-    pub level: Level,
+    pub level: ResourceLevel,
     /// Parameters that must be there: a bare name, or `name=value`.
     pub parameters: &'static [&'static str],
     /// Whether the copy source header must be there (`Some(true)`) or must not (`Some(false)`).
-    pub source: Option<bool>,
+    pub copy_source: Option<bool>,
     /// What it means.
     pub operation: Operation,
 }
 
-impl Route {
+impl OperationRoute {
     /// A row without parameters.
-    pub const fn plain(method: &'static str, level: Level, operation: Operation) -> Self {
-        Self { method, level, parameters: &[], source: None, operation }
+    pub const fn new(method: &'static str, level: ResourceLevel, operation: Operation) -> Self {
+        Self { method, level, parameters: &[], copy_source: None, operation }
     }
 
     /// A row with parameters.
-    pub const fn with(
+    pub const fn with_parameters(
         method: &'static str,
-        level: Level,
+        level: ResourceLevel,
         parameters: &'static [&'static str],
         operation: Operation,
     ) -> Self {
-        Self { method, level, parameters, source: None, operation }
+        Self { method, level, parameters, copy_source: None, operation }
     }
 
     /// The same row for requests that name a copy source, or do not.
     #[must_use]
-    pub const fn source(mut self, named: bool) -> Self {
-        self.source = Some(named);
+    pub const fn with_source(mut self, required: bool) -> Self {
+        self.copy_source = Some(required);
         self
     }
 }
@@ -402,7 +404,7 @@ pub struct HostForm {
 
 impl HostForm {
     /// A form of hosts where the object API answers.
-    pub const fn api(domain: &'static [&'static str], service: &'static [&'static str]) -> Self {
+    pub const fn new_api(domain: &'static [&'static str], service: &'static [&'static str]) -> Self {
         Self { is_api: true, domain, service }
     }
 
@@ -412,7 +414,7 @@ impl HostForm {
     }
 
     /// A form of hosts of something else.
-    pub const fn other(domain: &'static [&'static str], service: &'static [&'static str]) -> Self {
+    pub const fn new_other(domain: &'static [&'static str], service: &'static [&'static str]) -> Self {
         Self { is_api: false, domain, service }
     }
 }
@@ -438,15 +440,15 @@ pub struct WordTables {
     pub metadata: Words<Directive>,
     pub tagging: Words<Directive>,
     pub class: Words<StorageClass>,
-    pub acl: Words<Acl>,
+    pub acl: Words<CannedAcl>,
     pub encryption: Words<Encryption>,
     /// What a flag says for "yes".
-    pub yes: fn(Field) -> &'static str,
+    pub flag_word: fn(Field) -> &'static str,
 }
 
 /// How a dialect's callers may combine conditions on a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Combination {
+pub enum ConditionCombination {
     /// A matching ETag outweighs the date of its pair.
     Precedence,
     /// Only match with unmodified-since, and none-match with modified-since; each then by precedence.
@@ -456,22 +458,22 @@ pub enum Combination {
 }
 
 /// How a dialect says who may do what.
-pub struct AccessStyle {
+pub struct AclStyle {
     /// Whether a document says a canned word instead of grants.
-    pub by_word: bool,
+    pub canned_in_document: bool,
     /// Whether a request that says it in headers and in its body is taken by its headers.
-    pub headers_win: bool,
+    pub headers_take_precedence: bool,
     /// How groups are named in grants.
     pub groups: &'static [(Group, &'static str)],
     /// An account's id that stands for a group.
     pub group_ids: &'static [(Group, &'static str)],
     /// Whether the owner keeps control where a document does not say so.
-    pub owner_implied: bool,
+    pub implies_owner_control: bool,
 }
 
 /// When a copy of an object onto itself is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SelfCopy {
+pub enum SelfCopyRule {
     /// When metadata, class, encryption or redirect change.
     AnyChange,
     /// When metadata or tags are replaced.
@@ -482,7 +484,7 @@ pub enum SelfCopy {
 
 /// Where a copy source is to be found at a target.
 #[derive(Debug, Clone, Copy)]
-pub struct SourceAt<'a> {
+pub struct TargetCopySource<'a> {
     /// Bucket at the target.
     pub bucket: &'a str,
     /// Decoded key.
@@ -496,33 +498,33 @@ pub struct SourceAt<'a> {
 /// How a dialect copies.
 pub struct CopyRules {
     /// The header that names the source.
-    pub header: &'static str,
+    pub source_header: &'static str,
     /// The form of its value, as the document has it.
-    pub grammar: &'static str,
+    pub source_grammar: &'static str,
     /// Reads its value: splits first, decodes once.
     /// The second argument is the endpoint that the request was sent to, where its bucket is in the host: a source may be
     /// said to be there.
-    pub read_source: fn(&str, Option<&str>) -> Result<Source, Refusal>,
+    pub parse_source: fn(&str, Option<&str>) -> Result<CopySource, Rejection>,
     /// Writes it.
-    pub write_source: fn(&SourceAt<'_>) -> String,
+    pub write_source: fn(&TargetCopySource<'_>) -> String,
     /// How conditions combine.
-    pub combination: Combination,
+    pub combination: ConditionCombination,
     /// Whether its SDKs say a condition on the source a second time under HTTP's own name: the source's decides.
-    pub conditions_repeated: bool,
+    pub repeats_conditions: bool,
     /// Whether a failed none-match or modified-since answers 304 instead of 412.
-    pub not_modified: bool,
+    pub uses_not_modified_status: bool,
     /// Whether a modified-since in the future counts as not said.
-    pub future_ignored: bool,
+    pub ignores_future_dates: bool,
     /// When it may copy onto itself.
-    pub onto_itself: SelfCopy,
+    pub self_copy: SelfCopyRule,
     /// Whether the range of a part copy is checked strictly, or copies the whole source when it does not fit.
     pub strict_range: bool,
     /// Whether its callers know a success that turns out an error in the document behind it.
-    pub tells_under_way: bool,
+    pub accepts_late_error: bool,
     /// The largest source of one copy, bytes.
     pub bytes_max: u64,
     /// Whether a target may pass over the metadata directive without a word, so that the copy must be checked.
-    pub check_metadata: bool,
+    pub needs_metadata_check: bool,
 }
 
 /// A vendor's documents, as their readers find them.
@@ -536,9 +538,9 @@ pub struct Manual {
 
 /// One row of an error table.
 #[derive(Debug, Clone, Copy)]
-pub struct FaultRow {
+pub struct ErrorRow {
     /// What went wrong.
-    pub fault: Fault,
+    pub kind: ErrorKind,
     /// The vendor's code.
     pub code: &'static str,
     /// The vendor's status.
@@ -547,23 +549,23 @@ pub struct FaultRow {
     pub message: &'static str,
 }
 
-impl FaultRow {
+impl ErrorRow {
     /// A row.
-    pub const fn new(fault: Fault, code: &'static str, status: u16, message: &'static str) -> Self {
-        Self { fault, code, status, message }
+    pub const fn new(kind: ErrorKind, code: &'static str, status: u16, message: &'static str) -> Self {
+        Self { kind, code, status, message }
     }
 }
 
 /// What it means when nothing is said.
 #[derive(Debug, Clone, Copy)]
-pub struct Absent {
+pub struct Defaults {
     /// Storage class of a new object; `None`: as the bucket says.
     pub class: Option<StorageClass>,
     /// Whether a target is told the class of a new object even where silence should mean the same: some servers
     /// keep the source's.
-    pub class_always_said: bool,
+    pub class_always_explicit: bool,
     /// Access of a new object.
-    pub acl: Acl,
+    pub acl: CannedAcl,
     /// Content type of a new object; `None`: the service chooses.
     pub content_type: Option<&'static str>,
     /// Objects in a page.
@@ -582,11 +584,11 @@ pub struct Limits {
     /// Bytes of a key.
     pub key_bytes_max: usize,
     /// Bytes a key must not begin with.
-    pub key_first_refused: &'static [u8],
+    pub key_first_bytes_forbidden: &'static [u8],
     /// Bytes that must not stand in a key.
-    pub key_refused: &'static [u8],
+    pub key_bytes_forbidden: &'static [u8],
     /// What must not stand in a key between slashes or at its ends. An empty end is always allowed.
-    pub key_segments_refused: &'static [&'static str],
+    pub key_segments_forbidden: &'static [&'static str],
     /// Bytes of all user metadata, names and values.
     pub metadata_bytes_max: usize,
     /// Whether names of user metadata may hold more than letters, digits and `-`.
@@ -596,7 +598,7 @@ pub struct Limits {
     /// Bytes of a part that is not the last of its upload, as enforced when the upload is completed.
     pub part_bytes_min: u64,
     /// The largest page of buckets that a target is asked for; `None`: it gives all of them at once.
-    pub buckets_page: Option<u64>,
+    pub buckets_page_max: Option<u64>,
 }
 
 /// How a dialect's documents are written. Elements are listed in the order in which the vendor sends them.
@@ -604,7 +606,7 @@ pub struct XmlStyle {
     /// Namespace of result roots.
     pub namespace: Option<&'static str>,
     /// Namespace of the completing call's result, where it differs.
-    pub namespace_completed: Option<&'static str>,
+    pub multipart_completed_namespace: Option<&'static str>,
     /// Children of CopyObjectResult and CopyPartResult.
     pub copy: &'static [&'static str],
     /// Whether the time of a copy has milliseconds.
@@ -612,9 +614,9 @@ pub struct XmlStyle {
     /// Children of ListBucketResult, first version.
     pub objects: &'static [&'static str],
     /// Children of ListBucketResult, second version.
-    pub objects_second: &'static [&'static str],
+    pub objects_v2: &'static [&'static str],
     /// Children of Contents.
-    pub listed: &'static [&'static str],
+    pub listed_object: &'static [&'static str],
     /// Children of ListPartsResult.
     pub parts: &'static [&'static str],
     /// Children of ListVersionsResult; versions and delete markers stand together at `Version`.
@@ -630,13 +632,13 @@ pub struct XmlStyle {
     /// How long a restoring call without a document restores. `None`: it needs one.
     pub restore_days: Option<&'static str>,
     /// Whether the answer to a quiet deleting call has no document at all, and failures are told by absence.
-    pub deleted_by_absence: bool,
+    pub omits_deleted_document: bool,
     /// Children of InitiateMultipartUploadResult.
-    pub initiated: &'static [&'static str],
+    pub multipart_initiated: &'static [&'static str],
     /// Children of CompleteMultipartUploadResult.
-    pub completed: &'static [&'static str],
+    pub multipart_completed: &'static [&'static str],
     /// Whether continuation tokens are percent-encoded where keys are.
-    pub encodes_token: bool,
+    pub encodes_continuation_token: bool,
     /// Children of ListAllMyBucketsResult.
     pub buckets: &'static [&'static str],
     /// Whether what belongs to paging is written only where a next page of buckets follows.
@@ -646,7 +648,7 @@ pub struct XmlStyle {
     /// Children of Error; `*` stands for the details.
     pub error: &'static [&'static str],
     /// Whether Delimiter is written when it is empty.
-    pub empty_delimiter: bool,
+    pub writes_empty_delimiter: bool,
     /// Percent-encodes a key for `encoding-type=url`.
     pub encode_key: fn(&str) -> String,
     /// Whether `+` is a space in percent-encoded keys that it sends.
@@ -654,25 +656,25 @@ pub struct XmlStyle {
     /// Times of buckets with milliseconds.
     pub bucket_milliseconds: bool,
     /// The region as documents call it.
-    pub location: fn(&str) -> String,
+    pub format_location: fn(&str) -> String,
     /// The region that a document means.
-    pub read_location: fn(&str) -> String,
+    pub parse_location: fn(&str) -> String,
 }
 
 /// The headers of every answer.
-pub struct Identity {
+pub struct CommonHeaders {
     /// `Server`.
     pub server: &'static str,
     /// Name of the request id's header.
-    pub request_id: &'static str,
+    pub request_id_header: &'static str,
     /// Name of a second id's header, if any.
-    pub trace_id: Option<&'static str>,
+    pub trace_id_header: Option<&'static str>,
     /// Writes a request id from 128 random bits and the time.
-    pub write_id: fn(u128, crate::model::Timestamp) -> String,
+    pub format_request_id: fn(u128, crate::model::Timestamp) -> String,
     /// A header with the milliseconds that the answer took.
-    pub server_time: Option<&'static str>,
+    pub server_time_header: Option<&'static str>,
     /// A header that carries the error document of a HEAD, base64.
-    pub head_error: Option<&'static str>,
+    pub head_error_header: Option<&'static str>,
 }
 
 /// A target as the operator configured it.
@@ -690,13 +692,13 @@ pub struct Target {
     /// Bucket in the path instead of the host.
     pub path_style: bool,
     /// Our key there.
-    pub credentials: OwnKey,
+    pub credentials: SharedCredentials,
     /// Its clock, which requests to it are dated by.
     pub clock: TargetClock,
     /// What our own marks are sealed with: the same at every replica, and after every start.
-    pub seal: SecretString,
+    pub seal_secret: SecretString,
     /// Key ids of its key management that callers may name.
     pub kms_keys: Vec<String>,
     /// What becomes of parts that are smaller than it takes.
-    pub staging: Staging,
+    pub staging: SmallPartsConfig,
 }

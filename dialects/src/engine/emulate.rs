@@ -2,119 +2,127 @@
 
 use crate::engine::deletes;
 use crate::engine::dialect::Dialect;
-use crate::engine::documents::class_name;
-use crate::engine::settings::{self, SAY_NOTHING, leaf};
-use crate::engine::way::Way;
+use crate::engine::documents::to_canonical_class_name;
+use crate::engine::settings::{self, IGNORABLE_ELEMENTS, text_node};
+use crate::engine::way::Route;
 use crate::engine::{access, cors, etag};
 use crate::model::{
-    Acl, BucketInfo, Document, Fault, Field, Operation, Refusal, Reply, Request, Setting, Told, Value,
+    BucketInfo, CannedAcl, Document, ErrorKind, Field, Operation, Rejection, Request, Response,
+    ResponseField, Setting, Value,
 };
 use crate::wire::xml::Node;
 
 /// The request as the target has to be asked, where it does not have the operation but one that tells as much.
-pub fn adapted(way: &Way<'_>, mut sent: Request) -> Request {
-    if way.target.dialect.route(sent.operation).is_some() {
-        return sent;
+pub fn adapt_to_target(route: &Route<'_>, mut request: Request) -> Request {
+    if route.target.dialect.find_route(request.operation).is_some() {
+        return request;
     }
-    match sent.operation {
+    match request.operation {
         Operation::GetObjectAttributes => {
-            sent.operation = Operation::HeadObject;
+            request.operation = Operation::HeadObject;
             for field in [Field::Attributes, Field::MaxParts, Field::PartNumberMarker] {
-                sent.fields.remove(field);
+                request.fields.remove(field);
             }
         }
-        Operation::GetBucketInfo => sent.operation = Operation::Get(Setting::BucketAcl),
+        Operation::GetBucketInfo => request.operation = Operation::Get(Setting::BucketAcl),
         // Where a setting cannot be removed it can be set to what buckets have that never had it.
         Operation::Delete(setting) => {
-            if let Some(unset) = set_to_nothing(way.target.dialect, setting) {
-                sent.operation = Operation::Put(setting);
-                sent.document = Some(unset);
+            if let Some(document) = build_unset_document(route.target.dialect, setting) {
+                request.operation = Operation::Put(setting);
+                request.document = Some(document);
             }
         }
         _ => {}
     }
-    sent
+    request
 }
 
-fn set_to_nothing(target: &Dialect, setting: Setting) -> Option<Node> {
-    target.route(Operation::Put(setting)).filter(|_| !setting.is_access())?;
-    let form = target.form(setting).filter(|form| !form.root.is_empty())?;
-    settings::unset(form).ok()
+fn build_unset_document(target: &Dialect, setting: Setting) -> Option<Node> {
+    target.find_route(Operation::Put(setting)).filter(|_| !setting.is_acl())?;
+    let form = target.setting_schema(setting).filter(|form| !form.root.is_empty())?;
+    settings::build_unset_setting(form).ok()
 }
 
 /// The operation by which a target is asked for another, if it can be asked at all.
-pub fn sent_as(target: &Dialect, operation: Operation) -> Option<Operation> {
-    if target.route(operation).is_some() {
+pub fn select_target_operation(target: &Dialect, operation: Operation) -> Option<Operation> {
+    if target.find_route(operation).is_some() {
         return Some(operation);
     }
-    let sent = match operation {
+    let substitute = match operation {
         Operation::ListObjectsV2 => Operation::ListObjects,
         Operation::GetObjectAttributes => Operation::HeadObject,
         Operation::GetBucketInfo => Operation::Get(Setting::BucketAcl),
-        Operation::Delete(setting) if set_to_nothing(target, setting).is_some() => Operation::Put(setting),
+        Operation::Delete(setting) if build_unset_document(target, setting).is_some() => {
+            Operation::Put(setting)
+        }
         _ => return None,
     };
-    target.route(sent).map(|route| route.operation)
+    target.find_route(substitute).map(|route| route.operation)
 }
 
 /// How a target's operations stand in for one that it does not have, for the printed matrix.
-pub fn stands_in(target: &Dialect, operation: Operation) -> Option<&'static str> {
-    let how = match operation {
+pub fn describe_substitute(target: &Dialect, operation: Operation) -> Option<&'static str> {
+    let description = match operation {
         Operation::ListObjectsV2 => "by the first version",
         Operation::GetObjectAttributes => "by a HEAD",
         Operation::GetBucketInfo => "by its ACL, versioning and place in the list of buckets",
         Operation::Delete(_) => "by an empty one",
         _ => return None,
     };
-    sent_as(target, operation).map(|_| how)
+    select_target_operation(target, operation).map(|_| description)
 }
 
 /// Takes the access out of a completing call to a target that is told it only where an upload begins, or afterwards.
-pub fn access_after(way: &Way<'_>, sent: &mut Request) -> Option<Value> {
-    let target = way.target.dialect;
-    let told = target.name_in(Field::Acl, sent.operation).is_some() || !target.can_say(Field::Acl);
-    let put = Operation::Put(Setting::ObjectAcl);
-    if sent.operation != Operation::CompleteMultipartUpload || told || target.route(put).is_none() {
+pub fn take_deferred_acl(route: &Route<'_>, request: &mut Request) -> Option<Value> {
+    let target = route.target.dialect;
+    let accepts_acl =
+        target.field_name_in(Field::Acl, request.operation).is_some() || !target.supports_field(Field::Acl);
+    let put_acl = Operation::Put(Setting::ObjectAcl);
+    if request.operation != Operation::CompleteMultipartUpload
+        || accepts_acl
+        || target.find_route(put_acl).is_none()
+    {
         return None;
     }
-    match sent.fields.get(Field::Acl) {
-        Some(Value::Acl(acl)) if target.words.acl.word(*acl).is_some() => sent.fields.remove(Field::Acl),
+    match request.fields.get(Field::Acl) {
+        Some(Value::Acl(acl)) if target.words.acl.word(*acl).is_some() => request.fields.remove(Field::Acl),
         _ => None,
     }
 }
 
 /// Something that is still missing of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gather {
+pub enum MissingDetail {
     /// Who may do what with the bucket, where an object leaves it to the bucket.
-    BucketAccess,
+    BucketAcl,
     /// Whether the bucket keeps versions.
     Versioning,
     /// When it was made.
-    Creation,
+    CreationDate,
 }
 
-impl Gather {
+impl MissingDetail {
     /// What tells it.
     pub fn operation(self) -> Operation {
         match self {
-            Self::BucketAccess => Operation::Get(Setting::BucketAcl),
+            Self::BucketAcl => Operation::Get(Setting::BucketAcl),
             Self::Versioning => Operation::Get(Setting::Versioning),
-            Self::Creation => Operation::ListBuckets,
+            Self::CreationDate => Operation::ListBuckets,
         }
     }
 }
 
 /// What is still missing of an answer.
-pub fn missing(way: &Way<'_>, reply: &Reply) -> Option<Gather> {
-    match &reply.document {
-        Some(Document::Access(access)) => {
-            let untold = access.inherits && access.grants.is_empty() && !way.caller.access.by_word;
-            untold.then_some(Gather::BucketAccess)
+pub fn find_missing_detail(route: &Route<'_>, response: &Response) -> Option<MissingDetail> {
+    match &response.document {
+        Some(Document::AccessControlPolicy(access)) => {
+            let is_missing =
+                access.inherits && access.grants.is_empty() && !route.caller.acl_style.canned_in_document;
+            is_missing.then_some(MissingDetail::BucketAcl)
         }
-        Some(Document::Info(info)) if info.gathered => None,
-        Some(Document::Info(info)) if info.versioning.is_none() => Some(Gather::Versioning),
-        Some(Document::Info(_)) => Some(Gather::Creation),
+        Some(Document::BucketInfo(info)) if info.is_complete => None,
+        Some(Document::BucketInfo(info)) if info.versioning.is_none() => Some(MissingDetail::Versioning),
+        Some(Document::BucketInfo(_)) => Some(MissingDetail::CreationDate),
         _ => None,
     }
 }
@@ -123,30 +131,34 @@ pub fn missing(way: &Way<'_>, reply: &Reply) -> Option<Gather> {
 ///
 /// # Errors
 /// What was asked for could not be had. The date of a bucket is done without.
-pub fn take(
-    reply: &mut Reply,
-    way: &Way<'_>,
-    what: Gather,
-    told: Result<Reply, Refusal>,
-) -> Result<(), Refusal> {
-    let told = match (what, &mut reply.document, told) {
-        (Gather::Creation, Some(Document::Info(info)), Err(_)) => {
-            info.gathered = true;
+pub fn apply_detail(
+    response: &mut Response,
+    route: &Route<'_>,
+    detail: MissingDetail,
+    result: Result<Response, Rejection>,
+) -> Result<(), Rejection> {
+    let gathered = match (detail, &mut response.document, result) {
+        (MissingDetail::CreationDate, Some(Document::BucketInfo(info)), Err(_)) => {
+            info.is_complete = true;
             return Ok(());
         }
-        (_, _, told) => told?,
+        (_, _, result) => result?,
     };
-    match (&mut reply.document, told.document) {
-        (Some(Document::Access(access)), Some(Document::Access(bucket))) => access.grants = bucket.grants,
-        (Some(Document::Info(info)), Some(Document::Setting(_, tree))) => {
-            info.versioning = Some(tree.text_of("Status").unwrap_or_default().to_owned());
+    match (&mut response.document, gathered.document) {
+        (Some(Document::AccessControlPolicy(access)), Some(Document::AccessControlPolicy(bucket))) => {
+            access.grants = bucket.grants
         }
-        (Some(Document::Info(info)), Some(Document::Buckets(list))) if what == Gather::Creation => {
-            let own = list.buckets.iter().find(|row| row.0 == way.bucket);
-            info.created = own.map(|row| row.1);
-            info.gathered = true;
+        (Some(Document::BucketInfo(info)), Some(Document::Setting(_, tree))) => {
+            info.versioning = Some(tree.child_text("Status").unwrap_or_default().to_owned());
         }
-        _ => return Err(crate::engine::answer::unproven()),
+        (Some(Document::BucketInfo(info)), Some(Document::Buckets(list)))
+            if detail == MissingDetail::CreationDate =>
+        {
+            let own_row = list.buckets.iter().find(|row| row.0 == route.bucket);
+            info.created = own_row.map(|row| row.1);
+            info.is_complete = true;
+        }
+        _ => return Err(crate::engine::answer::reject_incomplete_response()),
     }
     Ok(())
 }
@@ -155,44 +167,54 @@ pub fn take(
 ///
 /// # Errors
 /// What the caller's dialect cannot say.
-pub fn completed(way: &Way<'_>, asked: &Request, reply: &mut Reply) -> Result<(), Refusal> {
-    match (asked.operation, &mut reply.document) {
+pub fn adapt_to_caller(
+    route: &Route<'_>,
+    request: &Request,
+    response: &mut Response,
+) -> Result<(), Rejection> {
+    match (request.operation, &mut response.document) {
         (Operation::GetObjectAttributes, None) => {
-            reply.document = Some(Document::Attributes(attributes(asked, reply)?));
-            reply.fields.retain(|row| matches!(row.0, Told::LastModified | Told::VersionId));
-            reply.metadata.clear();
-            reply.status = 200;
+            response.document = Some(Document::Attributes(build_attributes(request, response)?));
+            response
+                .fields
+                .retain(|row| matches!(row.0, ResponseField::LastModified | ResponseField::VersionId));
+            response.metadata.clear();
+            response.status = 200;
         }
-        (Operation::GetBucketInfo, Some(Document::Access(access))) => {
-            let (access, region) = (std::mem::take(access), way.target.region.clone());
-            let class = reply.text(Told::StorageClass).map(|word| class_name(way.caller, word));
-            reply.remove(Told::StorageClass);
+        (Operation::GetBucketInfo, Some(Document::AccessControlPolicy(access))) => {
+            let (access, region) = (std::mem::take(access), route.target.region.clone());
+            let class = response
+                .text(ResponseField::StorageClass)
+                .map(|word| to_canonical_class_name(route.caller, word));
+            response.remove(ResponseField::StorageClass);
             let info = BucketInfo { access, region, class, ..BucketInfo::default() };
-            reply.document = Some(Document::Info(info));
+            response.document = Some(Document::BucketInfo(info));
         }
         (Operation::GetBucketLocation, Some(Document::Location(region))) => {
-            way.target.region.clone_into(region);
+            route.target.region.clone_into(region);
         }
-        (Operation::DeleteObjects, Some(Document::Deleted { lines, quiet, encoded })) => {
-            *lines = deletes::completed(&asked.unwanted, std::mem::take(lines));
-            *quiet = asked.quiet;
-            *encoded = asked.fields.has(Field::EncodingType);
+        (Operation::DeleteObjects, Some(Document::Deleted { results: lines, quiet, encoded })) => {
+            *lines = deletes::match_delete_results(&request.objects_to_delete, std::mem::take(lines));
+            *quiet = request.quiet;
+            *encoded = request.fields.has(Field::EncodingType);
             // Where failures are told by absence, one that is everybody's can be told as the answer.
-            let fault = lines.first().and_then(|line| line.failed);
-            if let Some(fault) = fault.filter(|fault| {
-                way.caller.xml.deleted_by_absence && lines.iter().all(|line| line.failed == Some(*fault))
+            let kind = lines.first().and_then(|line| line.error);
+            if let Some(kind) = kind.filter(|kind| {
+                route.caller.xml.omits_deleted_document && lines.iter().all(|line| line.error == Some(*kind))
             }) {
-                return Err(fault.into());
+                return Err(kind.into());
             }
         }
-        (Operation::Delete(_), _) => reply.status = way.caller.success_status(asked.operation),
-        (Operation::Get(setting), Some(Document::Setting(_, tree))) => told_setting(way, setting, tree)?,
-        (Operation::Get(_), Some(Document::Access(_))) => told_access(way, reply)?,
+        (Operation::Delete(_), _) => response.status = route.caller.success_status(request.operation),
+        (Operation::Get(setting), Some(Document::Setting(_, tree))) => {
+            translate_setting(route, setting, tree)?
+        }
+        (Operation::Get(_), Some(Document::AccessControlPolicy(_))) => translate_acl(route, response)?,
         (Operation::Get(_), Some(Document::Verbatim(..)))
-            if way.caller.family != way.target.dialect.family =>
+            if route.caller.family != route.target.dialect.family =>
         {
-            return Err(Refusal::say(
-                Fault::NotImplemented,
+            return Err(Rejection::with_message(
+                ErrorKind::NotImplemented,
                 "Policies name a vendor's own accounts and actions: they are not translated.",
             ));
         }
@@ -201,39 +223,43 @@ pub fn completed(way: &Way<'_>, asked: &Request, reply: &mut Reply) -> Result<()
     Ok(())
 }
 
-fn told_setting(way: &Way<'_>, setting: Setting, tree: &mut Node) -> Result<(), Refusal> {
-    let Some(form) = way.caller.form(setting) else { return Ok(()) };
+fn translate_setting(route: &Route<'_>, setting: Setting, tree: &mut Node) -> Result<(), Rejection> {
+    let Some(form) = route.caller.setting_schema(setting) else { return Ok(()) };
     if settings::is_unset(tree) {
-        *tree = settings::unset(form).map_err(Refusal::from)?;
+        *tree = settings::build_unset_setting(form).map_err(Rejection::from)?;
     }
     if setting == Setting::Cors {
-        *tree = cors::renamed(way.target.dialect, way.caller, std::mem::take(tree));
+        *tree = cors::translate_rules(route.target.dialect, route.caller, std::mem::take(tree));
     }
-    let named = settings::with_buckets(std::mem::take(tree), &|bucket| way.names.at_caller(bucket));
-    *tree = named.ok_or_else(|| {
-        Refusal::say(Fault::NotImplemented, "What is set names a bucket that has no name here.")
+    let tree_at_caller =
+        settings::rename_buckets(std::mem::take(tree), &|bucket| route.bucket_names.to_caller_bucket(bucket));
+    *tree = tree_at_caller.ok_or_else(|| {
+        Rejection::with_message(
+            ErrorKind::NotImplemented,
+            "What is set names a bucket that has no name here.",
+        )
     })?;
-    let (_, lost) = settings::write(way.caller, form, tree);
-    match lost.iter().find(|name| !SAY_NOTHING.contains(&name.as_str())) {
+    let (_, lost_fields) = settings::write_setting(route.caller, form, tree);
+    match lost_fields.iter().find(|name| !IGNORABLE_ELEMENTS.contains(&name.as_str())) {
         None => Ok(()),
-        Some(name) => Err(Refusal::say(
-            Fault::NotImplemented,
+        Some(name) => Err(Rejection::with_message(
+            ErrorKind::NotImplemented,
             format!("What is set has {name}, which cannot be told in the terms of this service."),
         )
-        .with("Header", name.clone())),
+        .with_detail("Header", name.clone())),
     }
 }
 
-fn told_access(way: &Way<'_>, reply: &mut Reply) -> Result<(), Refusal> {
-    let told = reply.text(Told::Acl).and_then(|word| way.target.dialect.words.acl.value(word));
-    reply.remove(Told::Acl);
-    let Some(Document::Access(access)) = &mut reply.document else { return Ok(()) };
-    access.inherits |= told == Some(Acl::Inherit);
-    access::check(way.caller, way.caller.family == way.target.dialect.family, access)?;
+fn translate_acl(route: &Route<'_>, response: &mut Response) -> Result<(), Rejection> {
+    let acl = response.text(ResponseField::Acl).and_then(|word| route.target.dialect.words.acl.value(word));
+    response.remove(ResponseField::Acl);
+    let Some(Document::AccessControlPolicy(access)) = &mut response.document else { return Ok(()) };
+    access.inherits |= acl == Some(CannedAcl::Inherit);
+    access::check_acl_support(route.caller, route.caller.family == route.target.dialect.family, access)?;
     if access.inherits
-        && let Some(word) = way.caller.words.acl.word(Acl::Inherit)
+        && let Some(word) = route.caller.words.acl.word(CannedAcl::Inherit)
     {
-        reply.set(Told::Acl, word);
+        response.set(ResponseField::Acl, word);
     }
     Ok(())
 }
@@ -242,28 +268,28 @@ fn told_access(way: &Way<'_>, reply: &mut Reply) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// The parts of an object that has some: a head does not tell them. An object without parts has none to be told.
-fn attributes(asked: &Request, told: &Reply) -> Result<Node, Refusal> {
-    let wanted = asked.fields.text(Field::Attributes).unwrap_or_default();
-    let wanted: Vec<&str> = wanted.split(',').map(str::trim).collect();
-    let has_parts = told.text(Told::Etag).is_some_and(|etag| etag.contains('-'));
-    if has_parts && wanted.contains(&PARTS) {
-        return Err(Refusal::say(
-            Fault::NotImplemented,
-            format!("{PARTS} cannot be told here: the storage behind this service does not tell the parts of an object."),
+fn build_attributes(request: &Request, response: &Response) -> Result<Node, Rejection> {
+    let requested = request.fields.text(Field::Attributes).unwrap_or_default();
+    let requested: Vec<&str> = requested.split(',').map(str::trim).collect();
+    let has_parts = response.text(ResponseField::Etag).is_some_and(|etag| etag.contains('-'));
+    if has_parts && requested.contains(&OBJECT_PARTS) {
+        return Err(Rejection::with_message(
+            ErrorKind::NotImplemented,
+            format!("{OBJECT_PARTS} cannot be told here: the storage behind this service does not tell the parts of an object."),
         )
-        .with("Header", PARTS));
+        .with_detail("Header", OBJECT_PARTS));
     }
     let mut children = Vec::new();
     let mut add = |name: &str, value: Option<&str>| {
-        if let Some(value) = value.filter(|_| wanted.contains(&name)) {
-            children.push(leaf(name, value));
+        if let Some(value) = value.filter(|_| requested.contains(&name)) {
+            children.push(text_node(name, value));
         }
     };
-    add("ETag", told.text(Told::Etag).map(etag::bare));
-    add("StorageClass", told.text(Told::StorageClass).or(Some("STANDARD")));
-    add("ObjectSize", told.text(Told::ContentLength));
+    add("ETag", response.text(ResponseField::Etag).map(etag::strip_quotes));
+    add("StorageClass", response.text(ResponseField::StorageClass).or(Some("STANDARD")));
+    add("ObjectSize", response.text(ResponseField::ContentLength));
     Ok(Node { name: "GetObjectAttributesResponse".to_owned(), children, ..Node::default() })
 }
 
 /// The attribute of an object's parts.
-const PARTS: &str = "ObjectParts";
+const OBJECT_PARTS: &str = "ObjectParts";

@@ -1,20 +1,20 @@
 //! What cannot be said is returned, never swallowed; what a loss means is decided here and nowhere else.
 
 use crate::engine::dialect::Dialect;
-use crate::model::{Fault, Field, Refusal};
+use crate::model::{ErrorKind, Field, Rejection};
 
 /// Something of a request that a target cannot be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loss {
     /// What is lost.
-    pub what: Lost,
+    pub item: LostItem,
     /// Why, for logs and `explain`.
-    pub why: String,
+    pub reason: String,
 }
 
 /// What is lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Lost {
+pub enum LostItem {
     /// A field.
     Field(Field),
     /// An entry of user metadata, by name.
@@ -23,33 +23,33 @@ pub enum Lost {
 
 impl Loss {
     /// A lost field.
-    pub fn field(field: Field, why: impl Into<String>) -> Self {
-        Self { what: Lost::Field(field), why: why.into() }
+    pub fn for_field(field: Field, reason: impl Into<String>) -> Self {
+        Self { item: LostItem::Field(field), reason: reason.into() }
     }
 
     /// The name in metrics: a closed set.
     pub fn name(&self) -> String {
-        match &self.what {
-            Lost::Field(field) => field.name(),
-            Lost::Metadata(_) => "Metadata".to_owned(),
+        match &self.item {
+            LostItem::Field(field) => field.name(),
+            LostItem::Metadata(_) => "Metadata".to_owned(),
         }
     }
 
-    fn refused_always(&self) -> bool {
-        match &self.what {
-            Lost::Field(field) => field.guards_data(),
+    fn is_always_rejected(&self) -> bool {
+        match &self.item {
+            LostItem::Field(field) => field.guards_data(),
             // A name that the target cannot hold would be gone for good.
-            Lost::Metadata(_) => true,
+            LostItem::Metadata(_) => true,
         }
     }
 
     /// What the caller calls it.
-    pub fn name_for(&self, caller: &Dialect) -> String {
-        match &self.what {
-            Lost::Field(field) => {
-                (caller.name_of)(*field).map_or_else(|| field.name(), |name| name.as_str().to_owned())
+    pub fn name_for_caller(&self, caller: &Dialect) -> String {
+        match &self.item {
+            LostItem::Field(field) => {
+                (caller.field_name)(*field).map_or_else(|| field.name(), |name| name.as_str().to_owned())
             }
-            Lost::Metadata(name) => format!("{}{name}", caller.metadata_prefix),
+            LostItem::Metadata(name) => format!("{}{name}", caller.metadata_prefix),
         }
     }
 }
@@ -58,7 +58,7 @@ impl Loss {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LossPolicy {
     /// Refuse the request, naming the field.
-    Refuse,
+    Reject,
     /// Send it without the field, and say so.
     Report,
 }
@@ -67,17 +67,17 @@ pub enum LossPolicy {
 ///
 /// # Errors
 /// `NotImplemented`, naming the field in the caller's words.
-pub fn judge(losses: &[Loss], policy: LossPolicy, caller: &Dialect) -> Result<(), Refusal> {
-    let refused = losses.iter().find(|loss| loss.refused_always() || policy == LossPolicy::Refuse);
-    match refused {
+pub fn check_losses(losses: &[Loss], policy: LossPolicy, caller: &Dialect) -> Result<(), Rejection> {
+    let rejected = losses.iter().find(|loss| loss.is_always_rejected() || policy == LossPolicy::Reject);
+    match rejected {
         None => Ok(()),
         Some(loss) => {
-            let name = loss.name_for(caller);
-            Err(Refusal::say(
-                Fault::NotImplemented,
-                format!("{name} cannot be carried out here: {}", loss.why),
+            let name = loss.name_for_caller(caller);
+            Err(Rejection::with_message(
+                ErrorKind::NotImplemented,
+                format!("{name} cannot be carried out here: {}", loss.reason),
             )
-            .with("Header", name))
+            .with_detail("Header", name))
         }
     }
 }

@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use crate::engine::auth::{Place, Verified};
-use crate::engine::dialect::{Dialect, Level, Name, Route};
-use crate::engine::hosts::without_port;
+use crate::engine::auth::{ResourceAddress, VerifiedSignature};
+use crate::engine::dialect::{Dialect, FieldName, OperationRoute, ResourceLevel};
+use crate::engine::hosts::strip_port;
 use crate::engine::{body, crc64};
 use crate::model::{
-    Algorithm, ByteRange, Checksum, Directive, Fault, Field, Fields, Hidden, Kind, Operation, RawHead,
-    Refusal, Request, Value,
+    ByteRange, Checksum, ChecksumAlgorithm, Directive, ErrorKind, Field, Fields, Operation, RawHead,
+    Rejection, Request, SecretText, Value, ValueKind,
 };
 use crate::wire::{date, hash, percent};
 
@@ -17,25 +17,26 @@ use crate::wire::{date, hash, percent};
 /// # Errors
 /// An operation that is not translated, a malformed or repeated field, a header of the dialect that has no place
 /// in this operation, a key or metadata over the dialect's own limits.
-pub fn request(
+pub fn read_request(
     dialect: &'static Dialect,
     head: &RawHead,
-    place: &Place,
-    verified: &Verified,
-) -> Result<Request, Refusal> {
-    let head = Said::new(dialect, head, verified.credential_parameters)?;
-    let signed = verified.key.as_ref().map(|key| Place { key: Some(key.clone()), ..place.clone() });
+    place: &ResourceAddress,
+    verified: &VerifiedSignature,
+) -> Result<Request, Rejection> {
+    let head = ParsedHead::new(dialect, head, verified.credential_parameters)?;
+    let signed =
+        verified.signed_key.as_ref().map(|key| ResourceAddress { key: Some(key.clone()), ..place.clone() });
     let place = signed.as_ref().unwrap_or(place);
     let route = route(dialect, &head, place)?;
     let operation = route.operation;
     check_place(dialect, place)?;
     let endpoint = endpoint(&head, place);
-    let source = head.header(dialect.copy.header).map(|value| read_source(dialect, value, endpoint));
+    let source = head.header(dialect.copy.source_header).map(|value| read_source(dialect, value, endpoint));
     let source = source.transpose()?;
     let mut request = Request {
         bucket: place.bucket.clone(),
         key: place.key.clone(),
-        source: if operation.copies() { source } else { None },
+        source: if operation.is_copy() { source } else { None },
         fields: fields(dialect, &head, &route)?,
         metadata: metadata(dialect, &head, operation)?,
         checksums: checksums(dialect, &head, operation)?,
@@ -43,24 +44,24 @@ pub fn request(
         body_length: body_length(&head)?,
         ..Request::new(operation)
     };
-    refuse_strangers(dialect, &head, operation)?;
+    reject_unknown_headers(dialect, &head, operation)?;
     refuse_conditions(dialect, &head, operation)?;
     refuse_picks(dialect, &head, operation)?;
-    (dialect.check)(&request)?;
+    (dialect.check_request)(&request)?;
     settle(dialect, &mut request);
     Ok(request)
 }
 
 /// Headers and decoded parameters of one request; parameters that stand for headers are among the headers.
-struct Said<'a> {
+struct ParsedHead<'a> {
     method: &'a str,
     headers: Vec<(String, Cow<'a, [u8]>)>,
-    hoisted: Vec<(String, String)>,
+    presigned_headers: Vec<(String, String)>,
     parameters: Vec<(String, Option<String>)>,
 }
 
-impl<'a> Said<'a> {
-    fn new(dialect: &Dialect, head: &'a RawHead, credential: &[&str]) -> Result<Self, Refusal> {
+impl<'a> ParsedHead<'a> {
+    fn new(dialect: &Dialect, head: &'a RawHead, credential: &[&str]) -> Result<Self, Rejection> {
         let mut said = Self {
             method: &head.method,
             headers: head
@@ -68,22 +69,22 @@ impl<'a> Said<'a> {
                 .iter()
                 .map(|(name, value)| (name.clone(), value.as_slice().into()))
                 .collect(),
-            hoisted: Vec::new(),
+            presigned_headers: Vec::new(),
             parameters: Vec::new(),
         };
         for (name, value) in head.raw_query() {
-            let name = percent::decode_form(name).map_err(|_| Fault::InvalidUri)?;
+            let name = percent::decode_form(name).map_err(|_| ErrorKind::InvalidUri)?;
             if credential.iter().any(|own| own.eq_ignore_ascii_case(&name)) {
                 continue;
             }
-            let value = value.map(percent::decode_form).transpose().map_err(|_| Fault::InvalidUri)?;
+            let value = value.map(percent::decode_form).transpose().map_err(|_| ErrorKind::InvalidUri)?;
             // No document could tell it back.
             if value.as_ref().is_some_and(|value| value.contains('\0')) {
                 return Err(bad(&name, "(NUL)"));
             }
             let lower = name.to_ascii_lowercase();
-            if (dialect.hoisted)(&lower) {
-                said.hoisted.push((lower, value.unwrap_or_default()));
+            if (dialect.is_header_parameter)(&lower) {
+                said.presigned_headers.push((lower, value.unwrap_or_default()));
             } else {
                 said.parameters.push((name, value));
             }
@@ -93,55 +94,57 @@ impl<'a> Said<'a> {
     }
 
     /// What has meaning stands once, in whatever letter case. The lines of a list are one list.
-    fn join_lines(&mut self, dialect: &Dialect) -> Result<(), Refusal> {
+    fn join_lines(&mut self, dialect: &Dialect) -> Result<(), Rejection> {
         let own = |name: &str| name.starts_with(dialect.header_prefix) || ONCE.contains(&name);
         let free = |name: &str| {
             name.starts_with(dialect.metadata_prefix)
-                || (dialect.ignored.iter().any(|row| row.names(name)) && !dialect.has_header(name))
+                || (dialect.ignored_headers.iter().any(|row| row.matches_header(name))
+                    && !dialect.has_header(name))
         };
         let mut joined: Vec<(String, Cow<'a, [u8]>)> = Vec::with_capacity(self.headers.len());
         for (name, value) in std::mem::take(&mut self.headers) {
             let first = joined.iter_mut().find(|row| row.0 == name).filter(|_| own(&name) && !free(&name));
             match first {
                 None => joined.push((name, value)),
-                Some(first) if dialect.is_list(&name) => {
+                Some(first) if dialect.is_list_header(&name) => {
                     let line = first.1.to_mut();
                     line.extend_from_slice(b", ");
                     line.extend_from_slice(&value);
                 }
-                Some(_) => return Err(repeated(&name)),
+                Some(_) => return Err(build_repeated_rejection(&name)),
             }
         }
         self.headers = joined;
         let mut seen = std::collections::BTreeSet::new();
         let headers = self.headers.iter().map(|row| row.0.as_str()).filter(|name| own(name));
         seen.extend(headers);
-        for (name, _) in &self.hoisted {
+        for (name, _) in &self.presigned_headers {
             if !seen.insert(name) && !free(name) {
-                return Err(repeated(name));
+                return Err(build_repeated_rejection(name));
             }
         }
         let mut seen = std::collections::BTreeSet::new();
         match self.parameters.iter().find(|(name, _)| !seen.insert(name.to_ascii_lowercase())) {
-            Some((name, _)) => Err(repeated(name)),
+            Some((name, _)) => Err(build_repeated_rejection(name)),
             None => Ok(()),
         }
     }
 
     fn header(&self, name: &str) -> Option<&[u8]> {
         let header = self.headers.iter().find(|row| row.0 == name).map(|row| row.1.as_ref());
-        header.or_else(|| self.hoisted.iter().find(|row| row.0 == name).map(|row| row.1.as_bytes()))
+        header.or_else(|| self.presigned_headers.iter().find(|row| row.0 == name).map(|row| row.1.as_bytes()))
     }
 
     fn parameter(&self, dialect: &Dialect, name: &str) -> Option<&str> {
-        let same = |own: &str| own == name || (dialect.parameters_any_case && own.eq_ignore_ascii_case(name));
+        let same =
+            |own: &str| own == name || (dialect.parameters_ignore_case && own.eq_ignore_ascii_case(name));
         self.parameters.iter().find(|row| same(&row.0)).map(|row| row.1.as_deref().unwrap_or_default())
     }
 
     /// Whether a parameter has this name, or goes on behind it after a slash, as image processing is asked for.
     fn selects(&self, dialect: &Dialect, wanted: &str) -> bool {
         let same =
-            |own: &str| own == wanted || (dialect.parameters_any_case && own.eq_ignore_ascii_case(wanted));
+            |own: &str| own == wanted || (dialect.parameters_ignore_case && own.eq_ignore_ascii_case(wanted));
         self.parameters.iter().any(|row| row.0.split('/').next().is_some_and(same))
     }
 
@@ -153,8 +156,8 @@ impl<'a> Said<'a> {
     }
 }
 
-fn repeated(name: &str) -> Refusal {
-    Refusal::say(Fault::InvalidArgument, format!("{name} was given more than once."))
+fn build_repeated_rejection(name: &str) -> Rejection {
+    Rejection::with_message(ErrorKind::InvalidArgument, format!("{name} was given more than once."))
 }
 
 /// Standard headers that have a meaning here: of those that are no lists, one line is allowed.
@@ -176,46 +179,50 @@ const ONCE: &[&str] = &[
     "if-unmodified-since",
 ];
 
-fn route(dialect: &Dialect, said: &Said<'_>, place: &Place) -> Result<Route, Refusal> {
+fn route(
+    dialect: &Dialect,
+    said: &ParsedHead<'_>,
+    place: &ResourceAddress,
+) -> Result<OperationRoute, Rejection> {
     let level = match (&place.bucket, &place.key) {
-        (None, _) => Level::Service,
-        (Some(_), None) => Level::Bucket,
-        (Some(_), Some(_)) => Level::Object,
+        (None, _) => ResourceLevel::Service,
+        (Some(_), None) => ResourceLevel::Bucket,
+        (Some(_), Some(_)) => ResourceLevel::Object,
     };
-    let named = said.header(dialect.copy.header).is_some();
-    let fits = |row: &Route| {
+    let named = said.header(dialect.copy.source_header).is_some();
+    let fits = |row: &OperationRoute| {
         row.method == said.method
             && row.level == level
             && row.parameters.iter().all(|wanted| said.has(dialect, wanted))
-            && row.source.is_none_or(|wanted| wanted == named)
+            && row.copy_source.is_none_or(|wanted| wanted == named)
     };
     let row = dialect.all_routes().find(fits);
     let consumed = |name: &str| {
         row.as_ref().is_some_and(|row| {
             row.parameters.iter().any(|own| own.split('=').next() == Some(name))
                 || Field::ALL.iter().any(|field| {
-                    matches!(dialect.name_in(*field, row.operation), Some(Name::Parameter(own)) if own == name)
+                    matches!(dialect.field_name_in(*field, row.operation), Some(FieldName::Parameter(own)) if own == name)
                 })
         })
     };
     let selector = dialect.sub_resources.iter().find(|name| said.selects(dialect, name) && !consumed(name));
     match (row, selector) {
-        (_, Some(name)) => Err(Refusal::say(
-            Fault::NotImplemented,
+        (_, Some(name)) => Err(Rejection::with_message(
+            ErrorKind::NotImplemented,
             format!("The sub-resource {name} is not translated between these services."),
         )
-        .with("Header", *name)),
-        (None, None) => Err(Refusal::new(Fault::MethodNotAllowed).with("Method", said.method)),
-        (Some(row), None) if named && !row.operation.copies() => Err(Refusal::say(
-            Fault::InvalidArgument,
+        .with_detail("Header", *name)),
+        (None, None) => Err(Rejection::new(ErrorKind::MethodNotAllowed).with_detail("Method", said.method)),
+        (Some(row), None) if named && !row.operation.is_copy() => Err(Rejection::with_message(
+            ErrorKind::InvalidArgument,
             "You can only specify a copy source header for copy requests.",
         )
-        .with("ArgumentName", dialect.copy.header)),
+        .with_detail("ArgumentName", dialect.copy.source_header)),
         (Some(row), None) => Ok(row),
     }
 }
 
-fn check_place(dialect: &Dialect, place: &Place) -> Result<(), Refusal> {
+fn check_place(dialect: &Dialect, place: &ResourceAddress) -> Result<(), Rejection> {
     if let Some(bucket) = &place.bucket {
         check_bucket(bucket)?;
     }
@@ -226,12 +233,12 @@ fn check_place(dialect: &Dialect, place: &Place) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// `InvalidBucketName`.
-pub fn check_bucket(bucket: &str) -> Result<(), Refusal> {
+pub fn check_bucket(bucket: &str) -> Result<(), Rejection> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     // It may become labels of a host, none of which is empty.
     let labels = bucket.split('.').all(|label| !label.is_empty());
     if !labels || bucket.len() > 255 || !bucket.bytes().all(plain) {
-        return Err(Refusal::new(Fault::InvalidBucketName).with("BucketName", bucket));
+        return Err(Rejection::new(ErrorKind::InvalidBucketName).with_detail("BucketName", bucket));
     }
     Ok(())
 }
@@ -240,72 +247,77 @@ pub fn check_bucket(bucket: &str) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// `KeyTooLong` or `InvalidObjectName`.
-pub fn check_key(dialect: &Dialect, key: &str) -> Result<(), Refusal> {
+pub fn check_key(dialect: &Dialect, key: &str) -> Result<(), Rejection> {
     let limits = &dialect.limits;
     if key.len() > limits.key_bytes_max {
-        return Err(Refusal::new(Fault::KeyTooLong)
-            .with("Size", key.len().to_string())
-            .with("MaxSizeAllowed", limits.key_bytes_max.to_string()));
+        return Err(Rejection::new(ErrorKind::KeyTooLong)
+            .with_detail("Size", key.len().to_string())
+            .with_detail("MaxSizeAllowed", limits.key_bytes_max.to_string()));
     }
     let first = key.bytes().next();
     let mut segments = key.strip_suffix('/').unwrap_or(key).split('/');
     // No document could name it.
     let names_nothing = key.contains('\0');
     if names_nothing
-        || first.is_none_or(|byte| limits.key_first_refused.contains(&byte))
-        || key.bytes().any(|byte| limits.key_refused.contains(&byte))
-        || segments.any(|segment| limits.key_segments_refused.contains(&segment))
+        || first.is_none_or(|byte| limits.key_first_bytes_forbidden.contains(&byte))
+        || key.bytes().any(|byte| limits.key_bytes_forbidden.contains(&byte))
+        || segments.any(|segment| limits.key_segments_forbidden.contains(&segment))
     {
-        return Err(Refusal::new(Fault::InvalidObjectName).with("ObjectName", key));
+        return Err(Rejection::new(ErrorKind::InvalidObjectName).with_detail("ObjectName", key));
     }
     Ok(())
 }
 
 /// What stands behind the bucket in the host of a request.
-fn endpoint<'a>(head: &'a Said<'_>, place: &Place) -> Option<&'a str> {
+fn endpoint<'a>(head: &'a ParsedHead<'_>, place: &ResourceAddress) -> Option<&'a str> {
     let host = std::str::from_utf8(head.header("host")?).ok()?;
     let bucket = place.bucket.as_deref().filter(|_| place.virtual_host)?;
-    without_port(host).get(bucket.len()..)?.strip_prefix('.')
+    strip_port(host).get(bucket.len()..)?.strip_prefix('.')
 }
 
 fn read_source(
     dialect: &Dialect,
     value: &[u8],
     endpoint: Option<&str>,
-) -> Result<crate::model::Source, Refusal> {
-    let text = std::str::from_utf8(value).map_err(|_| Refusal::new(Fault::InvalidCopySource))?;
-    let source = (dialect.copy.read_source)(text, endpoint)?;
-    check_bucket(&source.bucket)
-        .map_err(|_| Refusal::say(Fault::InvalidCopySource, "Invalid copy source bucket name"))?;
+) -> Result<crate::model::CopySource, Rejection> {
+    let text = std::str::from_utf8(value).map_err(|_| Rejection::new(ErrorKind::InvalidCopySource))?;
+    let source = (dialect.copy.parse_source)(text, endpoint)?;
+    check_bucket(&source.bucket).map_err(|_| {
+        Rejection::with_message(ErrorKind::InvalidCopySource, "Invalid copy source bucket name")
+    })?;
     check_key(dialect, &source.key)?;
     Ok(source)
 }
 
-fn fields(dialect: &Dialect, said: &Said<'_>, route: &Route) -> Result<Fields, Refusal> {
+fn fields(dialect: &Dialect, said: &ParsedHead<'_>, route: &OperationRoute) -> Result<Fields, Rejection> {
     let operation = route.operation;
     let mut fields = Fields::default();
     for field in Field::ALL {
-        let Some(name) = dialect.name_in(field, operation) else { continue };
-        if let Name::Header(name) = name
-            && Field::CONTENT.contains(&field)
+        let Some(name) = dialect.field_name_in(field, operation) else { continue };
+        if let FieldName::Header(name) = name
+            && Field::CONTENT_HEADERS.contains(&field)
             && let Some(value) = said.header(name).filter(|value| std::str::from_utf8(value).is_err())
         {
             fields.set(field, Value::Raw(raw(name, value)?));
             continue;
         }
-        let also = dialect.also.iter().find(|row| (row.0, row.1) == (operation, field)).map(|row| row.2);
-        let said_as = |name: Name| match name {
-            Name::Header(name) => said.header(name).map(|value| text_of(name, value)).transpose(),
-            Name::Parameter(name) if field.becomes_a_header() => {
+        let also = dialect
+            .additional_field_names
+            .iter()
+            .find(|row| (row.0, row.1) == (operation, field))
+            .map(|row| row.2);
+        let said_as = |name: FieldName| match name {
+            FieldName::Header(name) => said.header(name).map(|value| text_of(name, value)).transpose(),
+            FieldName::Parameter(name) if field.is_response_header_override() => {
                 said.parameter(dialect, name).map(|value| text_of(name, value.as_bytes())).transpose()
             }
-            Name::Parameter(name) => Ok(said.parameter(dialect, name).map(str::to_owned)),
+            FieldName::Parameter(name) => Ok(said.parameter(dialect, name).map(str::to_owned)),
         };
         let text = match (said_as(name)?, also) {
             (None, Some(also)) => said_as(also)?,
             (text, _) => text,
         };
-        let text = text.map(|text| (dialect.own_text)(field, text));
+        let text = text.map(|text| (dialect.strip_transport_text)(field, text));
         let Some(text) = text else { continue };
         if text.is_empty() {
             check_empty(dialect, route, field, name)?;
@@ -321,19 +333,26 @@ fn fields(dialect: &Dialect, said: &Said<'_>, route: &Route) -> Result<Fields, R
 
 /// An empty header or parameter says nothing: SDKs send them for values that were not given. What selects the operation
 /// must say something: without it the target would take the request for another.
-fn check_empty(dialect: &Dialect, route: &Route, field: Field, name: Name) -> Result<(), Refusal> {
-    let selects = matches!(name, Name::Parameter(name) if route.parameters.contains(&name));
-    let (fault, message) = match dialect.never_empty.iter().find(|row| row.0 == field) {
+fn check_empty(
+    dialect: &Dialect,
+    route: &OperationRoute,
+    field: Field,
+    name: FieldName,
+) -> Result<(), Rejection> {
+    let selects = matches!(name, FieldName::Parameter(name) if route.parameters.contains(&name));
+    let (fault, message) = match dialect.non_empty_fields.iter().find(|row| row.0 == field) {
         Some((_, fault, message)) => (*fault, Some(*message)),
-        None if selects && field == Field::UploadId => (Fault::NoSuchUpload, None),
-        None if selects => (Fault::InvalidArgument, None),
+        None if selects && field == Field::UploadId => (ErrorKind::NoSuchUpload, None),
+        None if selects => (ErrorKind::InvalidArgument, None),
         None => return Ok(()),
     };
     let message = message.map_or_else(|| format!("{} must not be empty.", name.as_str()), str::to_owned);
     match fault {
-        Fault::InvalidArgument => Err(Refusal::say(fault, message).with("ArgumentName", name.as_str())),
-        Fault::NoSuchUpload => Err(fault.into()),
-        _ => Err(Refusal::say(fault, message)),
+        ErrorKind::InvalidArgument => {
+            Err(Rejection::with_message(fault, message).with_detail("ArgumentName", name.as_str()))
+        }
+        ErrorKind::NoSuchUpload => Err(fault.into()),
+        _ => Err(Rejection::with_message(fault, message)),
     }
 }
 
@@ -344,11 +363,11 @@ fn check_bounds(
     dialect: &Dialect,
     operation: Operation,
     field: Field,
-    name: Name,
+    name: FieldName,
     value: &Value,
-) -> Result<(), Refusal> {
+) -> Result<(), Rejection> {
     let Value::Number(number) = value else { return Ok(()) };
-    let own = dialect.bounds.iter().find(|row| (row.0, row.1) == (operation, field));
+    let own = dialect.number_bounds.iter().find(|row| (row.0, row.1) == (operation, field));
     let (least, most) = match own {
         Some(row) => (row.2, row.3),
         None if field == Field::PartNumber => PART_NUMBERS,
@@ -363,28 +382,28 @@ fn check_bounds(
         }
         _ => format!("Argument {} must be an integer between {least} and {most}", name.as_str()),
     };
-    Err(Refusal::say(Fault::InvalidArgument, message)
-        .with("ArgumentName", name.as_str())
-        .with("ArgumentValue", number.to_string()))
+    Err(Rejection::with_message(ErrorKind::InvalidArgument, message)
+        .with_detail("ArgumentName", name.as_str())
+        .with_detail("ArgumentValue", number.to_string()))
 }
 
 /// What picks a version, an upload or a part must not be passed over: the request would be about another thing.
-fn refuse_picks(dialect: &Dialect, said: &Said<'_>, operation: Operation) -> Result<(), Refusal> {
+fn refuse_picks(dialect: &Dialect, said: &ParsedHead<'_>, operation: Operation) -> Result<(), Rejection> {
     for field in [Field::VersionId, Field::UploadId, Field::PartNumber] {
-        let Some(Name::Parameter(name)) = (dialect.name_of)(field) else { continue };
+        let Some(FieldName::Parameter(name)) = (dialect.field_name)(field) else { continue };
         let given = said.parameter(dialect, name).is_some_and(|value| !value.is_empty());
-        if given && dialect.name_in(field, operation).is_none() {
-            return Err(Refusal::say(
-                Fault::NotImplemented,
+        if given && dialect.field_name_in(field, operation).is_none() {
+            return Err(Rejection::with_message(
+                ErrorKind::NotImplemented,
                 format!("{} does not take the parameter {name}.", operation.name()),
             )
-            .with("Header", name));
+            .with_detail("Header", name));
         }
     }
     Ok(())
 }
 
-fn text_of(name: &str, value: &[u8]) -> Result<String, Refusal> {
+fn text_of(name: &str, value: &[u8]) -> Result<String, Rejection> {
     let text = std::str::from_utf8(value).map_err(|_| bad(name, "(not UTF-8)"))?;
     if text.chars().any(|c| c.is_control() && c != '\t') {
         return Err(bad(name, "(control characters)"));
@@ -393,56 +412,59 @@ fn text_of(name: &str, value: &[u8]) -> Result<String, Refusal> {
 }
 
 /// What the vendor stores as it is sent.
-fn raw(name: &str, value: &[u8]) -> Result<Vec<u8>, Refusal> {
+fn raw(name: &str, value: &[u8]) -> Result<Vec<u8>, Rejection> {
     let control = |byte: &u8| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f;
     if value.iter().any(control) { Err(bad(name, "(control characters)")) } else { Ok(value.to_vec()) }
 }
 
-fn bad(name: &str, value: &str) -> Refusal {
-    Refusal::say(Fault::InvalidArgument, format!("The value of {name} is not valid."))
-        .with("ArgumentName", name)
-        .with("ArgumentValue", value)
+fn bad(name: &str, value: &str) -> Rejection {
+    Rejection::with_message(ErrorKind::InvalidArgument, format!("The value of {name} is not valid."))
+        .with_detail("ArgumentName", name)
+        .with_detail("ArgumentValue", value)
 }
 
 /// Reads one value. `None`: it says "no", or it is of the kind that a vendor passes over when it is malformed.
-fn value(dialect: &Dialect, field: Field, name: Name, text: &str) -> Result<Option<Value>, Refusal> {
+fn value(dialect: &Dialect, field: Field, name: FieldName, text: &str) -> Result<Option<Value>, Rejection> {
     let words = dialect.words;
     let wrong = || bad(name.as_str(), text);
     let or_wrong = |value: Option<Value>| value.map(Some).ok_or_else(wrong);
     match field.kind() {
-        Kind::Text if field == Field::EncodingType && !text.eq_ignore_ascii_case(URL) => {
-            Err(Refusal::say(Fault::InvalidArgument, "Invalid Encoding Method specified in Request")
-                .with("ArgumentName", name.as_str())
-                .with("ArgumentValue", text))
+        ValueKind::Text if field == Field::EncodingType && !text.eq_ignore_ascii_case(URL) => {
+            Err(Rejection::with_message(
+                ErrorKind::InvalidArgument,
+                "Invalid Encoding Method specified in Request",
+            )
+            .with_detail("ArgumentName", name.as_str())
+            .with_detail("ArgumentValue", text))
         }
-        Kind::Text => Ok(Some(Value::Text(text.to_owned()))),
-        Kind::Time => or_wrong(date::parse_any(text).map(Value::Time)),
-        Kind::Etag => or_wrong(etags(text).map(Value::Etags)),
-        Kind::MetadataDirective => or_wrong(words.metadata.value(text).map(Value::Directive)),
-        Kind::TaggingDirective => or_wrong(words.tagging.value(text).map(Value::Directive)),
-        Kind::Class => words
-            .class
-            .value(text)
-            .map(|class| Some(Value::Class(class)))
-            .ok_or_else(|| Refusal::new(Fault::InvalidStorageClass).with("StorageClassRequested", text)),
-        Kind::Acl => or_wrong(words.acl.value(text).map(Value::Acl)),
-        Kind::Encryption => {
-            let way = words.encryption.value(text).ok_or(Refusal::new(Fault::InvalidEncryption))?;
+        ValueKind::Text => Ok(Some(Value::Text(text.to_owned()))),
+        ValueKind::Time => or_wrong(date::parse_any(text).map(Value::Time)),
+        ValueKind::Etag => or_wrong(etags(text).map(Value::Etags)),
+        ValueKind::MetadataDirective => or_wrong(words.metadata.value(text).map(Value::Directive)),
+        ValueKind::TaggingDirective => or_wrong(words.tagging.value(text).map(Value::Directive)),
+        ValueKind::StorageClass => {
+            words.class.value(text).map(|class| Some(Value::StorageClass(class))).ok_or_else(|| {
+                Rejection::new(ErrorKind::InvalidStorageClass).with_detail("StorageClassRequested", text)
+            })
+        }
+        ValueKind::Acl => or_wrong(words.acl.value(text).map(Value::Acl)),
+        ValueKind::Encryption => {
+            let way = words.encryption.value(text).ok_or(Rejection::new(ErrorKind::InvalidEncryption))?;
             Ok(Some(Value::Encryption(way)))
         }
-        Kind::Flag if text.eq_ignore_ascii_case((words.yes)(field)) => Ok(Some(Value::Flag)),
-        Kind::Flag if text.eq_ignore_ascii_case("false") => Ok(None),
-        Kind::Flag if field.guards_data() => Err(Refusal::say(
-            Fault::NotImplemented,
+        ValueKind::Flag if text.eq_ignore_ascii_case((words.flag_word)(field)) => Ok(Some(Value::Flag)),
+        ValueKind::Flag if text.eq_ignore_ascii_case("false") => Ok(None),
+        ValueKind::Flag if field.guards_data() => Err(Rejection::with_message(
+            ErrorKind::NotImplemented,
             format!("This value of {} is not supported.", name.as_str()),
         )
-        .with("Header", spelled(name.as_str()))),
-        Kind::Flag => Err(wrong()),
-        Kind::Number => or_wrong(number(text).map(Value::Number)),
-        Kind::Bytes if field == Field::Range => Ok(range(text).map(Value::Bytes)),
-        Kind::Bytes => source_range(dialect, text, name),
-        Kind::Tags => or_wrong(tags(text).map(Value::Tags)),
-        Kind::Secret => Ok(Some(Value::Secret(Hidden::new(text)))),
+        .with_detail("Header", spelled(name.as_str()))),
+        ValueKind::Flag => Err(wrong()),
+        ValueKind::Number => or_wrong(number(text).map(Value::Number)),
+        ValueKind::ByteRange if field == Field::Range => Ok(range(text).map(Value::ByteRange)),
+        ValueKind::ByteRange => source_range(dialect, text, name),
+        ValueKind::Tags => or_wrong(tags(text).map(Value::Tags)),
+        ValueKind::Secret => Ok(Some(Value::Secret(SecretText::new(text)))),
     }
 }
 
@@ -481,21 +503,21 @@ fn range(text: &str) -> Option<ByteRange> {
 }
 
 /// The range of a part copy: both ends, or refused; a lenient dialect copies everything then, or to the end.
-fn source_range(dialect: &Dialect, text: &str, name: Name) -> Result<Option<Value>, Refusal> {
+fn source_range(dialect: &Dialect, text: &str, name: FieldName) -> Result<Option<Value>, Rejection> {
     match range(text) {
-        Some(span @ ByteRange::Span(..)) => Ok(Some(Value::Bytes(span))),
-        Some(from @ ByteRange::From(_)) if !dialect.copy.strict_range => Ok(Some(Value::Bytes(from))),
+        Some(span @ ByteRange::Span(..)) => Ok(Some(Value::ByteRange(span))),
+        Some(from @ ByteRange::From(_)) if !dialect.copy.strict_range => Ok(Some(Value::ByteRange(from))),
         _ if !dialect.copy.strict_range => Ok(None),
-        _ => Err(Refusal::say(
-            Fault::InvalidArgument,
+        _ => Err(Rejection::with_message(
+            ErrorKind::InvalidArgument,
             format!(
                 "The {} value must be of the form bytes=first-last where first and last are the zero-based \
                  offsets of the first and last bytes to copy",
                 name.as_str()
             ),
         )
-        .with("ArgumentName", name.as_str())
-        .with("ArgumentValue", text)),
+        .with_detail("ArgumentName", name.as_str())
+        .with_detail("ArgumentValue", text)),
     }
 }
 
@@ -514,14 +536,14 @@ fn tags(text: &str) -> Option<Vec<(String, String)>> {
 
 fn metadata(
     dialect: &Dialect,
-    said: &Said<'_>,
+    said: &ParsedHead<'_>,
     operation: Operation,
-) -> Result<Vec<(String, Vec<u8>)>, Refusal> {
-    if !operation.places() {
+) -> Result<Vec<(String, Vec<u8>)>, Rejection> {
+    if !operation.creates_object() {
         return Ok(Vec::new());
     }
     let headers = said.headers.iter().map(|(name, value)| (name.as_str(), value.as_ref()));
-    let hoisted = said.hoisted.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let hoisted = said.presigned_headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     let mut metadata: Vec<(String, Vec<u8>)> = Vec::new();
     for (name, value) in headers.chain(hoisted) {
         let Some(name) = name.strip_prefix(dialect.metadata_prefix).filter(|name| !name.is_empty()) else {
@@ -532,14 +554,14 @@ fn metadata(
         }
         // Parameters and fields of forms may be called anything.
         if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)) {
-            return Err(Refusal::say(
-                Fault::InvalidArgument,
+            return Err(Rejection::with_message(
+                ErrorKind::InvalidArgument,
                 "The name of metadata is not that of a header.",
             )
-            .with("ArgumentName", name));
+            .with_detail("ArgumentName", name));
         }
-        if name == crc64::RESERVED {
-            if crc64::is_kept_value(value) {
+        if name == crc64::METADATA_NAME {
+            if crc64::is_stored_value(value) {
                 // Another Blobfish in front of this one keeps it for itself; here it would be told to nobody.
                 continue;
             }
@@ -562,23 +584,27 @@ fn metadata(
 ///
 /// # Errors
 /// `MetadataTooLarge`.
-pub fn check_metadata(dialect: &Dialect, metadata: &[(String, Vec<u8>)]) -> Result<(), Refusal> {
+pub fn check_metadata(dialect: &Dialect, metadata: &[(String, Vec<u8>)]) -> Result<(), Rejection> {
     let size: usize = metadata.iter().map(|row| row.0.len().saturating_add(row.1.len())).sum();
     let max = dialect.limits.metadata_bytes_max;
     if size > max {
-        return Err(Refusal::new(Fault::MetadataTooLarge)
-            .with("Size", size.to_string())
-            .with("MaxSizeAllowed", max.to_string()));
+        return Err(Rejection::new(ErrorKind::MetadataTooLarge)
+            .with_detail("Size", size.to_string())
+            .with_detail("MaxSizeAllowed", max.to_string()));
     }
     Ok(())
 }
 
-fn checksums(dialect: &Dialect, said: &Said<'_>, operation: Operation) -> Result<Vec<Checksum>, Refusal> {
+fn checksums(
+    dialect: &Dialect,
+    said: &ParsedHead<'_>,
+    operation: Operation,
+) -> Result<Vec<Checksum>, Rejection> {
     let mut found = Vec::new();
-    if operation.streams() && !operation.uploads() {
+    if operation.is_streamed() && !operation.is_upload() {
         return Ok(found);
     }
-    for (name, algorithm) in dialect.checksums {
+    for (name, algorithm) in dialect.checksum_headers {
         if let Some(value) = said.header(name) {
             let value = text_of(name, value)?;
             found.push(Checksum { algorithm: *algorithm, value: Some(value) });
@@ -586,22 +612,28 @@ fn checksums(dialect: &Dialect, said: &Said<'_>, operation: Operation) -> Result
     }
     if let Some(name) = dialect.trailer_header.and_then(|name| said.header(name)) {
         let name = String::from_utf8_lossy(name).trim().to_ascii_lowercase();
-        let row = dialect.checksums.iter().find(|row| row.0 == name).ok_or_else(|| {
-            Refusal::say(Fault::InvalidRequest, "The value specified in the trailer header is not supported")
+        let row = dialect.checksum_headers.iter().find(|row| row.0 == name).ok_or_else(|| {
+            Rejection::with_message(
+                ErrorKind::InvalidRequest,
+                "The value specified in the trailer header is not supported",
+            )
         })?;
         found.push(Checksum { algorithm: row.1, value: None });
     }
     if found.len() > 1 {
-        return Err(Refusal::say(
-            Fault::InvalidRequest,
+        return Err(Rejection::with_message(
+            ErrorKind::InvalidRequest,
             "Expecting a single checksum header. Multiple checksum Types are not allowed.",
         ));
     }
-    if let Some(name) = dialect.checksum_choice
+    if let Some(name) = dialect.checksum_algorithm_header
         && let (Some(chosen), Some(sent)) = (said.header(name), found.first())
         && !chosen.eq_ignore_ascii_case(sent.algorithm.name().as_bytes())
     {
-        return Err(Refusal::say(Fault::InvalidRequest, format!("Value for {name} header is invalid.")));
+        return Err(Rejection::with_message(
+            ErrorKind::InvalidRequest,
+            format!("Value for {name} header is invalid."),
+        ));
     }
     Ok(found)
 }
@@ -609,52 +641,61 @@ fn checksums(dialect: &Dialect, said: &Said<'_>, operation: Operation) -> Result
 /// The digests of the body that are stated in headers of their own. A read has no body.
 fn digests(
     dialect: &Dialect,
-    said: &Said<'_>,
+    said: &ParsedHead<'_>,
     operation: Operation,
-) -> Result<Vec<(Algorithm, String, Fault)>, Refusal> {
+) -> Result<Vec<(ChecksumAlgorithm, String, ErrorKind)>, Rejection> {
     let mut found = Vec::new();
-    for digest in dialect.digests {
+    for digest in dialect.digest_headers {
         let Some(value) = said.header(digest.header).filter(|value| !value.is_empty()) else { continue };
         let text = text_of(digest.header, value)?;
-        if digest.none == Some(text.as_str()) {
+        if digest.absent_value == Some(text.as_str()) {
             continue;
         }
-        let bytes = hash::bytes_of_hex(&text).filter(|bytes| bytes.len() == digest.algorithm.bytes());
-        let value = hash::base64(&bytes.ok_or_else(|| bad(digest.header, &text))?);
-        if operation.streams() && !operation.uploads() && value != body::sum(digest.algorithm, b"")? {
-            return Err(digest.fault.into());
+        let bytes = hash::decode_hex(&text).filter(|bytes| bytes.len() == digest.algorithm.digest_len());
+        let value = hash::encode_base64(&bytes.ok_or_else(|| bad(digest.header, &text))?);
+        if operation.is_streamed()
+            && !operation.is_upload()
+            && value != body::compute_checksum(digest.algorithm, b"")?
+        {
+            return Err(digest.mismatch_error.into());
         }
-        found.push((digest.algorithm, value, digest.fault));
+        found.push((digest.algorithm, value, digest.mismatch_error));
     }
     Ok(found)
 }
 
-fn body_length(said: &Said<'_>) -> Result<Option<u64>, Refusal> {
+fn body_length(said: &ParsedHead<'_>) -> Result<Option<u64>, Rejection> {
     let Some(value) = said.header("content-length") else { return Ok(None) };
     let length = std::str::from_utf8(value).ok().and_then(number);
-    length.map(Some).ok_or_else(|| Refusal::say(Fault::InvalidRequest, "Content-Length is not a number."))
+    length
+        .map(Some)
+        .ok_or_else(|| Rejection::with_message(ErrorKind::InvalidRequest, "Content-Length is not a number."))
 }
 
 /// A header of the dialect that was not read has a meaning that would be lost.
-fn refuse_strangers(dialect: &Dialect, said: &Said<'_>, operation: Operation) -> Result<(), Refusal> {
+fn reject_unknown_headers(
+    dialect: &Dialect,
+    said: &ParsedHead<'_>,
+    operation: Operation,
+) -> Result<(), Rejection> {
     let known = |name: &str| {
         name.starts_with(dialect.metadata_prefix)
-            || name == dialect.copy.header
-            || dialect.wire.contains(&name)
-            || dialect.ignores(operation, name)
-            || dialect.checksums.iter().any(|row| row.0 == name)
+            || name == dialect.copy.source_header
+            || dialect.transport_headers.contains(&name)
+            || dialect.ignores_header(operation, name)
+            || dialect.checksum_headers.iter().any(|row| row.0 == name)
             || says_header(dialect, operation, name)
     };
     let headers = said.headers.iter().map(|row| row.0.as_str());
-    let hoisted = said.hoisted.iter().map(|row| row.0.as_str());
+    let hoisted = said.presigned_headers.iter().map(|row| row.0.as_str());
     let own = headers.filter(|name| name.starts_with(dialect.header_prefix)).chain(hoisted);
     for name in own {
         if !known(name) {
-            return Err(Refusal::say(
-                Fault::NotImplemented,
+            return Err(Rejection::with_message(
+                ErrorKind::NotImplemented,
                 format!("A header you provided implies functionality that is not implemented: {name}"),
             )
-            .with("Header", name));
+            .with_detail("Header", name));
         }
     }
     Ok(())
@@ -663,7 +704,7 @@ fn refuse_strangers(dialect: &Dialect, said: &Said<'_>, operation: Operation) ->
 fn says_header(dialect: &Dialect, operation: Operation, name: &str) -> bool {
     Field::ALL
         .into_iter()
-        .any(|field| matches!(dialect.name_in(field, operation), Some(Name::Header(own)) if own == name))
+        .any(|field| matches!(dialect.field_name_in(field, operation), Some(FieldName::Header(own)) if own == name))
 }
 
 /// The conditions of HTTP, as documents spell them, each beside its counterpart on a copy's source.
@@ -680,17 +721,23 @@ fn spelled(name: &str) -> &str {
 }
 
 /// A condition that a write of this dialect does not know would be passed over, and what it guards overwritten.
-fn refuse_conditions(dialect: &Dialect, said: &Said<'_>, operation: Operation) -> Result<(), Refusal> {
+fn refuse_conditions(
+    dialect: &Dialect,
+    said: &ParsedHead<'_>,
+    operation: Operation,
+) -> Result<(), Rejection> {
     let given = |name: &str| said.header(name).is_some_and(|value| !value.is_empty());
     let repeats = |source: Field| {
-        let name = (dialect.name_of)(source).map(|name| name.as_str());
-        dialect.copy.conditions_repeated && operation.copies() && name.is_some_and(given)
+        let name = (dialect.field_name)(source).map(|name| name.as_str());
+        dialect.copy.repeats_conditions && operation.is_copy() && name.is_some_and(given)
     };
     let unknown = CONDITIONS.iter().find(|(name, _, source)| {
-        operation.writes() && given(name) && !says_header(dialect, operation, name) && !repeats(*source)
+        operation.is_write() && given(name) && !says_header(dialect, operation, name) && !repeats(*source)
     });
     match unknown {
-        Some((_, name, _)) => Err(Refusal::new(Fault::ConditionNotImplemented).with("Header", *name)),
+        Some((_, name, _)) => {
+            Err(Rejection::new(ErrorKind::ConditionNotImplemented).with_detail("Header", *name))
+        }
         None => Ok(()),
     }
 }
@@ -706,12 +753,12 @@ fn settle(dialect: &Dialect, request: &mut Request) {
             && Some(&source.bucket) == request.bucket.as_ref()
             && Some(&source.key) == request.key.as_ref()
     });
-    if onto_itself && dialect.copy.onto_itself == crate::engine::dialect::SelfCopy::TakesRequest {
+    if onto_itself && dialect.copy.self_copy == crate::engine::dialect::SelfCopyRule::TakesRequest {
         fields.set(Field::MetadataDirective, Value::Directive(Directive::Replace));
     }
     if fields.directive(Field::MetadataDirective) != Some(Directive::Replace) {
         request.metadata.clear();
-        for field in Field::CONTENT {
+        for field in Field::CONTENT_HEADERS {
             fields.remove(field);
         }
     }

@@ -5,15 +5,15 @@ use crc_fast::{CrcAlgorithm, checksum_combine};
 use md5::{Digest as _, Md5};
 
 use crate::engine::answer;
-use crate::engine::body::Sums;
+use crate::engine::body::Digests;
 use crate::engine::conditions::{self, SourceState};
 use crate::engine::dialect::Dialect;
-use crate::engine::exchange::{Answer, beyond, keep_metadata};
-use crate::engine::way::Way;
+use crate::engine::exchange::{TargetResponse, build_range_rejection, keep_metadata};
+use crate::engine::way::Route;
 use crate::engine::{etag, sound};
 use crate::model::{
-    Algorithm, ByteRange, Checksum, Checksums, CopyResult, Directive, Document, Fault, Field, Fields,
-    Operation, Part, Refusal, Reply, Request, Setting, Timestamp, Told, Value,
+    ByteRange, Checksum, ChecksumAlgorithm, Checksums, CopyResult, Directive, Document, ErrorKind, Field,
+    Fields, Operation, Part, Rejection, Request, Response, ResponseField, Setting, Timestamp, Value,
 };
 use crate::wire::xml::Node;
 use crate::wire::{date, hash};
@@ -29,7 +29,7 @@ const PART_BYTES_STEP: u64 = 1024 * 1024;
 
 /// The source of a copy, looked at once. Every read is pinned to it.
 #[derive(Debug, Clone)]
-pub struct Source {
+pub struct RelaySource {
     /// Without quotes.
     pub etag: String,
     /// When it was made, to the second.
@@ -39,7 +39,7 @@ pub struct Source {
     /// Version that was read, where the target has versions.
     pub version: Option<String>,
     /// Its head in the caller's terms.
-    pub head: Reply,
+    pub head: Response,
     /// MD5, lower-case hex, where its ETag is known to be one.
     pub md5: Option<String>,
     /// CRC-64/XZ, decimal, where the target tells it.
@@ -58,7 +58,7 @@ pub fn look(asked: &Request) -> Request {
 }
 
 /// The question for its tags.
-pub fn look_at_tags(asked: &Request, source: &Source) -> Request {
+pub fn look_at_tags(asked: &Request, source: &RelaySource) -> Request {
     let mut request = of_source(asked, Operation::Get(Setting::ObjectTagging));
     for key in KEYS {
         request.fields.remove(key.1);
@@ -93,69 +93,74 @@ fn of_source(asked: &Request, operation: Operation) -> Request {
     if let Some(version) = version {
         fields.set(Field::VersionId, Value::Text(version));
     }
-    Request::of_object(operation, bucket, key, fields)
+    Request::for_object(operation, bucket, key, fields)
 }
 
 /// What the source's head says, once the caller's conditions hold.
 ///
 /// # Errors
 /// The source's own failure; a condition that does not hold; more than the caller's vendor copies at once.
-pub fn source(from: &Way<'_>, asked: &Request, answer: &Answer, now: Timestamp) -> Result<Source, Refusal> {
+pub fn source(
+    from: &Route<'_>,
+    asked: &Request,
+    answer: &TargetResponse,
+    now: Timestamp,
+) -> Result<RelaySource, Rejection> {
     if answer.status != 200 {
-        let refused = answer::failure(from, answer);
-        return Err(match (&asked.source, refused.fault) {
-            (Some(source), Fault::NoSuchKey) => {
-                Refusal::new(Fault::NoSuchKey).with("Key", source.key.clone())
+        let refused = answer::read_target_error(from, answer);
+        return Err(match (&asked.source, refused.kind) {
+            (Some(source), ErrorKind::NoSuchKey) => {
+                Rejection::new(ErrorKind::NoSuchKey).with_detail("Key", source.key.clone())
             }
-            _ => refused.refusal,
+            _ => refused.rejection,
         });
     }
     let target = from.target.dialect;
-    let told = |field: Told| (target.told)(field).and_then(|name| answer.text(name));
-    let etag = told(Told::Etag).map(etag::bare).filter(|etag| !etag.is_empty());
-    let modified = told(Told::LastModified).and_then(date::parse_http);
+    let told = |field: ResponseField| (target.response_field_name)(field).and_then(|name| answer.text(name));
+    let etag = told(ResponseField::Etag).map(etag::strip_quotes).filter(|etag| !etag.is_empty());
+    let modified = told(ResponseField::LastModified).and_then(date::parse_http);
     let size = answer.text("content-length").and_then(|text| text.parse::<u64>().ok());
     let (Some(etag), Some(modified), Some(size)) = (etag, modified, size) else {
-        return Err(answer::unproven());
+        return Err(answer::reject_incomplete_response());
     };
     let state = SourceState { etag: etag.to_owned(), modified };
-    conditions::evaluate(from.caller, &asked.fields, &state, now)?;
+    conditions::evaluate_conditions(from.caller, &asked.fields, &state, now)?;
     if size > from.caller.copy.bytes_max && asked.operation == Operation::CopyObject {
-        return Err(Fault::CopySourceTooLarge.into());
+        return Err(ErrorKind::CopySourceTooLarge.into());
     }
     sound::check_head(from, &look(asked), answer)?;
-    let md5 = sound::md5(target, answer).map(|digest| hash::hex(&digest));
-    let head = answer::head(from, Operation::HeadObject, answer);
+    let md5 = sound::md5(target, answer).map(|digest| hash::encode_hex(&digest));
+    let head = answer::read_response_head(from, Operation::HeadObject, answer);
     let tags = asked.operation == Operation::CopyObject
         && asked.fields.directive(Field::TaggingDirective) != Some(Directive::Replace);
-    Ok(Source {
+    Ok(RelaySource {
         etag: etag.to_owned(),
         modified,
         size,
-        version: told(Told::VersionId)
+        version: told(ResponseField::VersionId)
             .map(str::to_owned)
             .or_else(|| asked.source.as_ref().and_then(|source| source.version.clone())),
         md5,
-        crc64: head.text(Told::Crc64Ecma).map(str::to_owned),
+        crc64: head.text(ResponseField::Crc64Ecma).map(str::to_owned),
         sealed: sound::is_sealed(target, answer),
         head,
-        tagged: tags && told(Told::TaggingCount).is_some_and(|count| count != "0"),
+        tagged: tags && told(ResponseField::TaggingCount).is_some_and(|count| count != "0"),
     })
 }
 
-fn pin_version(request: &mut Request, source: &Source) {
+fn pin_version(request: &mut Request, source: &RelaySource) {
     if let Some(version) = &source.version {
         request.fields.set(Field::VersionId, Value::Text(version.clone()));
     }
 }
 
 /// A read of the source, or of a part of it, that fails where the source is another by now.
-pub fn read(asked: &Request, source: &Source, range: Option<(u64, u64)>) -> Request {
+pub fn read(asked: &Request, source: &RelaySource, range: Option<(u64, u64)>) -> Request {
     let mut request = of_source(asked, Operation::GetObject);
     pin_version(&mut request, source);
     request.fields.set(Field::IfMatch, Value::Etags(vec![source.etag.clone()]));
     if let Some((first, last)) = range {
-        request.fields.set(Field::Range, Value::Bytes(ByteRange::Span(first, last)));
+        request.fields.set(Field::Range, Value::ByteRange(ByteRange::Span(first, last)));
     }
     request
 }
@@ -185,29 +190,29 @@ pub fn without_copy_fields(mut request: Request) -> Request {
 }
 
 /// The fields that an operation may say.
-pub fn applying(fields: Fields, operation: Operation) -> Fields {
+pub fn keep_applicable(fields: Fields, operation: Operation) -> Fields {
     let mut kept = Fields::default();
-    for (field, value) in fields.iter().filter(|row| row.0.applies(operation)) {
+    for (field, value) in fields.iter().filter(|row| row.0.applies_to(operation)) {
         kept.set(field, value.clone());
     }
     kept
 }
 
 /// The content headers, as requests and as answers name them.
-const CONTENT: [(Field, Told); 6] = [
-    (Field::ContentType, Told::ContentType),
-    (Field::CacheControl, Told::CacheControl),
-    (Field::ContentDisposition, Told::ContentDisposition),
-    (Field::ContentEncoding, Told::ContentEncoding),
-    (Field::ContentLanguage, Told::ContentLanguage),
-    (Field::Expires, Told::Expires),
+const CONTENT: [(Field, ResponseField); 6] = [
+    (Field::ContentType, ResponseField::ContentType),
+    (Field::CacheControl, ResponseField::CacheControl),
+    (Field::ContentDisposition, ResponseField::ContentDisposition),
+    (Field::ContentEncoding, ResponseField::ContentEncoding),
+    (Field::ContentLanguage, ResponseField::ContentLanguage),
+    (Field::Expires, ResponseField::Expires),
 ];
 
 /// The request that makes the destination: a put, or the beginning of an upload in parts. `tags` are the source's.
-pub fn place(
+pub fn build_destination_request(
     caller: &Dialect,
     asked: &Request,
-    source: &Source,
+    source: &RelaySource,
     tags: Option<&Node>,
     operation: Operation,
 ) -> Request {
@@ -215,7 +220,7 @@ pub fn place(
     if asked.fields.directive(Field::MetadataDirective) != Some(Directive::Replace) {
         request.metadata = source.head.metadata.clone();
         for (field, told) in CONTENT {
-            match source.head.stored(told) {
+            match source.head.to_request_value(told) {
                 Some(value) => request.fields.set(field, value),
                 None => drop(request.fields.remove(field)),
             }
@@ -244,7 +249,7 @@ pub fn begin(asked: &Request) -> Request {
     let operation = Operation::CreateMultipartUpload;
     let mut request = Request {
         operation,
-        fields: applying(asked.fields.clone(), operation),
+        fields: keep_applicable(asked.fields.clone(), operation),
         checksums: Vec::new(),
         body_length: None,
         ..asked.clone()
@@ -258,28 +263,30 @@ pub fn begin(asked: &Request) -> Request {
 
 /// The names and values of a document of tags.
 pub fn tags_of(tree: &Node) -> Vec<(String, String)> {
-    let text = |tag: &Node, name: &str| tag.text_of(name).unwrap_or_default().to_owned();
+    let text = |tag: &Node, name: &str| tag.child_text(name).unwrap_or_default().to_owned();
     let pair = |tag: &Node| (text(tag, "Key"), text(tag, "Value"));
-    tree.child("TagSet").into_iter().flat_map(|set| set.all("Tag")).map(pair).collect()
+    tree.child("TagSet").into_iter().flat_map(|set| set.children_named("Tag")).map(pair).collect()
 }
 
 /// What guards an object that is there already.
 const GUARDS: [Field; 2] = [Field::ForbidOverwrite, Field::OverwriteIfMatch];
 
 /// Says what the bytes of the whole source come to, where that is known.
-fn expect(request: &mut Request, source: &Source) {
+fn expect(request: &mut Request, source: &RelaySource) {
     request.body_length = Some(source.size);
     if let Some(crc64) = &source.crc64 {
-        request.checksums.push(Checksum { algorithm: Algorithm::Crc64Ecma, value: Some(crc64.clone()) });
+        request
+            .checksums
+            .push(Checksum { algorithm: ChecksumAlgorithm::Crc64Ecma, value: Some(crc64.clone()) });
     }
     // That of the whole, not of the checksums of its parts.
-    if source.head.text(Told::ChecksumType) == Some("FULL_OBJECT") {
+    if source.head.text(ResponseField::ChecksumType) == Some("FULL_OBJECT") {
         let told = source.head.checksums.iter();
         request.checksums.extend(
             told.map(|(algorithm, value)| Checksum { algorithm: *algorithm, value: Some(value.clone()) }),
         );
     }
-    if let Some(text) = source.md5.as_deref().and_then(hash::base64_of_hex) {
+    if let Some(text) = source.md5.as_deref().and_then(hash::convert_hex_to_base64) {
         request.fields.set(Field::ContentMd5, Value::Text(text));
     }
 }
@@ -297,7 +304,7 @@ const OF_PARTS: [Field; 6] = [
 fn of_upload(asked: &Request, operation: Operation, upload: &str) -> Request {
     let mut fields = Fields::default();
     for field in OF_PARTS {
-        if let Some(value) = asked.fields.get(field).filter(|_| field.applies(operation)) {
+        if let Some(value) = asked.fields.get(field).filter(|_| field.applies_to(operation)) {
             fields.set(field, value.clone());
         }
     }
@@ -315,15 +322,15 @@ pub fn part(asked: &Request, upload: &str, number: u64, bytes: u64) -> Request {
 
 /// Whether a target pins the source of a part that it copies itself. Where it does not, the source has to be looked at
 /// once more before the parts are made an object.
-pub fn pins(to: &Way<'_>) -> bool {
-    to.target.dialect.can_say(Field::SourceIfMatch)
+pub fn pins(to: &Route<'_>) -> bool {
+    to.target.dialect.supports_field(Field::SourceIfMatch)
 }
 
 /// The copy of one part that the target makes itself.
 pub fn part_copy(
-    to: &Way<'_>,
+    to: &Route<'_>,
     asked: &Request,
-    source: &Source,
+    source: &RelaySource,
     upload: &str,
     number: u64,
     range: (u64, u64),
@@ -339,7 +346,7 @@ pub fn part_copy(
         }
     }
     request.fields.set(Field::PartNumber, Value::Number(number));
-    request.fields.set(Field::SourceRange, Value::Bytes(ByteRange::Span(range.0, range.1)));
+    request.fields.set(Field::SourceRange, Value::ByteRange(ByteRange::Span(range.0, range.1)));
     if pins(to) {
         request.fields.set(Field::SourceIfMatch, Value::Etags(vec![source.etag.clone()]));
     }
@@ -367,15 +374,15 @@ pub fn abort(asked: &Request, upload: &str) -> Request {
 }
 
 /// The parts of a source: number, first and last byte. Each is at least `part_bytes`, and there are never too many.
-pub fn parts(size: u64, part_bytes: u64) -> Vec<(u64, (u64, u64))> {
+pub fn plan_parts(size: u64, part_bytes: u64) -> Vec<(u64, (u64, u64))> {
     let least = size.div_ceil(PARTS_MAX);
     let bytes =
         part_bytes.max(PART_BYTES_MIN).max(least).div_ceil(PART_BYTES_STEP).saturating_mul(PART_BYTES_STEP);
-    parts_of(size, bytes)
+    split_into_parts(size, bytes)
 }
 
 /// The parts of a source, of this size each.
-pub fn parts_of(size: u64, bytes: u64) -> Vec<(u64, (u64, u64))> {
+pub fn split_into_parts(size: u64, bytes: u64) -> Vec<(u64, (u64, u64))> {
     let bytes = bytes.max(1);
     let count = size.div_ceil(bytes);
     let part = |at: u64| {
@@ -390,13 +397,15 @@ pub fn parts_of(size: u64, bytes: u64) -> Vec<(u64, (u64, u64))> {
 ///
 /// # Errors
 /// `InvalidCopyRange` where the caller's dialect is strict.
-pub fn range(asked: &Request, caller_is_strict: bool, size: u64) -> Result<(u64, u64), Refusal> {
+pub fn range(asked: &Request, caller_is_strict: bool, size: u64) -> Result<(u64, u64), Rejection> {
     let last = size.saturating_sub(1);
     match asked.fields.get(Field::SourceRange) {
-        Some(Value::Bytes(ByteRange::Span(first, end))) if first <= end && *end < size => Ok((*first, *end)),
-        Some(Value::Bytes(ByteRange::From(first))) if *first < size => Ok((*first, last)),
+        Some(Value::ByteRange(ByteRange::Span(first, end))) if first <= end && *end < size => {
+            Ok((*first, *end))
+        }
+        Some(Value::ByteRange(ByteRange::From(first))) if *first < size => Ok((*first, last)),
         None => Ok((0, last)),
-        Some(Value::Bytes(range)) if caller_is_strict => Err(beyond(*range, size)),
+        Some(Value::ByteRange(range)) if caller_is_strict => Err(build_range_rejection(*range, size)),
         Some(_) => Ok((0, last)),
     }
 }
@@ -405,39 +414,39 @@ pub fn range(asked: &Request, caller_is_strict: bool, size: u64) -> Result<(u64,
 ///
 /// # Errors
 /// `Conflict`.
-pub fn unchanged(first: &Source, now: &Source) -> Result<(), Refusal> {
+pub fn check_source_unchanged(first: &RelaySource, now: &RelaySource) -> Result<(), Rejection> {
     let same = first.etag == now.etag
         && first.size == now.size
         && first.version == now.version
         && first.modified == now.modified;
-    if same { Ok(()) } else { Err(replaced()) }
+    if same { Ok(()) } else { Err(build_source_changed_rejection()) }
 }
 
 /// The refusal of a copy whose source became another meanwhile.
-pub fn replaced() -> Refusal {
-    Refusal::say(Fault::Conflict, "The source was replaced while it was copied.")
+pub fn build_source_changed_rejection() -> Rejection {
+    Rejection::with_message(ErrorKind::Conflict, "The source was replaced while it was copied.")
 }
 
 /// The digest of a source that vouches for nothing but its MD5: the parts have to be read one after another for it.
 #[derive(Clone)]
-pub struct InOrder {
+pub struct PartOrder {
     md5: Md5,
     next: u64,
 }
 
-impl InOrder {
+impl PartOrder {
     /// Nothing was read yet.
     pub fn new() -> Self {
         Self { md5: Md5::new(), next: 1 }
     }
 
     /// Whether a source's parts have to be read in order.
-    pub fn is_needed(source: &Source) -> bool {
+    pub fn is_needed(source: &RelaySource) -> bool {
         source.crc64.is_none() && source.md5.is_some()
     }
 
     /// Whether it is the turn of this part.
-    pub fn is_turn_of(&self, part: u64) -> bool {
+    pub fn is_next(&self, part: u64) -> bool {
         self.next == part
     }
 
@@ -455,13 +464,13 @@ impl InOrder {
     ///
     /// # Errors
     /// An internal error: nothing may be completed.
-    pub fn verified(&self, source: &Source) -> Result<(), Refusal> {
-        let found = hash::hex(&self.md5.clone().finalize());
-        if source.md5.as_ref() == Some(&found) { Ok(()) } else { Err(differs()) }
+    pub fn check_md5(&self, source: &RelaySource) -> Result<(), Rejection> {
+        let found = hash::encode_hex(&self.md5.clone().finalize());
+        if source.md5.as_ref() == Some(&found) { Ok(()) } else { Err(build_digest_rejection()) }
     }
 }
 
-impl Default for InOrder {
+impl Default for PartOrder {
     fn default() -> Self {
         Self::new()
     }
@@ -469,7 +478,7 @@ impl Default for InOrder {
 
 /// How an object that was uploaded in parts of one size vouches for itself: by the digest of its parts' digests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OwnParts {
+pub struct SourceParts {
     /// Bytes of each but the last.
     pub bytes: u64,
     /// How many there are.
@@ -477,7 +486,7 @@ pub struct OwnParts {
 }
 
 /// The number of parts by which a source's ETag was made, where that says something of its bytes and nothing else does.
-pub fn own_parts(from: &Way<'_>, source: &Source) -> Option<u64> {
+pub fn own_parts(from: &Route<'_>, source: &RelaySource) -> Option<u64> {
     let (digest, count) = source.etag.split_once('-')?;
     let is_digest = digest.len() == 32 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
     let count = count.parse::<u64>().ok().filter(|count| (1..=PARTS_MAX).contains(count))?;
@@ -486,7 +495,7 @@ pub fn own_parts(from: &Way<'_>, source: &Source) -> Option<u64> {
 }
 
 /// The question for the head of one of the source's own parts.
-pub fn look_at_part(asked: &Request, source: &Source, number: u64) -> Request {
+pub fn look_at_part(asked: &Request, source: &RelaySource, number: u64) -> Request {
     let mut request = read(asked, source, None);
     request.operation = Operation::HeadObject;
     request.fields.set(Field::PartNumber, Value::Number(number));
@@ -494,48 +503,55 @@ pub fn look_at_part(asked: &Request, source: &Source, number: u64) -> Request {
 }
 
 /// Bytes of one of a source's own parts, from the answer to [`look_at_part`]; `None` where the target does not know them.
-pub fn part_bytes(from: &Way<'_>, source: &Source, count: u64, answer: &Answer) -> Option<u64> {
-    let told = |field: Told| (from.target.dialect.told)(field).and_then(|name| answer.text(name));
-    let number = |field: Told| told(field).and_then(|text| text.parse::<u64>().ok());
+pub fn part_bytes(
+    from: &Route<'_>,
+    source: &RelaySource,
+    count: u64,
+    answer: &TargetResponse,
+) -> Option<u64> {
+    let told = |field: ResponseField| {
+        (from.target.dialect.response_field_name)(field).and_then(|name| answer.text(name))
+    };
+    let number = |field: ResponseField| told(field).and_then(|text| text.parse::<u64>().ok());
     let is_known = answer.status == 206
-        && number(Told::PartsCount) == Some(count)
-        && told(Told::Etag).is_some_and(|tag| etag::same(tag, &source.etag));
-    number(Told::ContentLength).filter(|bytes| is_known && *bytes > 0)
+        && number(ResponseField::PartsCount) == Some(count)
+        && told(ResponseField::Etag).is_some_and(|tag| etag::is_same_etag(tag, &source.etag));
+    number(ResponseField::ContentLength).filter(|bytes| is_known && *bytes > 0)
 }
 
-impl OwnParts {
+impl SourceParts {
     /// Parts of this size, if they come to the source.
-    pub fn of(source: &Source, count: u64, bytes: u64) -> Option<Self> {
+    pub fn of(source: &RelaySource, count: u64, bytes: u64) -> Option<Self> {
         (bytes > 0 && source.size.div_ceil(bytes) == count).then_some(Self { bytes, count })
     }
 
     /// Bytes of a part of the copy: a multiple of the source's, and what an upload takes.
-    pub fn together(self, part_bytes: u64) -> u64 {
+    pub fn concurrent_parts(self, part_bytes: u64) -> u64 {
         let least = part_bytes.max(PART_BYTES_MIN);
         least.div_ceil(self.bytes).max(1).saturating_mul(self.bytes)
     }
 
     /// Whether the parts' digests come to the source's ETag.
-    pub fn is_made_of(self, source: &Source, digests: &[Digests]) -> bool {
+    pub fn is_made_of(self, source: &RelaySource, digests: &[PartDigests]) -> bool {
         let mut whole = Md5::new();
         digests.iter().for_each(|part| whole.update(&part.ended));
-        let found = format!("{}-{}", hash::hex(&whole.finalize()), self.count);
-        etag::same(&found, &source.etag)
+        let found = format!("{}-{}", hash::encode_hex(&whole.finalize()), self.count);
+        etag::is_same_etag(&found, &source.etag)
     }
 }
 
 /// The digests of a source's own parts in a part of its copy.
 #[derive(Clone)]
-pub struct Digests {
+pub struct PartDigests {
     bytes: u64,
     left: u64,
     md5: Md5,
     ended: Vec<u8>,
 }
 
-impl Digests {
+impl PartDigests {
     /// Nothing was read yet.
-    pub fn new(own: OwnParts) -> Self {
+    pub fn new(own: SourceParts) -> Self {
         Self { bytes: own.bytes, left: own.bytes, md5: Md5::new(), ended: Vec::new() }
     }
 
@@ -567,7 +583,7 @@ impl Digests {
 }
 
 /// What the parts come to when they are one object.
-pub fn joined(parts: &[Sums]) -> Option<u64> {
+pub fn combine_crc64(parts: &[Digests]) -> Option<u64> {
     let mut parts = parts.iter();
     let first = parts.next()?;
     let start = first.crc64?;
@@ -580,9 +596,9 @@ pub fn joined(parts: &[Sums]) -> Option<u64> {
 ///
 /// # Errors
 /// An internal error: nothing may be completed.
-pub fn verified(source: &Source, crc64: Option<u64>) -> Result<(), Refusal> {
+pub fn check_crc64(source: &RelaySource, crc64: Option<u64>) -> Result<(), Rejection> {
     match (&source.crc64, crc64) {
-        (Some(wanted), Some(found)) if *wanted != found.to_string() => Err(differs()),
+        (Some(wanted), Some(found)) if *wanted != found.to_string() => Err(build_digest_rejection()),
         _ => Ok(()),
     }
 }
@@ -591,49 +607,55 @@ pub fn verified(source: &Source, crc64: Option<u64>) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// An internal error: the object is there, but is not the source.
-pub fn made(reply: &mut Reply, crc64: Option<u64>) -> Result<(), Refusal> {
+pub fn check_result_crc64(reply: &mut Response, crc64: Option<u64>) -> Result<(), Rejection> {
     let Some(found) = crc64.map(|crc64| crc64.to_string()) else { return Ok(()) };
-    if reply.text(Told::Crc64Ecma).is_some_and(|told| told != found) {
-        return Err(differs());
+    if reply.text(ResponseField::Crc64Ecma).is_some_and(|told| told != found) {
+        return Err(build_digest_rejection());
     }
-    reply.set(Told::Crc64Ecma, found);
+    reply.set(ResponseField::Crc64Ecma, found);
     Ok(())
 }
 
 /// The refusal of a copy whose bytes are not the source's.
-pub fn differs() -> Refusal {
-    Refusal::say(Fault::InternalError, "What was copied is not what the source is.")
+pub fn build_digest_rejection() -> Rejection {
+    Rejection::with_message(ErrorKind::InternalError, "What was copied is not what the source is.")
 }
 
 /// The answer to the copy, from that to the put or the completing call.
-pub fn told(way: &Way<'_>, asked: &Request, source: &Source, mut reply: Reply, now: Timestamp) -> Reply {
+pub fn complete_copy_response(
+    way: &Route<'_>,
+    asked: &Request,
+    source: &RelaySource,
+    mut reply: Response,
+    now: Timestamp,
+) -> Response {
     let (etag, checksums) = match reply.document.take() {
         Some(Document::Completed { etag, checksums, .. }) => (etag, checksums),
         _ => {
             let values = std::mem::take(&mut reply.checksums);
-            let kind = reply.text(Told::ChecksumType).map(str::to_owned);
-            let etag = reply.text(Told::Etag).map(etag::bare).unwrap_or_default();
+            let kind = reply.text(ResponseField::ChecksumType).map(str::to_owned);
+            let etag = reply.text(ResponseField::Etag).map(etag::strip_quotes).unwrap_or_default();
             (etag.to_owned(), Checksums { values, kind, algorithm: None })
         }
     };
-    reply.remove(Told::Etag);
-    reply.remove(Told::ContentMd5);
-    reply.remove(Told::ChecksumType);
+    reply.remove(ResponseField::Etag);
+    reply.remove(ResponseField::ContentMd5);
+    reply.remove(ResponseField::ChecksumType);
     let result = CopyResult {
         etag,
         modified: Some(now),
-        crc64: reply.text(Told::Crc64Ecma).map(str::to_owned),
-        version: reply.text(Told::VersionId).map(str::to_owned),
+        crc64: reply.text(ResponseField::Crc64Ecma).map(str::to_owned),
+        version: reply.text(ResponseField::VersionId).map(str::to_owned),
         checksums,
     };
     reply.status = 200;
     if let Some(version) = &source.version {
-        reply.set(Told::SourceVersionId, version.as_str());
+        reply.set(ResponseField::SourceVersionId, version.as_str());
     }
     reply.document = Some(match asked.operation {
         Operation::UploadPartCopy => Document::CopyPart(result),
         _ => Document::CopyObject(result),
     });
-    answer::finish(way.caller, asked.operation, &mut reply);
+    answer::add_caller_fields(way.caller, asked.operation, &mut reply);
     reply
 }

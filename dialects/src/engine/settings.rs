@@ -1,13 +1,13 @@
 //! Documents of settings between dialects. One canonical tree stands between them; each dialect has a table of what
 //! its elements are called there. What a table does not have cannot be said.
 
-use crate::engine::dialect::{Dialect, Level, Route};
-use crate::engine::documents::{canonical_class, class_name};
-use crate::model::{Fault, Operation, Refusal, Setting};
+use crate::engine::dialect::{Dialect, OperationRoute, ResourceLevel};
+use crate::engine::documents::{parse_canonical_class, to_canonical_class_name};
+use crate::model::{ErrorKind, Operation, Rejection, Setting};
 use crate::wire::xml::Node;
 
 /// How one dialect has one setting.
-pub struct Form {
+pub struct SettingSchema {
     /// Which.
     pub setting: Setting,
     /// The parameters that select it.
@@ -15,91 +15,97 @@ pub struct Form {
     /// The element around it. Empty where the document is not XML.
     pub root: &'static str,
     /// What may stand in it.
-    pub children: &'static [Element],
+    pub children: &'static [ElementSchema],
     /// Whether it can be set.
-    pub puts: bool,
+    pub can_put: bool,
     /// How it is removed.
     pub removal: Removal,
     /// The status of success of a PUT.
     pub put_status: u16,
     /// What a GET tells where nothing was set.
-    pub unset: Unset,
+    pub unset: UnsetResponse,
     /// The canonical tree of its own, where elements stand elsewhere.
-    pub read: fn(Node) -> Node,
+    pub to_canonical: fn(Node) -> Node,
     /// The reverse.
-    pub write: fn(Node) -> Node,
+    pub from_canonical: fn(Node) -> Node,
 }
 
-impl Form {
+impl SettingSchema {
     /// A setting that can be read, set and removed, in elements of the canonical order.
     pub const fn new(
         setting: Setting,
         parameters: &'static [&'static str],
         root: &'static str,
-        children: &'static [Element],
-        unset: Unset,
+        children: &'static [ElementSchema],
+        unset: UnsetResponse,
     ) -> Self {
-        let same = |node: Node| node;
+        let identity = |node: Node| node;
         Self {
             setting,
             parameters,
             root,
             children,
-            puts: true,
-            removal: Removal::Call,
+            can_put: true,
+            removal: Removal::Delete,
             put_status: 200,
             unset,
-            read: same,
-            write: same,
+            to_canonical: identity,
+            from_canonical: identity,
         }
     }
 
     /// The same without a call to remove it.
     #[must_use]
-    pub const fn kept(mut self) -> Self {
+    pub const fn without_delete(mut self) -> Self {
         self.removal = Removal::None;
         self
     }
 
     /// The same, which a PUT without a document removes too.
     #[must_use]
-    pub const fn emptied(mut self) -> Self {
-        self.removal = Removal::CallOrNothing;
+    pub const fn with_delete_by_empty_put(mut self) -> Self {
+        self.removal = Removal::DeleteOrEmptyPut;
         self
     }
 
     /// The same, which can only be read.
     #[must_use]
-    pub const fn read_only(mut self) -> Self {
-        self.puts = false;
-        self.kept()
+    pub const fn without_put(mut self) -> Self {
+        self.can_put = false;
+        self.without_delete()
     }
 
     /// The same, answering 204 when it is set.
     #[must_use]
-    pub const fn bare_put(mut self) -> Self {
+    pub const fn with_put_status_204(mut self) -> Self {
         self.put_status = 204;
         self
     }
 
     /// The same with elements that stand elsewhere than in the canonical tree.
     #[must_use]
-    pub const fn shaped(mut self, read: fn(Node) -> Node, write: fn(Node) -> Node) -> Self {
-        self.read = read;
-        self.write = write;
+    pub const fn with_conversion(
+        mut self,
+        to_canonical: fn(Node) -> Node,
+        from_canonical: fn(Node) -> Node,
+    ) -> Self {
+        self.to_canonical = to_canonical;
+        self.from_canonical = from_canonical;
         self
     }
 
     /// The calls that it has.
-    pub fn routes(&'static self) -> impl Iterator<Item = Route> {
-        let level = if self.setting.on_object() { Level::Object } else { Level::Bucket };
+    pub fn operation_routes(&'static self) -> impl Iterator<Item = OperationRoute> {
+        let level = if self.setting.is_on_object() { ResourceLevel::Object } else { ResourceLevel::Bucket };
         let calls = [
             (true, "GET", Operation::Get(self.setting)),
-            (self.puts, "PUT", Operation::Put(self.setting)),
+            (self.can_put, "PUT", Operation::Put(self.setting)),
             (self.removal != Removal::None, "DELETE", Operation::Delete(self.setting)),
         ];
         let calls = calls.into_iter().filter(|call| call.0);
-        calls.map(move |(_, method, operation)| Route::with(method, level, self.parameters, operation))
+        calls.map(move |(_, method, operation)| {
+            OperationRoute::with_parameters(method, level, self.parameters, operation)
+        })
     }
 }
 
@@ -109,36 +115,36 @@ pub enum Removal {
     /// It is not.
     None,
     /// By a DELETE.
-    Call,
+    Delete,
     /// By a DELETE, or by setting nothing at all.
-    CallOrNothing,
+    DeleteOrEmptyPut,
 }
 
 /// What a GET tells where nothing was set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unset {
+pub enum UnsetResponse {
     /// A document without children.
     Empty,
     /// A document with these children.
     Children(&'static [(&'static str, &'static str)]),
     /// This fault.
-    Fault(Fault),
+    Error(ErrorKind),
 }
 
 /// One element of a document.
-pub struct Element {
+pub struct ElementSchema {
     /// What the dialect calls it.
-    pub own: &'static str,
+    pub dialect_name: &'static str,
     /// What the canonical tree calls it.
-    pub name: &'static str,
+    pub canonical_name: &'static str,
     /// What stands in it.
-    pub content: Content,
+    pub content: ElementContent,
 }
 
 /// What stands in an element.
-pub enum Content {
+pub enum ElementContent {
     /// Elements.
-    Group(&'static [Element]),
+    Group(&'static [ElementSchema]),
     /// Anything.
     Text,
     /// Decimal digits.
@@ -146,32 +152,35 @@ pub enum Content {
     /// One of these: the canonical word and the dialect's. Letter case counts.
     Words(&'static [(&'static str, &'static str)]),
     /// A storage class.
-    Class,
+    StorageClass,
 }
 
 /// An element with the canonical name.
-pub const fn text(name: &'static str) -> Element {
-    Element { own: name, name, content: Content::Text }
+pub const fn text_element(name: &'static str) -> ElementSchema {
+    ElementSchema { dialect_name: name, canonical_name: name, content: ElementContent::Text }
 }
 
 /// The same with digits in it.
-pub const fn number(name: &'static str) -> Element {
-    Element { own: name, name, content: Content::Number }
+pub const fn number_element(name: &'static str) -> ElementSchema {
+    ElementSchema { dialect_name: name, canonical_name: name, content: ElementContent::Number }
 }
 
 /// The same with a storage class in it.
-pub const fn class(name: &'static str) -> Element {
-    Element { own: name, name, content: Content::Class }
+pub const fn class_element(name: &'static str) -> ElementSchema {
+    ElementSchema { dialect_name: name, canonical_name: name, content: ElementContent::StorageClass }
 }
 
 /// The same with one of some words in it.
-pub const fn words(name: &'static str, words: &'static [(&'static str, &'static str)]) -> Element {
-    Element { own: name, name, content: Content::Words(words) }
+pub const fn words_element(
+    name: &'static str,
+    words: &'static [(&'static str, &'static str)],
+) -> ElementSchema {
+    ElementSchema { dialect_name: name, canonical_name: name, content: ElementContent::Words(words) }
 }
 
 /// The same with elements in it.
-pub const fn group(name: &'static str, children: &'static [Element]) -> Element {
-    Element { own: name, name, content: Content::Group(children) }
+pub const fn group_element(name: &'static str, children: &'static [ElementSchema]) -> ElementSchema {
+    ElementSchema { dialect_name: name, canonical_name: name, content: ElementContent::Group(children) }
 }
 
 /// Booleans, in the ways that SDKs write them.
@@ -185,13 +194,18 @@ pub const BOOLEAN: &[(&str, &str)] = &[
 ];
 
 /// What stands in a page of a list of configurations.
-pub const fn page(of: Element) -> [Element; 4] {
-    [of, text("IsTruncated"), text("ContinuationToken"), text("NextContinuationToken")]
+pub const fn page_elements(element: ElementSchema) -> [ElementSchema; 4] {
+    [
+        element,
+        text_element("IsTruncated"),
+        text_element("ContinuationToken"),
+        text_element("NextContinuationToken"),
+    ]
 }
 
 /// An element that the dialect calls otherwise.
-pub const fn called(own: &'static str, mut element: Element) -> Element {
-    element.own = own;
+pub const fn with_name(dialect_name: &'static str, mut element: ElementSchema) -> ElementSchema {
+    element.dialect_name = dialect_name;
     element
 }
 
@@ -199,17 +213,20 @@ pub const fn called(own: &'static str, mut element: Element) -> Element {
 ///
 /// # Errors
 /// `MalformedXml` for what is not in the dialect's own schema.
-pub fn read(dialect: &Dialect, form: &Form, node: Node) -> Result<Node, Refusal> {
-    if node.name != form.root {
-        return Err(Fault::MalformedXml.into());
+pub fn parse_setting(dialect: &Dialect, schema: &SettingSchema, node: Node) -> Result<Node, Rejection> {
+    if node.name != schema.root {
+        return Err(ErrorKind::MalformedXml.into());
     }
     let mut unknown = Vec::new();
-    let tree = Node { children: canonical(dialect, form.children, &node, &mut unknown), ..Node::default() };
+    let tree = Node {
+        children: convert_to_canonical(dialect, schema.children, &node, &mut unknown),
+        ..Node::default()
+    };
     match unknown.first() {
-        None => Ok((form.read)(tree)),
-        Some(name) => Err(Refusal::say(
-            Fault::MalformedXml,
-            format!("{name} is not part of {}, or its value is not valid.", form.root),
+        None => Ok((schema.to_canonical)(tree)),
+        Some(name) => Err(Rejection::with_message(
+            ErrorKind::MalformedXml,
+            format!("{name} is not part of {}, or its value is not valid.", schema.root),
         )),
     }
 }
@@ -218,95 +235,113 @@ pub fn read(dialect: &Dialect, form: &Form, node: Node) -> Result<Node, Refusal>
 ///
 /// # Errors
 /// `None` where it is another document.
-pub fn read_told(dialect: &Dialect, form: &Form, node: &Node) -> Option<Node> {
-    (node.name == form.root).then(|| {
-        let tree =
-            Node { children: canonical(dialect, form.children, node, &mut Vec::new()), ..Node::default() };
-        (form.read)(tree)
+pub fn parse_target_setting(dialect: &Dialect, schema: &SettingSchema, node: &Node) -> Option<Node> {
+    (node.name == schema.root).then(|| {
+        let tree = Node {
+            children: convert_to_canonical(dialect, schema.children, node, &mut Vec::new()),
+            ..Node::default()
+        };
+        (schema.to_canonical)(tree)
     })
 }
 
-fn canonical(dialect: &Dialect, elements: &[Element], node: &Node, unknown: &mut Vec<String>) -> Vec<Node> {
-    let mut found = Vec::new();
+fn convert_to_canonical(
+    dialect: &Dialect,
+    elements: &[ElementSchema],
+    node: &Node,
+    unknown: &mut Vec<String>,
+) -> Vec<Node> {
+    let mut nodes = Vec::new();
     for child in &node.children {
-        let Some(element) = elements.iter().find(|element| element.own == child.name) else {
+        let Some(element) = elements.iter().find(|element| element.dialect_name == child.name) else {
             unknown.push(child.name.clone());
             continue;
         };
         let value = child.text.trim();
         let text = match &element.content {
-            Content::Group(elements) => {
-                let children = canonical(dialect, elements, child, unknown);
-                found.push(Node { name: element.name.to_owned(), children, ..Node::default() });
+            ElementContent::Group(elements) => {
+                let children = convert_to_canonical(dialect, elements, child, unknown);
+                nodes.push(Node { name: element.canonical_name.to_owned(), children, ..Node::default() });
                 continue;
             }
-            Content::Text => Some(child.text.clone()),
-            Content::Number => value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.to_owned()),
-            Content::Words(words) => words.iter().find(|row| row.1 == value).map(|row| row.0.to_owned()),
-            Content::Class => dialect.words.class.value(value).map(|_| class_name(dialect, value)),
+            ElementContent::Text => Some(child.text.clone()),
+            ElementContent::Number => {
+                value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.to_owned())
+            }
+            ElementContent::Words(words) => {
+                words.iter().find(|row| row.1 == value).map(|row| row.0.to_owned())
+            }
+            ElementContent::StorageClass => {
+                dialect.words.class.value(value).map(|_| to_canonical_class_name(dialect, value))
+            }
         };
         match text {
-            Some(text) => found.push(leaf(element.name, text)),
+            Some(text) => nodes.push(text_node(element.canonical_name, text)),
             None => unknown.push(child.name.clone()),
         }
     }
-    found
+    nodes
 }
 
 /// An element with text.
-pub fn leaf(name: &str, text: impl Into<String>) -> Node {
+pub fn text_node(name: &str, text: impl Into<String>) -> Node {
     Node { name: name.to_owned(), text: text.into(), children: Vec::new() }
 }
 
 /// Writes a canonical tree in a dialect's words, and names what it cannot say.
-pub fn write(dialect: &Dialect, form: &Form, tree: &Node) -> (Node, Vec<String>) {
+pub fn write_setting(dialect: &Dialect, schema: &SettingSchema, tree: &Node) -> (Node, Vec<String>) {
     let mut lost = Vec::new();
-    let shaped = (form.write)(tree.clone());
-    let children = own(dialect, form.children, &shaped, &mut lost);
-    (Node { name: form.root.to_owned(), children, ..Node::default() }, lost)
+    let converted = (schema.from_canonical)(tree.clone());
+    let children = convert_from_canonical(dialect, schema.children, &converted, &mut lost);
+    (Node { name: schema.root.to_owned(), children, ..Node::default() }, lost)
 }
 
-fn own(dialect: &Dialect, elements: &[Element], node: &Node, lost: &mut Vec<String>) -> Vec<Node> {
-    let known = |child: &&Node| elements.iter().any(|element| element.name == child.name);
-    lost.extend(node.children.iter().filter(|child| !known(child)).map(|child| child.name.clone()));
-    let mut written = Vec::new();
+fn convert_from_canonical(
+    dialect: &Dialect,
+    elements: &[ElementSchema],
+    node: &Node,
+    lost: &mut Vec<String>,
+) -> Vec<Node> {
+    let is_known = |child: &&Node| elements.iter().any(|element| element.canonical_name == child.name);
+    lost.extend(node.children.iter().filter(|child| !is_known(child)).map(|child| child.name.clone()));
+    let mut nodes = Vec::new();
     // In the order of the table, which is that of the vendor's schema. Of several names the first is written.
     for (at, element) in elements.iter().enumerate() {
-        if elements.iter().take(at).any(|other| other.name == element.name) {
+        if elements.iter().take(at).any(|other| other.canonical_name == element.canonical_name) {
             continue;
         }
-        for child in node.all(element.name) {
+        for child in node.children_named(element.canonical_name) {
             let text = match &element.content {
-                Content::Group(elements) => {
-                    let children = own(dialect, elements, child, lost);
-                    written.push(Node { name: element.own.to_owned(), children, ..Node::default() });
+                ElementContent::Group(elements) => {
+                    let children = convert_from_canonical(dialect, elements, child, lost);
+                    nodes.push(Node { name: element.dialect_name.to_owned(), children, ..Node::default() });
                     continue;
                 }
-                Content::Text | Content::Number => Some(child.text.clone()),
-                Content::Words(words) => {
+                ElementContent::Text | ElementContent::Number => Some(child.text.clone()),
+                ElementContent::Words(words) => {
                     words.iter().find(|row| row.0 == child.text).map(|row| row.1.to_owned())
                 }
-                Content::Class => canonical_class(&child.text)
+                ElementContent::StorageClass => parse_canonical_class(&child.text)
                     .and_then(|class| dialect.words.class.word(class))
                     .map(str::to_owned),
             };
             match text {
-                Some(text) => written.push(leaf(element.own, text)),
-                None => lost.push(format!("{} {}", element.own, child.text)),
+                Some(text) => nodes.push(text_node(element.dialect_name, text)),
+                None => lost.push(format!("{} {}", element.dialect_name, child.text)),
             }
         }
     }
-    written
+    nodes
 }
 
 /// The document of a setting that is not set. `None`: a fault is told instead.
-pub fn unset(form: &Form) -> Result<Node, Fault> {
-    match form.unset {
-        Unset::Empty => Ok(Node::default()),
-        Unset::Children(rows) => {
-            Ok(Node { children: rows.iter().map(|row| leaf(row.0, row.1)).collect(), ..Node::default() })
+pub fn build_unset_setting(schema: &SettingSchema) -> Result<Node, ErrorKind> {
+    match schema.unset {
+        UnsetResponse::Empty => Ok(Node::default()),
+        UnsetResponse::Children(rows) => {
+            Ok(Node { children: rows.iter().map(|row| text_node(row.0, row.1)).collect(), ..Node::default() })
         }
-        Unset::Fault(fault) => Err(fault),
+        UnsetResponse::Error(fault) => Err(fault),
     }
 }
 
@@ -316,69 +351,72 @@ pub fn is_unset(tree: &Node) -> bool {
 }
 
 /// The faults that say that a setting is not set.
-const UNSET: [Fault; 13] = [
-    Fault::NoSuchConfiguration,
-    Fault::NoSuchAcceleration,
-    Fault::NoSuchOwnership,
-    Fault::NoSuchTagSet,
-    Fault::NoSuchCors,
-    Fault::NoSuchLifecycle,
-    Fault::NoSuchBucketPolicy,
-    Fault::NoSuchWebsite,
-    Fault::NoSuchEncryption,
-    Fault::NoSuchPublicAccessBlock,
-    Fault::NoSuchReferer,
-    Fault::NoSuchObjectLock,
-    Fault::NoSuchRetention,
+const NOT_SET_ERRORS: [ErrorKind; 13] = [
+    ErrorKind::NoSuchConfiguration,
+    ErrorKind::NoSuchAcceleration,
+    ErrorKind::NoSuchOwnership,
+    ErrorKind::NoSuchTagSet,
+    ErrorKind::NoSuchCors,
+    ErrorKind::NoSuchLifecycle,
+    ErrorKind::NoSuchBucketPolicy,
+    ErrorKind::NoSuchWebsite,
+    ErrorKind::NoSuchEncryption,
+    ErrorKind::NoSuchPublicAccessBlock,
+    ErrorKind::NoSuchReferer,
+    ErrorKind::NoSuchObjectLock,
+    ErrorKind::NoSuchRetention,
 ];
 
 /// Whether a fault says that a setting is not set.
-pub fn says_unset(fault: Fault) -> bool {
-    UNSET.contains(&fault)
+pub fn is_not_set_error(kind: ErrorKind) -> bool {
+    NOT_SET_ERRORS.contains(&kind)
 }
 
 /// A document for each leaf of a form's schema, with its path: what an operator wants to know of one by one.
-pub fn samples(dialect: &Dialect, form: &Form) -> Vec<(String, Node)> {
-    let mut found = Vec::new();
-    let root = Node { name: form.root.to_owned(), ..Node::default() };
-    for (path, node) in leaves(dialect, form.children) {
-        found.push((path, Node { children: vec![node], ..root.clone() }));
+pub fn build_samples(dialect: &Dialect, schema: &SettingSchema) -> Vec<(String, Node)> {
+    let mut samples = Vec::new();
+    let root = Node { name: schema.root.to_owned(), ..Node::default() };
+    for (path, node) in build_leaf_samples(dialect, schema.children) {
+        samples.push((path, Node { children: vec![node], ..root.clone() }));
     }
-    found
+    samples
 }
 
-fn leaves(dialect: &Dialect, elements: &[Element]) -> Vec<(String, Node)> {
-    let mut found = Vec::new();
+fn build_leaf_samples(dialect: &Dialect, elements: &[ElementSchema]) -> Vec<(String, Node)> {
+    let mut samples = Vec::new();
     for element in elements {
         let value = match &element.content {
-            Content::Group(inside) => {
-                for (path, node) in leaves(dialect, inside) {
-                    let around = Node { children: vec![node], ..leaf(element.own, "") };
-                    found.push((format!("{}/{path}", element.own), around));
+            ElementContent::Group(inside) => {
+                for (path, node) in build_leaf_samples(dialect, inside) {
+                    let parent = Node { children: vec![node], ..text_node(element.dialect_name, "") };
+                    samples.push((format!("{}/{path}", element.dialect_name), parent));
                 }
                 continue;
             }
-            Content::Text => Some("x"),
-            Content::Number => Some("1"),
-            Content::Words(words) => words.first().map(|row| row.1),
-            Content::Class => dialect.words.class.0.first().map(|row| row.1),
+            ElementContent::Text => Some("x"),
+            ElementContent::Number => Some("1"),
+            ElementContent::Words(words) => words.first().map(|row| row.1),
+            ElementContent::StorageClass => dialect.words.class.0.first().map(|row| row.1),
         };
-        found.push((element.own.to_owned(), leaf(element.own, value.unwrap_or_default())));
+        samples.push((
+            element.dialect_name.to_owned(),
+            text_node(element.dialect_name, value.unwrap_or_default()),
+        ));
     }
-    found
+    samples
 }
 
 /// Gives the buckets that a document names other names. `None`: one of them has none.
-pub fn with_buckets(mut tree: Node, name: &dyn Fn(&str) -> Option<String>) -> Option<Node> {
+pub fn rename_buckets(mut tree: Node, rename: &dyn Fn(&str) -> Option<String>) -> Option<Node> {
     for child in std::mem::take(&mut tree.children) {
         let child = match child.name.as_str() {
-            "TargetBucket" => leaf("TargetBucket", name(child.text.trim())?),
+            "TargetBucket" => text_node("TargetBucket", rename(child.text.trim())?),
             // Behind a vendor's own way of naming resources.
             "Bucket" => match child.text.trim().rsplit_once(':') {
-                Some((kind, bucket)) => leaf("Bucket", format!("{kind}:{}", name(bucket)?)),
-                None => leaf("Bucket", name(child.text.trim())?),
+                Some((kind, bucket)) => text_node("Bucket", format!("{kind}:{}", rename(bucket)?)),
+                None => text_node("Bucket", rename(child.text.trim())?),
             },
-            _ => with_buckets(child, name)?,
+            _ => rename_buckets(child, rename)?,
         };
         tree.children.push(child);
     }
@@ -387,24 +425,24 @@ pub fn with_buckets(mut tree: Node, name: &dyn Fn(&str) -> Option<String>) -> Op
 
 /// What of a lifecycle rule chooses objects. Some dialects have it in the rule, some in a filter within it, and in a
 /// group within that where there is more than one.
-const CHOOSING: [&str; 5] =
+const FILTER_ELEMENTS: [&str; 5] =
     ["Prefix", "PrefixNotEquals", "Tag", "ObjectSizeGreaterThan", "ObjectSizeLessThan"];
 
 /// How a rule said what it chooses, for dialects that have several ways. No element shows it.
-const IN_RULE: &str = "in the rule";
+const FILTER_IN_RULE: &str = "in the rule";
 /// See [`IN_RULE`].
-const IN_GROUP: &str = "in a group";
+const FILTER_IN_AND: &str = "in a group";
 /// See [`IN_RULE`].
-const NOWHERE: &str = "nowhere";
+const FILTER_EMPTY: &str = "nowhere";
 
 /// Takes what chooses objects out of the filters of rules.
-pub fn without_filters(mut tree: Node) -> Node {
+pub fn flatten_filters(mut tree: Node) -> Node {
     for rule in tree.children.iter_mut().filter(|rule| rule.name == "Rule") {
         let filter = rule.child("Filter");
         rule.text = match filter {
-            None if rule.child("Prefix").is_some() => IN_RULE,
-            Some(filter) if filter.child("And").is_some() => IN_GROUP,
-            Some(filter) if filter.children.is_empty() => NOWHERE,
+            None if rule.child("Prefix").is_some() => FILTER_IN_RULE,
+            Some(filter) if filter.child("And").is_some() => FILTER_IN_AND,
+            Some(filter) if filter.children.is_empty() => FILTER_EMPTY,
             _ => "",
         }
         .to_owned();
@@ -427,34 +465,34 @@ pub fn without_filters(mut tree: Node) -> Node {
 }
 
 /// Puts what chooses objects into the filters of rules.
-pub fn with_filters(mut tree: Node) -> Node {
+pub fn nest_filters(mut tree: Node) -> Node {
     for rule in tree.children.iter_mut().filter(|rule| rule.name == "Rule") {
         rule.text = String::new();
     }
-    as_said(tree)
+    restore_filters(tree)
 }
 
 /// The same, where a dialect has several ways: in the one in which it was said.
-pub fn as_said(mut tree: Node) -> Node {
+pub fn restore_filters(mut tree: Node) -> Node {
     for rule in tree.children.iter_mut().filter(|rule| rule.name == "Rule") {
-        let (mut choosing, others): (Vec<Node>, Vec<Node>) = std::mem::take(&mut rule.children)
+        let (mut criteria, others): (Vec<Node>, Vec<Node>) = std::mem::take(&mut rule.children)
             .into_iter()
-            .partition(|node| CHOOSING.contains(&node.name.as_str()));
-        if rule.text == IN_RULE && choosing.iter().all(|node| node.name == "Prefix") {
-            rule.children = choosing.into_iter().chain(others).collect();
+            .partition(|node| FILTER_ELEMENTS.contains(&node.name.as_str()));
+        if rule.text == FILTER_IN_RULE && criteria.iter().all(|node| node.name == "Prefix") {
+            rule.children = criteria.into_iter().chain(others).collect();
             continue;
         }
-        if choosing.len() > 1 || (rule.text == IN_GROUP && !choosing.is_empty()) {
-            choosing = vec![Node { name: "And".to_owned(), children: choosing, ..Node::default() }];
+        if criteria.len() > 1 || (rule.text == FILTER_IN_AND && !criteria.is_empty()) {
+            criteria = vec![Node { name: "And".to_owned(), children: criteria, ..Node::default() }];
         }
-        if choosing.is_empty() && rule.text != NOWHERE {
-            choosing.push(leaf("Prefix", ""));
+        if criteria.is_empty() && rule.text != FILTER_EMPTY {
+            criteria.push(text_node("Prefix", ""));
         }
-        let filter = Node { name: "Filter".to_owned(), children: choosing, ..Node::default() };
+        let filter = Node { name: "Filter".to_owned(), children: criteria, ..Node::default() };
         rule.children = others.into_iter().chain(std::iter::once(filter)).collect();
     }
     tree
 }
 
 /// Elements of answers that say nothing to a caller whose dialect does not have them.
-pub const SAY_NOTHING: &[&str] = &["ID", "BucketKeyEnabled", "MfaDelete", "ResponseVary"];
+pub const IGNORABLE_ELEMENTS: &[&str] = &["ID", "BucketKeyEnabled", "MfaDelete", "ResponseVary"];

@@ -4,11 +4,11 @@
 use crate::engine::answer;
 use crate::engine::dialect::Dialect;
 use crate::engine::etag;
-use crate::engine::exchange::Answer;
-use crate::engine::way::Way;
+use crate::engine::exchange::TargetResponse;
+use crate::engine::way::Route;
 use crate::model::{
-    Algorithm, ByteRange, Checksum, Document, Encryption, Fault, Field, Listing, Operation, Refusal, Request,
-    Told, Value,
+    ByteRange, Checksum, ChecksumAlgorithm, Document, Encryption, ErrorKind, Field, ObjectListing, Operation,
+    Rejection, Request, ResponseField, Value,
 };
 use crate::wire::{hash, percent};
 
@@ -33,13 +33,18 @@ pub fn is_success(operation: Operation, status: u16) -> bool {
 ///
 /// # Errors
 /// A success that cannot be one of this request.
-pub fn check_head(way: &Way<'_>, request: &Request, answer: &Answer) -> Result<(), Refusal> {
+pub fn check_head(way: &Route<'_>, request: &Request, answer: &TargetResponse) -> Result<(), Rejection> {
     if !is_success(request.operation, answer.status) {
-        return Err(answer::unproven());
+        return Err(answer::reject_incomplete_response());
     }
     let target = way.target.dialect;
-    let told = |field: Told| (target.told)(field).and_then(|name| answer.text(name));
-    for field in [Told::Etag, Told::ContentRange, Told::ContentLength, Told::VersionId] {
+    let told = |field: ResponseField| (target.response_field_name)(field).and_then(|name| answer.text(name));
+    for field in [
+        ResponseField::Etag,
+        ResponseField::ContentRange,
+        ResponseField::ContentLength,
+        ResponseField::VersionId,
+    ] {
         said_once(target, field, answer)?;
     }
     match request.operation {
@@ -47,65 +52,73 @@ pub fn check_head(way: &Way<'_>, request: &Request, answer: &Answer) -> Result<(
             let conditional = [Field::IfNoneMatch, Field::IfModifiedSince]
                 .into_iter()
                 .any(|field| request.fields.has(field));
-            return conditional.then_some(()).ok_or_else(answer::unproven);
+            return conditional.then_some(()).ok_or_else(answer::reject_incomplete_response);
         }
         Operation::GetObject | Operation::HeadObject => {}
-        operation if operation.uploads() => {}
+        operation if operation.is_upload() => {}
         _ => return Ok(()),
     }
-    let etag = told(Told::Etag).map(str::trim).filter(|tag| is_strong(tag)).ok_or_else(answer::unproven)?;
-    if request.operation.uploads() {
+    let etag = told(ResponseField::Etag)
+        .map(str::trim)
+        .filter(|tag| is_strong(tag))
+        .ok_or_else(answer::reject_incomplete_response)?;
+    if request.operation.is_upload() {
         return Ok(());
     }
     let asked = |field: Field| request.fields.get(field);
     if let Some(Value::Etags(tags)) = asked(Field::IfMatch)
-        && !tags.iter().any(|tag| tag == "*" || etag::same(tag, etag))
+        && !tags.iter().any(|tag| tag == "*" || etag::is_same_etag(tag, etag))
     {
-        return Err(answer::unproven());
+        return Err(answer::reject_incomplete_response());
     }
-    if let (Some(Value::Text(version)), Some(found)) = (asked(Field::VersionId), told(Told::VersionId))
+    if let (Some(Value::Text(version)), Some(found)) =
+        (asked(Field::VersionId), told(ResponseField::VersionId))
         && version != found
     {
-        return Err(answer::unproven());
+        return Err(answer::reject_incomplete_response());
     }
-    let length = told(Told::ContentLength).map(str::parse::<u64>);
+    let length = told(ResponseField::ContentLength).map(str::parse::<u64>);
     match (request.operation, answer.status, length) {
-        (_, _, Some(Err(_))) | (Operation::HeadObject, 200, None) => Err(answer::unproven()),
+        (_, _, Some(Err(_))) | (Operation::HeadObject, 200, None) => {
+            Err(answer::reject_incomplete_response())
+        }
         (Operation::HeadObject, 200, _) => Ok(()),
-        (_, 206, length) => check_part(request, told(Told::ContentRange), length.and_then(Result::ok)),
+        (_, 206, length) => {
+            check_part(request, told(ResponseField::ContentRange), length.and_then(Result::ok))
+        }
         (_, _, length) => {
-            let whole = told(Told::ContentRange).is_none()
+            let whole = told(ResponseField::ContentRange).is_none()
                 && length.and_then(Result::ok).is_none_or(|bytes| may_be_whole(way, request, bytes));
-            whole.then_some(()).ok_or_else(answer::unproven)
+            whole.then_some(()).ok_or_else(answer::reject_incomplete_response)
         }
     }
 }
 
 /// A header that two lines say differently says nothing.
-fn said_once(target: &Dialect, field: Told, answer: &Answer) -> Result<(), Refusal> {
-    let Some(name) = (target.told)(field) else { return Ok(()) };
+fn said_once(target: &Dialect, field: ResponseField, answer: &TargetResponse) -> Result<(), Rejection> {
+    let Some(name) = (target.response_field_name)(field) else { return Ok(()) };
     let mut lines = answer.headers.iter().filter(|row| row.0.eq_ignore_ascii_case(name)).map(|row| &row.1);
     let first = lines.next();
-    if lines.all(|line| Some(line) == first) { Ok(()) } else { Err(answer::unproven()) }
+    if lines.all(|line| Some(line) == first) { Ok(()) } else { Err(answer::reject_incomplete_response()) }
 }
 
 /// Whether a tag names bytes: what something on the way has repacked has a weak one.
 fn is_strong(tag: &str) -> bool {
-    let bare = etag::bare(tag);
+    let bare = etag::strip_quotes(tag);
     !bare.is_empty() && !tag.starts_with("W/") && bare.chars().all(|c| !c.is_control() && c != '"')
 }
 
 /// A part of an object has to be the one that was asked for.
-fn check_part(request: &Request, range: Option<&str>, length: Option<u64>) -> Result<(), Refusal> {
-    let told = range.and_then(read_content_range).ok_or_else(answer::unproven)?;
+fn check_part(request: &Request, range: Option<&str>, length: Option<u64>) -> Result<(), Rejection> {
+    let told = range.and_then(read_content_range).ok_or_else(answer::reject_incomplete_response)?;
     let (first, last, total) = told;
     let bytes = last.saturating_sub(first).saturating_add(1);
     let fits = match request.fields.get(Field::Range) {
-        Some(Value::Bytes(range)) => satisfied(*range, total) == Some((first, last)),
+        Some(Value::ByteRange(range)) => satisfied(*range, total) == Some((first, last)),
         _ => request.fields.has(Field::PartNumber),
     };
     let is_sound = first <= last && last < total && length.is_none_or(|length| length == bytes);
-    if fits && is_sound { Ok(()) } else { Err(answer::unproven()) }
+    if fits && is_sound { Ok(()) } else { Err(answer::reject_incomplete_response()) }
 }
 
 /// `bytes first-last/total` (RFC 9110, 14.4).
@@ -130,9 +143,9 @@ fn satisfied(range: ByteRange, total: u64) -> Option<(u64, u64)> {
 
 /// Whether the whole object may be the answer: where no part was asked for, or the part is all of it, or the target
 /// answers so what does not fit.
-fn may_be_whole(way: &Way<'_>, request: &Request, total: u64) -> bool {
-    let Some(Value::Bytes(range)) = request.fields.get(Field::Range) else { return true };
-    let is_lenient = way.target.dialect.absent.lenient_range && !request.fields.has(Field::StandardRange);
+fn may_be_whole(way: &Route<'_>, request: &Request, total: u64) -> bool {
+    let Some(Value::ByteRange(range)) = request.fields.get(Field::Range) else { return true };
+    let is_lenient = way.target.dialect.defaults.lenient_range && !request.fields.has(Field::StandardRange);
     match (satisfied(*range, total), range) {
         (Some((0, last)), _) if last.checked_add(1) == Some(total) => true,
         (Some(_), ByteRange::Span(_, last)) => is_lenient && *last >= total,
@@ -142,16 +155,16 @@ fn may_be_whole(way: &Way<'_>, request: &Request, total: u64) -> bool {
 }
 
 /// Whether a failure can be one of this request: a condition fails only where one was set.
-pub fn may_fail_so(request: &Request, fault: Fault) -> bool {
+pub fn may_fail_so(request: &Request, fault: ErrorKind) -> bool {
     let any = |fields: &[Field]| fields.iter().any(|field| request.fields.has(*field));
     match fault {
-        Fault::NotModified => any(&[
+        ErrorKind::NotModified => any(&[
             Field::IfNoneMatch,
             Field::IfModifiedSince,
             Field::SourceIfNoneMatch,
             Field::SourceIfModifiedSince,
         ]),
-        Fault::PreconditionFailed => {
+        ErrorKind::PreconditionFailed => {
             any(&[
                 Field::IfMatch,
                 Field::IfNoneMatch,
@@ -160,16 +173,16 @@ pub fn may_fail_so(request: &Request, fault: Fault) -> bool {
                 Field::ForbidOverwrite,
                 Field::OverwriteIfMatch,
             ]) || any(&Field::SOURCE_CONDITIONS)
-                || request.unwanted.iter().any(|line| line.etag.is_some())
+                || request.objects_to_delete.iter().any(|line| line.etag.is_some())
         }
-        Fault::InvalidRange => any(&[Field::Range, Field::PartNumber, Field::SourceRange]),
+        ErrorKind::InvalidRange => any(&[Field::Range, Field::PartNumber, Field::SourceRange]),
         _ => true,
     }
 }
 
 /// What an object's head says of its whole body, as a request for [`Gate`](crate::engine::body::Gate) to hold the bytes to;
 /// `None` where it says nothing that can be checked.
-pub fn vouched(target: &Dialect, request: &Request, answer: &Answer) -> Option<Request> {
+pub fn vouched(target: &Dialect, request: &Request, answer: &TargetResponse) -> Option<Request> {
     if request.operation != Operation::GetObject || answer.status != 200 {
         return None;
     }
@@ -180,7 +193,7 @@ pub fn vouched(target: &Dialect, request: &Request, answer: &Answer) -> Option<R
 }
 
 /// Adds to a request for bytes what the head of their object says that they are.
-pub fn expect(request: &mut Request, target: &Dialect, answer: &Answer) {
+pub fn expect(request: &mut Request, target: &Dialect, answer: &TargetResponse) {
     request.checksums.extend(stated(target, answer));
     if let Some(md5) = md5(target, answer) {
         use base64::Engine as _;
@@ -191,30 +204,31 @@ pub fn expect(request: &mut Request, target: &Dialect, answer: &Answer) {
 
 /// The checksums of the whole object that its head states. What is computed of the parts' checksums is none of its
 /// bytes; it ends in the number of parts.
-fn stated(target: &Dialect, answer: &Answer) -> Vec<Checksum> {
-    let row = |row: &(&'static str, Algorithm)| {
+fn stated(target: &Dialect, answer: &TargetResponse) -> Vec<Checksum> {
+    let row = |row: &(&'static str, ChecksumAlgorithm)| {
         let value = answer.text(row.0)?.trim();
         let is_whole = !value.is_empty() && !value.contains('-');
         is_whole.then(|| Checksum { algorithm: row.1, value: Some(value.to_owned()) })
     };
-    target.checksums.iter().filter_map(row).collect()
+    target.checksum_headers.iter().filter_map(row).collect()
 }
 
 /// The MD5 that an object's head states by its ETag.
-pub fn md5(target: &Dialect, answer: &Answer) -> Option<Vec<u8>> {
-    let told = |field: Told| (target.told)(field).and_then(|name| answer.text(name));
-    let tag = told(Told::Etag).map(etag::bare)?;
+pub fn md5(target: &Dialect, answer: &TargetResponse) -> Option<Vec<u8>> {
+    let told = |field: ResponseField| (target.response_field_name)(field).and_then(|name| answer.text(name));
+    let tag = told(ResponseField::Etag).map(etag::strip_quotes)?;
     let is_plain = tag.len() == 32 && target.etag_is_md5 && !is_sealed(target, answer);
-    if is_plain { hash::bytes_of_hex(tag) } else { None }
+    if is_plain { hash::decode_hex(tag) } else { None }
 }
 
 /// Whether an object is encrypted so that its ETag says nothing of its bytes.
-pub fn is_sealed(target: &Dialect, answer: &Answer) -> bool {
-    let told = |field: Told| (target.told)(field).and_then(|name| answer.text(name));
-    let keyed =
-        [Told::EncryptionKeyId, Told::CustomerAlgorithm].into_iter().any(|field| told(field).is_some());
+pub fn is_sealed(target: &Dialect, answer: &TargetResponse) -> bool {
+    let told = |field: ResponseField| (target.response_field_name)(field).and_then(|name| answer.text(name));
+    let keyed = [ResponseField::EncryptionKeyId, ResponseField::CustomerAlgorithm]
+        .into_iter()
+        .any(|field| told(field).is_some());
     keyed
-        || told(Told::Encryption)
+        || told(ResponseField::Encryption)
             .is_some_and(|word| target.words.encryption.value(word) != Some(Encryption::Aes256))
 }
 
@@ -222,7 +236,7 @@ pub fn is_sealed(target: &Dialect, answer: &Answer) -> bool {
 ///
 /// # Errors
 /// It answers another one, or ends where it says that there is more.
-pub fn check_document(way: &Way<'_>, sent: &Request, document: &Document) -> Result<(), Refusal> {
+pub fn check_document(way: &Route<'_>, sent: &Request, document: &Document) -> Result<(), Rejection> {
     let key = sent.key.as_deref().unwrap_or_default();
     let text = |field: Field| sent.fields.text(field).unwrap_or_default();
     let begins = |key: &str| key.starts_with(text(Field::Prefix));
@@ -257,12 +271,12 @@ pub fn check_document(way: &Way<'_>, sent: &Request, document: &Document) -> Res
         }
         _ => true,
     };
-    if is_sound { Ok(()) } else { Err(answer::unproven()) }
+    if is_sound { Ok(()) } else { Err(answer::reject_incomplete_response()) }
 }
 
 /// Whether a document that names a bucket means the request's. An alias is answered with the name behind it, and some
 /// servers write an account's name before it.
-fn is_bucket(way: &Way<'_>, found: &str) -> bool {
+fn is_bucket(way: &Route<'_>, found: &str) -> bool {
     let asked = way.bucket.as_str();
     let is_alias = asked.ends_with("alias") || asked.contains("--") || asked.contains(':');
     let bare = found.rsplit_once(':').map_or(found, |(_, bare)| bare);
@@ -279,10 +293,10 @@ fn is_key(found: &str, asked: &str) -> bool {
 }
 
 /// Whether a page that is not the last says how the next one is asked for, and that is another.
-fn goes_on(sent: &Request, page: &Listing) -> bool {
+fn goes_on(sent: &Request, page: &ObjectListing) -> bool {
     if sent.operation == Operation::ListObjectsV2 {
         return page
-            .next_token
+            .next_continuation_token
             .as_deref()
             .is_some_and(|next| Some(next) != sent.fields.text(Field::ContinuationToken));
     }

@@ -6,11 +6,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 
 use crate::engine::dialect::{Dialect, Target};
-use crate::engine::way::Way;
+use crate::engine::way::Route;
 use crate::engine::{etag, relay};
 use crate::model::{
-    ByteRange, Document, Fault, Field, Fields, Listing, Operation, Part, PartList, Refusal, Reply, Request,
-    Source, Timestamp, Told, Unwanted, Value,
+    ByteRange, CopySource, Document, ErrorKind, Field, Fields, ObjectListing, ObjectToDelete, Operation,
+    Part, PartListing, Rejection, Request, Response, ResponseField, Timestamp, Value,
 };
 use crate::wire::hash;
 
@@ -33,7 +33,7 @@ const BUCKET: &str = "blobfish-bucket";
 
 /// What a target's operator said of small parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Staging {
+pub struct SmallPartsConfig {
     /// Whether they are kept and combined; otherwise they are refused.
     pub combines: bool,
     /// What the keys of kept parts begin with. Ends with a slash.
@@ -42,7 +42,7 @@ pub struct Staging {
     pub bucket: Option<String>,
 }
 
-impl Default for Staging {
+impl Default for SmallPartsConfig {
     fn default() -> Self {
         Self { combines: true, prefix: PREFIX_USUAL.to_owned(), bucket: None }
     }
@@ -50,7 +50,7 @@ impl Default for Staging {
 
 /// Whether some caller's vendor takes smaller parts than this target.
 pub fn is_needed(target: &Dialect) -> bool {
-    crate::ALL.iter().any(|caller| is_smaller(caller, target))
+    crate::DIALECTS.iter().any(|caller| is_smaller(caller, target))
 }
 
 fn is_smaller(caller: &Dialect, target: &Dialect) -> bool {
@@ -64,7 +64,7 @@ pub fn combines(operation: Operation, caller: &Dialect, target: &Dialect) -> boo
 
 /// Whether a call about an upload in parts has to look at small parts. Parts that are encrypted with the caller's own key
 /// cannot be read again when the upload is completed, for no key comes then: they go to the target as they are.
-pub fn concerns(way: &Way<'_>, request: &Request) -> bool {
+pub fn concerns(way: &Route<'_>, request: &Request) -> bool {
     let of_upload = matches!(
         request.operation,
         Operation::UploadPart
@@ -80,7 +80,7 @@ pub fn concerns(way: &Way<'_>, request: &Request) -> bool {
 }
 
 /// What keys begin with in this target's buckets that are not for callers.
-pub fn reserved(target: &Target) -> Option<&str> {
+pub fn reserved_prefix(target: &Target) -> Option<&str> {
     (target.staging.bucket.is_none() && is_needed(target.dialect)).then_some(target.staging.prefix.as_str())
 }
 
@@ -88,10 +88,10 @@ pub fn reserved(target: &Target) -> Option<&str> {
 ///
 /// # Errors
 /// `AccessDenied`.
-pub fn check_key(target: &Target, key: &str) -> Result<(), Refusal> {
-    match reserved(target) {
-        Some(prefix) if key.starts_with(prefix) => Err(Refusal::say(
-            Fault::AccessDenied,
+pub fn check_key(target: &Target, key: &str) -> Result<(), Rejection> {
+    match reserved_prefix(target) {
+        Some(prefix) if key.starts_with(prefix) => Err(Rejection::with_message(
+            ErrorKind::AccessDenied,
             format!("Keys that begin with {prefix} are kept for parts of unfinished uploads."),
         )),
         _ => Ok(()),
@@ -99,26 +99,26 @@ pub fn check_key(target: &Target, key: &str) -> Result<(), Refusal> {
 }
 
 /// The way to where small parts are kept, for a request whose bytes are the caller's.
-pub fn kept_at<'a>(way: &Way<'a>) -> Way<'a> {
+pub fn kept_at<'a>(way: &Route<'a>) -> Route<'a> {
     let bucket = way.target.staging.bucket.clone().unwrap_or_else(|| way.bucket.clone());
-    Way { bucket, source_bucket: None, ..way.clone() }
+    Route { bucket, source_bucket: None, ..way.clone() }
 }
 
 /// The same for requests of our own, which speak as the target does. Copies read from there.
-pub fn own<'a>(way: &Way<'a>) -> Way<'a> {
+pub fn own<'a>(way: &Route<'a>) -> Route<'a> {
     let kept = kept_at(way);
     let source_bucket = Some(kept.bucket.clone());
-    Way { caller: way.target.dialect, source_bucket, ..kept }
+    Route { caller: way.target.dialect, source_bucket, ..kept }
 }
 
 /// The way to the upload's bucket for requests of our own.
-pub fn own_upload<'a>(way: &Way<'a>) -> Way<'a> {
-    Way { bucket: way.bucket.clone(), ..own(way) }
+pub fn own_upload<'a>(way: &Route<'a>) -> Route<'a> {
+    Route { bucket: way.bucket.clone(), ..own(way) }
 }
 
 /// Where the small parts of one upload are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Folder {
+pub struct PartsFolder {
     /// What their keys begin with: the prefix, a digest of the upload's names, a slash.
     pub prefix: String,
     bucket: String,
@@ -126,15 +126,15 @@ pub struct Folder {
     upload: String,
 }
 
-impl Folder {
+impl PartsFolder {
     /// Of the upload that a request is about.
-    pub fn of(way: &Way<'_>, request: &Request) -> Self {
+    pub fn of(way: &Route<'_>, request: &Request) -> Self {
         let key = request.key.clone().unwrap_or_default();
         let upload = request.fields.text(Field::UploadId).unwrap_or_default();
-        Self::named(way.target, &way.bucket, &key, upload)
+        Self::for_upload(way.target, &way.bucket, &key, upload)
     }
 
-    fn named(target: &Target, bucket: &str, key: &str, upload: &str) -> Self {
+    fn for_upload(target: &Target, bucket: &str, key: &str, upload: &str) -> Self {
         let names = format!("{bucket}\n{upload}\n{key}");
         let digest: String = hash::sha256_hex(names.as_bytes()).chars().take(FOLDER_HEX).collect();
         Self {
@@ -146,13 +146,13 @@ impl Folder {
     }
 
     /// Of the upload that an object found below the prefix belongs to, by its head; `None` where it is none of ours.
-    pub fn found(target: &Target, object: &str, head: &Reply) -> Option<Self> {
+    pub fn from_object_head(target: &Target, object: &str, head: &Response) -> Option<Self> {
         let told = |name: &str| {
             let row = head.metadata.iter().find(|row| row.0.eq_ignore_ascii_case(name))?;
             String::from_utf8(row.1.clone()).ok()
         };
         let key = String::from_utf8(BASE64.decode(told(KEY)?).ok()?).ok()?;
-        let folder = Self::named(target, &told(BUCKET)?, &key, &told(UPLOAD)?);
+        let folder = Self::for_upload(target, &told(BUCKET)?, &key, &told(UPLOAD)?);
         object.starts_with(&folder.prefix).then_some(folder)
     }
 
@@ -179,7 +179,7 @@ impl Folder {
             operation: Operation::PutObject,
             key: Some(self.key_of(number)),
             source: None,
-            fields: relay::applying(asked.fields.clone(), Operation::PutObject),
+            fields: relay::keep_applicable(asked.fields.clone(), Operation::PutObject),
             metadata: metadata.map(|(name, value)| (name.to_owned(), value.into_bytes())).into(),
             ..asked.clone()
         }
@@ -187,7 +187,7 @@ impl Folder {
 
     /// The question for the parts that are kept, behind one number and at most so many.
     pub fn list(&self, behind: u64, count_max: u64) -> Request {
-        let mut request = listed(&self.prefix, count_max);
+        let mut request = build_listing_request(&self.prefix, count_max);
         if behind > 0 {
             request.fields.set(Field::StartAfter, Value::Text(self.key_of(behind)));
         }
@@ -195,9 +195,9 @@ impl Folder {
     }
 
     /// The kept parts of a page.
-    pub fn read(&self, page: &Listing) -> Vec<Kept> {
+    pub fn read(&self, page: &ObjectListing) -> Vec<StagedPart> {
         let kept = page.objects.iter().filter_map(|object| {
-            Some(Kept {
+            Some(StagedPart {
                 part: Part::new(self.number_of(&object.key)?, object.etag.clone()),
                 bytes: object.size,
                 modified: object.modified,
@@ -214,21 +214,21 @@ impl Folder {
         if behind > 0 {
             fields.set(Field::PartNumberMarker, Value::Number(behind));
         }
-        Request::of_object(Operation::ListParts, self.bucket.clone(), self.key.clone(), fields)
+        Request::for_object(Operation::ListParts, self.bucket.clone(), self.key.clone(), fields)
     }
 
     /// The read of a piece of a kept part, which fails where it was replaced.
-    pub fn get(&self, piece: &Piece) -> Request {
+    pub fn get(&self, piece: &PartSlice) -> Request {
         let mut fields = Fields::default();
         fields.set(Field::IfMatch, Value::Etags(vec![piece.etag.clone()]));
         if !piece.is_whole() {
-            fields.set(Field::Range, Value::Bytes(piece.range()));
+            fields.set(Field::Range, Value::ByteRange(piece.range()));
         }
-        Request::of_object(Operation::GetObject, String::new(), self.key_of(piece.number), fields)
+        Request::for_object(Operation::GetObject, String::new(), self.key_of(piece.number), fields)
     }
 
     /// The target's own copy of a piece into the upload.
-    pub fn copy(&self, to: &Way<'_>, number: u64, piece: &Piece) -> Request {
+    pub fn copy(&self, to: &Route<'_>, number: u64, piece: &PartSlice) -> Request {
         let mut fields = Fields::default();
         fields.set(Field::UploadId, Value::Text(self.upload.clone()));
         fields.set(Field::PartNumber, Value::Number(number));
@@ -236,17 +236,17 @@ impl Folder {
             fields.set(Field::SourceIfMatch, Value::Etags(vec![piece.etag.clone()]));
         }
         if !piece.is_whole() {
-            fields.set(Field::SourceRange, Value::Bytes(piece.range()));
+            fields.set(Field::SourceRange, Value::ByteRange(piece.range()));
         }
-        let source = Source { bucket: String::new(), key: self.key_of(piece.number), version: None };
+        let source = CopySource { bucket: String::new(), key: self.key_of(piece.number), version: None };
         let bucket = self.bucket.clone();
-        let request = Request::of_object(Operation::UploadPartCopy, bucket, self.key.clone(), fields);
+        let request = Request::for_object(Operation::UploadPartCopy, bucket, self.key.clone(), fields);
         Request { source: Some(source), ..request }
     }
 }
 
 /// The question for the keys below a prefix.
-pub fn listed(prefix: &str, count_max: u64) -> Request {
+pub fn build_listing_request(prefix: &str, count_max: u64) -> Request {
     let mut request = Request::new(Operation::ListObjectsV2);
     request.fields.set(Field::Prefix, Value::Text(prefix.to_owned()));
     request.fields.set(Field::MaxKeys, Value::Number(count_max));
@@ -255,7 +255,7 @@ pub fn listed(prefix: &str, count_max: u64) -> Request {
 
 /// The question for the folders below the target's prefix, behind one of them.
 pub fn folders(target: &Target, behind: Option<&str>, count_max: u64) -> Request {
-    let mut request = listed(&target.staging.prefix, count_max);
+    let mut request = build_listing_request(&target.staging.prefix, count_max);
     request.fields.set(Field::Delimiter, Value::Text("/".to_owned()));
     if let Some(folder) = behind {
         request.fields.set(Field::StartAfter, Value::Text(format!("{folder}{BEHIND}")));
@@ -265,17 +265,17 @@ pub fn folders(target: &Target, behind: Option<&str>, count_max: u64) -> Request
 
 /// The question for all versions below a prefix: where a bucket keeps versions, a deletion alone deletes nothing.
 pub fn versions(prefix: &str) -> Request {
-    Request { operation: Operation::ListObjectVersions, ..listed(prefix, 1000) }
+    Request { operation: Operation::ListObjectVersions, ..build_listing_request(prefix, 1000) }
 }
 
 /// The call that deletes these.
-pub fn delete(unwanted: Vec<Unwanted>) -> Request {
-    Request { unwanted, ..Request::new(Operation::DeleteObjects) }
+pub fn delete(unwanted: Vec<ObjectToDelete>) -> Request {
+    Request { objects_to_delete: unwanted, ..Request::new(Operation::DeleteObjects) }
 }
 
 /// A part that is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
+pub struct StagedPart {
     /// Number, and ETag of the object that it is.
     pub part: Part,
     /// Its size.
@@ -286,7 +286,7 @@ pub struct Kept {
 
 /// A piece of a kept part.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Piece {
+pub struct PartSlice {
     /// Of the part.
     pub number: u64,
     /// Of the object that it is.
@@ -299,8 +299,8 @@ pub struct Piece {
     pub of: u64,
 }
 
-impl Piece {
-    fn whole(kept: &Kept) -> Self {
+impl PartSlice {
+    fn whole(kept: &StagedPart) -> Self {
         let Part { number, etag, .. } = kept.part.clone();
         Self { number, etag, first: 0, bytes: kept.bytes, of: kept.bytes }
     }
@@ -323,28 +323,28 @@ impl Piece {
 
 /// A part of the upload as it is completed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Made {
+pub enum CombinedPart {
     /// It is there.
     There(Part),
     /// The target copies it from a piece.
-    Copied(u64, Piece),
+    Copied(u64, PartSlice),
     /// It is put together from pieces.
-    Joined(u64, Vec<Piece>),
+    Joined(u64, Vec<PartSlice>),
 }
 
-impl Made {
-    fn of(pieces: Vec<Piece>) -> Option<Self> {
+impl CombinedPart {
+    fn of(pieces: Vec<PartSlice>) -> Option<Self> {
         Some(Self::Joined(pieces.first()?.number, pieces))
     }
 }
 
 /// A part that a completing call names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Named {
+pub enum NamedPart {
     /// It is a part of the target's upload.
     There(Part),
     /// It is kept.
-    Kept(Kept),
+    Kept(StagedPart),
 }
 
 /// What a page or a completing call sees of an upload: what is kept came last, for a large part that replaces a kept one is
@@ -353,12 +353,12 @@ pub enum Named {
 /// # Errors
 /// `InvalidPart` where a part is not there or has another ETag, `EntityTooSmall` where one is smaller than the caller's
 /// vendor takes.
-pub fn named(
+pub fn match_named_parts(
     caller: &Dialect,
     asked: &[Part],
-    kept: &[Kept],
+    kept: &[StagedPart],
     there: &[(Part, Option<Timestamp>, u64)],
-) -> Result<Vec<Named>, Refusal> {
+) -> Result<Vec<NamedPart>, Rejection> {
     let mut parts = Vec::with_capacity(asked.len());
     let last = asked.last().map(|part| part.number);
     for part in asked {
@@ -367,10 +367,12 @@ pub fn named(
         let from = there.partition_point(|row| row.0.number < part.number);
         let mut there = there.iter().skip(from).take_while(|row| row.0.number == part.number);
         let (bytes, named) = match at.and_then(|at| kept.get(at)) {
-            Some(kept) if etag::same(&kept.part.etag, &part.etag) => (kept.bytes, Named::Kept(kept.clone())),
+            Some(kept) if etag::is_same_etag(&kept.part.etag, &part.etag) => {
+                (kept.bytes, NamedPart::Kept(kept.clone()))
+            }
             Some(_) => return Err(invalid(part)),
-            None => match there.find(|row| etag::same(&row.0.etag, &part.etag)) {
-                Some(there) => (there.2, Named::There(part.clone())),
+            None => match there.find(|row| etag::is_same_etag(&row.0.etag, &part.etag)) {
+                Some(there) => (there.2, NamedPart::There(part.clone())),
                 None => return Err(invalid(part)),
             },
         };
@@ -383,18 +385,18 @@ pub fn named(
     Ok(parts)
 }
 
-fn invalid(part: &Part) -> Refusal {
-    Refusal::new(Fault::InvalidPart)
-        .with("PartNumber", part.number.to_string())
-        .with("ETag", part.etag.clone())
+fn invalid(part: &Part) -> Rejection {
+    Rejection::new(ErrorKind::InvalidPart)
+        .with_detail("PartNumber", part.number.to_string())
+        .with_detail("ETag", part.etag.clone())
 }
 
-fn too_small(part: &Part, bytes: u64, least: u64) -> Refusal {
-    Refusal::new(Fault::EntityTooSmall)
-        .with("ProposedSize", bytes.to_string())
-        .with("MinSizeAllowed", least.to_string())
-        .with("PartNumber", part.number.to_string())
-        .with("ETag", part.etag.clone())
+fn too_small(part: &Part, bytes: u64, least: u64) -> Rejection {
+    Rejection::new(ErrorKind::EntityTooSmall)
+        .with_detail("ProposedSize", bytes.to_string())
+        .with_detail("MinSizeAllowed", least.to_string())
+        .with_detail("PartNumber", part.number.to_string())
+        .with_detail("ETag", part.etag.clone())
 }
 
 /// What is to be made of the parts of an upload, in their order. Each part but the last has at least `least` bytes; few
@@ -404,20 +406,20 @@ fn too_small(part: &Part, bytes: u64, least: u64) -> Refusal {
 /// # Errors
 /// `EntityTooSmall` where small parts stand alone before one that is in the target's upload already and cannot be read
 /// again: only where a part was replaced by a smaller one, or is left out, after its successor came.
-pub fn plan(parts: &[Named], least: u64, at_once: u64) -> Result<Vec<Made>, Refusal> {
+pub fn plan(parts: &[NamedPart], least: u64, at_once: u64) -> Result<Vec<CombinedPart>, Rejection> {
     let bytes = parts.iter().map(|part| match part {
-        Named::Kept(kept) if kept.bytes < least => kept.bytes,
+        NamedPart::Kept(kept) if kept.bytes < least => kept.bytes,
         _ => 0,
     });
     let aim = bytes.sum::<u64>().checked_div(at_once).unwrap_or_default();
-    let mut plan = Plan { least, aim: aim.min(COMBINED_BYTES).max(least), ..Plan::default() };
+    let mut plan = CombinePlan { least, aim: aim.min(COMBINED_BYTES).max(least), ..CombinePlan::default() };
     for (at, part) in parts.iter().enumerate() {
         match part {
-            Named::There(part) => plan.there(part)?,
-            Named::Kept(kept) if kept.bytes >= least => {
-                plan.large(Piece::whole(kept), at.saturating_add(1) == parts.len());
+            NamedPart::There(part) => plan.there(part)?,
+            NamedPart::Kept(kept) if kept.bytes >= least => {
+                plan.large(PartSlice::whole(kept), at.saturating_add(1) == parts.len());
             }
-            Named::Kept(kept) => plan.small(Piece::whole(kept)),
+            NamedPart::Kept(kept) => plan.small(PartSlice::whole(kept)),
         }
     }
     plan.close();
@@ -425,25 +427,25 @@ pub fn plan(parts: &[Named], least: u64, at_once: u64) -> Result<Vec<Made>, Refu
 }
 
 #[derive(Default)]
-struct Plan {
+struct CombinePlan {
     least: u64,
     aim: u64,
-    made: Vec<Made>,
+    made: Vec<CombinedPart>,
     /// Where the run of kept parts begins in what is made.
     run: usize,
-    open: Vec<Piece>,
+    open: Vec<PartSlice>,
 }
 
-impl Plan {
+impl CombinePlan {
     fn open_bytes(&self) -> u64 {
         self.open.iter().map(|piece| piece.bytes).sum()
     }
 
     fn close(&mut self) {
-        self.made.extend(Made::of(std::mem::take(&mut self.open)));
+        self.made.extend(CombinedPart::of(std::mem::take(&mut self.open)));
     }
 
-    fn small(&mut self, piece: Piece) {
+    fn small(&mut self, piece: PartSlice) {
         self.open.push(piece);
         if self.open_bytes() >= self.aim {
             self.close();
@@ -451,7 +453,7 @@ impl Plan {
     }
 
     /// One that the target can copy; what is missing to the part before it is taken from its beginning.
-    fn large(&mut self, mut piece: Piece, is_last: bool) {
+    fn large(&mut self, mut piece: PartSlice, is_last: bool) {
         let open = self.open_bytes();
         if !self.open.is_empty() && open < self.least {
             let rest = piece.bytes.saturating_sub(self.least.saturating_sub(open));
@@ -464,42 +466,42 @@ impl Plan {
             piece = behind;
         }
         self.close();
-        self.made.push(Made::Copied(piece.number, piece));
+        self.made.push(CombinedPart::Copied(piece.number, piece));
     }
 
     /// One that cannot be read: what is open in front of it must be large enough.
-    fn there(&mut self, part: &Part) -> Result<(), Refusal> {
+    fn there(&mut self, part: &Part) -> Result<(), Rejection> {
         let open = self.open_bytes();
         if let Some(first) = self.open.first().filter(|_| open < self.least) {
             let missing = self.least.saturating_sub(open);
             let number = first.number;
             let before = (self.made.len() > self.run).then(|| self.made.pop()).flatten();
             let mut pieces = match before {
-                Some(Made::Joined(_, pieces)) => pieces,
-                Some(Made::Copied(number, mut piece))
+                Some(CombinedPart::Joined(_, pieces)) => pieces,
+                Some(CombinedPart::Copied(number, mut piece))
                     if piece.bytes.saturating_sub(missing) >= self.least =>
                 {
                     let tail = piece.cut(missing);
-                    self.made.push(Made::Copied(number, piece));
+                    self.made.push(CombinedPart::Copied(number, piece));
                     // Its number is that of the first piece that is whole.
-                    let pieces: Vec<Piece> =
+                    let pieces: Vec<PartSlice> =
                         std::iter::once(tail).chain(std::mem::take(&mut self.open)).collect();
-                    self.made.push(Made::Joined(first_number(&pieces), pieces));
+                    self.made.push(CombinedPart::Joined(first_number(&pieces), pieces));
                     Vec::new()
                 }
-                Some(Made::Copied(_, piece)) => vec![piece],
-                Some(Made::There(_)) | None => {
-                    return Err(Refusal::say(
-                        Fault::EntityTooSmall,
+                Some(CombinedPart::Copied(_, piece)) => vec![piece],
+                Some(CombinedPart::There(_)) | None => {
+                    return Err(Rejection::with_message(
+                        ErrorKind::EntityTooSmall,
                         format!(
                             "The part with the number {number} cannot be combined with those beside it. Upload all parts again, \
                              each of at least {} bytes.",
                             self.least
                         ),
                     )
-                    .with("ProposedSize", open.to_string())
-                    .with("MinSizeAllowed", self.least.to_string())
-                    .with("PartNumber", number.to_string()));
+                    .with_detail("ProposedSize", open.to_string())
+                    .with_detail("MinSizeAllowed", self.least.to_string())
+                    .with_detail("PartNumber", number.to_string()));
                 }
             };
             if !pieces.is_empty() {
@@ -508,14 +510,14 @@ impl Plan {
             }
         }
         self.close();
-        self.made.push(Made::There(part.clone()));
+        self.made.push(CombinedPart::There(part.clone()));
         self.run = self.made.len();
         Ok(())
     }
 }
 
 /// The number of a part whose first piece is the end of another's part.
-fn first_number(pieces: &[Piece]) -> u64 {
+fn first_number(pieces: &[PartSlice]) -> u64 {
     pieces.iter().find(|piece| piece.first == 0).map_or(0, |piece| piece.number)
 }
 
@@ -526,7 +528,7 @@ pub fn is_safe(least: u64, number: u64, before: Option<u64>) -> bool {
 }
 
 /// Takes what is kept into a page of the upload's own parts. `more`: whether more is kept than was told.
-pub fn merge(list: &mut PartList, count_max: u64, kept: Vec<Kept>, more: bool) {
+pub fn merge(list: &mut PartListing, count_max: u64, kept: Vec<StagedPart>, more: bool) {
     let there = list.parts.last().map(|row| row.0.number).filter(|_| list.truncated);
     let end = kept.last().map(|row| row.part.number).filter(|_| more);
     // Behind the shorter of two pages something may be missing.
@@ -545,8 +547,13 @@ pub fn merge(list: &mut PartList, count_max: u64, kept: Vec<Kept>, more: bool) {
 }
 
 /// What the caller is told of a part that is kept: nothing of the object that it is.
-pub fn told(reply: &mut Reply) {
-    for field in [Told::VersionId, Told::Expiration, Told::StorageClass, Told::ObjectType] {
+pub fn remove_object_fields(reply: &mut Response) {
+    for field in [
+        ResponseField::VersionId,
+        ResponseField::Expiration,
+        ResponseField::StorageClass,
+        ResponseField::ObjectType,
+    ] {
         reply.remove(field);
     }
     if let Some(Document::Error(error)) = &mut reply.document {
@@ -555,23 +562,23 @@ pub fn told(reply: &mut Reply) {
 }
 
 /// The refusal of a small part where these are refused.
-pub fn refused(way: &Way<'_>, number: u64) -> Refusal {
+pub fn build_small_part_rejection(way: &Route<'_>, number: u64) -> Rejection {
     let least = way.target.dialect.limits.part_bytes_min;
-    Refusal::say(
-        Fault::EntityTooSmall,
+    Rejection::with_message(
+        ErrorKind::EntityTooSmall,
         format!(
             "The storage behind this service takes only parts of at least {least} bytes, but for the last; part {number} is \
              smaller. Set {} to that or more.",
             way.caller.part_size_setting
         ),
     )
-    .with("MinSizeAllowed", least.to_string())
-    .with("PartNumber", number.to_string())
+    .with_detail("MinSizeAllowed", least.to_string())
+    .with_detail("PartNumber", number.to_string())
 }
 
 /// Takes what is not for callers out of a page. Where the page ends in it, gives the request for what follows.
-pub fn hide(way: &Way<'_>, asked: &Request, document: &mut Document) -> Option<Request> {
-    let prefix = reserved(way.target)?;
+pub fn hide(way: &Route<'_>, asked: &Request, document: &mut Document) -> Option<Request> {
+    let prefix = reserved_prefix(way.target)?;
     let own = |key: &String| key.starts_with(prefix);
     let behind = format!("{prefix}{BEHIND}");
     let wanted = asked.fields.text(Field::Prefix).unwrap_or_default();
@@ -640,14 +647,14 @@ pub fn hide(way: &Way<'_>, asked: &Request, document: &mut Document) -> Option<R
 }
 
 /// Adds the page that follows what was taken out.
-pub fn continued(document: &mut Document, next: Document) {
+pub fn append_page(document: &mut Document, next: Document) {
     match (document, next) {
         (Document::Objects(page), Document::Objects(next)) => {
             page.objects.extend(next.objects);
             page.prefixes.extend(next.prefixes);
             page.truncated = next.truncated;
             page.next_marker = next.next_marker;
-            page.next_token = next.next_token;
+            page.next_continuation_token = next.next_continuation_token;
         }
         (Document::Versions(page), Document::Versions(next)) => {
             page.versions.extend(next.versions);

@@ -5,12 +5,12 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::engine::dialect::Dialect;
 use crate::engine::documents;
-use crate::model::{Document, ErrorDocument, Fault, Refusal, Reply, Timestamp, Told};
+use crate::model::{Document, ErrorDocument, ErrorKind, Rejection, Response, ResponseField, Timestamp};
 use crate::wire::date;
 
 /// Whom an answer is for.
 #[derive(Clone)]
-pub struct Listener {
+pub struct ResponseContext {
     /// What the caller speaks.
     pub dialect: &'static Dialect,
     /// 128 random bits that make up this request's id.
@@ -27,16 +27,16 @@ pub struct Listener {
     pub elapsed_ms: u64,
 }
 
-impl Listener {
+impl ResponseContext {
     /// The id of the request, as its caller, our log and the error document have it.
     pub fn request_id(&self) -> String {
-        (self.dialect.identity.write_id)(self.id, self.now)
+        (self.dialect.common_headers.format_request_id)(self.id, self.now)
     }
 }
 
 /// An answer ready to be written: the head and the whole document. A streamed body follows on its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Spoken {
+pub struct WrittenResponse {
     /// HTTP status.
     pub status: u16,
     /// Names and values in the order to be written.
@@ -48,7 +48,7 @@ pub struct Spoken {
 }
 
 /// Says an answer. Document lengths are set; a streamed body's length is whatever the reply says.
-pub fn tell(listener: &Listener, mut reply: Reply) -> Spoken {
+pub fn tell(listener: &ResponseContext, mut reply: Response) -> WrittenResponse {
     let dialect = listener.dialect;
     let code = match &reply.document {
         Some(Document::Error(error)) => Some(error.code.clone()),
@@ -59,24 +59,25 @@ pub fn tell(listener: &Listener, mut reply: Reply) -> Spoken {
         Some(Document::Verbatim(kind, _)) => kind,
         _ => "application/xml",
     };
-    let body = reply.document.take().map(|document| documents::write(dialect, &document, listener, &id));
+    let body =
+        reply.document.take().map(|document| documents::write_document(dialect, &document, listener, &id));
     let bare = matches!(reply.status, 204 | 304);
     if body.is_some() && !bare {
-        reply.set(Told::ContentType, kind);
+        reply.set(ResponseField::ContentType, kind);
     }
     let mut headers = vec![
-        ("Server".to_owned(), dialect.identity.server.into()),
-        ("Date".to_owned(), date::http(listener.now).into()),
-        (dialect.identity.request_id.to_owned(), id.clone().into()),
+        ("Server".to_owned(), dialect.common_headers.server.into()),
+        ("Date".to_owned(), date::format_http(listener.now).into()),
+        (dialect.common_headers.request_id_header.to_owned(), id.clone().into()),
     ];
-    if let Some(name) = dialect.identity.trace_id {
+    if let Some(name) = dialect.common_headers.trace_id_header {
         headers.push((name.to_owned(), trace(&id).into()));
     }
-    if let Some(name) = dialect.identity.server_time {
+    if let Some(name) = dialect.common_headers.server_time_header {
         headers.push((name.to_owned(), listener.elapsed_ms.to_string().into()));
     }
-    for field in Told::ALL {
-        let Some(name) = (dialect.told)(field) else { continue };
+    for field in ResponseField::ALL {
+        let Some(name) = (dialect.response_field_name)(field) else { continue };
         headers.extend(
             reply.fields.iter().filter(|row| row.0 == field).map(|row| (name.to_owned(), row.1.clone())),
         );
@@ -93,29 +94,29 @@ pub fn tell(listener: &Listener, mut reply: Reply) -> Spoken {
     let body = match (body, listener.head, bare) {
         (Some(body), false, false) => body,
         (Some(body), true, false) => {
-            if let Some(name) = dialect.identity.head_error.filter(|_| code.is_some()) {
+            if let Some(name) = dialect.common_headers.head_error_header.filter(|_| code.is_some()) {
                 headers.push((name.to_owned(), BASE64.encode(&body).into()));
             }
             Vec::new()
         }
         _ => Vec::new(),
     };
-    Spoken { status: reply.status, headers, body, code }
+    WrittenResponse { status: reply.status, headers, body, code }
 }
 
 /// The answer to a request that was refused.
-pub fn refused(dialect: &'static Dialect, refusal: &Refusal) -> Reply {
-    let row = dialect.fault(refusal.fault).or_else(|| dialect.fault(Fault::InternalError));
+pub fn build_error_response(dialect: &'static Dialect, refusal: &Rejection) -> Response {
+    let row = dialect.error_row(refusal.kind).or_else(|| dialect.error_row(ErrorKind::InternalError));
     let (code, status, message) =
         row.map_or(("InternalError", 500, "Internal error."), |row| (row.code, row.status, row.message));
-    let (code, status) = match &refusal.own {
+    let (code, status) = match &refusal.code_and_status {
         Some((code, status)) => (code.as_str(), *status),
         None => (code, status),
     };
-    let mut reply = Reply::status(status);
+    let mut reply = Response::with_status(status);
     if status != 304 {
         reply.document = Some(Document::Error(ErrorDocument {
-            fault: Some(refusal.fault),
+            kind: Some(refusal.kind),
             code: code.to_owned(),
             message: refusal.message.clone().unwrap_or_else(|| message.to_owned()),
             details: refusal

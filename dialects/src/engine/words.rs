@@ -9,8 +9,8 @@ use crate::engine::dialect::Dialect;
 const WORD_BYTES_MAX: usize = 45;
 
 /// A value of metadata as a caller reads it, from a target's answer.
-pub fn told(target: &Dialect, caller: &Dialect, value: &[u8]) -> Vec<u8> {
-    match (target.metadata_words, caller.metadata_words) {
+pub fn encode_for_caller(target: &Dialect, caller: &Dialect, value: &[u8]) -> Vec<u8> {
+    match (target.metadata_encoded_words, caller.metadata_encoded_words) {
         (true, false) => decode(value),
         (false, true) => encode(value),
         (true, true) if !value.is_ascii() => encode(value),
@@ -20,9 +20,9 @@ pub fn told(target: &Dialect, caller: &Dialect, value: &[u8]) -> Vec<u8> {
 
 /// A value of metadata as a target is told it, from a caller's request. Text goes as it is: it is the target that tells
 /// it in words.
-pub fn said(caller: &Dialect, target: &Dialect, value: &[u8]) -> Vec<u8> {
+pub fn encode_for_target(caller: &Dialect, target: &Dialect, value: &[u8]) -> Vec<u8> {
     let text = std::str::from_utf8(value).is_ok();
-    match (caller.metadata_words, target.metadata_words) {
+    match (caller.metadata_encoded_words, target.metadata_encoded_words) {
         (true, false) => decode(value),
         (false, true) if !text || value.is_ascii() => encode(value),
         _ => value.to_vec(),
@@ -91,7 +91,7 @@ fn word(text: &str) -> Option<(Vec<u8>, &str)> {
     }
     let bytes = match encoding {
         "b" | "B" => BASE64.decode(content).ok()?,
-        "q" | "Q" => quoted(content)?,
+        "q" | "Q" => decode_quoted(content)?,
         _ => return None,
     };
     let fits = charset == "iso-8859-1" || std::str::from_utf8(&bytes).is_ok();
@@ -101,7 +101,7 @@ fn word(text: &str) -> Option<(Vec<u8>, &str)> {
 }
 
 /// RFC 2047, 4.2.
-fn quoted(text: &str) -> Option<Vec<u8>> {
+fn decode_quoted(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut rest = text;
     while let Some(character) = rest.chars().next() {

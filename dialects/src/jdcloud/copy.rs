@@ -4,4 +4,4 @@ use crate::engine::dialect::CopyRules;
 use crate::s3;
 
 /// A replaced metadata is looked at after the copy: a server that does not know the directive says nothing.
-pub const RULES: CopyRules = CopyRules { check_metadata: true, ..s3::copy::RULES };
+pub const RULES: CopyRules = CopyRules { needs_metadata_check: true, ..s3::copy::RULES };

@@ -1,6 +1,6 @@
 //! Errors: those of S3.
 
-use crate::engine::dialect::FaultRow;
+use crate::engine::dialect::ErrorRow;
 
 /// As S3.
-pub const FAULTS: &[FaultRow] = crate::s3::faults::FAULTS;
+pub const FAULTS: &[ErrorRow] = crate::s3::faults::FAULTS;

@@ -10,7 +10,7 @@ pub mod settings;
 pub mod words;
 pub mod xml;
 
-use crate::engine::dialect::{Dialect, Identity, Manual};
+use crate::engine::dialect::{CommonHeaders, Dialect, Manual};
 use crate::s3;
 
 /// JD Cloud Object Storage.
@@ -19,17 +19,17 @@ pub static JDCLOUD: Dialect = Dialect {
     auth: auth::AUTH,
     hosts: route::HOSTS,
     settings: settings::FORMS,
-    lacks: headers::LACKS,
-    lacks_at: headers::LACKS_AT,
-    lacks_calls: route::LACKS_CALLS,
-    lacks_settings: route::LACKS_SETTINGS,
+    unsupported_fields: headers::LACKS,
+    unsupported_fields_by_operation: headers::LACKS_AT,
+    unsupported_operations: route::LACKS_CALLS,
+    unsupported_settings: route::LACKS_SETTINGS,
     words: &words::WORDS,
     copy: copy::RULES,
     xml: xml::STYLE,
-    faults: faults::FAULTS,
-    absent: absent::ABSENT,
+    errors: faults::FAULTS,
+    defaults: absent::ABSENT,
     limits: absent::LIMITS,
-    identity: Identity { server: "JDCloudOSS", trace_id: None, ..s3::BASE.identity },
+    common_headers: CommonHeaders { server: "JDCloudOSS", trace_id_header: None, ..s3::BASE.common_headers },
     manual: Manual { name: "JD Cloud OSS", titles: &[] },
     sample_endpoint: "s3.cn-north-1.jdcloud-oss.com",
     endpoint: Some(|region| format!("s3.{region}.jdcloud-oss.com")),

@@ -6,10 +6,10 @@ use crate::model::{Operation, Setting};
 /// Today's domain, and the older one of the copy's page.
 #[rustfmt::skip]
 pub const HOSTS: &[HostForm] = &[
-    HostForm::api(&["com", "jdcloud-oss"], &["*", "s3"]),
-    HostForm::api(&["com", "jdcloud-oss"], &["*", "s3-internal"]),
-    HostForm::api(&["com", "jcloudcs"], &["*", "s3"]),
-    HostForm::api(&["com", "jcloudcs"], &["s3"]),
+    HostForm::new_api(&["com", "jdcloud-oss"], &["*", "s3"]),
+    HostForm::new_api(&["com", "jdcloud-oss"], &["*", "s3-internal"]),
+    HostForm::new_api(&["com", "jcloudcs"], &["*", "s3"]),
+    HostForm::new_api(&["com", "jcloudcs"], &["s3"]),
 ];
 
 /// Not documented by JD: never relied on.

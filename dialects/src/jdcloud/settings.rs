@@ -1,6 +1,6 @@
 //! The documents of JD Cloud: those of S3.
 
-use crate::engine::settings::Form;
+use crate::engine::settings::SettingSchema;
 
 /// As S3. What JD does not have it refuses itself: an answer that is another document is no success.
-pub const FORMS: &[Form] = crate::s3::settings::FORMS;
+pub const FORMS: &[SettingSchema] = crate::s3::settings::FORMS;

@@ -1,10 +1,10 @@
 //! Who may do what with a bucket or an object.
 
-use super::Acl;
+use super::CannedAcl;
 
 /// An access control list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Access {
+pub struct AccessControlList {
     /// Whether the bucket decides; the grants are those of the bucket then, where they are known.
     pub inherits: bool,
     /// What is allowed.
@@ -15,7 +15,7 @@ pub struct Access {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
     /// To whom.
-    pub to: Grantee,
+    pub grantee: Grantee,
     /// What.
     pub permission: Permission,
 }
@@ -70,41 +70,44 @@ impl Permission {
 }
 
 /// The canned lists that grants can be told by, and what each grants beside the owner's full control.
-const CANNED: [(Acl, &[(Group, Permission)]); 5] = [
-    (Acl::Private, &[]),
-    (Acl::PublicRead, &[(Group::Everyone, Permission::Read)]),
-    (Acl::PublicReadWrite, &[(Group::Everyone, Permission::Read), (Group::Everyone, Permission::Write)]),
-    (Acl::AuthenticatedRead, &[(Group::Authenticated, Permission::Read)]),
+const CANNED_ACLS: [(CannedAcl, &[(Group, Permission)]); 5] = [
+    (CannedAcl::Private, &[]),
+    (CannedAcl::PublicRead, &[(Group::Everyone, Permission::Read)]),
     (
-        Acl::LogDeliveryWrite,
+        CannedAcl::PublicReadWrite,
+        &[(Group::Everyone, Permission::Read), (Group::Everyone, Permission::Write)],
+    ),
+    (CannedAcl::AuthenticatedRead, &[(Group::Authenticated, Permission::Read)]),
+    (
+        CannedAcl::LogDeliveryWrite,
         &[(Group::LogDelivery, Permission::Write), (Group::LogDelivery, Permission::ReadAcp)],
     ),
 ];
 
-impl Access {
+impl AccessControlList {
     /// What a canned list means. `None` for one that names an account.
-    pub fn of_canned(acl: Acl) -> Option<Self> {
-        if acl == Acl::Inherit {
+    pub fn from_canned(acl: CannedAcl) -> Option<Self> {
+        if acl == CannedAcl::Inherit {
             return Some(Self { inherits: true, grants: Vec::new() });
         }
-        let (_, groups) = CANNED.iter().find(|row| row.0 == acl)?;
+        let (_, groups) = CANNED_ACLS.iter().find(|row| row.0 == acl)?;
         let groups = groups
             .iter()
-            .map(|(group, permission)| Grant { to: Grantee::Group(*group), permission: *permission });
-        let owner = Grant { to: Grantee::Owner, permission: Permission::FullControl };
+            .map(|(group, permission)| Grant { grantee: Grantee::Group(*group), permission: *permission });
+        let owner = Grant { grantee: Grantee::Owner, permission: Permission::FullControl };
         Some(Self { inherits: false, grants: std::iter::once(owner).chain(groups).collect() })
     }
 
     /// The canned list that means the same, if there is one.
-    pub fn canned(&self) -> Option<Acl> {
+    pub fn to_canned(&self) -> Option<CannedAcl> {
         if self.inherits {
-            return Some(Acl::Inherit);
+            return Some(CannedAcl::Inherit);
         }
-        let same = |acl: Acl| {
-            let canned = Self::of_canned(acl).unwrap_or_default().grants;
+        let is_same = |acl: CannedAcl| {
+            let canned = Self::from_canned(acl).unwrap_or_default().grants;
             canned.iter().all(|grant| self.grants.contains(grant))
                 && self.grants.iter().all(|grant| canned.contains(grant))
         };
-        CANNED.iter().map(|row| row.0).find(|acl| same(*acl))
+        CANNED_ACLS.iter().map(|row| row.0).find(|acl| is_same(*acl))
     }
 }

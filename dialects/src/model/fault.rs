@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the names are the vendors' own words")]
-pub enum Fault {
+pub enum ErrorKind {
     // Who asks
     AccessDenied,
     AnonymousDenied,
@@ -145,39 +145,39 @@ pub enum Fault {
 
 /// A request that ends here, with what to tell the caller. Holds no secret and no signature.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{fault:?}")]
-pub struct Refusal {
+#[error("{kind:?}")]
+pub struct Rejection {
     /// What went wrong.
-    pub fault: Fault,
+    pub kind: ErrorKind,
     /// Text for the caller; the dialect's own standard text where absent.
     pub message: Option<String>,
     /// Extra elements of the error document in the vendor's words, such as `ArgumentName`.
     pub details: Vec<(&'static str, String)>,
     /// Code and status of the caller's own dialect, where no fault means as much.
-    pub own: Option<(String, u16)>,
+    pub code_and_status: Option<(String, u16)>,
 }
 
-impl Refusal {
+impl Rejection {
     /// A refusal in the dialect's standard words.
-    pub fn new(fault: Fault) -> Self {
-        Self { fault, message: None, details: Vec::new(), own: None }
+    pub fn new(kind: ErrorKind) -> Self {
+        Self { kind, message: None, details: Vec::new(), code_and_status: None }
     }
 
     /// A refusal with a text of its own.
-    pub fn say(fault: Fault, message: impl Into<String>) -> Self {
-        Self { fault, message: Some(message.into()), details: Vec::new(), own: None }
+    pub fn with_message(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: Some(message.into()), details: Vec::new(), code_and_status: None }
     }
 
     /// Adds an element to the error document.
     #[must_use]
-    pub fn with(mut self, element: &'static str, value: impl Into<String>) -> Self {
+    pub fn with_detail(mut self, element: &'static str, value: impl Into<String>) -> Self {
         self.details.push((element, value.into()));
         self
     }
 }
 
-impl From<Fault> for Refusal {
-    fn from(fault: Fault) -> Self {
-        Self::new(fault)
+impl From<ErrorKind> for Rejection {
+    fn from(kind: ErrorKind) -> Self {
+        Self::new(kind)
     }
 }

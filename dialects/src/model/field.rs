@@ -126,7 +126,7 @@ pub enum Field {
 
 /// How a field's value is read and written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ValueKind {
     /// As it stands.
     Text,
     /// An HTTP date.
@@ -138,7 +138,7 @@ pub enum Kind {
     /// The same in the words of tagging.
     TaggingDirective,
     /// A storage class.
-    Class,
+    StorageClass,
     /// A canned ACL.
     Acl,
     /// A way of server-side encryption.
@@ -148,7 +148,7 @@ pub enum Kind {
     /// Decimal digits.
     Number,
     /// `bytes=first-last`.
-    Bytes,
+    ByteRange,
     /// `k=v&k2=v2`, form-encoded.
     Tags,
     /// A customer's own key.
@@ -257,28 +257,28 @@ impl Field {
     ];
 
     /// How its value is read and written.
-    pub fn kind(self) -> Kind {
+    pub fn kind(self) -> ValueKind {
         match self {
             Self::IfModifiedSince
             | Self::IfUnmodifiedSince
             | Self::SourceIfModifiedSince
-            | Self::SourceIfUnmodifiedSince => Kind::Time,
+            | Self::SourceIfUnmodifiedSince => ValueKind::Time,
             Self::IfMatch
             | Self::IfNoneMatch
             | Self::SourceIfMatch
             | Self::SourceIfNoneMatch
-            | Self::OverwriteIfMatch => Kind::Etag,
-            Self::Range | Self::SourceRange => Kind::Bytes,
-            Self::MetadataDirective => Kind::MetadataDirective,
-            Self::TaggingDirective => Kind::TaggingDirective,
-            Self::StorageClass => Kind::Class,
-            Self::Acl | Self::BucketAcl => Kind::Acl,
-            Self::Encryption => Kind::Encryption,
+            | Self::OverwriteIfMatch => ValueKind::Etag,
+            Self::Range | Self::SourceRange => ValueKind::ByteRange,
+            Self::MetadataDirective => ValueKind::MetadataDirective,
+            Self::TaggingDirective => ValueKind::TaggingDirective,
+            Self::StorageClass => ValueKind::StorageClass,
+            Self::Acl | Self::BucketAcl => ValueKind::Acl,
+            Self::Encryption => ValueKind::Encryption,
             Self::BucketLock
             | Self::ForbidOverwrite
             | Self::StandardRange
             | Self::FetchOwner
-            | Self::CompleteAll => Kind::Flag,
+            | Self::CompleteAll => ValueKind::Flag,
             Self::MaxKeys
             | Self::MaxUploads
             | Self::MaxParts
@@ -286,19 +286,19 @@ impl Field {
             | Self::CreatedTime
             | Self::ObjectSize
             | Self::PartNumber
-            | Self::PartNumberMarker => Kind::Number,
-            Self::Tagging => Kind::Tags,
-            Self::CustomerKey | Self::SourceCustomerKey => Kind::Secret,
-            _ => Kind::Text,
+            | Self::PartNumberMarker => ValueKind::Number,
+            Self::Tagging => ValueKind::Tags,
+            Self::CustomerKey | Self::SourceCustomerKey => ValueKind::Secret,
+            _ => ValueKind::Text,
         }
     }
 
     /// Whether a request of this kind may say it. A field that is said where it does not apply is refused.
-    pub fn applies(self, operation: Operation) -> bool {
+    pub fn applies_to(self, operation: Operation) -> bool {
         use Operation as Op;
-        let reads = matches!(operation, Op::GetObject | Op::HeadObject);
-        let lists = operation.lists();
-        let puts_acl = |setting: Setting| operation == Op::Put(setting);
+        let is_read = matches!(operation, Op::GetObject | Op::HeadObject);
+        let is_listing = operation.is_listing();
+        let is_put_of = |setting: Setting| operation == Op::Put(setting);
         match self {
             Self::IfMatch
             | Self::IfNoneMatch
@@ -312,7 +312,7 @@ impl Field {
             | Self::ResponseExpires
             | Self::ResponseCacheControl
             | Self::ResponseContentDisposition
-            | Self::ResponseContentEncoding => reads,
+            | Self::ResponseContentEncoding => is_read,
             Self::SourceIfMatch
             | Self::SourceIfNoneMatch
             | Self::SourceIfModifiedSince
@@ -320,7 +320,7 @@ impl Field {
             | Self::SourceCustomerAlgorithm
             | Self::SourceCustomerKey
             | Self::SourceCustomerKeyMd5
-            | Self::SourceExpectedOwner => operation.copies(),
+            | Self::SourceExpectedOwner => operation.is_copy(),
             Self::SourceRange => operation == Op::UploadPartCopy,
             Self::MetadataDirective | Self::TaggingDirective => operation == Op::CopyObject,
             Self::ContentType
@@ -339,36 +339,38 @@ impl Field {
             | Self::EncryptionDataAlgorithm
             | Self::LockMode
             | Self::LockUntil
-            | Self::LegalHold => operation.places(),
+            | Self::LegalHold => operation.creates_object(),
             Self::ChecksumAlgorithm => matches!(operation, Op::CopyObject | Op::CreateMultipartUpload),
             Self::ChecksumType => {
                 matches!(operation, Op::CreateMultipartUpload | Op::CompleteMultipartUpload)
             }
-            Self::ChecksumMode => reads,
+            Self::ChecksumMode => is_read,
             Self::ObjectSize => operation == Op::CompleteMultipartUpload,
             Self::Acl => {
-                operation.places() || operation == Op::CompleteMultipartUpload || puts_acl(Setting::ObjectAcl)
+                operation.creates_object()
+                    || operation == Op::CompleteMultipartUpload
+                    || is_put_of(Setting::ObjectAcl)
             }
             Self::GrantRead | Self::GrantReadAcp | Self::GrantWriteAcp | Self::GrantFullControl => {
-                operation.places() || operation == Op::CreateBucket || operation.writes_acl()
+                operation.creates_object() || operation == Op::CreateBucket || operation.is_acl_write()
             }
-            Self::BucketAcl => operation == Op::CreateBucket || puts_acl(Setting::BucketAcl),
-            Self::GrantWrite => operation == Op::CreateBucket || operation.writes_acl(),
+            Self::BucketAcl => operation == Op::CreateBucket || is_put_of(Setting::BucketAcl),
+            Self::GrantWrite => operation == Op::CreateBucket || operation.is_acl_write(),
             Self::BucketLock | Self::BucketOwnership => operation == Op::CreateBucket,
             Self::ContentMd5 => {
-                operation.uploads()
+                operation.is_upload()
                     || operation.has_document()
                     || matches!(operation, Op::CompleteMultipartUpload | Op::CreateBucket)
             }
             Self::CustomerAlgorithm | Self::CustomerKey | Self::CustomerKeyMd5 => {
-                reads
-                    || operation.places()
-                    || operation.uploads()
+                is_read
+                    || operation.creates_object()
+                    || operation.is_upload()
                     || matches!(operation, Op::UploadPartCopy | Op::GetObjectAttributes)
-                    || self.is_said_again(operation)
+                    || self.is_repeated_in(operation)
             }
             Self::ForbidOverwrite => {
-                (operation.places() && operation != Op::AppendObject)
+                (operation.creates_object() && operation != Op::AppendObject)
                     || operation == Op::CompleteMultipartUpload
             }
             Self::OverwriteIfMatch => {
@@ -377,9 +379,9 @@ impl Field {
                     Op::PutObject | Op::CopyObject | Op::CompleteMultipartUpload | Op::DeleteObject
                 )
             }
-            Self::Origin => operation.on_object() || operation.lists(),
+            Self::Origin => operation.is_on_object() || operation.is_listing(),
             Self::ExpectedOwner | Self::RequestPayer => operation != Op::ListBuckets,
-            Self::TrafficLimit => operation.streams() || operation.copies(),
+            Self::TrafficLimit => operation.is_streamed() || operation.is_copy(),
             Self::BypassLock => {
                 matches!(operation, Op::DeleteObject | Op::DeleteObjects | Op::Put(Setting::Retention))
             }
@@ -391,9 +393,9 @@ impl Field {
             }
             Self::CompleteAll => operation == Op::CompleteMultipartUpload,
             Self::VersionId => {
-                reads
+                is_read
                     || matches!(operation, Op::DeleteObject | Op::RestoreObject | Op::GetObjectAttributes)
-                    || matches!(operation, Op::Get(of) | Op::Put(of) | Op::Delete(of) if of.on_object())
+                    || matches!(operation, Op::Get(of) | Op::Put(of) | Op::Delete(of) if of.is_on_object())
             }
             Self::Position => operation == Op::AppendObject,
             Self::Attributes => operation == Op::GetObjectAttributes,
@@ -401,7 +403,7 @@ impl Field {
                 operation,
                 Op::Get(setting) | Op::Put(setting) | Op::Delete(setting) if setting.has_id()
             ),
-            Self::ConfigurationsAfter => matches!(operation, Op::Get(setting) if setting.lists()),
+            Self::ConfigurationsAfter => matches!(operation, Op::Get(setting) if setting.is_list()),
             Self::UploadId => matches!(
                 operation,
                 Op::UploadPart
@@ -413,15 +415,17 @@ impl Field {
             Self::PartNumber => {
                 matches!(operation, Op::UploadPart | Op::UploadPartCopy | Op::GetObject | Op::HeadObject)
             }
-            Self::Prefix => lists || operation == Op::ListBuckets,
-            Self::Delimiter => lists,
-            Self::MaxKeys => (lists && operation != Op::ListMultipartUploads) || operation == Op::ListBuckets,
+            Self::Prefix => is_listing || operation == Op::ListBuckets,
+            Self::Delimiter => is_listing,
+            Self::MaxKeys => {
+                (is_listing && operation != Op::ListMultipartUploads) || operation == Op::ListBuckets
+            }
             Self::MaxUploads | Self::UploadIdMarker => operation == Op::ListMultipartUploads,
             Self::KeyMarker => {
                 matches!(operation, Op::ListObjectVersions | Op::ListMultipartUploads)
             }
             Self::VersionIdMarker => operation == Op::ListObjectVersions,
-            Self::EncodingType => lists || operation.answers_with_key(),
+            Self::EncodingType => is_listing || operation.has_keys_in_response(),
             Self::Marker => matches!(operation, Op::ListObjects | Op::ListBuckets),
             Self::StartAfter | Self::FetchOwner => operation == Op::ListObjectsV2,
             Self::ContinuationToken => matches!(operation, Op::ListObjectsV2 | Op::ListBuckets),
@@ -461,27 +465,27 @@ impl Field {
                 | Self::FetchOwner
                 | Self::Origin
                 | Self::EncodingType
-        ) && !self.becomes_a_header()
+        ) && !self.is_response_header_override()
     }
 
     /// Whether it only says which checksums a target keeps, compares and tells. A target that has none is not asked.
-    pub fn is_of_checksums(self) -> bool {
+    pub fn is_checksum_option(self) -> bool {
         matches!(self, Self::ChecksumAlgorithm | Self::ChecksumType | Self::ChecksumMode | Self::ObjectSize)
     }
 
     /// The wishes about checksums.
-    pub const CHECKSUMS: [Self; 4] =
+    pub const CHECKSUM_OPTIONS: [Self; 4] =
         [Self::ChecksumAlgorithm, Self::ChecksumType, Self::ChecksumMode, Self::ObjectSize];
     /// Whether a request of this kind only repeats what the upload began with, so that a target which does not want it
     /// there loses nothing by it.
-    pub fn is_said_again(self, operation: Operation) -> bool {
+    pub fn is_repeated_in(self, operation: Operation) -> bool {
         matches!(self, Self::CustomerAlgorithm | Self::CustomerKey | Self::CustomerKeyMd5)
             && matches!(operation, Operation::CompleteMultipartUpload | Operation::ListParts)
     }
 
     /// Whether a target that does not know it does no more than it was allowed to: it makes no other checksum, and it
     /// deletes nothing that is locked.
-    pub fn is_spared(self) -> bool {
+    pub fn is_safe_to_omit(self) -> bool {
         matches!(self, Self::ChecksumAlgorithm | Self::BypassLock)
     }
 
@@ -508,7 +512,7 @@ impl Field {
     }
 
     /// Whether its value names accounts, which are one vendor's own.
-    pub fn names_accounts(self) -> bool {
+    pub fn has_account_ids(self) -> bool {
         matches!(
             self,
             Self::GrantRead
@@ -522,7 +526,7 @@ impl Field {
     }
 
     /// Whether its value is told back as a header of the answer.
-    pub fn becomes_a_header(self) -> bool {
+    pub fn is_response_header_override(self) -> bool {
         matches!(
             self,
             Self::ResponseContentType
@@ -535,7 +539,7 @@ impl Field {
     }
 
     /// The content headers that a metadata directive governs.
-    pub const CONTENT: [Self; 6] = [
+    pub const CONTENT_HEADERS: [Self; 6] = [
         Self::ContentType,
         Self::CacheControl,
         Self::ContentDisposition,
@@ -592,7 +596,7 @@ pub enum StorageClass {
 /// A canned access control list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are the vendors' own words")]
-pub enum Acl {
+pub enum CannedAcl {
     /// As the bucket says.
     Inherit,
     Private,
@@ -637,22 +641,22 @@ pub enum Value {
     /// Tags without quotes as sent; `*` stands alone.
     Etags(Vec<String>),
     Directive(Directive),
-    Class(StorageClass),
-    Acl(Acl),
+    StorageClass(StorageClass),
+    Acl(CannedAcl),
     Encryption(Encryption),
     Flag,
     Number(u64),
-    Bytes(ByteRange),
+    ByteRange(ByteRange),
     /// Decoded pairs.
     Tags(Vec<(String, String)>),
-    Secret(Hidden),
+    Secret(SecretText),
 }
 
 /// A text that is carried but never shown.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Hidden(Zeroizing<String>);
+pub struct SecretText(Zeroizing<String>);
 
-impl Hidden {
+impl SecretText {
     /// Hides a text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(Zeroizing::new(text.into()))
@@ -664,7 +668,7 @@ impl Hidden {
     }
 }
 
-impl std::fmt::Debug for Hidden {
+impl std::fmt::Debug for SecretText {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("(hidden)")
     }

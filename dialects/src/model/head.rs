@@ -23,7 +23,7 @@ pub struct RawHead {
     /// Lower-case names and values without surrounding white space, in order of arrival.
     pub headers: Vec<(String, Vec<u8>)>,
     /// Whether the request came over TLS.
-    pub secure: bool,
+    pub over_tls: bool,
 }
 
 impl RawHead {
@@ -33,13 +33,13 @@ impl RawHead {
     }
 
     /// The first value of a header where it is UTF-8 text.
-    pub fn text(&self, name: &str) -> Option<&str> {
+    pub fn header_text(&self, name: &str) -> Option<&str> {
         self.header(name).and_then(|value| std::str::from_utf8(value).ok())
     }
 
     /// The authority the request was sent to: host, and port where the caller named one.
     pub fn host(&self) -> &str {
-        self.text("host").unwrap_or_default()
+        self.header_text("host").unwrap_or_default()
     }
 
     /// The same head, sent to another authority.
@@ -74,7 +74,7 @@ pub enum PayloadHash {
 
 /// A request to a target, built from the canonical request and not yet, or already, signed.
 #[derive(Debug, Clone)]
-pub struct Outgoing {
+pub struct OutgoingRequest {
     /// Method, upper case.
     pub method: &'static str,
     /// Value of `Host`: the target's authority, with the bucket label in virtual-host style.
@@ -92,14 +92,14 @@ pub struct Outgoing {
     /// Body of a small exchange; empty for a streamed payload.
     pub body: Vec<u8>,
     /// What a signature may say of the body.
-    pub payload: PayloadHash,
+    pub payload_hash: PayloadHash,
     /// Whether the target works before it answers, as long as the objects are large: a copy, a completing call.
-    pub long_work: bool,
+    pub is_long_running: bool,
 }
 
-impl Outgoing {
+impl OutgoingRequest {
     /// Path and query as they go on the wire.
-    pub fn target(&self) -> String {
+    pub fn request_target(&self) -> String {
         let pairs = self.query.iter().map(|(name, value)| match value {
             Some(value) => format!("{}={}", percent::encode(name), percent::encode(value)),
             None => percent::encode(name),
@@ -113,7 +113,7 @@ impl Outgoing {
 #[derive(Clone)]
 pub struct Credentials {
     /// Access key id.
-    pub access_key: String,
+    pub access_key_id: String,
     /// Secret access key.
     pub secret_key: SecretString,
     /// Session token of temporary credentials.
@@ -122,18 +122,18 @@ pub struct Credentials {
 
 /// Where our key at a target is. It may be replaced while requests run: each is signed with the one of its moment.
 #[derive(Clone)]
-pub struct OwnKey(Arc<RwLock<Arc<Credentials>>>);
+pub struct SharedCredentials(Arc<RwLock<Arc<Credentials>>>);
 
-impl OwnKey {
+impl SharedCredentials {
     /// A place with a key in it.
-    pub fn new(key: Credentials) -> Self {
-        Self(Arc::new(RwLock::new(Arc::new(key))))
+    pub fn new(credentials: Credentials) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(credentials))))
     }
 
     /// A place that waits for its key.
-    pub fn none() -> Self {
+    pub fn empty() -> Self {
         let secret_key = SecretString::from(String::new());
-        Self::new(Credentials { access_key: String::new(), secret_key, session_token: None })
+        Self::new(Credentials { access_key_id: String::new(), secret_key, session_token: None })
     }
 
     /// The key as it is now.
@@ -142,7 +142,7 @@ impl OwnKey {
     }
 
     /// Puts another in its place.
-    pub fn replace(&self, key: Credentials) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+    pub fn replace(&self, credentials: Credentials) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(credentials);
     }
 }

@@ -10,15 +10,20 @@ mod reply;
 mod request;
 mod setting;
 
-pub use access::{Access, Grant, Grantee, Group, Permission};
+pub use access::{AccessControlList, Grant, Grantee, Group, Permission};
 pub use clock::TargetClock;
-pub use fault::{Fault, Refusal};
-pub use field::{Acl, ByteRange, Directive, Encryption, Field, Fields, Hidden, Kind, StorageClass, Value};
-pub use head::{Credentials, Outgoing, OwnKey, PayloadHash, RawHead, Timestamp};
-pub use operation::{Need, Operation};
-pub use reply::{
-    BucketInfo, BucketList, CopyResult, Deleted, Document, ErrorDocument, Listed, Listing, PartList, Reply,
-    Told, Upload, Uploads, Version, Versions,
+pub use fault::{ErrorKind, Rejection};
+pub use field::{
+    ByteRange, CannedAcl, Directive, Encryption, Field, Fields, SecretText, StorageClass, Value, ValueKind,
 };
-pub use request::{Algorithm, Checksum, Checksums, Part, Request, Source, Sum, Unwanted};
+pub use head::{Credentials, OutgoingRequest, PayloadHash, RawHead, SharedCredentials, Timestamp};
+pub use operation::{Operation, RequiredAccess};
+pub use reply::{
+    BucketInfo, BucketListing, CopyResult, DeletedObject, Document, ErrorDocument, ListedObject,
+    ListedUpload, ListedVersion, ObjectListing, PartListing, Response, ResponseField, UploadListing,
+    VersionListing,
+};
+pub use request::{
+    Checksum, ChecksumAlgorithm, Checksums, CopySource, ObjectToDelete, Part, PartCrc64, Request,
+};
 pub use setting::Setting;

@@ -41,7 +41,7 @@ pub enum Operation {
 
 /// What an operation needs to be allowed on a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Need {
+pub enum RequiredAccess {
     /// Reading objects and listings.
     Read,
     /// Writing and deleting objects.
@@ -49,7 +49,7 @@ pub enum Need {
     /// Creating and deleting buckets.
     Admin,
     /// Nothing on a bucket: the answer is filtered by the caller's grants.
-    Nothing,
+    None,
 }
 
 impl Operation {
@@ -118,14 +118,14 @@ impl Operation {
             Self::GetObjectAttributes => "GetObjectAttributes",
             Self::AppendObject => "AppendObject",
             Self::GetBucketInfo => "GetBucketInfo",
-            Self::Get(setting) => setting.calls()[0],
-            Self::Put(setting) => setting.calls()[1],
-            Self::Delete(setting) => setting.calls()[2],
+            Self::Get(setting) => setting.operation_names()[0],
+            Self::Put(setting) => setting.operation_names()[1],
+            Self::Delete(setting) => setting.operation_names()[2],
         }
     }
 
     /// What the caller must be granted on the request's bucket. A copy's source needs [`Need::Read`] besides.
-    pub fn need(self) -> Need {
+    pub fn required_access(self) -> RequiredAccess {
         match self {
             Self::PutObject
             | Self::DeleteObject
@@ -137,7 +137,7 @@ impl Operation {
             | Self::AbortMultipartUpload
             | Self::DeleteObjects
             | Self::RestoreObject
-            | Self::AppendObject => Need::Write,
+            | Self::AppendObject => RequiredAccess::Write,
             Self::GetObject
             | Self::HeadObject
             | Self::ListParts
@@ -149,37 +149,37 @@ impl Operation {
             | Self::GetBucketLocation
             | Self::GetObjectAttributes
             | Self::GetBucketInfo
-            | Self::Get(_) => Need::Read,
-            Self::Put(setting) | Self::Delete(setting) if setting.on_object() => Need::Write,
-            Self::CreateBucket | Self::DeleteBucket | Self::Put(_) | Self::Delete(_) => Need::Admin,
-            Self::ListBuckets => Need::Nothing,
+            | Self::Get(_) => RequiredAccess::Read,
+            Self::Put(setting) | Self::Delete(setting) if setting.is_on_object() => RequiredAccess::Write,
+            Self::CreateBucket | Self::DeleteBucket | Self::Put(_) | Self::Delete(_) => RequiredAccess::Admin,
+            Self::ListBuckets => RequiredAccess::None,
         }
     }
 
     /// Whether the operation changes something at the target, so that it must never be sent twice.
-    pub fn writes(self) -> bool {
-        matches!(self.need(), Need::Write | Need::Admin)
+    pub fn is_write(self) -> bool {
+        matches!(self.required_access(), RequiredAccess::Write | RequiredAccess::Admin)
     }
 
     /// Whether the object's bytes travel through us: these are streamed, everything else is a small exchange.
-    pub fn streams(self) -> bool {
-        self.uploads() || matches!(self, Self::GetObject | Self::HeadObject)
+    pub fn is_streamed(self) -> bool {
+        self.is_upload() || matches!(self, Self::GetObject | Self::HeadObject)
     }
 
     /// Whether the request carries the object's bytes.
-    pub fn uploads(self) -> bool {
+    pub fn is_upload(self) -> bool {
         matches!(self, Self::PutObject | Self::UploadPart | Self::AppendObject)
     }
 
     /// Whether it copies on the target's side.
-    pub fn copies(self) -> bool {
+    pub fn is_copy(self) -> bool {
         matches!(self, Self::CopyObject | Self::UploadPartCopy)
     }
 
     /// Whether it addresses an object, not a bucket or the account.
-    pub fn on_object(self) -> bool {
+    pub fn is_on_object(self) -> bool {
         match self {
-            Self::Get(setting) | Self::Put(setting) | Self::Delete(setting) => setting.on_object(),
+            Self::Get(setting) | Self::Put(setting) | Self::Delete(setting) => setting.is_on_object(),
             _ => !matches!(
                 self,
                 Self::CreateBucket
@@ -204,12 +204,12 @@ impl Operation {
     }
 
     /// Whether it sets who may do what.
-    pub fn writes_acl(self) -> bool {
-        matches!(self, Self::Put(setting) if setting.is_access())
+    pub fn is_acl_write(self) -> bool {
+        matches!(self, Self::Put(setting) if setting.is_acl())
     }
 
     /// Whether it is a step of an upload in parts behind its beginning.
-    pub fn continues_upload(self) -> bool {
+    pub fn is_multipart_step(self) -> bool {
         matches!(
             self,
             Self::UploadPart
@@ -221,7 +221,7 @@ impl Operation {
     }
 
     /// Whether it answers with a page of a bucket's keys.
-    pub fn lists(self) -> bool {
+    pub fn is_listing(self) -> bool {
         matches!(
             self,
             Self::ListObjects | Self::ListObjectsV2 | Self::ListObjectVersions | Self::ListMultipartUploads
@@ -229,7 +229,7 @@ impl Operation {
     }
 
     /// Whether its answer has keys without being a page of a bucket.
-    pub fn answers_with_key(self) -> bool {
+    pub fn has_keys_in_response(self) -> bool {
         matches!(
             self,
             Self::ListParts
@@ -240,7 +240,7 @@ impl Operation {
     }
 
     /// Whether the operation makes an object that did not exist, with its metadata, class and access.
-    pub fn places(self) -> bool {
+    pub fn creates_object(self) -> bool {
         matches!(self, Self::PutObject | Self::CopyObject | Self::CreateMultipartUpload | Self::AppendObject)
     }
 }

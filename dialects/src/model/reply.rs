@@ -1,12 +1,12 @@
 //! The canonical answer.
 
-use super::{Access, Algorithm, Checksums, Fault, Part, Setting, Timestamp, Value};
+use super::{AccessControlList, ChecksumAlgorithm, Checksums, ErrorKind, Part, Setting, Timestamp, Value};
 use crate::wire::xml::Node;
 
 /// One thing that an answer's head can say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "the names are the vendors' own words")]
-pub enum Told {
+pub enum ResponseField {
     ContentType,
     ContentLength,
     ContentRange,
@@ -59,7 +59,7 @@ pub enum Told {
     Vary,
 }
 
-impl Told {
+impl ResponseField {
     /// Every field, in the order they are written.
     pub const ALL: [Self; 46] = [
         Self::ContentType,
@@ -127,44 +127,44 @@ impl Told {
 
 /// An answer in no dialect.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reply {
+pub struct Response {
     /// HTTP status, as the caller's dialect numbers it once translated.
     pub status: u16,
     /// What the head says. Values of classes, encryption and ETags are canonical words (S3's), quoted ETags.
-    pub fields: Vec<(Told, Vec<u8>)>,
+    pub fields: Vec<(ResponseField, Vec<u8>)>,
     /// Checksums of the object or part, base64.
-    pub checksums: Vec<(Algorithm, String)>,
+    pub checksums: Vec<(ChecksumAlgorithm, String)>,
     /// User metadata: lower-case names without prefix.
     pub metadata: Vec<(String, Vec<u8>)>,
     /// The document, where there is one.
     pub document: Option<Document>,
 }
 
-impl Reply {
+impl Response {
     /// An answer without anything but its status.
-    pub fn status(status: u16) -> Self {
+    pub fn with_status(status: u16) -> Self {
         Self { status, fields: Vec::new(), checksums: Vec::new(), metadata: Vec::new(), document: None }
     }
 
     /// The value of a field where it is text.
-    pub fn text(&self, field: Told) -> Option<&str> {
+    pub fn text(&self, field: ResponseField) -> Option<&str> {
         self.fields.iter().find(|row| row.0 == field).and_then(|row| std::str::from_utf8(&row.1).ok())
     }
 
     /// The value of a field that is stored as it was sent, for a request.
-    pub fn stored(&self, field: Told) -> Option<Value> {
+    pub fn to_request_value(&self, field: ResponseField) -> Option<Value> {
         let value = self.fields.iter().find(|row| row.0 == field).map(|row| row.1.clone())?;
         Some(String::from_utf8(value).map_or_else(|raw| Value::Raw(raw.into_bytes()), Value::Text))
     }
 
     /// Sets a field, replacing what was there.
-    pub fn set(&mut self, field: Told, value: impl Into<Vec<u8>>) {
+    pub fn set(&mut self, field: ResponseField, value: impl Into<Vec<u8>>) {
         self.fields.retain(|row| row.0 != field);
         self.fields.push((field, value.into()));
     }
 
     /// Takes a field away.
-    pub fn remove(&mut self, field: Told) {
+    pub fn remove(&mut self, field: ResponseField) {
         self.fields.retain(|row| row.0 != field);
     }
 }
@@ -201,19 +201,19 @@ pub enum Document {
         encoded: bool,
     },
     /// ListPartsResult.
-    Parts(PartList),
+    Parts(PartListing),
     /// ListBucketResult, of either version.
-    Objects(Listing),
+    Objects(ObjectListing),
     /// ListAllMyBucketsResult.
-    Buckets(BucketList),
+    Buckets(BucketListing),
     /// ListVersionsResult.
-    Versions(Versions),
+    Versions(VersionListing),
     /// ListMultipartUploadsResult.
-    Uploads(Uploads),
+    Uploads(UploadListing),
     /// DeleteResult.
     Deleted {
         /// Line by line, as asked for.
-        lines: Vec<Deleted>,
+        results: Vec<DeletedObject>,
         /// Whether only failures are told.
         quiet: bool,
         /// Whether keys are to be written percent-encoded.
@@ -224,13 +224,13 @@ pub enum Document {
     /// A document that is handed on as it is, with its content type.
     Verbatim(&'static str, Vec<u8>),
     /// AccessControlPolicy.
-    Access(Access),
+    AccessControlPolicy(AccessControlList),
     /// LocationConstraint: the region.
     Location(String),
     /// BucketInfo.
-    Info(BucketInfo),
+    BucketInfo(BucketInfo),
     /// PostResponse.
-    Posted {
+    PostResponse {
         /// Where the object is.
         location: String,
         /// Bucket as the caller says it.
@@ -264,7 +264,7 @@ pub struct CopyResult {
 /// The parts of an upload.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are the vendors' own words")]
-pub struct PartList {
+pub struct PartListing {
     pub bucket: String,
     pub key: String,
     pub upload_id: String,
@@ -282,31 +282,31 @@ pub struct PartList {
 /// A page of a bucket.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are the vendors' own words")]
-pub struct Listing {
+pub struct ObjectListing {
     pub bucket: String,
     /// Whether it is of the second version.
-    pub second: bool,
+    pub is_v2: bool,
     pub prefix: String,
     pub delimiter: Option<String>,
     pub marker: Option<String>,
     pub next_marker: Option<String>,
     pub start_after: Option<String>,
-    pub token: Option<String>,
-    pub next_token: Option<String>,
+    pub continuation_token: Option<String>,
+    pub next_continuation_token: Option<String>,
     pub max_keys: u64,
     pub truncated: bool,
     /// Whether keys are to be written percent-encoded.
     pub encoded: bool,
     /// Whether owners are to be written.
-    pub owners: bool,
-    pub objects: Vec<Listed>,
+    pub include_owners: bool,
+    pub objects: Vec<ListedObject>,
     pub prefixes: Vec<String>,
 }
 
 /// One object of a page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are the vendors' own words")]
-pub struct Listed {
+pub struct ListedObject {
     pub key: String,
     pub modified: Option<Timestamp>,
     pub etag: String,
@@ -318,7 +318,7 @@ pub struct Listed {
 /// A page of versions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are the vendors' own words")]
-pub struct Versions {
+pub struct VersionListing {
     pub bucket: String,
     pub prefix: String,
     pub delimiter: Option<String>,
@@ -330,15 +330,15 @@ pub struct Versions {
     pub truncated: bool,
     pub encoded: bool,
     /// Versions and delete markers, in the order told.
-    pub versions: Vec<Version>,
+    pub versions: Vec<ListedVersion>,
     pub prefixes: Vec<String>,
 }
 
 /// One version of a page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Version {
+pub struct ListedVersion {
     /// Key, date, ETag, size and class; a delete marker has the first two.
-    pub object: Listed,
+    pub object: ListedObject,
     /// Id; `null` for an object of a time without versions.
     pub id: String,
     /// Whether it is the one that a plain GET reads.
@@ -350,7 +350,7 @@ pub struct Version {
 /// A page of multipart uploads that are under way.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are the vendors' own words")]
-pub struct Uploads {
+pub struct UploadListing {
     pub bucket: String,
     pub prefix: String,
     pub delimiter: Option<String>,
@@ -361,13 +361,13 @@ pub struct Uploads {
     pub max_uploads: u64,
     pub truncated: bool,
     pub encoded: bool,
-    pub uploads: Vec<Upload>,
+    pub uploads: Vec<ListedUpload>,
     pub prefixes: Vec<String>,
 }
 
 /// One upload of a page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Upload {
+pub struct ListedUpload {
     /// Key.
     pub key: String,
     /// Opaque id.
@@ -380,7 +380,7 @@ pub struct Upload {
 
 /// What became of one object of a deleting call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Deleted {
+pub struct DeletedObject {
     /// Key.
     pub key: String,
     /// Version that was named.
@@ -388,9 +388,9 @@ pub struct Deleted {
     /// Version of a delete marker that was made or removed.
     pub delete_marker: Option<String>,
     /// Whether a delete marker was made or removed.
-    pub is_marker: bool,
+    pub made_or_removed_marker: bool,
     /// What failed, where it failed.
-    pub failed: Option<Fault>,
+    pub error: Option<ErrorKind>,
 }
 
 /// What a bucket's overview tells.
@@ -405,18 +405,18 @@ pub struct BucketInfo {
     /// `Enabled`, `Suspended`, or nothing where it was never set.
     pub versioning: Option<String>,
     /// Its access control list.
-    pub access: Access,
+    pub access: AccessControlList,
     /// The canonical class of its objects, where the target tells it.
     pub class: Option<String>,
     /// `LRS` or `ZRS`, where the target tells it.
     pub redundancy: Option<String>,
     /// Whether all that can be known is there.
-    pub gathered: bool,
+    pub is_complete: bool,
 }
 
 /// The buckets that a caller may see.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct BucketList {
+pub struct BucketListing {
     /// Owner's id as shown.
     pub owner: String,
     /// Name, creation, region.
@@ -430,16 +430,16 @@ pub struct BucketList {
     /// Buckets of a page.
     pub max_keys: u64,
     /// What a request for the next page has to say: a marker, or a token of the dialect. `None`: this is the last.
-    pub next: Option<String>,
+    pub next_page: Option<String>,
     /// Whether the caller asked for a part of its buckets.
-    pub limited: bool,
+    pub is_paged: bool,
 }
 
 /// What went wrong, ready to be said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErrorDocument {
     /// The canonical fault, where known.
-    pub fault: Option<Fault>,
+    pub kind: Option<ErrorKind>,
     /// The vendor's code: of the caller's dialect once translated.
     pub code: String,
     /// Text.

@@ -1,6 +1,6 @@
 //! The canonical request.
 
-use super::{Fault, Fields, Operation};
+use super::{ErrorKind, Fields, Operation};
 use crate::wire::xml::Node;
 
 /// What a caller wants, in no dialect.
@@ -13,7 +13,7 @@ pub struct Request {
     /// Decoded key, for operations on objects.
     pub key: Option<String>,
     /// The source of a copy.
-    pub source: Option<Source>,
+    pub source: Option<CopySource>,
     /// What headers and parameters say.
     pub fields: Fields,
     /// User metadata: lower-case names without prefix, values as bytes.
@@ -21,13 +21,13 @@ pub struct Request {
     /// Checksums of the body that the caller vouches for, besides Content-MD5.
     pub checksums: Vec<Checksum>,
     /// Further digests of the body that are stated: algorithm, value in base64, what is wrong where they differ.
-    pub digests: Vec<(Algorithm, String, Fault)>,
+    pub digests: Vec<(ChecksumAlgorithm, String, ErrorKind)>,
     /// Length of the body in bytes, decoded; absent where the caller did not say.
     pub body_length: Option<u64>,
     /// The parts of a completing call, in the order given. Filled by the body, after the head.
     pub parts: Vec<Part>,
     /// The objects of a deleting call, in the order given. Filled by the body.
-    pub unwanted: Vec<Unwanted>,
+    pub objects_to_delete: Vec<ObjectToDelete>,
     /// Whether a deleting call wants to hear of failures only. Filled by the body.
     pub quiet: bool,
     /// The document of a setting or of a restoring call, in canonical words. Filled by the body.
@@ -48,21 +48,21 @@ impl Request {
             digests: Vec::new(),
             body_length: None,
             parts: Vec::new(),
-            unwanted: Vec::new(),
+            objects_to_delete: Vec::new(),
             quiet: false,
             document: None,
         }
     }
 
     /// A request of ours about an object, with nothing but these fields.
-    pub fn of_object(operation: Operation, bucket: String, key: String, fields: Fields) -> Self {
+    pub fn for_object(operation: Operation, bucket: String, key: String, fields: Fields) -> Self {
         Self { bucket: Some(bucket), key: Some(key), fields, ..Self::new(operation) }
     }
 }
 
 /// Where a copy comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
+pub struct CopySource {
     /// Bucket as the caller says it.
     pub bucket: String,
     /// Decoded key.
@@ -81,12 +81,12 @@ pub struct Part {
     /// Its checksums, where they are told.
     pub checksums: Checksums,
     /// What it comes to, where that came back with the ETag.
-    pub sum: Option<Sum>,
+    pub crc64: Option<PartCrc64>,
 }
 
 /// CRC-64/XZ and length of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sum {
+pub struct PartCrc64 {
     /// CRC-64/XZ.
     pub crc64: u64,
     /// Bytes.
@@ -96,7 +96,7 @@ pub struct Sum {
 impl Part {
     /// A part without checksums.
     pub fn new(number: u64, etag: impl Into<String>) -> Self {
-        Self { number, etag: etag.into(), checksums: Checksums::default(), sum: None }
+        Self { number, etag: etag.into(), checksums: Checksums::default(), crc64: None }
     }
 }
 
@@ -104,7 +104,7 @@ impl Part {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Checksums {
     /// Base64 of the big-endian values; with `-N` behind it that of N parts' checksums.
-    pub values: Vec<(Algorithm, String)>,
+    pub values: Vec<(ChecksumAlgorithm, String)>,
     /// `FULL_OBJECT` or `COMPOSITE`, where it is told.
     pub kind: Option<String>,
     /// Name of the algorithm of an upload, where it is told.
@@ -113,14 +113,14 @@ pub struct Checksums {
 
 impl Checksums {
     /// The value of an algorithm.
-    pub fn value(&self, algorithm: Algorithm) -> Option<&str> {
+    pub fn value(&self, algorithm: ChecksumAlgorithm) -> Option<&str> {
         self.values.iter().find(|row| row.0 == algorithm).map(|row| row.1.as_str())
     }
 }
 
 /// One line of a deleting call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unwanted {
+pub struct ObjectToDelete {
     /// Key.
     pub key: String,
     /// Version, where one is named.
@@ -132,7 +132,7 @@ pub struct Unwanted {
 /// An algorithm that callers use to vouch for a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are the vendors' own words")]
-pub enum Algorithm {
+pub enum ChecksumAlgorithm {
     Crc32,
     Crc32c,
     Crc64Nvme,
@@ -147,7 +147,7 @@ pub enum Algorithm {
     XxHash128,
 }
 
-impl Algorithm {
+impl ChecksumAlgorithm {
     /// Every algorithm.
     pub const ALL: [Self; 11] = [
         Self::Crc32,
@@ -181,7 +181,7 @@ impl Algorithm {
     }
 
     /// Length of the value in bytes.
-    pub fn bytes(self) -> usize {
+    pub fn digest_len(self) -> usize {
         match self {
             Self::Crc32 | Self::Crc32c => 4,
             Self::Crc64Nvme | Self::Crc64Ecma | Self::XxHash64 | Self::XxHash3 => 8,
@@ -197,7 +197,7 @@ impl Algorithm {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checksum {
     /// How it is computed.
-    pub algorithm: Algorithm,
+    pub algorithm: ChecksumAlgorithm,
     /// Base64 of the big-endian value (decimal for [`Algorithm::Crc64Ecma`]); `None` where it was announced to
     /// come behind the body.
     pub value: Option<String>,

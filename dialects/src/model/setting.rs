@@ -79,7 +79,7 @@ impl Setting {
     }
 
     /// Whether an object has it, not a bucket.
-    pub fn on_object(self) -> bool {
+    pub fn is_on_object(self) -> bool {
         matches!(self, Self::ObjectAcl | Self::ObjectTagging | Self::Retention | Self::LegalHold)
     }
 
@@ -89,17 +89,17 @@ impl Setting {
     }
 
     /// Whether it lists those that have ids, page by page.
-    pub fn lists(self) -> bool {
+    pub fn is_list(self) -> bool {
         matches!(self, Self::Inventories | Self::IntelligentTierings | Self::AllMetrics)
     }
 
     /// Whether it says who may do what.
-    pub fn is_access(self) -> bool {
+    pub fn is_acl(self) -> bool {
         matches!(self, Self::ObjectAcl | Self::BucketAcl)
     }
 
     /// The names of its calls: to get, put and delete it.
-    pub(super) fn calls(self) -> [&'static str; 3] {
+    pub(super) fn operation_names(self) -> [&'static str; 3] {
         match self {
             Self::ObjectAcl => ["GetObjectAcl", "PutObjectAcl", "DeleteObjectAcl"],
             Self::ObjectTagging => ["GetObjectTagging", "PutObjectTagging", "DeleteObjectTagging"],

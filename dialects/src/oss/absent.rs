@@ -1,14 +1,14 @@
 //! What OSS means when nothing is said (3.3, 4.3), and what it can hold (1.3, 5.4).
 
-use crate::engine::dialect::{Absent, Limits};
-use crate::model::Acl;
+use crate::engine::dialect::{Defaults, Limits};
+use crate::model::CannedAcl;
 
 /// Defaults of new objects and of listings.
-pub const ABSENT: Absent = Absent {
+pub const ABSENT: Defaults = Defaults {
     // The bucket's class.
     class: None,
-    class_always_said: false,
-    acl: Acl::Inherit,
+    class_always_explicit: false,
+    acl: CannedAcl::Inherit,
     content_type: Some("application/octet-stream"),
     max_keys: 100,
     // 3.2
@@ -20,13 +20,13 @@ pub const ABSENT: Absent = Absent {
 pub const LIMITS: Limits = Limits {
     bucket_dots: false,
     key_bytes_max: 1023,
-    key_first_refused: b"/\\",
-    key_refused: &[],
-    key_segments_refused: &[],
+    key_first_bytes_forbidden: b"/\\",
+    key_bytes_forbidden: &[],
+    key_segments_forbidden: &[],
     metadata_bytes_max: 8192,
     metadata_any_name: false,
     upload_bytes_max: 5 * 1024 * 1024 * 1024,
     // 3.5
     part_bytes_min: 100 * 1024,
-    buckets_page: Some(1000),
+    buckets_page_max: Some(1000),
 };

@@ -4,27 +4,31 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use crate::engine::auth::{
-    Auth, Claim, PRESIGNED_SECONDS_MAX, Payload, Place, SKEW_SECONDS, Scheme, Terms, Verified,
+    Auth, CLOCK_SKEW_SECONDS_MAX, Claim, PRESIGNED_SECONDS_MAX, Payload, ResourceAddress, Scheme,
+    VerifiedSignature, VerifyOptions,
 };
 use crate::engine::credential::{
-    Items, authorizations, header_lines, id_and_signature, one_form, pairs, seconds,
+    CredentialItems, check_single_credential, collect_authorization_lines, collect_query_pairs,
+    format_header_lines, parse_id_and_signature, parse_seconds,
 };
-use crate::engine::form::Form;
+use crate::engine::form::PostForm;
 use crate::engine::hosts;
-use crate::model::{Credentials, Fault, Outgoing, RawHead, Refusal, Timestamp};
-use crate::wire::hash::{base64, derived_key, hex, hmac_sha1, hmac_sha256, same, sha256_hex};
+use crate::model::{Credentials, ErrorKind, OutgoingRequest, RawHead, Rejection, Timestamp};
+use crate::wire::hash::{
+    constant_time_eq, derive_key, encode_base64, encode_hex, hmac_sha1, hmac_sha256, sha256_hex,
+};
 use crate::wire::{date, percent};
 
 /// Both versions in; the one given out.
 pub struct OssAuth {
-    first_out: bool,
+    signs_with_v1: bool,
 }
 
 /// The signatures of OSS: version 4 out.
-pub static AUTH: OssAuth = OssAuth { first_out: false };
+pub static AUTH: OssAuth = OssAuth { signs_with_v1: false };
 
 /// The same with version 1 out, for targets configured so.
-pub static V1_OUT: OssAuth = OssAuth { first_out: true };
+pub static AUTH_V1: OssAuth = OssAuth { signs_with_v1: true };
 
 const V1: &str = "ossv1";
 const V4: &str = "ossv4";
@@ -160,33 +164,37 @@ impl Auth for OssAuth {
         CREDENTIAL_PARAMETERS
     }
 
-    fn claim(&self, head: &RawHead) -> Result<Option<Claim>, Refusal> {
-        let Some(credential) = Credential::read(head)? else { return Ok(None) };
-        let scheme = Scheme { name: credential.scheme(), presigned: credential.presigned() };
-        Ok(Some(Claim { scheme, access_key: credential.access_key().to_owned(), token: token(head)? }))
+    fn parse_claim(&self, head: &RawHead) -> Result<Option<Claim>, Rejection> {
+        let Some(credential) = OssCredential::read(head)? else { return Ok(None) };
+        let scheme = Scheme { name: credential.scheme(), presigned: credential.is_presigned() };
+        Ok(Some(Claim {
+            scheme,
+            access_key_id: credential.access_key().to_owned(),
+            session_token: find_session_token(head)?,
+        }))
     }
 
     fn verify(
         &self,
         head: &RawHead,
         _claim: &Claim,
-        place: &Place,
+        place: &ResourceAddress,
         secret: &SecretString,
-        terms: &Terms,
-    ) -> Result<Verified, Refusal> {
-        let credential = Credential::read(head)?.ok_or(Fault::AuthorizationMalformed)?;
-        let verified = |key| Verified {
+        terms: &VerifyOptions,
+    ) -> Result<VerifiedSignature, Rejection> {
+        let credential = OssCredential::read(head)?.ok_or(ErrorKind::AuthorizationMalformed)?;
+        let verified = |key| VerifiedSignature {
             payload: Payload::Unsigned,
-            unsigned: Vec::new(),
+            unsigned_names: Vec::new(),
             credential_parameters: CREDENTIAL_PARAMETERS,
-            key,
+            signed_key: key,
         };
         let outcome = credential.verify(head, place, secret, terms.now);
         // 1.3: a `+` is a plus to most SDKs and a space to some; the decoded key is signed.
-        match (outcome, hosts::key_with_spaces(head, place)) {
+        match (outcome, hosts::decode_key_plus_as_space(head, place)) {
             (Ok(()), _) => Ok(verified(None)),
-            (Err(refusal), Some(key)) if refusal.fault == Fault::SignatureDoesNotMatch => {
-                let other = Place { key: Some(key.clone()), ..place.clone() };
+            (Err(refusal), Some(key)) if refusal.kind == ErrorKind::SignatureDoesNotMatch => {
+                let other = ResourceAddress { key: Some(key.clone()), ..place.clone() };
                 let outcome = credential.verify(head, &other, secret, terms.now);
                 outcome.map(|()| verified(Some(key))).map_err(|_| refusal)
             }
@@ -207,92 +215,98 @@ impl Auth for OssAuth {
     }
 
     /// 2.7
-    fn claim_form(&self, form: &Form) -> Result<Option<Claim>, Refusal> {
+    fn parse_form_claim(&self, form: &PostForm) -> Result<Option<Claim>, Rejection> {
         let token = form.get("x-oss-security-token").map(str::to_owned);
         let claim = |name: &'static str, access_key: String| {
-            Ok(Some(Claim { scheme: Scheme { name, presigned: true }, access_key, token: token.clone() }))
+            Ok(Some(Claim {
+                scheme: Scheme { name, presigned: true },
+                access_key_id: access_key,
+                session_token: token.clone(),
+            }))
         };
         match (form.get("x-oss-signature"), form.get("OSSAccessKeyId"), form.get("Signature")) {
-            (Some(_), None, None) => claim(V4, Scope::read(form.need("x-oss-credential")?)?.0),
+            (Some(_), None, None) => claim(V4, OssScope::read(form.require_field("x-oss-credential")?)?.0),
             (None, Some(access_key), Some(_)) => claim(V1, access_key.to_owned()),
             (None, None, None) => Ok(None),
-            (Some(_), ..) => Err(Fault::SeveralCredentials.into()),
-            (None, None, Some(_)) => form.need("OSSAccessKeyId").map(|_| None),
-            (None, Some(_), None) => form.need("Signature").map(|_| None),
+            (Some(_), ..) => Err(ErrorKind::SeveralCredentials.into()),
+            (None, None, Some(_)) => form.require_field("OSSAccessKeyId").map(|_| None),
+            (None, Some(_), None) => form.require_field("Signature").map(|_| None),
         }
     }
 
     fn verify_form(
         &self,
-        form: &Form,
+        form: &PostForm,
         policy: &str,
         secret: &SecretString,
         now: Timestamp,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Rejection> {
         let secret = secret.expose_secret();
         let (found, sent) = match form.get("x-oss-signature") {
             Some(signature) => {
-                if form.need("x-oss-signature-version")? != ALGORITHM {
-                    return Err(Fault::UnsupportedSignature.into());
+                if form.require_field("x-oss-signature-version")? != ALGORITHM {
+                    return Err(ErrorKind::UnsupportedSignature.into());
                 }
-                let (_, scope) = Scope::read(form.need("x-oss-credential")?)?;
-                let at = date::parse_basic(form.need("x-oss-date")?).ok_or(Fault::InvalidArgument)?;
-                if date::basic(at).get(..8) != Some(scope.date.as_str()) {
-                    return Err(Fault::InvalidArgument.into());
+                let (_, scope) = OssScope::read(form.require_field("x-oss-credential")?)?;
+                let at =
+                    date::parse_basic(form.require_field("x-oss-date")?).ok_or(ErrorKind::InvalidArgument)?;
+                if date::format_basic(at).get(..8) != Some(scope.date.as_str()) {
+                    return Err(ErrorKind::InvalidArgument.into());
                 }
-                if at.0 > now.0.saturating_add(SKEW_SECONDS) {
-                    return Err(Fault::RequestNotYetValid.into());
+                if at.0 > now.0.saturating_add(CLOCK_SKEW_SECONDS_MAX) {
+                    return Err(ErrorKind::RequestNotYetValid.into());
                 }
                 if now.0 > at.0.saturating_add(PRESIGNED_SECONDS_MAX) {
-                    return Err(expired(at.0.saturating_add(PRESIGNED_SECONDS_MAX), now));
+                    return Err(build_expired_rejection(at.0.saturating_add(PRESIGNED_SECONDS_MAX), now));
                 }
-                (hex(&hmac_sha256(&scope.key(secret), policy.as_bytes())), signature)
+                (encode_hex(&hmac_sha256(&scope.derive_key(secret), policy.as_bytes())), signature)
             }
-            None => (base64(&hmac_sha1(secret.as_bytes(), policy.as_bytes())), form.need("Signature")?),
+            None => (
+                encode_base64(&hmac_sha1(secret.as_bytes(), policy.as_bytes())),
+                form.require_field("Signature")?,
+            ),
         };
-        if same(found.as_bytes(), sent.as_bytes()) {
+        if constant_time_eq(found.as_bytes(), sent.as_bytes()) {
             Ok(())
         } else {
-            Err(Fault::SignatureDoesNotMatch.into())
+            Err(ErrorKind::SignatureDoesNotMatch.into())
         }
     }
 
-    fn sign(&self, request: &mut Outgoing, key: &Credentials, region: &str, now: Timestamp) {
+    fn sign(&self, request: &mut OutgoingRequest, key: &Credentials, region: &str, now: Timestamp) {
         request.headers.push(("host".to_owned(), request.host.clone().into_bytes()));
         if let Some(token) = &key.session_token {
             request.headers.push(("x-oss-security-token".to_owned(), token.expose_secret().into()));
         }
-        let authorization = if self.first_out {
-            sign_first(request, key, now)
-        } else {
-            sign_fourth(request, key, region, now)
-        };
+        let authorization =
+            if self.signs_with_v1 { sign_v1(request, key, now) } else { sign_v4(request, key, region, now) };
         request.headers.push(("authorization".to_owned(), authorization.into_bytes()));
     }
 }
 
-fn sign_first(request: &mut Outgoing, key: &Credentials, now: Timestamp) -> String {
-    let date = date::http(now);
+fn sign_v1(request: &mut OutgoingRequest, key: &Credentials, now: Timestamp) -> String {
+    let date = date::format_http(now);
     request.headers.push(("date".to_owned(), date.clone().into_bytes()));
-    let query = pairs(request);
-    let resource = resource_first(request.bucket.as_deref(), request.key.as_deref(), &query, "");
-    let string_to_sign = string_first(request.method, &request.headers, date.as_bytes(), &resource);
-    let signature = base64(&hmac_sha1(key.secret_key.expose_secret().as_bytes(), &string_to_sign));
-    format!("OSS {}:{signature}", key.access_key)
+    let query = collect_query_pairs(request);
+    let resource = build_v1_resource(request.bucket.as_deref(), request.key.as_deref(), &query, "");
+    let string_to_sign =
+        build_v1_string_to_sign(request.method, &request.headers, date.as_bytes(), &resource);
+    let signature = encode_base64(&hmac_sha1(key.secret_key.expose_secret().as_bytes(), &string_to_sign));
+    format!("OSS {}:{signature}", key.access_key_id)
 }
 
-fn sign_fourth(request: &mut Outgoing, key: &Credentials, region: &str, now: Timestamp) -> String {
-    let stamp = date::basic(now);
+fn sign_v4(request: &mut OutgoingRequest, key: &Credentials, region: &str, now: Timestamp) -> String {
+    let stamp = date::format_basic(now);
     request.headers.push(("x-oss-date".to_owned(), stamp.clone().into_bytes()));
     request.headers.push(("x-oss-content-sha256".to_owned(), UNSIGNED.into()));
-    let scope = Scope {
+    let scope = OssScope {
         date: stamp.get(..8).unwrap_or_default().to_owned(),
         region: region.to_owned(),
         product: "oss".to_owned(),
     };
-    let query = pairs(request);
+    let query = collect_query_pairs(request);
     let additional = vec!["host".to_owned()];
-    let canonical = Canonical {
+    let canonical = OssCanonicalRequest {
         method: request.method,
         bucket: request.bucket.as_deref(),
         key: request.key.as_deref(),
@@ -301,17 +315,21 @@ fn sign_fourth(request: &mut Outgoing, key: &Credentials, region: &str, now: Tim
         additional: &additional,
         payload: UNSIGNED.as_bytes(),
     };
-    let signature = scope.signature(key.secret_key.expose_secret(), &stamp, &canonical.bytes(false));
-    format!("{ALGORITHM} Credential={}/{scope},AdditionalHeaders=host,Signature={signature}", key.access_key)
+    let signature =
+        scope.compute_signature(key.secret_key.expose_secret(), &stamp, &canonical.to_bytes(false));
+    format!(
+        "{ALGORITHM} Credential={}/{scope},AdditionalHeaders=host,Signature={signature}",
+        key.access_key_id
+    )
 }
 
-enum Credential {
-    V1(First),
-    V4(Fourth),
+enum OssCredential {
+    V1(OssSignatureV1),
+    V4(OssSignatureV4),
 }
 
 /// A version 1 credential.
-struct First {
+struct OssSignatureV1 {
     access_key: String,
     signature: String,
     /// Of the URL form: seconds since 1970.
@@ -319,41 +337,41 @@ struct First {
 }
 
 /// A version 4 credential.
-struct Fourth {
+struct OssSignatureV4 {
     access_key: String,
-    scope: Scope,
+    scope: OssScope,
     additional: Vec<String>,
     signature: String,
     /// Of the URL form: seconds.
     expires: Option<String>,
 }
 
-impl Credential {
+impl OssCredential {
     /// 2.1
-    fn read(head: &RawHead) -> Result<Option<Self>, Refusal> {
-        let lines = authorizations(head);
+    fn read(head: &RawHead) -> Result<Option<Self>, Rejection> {
+        let lines = collect_authorization_lines(head);
         let header = lines
             .iter()
             .find(|line| line.starts_with("OSS ") || line.starts_with("OSS4-") || line.starts_with("OSS2 "));
-        let parameter = |name: &str| -> Result<Option<String>, Refusal> {
+        let parameter = |name: &str| -> Result<Option<String>, Rejection> {
             let mut found = head.raw_query().filter(|row| row.0 == name);
             let first = found.next().and_then(|row| row.1);
             match found.next() {
-                Some(_) => Err(Fault::SeveralCredentials.into()),
+                Some(_) => Err(ErrorKind::SeveralCredentials.into()),
                 None => first
-                    .map(|text| percent::decode_form(text).map_err(|_| Fault::InvalidUri.into()))
+                    .map(|text| percent::decode_form(text).map_err(|_| ErrorKind::InvalidUri.into()))
                     .transpose(),
             }
         };
         let version = parameter("x-oss-signature-version")?;
         let id = parameter("OSSAccessKeyId")?;
-        one_form(&[header.is_some(), version.is_some(), id.is_some()], &lines)?;
+        check_single_credential(&[header.is_some(), version.is_some(), id.is_some()], &lines)?;
         if let Some(header) = header {
-            return Self::of_header(header).map(Some);
+            return Self::parse_header(header).map(Some);
         }
         if let Some(version) = version {
             if version != ALGORITHM {
-                return Err(Fault::UnsupportedSignature.into());
+                return Err(ErrorKind::UnsupportedSignature.into());
             }
             let all = [
                 parameter("x-oss-credential")?,
@@ -362,11 +380,12 @@ impl Credential {
                 parameter("x-oss-date")?,
             ];
             let [Some(credential), Some(expires), Some(signature), Some(_)] = all else {
-                return Err(Fault::AuthorizationQueryMalformed.into());
+                return Err(ErrorKind::AuthorizationQueryMalformed.into());
             };
-            let (access_key, scope) = Scope::read(&credential)?;
-            let additional = additional(&parameter("x-oss-additional-headers")?.unwrap_or_default())?;
-            return Ok(Some(Self::V4(Fourth {
+            let (access_key, scope) = OssScope::read(&credential)?;
+            let additional =
+                parse_additional_headers(&parameter("x-oss-additional-headers")?.unwrap_or_default())?;
+            return Ok(Some(Self::V4(OssSignatureV4 {
                 access_key,
                 scope,
                 additional,
@@ -378,32 +397,32 @@ impl Credential {
         let Some(access_key) = id else { return Ok(None) };
         match (parameter("Signature")?, parameter("Expires")?) {
             (Some(signature), Some(expires)) => {
-                Ok(Some(Self::V1(First { access_key, signature, expires: Some(expires) })))
+                Ok(Some(Self::V1(OssSignatureV1 { access_key, signature, expires: Some(expires) })))
             }
-            _ => Err(Fault::AuthorizationQueryMalformed.into()),
+            _ => Err(ErrorKind::AuthorizationQueryMalformed.into()),
         }
     }
 
-    fn of_header(line: &str) -> Result<Self, Refusal> {
+    fn parse_header(line: &str) -> Result<Self, Rejection> {
         if let Some(rest) = line.strip_prefix("OSS ") {
-            let (access_key, signature) = id_and_signature(rest)?;
-            return Ok(Self::V1(First { access_key, signature, expires: None }));
+            let (access_key, signature) = parse_id_and_signature(rest)?;
+            return Ok(Self::V1(OssSignatureV1 { access_key, signature, expires: None }));
         }
-        let rest = line.strip_prefix(ALGORITHM).ok_or(Fault::UnsupportedSignature)?;
-        let items = Items::read(rest)?;
-        let (access_key, scope) = Scope::read(items.need("Credential")?)?;
-        let signature = items.need("Signature")?.to_owned();
-        let additional = additional(items.get("AdditionalHeaders").unwrap_or_default())?;
-        Ok(Self::V4(Fourth { access_key, scope, additional, signature, expires: None }))
+        let rest = line.strip_prefix(ALGORITHM).ok_or(ErrorKind::UnsupportedSignature)?;
+        let items = CredentialItems::parse(rest)?;
+        let (access_key, scope) = OssScope::read(items.get_required("Credential")?)?;
+        let signature = items.get_required("Signature")?.to_owned();
+        let additional = parse_additional_headers(items.get("AdditionalHeaders").unwrap_or_default())?;
+        Ok(Self::V4(OssSignatureV4 { access_key, scope, additional, signature, expires: None }))
     }
 
     fn verify(
         &self,
         head: &RawHead,
-        place: &Place,
+        place: &ResourceAddress,
         secret: &SecretString,
         now: Timestamp,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Rejection> {
         match self {
             Self::V1(first) => first.verify(head, place, secret, now),
             Self::V4(fourth) => fourth.verify(head, place, secret, now),
@@ -417,7 +436,7 @@ impl Credential {
         }
     }
 
-    fn presigned(&self) -> bool {
+    fn is_presigned(&self) -> bool {
         match self {
             Self::V1(first) => first.expires.is_some(),
             Self::V4(fourth) => fourth.expires.is_some(),
@@ -433,7 +452,7 @@ impl Credential {
 }
 
 /// Names separated by `;`, none of them empty. SDKs list them in any order; they are signed sorted.
-fn additional(list: &str) -> Result<Vec<String>, Refusal> {
+fn parse_additional_headers(list: &str) -> Result<Vec<String>, Rejection> {
     if list.is_empty() {
         return Ok(Vec::new());
     }
@@ -441,105 +460,116 @@ fn additional(list: &str) -> Result<Vec<String>, Refusal> {
     names.sort();
     names.dedup();
     if names.iter().any(String::is_empty) {
-        return Err(Fault::AuthorizationMalformed.into());
+        return Err(ErrorKind::AuthorizationMalformed.into());
     }
     Ok(names)
 }
 
 /// 2.8: header, or parameter of either version; Python's second SDK sends a bare name with version 1.
-fn token(head: &RawHead) -> Result<Option<String>, Refusal> {
-    let header = head.text("x-oss-security-token").or(head.text("security-token")).map(str::to_owned);
+fn find_session_token(head: &RawHead) -> Result<Option<String>, Rejection> {
+    let header =
+        head.header_text("x-oss-security-token").or(head.header_text("security-token")).map(str::to_owned);
     let mut parameters = head
         .raw_query()
         .filter(|row| matches!(row.0, "security-token" | "x-oss-security-token"))
         .filter_map(|row| row.1);
     match (header, parameters.next()) {
-        (Some(_), Some(_)) => Err(Fault::SeveralCredentials.into()),
+        (Some(_), Some(_)) => Err(ErrorKind::SeveralCredentials.into()),
         (Some(header), None) => Ok(Some(header)),
-        (None, Some(token)) => percent::decode_form(token).map(Some).map_err(|_| Fault::InvalidUri.into()),
+        (None, Some(token)) => {
+            percent::decode_form(token).map(Some).map_err(|_| ErrorKind::InvalidUri.into())
+        }
         (None, None) => Ok(None),
     }
 }
 
-fn query(head: &RawHead) -> Result<Vec<(String, String)>, Refusal> {
+fn decode_query(head: &RawHead) -> Result<Vec<(String, String)>, Rejection> {
     let pairs = head.raw_query().map(|(name, value)| {
         Ok((percent::decode_form(name)?, percent::decode_form(value.unwrap_or_default())?))
     });
-    pairs.collect::<Result<_, percent::BadEscape>>().map_err(|_| Fault::InvalidUri.into())
+    pairs.collect::<Result<_, percent::BadEscape>>().map_err(|_| ErrorKind::InvalidUri.into())
 }
 
-impl First {
+impl OssSignatureV1 {
     /// 2.2, 2.3
     fn verify(
         &self,
         head: &RawHead,
-        place: &Place,
+        place: &ResourceAddress,
         secret: &SecretString,
         now: Timestamp,
-    ) -> Result<(), Refusal> {
-        let date = self.date(head, now)?;
-        let query = query(head)?;
+    ) -> Result<(), Rejection> {
+        let date = self.find_date(head, now)?;
+        let query = decode_query(head)?;
         // What selects an operation must be covered; anybody could have appended the rest.
         let stray = query
             .iter()
-            .find(|(name, _)| super::route::SUB_RESOURCES.contains(&name.as_str()) && !covered_first(name));
+            .find(|(name, _)| super::route::SUB_RESOURCES.contains(&name.as_str()) && !is_signed_by_v1(name));
         if let Some((name, _)) = stray {
-            return Err(Refusal::new(Fault::HeadersNotSigned).with("HeadersNotSigned", name.clone()));
+            return Err(
+                Rejection::new(ErrorKind::HeadersNotSigned).with_detail("HeadersNotSigned", name.clone())
+            );
         }
         // An empty value is signed as `name` by most and as `name=` by Java.
         let strings = ["", "="].map(|empty| {
-            let resource = resource_first(place.bucket.as_deref(), place.key.as_deref(), &query, empty);
-            string_first(&head.method, &head.headers, &date, &resource)
+            let resource = build_v1_resource(place.bucket.as_deref(), place.key.as_deref(), &query, empty);
+            build_v1_string_to_sign(&head.method, &head.headers, &date, &resource)
         });
         let fits = strings.iter().any(|string| {
-            let found = base64(&hmac_sha1(secret.expose_secret().as_bytes(), string));
-            same(found.as_bytes(), self.signature.as_bytes())
+            let found = encode_base64(&hmac_sha1(secret.expose_secret().as_bytes(), string));
+            constant_time_eq(found.as_bytes(), self.signature.as_bytes())
         });
         if fits {
             return Ok(());
         }
         let [string, _] = strings;
-        Err(mismatch(&self.access_key, &self.signature, &String::from_utf8_lossy(&string), head))
+        Err(build_mismatch_rejection(
+            &self.access_key,
+            &self.signature,
+            &String::from_utf8_lossy(&string),
+            head,
+        ))
     }
 
-    fn date(&self, head: &RawHead, now: Timestamp) -> Result<Vec<u8>, Refusal> {
+    fn find_date(&self, head: &RawHead, now: Timestamp) -> Result<Vec<u8>, Rejection> {
         if let Some(expires) = &self.expires {
-            let at = seconds(expires).ok_or_else(|| {
-                Refusal::say(
-                    Fault::AuthorizationQueryMalformed,
+            let at = parse_seconds(expires).ok_or_else(|| {
+                Rejection::with_message(
+                    ErrorKind::AuthorizationQueryMalformed,
                     "Invalid date (should be seconds since epoch).",
                 )
             })?;
             if now.0 > at {
-                return Err(expired(at, now));
+                return Err(build_expired_rejection(at, now));
             }
             if at > now.0.saturating_add(PRESIGNED_SECONDS_MAX) {
-                return Err(Refusal::say(
-                    Fault::AuthorizationQueryMalformed,
+                return Err(Rejection::with_message(
+                    ErrorKind::AuthorizationQueryMalformed,
                     "Expires is more than seven days ahead.",
                 ));
             }
             return Ok(expires.as_bytes().to_vec());
         }
-        let text = head.text("x-oss-date").or(head.text("date")).ok_or(Fault::MissingDate)?;
-        let at = date::parse_http(text).ok_or(Fault::MissingDate)?;
+        let text =
+            head.header_text("x-oss-date").or(head.header_text("date")).ok_or(ErrorKind::MissingDate)?;
+        let at = date::parse_http(text).ok_or(ErrorKind::MissingDate)?;
         check_skew(at, now)?;
         Ok(text.as_bytes().to_vec())
     }
 }
 
-fn covered_first(name: &str) -> bool {
+fn is_signed_by_v1(name: &str) -> bool {
     SIGNED_V1.contains(&name) || (name.starts_with("x-oss-") && !FILTERS_V1.contains(&name))
 }
 
 /// 2.2: CanonicalizedResource, from the decoded key.
-fn resource_first(
+fn build_v1_resource(
     bucket: Option<&str>,
     key: Option<&str>,
     query: &[(String, String)],
     empty: &str,
 ) -> String {
-    let mut covered: Vec<&(String, String)> = query.iter().filter(|row| covered_first(&row.0)).collect();
+    let mut covered: Vec<&(String, String)> = query.iter().filter(|row| is_signed_by_v1(&row.0)).collect();
     covered.sort();
     let pairs = covered.into_iter().map(|(name, value)| match value.as_str() {
         "" => format!("{name}{empty}"),
@@ -554,10 +584,15 @@ fn resource_first(
 }
 
 /// 2.2: StringToSign.
-fn string_first(method: &str, headers: &[(String, Vec<u8>)], date: &[u8], resource: &str) -> Vec<u8> {
+fn build_v1_string_to_sign(
+    method: &str,
+    headers: &[(String, Vec<u8>)],
+    date: &[u8],
+    resource: &str,
+) -> Vec<u8> {
     let header =
         |name: &str| headers.iter().find(|row| row.0 == name).map_or(&b""[..], |row| row.1.as_slice());
-    let own = canonical_headers(headers, |name| name.starts_with("x-oss-"));
+    let own = write_canonical_headers(headers, |name| name.starts_with("x-oss-"));
     let lines = [method.as_bytes(), header("content-md5"), header("content-type"), date, &own];
     let mut string = lines.join(&b"\n"[..]);
     string.extend(resource.as_bytes());
@@ -565,37 +600,37 @@ fn string_first(method: &str, headers: &[(String, Vec<u8>)], date: &[u8], resour
 }
 
 /// CanonicalizedOSSHeaders, and the headers of version 4.
-fn canonical_headers(headers: &[(String, Vec<u8>)], wanted: impl Fn(&str) -> bool) -> Vec<u8> {
+fn write_canonical_headers(headers: &[(String, Vec<u8>)], wanted: impl Fn(&str) -> bool) -> Vec<u8> {
     let wanted = headers.iter().filter(|row| wanted(&row.0));
-    header_lines(wanted.map(|(name, value)| (name.as_str(), value.trim_ascii())))
+    format_header_lines(wanted.map(|(name, value)| (name.as_str(), value.trim_ascii())))
 }
 
 /// 2.5: what a version 4 key is good for.
-struct Scope {
+struct OssScope {
     date: String,
     region: String,
     product: String,
 }
 
-impl std::fmt::Display for Scope {
+impl std::fmt::Display for OssScope {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}/{}/aliyun_v4_request", self.date, self.region, self.product)
     }
 }
 
-impl Scope {
+impl OssScope {
     /// The last four parts are the scope; the key id may hold anything.
-    fn read(credential: &str) -> Result<(String, Self), Refusal> {
+    fn read(credential: &str) -> Result<(String, Self), Rejection> {
         let parts: Vec<&str> = credential.rsplitn(5, '/').collect();
         let [end, product, region, date, access_key] = parts.as_slice() else {
-            return Err(Fault::AuthorizationMalformed.into());
+            return Err(ErrorKind::AuthorizationMalformed.into());
         };
         if *end != "aliyun_v4_request" || date.len() != 8 || access_key.is_empty() || region.is_empty() {
-            return Err(Fault::AuthorizationMalformed.into());
+            return Err(ErrorKind::AuthorizationMalformed.into());
         }
         if !matches!(*product, "oss" | "oss-cloudbox") {
-            return Err(Refusal::say(
-                Fault::AuthorizationMalformed,
+            return Err(Rejection::with_message(
+                ErrorKind::AuthorizationMalformed,
                 "Invalid signing product in Authorization header.",
             ));
         }
@@ -604,23 +639,26 @@ impl Scope {
         Ok(((*access_key).to_owned(), scope))
     }
 
-    fn string_to_sign(&self, stamp: &str, canonical: &[u8]) -> String {
+    fn build_string_to_sign(&self, stamp: &str, canonical: &[u8]) -> String {
         format!("{ALGORITHM}\n{stamp}\n{self}\n{}", sha256_hex(canonical))
     }
 
     /// kSigning
-    fn key(&self, secret: &str) -> Zeroizing<Vec<u8>> {
+    fn derive_key(&self, secret: &str) -> Zeroizing<Vec<u8>> {
         let secret = Zeroizing::new(format!("aliyun_v4{secret}"));
-        derived_key(secret.as_bytes(), &[&self.date, &self.region, &self.product, "aliyun_v4_request"])
+        derive_key(secret.as_bytes(), &[&self.date, &self.region, &self.product, "aliyun_v4_request"])
     }
 
-    fn signature(&self, secret: &str, stamp: &str, canonical: &[u8]) -> String {
-        hex(&hmac_sha256(&self.key(secret), self.string_to_sign(stamp, canonical).as_bytes()))
+    fn compute_signature(&self, secret: &str, stamp: &str, canonical: &[u8]) -> String {
+        encode_hex(&hmac_sha256(
+            &self.derive_key(secret),
+            self.build_string_to_sign(stamp, canonical).as_bytes(),
+        ))
     }
 }
 
 /// 2.5: what a version 4 signature covers.
-struct Canonical<'a> {
+struct OssCanonicalRequest<'a> {
     method: &'a str,
     bucket: Option<&'a str>,
     key: Option<&'a str>,
@@ -630,9 +668,9 @@ struct Canonical<'a> {
     payload: &'a [u8],
 }
 
-impl Canonical<'_> {
+impl OssCanonicalRequest<'_> {
     /// CanonicalRequest. The rule has a bare name for an empty value; ali-oss signs `name=`.
-    fn bytes(&self, equals: bool) -> Vec<u8> {
+    fn to_bytes(&self, equals: bool) -> Vec<u8> {
         let uri = match self.bucket {
             Some(bucket) => {
                 format!("/{}/{}", percent::encode(bucket), percent::encode_path(self.key.unwrap_or_default()))
@@ -652,7 +690,7 @@ impl Canonical<'_> {
                 || self.additional.iter().any(|own| own == name)
         };
         let pairs = pairs.collect::<Vec<_>>().join("&");
-        let headers = canonical_headers(self.headers, wanted);
+        let headers = write_canonical_headers(self.headers, wanted);
         let additional = self.additional.join(";");
         [
             self.method.as_bytes(),
@@ -666,25 +704,27 @@ impl Canonical<'_> {
     }
 }
 
-impl Fourth {
+impl OssSignatureV4 {
     /// 2.5, 2.6
     fn verify(
         &self,
         head: &RawHead,
-        place: &Place,
+        place: &ResourceAddress,
         secret: &SecretString,
         now: Timestamp,
-    ) -> Result<(), Refusal> {
-        let stamp = self.stamp(head, now)?;
-        let mut query = query(head)?;
+    ) -> Result<(), Rejection> {
+        let stamp = self.find_timestamp(head, now)?;
+        let mut query = decode_query(head)?;
         query.retain(|row| row.0 != "x-oss-signature");
         let headers = &head.headers;
         if let Some(name) = self.additional.iter().find(|name| !headers.iter().any(|row| row.0 == **name)) {
-            return Err(Refusal::new(Fault::HeadersNotSigned).with("HeadersNotSigned", name.clone()));
+            return Err(
+                Rejection::new(ErrorKind::HeadersNotSigned).with_detail("HeadersNotSigned", name.clone())
+            );
         }
         let payload =
             headers.iter().find(|row| row.0 == "x-oss-content-sha256").filter(|_| self.expires.is_none());
-        let canonical = Canonical {
+        let canonical = OssCanonicalRequest {
             method: &head.method,
             bucket: place.bucket.as_deref(),
             key: place.key.as_deref(),
@@ -694,78 +734,87 @@ impl Fourth {
             payload: payload.map_or(UNSIGNED.as_bytes(), |row| row.1.as_slice()),
         };
         let fits = [false, true].into_iter().any(|equals| {
-            let found = self.scope.signature(secret.expose_secret(), &stamp, &canonical.bytes(equals));
-            same(found.as_bytes(), self.signature.as_bytes())
+            let found =
+                self.scope.compute_signature(secret.expose_secret(), &stamp, &canonical.to_bytes(equals));
+            constant_time_eq(found.as_bytes(), self.signature.as_bytes())
         });
         if fits {
             return Ok(());
         }
-        let string = self.scope.string_to_sign(&stamp, &canonical.bytes(false));
-        Err(mismatch(&self.access_key, &self.signature, &string, head))
+        let string = self.scope.build_string_to_sign(&stamp, &canonical.to_bytes(false));
+        Err(build_mismatch_rejection(&self.access_key, &self.signature, &string, head))
     }
 
     /// The time stamp line. The first Go SDK sends no `x-oss-date` and signs the text of `Date`.
-    fn stamp(&self, head: &RawHead, now: Timestamp) -> Result<String, Refusal> {
+    fn find_timestamp(&self, head: &RawHead, now: Timestamp) -> Result<String, Rejection> {
         if let Some(expires) = &self.expires {
             let stamp = head.raw_query().find(|row| row.0 == "x-oss-date").and_then(|row| row.1);
-            let stamp = stamp.ok_or(Fault::AuthorizationQueryMalformed)?;
-            let at = date::parse_basic(stamp).ok_or(Fault::AuthorizationQueryMalformed)?;
-            let life = seconds(expires).filter(|life| (1..=PRESIGNED_SECONDS_MAX).contains(life));
-            let life = life.ok_or(Fault::AuthorizationQueryMalformed)?;
-            if at.0 > now.0.saturating_add(SKEW_SECONDS) {
-                return Err(Fault::RequestNotYetValid.into());
+            let stamp = stamp.ok_or(ErrorKind::AuthorizationQueryMalformed)?;
+            let at = date::parse_basic(stamp).ok_or(ErrorKind::AuthorizationQueryMalformed)?;
+            let life = parse_seconds(expires).filter(|life| (1..=PRESIGNED_SECONDS_MAX).contains(life));
+            let life = life.ok_or(ErrorKind::AuthorizationQueryMalformed)?;
+            if at.0 > now.0.saturating_add(CLOCK_SKEW_SECONDS_MAX) {
+                return Err(ErrorKind::RequestNotYetValid.into());
             }
             let end = at.0.saturating_add(life);
             if now.0 > end {
-                return Err(expired(end, now));
+                return Err(build_expired_rejection(end, now));
             }
             self.check_scope_date(at)?;
             return Ok(stamp.to_owned());
         }
-        let (text, at) = match head.text("x-oss-date") {
+        let (text, at) = match head.header_text("x-oss-date") {
             Some(text) => (text, date::parse_basic(text)),
             None => {
-                let text = head.text("date").ok_or(Fault::MissingDate)?;
+                let text = head.header_text("date").ok_or(ErrorKind::MissingDate)?;
                 (text, date::parse_http(text))
             }
         };
-        let at = at.ok_or(Fault::MissingDate)?;
+        let at = at.ok_or(ErrorKind::MissingDate)?;
         check_skew(at, now)?;
         self.check_scope_date(at)?;
         Ok(text.to_owned())
     }
 
-    fn check_scope_date(&self, at: Timestamp) -> Result<(), Refusal> {
-        let day = date::basic(at);
+    fn check_scope_date(&self, at: Timestamp) -> Result<(), Rejection> {
+        let day = date::format_basic(at);
         if day.get(..8) == Some(self.scope.date.as_str()) {
             return Ok(());
         }
-        Err(Refusal::say(Fault::AuthorizationMalformed, "Invalid signing date in Authorization header."))
+        Err(Rejection::with_message(
+            ErrorKind::AuthorizationMalformed,
+            "Invalid signing date in Authorization header.",
+        ))
     }
 }
 
-fn check_skew(at: Timestamp, now: Timestamp) -> Result<(), Refusal> {
-    if at.0.abs_diff(now.0) <= SKEW_SECONDS.unsigned_abs() {
+fn check_skew(at: Timestamp, now: Timestamp) -> Result<(), Rejection> {
+    if at.0.abs_diff(now.0) <= CLOCK_SKEW_SECONDS_MAX.unsigned_abs() {
         return Ok(());
     }
-    Err(Refusal::new(Fault::RequestTimeTooSkewed)
-        .with("MaxAllowedSkewMilliseconds", "900000")
-        .with("RequestTime", date::iso(at))
-        .with("ServerTime", date::iso(now)))
+    Err(Rejection::new(ErrorKind::RequestTimeTooSkewed)
+        .with_detail("MaxAllowedSkewMilliseconds", "900000")
+        .with_detail("RequestTime", date::format_iso(at))
+        .with_detail("ServerTime", date::format_iso(now)))
 }
 
-fn expired(at: i64, now: Timestamp) -> Refusal {
-    Refusal::new(Fault::RequestExpired)
-        .with("Expires", date::iso(Timestamp(at)))
-        .with("ServerTime", date::iso(now))
+fn build_expired_rejection(at: i64, now: Timestamp) -> Rejection {
+    Rejection::new(ErrorKind::RequestExpired)
+        .with_detail("Expires", date::format_iso(Timestamp(at)))
+        .with_detail("ServerTime", date::format_iso(now))
 }
 
 /// 6.3. What was signed is told, unless a token was part of it.
-fn mismatch(access_key: &str, signature: &str, string_to_sign: &str, head: &RawHead) -> Refusal {
-    let refusal = Refusal::new(Fault::SignatureDoesNotMatch)
-        .with("OSSAccessKeyId", access_key)
-        .with("SignatureProvided", signature);
+fn build_mismatch_rejection(
+    access_key: &str,
+    signature: &str,
+    string_to_sign: &str,
+    head: &RawHead,
+) -> Rejection {
+    let refusal = Rejection::new(ErrorKind::SignatureDoesNotMatch)
+        .with_detail("OSSAccessKeyId", access_key)
+        .with_detail("SignatureProvided", signature);
     let secrets = head.headers.iter().any(|row| row.0.contains("security-token"))
         || head.raw_query().any(|row| row.0.contains("security-token"));
-    if secrets { refusal } else { refusal.with("StringToSign", string_to_sign) }
+    if secrets { refusal } else { refusal.with_detail("StringToSign", string_to_sign) }
 }

@@ -1,60 +1,66 @@
 //! Copying in OSS (section 4).
 
-use crate::engine::dialect::{Combination, CopyRules, SelfCopy, SourceAt};
-use crate::model::{Fault, Refusal, Source};
+use crate::engine::dialect::{ConditionCombination, CopyRules, SelfCopyRule, TargetCopySource};
+use crate::model::{CopySource, ErrorKind, Rejection};
 use crate::wire::percent;
 
 /// 4.3 to 4.9
 pub const RULES: CopyRules = CopyRules {
-    header: "x-oss-copy-source",
-    grammar: "/bucket/key[?versionId=id], the key percent-encoded.",
-    read_source,
+    source_header: "x-oss-copy-source",
+    source_grammar: "/bucket/key[?versionId=id], the key percent-encoded.",
+    parse_source: read_source,
     write_source,
-    combination: Combination::All,
+    combination: ConditionCombination::All,
     // 4.2: ali-oss
-    conditions_repeated: true,
-    not_modified: true,
-    future_ignored: false,
-    onto_itself: SelfCopy::TakesRequest,
+    repeats_conditions: true,
+    uses_not_modified_status: true,
+    ignores_future_dates: false,
+    self_copy: SelfCopyRule::TakesRequest,
     strict_range: false,
-    tells_under_way: false,
+    accepts_late_error: false,
     bytes_max: 5 * 1024 * 1024 * 1024,
-    check_metadata: false,
+    needs_metadata_check: false,
 };
 
 /// 4.1: `/bucket/key[?versionId=id]`, split at the `?` that a version follows; a raw `+` is the Go SDK's space.
-fn read_source(value: &str, _: Option<&str>) -> Result<Source, Refusal> {
+fn read_source(value: &str, _: Option<&str>) -> Result<CopySource, Rejection> {
     let (path, version) = match value.split_once('?') {
         None => (value, None),
         Some((path, tail)) => (path, Some(read_version(tail)?)),
     };
-    let path = path.strip_prefix('/').ok_or_else(malformed)?;
-    let (bucket, key) = path.split_once('/').ok_or_else(malformed)?;
-    let bucket = percent::decode(bucket).map_err(|_| malformed())?;
-    let key = percent::decode_form(key).map_err(|_| malformed())?;
+    let path = path.strip_prefix('/').ok_or_else(build_source_rejection)?;
+    let (bucket, key) = path.split_once('/').ok_or_else(build_source_rejection)?;
+    let bucket = percent::decode(bucket).map_err(|_| build_source_rejection())?;
+    let key = percent::decode_form(key).map_err(|_| build_source_rejection())?;
     if key.is_empty() {
-        return Err(malformed());
+        return Err(build_source_rejection());
     }
-    Ok(Source { bucket, key, version })
+    Ok(CopySource { bucket, key, version })
 }
 
-fn read_version(tail: &str) -> Result<String, Refusal> {
-    let id = tail.strip_prefix("versionId=").and_then(|id| percent::decode(id).ok()).ok_or_else(malformed)?;
+fn read_version(tail: &str) -> Result<String, Rejection> {
+    let id = tail
+        .strip_prefix("versionId=")
+        .and_then(|id| percent::decode(id).ok())
+        .ok_or_else(build_source_rejection)?;
     if id.is_empty() {
-        return Err(Refusal::say(Fault::InvalidCopySource, "Version id can not be the empty string."));
+        return Err(Rejection::with_message(
+            ErrorKind::InvalidCopySource,
+            "Version id can not be the empty string.",
+        ));
     }
     if id.contains('&') {
-        return Err(Refusal::say(Fault::InvalidCopySource, "Invalid version id specified."));
+        return Err(Rejection::with_message(ErrorKind::InvalidCopySource, "Invalid version id specified."));
     }
     Ok(id)
 }
 
-fn malformed() -> Refusal {
-    Refusal::new(Fault::InvalidCopySource).with("ArgumentName", RULES.header)
+fn build_source_rejection() -> Rejection {
+    Rejection::new(ErrorKind::InvalidCopySource).with_detail("ArgumentName", RULES.source_header)
 }
 
 /// With the leading slash, which is required.
-fn write_source(at: &SourceAt<'_>) -> String {
+fn write_source(at: &TargetCopySource<'_>) -> String {
     let version = at.version.map(|id| format!("?versionId={}", percent::encode(id))).unwrap_or_default();
     format!("/{}/{}{version}", at.bucket, percent::encode_path(at.key))
 }

@@ -1,11 +1,11 @@
 //! The headers and parameters of OSS, both ways.
 
-use crate::engine::dialect::Name::{Header, Parameter};
-use crate::engine::dialect::{Ignored, Name};
-use crate::model::{Document, Fault, Field, Operation, Reply, Told};
+use crate::engine::dialect::FieldName::{Header, Parameter};
+use crate::engine::dialect::{FieldName, IgnoredHeader};
+use crate::model::{Document, ErrorKind, Field, Operation, Response, ResponseField};
 
 /// What a request says (3.3, 3.5, 3.6, 4.2, 5).
-pub fn name_of(field: Field) -> Option<Name> {
+pub fn name_of(field: Field) -> Option<FieldName> {
     Some(match field {
         Field::IfMatch => Header("if-match"),
         Field::IfNoneMatch => Header("if-none-match"),
@@ -116,8 +116,8 @@ pub const LACKS_IN: &[(Operation, Field)] = &[
 ];
 
 /// 4.2 says it of a copy's source.
-pub const NEVER_EMPTY: &[(Field, Fault, &str)] =
-    &[(Field::VersionId, Fault::InvalidArgument, "Version id can not be the empty string.")];
+pub const NEVER_EMPTY: &[(Field, ErrorKind, &str)] =
+    &[(Field::VersionId, ErrorKind::InvalidArgument, "Version id can not be the empty string.")];
 
 /// 3.2, 3.6: what is larger is refused, not cut.
 pub const BOUNDS: &[(Operation, Field, u64, u64)] = &[
@@ -134,145 +134,153 @@ pub const LACKS: &[Field] = &[Field::Callback, Field::CallbackVariables, Field::
 pub const WIRE: &[&str] = &["x-oss-date", "x-oss-content-sha256", "x-oss-security-token"];
 
 /// What OSS takes no notice of.
-pub const IGNORED: &[Ignored] = &[
-    Ignored::always("x-oss-user-agent", "5.6: ali-oss in browsers"),
+pub const IGNORED: &[IgnoredHeader] = &[
+    IgnoredHeader::for_all_operations("x-oss-user-agent", "5.6: ali-oss in browsers"),
     // Of answers, which some clients send back.
-    Ignored::always("x-oss-request-id", ECHO),
-    Ignored::always("x-oss-server-time", ECHO),
-    Ignored::always("x-oss-ec", ECHO),
-    Ignored::always("x-oss-err", ECHO),
-    Ignored::always("x-oss-bucket-version", ECHO),
-    Ignored::always("x-oss-copy-source-version-id", ECHO),
-    Ignored::always("x-oss-delete-marker", ECHO),
-    Ignored::always("x-oss-expiration", ECHO),
-    Ignored::always("x-oss-force-download", ECHO),
-    Ignored::always("x-oss-last-access-time", ECHO),
-    Ignored::always("x-oss-next-append-position", ECHO),
-    Ignored::always("x-oss-object-type", ECHO),
-    Ignored::always("x-oss-process-status", ECHO),
-    Ignored::always("x-oss-qos-delay-time", ECHO),
-    Ignored::always("x-oss-request-charged", ECHO),
-    Ignored::always("x-oss-restore", ECHO),
-    Ignored::always("x-oss-tagging-count", ECHO),
-    Ignored::always("x-oss-transition-time", ECHO),
-    Ignored::always("x-oss-version-id", ECHO),
+    IgnoredHeader::for_all_operations("x-oss-request-id", ECHO),
+    IgnoredHeader::for_all_operations("x-oss-server-time", ECHO),
+    IgnoredHeader::for_all_operations("x-oss-ec", ECHO),
+    IgnoredHeader::for_all_operations("x-oss-err", ECHO),
+    IgnoredHeader::for_all_operations("x-oss-bucket-version", ECHO),
+    IgnoredHeader::for_all_operations("x-oss-copy-source-version-id", ECHO),
+    IgnoredHeader::for_all_operations("x-oss-delete-marker", ECHO),
+    IgnoredHeader::for_all_operations("x-oss-expiration", ECHO),
+    IgnoredHeader::for_all_operations("x-oss-force-download", ECHO),
+    IgnoredHeader::for_all_operations("x-oss-last-access-time", ECHO),
+    IgnoredHeader::for_all_operations("x-oss-next-append-position", ECHO),
+    IgnoredHeader::for_all_operations("x-oss-object-type", ECHO),
+    IgnoredHeader::for_all_operations("x-oss-process-status", ECHO),
+    IgnoredHeader::for_all_operations("x-oss-qos-delay-time", ECHO),
+    IgnoredHeader::for_all_operations("x-oss-request-charged", ECHO),
+    IgnoredHeader::for_all_operations("x-oss-restore", ECHO),
+    IgnoredHeader::for_all_operations("x-oss-tagging-count", ECHO),
+    IgnoredHeader::for_all_operations("x-oss-transition-time", ECHO),
+    IgnoredHeader::for_all_operations("x-oss-version-id", ECHO),
     // 4.2: ali-oss repeats every header of its user under this prefix.
-    Ignored::new("x-oss-copy-source-*", Operation::copies, "4.2: ali-oss copy()"),
+    IgnoredHeader::new("x-oss-copy-source-*", Operation::is_copy, "4.2: ali-oss copy()"),
     // Without a source these have no effect (4.2).
-    Ignored::new("x-oss-metadata-directive", without_source, "ossfs"),
-    Ignored::new("x-oss-tagging-directive", without_source, "ossfs"),
-    Ignored::new("x-oss-copy-source-if-*", begins_without_source, "4.7"),
+    IgnoredHeader::new("x-oss-metadata-directive", without_source, "ossfs"),
+    IgnoredHeader::new("x-oss-tagging-directive", without_source, "ossfs"),
+    IgnoredHeader::new("x-oss-copy-source-if-*", begins_without_source, "4.7"),
     // 3.5: of the beginning of an upload, or of its end. SDKs repeat a user's headers with every step.
-    Ignored::new("x-oss-storage-class", Operation::continues_upload, "oss2 resumable_upload()"),
-    Ignored::new("x-oss-tagging", Operation::continues_upload, "oss2 resumable_upload(), ali-oss"),
-    Ignored::new("x-oss-object-acl", Operation::continues_upload, "oss2 resumable_upload(), ali-oss"),
-    Ignored::new("x-oss-forbid-overwrite", Operation::continues_upload, "oss2 resumable_upload(), ali-oss"),
-    Ignored::new("x-oss-server-side-encryption-key-id", Operation::continues_upload, "oss2, ali-oss"),
-    Ignored::new("x-oss-callback", steps_before_the_end, "oss2 resumable_upload(), ali-oss"),
-    Ignored::new("x-oss-callback-var", steps_before_the_end, "oss2 resumable_upload(), ali-oss"),
-    Ignored::new("x-oss-object-worm-*", Operation::continues_upload, "oss2 resumable_upload(), ali-oss"),
+    IgnoredHeader::new("x-oss-storage-class", Operation::is_multipart_step, "oss2 resumable_upload()"),
+    IgnoredHeader::new("x-oss-tagging", Operation::is_multipart_step, "oss2 resumable_upload(), ali-oss"),
+    IgnoredHeader::new("x-oss-object-acl", Operation::is_multipart_step, "oss2 resumable_upload(), ali-oss"),
+    IgnoredHeader::new(
+        "x-oss-forbid-overwrite",
+        Operation::is_multipart_step,
+        "oss2 resumable_upload(), ali-oss",
+    ),
+    IgnoredHeader::new("x-oss-server-side-encryption-key-id", Operation::is_multipart_step, "oss2, ali-oss"),
+    IgnoredHeader::new("x-oss-callback", completes_upload, "oss2 resumable_upload(), ali-oss"),
+    IgnoredHeader::new("x-oss-callback-var", completes_upload, "oss2 resumable_upload(), ali-oss"),
+    IgnoredHeader::new(
+        "x-oss-object-worm-*",
+        Operation::is_multipart_step,
+        "oss2 resumable_upload(), ali-oss",
+    ),
     // 5.6: of the transfer of a body.
-    Ignored::new("x-oss-traffic-limit", moves_no_body, "oss2 resumable_upload()"),
+    IgnoredHeader::new("x-oss-traffic-limit", moves_no_body, "oss2 resumable_upload()"),
 ];
 
 const ECHO: &str = "1.4, 5.8: of answers";
 
 fn without_source(operation: Operation) -> bool {
-    operation != Operation::CopyObject && (operation.places() || operation.continues_upload())
+    operation != Operation::CopyObject && (operation.creates_object() || operation.is_multipart_step())
 }
 
 fn begins_without_source(operation: Operation) -> bool {
-    operation != Operation::CopyObject && operation.places()
+    operation != Operation::CopyObject && operation.creates_object()
 }
 
-fn steps_before_the_end(operation: Operation) -> bool {
-    operation.continues_upload() && operation != Operation::CompleteMultipartUpload
+fn completes_upload(operation: Operation) -> bool {
+    operation.is_multipart_step() && operation != Operation::CompleteMultipartUpload
 }
 
 fn moves_no_body(operation: Operation) -> bool {
-    !operation.streams() && !operation.copies()
+    !operation.is_streamed() && !operation.is_copy()
 }
 
 /// What an answer says (1.4, 3.3, 4.9, 5.8).
-pub fn told(field: Told) -> Option<&'static str> {
+pub fn response_header_of(field: ResponseField) -> Option<&'static str> {
     Some(match field {
-        Told::ContentType => "Content-Type",
-        Told::ContentLength => "Content-Length",
-        Told::ContentRange => "Content-Range",
-        Told::AcceptRanges => "Accept-Ranges",
-        Told::CacheControl => "Cache-Control",
-        Told::ContentDisposition => "Content-Disposition",
-        Told::ContentEncoding => "Content-Encoding",
-        Told::ContentLanguage => "Content-Language",
-        Told::Expires => "Expires",
-        Told::LastModified => "Last-Modified",
-        Told::Etag => "ETag",
-        Told::ContentMd5 => "Content-MD5",
-        Told::Crc64Ecma => "x-oss-hash-crc64ecma",
-        Told::VersionId => "x-oss-version-id",
-        Told::SourceVersionId => "x-oss-copy-source-version-id",
-        Told::DeleteMarker => "x-oss-delete-marker",
-        Told::StorageClass => "x-oss-storage-class",
-        Told::Encryption => "x-oss-server-side-encryption",
-        Told::EncryptionKeyId => "x-oss-server-side-encryption-key-id",
-        Told::Expiration => "x-oss-expiration",
-        Told::Restore => "x-oss-restore",
-        Told::TaggingCount => "x-oss-tagging-count",
-        Told::LockMode => "x-oss-object-worm-mode",
-        Told::LockUntil => "x-oss-object-worm-retain-until-date",
-        Told::LegalHold => "x-oss-object-worm-legal-hold",
-        Told::Allow => "Allow",
-        Told::Location => "Location",
-        Told::NextAppendPosition => "x-oss-next-append-position",
-        Told::ObjectType => "x-oss-object-type",
-        Told::CustomerAlgorithm
-        | Told::CustomerKeyMd5
-        | Told::PartsCount
-        | Told::ChecksumAlgorithm
-        | Told::ChecksumType
-        | Told::WebsiteRedirect
-        | Told::BucketRegion
-        | Told::ReplicationStatus
-        | Told::Acl
-        | Told::PieceMd5 => return None,
-        Told::AllowOrigin
-        | Told::AllowMethods
-        | Told::AllowHeaders
-        | Told::ExposeHeaders
-        | Told::MaxAge
-        | Told::AllowCredentials
-        | Told::Vary => return field.http_name(),
+        ResponseField::ContentType => "Content-Type",
+        ResponseField::ContentLength => "Content-Length",
+        ResponseField::ContentRange => "Content-Range",
+        ResponseField::AcceptRanges => "Accept-Ranges",
+        ResponseField::CacheControl => "Cache-Control",
+        ResponseField::ContentDisposition => "Content-Disposition",
+        ResponseField::ContentEncoding => "Content-Encoding",
+        ResponseField::ContentLanguage => "Content-Language",
+        ResponseField::Expires => "Expires",
+        ResponseField::LastModified => "Last-Modified",
+        ResponseField::Etag => "ETag",
+        ResponseField::ContentMd5 => "Content-MD5",
+        ResponseField::Crc64Ecma => "x-oss-hash-crc64ecma",
+        ResponseField::VersionId => "x-oss-version-id",
+        ResponseField::SourceVersionId => "x-oss-copy-source-version-id",
+        ResponseField::DeleteMarker => "x-oss-delete-marker",
+        ResponseField::StorageClass => "x-oss-storage-class",
+        ResponseField::Encryption => "x-oss-server-side-encryption",
+        ResponseField::EncryptionKeyId => "x-oss-server-side-encryption-key-id",
+        ResponseField::Expiration => "x-oss-expiration",
+        ResponseField::Restore => "x-oss-restore",
+        ResponseField::TaggingCount => "x-oss-tagging-count",
+        ResponseField::LockMode => "x-oss-object-worm-mode",
+        ResponseField::LockUntil => "x-oss-object-worm-retain-until-date",
+        ResponseField::LegalHold => "x-oss-object-worm-legal-hold",
+        ResponseField::Allow => "Allow",
+        ResponseField::Location => "Location",
+        ResponseField::NextAppendPosition => "x-oss-next-append-position",
+        ResponseField::ObjectType => "x-oss-object-type",
+        ResponseField::CustomerAlgorithm
+        | ResponseField::CustomerKeyMd5
+        | ResponseField::PartsCount
+        | ResponseField::ChecksumAlgorithm
+        | ResponseField::ChecksumType
+        | ResponseField::WebsiteRedirect
+        | ResponseField::BucketRegion
+        | ResponseField::ReplicationStatus
+        | ResponseField::Acl
+        | ResponseField::PieceMd5 => return None,
+        ResponseField::AllowOrigin
+        | ResponseField::AllowMethods
+        | ResponseField::AllowHeaders
+        | ResponseField::ExposeHeaders
+        | ResponseField::MaxAge
+        | ResponseField::AllowCredentials
+        | ResponseField::Vary => return field.http_name(),
     })
 }
 
 /// 5.1: the class is always told. 3.5, 4.9: SDKs read the ETag of a copy and of a completed upload from the head.
 /// 3.3: a marker that says anything says yes.
-pub fn complete_reply(operation: Operation, reply: &mut Reply) {
+pub fn complete_reply(operation: Operation, reply: &mut Response) {
     let etag = match &reply.document {
         Some(Document::CopyObject(result) | Document::CopyPart(result)) => Some(result.etag.clone()),
         Some(Document::Completed { etag, .. }) => Some(etag.clone()),
         _ => None,
     };
     if let Some(etag) = etag {
-        reply.set(Told::Etag, format!("\"{}\"", etag.to_ascii_uppercase()));
+        reply.set(ResponseField::Etag, format!("\"{}\"", etag.to_ascii_uppercase()));
     }
-    if reply.text(Told::DeleteMarker).is_some_and(|text| !text.eq_ignore_ascii_case("true")) {
-        reply.remove(Told::DeleteMarker);
+    if reply.text(ResponseField::DeleteMarker).is_some_and(|text| !text.eq_ignore_ascii_case("true")) {
+        reply.remove(ResponseField::DeleteMarker);
     }
     if matches!(operation, Operation::GetObject | Operation::HeadObject) && reply.status != 304 {
         complete_object(reply);
     }
 }
 
-fn complete_object(reply: &mut Reply) {
-    if reply.text(Told::StorageClass).is_none() {
-        reply.set(Told::StorageClass, "Standard");
+fn complete_object(reply: &mut Response) {
+    if reply.text(ResponseField::StorageClass).is_none() {
+        reply.set(ResponseField::StorageClass, "Standard");
     }
-    if reply.text(Told::ObjectType).is_none() {
-        let multipart = reply.text(Told::Etag).is_some_and(|etag| etag.contains('-'));
-        reply.set(Told::ObjectType, if multipart { "Multipart" } else { "Normal" });
+    if reply.text(ResponseField::ObjectType).is_none() {
+        let multipart = reply.text(ResponseField::Etag).is_some_and(|etag| etag.contains('-'));
+        reply.set(ResponseField::ObjectType, if multipart { "Multipart" } else { "Normal" });
     }
-    if reply.text(Told::AcceptRanges).is_none() {
-        reply.set(Told::AcceptRanges, "bytes");
+    if reply.text(ResponseField::AcceptRanges).is_none() {
+        reply.set(ResponseField::AcceptRanges, "bytes");
     }
 }

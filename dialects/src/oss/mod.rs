@@ -10,99 +10,107 @@ pub mod settings;
 pub mod words;
 pub mod xml;
 
-use crate::engine::dialect::{BucketPlace, BucketSettings, Dialect, Identity, Manual, Name, StatedDigest};
-use crate::model::{Algorithm, Fault, Field, Operation, Timestamp};
+use crate::engine::dialect::{
+    BucketSettingLocation, BucketSettings, CommonHeaders, Dialect, FieldName, Manual, StatedDigest,
+};
+use crate::model::{ChecksumAlgorithm, ErrorKind, Field, Operation, Timestamp};
 
 /// Alibaba OSS.
 pub static OSS: Dialect = Dialect {
     name: "oss",
     family: "oss",
     auth: &auth::AUTH,
-    older_auth: Some(&auth::V1_OUT),
+    legacy_auth: Some(&auth::AUTH_V1),
     hosts: route::HOSTS,
     // 8; 1.2: forbidden at the vendor, but what its SDKs send to an IP address, and the signature covers the bucket.
     serves_families: &["s3"],
     path_style: true,
     routes: route::ROUTES,
     settings: settings::FORMS,
-    access: settings::ACCESS,
+    acl_style: settings::ACCESS,
     sub_resources: route::SUB_RESOURCES,
-    parameters_any_case: false,
+    parameters_ignore_case: false,
     header_prefix: "x-oss-",
     metadata_prefix: "x-oss-meta-",
-    wire: headers::WIRE,
-    ignored: headers::IGNORED,
+    transport_headers: headers::WIRE,
+    ignored_headers: headers::IGNORED,
     // What opens an object that its SDKs have encrypted: their own suites copy so, and read the copy.
-    metadata_kept: &["client-side-encryption-"],
+    metadata_kept_prefixes: &["client-side-encryption-"],
     // 5.5
-    metadata_words: false,
+    metadata_encoded_words: false,
     // 3.4, 5.6: what the documents have as parameters too.
-    hoisted: |name| matches!(name, "x-oss-traffic-limit" | "x-oss-process" | "x-oss-request-payer"),
-    checksums: &[("x-oss-hash-crc64ecma", Algorithm::Crc64Ecma)],
+    is_header_parameter: |name| {
+        matches!(name, "x-oss-traffic-limit" | "x-oss-process" | "x-oss-request-payer")
+    },
+    checksum_headers: &[("x-oss-hash-crc64ecma", ChecksumAlgorithm::Crc64Ecma)],
     // 2.5, 5.6
-    digests: &[StatedDigest {
+    digest_headers: &[StatedDigest {
         header: "x-oss-content-sha256",
-        algorithm: Algorithm::Sha256,
-        none: Some("UNSIGNED-PAYLOAD"),
-        fault: Fault::PayloadHashMismatch,
+        algorithm: ChecksumAlgorithm::Sha256,
+        absent_value: Some("UNSIGNED-PAYLOAD"),
+        mismatch_error: ErrorKind::PayloadHashMismatch,
     }],
     trailer_header: None,
-    checksum_choice: None,
-    name_of: headers::name_of,
-    names_in: &[],
+    checksum_algorithm_header: None,
+    field_name: headers::name_of,
+    field_names_by_operation: &[],
     // 3.5, of older documents.
-    also: &[(Operation::DeleteObjects, Field::EncodingType, Name::Header("encoding-type"))],
-    own_text: |_, text| text,
-    lacks: headers::LACKS,
-    lacks_calls: &[],
-    lacks_settings: &[],
-    settings_known: true,
-    lock_digest: false,
-    lacks_in: headers::LACKS_IN,
-    lacks_at: &[],
-    never_empty: headers::NEVER_EMPTY,
-    bounds: headers::BOUNDS,
-    check: |_| Ok(()),
-    told: headers::told,
+    additional_field_names: &[(
+        Operation::DeleteObjects,
+        Field::EncodingType,
+        FieldName::Header("encoding-type"),
+    )],
+    strip_transport_text: |_, text| text,
+    unsupported_fields: headers::LACKS,
+    unsupported_operations: &[],
+    unsupported_settings: &[],
+    distinguishes_settings: true,
+    needs_lock_digest: false,
+    absent_fields_by_operation: headers::LACKS_IN,
+    unsupported_fields_by_operation: &[],
+    non_empty_fields: headers::NEVER_EMPTY,
+    number_bounds: headers::BOUNDS,
+    check_request: |_| Ok(()),
+    response_field_name: headers::response_header_of,
     words: &words::WORDS,
     copy: copy::RULES,
     xml: xml::STYLE,
-    faults: faults::FAULTS,
-    absent: absent::ABSENT,
+    errors: faults::FAULTS,
+    defaults: absent::ABSENT,
     limits: absent::LIMITS,
     etag_is_md5: false,
-    etag_upper: true,
-    success: &[
+    etag_upper_case: true,
+    success_statuses: &[
         (Operation::DeleteObject, 204),
         (Operation::AbortMultipartUpload, 204),
         (Operation::DeleteBucket, 204),
     ],
-    identity: Identity {
+    common_headers: CommonHeaders {
         server: "AliyunOSS",
-        request_id: "x-oss-request-id",
-        trace_id: None,
-        write_id,
-        server_time: Some("x-oss-server-time"),
-        head_error: Some("x-oss-err"),
+        request_id_header: "x-oss-request-id",
+        trace_id_header: None,
+        format_request_id: write_id,
+        server_time_header: Some("x-oss-server-time"),
+        head_error_header: Some("x-oss-err"),
     },
-    complete_reply: headers::complete_reply,
+    complete_response: headers::complete_reply,
     // 3.1: HEAD of a bucket is not a documented call.
     part_size_setting: "part_size (Python), partSize (Node.js, Java), PartSize (Go)",
-    bucket_probe: Some("location"),
+    bucket_probe_parameter: Some("location"),
     // DeleteBucket: unfinished uploads also block.
     uploads_fill_bucket: true,
     part_bytes_min_header: None,
-    chunked_uploads: true,
-    form_covers_all: false,
-    form_file_type: true,
+    supports_chunked_uploads: true,
+    form_policy_covers_all: false,
+    uses_form_file_type: true,
     manual: Manual { name: "Alibaba Cloud OSS", titles: &[] },
     sample_endpoint: "oss-cn-hangzhou.aliyuncs.com",
     endpoint: Some(|region| format!("oss-{region}.aliyuncs.com")),
-    create_bucket_body: xml::create_bucket_body,
+    write_create_bucket_body: xml::create_bucket_body,
     // 3.7
     bucket_settings: BucketSettings {
-        class: Some(BucketPlace::Document),
-        redundancy: Some(BucketPlace::Document),
+        class: Some(BucketSettingLocation::Document),
+        redundancy: Some(BucketSettingLocation::Document),
     },
 };
 

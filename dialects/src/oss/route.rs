@@ -1,51 +1,68 @@
 //! Hosts (1.1) and operations (3.1) of OSS.
 
-use crate::engine::dialect::{HostForm, Level, Route};
+use crate::engine::dialect::{HostForm, OperationRoute, ResourceLevel};
 use crate::model::Operation as Op;
 
 /// Public, internal and accelerated hosts, and those of dual stacks with their inverted labels.
 #[rustfmt::skip]
 pub const HOSTS: &[HostForm] = &[
-    HostForm::other(ALIYUN, &["oss-accesspoint"]),
-    HostForm::other(ALIYUN, &["oss-cloudbox-control"]),
-    HostForm::api(ALIYUN, &["oss-cloudbox", "*", "cb-*"]),
-    HostForm::other(ALIYUN, &["oss-cloudbox"]),
-    HostForm::api(ALIYUN, &["oss-*", "s3"]),
-    HostForm::api(ALIYUN, &["oss-*"]),
-    HostForm::api(ALIYUN, &["oss", "*"]),
-    HostForm::api(ALIYUN, &["oss"]),
+    HostForm::new_other(ALIYUN, &["oss-accesspoint"]),
+    HostForm::new_other(ALIYUN, &["oss-cloudbox-control"]),
+    HostForm::new_api(ALIYUN, &["oss-cloudbox", "*", "cb-*"]),
+    HostForm::new_other(ALIYUN, &["oss-cloudbox"]),
+    HostForm::new_api(ALIYUN, &["oss-*", "s3"]),
+    HostForm::new_api(ALIYUN, &["oss-*"]),
+    HostForm::new_api(ALIYUN, &["oss", "*"]),
+    HostForm::new_api(ALIYUN, &["oss"]),
 ];
 
 const ALIYUN: &[&str] = &["com", "aliyuncs"];
 
 /// What is asked for, by method, level and parameters.
-pub const ROUTES: &[Route] = &[
-    Route::plain("GET", Level::Service, Op::ListBuckets),
-    Route::with("GET", Level::Bucket, &["versions"], Op::ListObjectVersions),
-    Route::with("GET", Level::Bucket, &["uploads"], Op::ListMultipartUploads),
-    Route::with("GET", Level::Bucket, &["location"], Op::GetBucketLocation),
-    Route::with("POST", Level::Bucket, &["delete"], Op::DeleteObjects),
-    Route::with("GET", Level::Bucket, &["bucketInfo"], Op::GetBucketInfo),
-    Route::with("POST", Level::Object, &["restore"], Op::RestoreObject),
-    Route::with("POST", Level::Object, &["append", "position"], Op::AppendObject),
-    Route::with("GET", Level::Bucket, &["list-type=2"], Op::ListObjectsV2),
-    Route::plain("GET", Level::Bucket, Op::ListObjects),
-    Route::plain("HEAD", Level::Bucket, Op::HeadBucket),
-    Route::plain("PUT", Level::Bucket, Op::CreateBucket),
-    Route::plain("DELETE", Level::Bucket, Op::DeleteBucket),
-    Route::with("PUT", Level::Object, &["partNumber", "uploadId"], Op::UploadPartCopy).source(true),
-    Route::with("PUT", Level::Object, &["partNumber", "uploadId"], Op::UploadPart).source(false),
-    Route::plain("PUT", Level::Object, Op::CopyObject).source(true),
-    Route::plain("PUT", Level::Object, Op::PutObject).source(false),
-    Route::with("GET", Level::Object, &["uploadId"], Op::ListParts),
-    Route::plain("GET", Level::Object, Op::GetObject),
+pub const ROUTES: &[OperationRoute] = &[
+    OperationRoute::new("GET", ResourceLevel::Service, Op::ListBuckets),
+    OperationRoute::with_parameters("GET", ResourceLevel::Bucket, &["versions"], Op::ListObjectVersions),
+    OperationRoute::with_parameters("GET", ResourceLevel::Bucket, &["uploads"], Op::ListMultipartUploads),
+    OperationRoute::with_parameters("GET", ResourceLevel::Bucket, &["location"], Op::GetBucketLocation),
+    OperationRoute::with_parameters("POST", ResourceLevel::Bucket, &["delete"], Op::DeleteObjects),
+    OperationRoute::with_parameters("GET", ResourceLevel::Bucket, &["bucketInfo"], Op::GetBucketInfo),
+    OperationRoute::with_parameters("POST", ResourceLevel::Object, &["restore"], Op::RestoreObject),
+    OperationRoute::with_parameters("POST", ResourceLevel::Object, &["append", "position"], Op::AppendObject),
+    OperationRoute::with_parameters("GET", ResourceLevel::Bucket, &["list-type=2"], Op::ListObjectsV2),
+    OperationRoute::new("GET", ResourceLevel::Bucket, Op::ListObjects),
+    OperationRoute::new("HEAD", ResourceLevel::Bucket, Op::HeadBucket),
+    OperationRoute::new("PUT", ResourceLevel::Bucket, Op::CreateBucket),
+    OperationRoute::new("DELETE", ResourceLevel::Bucket, Op::DeleteBucket),
+    OperationRoute::with_parameters(
+        "PUT",
+        ResourceLevel::Object,
+        &["partNumber", "uploadId"],
+        Op::UploadPartCopy,
+    )
+    .with_source(true),
+    OperationRoute::with_parameters(
+        "PUT",
+        ResourceLevel::Object,
+        &["partNumber", "uploadId"],
+        Op::UploadPart,
+    )
+    .with_source(false),
+    OperationRoute::new("PUT", ResourceLevel::Object, Op::CopyObject).with_source(true),
+    OperationRoute::new("PUT", ResourceLevel::Object, Op::PutObject).with_source(false),
+    OperationRoute::with_parameters("GET", ResourceLevel::Object, &["uploadId"], Op::ListParts),
+    OperationRoute::new("GET", ResourceLevel::Object, Op::GetObject),
     // 3.3: the short form of HEAD is served by HEAD.
-    Route::plain("HEAD", Level::Object, Op::HeadObject),
-    Route::with("HEAD", Level::Object, &["objectMeta"], Op::HeadObject),
-    Route::with("DELETE", Level::Object, &["uploadId"], Op::AbortMultipartUpload),
-    Route::plain("DELETE", Level::Object, Op::DeleteObject),
-    Route::with("POST", Level::Object, &["uploads"], Op::CreateMultipartUpload),
-    Route::with("POST", Level::Object, &["uploadId"], Op::CompleteMultipartUpload),
+    OperationRoute::new("HEAD", ResourceLevel::Object, Op::HeadObject),
+    OperationRoute::with_parameters("HEAD", ResourceLevel::Object, &["objectMeta"], Op::HeadObject),
+    OperationRoute::with_parameters("DELETE", ResourceLevel::Object, &["uploadId"], Op::AbortMultipartUpload),
+    OperationRoute::new("DELETE", ResourceLevel::Object, Op::DeleteObject),
+    OperationRoute::with_parameters("POST", ResourceLevel::Object, &["uploads"], Op::CreateMultipartUpload),
+    OperationRoute::with_parameters(
+        "POST",
+        ResourceLevel::Object,
+        &["uploadId"],
+        Op::CompleteMultipartUpload,
+    ),
 ];
 
 /// 2.2.1, 3.1: each of these selects another operation.

@@ -1,341 +1,386 @@
 //! The documents beside objects (3.4) and buckets (3.7) of OSS.
 
-use crate::engine::dialect::AccessStyle;
+use crate::engine::dialect::AclStyle;
 use crate::engine::settings::{
-    BOOLEAN, Element, Form, Unset, called, class, group, leaf, number, page, text, words,
+    BOOLEAN, ElementSchema, SettingSchema, UnsetResponse, class_element, group_element, number_element,
+    page_elements, text_element, text_node, with_name, words_element,
 };
-use crate::model::{Fault, Setting};
+use crate::model::{ErrorKind, Setting};
 use crate::wire::xml::Node;
 
 /// 3.4, 5.2: one word.
-pub const ACCESS: AccessStyle =
-    AccessStyle { by_word: true, headers_win: true, groups: &[], group_ids: &[], owner_implied: false };
+pub const ACCESS: AclStyle = AclStyle {
+    canned_in_document: true,
+    headers_take_precedence: true,
+    groups: &[],
+    group_ids: &[],
+    implies_owner_control: false,
+};
 
 /// 3.4, 3.7
-pub const FORMS: &[Form] = &[
-    Form::new(Setting::ObjectAcl, &["acl"], "AccessControlPolicy", &[], Unset::Empty).kept(),
-    Form::new(Setting::BucketAcl, &["acl"], "AccessControlPolicy", &[], Unset::Empty).kept(),
-    Form::new(Setting::ObjectTagging, &["tagging"], "Tagging", TAGGING, Unset::Children(&[("TagSet", "")])),
-    Form::new(Setting::BucketTagging, &["tagging"], "Tagging", TAGGING, Unset::Children(&[("TagSet", "")])),
+pub const FORMS: &[SettingSchema] = &[
+    SettingSchema::new(Setting::ObjectAcl, &["acl"], "AccessControlPolicy", &[], UnsetResponse::Empty)
+        .without_delete(),
+    SettingSchema::new(Setting::BucketAcl, &["acl"], "AccessControlPolicy", &[], UnsetResponse::Empty)
+        .without_delete(),
+    SettingSchema::new(
+        Setting::ObjectTagging,
+        &["tagging"],
+        "Tagging",
+        TAGGING,
+        UnsetResponse::Children(&[("TagSet", "")]),
+    ),
+    SettingSchema::new(
+        Setting::BucketTagging,
+        &["tagging"],
+        "Tagging",
+        TAGGING,
+        UnsetResponse::Children(&[("TagSet", "")]),
+    ),
     // 3.7, and the models of alibabacloud-oss-v2.
-    Form::new(
+    SettingSchema::new(
         Setting::Retention,
         &["retention"],
         "Retention",
-        &[words("Mode", MODES), text("RetainUntilDate")],
-        Unset::Fault(Fault::NoSuchRetention),
+        &[words_element("Mode", MODES), text_element("RetainUntilDate")],
+        UnsetResponse::Error(ErrorKind::NoSuchRetention),
     )
-    .kept(),
-    Form::new(
+    .without_delete(),
+    SettingSchema::new(
         Setting::LegalHold,
         &["legalHold"],
         "LegalHold",
-        &[words("Status", &[("ON", "ON"), ("OFF", "OFF")])],
-        Unset::Fault(Fault::NoSuchRetention),
+        &[words_element("Status", &[("ON", "ON"), ("OFF", "OFF")])],
+        UnsetResponse::Error(ErrorKind::NoSuchRetention),
     )
-    .kept(),
-    Form::new(
+    .without_delete(),
+    SettingSchema::new(
         Setting::ObjectLock,
         &["objectWorm"],
         "ObjectWormConfiguration",
         &[
-            called("ObjectWormEnabled", words("ObjectLockEnabled", &[("Enabled", "Enabled")])),
-            group(
+            with_name("ObjectWormEnabled", words_element("ObjectLockEnabled", &[("Enabled", "Enabled")])),
+            group_element(
                 "Rule",
-                &[group("DefaultRetention", &[words("Mode", MODES), number("Days"), number("Years")])],
+                &[group_element(
+                    "DefaultRetention",
+                    &[words_element("Mode", MODES), number_element("Days"), number_element("Years")],
+                )],
             ),
         ],
-        Unset::Fault(Fault::NoSuchObjectLock),
+        UnsetResponse::Error(ErrorKind::NoSuchObjectLock),
     )
-    .kept(),
-    Form::new(
+    .without_delete(),
+    SettingSchema::new(
         Setting::Versioning,
         &["versioning"],
         "VersioningConfiguration",
-        &[words("Status", &[("Enabled", "Enabled"), ("Suspended", "Suspended")])],
-        Unset::Empty,
+        &[words_element("Status", &[("Enabled", "Enabled"), ("Suspended", "Suspended")])],
+        UnsetResponse::Empty,
     )
-    .kept(),
-    Form::new(
+    .without_delete(),
+    SettingSchema::new(
         Setting::Cors,
         &["cors"],
         "CORSConfiguration",
         &[
-            group(
+            group_element(
                 "CORSRule",
                 &[
-                    text("AllowedOrigin"),
-                    text("AllowedMethod"),
-                    text("AllowedHeader"),
-                    text("ExposeHeader"),
-                    number("MaxAgeSeconds"),
+                    text_element("AllowedOrigin"),
+                    text_element("AllowedMethod"),
+                    text_element("AllowedHeader"),
+                    text_element("ExposeHeader"),
+                    number_element("MaxAgeSeconds"),
                 ],
             ),
-            words("ResponseVary", BOOLEAN),
+            words_element("ResponseVary", BOOLEAN),
         ],
-        Unset::Fault(Fault::NoSuchCors),
+        UnsetResponse::Error(ErrorKind::NoSuchCors),
     ),
-    Form::new(
+    SettingSchema::new(
         Setting::Lifecycle,
         &["lifecycle"],
         "LifecycleConfiguration",
         LIFECYCLE,
-        Unset::Fault(Fault::NoSuchLifecycle),
+        UnsetResponse::Error(ErrorKind::NoSuchLifecycle),
     )
-    .shaped(sizes_in_rules, sizes_in_filters),
-    Form::new(Setting::Policy, &["policy"], "", &[], Unset::Fault(Fault::NoSuchBucketPolicy)),
-    Form::new(
+    .with_conversion(move_sizes_to_rules, move_sizes_to_filters),
+    SettingSchema::new(
+        Setting::Policy,
+        &["policy"],
+        "",
+        &[],
+        UnsetResponse::Error(ErrorKind::NoSuchBucketPolicy),
+    ),
+    SettingSchema::new(
         Setting::Website,
         &["website"],
         "WebsiteConfiguration",
         WEBSITE,
-        Unset::Fault(Fault::NoSuchWebsite),
+        UnsetResponse::Error(ErrorKind::NoSuchWebsite),
     )
-    .shaped(without_numbers, with_numbers),
-    Form::new(
+    .with_conversion(remove_rule_numbers, add_rule_numbers),
+    SettingSchema::new(
         Setting::Logging,
         &["logging"],
         "BucketLoggingStatus",
-        &[group("LoggingEnabled", &[text("TargetBucket"), text("TargetPrefix"), text("LoggingRole")])],
-        Unset::Empty,
+        &[group_element(
+            "LoggingEnabled",
+            &[text_element("TargetBucket"), text_element("TargetPrefix"), text_element("LoggingRole")],
+        )],
+        UnsetResponse::Empty,
     ),
-    Form::new(
+    SettingSchema::new(
         Setting::Encryption,
         &["encryption"],
         "ServerSideEncryptionRule",
-        &[group(
+        &[group_element(
             "ApplyServerSideEncryptionByDefault",
             &[
-                words("SSEAlgorithm", &[("AES256", "AES256"), ("KMS", "KMS"), ("SM4", "SM4")]),
-                text("KMSMasterKeyID"),
-                words("KMSDataEncryption", &[("SM4", "SM4"), ("AES256", "AES256")]),
+                words_element("SSEAlgorithm", &[("AES256", "AES256"), ("KMS", "KMS"), ("SM4", "SM4")]),
+                text_element("KMSMasterKeyID"),
+                words_element("KMSDataEncryption", &[("SM4", "SM4"), ("AES256", "AES256")]),
             ],
         )],
-        Unset::Fault(Fault::NoSuchEncryption),
+        UnsetResponse::Error(ErrorKind::NoSuchEncryption),
     )
-    .shaped(in_a_rule, out_of_a_rule),
-    Form::new(
+    .with_conversion(wrap_in_rule, unwrap_rule),
+    SettingSchema::new(
         Setting::PublicAccessBlock,
         &["publicAccessBlock"],
         "PublicAccessBlockConfiguration",
-        &[words("BlockPublicAccess", BOOLEAN)],
-        Unset::Fault(Fault::NoSuchPublicAccessBlock),
+        &[words_element("BlockPublicAccess", BOOLEAN)],
+        UnsetResponse::Error(ErrorKind::NoSuchPublicAccessBlock),
     )
-    .shaped(as_four, as_one),
-    Form::new(
+    .with_conversion(expand_public_access_block, collapse_public_access_block),
+    SettingSchema::new(
         Setting::RequestPayment,
         &["requestPayment"],
         "RequestPaymentConfiguration",
-        &[words("Payer", &[("BucketOwner", "BucketOwner"), ("Requester", "Requester")])],
-        Unset::Empty,
+        &[words_element("Payer", &[("BucketOwner", "BucketOwner"), ("Requester", "Requester")])],
+        UnsetResponse::Empty,
     )
-    .kept(),
-    Form::new(
+    .without_delete(),
+    SettingSchema::new(
         Setting::Referer,
         &["referer"],
         "RefererConfiguration",
         &[
-            text("AllowEmptyReferer"),
-            text("AllowTruncateQueryString"),
-            text("TruncatePath"),
-            group("RefererList", &[text("Referer")]),
-            group("RefererBlacklist", &[text("Referer")]),
+            text_element("AllowEmptyReferer"),
+            text_element("AllowTruncateQueryString"),
+            text_element("TruncatePath"),
+            group_element("RefererList", &[text_element("Referer")]),
+            group_element("RefererBlacklist", &[text_element("Referer")]),
         ],
-        Unset::Children(&[("AllowEmptyReferer", "true"), ("RefererList", "")]),
+        UnsetResponse::Children(&[("AllowEmptyReferer", "true"), ("RefererList", "")]),
     )
-    .kept(),
+    .without_delete(),
     // The destination's accounts and names are a vendor's own: it stays within the family.
-    Form::new(
+    SettingSchema::new(
         Setting::Inventory,
         &["inventory", "inventoryId"],
         "InventoryConfiguration",
         INVENTORY,
-        Unset::Fault(Fault::NoSuchConfiguration),
+        UnsetResponse::Error(ErrorKind::NoSuchConfiguration),
     ),
-    Form::new(
+    SettingSchema::new(
         Setting::Inventories,
         &["inventory"],
         "ListInventoryConfigurationsResult",
-        &page(group("InventoryConfiguration", INVENTORY)),
-        Unset::Empty,
+        &page_elements(group_element("InventoryConfiguration", INVENTORY)),
+        UnsetResponse::Empty,
     )
-    .read_only(),
-    Form::new(
+    .without_put(),
+    SettingSchema::new(
         Setting::Acceleration,
         &["transferAcceleration"],
         "TransferAccelerationConfiguration",
-        &[called("Enabled", words("Status", ON))],
-        Unset::Fault(Fault::NoSuchAcceleration),
+        &[with_name("Enabled", words_element("Status", ENABLED_WORDS))],
+        UnsetResponse::Error(ErrorKind::NoSuchAcceleration),
     )
-    .kept(),
-    Form::new(
+    .without_delete(),
+    SettingSchema::new(
         Setting::PolicyStatus,
         &["policyStatus"],
         "PolicyStatus",
-        &[words("IsPublic", BOOLEAN)],
-        Unset::Fault(Fault::NoSuchBucketPolicy),
+        &[words_element("IsPublic", BOOLEAN)],
+        UnsetResponse::Error(ErrorKind::NoSuchBucketPolicy),
     )
-    .read_only(),
-    Form::new(
+    .without_put(),
+    SettingSchema::new(
         Setting::AccessMonitor,
         &["accessmonitor"],
         "AccessMonitorConfiguration",
-        &[words("Status", &[("Enabled", "Enabled"), ("Disabled", "Disabled")])],
-        Unset::Empty,
+        &[words_element("Status", &[("Enabled", "Enabled"), ("Disabled", "Disabled")])],
+        UnsetResponse::Empty,
     )
-    .kept(),
-    Form::new(
+    .without_delete(),
+    SettingSchema::new(
         Setting::ArchiveDirectRead,
         &["bucketArchiveDirectRead"],
         "ArchiveDirectReadConfiguration",
-        &[words("Enabled", BOOLEAN)],
-        Unset::Empty,
+        &[words_element("Enabled", BOOLEAN)],
+        UnsetResponse::Empty,
     )
-    .kept(),
-    Form::new(
+    .without_delete(),
+    SettingSchema::new(
         Setting::ResourceGroup,
         &["resourceGroup"],
         "BucketResourceGroupConfiguration",
-        &[text("ResourceGroupId")],
-        Unset::Empty,
+        &[text_element("ResourceGroupId")],
+        UnsetResponse::Empty,
     )
-    .kept(),
-    Form::new(
+    .without_delete(),
+    SettingSchema::new(
         Setting::Https,
         &["httpsConfig"],
         "HttpsConfiguration",
         &[
-            group("TLS", &[words("Enable", BOOLEAN), text("TLSVersion")]),
-            group(
+            group_element("TLS", &[words_element("Enable", BOOLEAN), text_element("TLSVersion")]),
+            group_element(
                 "CipherSuite",
                 &[
-                    words("Enable", BOOLEAN),
-                    words("StrongCipherSuite", BOOLEAN),
-                    text("CustomCipherSuite"),
-                    text("TLS13CustomCipherSuite"),
+                    words_element("Enable", BOOLEAN),
+                    words_element("StrongCipherSuite", BOOLEAN),
+                    text_element("CustomCipherSuite"),
+                    text_element("TLS13CustomCipherSuite"),
                 ],
             ),
         ],
-        Unset::Empty,
+        UnsetResponse::Empty,
     )
-    .kept(),
-    Form::new(Setting::Stat, &["stat"], "BucketStat", STAT, Unset::Empty).read_only(),
+    .without_delete(),
+    SettingSchema::new(Setting::Stat, &["stat"], "BucketStat", STAT, UnsetResponse::Empty).without_put(),
 ];
 
-const ON: &[(&str, &str)] =
+const ENABLED_WORDS: &[(&str, &str)] =
     &[("Enabled", "true"), ("Suspended", "false"), ("Enabled", "True"), ("Suspended", "False")];
 
 /// Bytes and counts; one time in seconds.
-const STAT: &[Element] = &[
-    number("Storage"),
-    number("ObjectCount"),
-    number("MultipartUploadCount"),
-    number("LiveChannelCount"),
-    number("LastModifiedTime"),
-    number("StandardStorage"),
-    number("StandardObjectCount"),
-    number("InfrequentAccessStorage"),
-    number("InfrequentAccessRealStorage"),
-    number("InfrequentAccessObjectCount"),
-    number("ArchiveStorage"),
-    number("ArchiveRealStorage"),
-    number("ArchiveObjectCount"),
-    number("ColdArchiveStorage"),
-    number("ColdArchiveRealStorage"),
-    number("ColdArchiveObjectCount"),
-    number("DeepColdArchiveStorage"),
-    number("DeepColdArchiveRealStorage"),
-    number("DeepColdArchiveObjectCount"),
-    number("MultipartPartCount"),
-    number("DeleteMarkerCount"),
+const STAT: &[ElementSchema] = &[
+    number_element("Storage"),
+    number_element("ObjectCount"),
+    number_element("MultipartUploadCount"),
+    number_element("LiveChannelCount"),
+    number_element("LastModifiedTime"),
+    number_element("StandardStorage"),
+    number_element("StandardObjectCount"),
+    number_element("InfrequentAccessStorage"),
+    number_element("InfrequentAccessRealStorage"),
+    number_element("InfrequentAccessObjectCount"),
+    number_element("ArchiveStorage"),
+    number_element("ArchiveRealStorage"),
+    number_element("ArchiveObjectCount"),
+    number_element("ColdArchiveStorage"),
+    number_element("ColdArchiveRealStorage"),
+    number_element("ColdArchiveObjectCount"),
+    number_element("DeepColdArchiveStorage"),
+    number_element("DeepColdArchiveRealStorage"),
+    number_element("DeepColdArchiveObjectCount"),
+    number_element("MultipartPartCount"),
+    number_element("DeleteMarkerCount"),
 ];
 
 const MODES: &[(&str, &str)] = &[("GOVERNANCE", "GOVERNANCE"), ("COMPLIANCE", "COMPLIANCE")];
 
-const TAGGING: &[Element] = &[group("TagSet", &[group("Tag", &[text("Key"), text("Value")])])];
+const TAGGING: &[ElementSchema] =
+    &[group_element("TagSet", &[group_element("Tag", &[text_element("Key"), text_element("Value")])])];
 
-const MOVES: &[Element] = &[
-    number("Days"),
-    text("CreatedBeforeDate"),
-    class("StorageClass"),
-    text("IsAccessTime"),
-    text("ReturnToStdWhenVisit"),
-    text("AllowSmallFile"),
+const TRANSITIONS: &[ElementSchema] = &[
+    number_element("Days"),
+    text_element("CreatedBeforeDate"),
+    class_element("StorageClass"),
+    text_element("IsAccessTime"),
+    text_element("ReturnToStdWhenVisit"),
+    text_element("AllowSmallFile"),
 ];
 
-const LIFECYCLE: &[Element] = &[group(
+const LIFECYCLE: &[ElementSchema] = &[group_element(
     "Rule",
     &[
-        text("ID"),
-        text("Prefix"),
-        group("Tag", &[text("Key"), text("Value")]),
-        words("Status", &[("Enabled", "Enabled"), ("Disabled", "Disabled")]),
-        group(
+        text_element("ID"),
+        text_element("Prefix"),
+        group_element("Tag", &[text_element("Key"), text_element("Value")]),
+        words_element("Status", &[("Enabled", "Enabled"), ("Disabled", "Disabled")]),
+        group_element(
             "Filter",
             &[
-                number("ObjectSizeGreaterThan"),
-                number("ObjectSizeLessThan"),
-                group("Not", &[text("Prefix"), group("Tag", &[text("Key"), text("Value")])]),
+                number_element("ObjectSizeGreaterThan"),
+                number_element("ObjectSizeLessThan"),
+                group_element(
+                    "Not",
+                    &[
+                        text_element("Prefix"),
+                        group_element("Tag", &[text_element("Key"), text_element("Value")]),
+                    ],
+                ),
             ],
         ),
-        group(
+        group_element(
             "Expiration",
             &[
-                number("Days"),
-                text("CreatedBeforeDate"),
-                text("Date"),
-                words("ExpiredObjectDeleteMarker", BOOLEAN),
+                number_element("Days"),
+                text_element("CreatedBeforeDate"),
+                text_element("Date"),
+                words_element("ExpiredObjectDeleteMarker", BOOLEAN),
             ],
         ),
-        group("Transition", MOVES),
-        called(
+        group_element("Transition", TRANSITIONS),
+        with_name(
             "AbortMultipartUpload",
-            group(
+            group_element(
                 "AbortIncompleteMultipartUpload",
-                &[called("Days", number("DaysAfterInitiation")), text("CreatedBeforeDate")],
+                &[
+                    with_name("Days", number_element("DaysAfterInitiation")),
+                    text_element("CreatedBeforeDate"),
+                ],
             ),
         ),
-        group("NoncurrentVersionExpiration", &[number("NoncurrentDays")]),
-        group(
+        group_element("NoncurrentVersionExpiration", &[number_element("NoncurrentDays")]),
+        group_element(
             "NoncurrentVersionTransition",
             &[
-                number("NoncurrentDays"),
-                class("StorageClass"),
-                text("IsAccessTime"),
-                text("ReturnToStdWhenVisit"),
-                text("AllowSmallFile"),
+                number_element("NoncurrentDays"),
+                class_element("StorageClass"),
+                text_element("IsAccessTime"),
+                text_element("ReturnToStdWhenVisit"),
+                text_element("AllowSmallFile"),
             ],
         ),
     ],
 )];
 
-const WEBSITE: &[Element] = &[
-    group("IndexDocument", &[text("Suffix"), text("SupportSubDir"), text("Type")]),
-    group("ErrorDocument", &[text("Key"), text("HttpStatus")]),
-    group(
+const WEBSITE: &[ElementSchema] = &[
+    group_element(
+        "IndexDocument",
+        &[text_element("Suffix"), text_element("SupportSubDir"), text_element("Type")],
+    ),
+    group_element("ErrorDocument", &[text_element("Key"), text_element("HttpStatus")]),
+    group_element(
         "RoutingRules",
-        &[group(
+        &[group_element(
             "RoutingRule",
             &[
-                number("RuleNumber"),
-                group(
+                number_element("RuleNumber"),
+                group_element(
                     "Condition",
                     &[
-                        text("KeyPrefixEquals"),
-                        text("KeySuffixEquals"),
-                        number("HttpErrorCodeReturnedEquals"),
+                        text_element("KeyPrefixEquals"),
+                        text_element("KeySuffixEquals"),
+                        number_element("HttpErrorCodeReturnedEquals"),
                     ],
                 ),
-                group(
+                group_element(
                     "Redirect",
                     &[
-                        text("RedirectType"),
-                        text("Protocol"),
-                        text("HostName"),
-                        text("ReplaceKeyPrefixWith"),
-                        text("ReplaceKeyWith"),
-                        number("HttpRedirectCode"),
-                        text("PassQueryString"),
+                        text_element("RedirectType"),
+                        text_element("Protocol"),
+                        text_element("HostName"),
+                        text_element("ReplaceKeyPrefixWith"),
+                        text_element("ReplaceKeyWith"),
+                        number_element("HttpRedirectCode"),
+                        text_element("PassQueryString"),
                     ],
                 ),
             ],
@@ -345,13 +390,13 @@ const WEBSITE: &[Element] = &[
 
 const SIZES: [&str; 2] = ["ObjectSizeGreaterThan", "ObjectSizeLessThan"];
 
-fn rules(tree: &mut Node) -> impl Iterator<Item = &mut Node> {
+fn iter_rules(tree: &mut Node) -> impl Iterator<Item = &mut Node> {
     tree.children.iter_mut().filter(|rule| rule.name == "Rule")
 }
 
 /// 3.7: only the bounds of sizes, and exceptions, stand in a filter.
-fn sizes_in_rules(mut tree: Node) -> Node {
-    for rule in rules(&mut tree) {
+fn move_sizes_to_rules(mut tree: Node) -> Node {
+    for rule in iter_rules(&mut tree) {
         let children = std::mem::take(&mut rule.children).into_iter();
         rule.children = children
             .flat_map(|child| if child.name == "Filter" { child.children } else { vec![child] })
@@ -360,8 +405,8 @@ fn sizes_in_rules(mut tree: Node) -> Node {
     tree
 }
 
-fn sizes_in_filters(mut tree: Node) -> Node {
-    for rule in rules(&mut tree) {
+fn move_sizes_to_filters(mut tree: Node) -> Node {
+    for rule in iter_rules(&mut tree) {
         let (inside, mut others): (Vec<Node>, Vec<Node>) = std::mem::take(&mut rule.children)
             .into_iter()
             .partition(|child| SIZES.contains(&child.name.as_str()) || child.name == "Not");
@@ -374,45 +419,49 @@ fn sizes_in_filters(mut tree: Node) -> Node {
 }
 
 /// 3.7: one rule, without an element around it.
-fn in_a_rule(tree: Node) -> Node {
+fn wrap_in_rule(tree: Node) -> Node {
     let rule = Node { name: "Rule".to_owned(), ..tree };
     Node { children: vec![rule], ..Node::default() }
 }
 
-fn out_of_a_rule(tree: Node) -> Node {
+fn unwrap_rule(tree: Node) -> Node {
     match <[Node; 1]>::try_from(tree.children) {
         Ok([rule]) => Node { name: String::new(), ..rule },
         Err(children) => Node { children, ..Node::default() },
     }
 }
 
-const FOUR: [&str; 4] = ["BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"];
+const PUBLIC_ACCESS_ELEMENTS: [&str; 4] =
+    ["BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"];
 
 /// 3.7: one switch where others have four.
-fn as_four(tree: Node) -> Node {
-    let Some(switch) = tree.text_of("BlockPublicAccess").map(str::to_owned) else { return tree };
-    Node { children: FOUR.iter().map(|name| leaf(name, switch.clone())).collect(), ..tree }
+fn expand_public_access_block(tree: Node) -> Node {
+    let Some(switch) = tree.child_text("BlockPublicAccess").map(str::to_owned) else { return tree };
+    Node {
+        children: PUBLIC_ACCESS_ELEMENTS.iter().map(|name| text_node(name, switch.clone())).collect(),
+        ..tree
+    }
 }
 
-fn as_one(tree: Node) -> Node {
-    let switches = FOUR.map(|name| tree.text_of(name).unwrap_or("false").to_owned());
+fn collapse_public_access_block(tree: Node) -> Node {
+    let switches = PUBLIC_ACCESS_ELEMENTS.map(|name| tree.child_text(name).unwrap_or("false").to_owned());
     match switches.iter().all(|switch| Some(switch) == switches.first()) {
         true => {
             let [switch, ..] = switches;
-            Node { children: vec![leaf("BlockPublicAccess", switch)], ..tree }
+            Node { children: vec![text_node("BlockPublicAccess", switch)], ..tree }
         }
         false => tree,
     }
 }
 
-fn routing_rules(tree: &mut Node) -> impl Iterator<Item = &mut Node> {
+fn iter_routing_rules(tree: &mut Node) -> impl Iterator<Item = &mut Node> {
     let rules = tree.children.iter_mut().filter(|node| node.name == "RoutingRules");
     rules.flat_map(|rules| rules.children.iter_mut())
 }
 
 /// 3.7: rules are numbered, and a redirect says that it is one.
-fn without_numbers(mut tree: Node) -> Node {
-    for rule in routing_rules(&mut tree) {
+fn remove_rule_numbers(mut tree: Node) -> Node {
+    for rule in iter_routing_rules(&mut tree) {
         rule.children.retain(|child| child.name != "RuleNumber");
         for redirect in rule.children.iter_mut().filter(|child| child.name == "Redirect") {
             redirect.children.retain(|child| child.name != "RedirectType" || child.text != "External");
@@ -421,47 +470,50 @@ fn without_numbers(mut tree: Node) -> Node {
     tree
 }
 
-fn with_numbers(mut tree: Node) -> Node {
-    for (number, rule) in routing_rules(&mut tree).enumerate() {
-        rule.children.insert(0, leaf("RuleNumber", number.saturating_add(1).to_string()));
+fn add_rule_numbers(mut tree: Node) -> Node {
+    for (number, rule) in iter_routing_rules(&mut tree).enumerate() {
+        rule.children.insert(0, text_node("RuleNumber", number.saturating_add(1).to_string()));
         for redirect in rule.children.iter_mut().filter(|child| child.name == "Redirect") {
             if redirect.child("RedirectType").is_none() {
-                redirect.children.insert(0, leaf("RedirectType", "External"));
+                redirect.children.insert(0, text_node("RedirectType", "External"));
             }
         }
     }
     tree
 }
 
-const INVENTORY: &[Element] = &[
-    text("Id"),
-    text("IsEnabled"),
-    group(
+const INVENTORY: &[ElementSchema] = &[
+    text_element("Id"),
+    text_element("IsEnabled"),
+    group_element(
         "Filter",
         &[
-            text("Prefix"),
-            text("LastModifyBeginTimeStamp"),
-            text("LastModifyEndTimeStamp"),
-            text("LowerSizeBound"),
-            text("UpperSizeBound"),
-            text("StorageClass"),
+            text_element("Prefix"),
+            text_element("LastModifyBeginTimeStamp"),
+            text_element("LastModifyEndTimeStamp"),
+            text_element("LowerSizeBound"),
+            text_element("UpperSizeBound"),
+            text_element("StorageClass"),
         ],
     ),
-    group(
+    group_element(
         "Destination",
-        &[group(
+        &[group_element(
             "OSSBucketDestination",
             &[
-                text("Format"),
-                text("AccountId"),
-                text("RoleArn"),
-                text("Bucket"),
-                text("Prefix"),
-                group("Encryption", &[group("SSE-OSS", &[]), group("SSE-KMS", &[text("KeyId")])]),
+                text_element("Format"),
+                text_element("AccountId"),
+                text_element("RoleArn"),
+                text_element("Bucket"),
+                text_element("Prefix"),
+                group_element(
+                    "Encryption",
+                    &[group_element("SSE-OSS", &[]), group_element("SSE-KMS", &[text_element("KeyId")])],
+                ),
             ],
         )],
     ),
-    group("Schedule", &[text("Frequency")]),
-    text("IncludedObjectVersions"),
-    group("OptionalFields", &[text("Field")]),
+    group_element("Schedule", &[text_element("Frequency")]),
+    text_element("IncludedObjectVersions"),
+    group_element("OptionalFields", &[text_element("Field")]),
 ];

@@ -1,7 +1,7 @@
 //! The words of OSS.
 
 use crate::engine::dialect::{WordTables, Words};
-use crate::model::{Acl, Directive, Encryption, Field, StorageClass};
+use crate::model::{CannedAcl, Directive, Encryption, Field, StorageClass};
 
 /// 4.2, 5.1, 5.2, 5.3
 pub static WORDS: WordTables = WordTables {
@@ -15,16 +15,16 @@ pub static WORDS: WordTables = WordTables {
         (StorageClass::DeepArchive, "DeepColdArchive"),
     ]),
     acl: Words(&[
-        (Acl::Inherit, "default"),
-        (Acl::Private, "private"),
-        (Acl::PublicRead, "public-read"),
-        (Acl::PublicReadWrite, "public-read-write"),
+        (CannedAcl::Inherit, "default"),
+        (CannedAcl::Private, "private"),
+        (CannedAcl::PublicRead, "public-read"),
+        (CannedAcl::PublicReadWrite, "public-read-write"),
     ]),
     encryption: Words(&[(Encryption::Aes256, "AES256"), (Encryption::Kms, "KMS"), (Encryption::Sm4, "SM4")]),
-    yes,
+    flag_word: write_true,
 };
 
-fn yes(field: Field) -> &'static str {
+fn write_true(field: Field) -> &'static str {
     match field {
         Field::StandardRange => "standard",
         Field::CompleteAll => "yes",

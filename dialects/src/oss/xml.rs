@@ -2,12 +2,12 @@
 
 use crate::engine::dialect::XmlStyle;
 use crate::wire::percent;
-use crate::wire::xml::{Node, Writer};
+use crate::wire::xml::{Node, XmlWriter};
 
 /// Orders as the service sends them.
 pub const STYLE: XmlStyle = XmlStyle {
     namespace: None,
-    namespace_completed: None,
+    multipart_completed_namespace: None,
     copy: &["ETag", "LastModified"],
     copy_milliseconds: true,
     objects: &[
@@ -22,7 +22,7 @@ pub const STYLE: XmlStyle = XmlStyle {
         "Contents",
         "CommonPrefixes",
     ],
-    objects_second: &[
+    objects_v2: &[
         "Name",
         "Prefix",
         "StartAfter",
@@ -36,7 +36,7 @@ pub const STYLE: XmlStyle = XmlStyle {
         "CommonPrefixes",
         "KeyCount",
     ],
-    listed: &["Key", "LastModified", "ETag", "Type", "Size", "StorageClass", "Owner"],
+    listed_object: &["Key", "LastModified", "ETag", "Type", "Size", "StorageClass", "Owner"],
     parts: &[
         "Bucket",
         "EncodingType",
@@ -92,11 +92,11 @@ pub const STYLE: XmlStyle = XmlStyle {
     restore_days: Some("1"),
     upload: &["Key", "UploadId", "StorageClass", "Initiated"],
     // 3.5
-    deleted_by_absence: true,
+    omits_deleted_document: true,
     // 3.5
-    initiated: &["EncodingType", "Bucket", "Key", "UploadId"],
-    completed: &["EncodingType", "Location", "Bucket", "Key", "ETag"],
-    encodes_token: true,
+    multipart_initiated: &["EncodingType", "Bucket", "Key", "UploadId"],
+    multipart_completed: &["EncodingType", "Location", "Bucket", "Key", "ETag"],
+    encodes_continuation_token: true,
     // 3.2: the first five only where a page follows.
     buckets: &["Prefix", "Marker", "MaxKeys", "IsTruncated", "NextMarker", "Owner", "Buckets"],
     buckets_paging_when_truncated: true,
@@ -110,12 +110,12 @@ pub const STYLE: XmlStyle = XmlStyle {
         "StorageClass",
     ],
     error: &["Code", "Message", "RequestId", "HostId", "*"],
-    empty_delimiter: true,
+    writes_empty_delimiter: true,
     encode_key: percent::encode,
     plus_is_space: false,
     bucket_milliseconds: true,
-    location: |region| format!("oss-{region}"),
-    read_location: |text| text.strip_prefix("oss-").unwrap_or(text).to_owned(),
+    format_location: |region| format!("oss-{region}"),
+    parse_location: |text| text.strip_prefix("oss-").unwrap_or(text).to_owned(),
 };
 
 /// 3.7: what is said of a new bucket.
@@ -123,7 +123,7 @@ pub fn create_bucket_body(_region: &str, settings: &Node) -> Vec<u8> {
     if settings.children.is_empty() {
         return Vec::new();
     }
-    let mut out = Writer::default();
-    out.root(&Node { name: "CreateBucketConfiguration".to_owned(), ..settings.clone() }, None);
+    let mut out = XmlWriter::default();
+    out.write_root(&Node { name: "CreateBucketConfiguration".to_owned(), ..settings.clone() }, None);
     out.finish()
 }

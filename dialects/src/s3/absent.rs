@@ -1,13 +1,13 @@
 //! What S3 means when nothing is said (4.5), and what it can hold (1.4, 7.1).
 
-use crate::engine::dialect::{Absent, Limits};
-use crate::model::{Acl, StorageClass};
+use crate::engine::dialect::{Defaults, Limits};
+use crate::model::{CannedAcl, StorageClass};
 
 /// Defaults of new objects and of listings.
-pub const ABSENT: Absent = Absent {
+pub const ABSENT: Defaults = Defaults {
     class: Some(StorageClass::Standard),
-    class_always_said: false,
-    acl: Acl::Private,
+    class_always_explicit: false,
+    acl: CannedAcl::Private,
     content_type: Some("binary/octet-stream"),
     max_keys: 1000,
     max_buckets: None,
@@ -18,13 +18,13 @@ pub const ABSENT: Absent = Absent {
 pub const LIMITS: Limits = Limits {
     bucket_dots: true,
     key_bytes_max: 1024,
-    key_first_refused: &[],
-    key_refused: &[],
-    key_segments_refused: &[],
+    key_first_bytes_forbidden: &[],
+    key_bytes_forbidden: &[],
+    key_segments_forbidden: &[],
     metadata_bytes_max: 2048,
     metadata_any_name: true,
     upload_bytes_max: 5 * 1024 * 1024 * 1024,
     // 3.7
     part_bytes_min: 5 * 1024 * 1024,
-    buckets_page: None,
+    buckets_page_max: None,
 };

@@ -3,16 +3,20 @@
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
-use super::chunked::{ChunkKey, Chunked};
+use super::chunked::{AwsChunkedDecoder, ChunkKey};
 use crate::engine::auth::{
-    Auth, Claim, PRESIGNED_SECONDS_MAX, Payload, Place, SKEW_SECONDS, Scheme, Terms, Verified,
+    Auth, CLOCK_SKEW_SECONDS_MAX, Claim, PRESIGNED_SECONDS_MAX, Payload, ResourceAddress, Scheme,
+    VerifiedSignature, VerifyOptions,
 };
 use crate::engine::credential::{
-    Items, authorizations, header_lines, id_and_signature, one_form, pairs, seconds,
+    CredentialItems, check_single_credential, collect_authorization_lines, collect_query_pairs,
+    format_header_lines, parse_id_and_signature, parse_seconds,
 };
-use crate::engine::form::Form;
-use crate::model::{Credentials, Fault, Outgoing, PayloadHash, RawHead, Refusal, Timestamp};
-use crate::wire::hash::{base64, derived_key, hex, hmac_sha1, hmac_sha256, same, sha256_hex};
+use crate::engine::form::PostForm;
+use crate::model::{Credentials, ErrorKind, OutgoingRequest, PayloadHash, RawHead, Rejection, Timestamp};
+use crate::wire::hash::{
+    constant_time_eq, derive_key, encode_base64, encode_hex, hmac_sha1, hmac_sha256, sha256_hex,
+};
 use crate::wire::{date, percent};
 
 /// Version 4 both ways, version 2 in.
@@ -85,18 +89,18 @@ impl Auth for S3Auth {
         CREDENTIAL_PARAMETERS
     }
 
-    fn claim(&self, head: &RawHead) -> Result<Option<Claim>, Refusal> {
-        let Some(credential) = Credential::read(head)? else { return Ok(None) };
+    fn parse_claim(&self, head: &RawHead) -> Result<Option<Claim>, Rejection> {
+        let Some(credential) = S3Credential::read(head)? else { return Ok(None) };
         Ok(Some(match credential {
-            Credential::V4(own) => Claim {
+            S3Credential::V4(own) => Claim {
                 scheme: Scheme { name: V4, presigned: own.presigned.is_some() },
-                access_key: own.access_key,
-                token: token(head)?,
+                access_key_id: own.access_key,
+                session_token: find_session_token(head)?,
             },
-            Credential::V2(own) => Claim {
+            S3Credential::V2(own) => Claim {
                 scheme: Scheme { name: V2, presigned: own.expires.is_some() },
-                access_key: own.access_key,
-                token: token(head)?,
+                access_key_id: own.access_key,
+                session_token: find_session_token(head)?,
             },
         }))
     }
@@ -105,19 +109,19 @@ impl Auth for S3Auth {
         &self,
         head: &RawHead,
         _claim: &Claim,
-        place: &Place,
+        place: &ResourceAddress,
         secret: &SecretString,
-        terms: &Terms,
-    ) -> Result<Verified, Refusal> {
-        let payload = match Credential::read(head)?.ok_or(Fault::AuthorizationMalformed)? {
-            Credential::V4(own) => own.verify(head, place, secret, terms.now)?,
-            Credential::V2(own) => own.verify(head, place, secret, terms.now)?,
+        terms: &VerifyOptions,
+    ) -> Result<VerifiedSignature, Rejection> {
+        let payload = match S3Credential::read(head)?.ok_or(ErrorKind::AuthorizationMalformed)? {
+            S3Credential::V4(own) => own.verify(head, place, secret, terms.now)?,
+            S3Credential::V2(own) => own.verify(head, place, secret, terms.now)?,
         };
-        Ok(Verified {
+        Ok(VerifiedSignature {
             payload,
-            unsigned: Vec::new(),
+            unsigned_names: Vec::new(),
             credential_parameters: CREDENTIAL_PARAMETERS,
-            key: None,
+            signed_key: None,
         })
     }
 
@@ -134,61 +138,70 @@ impl Auth for S3Auth {
     }
 
     /// 2.8
-    fn claim_form(&self, form: &Form) -> Result<Option<Claim>, Refusal> {
+    fn parse_form_claim(&self, form: &PostForm) -> Result<Option<Claim>, Rejection> {
         let token = form.get("x-amz-security-token").map(str::to_owned);
         let claim = |name: &'static str, access_key: String| {
-            Ok(Some(Claim { scheme: Scheme { name, presigned: true }, access_key, token: token.clone() }))
+            Ok(Some(Claim {
+                scheme: Scheme { name, presigned: true },
+                access_key_id: access_key,
+                session_token: token.clone(),
+            }))
         };
         match (form.get("x-amz-signature"), form.get("AWSAccessKeyId"), form.get("signature")) {
             (Some(_), None, None) => {
-                let credential = form.need("X-Amz-Credential")?;
-                claim(V4, Scope::read(credential, Fault::InvalidArgument)?.0)
+                let credential = form.require_field("X-Amz-Credential")?;
+                claim(V4, S3Scope::read(credential, ErrorKind::InvalidArgument)?.0)
             }
             (None, Some(access_key), Some(_)) => claim(V2, access_key.to_owned()),
             (None, None, None) => Ok(None),
-            (Some(_), ..) => Err(Fault::SeveralCredentials.into()),
-            (None, None, Some(_)) => form.need("AWSAccessKeyId").map(|_| None),
-            (None, Some(_), None) => form.need("Signature").map(|_| None),
+            (Some(_), ..) => Err(ErrorKind::SeveralCredentials.into()),
+            (None, None, Some(_)) => form.require_field("AWSAccessKeyId").map(|_| None),
+            (None, Some(_), None) => form.require_field("Signature").map(|_| None),
         }
     }
 
     fn verify_form(
         &self,
-        form: &Form,
+        form: &PostForm,
         policy: &str,
         secret: &SecretString,
         now: Timestamp,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Rejection> {
         let (found, sent) = match form.get("x-amz-signature") {
             Some(signature) => {
-                if form.need("X-Amz-Algorithm")? != ALGORITHM {
-                    return Err(Fault::UnsupportedSignature.into());
+                if form.require_field("X-Amz-Algorithm")? != ALGORITHM {
+                    return Err(ErrorKind::UnsupportedSignature.into());
                 }
-                let (_, scope) = Scope::read(form.need("X-Amz-Credential")?, Fault::InvalidArgument)?;
-                let at = date::parse_basic(form.need("X-Amz-Date")?).ok_or(Fault::InvalidArgument)?;
-                if date::basic(at).get(..8) != Some(scope.date.as_str()) {
-                    return Err(Fault::InvalidArgument.into());
+                let (_, scope) =
+                    S3Scope::read(form.require_field("X-Amz-Credential")?, ErrorKind::InvalidArgument)?;
+                let at =
+                    date::parse_basic(form.require_field("X-Amz-Date")?).ok_or(ErrorKind::InvalidArgument)?;
+                if date::format_basic(at).get(..8) != Some(scope.date.as_str()) {
+                    return Err(ErrorKind::InvalidArgument.into());
                 }
                 if now.0 > at.0.saturating_add(PRESIGNED_SECONDS_MAX) {
-                    return Err(Fault::RequestExpired.into());
+                    return Err(ErrorKind::RequestExpired.into());
                 }
-                (hex(&hmac_sha256(&scope.key(secret.expose_secret()), policy.as_bytes())), signature)
+                (
+                    encode_hex(&hmac_sha256(&scope.derive_key(secret.expose_secret()), policy.as_bytes())),
+                    signature,
+                )
             }
             None => {
                 let found = hmac_sha1(secret.expose_secret().as_bytes(), policy.as_bytes());
-                (base64(&found), form.need("Signature")?)
+                (encode_base64(&found), form.require_field("Signature")?)
             }
         };
-        if same(found.as_bytes(), sent.as_bytes()) {
+        if constant_time_eq(found.as_bytes(), sent.as_bytes()) {
             Ok(())
         } else {
-            Err(Fault::SignatureDoesNotMatch.into())
+            Err(ErrorKind::SignatureDoesNotMatch.into())
         }
     }
 
-    fn sign(&self, request: &mut Outgoing, key: &Credentials, region: &str, now: Timestamp) {
-        let stamp = date::basic(now);
-        let payload = match &request.payload {
+    fn sign(&self, request: &mut OutgoingRequest, key: &Credentials, region: &str, now: Timestamp) {
+        let stamp = date::format_basic(now);
+        let payload = match &request.payload_hash {
             PayloadHash::Sha256(hash) => hash.clone(),
             PayloadHash::Unsigned => UNSIGNED.to_owned(),
         };
@@ -209,8 +222,8 @@ impl Auth for S3Auth {
             .collect();
         names.sort();
         names.dedup();
-        let query = pairs(request);
-        let canonical = Canonical {
+        let query = collect_query_pairs(request);
+        let canonical = S3CanonicalRequest {
             method: request.method,
             uri: &request.path,
             query: &query,
@@ -218,26 +231,28 @@ impl Auth for S3Auth {
             signed: &names,
             payload: &payload,
         };
-        let scope = Scope { date: stamp.get(..8).unwrap_or_default().to_owned(), region: region.to_owned() };
-        let signature = scope.signature(key.secret_key.expose_secret(), &stamp, &canonical.bytes());
+        let scope =
+            S3Scope { date: stamp.get(..8).unwrap_or_default().to_owned(), region: region.to_owned() };
+        let signature =
+            scope.compute_signature(key.secret_key.expose_secret(), &stamp, &canonical.to_bytes());
         let authorization = format!(
             "{ALGORITHM} Credential={}/{scope}, SignedHeaders={}, Signature={signature}",
-            key.access_key,
+            key.access_key_id,
             names.join(";"),
         );
         request.headers.push(("authorization".to_owned(), authorization.into_bytes()));
     }
 }
 
-enum Credential {
-    V4(Fourth),
-    V2(Second),
+enum S3Credential {
+    V4(S3SignatureV4),
+    V2(S3SignatureV2),
 }
 
 /// A version 4 credential.
-struct Fourth {
+struct S3SignatureV4 {
     access_key: String,
-    scope: Scope,
+    scope: S3Scope,
     signed: Vec<String>,
     signature: String,
     /// Of the query form: date and seconds of life.
@@ -245,17 +260,17 @@ struct Fourth {
 }
 
 /// A version 2 credential.
-struct Second {
+struct S3SignatureV2 {
     access_key: String,
     signature: String,
     /// Of the query form: seconds since 1970.
     expires: Option<String>,
 }
 
-impl Credential {
+impl S3Credential {
     /// 2.1
-    fn read(head: &RawHead) -> Result<Option<Self>, Refusal> {
-        let lines = authorizations(head);
+    fn read(head: &RawHead) -> Result<Option<Self>, Rejection> {
+        let lines = collect_authorization_lines(head);
         let header = lines.iter().find(|line| line.starts_with("AWS4-") || line.starts_with("AWS "));
         // A parameter that does not decode may be of a request of another dialect, which is to say so itself.
         let names: Vec<String> =
@@ -264,46 +279,47 @@ impl Credential {
             name.eq_ignore_ascii_case("X-Amz-Algorithm") || name.eq_ignore_ascii_case("X-Amz-Signature")
         });
         let second = names.iter().any(|name| name == "AWSAccessKeyId");
-        one_form(&[header.is_some(), fourth, second], &lines)?;
+        check_single_credential(&[header.is_some(), fourth, second], &lines)?;
         match (header, fourth, second) {
-            (Some(header), ..) => Self::of_header(header).map(Some),
-            (_, true, _) => Fourth::of_query(&parameters(head)?).map(|own| Some(Self::V4(own))),
-            (_, _, true) => Second::of_query(&parameters(head)?).map(|own| Some(Self::V2(own))),
+            (Some(header), ..) => Self::parse_header(header).map(Some),
+            (_, true, _) => S3SignatureV4::parse_query(&decode_query(head)?).map(|own| Some(Self::V4(own))),
+            (_, _, true) => S3SignatureV2::of_query(&decode_query(head)?).map(|own| Some(Self::V2(own))),
             _ => Ok(None),
         }
     }
 
-    fn of_header(line: &str) -> Result<Self, Refusal> {
+    fn parse_header(line: &str) -> Result<Self, Rejection> {
         if let Some(rest) = line.strip_prefix("AWS ") {
-            let (access_key, signature) = id_and_signature(rest)?;
-            return Ok(Self::V2(Second { access_key, signature, expires: None }));
+            let (access_key, signature) = parse_id_and_signature(rest)?;
+            return Ok(Self::V2(S3SignatureV2 { access_key, signature, expires: None }));
         }
-        let rest = line.strip_prefix(ALGORITHM).ok_or(unsupported(line))?;
-        let items = Items::read(rest)?;
-        let (access_key, scope) = Scope::read(items.need("Credential")?, Fault::AuthorizationMalformed)?;
-        let signed = signed_names(items.need("SignedHeaders")?)?;
-        let signature = items.need("Signature")?.to_owned();
-        Ok(Self::V4(Fourth { access_key, scope, signed, signature, presigned: None }))
+        let rest = line.strip_prefix(ALGORITHM).ok_or(classify_algorithm_error(line))?;
+        let items = CredentialItems::parse(rest)?;
+        let (access_key, scope) =
+            S3Scope::read(items.get_required("Credential")?, ErrorKind::AuthorizationMalformed)?;
+        let signed = parse_signed_names(items.get_required("SignedHeaders")?)?;
+        let signature = items.get_required("Signature")?.to_owned();
+        Ok(Self::V4(S3SignatureV4 { access_key, scope, signed, signature, presigned: None }))
     }
 }
 
 /// 2.1: signatures of elliptic curves are known and not verified; of the rest nothing is known.
-fn unsupported(algorithm: &str) -> Fault {
+fn classify_algorithm_error(algorithm: &str) -> ErrorKind {
     match algorithm.starts_with("AWS4-ECDSA-P256-SHA256") {
-        true => Fault::NotImplemented,
-        false => Fault::UnsupportedSignature,
+        true => ErrorKind::NotImplemented,
+        false => ErrorKind::UnsupportedSignature,
     }
 }
 
 /// The decoded query. A parameter of the credential stands once.
-fn parameters(head: &RawHead) -> Result<Vec<(String, String)>, Refusal> {
+fn decode_query(head: &RawHead) -> Result<Vec<(String, String)>, Rejection> {
     let mut query: Vec<(String, String)> = Vec::new();
     for (name, value) in head.raw_query() {
-        let name = percent::decode_form(name).map_err(|_| Fault::InvalidUri)?;
-        let value = percent::decode_form(value.unwrap_or_default()).map_err(|_| Fault::InvalidUri)?;
+        let name = percent::decode_form(name).map_err(|_| ErrorKind::InvalidUri)?;
+        let value = percent::decode_form(value.unwrap_or_default()).map_err(|_| ErrorKind::InvalidUri)?;
         let own = CREDENTIAL_PARAMETERS.iter().any(|own| own.eq_ignore_ascii_case(&name));
         if own && query.iter().any(|row| row.0.eq_ignore_ascii_case(&name)) {
-            return Err(Fault::SeveralCredentials.into());
+            return Err(ErrorKind::SeveralCredentials.into());
         }
         query.push((name, value));
     }
@@ -311,49 +327,49 @@ fn parameters(head: &RawHead) -> Result<Vec<(String, String)>, Refusal> {
 }
 
 /// V4: lower case, sorted, unique.
-fn signed_names(list: &str) -> Result<Vec<String>, Refusal> {
+fn parse_signed_names(list: &str) -> Result<Vec<String>, Rejection> {
     let names: Vec<String> = list.split(';').map(str::to_owned).collect();
     let ordered = names.windows(2).all(|pair| matches!(pair, [one, other] if one < other));
     let lower =
         names.iter().all(|name| !name.is_empty() && name.bytes().all(|byte| !byte.is_ascii_uppercase()));
-    if ordered && lower { Ok(names) } else { Err(Fault::AuthorizationMalformed.into()) }
+    if ordered && lower { Ok(names) } else { Err(ErrorKind::AuthorizationMalformed.into()) }
 }
 
-fn token(head: &RawHead) -> Result<Option<String>, Refusal> {
-    let header = head.text("x-amz-security-token").map(str::to_owned);
-    let query = parameters(head)?;
+fn find_session_token(head: &RawHead) -> Result<Option<String>, Rejection> {
+    let header = head.header_text("x-amz-security-token").map(str::to_owned);
+    let query = decode_query(head)?;
     let parameter = query.into_iter().find(|row| row.0.eq_ignore_ascii_case("x-amz-security-token"));
     match (header, parameter) {
-        (Some(_), Some(_)) => Err(Fault::SeveralCredentials.into()),
+        (Some(_), Some(_)) => Err(ErrorKind::SeveralCredentials.into()),
         (header, parameter) => Ok(header.or(parameter.map(|row| row.1))),
     }
 }
 
 /// What a version 4 key is good for.
-struct Scope {
+struct S3Scope {
     date: String,
     region: String,
 }
 
-impl std::fmt::Display for Scope {
+impl std::fmt::Display for S3Scope {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}/s3/aws4_request", self.date, self.region)
     }
 }
 
-impl Scope {
+impl S3Scope {
     /// Four fields from the right: key ids of some servers hold slashes.
-    fn read(credential: &str, fault: Fault) -> Result<(String, Self), Refusal> {
+    fn read(credential: &str, fault: ErrorKind) -> Result<(String, Self), Rejection> {
         let parts: Vec<&str> = credential.rsplitn(5, '/').collect();
         let [end, service, region, date, access_key] = parts.as_slice() else {
-            return Err(Refusal::say(
+            return Err(Rejection::with_message(
                 fault,
                 "The authorization header is malformed; the Credential is mal-formed; expecting \
                  \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".",
             ));
         };
         if *service != "s3" {
-            return Err(Refusal::say(
+            return Err(Rejection::with_message(
                 fault,
                 format!(
                     "The authorization header is malformed; incorrect service \"{service}\". \
@@ -369,22 +385,25 @@ impl Scope {
     }
 
     /// kSigning
-    fn key(&self, secret: &str) -> Zeroizing<Vec<u8>> {
+    fn derive_key(&self, secret: &str) -> Zeroizing<Vec<u8>> {
         let secret = Zeroizing::new(format!("AWS4{secret}"));
-        derived_key(secret.as_bytes(), &[&self.date, &self.region, "s3", "aws4_request"])
+        derive_key(secret.as_bytes(), &[&self.date, &self.region, "s3", "aws4_request"])
     }
 
-    fn string_to_sign(&self, stamp: &str, canonical: &[u8]) -> String {
+    fn build_string_to_sign(&self, stamp: &str, canonical: &[u8]) -> String {
         format!("{ALGORITHM}\n{stamp}\n{self}\n{}", sha256_hex(canonical))
     }
 
-    fn signature(&self, secret: &str, stamp: &str, canonical: &[u8]) -> String {
-        hex(&hmac_sha256(&self.key(secret), self.string_to_sign(stamp, canonical).as_bytes()))
+    fn compute_signature(&self, secret: &str, stamp: &str, canonical: &[u8]) -> String {
+        encode_hex(&hmac_sha256(
+            &self.derive_key(secret),
+            self.build_string_to_sign(stamp, canonical).as_bytes(),
+        ))
     }
 }
 
 /// 2.2: what a version 4 signature covers.
-struct Canonical<'a> {
+struct S3CanonicalRequest<'a> {
     method: &'a str,
     /// Percent-encoded once, nothing normalised.
     uri: &'a str,
@@ -395,16 +414,16 @@ struct Canonical<'a> {
     payload: &'a str,
 }
 
-impl Canonical<'_> {
+impl S3CanonicalRequest<'_> {
     /// CanonicalRequest
-    fn bytes(&self) -> Vec<u8> {
+    fn to_bytes(&self) -> Vec<u8> {
         let mut pairs: Vec<(String, String)> =
             self.query.iter().map(|(name, value)| (percent::encode(name), percent::encode(value))).collect();
         pairs.sort();
         let pairs: Vec<String> = pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
         let mut canonical = format!("{}\n{}\n{}\n", self.method, self.uri, pairs.join("&")).into_bytes();
         for name in self.signed {
-            let values = self.headers.iter().filter(|row| row.0 == *name).map(|row| folded(&row.1));
+            let values = self.headers.iter().filter(|row| row.0 == *name).map(|row| fold_spaces(&row.1));
             let values = values.collect::<Vec<_>>().join(&b","[..]);
             canonical.extend([name.as_bytes(), b":", &values, b"\n"].concat());
         }
@@ -414,17 +433,17 @@ impl Canonical<'_> {
 }
 
 /// Inner runs of spaces folded to one. A tab stays what it is, as no other byte may stand for a space.
-fn folded(value: &[u8]) -> Vec<u8> {
+fn fold_spaces(value: &[u8]) -> Vec<u8> {
     let words = value.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join(&b" "[..])
 }
 
-impl Fourth {
+impl S3SignatureV4 {
     /// 2.3
-    fn of_query(query: &[(String, String)]) -> Result<Self, Refusal> {
+    fn parse_query(query: &[(String, String)]) -> Result<Self, Rejection> {
         let get =
             |name: &str| query.iter().find(|row| row.0.eq_ignore_ascii_case(name)).map(|row| row.1.clone());
-        let fault = Fault::AuthorizationQueryMalformed;
+        let fault = ErrorKind::AuthorizationQueryMalformed;
         let all = [
             get("X-Amz-Algorithm"),
             get("X-Amz-Credential"),
@@ -439,29 +458,29 @@ impl Fourth {
             return Err(fault.into());
         };
         if algorithm != ALGORITHM {
-            return Err(unsupported(&algorithm).into());
+            return Err(classify_algorithm_error(&algorithm).into());
         }
-        let (access_key, scope) = Scope::read(&credential, fault)?;
-        let signed = signed_names(&signed).map_err(|_| Refusal::from(fault))?;
+        let (access_key, scope) = S3Scope::read(&credential, fault)?;
+        let signed = parse_signed_names(&signed).map_err(|_| Rejection::from(fault))?;
         Ok(Self { access_key, scope, signed, signature, presigned: Some((stamp, expires)) })
     }
 
     fn verify(
         &self,
         head: &RawHead,
-        place: &Place,
+        place: &ResourceAddress,
         secret: &SecretString,
         now: Timestamp,
-    ) -> Result<Payload, Refusal> {
-        let (stamp, at) = self.stamp(head)?;
+    ) -> Result<Payload, Rejection> {
+        let (stamp, at) = self.find_timestamp(head)?;
         self.check_times(at, now)?;
         self.check_coverage(head)?;
-        let payload = self.payload_word(head)?;
-        let path = percent::decode(&head.path).map_err(|_| Fault::InvalidUri)?;
-        let mut query = parameters(head)?;
+        let payload = self.find_payload_hash(head)?;
+        let path = percent::decode(&head.path).map_err(|_| ErrorKind::InvalidUri)?;
+        let mut query = decode_query(head)?;
         query.retain(|row| !row.0.eq_ignore_ascii_case("X-Amz-Signature"));
         let uri = percent::encode_path(&path);
-        let canonical = Canonical {
+        let canonical = S3CanonicalRequest {
             method: &head.method,
             uri: &uri,
             query: &query,
@@ -469,61 +488,64 @@ impl Fourth {
             signed: &self.signed,
             payload: &payload,
         };
-        let canonical = canonical.bytes();
-        let found = self.scope.signature(secret.expose_secret(), &stamp, &canonical);
-        if !same(found.as_bytes(), self.signature.as_bytes()) {
-            return Err(self.mismatch(head, &stamp, &canonical));
+        let canonical = canonical.to_bytes();
+        let found = self.scope.compute_signature(secret.expose_secret(), &stamp, &canonical);
+        if !constant_time_eq(found.as_bytes(), self.signature.as_bytes()) {
+            return Err(self.build_mismatch_rejection(head, &stamp, &canonical));
         }
-        self.payload(head, place, secret, &stamp, &payload)
+        self.classify_payload(head, place, secret, &stamp, &payload)
     }
 
     /// The time of signing: `x-amz-date` wins over `Date`.
-    fn stamp(&self, head: &RawHead) -> Result<(String, Timestamp), Refusal> {
+    fn find_timestamp(&self, head: &RawHead) -> Result<(String, Timestamp), Rejection> {
         if let Some((stamp, _)) = &self.presigned {
-            let at = date::parse_basic(stamp).ok_or(Fault::AuthorizationQueryMalformed)?;
+            let at = date::parse_basic(stamp).ok_or(ErrorKind::AuthorizationQueryMalformed)?;
             return Ok((stamp.clone(), at));
         }
-        match (head.text("x-amz-date"), head.text("date")) {
-            (Some(stamp), _) => Ok((stamp.to_owned(), date::parse_basic(stamp).ok_or(Fault::MissingDate)?)),
-            (None, Some(text)) => {
-                let at =
-                    date::parse_http(text).or_else(|| date::parse_basic(text)).ok_or(Fault::MissingDate)?;
-                Ok((date::basic(at), at))
+        match (head.header_text("x-amz-date"), head.header_text("date")) {
+            (Some(stamp), _) => {
+                Ok((stamp.to_owned(), date::parse_basic(stamp).ok_or(ErrorKind::MissingDate)?))
             }
-            (None, None) => Err(Fault::MissingDate.into()),
+            (None, Some(text)) => {
+                let at = date::parse_http(text)
+                    .or_else(|| date::parse_basic(text))
+                    .ok_or(ErrorKind::MissingDate)?;
+                Ok((date::format_basic(at), at))
+            }
+            (None, None) => Err(ErrorKind::MissingDate.into()),
         }
     }
 
-    fn check_times(&self, at: Timestamp, now: Timestamp) -> Result<(), Refusal> {
+    fn check_times(&self, at: Timestamp, now: Timestamp) -> Result<(), Rejection> {
         match &self.presigned {
             None => check_skew(at, now)?,
             Some((_, expires)) => {
-                let seconds = lifetime(expires)?;
-                if at.0 > now.0.saturating_add(SKEW_SECONDS) {
-                    return Err(Fault::RequestNotYetValid.into());
+                let seconds = parse_lifetime(expires)?;
+                if at.0 > now.0.saturating_add(CLOCK_SKEW_SECONDS_MAX) {
+                    return Err(ErrorKind::RequestNotYetValid.into());
                 }
                 let end = at.0.saturating_add(seconds);
                 if now.0 > end {
-                    return Err(Refusal::new(Fault::RequestExpired)
-                        .with("X-Amz-Expires", expires.clone())
-                        .with("Expires", date::iso_seconds(Timestamp(end)))
-                        .with("ServerTime", date::iso_seconds(now)));
+                    return Err(Rejection::new(ErrorKind::RequestExpired)
+                        .with_detail("X-Amz-Expires", expires.clone())
+                        .with_detail("Expires", date::format_iso_seconds(Timestamp(end)))
+                        .with_detail("ServerTime", date::format_iso_seconds(now)));
                 }
             }
         }
-        if date::basic(at).get(..8) == Some(self.scope.date.as_str()) {
+        if date::format_basic(at).get(..8) == Some(self.scope.date.as_str()) {
             return Ok(());
         }
         let fault = match self.presigned {
-            Some(_) => Fault::AuthorizationQueryMalformed,
-            None => Fault::AuthorizationMalformed,
+            Some(_) => ErrorKind::AuthorizationQueryMalformed,
+            None => ErrorKind::AuthorizationMalformed,
         };
-        Err(Refusal::say(fault, "Invalid credential date: it is not the date of the request."))
+        Err(Rejection::with_message(fault, "Invalid credential date: it is not the date of the request."))
     }
 
     /// 2.2: host and every header of ours that is there must be signed, and what is signed must be there. The
     /// payload word of the header form is part of the canonical request whatever the list says.
-    fn check_coverage(&self, head: &RawHead) -> Result<(), Refusal> {
+    fn check_coverage(&self, head: &RawHead) -> Result<(), Rejection> {
         let signed = |name: &str| self.signed.iter().any(|own| own == name);
         let bound = |name: &str| name == "x-amz-content-sha256" && self.presigned.is_none();
         let mut unsigned: Vec<&str> = head
@@ -537,83 +559,83 @@ impl Fourth {
         if unsigned.is_empty() {
             return Ok(());
         }
-        Err(Refusal::new(Fault::HeadersNotSigned).with("HeadersNotSigned", unsigned.join(", ")))
+        Err(Rejection::new(ErrorKind::HeadersNotSigned).with_detail("HeadersNotSigned", unsigned.join(", ")))
     }
 
     /// The last line of the canonical request.
-    fn payload_word(&self, head: &RawHead) -> Result<String, Refusal> {
-        let header = head.text("x-amz-content-sha256");
+    fn find_payload_hash(&self, head: &RawHead) -> Result<String, Rejection> {
+        let header = head.header_text("x-amz-content-sha256");
         if self.presigned.is_none() {
-            return header.map(str::to_owned).ok_or_else(|| Fault::MissingPayloadHash.into());
+            return header.map(str::to_owned).ok_or_else(|| ErrorKind::MissingPayloadHash.into());
         }
-        let query = parameters(head)?;
+        let query = decode_query(head)?;
         let parameter = query.into_iter().find(|row| row.0.eq_ignore_ascii_case("X-Amz-Content-Sha256"));
         // On a presigned URL the header counts only where it is signed, which was checked.
         Ok(parameter.map(|row| row.1).or(header.map(str::to_owned)).unwrap_or_else(|| UNSIGNED.to_owned()))
     }
 
     /// 2.4: every word there is, and nothing else.
-    fn payload(
+    fn classify_payload(
         &self,
         head: &RawHead,
-        place: &Place,
+        place: &ResourceAddress,
         secret: &SecretString,
         stamp: &str,
         word: &str,
-    ) -> Result<Payload, Refusal> {
+    ) -> Result<Payload, Rejection> {
         let key = || ChunkKey {
-            key: self.scope.key(secret.expose_secret()),
+            key: self.scope.derive_key(secret.expose_secret()),
             stamp: stamp.to_owned(),
             scope: self.scope.to_string(),
             previous: self.signature.clone(),
         };
-        let trailer = || head.text("x-amz-trailer").map(|name| name.trim().to_ascii_lowercase());
+        let trailer = || head.header_text("x-amz-trailer").map(|name| name.trim().to_ascii_lowercase());
         let streaming = || check_streaming(head, place);
         match word {
             UNSIGNED => Ok(Payload::Unsigned),
             "STREAMING-AWS4-HMAC-SHA256-PAYLOAD" => {
                 streaming()?;
-                Ok(Payload::Chunked(Box::new(Chunked::new(Some(key()), None, decoded_length(head)?))))
+                Ok(Payload::Chunked(Box::new(AwsChunkedDecoder::new(Some(key()), None, parse_decoded_length(head)?))))
             }
             "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER" => {
                 streaming()?;
-                Ok(Payload::Chunked(Box::new(Chunked::new(Some(key()), trailer(), decoded_length(head)?))))
+                Ok(Payload::Chunked(Box::new(AwsChunkedDecoder::new(Some(key()), trailer(), parse_decoded_length(head)?))))
             }
             "STREAMING-UNSIGNED-PAYLOAD-TRAILER" => {
                 streaming()?;
-                Ok(Payload::Chunked(Box::new(Chunked::new(None, trailer(), decoded_length(head)?))))
+                Ok(Payload::Chunked(Box::new(AwsChunkedDecoder::new(None, trailer(), parse_decoded_length(head)?))))
             }
             "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD" | "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER" => {
-                Err(Refusal::new(Fault::NotImplemented).with("Header", "x-amz-content-sha256"))
+                Err(Rejection::new(ErrorKind::NotImplemented).with_detail("Header", "x-amz-content-sha256"))
             }
             hash if hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
                 Ok(Payload::Sha256(hash.to_ascii_lowercase()))
             }
-            _ => Err(Refusal::say(
-                Fault::InvalidArgument,
+            _ => Err(Rejection::with_message(
+                ErrorKind::InvalidArgument,
                 "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD, \
                  STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER, STREAMING-UNSIGNED-PAYLOAD-TRAILER, or a valid sha256 value.",
             )
-            .with("ArgumentName", "x-amz-content-sha256")),
+            .with_detail("ArgumentName", "x-amz-content-sha256")),
         }
     }
 
     /// 2.9. What was signed is told, unless a token or a customer's key was part of it.
-    fn mismatch(&self, head: &RawHead, stamp: &str, canonical: &[u8]) -> Refusal {
-        let refusal = Refusal::new(Fault::SignatureDoesNotMatch)
-            .with("AWSAccessKeyId", self.access_key.clone())
-            .with("SignatureProvided", self.signature.clone());
-        if holds_secrets(head) {
+    fn build_mismatch_rejection(&self, head: &RawHead, stamp: &str, canonical: &[u8]) -> Rejection {
+        let refusal = Rejection::new(ErrorKind::SignatureDoesNotMatch)
+            .with_detail("AWSAccessKeyId", self.access_key.clone())
+            .with_detail("SignatureProvided", self.signature.clone());
+        if has_secrets(head) {
             return refusal;
         }
-        let string_to_sign = self.scope.string_to_sign(stamp, canonical);
+        let string_to_sign = self.scope.build_string_to_sign(stamp, canonical);
         let canonical = String::from_utf8_lossy(canonical);
-        refusal.with("StringToSign", string_to_sign).with("CanonicalRequest", canonical)
+        refusal.with_detail("StringToSign", string_to_sign).with_detail("CanonicalRequest", canonical)
     }
 }
 
 /// Whether a head carries what must not be told back, in headers or in parameters.
-fn holds_secrets(head: &RawHead) -> bool {
+fn has_secrets(head: &RawHead) -> bool {
     let secret = |name: &str| {
         let name = name.to_ascii_lowercase();
         name.contains("security-token") || name.ends_with("customer-key")
@@ -622,26 +644,26 @@ fn holds_secrets(head: &RawHead) -> bool {
 }
 
 /// Chunks may only carry what is stored: objects and parts.
-fn check_streaming(head: &RawHead, place: &Place) -> Result<(), Refusal> {
+fn check_streaming(head: &RawHead, place: &ResourceAddress) -> Result<(), Rejection> {
     if head.method == "PUT" && place.key.is_some() && head.header("x-amz-copy-source").is_none() {
         return Ok(());
     }
-    Err(Refusal::new(Fault::InvalidArgument).with("ArgumentName", "x-amz-content-sha256"))
+    Err(Rejection::new(ErrorKind::InvalidArgument).with_detail("ArgumentName", "x-amz-content-sha256"))
 }
 
-fn decoded_length(head: &RawHead) -> Result<u64, Refusal> {
-    let text = head.text("x-amz-decoded-content-length").unwrap_or_default();
+fn parse_decoded_length(head: &RawHead) -> Result<u64, Rejection> {
+    let text = head.header_text("x-amz-decoded-content-length").unwrap_or_default();
     let digits = !text.is_empty() && text.len() <= 19 && text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|_| digits).ok_or_else(|| Fault::MissingContentLength.into())
+    text.parse().ok().filter(|_| digits).ok_or_else(|| ErrorKind::MissingContentLength.into())
 }
 
 /// 2.3: 1 to 604,800 seconds, digits only.
-fn lifetime(text: &str) -> Result<i64, Refusal> {
-    let say = |message: &str| Refusal::say(Fault::AuthorizationQueryMalformed, message);
+fn parse_lifetime(text: &str) -> Result<i64, Rejection> {
+    let say = |message: &str| Rejection::with_message(ErrorKind::AuthorizationQueryMalformed, message);
     if text.starts_with('-') {
         return Err(say("X-Amz-Expires must be non-negative"));
     }
-    let life = seconds(text).ok_or_else(|| say("X-Amz-Expires should be a number"))?;
+    let life = parse_seconds(text).ok_or_else(|| say("X-Amz-Expires should be a number"))?;
     if (1..=PRESIGNED_SECONDS_MAX).contains(&life) {
         return Ok(life);
     }
@@ -650,26 +672,26 @@ fn lifetime(text: &str) -> Result<i64, Refusal> {
     ))
 }
 
-fn check_skew(at: Timestamp, now: Timestamp) -> Result<(), Refusal> {
-    if at.0.abs_diff(now.0) <= SKEW_SECONDS.unsigned_abs() {
+fn check_skew(at: Timestamp, now: Timestamp) -> Result<(), Rejection> {
+    if at.0.abs_diff(now.0) <= CLOCK_SKEW_SECONDS_MAX.unsigned_abs() {
         return Ok(());
     }
-    Err(Refusal::new(Fault::RequestTimeTooSkewed)
-        .with("RequestTime", date::basic(at))
-        .with("ServerTime", date::iso_seconds(now))
-        .with("MaxAllowedSkewMilliseconds", "900000"))
+    Err(Rejection::new(ErrorKind::RequestTimeTooSkewed)
+        .with_detail("RequestTime", date::format_basic(at))
+        .with_detail("ServerTime", date::format_iso_seconds(now))
+        .with_detail("MaxAllowedSkewMilliseconds", "900000"))
 }
 
-impl Second {
+impl S3SignatureV2 {
     /// 2.7
-    fn of_query(query: &[(String, String)]) -> Result<Self, Refusal> {
+    fn of_query(query: &[(String, String)]) -> Result<Self, Rejection> {
         let get = |name: &str| query.iter().find(|row| row.0 == name).map(|row| row.1.clone());
         match (get("AWSAccessKeyId"), get("Signature"), get("Expires")) {
             (Some(access_key), Some(signature), Some(expires)) => {
                 Ok(Self { access_key, signature, expires: Some(expires) })
             }
-            _ => Err(Refusal::say(
-                Fault::AccessDenied,
+            _ => Err(Rejection::with_message(
+                ErrorKind::AccessDenied,
                 "Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters",
             )),
         }
@@ -679,63 +701,72 @@ impl Second {
     fn verify(
         &self,
         head: &RawHead,
-        place: &Place,
+        place: &ResourceAddress,
         secret: &SecretString,
         now: Timestamp,
-    ) -> Result<Payload, Refusal> {
+    ) -> Result<Payload, Rejection> {
         self.check_times(head, now)?;
-        let query = parameters(head)?;
+        let query = decode_query(head)?;
         let stray = query.iter().find(|(name, _)| {
             super::route::SUB_RESOURCES.contains(&name.as_str()) && !SIGNED_V2.contains(&name.as_str())
         });
         if let Some((name, _)) = stray {
-            return Err(Refusal::new(Fault::HeadersNotSigned).with("HeadersNotSigned", name.clone()));
+            return Err(
+                Rejection::new(ErrorKind::HeadersNotSigned).with_detail("HeadersNotSigned", name.clone())
+            );
         }
         let string = self.string_to_sign(head, place, &query, "");
         // botocore signs a bucket in path style as if it ended in a slash.
         let bare_bucket = place.key.is_none() && !place.virtual_host && !head.path.ends_with('/');
         let with_slash = bare_bucket.then(|| self.string_to_sign(head, place, &query, "/"));
         let fits = std::iter::once(&string).chain(&with_slash).any(|string| {
-            let found = base64(&hmac_sha1(secret.expose_secret().as_bytes(), string));
-            same(found.as_bytes(), self.signature.as_bytes())
+            let found = encode_base64(&hmac_sha1(secret.expose_secret().as_bytes(), string));
+            constant_time_eq(found.as_bytes(), self.signature.as_bytes())
         });
         if fits {
-            return payload_of_second(head, place);
+            return classify_v2_payload(head, place);
         }
-        let refusal = Refusal::new(Fault::SignatureDoesNotMatch)
-            .with("AWSAccessKeyId", self.access_key.clone())
-            .with("SignatureProvided", self.signature.clone());
-        Err(if holds_secrets(head) {
+        let refusal = Rejection::new(ErrorKind::SignatureDoesNotMatch)
+            .with_detail("AWSAccessKeyId", self.access_key.clone())
+            .with_detail("SignatureProvided", self.signature.clone());
+        Err(if has_secrets(head) {
             refusal
         } else {
-            refusal.with("StringToSign", String::from_utf8_lossy(&string))
+            refusal.with_detail("StringToSign", String::from_utf8_lossy(&string))
         })
     }
 
-    fn check_times(&self, head: &RawHead, now: Timestamp) -> Result<(), Refusal> {
+    fn check_times(&self, head: &RawHead, now: Timestamp) -> Result<(), Rejection> {
         if let Some(expires) = &self.expires {
-            let end = seconds(expires).ok_or_else(|| {
-                Refusal::say(Fault::AccessDenied, "Invalid date (should be seconds since epoch)")
+            let end = parse_seconds(expires).ok_or_else(|| {
+                Rejection::with_message(
+                    ErrorKind::AccessDenied,
+                    "Invalid date (should be seconds since epoch)",
+                )
             })?;
             if now.0 > end {
-                return Err(Refusal::new(Fault::RequestExpired)
-                    .with("Expires", date::iso_seconds(Timestamp(end)))
-                    .with("ServerTime", date::iso_seconds(now)));
+                return Err(Rejection::new(ErrorKind::RequestExpired)
+                    .with_detail("Expires", date::format_iso_seconds(Timestamp(end)))
+                    .with_detail("ServerTime", date::format_iso_seconds(now)));
             }
             if end > now.0.saturating_add(PRESIGNED_SECONDS_MAX) {
-                return Err(Refusal::say(Fault::AccessDenied, "Expires is more than seven days ahead."));
+                return Err(Rejection::with_message(
+                    ErrorKind::AccessDenied,
+                    "Expires is more than seven days ahead.",
+                ));
             }
             return Ok(());
         }
-        let text = head.text("x-amz-date").or(head.text("date")).ok_or(Fault::MissingDate)?;
-        let at = date::parse_http(text).or_else(|| date::parse_basic(text)).ok_or(Fault::MissingDate)?;
+        let text =
+            head.header_text("x-amz-date").or(head.header_text("date")).ok_or(ErrorKind::MissingDate)?;
+        let at = date::parse_http(text).or_else(|| date::parse_basic(text)).ok_or(ErrorKind::MissingDate)?;
         check_skew(at, now)
     }
 
     fn string_to_sign(
         &self,
         head: &RawHead,
-        place: &Place,
+        place: &ResourceAddress,
         query: &[(String, String)],
         end: &str,
     ) -> Vec<u8> {
@@ -750,24 +781,29 @@ impl Second {
             None => head.header("date").unwrap_or_default(),
         };
         let (digest, kind) = (line("content-md5"), line("content-type"));
-        let lines = [head.method.as_bytes(), digest, kind, date, &amz_headers(head, query)];
+        let lines = [head.method.as_bytes(), digest, kind, date, &write_canonical_headers(head, query)];
         let mut string = lines.join(&b"\n"[..]);
-        string.extend(resource(head, place, query, end).into_bytes());
+        string.extend(build_v2_resource(head, place, query, end).into_bytes());
         string
     }
 }
 
 /// CanonicalizedAmzHeaders, parameters that stand for headers among them.
-fn amz_headers(head: &RawHead, query: &[(String, String)]) -> Vec<u8> {
+fn write_canonical_headers(head: &RawHead, query: &[(String, String)]) -> Vec<u8> {
     let headers = head.headers.iter().map(|(name, value)| (name.clone(), value.as_slice()));
     let hoisted =
         query.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.as_bytes().trim_ascii()));
     let all: Vec<_> = headers.chain(hoisted).filter(|row| row.0.starts_with("x-amz-")).collect();
-    header_lines(all.iter().map(|(name, value)| (name.as_str(), *value)))
+    format_header_lines(all.iter().map(|(name, value)| (name.as_str(), *value)))
 }
 
 /// CanonicalizedResource: the bucket of a virtual host, then the path as sent, then the covered parameters.
-fn resource(head: &RawHead, place: &Place, query: &[(String, String)], end: &str) -> String {
+fn build_v2_resource(
+    head: &RawHead,
+    place: &ResourceAddress,
+    query: &[(String, String)],
+    end: &str,
+) -> String {
     let bucket = place.bucket.as_deref().filter(|_| place.virtual_host).map(|name| format!("/{name}"));
     let mut covered: Vec<&(String, String)> =
         query.iter().filter(|row| SIGNED_V2.contains(&row.0.as_str())).collect();
@@ -782,15 +818,16 @@ fn resource(head: &RawHead, place: &Place, query: &[(String, String)], end: &str
 }
 
 /// 2.6: no payload hash; chunks without signatures are possible.
-fn payload_of_second(head: &RawHead, place: &Place) -> Result<Payload, Refusal> {
-    match head.text("x-amz-content-sha256") {
+fn classify_v2_payload(head: &RawHead, place: &ResourceAddress) -> Result<Payload, Rejection> {
+    match head.header_text("x-amz-content-sha256") {
         Some("STREAMING-UNSIGNED-PAYLOAD-TRAILER") => {
             check_streaming(head, place)?;
-            let trailer = head.text("x-amz-trailer").map(|name| name.trim().to_ascii_lowercase());
-            Ok(Payload::Chunked(Box::new(Chunked::new(None, trailer, decoded_length(head)?))))
+            let trailer = head.header_text("x-amz-trailer").map(|name| name.trim().to_ascii_lowercase());
+            Ok(Payload::Chunked(Box::new(AwsChunkedDecoder::new(None, trailer, parse_decoded_length(head)?))))
         }
         Some(word) if word.starts_with("STREAMING-") => {
-            Err(Refusal::new(Fault::InvalidArgument).with("ArgumentName", "x-amz-content-sha256"))
+            Err(Rejection::new(ErrorKind::InvalidArgument)
+                .with_detail("ArgumentName", "x-amz-content-sha256"))
         }
         Some(hash) if hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
             Ok(Payload::Sha256(hash.to_ascii_lowercase()))

@@ -3,9 +3,9 @@
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use crate::engine::auth::Decode;
-use crate::model::{Fault, Refusal};
-use crate::wire::hash::{hex, hmac_sha256, same, sha256_hex};
+use crate::engine::auth::BodyDecoder;
+use crate::model::{ErrorKind, Rejection};
+use crate::wire::hash::{constant_time_eq, encode_hex, hmac_sha256, sha256_hex};
 
 /// A signed chunk is held until its signature was verified, so its size is bounded. SDKs send 64 KiB to 1 MiB, and who
 /// replays a head can send as much as this without a key.
@@ -34,11 +34,11 @@ pub struct ChunkKey {
 
 impl ChunkKey {
     /// Verifies the next signature of the chain.
-    fn check(&mut self, kind: &str, hashes: &str, signature: &str) -> Result<(), Refusal> {
+    fn check(&mut self, kind: &str, hashes: &str, signature: &str) -> Result<(), Rejection> {
         let string = format!("{kind}\n{}\n{}\n{}\n{hashes}", self.stamp, self.scope, self.previous);
-        let found = hex(&hmac_sha256(&self.key, string.as_bytes()));
-        if !same(found.as_bytes(), signature.as_bytes()) {
-            return Err(Fault::SignatureDoesNotMatch.into());
+        let found = encode_hex(&hmac_sha256(&self.key, string.as_bytes()));
+        if !constant_time_eq(found.as_bytes(), signature.as_bytes()) {
+            return Err(ErrorKind::SignatureDoesNotMatch.into());
         }
         self.previous = found;
         Ok(())
@@ -46,13 +46,13 @@ impl ChunkKey {
 }
 
 /// The decoder.
-pub struct Chunked {
+pub struct AwsChunkedDecoder {
     key: Option<ChunkKey>,
     /// The trailer that was announced.
     trailer: Option<String>,
     announced: u64,
     decoded: u64,
-    state: State,
+    state: AwsChunkState,
     line: Vec<u8>,
     /// A signed chunk on its way: its bytes, and their digest.
     held: Vec<u8>,
@@ -61,7 +61,7 @@ pub struct Chunked {
     trailer_bytes: usize,
 }
 
-enum State {
+enum AwsChunkState {
     /// In the line that begins a chunk.
     Size,
     /// In a chunk, with so many bytes to come and the signature it has to have.
@@ -74,7 +74,7 @@ enum State {
     Done,
 }
 
-impl Chunked {
+impl AwsChunkedDecoder {
     /// A decoder of `announced` bytes; signed where there is a key.
     pub fn new(key: Option<ChunkKey>, trailer: Option<String>, announced: u64) -> Self {
         Self {
@@ -82,7 +82,7 @@ impl Chunked {
             trailer,
             announced,
             decoded: 0,
-            state: State::Size,
+            state: AwsChunkState::Size,
             line: Vec::new(),
             held: Vec::new(),
             digest: Sha256::new(),
@@ -92,7 +92,7 @@ impl Chunked {
     }
 
     /// Takes bytes up to the next LF into the line; gives it without its end once it is whole.
-    fn take_line<'a>(&mut self, wire: &'a [u8]) -> Result<(Option<Vec<u8>>, &'a [u8]), Refusal> {
+    fn take_line<'a>(&mut self, wire: &'a [u8]) -> Result<(Option<Vec<u8>>, &'a [u8]), Rejection> {
         let end = wire.iter().position(|byte| *byte == b'\n');
         let (piece, rest) = match end {
             Some(at) => {
@@ -101,15 +101,15 @@ impl Chunked {
             None => (wire, Default::default()),
         };
         if self.line.len().saturating_add(piece.len()) > LINE_BYTES_MAX {
-            return Err(Fault::IncompleteBody.into());
+            return Err(ErrorKind::IncompleteBody.into());
         }
         self.line.extend_from_slice(piece);
         Ok((end.is_some().then(|| std::mem::take(&mut self.line)), rest))
     }
 
     /// `hex-size[;chunk-signature=...][;other=...]`
-    fn begin_chunk(&mut self, line: &[u8]) -> Result<(), Refusal> {
-        let bad = || Refusal::from(Fault::IncompleteBody);
+    fn begin_chunk(&mut self, line: &[u8]) -> Result<(), Rejection> {
+        let bad = || Rejection::from(ErrorKind::IncompleteBody);
         let line = std::str::from_utf8(line).ok().and_then(|line| line.strip_suffix('\r')).ok_or_else(bad)?;
         let mut pieces = line.split(';');
         let size = pieces.next().unwrap_or_default();
@@ -124,23 +124,26 @@ impl Chunked {
         }
         if self.key.is_some() && (signature.is_empty() || size > SIGNED_CHUNK_BYTES_MAX) {
             return Err(if signature.is_empty() {
-                Fault::SignatureDoesNotMatch.into()
+                ErrorKind::SignatureDoesNotMatch.into()
             } else {
-                Refusal::say(Fault::InvalidRequest, "A signed chunk has at most 1048576 bytes here.")
+                Rejection::with_message(
+                    ErrorKind::InvalidRequest,
+                    "A signed chunk has at most 1048576 bytes here.",
+                )
             });
         }
         self.state = match size {
             0 => {
                 self.check_chunk(signature)?;
-                State::Trailer
+                AwsChunkState::Trailer
             }
-            size => State::Data { left: size, signature: signature.to_owned() },
+            size => AwsChunkState::Data { left: size, signature: signature.to_owned() },
         };
         Ok(())
     }
 
-    fn check_chunk(&mut self, signature: &str) -> Result<(), Refusal> {
-        let digest = hex(&std::mem::take(&mut self.digest).finalize());
+    fn check_chunk(&mut self, signature: &str) -> Result<(), Rejection> {
+        let digest = encode_hex(&std::mem::take(&mut self.digest).finalize());
         match &mut self.key {
             Some(key) => {
                 key.check("AWS4-HMAC-SHA256-PAYLOAD", &format!("{EMPTY_SHA256}\n{digest}"), signature)
@@ -166,15 +169,15 @@ impl Chunked {
     }
 
     /// One line behind the last chunk; the empty one ends the body. Some senders end lines with a bare LF.
-    fn take_trailer(&mut self, line: &[u8]) -> Result<(), Refusal> {
-        let malformed = || Refusal::from(Fault::MalformedTrailer);
+    fn take_trailer(&mut self, line: &[u8]) -> Result<(), Rejection> {
+        let malformed = || Rejection::from(ErrorKind::MalformedTrailer);
         let line = std::str::from_utf8(line).map_err(|_| malformed())?.trim_end_matches(['\r', '\n']);
         self.trailer_bytes = self.trailer_bytes.saturating_add(line.len());
         if self.trailer_bytes > TRAILER_BYTES_MAX {
             return Err(malformed());
         }
         if line.is_empty() {
-            self.state = State::Done;
+            self.state = AwsChunkState::Done;
             return Ok(());
         }
         let (name, value) = line.split_once(':').ok_or_else(malformed)?;
@@ -183,8 +186,8 @@ impl Chunked {
     }
 
     /// The trailer is the one that was announced, alone, and signed where chunks are.
-    fn check_trailer(&mut self) -> Result<Vec<(String, String)>, Refusal> {
-        let malformed = || Refusal::from(Fault::MalformedTrailer);
+    fn check_trailer(&mut self) -> Result<Vec<(String, String)>, Rejection> {
+        let malformed = || Rejection::from(ErrorKind::MalformedTrailer);
         let mut lines = std::mem::take(&mut self.lines);
         let at = lines.iter().position(|row| row.0 == "x-amz-trailer-signature");
         let signature = at.map(|at| lines.remove(at).1);
@@ -198,7 +201,7 @@ impl Chunked {
                 let text: String = lines.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
                 key.check("AWS4-HMAC-SHA256-TRAILER", &sha256_hex(text.as_bytes()), &signature)?;
             }
-            (Some(_), None) if expected > 0 => return Err(Fault::SignatureDoesNotMatch.into()),
+            (Some(_), None) if expected > 0 => return Err(ErrorKind::SignatureDoesNotMatch.into()),
             (_, Some(_)) => return Err(malformed()),
             _ => {}
         }
@@ -206,27 +209,27 @@ impl Chunked {
     }
 }
 
-impl Decode for Chunked {
+impl BodyDecoder for AwsChunkedDecoder {
     fn decoded_length(&self) -> u64 {
         self.announced
     }
 
-    fn held(&self) -> usize {
+    fn unverified_len(&self) -> usize {
         self.held.capacity()
     }
 
-    fn push(&mut self, wire: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
+    fn push(&mut self, wire: &[u8], out: &mut Vec<u8>) -> Result<(), Rejection> {
         let mut wire = wire;
         while !wire.is_empty() {
             match &mut self.state {
-                State::Size => {
+                AwsChunkState::Size => {
                     let (line, rest) = self.take_line(wire)?;
                     wire = rest;
                     if let Some(line) = line {
                         self.begin_chunk(&line)?;
                     }
                 }
-                State::Data { left, signature } => {
+                AwsChunkState::Data { left, signature } => {
                     let take = usize::try_from(*left).unwrap_or(usize::MAX).min(wire.len());
                     let (piece, rest) = wire.split_at_checked(take).unwrap_or((wire, &[]));
                     *left = left.saturating_sub(u64::try_from(take).unwrap_or(u64::MAX));
@@ -237,29 +240,30 @@ impl Decode for Chunked {
                         self.check_chunk(&signature)?;
                         out.append(&mut self.held);
                         self.held = Vec::new();
-                        self.state = State::DataEnd { seen: 0 };
+                        self.state = AwsChunkState::DataEnd { seen: 0 };
                     }
                 }
-                State::DataEnd { seen } => {
+                AwsChunkState::DataEnd { seen } => {
                     let expected = if *seen == 0 { b'\r' } else { b'\n' };
                     let (first, rest) = wire.split_first().unwrap_or((&0, &[]));
                     if *first != expected {
-                        return Err(Fault::IncompleteBody.into());
+                        return Err(ErrorKind::IncompleteBody.into());
                     }
                     wire = rest;
-                    self.state = if *seen == 0 { State::DataEnd { seen: 1 } } else { State::Size };
+                    self.state =
+                        if *seen == 0 { AwsChunkState::DataEnd { seen: 1 } } else { AwsChunkState::Size };
                 }
-                State::Trailer => {
+                AwsChunkState::Trailer => {
                     let (line, rest) = self.take_line(wire)?;
                     wire = rest;
                     if let Some(line) = line {
                         self.take_trailer(&line)?;
                     }
                 }
-                State::Done => {
+                AwsChunkState::Done => {
                     // Some senders end with one line end more.
                     if wire.iter().any(|byte| !matches!(byte, b'\r' | b'\n')) {
-                        return Err(Fault::IncompleteBody.into());
+                        return Err(ErrorKind::IncompleteBody.into());
                     }
                     wire = &[];
                 }
@@ -268,9 +272,9 @@ impl Decode for Chunked {
         Ok(())
     }
 
-    fn finish(&mut self) -> Result<Vec<(String, String)>, Refusal> {
-        if !matches!(self.state, State::Done) || self.decoded != self.announced {
-            return Err(Fault::IncompleteBody.into());
+    fn finish(&mut self) -> Result<Vec<(String, String)>, Rejection> {
+        if !matches!(self.state, AwsChunkState::Done) || self.decoded != self.announced {
+            return Err(ErrorKind::IncompleteBody.into());
         }
         self.check_trailer()
     }

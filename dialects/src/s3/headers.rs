@@ -1,11 +1,13 @@
 //! The headers and parameters of S3, both ways.
 
-use crate::engine::dialect::Name::{Header, Parameter};
-use crate::engine::dialect::{Ignored, Name};
-use crate::model::{Fault, Field, Operation, Refusal, Reply, Request, Setting, Told, Value};
+use crate::engine::dialect::FieldName::{Header, Parameter};
+use crate::engine::dialect::{FieldName, IgnoredHeader};
+use crate::model::{
+    ErrorKind, Field, Operation, Rejection, Request, Response, ResponseField, Setting, Value,
+};
 
 /// What a request says (3.3, 3.4, 3.6, 3.7, 4.1, 7).
-pub fn name_of(field: Field) -> Option<Name> {
+pub fn name_of(field: Field) -> Option<FieldName> {
     Some(match field {
         Field::IfMatch => Header("if-match"),
         Field::IfNoneMatch => Header("if-none-match"),
@@ -119,7 +121,7 @@ pub fn own_text(field: Field, text: String) -> String {
 }
 
 /// 3.6, 3.8: pages of buckets and of an object's parts are asked for by names of their own.
-pub const NAMES_IN: &[(Operation, Field, Name)] = &[
+pub const NAMES_IN: &[(Operation, Field, FieldName)] = &[
     (Operation::ListBuckets, Field::MaxKeys, Parameter("max-buckets")),
     (Operation::GetObjectAttributes, Field::MaxParts, Header("x-amz-max-parts")),
     (Operation::GetObjectAttributes, Field::PartNumberMarker, Header("x-amz-part-number-marker")),
@@ -145,11 +147,11 @@ pub const LACKS_AT: &[(Operation, Field)] = &[SIZE_OF_PARTS];
 pub const SIZE_OF_PARTS: (Operation, Field) = (Operation::CompleteMultipartUpload, Field::ObjectSize);
 
 /// 3.6, and what an empty version could only delete by mistake.
-pub const NEVER_EMPTY: &[(Field, Fault, &str)] = &[
-    (Field::ContinuationToken, Fault::InvalidArgument, BAD_TOKEN),
-    (Field::ConfigurationsAfter, Fault::InvalidArgument, BAD_TOKEN),
-    (Field::VersionId, Fault::InvalidArgument, "Version id cannot be the empty string"),
-    (Field::Attributes, Fault::InvalidRequest, NO_ATTRIBUTES),
+pub const NEVER_EMPTY: &[(Field, ErrorKind, &str)] = &[
+    (Field::ContinuationToken, ErrorKind::InvalidArgument, BAD_TOKEN),
+    (Field::ConfigurationsAfter, ErrorKind::InvalidArgument, BAD_TOKEN),
+    (Field::VersionId, ErrorKind::InvalidArgument, "Version id cannot be the empty string"),
+    (Field::Attributes, ErrorKind::InvalidRequest, NO_ATTRIBUTES),
 ];
 
 const BAD_TOKEN: &str = "The continuation token provided is incorrect";
@@ -176,21 +178,21 @@ const NUMBER_MAX: u64 = 2_147_483_647;
 ///
 /// # Errors
 /// As those sections say.
-pub fn check(request: &Request) -> Result<(), Refusal> {
+pub fn check(request: &Request) -> Result<(), Rejection> {
     let fields = &request.fields;
     let reads = matches!(request.operation, Operation::GetObject | Operation::HeadObject);
     if reads && fields.has(Field::PartNumber) && fields.has(Field::Range) {
-        return Err(Refusal::say(
-            Fault::InvalidRequest,
+        return Err(Rejection::with_message(
+            ErrorKind::InvalidRequest,
             "Cannot specify both Range header and partNumber query parameter",
         ));
     }
     if fields.has(Field::VersionIdMarker) && !fields.has(Field::KeyMarker) {
-        return Err(Refusal::say(
-            Fault::InvalidArgument,
+        return Err(Rejection::with_message(
+            ErrorKind::InvalidArgument,
             "A version-id marker cannot be specified without a key marker.",
         )
-        .with("ArgumentName", "version-id-marker"));
+        .with_detail("ArgumentName", "version-id-marker"));
     }
     if request.operation == Operation::GetObjectAttributes {
         check_attributes(fields.get(Field::Attributes))?;
@@ -200,15 +202,17 @@ pub fn check(request: &Request) -> Result<(), Refusal> {
 
 const ATTRIBUTES: [&str; 5] = ["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"];
 
-fn check_attributes(wanted: Option<&Value>) -> Result<(), Refusal> {
+fn check_attributes(wanted: Option<&Value>) -> Result<(), Rejection> {
     let Some(Value::Text(wanted)) = wanted else {
-        return Err(Refusal::say(Fault::InvalidRequest, NO_ATTRIBUTES));
+        return Err(Rejection::with_message(ErrorKind::InvalidRequest, NO_ATTRIBUTES));
     };
     match wanted.split(',').map(str::trim).find(|name| !ATTRIBUTES.contains(name)) {
         None => Ok(()),
-        Some(name) => Err(Refusal::say(Fault::InvalidArgument, "Invalid attribute name specified.")
-            .with("ArgumentName", "x-amz-object-attributes")
-            .with("ArgumentValue", name)),
+        Some(name) => {
+            Err(Rejection::with_message(ErrorKind::InvalidArgument, "Invalid attribute name specified.")
+                .with_detail("ArgumentName", "x-amz-object-attributes")
+                .with_detail("ArgumentValue", name))
+        }
     }
 }
 
@@ -224,47 +228,47 @@ pub const WIRE: &[&str] = &[
 ];
 
 /// What AWS takes no notice of. Of those that stand in answers alone see the models of botocore 1.44.
-pub const IGNORED: &[Ignored] = &[
+pub const IGNORED: &[IgnoredHeader] = &[
     // A wish for something that is never sent (6.1).
-    Ignored::always("x-amz-checksum-algorithm", "6.1, all SDKs"),
-    Ignored::always("x-amz-checksum-mode", "6.1, all SDKs"),
-    Ignored::always("x-amz-checksum-type", "6.1, all SDKs"),
-    Ignored::always("x-amz-mp-object-size", "6.1, all SDKs"),
-    Ignored::new("x-amz-optional-object-attributes", Operation::lists, "botocore"),
-    Ignored::new("x-amz-object-ownership", |call| call == Operation::CreateBucket, "botocore"),
-    Ignored::new("x-amz-confirm-remove-self-bucket-access", puts_policy, "3.10"),
+    IgnoredHeader::for_all_operations("x-amz-checksum-algorithm", "6.1, all SDKs"),
+    IgnoredHeader::for_all_operations("x-amz-checksum-mode", "6.1, all SDKs"),
+    IgnoredHeader::for_all_operations("x-amz-checksum-type", "6.1, all SDKs"),
+    IgnoredHeader::for_all_operations("x-amz-mp-object-size", "6.1, all SDKs"),
+    IgnoredHeader::new("x-amz-optional-object-attributes", Operation::is_listing, "botocore"),
+    IgnoredHeader::new("x-amz-object-ownership", |call| call == Operation::CreateBucket, "botocore"),
+    IgnoredHeader::new("x-amz-confirm-remove-self-bucket-access", puts_policy, "3.10"),
     // Of the client.
-    Ignored::always("x-amz-user-agent", "aws-sdk-js in browsers"),
-    Ignored::always("x-amz-api-version", "AWS SDK for C++: every call"),
+    IgnoredHeader::for_all_operations("x-amz-user-agent", "aws-sdk-js in browsers"),
+    IgnoredHeader::for_all_operations("x-amz-api-version", "AWS SDK for C++: every call"),
     // Of answers, which some clients send back.
-    Ignored::always("x-amz-request-id", ECHO),
-    Ignored::always("x-amz-id-2", ECHO),
-    Ignored::always("x-amz-abort-date", ECHO),
-    Ignored::always("x-amz-abort-rule-id", ECHO),
-    Ignored::always("x-amz-access-point-alias", ECHO),
-    Ignored::always("x-amz-archive-status", ECHO),
-    Ignored::always("x-amz-bucket-arn", ECHO),
-    Ignored::always("x-amz-bucket-region", ECHO),
-    Ignored::always("x-amz-copy-source-version-id", ECHO),
-    Ignored::always("x-amz-delete-marker", ECHO),
-    Ignored::always("x-amz-expiration", ECHO),
-    Ignored::always("x-amz-missing-meta", ECHO),
-    Ignored::always("x-amz-mp-parts-count", ECHO),
-    Ignored::always("x-amz-object-size", ECHO),
-    Ignored::always("x-amz-replication-status", ECHO),
-    Ignored::always("x-amz-request-charged", ECHO),
-    Ignored::always("x-amz-restore", ECHO),
-    Ignored::always("x-amz-tagging-count", ECHO),
-    Ignored::always("x-amz-version-id", ECHO),
+    IgnoredHeader::for_all_operations("x-amz-request-id", ECHO),
+    IgnoredHeader::for_all_operations("x-amz-id-2", ECHO),
+    IgnoredHeader::for_all_operations("x-amz-abort-date", ECHO),
+    IgnoredHeader::for_all_operations("x-amz-abort-rule-id", ECHO),
+    IgnoredHeader::for_all_operations("x-amz-access-point-alias", ECHO),
+    IgnoredHeader::for_all_operations("x-amz-archive-status", ECHO),
+    IgnoredHeader::for_all_operations("x-amz-bucket-arn", ECHO),
+    IgnoredHeader::for_all_operations("x-amz-bucket-region", ECHO),
+    IgnoredHeader::for_all_operations("x-amz-copy-source-version-id", ECHO),
+    IgnoredHeader::for_all_operations("x-amz-delete-marker", ECHO),
+    IgnoredHeader::for_all_operations("x-amz-expiration", ECHO),
+    IgnoredHeader::for_all_operations("x-amz-missing-meta", ECHO),
+    IgnoredHeader::for_all_operations("x-amz-mp-parts-count", ECHO),
+    IgnoredHeader::for_all_operations("x-amz-object-size", ECHO),
+    IgnoredHeader::for_all_operations("x-amz-replication-status", ECHO),
+    IgnoredHeader::for_all_operations("x-amz-request-charged", ECHO),
+    IgnoredHeader::for_all_operations("x-amz-restore", ECHO),
+    IgnoredHeader::for_all_operations("x-amz-tagging-count", ECHO),
+    IgnoredHeader::for_all_operations("x-amz-version-id", ECHO),
     // Without a source these have no effect (4.3, 4.4, 4.6).
-    Ignored::new("x-amz-metadata-directive", without_source, "s3fs"),
-    Ignored::new("x-amz-tagging-directive", without_source, "s3fs"),
-    Ignored::new("x-amz-copy-source-if-*", begins_without_source, "4.6"),
-    Ignored::new("x-amz-copy-source-server-side-encryption-customer-*", begins_without_source, "4.8"),
+    IgnoredHeader::new("x-amz-metadata-directive", without_source, "s3fs"),
+    IgnoredHeader::new("x-amz-tagging-directive", without_source, "s3fs"),
+    IgnoredHeader::new("x-amz-copy-source-if-*", begins_without_source, "4.6"),
+    IgnoredHeader::new("x-amz-copy-source-server-side-encryption-customer-*", begins_without_source, "4.8"),
     // minio-go says the encryption again where it completes.
-    Ignored::new("x-amz-server-side-encryption", completes, "minio-go"),
-    Ignored::new("x-amz-server-side-encryption-aws-kms-key-id", completes, "minio-go"),
-    Ignored::new("x-amz-server-side-encryption-context", completes, "minio-go"),
+    IgnoredHeader::new("x-amz-server-side-encryption", completes, "minio-go"),
+    IgnoredHeader::new("x-amz-server-side-encryption-aws-kms-key-id", completes, "minio-go"),
+    IgnoredHeader::new("x-amz-server-side-encryption-context", completes, "minio-go"),
 ];
 
 const ECHO: &str = "3.2, 3.3: of answers";
@@ -278,75 +282,75 @@ fn completes(operation: Operation) -> bool {
 }
 
 fn without_source(operation: Operation) -> bool {
-    operation != Operation::CopyObject && (operation.places() || operation.continues_upload())
+    operation != Operation::CopyObject && (operation.creates_object() || operation.is_multipart_step())
 }
 
 fn begins_without_source(operation: Operation) -> bool {
-    operation != Operation::CopyObject && operation.places()
+    operation != Operation::CopyObject && operation.creates_object()
 }
 
 /// What an answer says (3.3, 4.9).
-pub fn told(field: Told) -> Option<&'static str> {
+pub fn response_header_of(field: ResponseField) -> Option<&'static str> {
     Some(match field {
-        Told::ContentType => "Content-Type",
-        Told::ContentLength => "Content-Length",
-        Told::ContentRange => "Content-Range",
-        Told::AcceptRanges => "Accept-Ranges",
-        Told::CacheControl => "Cache-Control",
-        Told::ContentDisposition => "Content-Disposition",
-        Told::ContentEncoding => "Content-Encoding",
-        Told::ContentLanguage => "Content-Language",
-        Told::Expires => "Expires",
-        Told::LastModified => "Last-Modified",
-        Told::Etag => "ETag",
-        Told::VersionId => "x-amz-version-id",
-        Told::SourceVersionId => "x-amz-copy-source-version-id",
-        Told::DeleteMarker => "x-amz-delete-marker",
-        Told::StorageClass => "x-amz-storage-class",
-        Told::Encryption => "x-amz-server-side-encryption",
-        Told::EncryptionKeyId => "x-amz-server-side-encryption-aws-kms-key-id",
-        Told::CustomerAlgorithm => "x-amz-server-side-encryption-customer-algorithm",
-        Told::CustomerKeyMd5 => "x-amz-server-side-encryption-customer-key-md5",
-        Told::Expiration => "x-amz-expiration",
-        Told::Restore => "x-amz-restore",
-        Told::TaggingCount => "x-amz-tagging-count",
-        Told::PartsCount => "x-amz-mp-parts-count",
-        Told::ChecksumAlgorithm => "x-amz-checksum-algorithm",
-        Told::ChecksumType => "x-amz-checksum-type",
-        Told::WebsiteRedirect => "x-amz-website-redirect-location",
-        Told::BucketRegion => "x-amz-bucket-region",
-        Told::Location => "Location",
-        Told::Allow => "Allow",
-        Told::LockMode => "x-amz-object-lock-mode",
-        Told::LockUntil => "x-amz-object-lock-retain-until-date",
-        Told::LegalHold => "x-amz-object-lock-legal-hold",
-        Told::ReplicationStatus => "x-amz-replication-status",
-        Told::ContentMd5
-        | Told::Crc64Ecma
-        | Told::NextAppendPosition
-        | Told::ObjectType
-        | Told::Acl
-        | Told::PieceMd5 => {
+        ResponseField::ContentType => "Content-Type",
+        ResponseField::ContentLength => "Content-Length",
+        ResponseField::ContentRange => "Content-Range",
+        ResponseField::AcceptRanges => "Accept-Ranges",
+        ResponseField::CacheControl => "Cache-Control",
+        ResponseField::ContentDisposition => "Content-Disposition",
+        ResponseField::ContentEncoding => "Content-Encoding",
+        ResponseField::ContentLanguage => "Content-Language",
+        ResponseField::Expires => "Expires",
+        ResponseField::LastModified => "Last-Modified",
+        ResponseField::Etag => "ETag",
+        ResponseField::VersionId => "x-amz-version-id",
+        ResponseField::SourceVersionId => "x-amz-copy-source-version-id",
+        ResponseField::DeleteMarker => "x-amz-delete-marker",
+        ResponseField::StorageClass => "x-amz-storage-class",
+        ResponseField::Encryption => "x-amz-server-side-encryption",
+        ResponseField::EncryptionKeyId => "x-amz-server-side-encryption-aws-kms-key-id",
+        ResponseField::CustomerAlgorithm => "x-amz-server-side-encryption-customer-algorithm",
+        ResponseField::CustomerKeyMd5 => "x-amz-server-side-encryption-customer-key-md5",
+        ResponseField::Expiration => "x-amz-expiration",
+        ResponseField::Restore => "x-amz-restore",
+        ResponseField::TaggingCount => "x-amz-tagging-count",
+        ResponseField::PartsCount => "x-amz-mp-parts-count",
+        ResponseField::ChecksumAlgorithm => "x-amz-checksum-algorithm",
+        ResponseField::ChecksumType => "x-amz-checksum-type",
+        ResponseField::WebsiteRedirect => "x-amz-website-redirect-location",
+        ResponseField::BucketRegion => "x-amz-bucket-region",
+        ResponseField::Location => "Location",
+        ResponseField::Allow => "Allow",
+        ResponseField::LockMode => "x-amz-object-lock-mode",
+        ResponseField::LockUntil => "x-amz-object-lock-retain-until-date",
+        ResponseField::LegalHold => "x-amz-object-lock-legal-hold",
+        ResponseField::ReplicationStatus => "x-amz-replication-status",
+        ResponseField::ContentMd5
+        | ResponseField::Crc64Ecma
+        | ResponseField::NextAppendPosition
+        | ResponseField::ObjectType
+        | ResponseField::Acl
+        | ResponseField::PieceMd5 => {
             return None;
         }
-        Told::AllowOrigin
-        | Told::AllowMethods
-        | Told::AllowHeaders
-        | Told::ExposeHeaders
-        | Told::MaxAge
-        | Told::AllowCredentials
-        | Told::Vary => return field.http_name(),
+        ResponseField::AllowOrigin
+        | ResponseField::AllowMethods
+        | ResponseField::AllowHeaders
+        | ResponseField::ExposeHeaders
+        | ResponseField::MaxAge
+        | ResponseField::AllowCredentials
+        | ResponseField::Vary => return field.http_name(),
     })
 }
 
 /// 3.3: the standard class is not told.
-pub fn complete_reply(operation: Operation, reply: &mut Reply) {
-    if reply.text(Told::StorageClass) == Some("STANDARD") {
-        reply.remove(Told::StorageClass);
+pub fn complete_reply(operation: Operation, reply: &mut Response) {
+    if reply.text(ResponseField::StorageClass) == Some("STANDARD") {
+        reply.remove(ResponseField::StorageClass);
     }
     if matches!(operation, Operation::GetObject | Operation::HeadObject)
-        && reply.text(Told::AcceptRanges).is_none()
+        && reply.text(ResponseField::AcceptRanges).is_none()
     {
-        reply.set(Told::AcceptRanges, "bytes");
+        reply.set(ResponseField::AcceptRanges, "bytes");
     }
 }

@@ -2,9 +2,10 @@
 //! so in older releases is not relied on.
 
 use crate::engine::dialect::{
-    Absent, BucketPlace, BucketSettings, Dialect, Level, Limits, Name, Route, WordTables, Words,
+    BucketSettingLocation, BucketSettings, Defaults, Dialect, FieldName, Limits, OperationRoute,
+    ResourceLevel, WordTables, Words,
 };
-use crate::model::{Acl, Field, Operation, Setting, StorageClass, Told};
+use crate::model::{CannedAcl, Field, Operation, ResponseField, Setting, StorageClass};
 use crate::s3::{BASE, absent, headers, route, words};
 
 /// Every profile, by name.
@@ -13,10 +14,10 @@ pub static ALL: &[&Dialect] = &[&AWS, &CEPH, &MINIO, &GARAGE, &SEAWEEDFS, &R2, &
 /// Amazon S3 itself.
 pub static AWS: Dialect = Dialect {
     name: "aws",
-    settings_known: true,
+    distinguishes_settings: true,
     // 3.7
-    lacks_at: &[],
-    limits: Limits { buckets_page: Some(10_000), ..absent::LIMITS },
+    unsupported_fields_by_operation: &[],
+    limits: Limits { buckets_page_max: Some(10_000), ..absent::LIMITS },
     ..BASE
 };
 
@@ -24,54 +25,56 @@ pub static AWS: Dialect = Dialect {
 /// does as directory buckets do, parts as small as the caller's vendor takes them, and classes of buckets. Nobody configures it.
 pub static EMBEDDED: Dialect = Dialect {
     name: "embedded",
-    settings_known: true,
-    lacks_at: &[],
+    distinguishes_settings: true,
+    unsupported_fields_by_operation: &[],
     routes: &EMBEDDED_ROUTES,
-    name_of: named_by_embedded,
-    told: told_by_embedded,
+    field_name: embedded_name_of,
+    response_field_name: embedded_response_header_of,
     words: &ALL_CLASSES,
     limits: Limits { part_bytes_min: 1, ..absent::LIMITS },
     part_bytes_min_header: Some("x-amz-blobfish-part-bytes-min"),
-    absent: Absent { class: None, ..absent::ABSENT },
+    defaults: Defaults { class: None, ..absent::ABSENT },
     bucket_settings: BucketSettings {
-        class: Some(BucketPlace::Header("x-amz-storage-class")),
+        class: Some(BucketSettingLocation::Header("x-amz-storage-class")),
         ..BucketSettings::NONE
     },
     endpoint: None,
     ..BASE
 };
 
-const EMBEDDED_ROUTES: [Route; route::ROUTES.len() + 1] = {
-    let mut all = [Route::plain("PUT", Level::Object, Operation::AppendObject); route::ROUTES.len() + 1];
+const EMBEDDED_ROUTES: [OperationRoute; route::ROUTES.len() + 1] = {
+    let mut all =
+        [OperationRoute::new("PUT", ResourceLevel::Object, Operation::AppendObject); route::ROUTES.len() + 1];
     let (first, _) = all.split_at_mut(route::ROUTES.len());
     first.copy_from_slice(route::ROUTES);
     all
 };
 
-fn named_by_embedded(field: Field) -> Option<Name> {
+fn embedded_name_of(field: Field) -> Option<FieldName> {
     match field {
-        Field::Position => Some(Name::Header("x-amz-write-offset-bytes")),
+        Field::Position => Some(FieldName::Header("x-amz-write-offset-bytes")),
         _ => headers::name_of(field),
     }
 }
 
-fn told_by_embedded(field: Told) -> Option<&'static str> {
+fn embedded_response_header_of(field: ResponseField) -> Option<&'static str> {
     match field {
-        Told::Crc64Ecma => Some("x-blobfish-hash-crc64ecma"),
-        Told::ObjectType => Some("x-blobfish-object-type"),
-        Told::NextAppendPosition => Some("x-amz-object-size"),
-        _ => headers::told(field),
+        ResponseField::Crc64Ecma => Some("x-blobfish-hash-crc64ecma"),
+        ResponseField::ObjectType => Some("x-blobfish-object-type"),
+        ResponseField::NextAppendPosition => Some("x-amz-object-size"),
+        _ => headers::response_header_of(field),
     }
 }
 
 /// Ceph RGW: some releases pass over a copy's conditions.
-pub static CEPH: Dialect = Dialect { name: "ceph", lacks: &Field::SOURCE_CONDITIONS, endpoint: None, ..BASE };
+pub static CEPH: Dialect =
+    Dialect { name: "ceph", unsupported_fields: &Field::SOURCE_CONDITIONS, endpoint: None, ..BASE };
 
 /// MinIO: everything is private, and keys are paths.
 pub static MINIO: Dialect = Dialect {
     name: "minio",
     words: &PRIVATE,
-    limits: Limits { key_segments_refused: &["", ".", ".."], key_refused: b"\0", ..absent::LIMITS },
+    limits: Limits { key_segments_forbidden: &["", ".", ".."], key_bytes_forbidden: b"\0", ..absent::LIMITS },
     endpoint: None,
     ..BASE
 };
@@ -79,7 +82,7 @@ pub static MINIO: Dialect = Dialect {
 /// Garage: nothing of access, versions, tags or locks; conditions of writes are passed over.
 pub static GARAGE: Dialect = Dialect {
     name: "garage",
-    lacks: &[
+    unsupported_fields: &[
         Field::Acl,
         Field::BucketAcl,
         Field::Tagging,
@@ -93,8 +96,8 @@ pub static GARAGE: Dialect = Dialect {
         Field::LegalHold,
         Field::BypassLock,
     ],
-    lacks_calls: &[Operation::ListObjectVersions],
-    lacks_settings: &[
+    unsupported_operations: &[Operation::ListObjectVersions],
+    unsupported_settings: &[
         Setting::ObjectAcl,
         Setting::BucketAcl,
         Setting::ObjectTagging,
@@ -114,9 +117,9 @@ pub static GARAGE: Dialect = Dialect {
 /// who pays, is taken for requests about the bucket itself.
 pub static SEAWEEDFS: Dialect = Dialect {
     name: "seaweedfs",
-    absent: Absent { class_always_said: true, ..absent::ABSENT },
-    lacks_calls: &[Operation::Put(Setting::RequestPayment)],
-    lacks_settings: &[Setting::Website],
+    defaults: Defaults { class_always_explicit: true, ..absent::ABSENT },
+    unsupported_operations: &[Operation::Put(Setting::RequestPayment)],
+    unsupported_settings: &[Setting::Website],
     endpoint: None,
     ..BASE
 };
@@ -125,7 +128,7 @@ pub static SEAWEEDFS: Dialect = Dialect {
 pub static R2: Dialect = Dialect {
     name: "r2",
     words: &TWO_CLASSES,
-    lacks: &[
+    unsupported_fields: &[
         Field::Acl,
         Field::BucketAcl,
         Field::Tagging,
@@ -145,8 +148,8 @@ pub static R2: Dialect = Dialect {
         Field::SourceExpectedOwner,
         Field::WebsiteRedirect,
     ],
-    lacks_calls: &[Operation::ListObjectVersions],
-    lacks_settings: &[
+    unsupported_operations: &[Operation::ListObjectVersions],
+    unsupported_settings: &[
         Setting::ObjectAcl,
         Setting::BucketAcl,
         Setting::ObjectTagging,
@@ -168,7 +171,7 @@ pub static R2: Dialect = Dialect {
 pub static B2: Dialect = Dialect {
     name: "b2",
     words: &PRIVATE,
-    lacks: &[
+    unsupported_fields: &[
         Field::Tagging,
         Field::TaggingDirective,
         Field::ForbidOverwrite,
@@ -178,7 +181,7 @@ pub static B2: Dialect = Dialect {
         Field::ChecksumMode,
         Field::ObjectSize,
     ],
-    lacks_settings: &[
+    unsupported_settings: &[
         Setting::ObjectTagging,
         Setting::BucketTagging,
         Setting::Website,
@@ -194,13 +197,13 @@ pub static B2: Dialect = Dialect {
 pub static WASABI: Dialect = Dialect {
     name: "wasabi",
     words: &ONE_CLASS,
-    lacks: &[Field::ForbidOverwrite, Field::OverwriteIfMatch],
+    unsupported_fields: &[Field::ForbidOverwrite, Field::OverwriteIfMatch],
     sample_endpoint: "s3.eu-central-1.wasabisys.com",
     endpoint: Some(|region| format!("s3.{region}.wasabisys.com")),
     ..BASE
 };
 
-static PRIVATE: WordTables = WordTables { acl: Words(&[(Acl::Private, "private")]), ..words::TABLES };
+static PRIVATE: WordTables = WordTables { acl: Words(&[(CannedAcl::Private, "private")]), ..words::TABLES };
 
 /// S3 has one class where OSS has two.
 static ALL_CLASSES: WordTables = WordTables {

@@ -1,34 +1,34 @@
 //! Hosts (1.1) and operations (3.1) of S3.
 
-use crate::engine::dialect::{HostForm, Level, Route};
+use crate::engine::dialect::{HostForm, OperationRoute, ResourceLevel};
 use crate::model::Operation as Op;
 
 /// Virtual hosts and end points; access points and website hosts are not part of the object API.
 #[rustfmt::skip]
 pub const HOSTS: &[HostForm] = &[
-    HostForm::api(AWS, &["*", "dualstack", "s3"]),
-    HostForm::api(AWS, &["*", "dualstack", "s3-fips"]),
-    HostForm::api(AWS, &["*", "s3"]),
-    HostForm::api(AWS, &["*", "s3-fips"]),
-    HostForm::api(AWS, &["vpce", "*", "s3", "vpce-*", "bucket"]),
-    HostForm::api(AWS_CHINA, &["*", "dualstack", "s3"]),
-    HostForm::api(AWS_CHINA, &["*", "s3"]),
-    HostForm::api(AWS_EUROPE, &["*", "dualstack", "s3"]),
-    HostForm::api(AWS_EUROPE, &["*", "s3"]),
-    HostForm::api(AWS, &["dualstack", "s3-accelerate"]),
-    HostForm::api(AWS, &["s3-accelerate"]),
-    HostForm::api(AWS, &["s3"]),
-    HostForm::other(AWS, &["s3-website-*"]),
-    HostForm::other(AWS, &["*", "s3-website"]),
-    HostForm::other(AWS_CHINA, &["*", "s3-website"]),
-    HostForm::other(AWS, &["*", "s3-accesspoint"]),
-    HostForm::other(AWS, &["*", "dualstack", "s3-accesspoint"]),
-    HostForm::other(AWS, &["s3-global"]),
-    HostForm::other(AWS, &["*", "s3express-*"]),
-    HostForm::other(AWS, &["*", "s3-control"]),
-    HostForm::other(AWS, &["*", "s3-object-lambda"]),
-    HostForm::other(AWS, &["*", "s3-outposts"]),
-    HostForm::api(AWS, &["s3-*"]),
+    HostForm::new_api(AWS, &["*", "dualstack", "s3"]),
+    HostForm::new_api(AWS, &["*", "dualstack", "s3-fips"]),
+    HostForm::new_api(AWS, &["*", "s3"]),
+    HostForm::new_api(AWS, &["*", "s3-fips"]),
+    HostForm::new_api(AWS, &["vpce", "*", "s3", "vpce-*", "bucket"]),
+    HostForm::new_api(AWS_CHINA, &["*", "dualstack", "s3"]),
+    HostForm::new_api(AWS_CHINA, &["*", "s3"]),
+    HostForm::new_api(AWS_EUROPE, &["*", "dualstack", "s3"]),
+    HostForm::new_api(AWS_EUROPE, &["*", "s3"]),
+    HostForm::new_api(AWS, &["dualstack", "s3-accelerate"]),
+    HostForm::new_api(AWS, &["s3-accelerate"]),
+    HostForm::new_api(AWS, &["s3"]),
+    HostForm::new_other(AWS, &["s3-website-*"]),
+    HostForm::new_other(AWS, &["*", "s3-website"]),
+    HostForm::new_other(AWS_CHINA, &["*", "s3-website"]),
+    HostForm::new_other(AWS, &["*", "s3-accesspoint"]),
+    HostForm::new_other(AWS, &["*", "dualstack", "s3-accesspoint"]),
+    HostForm::new_other(AWS, &["s3-global"]),
+    HostForm::new_other(AWS, &["*", "s3express-*"]),
+    HostForm::new_other(AWS, &["*", "s3-control"]),
+    HostForm::new_other(AWS, &["*", "s3-object-lambda"]),
+    HostForm::new_other(AWS, &["*", "s3-outposts"]),
+    HostForm::new_api(AWS, &["s3-*"]),
 ];
 
 const AWS: &[&str] = &["com", "amazonaws"];
@@ -42,30 +42,47 @@ pub fn endpoint(region: &str) -> String {
 }
 
 /// What is asked for, by method, level and parameters.
-pub const ROUTES: &[Route] = &[
-    Route::plain("GET", Level::Service, Op::ListBuckets),
-    Route::with("GET", Level::Bucket, &["versions"], Op::ListObjectVersions),
-    Route::with("GET", Level::Bucket, &["uploads"], Op::ListMultipartUploads),
-    Route::with("GET", Level::Bucket, &["location"], Op::GetBucketLocation),
-    Route::with("POST", Level::Bucket, &["delete"], Op::DeleteObjects),
-    Route::with("POST", Level::Object, &["restore"], Op::RestoreObject),
-    Route::with("GET", Level::Object, &["attributes"], Op::GetObjectAttributes),
-    Route::with("GET", Level::Bucket, &["list-type=2"], Op::ListObjectsV2),
-    Route::plain("GET", Level::Bucket, Op::ListObjects),
-    Route::plain("HEAD", Level::Bucket, Op::HeadBucket),
-    Route::plain("PUT", Level::Bucket, Op::CreateBucket),
-    Route::plain("DELETE", Level::Bucket, Op::DeleteBucket),
-    Route::with("PUT", Level::Object, &["partNumber", "uploadId"], Op::UploadPartCopy).source(true),
-    Route::with("PUT", Level::Object, &["partNumber", "uploadId"], Op::UploadPart).source(false),
-    Route::plain("PUT", Level::Object, Op::CopyObject).source(true),
-    Route::plain("PUT", Level::Object, Op::PutObject).source(false),
-    Route::with("GET", Level::Object, &["uploadId"], Op::ListParts),
-    Route::plain("GET", Level::Object, Op::GetObject),
-    Route::plain("HEAD", Level::Object, Op::HeadObject),
-    Route::with("DELETE", Level::Object, &["uploadId"], Op::AbortMultipartUpload),
-    Route::plain("DELETE", Level::Object, Op::DeleteObject),
-    Route::with("POST", Level::Object, &["uploads"], Op::CreateMultipartUpload),
-    Route::with("POST", Level::Object, &["uploadId"], Op::CompleteMultipartUpload),
+pub const ROUTES: &[OperationRoute] = &[
+    OperationRoute::new("GET", ResourceLevel::Service, Op::ListBuckets),
+    OperationRoute::with_parameters("GET", ResourceLevel::Bucket, &["versions"], Op::ListObjectVersions),
+    OperationRoute::with_parameters("GET", ResourceLevel::Bucket, &["uploads"], Op::ListMultipartUploads),
+    OperationRoute::with_parameters("GET", ResourceLevel::Bucket, &["location"], Op::GetBucketLocation),
+    OperationRoute::with_parameters("POST", ResourceLevel::Bucket, &["delete"], Op::DeleteObjects),
+    OperationRoute::with_parameters("POST", ResourceLevel::Object, &["restore"], Op::RestoreObject),
+    OperationRoute::with_parameters("GET", ResourceLevel::Object, &["attributes"], Op::GetObjectAttributes),
+    OperationRoute::with_parameters("GET", ResourceLevel::Bucket, &["list-type=2"], Op::ListObjectsV2),
+    OperationRoute::new("GET", ResourceLevel::Bucket, Op::ListObjects),
+    OperationRoute::new("HEAD", ResourceLevel::Bucket, Op::HeadBucket),
+    OperationRoute::new("PUT", ResourceLevel::Bucket, Op::CreateBucket),
+    OperationRoute::new("DELETE", ResourceLevel::Bucket, Op::DeleteBucket),
+    OperationRoute::with_parameters(
+        "PUT",
+        ResourceLevel::Object,
+        &["partNumber", "uploadId"],
+        Op::UploadPartCopy,
+    )
+    .with_source(true),
+    OperationRoute::with_parameters(
+        "PUT",
+        ResourceLevel::Object,
+        &["partNumber", "uploadId"],
+        Op::UploadPart,
+    )
+    .with_source(false),
+    OperationRoute::new("PUT", ResourceLevel::Object, Op::CopyObject).with_source(true),
+    OperationRoute::new("PUT", ResourceLevel::Object, Op::PutObject).with_source(false),
+    OperationRoute::with_parameters("GET", ResourceLevel::Object, &["uploadId"], Op::ListParts),
+    OperationRoute::new("GET", ResourceLevel::Object, Op::GetObject),
+    OperationRoute::new("HEAD", ResourceLevel::Object, Op::HeadObject),
+    OperationRoute::with_parameters("DELETE", ResourceLevel::Object, &["uploadId"], Op::AbortMultipartUpload),
+    OperationRoute::new("DELETE", ResourceLevel::Object, Op::DeleteObject),
+    OperationRoute::with_parameters("POST", ResourceLevel::Object, &["uploads"], Op::CreateMultipartUpload),
+    OperationRoute::with_parameters(
+        "POST",
+        ResourceLevel::Object,
+        &["uploadId"],
+        Op::CompleteMultipartUpload,
+    ),
 ];
 
 /// 3.1: each of these selects another operation.

@@ -1,289 +1,344 @@
 //! The documents beside objects (3.9) and buckets (3.10) of S3. The canonical trees are these, but for the filters of
 //! lifecycle rules and the names of keys of encryption.
 
-use crate::engine::dialect::AccessStyle;
+use crate::engine::dialect::AclStyle;
 use crate::engine::settings::{
-    BOOLEAN, Element, Form, Unset, as_said, class, group, number, page, text, without_filters, words,
+    BOOLEAN, ElementSchema, SettingSchema, UnsetResponse, class_element, flatten_filters, group_element,
+    number_element, page_elements, restore_filters, text_element, words_element,
 };
-use crate::model::{Fault, Group, Setting};
+use crate::model::{ErrorKind, Group, Setting};
 
 /// 7.3
-pub const ACCESS: AccessStyle = AccessStyle {
-    by_word: false,
-    headers_win: false,
+pub const ACCESS: AclStyle = AclStyle {
+    canned_in_document: false,
+    headers_take_precedence: false,
     groups: &[
         (Group::Everyone, "http://acs.amazonaws.com/groups/global/AllUsers"),
         (Group::Authenticated, "http://acs.amazonaws.com/groups/global/AuthenticatedUsers"),
         (Group::LogDelivery, "http://acs.amazonaws.com/groups/s3/LogDelivery"),
     ],
     group_ids: &[],
-    owner_implied: false,
+    implies_owner_control: false,
 };
 
 /// 3.9, 3.10
-pub const FORMS: &[Form] = &[
-    Form::new(Setting::ObjectAcl, &["acl"], "AccessControlPolicy", &[], Unset::Empty).kept(),
-    Form::new(Setting::BucketAcl, &["acl"], "AccessControlPolicy", &[], Unset::Empty).kept(),
-    Form::new(Setting::ObjectTagging, &["tagging"], "Tagging", TAGGING, Unset::Children(&[("TagSet", "")])),
-    Form::new(Setting::BucketTagging, &["tagging"], "Tagging", TAGGING, Unset::Fault(Fault::NoSuchTagSet))
-        .bare_put(),
-    Form::new(
+pub const FORMS: &[SettingSchema] = &[
+    SettingSchema::new(Setting::ObjectAcl, &["acl"], "AccessControlPolicy", &[], UnsetResponse::Empty)
+        .without_delete(),
+    SettingSchema::new(Setting::BucketAcl, &["acl"], "AccessControlPolicy", &[], UnsetResponse::Empty)
+        .without_delete(),
+    SettingSchema::new(
+        Setting::ObjectTagging,
+        &["tagging"],
+        "Tagging",
+        TAGGING,
+        UnsetResponse::Children(&[("TagSet", "")]),
+    ),
+    SettingSchema::new(
+        Setting::BucketTagging,
+        &["tagging"],
+        "Tagging",
+        TAGGING,
+        UnsetResponse::Error(ErrorKind::NoSuchTagSet),
+    )
+    .with_put_status_204(),
+    SettingSchema::new(
         Setting::Retention,
         &["retention"],
         "Retention",
-        &[words("Mode", MODES), text("RetainUntilDate")],
-        Unset::Fault(Fault::NoSuchRetention),
+        &[words_element("Mode", MODES), text_element("RetainUntilDate")],
+        UnsetResponse::Error(ErrorKind::NoSuchRetention),
     )
-    .kept(),
-    Form::new(
+    .without_delete(),
+    SettingSchema::new(
         Setting::LegalHold,
         &["legal-hold"],
         "LegalHold",
-        &[words("Status", &[("ON", "ON"), ("OFF", "OFF")])],
-        Unset::Fault(Fault::NoSuchRetention),
+        &[words_element("Status", &[("ON", "ON"), ("OFF", "OFF")])],
+        UnsetResponse::Error(ErrorKind::NoSuchRetention),
     )
-    .kept(),
-    Form::new(
+    .without_delete(),
+    SettingSchema::new(
         Setting::Versioning,
         &["versioning"],
         "VersioningConfiguration",
         &[
-            words("Status", &[("Enabled", "Enabled"), ("Suspended", "Suspended")]),
-            words("MfaDelete", ENABLED),
+            words_element("Status", &[("Enabled", "Enabled"), ("Suspended", "Suspended")]),
+            words_element("MfaDelete", ENABLED),
         ],
-        Unset::Empty,
+        UnsetResponse::Empty,
     )
-    .kept(),
-    Form::new(
+    .without_delete(),
+    SettingSchema::new(
         Setting::Cors,
         &["cors"],
         "CORSConfiguration",
-        &[group(
+        &[group_element(
             "CORSRule",
             &[
-                text("ID"),
-                text("AllowedHeader"),
-                text("AllowedMethod"),
-                text("AllowedOrigin"),
-                text("ExposeHeader"),
-                number("MaxAgeSeconds"),
+                text_element("ID"),
+                text_element("AllowedHeader"),
+                text_element("AllowedMethod"),
+                text_element("AllowedOrigin"),
+                text_element("ExposeHeader"),
+                number_element("MaxAgeSeconds"),
             ],
         )],
-        Unset::Fault(Fault::NoSuchCors),
+        UnsetResponse::Error(ErrorKind::NoSuchCors),
     ),
-    Form::new(
+    SettingSchema::new(
         Setting::Lifecycle,
         &["lifecycle"],
         "LifecycleConfiguration",
         LIFECYCLE,
-        Unset::Fault(Fault::NoSuchLifecycle),
+        UnsetResponse::Error(ErrorKind::NoSuchLifecycle),
     )
-    .shaped(without_filters, as_said),
-    Form::new(Setting::Policy, &["policy"], "", &[], Unset::Fault(Fault::NoSuchBucketPolicy)).bare_put(),
-    Form::new(
+    .with_conversion(flatten_filters, restore_filters),
+    SettingSchema::new(
+        Setting::Policy,
+        &["policy"],
+        "",
+        &[],
+        UnsetResponse::Error(ErrorKind::NoSuchBucketPolicy),
+    )
+    .with_put_status_204(),
+    SettingSchema::new(
         Setting::Website,
         &["website"],
         "WebsiteConfiguration",
         WEBSITE,
-        Unset::Fault(Fault::NoSuchWebsite),
+        UnsetResponse::Error(ErrorKind::NoSuchWebsite),
     ),
-    Form::new(
+    SettingSchema::new(
         Setting::Logging,
         &["logging"],
         "BucketLoggingStatus",
-        &[group(
+        &[group_element(
             "LoggingEnabled",
-            &[text("TargetBucket"), text("TargetPrefix"), text("TargetObjectKeyFormat")],
+            &[
+                text_element("TargetBucket"),
+                text_element("TargetPrefix"),
+                text_element("TargetObjectKeyFormat"),
+            ],
         )],
-        Unset::Empty,
+        UnsetResponse::Empty,
     )
-    .kept(),
-    Form::new(
+    .without_delete(),
+    SettingSchema::new(
         Setting::Encryption,
         &["encryption"],
         "ServerSideEncryptionConfiguration",
-        &[group(
+        &[group_element(
             "Rule",
             &[
-                group(
+                group_element(
                     "ApplyServerSideEncryptionByDefault",
                     &[
-                        words(
+                        words_element(
                             "SSEAlgorithm",
                             &[("AES256", "AES256"), ("KMS", "aws:kms"), ("KMSDSSE", "aws:kms:dsse")],
                         ),
-                        text("KMSMasterKeyID"),
+                        text_element("KMSMasterKeyID"),
                     ],
                 ),
-                text("BucketKeyEnabled"),
-                group("BlockedEncryptionTypes", &[text("EncryptionType")]),
+                text_element("BucketKeyEnabled"),
+                group_element("BlockedEncryptionTypes", &[text_element("EncryptionType")]),
             ],
         )],
-        Unset::Fault(Fault::NoSuchEncryption),
+        UnsetResponse::Error(ErrorKind::NoSuchEncryption),
     ),
-    Form::new(
+    SettingSchema::new(
         Setting::PublicAccessBlock,
         &["publicAccessBlock"],
         "PublicAccessBlockConfiguration",
         &[
-            words("BlockPublicAcls", BOOLEAN),
-            words("IgnorePublicAcls", BOOLEAN),
-            words("BlockPublicPolicy", BOOLEAN),
-            words("RestrictPublicBuckets", BOOLEAN),
+            words_element("BlockPublicAcls", BOOLEAN),
+            words_element("IgnorePublicAcls", BOOLEAN),
+            words_element("BlockPublicPolicy", BOOLEAN),
+            words_element("RestrictPublicBuckets", BOOLEAN),
         ],
-        Unset::Fault(Fault::NoSuchPublicAccessBlock),
+        UnsetResponse::Error(ErrorKind::NoSuchPublicAccessBlock),
     ),
-    Form::new(
+    SettingSchema::new(
         Setting::RequestPayment,
         &["requestPayment"],
         "RequestPaymentConfiguration",
-        &[words("Payer", &[("BucketOwner", "BucketOwner"), ("Requester", "Requester")])],
-        Unset::Empty,
+        &[words_element("Payer", &[("BucketOwner", "BucketOwner"), ("Requester", "Requester")])],
+        UnsetResponse::Empty,
     )
-    .kept(),
-    Form::new(
+    .without_delete(),
+    SettingSchema::new(
         Setting::ObjectLock,
         &["object-lock"],
         "ObjectLockConfiguration",
         &[
-            words("ObjectLockEnabled", &[("Enabled", "Enabled")]),
-            group(
+            words_element("ObjectLockEnabled", &[("Enabled", "Enabled")]),
+            group_element(
                 "Rule",
-                &[group("DefaultRetention", &[words("Mode", MODES), number("Days"), number("Years")])],
+                &[group_element(
+                    "DefaultRetention",
+                    &[words_element("Mode", MODES), number_element("Days"), number_element("Years")],
+                )],
             ),
         ],
-        Unset::Fault(Fault::NoSuchObjectLock),
+        UnsetResponse::Error(ErrorKind::NoSuchObjectLock),
     )
-    .kept(),
+    .without_delete(),
     // The destination's accounts and names are a vendor's own: it stays within the family.
-    Form::new(
+    SettingSchema::new(
         Setting::Inventory,
         &["inventory", "id"],
         "InventoryConfiguration",
         INVENTORY,
-        Unset::Fault(Fault::NoSuchConfiguration),
+        UnsetResponse::Error(ErrorKind::NoSuchConfiguration),
     ),
-    Form::new(
+    SettingSchema::new(
         Setting::Inventories,
         &["inventory"],
         "ListInventoryConfigurationsResult",
-        &page(group("InventoryConfiguration", INVENTORY)),
-        Unset::Empty,
+        &page_elements(group_element("InventoryConfiguration", INVENTORY)),
+        UnsetResponse::Empty,
     )
-    .read_only(),
-    Form::new(
+    .without_put(),
+    SettingSchema::new(
         Setting::Acceleration,
         &["accelerate"],
         "AccelerateConfiguration",
-        &[words("Status", &[("Enabled", "Enabled"), ("Suspended", "Suspended")])],
-        Unset::Empty,
+        &[words_element("Status", &[("Enabled", "Enabled"), ("Suspended", "Suspended")])],
+        UnsetResponse::Empty,
     )
-    .kept(),
-    Form::new(
+    .without_delete(),
+    SettingSchema::new(
         Setting::Ownership,
         &["ownershipControls"],
         "OwnershipControls",
-        &[group("Rule", &[text("ObjectOwnership")])],
-        Unset::Fault(Fault::NoSuchOwnership),
+        &[group_element("Rule", &[text_element("ObjectOwnership")])],
+        UnsetResponse::Error(ErrorKind::NoSuchOwnership),
     ),
-    Form::new(
+    SettingSchema::new(
         Setting::PolicyStatus,
         &["policyStatus"],
         "PolicyStatus",
-        &[words("IsPublic", BOOLEAN)],
-        Unset::Fault(Fault::NoSuchBucketPolicy),
+        &[words_element("IsPublic", BOOLEAN)],
+        UnsetResponse::Error(ErrorKind::NoSuchBucketPolicy),
     )
-    .read_only(),
-    Form::new(
+    .without_put(),
+    SettingSchema::new(
         Setting::IntelligentTiering,
         &["intelligent-tiering", "id"],
         "IntelligentTieringConfiguration",
         TIERING,
-        Unset::Fault(Fault::NoSuchConfiguration),
+        UnsetResponse::Error(ErrorKind::NoSuchConfiguration),
     ),
-    Form::new(
+    SettingSchema::new(
         Setting::IntelligentTierings,
         &["intelligent-tiering"],
         "ListBucketIntelligentTieringConfigurationsOutput",
-        &page(group("IntelligentTieringConfiguration", TIERING)),
-        Unset::Empty,
+        &page_elements(group_element("IntelligentTieringConfiguration", TIERING)),
+        UnsetResponse::Empty,
     )
-    .read_only(),
-    Form::new(
+    .without_put(),
+    SettingSchema::new(
         Setting::Metrics,
         &["metrics", "id"],
         "MetricsConfiguration",
         METRICS,
-        Unset::Fault(Fault::NoSuchConfiguration),
+        UnsetResponse::Error(ErrorKind::NoSuchConfiguration),
     ),
-    Form::new(
+    SettingSchema::new(
         Setting::AllMetrics,
         &["metrics"],
         "ListMetricsConfigurationsResult",
-        &page(group("MetricsConfiguration", METRICS)),
-        Unset::Empty,
+        &page_elements(group_element("MetricsConfiguration", METRICS)),
+        UnsetResponse::Empty,
     )
-    .read_only(),
+    .without_put(),
 ];
 
-const TAGGING: &[Element] = &[group("TagSet", &[group("Tag", &[text("Key"), text("Value")])])];
+const TAGGING: &[ElementSchema] =
+    &[group_element("TagSet", &[group_element("Tag", &[text_element("Key"), text_element("Value")])])];
 
 const MODES: &[(&str, &str)] = &[("GOVERNANCE", "GOVERNANCE"), ("COMPLIANCE", "COMPLIANCE")];
 
 const ENABLED: &[(&str, &str)] = &[("Enabled", "Enabled"), ("Disabled", "Disabled")];
 
-const TAG: Element = group("Tag", &[text("Key"), text("Value")]);
+const TAG: ElementSchema = group_element("Tag", &[text_element("Key"), text_element("Value")]);
 
-const LIFECYCLE: &[Element] = &[group(
+const LIFECYCLE: &[ElementSchema] = &[group_element(
     "Rule",
     &[
-        text("ID"),
-        group(
+        text_element("ID"),
+        group_element(
             "Filter",
             &[
-                text("Prefix"),
+                text_element("Prefix"),
                 TAG,
-                number("ObjectSizeGreaterThan"),
-                number("ObjectSizeLessThan"),
-                group(
+                number_element("ObjectSizeGreaterThan"),
+                number_element("ObjectSizeLessThan"),
+                group_element(
                     "And",
-                    &[text("Prefix"), TAG, number("ObjectSizeGreaterThan"), number("ObjectSizeLessThan")],
+                    &[
+                        text_element("Prefix"),
+                        TAG,
+                        number_element("ObjectSizeGreaterThan"),
+                        number_element("ObjectSizeLessThan"),
+                    ],
                 ),
             ],
         ),
-        text("Prefix"),
-        words("Status", ENABLED),
-        group("Expiration", &[number("Days"), text("Date"), words("ExpiredObjectDeleteMarker", BOOLEAN)]),
-        group("Transition", &[number("Days"), text("Date"), class("StorageClass")]),
-        group("NoncurrentVersionExpiration", &[number("NoncurrentDays"), number("NewerNoncurrentVersions")]),
-        group(
-            "NoncurrentVersionTransition",
-            &[number("NoncurrentDays"), number("NewerNoncurrentVersions"), class("StorageClass")],
+        text_element("Prefix"),
+        words_element("Status", ENABLED),
+        group_element(
+            "Expiration",
+            &[
+                number_element("Days"),
+                text_element("Date"),
+                words_element("ExpiredObjectDeleteMarker", BOOLEAN),
+            ],
         ),
-        group("AbortIncompleteMultipartUpload", &[number("DaysAfterInitiation")]),
+        group_element(
+            "Transition",
+            &[number_element("Days"), text_element("Date"), class_element("StorageClass")],
+        ),
+        group_element(
+            "NoncurrentVersionExpiration",
+            &[number_element("NoncurrentDays"), number_element("NewerNoncurrentVersions")],
+        ),
+        group_element(
+            "NoncurrentVersionTransition",
+            &[
+                number_element("NoncurrentDays"),
+                number_element("NewerNoncurrentVersions"),
+                class_element("StorageClass"),
+            ],
+        ),
+        group_element("AbortIncompleteMultipartUpload", &[number_element("DaysAfterInitiation")]),
     ],
 )];
 
 const PROTOCOLS: &[(&str, &str)] = &[("http", "http"), ("https", "https")];
 
-const WEBSITE: &[Element] = &[
-    group("RedirectAllRequestsTo", &[text("HostName"), words("Protocol", PROTOCOLS)]),
-    group("IndexDocument", &[text("Suffix")]),
-    group("ErrorDocument", &[text("Key")]),
-    group(
+const WEBSITE: &[ElementSchema] = &[
+    group_element("RedirectAllRequestsTo", &[text_element("HostName"), words_element("Protocol", PROTOCOLS)]),
+    group_element("IndexDocument", &[text_element("Suffix")]),
+    group_element("ErrorDocument", &[text_element("Key")]),
+    group_element(
         "RoutingRules",
-        &[group(
+        &[group_element(
             "RoutingRule",
             &[
-                group("Condition", &[number("HttpErrorCodeReturnedEquals"), text("KeyPrefixEquals")]),
-                group(
+                group_element(
+                    "Condition",
+                    &[number_element("HttpErrorCodeReturnedEquals"), text_element("KeyPrefixEquals")],
+                ),
+                group_element(
                     "Redirect",
                     &[
-                        text("HostName"),
-                        number("HttpRedirectCode"),
-                        words("Protocol", PROTOCOLS),
-                        text("ReplaceKeyPrefixWith"),
-                        text("ReplaceKeyWith"),
+                        text_element("HostName"),
+                        number_element("HttpRedirectCode"),
+                        words_element("Protocol", PROTOCOLS),
+                        text_element("ReplaceKeyPrefixWith"),
+                        text_element("ReplaceKeyWith"),
                     ],
                 ),
             ],
@@ -291,35 +346,41 @@ const WEBSITE: &[Element] = &[
     ),
 ];
 
-const INVENTORY: &[Element] = &[
-    text("Id"),
-    text("IsEnabled"),
-    group("Filter", &[text("Prefix")]),
-    group(
+const INVENTORY: &[ElementSchema] = &[
+    text_element("Id"),
+    text_element("IsEnabled"),
+    group_element("Filter", &[text_element("Prefix")]),
+    group_element(
         "Destination",
-        &[group(
+        &[group_element(
             "S3BucketDestination",
             &[
-                text("AccountId"),
-                text("Bucket"),
-                text("Format"),
-                text("Prefix"),
-                group("Encryption", &[group("SSE-KMS", &[text("KeyId")]), group("SSE-S3", &[])]),
+                text_element("AccountId"),
+                text_element("Bucket"),
+                text_element("Format"),
+                text_element("Prefix"),
+                group_element(
+                    "Encryption",
+                    &[group_element("SSE-KMS", &[text_element("KeyId")]), group_element("SSE-S3", &[])],
+                ),
             ],
         )],
     ),
-    group("Schedule", &[text("Frequency")]),
-    text("IncludedObjectVersions"),
-    group("OptionalFields", &[text("Field")]),
+    group_element("Schedule", &[text_element("Frequency")]),
+    text_element("IncludedObjectVersions"),
+    group_element("OptionalFields", &[text_element("Field")]),
 ];
 
-const ONE_FILTER: Element = group("Filter", &[text("Prefix"), TAG, group("And", &[text("Prefix"), TAG])]);
+const ONE_FILTER: ElementSchema = group_element(
+    "Filter",
+    &[text_element("Prefix"), TAG, group_element("And", &[text_element("Prefix"), TAG])],
+);
 
-const TIERING: &[Element] = &[
-    text("Id"),
+const TIERING: &[ElementSchema] = &[
+    text_element("Id"),
     ONE_FILTER,
-    words("Status", ENABLED),
-    group("Tiering", &[text("AccessTier"), number("Days")]),
+    words_element("Status", ENABLED),
+    group_element("Tiering", &[text_element("AccessTier"), number_element("Days")]),
 ];
 
-const METRICS: &[Element] = &[text("Id"), ONE_FILTER];
+const METRICS: &[ElementSchema] = &[text_element("Id"), ONE_FILTER];

@@ -1,7 +1,7 @@
 //! The words of S3.
 
 use crate::engine::dialect::{WordTables, Words};
-use crate::model::{Acl, Directive, Encryption, Field, StorageClass};
+use crate::model::{CannedAcl, Directive, Encryption, Field, StorageClass};
 
 /// 4.3, 4.4, 7.2, 7.3, 7.4
 pub static WORDS: WordTables = TABLES;
@@ -22,21 +22,21 @@ pub const TABLES: WordTables = WordTables {
         (StorageClass::ColdArchive, "DEEP_ARCHIVE"),
     ]),
     acl: Words(&[
-        (Acl::Private, "private"),
-        (Acl::PublicRead, "public-read"),
-        (Acl::PublicReadWrite, "public-read-write"),
-        (Acl::AuthenticatedRead, "authenticated-read"),
-        (Acl::BucketOwnerRead, "bucket-owner-read"),
-        (Acl::BucketOwnerFullControl, "bucket-owner-full-control"),
-        (Acl::ExecRead, "aws-exec-read"),
-        (Acl::LogDeliveryWrite, "log-delivery-write"),
+        (CannedAcl::Private, "private"),
+        (CannedAcl::PublicRead, "public-read"),
+        (CannedAcl::PublicReadWrite, "public-read-write"),
+        (CannedAcl::AuthenticatedRead, "authenticated-read"),
+        (CannedAcl::BucketOwnerRead, "bucket-owner-read"),
+        (CannedAcl::BucketOwnerFullControl, "bucket-owner-full-control"),
+        (CannedAcl::ExecRead, "aws-exec-read"),
+        (CannedAcl::LogDeliveryWrite, "log-delivery-write"),
     ]),
     encryption: Words(&[
         (Encryption::Aes256, "AES256"),
         (Encryption::Kms, "aws:kms"),
         (Encryption::KmsDualLayer, "aws:kms:dsse"),
     ]),
-    yes,
+    flag_word: yes,
 };
 
 const DIRECTIVE: Words<Directive> = Words(&[(Directive::Copy, "COPY"), (Directive::Replace, "REPLACE")]);

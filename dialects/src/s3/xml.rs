@@ -2,7 +2,7 @@
 
 use crate::engine::dialect::XmlStyle;
 use crate::wire::percent;
-use crate::wire::xml::{Node, Writer};
+use crate::wire::xml::{Node, XmlWriter};
 
 /// The namespace of every result root.
 pub const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
@@ -13,7 +13,7 @@ const FIRST_REGION: &str = "us-east-1";
 /// Orders as AWS writes them.
 pub const STYLE: XmlStyle = XmlStyle {
     namespace: Some(NAMESPACE),
-    namespace_completed: None,
+    multipart_completed_namespace: None,
     copy: &["LastModified", "ETag"],
     copy_milliseconds: true,
     objects: &[
@@ -28,7 +28,7 @@ pub const STYLE: XmlStyle = XmlStyle {
         "Contents",
         "CommonPrefixes",
     ],
-    objects_second: &[
+    objects_v2: &[
         "Name",
         "Prefix",
         "StartAfter",
@@ -42,7 +42,7 @@ pub const STYLE: XmlStyle = XmlStyle {
         "Contents",
         "CommonPrefixes",
     ],
-    listed: &["Key", "LastModified", "ETag", "Size", "Owner", "StorageClass"],
+    listed_object: &["Key", "LastModified", "ETag", "Size", "Owner", "StorageClass"],
     parts: &[
         "Bucket",
         "Key",
@@ -88,22 +88,22 @@ pub const STYLE: XmlStyle = XmlStyle {
     restore_parameters: "GlacierJobParameters",
     restore_days: None,
     upload: &["Key", "UploadId", "Initiator", "Owner", "StorageClass", "Initiated"],
-    deleted_by_absence: false,
-    initiated: &["Bucket", "Key", "UploadId"],
-    completed: &["Location", "Bucket", "Key", "ETag"],
-    encodes_token: false,
+    omits_deleted_document: false,
+    multipart_initiated: &["Bucket", "Key", "UploadId"],
+    multipart_completed: &["Location", "Bucket", "Key", "ETag"],
+    encodes_continuation_token: false,
     buckets: &["Owner", "Buckets", "ContinuationToken", "Prefix"],
     buckets_paging_when_truncated: false,
     // 3.6: the region in calls that ask for a page or a part.
     bucket: &["Name", "CreationDate", "BucketRegion"],
     error: &["Code", "Message", "*", "additionalMessage", "RequestId", "HostId"],
-    empty_delimiter: false,
+    writes_empty_delimiter: false,
     encode_key: percent::encode_path,
     plus_is_space: true,
     bucket_milliseconds: true,
-    location: |region| if region == FIRST_REGION { String::new() } else { region.to_owned() },
+    format_location: |region| if region == FIRST_REGION { String::new() } else { region.to_owned() },
     // 3.10: the first region has no name there.
-    read_location: |text| if text.is_empty() { FIRST_REGION.to_owned() } else { text.to_owned() },
+    parse_location: |text| if text.is_empty() { FIRST_REGION.to_owned() } else { text.to_owned() },
 };
 
 /// 3.10: outside the first region the body names the region.
@@ -111,9 +111,9 @@ pub fn create_bucket_body(region: &str, _settings: &Node) -> Vec<u8> {
     if region.is_empty() || region == FIRST_REGION {
         return Vec::new();
     }
-    let mut out = Writer::default();
+    let mut out = XmlWriter::default();
     out.open_root("CreateBucketConfiguration", Some(NAMESPACE));
-    out.text("LocationConstraint", region);
+    out.write_text("LocationConstraint", region);
     out.close("CreateBucketConfiguration");
     out.finish()
 }

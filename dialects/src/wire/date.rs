@@ -7,23 +7,23 @@ use jiff::{Timestamp as Instant, fmt::strtime};
 use crate::model::Timestamp;
 
 /// `Fri, 24 May 2013 00:00:00 GMT`, as RFC 9110 wants it.
-pub fn http(at: Timestamp) -> String {
-    written("%a, %d %b %Y %H:%M:%S GMT", at)
+pub fn format_http(at: Timestamp) -> String {
+    format_utc("%a, %d %b %Y %H:%M:%S GMT", at)
 }
 
 /// `2013-05-24T00:00:00.000Z`: three zeros, because some SDKs read nothing else.
-pub fn iso(at: Timestamp) -> String {
-    written("%Y-%m-%dT%H:%M:%S.000Z", at)
+pub fn format_iso(at: Timestamp) -> String {
+    format_utc("%Y-%m-%dT%H:%M:%S.000Z", at)
 }
 
 /// `2013-05-24T00:00:00Z`.
-pub fn iso_seconds(at: Timestamp) -> String {
-    written("%Y-%m-%dT%H:%M:%SZ", at)
+pub fn format_iso_seconds(at: Timestamp) -> String {
+    format_utc("%Y-%m-%dT%H:%M:%SZ", at)
 }
 
 /// `20130524T000000Z`, the form of signatures.
-pub fn basic(at: Timestamp) -> String {
-    written("%Y%m%dT%H%M%SZ", at)
+pub fn format_basic(at: Timestamp) -> String {
+    format_utc("%Y%m%dT%H%M%SZ", at)
 }
 
 /// Reads an HTTP date: RFC 1123 with `GMT`, `UTC` or `+0000`, one-digit days too.
@@ -31,7 +31,7 @@ pub fn parse_http(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     let (_, date) = text.split_once(", ")?;
     let date = date.strip_suffix(" GMT").or(date.strip_suffix(" UTC")).or(date.strip_suffix(" +0000"))?;
-    civil("%d %b %Y %H:%M:%S", date)
+    parse_civil("%d %b %Y %H:%M:%S", date)
 }
 
 /// Reads `20130524T000000Z`.
@@ -39,7 +39,7 @@ pub fn parse_basic(text: &str) -> Option<Timestamp> {
     if text.len() != "20130524T000000Z".len() {
         return None;
     }
-    civil("%Y%m%dT%H%M%SZ", text)
+    parse_civil("%Y%m%dT%H%M%SZ", text)
 }
 
 /// Reads an ISO 8601 time; a missing fraction or zone (JD's sample, COS' part copies) means none and UTC.
@@ -48,7 +48,7 @@ pub fn parse_iso(text: &str) -> Option<Timestamp> {
     if let Ok(instant) = text.parse::<Instant>() {
         return Some(Timestamp(instant.as_second()));
     }
-    text.parse::<DateTime>().ok().and_then(utc)
+    text.parse::<DateTime>().ok().and_then(to_utc)
 }
 
 /// Reads whichever of the forms above a vendor put into a document.
@@ -56,18 +56,18 @@ pub fn parse_any(text: &str) -> Option<Timestamp> {
     parse_iso(text).or_else(|| parse_http(text))
 }
 
-fn written(format: &str, at: Timestamp) -> String {
+fn format_utc(format: &str, at: Timestamp) -> String {
     Instant::from_second(at.0)
         .ok()
         .and_then(|instant| strtime::format(format, &instant.to_zoned(TimeZone::UTC)).ok())
         .unwrap_or_default()
 }
 
-fn civil(format: &str, text: &str) -> Option<Timestamp> {
-    strtime::parse(format, text).ok()?.to_datetime().ok().and_then(utc)
+fn parse_civil(format: &str, text: &str) -> Option<Timestamp> {
+    strtime::parse(format, text).ok()?.to_datetime().ok().and_then(to_utc)
 }
 
-fn utc(at: DateTime) -> Option<Timestamp> {
+fn to_utc(at: DateTime) -> Option<Timestamp> {
     at.to_zoned(TimeZone::UTC).ok().map(|zoned| Timestamp(zoned.timestamp().as_second()))
 }
 
@@ -79,13 +79,13 @@ mod tests {
 
     #[test]
     fn each_form_reads_back() {
-        assert_eq!(http(AT), "Mon, 06 May 2024 07:08:09 GMT");
-        assert_eq!(basic(AT), "20240506T070809Z");
-        assert_eq!(iso(AT), "2024-05-06T07:08:09.000Z");
-        assert_eq!(iso_seconds(AT), "2024-05-06T07:08:09Z");
-        assert_eq!(parse_http(&http(AT)), Some(AT));
-        assert_eq!(parse_basic(&basic(AT)), Some(AT));
-        assert_eq!(parse_iso(&iso(AT)), Some(AT));
+        assert_eq!(format_http(AT), "Mon, 06 May 2024 07:08:09 GMT");
+        assert_eq!(format_basic(AT), "20240506T070809Z");
+        assert_eq!(format_iso(AT), "2024-05-06T07:08:09.000Z");
+        assert_eq!(format_iso_seconds(AT), "2024-05-06T07:08:09Z");
+        assert_eq!(parse_http(&format_http(AT)), Some(AT));
+        assert_eq!(parse_basic(&format_basic(AT)), Some(AT));
+        assert_eq!(parse_iso(&format_iso(AT)), Some(AT));
         assert_eq!(parse_http("Tue, 27 Mar 2007 19:36:42 +0000"), Some(Timestamp(1_175_024_202)));
     }
 

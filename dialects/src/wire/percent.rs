@@ -34,12 +34,12 @@ pub fn encode_path(text: &str) -> String {
 /// [`BadEscape`].
 pub fn decode(text: &str) -> Result<String, BadEscape> {
     let mut rest = text;
-    while let Some((_, behind)) = rest.split_once('%') {
-        let digits = behind.get(..2).ok_or(BadEscape)?;
+    while let Some((_, after)) = rest.split_once('%') {
+        let digits = after.get(..2).ok_or(BadEscape)?;
         if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             return Err(BadEscape);
         }
-        rest = behind;
+        rest = after;
     }
     percent_decode_str(text).decode_utf8().map(|text| text.into_owned()).map_err(|_| BadEscape)
 }
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_escape_is_refused() {
+    fn a_broken_escape_is_rejected() {
         for text in ["%", "%a", "%zz", "a%2", "%FF"] {
             assert_eq!(decode(text), Err(BadEscape), "{text}");
         }

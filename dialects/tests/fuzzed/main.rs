@@ -7,23 +7,24 @@ mod targets;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use blobfish_dialects::ALL;
+use blobfish_dialects::DIALECTS;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use targets::{BETWEEN, TARGETS, choice};
+use targets::{BETWEEN, TARGETS, encode_choice};
 
-fn folder(name: &str) -> PathBuf {
+fn get_test_dir(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests").join(name)
 }
 
 /// The inputs to begin with: those of `tests/corpus`, and what the golden cases make.
-fn seeds(target: &str) -> Vec<Vec<u8>> {
-    let files = fs::read_dir(folder("corpus").join(target)).unwrap().map(|file| file.unwrap().path());
+fn load_seeds(target: &str) -> Vec<Vec<u8>> {
+    let files = fs::read_dir(get_test_dir("corpus").join(target)).unwrap().map(|file| file.unwrap().path());
     let mut seeds: Vec<Vec<u8>> = files.map(|path| fs::read(path).unwrap()).collect();
-    for case in fs::read_dir(folder("cases")).unwrap().map(|case| case.unwrap().path()) {
+    for case in fs::read_dir(get_test_dir("cases")).unwrap().map(|case| case.unwrap().path()) {
         let text = |name: &str| fs::read_to_string(case.join(name)).unwrap();
-        let caller = ALL.iter().position(|dialect| text("request.http").contains(dialect.sample_endpoint));
-        let choice = choice(caller.unwrap_or_default(), 0);
+        let caller =
+            DIALECTS.iter().position(|dialect| text("request.http").contains(dialect.sample_endpoint));
+        let choice = encode_choice(caller.unwrap_or_default(), 0);
         match target {
             "translation" => seeds.push([&[choice], text("request.http").as_bytes()].concat()),
             "belief" => seeds.push(text("request.http").into_bytes()),
@@ -42,7 +43,7 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
 #[test]
 fn what_is_known_holds() {
     for (name, target) in TARGETS {
-        seeds(name).iter().for_each(|seed| target(seed));
+        load_seeds(name).iter().for_each(|seed| target(seed));
     }
 }
 
@@ -50,7 +51,7 @@ fn what_is_known_holds() {
 #[test]
 fn every_case_holds_between_every_pair() {
     for (name, target) in TARGETS.iter().filter(|row| ["translation", "exchange"].contains(&row.0)) {
-        for mut seed in seeds(name) {
+        for mut seed in load_seeds(name) {
             for pair in 0..=255 {
                 seed[0] = pair;
                 target(&seed);
@@ -68,7 +69,7 @@ proptest! {
         changes in prop::collection::vec((any::<Index>(), any::<u8>(), 0_u8..4), 1..8),
     ) {
         for (name, target) in TARGETS {
-            let seeds = seeds(name);
+            let seeds = load_seeds(name);
             let mut bytes = seeds[chosen.index(seeds.len())].clone();
             for (at, byte, how) in &changes {
                 let at = at.index(bytes.len() + 1);

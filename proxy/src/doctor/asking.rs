@@ -6,113 +6,118 @@ use std::fmt;
 use std::sync::Mutex;
 
 use blobfish_dialects::engine::auth::Payload;
-use blobfish_dialects::engine::body::{Gate, Wants};
+use blobfish_dialects::engine::body::{BodyVerifier, DigestsToCompute};
 use blobfish_dialects::engine::diagnosis::{self, Failure};
-use blobfish_dialects::engine::exchange::{Answer, Exchange};
-use blobfish_dialects::engine::loss::judge;
+use blobfish_dialects::engine::exchange::{Exchange, TargetResponse};
+use blobfish_dialects::engine::loss::check_losses;
 use blobfish_dialects::engine::stream;
-use blobfish_dialects::engine::way::Way;
-use blobfish_dialects::model::{Fault, Operation, Outgoing, Refusal, Reply, Request};
+use blobfish_dialects::engine::way::Route;
+use blobfish_dialects::model::{ErrorKind, Operation, OutgoingRequest, Rejection, Request, Response};
 use tokio::time::timeout;
 
 use crate::clock;
-use crate::exchange::drive;
-use crate::failed::Failed;
-use crate::snapshot::Upstream;
-use crate::upstream::Upstreams;
+use crate::exchange::drive_exchange;
+use crate::failed::ExchangeError;
+use crate::snapshot::TargetRuntime;
+use crate::upstream::TargetClient;
 
 /// One target, and the bucket there.
-pub struct Asking<'a> {
+pub struct TargetProbe<'a> {
     /// The connections.
-    pub upstreams: &'a Upstreams,
+    pub client: &'a TargetClient,
     /// The target.
-    pub upstream: &'a Upstream,
+    pub target: &'a TargetRuntime,
     /// The way there, of a caller who speaks as the target does.
-    pub way: Way<'a>,
+    pub route: Route<'a>,
     /// How far the target's clock is ahead of ours, seconds, once it answered.
-    pub skew: Cell<Option<i64>>,
+    pub skew_seconds: Cell<Option<i64>>,
 }
 
 /// Why a question has no good answer. Printing it shows no signature.
 #[derive(Debug)]
-pub enum Trouble {
+pub enum ProbeError {
     /// There is no answer.
-    Failed(Failed),
+    Transport(ExchangeError),
     /// The target refused. The fault is the engine's reading, which may rest on more than the last answer.
-    Refused(Fault, Failure),
+    Rejected(ErrorKind, Failure),
     /// The dialect's tables have no way to ask that.
-    Unsaid(String),
+    Unsupported(String),
     /// A success that proves nothing.
-    Unproven(String),
+    Unverified(String),
 }
 
-impl Trouble {
+impl ProbeError {
     /// What the target's refusal means.
-    pub fn fault(&self) -> Option<Fault> {
+    pub fn error_kind(&self) -> Option<ErrorKind> {
         match self {
-            Self::Refused(fault, _) => Some(*fault),
+            Self::Rejected(fault, _) => Some(*fault),
             _ => None,
         }
     }
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for ProbeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Failed(failed) => write!(f, "{failed}"),
-            Self::Refused(_, failure) => told(failure).fmt(f),
-            Self::Unsaid(what) => write!(f, "{what}"),
-            Self::Unproven(why) => write!(f, "{why}"),
+            Self::Transport(failed) => write!(f, "{failed}"),
+            Self::Rejected(_, failure) => describe_failure(failure).fmt(f),
+            Self::Unsupported(what) => write!(f, "{what}"),
+            Self::Unverified(why) => write!(f, "{why}"),
         }
     }
 }
 
 /// A failure as an operator reads it.
-pub fn told(failure: &Failure) -> String {
+pub fn describe_failure(failure: &Failure) -> String {
     let code = failure.code.as_deref().unwrap_or("without a code that is known");
     format!("the target answered {} {code}", failure.status)
 }
 
-impl Asking<'_> {
+impl TargetProbe<'_> {
     /// What answers to one small request, as it came.
     ///
     /// # Errors
     /// [`Trouble`], where there is no answer.
-    pub async fn raw(&self, request: &Request) -> Result<Answer, Trouble> {
-        let out = diagnosis::question(&self.way, request, clock::now()).map_err(unsaid)?;
-        self.sent(&out, request.operation).await
+    pub async fn send_request(&self, request: &Request) -> Result<TargetResponse, ProbeError> {
+        let out =
+            diagnosis::build_signed_request(&self.route, request, clock::now()).map_err(to_unsupported)?;
+        self.send(&out, request.operation).await
     }
 
     /// Carries out a request as a caller's would be.
     ///
     /// # Errors
     /// [`Trouble`].
-    pub async fn exchanged(&self, request: Request) -> Result<Reply, Trouble> {
-        self.exchanged_by(false, request).await
+    pub async fn run_exchange(&self, request: Request) -> Result<Response, ProbeError> {
+        self.run_exchange_with(false, request).await
     }
 
     /// The same, where `check` says whether conditions of copies are evaluated here.
     ///
     /// # Errors
     /// [`Trouble`].
-    pub async fn exchanged_by(&self, check: bool, request: Request) -> Result<Reply, Trouble> {
-        let way = Way { check_conditions: check, ..self.way.clone() };
+    pub async fn run_exchange_with(
+        &self,
+        check_conditions: bool,
+        request: Request,
+    ) -> Result<Response, ProbeError> {
+        let route = Route { check_conditions: check_conditions, ..self.route.clone() };
         let operation = request.operation.name();
-        let exchange = Exchange::new(way.clone(), request, &[]).map_err(unsaid)?;
-        judge(exchange.losses(), way.policy, way.caller).map_err(unsaid)?;
+        let exchange = Exchange::new(route.clone(), request, &[]).map_err(to_unsupported)?;
+        check_losses(exchange.losses(), route.loss_policy, route.caller).map_err(to_unsupported)?;
         let last = Mutex::new(None);
-        let work = drive(self.upstreams, self.upstream, exchange, operation, way.caller.name, &last);
-        let outcome = timeout(self.patience(), Box::pin(work)).await;
+        let work = drive_exchange(self.client, self.target, exchange, operation, route.caller.name, &last);
+        let outcome = timeout(self.request_timeout(), Box::pin(work)).await;
         let last = last.into_inner().unwrap_or_default();
-        if let Some(Ok(answer)) = &last {
-            self.note_clock(answer);
+        if let Some(Ok(response)) = &last {
+            self.record_clock_skew(response);
         }
         match (outcome, last) {
-            (Ok(Ok(reply)), _) => Ok(reply),
-            (Err(_), _) => Err(Trouble::Failed(Failed::ResponseTimeout)),
-            (Ok(Err(_)), Some(Err(failed))) => Err(Trouble::Failed(failed)),
-            (Ok(Err(refusal)), None) => Err(unsaid(refusal)),
-            (Ok(Err(refusal)), Some(Ok(answer))) => Err(self.refused(&refusal, &answer)),
+            (Ok(Ok(response)), _) => Ok(response),
+            (Err(_), _) => Err(ProbeError::Transport(ExchangeError::ResponseTimeout)),
+            (Ok(Err(_)), Some(Err(failed))) => Err(ProbeError::Transport(failed)),
+            (Ok(Err(rejection)), None) => Err(to_unsupported(rejection)),
+            (Ok(Err(rejection)), Some(Ok(response))) => Err(self.classify_rejection(&rejection, &response)),
         }
     }
 
@@ -120,73 +125,80 @@ impl Asking<'_> {
     ///
     /// # Errors
     /// [`Trouble`].
-    pub async fn written(&self, request: &Request, body: &[u8]) -> Result<Reply, Trouble> {
+    pub async fn put_object(&self, request: &Request, body: &[u8]) -> Result<Response, ProbeError> {
         let length = u64::try_from(body.len()).ok();
-        let (mut out, losses) = stream::outgoing(&self.way, request, length, clock::now()).map_err(unsaid)?;
-        judge(&losses, self.way.policy, self.way.caller).map_err(unsaid)?;
-        let wants = Wants { crc64: true, ..Wants::default() };
-        let mut gate = Gate::new(self.way.caller, Payload::Unsigned, request, wants).map_err(unsaid)?;
-        out.body = gate.push(body).map_err(unsaid)?;
-        let (last, sums) = gate.finish().map_err(unsaid)?;
+        let (mut out, losses) =
+            stream::build_request(&self.route, request, length, clock::now()).map_err(to_unsupported)?;
+        check_losses(&losses, self.route.loss_policy, self.route.caller).map_err(to_unsupported)?;
+        let to_compute = DigestsToCompute { crc64: true, ..DigestsToCompute::default() };
+        let mut verifier = BodyVerifier::new(self.route.caller, Payload::Unsigned, request, to_compute)
+            .map_err(to_unsupported)?;
+        out.body = verifier.push(body).map_err(to_unsupported)?;
+        let (last, digests) = verifier.finish().map_err(to_unsupported)?;
         out.body.extend(last);
-        let answer = self.sent(&out, request.operation).await?;
-        if answer.status / 100 != 2 {
-            return Err(self.refused(&stream::refusal(&self.way, request, &answer), &answer));
+        let response = self.send(&out, request.operation).await?;
+        if response.status / 100 != 2 {
+            return Err(self.classify_rejection(&stream::refusal(&self.route, request, &response), &response));
         }
-        stream::reply(&self.way, request, &answer, Some(&sums)).map_err(unproven)
+        stream::read_streamed_response(&self.route, request, &response, Some(&digests)).map_err(to_unverified)
     }
 
     /// Reads an object, or its head.
     ///
     /// # Errors
     /// [`Trouble`].
-    pub async fn read(&self, request: &Request) -> Result<(Reply, Vec<u8>), Trouble> {
-        let (out, _) = stream::outgoing(&self.way, request, None, clock::now()).map_err(unsaid)?;
-        let answer = self.sent(&out, request.operation).await?;
-        if answer.status / 100 != 2 {
-            return Err(self.refused(&stream::refusal(&self.way, request, &answer), &answer));
+    pub async fn get_object(&self, request: &Request) -> Result<(Response, Vec<u8>), ProbeError> {
+        let (out, _) =
+            stream::build_request(&self.route, request, None, clock::now()).map_err(to_unsupported)?;
+        let response = self.send(&out, request.operation).await?;
+        if response.status / 100 != 2 {
+            return Err(self.classify_rejection(&stream::refusal(&self.route, request, &response), &response));
         }
-        let reply = stream::reply(&self.way, request, &answer, None).map_err(unproven)?;
-        Ok((reply, answer.body))
+        let parsed_response =
+            stream::read_streamed_response(&self.route, request, &response, None).map_err(to_unverified)?;
+        Ok((parsed_response, response.body))
     }
 
-    async fn sent(&self, out: &Outgoing, operation: Operation) -> Result<Answer, Trouble> {
-        let (operation, dialect) = (operation.name(), self.way.caller.name);
-        let work = Box::pin(self.upstreams.exchange(self.upstream, out, operation, dialect));
-        let answer = timeout(self.patience(), work).await.unwrap_or(Err(Failed::ResponseTimeout));
-        let answer = answer.map_err(Trouble::Failed)?;
-        self.note_clock(&answer);
-        Ok(answer)
+    async fn send(&self, out: &OutgoingRequest, operation: Operation) -> Result<TargetResponse, ProbeError> {
+        let (operation, dialect) = (operation.name(), self.route.caller.name);
+        let work = Box::pin(self.client.send_and_read(self.target, out, operation, dialect));
+        let response =
+            timeout(self.request_timeout(), work).await.unwrap_or(Err(ExchangeError::ResponseTimeout));
+        let response = response.map_err(ProbeError::Transport)?;
+        self.record_clock_skew(&response);
+        Ok(response)
     }
 
     /// Longer than any one wait of the connections; a copy of a scratch object needs no more.
-    fn patience(&self) -> std::time::Duration {
-        self.upstream.connect_timeout + self.upstream.response_timeout + self.upstream.body_timeout
+    fn request_timeout(&self) -> std::time::Duration {
+        self.target.connect_timeout + self.target.response_timeout + self.target.body_timeout
     }
 
-    fn note_clock(&self, answer: &Answer) {
-        if let (None, Some(theirs)) = (self.skew.get(), diagnosis::clock(answer)) {
-            self.skew.set(Some(theirs.0.saturating_sub(clock::now().0)));
+    fn record_clock_skew(&self, response: &TargetResponse) {
+        if let (None, Some(theirs)) = (self.skew_seconds.get(), diagnosis::read_server_time(response)) {
+            self.skew_seconds.set(Some(theirs.0.saturating_sub(clock::now().0)));
         }
     }
 
-    fn refused(&self, refusal: &Refusal, answer: &Answer) -> Trouble {
-        let decided =
-            matches!(refusal.fault, Fault::PreconditionFailed | Fault::NotModified | Fault::ObjectExists);
-        let failure = diagnosis::failure(self.way.target.dialect, answer);
-        match answer.status {
-            200..=299 if !decided && failure.code.is_none() => unproven(refusal.clone()),
-            _ if decided => Trouble::Refused(refusal.fault, failure),
-            _ => Trouble::Refused(failure.fault, failure),
+    fn classify_rejection(&self, rejection: &Rejection, response: &TargetResponse) -> ProbeError {
+        let is_condition_failure = matches!(
+            rejection.kind,
+            ErrorKind::PreconditionFailed | ErrorKind::NotModified | ErrorKind::ObjectExists
+        );
+        let failure = diagnosis::diagnose_failure(self.route.target.dialect, response);
+        match response.status {
+            200..=299 if !is_condition_failure && failure.code.is_none() => to_unverified(rejection.clone()),
+            _ if is_condition_failure => ProbeError::Rejected(rejection.kind, failure),
+            _ => ProbeError::Rejected(failure.kind, failure),
         }
     }
 }
 
-fn unsaid(refusal: Refusal) -> Trouble {
-    Trouble::Unsaid(refusal.message.unwrap_or_else(|| format!("{:?}", refusal.fault)))
+fn to_unsupported(rejection: Rejection) -> ProbeError {
+    ProbeError::Unsupported(rejection.message.unwrap_or_else(|| format!("{:?}", rejection.kind)))
 }
 
-fn unproven(refusal: Refusal) -> Trouble {
+fn to_unverified(rejection: Rejection) -> ProbeError {
     let why = "the target answered with a success that it does not prove".to_owned();
-    Trouble::Unproven(refusal.message.unwrap_or(why))
+    ProbeError::Unverified(rejection.message.unwrap_or(why))
 }

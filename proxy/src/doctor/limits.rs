@@ -4,98 +4,112 @@
 use blobfish_dialects::engine::staging;
 use blobfish_dialects::model::Operation;
 
-use crate::doctor::asking::{Asking, Trouble};
-use crate::doctor::features::Features;
+use crate::doctor::asking::{ProbeError, TargetProbe};
+use crate::doctor::features::FeatureChecks;
 use crate::doctor::report::Report;
 
 /// The longest name between slashes of stores that keep objects in a file system, bytes; some less, for their endings.
-const NAME_BYTES: usize = 200;
+const SEGMENT_BYTES_MAX: usize = 200;
 
 /// The name of the metadata.
-const METADATA: &str = "much";
+const METADATA_NAME: &str = "much";
 
 /// Where parts are kept that are smaller than the target takes, and whether they can be listed there.
-pub async fn small_parts(report: &Report, asking: &Asking<'_>) {
+pub async fn check_small_parts(report: &Report, probe: &TargetProbe<'_>) {
     const CHECK: &str = "small parts";
-    let target = asking.way.target;
+    let target = probe.route.target;
     let least = target.dialect.limits.part_bytes_min;
     if !staging::is_needed(target.dialect) {
-        return report.ok(CHECK, "The target takes parts as small as every caller's vendor does.");
+        return report.add_ok(CHECK, "The target takes parts as small as every caller's vendor does.");
     }
     if !target.staging.combines {
-        return report.ok(CHECK, format!("Parts below {least} bytes, but for the last, are refused."));
+        return report.add_ok(CHECK, format!("Parts below {least} bytes, but for the last, are refused."));
     }
     let prefix = &target.staging.prefix;
-    let at = Asking { way: staging::own(&asking.way), skew: asking.skew.clone(), ..*asking };
-    match at.exchanged(staging::listed(prefix, 1)).await {
-        Ok(_) => report.ok(
+    let staging_probe =
+        TargetProbe { route: staging::own(&probe.route), skew_seconds: probe.skew_seconds.clone(), ..*probe };
+    match staging_probe.run_exchange(staging::build_listing_request(prefix, 1)).await {
+        Ok(_) => report.add_ok(
             CHECK,
             format!(
                 "Parts below {least} bytes are kept below {prefix} in the bucket {} until their upload ends. What is left \
                  there is swept; as a safety net add a lifecycle rule that deletes below {prefix} after 7 days, and one \
                  that ends unfinished uploads before.",
-                at.way.bucket
+                staging_probe.route.bucket
             ),
         ),
-        Err(trouble) => report.problem(
+        Err(error) => report.add_problem(
             CHECK,
-            format!("The bucket {} cannot be listed below {prefix}: {trouble}.", at.way.bucket),
+            format!("The bucket {} cannot be listed below {prefix}: {error}.", staging_probe.route.bucket),
             "Let the key list, read, write and delete there, or set small_parts = \"refuse\".",
         ),
     }
 }
 
 /// Writes an object at each limit. What a store refuses, callers are told; what it cuts off, they are not.
-pub async fn tried(features: &Features<'_>) {
-    let limits = &features.scratch.asking.way.target.dialect.limits;
+pub async fn check_limits(features: &FeatureChecks<'_>) {
+    let limits = &features.scratch.probe.route.target.dialect.limits;
     let (key, metadata) = (limits.key_bytes_max, limits.metadata_bytes_max);
-    let mut refused = Vec::new();
-    if let Err(why) = long_key(features, key, usize::MAX).await {
-        refused.push(match long_key(features, key, NAME_BYTES).await {
+    let mut rejections = Vec::new();
+    if let Err(why) = probe_long_key(features, key, usize::MAX).await {
+        rejections.push(match probe_long_key(features, key, SEGMENT_BYTES_MAX).await {
             Ok(()) => format!("Keys of {key} bytes are taken only where slashes divide them ({why})."),
             Err(_) => format!("No key of {key} bytes is taken ({why})."),
         });
     }
-    match much_metadata(features, metadata).await {
+    match probe_large_metadata(features, metadata).await {
         Ok(true) => {}
         Ok(false) => {
-            features.report.problem(
+            features.report.add_problem(
                 "limits",
                 format!("Of {metadata} bytes of metadata not all are kept."),
                 "Callers who write much metadata lose some of it at this target.",
             );
             return;
         }
-        Err(why) => refused.push(format!("{metadata} bytes of metadata are not taken ({why}).")),
+        Err(why) => rejections.push(format!("{metadata} bytes of metadata are not taken ({why}).")),
     }
-    if refused.is_empty() {
+    if rejections.is_empty() {
         let message = format!("Keys of {key} bytes and {metadata} bytes of metadata are taken.");
-        features.report.ok("limits", message);
+        features.report.add_ok("limits", message);
     } else {
-        features.report.warning(
+        features.report.add_warning(
             "limits",
-            refused.join(" "),
+            rejections.join(" "),
             "Callers who write more are told the target's refusal.",
         );
     }
 }
 
 /// Writes and reads an object with the longest key, a slash after so many bytes.
-async fn long_key(features: &Features<'_>, bytes: usize, piece: usize) -> Result<(), Trouble> {
-    let before = features.scratch.request(Operation::HeadObject, "").key.unwrap_or_default().len();
-    let letter = |at: usize| if at % piece.saturating_add(1) == piece { '/' } else { 'k' };
-    let name: String = (0..bytes.saturating_sub(before)).map(letter).collect();
-    features.written(&features.scratch_put(&name)).await?;
-    features.scratch.asking.read(&features.scratch.request(Operation::HeadObject, &name)).await.map(drop)
+async fn probe_long_key(
+    features: &FeatureChecks<'_>,
+    bytes: usize,
+    segment_bytes: usize,
+) -> Result<(), ProbeError> {
+    let prefix_bytes =
+        features.scratch.build_request(Operation::HeadObject, "").key.unwrap_or_default().len();
+    let letter_at = |at: usize| if at % segment_bytes.saturating_add(1) == segment_bytes { '/' } else { 'k' };
+    let name: String = (0..bytes.saturating_sub(prefix_bytes)).map(letter_at).collect();
+    features.put_object(&features.build_put_request(&name)).await?;
+    features
+        .scratch
+        .probe
+        .get_object(&features.scratch.build_request(Operation::HeadObject, &name))
+        .await
+        .map(drop)
 }
 
 /// Whether all of the metadata is there afterwards.
-async fn much_metadata(features: &Features<'_>, bytes: usize) -> Result<bool, Trouble> {
-    let value = vec![b'm'; bytes.saturating_sub(METADATA.len())];
-    let mut request = features.scratch_put("metadata");
-    request.metadata = vec![(METADATA.to_owned(), value.clone())];
-    features.written(&request).await?;
-    let (reply, _) =
-        features.scratch.asking.read(&features.scratch.request(Operation::HeadObject, "metadata")).await?;
-    Ok(reply.metadata.iter().any(|row| row.0 == METADATA && row.1 == value))
+async fn probe_large_metadata(features: &FeatureChecks<'_>, bytes: usize) -> Result<bool, ProbeError> {
+    let value = vec![b'm'; bytes.saturating_sub(METADATA_NAME.len())];
+    let mut request = features.build_put_request("metadata");
+    request.metadata = vec![(METADATA_NAME.to_owned(), value.clone())];
+    features.put_object(&request).await?;
+    let (response, _) = features
+        .scratch
+        .probe
+        .get_object(&features.scratch.build_request(Operation::HeadObject, "metadata"))
+        .await?;
+    Ok(response.metadata.iter().any(|row| row.0 == METADATA_NAME && row.1 == value))
 }

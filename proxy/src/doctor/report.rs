@@ -33,7 +33,7 @@ pub const CHECKS: [&str; 20] = [
 /// What a check came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Outcome {
+pub enum CheckStatus {
     /// As it should be.
     Ok,
     /// It works, with something to know.
@@ -44,7 +44,7 @@ pub enum Outcome {
     Skipped,
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for CheckStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Ok => "ok",
@@ -61,7 +61,7 @@ pub struct Finding {
     /// Which of [`CHECKS`], or `clean-up`.
     pub check: &'static str,
     /// What it came to.
-    pub outcome: Outcome,
+    pub outcome: CheckStatus,
     /// What was found, in one sentence.
     pub message: String,
     /// What to do about it.
@@ -71,7 +71,7 @@ pub struct Finding {
 
 /// What was found at one target.
 #[derive(Debug, Serialize)]
-struct Target {
+struct TargetReport {
     name: String,
     endpoint: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,7 +82,7 @@ struct Target {
 /// All that was found. Text is printed as it comes, for a target that is not there takes its time.
 pub struct Report {
     json: bool,
-    targets: RefCell<Vec<Target>>,
+    targets: RefCell<Vec<TargetReport>>,
 }
 
 impl Report {
@@ -92,43 +92,49 @@ impl Report {
     }
 
     /// What follows is about this target.
-    pub fn begin(&self, name: &str, endpoint: String, bucket: Option<&str>) {
+    pub fn begin_target(&self, name: &str, endpoint: String, bucket: Option<&str>) {
         let objects = bucket.map(|bucket| format!(", bucket {bucket}")).unwrap_or_default();
         self.print(&format!("target {name}: {endpoint}{objects}\n"));
         let (name, bucket) = (name.to_owned(), bucket.map(str::to_owned));
-        self.targets.borrow_mut().push(Target { name, endpoint, bucket, findings: Vec::new() });
+        self.targets.borrow_mut().push(TargetReport { name, endpoint, bucket, findings: Vec::new() });
     }
 
     /// As it should be.
-    pub fn ok(&self, check: &'static str, message: impl Into<String>) {
-        self.add(check, Outcome::Ok, message.into(), None);
+    pub fn add_ok(&self, check: &'static str, message: impl Into<String>) {
+        self.add_finding(check, CheckStatus::Ok, message.into(), None);
     }
 
     /// It works, with something to know.
-    pub fn warning(&self, check: &'static str, message: impl Into<String>, advice: impl Into<String>) {
-        self.add(check, Outcome::Warning, message.into(), Some(advice.into()));
+    pub fn add_warning(&self, check: &'static str, message: impl Into<String>, advice: impl Into<String>) {
+        self.add_finding(check, CheckStatus::Warning, message.into(), Some(advice.into()));
     }
 
     /// It does not work.
-    pub fn problem(&self, check: &'static str, message: impl Into<String>, advice: impl Into<String>) {
-        self.add(check, Outcome::Problem, message.into(), Some(advice.into()));
+    pub fn add_problem(&self, check: &'static str, message: impl Into<String>, advice: impl Into<String>) {
+        self.add_finding(check, CheckStatus::Problem, message.into(), Some(advice.into()));
     }
 
     /// It was not tried.
-    pub fn skipped(&self, check: &'static str, why: impl Into<String>) {
-        self.add(check, Outcome::Skipped, why.into(), None);
+    pub fn add_skipped(&self, check: &'static str, why: impl Into<String>) {
+        self.add_finding(check, CheckStatus::Skipped, why.into(), None);
     }
 
     /// Whatever was not found out about this target was not tried, for this reason.
     pub fn skip_rest(&self, why: &str) {
-        let told = |check: &str| {
+        let is_reported = |check: &str| {
             let targets = self.targets.borrow();
             targets.last().is_some_and(|target| target.findings.iter().any(|one| one.check == check))
         };
-        CHECKS.into_iter().filter(|check| !told(check)).for_each(|check| self.skipped(check, why));
+        CHECKS.into_iter().filter(|check| !is_reported(check)).for_each(|check| self.add_skipped(check, why));
     }
 
-    fn add(&self, check: &'static str, outcome: Outcome, message: String, advice: Option<String>) {
+    fn add_finding(
+        &self,
+        check: &'static str,
+        outcome: CheckStatus,
+        message: String,
+        advice: Option<String>,
+    ) {
         let mut text = format!("  {outcome:<8} {check:<12} {message}\n");
         if let Some(advice) = &advice {
             text += &format!("{:24}{advice}\n", "");
@@ -146,15 +152,16 @@ impl Report {
         }
     }
 
-    fn count(&self, outcome: Outcome) -> usize {
+    fn count(&self, outcome: CheckStatus) -> usize {
         let targets = self.targets.borrow();
         targets.iter().flat_map(|target| &target.findings).filter(|one| one.outcome == outcome).count()
     }
 
     /// What is left to print, and whether no problem was found.
-    pub fn closed(self) -> (String, bool) {
+    pub fn finish(self) -> (String, bool) {
         let [ok, warnings, problems, skipped] =
-            [Outcome::Ok, Outcome::Warning, Outcome::Problem, Outcome::Skipped].map(|one| self.count(one));
+            [CheckStatus::Ok, CheckStatus::Warning, CheckStatus::Problem, CheckStatus::Skipped]
+                .map(|one| self.count(one));
         let text = if self.json {
             let targets = &*self.targets.borrow();
             let all = serde_json::json!({
@@ -173,16 +180,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_not_tried_is_told_once_each() {
+    fn what_was_not_tried_is_reported_once_each() {
         let report = Report::new(true);
-        report.begin("one", "http://localhost:1".to_owned(), None);
-        report.problem("dns", "no address", "look");
+        report.begin_target("one", "http://localhost:1".to_owned(), None);
+        report.add_problem("dns", "no address", "look");
         report.skip_rest("no address");
-        assert_eq!(report.count(Outcome::Skipped), CHECKS.len() - 1);
-        report.begin("two", "http://localhost:2".to_owned(), None);
+        assert_eq!(report.count(CheckStatus::Skipped), CHECKS.len() - 1);
+        report.begin_target("two", "http://localhost:2".to_owned(), None);
         report.skip_rest("interrupted");
-        let (text, fine) = report.closed();
-        assert!(!fine);
+        let (text, is_fine) = report.finish();
+        assert!(!is_fine);
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["targets"][1]["findings"].as_array().unwrap().len(), CHECKS.len());
         assert_eq!(value["targets"][0]["findings"][0]["outcome"], "problem");

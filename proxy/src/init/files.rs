@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
 
-use crate::init::{CallerKey, CallerSecret};
+use crate::init::{CallerSecret, NewCallerKey};
 
 /// For its owner only.
 const SECRET_MODE: u32 = 0o600;
@@ -20,22 +20,25 @@ const PLAIN_MODE: u32 = 0o644;
 ///
 /// # Errors
 /// One of them cannot be written; then the other is not there either.
-pub fn write(output: &Path, text: &str, key: &CallerKey, force: bool) -> anyhow::Result<()> {
-    let named = |path: &Path| path.display().to_string();
+pub fn write_files(output: &Path, text: &str, key: &NewCallerKey, force: bool) -> anyhow::Result<()> {
+    let format_path = |path: &Path| path.display().to_string();
     let (path, secret) = match &key.secret {
         CallerSecret::File(path, secret) => (path, secret),
         CallerSecret::Literal(_) => {
-            return put(output, text, SECRET_MODE, force).with_context(|| named(output));
+            return create_file(output, text, SECRET_MODE, force).with_context(|| format_path(output));
         }
-        CallerSecret::Env => return put(output, text, PLAIN_MODE, force).with_context(|| named(output)),
+        CallerSecret::Env => {
+            return create_file(output, text, PLAIN_MODE, force).with_context(|| format_path(output));
+        }
     };
-    put(path, &format!("{}\n", secret.expose_secret()), SECRET_MODE, force).with_context(|| named(path))?;
-    put(output, text, PLAIN_MODE, force)
+    create_file(path, &format!("{}\n", secret.expose_secret()), SECRET_MODE, force)
+        .with_context(|| format_path(path))?;
+    create_file(output, text, PLAIN_MODE, force)
         .inspect_err(|_| drop(fs::remove_file(path)))
-        .with_context(|| named(output))
+        .with_context(|| format_path(output))
 }
 
-fn put(path: &Path, text: &str, mode: u32, force: bool) -> io::Result<()> {
+fn create_file(path: &Path, text: &str, mode: u32, force: bool) -> io::Result<()> {
     if force {
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -56,21 +59,21 @@ mod tests {
 
     use super::*;
 
-    fn key(path: &Path) -> CallerKey {
+    fn make_key(path: &Path) -> NewCallerKey {
         let secret = CallerSecret::File(path.to_owned(), SecretString::from("hush"));
-        CallerKey { id: "AKID".to_owned(), secret }
+        NewCallerKey { id: "AKID".to_owned(), secret }
     }
 
     #[test]
     fn nothing_is_replaced_unless_asked() {
         let folder = tempfile::tempdir().unwrap();
         let (output, secret) = (folder.path().join("a.toml"), folder.path().join("a.secret"));
-        write(&output, "one", &key(&secret), false).unwrap();
+        write_files(&output, "one", &make_key(&secret), false).unwrap();
         assert_eq!(fs::metadata(&secret).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(write(&output, "two", &key(&secret), false).is_err());
+        assert!(write_files(&output, "two", &make_key(&secret), false).is_err());
         assert_eq!(fs::read_to_string(&output).unwrap(), "one");
         fs::set_permissions(&secret, fs::Permissions::from_mode(0o644)).unwrap();
-        write(&output, "two", &key(&secret), true).unwrap();
+        write_files(&output, "two", &make_key(&secret), true).unwrap();
         assert_eq!(fs::read_to_string(&output).unwrap(), "two");
         assert_eq!(fs::metadata(&secret).unwrap().permissions().mode() & 0o777, 0o600);
     }
@@ -80,7 +83,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (output, secret) = (folder.path().join("taken"), folder.path().join("a.secret"));
         fs::write(&output, "another's").unwrap();
-        assert!(write(&output, "one", &key(&secret), false).is_err());
+        assert!(write_files(&output, "one", &make_key(&secret), false).is_err());
         assert!(!secret.exists());
         assert_eq!(fs::read_to_string(&output).unwrap(), "another's");
     }

@@ -5,60 +5,60 @@ use std::path::Path;
 
 use secrecy::ExposeSecret as _;
 
-use crate::init::answers::{Answers, TargetSecret};
-use crate::init::{CALLER_VARIABLE, CallerKey, CallerSecret};
+use crate::init::answers::{InitSettings, TargetSecret};
+use crate::init::{CALLER_VARIABLE, CallerSecret, NewCallerKey};
 
 /// The configuration.
-pub fn configuration(answers: &Answers, key: &CallerKey) -> String {
+pub fn render_configuration(settings: &InitSettings, key: &NewCallerKey) -> String {
     let mut out = String::new();
     let mut add = |line: &str| {
         let _ = writeln!(out, "{line}");
     };
-    let set = |name: &str, value: &str| format!("{name} = {}", quoted(value));
-    let (caller, target) = (&answers.caller, &answers.name);
+    let format_assignment = |name: &str, value: &str| format!("{name} = {}", quote_toml(value));
+    let (caller, target) = (&settings.caller_dialect, &settings.target_name);
     add("# Blobfish, written by `blobfish init`. docs/configuration.md has every key.");
     add("");
     add("[listen]");
     add("# Where callers connect. For more than this machine use https = [{ address, cert, key }].");
-    add(&format!("http = [{}]", quoted(&answers.listen.to_string())));
+    add(&format!("http = [{}]", quote_toml(&settings.listen.to_string())));
     add("# What a request speaks that does not show it.");
-    add(&set("dialect", caller));
+    add(&format_assignment("dialect", caller));
     add("");
     add("[admin]");
     add("# Metrics, health and console, for operators only.");
-    add(&set("listen", &answers.admin.to_string()));
+    add(&format_assignment("listen", &settings.admin.to_string()));
     add("");
     add("[[target]]");
     add("# A name of your own: the label in metrics and logs.");
-    add(&set("name", target));
-    add(&set("dialect", &answers.dialect));
-    if let Some(profile) = &answers.profile {
-        add(&set("profile", profile));
+    add(&format_assignment("name", target));
+    add(&format_assignment("dialect", &settings.target_dialect));
+    if let Some(profile) = &settings.profile {
+        add(&format_assignment("profile", profile));
     }
-    add(&set("endpoint", &answers.endpoint));
-    add(&set("region", &answers.region));
+    add(&format_assignment("endpoint", &settings.endpoint));
+    add(&format_assignment("region", &settings.region));
     add("# Where the bucket goes: \"virtual\" is bucket.endpoint, \"path\" is endpoint/bucket.");
-    add(&set("addressing", if answers.path_style { "path" } else { "virtual" }));
-    if answers.insecure {
+    add(&format_assignment("addressing", if settings.path_style { "path" } else { "virtual" }));
+    if settings.insecure {
         add("# Requests and objects travel unencrypted.");
         add("insecure = true");
     }
-    if let Some(ca) = &answers.ca {
+    if let Some(ca) = &settings.ca {
         add("# Authorities to trust beside the system's.");
-        add(&set("ca", &ca.display().to_string()));
+        add(&format_assignment("ca", &ca.display().to_string()));
     }
-    add(&set("access_key", &answers.access_key));
-    match &answers.secret {
+    add(&format_assignment("access_key", &settings.access_key));
+    match &settings.target_secret {
         TargetSecret::Env(variable) => {
             add("# Set this variable where Blobfish runs. { file = \"/run/secrets/...\" } is the other way.");
-            add(&format!("secret_key = {{ env = {} }}", quoted(variable)));
+            add(&format!("secret_key = {{ env = {} }}", quote_toml(variable)));
         }
         TargetSecret::File(file) => {
             add("# Must be closed to others: chmod 600. { env = \"NAME\" } is the other way.");
-            add(&format!("secret_key = {{ file = {} }}", quoted(&file.display().to_string())));
+            add(&format!("secret_key = {{ file = {} }}", quote_toml(&file.display().to_string())));
         }
     }
-    for (index, bucket) in answers.buckets.iter().enumerate() {
+    for (index, bucket) in settings.buckets.iter().enumerate() {
         // What is said once of the first one is true of all.
         let mut add = |line: &str| {
             if index == 0 || !line.starts_with('#') {
@@ -70,63 +70,63 @@ pub fn configuration(answers: &Answers, key: &CallerKey) -> String {
         add(
             "# As callers say it. \"photos-*\" is a pattern; \"*\" is every other bucket, under its own name.",
         );
-        add(&set("name", &bucket.name));
-        add(&set("target", target));
-        if let Some(name) = &bucket.there {
+        add(&format_assignment("name", &bucket.name));
+        add(&format_assignment("target", target));
+        if let Some(name) = &bucket.target_bucket {
             add("# Its name at the target.");
-            add(&set("target_bucket", name));
+            add(&format_assignment("target_bucket", name));
         }
         add(
             "# What the target cannot express: \"refuse\" answers 501 and names it, \"report\" sends the rest and tells.",
         );
-        add(&set("unsupported", "refuse"));
+        add(&format_assignment("unsupported", "refuse"));
         add(
             "# Conditions on the source of a copy: \"native\" leaves them to the target. \"check\" looks before and after",
         );
         add("# the copy, for targets that have none; one whose source was changed meanwhile fails.");
-        add(&set("conditions", if answers.check { "check" } else { "native" }));
+        add(&format_assignment("conditions", if settings.check_conditions { "check" } else { "native" }));
     }
     add("");
     add("[[caller]]");
-    add(&set("name", "app"));
+    add(&format_assignment("name", "app"));
     add("# Give this key to the app, and to nobody else.");
-    add(&set("access_key", &key.id));
+    add(&format_assignment("access_key", &key.id));
     match &key.secret {
         CallerSecret::File(path, _) => {
-            add(&format!("secret_key = {{ file = {} }}", quoted(&path.display().to_string())));
+            add(&format!("secret_key = {{ file = {} }}", quote_toml(&path.display().to_string())));
         }
-        CallerSecret::Literal(secret) => add(&set("secret_key", secret.expose_secret())),
-        CallerSecret::Env => add(&format!("secret_key = {{ env = {} }}", quoted(CALLER_VARIABLE))),
+        CallerSecret::Literal(secret) => add(&format_assignment("secret_key", secret.expose_secret())),
+        CallerSecret::Env => add(&format!("secret_key = {{ env = {} }}", quote_toml(CALLER_VARIABLE))),
     }
-    let names: Vec<String> = answers.buckets.iter().map(|bucket| quoted(&bucket.name)).collect();
+    let names: Vec<String> = settings.buckets.iter().map(|bucket| quote_toml(&bucket.name)).collect();
     add("# read | write | read-write | admin. Creating buckets and changing their settings needs admin.");
     add(&format!("grants = [{{ buckets = [{}], access = \"read-write\" }}]", names.join(", ")));
     out
 }
 
 /// A TOML string. JSON's escapes are among TOML's; what TOML refuses besides is refused when the text is checked.
-fn quoted(text: &str) -> String {
+fn quote_toml(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
 /// What to do next.
-pub fn next_steps(output: &Path, answers: &Answers, key: &CallerKey) -> String {
+pub fn render_next_steps(output: &Path, settings: &InitSettings, key: &NewCallerKey) -> String {
     let mut out = String::new();
     let mut add = |line: &str| {
         let _ = writeln!(out, "{line}");
     };
-    let file = shell_quoted(&output.display().to_string());
+    let file = quote_shell(&output.display().to_string());
     add(&format!("Wrote {}.", output.display()));
     if let CallerSecret::File(path, _) = &key.secret {
         add(&format!("Wrote {}: the app's new secret, readable by you only.", path.display()));
     }
     add("");
     add("Next:");
-    let secret = format!("# the secret of {} at the target", answers.access_key);
-    match &answers.secret {
+    let secret = format!("# the secret of {} at the target", settings.access_key);
+    match &settings.target_secret {
         TargetSecret::Env(variable) => add(&format!("  export {variable}=...    {secret}")),
         TargetSecret::File(path) => {
-            add(&format!("  chmod 600 {}    {secret}", shell_quoted(&path.display().to_string())));
+            add(&format!("  chmod 600 {}    {secret}", quote_shell(&path.display().to_string())));
         }
     }
     if matches!(key.secret, CallerSecret::Env) {
@@ -145,12 +145,12 @@ pub fn next_steps(output: &Path, answers: &Answers, key: &CallerKey) -> String {
     };
     add(&format!(
         "The app's end point is http://{}, its access key {}, with {secret}.",
-        answers.listen, key.id
+        settings.listen, key.id
     ));
     out
 }
 
-fn shell_quoted(path: &str) -> String {
+fn quote_shell(path: &str) -> String {
     let plain = path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b));
     if plain { path.to_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }
@@ -161,8 +161,8 @@ mod tests {
 
     #[test]
     fn texts_cannot_leave_their_quotes() {
-        assert_eq!(quoted("a\"b\\c\nd"), r#""a\"b\\c\nd""#);
-        assert_eq!(shell_quoted("/etc/blobfish.toml"), "/etc/blobfish.toml");
-        assert_eq!(shell_quoted("/a b/it's"), r"'/a b/it'\''s'");
+        assert_eq!(quote_toml("a\"b\\c\nd"), r#""a\"b\\c\nd""#);
+        assert_eq!(quote_shell("/etc/blobfish.toml"), "/etc/blobfish.toml");
+        assert_eq!(quote_shell("/a b/it's"), r"'/a b/it'\''s'");
     }
 }

@@ -6,92 +6,106 @@
 
 use crate::attributes::Attributes;
 use crate::conditions::WriteCondition;
-use crate::digests::{Algorithm, combined, hex, joined_crc64, unhex};
-use crate::errors::{fault, internal, invalid_argument, not_implemented, with_header};
+use crate::digests::{Algorithm, combine_checksums, combine_crc64, decode_hex, encode_hex};
+use crate::encryption::{CustomerKey, EncryptionRequest};
+use crate::errors::{internal_error, invalid_argument_error, not_implemented_error, s3_error, with_header};
 use crate::lock;
-use crate::meta::{Found, Object, Version, Writing, now_ms};
-use crate::objects::{BODY_BYTES_MAX, Core, Received, Written, customer, put, too_large};
-use crate::request::Facts;
-use crate::sealing::{CustomerKey, Wish};
+use crate::meta::{MetadataWriter, Object, RankedVersion, Version, now_ms};
+use crate::objects::{
+    BODY_BYTES_MAX, Core, ReceivedBody, WriteOutcome, entity_too_large_error, get_customer_key, insert_header,
+};
+use crate::request::RequestHead;
 use http::HeaderMap;
 use md5::{Digest as _, Md5};
 use s3s::dto::StreamingBlob;
 use s3s::{S3Error, S3Result};
 
-const OFFSET: &str = "x-amz-write-offset-bytes";
+const WRITE_OFFSET_HEADER: &str = "x-amz-write-offset-bytes";
 /// The length of an object that was appended to.
-const SIZE: &str = "x-amz-object-size";
+const OBJECT_SIZE_HEADER: &str = "x-amz-object-size";
 /// What kind of object it is, where it is not the usual one; S3 has no word for it.
-const KIND: &str = "x-blobfish-object-type";
+const OBJECT_TYPE_HEADER: &str = "x-blobfish-object-type";
 const PIECES_MAX: usize = 10_000;
 
 /// Where a piece is to begin; none where the request is no appending one.
-pub(crate) fn offset(headers: &HeaderMap) -> S3Result<Option<u64>> {
-    let Some(value) = headers.get(OFFSET) else { return Ok(None) };
+pub(crate) fn read_write_offset(headers: &HeaderMap) -> S3Result<Option<u64>> {
+    let Some(value) = headers.get(WRITE_OFFSET_HEADER) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default();
     let message = "The write offset must be a number of bytes";
-    text.parse().map(Some).map_err(|_| invalid_argument(message, OFFSET, text))
+    text.parse().map(Some).map_err(|_| invalid_argument_error(message, WRITE_OFFSET_HEADER, text))
 }
 
 impl Object {
     /// As GET and HEAD tell an object that can be appended to.
-    pub(crate) fn add_appendable(&self, headers: &mut HeaderMap) {
+    pub(crate) fn add_append_headers(&self, headers: &mut HeaderMap) {
         if self.appendable {
-            put(headers, KIND, "Appendable");
-            put(headers, SIZE, &self.size.to_string());
+            insert_header(headers, OBJECT_TYPE_HEADER, "Appendable");
+            insert_header(headers, OBJECT_SIZE_HEADER, &self.size.to_string());
         }
     }
 }
 
 impl Core {
     /// Appends a piece that begins at `offset`, or begins the object. Returns the headers of the answer.
-    pub(crate) async fn append(
+    pub(crate) async fn append_object(
         &self,
         bucket: String,
         key: String,
         offset: u64,
         body: Option<StreamingBlob>,
-        facts: &Facts,
+        request_head: &RequestHead,
     ) -> S3Result<HeaderMap> {
-        let mut headers = facts.headers.clone();
-        headers.remove(OFFSET);
+        let mut headers = request_head.headers.clone();
+        headers.remove(WRITE_OFFSET_HEADER);
         let attributes = Attributes::read(&headers)?;
         if WriteCondition::read(&headers)? != WriteCondition::None {
-            return Err(not_implemented("If-Match"));
+            return Err(not_implemented_error("If-Match"));
         }
-        let (wish, given) = (Wish::read(&headers)?, CustomerKey::read(&headers)?);
-        let (at, name) = (bucket.clone(), key.clone());
+        let (encryption_request, customer_key) =
+            (EncryptionRequest::read(&headers)?, CustomerKey::read(&headers)?);
+        let (bucket_name, key_name) = (bucket.clone(), key.clone());
         let (row, before) = self
             .meta
-            .read(move |reading| Ok((reading.bucket(&at)?, extended(reading.current(&at, &name)?, offset)?)))
+            .read(move |reading| {
+                Ok((
+                    reading.get_bucket(&bucket_name)?,
+                    check_append_offset(reading.find_current_version(&bucket_name, &key_name)?, offset)?,
+                ))
+            })
             .await?;
-        let managed = &self.meta.blobs.managed;
+        let managed = &self.meta.blobs.managed_key;
         let (sealing, data_key, algorithm) = match &before {
             Some((_, object)) => {
-                let kept = object.checksum.as_ref().map(|sum| sum.algorithm);
-                let algorithm = kept.filter(|kept| kept.combines()).unwrap_or(Algorithm::Crc64Nvme);
-                (object.sealing.clone(), object.sealing.open(given.as_ref(), managed)?, algorithm)
+                let stored_algorithm = object.checksum.as_ref().map(|sum| sum.algorithm);
+                let algorithm =
+                    stored_algorithm.filter(|kept| kept.is_combinable()).unwrap_or(Algorithm::Crc64Nvme);
+                (
+                    object.sealing.clone(),
+                    object.sealing.resolve_key(customer_key.as_ref(), managed)?,
+                    algorithm,
+                )
             }
             None => {
-                let wish = wish.within(&row)?;
-                row.lock_of(attributes.lock)?;
-                lock::check_promise(&headers, facts.promised.any())?;
-                let sealing = wish.sealing()?;
-                let data_key = sealing.open(customer(&wish), managed)?;
-                let asked = facts.promised.algorithm().filter(|asked| asked.combines());
-                (sealing, data_key, asked.unwrap_or(Algorithm::Crc64Nvme))
+                let wish = encryption_request.with_bucket_default(&row)?;
+                row.resolve_lock(attributes.lock)?;
+                lock::require_digest(&headers, request_head.expected_digests.has_any())?;
+                let sealing = wish.to_encryption()?;
+                let data_key = sealing.resolve_key(get_customer_key(&wish), managed)?;
+                let requested_algorithm =
+                    request_head.expected_digests.algorithm().filter(|asked| asked.is_combinable());
+                (sealing, data_key, requested_algorithm.unwrap_or(Algorithm::Crc64Nvme))
             }
         };
-        let (draft, digests) = self.receive(body, facts, data_key, algorithm).await?;
-        let received = Received::new(draft, &digests, &sealing, algorithm);
-        let work = move |writing: &mut Writing<'_>| {
-            writing.bucket(&bucket)?;
-            match extended(writing.current(&bucket, &key)?, offset)? {
+        let (draft, digests) = self.receive_body(body, request_head, data_key, algorithm).await?;
+        let received = ReceivedBody::new(draft, &digests, &sealing, algorithm);
+        let work = move |writing: &mut MetadataWriter<'_>| {
+            writing.get_bucket(&bucket)?;
+            match check_append_offset(writing.find_current_version(&bucket, &key)?, offset)? {
                 Some((found, object)) if object.sealing == sealing => {
-                    extend(writing, &bucket, &key, found, object, received)
+                    extend_object(writing, &bucket, &key, found, object, received)
                 }
                 // Replaced while the piece came.
-                Some(_) => Err(position_fault(None)),
+                Some(_) => Err(write_offset_error(None)),
                 None => {
                     let (object, draft) = received.into_object(attributes, sealing);
                     let object = Object { appendable: true, ..object };
@@ -99,10 +113,10 @@ impl Core {
                 }
             }
         };
-        let written = self.meta.write(work).await?;
-        let mut headers = written.headers();
-        if let Some(object) = &written.version.object {
-            put(&mut headers, SIZE, &object.size.to_string());
+        let result = self.meta.write(work).await?;
+        let mut headers = result.to_headers();
+        if let Some(object) = &result.version.object {
+            insert_header(&mut headers, OBJECT_SIZE_HEADER, &object.size.to_string());
         }
         Ok(headers)
     }
@@ -112,78 +126,85 @@ impl Core {
 ///
 /// # Errors
 /// Where it does not begin at the object's end, or the object was not begun by appending.
-fn extended(current: Option<Found>, offset: u64) -> S3Result<Option<(Found, Object)>> {
+fn check_append_offset(
+    current: Option<RankedVersion>,
+    offset: u64,
+) -> S3Result<Option<(RankedVersion, Object)>> {
     let object = current.as_ref().and_then(|found| found.version.object.clone());
     match (current, object) {
         (Some(found), Some(object)) => {
             if !object.appendable {
-                return Err(fault(409, "ObjectNotAppendable", "The object is not appendable.", &[]));
+                return Err(s3_error(409, "ObjectNotAppendable", "The object is not appendable.", &[]));
             }
             if object.size != offset {
-                return Err(position_fault(Some(object.size)));
+                return Err(write_offset_error(Some(object.size)));
             }
             object.check_readable()?;
             Ok(Some((found, object)))
         }
         _ if offset == 0 => Ok(None),
-        _ => Err(position_fault(Some(0))),
+        _ => Err(write_offset_error(Some(0))),
     }
 }
 
-fn position_fault(size: Option<u64>) -> S3Error {
+fn write_offset_error(size: Option<u64>) -> S3Error {
     let message = "The write offset value that you specified does not match the current object size.";
-    let error = fault(400, "InvalidWriteOffset", message, &[]);
+    let error = s3_error(400, "InvalidWriteOffset", message, &[]);
     match size {
-        Some(size) => with_header(error, SIZE, &size.to_string()),
+        Some(size) => with_header(error, OBJECT_SIZE_HEADER, &size.to_string()),
         None => error,
     }
 }
 
-fn extend(
-    writing: &mut Writing<'_>,
+fn extend_object(
+    writing: &mut MetadataWriter<'_>,
     bucket: &str,
     key: &str,
-    found: Found,
+    found: RankedVersion,
     before: Object,
-    received: Received,
-) -> S3Result<Written> {
+    received: ReceivedBody,
+) -> S3Result<WriteOutcome> {
     before.attributes.lock.check_delete(false)?;
-    let versioning = writing.bucket(bucket)?.versioning;
-    let Received { draft, etag, checksum } = received;
+    let versioning = writing.get_bucket(bucket)?.versioning;
+    let ReceivedBody { draft, etag, checksum } = received;
     let added = draft.segment.clone();
     if added.length == 0 {
-        return Ok(Written { version: found.version, versioning });
+        return Ok(WriteOutcome { version: found.version, versioning });
     }
     let size = before.size.saturating_add(added.length);
     if size > BODY_BYTES_MAX {
-        return Err(too_large());
+        return Err(entity_too_large_error());
     }
-    let mut body = writing.body(bucket, key, found.rank)?;
+    let mut body = writing.get_body(bucket, key, found.rank)?;
     if body.segments.len() >= PIECES_MAX {
         let message = "You have attempted to add more parts than the maximum of 10,000.";
-        return Err(fault(400, "TooManyParts", message, &[]));
+        return Err(s3_error(400, "TooManyParts", message, &[]));
     }
     let checksum = match (&before.checksum, &checksum) {
-        (Some(first), Some(second)) => combined([(first, before.size), (second, added.length)].into_iter()),
+        (Some(first), Some(second)) => {
+            combine_checksums([(first, before.size), (second, added.length)].into_iter())
+        }
         _ => None,
     };
-    let crc64 = joined_crc64(before.crc64, added.crc64, added.length);
-    let etag = joined_etag(&before.etag, &etag, body.segments.len())?;
+    let crc64 = combine_crc64(before.crc64, added.crc64, added.length);
+    let etag = combine_etags(&before.etag, &etag, body.segments.len())?;
     let object = Object { size, etag, checksum, crc64, ..before };
     let version = Version { modified_ms: now_ms(), object: Some(object), ..found.version };
     body.segments.push(added.clone());
-    let found = Found { version, ..found };
+    let found = RankedVersion { version, ..found };
     writing.put_body(bucket, key, found.rank, &body)?;
-    writing.update(bucket, key, &found)?;
-    writing.retain(added.blob)?;
+    writing.update_version(bucket, key, &found)?;
+    writing.retain_blob(added.blob)?;
     draft.keep();
-    Ok(Written { version: found.version, versioning })
+    Ok(WriteOutcome { version: found.version, versioning })
 }
 
 /// No MD5 of anything that a caller has, and formed so that none takes it for one.
-fn joined_etag(before: &str, piece: &str, pieces: usize) -> S3Result<String> {
-    let bytes = |etag: &str| unhex(etag.split('-').next().unwrap_or_default());
-    let (Some(before), Some(piece)) = (bytes(before), bytes(piece)) else { return Err(internal("an ETag")) };
+fn combine_etags(before: &str, piece: &str, pieces: usize) -> S3Result<String> {
+    let bytes = |etag: &str| decode_hex(etag.split('-').next().unwrap_or_default());
+    let (Some(before), Some(piece)) = (bytes(before), bytes(piece)) else {
+        return Err(internal_error("an ETag"));
+    };
     let digest = Md5::new().chain_update(before).chain_update(piece).finalize();
-    Ok(format!("{}-{}", hex(&digest), pieces.saturating_add(1)))
+    Ok(format!("{}-{}", encode_hex(&digest), pieces.saturating_add(1)))
 }

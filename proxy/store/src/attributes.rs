@@ -1,7 +1,7 @@
 //! What is kept with an object besides its bytes: metadata, class, ACL, tags.
 
-use crate::errors::{fault, invalid_argument, invalid_request, not_implemented};
-use crate::lock::Lock;
+use crate::errors::{invalid_argument_error, invalid_request_error, not_implemented_error, s3_error};
+use crate::lock::ObjectLock;
 use crate::meta::Bucket;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
@@ -10,14 +10,14 @@ use s3s::{S3Error, S3Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-const META: &str = "x-amz-meta-";
+const METADATA_PREFIX: &str = "x-amz-meta-";
 /// Names and values together.
-const META_BYTES_MAX: usize = 2048;
+const METADATA_BYTES_MAX: usize = 2048;
 const TAGS_MAX: usize = 10;
 const TAG_KEY_CHARS_MAX: usize = 128;
 const TAG_VALUE_CHARS_MAX: usize = 256;
 const STANDARD: &str = "STANDARD";
-const CLASSES: [&str; 9] = [
+const STORAGE_CLASSES: [&str; 9] = [
     STANDARD,
     "REDUCED_REDUNDANCY",
     "STANDARD_IA",
@@ -30,7 +30,7 @@ const CLASSES: [&str; 9] = [
     "COLD_ARCHIVE",
 ];
 /// What the COPY directive carries besides the user's metadata, under the names of both request and response.
-const SYSTEM: [&str; 6] = [
+const SYSTEM_HEADERS: [&str; 6] = [
     "content-type",
     "cache-control",
     "content-disposition",
@@ -40,7 +40,7 @@ const SYSTEM: [&str; 6] = [
 ];
 
 /// Headers whose meaning this store cannot keep: refused, never dropped.
-const REFUSED: [&str; 6] = [
+const UNSUPPORTED_HEADERS: [&str; 6] = [
     "x-amz-grant-read",
     "x-amz-grant-write",
     "x-amz-grant-read-acp",
@@ -52,14 +52,14 @@ const REFUSED: [&str; 6] = [
 /// The part a metadata directive decides.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Metadata {
-    system: BTreeMap<String, Text>,
-    user: BTreeMap<String, Text>,
+    system: BTreeMap<String, HeaderText>,
+    user: BTreeMap<String, HeaderText>,
 }
 
 /// A header's value as it came. Rows have it as text where it is UTF-8, and as numbers where it is not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Written", into = "Written")]
-struct Text(Vec<u8>);
+struct HeaderText(Vec<u8>);
 
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
@@ -68,7 +68,7 @@ enum Written {
     Bytes(Vec<u8>),
 }
 
-impl From<Written> for Text {
+impl From<Written> for HeaderText {
     fn from(written: Written) -> Self {
         match written {
             Written::Text(text) => Self(text.into_bytes()),
@@ -77,8 +77,8 @@ impl From<Written> for Text {
     }
 }
 
-impl From<Text> for Written {
-    fn from(Text(bytes): Text) -> Self {
+impl From<HeaderText> for Written {
+    fn from(HeaderText(bytes): HeaderText) -> Self {
         String::from_utf8(bytes).map_or_else(|error| Self::Bytes(error.into_bytes()), Self::Text)
     }
 }
@@ -86,37 +86,41 @@ impl From<Text> for Written {
 impl Metadata {
     pub(crate) fn read(headers: &HeaderMap) -> S3Result<Self> {
         let mut metadata = Self::default();
-        for name in SYSTEM {
-            if let Some(value) = bytes(headers, name).filter(|value| !value.is_empty()) {
-                metadata.system.insert(name.to_owned(), Text(value));
+        for name in SYSTEM_HEADERS {
+            if let Some(value) = read_header_bytes(headers, name).filter(|value| !value.is_empty()) {
+                metadata.system.insert(name.to_owned(), HeaderText(value));
             }
         }
         if let Some(value) =
-            metadata.system.remove("content-encoding").and_then(|value| without_chunked(value.0))
+            metadata.system.remove("content-encoding").and_then(|value| strip_aws_chunked(value.0))
         {
-            metadata.system.insert("content-encoding".to_owned(), Text(value));
+            metadata.system.insert("content-encoding".to_owned(), HeaderText(value));
         }
-        let unknown = || Text(b"binary/octet-stream".to_vec());
-        metadata.system.entry("content-type".to_owned()).or_insert_with(unknown);
+        let default_content_type = || HeaderText(b"binary/octet-stream".to_vec());
+        metadata.system.entry("content-type".to_owned()).or_insert_with(default_content_type);
         for name in headers.keys().map(HeaderName::as_str) {
-            let Some(short) = name.strip_prefix(META).filter(|short| !short.is_empty()) else { continue };
-            metadata.user.insert(short.to_owned(), Text(bytes(headers, name).unwrap_or_default()));
+            let Some(short) = name.strip_prefix(METADATA_PREFIX).filter(|short| !short.is_empty()) else {
+                continue;
+            };
+            metadata
+                .user
+                .insert(short.to_owned(), HeaderText(read_header_bytes(headers, name).unwrap_or_default()));
         }
         let size: usize =
             metadata.user.iter().map(|(name, value)| name.len().saturating_add(value.0.len())).sum();
-        if size > META_BYTES_MAX {
+        if size > METADATA_BYTES_MAX {
             let message = "Your metadata headers exceed the maximum allowed metadata size";
-            let elements = [("Size", size.to_string()), ("MaxSizeAllowed", META_BYTES_MAX.to_string())];
+            let elements = [("Size", size.to_string()), ("MaxSizeAllowed", METADATA_BYTES_MAX.to_string())];
             let elements: Vec<_> = elements.iter().map(|(name, value)| (*name, value.as_str())).collect();
-            return Err(fault(400, "MetadataTooLarge", message, &elements));
+            return Err(s3_error(400, "MetadataTooLarge", message, &elements));
         }
         Ok(metadata)
     }
 
     /// The headers of GET and HEAD.
-    fn headers(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    fn to_headers(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
         let system = self.system.iter().map(|(name, value)| (name.clone(), value));
-        let user = self.user.iter().map(|(name, value)| (format!("{META}{name}"), value));
+        let user = self.user.iter().map(|(name, value)| (format!("{METADATA_PREFIX}{name}"), value));
         system
             .chain(user)
             .filter_map(|(name, value)| Some((name.parse().ok()?, HeaderValue::from_bytes(&value.0).ok()?)))
@@ -133,20 +137,20 @@ pub(crate) struct Attributes {
     pub(crate) redirect: Option<String>,
     pub(crate) tags: Tags,
     #[serde(default)]
-    pub(crate) lock: Lock,
+    pub(crate) lock: ObjectLock,
 }
 
 /// Names the class of an object and, beyond S3, that of a new bucket.
-pub(crate) const CLASS: &str = "x-amz-storage-class";
+pub(crate) const STORAGE_CLASS_HEADER: &str = "x-amz-storage-class";
 
 /// The class that a request says.
 pub(crate) fn read_class(headers: &HeaderMap) -> S3Result<Option<String>> {
-    let class = text(headers, CLASS)?;
-    match class.as_deref().filter(|class| !CLASSES.contains(class)) {
+    let class = read_utf8_header(headers, STORAGE_CLASS_HEADER)?;
+    match class.as_deref().filter(|class| !STORAGE_CLASSES.contains(class)) {
         None => Ok(class),
         Some(class) => {
             let message = "The storage class you specified is not valid";
-            Err(fault(400, "InvalidStorageClass", message, &[("StorageClassRequested", class)]))
+            Err(s3_error(400, "InvalidStorageClass", message, &[("StorageClassRequested", class)]))
         }
     }
 }
@@ -154,35 +158,36 @@ pub(crate) fn read_class(headers: &HeaderMap) -> S3Result<Option<String>> {
 impl Attributes {
     /// Reads the headers of a put, a copy or the beginning of an upload.
     pub(crate) fn read(headers: &HeaderMap) -> S3Result<Self> {
-        if let Some(name) = REFUSED.into_iter().find(|name| headers.contains_key(*name)) {
-            return Err(not_implemented(name));
+        if let Some(name) = UNSUPPORTED_HEADERS.into_iter().find(|name| headers.contains_key(*name)) {
+            return Err(not_implemented_error(name));
         }
         let class = read_class(headers)?.unwrap_or_else(|| STANDARD.to_owned());
-        let tags =
-            text(headers, "x-amz-tagging")?.map_or(Ok(Tags::default()), |value| Tags::parse(&value))?;
-        let redirect = text(headers, "x-amz-website-redirect-location")?;
-        let (metadata, acl, lock) = (Metadata::read(headers)?, Acl::read(headers)?, Lock::read(headers)?);
+        let tags = read_utf8_header(headers, "x-amz-tagging")?
+            .map_or(Ok(Tags::default()), |value| Tags::parse(&value))?;
+        let redirect = read_utf8_header(headers, "x-amz-website-redirect-location")?;
+        let (metadata, acl, lock) =
+            (Metadata::read(headers)?, Acl::read(headers)?, ObjectLock::read(headers)?);
         Ok(Self { metadata, class, acl, redirect, tags, lock })
     }
 
     /// The same in a bucket, whose class counts where the headers say none.
-    pub(crate) fn within(mut self, bucket: &Bucket, headers: &HeaderMap) -> Self {
-        if !headers.contains_key(CLASS) && !bucket.class.is_empty() {
+    pub(crate) fn with_bucket_class(mut self, bucket: &Bucket, headers: &HeaderMap) -> Self {
+        if !headers.contains_key(STORAGE_CLASS_HEADER) && !bucket.class.is_empty() {
             self.class.clone_from(&bucket.class);
         }
         self
     }
 
     /// The headers of GET and HEAD.
-    pub(crate) fn headers(&self) -> HeaderMap {
-        let mut headers: HeaderMap = self.metadata.headers().collect();
+    pub(crate) fn to_headers(&self) -> HeaderMap {
+        let mut headers: HeaderMap = self.metadata.to_headers().collect();
         let mut put = |name: &'static str, value: &str| {
             if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
                 headers.insert(name, value);
             }
         };
         if self.class != STANDARD {
-            put(CLASS, &self.class);
+            put(STORAGE_CLASS_HEADER, &self.class);
         }
         if !self.tags.0.is_empty() {
             put("x-amz-tagging-count", &self.tags.0.len().to_string());
@@ -196,28 +201,28 @@ impl Attributes {
 }
 
 /// One header as it came; repeated ones are joined as S3 does.
-fn bytes(headers: &HeaderMap, name: &str) -> Option<Vec<u8>> {
+fn read_header_bytes(headers: &HeaderMap, name: &str) -> Option<Vec<u8>> {
     let values: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
     (!values.is_empty()).then(|| values.join(&b','))
 }
 
 /// One header that has to be text.
-fn text(headers: &HeaderMap, name: &str) -> S3Result<Option<String>> {
-    bytes(headers, name)
+fn read_utf8_header(headers: &HeaderMap, name: &str) -> S3Result<Option<String>> {
+    read_header_bytes(headers, name)
         .map(String::from_utf8)
         .transpose()
-        .map_err(|_| fault(400, "InvalidArgument", "The header is not UTF-8", &[("ArgumentName", name)]))
+        .map_err(|_| s3_error(400, "InvalidArgument", "The header is not UTF-8", &[("ArgumentName", name)]))
 }
 
 /// `aws-chunked` says how the request travelled, not what the object is.
-fn without_chunked(value: Vec<u8>) -> Option<Vec<u8>> {
+fn strip_aws_chunked(value: Vec<u8>) -> Option<Vec<u8>> {
     let Ok(text) = std::str::from_utf8(&value) else { return Some(value) };
     if !text.to_ascii_lowercase().contains("aws-chunked") {
         return Some(value);
     }
-    let kept: Vec<&str> =
+    let codings: Vec<&str> =
         text.split(',').map(str::trim).filter(|coding| !coding.eq_ignore_ascii_case("aws-chunked")).collect();
-    (!kept.is_empty()).then(|| kept.join(",").into_bytes())
+    (!codings.is_empty()).then(|| codings.join(",").into_bytes())
 }
 
 /// A canned ACL.
@@ -248,9 +253,9 @@ const ACLS: [(Acl, &str); 7] = [
 
 impl Acl {
     pub(crate) fn read(headers: &HeaderMap) -> S3Result<Self> {
-        let Some(value) = text(headers, "x-amz-acl")? else { return Ok(Self::default()) };
+        let Some(value) = read_utf8_header(headers, "x-amz-acl")? else { return Ok(Self::default()) };
         let row = ACLS.iter().find(|row| row.1 == value);
-        row.map(|row| row.0).ok_or_else(|| invalid_argument("", "x-amz-acl", &value))
+        row.map(|row| row.0).ok_or_else(|| invalid_argument_error("", "x-amz-acl", &value))
     }
 
     /// What groups may do: group, permission.
@@ -264,12 +269,12 @@ impl Acl {
     }
 
     /// The canned ACL that means exactly these group grants, in any order.
-    pub(crate) fn of_group_grants(grants: &[(String, String)]) -> Option<Self> {
+    pub(crate) fn from_group_grants(grants: &[(String, String)]) -> Option<Self> {
         [Self::Private, Self::PublicRead, Self::PublicReadWrite, Self::AuthenticatedRead].into_iter().find(
             |acl| {
-                let own = acl.group_grants();
-                own.len() == grants.len()
-                    && own.iter().all(|own| grants.iter().any(|g| (g.0.as_str(), g.1.as_str()) == *own))
+                let expected = acl.group_grants();
+                expected.len() == grants.len()
+                    && expected.iter().all(|own| grants.iter().any(|g| (g.0.as_str(), g.1.as_str()) == *own))
             },
         )
     }
@@ -280,7 +285,12 @@ impl Bucket {
     /// 400 for an ACL that gives others something, where the bucket has no ACLs.
     pub(crate) fn check_acl(&self, acl: Acl) -> S3Result<()> {
         if self.no_acls && !matches!(acl, Acl::Private | Acl::BucketOwnerFullControl) {
-            return Err(fault(400, "AccessControlListNotSupported", "The bucket does not allow ACLs", &[]));
+            return Err(s3_error(
+                400,
+                "AccessControlListNotSupported",
+                "The bucket does not allow ACLs",
+                &[],
+            ));
         }
         Ok(())
     }
@@ -293,35 +303,38 @@ pub(crate) struct Tags(Vec<(String, String)>);
 impl Tags {
     /// Reads the form-encoded header.
     pub(crate) fn parse(value: &str) -> S3Result<Self> {
-        let bad = || {
+        let tagging_header_error = || {
             let message = "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query \
                            parameters without tag name duplicates.";
-            invalid_argument(message, "x-amz-tagging", value)
+            invalid_argument_error(message, "x-amz-tagging", value)
         };
         let decode = |text: &str| {
             let text = text.replace('+', " ");
-            percent_decode_str(&text).decode_utf8().map(|text| text.into_owned()).map_err(|_| bad())
+            percent_decode_str(&text)
+                .decode_utf8()
+                .map(|text| text.into_owned())
+                .map_err(|_| tagging_header_error())
         };
         let mut tags = Vec::new();
         for pair in value.split('&').filter(|pair| !pair.is_empty()) {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             tags.push((decode(key)?, decode(value)?));
         }
-        Self::checked(tags, TAGS_MAX).map_err(|problem| match problem {
-            BadTags::Duplicate(_) => bad(),
+        Self::validate(tags, TAGS_MAX).map_err(|problem| match problem {
+            TagError::DuplicateKey(_) => tagging_header_error(),
             other => other.into(),
         })
     }
 
     /// Reads the XML form.
-    pub(crate) fn of_xml(tags: &[Tag]) -> S3Result<Self> {
+    pub(crate) fn from_xml(tags: &[Tag]) -> S3Result<Self> {
         let pair = |tag: &Tag| (tag.key.clone().unwrap_or_default(), tag.value.clone().unwrap_or_default());
-        Ok(Self::checked(tags.iter().map(pair).collect(), TAGS_MAX)?)
+        Ok(Self::validate(tags.iter().map(pair).collect(), TAGS_MAX)?)
     }
 
     /// Checks the tags of a bucket, of which there may be `max`.
-    pub(crate) fn of_bucket(tags: Vec<(String, String)>, max: usize) -> S3Result<()> {
-        Self::checked(tags, max)?;
+    pub(crate) fn check_bucket_tags(tags: Vec<(String, String)>, max: usize) -> S3Result<()> {
+        Self::validate(tags, max)?;
         Ok(())
     }
 
@@ -331,12 +344,12 @@ impl Tags {
         self.0.iter().map(tag).collect()
     }
 
-    fn checked(tags: Vec<(String, String)>, max: usize) -> Result<Self, BadTags> {
+    fn validate(tags: Vec<(String, String)>, max: usize) -> Result<Self, TagError> {
         if tags.len() > max {
-            return Err(BadTags::TooMany(max));
+            return Err(TagError::TooMany(max));
         }
         for (index, (key, value)) in tags.iter().enumerate() {
-            let allowed = |text: &str| {
+            let is_allowed = |text: &str| {
                 text.chars().all(|c| {
                     c.is_alphanumeric()
                         || c.is_whitespace() && c != '\n' && c != '\r'
@@ -345,46 +358,46 @@ impl Tags {
             };
             if key.is_empty()
                 || key.chars().count() > TAG_KEY_CHARS_MAX
-                || !allowed(key)
+                || !is_allowed(key)
                 || key.starts_with("aws:")
             {
-                return Err(BadTags::Key(key.clone()));
+                return Err(TagError::InvalidKey(key.clone()));
             }
-            if value.chars().count() > TAG_VALUE_CHARS_MAX || !allowed(value) {
-                return Err(BadTags::Value(key.clone()));
+            if value.chars().count() > TAG_VALUE_CHARS_MAX || !is_allowed(value) {
+                return Err(TagError::InvalidValue(key.clone()));
             }
             if tags.iter().take(index).any(|before| before.0 == *key) {
-                return Err(BadTags::Duplicate(key.clone()));
+                return Err(TagError::DuplicateKey(key.clone()));
             }
         }
         Ok(Self(tags))
     }
 }
 
-enum BadTags {
+enum TagError {
     TooMany(usize),
-    Key(String),
-    Value(String),
-    Duplicate(String),
+    InvalidKey(String),
+    InvalidValue(String),
+    DuplicateKey(String),
 }
 
-impl From<BadTags> for S3Error {
-    fn from(problem: BadTags) -> Self {
+impl From<TagError> for S3Error {
+    fn from(problem: TagError) -> Self {
         match problem {
-            BadTags::TooMany(TAGS_MAX) => {
-                fault(400, "BadRequest", "Object tags cannot be greater than 10", &[])
+            TagError::TooMany(TAGS_MAX) => {
+                s3_error(400, "BadRequest", "Object tags cannot be greater than 10", &[])
             }
-            BadTags::TooMany(max) => {
+            TagError::TooMany(max) => {
                 let message = format!("Bucket tag count cannot be greater than {max}");
-                fault(400, "BadRequest", &message, &[])
+                s3_error(400, "BadRequest", &message, &[])
             }
-            BadTags::Key(key) => {
-                fault(400, "InvalidTag", "The TagKey you have provided is invalid", &[("TagKey", &key)])
+            TagError::InvalidKey(key) => {
+                s3_error(400, "InvalidTag", "The TagKey you have provided is invalid", &[("TagKey", &key)])
             }
-            BadTags::Value(key) => {
-                fault(400, "InvalidTag", "The TagValue you have provided is invalid", &[("TagKey", &key)])
+            TagError::InvalidValue(key) => {
+                s3_error(400, "InvalidTag", "The TagValue you have provided is invalid", &[("TagKey", &key)])
             }
-            BadTags::Duplicate(key) => fault(
+            TagError::DuplicateKey(key) => s3_error(
                 400,
                 "InvalidTag",
                 "Cannot provide multiple Tags with the same key",
@@ -405,27 +418,29 @@ impl Directive {
     /// `kind` is "metadata" or "tagging".
     pub(crate) fn read(headers: &HeaderMap, kind: &str) -> S3Result<Self> {
         let name = format!("x-amz-{kind}-directive");
-        match text(headers, &name)?.as_deref() {
+        match read_utf8_header(headers, &name)?.as_deref() {
             None | Some("" | "COPY") => Ok(Self::Copy),
             Some("REPLACE") => Ok(Self::Replace),
-            Some(other) => Err(invalid_argument(&format!("Unknown {kind} directive."), &name, other)),
+            Some(other) => Err(invalid_argument_error(&format!("Unknown {kind} directive."), &name, other)),
         }
     }
 }
 
 /// `x-amz-acl` together with a body is refused, and so is neither.
-pub(crate) fn acl_of_request(headers: &HeaderMap, grants: Option<Vec<(String, String)>>) -> S3Result<Acl> {
-    if let Some(name) = REFUSED.into_iter().find(|name| headers.contains_key(*name)) {
-        return Err(not_implemented(name));
+pub(crate) fn read_acl(headers: &HeaderMap, grants: Option<Vec<(String, String)>>) -> S3Result<Acl> {
+    if let Some(name) = UNSUPPORTED_HEADERS.into_iter().find(|name| headers.contains_key(*name)) {
+        return Err(not_implemented_error(name));
     }
     match (headers.contains_key("x-amz-acl"), grants) {
         (true, None) => Acl::read(headers),
-        (true, Some(_)) => Err(fault(400, "UnexpectedContent", "This request does not support content", &[])),
-        (false, Some(grants)) => Acl::of_group_grants(&grants)
-            .ok_or_else(|| invalid_request("Only grants that equal a canned ACL are supported")),
+        (true, Some(_)) => {
+            Err(s3_error(400, "UnexpectedContent", "This request does not support content", &[]))
+        }
+        (false, Some(grants)) => Acl::from_group_grants(&grants)
+            .ok_or_else(|| invalid_request_error("Only grants that equal a canned ACL are supported")),
         (false, None) => {
             let message = "Your request was missing a required header";
-            Err(fault(400, "MissingSecurityHeader", message, &[("MissingHeaderName", "x-amz-acl")]))
+            Err(s3_error(400, "MissingSecurityHeader", message, &[("MissingHeaderName", "x-amz-acl")]))
         }
     }
 }

@@ -3,9 +3,9 @@
 //! A file is written and synced before any row names it, and removed only after the transaction that frees it is
 //! durable. Keys never appear in names.
 
-use crate::blocks::{BlockReader, BlockWriter, PlainReader, named, within};
-use crate::digests::{Algorithm, Digests, Hasher};
-use crate::sealing::{Cipher, Key, Nonce, random_nonce};
+use crate::blocks::{BlockReader, BlockWriter, PlainReader, read_from_chunks, with_path};
+use crate::digests::{Algorithm, BodyHasher, Digests};
+use crate::encryption::{Cipher, EncryptionKey, Nonce, generate_nonce};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 /// What is left of a disk for the database: without room it could not even delete.
-const SPARE_BYTES: u64 = 16 * 1024 * 1024;
+const RESERVED_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// The random name of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -38,64 +38,72 @@ pub(crate) struct Segment {
     pub(crate) crc64: Option<u64>,
 }
 
-enum Home {
+enum BlobBackend {
     Dir(PathBuf),
-    Memory { kept: RwLock<HashMap<BlobId, Arc<Vec<Bytes>>>>, used: AtomicU64, bytes_max: u64 },
+    Memory { chunks_by_id: RwLock<HashMap<BlobId, Arc<Vec<Bytes>>>>, used: AtomicU64, bytes_max: u64 },
 }
 
 /// How many read a file now, and whether it goes when they are done.
 #[derive(Default)]
-struct Readers {
+struct PinState {
     count: usize,
-    doomed: bool,
+    remove_on_unpin: bool,
 }
 
 /// All files of a store.
-pub(crate) struct Blobs {
-    home: Home,
+pub(crate) struct BlobStore {
+    backend: BlobBackend,
     /// The store's own key, for `AES256`.
-    pub(crate) managed: Key,
-    readers: Mutex<HashMap<BlobId, Readers>>,
-    gate: RwLock<()>,
+    pub(crate) managed_key: EncryptionKey,
+    pins: Mutex<HashMap<BlobId, PinState>>,
+    removal_lock: RwLock<()>,
 }
 
-fn unpoisoned<T>(result: Result<T, PoisonError<T>>) -> T {
+fn ignore_poison<T>(result: Result<T, PoisonError<T>>) -> T {
     // Nothing under these locks is left half done: a panic elsewhere does not spoil it.
     result.unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Blobs {
-    pub(crate) fn in_dir(data: PathBuf, managed: Key) -> Arc<Self> {
-        Self::new(Home::Dir(data), managed)
+impl BlobStore {
+    pub(crate) fn with_dir(data: PathBuf, managed: EncryptionKey) -> Arc<Self> {
+        Self::new(BlobBackend::Dir(data), managed)
     }
 
-    pub(crate) fn in_memory(bytes_max: u64, managed: Key) -> Arc<Self> {
-        Self::new(Home::Memory { kept: RwLock::default(), used: AtomicU64::new(0), bytes_max }, managed)
+    pub(crate) fn with_memory(bytes_max: u64, managed: EncryptionKey) -> Arc<Self> {
+        Self::new(
+            BlobBackend::Memory { chunks_by_id: RwLock::default(), used: AtomicU64::new(0), bytes_max },
+            managed,
+        )
     }
 
-    fn new(home: Home, managed: Key) -> Arc<Self> {
-        Arc::new(Self { home, managed, readers: Mutex::default(), gate: RwLock::default() })
+    fn new(backend: BlobBackend, managed: EncryptionKey) -> Arc<Self> {
+        Arc::new(Self {
+            backend,
+            managed_key: managed,
+            pins: Mutex::default(),
+            removal_lock: RwLock::default(),
+        })
     }
 
     /// Held while a snapshot is read and its files are pinned.
-    pub(crate) fn gate(&self) -> RwLockReadGuard<'_, ()> {
-        unpoisoned(self.gate.read())
+    pub(crate) fn lock_removals(&self) -> RwLockReadGuard<'_, ()> {
+        ignore_poison(self.removal_lock.read())
     }
 
-    fn readers(&self) -> MutexGuard<'_, HashMap<BlobId, Readers>> {
-        unpoisoned(self.readers.lock())
+    fn lock_pins(&self) -> MutexGuard<'_, HashMap<BlobId, PinState>> {
+        ignore_poison(self.pins.lock())
     }
 
     /// Keeps the files of these segments until the pin is dropped. Call it under the gate.
-    pub(crate) fn pin(self: &Arc<Self>, segments: &[Segment]) -> Pin {
+    pub(crate) fn pin(self: &Arc<Self>, segments: &[Segment]) -> BlobPin {
         let blobs: Vec<BlobId> = segments.iter().map(|segment| segment.blob).collect();
-        let mut readers = self.readers();
+        let mut readers = self.lock_pins();
         for blob in &blobs {
             let entry = readers.entry(*blob).or_default();
             entry.count = entry.count.saturating_add(1);
         }
         drop(readers);
-        Pin { home: Arc::clone(self), blobs }
+        BlobPin { store: Arc::clone(self), blobs }
     }
 
     /// Removes files no row names any more; those being read go when the last reader is done.
@@ -104,11 +112,11 @@ impl Blobs {
             return;
         }
         // Who began to read before the rows went has pinned by now; who begins after does not see the rows.
-        drop(unpoisoned(self.gate.write()));
+        drop(ignore_poison(self.removal_lock.write()));
         for blob in unused {
-            let mut readers = self.readers();
+            let mut readers = self.lock_pins();
             match readers.get_mut(blob) {
-                Some(entry) => entry.doomed = true,
+                Some(entry) => entry.remove_on_unpin = true,
                 None => self.remove(*blob),
             }
         }
@@ -116,95 +124,103 @@ impl Blobs {
 
     fn unpin(&self, blobs: &[BlobId]) {
         for blob in blobs {
-            let mut readers = self.readers();
+            let mut readers = self.lock_pins();
             let Some(entry) = readers.get_mut(blob) else { continue };
             entry.count = entry.count.saturating_sub(1);
-            if entry.count == 0 && readers.remove(blob).is_some_and(|entry| entry.doomed) {
+            if entry.count == 0 && readers.remove(blob).is_some_and(|entry| entry.remove_on_unpin) {
                 self.remove(*blob);
             }
         }
     }
 
     fn remove(&self, blob: BlobId) {
-        match &self.home {
-            Home::Dir(data) => {
-                if let Err(error) = fs::remove_file(path(data, blob)) {
+        match &self.backend {
+            BlobBackend::Dir(data) => {
+                if let Err(error) = fs::remove_file(build_blob_path(data, blob)) {
                     tracing::warn!(%error, "a data file that is no longer used stays until the next start");
                 }
             }
-            Home::Memory { kept, used, .. } => {
-                let gone = unpoisoned(kept.write()).remove(&blob);
-                let length = gone.map_or(0, |gone| gone.iter().map(|bytes| length(bytes)).sum());
+            BlobBackend::Memory { chunks_by_id, used, .. } => {
+                let removed = ignore_poison(chunks_by_id.write()).remove(&blob);
+                let length = removed.map_or(0, |gone| gone.iter().map(|bytes| len_as_u64(bytes)).sum());
                 used.fetch_sub(length, Ordering::Relaxed);
             }
         }
     }
 
     /// Begins a file; with a key it is encrypted. Blocks.
-    pub(crate) fn writer(
+    pub(crate) fn create_writer(
         self: &Arc<Self>,
-        key: Option<&Key>,
+        key: Option<&EncryptionKey>,
         algorithms: &[Algorithm],
-    ) -> io::Result<Writer> {
-        let blob = BlobId(random()?);
-        let nonce = key.map(|_| random_nonce().map_err(io::Error::other)).transpose()?;
+    ) -> io::Result<BlobWriter> {
+        let blob = BlobId(generate_blob_id()?);
+        let nonce = key.map(|_| generate_nonce().map_err(io::Error::other)).transpose()?;
         let cipher = match (key, &nonce) {
             (Some(key), Some(nonce)) => Some(Cipher::new(key, nonce, 0)?),
             _ => None,
         };
-        let (sink, summed) = match &self.home {
-            Home::Dir(data) => {
-                let path = path(data, blob);
+        let (sink, summed) = match &self.backend {
+            BlobBackend::Dir(data) => {
+                let path = build_blob_path(data, blob);
                 fs::create_dir_all(path.parent().unwrap_or(data))?;
-                (Sink::File(Box::new(BlockWriter::create(path)?)), true)
+                (BlobSink::File(Box::new(BlockWriter::create(path)?)), true)
             }
-            Home::Memory { .. } => (Sink::Memory(Vec::new()), false),
+            BlobBackend::Memory { .. } => (BlobSink::Memory(Vec::new()), false),
         };
-        let draft = Draft {
-            home: Arc::clone(self),
+        let draft = PendingBlob {
+            store: Arc::clone(self),
             segment: Segment { blob, length: 0, nonce, summed, crc64: None },
-            kept: false,
+            is_referenced: false,
             reserved: 0,
         };
-        Ok(Writer { draft, sink, cipher, hasher: Hasher::new(algorithms) })
+        Ok(BlobWriter { draft, sink, cipher, hasher: BodyHasher::new(algorithms) })
     }
 
     /// Opens a file to read `count` bytes from `offset` on.
-    fn open(&self, segment: &Segment, key: Option<&Key>, offset: u64, count: u64) -> io::Result<Open> {
+    fn open_reader(
+        &self,
+        segment: &Segment,
+        key: Option<&EncryptionKey>,
+        offset: u64,
+        count: u64,
+    ) -> io::Result<OpenBlob> {
         let cipher = match (&segment.nonce, key) {
             (None, _) => None,
             (Some(nonce), Some(key)) => Some(Cipher::new(key, nonce, offset)?),
             (Some(_), None) => return Err(io::Error::other("an encrypted file without a key")),
         };
-        let source = match &self.home {
-            Home::Dir(data) if segment.summed => {
-                let path = path(data, segment.blob);
-                Source::File(BlockReader::open(path, segment.length, offset, count)?)
+        let source = match &self.backend {
+            BlobBackend::Dir(data) if segment.summed => {
+                let path = build_blob_path(data, segment.blob);
+                BlobSource::File(BlockReader::open(path, segment.length, offset, count)?)
             }
-            Home::Dir(data) => Source::Plain(PlainReader::open(path(data, segment.blob), offset)?),
-            Home::Memory { kept, .. } => {
-                let chunks = unpoisoned(kept.read()).get(&segment.blob).cloned();
-                Source::Memory { chunks: chunks.ok_or(io::ErrorKind::NotFound)?, offset }
+            BlobBackend::Dir(data) => {
+                BlobSource::Plain(PlainReader::open(build_blob_path(data, segment.blob), offset)?)
+            }
+            BlobBackend::Memory { chunks_by_id, .. } => {
+                let chunks = ignore_poison(chunks_by_id.read()).get(&segment.blob).cloned();
+                BlobSource::Memory { chunks: chunks.ok_or(io::ErrorKind::NotFound)?, offset }
             }
         };
-        Ok(Open { source, cipher })
+        Ok(OpenBlob { source, cipher })
     }
 }
 
-fn path(data: &Path, blob: BlobId) -> PathBuf {
+fn build_blob_path(data: &Path, blob: BlobId) -> PathBuf {
     let name = format!("{:032x}", blob.0);
     data.join(name.get(..2).unwrap_or_default()).join(name)
 }
 
 /// Refuses to write so many bytes where the disk would be full then.
-fn check_room(data: &Path, added: u64) -> io::Result<()> {
+fn check_disk_space(data: &Path, added: u64) -> io::Result<()> {
     let Some(disk) = rustix::fs::statvfs(data).ok().filter(|disk| disk.f_blocks > 0) else {
         // A file system that does not say how much room it has finds out by itself.
         return Ok(());
     };
-    let spare = SPARE_BYTES.min(disk.f_blocks.saturating_mul(disk.f_frsize) / 10);
+    let spare = RESERVED_BYTES_MAX.min(disk.f_blocks.saturating_mul(disk.f_frsize) / 10);
     if disk.f_bavail.saturating_mul(disk.f_frsize) < added.saturating_add(spare) {
-        return Err(named(data, &io::ErrorKind::StorageFull.into()));
+        return Err(with_path(data, &io::ErrorKind::StorageFull.into()));
     }
     Ok(())
 }
@@ -213,7 +229,10 @@ fn check_room(data: &Path, added: u64) -> io::Result<()> {
 ///
 /// # Errors
 /// Where the folder cannot be read or a file not removed.
-pub(crate) fn sweep(data: &Path, known: &std::collections::HashSet<u128>) -> io::Result<usize> {
+pub(crate) fn remove_unknown_blobs(
+    data: &Path,
+    known: &std::collections::HashSet<u128>,
+) -> io::Result<usize> {
     let mut removed = 0_usize;
     for shard in fs::read_dir(data)? {
         let shard = shard?.path();
@@ -235,57 +254,57 @@ pub(crate) fn sweep(data: &Path, known: &std::collections::HashSet<u128>) -> io:
     Ok(removed)
 }
 
-fn random() -> io::Result<u128> {
+fn generate_blob_id() -> io::Result<u128> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
     Ok(u128::from_be_bytes(bytes))
 }
 
-fn length(bytes: &[u8]) -> u64 {
+fn len_as_u64(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
 /// Keeps files from being removed.
-pub(crate) struct Pin {
-    home: Arc<Blobs>,
+pub(crate) struct BlobPin {
+    store: Arc<BlobStore>,
     blobs: Vec<BlobId>,
 }
 
-impl Drop for Pin {
+impl Drop for BlobPin {
     fn drop(&mut self) {
-        self.home.unpin(&self.blobs);
+        self.store.unpin(&self.blobs);
     }
 }
 
-enum Sink {
+enum BlobSink {
     File(Box<BlockWriter>),
     Memory(Vec<Bytes>),
 }
 
 /// A file being written.
-pub(crate) struct Writer {
-    draft: Draft,
-    sink: Sink,
+pub(crate) struct BlobWriter {
+    draft: PendingBlob,
+    sink: BlobSink,
     cipher: Option<Cipher>,
-    hasher: Hasher,
+    hasher: BodyHasher,
 }
 
-impl Writer {
+impl BlobWriter {
     /// Appends, after hashing the plain bytes. Blocks.
     pub(crate) fn write(&mut self, mut bytes: Vec<u8>) -> io::Result<()> {
         self.hasher.update(&bytes);
         if let Some(cipher) = &mut self.cipher {
-            cipher.apply(&mut bytes)?;
+            cipher.apply_keystream(&mut bytes)?;
         }
-        let added = length(&bytes);
+        let added = len_as_u64(&bytes);
         self.draft.reserve(added)?;
-        if let Home::Dir(data) = &self.draft.home.home {
-            check_room(data, added)?;
+        if let BlobBackend::Dir(data) = &self.draft.store.backend {
+            check_disk_space(data, added)?;
         }
         self.draft.segment.length = self.draft.segment.length.saturating_add(added);
         match &mut self.sink {
-            Sink::File(file) => file.write(&bytes),
-            Sink::Memory(chunks) => {
+            BlobSink::File(file) => file.write(&bytes),
+            BlobSink::Memory(chunks) => {
                 chunks.push(Bytes::from(bytes));
                 Ok(())
             }
@@ -293,20 +312,20 @@ impl Writer {
     }
 
     /// Makes the file durable. Blocks.
-    pub(crate) fn finish(self) -> io::Result<(Draft, Digests)> {
+    pub(crate) fn finish(self) -> io::Result<(PendingBlob, Digests)> {
         let Self { mut draft, sink, hasher, .. } = self;
         let blob = draft.segment.blob;
         let digests = hasher.finish();
         draft.segment.crc64 = Some(digests.crc64);
-        match (sink, &draft.home.home) {
-            (Sink::File(file), Home::Dir(data)) => {
+        match (sink, &draft.store.backend) {
+            (BlobSink::File(file), BlobBackend::Dir(data)) => {
                 file.finish()?;
                 // The name must be as durable as the bytes; so must the shard's folder, made on demand.
-                File::open(path(data, blob).parent().unwrap_or(data))?.sync_all()?;
+                File::open(build_blob_path(data, blob).parent().unwrap_or(data))?.sync_all()?;
                 File::open(data)?.sync_all()?;
             }
-            (Sink::Memory(chunks), Home::Memory { kept, .. }) => {
-                unpoisoned(kept.write()).insert(blob, Arc::new(chunks));
+            (BlobSink::Memory(chunks), BlobBackend::Memory { chunks_by_id, .. }) => {
+                ignore_poison(chunks_by_id.write()).insert(blob, Arc::new(chunks));
                 draft.reserved = 0;
             }
             _ => return Err(io::Error::other("a sink of another store")),
@@ -316,24 +335,24 @@ impl Writer {
 }
 
 /// A durable file that no row names yet: gone when dropped, unless kept.
-pub(crate) struct Draft {
-    home: Arc<Blobs>,
+pub(crate) struct PendingBlob {
+    store: Arc<BlobStore>,
     pub(crate) segment: Segment,
-    kept: bool,
+    is_referenced: bool,
     /// Memory taken for chunks that are not in the map.
     reserved: u64,
 }
 
-impl Draft {
+impl PendingBlob {
     /// A row names the file now.
     pub(crate) fn keep(mut self) {
-        self.kept = true;
+        self.is_referenced = true;
     }
 
     fn reserve(&mut self, added: u64) -> io::Result<()> {
-        let Home::Memory { used, bytes_max, .. } = &self.home.home else { return Ok(()) };
-        let fits = |used: u64| used.checked_add(added).filter(|total| total <= bytes_max);
-        if used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_err() {
+        let BlobBackend::Memory { used, bytes_max, .. } = &self.store.backend else { return Ok(()) };
+        let add_within_limit = |used: u64| used.checked_add(added).filter(|total| total <= bytes_max);
+        if used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add_within_limit).is_err() {
             return Err(io::ErrorKind::StorageFull.into());
         }
         self.reserved = self.reserved.saturating_add(added);
@@ -341,39 +360,39 @@ impl Draft {
     }
 }
 
-impl Drop for Draft {
+impl Drop for PendingBlob {
     fn drop(&mut self) {
-        if self.kept {
+        if self.is_referenced {
             return;
         }
-        if let Home::Memory { used, .. } = &self.home.home {
+        if let BlobBackend::Memory { used, .. } = &self.store.backend {
             used.fetch_sub(self.reserved, Ordering::Relaxed);
         }
-        self.home.remove(self.segment.blob);
+        self.store.remove(self.segment.blob);
     }
 }
 
-enum Source {
+enum BlobSource {
     File(BlockReader),
     Plain(PlainReader),
     Memory { chunks: Arc<Vec<Bytes>>, offset: u64 },
 }
 
-struct Open {
-    source: Source,
+struct OpenBlob {
+    source: BlobSource,
     cipher: Option<Cipher>,
 }
 
-impl Open {
+impl OpenBlob {
     /// The next bytes, at most `max`. Never empty.
     fn read(&mut self, max: u64) -> io::Result<Vec<u8>> {
         let max = usize::try_from(max).unwrap_or(usize::MAX);
         let mut bytes = match &mut self.source {
-            Source::File(file) => file.read(max)?,
-            Source::Plain(file) => file.read(max)?,
-            Source::Memory { chunks, offset } => {
-                let bytes = within(chunks, *offset, max);
-                *offset = offset.saturating_add(length(&bytes));
+            BlobSource::File(file) => file.read(max)?,
+            BlobSource::Plain(file) => file.read(max)?,
+            BlobSource::Memory { chunks, offset } => {
+                let bytes = read_from_chunks(chunks, *offset, max);
+                *offset = offset.saturating_add(len_as_u64(&bytes));
                 bytes
             }
         };
@@ -381,27 +400,40 @@ impl Open {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         if let Some(cipher) = &mut self.cipher {
-            cipher.apply(&mut bytes)?;
+            cipher.apply_keystream(&mut bytes)?;
         }
         Ok(bytes)
     }
 }
 
 /// Reads a range of an object, chunk by chunk.
-pub(crate) struct Reader {
-    pin: Pin,
-    key: Option<Key>,
+pub(crate) struct ObjectReader {
+    pin: BlobPin,
+    key: Option<EncryptionKey>,
     segments: std::vec::IntoIter<Segment>,
-    open: Option<(Open, u64)>,
+    open_blob: Option<(OpenBlob, u64)>,
     /// Bytes to pass over before the first one that counts.
-    skip: u64,
-    left: u64,
+    bytes_to_skip: u64,
+    bytes_left: u64,
 }
 
-impl Reader {
+impl ObjectReader {
     /// `first` and `count` in bytes of the object.
-    pub(crate) fn new(pin: Pin, segments: Vec<Segment>, key: Option<Key>, first: u64, count: u64) -> Self {
-        Self { pin, key, segments: segments.into_iter(), open: None, skip: first, left: count }
+    pub(crate) fn new(
+        pin: BlobPin,
+        segments: Vec<Segment>,
+        key: Option<EncryptionKey>,
+        first: u64,
+        count: u64,
+    ) -> Self {
+        Self {
+            pin,
+            key,
+            segments: segments.into_iter(),
+            open_blob: None,
+            bytes_to_skip: first,
+            bytes_left: count,
+        }
     }
 
     /// The next bytes, or none at the end. Blocks.
@@ -409,36 +441,41 @@ impl Reader {
     /// # Errors
     /// Where a file is missing or short: the caller must not end its answer as if it were whole.
     pub(crate) fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
-        while self.left > 0 {
-            if let Some((open, rest)) = &mut self.open {
+        while self.bytes_left > 0 {
+            if let Some((open, rest)) = &mut self.open_blob {
                 if *rest > 0 {
-                    let bytes = open.read((*rest).min(self.left))?;
-                    *rest = rest.saturating_sub(length(&bytes));
-                    self.left = self.left.saturating_sub(length(&bytes));
+                    let bytes = open.read((*rest).min(self.bytes_left))?;
+                    *rest = rest.saturating_sub(len_as_u64(&bytes));
+                    self.bytes_left = self.bytes_left.saturating_sub(len_as_u64(&bytes));
                     return Ok(Some(bytes));
                 }
-                self.open = None;
+                self.open_blob = None;
             }
             let segment = self.segments.next().ok_or(io::ErrorKind::UnexpectedEof)?;
-            if self.skip >= segment.length {
-                self.skip = self.skip.saturating_sub(segment.length);
+            if self.bytes_to_skip >= segment.length {
+                self.bytes_to_skip = self.bytes_to_skip.saturating_sub(segment.length);
                 continue;
             }
-            let rest = segment.length.saturating_sub(self.skip);
-            let open = self.pin.home.open(&segment, self.key.as_ref(), self.skip, rest.min(self.left))?;
-            self.open = Some((open, rest));
-            self.skip = 0;
+            let rest = segment.length.saturating_sub(self.bytes_to_skip);
+            let open = self.pin.store.open_reader(
+                &segment,
+                self.key.as_ref(),
+                self.bytes_to_skip,
+                rest.min(self.bytes_left),
+            )?;
+            self.open_blob = Some((open, rest));
+            self.bytes_to_skip = 0;
         }
         Ok(None)
     }
 
     /// Copies everything into a new file. Blocks.
-    pub(crate) fn copy(
+    pub(crate) fn copy_to_new_blob(
         &mut self,
-        key: Option<&Key>,
+        key: Option<&EncryptionKey>,
         algorithms: &[Algorithm],
-    ) -> io::Result<(Draft, Digests)> {
-        let mut writer = self.pin.home.writer(key, algorithms)?;
+    ) -> io::Result<(PendingBlob, Digests)> {
+        let mut writer = self.pin.store.create_writer(key, algorithms)?;
         while let Some(bytes) = self.next()? {
             writer.write(bytes)?;
         }

@@ -11,22 +11,22 @@ use std::path::{Path, PathBuf};
 
 const BLOCK_BYTES: usize = 64 * 1024;
 /// What is read at once.
-const BLOCKS_AT_ONCE: usize = 4;
+const BLOCKS_PER_READ_MAX: usize = 4;
 
-type Sum = [u8; 4];
-const SUM_BYTES: u64 = 4;
+type BlockChecksum = [u8; 4];
+const BLOCK_CHECKSUM_BYTES: u64 = 4;
 
-fn sum_of(digest: &Digest) -> Sum {
+fn compute_block_checksum(digest: &Digest) -> BlockChecksum {
     let [_, _, _, _, a, b, c, d] = digest.finalize().to_be_bytes();
     [a, b, c, d]
 }
 
-fn fresh() -> Digest {
+fn new_block_digest() -> Digest {
     Digest::new(CrcAlgorithm::Crc32Iscsi)
 }
 
 /// The same error with the file's name, for whoever has to look after the disk.
-pub(crate) fn named(path: &Path, error: &io::Error) -> io::Error {
+pub(crate) fn with_path(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
@@ -37,15 +37,15 @@ pub(crate) struct BlockWriter {
     /// Of the block that is not full yet, and how many bytes are in it.
     block: Digest,
     filled: usize,
-    sums: Vec<u8>,
+    checksums: Vec<u8>,
 }
 
 impl BlockWriter {
     /// Makes the file, which must not exist. Blocks.
     pub(crate) fn create(path: PathBuf) -> io::Result<Self> {
         let file = OpenOptions::new().write(true).create_new(true).open(&path);
-        let file = file.map_err(|error| named(&path, &error))?;
-        Ok(Self { file, path, block: fresh(), filled: 0, sums: Vec::new() })
+        let file = file.map_err(|error| with_path(&path, &error))?;
+        Ok(Self { file, path, block: new_block_digest(), filled: 0, checksums: Vec::new() })
     }
 
     /// Appends. Blocks.
@@ -57,15 +57,15 @@ impl BlockWriter {
             self.block.update(piece);
             self.filled = self.filled.saturating_add(piece.len());
             if self.filled == BLOCK_BYTES {
-                self.end_block();
+                self.finish_block();
             }
             rest = after;
         }
-        self.file.write_all(bytes).map_err(|error| named(&self.path, &error))
+        self.file.write_all(bytes).map_err(|error| with_path(&self.path, &error))
     }
 
-    fn end_block(&mut self) {
-        self.sums.extend(sum_of(&self.block));
+    fn finish_block(&mut self) {
+        self.checksums.extend(compute_block_checksum(&self.block));
         self.block.reset();
         self.filled = 0;
     }
@@ -73,10 +73,10 @@ impl BlockWriter {
     /// Adds the sums and makes the file durable. Blocks.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         if self.filled > 0 {
-            self.end_block();
+            self.finish_block();
         }
-        let written = self.file.write_all(&self.sums).and_then(|()| self.file.sync_all());
-        written.map_err(|error| named(&self.path, &error))
+        let result = self.file.write_all(&self.checksums).and_then(|()| self.file.sync_all());
+        result.map_err(|error| with_path(&self.path, &error))
     }
 }
 
@@ -85,7 +85,7 @@ pub(crate) struct BlockReader {
     file: File,
     path: PathBuf,
     /// Of the blocks still to be read.
-    sums: std::vec::IntoIter<Sum>,
+    checksums: std::vec::IntoIter<BlockChecksum>,
     /// Where the next block begins, and where the bytes end.
     at: u64,
     end: u64,
@@ -96,23 +96,23 @@ pub(crate) struct BlockReader {
 impl BlockReader {
     /// Opens a file of `length` bytes to read `count` of them from `offset` on. Blocks.
     pub(crate) fn open(path: PathBuf, length: u64, offset: u64, count: u64) -> io::Result<Self> {
-        let opened = Self::open_at(&path, length, offset, count);
-        let (file, sums, at, skip) = opened.map_err(|error| named(&path, &error))?;
-        Ok(Self { file, path, sums: sums.into_iter(), at, end: length, skip })
+        let result = Self::open_and_seek(&path, length, offset, count);
+        let (file, sums, at, skip) = result.map_err(|error| with_path(&path, &error))?;
+        Ok(Self { file, path, checksums: sums.into_iter(), at, end: length, skip })
     }
 
-    fn open_at(
+    fn open_and_seek(
         path: &Path,
         length: u64,
         offset: u64,
         count: u64,
-    ) -> io::Result<(File, Vec<Sum>, u64, usize)> {
+    ) -> io::Result<(File, Vec<BlockChecksum>, u64, usize)> {
         let block = u64::try_from(BLOCK_BYTES).unwrap_or(u64::MAX);
         let (first, skip) = (offset / block, usize::try_from(offset % block).unwrap_or(usize::MAX));
         let blocks = offset.saturating_add(count).div_ceil(block).saturating_sub(first);
         let mut file = File::open(path)?;
-        file.seek(SeekFrom::Start(length.saturating_add(first.saturating_mul(SUM_BYTES))))?;
-        let mut sums = vec![Sum::default(); usize::try_from(blocks).map_err(io::Error::other)?];
+        file.seek(SeekFrom::Start(length.saturating_add(first.saturating_mul(BLOCK_CHECKSUM_BYTES))))?;
+        let mut sums = vec![BlockChecksum::default(); usize::try_from(blocks).map_err(io::Error::other)?];
         for sum in sums.chunks_mut(BLOCK_BYTES) {
             file.read_exact(sum.as_flattened_mut())?;
         }
@@ -127,18 +127,19 @@ impl BlockReader {
     /// # Errors
     /// Where the bytes are not those that were written, with the file's name.
     pub(crate) fn read(&mut self, max: usize) -> io::Result<Vec<u8>> {
-        self.read_blocks(max).map_err(|error| named(&self.path, &error))
+        self.read_blocks(max).map_err(|error| with_path(&self.path, &error))
     }
 
     fn read_blocks(&mut self, max: usize) -> io::Result<Vec<u8>> {
-        let wanted = self.skip.saturating_add(max).div_ceil(BLOCK_BYTES).clamp(1, BLOCKS_AT_ONCE);
+        let blocks_to_read =
+            self.skip.saturating_add(max).div_ceil(BLOCK_BYTES).clamp(1, BLOCKS_PER_READ_MAX);
         let left = usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX);
-        let mut bytes = vec![0; wanted.saturating_mul(BLOCK_BYTES).min(left)];
+        let mut bytes = vec![0; blocks_to_read.saturating_mul(BLOCK_BYTES).min(left)];
         self.file.read_exact(&mut bytes)?;
         for block in bytes.chunks(BLOCK_BYTES) {
-            let mut digest = fresh();
+            let mut digest = new_block_digest();
             digest.update(block);
-            if self.sums.next() != Some(sum_of(&digest)) {
+            if self.checksums.next() != Some(compute_block_checksum(&digest)) {
                 let message = format!("the bytes from {} on are not those that were written", self.at);
                 return Err(io::Error::new(io::ErrorKind::InvalidData, message));
             }
@@ -160,26 +161,26 @@ pub(crate) struct PlainReader {
 impl PlainReader {
     /// Blocks.
     pub(crate) fn open(path: PathBuf, offset: u64) -> io::Result<Self> {
-        let opened = File::open(&path).and_then(|mut file| file.seek(SeekFrom::Start(offset)).map(|_| file));
-        let file = opened.map_err(|error| named(&path, &error))?;
+        let result = File::open(&path).and_then(|mut file| file.seek(SeekFrom::Start(offset)).map(|_| file));
+        let file = result.map_err(|error| with_path(&path, &error))?;
         Ok(Self { file, path })
     }
 
     /// The next bytes, at most `max`. Never empty. Blocks.
     pub(crate) fn read(&mut self, max: usize) -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; max.min(BLOCK_BYTES.saturating_mul(BLOCKS_AT_ONCE))];
-        let got = match self.file.read(&mut bytes) {
+        let mut bytes = vec![0; max.min(BLOCK_BYTES.saturating_mul(BLOCKS_PER_READ_MAX))];
+        let bytes_read = match self.file.read(&mut bytes) {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
             other => other,
         };
-        bytes.truncate(got.map_err(|error| named(&self.path, &error))?);
+        bytes.truncate(bytes_read.map_err(|error| with_path(&self.path, &error))?);
         Ok(bytes)
     }
 }
 
 /// Bytes in memory, from some byte on.
-pub(crate) fn within(chunks: &[Bytes], mut offset: u64, max: usize) -> Vec<u8> {
-    let want = max.min(BLOCK_BYTES.saturating_mul(BLOCKS_AT_ONCE));
+pub(crate) fn read_from_chunks(chunks: &[Bytes], mut offset: u64, max: usize) -> Vec<u8> {
+    let want = max.min(BLOCK_BYTES.saturating_mul(BLOCKS_PER_READ_MAX));
     for chunk in chunks {
         match usize::try_from(offset).ok().and_then(|offset| chunk.get(offset..)) {
             Some(rest) if !rest.is_empty() => return rest.get(..want).unwrap_or(rest).to_vec(),
@@ -195,7 +196,7 @@ mod tests {
 
     const LENGTH: usize = 5 * BLOCK_BYTES + 77;
 
-    fn written(folder: &Path) -> (PathBuf, Vec<u8>) {
+    fn write_test_file(folder: &Path) -> (PathBuf, Vec<u8>) {
         let bytes: Vec<u8> = (0..LENGTH).map(|at| (at % 251) as u8).collect();
         let path = folder.join("file");
         let mut writer = BlockWriter::create(path.clone()).unwrap();
@@ -206,7 +207,7 @@ mod tests {
         (path, bytes)
     }
 
-    fn read(path: &Path, offset: usize, count: usize) -> io::Result<Vec<u8>> {
+    fn read_range(path: &Path, offset: usize, count: usize) -> io::Result<Vec<u8>> {
         let mut reader = BlockReader::open(path.to_owned(), LENGTH as u64, offset as u64, count as u64)?;
         let mut all = Vec::new();
         while all.len() < count {
@@ -218,12 +219,12 @@ mod tests {
     #[test]
     fn any_range_reads_what_was_written() {
         let folder = tempfile::tempdir().unwrap();
-        let (path, bytes) = written(folder.path());
+        let (path, bytes) = write_test_file(folder.path());
         for offset in [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 4 * BLOCK_BYTES + 5, LENGTH - 1] {
             for count in [1, 2, BLOCK_BYTES, 4 * BLOCK_BYTES, LENGTH] {
                 let count = count.min(LENGTH - offset);
                 assert!(
-                    read(&path, offset, count).unwrap() == bytes[offset..offset + count],
+                    read_range(&path, offset, count).unwrap() == bytes[offset..offset + count],
                     "{offset} {count}"
                 );
             }
@@ -233,18 +234,18 @@ mod tests {
     #[test]
     fn every_flipped_bit_is_noticed_where_it_would_be_served() {
         let folder = tempfile::tempdir().unwrap();
-        let (path, _) = written(folder.path());
+        let (path, _) = write_test_file(folder.path());
         let right = std::fs::read(&path).unwrap();
         for at in [0, BLOCK_BYTES, LENGTH - 1, LENGTH, right.len() - 1] {
             let mut wrong = right.clone();
             wrong[at] ^= 1;
             std::fs::write(&path, &wrong).unwrap();
-            let error = read(&path, 0, LENGTH).unwrap_err();
+            let error = read_range(&path, 0, LENGTH).unwrap_err();
             assert!(error.to_string().contains("file: the bytes from "), "{error}");
         }
         // What is elsewhere does not matter, and what is cut off does.
-        assert!(read(&path, 0, LENGTH - BLOCK_BYTES).is_ok());
+        assert!(read_range(&path, 0, LENGTH - BLOCK_BYTES).is_ok());
         std::fs::write(&path, &right[..LENGTH]).unwrap();
-        assert!(read(&path, 0, 1).is_err());
+        assert!(read_range(&path, 0, 1).is_err());
     }
 }

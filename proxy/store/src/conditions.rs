@@ -3,25 +3,25 @@
 //! Reads follow RFC 9110 section 13.2.2 as S3 does; copies use the same combinations with 412 for every failure;
 //! writes take `If-None-Match: *` and `If-Match: "etag"` and refuse every other form.
 
-use crate::errors::{fault, no_such_key, not_implemented, precondition_failed};
+use crate::errors::{no_such_key_error, not_implemented_error, precondition_failed_error, s3_error};
 use http::HeaderMap;
 use s3s::S3Result;
 use s3s::dto::{Timestamp, TimestampFormat};
 
 /// A list of entity tags, or `*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Tags {
+enum EtagList {
     Any,
-    List(Vec<Tag>),
+    List(Vec<EntityTag>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Tag {
+struct EntityTag {
     weak: bool,
     value: String,
 }
 
-impl Tags {
+impl EtagList {
     /// Quotes are optional, as S3 takes them.
     fn parse(value: &str) -> Self {
         if value.trim() == "*" {
@@ -30,7 +30,7 @@ impl Tags {
         let tag = |text: &str| {
             let text = text.trim();
             let (weak, text) = text.strip_prefix("W/").map_or((false, text), |rest| (true, rest));
-            Tag { weak, value: unquoted(text).to_owned() }
+            EntityTag { weak, value: strip_quotes(text).to_owned() }
         };
         Self::List(value.split(',').map(tag).collect())
     }
@@ -52,29 +52,29 @@ impl Tags {
 }
 
 /// An entity tag without its quotes, where it has any.
-pub(crate) fn unquoted(text: &str) -> &str {
+pub(crate) fn strip_quotes(text: &str) -> &str {
     text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text)
 }
 
 /// The four conditions on something that is read. Times are whole seconds since 1970.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Conditions {
-    if_match: Option<Tags>,
-    if_none_match: Option<Tags>,
+    if_match: Option<EtagList>,
+    if_none_match: Option<EtagList>,
     modified_since: Option<u64>,
     unmodified_since: Option<u64>,
 }
 
 /// The first condition that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Failed {
+pub(crate) enum FailedCondition {
     Match,
     NoneMatch,
     ModifiedSince,
     UnmodifiedSince,
 }
 
-impl Failed {
+impl FailedCondition {
     fn name(self) -> &'static str {
         match self {
             Self::Match => "If-Match",
@@ -90,44 +90,44 @@ impl Conditions {
     pub(crate) fn read(headers: &HeaderMap, prefix: &str) -> Self {
         let text = |tail: &str| headers.get(format!("{prefix}{tail}")).and_then(|value| value.to_str().ok());
         Self {
-            if_match: text("if-match").map(Tags::parse),
-            if_none_match: text("if-none-match").map(Tags::parse),
-            modified_since: text("if-modified-since").and_then(seconds),
-            unmodified_since: text("if-unmodified-since").and_then(seconds),
+            if_match: text("if-match").map(EtagList::parse),
+            if_none_match: text("if-none-match").map(EtagList::parse),
+            modified_since: text("if-modified-since").and_then(parse_date_seconds),
+            unmodified_since: text("if-unmodified-since").and_then(parse_date_seconds),
         }
     }
 
     /// The combination rules. `modified` and `now` are seconds since 1970.
-    fn failed(&self, etag: &str, modified: u64, now: u64) -> Option<Failed> {
+    fn evaluate(&self, etag: &str, modified: u64, now: u64) -> Option<FailedCondition> {
         match (&self.if_match, self.unmodified_since) {
-            (Some(tags), _) if !tags.matches(etag) => return Some(Failed::Match),
-            (None, Some(date)) if modified > date => return Some(Failed::UnmodifiedSince),
+            (Some(tags), _) if !tags.matches(etag) => return Some(FailedCondition::Match),
+            (None, Some(date)) if modified > date => return Some(FailedCondition::UnmodifiedSince),
             _ => {}
         }
         match (&self.if_none_match, self.modified_since) {
-            (Some(tags), _) if tags.matches_weakly(etag) => Some(Failed::NoneMatch),
+            (Some(tags), _) if tags.matches_weakly(etag) => Some(FailedCondition::NoneMatch),
             // A date still to come says nothing about the past.
-            (None, Some(date)) if date <= now && modified <= date => Some(Failed::ModifiedSince),
+            (None, Some(date)) if date <= now && modified <= date => Some(FailedCondition::ModifiedSince),
             _ => None,
         }
     }
 
     /// For GET and HEAD: 304 for the two "not" forms, 412 for the others.
     pub(crate) fn check_read(&self, etag: &str, modified: u64, now: u64) -> S3Result<()> {
-        match self.failed(etag, modified, now) {
+        match self.evaluate(etag, modified, now) {
             None => Ok(()),
-            Some(Failed::NoneMatch | Failed::ModifiedSince) => {
-                Err(fault(304, "NotModified", "Not Modified", &[]))
+            Some(FailedCondition::NoneMatch | FailedCondition::ModifiedSince) => {
+                Err(s3_error(304, "NotModified", "Not Modified", &[]))
             }
-            Some(failed) => Err(precondition_failed(failed.name())),
+            Some(failed) => Err(precondition_failed_error(failed.name())),
         }
     }
 
     /// For the source of a copy: 412 whatever failed.
     pub(crate) fn check_copy(&self, etag: &str, modified: u64, now: u64) -> S3Result<()> {
-        match self.failed(etag, modified, now) {
+        match self.evaluate(etag, modified, now) {
             None => Ok(()),
-            Some(failed) => Err(precondition_failed(&format!("x-amz-copy-source-{}", failed.name()))),
+            Some(failed) => Err(precondition_failed_error(&format!("x-amz-copy-source-{}", failed.name()))),
         }
     }
 }
@@ -146,7 +146,7 @@ pub(crate) enum WriteCondition {
 }
 
 /// What is at the key now, as far as a condition can see.
-pub(crate) struct Current<'a> {
+pub(crate) struct CurrentObject<'a> {
     /// The ETag of the current object; none where there is no object or a delete marker.
     pub(crate) etag: Option<&'a str>,
 }
@@ -157,11 +157,11 @@ impl WriteCondition {
         let text = |name: &str| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
         match (text("if-match"), text("if-none-match")) {
             (None, None) => Ok(Self::None),
-            (Some(_), Some(_)) => Err(not_implemented("If-Match,If-None-Match")),
+            (Some(_), Some(_)) => Err(not_implemented_error("If-Match,If-None-Match")),
             (None, Some(value)) if value.trim() == "*" => Ok(Self::Absent),
-            (None, Some(_)) => Err(not_implemented("If-None-Match")),
-            (Some(value), None) if value.trim() == "*" => Err(not_implemented("If-Match")),
-            (Some(value), None) => Ok(Self::Etag(unquoted(value.trim()).to_owned())),
+            (None, Some(_)) => Err(not_implemented_error("If-None-Match")),
+            (Some(value), None) if value.trim() == "*" => Err(not_implemented_error("If-Match")),
+            (Some(value), None) => Ok(Self::Etag(strip_quotes(value.trim()).to_owned())),
         }
     }
 
@@ -169,38 +169,38 @@ impl WriteCondition {
     pub(crate) fn read_delete(headers: &HeaderMap) -> S3Result<Self> {
         for name in ["x-amz-if-match-last-modified-time", "x-amz-if-match-size", "if-none-match"] {
             if headers.contains_key(name) {
-                return Err(not_implemented(name));
+                return Err(not_implemented_error(name));
             }
         }
         let Some(value) = headers.get("if-match") else { return Ok(Self::None) };
         let value = String::from_utf8_lossy(value.as_bytes());
-        Ok(if value.trim() == "*" { Self::Present } else { Self::etag(value.trim()) })
+        Ok(if value.trim() == "*" { Self::Present } else { Self::from_etag(value.trim()) })
     }
 
-    pub(crate) fn etag(value: &str) -> Self {
-        Self::Etag(unquoted(value).to_owned())
+    pub(crate) fn from_etag(value: &str) -> Self {
+        Self::Etag(strip_quotes(value).to_owned())
     }
 
     /// Decides, inside the transaction that writes.
-    pub(crate) fn check(&self, key: &str, current: &Current<'_>) -> S3Result<()> {
+    pub(crate) fn check(&self, key: &str, current: &CurrentObject<'_>) -> S3Result<()> {
         match (self, current.etag) {
             (Self::None, _) | (Self::Absent, None) | (Self::Present, Some(_)) => Ok(()),
-            (Self::Absent, Some(_)) => Err(precondition_failed("If-None-Match")),
-            (Self::Etag(_) | Self::Present, None) => Err(no_such_key(key)),
+            (Self::Absent, Some(_)) => Err(precondition_failed_error("If-None-Match")),
+            (Self::Etag(_) | Self::Present, None) => Err(no_such_key_error(key)),
             (Self::Etag(wanted), Some(etag)) if wanted == etag => Ok(()),
-            (Self::Etag(_), Some(_)) => Err(precondition_failed("If-Match")),
+            (Self::Etag(_), Some(_)) => Err(precondition_failed_error("If-Match")),
         }
     }
 }
 
 /// An RFC 1123 date, or one in ISO 8601 form, as seconds since 1970.
-fn seconds(text: &str) -> Option<u64> {
+fn parse_date_seconds(text: &str) -> Option<u64> {
     let parse = |format| Timestamp::parse(format, text.trim()).ok();
     let timestamp = parse(TimestampFormat::HttpDate).or_else(|| parse(TimestampFormat::DateTime))?;
-    let mut written = Vec::new();
-    timestamp.format(TimestampFormat::EpochSeconds, &mut written).ok()?;
-    let written = String::from_utf8(written).ok()?;
-    let whole = written.split('.').next()?;
+    let mut epoch_text = Vec::new();
+    timestamp.format(TimestampFormat::EpochSeconds, &mut epoch_text).ok()?;
+    let epoch_text = String::from_utf8(epoch_text).ok()?;
+    let whole = epoch_text.split('.').next()?;
     Some(whole.parse::<i64>().ok()?.max(0).unsigned_abs())
 }
 
@@ -208,43 +208,50 @@ fn seconds(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    const THEN: u64 = 1_700_000_000;
+    const MODIFIED_SECONDS: u64 = 1_700_000_000;
     const DATE: &str = "Tue, 14 Nov 2023 22:13:20 GMT"; // THEN
     const BEFORE: &str = "Tue, 14 Nov 2023 22:13:19 GMT";
     const FUTURE: &str = "Tue, 14 Nov 2034 22:13:19 GMT";
 
     #[track_caller]
-    fn check(given: &[(&'static str, &str)], expected: Option<Failed>) {
+    fn check_conditions(given: &[(&'static str, &str)], expected: Option<FailedCondition>) {
         let mut headers = HeaderMap::new();
         for (name, value) in given {
             headers.insert(*name, value.parse().unwrap());
         }
         let conditions = Conditions::read(&headers, "");
-        assert_eq!(conditions.failed("abc", THEN, THEN + 1000), expected, "{given:?}");
+        assert_eq!(
+            conditions.evaluate("abc", MODIFIED_SECONDS, MODIFIED_SECONDS + 1000),
+            expected,
+            "{given:?}"
+        );
     }
 
     #[test]
     fn combinations_follow_the_table() {
-        check(&[], None);
-        check(&[("if-match", "\"abc\"")], None);
-        check(&[("if-match", "abc")], None);
-        check(&[("if-match", "*")], None);
-        check(&[("if-match", "\"x\", \"abc\"")], None);
-        check(&[("if-match", "W/\"abc\"")], Some(Failed::Match));
-        check(&[("if-match", "\"x\"")], Some(Failed::Match));
-        check(&[("if-none-match", "\"x\"")], None);
-        check(&[("if-none-match", "\"abc\"")], Some(Failed::NoneMatch));
-        check(&[("if-none-match", "W/\"abc\"")], Some(Failed::NoneMatch));
-        check(&[("if-unmodified-since", DATE)], None);
-        check(&[("if-unmodified-since", BEFORE)], Some(Failed::UnmodifiedSince));
-        check(&[("if-modified-since", BEFORE)], None);
-        check(&[("if-modified-since", DATE)], Some(Failed::ModifiedSince));
-        check(&[("if-modified-since", FUTURE)], None);
-        check(&[("if-modified-since", "yesterday")], None);
-        check(&[("if-match", "abc"), ("if-unmodified-since", BEFORE)], None);
-        check(&[("if-match", "x"), ("if-unmodified-since", DATE)], Some(Failed::Match));
-        check(&[("if-none-match", "abc"), ("if-modified-since", BEFORE)], Some(Failed::NoneMatch));
-        check(&[("if-none-match", "x"), ("if-modified-since", DATE)], None);
-        check(&[("if-match", "abc"), ("if-none-match", "abc")], Some(Failed::NoneMatch));
+        check_conditions(&[], None);
+        check_conditions(&[("if-match", "\"abc\"")], None);
+        check_conditions(&[("if-match", "abc")], None);
+        check_conditions(&[("if-match", "*")], None);
+        check_conditions(&[("if-match", "\"x\", \"abc\"")], None);
+        check_conditions(&[("if-match", "W/\"abc\"")], Some(FailedCondition::Match));
+        check_conditions(&[("if-match", "\"x\"")], Some(FailedCondition::Match));
+        check_conditions(&[("if-none-match", "\"x\"")], None);
+        check_conditions(&[("if-none-match", "\"abc\"")], Some(FailedCondition::NoneMatch));
+        check_conditions(&[("if-none-match", "W/\"abc\"")], Some(FailedCondition::NoneMatch));
+        check_conditions(&[("if-unmodified-since", DATE)], None);
+        check_conditions(&[("if-unmodified-since", BEFORE)], Some(FailedCondition::UnmodifiedSince));
+        check_conditions(&[("if-modified-since", BEFORE)], None);
+        check_conditions(&[("if-modified-since", DATE)], Some(FailedCondition::ModifiedSince));
+        check_conditions(&[("if-modified-since", FUTURE)], None);
+        check_conditions(&[("if-modified-since", "yesterday")], None);
+        check_conditions(&[("if-match", "abc"), ("if-unmodified-since", BEFORE)], None);
+        check_conditions(&[("if-match", "x"), ("if-unmodified-since", DATE)], Some(FailedCondition::Match));
+        check_conditions(
+            &[("if-none-match", "abc"), ("if-modified-since", BEFORE)],
+            Some(FailedCondition::NoneMatch),
+        );
+        check_conditions(&[("if-none-match", "x"), ("if-modified-since", DATE)], None);
+        check_conditions(&[("if-match", "abc"), ("if-none-match", "abc")], Some(FailedCondition::NoneMatch));
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! Wire rules: S3, "Using cross-origin resource sharing". The first rule that allows the origin and the method counts.
 
-use crate::errors::fault;
-use crate::objects::{Core, put};
-use crate::settings::{bucket_and_key, cors_rules};
+use crate::errors::s3_error;
+use crate::objects::{Core, insert_header};
+use crate::settings::{parse_bucket_and_key, read_cors_rules};
 use crate::xml::Element;
 use http::{HeaderMap, Method, Uri};
 use s3s::{S3Error, S3Result};
@@ -19,95 +19,110 @@ const NOT_ALLOWED: &str = "CORSResponse: This CORS request is not allowed. This 
 ///
 /// # Errors
 /// 400 where it is none, 403 where no rule allows what it asks for.
-pub(crate) async fn preflight(core: &Core, uri: &Uri, headers: &HeaderMap) -> S3Result<HeaderMap> {
+pub(crate) async fn build_preflight_headers(
+    core: &Core,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> S3Result<HeaderMap> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let Some(origin) = text("origin") else {
         let message = "Insufficient information. Origin request header needed.";
-        return Err(fault(400, "BadRequest", message, &[]));
+        return Err(s3_error(400, "BadRequest", message, &[]));
     };
     let Some(method) = text(REQUEST_METHOD) else {
-        return Err(fault(400, "BadRequest", "Invalid Access-Control-Request-Method: null", &[]));
+        return Err(s3_error(400, "BadRequest", "Invalid Access-Control-Request-Method: null", &[]));
     };
-    let wanted = text(REQUEST_HEADERS).unwrap_or_default().to_ascii_lowercase();
-    let wanted: Vec<&str> = wanted.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
-    let place = bucket_and_key(uri);
-    let kind = if place.as_ref().is_some_and(|(_, key)| key.is_empty()) { "BUCKET" } else { "OBJECT" };
-    let refused = |message: &str| forbidden(message, method, kind);
-    let (bucket, _) = place.ok_or_else(|| refused("CORSResponse: Bucket not found"))?;
+    let requested_headers = text(REQUEST_HEADERS).unwrap_or_default().to_ascii_lowercase();
+    let requested_headers: Vec<&str> =
+        requested_headers.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    let location = parse_bucket_and_key(uri);
+    let kind = if location.as_ref().is_some_and(|(_, key)| key.is_empty()) { "BUCKET" } else { "OBJECT" };
+    let reject = |message: &str| cors_forbidden_error(message, method, kind);
+    let (bucket, _) = location.ok_or_else(|| reject("CORSResponse: Bucket not found"))?;
     let rules = core.meta.read(move |reading| {
-        if reading.bucket(&bucket).is_err() {
+        if reading.get_bucket(&bucket).is_err() {
             return Ok(Err("CORSResponse: Bucket not found"));
         }
-        Ok(cors_rules(reading, &bucket)?.ok_or("CORSResponse: CORS is not enabled for this bucket."))
+        Ok(read_cors_rules(reading, &bucket)?.ok_or("CORSResponse: CORS is not enabled for this bucket."))
     });
-    let rules = rules.await?.map_err(refused)?;
-    let allows_all = |rule: &Element| {
-        let allowed: Vec<String> = rule.texts("AllowedHeader").map(str::to_ascii_lowercase).collect();
-        wanted.iter().all(|name| allowed.iter().any(|pattern| matches(pattern, name)))
+    let rules = rules.await?.map_err(reject)?;
+    let allows_headers = |rule: &Element| {
+        let allowed_patterns: Vec<String> =
+            rule.child_texts("AllowedHeader").map(str::to_ascii_lowercase).collect();
+        requested_headers
+            .iter()
+            .all(|name| allowed_patterns.iter().any(|pattern| matches_pattern(pattern, name)))
     };
-    let rule = rules.all("CORSRule").find(|rule| allows(rule, origin, method) && allows_all(rule));
-    let rule = rule.ok_or_else(|| refused(NOT_ALLOWED))?;
-    let mut answer = told(rule, origin);
-    put(
-        &mut answer,
+    let rule = rules
+        .children_with_name("CORSRule")
+        .find(|rule| allows_request(rule, origin, method) && allows_headers(rule));
+    let rule = rule.ok_or_else(|| reject(NOT_ALLOWED))?;
+    let mut response_headers = build_allow_headers(rule, origin);
+    insert_header(
+        &mut response_headers,
         "access-control-allow-methods",
-        &rule.texts("AllowedMethod").collect::<Vec<_>>().join(", "),
+        &rule.child_texts("AllowedMethod").collect::<Vec<_>>().join(", "),
     );
-    if !wanted.is_empty() {
-        put(&mut answer, "access-control-allow-headers", &wanted.join(", "));
+    if !requested_headers.is_empty() {
+        insert_header(&mut response_headers, "access-control-allow-headers", &requested_headers.join(", "));
     }
-    if let Some(seconds) = rule.text_of("MaxAgeSeconds") {
-        put(&mut answer, "access-control-max-age", seconds.trim());
+    if let Some(seconds) = rule.child_text("MaxAgeSeconds") {
+        insert_header(&mut response_headers, "access-control-max-age", seconds.trim());
     }
-    Ok(answer)
+    Ok(response_headers)
 }
 
 /// The headers of the answer to a request that names its origin; none where no rule allows it.
-pub(crate) async fn headers(core: &Core, uri: &Uri, method: &Method, origin: &str) -> HeaderMap {
-    let Some((bucket, _)) = bucket_and_key(uri) else { return HeaderMap::new() };
-    let rules = core.meta.read(move |reading| cors_rules(reading, &bucket)).await;
+pub(crate) async fn build_cors_headers(core: &Core, uri: &Uri, method: &Method, origin: &str) -> HeaderMap {
+    let Some((bucket, _)) = parse_bucket_and_key(uri) else { return HeaderMap::new() };
+    let rules = core.meta.read(move |reading| read_cors_rules(reading, &bucket)).await;
     let Ok(Some(rules)) = rules else { return HeaderMap::new() };
-    let rule = rules.all("CORSRule").find(|rule| allows(rule, origin, method.as_str()));
-    rule.map(|rule| told(rule, origin)).unwrap_or_default()
+    let rule =
+        rules.children_with_name("CORSRule").find(|rule| allows_request(rule, origin, method.as_str()));
+    rule.map(|rule| build_allow_headers(rule, origin)).unwrap_or_default()
 }
 
-fn forbidden(message: &str, method: &str, kind: &str) -> S3Error {
-    fault(403, "AccessForbidden", message, &[("Method", method), ("ResourceType", kind)])
+fn cors_forbidden_error(message: &str, method: &str, kind: &str) -> S3Error {
+    s3_error(403, "AccessForbidden", message, &[("Method", method), ("ResourceType", kind)])
 }
 
-fn allows(rule: &Element, origin: &str, method: &str) -> bool {
-    rule.texts("AllowedMethod").any(|allowed| allowed == method)
-        && rule.texts("AllowedOrigin").any(|pattern| matches(pattern, origin))
+fn allows_request(rule: &Element, origin: &str, method: &str) -> bool {
+    rule.child_texts("AllowedMethod").any(|allowed| allowed == method)
+        && rule.child_texts("AllowedOrigin").any(|pattern| matches_pattern(pattern, origin))
 }
 
 /// A pattern has at most one `*`, for any text.
-fn matches(pattern: &str, text: &str) -> bool {
+fn matches_pattern(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text,
         Some((start, end)) => text.strip_prefix(start).is_some_and(|rest| rest.ends_with(end)),
     }
 }
 
-fn told(rule: &Element, origin: &str) -> HeaderMap {
+fn build_allow_headers(rule: &Element, origin: &str) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    let pattern = rule.texts("AllowedOrigin").find(|pattern| matches(pattern, origin));
+    let pattern = rule.child_texts("AllowedOrigin").find(|pattern| matches_pattern(pattern, origin));
     if pattern == Some("*") {
-        put(&mut headers, "access-control-allow-origin", "*");
+        insert_header(&mut headers, "access-control-allow-origin", "*");
     } else {
-        put(&mut headers, "access-control-allow-origin", origin);
-        put(&mut headers, "access-control-allow-credentials", "true");
+        insert_header(&mut headers, "access-control-allow-origin", origin);
+        insert_header(&mut headers, "access-control-allow-credentials", "true");
     }
-    let exposed: Vec<&str> = rule.texts("ExposeHeader").collect();
+    let exposed: Vec<&str> = rule.child_texts("ExposeHeader").collect();
     if !exposed.is_empty() {
-        put(&mut headers, "access-control-expose-headers", &exposed.join(", "));
+        insert_header(&mut headers, "access-control-expose-headers", &exposed.join(", "));
     }
-    put(&mut headers, "vary", "Origin, Access-Control-Request-Headers, Access-Control-Request-Method");
+    insert_header(
+        &mut headers,
+        "vary",
+        "Origin, Access-Control-Request-Headers, Access-Control-Request-Method",
+    );
     headers
 }
 
 #[cfg(test)]
 mod tests {
-    use super::matches;
+    use super::matches_pattern;
 
     #[test]
     fn one_star_stands_for_any_text() {
@@ -121,7 +136,7 @@ mod tests {
             ("ab*ba", "aba", false),
             ("ab*ba", "abba", true),
         ] {
-            assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
+            assert_eq!(matches_pattern(pattern, text), expected, "{pattern} {text}");
         }
     }
 }

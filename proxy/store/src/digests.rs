@@ -2,7 +2,9 @@
 //!
 //! Wire rules: S3, "Checking object integrity". Algorithms this store cannot compute are refused, never ignored.
 
-use crate::errors::{bad_digest, fault, invalid_argument, invalid_request, not_implemented};
+use crate::errors::{
+    bad_digest_error, invalid_argument_error, invalid_request_error, not_implemented_error, s3_error,
+};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use crc_fast::CrcAlgorithm;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -41,7 +43,8 @@ const ALGORITHMS: [(Algorithm, &str, &str); 10] = [
 ];
 
 /// Headers that begin like a checksum and are none.
-const NOT_A_VALUE: [&str; 3] = ["x-amz-checksum-algorithm", "x-amz-checksum-type", "x-amz-checksum-mode"];
+const NON_VALUE_HEADERS: [&str; 3] =
+    ["x-amz-checksum-algorithm", "x-amz-checksum-type", "x-amz-checksum-mode"];
 
 impl Algorithm {
     pub(crate) fn name(self) -> &'static str {
@@ -52,25 +55,25 @@ impl Algorithm {
         ALGORITHMS.iter().find(|row| row.0 == self).map_or("", |row| row.2)
     }
 
-    fn of_header(name: &str) -> Option<Self> {
+    fn from_header(name: &str) -> Option<Self> {
         ALGORITHMS.iter().find(|row| row.2 == name).map(|row| row.0)
     }
 
-    fn of_name(name: &str) -> Option<Self> {
+    fn from_name(name: &str) -> Option<Self> {
         ALGORITHMS.iter().find(|row| row.1.eq_ignore_ascii_case(name)).map(|row| row.0)
     }
 
     /// The element that tells its value in documents.
-    pub(crate) fn element(self) -> String {
+    pub(crate) fn element_name(self) -> String {
         format!("Checksum{}", self.name())
     }
 
     /// The algorithm of such an element.
-    pub(crate) fn of_element(name: &str) -> Option<Self> {
-        Self::of_name(name.strip_prefix("Checksum")?)
+    pub(crate) fn from_element(name: &str) -> Option<Self> {
+        Self::from_name(name.strip_prefix("Checksum")?)
     }
 
-    fn bytes(self) -> usize {
+    fn digest_bytes(self) -> usize {
         match self {
             Self::Crc32 | Self::Crc32c => 4,
             Self::Crc64Nvme | Self::Xxhash64 | Self::Xxhash3 => 8,
@@ -82,11 +85,11 @@ impl Algorithm {
     }
 
     /// Whether the checksum of a whole follows from those of its parts.
-    pub(crate) fn combines(self) -> bool {
-        self.crc().is_some()
+    pub(crate) fn is_combinable(self) -> bool {
+        self.to_crc_algorithm().is_some()
     }
 
-    fn crc(self) -> Option<CrcAlgorithm> {
+    fn to_crc_algorithm(self) -> Option<CrcAlgorithm> {
         match self {
             Self::Crc32 => Some(CrcAlgorithm::Crc32IsoHdlc),
             Self::Crc32c => Some(CrcAlgorithm::Crc32Iscsi),
@@ -102,12 +105,12 @@ impl Algorithm {
     }
 
     /// The algorithm that `x-amz-checksum-algorithm` or its SDK twin names.
-    pub(crate) fn asked(headers: &HeaderMap) -> S3Result<Option<Self>> {
+    pub(crate) fn read_requested(headers: &HeaderMap) -> S3Result<Option<Self>> {
         for name in ["x-amz-checksum-algorithm", "x-amz-sdk-checksum-algorithm"] {
             let Some(value) = headers.get(name).and_then(|value| value.to_str().ok()) else { continue };
-            return Self::of_name(value)
-                .map(Some)
-                .ok_or_else(|| invalid_argument("Checksum algorithm provided is unsupported.", name, value));
+            return Self::from_name(value).map(Some).ok_or_else(|| {
+                invalid_argument_error("Checksum algorithm provided is unsupported.", name, value)
+            });
         }
         Ok(None)
     }
@@ -128,7 +131,7 @@ impl Checksum {
         if self.composite { "COMPOSITE" } else { "FULL_OBJECT" }
     }
 
-    pub(crate) fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
+    pub(crate) fn to_headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         let Ok(value) = HeaderValue::try_from(&self.value) else { return Vec::new() };
         vec![
             (HeaderName::from_static(self.algorithm.header()), value),
@@ -136,17 +139,17 @@ impl Checksum {
         ]
     }
 
-    pub(crate) fn value_of(&self, algorithm: Algorithm) -> Option<String> {
+    pub(crate) fn value_for(&self, algorithm: Algorithm) -> Option<String> {
         (self.algorithm == algorithm).then(|| self.value.clone())
     }
 }
 
 /// The checksum of a whole, from the parts in order with their lengths in bytes.
-pub(crate) fn combined<'a>(parts: impl Iterator<Item = (&'a Checksum, u64)>) -> Option<Checksum> {
+pub(crate) fn combine_checksums<'a>(parts: impl Iterator<Item = (&'a Checksum, u64)>) -> Option<Checksum> {
     let mut whole: Option<(Algorithm, u64)> = None;
     for (part, length) in parts {
-        let crc = part.algorithm.crc()?;
-        let next = number(&STANDARD.decode(&part.value).ok()?);
+        let crc = part.algorithm.to_crc_algorithm()?;
+        let next = parse_big_endian(&STANDARD.decode(&part.value).ok()?);
         whole = match whole {
             None => Some((part.algorithm, next)),
             Some((algorithm, _)) if algorithm != part.algorithm => return None,
@@ -154,15 +157,15 @@ pub(crate) fn combined<'a>(parts: impl Iterator<Item = (&'a Checksum, u64)>) -> 
         };
     }
     let (algorithm, sum) = whole?;
-    Some(Checksum { algorithm, value: number_text(algorithm, sum), composite: false })
+    Some(Checksum { algorithm, value: encode_crc(algorithm, sum), composite: false })
 }
 
 /// The checksum of the checksums, `-N`.
-pub(crate) fn composed<'a>(parts: impl Iterator<Item = &'a Checksum>) -> Option<Checksum> {
-    let mut hasher: Option<Sum> = None;
+pub(crate) fn compose_checksums<'a>(parts: impl Iterator<Item = &'a Checksum>) -> Option<Checksum> {
+    let mut hasher: Option<ChecksumHasher> = None;
     let mut count = 0_u32;
     for part in parts {
-        let sum = hasher.get_or_insert_with(|| Sum::new(part.algorithm));
+        let sum = hasher.get_or_insert_with(|| ChecksumHasher::new(part.algorithm));
         if sum.algorithm != part.algorithm {
             return None;
         }
@@ -174,17 +177,17 @@ pub(crate) fn composed<'a>(parts: impl Iterator<Item = &'a Checksum>) -> Option<
     Some(Checksum { algorithm, value: format!("{}-{count}", hasher.finish()), composite: true })
 }
 
-fn number(bytes: &[u8]) -> u64 {
+fn parse_big_endian(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |number, byte| number.wrapping_shl(8) | u64::from(*byte))
 }
 
 /// One checksum being computed.
-struct Sum {
+struct ChecksumHasher {
     algorithm: Algorithm,
-    state: State,
+    state: HasherState,
 }
 
-enum State {
+enum HasherState {
     Crc(crc_fast::Digest),
     Sha1(crypto::Sha1),
     Sha256(Sha256),
@@ -195,17 +198,17 @@ enum State {
     Xxhash128(Box<xxhash3_128::Hasher>),
 }
 
-impl Sum {
+impl ChecksumHasher {
     fn new(algorithm: Algorithm) -> Self {
-        let state = match (algorithm, algorithm.crc()) {
-            (_, Some(crc)) => State::Crc(crc_fast::Digest::new(crc)),
-            (Algorithm::Sha1, _) => State::Sha1(crypto::Sha1::new()),
-            (Algorithm::Sha512, _) => State::Sha512(Box::default()),
-            (Algorithm::Md5, _) => State::Md5(Md5::new()),
-            (Algorithm::Xxhash64, _) => State::Xxhash64(XxHash64::with_seed(0)),
-            (Algorithm::Xxhash3, _) => State::Xxhash3(Box::default()),
-            (Algorithm::Xxhash128, _) => State::Xxhash128(Box::default()),
-            _ => State::Sha256(Sha256::new()),
+        let state = match (algorithm, algorithm.to_crc_algorithm()) {
+            (_, Some(crc)) => HasherState::Crc(crc_fast::Digest::new(crc)),
+            (Algorithm::Sha1, _) => HasherState::Sha1(crypto::Sha1::new()),
+            (Algorithm::Sha512, _) => HasherState::Sha512(Box::default()),
+            (Algorithm::Md5, _) => HasherState::Md5(Md5::new()),
+            (Algorithm::Xxhash64, _) => HasherState::Xxhash64(XxHash64::with_seed(0)),
+            (Algorithm::Xxhash3, _) => HasherState::Xxhash3(Box::default()),
+            (Algorithm::Xxhash128, _) => HasherState::Xxhash128(Box::default()),
+            _ => HasherState::Sha256(Sha256::new()),
         };
         Self { algorithm, state }
     }
@@ -213,14 +216,14 @@ impl Sum {
     fn update(&mut self, bytes: &[u8]) {
         use std::hash::Hasher as _;
         match &mut self.state {
-            State::Crc(sum) => sum.update(bytes),
-            State::Sha1(sum) => sum.update(bytes),
-            State::Sha256(sum) => sum.update(bytes),
-            State::Sha512(sum) => sum.update(bytes),
-            State::Md5(sum) => sum.update(bytes),
-            State::Xxhash64(sum) => sum.write(bytes),
-            State::Xxhash3(sum) => sum.write(bytes),
-            State::Xxhash128(sum) => sum.write(bytes),
+            HasherState::Crc(sum) => sum.update(bytes),
+            HasherState::Sha1(sum) => sum.update(bytes),
+            HasherState::Sha256(sum) => sum.update(bytes),
+            HasherState::Sha512(sum) => sum.update(bytes),
+            HasherState::Md5(sum) => sum.update(bytes),
+            HasherState::Xxhash64(sum) => sum.write(bytes),
+            HasherState::Xxhash3(sum) => sum.write(bytes),
+            HasherState::Xxhash128(sum) => sum.write(bytes),
         }
     }
 
@@ -228,34 +231,34 @@ impl Sum {
     fn finish(self) -> String {
         use std::hash::Hasher as _;
         match self.state {
-            State::Crc(sum) => number_text(self.algorithm, sum.finalize()),
-            State::Sha1(sum) => STANDARD.encode(sum.finalize()),
-            State::Sha256(sum) => STANDARD.encode(sum.finalize()),
-            State::Sha512(sum) => STANDARD.encode(sum.finalize()),
-            State::Md5(sum) => STANDARD.encode(sum.finalize()),
-            State::Xxhash64(sum) => STANDARD.encode(sum.finish().to_be_bytes()),
-            State::Xxhash3(sum) => STANDARD.encode(sum.finish().to_be_bytes()),
-            State::Xxhash128(sum) => STANDARD.encode(sum.finish_128().to_be_bytes()),
+            HasherState::Crc(sum) => encode_crc(self.algorithm, sum.finalize()),
+            HasherState::Sha1(sum) => STANDARD.encode(sum.finalize()),
+            HasherState::Sha256(sum) => STANDARD.encode(sum.finalize()),
+            HasherState::Sha512(sum) => STANDARD.encode(sum.finalize()),
+            HasherState::Md5(sum) => STANDARD.encode(sum.finalize()),
+            HasherState::Xxhash64(sum) => STANDARD.encode(sum.finish().to_be_bytes()),
+            HasherState::Xxhash3(sum) => STANDARD.encode(sum.finish().to_be_bytes()),
+            HasherState::Xxhash128(sum) => STANDARD.encode(sum.finish_128().to_be_bytes()),
         }
     }
 }
 
 /// A CRC as base64 of as many bytes as it has.
-fn number_text(algorithm: Algorithm, sum: u64) -> String {
+fn encode_crc(algorithm: Algorithm, sum: u64) -> String {
     let bytes = sum.to_be_bytes();
-    STANDARD.encode(bytes.get(bytes.len().saturating_sub(algorithm.bytes())..).unwrap_or_default())
+    STANDARD.encode(bytes.get(bytes.len().saturating_sub(algorithm.digest_bytes())..).unwrap_or_default())
 }
 
 /// CRC-64/XZ of two runs of bytes, from that of each and the length of the second.
-pub(crate) fn joined_crc64(first: Option<u64>, second: Option<u64>, length: u64) -> Option<u64> {
+pub(crate) fn combine_crc64(first: Option<u64>, second: Option<u64>, length: u64) -> Option<u64> {
     Some(crc_fast::checksum_combine(CrcAlgorithm::Crc64Xz, first?, second?, length))
 }
 
 /// Computes everything that is needed of one body, in one pass.
-pub(crate) struct Hasher {
+pub(crate) struct BodyHasher {
     md5: Md5,
     crc64: crc_fast::Digest,
-    sums: Vec<Sum>,
+    hashers: Vec<ChecksumHasher>,
 }
 
 /// What one body turned out to be.
@@ -264,10 +267,10 @@ pub(crate) struct Digests {
     pub(crate) md5: [u8; 16],
     /// CRC-64/XZ, which S3 does not tell and the front door's other dialects do.
     pub(crate) crc64: u64,
-    sums: Vec<Checksum>,
+    checksums: Vec<Checksum>,
 }
 
-impl Hasher {
+impl BodyHasher {
     pub(crate) fn new(algorithms: &[Algorithm]) -> Self {
         let mut unique: Vec<Algorithm> = Vec::new();
         for algorithm in algorithms {
@@ -276,57 +279,60 @@ impl Hasher {
             }
         }
         let (md5, crc64) = (Md5::new(), crc_fast::Digest::new(CrcAlgorithm::Crc64Xz));
-        Self { md5, crc64, sums: unique.into_iter().map(Sum::new).collect() }
+        Self { md5, crc64, hashers: unique.into_iter().map(ChecksumHasher::new).collect() }
     }
 
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.md5.update(bytes);
         self.crc64.update(bytes);
-        self.sums.iter_mut().for_each(|sum| sum.update(bytes));
+        self.hashers.iter_mut().for_each(|sum| sum.update(bytes));
     }
 
     pub(crate) fn finish(self) -> Digests {
-        let checksum =
-            |sum: Sum| Checksum { algorithm: sum.algorithm, value: sum.finish(), composite: false };
+        let checksum = |sum: ChecksumHasher| Checksum {
+            algorithm: sum.algorithm,
+            value: sum.finish(),
+            composite: false,
+        };
         let (md5, crc64) = (self.md5.finalize().into(), self.crc64.finalize());
-        Digests { md5, crc64, sums: self.sums.into_iter().map(checksum).collect() }
+        Digests { md5, crc64, checksums: self.hashers.into_iter().map(checksum).collect() }
     }
 }
 
 impl Digests {
     pub(crate) fn checksum(&self, algorithm: Algorithm) -> Option<&Checksum> {
-        self.sums.iter().find(|sum| sum.algorithm == algorithm)
+        self.checksums.iter().find(|sum| sum.algorithm == algorithm)
     }
 }
 
 /// What a request promised about its body.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Promised {
+pub(crate) struct ExpectedDigests {
     md5: Option<Vec<u8>>,
-    sum: Option<(Algorithm, String)>,
-    trailer: Option<Algorithm>,
+    checksum: Option<(Algorithm, String)>,
+    trailer_algorithm: Option<Algorithm>,
     trailers: Option<TrailingHeaders>,
-    asked: Option<Algorithm>,
+    requested_algorithm: Option<Algorithm>,
 }
 
-impl Promised {
+impl ExpectedDigests {
     pub(crate) fn read(headers: &HeaderMap, trailers: Option<TrailingHeaders>) -> S3Result<Self> {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let md5 = text("content-md5").map(content_md5).transpose()?;
-        let (mut sum, mut trailer) = (None, None);
+        let md5 = text("content-md5").map(parse_content_md5).transpose()?;
+        let (mut checksum, mut trailer) = (None, None);
         for name in headers.keys().map(HeaderName::as_str) {
-            if !name.starts_with("x-amz-checksum-") || NOT_A_VALUE.contains(&name) {
+            if !name.starts_with("x-amz-checksum-") || NON_VALUE_HEADERS.contains(&name) {
                 continue;
             }
-            let algorithm = Algorithm::of_header(name).ok_or_else(|| not_implemented(name))?;
+            let algorithm = Algorithm::from_header(name).ok_or_else(|| not_implemented_error(name))?;
             let value = text(name).unwrap_or_default();
             let length = STANDARD.decode(value).map_or(0, |bytes| bytes.len());
             // A composite value belongs to the completion of an upload, where it is compared as text.
-            if length != algorithm.bytes() && !value.contains('-') {
-                return Err(invalid_request(&format!("Value for {name} header is invalid.")));
+            if length != algorithm.digest_bytes() && !value.contains('-') {
+                return Err(invalid_request_error(&format!("Value for {name} header is invalid.")));
             }
-            if sum.replace((algorithm, value.to_owned())).is_some() {
-                return Err(two_checksums());
+            if checksum.replace((algorithm, value.to_owned())).is_some() {
+                return Err(multiple_checksums_error());
             }
         }
         for name in text("x-amz-trailer").unwrap_or_default().split(',').map(str::trim) {
@@ -334,27 +340,33 @@ impl Promised {
             if !name.starts_with("x-amz-checksum-") {
                 continue;
             }
-            let algorithm = Algorithm::of_header(&name).ok_or_else(|| not_implemented(&name))?;
-            if trailer.replace(algorithm).is_some() || sum.is_some() {
-                return Err(two_checksums());
+            let algorithm = Algorithm::from_header(&name).ok_or_else(|| not_implemented_error(&name))?;
+            if trailer.replace(algorithm).is_some() || checksum.is_some() {
+                return Err(multiple_checksums_error());
             }
         }
-        Ok(Self { md5, sum, trailer, trailers, asked: Algorithm::asked(headers)? })
+        Ok(Self {
+            md5,
+            checksum,
+            trailer_algorithm: trailer,
+            trailers,
+            requested_algorithm: Algorithm::read_requested(headers)?,
+        })
     }
 
     /// Whether there is anything to check a body against.
-    pub(crate) fn any(&self) -> bool {
-        self.md5.is_some() || self.sum.is_some() || self.trailer.is_some()
+    pub(crate) fn has_any(&self) -> bool {
+        self.md5.is_some() || self.checksum.is_some() || self.trailer_algorithm.is_some()
     }
 
     /// The algorithm the caller promised with, or asked to keep.
     pub(crate) fn algorithm(&self) -> Option<Algorithm> {
-        self.sum.as_ref().map(|sum| sum.0).or(self.trailer).or(self.asked)
+        self.checksum.as_ref().map(|sum| sum.0).or(self.trailer_algorithm).or(self.requested_algorithm)
     }
 
     /// A checksum of the whole that came as a header.
-    pub(crate) fn value(&self) -> Option<(Algorithm, &str)> {
-        self.sum.as_ref().map(|(algorithm, value)| (*algorithm, value.as_str()))
+    pub(crate) fn header_checksum(&self) -> Option<(Algorithm, &str)> {
+        self.checksum.as_ref().map(|(algorithm, value)| (*algorithm, value.as_str()))
     }
 
     /// Compares the promises with the truth. Call it only after the body, trailers included, was read to its end.
@@ -363,55 +375,57 @@ impl Promised {
     /// 400 for every difference, and for a trailer that was announced and did not come.
     pub(crate) fn verify(&self, digests: &Digests) -> S3Result<()> {
         self.verify_md5(digests)?;
-        if let Some((algorithm, value)) = &self.sum {
-            compare(*algorithm, value, digests)?;
+        if let Some((algorithm, value)) = &self.checksum {
+            compare_checksum(*algorithm, value, digests)?;
         }
-        if let Some(algorithm) = self.trailer {
+        if let Some(algorithm) = self.trailer_algorithm {
             let read = |map: &HeaderMap| {
                 map.get(algorithm.header()).and_then(|v| v.to_str().ok().map(str::to_owned))
             };
             let value = self.trailers.as_ref().and_then(|trailers| trailers.read(read)).flatten();
             let value = value.ok_or_else(|| {
-                fault(400, "MalformedTrailerError", "The trailer that was announced did not come.", &[])
+                s3_error(400, "MalformedTrailerError", "The trailer that was announced did not come.", &[])
             })?;
-            compare(algorithm, value.trim(), digests)?;
+            compare_checksum(algorithm, value.trim(), digests)?;
         }
         Ok(())
     }
 }
 
-impl Promised {
+impl ExpectedDigests {
     /// Only the Content-MD5: where the checksum headers are about something else than this body.
     pub(crate) fn verify_md5(&self, digests: &Digests) -> S3Result<()> {
         if self.md5.as_ref().is_some_and(|md5| md5.as_slice() != digests.md5) {
-            return Err(bad_digest("The Content-MD5 you specified did not match what we received."));
+            return Err(bad_digest_error("The Content-MD5 you specified did not match what we received."));
         }
         Ok(())
     }
 }
 
-fn compare(algorithm: Algorithm, value: &str, digests: &Digests) -> S3Result<()> {
+fn compare_checksum(algorithm: Algorithm, value: &str, digests: &Digests) -> S3Result<()> {
     if digests.checksum(algorithm).is_some_and(|sum| sum.value == value) {
         return Ok(());
     }
     let name = algorithm.name();
-    Err(bad_digest(&format!("The {name} you specified did not match the calculated checksum.")))
+    Err(bad_digest_error(&format!("The {name} you specified did not match the calculated checksum.")))
 }
 
-fn two_checksums() -> s3s::S3Error {
-    invalid_request("Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
+fn multiple_checksums_error() -> s3s::S3Error {
+    invalid_request_error(
+        "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
+    )
 }
 
-fn content_md5(value: &str) -> S3Result<Vec<u8>> {
+fn parse_content_md5(value: &str) -> S3Result<Vec<u8>> {
     let message = "The Content-MD5 you specified was invalid.";
     match STANDARD.decode(value) {
         Ok(bytes) if bytes.len() == 16 => Ok(bytes),
-        _ => Err(fault(400, "InvalidDigest", message, &[("Content-MD5", value)])),
+        _ => Err(s3_error(400, "InvalidDigest", message, &[("Content-MD5", value)])),
     }
 }
 
 /// Lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn encode_hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
@@ -420,7 +434,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 /// Reads hexadecimal of even length.
-pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn decode_hex(text: &str) -> Option<Vec<u8>> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let pair = |pair: &[u8]| match pair {
         [high, low] => Some(digit(*high)?.wrapping_shl(4) | digit(*low)?),
@@ -433,8 +447,8 @@ pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
-    fn of(algorithm: Algorithm, body: &[u8]) -> Checksum {
-        let mut hasher = Hasher::new(&[algorithm]);
+    fn compute_checksum(algorithm: Algorithm, body: &[u8]) -> Checksum {
+        let mut hasher = BodyHasher::new(&[algorithm]);
         hasher.update(body);
         hasher.finish().checksum(algorithm).unwrap().clone()
     }
@@ -457,7 +471,7 @@ mod tests {
             (Algorithm::Xxhash3, "1Eex6kDmmIs="),
             (Algorithm::Xxhash128, "340J6T+HSQCpm4d1zBW2xw=="),
         ] {
-            assert_eq!(of(algorithm, b"hello world").value, expected);
+            assert_eq!(compute_checksum(algorithm, b"hello world").value, expected);
         }
     }
 
@@ -469,12 +483,12 @@ mod tests {
             (Algorithm::Crc32c, "SbZNDA==-2", Some("Ecdwnw==")),
             (Algorithm::Sha256, "zTBnwsNWVkdz0PwZObp0pDCxhYpP8sndExucneRKiO0=-2", None),
         ] {
-            let parts = [of(algorithm, &a), of(algorithm, &b)];
-            assert_eq!(composed(parts.iter()).unwrap().value, composite);
-            let whole = combined(parts.iter().zip([5_242_880, 10])).map(|sum| sum.value);
+            let parts = [compute_checksum(algorithm, &a), compute_checksum(algorithm, &b)];
+            assert_eq!(compose_checksums(parts.iter()).unwrap().value, composite);
+            let whole = combine_checksums(parts.iter().zip([5_242_880, 10])).map(|sum| sum.value);
             assert_eq!(whole.as_deref(), full);
         }
-        let parts = [of(Algorithm::Crc64Nvme, &a), of(Algorithm::Crc64Nvme, &b)];
-        assert_eq!(combined(parts.iter().zip([5_242_880, 10])).unwrap().value, "om/L0dM0gF4=");
+        let parts = [compute_checksum(Algorithm::Crc64Nvme, &a), compute_checksum(Algorithm::Crc64Nvme, &b)];
+        assert_eq!(combine_checksums(parts.iter().zip([5_242_880, 10])).unwrap().value, "om/L0dM0gF4=");
     }
 }

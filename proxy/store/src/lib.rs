@@ -22,8 +22,8 @@ mod conditions;
 mod copy;
 mod cors;
 mod digests;
+mod encryption;
 mod errors;
-mod lent;
 mod list;
 mod lock;
 mod meta;
@@ -31,20 +31,20 @@ mod object_attributes;
 mod objects;
 mod part_list;
 mod raw_values;
+mod reclaimable_body;
 mod request;
 mod schema;
-mod sealing;
 mod serve;
 mod service;
 mod settings;
 mod uploads;
 mod xml;
 
-use crate::blobs::Blobs;
-use crate::meta::Meta;
+use crate::blobs::BlobStore;
+use crate::encryption::EncryptionKey;
+use crate::meta::MetadataStore;
 use crate::objects::Core;
 use crate::raw_values::SigningKey;
-use crate::sealing::Key;
 use crate::service::Service;
 use redb::Database;
 use s3s::auth::SimpleAuth;
@@ -102,7 +102,7 @@ pub enum OpenError {
 
 /// An open store.
 pub struct Store {
-    served: serve::Served,
+    state: serve::ServerState,
 }
 
 impl Store {
@@ -113,7 +113,7 @@ impl Store {
     /// # Errors
     /// See [`OpenError`].
     pub fn open(options: Options) -> Result<Store, OpenError> {
-        Self::open_bounded(options, MEMORY_BYTES_MAX)
+        Self::open_with_memory_limit(options, MEMORY_BYTES_MAX)
     }
 
     /// Opens a store whose memory, if it is in memory, holds at most `memory_bytes_max` of object bytes.
@@ -122,16 +122,16 @@ impl Store {
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub fn open_bounded(options: Options, memory_bytes_max: u64) -> Result<Store, OpenError> {
+    pub fn open_with_memory_limit(options: Options, memory_bytes_max: u64) -> Result<Store, OpenError> {
         let meta = match &options.location {
             Location::Dir(folder) => open_dir(folder)?,
-            Location::Memory => open_memory(memory_bytes_max)?,
+            Location::Memory => open_in_memory(memory_bytes_max)?,
         };
         let core = Core { meta: Arc::new(meta) };
         let auth = SimpleAuth::from_single(options.access_key.clone(), options.secret_key.expose_secret());
-        let service = serve::service(Service { core: core.clone() }, auth);
+        let service = serve::build_service(Service { core: core.clone() }, auth);
         let key = Arc::new(SigningKey { access_key: options.access_key, secret_key: options.secret_key });
-        Ok(Self { served: serve::Served { service, core, key } })
+        Ok(Self { state: serve::ServerState { service, core, key } })
     }
 
     /// Serves until `shutdown` resolves, then lets running requests finish for up to 10 seconds.
@@ -146,41 +146,42 @@ impl Store {
         shutdown: impl Future<Output = ()> + Send,
     ) -> io::Result<()> {
         listener.local_addr()?;
-        serve::serve(self.served.clone(), listener, shutdown).await;
+        serve::serve_connections(self.state.clone(), listener, shutdown).await;
         Ok(())
     }
 }
 
-fn open_memory(bytes_max: u64) -> Result<Meta, OpenError> {
-    let database = meta::in_memory().map_err(|error| OpenError::Metadata(error.into()))?;
-    meta::prepare(&database).map_err(OpenError::Metadata)?;
-    let managed = Key::random().map_err(OpenError::Random)?;
-    Ok(Meta::new(database, None, Blobs::in_memory(bytes_max, managed)))
+fn open_in_memory(bytes_max: u64) -> Result<MetadataStore, OpenError> {
+    let database = meta::create_memory_database().map_err(|error| OpenError::Metadata(error.into()))?;
+    meta::create_tables(&database).map_err(OpenError::Metadata)?;
+    let managed_key = EncryptionKey::generate().map_err(OpenError::Random)?;
+    Ok(MetadataStore::new(database, None, BlobStore::with_memory(bytes_max, managed_key)))
 }
 
-fn open_dir(folder: &Path) -> Result<Meta, OpenError> {
+fn open_dir(folder: &Path) -> Result<MetadataStore, OpenError> {
     let data = folder.join("data");
-    make_folder(&data).map_err(|error| OpenError::File(data.clone(), error))?;
+    create_private_dir(&data).map_err(|error| OpenError::File(data.clone(), error))?;
     let file = folder.join("meta.redb");
-    let database = meta::open(&file).map_err(|error| match error {
+    let database = meta::open_database(&file).map_err(|error| match error {
         redb::DatabaseError::DatabaseAlreadyOpen => OpenError::InUse(folder.to_owned()),
         redb::DatabaseError::Storage(redb::StorageError::Io(error)) => OpenError::File(file.clone(), error),
         other => OpenError::Metadata(other.into()),
     })?;
-    meta::prepare(&database).map_err(OpenError::Metadata)?;
-    let managed = master_key(&folder.join("master.key"), &database)?;
-    let known = meta::known_blobs(&database).map_err(OpenError::Metadata)?;
-    let removed = blobs::sweep(&data, &known).map_err(|error| OpenError::File(data.clone(), error))?;
+    meta::create_tables(&database).map_err(OpenError::Metadata)?;
+    let managed_key = load_or_create_master_key(&folder.join("master.key"), &database)?;
+    let known_blobs = meta::list_blob_ids(&database).map_err(OpenError::Metadata)?;
+    let removed = blobs::remove_unknown_blobs(&data, &known_blobs)
+        .map_err(|error| OpenError::File(data.clone(), error))?;
     if removed > 0 {
         tracing::info!(removed, "removed data files that nothing uses");
     }
     // The names made above must be as durable as what will be written under them.
-    sync_folder(folder).map_err(|error| OpenError::File(folder.to_owned(), error))?;
-    Ok(Meta::new(database, Some(file), Blobs::in_dir(data, managed)))
+    sync_dir(folder).map_err(|error| OpenError::File(folder.to_owned(), error))?;
+    Ok(MetadataStore::new(database, Some(file), BlobStore::with_dir(data, managed_key)))
 }
 
 /// Makes a folder that is missing, for its owner only.
-fn make_folder(folder: &Path) -> io::Result<()> {
+fn create_private_dir(folder: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -188,46 +189,49 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     builder.create(folder)
 }
 
-fn sync_folder(folder: &Path) -> io::Result<()> {
+fn sync_dir(folder: &Path) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()
 }
 
 /// Reads the store's own key, or makes it once. The database remembers by which hash to recognise it.
-fn master_key(file: &Path, database: &Database) -> Result<Key, OpenError> {
+fn load_or_create_master_key(file: &Path, database: &Database) -> Result<EncryptionKey, OpenError> {
     const SALT: &[u8] = b"blobfish-store master key";
     const MASTER_CHECK: &str = "master-check";
-    let fault = |error| OpenError::File(file.to_owned(), error);
+    let file_error = |error| OpenError::File(file.to_owned(), error);
     let key = match fs::read(file) {
-        Ok(bytes) => Key::from_bytes(&bytes).ok_or_else(|| OpenError::MasterKey(file.to_owned()))?,
+        Ok(bytes) => {
+            EncryptionKey::from_bytes(&bytes).ok_or_else(|| OpenError::MasterKey(file.to_owned()))?
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             // A store that had a key and lost it must not get another one silently.
             if meta::has_setting(database, MASTER_CHECK).map_err(OpenError::Metadata)? {
                 return Err(OpenError::MasterKey(file.to_owned()));
             }
-            let key = Key::random().map_err(OpenError::Random)?;
-            write_key(file, &key).map_err(fault)?;
+            let key = EncryptionKey::generate().map_err(OpenError::Random)?;
+            write_key_file(file, &key).map_err(file_error)?;
             key
         }
-        Err(error) => return Err(fault(error)),
+        Err(error) => return Err(file_error(error)),
     };
-    let check = meta::setting(database, MASTER_CHECK, &key.check(SALT)).map_err(OpenError::Metadata)?;
-    if check != key.check(SALT) {
+    let stored_hash = meta::get_or_insert_setting(database, MASTER_CHECK, &key.compute_salted_hash(SALT))
+        .map_err(OpenError::Metadata)?;
+    if stored_hash != key.compute_salted_hash(SALT) {
         return Err(OpenError::MasterKey(file.to_owned()));
     }
     Ok(key)
 }
 
 /// Written whole or not at all, readable by the owner only.
-fn write_key(file: &Path, key: &Key) -> io::Result<()> {
-    let fresh = file.with_extension("new");
-    let _ = fs::remove_file(&fresh);
+fn write_key_file(file: &Path, key: &EncryptionKey) -> io::Result<()> {
+    let temporary_file = file.with_extension("new");
+    let _ = fs::remove_file(&temporary_file);
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut handle = options.open(&fresh)?;
-    handle.write_all(key.bytes())?;
+    let mut handle = options.open(&temporary_file)?;
+    handle.write_all(key.as_bytes())?;
     handle.sync_all()?;
-    fs::rename(&fresh, file)?;
-    file.parent().map_or(Ok(()), sync_folder)
+    fs::rename(&temporary_file, file)?;
+    file.parent().map_or(Ok(()), sync_dir)
 }

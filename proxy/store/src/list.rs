@@ -1,7 +1,9 @@
 //! Listings: buckets, objects (both versions of the call), versions and uploads, in UTF-8 byte order.
 
-use crate::errors::{internal, invalid_argument};
-use crate::meta::{Bucket, Found, Object, Reading, Upload, Version, decode, rank_of};
+use crate::errors::{internal_error, invalid_argument_error};
+use crate::meta::{
+    Bucket, MetadataReader, Object, RankedVersion, Upload, Version, decode_row, parse_version_rank,
+};
 use crate::objects::Core;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -9,23 +11,23 @@ use s3s::S3Result;
 use s3s::dto::EncodingType;
 
 /// What one page holds at most.
-const PAGE_MAX: usize = 1000;
+const PAGE_SIZE_MAX: usize = 1000;
 
 /// Kept as they are under `encoding-type=url`.
-const PLAIN: &AsciiSet =
+const UNENCODED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'*').remove(b'~').remove(b'/');
 
 /// What every listing is asked for.
 #[derive(Clone, Debug)]
-pub(crate) struct Query {
+pub(crate) struct ListQuery {
     pub(crate) bucket: String,
     pub(crate) prefix: String,
     pub(crate) delimiter: Option<String>,
     pub(crate) max: usize,
-    pub(crate) encoding: Encoding,
+    pub(crate) encoding: KeyEncoding,
 }
 
-impl Query {
+impl ListQuery {
     pub(crate) fn new(
         bucket: String,
         prefix: Option<String>,
@@ -34,99 +36,101 @@ impl Query {
         encoding: Option<&EncodingType>,
     ) -> S3Result<Self> {
         let delimiter = delimiter.filter(|delimiter| !delimiter.is_empty());
-        let encoding = Encoding::new(encoding)?;
+        let encoding = KeyEncoding::new(encoding)?;
         Ok(Self {
             bucket,
             prefix: prefix.unwrap_or_default(),
             delimiter,
-            max: page_size(max, "max-keys")?,
+            max: parse_page_size(max, "max-keys")?,
             encoding,
         })
     }
 
     /// The common prefix a key falls under.
-    fn rolled<'k>(&self, key: &'k str) -> Option<&'k str> {
+    fn find_common_prefix<'k>(&self, key: &'k str) -> Option<&'k str> {
         let delimiter = self.delimiter.as_deref()?;
         let at = key.get(self.prefix.len()..)?.find(delimiter)?;
         key.get(..self.prefix.len().checked_add(at)?.checked_add(delimiter.len())?)
     }
 
     /// Where a listing that goes on after `marker` begins.
-    fn after(&self, marker: &str) -> Vec<u8> {
-        if self.rolled(marker) == Some(marker) && marker.starts_with(&self.prefix) {
-            return past(marker);
+    fn get_start_after(&self, marker: &str) -> Vec<u8> {
+        if self.find_common_prefix(marker) == Some(marker) && marker.starts_with(&self.prefix) {
+            return get_prefix_end(marker);
         }
-        next(marker)
+        get_next_key(marker)
     }
 
     /// The marker's place, but never before the first key that can match.
-    fn start(&self, marker: Option<&str>) -> Vec<u8> {
+    fn get_start(&self, marker: Option<&str>) -> Vec<u8> {
         let first = self.prefix.as_bytes().to_vec();
         marker
             .filter(|marker| !marker.is_empty())
-            .map_or(first.clone(), |marker| self.after(marker).max(first))
+            .map_or(first.clone(), |marker| self.get_start_after(marker).max(first))
     }
 }
 
 /// A page size as asked for, within bounds.
-pub(crate) fn page_size(asked: Option<i32>, name: &str) -> S3Result<usize> {
-    let Some(asked) = asked else { return Ok(PAGE_MAX) };
-    let bad = |_| {
-        invalid_argument(
+pub(crate) fn parse_page_size(requested: Option<i32>, name: &str) -> S3Result<usize> {
+    let Some(requested) = requested else { return Ok(PAGE_SIZE_MAX) };
+    let page_size_error = |_| {
+        invalid_argument_error(
             &format!("Argument {name} must be an integer between 0 and 2147483647"),
             name,
-            &asked.to_string(),
+            &requested.to_string(),
         )
     };
-    Ok(usize::try_from(asked).map_err(bad)?.min(PAGE_MAX))
+    Ok(usize::try_from(requested).map_err(page_size_error)?.min(PAGE_SIZE_MAX))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Encoding {
+pub(crate) struct KeyEncoding {
     url: bool,
 }
 
-impl Encoding {
-    fn new(asked: Option<&EncodingType>) -> S3Result<Self> {
-        match asked.map(EncodingType::as_str) {
+impl KeyEncoding {
+    fn new(requested: Option<&EncodingType>) -> S3Result<Self> {
+        match requested.map(EncodingType::as_str) {
             None => Ok(Self { url: false }),
             Some("url") => Ok(Self { url: true }),
-            Some(other) => {
-                Err(invalid_argument("Invalid Encoding Method specified in Request", "encoding-type", other))
-            }
+            Some(other) => Err(invalid_argument_error(
+                "Invalid Encoding Method specified in Request",
+                "encoding-type",
+                other,
+            )),
         }
     }
 
-    pub(crate) fn text(self, text: &str) -> String {
-        if self.url { encoded(text) } else { text.to_owned() }
+    pub(crate) fn encode(self, text: &str) -> String {
+        if self.url { percent_encode_key(text) } else { text.to_owned() }
     }
 
-    pub(crate) fn told(self) -> Option<EncodingType> {
+    pub(crate) fn to_encoding_type(self) -> Option<EncodingType> {
         self.url.then(|| EncodingType::from_static(EncodingType::URL))
     }
 }
 
 /// A key as `encoding-type=url` writes it.
-pub(crate) fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, PLAIN).to_string()
+pub(crate) fn percent_encode_key(text: &str) -> String {
+    utf8_percent_encode(text, UNENCODED).to_string()
 }
 
 /// A key as an echo: left out where XML 1.0 cannot carry it, for a client would fail on the whole document.
-pub(crate) fn echo(key: &str) -> Option<String> {
-    let carried =
+pub(crate) fn filter_xml_key(key: &str) -> Option<String> {
+    let is_xml_char =
         |c: char| c >= ' ' && !matches!(c, '\u{fffe}' | '\u{ffff}') || matches!(c, '\t' | '\n' | '\r');
-    key.chars().all(carried).then(|| key.to_owned())
+    key.chars().all(is_xml_char).then(|| key.to_owned())
 }
 
 /// The least key greater than `key`.
-fn next(key: &str) -> Vec<u8> {
+fn get_next_key(key: &str) -> Vec<u8> {
     let mut bytes = key.as_bytes().to_vec();
     bytes.push(0);
     bytes
 }
 
 /// The least byte string greater than everything that begins with `prefix`.
-fn past(prefix: &str) -> Vec<u8> {
+fn get_prefix_end(prefix: &str) -> Vec<u8> {
     let mut bytes = prefix.as_bytes().to_vec();
     // No byte of UTF-8 is 0xFF, so the last one can always be raised.
     if let Some(last) = bytes.last_mut() {
@@ -141,12 +145,12 @@ pub(crate) struct Page<T> {
     pub(crate) entries: Vec<T>,
     pub(crate) prefixes: Vec<String>,
     /// The key or prefix to go on after, where there is more.
-    pub(crate) more: Option<String>,
+    pub(crate) next_marker: Option<String>,
 }
 
 impl<T> Page<T> {
     fn new() -> Self {
-        Self { entries: Vec::new(), prefixes: Vec::new(), more: None }
+        Self { entries: Vec::new(), prefixes: Vec::new(), next_marker: None }
     }
 
     fn len(&self) -> usize {
@@ -155,21 +159,25 @@ impl<T> Page<T> {
 }
 
 /// A v2 token: the place to go on after, opaque to the caller.
-pub(crate) fn token(place: &str) -> String {
+pub(crate) fn encode_token(place: &str) -> String {
     URL_SAFE_NO_PAD.encode(format!("1{place}"))
 }
 
-pub(crate) fn untoken(token: &str) -> S3Result<String> {
+pub(crate) fn decode_token(token: &str) -> S3Result<String> {
     let decoded = URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     decoded
         .and_then(|text| text.strip_prefix('1').map(str::to_owned))
         .filter(|text| !text.is_empty())
         .ok_or_else(|| {
-            invalid_argument("The continuation token provided is incorrect", "continuation-token", token)
+            invalid_argument_error(
+                "The continuation token provided is incorrect",
+                "continuation-token",
+                token,
+            )
         })
 }
 
-pub(crate) struct Listed {
+pub(crate) struct ListedObject {
     pub(crate) key: String,
     pub(crate) modified_ms: u64,
     pub(crate) object: Object,
@@ -177,7 +185,7 @@ pub(crate) struct Listed {
 
 pub(crate) struct ListedVersion {
     pub(crate) key: String,
-    pub(crate) found: Found,
+    pub(crate) ranked_version: RankedVersion,
 }
 
 pub(crate) struct ListedUpload {
@@ -188,101 +196,119 @@ pub(crate) struct ListedUpload {
 
 impl Core {
     pub(crate) async fn list_buckets(&self) -> S3Result<Vec<(String, Bucket)>> {
-        let work = |reading: &Reading| {
-            let rows = reading.buckets.range::<&str>(..).map_err(internal)?;
+        let work = |reading: &MetadataReader| {
+            let rows = reading.buckets.range::<&str>(..).map_err(internal_error)?;
             rows.map(|row| {
-                let (name, bucket) = row.map_err(internal)?;
-                Ok((name.value().to_owned(), decode(bucket.value())?))
+                let (name, bucket) = row.map_err(internal_error)?;
+                Ok((name.value().to_owned(), decode_row(bucket.value())?))
             })
             .collect()
         };
         self.meta.read(work).await
     }
 
-    pub(crate) async fn list_objects(&self, query: Query, marker: Option<String>) -> S3Result<Page<Listed>> {
-        self.meta.read(move |reading| objects(reading, &query, marker.as_deref())).await
+    pub(crate) async fn list_objects(
+        &self,
+        query: ListQuery,
+        marker: Option<String>,
+    ) -> S3Result<Page<ListedObject>> {
+        self.meta.read(move |reading| collect_objects(reading, &query, marker.as_deref())).await
     }
 
     pub(crate) async fn list_versions(
         &self,
-        query: Query,
+        query: ListQuery,
         key_marker: Option<String>,
         version_marker: Option<String>,
     ) -> S3Result<Page<ListedVersion>> {
         self.meta
-            .read(move |reading| versions(reading, &query, key_marker.as_deref(), version_marker.as_deref()))
+            .read(move |reading| {
+                collect_versions(reading, &query, key_marker.as_deref(), version_marker.as_deref())
+            })
             .await
     }
 
     pub(crate) async fn list_uploads(
         &self,
-        query: Query,
+        query: ListQuery,
         key_marker: Option<String>,
         id_marker: Option<String>,
     ) -> S3Result<Page<ListedUpload>> {
         self.meta
-            .read(move |reading| uploads(reading, &query, key_marker.as_deref(), id_marker.as_deref()))
+            .read(move |reading| {
+                collect_uploads(reading, &query, key_marker.as_deref(), id_marker.as_deref())
+            })
             .await
     }
 }
 
-fn key_text(bytes: &[u8]) -> S3Result<String> {
-    String::from_utf8(bytes.to_vec()).map_err(internal)
+fn decode_key(bytes: &[u8]) -> S3Result<String> {
+    String::from_utf8(bytes.to_vec()).map_err(internal_error)
 }
 
-fn objects(reading: &Reading, query: &Query, marker: Option<&str>) -> S3Result<Page<Listed>> {
-    reading.bucket(&query.bucket)?;
+fn collect_objects(
+    reading: &MetadataReader,
+    query: &ListQuery,
+    marker: Option<&str>,
+) -> S3Result<Page<ListedObject>> {
+    reading.get_bucket(&query.bucket)?;
     let mut page = Page::new();
     if query.max == 0 {
         return Ok(page);
     }
-    let mut from = query.start(marker);
+    let mut from = query.get_start(marker);
     let mut last = None;
     loop {
         // One look-up a key: the first row of a key is its current version, the others are passed over.
         let start = (query.bucket.as_str(), from.as_slice(), 0);
-        let row = reading.versions.range(start..).map_err(internal)?.next().transpose().map_err(internal)?;
+        let row = reading
+            .versions
+            .range(start..)
+            .map_err(internal_error)?
+            .next()
+            .transpose()
+            .map_err(internal_error)?;
         let Some((at, row)) = row else { break };
         let (bucket, key, _) = at.value();
         if bucket != query.bucket || !key.starts_with(query.prefix.as_bytes()) {
             break;
         }
-        let key = key_text(key)?;
-        let version: Version = decode(row.value())?;
-        from = next(&key);
+        let key = decode_key(key)?;
+        let version: Version = decode_row(row.value())?;
+        from = get_next_key(&key);
         let Some(object) = version.object else { continue };
         if page.len() >= query.max {
-            page.more = last;
+            page.next_marker = last;
             break;
         }
-        if let Some(prefix) = query.rolled(&key) {
-            from = past(prefix);
+        if let Some(prefix) = query.find_common_prefix(&key) {
+            from = get_prefix_end(prefix);
             page.prefixes.push(prefix.to_owned());
             last = Some(prefix.to_owned());
         } else {
             last = Some(key.clone());
-            page.entries.push(Listed { key, modified_ms: version.modified_ms, object });
+            page.entries.push(ListedObject { key, modified_ms: version.modified_ms, object });
         }
     }
     Ok(page)
 }
 
-fn versions(
-    reading: &Reading,
-    query: &Query,
+fn collect_versions(
+    reading: &MetadataReader,
+    query: &ListQuery,
     key_marker: Option<&str>,
     version_marker: Option<&str>,
 ) -> S3Result<Page<ListedVersion>> {
-    reading.bucket(&query.bucket)?;
+    reading.get_bucket(&query.bucket)?;
     let version_marker = version_marker.filter(|id| !id.is_empty());
     let key_marker = key_marker.filter(|key| !key.is_empty());
     let mut from = match (key_marker, version_marker) {
         (None, Some(id)) => {
             let message = "A version-id marker cannot be specified without a key marker.";
-            return Err(invalid_argument(message, "version-id-marker", id));
+            return Err(invalid_argument_error(message, "version-id-marker", id));
         }
-        (Some(key), Some(id)) => (key.as_bytes().to_vec(), rank_after(reading, query, key, id)?),
-        (key, None) => (query.start(key), 0),
+        (Some(key), Some(id)) => (key.as_bytes().to_vec(), get_rank_after(reading, query, key, id)?),
+        (key, None) => (query.get_start(key), 0),
     };
     if from.0.as_slice() < query.prefix.as_bytes() {
         from = (query.prefix.as_bytes().to_vec(), 0);
@@ -294,61 +320,68 @@ fn versions(
     let mut last = None;
     loop {
         let start = (query.bucket.as_str(), from.0.as_slice(), from.1);
-        let row = reading.versions.range(start..).map_err(internal)?.next().transpose().map_err(internal)?;
+        let row = reading
+            .versions
+            .range(start..)
+            .map_err(internal_error)?
+            .next()
+            .transpose()
+            .map_err(internal_error)?;
         let Some((at, row)) = row else { break };
         let (bucket, key, rank) = at.value();
         if bucket != query.bucket || !key.starts_with(query.prefix.as_bytes()) {
             break;
         }
-        let key = key_text(key)?;
+        let key = decode_key(key)?;
         if page.len() >= query.max {
-            page.more = last;
+            page.next_marker = last;
             break;
         }
-        if let Some(prefix) = query.rolled(&key) {
-            from = (past(prefix), 0);
+        if let Some(prefix) = query.find_common_prefix(&key) {
+            from = (get_prefix_end(prefix), 0);
             page.prefixes.push(prefix.to_owned());
             last = Some(prefix.to_owned());
             continue;
         }
-        let newest = reading.versions.range((bucket, key.as_bytes(), 0)..).map_err(internal)?.next();
-        let newest = newest.transpose().map_err(internal)?.map(|row| row.0.value().2);
+        let newest = reading.versions.range((bucket, key.as_bytes(), 0)..).map_err(internal_error)?.next();
+        let newest = newest.transpose().map_err(internal_error)?.map(|row| row.0.value().2);
         from = (key.as_bytes().to_vec(), rank.saturating_add(1));
         last = Some(key.clone());
-        let found = Found { rank, version: decode(row.value())?, latest: newest == Some(rank) };
-        page.entries.push(ListedVersion { key, found });
+        let found =
+            RankedVersion { rank, version: decode_row(row.value())?, is_latest: newest == Some(rank) };
+        page.entries.push(ListedVersion { key, ranked_version: found });
     }
     Ok(page)
 }
 
 /// The rank after the version a marker names. A `null` version that is gone could have stood anywhere: nothing of its key
 /// is passed over.
-fn rank_after(reading: &Reading, query: &Query, key: &str, id: &str) -> S3Result<u64> {
-    if let Some(rank) = rank_of(id) {
+fn get_rank_after(reading: &MetadataReader, query: &ListQuery, key: &str, id: &str) -> S3Result<u64> {
+    if let Some(rank) = parse_version_rank(id) {
         return Ok(rank.saturating_add(1));
     }
-    let found = reading.version(&query.bucket, key, id)?;
+    let found = reading.find_version(&query.bucket, key, id)?;
     Ok(found.map_or(0, |found| found.rank.saturating_add(1)))
 }
 
 /// What a page of versions tells to go on after: a place, which outlives the version, whatever that is called.
-pub(crate) fn place_of(found: &Found) -> String {
-    rank_of(&found.version.id)
+pub(crate) fn to_version_marker(found: &RankedVersion) -> String {
+    parse_version_rank(&found.version.id)
         .map_or_else(|| format!("{:016x}{:016x}", found.rank, 0), |_| found.version.id.clone())
 }
 
-fn uploads(
-    reading: &Reading,
-    query: &Query,
+fn collect_uploads(
+    reading: &MetadataReader,
+    query: &ListQuery,
     key_marker: Option<&str>,
     id_marker: Option<&str>,
 ) -> S3Result<Page<ListedUpload>> {
-    reading.bucket(&query.bucket)?;
+    reading.get_bucket(&query.bucket)?;
     let key_marker = key_marker.filter(|key| !key.is_empty());
     // An id marker alone says nothing.
     let mut from = match (key_marker, id_marker.filter(|id| !id.is_empty())) {
         (Some(key), Some(id)) => (key.as_bytes().to_vec(), format!("{id}\0")),
-        (key, _) => (query.start(key), String::new()),
+        (key, _) => (query.get_start(key), String::new()),
     };
     if from.0.as_slice() < query.prefix.as_bytes() {
         from = (query.prefix.as_bytes().to_vec(), String::new());
@@ -360,26 +393,32 @@ fn uploads(
     let mut last = None;
     loop {
         let start = (query.bucket.as_str(), from.0.as_slice(), from.1.as_str());
-        let row = reading.uploads.range(start..).map_err(internal)?.next().transpose().map_err(internal)?;
+        let row = reading
+            .uploads
+            .range(start..)
+            .map_err(internal_error)?
+            .next()
+            .transpose()
+            .map_err(internal_error)?;
         let Some((at, row)) = row else { break };
         let (bucket, key, id) = at.value();
         if bucket != query.bucket || !key.starts_with(query.prefix.as_bytes()) {
             break;
         }
         if page.len() >= query.max {
-            page.more = last;
+            page.next_marker = last;
             break;
         }
-        let key = key_text(key)?;
-        if let Some(prefix) = query.rolled(&key) {
-            from = (past(prefix), String::new());
+        let key = decode_key(key)?;
+        if let Some(prefix) = query.find_common_prefix(&key) {
+            from = (get_prefix_end(prefix), String::new());
             page.prefixes.push(prefix.to_owned());
             last = Some(prefix.to_owned());
             continue;
         }
         last = Some(key.clone());
         from = (key.as_bytes().to_vec(), format!("{id}\0"));
-        page.entries.push(ListedUpload { key, id: id.to_owned(), upload: decode(row.value())? });
+        page.entries.push(ListedUpload { key, id: id.to_owned(), upload: decode_row(row.value())? });
     }
     Ok(page)
 }
@@ -390,15 +429,15 @@ mod tests {
 
     #[test]
     fn tokens() {
-        assert_eq!(untoken(&token("a/b")).unwrap(), "a/b");
+        assert_eq!(decode_token(&encode_token("a/b")).unwrap(), "a/b");
         for bad in ["", "!", "MQ", "Mg"] {
-            assert!(untoken(bad).is_err(), "{bad}");
+            assert!(decode_token(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn url_encoding_can_be_decoded_as_a_form() {
-        let encoding = Encoding { url: true };
-        assert_eq!(encoding.text("a b+c/%?\u{6587}\u{1}"), "a%20b%2Bc/%25%3F%E6%96%87%01");
+        let encoding = KeyEncoding { url: true };
+        assert_eq!(encoding.encode("a b+c/%?\u{6587}\u{1}"), "a%20b%2Bc/%25%3F%E6%96%87%01");
     }
 }

@@ -3,9 +3,11 @@
 //! Wire rules: S3, "Locking objects with Object Lock". A bucket with a lock always has versions and cannot lose them,
 //! so that an overwrite never removes a locked version. The clock is the system's.
 
-use crate::errors::{access_denied, fault, invalid_argument, invalid_request, malformed_xml};
-use crate::meta::{Bucket, Versioning, Writing, now_ms};
-use crate::objects::{Core, iso_date, put};
+use crate::errors::{
+    access_denied_error, invalid_argument_error, invalid_request_error, malformed_xml_error, s3_error,
+};
+use crate::meta::{Bucket, MetadataWriter, Versioning, now_ms};
+use crate::objects::{Core, format_iso_date, insert_header};
 use http::HeaderMap;
 use s3s::S3Result;
 use s3s::dto::{
@@ -14,20 +16,20 @@ use s3s::dto::{
 };
 use serde::{Deserialize, Serialize};
 
-const MODE: &str = "x-amz-object-lock-mode";
-const UNTIL: &str = "x-amz-object-lock-retain-until-date";
-const HOLD: &str = "x-amz-object-lock-legal-hold";
+const MODE_HEADER: &str = "x-amz-object-lock-mode";
+const RETAIN_UNTIL_HEADER: &str = "x-amz-object-lock-retain-until-date";
+const LEGAL_HOLD_HEADER: &str = "x-amz-object-lock-legal-hold";
 const DAY_MS: u64 = 86_400_000;
-const DAYS_MAX: u64 = 36_500;
+const RETENTION_DAYS_MAX: u64 = 36_500;
 const YEAR_DAYS: u64 = 365;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Mode {
+pub(crate) enum RetentionMode {
     Governance,
     Compliance,
 }
 
-impl Mode {
+impl RetentionMode {
     fn parse(text: &str) -> Option<Self> {
         match text {
             ObjectLockRetentionMode::GOVERNANCE => Some(Self::Governance),
@@ -47,108 +49,110 @@ impl Mode {
 /// Until when a version stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Retention {
-    mode: Mode,
+    mode: RetentionMode,
     until_ms: u64,
 }
 
 impl Retention {
     /// Reads the document of `?retention`; none where it takes a retention away.
-    pub(crate) fn of_xml(retention: Option<ObjectLockRetention>) -> S3Result<Option<Self>> {
+    pub(crate) fn from_xml(retention: Option<ObjectLockRetention>) -> S3Result<Option<Self>> {
         match retention.map(|row| (row.mode, row.retain_until_date)) {
             Some((None, None)) => Ok(None),
             Some((Some(mode), Some(until))) => {
-                let mode = Mode::parse(mode.as_str()).ok_or_else(malformed_xml)?;
-                Ok(Some(Self { mode, until_ms: to_come(until)? }))
+                let mode = RetentionMode::parse(mode.as_str()).ok_or_else(malformed_xml_error)?;
+                Ok(Some(Self { mode, until_ms: parse_future_date(until)? }))
             }
-            _ => Err(malformed_xml()),
+            _ => Err(malformed_xml_error()),
         }
     }
 
     pub(crate) fn to_xml(self) -> ObjectLockRetention {
         ObjectLockRetention {
             mode: Some(ObjectLockRetentionMode::from_static(self.mode.name())),
-            retain_until_date: Some(crate::objects::timestamp(self.until_ms)),
+            retain_until_date: Some(crate::objects::to_timestamp(self.until_ms)),
         }
     }
 }
 
 /// What locks a version.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Lock {
+pub(crate) struct ObjectLock {
     pub(crate) retention: Option<Retention>,
     /// None where nobody ever said.
     pub(crate) hold: Option<bool>,
 }
 
-impl Lock {
+impl ObjectLock {
     /// Reads the headers of a put, a copy or the beginning of an upload.
     pub(crate) fn read(headers: &HeaderMap) -> S3Result<Self> {
         let text = |name: &str| {
             let value = headers.get(name).map(|value| value.to_str());
-            value.transpose().map_err(|_| invalid_argument("Invalid value", name, ""))
+            value.transpose().map_err(|_| invalid_argument_error("Invalid value", name, ""))
         };
-        let retention = match (text(MODE)?, text(UNTIL)?) {
+        let retention = match (text(MODE_HEADER)?, text(RETAIN_UNTIL_HEADER)?) {
             (None, None) => None,
             (Some(mode), Some(until)) => {
-                let bad_mode = || invalid_argument("Unknown wormMode directive.", MODE, mode);
-                let mode = Mode::parse(mode).ok_or_else(bad_mode)?;
+                let bad_mode = || invalid_argument_error("Unknown wormMode directive.", MODE_HEADER, mode);
+                let mode = RetentionMode::parse(mode).ok_or_else(bad_mode)?;
                 let message = "The retain until date must be provided in ISO 8601 format";
                 let date = Timestamp::parse(TimestampFormat::DateTime, until);
-                let date = date.map_err(|_| invalid_argument(message, UNTIL, until))?;
-                Some(Retention { mode, until_ms: to_come(date)? })
+                let date = date.map_err(|_| invalid_argument_error(message, RETAIN_UNTIL_HEADER, until))?;
+                Some(Retention { mode, until_ms: parse_future_date(date)? })
             }
             _ => {
                 let message =
                     "x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must both be supplied";
-                return Err(fault(400, "InvalidArgument", message, &[]));
+                return Err(s3_error(400, "InvalidArgument", message, &[]));
             }
         };
-        let hold = match text(HOLD)? {
+        let hold = match text(LEGAL_HOLD_HEADER)? {
             None => None,
             Some("ON") => Some(true),
             Some("OFF") => Some(false),
             Some(other) => {
                 let message = "Legal Hold must be either of 'ON' or 'OFF'";
-                return Err(invalid_argument(message, HOLD, other));
+                return Err(invalid_argument_error(message, LEGAL_HOLD_HEADER, other));
             }
         };
         Ok(Self { retention, hold })
     }
 
-    pub(crate) fn is_none(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
     /// As GET and HEAD tell it.
     pub(crate) fn add_headers(&self, headers: &mut HeaderMap) {
         if let Some(retention) = self.retention {
-            put(headers, MODE, retention.mode.name());
-            put(headers, UNTIL, &iso_date(retention.until_ms));
+            insert_header(headers, MODE_HEADER, retention.mode.name());
+            insert_header(headers, RETAIN_UNTIL_HEADER, &format_iso_date(retention.until_ms));
         }
         if let Some(hold) = self.hold {
-            put(headers, HOLD, if hold { "ON" } else { "OFF" });
+            insert_header(headers, LEGAL_HOLD_HEADER, if hold { "ON" } else { "OFF" });
         }
     }
 
     /// Refuses to remove a version this locks. `bypass` passes GOVERNANCE only.
     pub(crate) fn check_delete(&self, bypass: bool) -> S3Result<()> {
-        let retained = self.in_force().is_some_and(|row| row.mode == Mode::Compliance || !bypass);
-        if retained || self.hold == Some(true) { Err(protected()) } else { Ok(()) }
+        let is_retained =
+            self.get_active_retention().is_some_and(|row| row.mode == RetentionMode::Compliance || !bypass);
+        if is_retained || self.hold == Some(true) { Err(object_locked_error()) } else { Ok(()) }
     }
 
     /// Replaces the retention: longer at any time, shorter or none only past GOVERNANCE.
-    pub(crate) fn retain(&mut self, wanted: Option<Retention>, bypass: bool) -> S3Result<()> {
-        if let Some(old) = self.in_force() {
-            let longer = wanted.is_some_and(|new| new.mode == old.mode && new.until_ms >= old.until_ms);
-            if !longer && (old.mode == Mode::Compliance || !bypass) {
-                return Err(protected());
+    pub(crate) fn set_retention(&mut self, new_retention: Option<Retention>, bypass: bool) -> S3Result<()> {
+        if let Some(old) = self.get_active_retention() {
+            let is_longer =
+                new_retention.is_some_and(|new| new.mode == old.mode && new.until_ms >= old.until_ms);
+            if !is_longer && (old.mode == RetentionMode::Compliance || !bypass) {
+                return Err(object_locked_error());
             }
         }
-        self.retention = wanted;
+        self.retention = new_retention;
         Ok(())
     }
 
-    fn in_force(&self) -> Option<Retention> {
+    fn get_active_retention(&self) -> Option<Retention> {
         self.retention.filter(|retention| retention.until_ms > now_ms())
     }
 }
@@ -156,24 +160,24 @@ impl Lock {
 /// The lock of a bucket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BucketLock {
-    default: Option<Preset>,
+    default: Option<RetentionDefault>,
 }
 
 /// What every new version gets where its put says nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Preset {
-    mode: Mode,
-    period: Period,
+struct RetentionDefault {
+    mode: RetentionMode,
+    period: RetentionPeriod,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Period {
+enum RetentionPeriod {
     Days(u32),
     Years(u32),
 }
 
-impl Period {
-    fn days(self) -> u64 {
+impl RetentionPeriod {
+    fn to_days(self) -> u64 {
         match self {
             Self::Days(days) => u64::from(days),
             Self::Years(years) => u64::from(years).saturating_mul(YEAR_DAYS),
@@ -182,37 +186,41 @@ impl Period {
 }
 
 impl BucketLock {
-    fn of_xml(configuration: Option<ObjectLockConfiguration>) -> S3Result<Self> {
-        let configuration = configuration.ok_or_else(malformed_xml)?;
+    fn from_xml(configuration: Option<ObjectLockConfiguration>) -> S3Result<Self> {
+        let configuration = configuration.ok_or_else(malformed_xml_error)?;
         let enabled = configuration.object_lock_enabled.as_ref().map(ObjectLockEnabled::as_str);
         if enabled != Some(ObjectLockEnabled::ENABLED) {
-            return Err(malformed_xml());
+            return Err(malformed_xml_error());
         }
         let Some(rule) = configuration.rule else { return Ok(Self::default()) };
-        let row = rule.default_retention.ok_or_else(malformed_xml)?;
-        let mode = row.mode.as_ref().and_then(|mode| Mode::parse(mode.as_str())).ok_or_else(malformed_xml)?;
+        let row = rule.default_retention.ok_or_else(malformed_xml_error)?;
+        let mode = row
+            .mode
+            .as_ref()
+            .and_then(|mode| RetentionMode::parse(mode.as_str()))
+            .ok_or_else(malformed_xml_error)?;
         let number = |number: i32| {
             let message = "Default retention period must be a positive integer value.";
             let positive = u32::try_from(number).ok().filter(|number| *number > 0);
-            positive.ok_or_else(|| invalid_argument(message, "Days", &number.to_string()))
+            positive.ok_or_else(|| invalid_argument_error(message, "Days", &number.to_string()))
         };
         let period = match (row.days, row.years) {
-            (Some(days), None) => Period::Days(number(days)?),
-            (None, Some(years)) => Period::Years(number(years)?),
-            _ => return Err(malformed_xml()),
+            (Some(days), None) => RetentionPeriod::Days(number(days)?),
+            (None, Some(years)) => RetentionPeriod::Years(number(years)?),
+            _ => return Err(malformed_xml_error()),
         };
-        if period.days() > DAYS_MAX {
+        if period.to_days() > RETENTION_DAYS_MAX {
             let message = "Default retention period too large";
-            return Err(invalid_argument(message, "Days", &period.days().to_string()));
+            return Err(invalid_argument_error(message, "Days", &period.to_days().to_string()));
         }
-        Ok(Self { default: Some(Preset { mode, period }) })
+        Ok(Self { default: Some(RetentionDefault { mode, period }) })
     }
 
     pub(crate) fn to_xml(self) -> ObjectLockConfiguration {
         let rule = self.default.map(|default| {
             let (days, years) = match default.period {
-                Period::Days(days) => (i32::try_from(days).ok(), None),
-                Period::Years(years) => (None, i32::try_from(years).ok()),
+                RetentionPeriod::Days(days) => (i32::try_from(days).ok(), None),
+                RetentionPeriod::Years(years) => (None, i32::try_from(years).ok()),
             };
             let mode = Some(ObjectLockRetentionMode::from_static(default.mode.name()));
             ObjectLockRule { default_retention: Some(DefaultRetention { days, mode, years }) }
@@ -227,35 +235,35 @@ impl Bucket {
     ///
     /// # Errors
     /// 400 where a lock is asked for and the bucket has none.
-    pub(crate) fn lock_of(&self, asked: Lock) -> S3Result<Lock> {
+    pub(crate) fn resolve_lock(&self, requested: ObjectLock) -> S3Result<ObjectLock> {
         let Some(lock) = self.lock else {
-            return if asked.is_none() { Ok(asked) } else { Err(no_lock()) };
+            return if requested.is_empty() { Ok(requested) } else { Err(lock_not_enabled_error()) };
         };
         let default = lock.default.map(|default| {
-            let until_ms = now_ms().saturating_add(default.period.days().saturating_mul(DAY_MS));
+            let until_ms = now_ms().saturating_add(default.period.to_days().saturating_mul(DAY_MS));
             Retention { mode: default.mode, until_ms }
         });
-        Ok(Lock { retention: asked.retention.or(default), hold: asked.hold })
+        Ok(ObjectLock { retention: requested.retention.or(default), hold: requested.hold })
     }
 
-    pub(crate) fn check_lock(&self) -> S3Result<()> {
-        self.lock.map_or_else(|| Err(no_lock()), |_| Ok(()))
+    pub(crate) fn check_lock_enabled(&self) -> S3Result<()> {
+        self.lock.map_or_else(|| Err(lock_not_enabled_error()), |_| Ok(()))
     }
 }
 
 impl Core {
-    pub(crate) async fn put_lock(
+    pub(crate) async fn put_lock_configuration(
         &self,
         bucket: String,
         configuration: Option<ObjectLockConfiguration>,
     ) -> S3Result<()> {
-        let lock = BucketLock::of_xml(configuration)?;
-        let work = move |writing: &mut Writing<'_>| {
-            let row = writing.bucket(&bucket)?;
+        let lock = BucketLock::from_xml(configuration)?;
+        let work = move |writing: &mut MetadataWriter<'_>| {
+            let row = writing.get_bucket(&bucket)?;
             if row.versioning != Versioning::Enabled {
                 let message =
                     "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration";
-                return Err(fault(409, "InvalidBucketState", message, &[("BucketName", &bucket)]));
+                return Err(s3_error(409, "InvalidBucketState", message, &[("BucketName", &bucket)]));
             }
             writing.put_bucket(&bucket, &Bucket { lock: Some(lock), ..row })
         };
@@ -263,59 +271,68 @@ impl Core {
     }
 
     /// The lock of a version, in a bucket that has locks.
-    pub(crate) async fn lock(&self, bucket: String, key: String, version: Option<String>) -> S3Result<Lock> {
+    pub(crate) async fn get_lock(
+        &self,
+        bucket: String,
+        key: String,
+        version: Option<String>,
+    ) -> S3Result<ObjectLock> {
         let name = bucket.clone();
-        self.meta.read(move |reading| reading.bucket(&name)?.check_lock()).await?;
-        Ok(self.attributes(bucket, key, version).await?.0.lock)
+        self.meta.read(move |reading| reading.get_bucket(&name)?.check_lock_enabled()).await?;
+        Ok(self.get_attributes(bucket, key, version).await?.0.lock)
     }
 }
 
 /// A put that locks must promise what it sends.
-pub(crate) fn check_promise(headers: &HeaderMap, promised: bool) -> S3Result<()> {
-    if promised || ![MODE, UNTIL, HOLD].iter().any(|name| headers.contains_key(*name)) {
+pub(crate) fn require_digest(headers: &HeaderMap, has_digest: bool) -> S3Result<()> {
+    if has_digest
+        || ![MODE_HEADER, RETAIN_UNTIL_HEADER, LEGAL_HOLD_HEADER]
+            .iter()
+            .any(|name| headers.contains_key(*name))
+    {
         return Ok(());
     }
-    Err(invalid_request(
+    Err(invalid_request_error(
         "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters",
     ))
 }
 
 /// Whether the caller asks to pass GOVERNANCE.
-pub(crate) fn bypasses(headers: &HeaderMap) -> bool {
+pub(crate) fn has_bypass_header(headers: &HeaderMap) -> bool {
     let value = headers.get("x-amz-bypass-governance-retention");
     value.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
 }
 
 /// How a version without the retention or hold that was asked for is told.
-pub(crate) fn none_on_object() -> s3s::S3Error {
+pub(crate) fn no_object_lock_error() -> s3s::S3Error {
     let message = "The specified object does not have a ObjectLock configuration";
-    fault(404, "NoSuchObjectLockConfiguration", message, &[])
+    s3_error(404, "NoSuchObjectLockConfiguration", message, &[])
 }
 
-pub(crate) fn none_on_bucket(bucket: &str) -> s3s::S3Error {
+pub(crate) fn no_bucket_lock_error(bucket: &str) -> s3s::S3Error {
     let message = "Object Lock configuration does not exist for this bucket";
-    fault(404, "ObjectLockConfigurationNotFoundError", message, &[("BucketName", bucket)])
+    s3_error(404, "ObjectLockConfigurationNotFoundError", message, &[("BucketName", bucket)])
 }
 
-fn no_lock() -> s3s::S3Error {
-    invalid_request("Bucket is missing Object Lock Configuration")
+fn lock_not_enabled_error() -> s3s::S3Error {
+    invalid_request_error("Bucket is missing Object Lock Configuration")
 }
 
-fn protected() -> s3s::S3Error {
-    access_denied("Access Denied because object protected by object lock.")
+fn object_locked_error() -> s3s::S3Error {
+    access_denied_error("Access Denied because object protected by object lock.")
 }
 
 /// A date as milliseconds, if it is still to come.
-fn to_come(date: Timestamp) -> S3Result<u64> {
+fn parse_future_date(date: Timestamp) -> S3Result<u64> {
     let mut text = Vec::new();
-    let told = date.format(TimestampFormat::EpochSeconds, &mut text);
+    let result = date.format(TimestampFormat::EpochSeconds, &mut text);
     // Told as a number with a fraction where it has one.
     let text = String::from_utf8(text).unwrap_or_default();
     let seconds = text.split('.').next().and_then(|text| text.parse::<u64>().ok());
-    let until_ms = seconds.filter(|_| told.is_ok()).map(|seconds| seconds.saturating_mul(1000));
+    let until_ms = seconds.filter(|_| result.is_ok()).map(|seconds| seconds.saturating_mul(1000));
     until_ms.filter(|until| *until > now_ms()).ok_or_else(|| {
         let name = "RetainUntilDate";
-        fault(
+        s3_error(
             400,
             "InvalidArgument",
             "The retain until date must be in the future!",

@@ -4,12 +4,15 @@
 //! removes every other file when it opens. Rows are JSON, so that a later release can add fields, with a CRC-32C behind it.
 
 use crate::attributes::Attributes;
-use crate::blobs::{BlobId, Blobs, Segment};
-use crate::conditions::{Current, WriteCondition};
-use crate::digests::{Algorithm, Checksum, hex};
-use crate::errors::{bad_version_id, fault, internal, no_such_bucket, no_such_key, no_such_version};
+use crate::blobs::{BlobId, BlobStore, Segment};
+use crate::conditions::{CurrentObject, WriteCondition};
+use crate::digests::{Algorithm, Checksum, encode_hex};
+use crate::encryption::ObjectEncryption;
+use crate::errors::{
+    internal_error, invalid_version_id_error, no_such_bucket_error, no_such_key_error, no_such_version_error,
+    s3_error,
+};
 use crate::lock::BucketLock;
-use crate::sealing::Sealing;
 use redb::{
     Database, DatabaseError, ReadableDatabase, ReadableTable, Table, TableDefinition, TableError,
     WriteTransaction,
@@ -35,9 +38,9 @@ const PARTS: TableDefinition<(&str, u32), &[u8]> = TableDefinition::new("parts")
 /// File, number of uses.
 const BLOBS: TableDefinition<u128, u64> = TableDefinition::new("blobs");
 /// Upload id: what completing it made, for a caller that lost the answer and asks again.
-const COMPLETED: TableDefinition<&str, &[u8]> = TableDefinition::new("completed");
+const COMPLETED_UPLOADS: TableDefinition<&str, &[u8]> = TableDefinition::new("completed");
 /// The same in order of time: milliseconds since 1970, upload id.
-const COMPLETED_AT: TableDefinition<(u64, &str), ()> = TableDefinition::new("completed_at");
+const COMPLETED_UPLOADS_BY_TIME: TableDefinition<(u64, &str), ()> = TableDefinition::new("completed_at");
 const COUNTERS: TableDefinition<&str, u64> = TableDefinition::new("counters");
 const SETTINGS: TableDefinition<&str, &[u8]> = TableDefinition::new("settings");
 /// Bucket, setting, id (empty where there is one of its kind).
@@ -48,7 +51,7 @@ const BUCKET_SETTINGS: TableDefinition<SettingKey, &[u8]> = TableDefinition::new
 const COMPLETED_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 
 /// The version id of objects written while versioning is off or suspended.
-pub(crate) const NULL: &str = "null";
+pub(crate) const NULL_VERSION_ID: &str = "null";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Versioning {
@@ -82,7 +85,7 @@ pub(crate) struct Bucket {
 
 /// A document kept with a bucket.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Setting {
+pub(crate) struct StoredSetting {
     pub(crate) document: String,
     /// Told with the document.
     pub(crate) headers: BTreeMap<String, String>,
@@ -103,7 +106,7 @@ pub(crate) struct Object {
     pub(crate) etag: String,
     pub(crate) checksum: Option<Checksum>,
     pub(crate) attributes: Attributes,
-    pub(crate) sealing: Sealing,
+    pub(crate) sealing: ObjectEncryption,
     /// Set by a restore, and counting only for classes that are archives.
     #[serde(default)]
     pub(crate) restored_until_ms: Option<u64>,
@@ -116,7 +119,7 @@ pub(crate) struct Object {
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Body {
+pub(crate) struct ObjectBody {
     pub(crate) segments: Vec<Segment>,
     /// Each segment is a part of a multipart upload.
     pub(crate) multipart: bool,
@@ -131,7 +134,7 @@ pub(crate) struct Upload {
     /// Ranks at or below this one are newer than the upload.
     pub(crate) rank: u64,
     pub(crate) attributes: Attributes,
-    pub(crate) sealing: Sealing,
+    pub(crate) sealing: ObjectEncryption,
     pub(crate) algorithm: Algorithm,
     /// Whether the caller chose the algorithm.
     pub(crate) chosen: bool,
@@ -140,7 +143,7 @@ pub(crate) struct Upload {
 
 /// An upload that was completed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Completed {
+pub(crate) struct CompletedUpload {
     pub(crate) bucket: String,
     /// Tells the bucket from a later one of its name.
     pub(crate) bucket_created_ms: u64,
@@ -161,11 +164,11 @@ pub(crate) struct Part {
 
 /// A version as it was found: what it is and where it stands.
 #[derive(Clone, Debug)]
-pub(crate) struct Found {
+pub(crate) struct RankedVersion {
     pub(crate) rank: u64,
     pub(crate) version: Version,
     /// Whether it is the current one.
-    pub(crate) latest: bool,
+    pub(crate) is_latest: bool,
 }
 
 /// Milliseconds since 1970.
@@ -175,33 +178,33 @@ pub(crate) fn now_ms() -> u64 {
 }
 
 /// The database, and the data files that go with it.
-pub(crate) struct Meta {
+pub(crate) struct MetadataStore {
     /// None where it failed and could not be opened again yet.
     database: RwLock<Option<Database>>,
     /// Where it is, if that is a file.
     file: Option<PathBuf>,
-    pub(crate) blobs: Arc<Blobs>,
+    pub(crate) blobs: Arc<BlobStore>,
 }
 
 /// What the database keeps in memory of itself; its own default is a gigabyte.
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
 
 /// Opens the database in a file, or makes it.
-pub(crate) fn open(file: &Path) -> Result<Database, DatabaseError> {
+pub(crate) fn open_database(file: &Path) -> Result<Database, DatabaseError> {
     Database::builder().set_cache_size(CACHE_BYTES).create(file)
 }
 
 /// Makes a database in memory.
-pub(crate) fn in_memory() -> Result<Database, DatabaseError> {
+pub(crate) fn create_memory_database() -> Result<Database, DatabaseError> {
     let backend = redb::backends::InMemoryBackend::new();
     Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend)
 }
 
 /// What stands between a row's JSON and its sum in hexadecimal.
-const SUM_MARK: u8 = b'#';
-const SUM_DIGITS: usize = 8;
+const ROW_CHECKSUM_MARK: u8 = b'#';
+const ROW_CHECKSUM_DIGITS: usize = 8;
 
-fn row_sum(json: &[u8]) -> String {
+fn compute_row_checksum(json: &[u8]) -> String {
     format!("{:08x}", crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, json))
 }
 
@@ -209,38 +212,38 @@ fn row_sum(json: &[u8]) -> String {
 ///
 /// # Errors
 /// 500 where it is not what was written. Rows of earlier releases have no sum, and none of them ends like one.
-pub(crate) fn decode<T: DeserializeOwned>(row: &[u8]) -> S3Result<T> {
-    let end = row.len().saturating_sub(SUM_DIGITS.saturating_add(1));
+pub(crate) fn decode_row<T: DeserializeOwned>(row: &[u8]) -> S3Result<T> {
+    let end = row.len().saturating_sub(ROW_CHECKSUM_DIGITS.saturating_add(1));
     let json = match row.split_at_checked(end) {
-        Some((json, [SUM_MARK, sum @ ..])) => {
-            if sum != row_sum(json).as_bytes() {
-                return Err(internal("a row of meta.redb is not what was written"));
+        Some((json, [ROW_CHECKSUM_MARK, sum @ ..])) => {
+            if sum != compute_row_checksum(json).as_bytes() {
+                return Err(internal_error("a row of meta.redb is not what was written"));
             }
             json
         }
         _ => row,
     };
-    serde_json::from_slice(json).map_err(internal)
+    serde_json::from_slice(json).map_err(internal_error)
 }
 
-fn encode<T: Serialize>(row: &T) -> S3Result<Vec<u8>> {
-    let mut bytes = serde_json::to_vec(row).map_err(internal)?;
-    let sum = row_sum(&bytes);
-    bytes.push(SUM_MARK);
+fn encode_row<T: Serialize>(row: &T) -> S3Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec(row).map_err(internal_error)?;
+    let sum = compute_row_checksum(&bytes);
+    bytes.push(ROW_CHECKSUM_MARK);
     bytes.extend_from_slice(sum.as_bytes());
     Ok(bytes)
 }
 
 /// Makes every table, so that reading never finds one missing.
-pub(crate) fn prepare(database: &Database) -> Result<(), redb::Error> {
+pub(crate) fn create_tables(database: &Database) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     transaction.open_table(BUCKETS)?;
     transaction.open_table(VERSIONS)?;
     transaction.open_table(BODIES)?;
     transaction.open_table(UPLOADS)?;
     transaction.open_table(PARTS)?;
-    transaction.open_table(COMPLETED)?;
-    transaction.open_table(COMPLETED_AT)?;
+    transaction.open_table(COMPLETED_UPLOADS)?;
+    transaction.open_table(COMPLETED_UPLOADS_BY_TIME)?;
     transaction.open_table(BLOBS)?;
     transaction.open_table(COUNTERS)?;
     transaction.open_table(SETTINGS)?;
@@ -255,7 +258,11 @@ pub(crate) fn has_setting(database: &Database, name: &str) -> Result<bool, redb:
 }
 
 /// A stored setting, or `fresh` stored now.
-pub(crate) fn setting(database: &Database, name: &str, fresh: &[u8]) -> Result<Vec<u8>, redb::Error> {
+pub(crate) fn get_or_insert_setting(
+    database: &Database,
+    name: &str,
+    default_value: &[u8],
+) -> Result<Vec<u8>, redb::Error> {
     let transaction = database.begin_write()?;
     let value = {
         let mut table = transaction.open_table(SETTINGS)?;
@@ -263,8 +270,8 @@ pub(crate) fn setting(database: &Database, name: &str, fresh: &[u8]) -> Result<V
         match stored {
             Some(stored) => stored,
             None => {
-                table.insert(name, fresh)?;
-                fresh.to_vec()
+                table.insert(name, default_value)?;
+                default_value.to_vec()
             }
         }
     };
@@ -273,7 +280,7 @@ pub(crate) fn setting(database: &Database, name: &str, fresh: &[u8]) -> Result<V
 }
 
 /// Whether a file belongs to anything.
-pub(crate) fn known_blobs(database: &Database) -> Result<std::collections::HashSet<u128>, redb::Error> {
+pub(crate) fn list_blob_ids(database: &Database) -> Result<std::collections::HashSet<u128>, redb::Error> {
     let table = database.begin_read()?.open_table(BLOBS)?;
     let mut known = std::collections::HashSet::new();
     for row in table.range::<u128>(..)? {
@@ -282,19 +289,19 @@ pub(crate) fn known_blobs(database: &Database) -> Result<std::collections::HashS
     Ok(known)
 }
 
-impl Meta {
-    pub(crate) fn new(database: Database, file: Option<PathBuf>, blobs: Arc<Blobs>) -> Self {
+impl MetadataStore {
+    pub(crate) fn new(database: Database, file: Option<PathBuf>, blobs: Arc<BlobStore>) -> Self {
         Self { database: RwLock::new(Some(database)), file, blobs }
     }
 
-    fn database(&self) -> RwLockReadGuard<'_, Option<Database>> {
+    fn lock_database(&self) -> RwLockReadGuard<'_, Option<Database>> {
         // Nothing under this lock is left half done.
         self.database.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A database whose file could not be read or written once, as on a full disk, refuses everything until it is opened
     /// again: after a failure of ours it is looked whether this is one. Blocks.
-    fn heal(&self) {
+    fn reopen_if_broken(&self) {
         let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
         let Some(file) = &self.file else { return };
         if database.as_ref().is_some_and(|database| {
@@ -303,7 +310,7 @@ impl Meta {
             return;
         }
         *database = None;
-        match open(file) {
+        match open_database(file) {
             Ok(opened) => {
                 tracing::warn!("the store's database was opened again");
                 *database = Some(opened);
@@ -313,12 +320,12 @@ impl Meta {
     }
 
     /// What came of some work, after a look at the database where it failed.
-    fn looked_after<T>(&self, result: S3Result<T>) -> S3Result<T> {
+    fn reopen_on_error<T>(&self, result: S3Result<T>) -> S3Result<T> {
         if result
             .as_ref()
             .is_err_and(|error| error.status_code().is_none_or(|status| status.is_server_error()))
         {
-            self.heal();
+            self.reopen_if_broken();
         }
         result
     }
@@ -327,72 +334,75 @@ impl Meta {
     pub(crate) async fn read<T, F>(self: &Arc<Self>, work: F) -> S3Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Reading) -> S3Result<T> + Send + 'static,
+        F: FnOnce(&MetadataReader) -> S3Result<T> + Send + 'static,
     {
         let meta = Arc::clone(self);
         let task = move || {
             // While this is held no file of the snapshot can go: see Blobs::discard.
-            let gate = meta.blobs.gate();
-            let begun = meta
-                .database()
+            let removal_guard = meta.blobs.lock_removals();
+            let reader = meta
+                .lock_database()
                 .as_ref()
-                .ok_or_else(closed)
-                .and_then(|database| Reading::begin(database).map_err(internal));
-            let result = begun.and_then(|reading| work(&reading));
-            drop(gate);
-            meta.looked_after(result)
+                .ok_or_else(database_closed_error)
+                .and_then(|database| MetadataReader::begin(database).map_err(internal_error));
+            let result = reader.and_then(|reading| work(&reading));
+            drop(removal_guard);
+            meta.reopen_on_error(result)
         };
-        tokio::task::spawn_blocking(task).await.map_err(internal)?
+        tokio::task::spawn_blocking(task).await.map_err(internal_error)?
     }
 
     /// Runs `work` in a transaction that is durable when this returns and undone where `work` fails.
     pub(crate) async fn write<T, F>(self: &Arc<Self>, work: F) -> S3Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Writing<'_>) -> S3Result<T> + Send + 'static,
+        F: FnOnce(&mut MetadataWriter<'_>) -> S3Result<T> + Send + 'static,
     {
         let meta = Arc::clone(self);
-        tokio::task::spawn_blocking(move || meta.write_blocking(work)).await.map_err(internal)?
+        tokio::task::spawn_blocking(move || meta.write_blocking(work)).await.map_err(internal_error)?
     }
 
-    fn write_blocking<T>(&self, work: impl FnOnce(&mut Writing<'_>) -> S3Result<T>) -> S3Result<T> {
-        let result =
-            self.database().as_ref().ok_or_else(closed).and_then(|database| self.transact(database, work));
-        self.looked_after(result)
+    fn write_blocking<T>(&self, work: impl FnOnce(&mut MetadataWriter<'_>) -> S3Result<T>) -> S3Result<T> {
+        let result = self
+            .lock_database()
+            .as_ref()
+            .ok_or_else(database_closed_error)
+            .and_then(|database| self.transact(database, work));
+        self.reopen_on_error(result)
     }
 
     fn transact<T>(
         &self,
         database: &Database,
-        work: impl FnOnce(&mut Writing<'_>) -> S3Result<T>,
+        work: impl FnOnce(&mut MetadataWriter<'_>) -> S3Result<T>,
     ) -> S3Result<T> {
-        let transaction = database.begin_write().map_err(internal)?;
-        let result = Writing::begin(&transaction).map_err(internal).and_then(|mut writing| {
+        let transaction = database.begin_write().map_err(internal_error)?;
+        let result = MetadataWriter::begin(&transaction).map_err(internal_error).and_then(|mut writing| {
             let value = work(&mut writing)?;
             Ok((value, writing.unused))
         });
         match result {
             Ok((value, unused)) => {
-                transaction.commit().map_err(internal)?;
+                transaction.commit().map_err(internal_error)?;
                 self.blobs.discard(&unused);
                 Ok(value)
             }
             Err(error) => {
-                transaction.abort().map_err(internal)?;
+                transaction.abort().map_err(internal_error)?;
                 Err(error)
             }
         }
     }
 }
 
-fn closed() -> S3Error {
-    internal("the store's database is closed")
+fn database_closed_error() -> S3Error {
+    internal_error("the store's database is closed")
 }
 
 type Rows<K> = redb::ReadOnlyTable<K, &'static [u8]>;
 
 /// One snapshot.
-pub(crate) struct Reading {
+pub(crate) struct MetadataReader {
     pub(crate) buckets: Rows<&'static str>,
     pub(crate) versions: Rows<VersionKey>,
     bodies: Rows<VersionKey>,
@@ -401,71 +411,77 @@ pub(crate) struct Reading {
     settings: Rows<SettingKey>,
 }
 
-impl Reading {
+impl MetadataReader {
     fn begin(database: &Database) -> Result<Self, redb::Error> {
         let transaction = database.begin_read()?;
-        let rows = |error: TableError| redb::Error::from(error);
+        let to_redb_error = |error: TableError| redb::Error::from(error);
         Ok(Self {
-            buckets: transaction.open_table(BUCKETS).map_err(rows)?,
-            versions: transaction.open_table(VERSIONS).map_err(rows)?,
-            bodies: transaction.open_table(BODIES).map_err(rows)?,
-            uploads: transaction.open_table(UPLOADS).map_err(rows)?,
-            parts: transaction.open_table(PARTS).map_err(rows)?,
-            settings: transaction.open_table(BUCKET_SETTINGS).map_err(rows)?,
+            buckets: transaction.open_table(BUCKETS).map_err(to_redb_error)?,
+            versions: transaction.open_table(VERSIONS).map_err(to_redb_error)?,
+            bodies: transaction.open_table(BODIES).map_err(to_redb_error)?,
+            uploads: transaction.open_table(UPLOADS).map_err(to_redb_error)?,
+            parts: transaction.open_table(PARTS).map_err(to_redb_error)?,
+            settings: transaction.open_table(BUCKET_SETTINGS).map_err(to_redb_error)?,
         })
     }
 
-    pub(crate) fn bucket(&self, name: &str) -> S3Result<Bucket> {
-        bucket(&self.buckets, name)
+    pub(crate) fn get_bucket(&self, name: &str) -> S3Result<Bucket> {
+        get_bucket_row(&self.buckets, name)
     }
 
     /// The version asked for, or the current one; a delete marker is told as the error it is.
-    pub(crate) fn object(&self, bucket: &str, key: &str, version: Option<&str>) -> S3Result<(Found, Bucket)> {
-        let row = self.bucket(bucket)?;
+    pub(crate) fn get_version(
+        &self,
+        bucket: &str,
+        key: &str,
+        version: Option<&str>,
+    ) -> S3Result<(RankedVersion, Bucket)> {
+        let row = self.get_bucket(bucket)?;
         let found = match version {
-            Some(id) => find(&self.versions, bucket, key, id)?.ok_or_else(|| no_such_version(key, id))?,
-            None => current(&self.versions, bucket, key)?.ok_or_else(|| no_such_key(key))?,
+            Some(id) => find_version_row(&self.versions, bucket, key, id)?
+                .ok_or_else(|| no_such_version_error(key, id))?,
+            None => find_current_row(&self.versions, bucket, key)?.ok_or_else(|| no_such_key_error(key))?,
         };
         Ok((found, row))
     }
 
-    pub(crate) fn body(&self, bucket: &str, key: &str, rank: u64) -> S3Result<Body> {
-        let row = self.bodies.get((bucket, key.as_bytes(), rank)).map_err(internal)?;
-        row.map_or_else(|| Err(internal("a version without a body")), |row| decode(row.value()))
+    pub(crate) fn get_body(&self, bucket: &str, key: &str, rank: u64) -> S3Result<ObjectBody> {
+        let row = self.bodies.get((bucket, key.as_bytes(), rank)).map_err(internal_error)?;
+        row.map_or_else(|| Err(internal_error("a version without a body")), |row| decode_row(row.value()))
     }
 
-    pub(crate) fn current(&self, bucket: &str, key: &str) -> S3Result<Option<Found>> {
-        current(&self.versions, bucket, key)
+    pub(crate) fn find_current_version(&self, bucket: &str, key: &str) -> S3Result<Option<RankedVersion>> {
+        find_current_row(&self.versions, bucket, key)
     }
 
-    pub(crate) fn version(&self, bucket: &str, key: &str, id: &str) -> S3Result<Option<Found>> {
-        find(&self.versions, bucket, key, id)
+    pub(crate) fn find_version(&self, bucket: &str, key: &str, id: &str) -> S3Result<Option<RankedVersion>> {
+        find_version_row(&self.versions, bucket, key, id)
     }
 
-    pub(crate) fn upload(&self, bucket: &str, key: &str, id: &str) -> S3Result<Upload> {
-        upload(&self.uploads, bucket, key, id)
+    pub(crate) fn get_upload(&self, bucket: &str, key: &str, id: &str) -> S3Result<Upload> {
+        get_upload_row(&self.uploads, bucket, key, id)
     }
 
     /// Parts in order of number, after `after`.
-    pub(crate) fn parts(&self, id: &str, after: u32) -> S3Result<Vec<(u32, Part)>> {
-        parts(&self.parts, id, after)
+    pub(crate) fn list_parts(&self, id: &str, after: u32) -> S3Result<Vec<(u32, Part)>> {
+        list_part_rows(&self.parts, id, after)
     }
 
     /// A setting of a bucket that exists.
-    pub(crate) fn setting(&self, bucket: &str, name: &str, id: &str) -> S3Result<Option<Setting>> {
-        self.bucket(bucket)?;
-        bucket_setting(&self.settings, bucket, name, id)
+    pub(crate) fn find_setting(&self, bucket: &str, name: &str, id: &str) -> S3Result<Option<StoredSetting>> {
+        self.get_bucket(bucket)?;
+        find_setting_row(&self.settings, bucket, name, id)
     }
 
     /// Every setting of a name, in order of id.
-    pub(crate) fn settings(&self, bucket: &str, name: &str) -> S3Result<Vec<(String, Setting)>> {
-        self.bucket(bucket)?;
-        bucket_settings(&self.settings, bucket, name)
+    pub(crate) fn list_settings(&self, bucket: &str, name: &str) -> S3Result<Vec<(String, StoredSetting)>> {
+        self.get_bucket(bucket)?;
+        list_setting_rows(&self.settings, bucket, name)
     }
 }
 
 /// One transaction that writes.
-pub(crate) struct Writing<'t> {
+pub(crate) struct MetadataWriter<'t> {
     buckets: Table<'t, &'static str, &'static [u8]>,
     versions: Table<'t, VersionKey, &'static [u8]>,
     bodies: Table<'t, VersionKey, &'static [u8]>,
@@ -480,7 +496,7 @@ pub(crate) struct Writing<'t> {
     unused: Vec<BlobId>,
 }
 
-impl<'t> Writing<'t> {
+impl<'t> MetadataWriter<'t> {
     fn begin(transaction: &'t WriteTransaction) -> Result<Self, redb::Error> {
         Ok(Self {
             buckets: transaction.open_table(BUCKETS)?,
@@ -488,8 +504,8 @@ impl<'t> Writing<'t> {
             bodies: transaction.open_table(BODIES)?,
             uploads: transaction.open_table(UPLOADS)?,
             parts: transaction.open_table(PARTS)?,
-            completed: transaction.open_table(COMPLETED)?,
-            completed_at: transaction.open_table(COMPLETED_AT)?,
+            completed: transaction.open_table(COMPLETED_UPLOADS)?,
+            completed_at: transaction.open_table(COMPLETED_UPLOADS_BY_TIME)?,
             blobs: transaction.open_table(BLOBS)?,
             counters: transaction.open_table(COUNTERS)?,
             settings: transaction.open_table(BUCKET_SETTINGS)?,
@@ -497,58 +513,64 @@ impl<'t> Writing<'t> {
         })
     }
 
-    pub(crate) fn bucket(&self, name: &str) -> S3Result<Bucket> {
-        bucket(&self.buckets, name)
+    pub(crate) fn get_bucket(&self, name: &str) -> S3Result<Bucket> {
+        get_bucket_row(&self.buckets, name)
     }
 
     pub(crate) fn find_bucket(&self, name: &str) -> S3Result<Option<Bucket>> {
-        let row = self.buckets.get(name).map_err(internal)?;
-        row.map(|row| decode(row.value())).transpose()
+        let row = self.buckets.get(name).map_err(internal_error)?;
+        row.map(|row| decode_row(row.value())).transpose()
     }
 
     pub(crate) fn put_bucket(&mut self, name: &str, bucket: &Bucket) -> S3Result<()> {
-        self.buckets.insert(name, encode(bucket)?.as_slice()).map_err(internal)?;
+        self.buckets.insert(name, encode_row(bucket)?.as_slice()).map_err(internal_error)?;
         Ok(())
     }
 
     /// Deletes a bucket without versions; uploads that were not completed end with it.
     pub(crate) fn delete_bucket(&mut self, name: &str) -> S3Result<()> {
-        self.bucket(name)?;
+        self.get_bucket(name)?;
         let from = (name, [].as_slice(), 0);
-        let version = self.versions.range(from..).map_err(internal)?.next().transpose().map_err(internal)?;
+        let version = self
+            .versions
+            .range(from..)
+            .map_err(internal_error)?
+            .next()
+            .transpose()
+            .map_err(internal_error)?;
         if version.is_some_and(|row| row.0.value().0 == name) {
             let message = "The bucket you tried to delete is not empty";
-            return Err(fault(409, "BucketNotEmpty", message, &[("BucketName", name)]));
+            return Err(s3_error(409, "BucketNotEmpty", message, &[("BucketName", name)]));
         }
-        for (key, id) in self.open_uploads(name)? {
+        for (key, id) in self.list_open_uploads(name)? {
             self.end_upload(name, &key, &id, &[])?;
         }
-        self.buckets.remove(name).map_err(internal)?;
+        self.buckets.remove(name).map_err(internal_error)?;
         // Another bucket of the name must not begin with them.
-        self.settings.retain(|at, _| at.0 != name).map_err(internal)?;
+        self.settings.retain(|at, _| at.0 != name).map_err(internal_error)?;
         Ok(())
     }
 
     /// Key and id of every upload of a bucket.
-    fn open_uploads(&self, bucket: &str) -> S3Result<Vec<(String, String)>> {
+    fn list_open_uploads(&self, bucket: &str) -> S3Result<Vec<(String, String)>> {
         let mut found = Vec::new();
-        for row in self.uploads.range((bucket, [].as_slice(), "")..).map_err(internal)? {
-            let (at, _) = row.map_err(internal)?;
+        for row in self.uploads.range((bucket, [].as_slice(), "")..).map_err(internal_error)? {
+            let (at, _) = row.map_err(internal_error)?;
             let (owner, key, id) = at.value();
             if owner != bucket {
                 break;
             }
-            found.push((String::from_utf8(key.to_vec()).map_err(internal)?, id.to_owned()));
+            found.push((String::from_utf8(key.to_vec()).map_err(internal_error)?, id.to_owned()));
         }
         Ok(found)
     }
 
-    pub(crate) fn setting(&self, bucket: &str, name: &str, id: &str) -> S3Result<Option<Setting>> {
-        bucket_setting(&self.settings, bucket, name, id)
+    pub(crate) fn find_setting(&self, bucket: &str, name: &str, id: &str) -> S3Result<Option<StoredSetting>> {
+        find_setting_row(&self.settings, bucket, name, id)
     }
 
-    pub(crate) fn settings(&self, bucket: &str, name: &str) -> S3Result<Vec<(String, Setting)>> {
-        bucket_settings(&self.settings, bucket, name)
+    pub(crate) fn list_settings(&self, bucket: &str, name: &str) -> S3Result<Vec<(String, StoredSetting)>> {
+        list_setting_rows(&self.settings, bucket, name)
     }
 
     pub(crate) fn put_setting(
@@ -556,327 +578,354 @@ impl<'t> Writing<'t> {
         bucket: &str,
         name: &str,
         id: &str,
-        setting: &Setting,
+        setting: &StoredSetting,
     ) -> S3Result<()> {
-        self.settings.insert((bucket, name, id), encode(setting)?.as_slice()).map_err(internal)?;
+        self.settings.insert((bucket, name, id), encode_row(setting)?.as_slice()).map_err(internal_error)?;
         Ok(())
     }
 
     pub(crate) fn delete_setting(&mut self, bucket: &str, name: &str, id: &str) -> S3Result<()> {
-        self.settings.remove((bucket, name, id)).map_err(internal)?;
+        self.settings.remove((bucket, name, id)).map_err(internal_error)?;
         Ok(())
     }
 
-    pub(crate) fn current(&self, bucket: &str, key: &str) -> S3Result<Option<Found>> {
-        current(&self.versions, bucket, key)
+    pub(crate) fn find_current_version(&self, bucket: &str, key: &str) -> S3Result<Option<RankedVersion>> {
+        find_current_row(&self.versions, bucket, key)
     }
 
-    pub(crate) fn find(&self, bucket: &str, key: &str, id: &str) -> S3Result<Option<Found>> {
-        find(&self.versions, bucket, key, id)
+    pub(crate) fn find_version(&self, bucket: &str, key: &str, id: &str) -> S3Result<Option<RankedVersion>> {
+        find_version_row(&self.versions, bucket, key, id)
     }
 
     /// The version named, or the current one.
-    pub(crate) fn wanted(&self, bucket: &str, key: &str, version: Option<&str>) -> S3Result<Found> {
+    pub(crate) fn get_version(
+        &self,
+        bucket: &str,
+        key: &str,
+        version: Option<&str>,
+    ) -> S3Result<RankedVersion> {
         match version {
-            Some(id) => self.find(bucket, key, id)?.ok_or_else(|| no_such_version(key, id)),
-            None => self.current(bucket, key)?.ok_or_else(|| no_such_key(key)),
+            Some(id) => self.find_version(bucket, key, id)?.ok_or_else(|| no_such_version_error(key, id)),
+            None => self.find_current_version(bucket, key)?.ok_or_else(|| no_such_key_error(key)),
         }
     }
 
-    fn next_rank(&mut self) -> S3Result<u64> {
-        let last = self.counters.get("rank").map_err(internal)?.map_or(u64::MAX, |row| row.value());
-        let rank = last.checked_sub(1).ok_or_else(|| internal("ranks used up"))?;
-        self.counters.insert("rank", rank).map_err(internal)?;
+    fn allocate_rank(&mut self) -> S3Result<u64> {
+        let last = self.counters.get("rank").map_err(internal_error)?.map_or(u64::MAX, |row| row.value());
+        let rank = last.checked_sub(1).ok_or_else(|| internal_error("ranks used up"))?;
+        self.counters.insert("rank", rank).map_err(internal_error)?;
         Ok(rank)
     }
 
     /// Ranks below this one are still to be given.
-    pub(crate) fn last_rank(&self) -> S3Result<u64> {
-        Ok(self.counters.get("rank").map_err(internal)?.map_or(u64::MAX, |row| row.value()))
+    pub(crate) fn get_last_rank(&self) -> S3Result<u64> {
+        Ok(self.counters.get("rank").map_err(internal_error)?.map_or(u64::MAX, |row| row.value()))
     }
 
     /// Makes an object the current version, if the condition holds; returns its version and the bucket's state.
     ///
     /// The segments' files must be durable already, and counted by the caller.
-    pub(crate) fn publish(
+    pub(crate) fn publish_version(
         &mut self,
         bucket: &str,
         key: &str,
         mut object: Object,
-        body: &Body,
+        body: &ObjectBody,
         condition: &WriteCondition,
     ) -> S3Result<(Version, Versioning)> {
-        let row = self.bucket(bucket)?;
+        let row = self.get_bucket(bucket)?;
         let versioning = row.versioning;
         row.check_acl(object.attributes.acl)?;
-        object.attributes.lock = row.lock_of(object.attributes.lock)?;
-        self.check(bucket, key, condition)?;
-        let version = self.insert(bucket, key, versioning, Some((object, body)))?;
+        object.attributes.lock = row.resolve_lock(object.attributes.lock)?;
+        self.check_condition(bucket, key, condition)?;
+        let version = self.insert_version(bucket, key, versioning, Some((object, body)))?;
         Ok((version, versioning))
     }
 
-    pub(crate) fn check(&self, bucket: &str, key: &str, condition: &WriteCondition) -> S3Result<()> {
+    pub(crate) fn check_condition(
+        &self,
+        bucket: &str,
+        key: &str,
+        condition: &WriteCondition,
+    ) -> S3Result<()> {
         if *condition == WriteCondition::None {
             return Ok(());
         }
-        let current = self.current(bucket, key)?;
+        let current = self.find_current_version(bucket, key)?;
         let object = current.as_ref().and_then(|found| found.version.object.as_ref());
-        condition.check(key, &Current { etag: object.map(|object| object.etag.as_str()) })
+        condition.check(key, &CurrentObject { etag: object.map(|object| object.etag.as_str()) })
     }
 
     /// Adds a version: an object, or a delete marker.
-    pub(crate) fn insert(
+    pub(crate) fn insert_version(
         &mut self,
         bucket: &str,
         key: &str,
         versioning: Versioning,
-        object: Option<(Object, &Body)>,
+        object: Option<(Object, &ObjectBody)>,
     ) -> S3Result<Version> {
-        let rank = self.next_rank()?;
+        let rank = self.allocate_rank()?;
         let id = if versioning == Versioning::Enabled {
-            version_id(rank).map_err(internal)?
+            generate_version_id(rank).map_err(internal_error)?
         } else {
-            if let Some(old) = self.find(bucket, key, NULL)? {
-                self.remove(bucket, key, &old)?;
+            if let Some(old) = self.find_version(bucket, key, NULL_VERSION_ID)? {
+                self.remove_version(bucket, key, &old)?;
             }
-            NULL.to_owned()
+            NULL_VERSION_ID.to_owned()
         };
         let (object, body) = object.map_or((None, None), |(object, body)| (Some(object), Some(body)));
         let version = Version { id, modified_ms: now_ms(), object };
         let at = (bucket, key.as_bytes(), rank);
-        self.versions.insert(at, encode(&version)?.as_slice()).map_err(internal)?;
+        self.versions.insert(at, encode_row(&version)?.as_slice()).map_err(internal_error)?;
         if let Some(body) = body {
-            self.bodies.insert(at, encode(body)?.as_slice()).map_err(internal)?;
+            self.bodies.insert(at, encode_row(body)?.as_slice()).map_err(internal_error)?;
         }
         Ok(version)
     }
 
-    pub(crate) fn body(&self, bucket: &str, key: &str, rank: u64) -> S3Result<Body> {
-        let row = self.bodies.get((bucket, key.as_bytes(), rank)).map_err(internal)?;
-        row.map_or_else(|| Err(internal("a version without a body")), |row| decode(row.value()))
+    pub(crate) fn get_body(&self, bucket: &str, key: &str, rank: u64) -> S3Result<ObjectBody> {
+        let row = self.bodies.get((bucket, key.as_bytes(), rank)).map_err(internal_error)?;
+        row.map_or_else(|| Err(internal_error("a version without a body")), |row| decode_row(row.value()))
     }
 
     /// Replaces where the bytes of a version are; the caller counts their files.
-    pub(crate) fn put_body(&mut self, bucket: &str, key: &str, rank: u64, body: &Body) -> S3Result<()> {
-        self.bodies.insert((bucket, key.as_bytes(), rank), encode(body)?.as_slice()).map_err(internal)?;
+    pub(crate) fn put_body(&mut self, bucket: &str, key: &str, rank: u64, body: &ObjectBody) -> S3Result<()> {
+        self.bodies
+            .insert((bucket, key.as_bytes(), rank), encode_row(body)?.as_slice())
+            .map_err(internal_error)?;
         Ok(())
     }
 
     /// Replaces what is kept with a version; its bytes stay.
-    pub(crate) fn update(&mut self, bucket: &str, key: &str, found: &Found) -> S3Result<()> {
+    pub(crate) fn update_version(&mut self, bucket: &str, key: &str, found: &RankedVersion) -> S3Result<()> {
         let at = (bucket, key.as_bytes(), found.rank);
-        self.versions.insert(at, encode(&found.version)?.as_slice()).map_err(internal)?;
+        self.versions.insert(at, encode_row(&found.version)?.as_slice()).map_err(internal_error)?;
         Ok(())
     }
 
     /// Removes one version for good.
-    pub(crate) fn remove(&mut self, bucket: &str, key: &str, found: &Found) -> S3Result<()> {
+    pub(crate) fn remove_version(&mut self, bucket: &str, key: &str, found: &RankedVersion) -> S3Result<()> {
         let at = (bucket, key.as_bytes(), found.rank);
-        self.versions.remove(at).map_err(internal)?;
-        let body =
-            self.bodies.remove(at).map_err(internal)?.map(|row| decode::<Body>(row.value())).transpose()?;
+        self.versions.remove(at).map_err(internal_error)?;
+        let body = self
+            .bodies
+            .remove(at)
+            .map_err(internal_error)?
+            .map(|row| decode_row::<ObjectBody>(row.value()))
+            .transpose()?;
         for segment in body.unwrap_or_default().segments {
-            self.release(segment.blob)?;
+            self.release_blob(segment.blob)?;
         }
         Ok(())
     }
 
     /// Counts one more use of a file.
-    pub(crate) fn retain(&mut self, blob: BlobId) -> S3Result<()> {
-        let uses = self.blobs.get(blob.0).map_err(internal)?.map_or(0, |row| row.value());
-        self.blobs.insert(blob.0, uses.saturating_add(1)).map_err(internal)?;
+    pub(crate) fn retain_blob(&mut self, blob: BlobId) -> S3Result<()> {
+        let uses = self.blobs.get(blob.0).map_err(internal_error)?.map_or(0, |row| row.value());
+        self.blobs.insert(blob.0, uses.saturating_add(1)).map_err(internal_error)?;
         Ok(())
     }
 
-    fn release(&mut self, blob: BlobId) -> S3Result<()> {
-        let uses = self.blobs.get(blob.0).map_err(internal)?.map_or(0, |row| row.value());
+    fn release_blob(&mut self, blob: BlobId) -> S3Result<()> {
+        let uses = self.blobs.get(blob.0).map_err(internal_error)?.map_or(0, |row| row.value());
         if uses > 1 {
-            self.blobs.insert(blob.0, uses.saturating_sub(1)).map_err(internal)?;
+            self.blobs.insert(blob.0, uses.saturating_sub(1)).map_err(internal_error)?;
         } else {
-            self.blobs.remove(blob.0).map_err(internal)?;
+            self.blobs.remove(blob.0).map_err(internal_error)?;
             self.unused.push(blob);
         }
         Ok(())
     }
 
-    pub(crate) fn upload(&self, bucket: &str, key: &str, id: &str) -> S3Result<Upload> {
-        upload(&self.uploads, bucket, key, id)
+    pub(crate) fn get_upload(&self, bucket: &str, key: &str, id: &str) -> S3Result<Upload> {
+        get_upload_row(&self.uploads, bucket, key, id)
     }
 
     pub(crate) fn find_upload(&self, bucket: &str, key: &str, id: &str) -> S3Result<Option<Upload>> {
-        let row = self.uploads.get((bucket, key.as_bytes(), id)).map_err(internal)?;
-        row.map(|row| decode(row.value())).transpose()
+        let row = self.uploads.get((bucket, key.as_bytes(), id)).map_err(internal_error)?;
+        row.map(|row| decode_row(row.value())).transpose()
     }
 
     /// Keeps what completing an upload made, and forgets what is too old to be asked for again.
-    pub(crate) fn put_completed(&mut self, id: &str, completed: &Completed) -> S3Result<()> {
+    pub(crate) fn put_completed_upload(&mut self, id: &str, completed: &CompletedUpload) -> S3Result<()> {
         let now = now_ms();
-        self.completed.insert(id, encode(completed)?.as_slice()).map_err(internal)?;
-        self.completed_at.insert((now, id), ()).map_err(internal)?;
+        self.completed.insert(id, encode_row(completed)?.as_slice()).map_err(internal_error)?;
+        self.completed_at.insert((now, id), ()).map_err(internal_error)?;
         let mut old = Vec::new();
-        for row in self.completed_at.range(..(now.saturating_sub(COMPLETED_MS_MAX), "")).map_err(internal)? {
-            let (at, ()) = row.map(|row| (row.0.value().1.to_owned(), row.1.value())).map_err(internal)?;
+        for row in
+            self.completed_at.range(..(now.saturating_sub(COMPLETED_MS_MAX), "")).map_err(internal_error)?
+        {
+            let (at, ()) =
+                row.map(|row| (row.0.value().1.to_owned(), row.1.value())).map_err(internal_error)?;
             old.push(at);
         }
         self.completed_at
             .retain_in(..(now.saturating_sub(COMPLETED_MS_MAX), ""), |_, ()| false)
-            .map_err(internal)?;
+            .map_err(internal_error)?;
         for id in old {
-            self.completed.remove(id.as_str()).map_err(internal)?;
+            self.completed.remove(id.as_str()).map_err(internal_error)?;
         }
         Ok(())
     }
 
-    pub(crate) fn completed(&self, id: &str) -> S3Result<Option<Completed>> {
-        let row = self.completed.get(id).map_err(internal)?;
-        row.map(|row| decode(row.value())).transpose()
+    pub(crate) fn find_completed_upload(&self, id: &str) -> S3Result<Option<CompletedUpload>> {
+        let row = self.completed.get(id).map_err(internal_error)?;
+        row.map(|row| decode_row(row.value())).transpose()
     }
 
     pub(crate) fn put_upload(&mut self, bucket: &str, key: &str, id: &str, upload: &Upload) -> S3Result<()> {
-        self.uploads.insert((bucket, key.as_bytes(), id), encode(upload)?.as_slice()).map_err(internal)?;
+        self.uploads
+            .insert((bucket, key.as_bytes(), id), encode_row(upload)?.as_slice())
+            .map_err(internal_error)?;
         Ok(())
     }
 
-    pub(crate) fn parts(&self, id: &str) -> S3Result<Vec<(u32, Part)>> {
-        parts(&self.parts, id, 0)
+    pub(crate) fn list_parts(&self, id: &str) -> S3Result<Vec<(u32, Part)>> {
+        list_part_rows(&self.parts, id, 0)
     }
 
     /// Adds or replaces a part. Its file is counted here.
     pub(crate) fn put_part(&mut self, id: &str, number: u32, part: &Part) -> S3Result<()> {
-        self.retain(part.segment.blob)?;
-        let old = self.parts.insert((id, number), encode(part)?.as_slice()).map_err(internal)?;
-        let old = old.map(|row| decode::<Part>(row.value())).transpose()?;
-        old.map_or(Ok(()), |old| self.release(old.segment.blob))
+        self.retain_blob(part.segment.blob)?;
+        let old = self.parts.insert((id, number), encode_row(part)?.as_slice()).map_err(internal_error)?;
+        let old = old.map(|row| decode_row::<Part>(row.value())).transpose()?;
+        old.map_or(Ok(()), |old| self.release_blob(old.segment.blob))
     }
 
     /// Ends an upload. The files of parts in `kept` go on, with an object to count them.
-    pub(crate) fn end_upload(&mut self, bucket: &str, key: &str, id: &str, kept: &[u32]) -> S3Result<()> {
-        for (number, part) in self.parts(id)? {
-            self.parts.remove((id, number)).map_err(internal)?;
-            if kept.binary_search(&number).is_err() {
-                self.release(part.segment.blob)?;
+    pub(crate) fn end_upload(
+        &mut self,
+        bucket: &str,
+        key: &str,
+        id: &str,
+        retained_parts: &[u32],
+    ) -> S3Result<()> {
+        for (number, part) in self.list_parts(id)? {
+            self.parts.remove((id, number)).map_err(internal_error)?;
+            if retained_parts.binary_search(&number).is_err() {
+                self.release_blob(part.segment.blob)?;
             }
         }
-        self.uploads.remove((bucket, key.as_bytes(), id)).map_err(internal)?;
+        self.uploads.remove((bucket, key.as_bytes(), id)).map_err(internal_error)?;
         Ok(())
     }
 }
 
-fn bucket(table: &impl ReadableTable<&'static str, &'static [u8]>, name: &str) -> S3Result<Bucket> {
-    let row = table.get(name).map_err(internal)?.ok_or_else(|| no_such_bucket(name))?;
-    decode(row.value())
+fn get_bucket_row(table: &impl ReadableTable<&'static str, &'static [u8]>, name: &str) -> S3Result<Bucket> {
+    let row = table.get(name).map_err(internal_error)?.ok_or_else(|| no_such_bucket_error(name))?;
+    decode_row(row.value())
 }
 
-fn upload(
+fn get_upload_row(
     table: &impl ReadableTable<UploadKey, &'static [u8]>,
     bucket: &str,
     key: &str,
     id: &str,
 ) -> S3Result<Upload> {
-    let row = table.get((bucket, key.as_bytes(), id)).map_err(internal)?;
-    row.map_or_else(|| Err(crate::errors::no_such_upload(id)), |row| decode(row.value()))
+    let row = table.get((bucket, key.as_bytes(), id)).map_err(internal_error)?;
+    row.map_or_else(|| Err(crate::errors::no_such_upload_error(id)), |row| decode_row(row.value()))
 }
 
-fn parts(
+fn list_part_rows(
     table: &impl ReadableTable<(&'static str, u32), &'static [u8]>,
     id: &str,
     after: u32,
 ) -> S3Result<Vec<(u32, Part)>> {
     let from = (id, after.saturating_add(1));
-    let rows = table.range(from..=(id, u32::MAX)).map_err(internal)?;
+    let rows = table.range(from..=(id, u32::MAX)).map_err(internal_error)?;
     rows.map(|row| {
-        let (at, part) = row.map_err(internal)?;
-        Ok((at.value().1, decode(part.value())?))
+        let (at, part) = row.map_err(internal_error)?;
+        Ok((at.value().1, decode_row(part.value())?))
     })
     .collect()
 }
 
-fn bucket_setting(
+fn find_setting_row(
     table: &impl ReadableTable<SettingKey, &'static [u8]>,
     bucket: &str,
     name: &str,
     id: &str,
-) -> S3Result<Option<Setting>> {
-    let row = table.get((bucket, name, id)).map_err(internal)?;
-    row.map(|row| decode(row.value())).transpose()
+) -> S3Result<Option<StoredSetting>> {
+    let row = table.get((bucket, name, id)).map_err(internal_error)?;
+    row.map(|row| decode_row(row.value())).transpose()
 }
 
-fn bucket_settings(
+fn list_setting_rows(
     table: &impl ReadableTable<SettingKey, &'static [u8]>,
     bucket: &str,
     name: &str,
-) -> S3Result<Vec<(String, Setting)>> {
+) -> S3Result<Vec<(String, StoredSetting)>> {
     let mut found = Vec::new();
-    for row in table.range((bucket, name, "")..).map_err(internal)? {
-        let (at, setting) = row.map_err(internal)?;
+    for row in table.range((bucket, name, "")..).map_err(internal_error)? {
+        let (at, setting) = row.map_err(internal_error)?;
         let (owner, kind, id) = at.value();
         if (owner, kind) != (bucket, name) {
             break;
         }
-        found.push((id.to_owned(), decode(setting.value())?));
+        found.push((id.to_owned(), decode_row(setting.value())?));
     }
     Ok(found)
 }
 
 /// The newest version of a key, marker or not.
-fn current(
+fn find_current_row(
     table: &impl ReadableTable<VersionKey, &'static [u8]>,
     bucket: &str,
     key: &str,
-) -> S3Result<Option<Found>> {
+) -> S3Result<Option<RankedVersion>> {
     let key = key.as_bytes();
-    let mut rows = table.range((bucket, key, 0)..=(bucket, key, u64::MAX)).map_err(internal)?;
-    let Some((at, row)) = rows.next().transpose().map_err(internal)? else { return Ok(None) };
-    Ok(Some(Found { rank: at.value().2, version: decode(row.value())?, latest: true }))
+    let mut rows = table.range((bucket, key, 0)..=(bucket, key, u64::MAX)).map_err(internal_error)?;
+    let Some((at, row)) = rows.next().transpose().map_err(internal_error)? else { return Ok(None) };
+    Ok(Some(RankedVersion { rank: at.value().2, version: decode_row(row.value())?, is_latest: true }))
 }
 
 /// A version by its id.
 ///
 /// # Errors
 /// 400 where the id is not one this store gives.
-fn find(
+fn find_version_row(
     table: &impl ReadableTable<VersionKey, &'static [u8]>,
     bucket: &str,
     key: &str,
     id: &str,
-) -> S3Result<Option<Found>> {
+) -> S3Result<Option<RankedVersion>> {
     let key = key.as_bytes();
-    let wanted = match id {
-        NULL => None,
-        _ => Some(rank_of(id).ok_or_else(|| bad_version_id(id))?),
+    let wanted_rank = match id {
+        NULL_VERSION_ID => None,
+        _ => Some(parse_version_rank(id).ok_or_else(|| invalid_version_id_error(id))?),
     };
     let mut newest = None;
-    for row in table.range((bucket, key, 0)..=(bucket, key, u64::MAX)).map_err(internal)? {
-        let (at, row) = row.map_err(internal)?;
+    for row in table.range((bucket, key, 0)..=(bucket, key, u64::MAX)).map_err(internal_error)? {
+        let (at, row) = row.map_err(internal_error)?;
         let rank = at.value().2;
         let newest = *newest.get_or_insert(rank);
-        if wanted.is_some_and(|wanted| wanted != rank) {
+        if wanted_rank.is_some_and(|wanted| wanted != rank) {
             continue;
         }
-        let version: Version = decode(row.value())?;
+        let version: Version = decode_row(row.value())?;
         if version.id == id {
-            return Ok(Some(Found { rank, version, latest: rank == newest }));
+            return Ok(Some(RankedVersion { rank, version, is_latest: rank == newest }));
         }
     }
     Ok(None)
 }
 
 /// Rank and 64 random bits: nobody guesses one from another.
-fn version_id(rank: u64) -> Result<String, getrandom::Error> {
+fn generate_version_id(rank: u64) -> Result<String, getrandom::Error> {
     Ok(format!("{rank:016x}{:016x}", getrandom::u64()?))
 }
 
 /// The rank inside a version id.
-pub(crate) fn rank_of(id: &str) -> Option<u64> {
+pub(crate) fn parse_version_rank(id: &str) -> Option<u64> {
     let all = id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     all.then(|| u64::from_str_radix(id.get(..16)?, 16).ok()).flatten()
 }
 
 /// A fresh id for an upload.
-pub(crate) fn upload_id() -> Result<String, S3Error> {
+pub(crate) fn generate_upload_id() -> Result<String, S3Error> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(internal)?;
-    Ok(hex(&bytes))
+    getrandom::fill(&mut bytes).map_err(internal_error)?;
+    Ok(encode_hex(&bytes))
 }
 
 #[cfg(test)]
@@ -886,31 +935,31 @@ mod tests {
     #[test]
     fn rows_of_earlier_releases_are_read() {
         let bucket: Bucket =
-            decode(br#"{"created_ms":1,"versioning":"Enabled","acl":"Private","location":""}"#).unwrap();
+            decode_row(br#"{"created_ms":1,"versioning":"Enabled","acl":"Private","location":""}"#).unwrap();
         assert!(bucket.lock.is_none() && !bucket.managed && !bucket.blocks_customer_keys);
         let version =
             br#"{"id":"null","modified_ms":1,"object":{"size":1,"etag":"e","checksum":null,"attributes":
             {"metadata":{"system":{},"user":{}},"class":"STANDARD","acl":"Private","redirect":null,"tags":[]},
             "sealing":"Open"}}"#;
-        let object = decode::<Version>(version).unwrap().object.unwrap();
-        assert!(object.attributes.lock.is_none() && object.restored_until_ms.is_none());
-        assert!(decode::<Body>(br#"{"segments":[],"multipart":true}"#).unwrap().sums.is_empty());
+        let object = decode_row::<Version>(version).unwrap().object.unwrap();
+        assert!(object.attributes.lock.is_empty() && object.restored_until_ms.is_none());
+        assert!(decode_row::<ObjectBody>(br#"{"segments":[],"multipart":true}"#).unwrap().sums.is_empty());
     }
 
     #[test]
     fn a_row_that_changed_is_not_read() {
-        let row = encode(&Part {
+        let row = encode_row(&Part {
             modified_ms: 1,
             etag: "e".to_owned(),
             checksum: None,
             segment: Segment { blob: BlobId(7), length: 3, nonce: None, summed: true, crc64: Some(u64::MAX) },
         })
         .unwrap();
-        assert_eq!(decode::<Part>(&row).unwrap().segment.crc64, Some(u64::MAX));
+        assert_eq!(decode_row::<Part>(&row).unwrap().segment.crc64, Some(u64::MAX));
         for at in 0..row.len() {
             let mut wrong = row.clone();
             wrong[at] ^= 1;
-            assert!(decode::<Part>(&wrong).is_err(), "{at}");
+            assert!(decode_row::<Part>(&wrong).is_err(), "{at}");
         }
     }
 }

@@ -5,21 +5,21 @@
 //! source. Those headers are read here, by one function each, and taken out before the library sees them.
 
 use crate::conditions::Conditions;
-use crate::digests::Promised;
-use crate::errors::{access_denied, bad_version_id, fault, invalid_argument};
+use crate::digests::ExpectedDigests;
+use crate::errors::{access_denied_error, invalid_argument_error, invalid_version_id_error, s3_error};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use percent_encoding::percent_decode;
 use s3s::{S3Error, S3Result, TrailingHeaders};
 use std::sync::Arc;
 
 /// The account every bucket belongs to.
-pub(crate) const ACCOUNT: &str = "000000000000";
+pub(crate) const ACCOUNT_ID: &str = "000000000000";
 /// Keys are at most this long in UTF-8.
 pub(crate) const KEY_BYTES_MAX: usize = 1024;
 
 /// The source of a copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Source {
+pub(crate) struct CopySource {
     pub(crate) bucket: String,
     pub(crate) key: String,
     pub(crate) version: Option<String>,
@@ -27,12 +27,12 @@ pub(crate) struct Source {
 
 const COPY_SOURCE: &str = "x-amz-copy-source";
 
-impl Source {
+impl CopySource {
     /// Reads `[/]bucket/key[?versionId=id]`: splits at the first raw `?`, then decodes once.
     ///
     /// A `+` is a space and a raw `?` that does not begin a version id belongs to the key, as on AWS.
     pub(crate) fn parse(raw: &[u8]) -> S3Result<Self> {
-        let (path, version) = match position(raw, b'?') {
+        let (path, version) = match split_at_byte(raw, b'?') {
             Some((path, query)) => match query.strip_prefix(b"versionId=") {
                 Some(id) => (path, Some(id)),
                 None => (raw, None),
@@ -41,53 +41,53 @@ impl Source {
         };
         let plus_is_space: Vec<u8> =
             path.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
-        let path = decoded(&plus_is_space)?;
+        let path = percent_decode_source(&plus_is_space)?;
         let path = path.strip_prefix('/').unwrap_or(&path);
         let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
         if !s3s::path::check_bucket_name(bucket) {
-            return Err(bad_source("Invalid copy source bucket name"));
+            return Err(copy_source_error("Invalid copy source bucket name"));
         }
         if key.is_empty() {
-            return Err(bad_source("Invalid copy source object key"));
+            return Err(copy_source_error("Invalid copy source object key"));
         }
         if key.len() > KEY_BYTES_MAX {
-            return Err(key_too_long(key));
+            return Err(key_too_long_error(key));
         }
-        let version = version.map(decoded).transpose()?;
+        let version = version.map(percent_decode_source).transpose()?;
         if version.as_deref() == Some("") {
-            return Err(bad_version_id(""));
+            return Err(invalid_version_id_error(""));
         }
         Ok(Self { bucket: bucket.to_owned(), key: key.to_owned(), version })
     }
 }
 
-fn position(bytes: &[u8], wanted: u8) -> Option<(&[u8], &[u8])> {
+fn split_at_byte(bytes: &[u8], wanted: u8) -> Option<(&[u8], &[u8])> {
     let at = bytes.iter().position(|byte| *byte == wanted)?;
     let (head, tail) = bytes.split_at_checked(at)?;
     Some((head, tail.get(1..)?))
 }
 
-fn decoded(bytes: &[u8]) -> S3Result<String> {
-    let bad = || bad_source("Invalid copy source encoding");
+fn percent_decode_source(bytes: &[u8]) -> S3Result<String> {
+    let encoding_error = || copy_source_error("Invalid copy source encoding");
     let mut rest = bytes.iter();
     while let Some(byte) = rest.next() {
-        let digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_hexdigit);
-        if *byte == b'%' && !(digit(rest.next()) && digit(rest.next())) {
-            return Err(bad());
+        let is_hex_digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_hexdigit);
+        if *byte == b'%' && !(is_hex_digit(rest.next()) && is_hex_digit(rest.next())) {
+            return Err(encoding_error());
         }
     }
-    let text = percent_decode(bytes).decode_utf8().map_err(|_| bad())?;
+    let text = percent_decode(bytes).decode_utf8().map_err(|_| encoding_error())?;
     Ok(text.into_owned())
 }
 
-fn bad_source(message: &str) -> S3Error {
+fn copy_source_error(message: &str) -> S3Error {
     // AWS repeats the name where the value should be.
-    invalid_argument(message, COPY_SOURCE, COPY_SOURCE)
+    invalid_argument_error(message, COPY_SOURCE, COPY_SOURCE)
 }
 
-fn key_too_long(key: &str) -> S3Error {
+fn key_too_long_error(key: &str) -> S3Error {
     let (size, max) = (key.len().to_string(), KEY_BYTES_MAX.to_string());
-    fault(400, "KeyTooLongError", "Your key is too long", &[("Size", &size), ("MaxSizeAllowed", &max)])
+    s3_error(400, "KeyTooLongError", "Your key is too long", &[("Size", &size), ("MaxSizeAllowed", &max)])
 }
 
 /// A `Range` of exactly one range in bytes. Anything else is no range.
@@ -101,17 +101,17 @@ impl ByteRange {
     pub(crate) fn parse(value: &str) -> Option<Self> {
         let (first, last) = value.trim().strip_prefix("bytes=")?.split_once('-')?;
         match (first, last) {
-            ("", last) => Some(Self::Last(digits(last)?)),
-            (first, "") => Some(Self::From { first: digits(first)?, last: None }),
+            ("", last) => Some(Self::Last(parse_digits(last)?)),
+            (first, "") => Some(Self::From { first: parse_digits(first)?, last: None }),
             (first, last) => {
-                let (first, last) = (digits(first)?, digits(last)?);
+                let (first, last) = (parse_digits(first)?, parse_digits(last)?);
                 (first <= last).then_some(Self::From { first, last: Some(last) })
             }
         }
     }
 
     /// The first byte and the length within an object of `size` bytes; none where nothing of it can be given.
-    pub(crate) fn within(self, size: u64) -> Option<(u64, u64)> {
+    pub(crate) fn resolve(self, size: u64) -> Option<(u64, u64)> {
         let end = size.checked_sub(1)?;
         let (first, last) = match self {
             Self::Last(0) => return None,
@@ -124,70 +124,70 @@ impl ByteRange {
 }
 
 /// Digits only; a number beyond 64 bits is the greatest one.
-fn digits(text: &str) -> Option<u64> {
+fn parse_digits(text: &str) -> Option<u64> {
     let all = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     all.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
 /// What was read from a verified request.
 #[derive(Clone)]
-pub(crate) struct Facts(Arc<Inner>);
+pub(crate) struct RequestHead(Arc<RequestHeadFields>);
 
-impl std::fmt::Debug for Facts {
+impl std::fmt::Debug for RequestHead {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The headers may hold a customer's key.
         f.write_str("Facts(..)")
     }
 }
 
-pub(crate) struct Inner {
+pub(crate) struct RequestHeadFields {
     /// The verified headers as they came.
     pub(crate) headers: HeaderMap,
-    pub(crate) source: Option<Source>,
+    pub(crate) source: Option<CopySource>,
     pub(crate) source_conditions: Conditions,
     pub(crate) conditions: Conditions,
     pub(crate) range: Option<ByteRange>,
     /// The range as the caller wrote it.
     pub(crate) range_text: String,
-    pub(crate) promised: Promised,
+    pub(crate) expected_digests: ExpectedDigests,
     /// The length of the body in bytes, unchunked, where the caller told it.
-    pub(crate) length: Option<u64>,
+    pub(crate) content_length: Option<u64>,
     /// Replacements for response headers, from the query.
-    pub(crate) overrides: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) response_overrides: Vec<(HeaderName, HeaderValue)>,
 }
 
-impl std::ops::Deref for Facts {
-    type Target = Inner;
+impl std::ops::Deref for RequestHead {
+    type Target = RequestHeadFields;
 
-    fn deref(&self) -> &Inner {
+    fn deref(&self) -> &RequestHeadFields {
         &self.0
     }
 }
 
-impl Facts {
+impl RequestHead {
     /// Reads the facts and leaves in `headers` only what the protocol library reads rightly.
-    pub(crate) fn take(
+    pub(crate) fn take_from_headers(
         headers: &mut HeaderMap,
         uri: &Uri,
         trailers: Option<TrailingHeaders>,
     ) -> S3Result<Self> {
-        lift_query(headers, uri);
-        check_owner(headers)?;
+        copy_query_to_headers(headers, uri);
+        check_expected_owner(headers)?;
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let number = |name: &str| text(name).and_then(|text| text.parse::<u64>().ok());
-        let source = headers.get(COPY_SOURCE).map(|raw| Source::parse(raw.as_bytes())).transpose()?;
-        let inner = Inner {
+        let source = headers.get(COPY_SOURCE).map(|raw| CopySource::parse(raw.as_bytes())).transpose()?;
+        let inner = RequestHeadFields {
             source_conditions: Conditions::read(headers, "x-amz-copy-source-"),
             conditions: Conditions::read(headers, ""),
             range: text("range").and_then(ByteRange::parse),
             range_text: text("range").unwrap_or_default().to_owned(),
-            promised: Promised::read(headers, trailers)?,
-            length: number("x-amz-decoded-content-length").or_else(|| number("content-length")),
-            overrides: overrides(uri)?,
+            expected_digests: ExpectedDigests::read(headers, trailers)?,
+            content_length: number("x-amz-decoded-content-length").or_else(|| number("content-length")),
+            response_overrides: read_response_overrides(uri)?,
             headers: headers.clone(),
             source,
         };
-        for name in READ_HERE {
+        for name in HANDLED_HEADERS {
             headers.remove(name);
         }
         let user: Vec<HeaderName> =
@@ -204,7 +204,7 @@ impl Facts {
 }
 
 /// Read above, and kept from the protocol library.
-const READ_HERE: [&str; 24] = [
+const HANDLED_HEADERS: [&str; 24] = [
     "authorization",
     "range",
     "expires",
@@ -232,7 +232,7 @@ const READ_HERE: [&str; 24] = [
 ];
 
 /// In a presigned request any `x-amz-*` header may stand in the query, and counts as the header.
-fn lift_query(headers: &mut HeaderMap, uri: &Uri) {
+fn copy_query_to_headers(headers: &mut HeaderMap, uri: &Uri) {
     const SIGNING: [&str; 8] = [
         "x-amz-algorithm",
         "x-amz-credential",
@@ -243,7 +243,7 @@ fn lift_query(headers: &mut HeaderMap, uri: &Uri) {
         "x-amz-security-token",
         "x-amz-content-sha256",
     ];
-    for (name, value) in query(uri) {
+    for (name, value) in parse_query(uri) {
         let name = name.to_ascii_lowercase();
         if !name.starts_with("x-amz-") || SIGNING.contains(&name.as_str()) || headers.contains_key(&name) {
             continue;
@@ -256,7 +256,7 @@ fn lift_query(headers: &mut HeaderMap, uri: &Uri) {
 }
 
 /// The decoded pairs of the query; one that is not UTF-8 is left out, as the signature check refused it before.
-pub(crate) fn query(uri: &Uri) -> impl Iterator<Item = (String, String)> {
+pub(crate) fn parse_query(uri: &Uri) -> impl Iterator<Item = (String, String)> {
     uri.query().unwrap_or_default().split('&').filter_map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let decode = |text: &str| {
@@ -267,7 +267,7 @@ pub(crate) fn query(uri: &Uri) -> impl Iterator<Item = (String, String)> {
     })
 }
 
-fn overrides(uri: &Uri) -> S3Result<Vec<(HeaderName, HeaderValue)>> {
+fn read_response_overrides(uri: &Uri) -> S3Result<Vec<(HeaderName, HeaderValue)>> {
     const NAMES: [(&str, HeaderName); 6] = [
         ("response-content-type", http::header::CONTENT_TYPE),
         ("response-content-language", http::header::CONTENT_LANGUAGE),
@@ -277,24 +277,24 @@ fn overrides(uri: &Uri) -> S3Result<Vec<(HeaderName, HeaderValue)>> {
         ("response-content-encoding", http::header::CONTENT_ENCODING),
     ];
     let mut found = Vec::new();
-    for (name, value) in query(uri) {
+    for (name, value) in parse_query(uri) {
         let Some((_, header)) = NAMES.into_iter().find(|row| row.0 == name) else { continue };
-        let bad = |_| invalid_argument("The header value is not valid", &name, &value);
-        found.push((header, HeaderValue::from_bytes(value.as_bytes()).map_err(bad)?));
+        let header_value_error = |_| invalid_argument_error("The header value is not valid", &name, &value);
+        found.push((header, HeaderValue::from_bytes(value.as_bytes()).map_err(header_value_error)?));
     }
     Ok(found)
 }
 
-fn check_owner(headers: &HeaderMap) -> S3Result<()> {
+fn check_expected_owner(headers: &HeaderMap) -> S3Result<()> {
     for name in ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"] {
         let Some(owner) = headers.get(name) else { continue };
         let owner = owner.as_bytes();
-        if owner.len() != ACCOUNT.len() || !owner.iter().all(u8::is_ascii_digit) {
+        if owner.len() != ACCOUNT_ID.len() || !owner.iter().all(u8::is_ascii_digit) {
             let message = "The value of the expected bucket owner parameter must be an AWS account ID";
-            return Err(fault(400, "InvalidBucketOwnerAWSAccountID", message, &[]));
+            return Err(s3_error(400, "InvalidBucketOwnerAWSAccountID", message, &[]));
         }
-        if owner != ACCOUNT.as_bytes() {
-            return Err(access_denied("Access Denied"));
+        if owner != ACCOUNT_ID.as_bytes() {
+            return Err(access_denied_error("Access Denied"));
         }
     }
     Ok(())
@@ -305,26 +305,29 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(raw: &str, expected: Option<(&str, &str, Option<&str>)>) {
-        let source = Source::parse(raw.as_bytes()).ok();
+    fn check_copy_source(raw: &str, expected: Option<(&str, &str, Option<&str>)>) {
+        let source = CopySource::parse(raw.as_bytes()).ok();
         let got = source.as_ref().map(|s| (s.bucket.as_str(), s.key.as_str(), s.version.as_deref()));
         assert_eq!(got, expected, "{raw}");
     }
 
     #[test]
     fn a_source_is_split_before_it_is_decoded() {
-        check("photos/cat.png", Some(("photos", "cat.png", None)));
-        check("/photos/cat.png?versionId=7", Some(("photos", "cat.png", Some("7"))));
-        check("photos/why%3F.png", Some(("photos", "why?.png", None)));
-        check("photos/why%3FversionId=1?versionId=null", Some(("photos", "why?versionId=1", Some("null"))));
-        check("photos/why?.png", Some(("photos", "why?.png", None)));
-        check("photos/a+b%2Bc%20d", Some(("photos", "a b+c d", None)));
-        check("photos%2Fa", Some(("photos", "a", None)));
-        check("/photos//a", Some(("photos", "/a", None)));
-        check("photos/./../a//b/", Some(("photos", "./../a//b/", None)));
-        check("photos/100%25", Some(("photos", "100%", None)));
-        check("photos/100%2525", Some(("photos", "100%25", None)));
-        check("photos/\u{6587}\u{4ef6}", Some(("photos", "\u{6587}\u{4ef6}", None)));
+        check_copy_source("photos/cat.png", Some(("photos", "cat.png", None)));
+        check_copy_source("/photos/cat.png?versionId=7", Some(("photos", "cat.png", Some("7"))));
+        check_copy_source("photos/why%3F.png", Some(("photos", "why?.png", None)));
+        check_copy_source(
+            "photos/why%3FversionId=1?versionId=null",
+            Some(("photos", "why?versionId=1", Some("null"))),
+        );
+        check_copy_source("photos/why?.png", Some(("photos", "why?.png", None)));
+        check_copy_source("photos/a+b%2Bc%20d", Some(("photos", "a b+c d", None)));
+        check_copy_source("photos%2Fa", Some(("photos", "a", None)));
+        check_copy_source("/photos//a", Some(("photos", "/a", None)));
+        check_copy_source("photos/./../a//b/", Some(("photos", "./../a//b/", None)));
+        check_copy_source("photos/100%25", Some(("photos", "100%", None)));
+        check_copy_source("photos/100%2525", Some(("photos", "100%25", None)));
+        check_copy_source("photos/\u{6587}\u{4ef6}", Some(("photos", "\u{6587}\u{4ef6}", None)));
         for bad in [
             "photos",
             "photos/",
@@ -336,26 +339,26 @@ mod tests {
             "Photos_/x",
             "photos/a?versionId=",
         ] {
-            check(bad, None);
+            check_copy_source(bad, None);
         }
-        check(&format!("photos/{}", "k".repeat(1025)), None);
-        assert!(Source::parse(format!("photos/{}", "k".repeat(1024)).as_bytes()).is_ok());
+        check_copy_source(&format!("photos/{}", "k".repeat(1025)), None);
+        assert!(CopySource::parse(format!("photos/{}", "k".repeat(1024)).as_bytes()).is_ok());
     }
 
     #[test]
     fn ranges() {
-        let within = |text: &str, size| ByteRange::parse(text).map(|range| range.within(size));
-        assert_eq!(within("bytes=0-9", 5), Some(Some((0, 5))));
-        assert_eq!(within("bytes=2-", 5), Some(Some((2, 3))));
-        assert_eq!(within("bytes=-2", 5), Some(Some((3, 2))));
-        assert_eq!(within("bytes=-9", 5), Some(Some((0, 5))));
-        assert_eq!(within("bytes=-0", 5), Some(None));
-        assert_eq!(within("bytes=5-", 5), Some(None));
-        assert_eq!(within("bytes=0-0", 0), Some(None));
-        assert_eq!(within("bytes=99999999999999999999999-", 5), Some(None));
+        let resolve = |text: &str, size| ByteRange::parse(text).map(|range| range.resolve(size));
+        assert_eq!(resolve("bytes=0-9", 5), Some(Some((0, 5))));
+        assert_eq!(resolve("bytes=2-", 5), Some(Some((2, 3))));
+        assert_eq!(resolve("bytes=-2", 5), Some(Some((3, 2))));
+        assert_eq!(resolve("bytes=-9", 5), Some(Some((0, 5))));
+        assert_eq!(resolve("bytes=-0", 5), Some(None));
+        assert_eq!(resolve("bytes=5-", 5), Some(None));
+        assert_eq!(resolve("bytes=0-0", 0), Some(None));
+        assert_eq!(resolve("bytes=99999999999999999999999-", 5), Some(None));
         for ignored in ["bytes=1-0", "bytes=-1-", "bytes=-", "bytes=0-1,3-4", "lines=1-2", "0-1", "bytes=a-b"]
         {
-            assert_eq!(within(ignored, 5), None, "{ignored}");
+            assert_eq!(resolve(ignored, 5), None, "{ignored}");
         }
     }
 }

@@ -4,7 +4,9 @@
 //! listed is an error, so that nothing is ever dropped.
 
 use crate::attributes::Tags;
-use crate::errors::{fault, invalid_argument, invalid_request, malformed_xml, not_implemented};
+use crate::errors::{
+    invalid_argument_error, invalid_request_error, malformed_xml_error, not_implemented_error, s3_error,
+};
 use crate::xml::Element;
 use s3s::S3Result;
 use s3s::dto::{Timestamp, TimestampFormat};
@@ -12,13 +14,13 @@ use s3s::dto::{Timestamp, TimestampFormat};
 /// What an element holds.
 #[derive(Clone, Copy, Debug)]
 enum Shape {
-    Text(Check),
-    Group(&'static [Child]),
+    Text(TextRule),
+    Group(&'static [ChildRule]),
 }
 
 /// Which texts are one.
 #[derive(Clone, Copy, Debug)]
-enum Check {
+enum TextRule {
     Any,
     NonEmpty,
     Number,
@@ -28,26 +30,26 @@ enum Check {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Times {
+enum Occurrence {
     One,
-    Maybe,
+    Optional,
     Many,
     Some,
 }
 
-use Check::{Any, Boolean, Date, NonEmpty, Number, OneOf};
+use Occurrence::{Many, One, Optional, Some as AtLeastOne};
 use Shape::{Group, Text};
-use Times::{Many, Maybe, One, Some as AtLeastOne};
+use TextRule::{Any, Boolean, Date, NonEmpty, Number, OneOf};
 
 #[derive(Clone, Copy, Debug)]
-struct Child(&'static str, Times, Shape);
+struct ChildRule(&'static str, Occurrence, Shape);
 
 /// A document: its root, and the rules its elements do not show by themselves.
 #[derive(Clone, Copy)]
 pub(crate) struct Schema {
     root: &'static str,
-    shape: &'static [Child],
-    rules: fn(&Element) -> S3Result<()>,
+    shape: &'static [ChildRule],
+    check_rules: fn(&Element) -> S3Result<()>,
 }
 
 impl Schema {
@@ -56,25 +58,27 @@ impl Schema {
     /// # Errors
     /// 400 `MalformedXML`, or what S3 says of the rule that was broken.
     pub(crate) fn read(&self, bytes: &[u8]) -> S3Result<Element> {
-        let mut element = Element::read(bytes)?;
+        let mut element = Element::parse(bytes)?;
         if element.name != self.root {
-            return Err(malformed_xml());
+            return Err(malformed_xml_error());
         }
-        check(&mut element, Group(self.shape)).ok_or_else(malformed_xml)?;
-        (self.rules)(&element)?;
+        check_element(&mut element, Group(self.shape)).ok_or_else(malformed_xml_error)?;
+        (self.check_rules)(&element)?;
         Ok(element)
     }
 }
 
-fn check(element: &mut Element, shape: Shape) -> Option<()> {
+fn check_element(element: &mut Element, shape: Shape) -> Option<()> {
     if element.name == "Grantee" {
-        let kind = element.kind.as_deref()?;
+        let kind = element.xsi_type.as_deref()?;
         matches!(kind, "CanonicalUser" | "AmazonCustomerByEmail" | "Group").then_some(())?;
     } else {
-        element.kind = None;
+        element.xsi_type = None;
     }
     let children = match shape {
-        Text(text) => return (element.children.is_empty() && allowed(&element.text, text)).then_some(()),
+        Text(text) => {
+            return (element.children.is_empty() && is_allowed_text(&element.text, text)).then_some(());
+        }
         Group(children) => children,
     };
     if !element.text.trim().is_empty() {
@@ -82,107 +86,107 @@ fn check(element: &mut Element, shape: Shape) -> Option<()> {
     }
     element.text.clear();
     for child in &mut element.children {
-        let Child(_, _, shape) = children.iter().find(|known| known.0 == child.name)?;
-        check(child, *shape)?;
+        let ChildRule(_, _, shape) = children.iter().find(|known| known.0 == child.name)?;
+        check_element(child, *shape)?;
     }
-    let times = |Child(name, times, _): &Child| {
-        let count = element.all(name).count();
+    let is_occurrence_right = |ChildRule(name, times, _): &ChildRule| {
+        let count = element.children_with_name(name).count();
         match times {
             One => count == 1,
-            Maybe => count <= 1,
+            Optional => count <= 1,
             Many => true,
             AtLeastOne => count >= 1,
         }
     };
-    children.iter().all(times).then_some(())
+    children.iter().all(is_occurrence_right).then_some(())
 }
 
-fn allowed(text: &str, check: Check) -> bool {
+fn is_allowed_text(text: &str, check: TextRule) -> bool {
     match check {
         Any => true,
         NonEmpty => !text.is_empty(),
         Number => text.trim().parse::<i64>().is_ok(),
         Boolean => matches!(text.trim(), "true" | "false"),
-        Date => date(text).is_some(),
+        Date => parse_date(text).is_some(),
         OneOf(texts) => texts.contains(&text),
     }
 }
 
 /// A date as XML documents carry it, or a day alone.
-fn date(text: &str) -> Option<Timestamp> {
+fn parse_date(text: &str) -> Option<Timestamp> {
     let whole = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
     Timestamp::parse(TimestampFormat::DateTime, &whole).ok()
 }
 
-const fn no_rules(_: &Element) -> S3Result<()> {
+const fn accept_any(_: &Element) -> S3Result<()> {
     Ok(())
 }
 
-fn number_of(element: &Element, name: &str) -> Option<i64> {
-    element.text_of(name).and_then(|text| text.trim().parse().ok())
+fn parse_number(element: &Element, name: &str) -> Option<i64> {
+    element.child_text(name).and_then(|text| text.trim().parse().ok())
 }
 
-fn exactly_one(element: &Element, names: &[&str]) -> bool {
-    names.iter().map(|name| element.all(name).count()).sum::<usize>() == 1
+fn has_exactly_one(element: &Element, names: &[&str]) -> bool {
+    names.iter().map(|name| element.children_with_name(name).count()).sum::<usize>() == 1
 }
 
 // CORS
 
 const CORS_RULES_MAX: usize = 100;
-const CORS_RULE: &[Child] = &[
-    Child("ID", Maybe, Text(Any)),
-    Child("AllowedHeader", Many, Text(Any)),
-    Child("AllowedMethod", AtLeastOne, Text(Any)),
-    Child("AllowedOrigin", AtLeastOne, Text(NonEmpty)),
-    Child("ExposeHeader", Many, Text(Any)),
-    Child("MaxAgeSeconds", Maybe, Text(Number)),
+const CORS_RULE: &[ChildRule] = &[
+    ChildRule("ID", Optional, Text(Any)),
+    ChildRule("AllowedHeader", Many, Text(Any)),
+    ChildRule("AllowedMethod", AtLeastOne, Text(Any)),
+    ChildRule("AllowedOrigin", AtLeastOne, Text(NonEmpty)),
+    ChildRule("ExposeHeader", Many, Text(Any)),
+    ChildRule("MaxAgeSeconds", Optional, Text(Number)),
 ];
 pub(crate) const CORS: Schema = Schema {
     root: "CORSConfiguration",
-    shape: &[Child("CORSRule", AtLeastOne, Group(CORS_RULE))],
-    rules: cors,
+    shape: &[ChildRule("CORSRule", AtLeastOne, Group(CORS_RULE))],
+    check_rules: check_cors,
 };
 
-fn cors(root: &Element) -> S3Result<()> {
+fn check_cors(root: &Element) -> S3Result<()> {
     if root.children.len() > CORS_RULES_MAX {
-        return Err(invalid_request(
+        return Err(invalid_request_error(
             "The number of CORS rules should not exceed allowed limit of 100 rules.",
         ));
     }
-    for rule in root.all("CORSRule") {
+    for rule in root.children_with_name("CORSRule") {
         if let Some(method) = rule
-            .texts("AllowedMethod")
+            .child_texts("AllowedMethod")
             .find(|method| !matches!(*method, "GET" | "PUT" | "HEAD" | "POST" | "DELETE"))
         {
-            return Err(invalid_request(&format!(
+            return Err(invalid_request_error(&format!(
                 "Found unsupported HTTP method in CORS config. Unsupported method is {method}"
             )));
         }
         for name in ["AllowedOrigin", "AllowedHeader"] {
-            if let Some(text) = rule.texts(name).find(|text| text.matches('*').count() > 1) {
-                return Err(invalid_request(&format!(
+            if let Some(text) = rule.child_texts(name).find(|text| text.matches('*').count() > 1) {
+                return Err(invalid_request_error(&format!(
                     "{name} \"{text}\" can not have more than one wildcard."
                 )));
             }
         }
-        if let Some(text) = rule.texts("ExposeHeader").find(|text| text.contains('*')) {
-            return Err(invalid_request(&format!(
+        if let Some(text) = rule.child_texts("ExposeHeader").find(|text| text.contains('*')) {
+            return Err(invalid_request_error(&format!(
                 "ExposeHeader \"{text}\" contains wildcard. We currently do not support wildcard for ExposeHeader."
             )));
         }
     }
-    unique_ids(root.all("CORSRule"))
+    check_unique_ids(root.children_with_name("CORSRule"))
 }
 
-fn unique_ids<'a>(rules: impl Iterator<Item = &'a Element>) -> S3Result<()> {
+fn check_unique_ids<'a>(rules: impl Iterator<Item = &'a Element>) -> S3Result<()> {
     const ID_CHARS_MAX: usize = 255;
     let mut known = std::collections::HashSet::new();
-    for id in rules.filter_map(|rule| rule.text_of("ID")).filter(|id| !id.is_empty()) {
+    for id in rules.filter_map(|rule| rule.child_text("ID")).filter(|id| !id.is_empty()) {
         if id.chars().count() > ID_CHARS_MAX {
-            return Err(invalid_argument("ID length should not exceed allowed limit of 255", "ID", id));
+            return Err(invalid_argument_error("ID length should not exceed allowed limit of 255", "ID", id));
         }
         if !known.insert(id) {
-            return Err(invalid_argument(
+            return Err(invalid_argument_error(
                 &format!("Rule ID must be unique. Found same ID for more than one rule: {id}"),
                 "ID",
                 id,
@@ -204,56 +208,58 @@ const LATER_CLASS: Shape = Text(OneOf(&[
     "GLACIER_IR",
     "DEEP_ARCHIVE",
 ]));
-const TAG: &[Child] = &[Child("Key", One, Text(NonEmpty)), Child("Value", One, Text(Any))];
-const FILTER_AND: &[Child] = &[
-    Child("Prefix", Maybe, Text(Any)),
-    Child("Tag", Many, Group(TAG)),
-    Child("ObjectSizeGreaterThan", Maybe, Text(Number)),
-    Child("ObjectSizeLessThan", Maybe, Text(Number)),
+const TAG: &[ChildRule] = &[ChildRule("Key", One, Text(NonEmpty)), ChildRule("Value", One, Text(Any))];
+const FILTER_AND: &[ChildRule] = &[
+    ChildRule("Prefix", Optional, Text(Any)),
+    ChildRule("Tag", Many, Group(TAG)),
+    ChildRule("ObjectSizeGreaterThan", Optional, Text(Number)),
+    ChildRule("ObjectSizeLessThan", Optional, Text(Number)),
 ];
-const FILTER: &[Child] = &[
-    Child("Prefix", Maybe, Text(Any)),
-    Child("Tag", Maybe, Group(TAG)),
-    Child("ObjectSizeGreaterThan", Maybe, Text(Number)),
-    Child("ObjectSizeLessThan", Maybe, Text(Number)),
-    Child("And", Maybe, Group(FILTER_AND)),
+const FILTER: &[ChildRule] = &[
+    ChildRule("Prefix", Optional, Text(Any)),
+    ChildRule("Tag", Optional, Group(TAG)),
+    ChildRule("ObjectSizeGreaterThan", Optional, Text(Number)),
+    ChildRule("ObjectSizeLessThan", Optional, Text(Number)),
+    ChildRule("And", Optional, Group(FILTER_AND)),
 ];
-const EXPIRATION: &[Child] = &[
-    Child("Days", Maybe, Text(Number)),
-    Child("Date", Maybe, Text(Date)),
-    Child("ExpiredObjectDeleteMarker", Maybe, Text(Boolean)),
+const EXPIRATION: &[ChildRule] = &[
+    ChildRule("Days", Optional, Text(Number)),
+    ChildRule("Date", Optional, Text(Date)),
+    ChildRule("ExpiredObjectDeleteMarker", Optional, Text(Boolean)),
 ];
-const TRANSITION: &[Child] = &[
-    Child("Days", Maybe, Text(Number)),
-    Child("Date", Maybe, Text(Date)),
-    Child("StorageClass", One, LATER_CLASS),
+const TRANSITION: &[ChildRule] = &[
+    ChildRule("Days", Optional, Text(Number)),
+    ChildRule("Date", Optional, Text(Date)),
+    ChildRule("StorageClass", One, LATER_CLASS),
 ];
-const NONCURRENT_EXPIRATION: &[Child] =
-    &[Child("NoncurrentDays", One, Text(Number)), Child("NewerNoncurrentVersions", Maybe, Text(Number))];
-const NONCURRENT_TRANSITION: &[Child] = &[
-    Child("NoncurrentDays", One, Text(Number)),
-    Child("NewerNoncurrentVersions", Maybe, Text(Number)),
-    Child("StorageClass", One, LATER_CLASS),
+const NONCURRENT_EXPIRATION: &[ChildRule] = &[
+    ChildRule("NoncurrentDays", One, Text(Number)),
+    ChildRule("NewerNoncurrentVersions", Optional, Text(Number)),
 ];
-const ABORT: &[Child] = &[Child("DaysAfterInitiation", One, Text(Number))];
-const LIFECYCLE_RULE: &[Child] = &[
-    Child("ID", Maybe, Text(Any)),
-    Child("Filter", Maybe, Group(FILTER)),
-    Child("Prefix", Maybe, Text(Any)),
-    Child("Status", One, STATUS),
-    Child("Expiration", Maybe, Group(EXPIRATION)),
-    Child("Transition", Many, Group(TRANSITION)),
-    Child("NoncurrentVersionExpiration", Maybe, Group(NONCURRENT_EXPIRATION)),
-    Child("NoncurrentVersionTransition", Many, Group(NONCURRENT_TRANSITION)),
-    Child("AbortIncompleteMultipartUpload", Maybe, Group(ABORT)),
+const NONCURRENT_TRANSITION: &[ChildRule] = &[
+    ChildRule("NoncurrentDays", One, Text(Number)),
+    ChildRule("NewerNoncurrentVersions", Optional, Text(Number)),
+    ChildRule("StorageClass", One, LATER_CLASS),
+];
+const ABORT: &[ChildRule] = &[ChildRule("DaysAfterInitiation", One, Text(Number))];
+const LIFECYCLE_RULE: &[ChildRule] = &[
+    ChildRule("ID", Optional, Text(Any)),
+    ChildRule("Filter", Optional, Group(FILTER)),
+    ChildRule("Prefix", Optional, Text(Any)),
+    ChildRule("Status", One, STATUS),
+    ChildRule("Expiration", Optional, Group(EXPIRATION)),
+    ChildRule("Transition", Many, Group(TRANSITION)),
+    ChildRule("NoncurrentVersionExpiration", Optional, Group(NONCURRENT_EXPIRATION)),
+    ChildRule("NoncurrentVersionTransition", Many, Group(NONCURRENT_TRANSITION)),
+    ChildRule("AbortIncompleteMultipartUpload", Optional, Group(ABORT)),
 ];
 pub(crate) const LIFECYCLE: Schema = Schema {
     root: "LifecycleConfiguration",
-    shape: &[Child("Rule", AtLeastOne, Group(LIFECYCLE_RULE))],
-    rules: lifecycle,
+    shape: &[ChildRule("Rule", AtLeastOne, Group(LIFECYCLE_RULE))],
+    check_rules: check_lifecycle,
 };
 
-fn lifecycle(root: &Element) -> S3Result<()> {
+fn check_lifecycle(root: &Element) -> S3Result<()> {
     const ACTIONS: [&str; 5] = [
         "Expiration",
         "Transition",
@@ -262,30 +268,30 @@ fn lifecycle(root: &Element) -> S3Result<()> {
         "AbortIncompleteMultipartUpload",
     ];
     if root.children.len() > LIFECYCLE_RULES_MAX {
-        return Err(malformed_xml());
+        return Err(malformed_xml_error());
     }
-    for rule in root.all("Rule") {
-        if !exactly_one(rule, &["Filter", "Prefix"])
+    for rule in root.children_with_name("Rule") {
+        if !has_exactly_one(rule, &["Filter", "Prefix"])
             || rule.child("Filter").is_some_and(|filter| filter.children.len() > 1)
         {
-            return Err(malformed_xml());
+            return Err(malformed_xml_error());
         }
-        if !ACTIONS.iter().any(|action| rule.has(action)) {
-            return Err(invalid_request("At least one action needs to be specified in a rule"));
+        if !ACTIONS.iter().any(|action| rule.has_child(action)) {
+            return Err(invalid_request_error("At least one action needs to be specified in a rule"));
         }
         if rule
             .child("Expiration")
-            .is_some_and(|row| !exactly_one(row, &["Days", "Date", "ExpiredObjectDeleteMarker"]))
-            || rule.all("Transition").any(|row| !exactly_one(row, &["Days", "Date"]))
+            .is_some_and(|row| !has_exactly_one(row, &["Days", "Date", "ExpiredObjectDeleteMarker"]))
+            || rule.children_with_name("Transition").any(|row| !has_exactly_one(row, &["Days", "Date"]))
         {
-            return Err(malformed_xml());
+            return Err(malformed_xml_error());
         }
-        lifecycle_numbers(rule)?;
+        check_lifecycle_numbers(rule)?;
     }
-    unique_ids(root.all("Rule"))
+    check_unique_ids(root.children_with_name("Rule"))
 }
 
-fn lifecycle_numbers(rule: &Element) -> S3Result<()> {
+fn check_lifecycle_numbers(rule: &Element) -> S3Result<()> {
     let rows = || rule.children.iter();
     let positive = [
         ("Expiration", "Days"),
@@ -295,107 +301,126 @@ fn lifecycle_numbers(rule: &Element) -> S3Result<()> {
         ("AbortIncompleteMultipartUpload", "DaysAfterInitiation"),
     ];
     for (action, name) in positive {
-        if let Some(days) = rule.all(action).filter_map(|row| number_of(row, name)).find(|days| *days < 1) {
+        if let Some(days) =
+            rule.children_with_name(action).filter_map(|row| parse_number(row, name)).find(|days| *days < 1)
+        {
             let message = format!("'{name}' for {action} action must be a positive integer");
-            return Err(invalid_argument(&message, name, &days.to_string()));
+            return Err(invalid_argument_error(&message, name, &days.to_string()));
         }
     }
     for name in ["Days", "NoncurrentDays"] {
-        if let Some(days) = rows().filter_map(|row| number_of(row, name)).find(|days| *days < 0) {
+        if let Some(days) = rows().filter_map(|row| parse_number(row, name)).find(|days| *days < 0) {
             let message = format!("'{name}' in Transition action must be nonnegative");
-            return Err(invalid_argument(&message, name, &days.to_string()));
+            return Err(invalid_argument_error(&message, name, &days.to_string()));
         }
     }
-    if let Some(text) = rows().filter_map(|row| row.text_of("Date")).find(|text| !midnight(text)) {
-        return Err(invalid_argument("'Date' must be at midnight GMT", "Date", text));
+    if let Some(text) = rows().filter_map(|row| row.child_text("Date")).find(|text| !is_midnight(text)) {
+        return Err(invalid_argument_error("'Date' must be at midnight GMT", "Date", text));
     }
     Ok(())
 }
 
-fn midnight(text: &str) -> bool {
+fn is_midnight(text: &str) -> bool {
     const DAY_SECONDS: i128 = 86_400;
     let mut seconds = Vec::new();
-    let told = date(text).map(|date| date.format(TimestampFormat::EpochSeconds, &mut seconds));
+    let result = parse_date(text).map(|date| date.format(TimestampFormat::EpochSeconds, &mut seconds));
     let number = String::from_utf8(seconds).ok().and_then(|text| text.parse::<i128>().ok());
-    told.is_some_and(|told| told.is_ok()) && number.is_some_and(|number| number.rem_euclid(DAY_SECONDS) == 0)
+    result.is_some_and(|told| told.is_ok())
+        && number.is_some_and(|number| number.rem_euclid(DAY_SECONDS) == 0)
 }
 
 // Tags
 
 const BUCKET_TAGS_MAX: usize = 50;
-const TAG_SET: &[Child] = &[Child("Tag", Many, Group(TAG))];
-pub(crate) const TAGGING: Schema =
-    Schema { root: "Tagging", shape: &[Child("TagSet", One, Group(TAG_SET))], rules: tagging };
+const TAG_SET: &[ChildRule] = &[ChildRule("Tag", Many, Group(TAG))];
+pub(crate) const TAGGING: Schema = Schema {
+    root: "Tagging",
+    shape: &[ChildRule("TagSet", One, Group(TAG_SET))],
+    check_rules: check_tagging,
+};
 
-fn tagging(root: &Element) -> S3Result<()> {
-    let tags = root.child("TagSet").into_iter().flat_map(|set| set.all("Tag"));
+fn check_tagging(root: &Element) -> S3Result<()> {
+    let tags = root.child("TagSet").into_iter().flat_map(|set| set.children_with_name("Tag"));
     let pair = |tag: &Element| {
-        let text = |name: &str| tag.text_of(name).unwrap_or_default().to_owned();
+        let text = |name: &str| tag.child_text(name).unwrap_or_default().to_owned();
         (text("Key"), text("Value"))
     };
-    Tags::of_bucket(tags.map(pair).collect(), BUCKET_TAGS_MAX)
+    Tags::check_bucket_tags(tags.map(pair).collect(), BUCKET_TAGS_MAX)
 }
 
 // Website
 
 const PROTOCOL: Shape = Text(OneOf(&["http", "https"]));
-const REDIRECT_ALL: &[Child] = &[Child("HostName", One, Text(NonEmpty)), Child("Protocol", Maybe, PROTOCOL)];
-const INDEX: &[Child] = &[Child("Suffix", One, Text(Any))];
-const ERROR: &[Child] = &[Child("Key", One, Text(NonEmpty))];
-const CONDITION: &[Child] =
-    &[Child("HttpErrorCodeReturnedEquals", Maybe, Text(Number)), Child("KeyPrefixEquals", Maybe, Text(Any))];
-const REDIRECT: &[Child] = &[
-    Child("HostName", Maybe, Text(Any)),
-    Child("HttpRedirectCode", Maybe, Text(Number)),
-    Child("Protocol", Maybe, PROTOCOL),
-    Child("ReplaceKeyPrefixWith", Maybe, Text(Any)),
-    Child("ReplaceKeyWith", Maybe, Text(Any)),
+const REDIRECT_ALL: &[ChildRule] =
+    &[ChildRule("HostName", One, Text(NonEmpty)), ChildRule("Protocol", Optional, PROTOCOL)];
+const INDEX: &[ChildRule] = &[ChildRule("Suffix", One, Text(Any))];
+const ERROR: &[ChildRule] = &[ChildRule("Key", One, Text(NonEmpty))];
+const CONDITION: &[ChildRule] = &[
+    ChildRule("HttpErrorCodeReturnedEquals", Optional, Text(Number)),
+    ChildRule("KeyPrefixEquals", Optional, Text(Any)),
 ];
-const ROUTING_RULE: &[Child] =
-    &[Child("Condition", Maybe, Group(CONDITION)), Child("Redirect", One, Group(REDIRECT))];
-const ROUTING_RULES: &[Child] = &[Child("RoutingRule", AtLeastOne, Group(ROUTING_RULE))];
+const REDIRECT: &[ChildRule] = &[
+    ChildRule("HostName", Optional, Text(Any)),
+    ChildRule("HttpRedirectCode", Optional, Text(Number)),
+    ChildRule("Protocol", Optional, PROTOCOL),
+    ChildRule("ReplaceKeyPrefixWith", Optional, Text(Any)),
+    ChildRule("ReplaceKeyWith", Optional, Text(Any)),
+];
+const ROUTING_RULE: &[ChildRule] =
+    &[ChildRule("Condition", Optional, Group(CONDITION)), ChildRule("Redirect", One, Group(REDIRECT))];
+const ROUTING_RULES: &[ChildRule] = &[ChildRule("RoutingRule", AtLeastOne, Group(ROUTING_RULE))];
 pub(crate) const WEBSITE: Schema = Schema {
     root: "WebsiteConfiguration",
     shape: &[
-        Child("RedirectAllRequestsTo", Maybe, Group(REDIRECT_ALL)),
-        Child("IndexDocument", Maybe, Group(INDEX)),
-        Child("ErrorDocument", Maybe, Group(ERROR)),
-        Child("RoutingRules", Maybe, Group(ROUTING_RULES)),
+        ChildRule("RedirectAllRequestsTo", Optional, Group(REDIRECT_ALL)),
+        ChildRule("IndexDocument", Optional, Group(INDEX)),
+        ChildRule("ErrorDocument", Optional, Group(ERROR)),
+        ChildRule("RoutingRules", Optional, Group(ROUTING_RULES)),
     ],
-    rules: website,
+    check_rules: check_website,
 };
 
-fn website(root: &Element) -> S3Result<()> {
-    if root.has("RedirectAllRequestsTo") {
+fn check_website(root: &Element) -> S3Result<()> {
+    if root.has_child("RedirectAllRequestsTo") {
         if root.children.len() > 1 {
             let message = "RedirectAllRequestsTo cannot be provided in conjunction with other Routing Rules.";
-            return Err(invalid_argument(message, "RedirectAllRequestsTo", "not null"));
+            return Err(invalid_argument_error(message, "RedirectAllRequestsTo", "not null"));
         }
         return Ok(());
     }
     let Some(index) = root.child("IndexDocument") else {
         let message = "A value for IndexDocument Suffix must be provided if RedirectAllRequestsTo is empty";
-        return Err(invalid_argument(message, "IndexDocument", "null"));
+        return Err(invalid_argument_error(message, "IndexDocument", "null"));
     };
-    let suffix = index.text_of("Suffix").unwrap_or_default();
+    let suffix = index.child_text("Suffix").unwrap_or_default();
     if suffix.is_empty() || suffix.contains('/') {
-        return Err(invalid_argument("The IndexDocument Suffix is not well formed", "IndexDocument", suffix));
+        return Err(invalid_argument_error(
+            "The IndexDocument Suffix is not well formed",
+            "IndexDocument",
+            suffix,
+        ));
     }
-    for rule in root.child("RoutingRules").into_iter().flat_map(|rules| rules.all("RoutingRule")) {
+    for rule in
+        root.child("RoutingRules").into_iter().flat_map(|rules| rules.children_with_name("RoutingRule"))
+    {
         if rule.child("Condition").is_some_and(|condition| condition.children.is_empty()) {
             let message = "Condition cannot be empty. To redirect all requests without a condition, the condition \
                            element shouldn't be present.";
-            return Err(invalid_request(message));
+            return Err(invalid_request_error(message));
         }
         let redirect = rule.child("Redirect");
         if redirect.is_none_or(|redirect| redirect.children.is_empty()) {
-            return Err(invalid_request(
+            return Err(invalid_request_error(
                 "Redirect cannot be empty. You must specify at least one of the following: Protocol, HostName, \
                  HttpRedirectCode, ReplaceKeyPrefixWith, ReplaceKeyWith.",
             ));
         }
-        if redirect.is_some_and(|row| row.has("ReplaceKeyWith") && row.has("ReplaceKeyPrefixWith")) {
-            return Err(invalid_request("You can only define ReplaceKeyPrefix or ReplaceKey but not both."));
+        if redirect
+            .is_some_and(|row| row.has_child("ReplaceKeyWith") && row.has_child("ReplaceKeyPrefixWith"))
+        {
+            return Err(invalid_request_error(
+                "You can only define ReplaceKeyPrefix or ReplaceKey but not both.",
+            ));
         }
     }
     Ok(())
@@ -403,70 +428,72 @@ fn website(root: &Element) -> S3Result<()> {
 
 // Logging
 
-const GRANTEE: &[Child] = &[
-    Child("ID", Maybe, Text(Any)),
-    Child("DisplayName", Maybe, Text(Any)),
-    Child("EmailAddress", Maybe, Text(Any)),
-    Child("URI", Maybe, Text(Any)),
+const GRANTEE: &[ChildRule] = &[
+    ChildRule("ID", Optional, Text(Any)),
+    ChildRule("DisplayName", Optional, Text(Any)),
+    ChildRule("EmailAddress", Optional, Text(Any)),
+    ChildRule("URI", Optional, Text(Any)),
 ];
-const GRANT: &[Child] = &[
-    Child("Grantee", One, Group(GRANTEE)),
-    Child("Permission", One, Text(OneOf(&["FULL_CONTROL", "READ", "WRITE"]))),
+const GRANT: &[ChildRule] = &[
+    ChildRule("Grantee", One, Group(GRANTEE)),
+    ChildRule("Permission", One, Text(OneOf(&["FULL_CONTROL", "READ", "WRITE"]))),
 ];
-const TARGET_GRANTS: &[Child] = &[Child("Grant", Many, Group(GRANT))];
-const PARTITIONED: &[Child] =
-    &[Child("PartitionDateSource", Maybe, Text(OneOf(&["EventTime", "DeliveryTime"])))];
-const KEY_FORMAT: &[Child] =
-    &[Child("SimplePrefix", Maybe, Group(&[])), Child("PartitionedPrefix", Maybe, Group(PARTITIONED))];
-const LOGGING_ENABLED: &[Child] = &[
-    Child("TargetBucket", One, Text(NonEmpty)),
-    Child("TargetPrefix", One, Text(Any)),
-    Child("TargetGrants", Maybe, Group(TARGET_GRANTS)),
-    Child("TargetObjectKeyFormat", Maybe, Group(KEY_FORMAT)),
+const TARGET_GRANTS: &[ChildRule] = &[ChildRule("Grant", Many, Group(GRANT))];
+const PARTITIONED: &[ChildRule] =
+    &[ChildRule("PartitionDateSource", Optional, Text(OneOf(&["EventTime", "DeliveryTime"])))];
+const KEY_FORMAT: &[ChildRule] = &[
+    ChildRule("SimplePrefix", Optional, Group(&[])),
+    ChildRule("PartitionedPrefix", Optional, Group(PARTITIONED)),
+];
+const LOGGING_ENABLED: &[ChildRule] = &[
+    ChildRule("TargetBucket", One, Text(NonEmpty)),
+    ChildRule("TargetPrefix", One, Text(Any)),
+    ChildRule("TargetGrants", Optional, Group(TARGET_GRANTS)),
+    ChildRule("TargetObjectKeyFormat", Optional, Group(KEY_FORMAT)),
 ];
 pub(crate) const LOGGING: Schema = Schema {
     root: "BucketLoggingStatus",
-    shape: &[Child("LoggingEnabled", Maybe, Group(LOGGING_ENABLED))],
-    rules: logging,
+    shape: &[ChildRule("LoggingEnabled", Optional, Group(LOGGING_ENABLED))],
+    check_rules: check_logging,
 };
 
-fn logging(root: &Element) -> S3Result<()> {
+fn check_logging(root: &Element) -> S3Result<()> {
     let format = root.child("LoggingEnabled").and_then(|row| row.child("TargetObjectKeyFormat"));
     if format.is_some_and(|format| format.children.len() != 1) {
-        return Err(malformed_xml());
+        return Err(malformed_xml_error());
     }
     Ok(())
 }
 
 // Encryption
 
-const BY_DEFAULT: &[Child] = &[
-    Child("SSEAlgorithm", One, Text(OneOf(&["AES256", "aws:kms", "aws:kms:dsse"]))),
-    Child("KMSMasterKeyID", Maybe, Text(Any)),
+const BY_DEFAULT: &[ChildRule] = &[
+    ChildRule("SSEAlgorithm", One, Text(OneOf(&["AES256", "aws:kms", "aws:kms:dsse"]))),
+    ChildRule("KMSMasterKeyID", Optional, Text(Any)),
 ];
-const BLOCKED: &[Child] = &[Child("EncryptionType", Many, Text(OneOf(&["NONE", "SSE-C"])))];
-const ENCRYPTION_RULE: &[Child] = &[
-    Child("ApplyServerSideEncryptionByDefault", Maybe, Group(BY_DEFAULT)),
-    Child("BucketKeyEnabled", Maybe, Text(Boolean)),
-    Child("BlockedEncryptionTypes", Maybe, Group(BLOCKED)),
+const BLOCKED: &[ChildRule] = &[ChildRule("EncryptionType", Many, Text(OneOf(&["NONE", "SSE-C"])))];
+const ENCRYPTION_RULE: &[ChildRule] = &[
+    ChildRule("ApplyServerSideEncryptionByDefault", Optional, Group(BY_DEFAULT)),
+    ChildRule("BucketKeyEnabled", Optional, Text(Boolean)),
+    ChildRule("BlockedEncryptionTypes", Optional, Group(BLOCKED)),
 ];
 pub(crate) const ENCRYPTION: Schema = Schema {
     root: "ServerSideEncryptionConfiguration",
-    shape: &[Child("Rule", One, Group(ENCRYPTION_RULE))],
-    rules: encryption,
+    shape: &[ChildRule("Rule", One, Group(ENCRYPTION_RULE))],
+    check_rules: check_encryption,
 };
 
 /// What this store could not keep is refused, or a bucket would promise an encryption its objects do not have.
-fn encryption(root: &Element) -> S3Result<()> {
+fn check_encryption(root: &Element) -> S3Result<()> {
     let default = root.child("Rule").and_then(|rule| rule.child("ApplyServerSideEncryptionByDefault"));
     let Some(default) = default else { return Ok(()) };
-    if default.text_of("SSEAlgorithm") != Some("AES256") {
-        return Err(not_implemented("SSEAlgorithm"));
+    if default.child_text("SSEAlgorithm") != Some("AES256") {
+        return Err(not_implemented_error("SSEAlgorithm"));
     }
-    if default.has("KMSMasterKeyID") {
+    if default.has_child("KMSMasterKeyID") {
         let message = "a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms or \
                        aws:kms:dsse";
-        return Err(fault(
+        return Err(s3_error(
             400,
             "InvalidArgument",
             message,
@@ -479,7 +506,7 @@ fn encryption(root: &Element) -> S3Result<()> {
 /// What `ENCRYPTION` says of customers' keys.
 pub(crate) fn blocks_customer_keys(root: &Element) -> bool {
     let blocked = root.child("Rule").and_then(|rule| rule.child("BlockedEncryptionTypes"));
-    blocked.is_some_and(|blocked| blocked.texts("EncryptionType").any(|kind| kind == "SSE-C"))
+    blocked.is_some_and(|blocked| blocked.child_texts("EncryptionType").any(|kind| kind == "SSE-C"))
 }
 
 // Public access, payment
@@ -487,77 +514,81 @@ pub(crate) fn blocks_customer_keys(root: &Element) -> bool {
 pub(crate) const PUBLIC_ACCESS: Schema = Schema {
     root: "PublicAccessBlockConfiguration",
     shape: &[
-        Child("BlockPublicAcls", Maybe, Text(Boolean)),
-        Child("IgnorePublicAcls", Maybe, Text(Boolean)),
-        Child("BlockPublicPolicy", Maybe, Text(Boolean)),
-        Child("RestrictPublicBuckets", Maybe, Text(Boolean)),
+        ChildRule("BlockPublicAcls", Optional, Text(Boolean)),
+        ChildRule("IgnorePublicAcls", Optional, Text(Boolean)),
+        ChildRule("BlockPublicPolicy", Optional, Text(Boolean)),
+        ChildRule("RestrictPublicBuckets", Optional, Text(Boolean)),
     ],
-    rules: no_rules,
+    check_rules: accept_any,
 };
 pub(crate) const PAYMENT: Schema = Schema {
     root: "RequestPaymentConfiguration",
-    shape: &[Child("Payer", One, Text(OneOf(&["BucketOwner", "Requester"])))],
-    rules: no_rules,
+    shape: &[ChildRule("Payer", One, Text(OneOf(&["BucketOwner", "Requester"])))],
+    check_rules: accept_any,
 };
 const OWNERS: &[&str] = &["BucketOwnerPreferred", "ObjectWriter", "BucketOwnerEnforced"];
 pub(crate) const OWNERSHIP: Schema = Schema {
     root: "OwnershipControls",
-    shape: &[Child("Rule", One, Group(&[Child("ObjectOwnership", One, Text(OneOf(OWNERS)))]))],
-    rules: no_rules,
+    shape: &[ChildRule("Rule", One, Group(&[ChildRule("ObjectOwnership", One, Text(OneOf(OWNERS)))]))],
+    check_rules: accept_any,
 };
 pub(crate) const ACCELERATE: Schema = Schema {
     root: "AccelerateConfiguration",
-    shape: &[Child("Status", One, Text(OneOf(&["Enabled", "Suspended"])))],
-    rules: no_rules,
+    shape: &[ChildRule("Status", One, Text(OneOf(&["Enabled", "Suspended"])))],
+    check_rules: accept_any,
 };
 
 // Metrics, tiering
 
-const BOTH: &[Child] = &[Child("Prefix", Maybe, Text(Any)), Child("Tag", AtLeastOne, Group(TAG))];
-const ONE_FILTER: &[Child] =
-    &[Child("Prefix", Maybe, Text(Any)), Child("Tag", Maybe, Group(TAG)), Child("And", Maybe, Group(BOTH))];
+const BOTH: &[ChildRule] =
+    &[ChildRule("Prefix", Optional, Text(Any)), ChildRule("Tag", AtLeastOne, Group(TAG))];
+const ONE_FILTER: &[ChildRule] = &[
+    ChildRule("Prefix", Optional, Text(Any)),
+    ChildRule("Tag", Optional, Group(TAG)),
+    ChildRule("And", Optional, Group(BOTH)),
+];
 pub(crate) const METRICS: Schema = Schema {
     root: "MetricsConfiguration",
-    shape: &[Child("Id", One, Text(NonEmpty)), Child("Filter", Maybe, Group(ONE_FILTER))],
-    rules: one_filter,
+    shape: &[ChildRule("Id", One, Text(NonEmpty)), ChildRule("Filter", Optional, Group(ONE_FILTER))],
+    check_rules: check_one_filter,
 };
-const ARCHIVE_TIER: &[Child] = &[
-    Child("AccessTier", One, Text(OneOf(&["ARCHIVE_ACCESS", "DEEP_ARCHIVE_ACCESS"]))),
-    Child("Days", One, Text(Number)),
+const ARCHIVE_TIER: &[ChildRule] = &[
+    ChildRule("AccessTier", One, Text(OneOf(&["ARCHIVE_ACCESS", "DEEP_ARCHIVE_ACCESS"]))),
+    ChildRule("Days", One, Text(Number)),
 ];
 pub(crate) const TIERING: Schema = Schema {
     root: "IntelligentTieringConfiguration",
     shape: &[
-        Child("Id", One, Text(NonEmpty)),
-        Child("Filter", Maybe, Group(ONE_FILTER)),
-        Child("Status", One, Text(OneOf(&["Enabled", "Disabled"]))),
-        Child("Tiering", AtLeastOne, Group(ARCHIVE_TIER)),
+        ChildRule("Id", One, Text(NonEmpty)),
+        ChildRule("Filter", Optional, Group(ONE_FILTER)),
+        ChildRule("Status", One, Text(OneOf(&["Enabled", "Disabled"]))),
+        ChildRule("Tiering", AtLeastOne, Group(ARCHIVE_TIER)),
     ],
-    rules: one_filter,
+    check_rules: check_one_filter,
 };
 
-fn one_filter(root: &Element) -> S3Result<()> {
+fn check_one_filter(root: &Element) -> S3Result<()> {
     match root.child("Filter") {
-        Some(filter) if filter.children.len() != 1 => Err(malformed_xml()),
+        Some(filter) if filter.children.len() != 1 => Err(malformed_xml_error()),
         _ => Ok(()),
     }
 }
 
 // Inventory
 
-const SSE_KMS: &[Child] = &[Child("KeyId", One, Text(NonEmpty))];
-const INVENTORY_ENCRYPTION: &[Child] =
-    &[Child("SSE-S3", Maybe, Group(&[])), Child("SSE-KMS", Maybe, Group(SSE_KMS))];
-const INVENTORY_BUCKET: &[Child] = &[
-    Child("AccountId", Maybe, Text(Any)),
-    Child("Bucket", One, Text(NonEmpty)),
-    Child("Format", One, Text(OneOf(&["CSV", "ORC", "Parquet"]))),
-    Child("Prefix", Maybe, Text(Any)),
-    Child("Encryption", Maybe, Group(INVENTORY_ENCRYPTION)),
+const SSE_KMS: &[ChildRule] = &[ChildRule("KeyId", One, Text(NonEmpty))];
+const INVENTORY_ENCRYPTION: &[ChildRule] =
+    &[ChildRule("SSE-S3", Optional, Group(&[])), ChildRule("SSE-KMS", Optional, Group(SSE_KMS))];
+const INVENTORY_BUCKET: &[ChildRule] = &[
+    ChildRule("AccountId", Optional, Text(Any)),
+    ChildRule("Bucket", One, Text(NonEmpty)),
+    ChildRule("Format", One, Text(OneOf(&["CSV", "ORC", "Parquet"]))),
+    ChildRule("Prefix", Optional, Text(Any)),
+    ChildRule("Encryption", Optional, Group(INVENTORY_ENCRYPTION)),
 ];
-const DESTINATION: &[Child] = &[Child("S3BucketDestination", One, Group(INVENTORY_BUCKET))];
-const INVENTORY_FILTER: &[Child] = &[Child("Prefix", One, Text(Any))];
-const FIELDS: &[Child] = &[Child(
+const DESTINATION: &[ChildRule] = &[ChildRule("S3BucketDestination", One, Group(INVENTORY_BUCKET))];
+const INVENTORY_FILTER: &[ChildRule] = &[ChildRule("Prefix", One, Text(Any))];
+const FIELDS: &[ChildRule] = &[ChildRule(
     "Field",
     Many,
     Text(OneOf(&[
@@ -579,26 +610,26 @@ const FIELDS: &[Child] = &[Child(
         "LifecycleExpirationDate",
     ])),
 )];
-const SCHEDULE: &[Child] = &[Child("Frequency", One, Text(OneOf(&["Daily", "Weekly"])))];
+const SCHEDULE: &[ChildRule] = &[ChildRule("Frequency", One, Text(OneOf(&["Daily", "Weekly"])))];
 pub(crate) const INVENTORY: Schema = Schema {
     root: "InventoryConfiguration",
     shape: &[
-        Child("Destination", One, Group(DESTINATION)),
-        Child("IsEnabled", One, Text(Boolean)),
-        Child("Filter", Maybe, Group(INVENTORY_FILTER)),
-        Child("Id", One, Text(NonEmpty)),
-        Child("IncludedObjectVersions", One, Text(OneOf(&["All", "Current"]))),
-        Child("OptionalFields", Maybe, Group(FIELDS)),
-        Child("Schedule", One, Group(SCHEDULE)),
+        ChildRule("Destination", One, Group(DESTINATION)),
+        ChildRule("IsEnabled", One, Text(Boolean)),
+        ChildRule("Filter", Optional, Group(INVENTORY_FILTER)),
+        ChildRule("Id", One, Text(NonEmpty)),
+        ChildRule("IncludedObjectVersions", One, Text(OneOf(&["All", "Current"]))),
+        ChildRule("OptionalFields", Optional, Group(FIELDS)),
+        ChildRule("Schedule", One, Group(SCHEDULE)),
     ],
-    rules: inventory,
+    check_rules: check_inventory,
 };
 
-fn inventory(root: &Element) -> S3Result<()> {
+fn check_inventory(root: &Element) -> S3Result<()> {
     let bucket = root.child("Destination").and_then(|row| row.child("S3BucketDestination"));
     let encryption = bucket.and_then(|bucket| bucket.child("Encryption"));
     if encryption.is_some_and(|encryption| encryption.children.len() != 1) {
-        return Err(malformed_xml());
+        return Err(malformed_xml_error());
     }
     Ok(())
 }
@@ -606,22 +637,22 @@ fn inventory(root: &Element) -> S3Result<()> {
 // Restoring an object
 
 const TIER: Shape = Text(OneOf(&["Standard", "Bulk", "Expedited"]));
-const GLACIER_JOB: &[Child] = &[Child("Tier", One, TIER)];
+const GLACIER_JOB: &[ChildRule] = &[ChildRule("Tier", One, TIER)];
 pub(crate) const RESTORE: Schema = Schema {
     root: "RestoreRequest",
     shape: &[
-        Child("Days", One, Text(Number)),
-        Child("GlacierJobParameters", Maybe, Group(GLACIER_JOB)),
-        Child("Tier", Maybe, TIER),
-        Child("Description", Maybe, Text(Any)),
+        ChildRule("Days", One, Text(Number)),
+        ChildRule("GlacierJobParameters", Optional, Group(GLACIER_JOB)),
+        ChildRule("Tier", Optional, TIER),
+        ChildRule("Description", Optional, Text(Any)),
     ],
-    rules: restore,
+    check_rules: check_restore,
 };
 
-fn restore(root: &Element) -> S3Result<()> {
-    if number_of(root, "Days").is_none_or(|days| days < 1) {
-        let days = root.text_of("Days").unwrap_or_default();
-        return Err(invalid_argument("Days must be a positive integer", "Days", days));
+fn check_restore(root: &Element) -> S3Result<()> {
+    if parse_number(root, "Days").is_none_or(|days| days < 1) {
+        let days = root.child_text("Days").unwrap_or_default();
+        return Err(invalid_argument_error("Days must be a positive integer", "Days", days));
     }
     Ok(())
 }

@@ -6,13 +6,16 @@
 
 use crate::archive;
 use crate::cors;
-use crate::errors::{ELEMENT, access_denied, fault, internal, invalid_argument, not_implemented};
-use crate::lent::lend;
+use crate::errors::{
+    ELEMENT_HEADER, access_denied_error, internal_error, invalid_argument_error, not_implemented_error,
+    s3_error,
+};
 use crate::object_attributes;
-use crate::objects::{Core, next_chunk, verify_document};
+use crate::objects::{Core, read_chunk, verify_document};
 use crate::part_list;
-use crate::raw_values::{self, SigningKey, Taken};
-use crate::request::{Facts, query};
+use crate::raw_values::{self, RawValues, SigningKey};
+use crate::reclaimable_body::make_reclaimable;
+use crate::request::{RequestHead, parse_query};
 use crate::service::Service;
 use crate::settings;
 use crate::uploads::ListedPart;
@@ -32,46 +35,48 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 
 /// The XML of a request: the greatest is a completion with 10,000 parts.
-const XML_BYTES_MAX: usize = 8 * 1024 * 1024;
+const DOCUMENT_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// What a head may take, and a connection may idle between two.
 const HEAD_SECONDS_MAX: u64 = 120;
 /// What running requests get to finish after the shutdown.
 const DRAIN_SECONDS_MAX: u64 = 10;
 
 /// The first pass: takes every request the library has verified, and hands it to the second.
-struct Verified {
+struct VerifiedRoute {
     operations: S3Service,
     core: Core,
 }
 
 #[async_trait::async_trait]
-impl S3Route for Verified {
+impl S3Route for VerifiedRoute {
     fn is_match(&self, _: &Method, _: &Uri, _: &HeaderMap, _: &mut http::Extensions) -> bool {
         true
     }
 
     async fn call(&self, request: S3Request<Body>) -> S3Result<S3Response<Body>> {
         let S3Request { input: body, method, uri, mut headers, trailing_headers, extensions, .. } = request;
-        extensions.get::<Taken>().iter().for_each(|taken| taken.restore(&mut headers));
-        check_all_signed(&headers, &uri)?;
-        settings::check_method(&method, &uri)?;
-        let facts = Facts::take(&mut headers, &uri, trailing_headers)?;
-        if facts.source.is_some() && !is_upload(&method, &uri) {
+        extensions.get::<RawValues>().iter().for_each(|taken| taken.restore(&mut headers));
+        check_signed_headers(&headers, &uri)?;
+        settings::check_subresource_method(&method, &uri)?;
+        let request_head = RequestHead::take_from_headers(&mut headers, &uri, trailing_headers)?;
+        if request_head.source.is_some() && !is_upload(&method, &uri) {
             let message = "You can only specify a copy source header for copy requests.";
-            return Err(invalid_argument(message, "x-amz-copy-source", "x-amz-copy-source"));
+            return Err(invalid_argument_error(message, "x-amz-copy-source", "x-amz-copy-source"));
         }
-        let mut listed = None;
-        let body = if is_upload(&method, &uri) && facts.source.is_none() {
+        let mut listed_parts = None;
+        let body = if is_upload(&method, &uri) && request_head.source.is_none() {
             body
         } else {
-            let bytes = read_whole(body).await?;
-            if facts.source.is_none() {
-                verify_document(&facts, &bytes, is_completion(&method, &uri))?;
-                if let Some(answer) = own(&self.core, &method, &uri, &facts, &bytes).await? {
-                    return Ok(answer);
+            let bytes = read_body(body).await?;
+            if request_head.source.is_none() {
+                verify_document(&request_head, &bytes, is_completion(&method, &uri))?;
+                if let Some(response) =
+                    handle_own_operation(&self.core, &method, &uri, &request_head, &bytes).await?
+                {
+                    return Ok(response);
                 }
                 let bytes = if is_completion(&method, &uri) {
-                    listed = Some(ListedPart::of_document(&bytes)?);
+                    listed_parts = Some(ListedPart::from_document(&bytes)?);
                     // Something the library accepts; nobody reads it.
                     Bytes::from_static(b"<CompleteMultipartUpload></CompleteMultipartUpload>")
                 } else {
@@ -86,12 +91,13 @@ impl S3Route for Verified {
         };
         let mut inner = Request::new(body);
         *inner.method_mut() = method;
-        *inner.uri_mut() = without_signature(&uri)?;
+        *inner.uri_mut() = strip_signature(&uri)?;
         *inner.headers_mut() = headers;
-        inner.extensions_mut().insert(facts);
-        listed.map(|listed| inner.extensions_mut().insert(listed));
-        let answer = self.operations.call(inner).await.map_err(|error| internal(format!("{error:?}")))?;
-        let (head, body) = answer.into_parts();
+        inner.extensions_mut().insert(request_head);
+        listed_parts.map(|listed| inner.extensions_mut().insert(listed));
+        let response =
+            self.operations.call(inner).await.map_err(|error| internal_error(format!("{error:?}")))?;
+        let (head, body) = response.into_parts();
         let mut response = S3Response::with_status(body, head.status);
         response.headers = head.headers;
         Ok(response)
@@ -99,50 +105,50 @@ impl S3Route for Verified {
 }
 
 /// Answers what the protocol library would answer less than S3; none for everything else.
-async fn own(
+async fn handle_own_operation(
     core: &Core,
     method: &Method,
     uri: &Uri,
-    facts: &Facts,
+    request_head: &RequestHead,
     body: &Bytes,
 ) -> S3Result<Option<S3Response<Body>>> {
-    if let Some(answer) = settings::answer(core, method, uri, facts, body).await? {
-        return Ok(Some(answer));
+    if let Some(response) = settings::handle_setting_request(core, method, uri, request_head, body).await? {
+        return Ok(Some(response));
     }
-    if let Some(answer) = archive::answer(core, method, uri, body).await? {
-        return Ok(Some(answer));
+    if let Some(response) = archive::handle_restore(core, method, uri, body).await? {
+        return Ok(Some(response));
     }
-    if let Some(answer) = part_list::answer(core, method, uri, facts).await? {
-        return Ok(Some(answer));
+    if let Some(response) = part_list::handle_list_parts(core, method, uri, request_head).await? {
+        return Ok(Some(response));
     }
-    object_attributes::answer(core, method, uri, facts).await
+    object_attributes::handle_get_object_attributes(core, method, uri, request_head).await
 }
 
 /// Builds both passes.
-pub(crate) fn service(service: Service, auth: SimpleAuth) -> S3Service {
+pub(crate) fn build_service(service: Service, auth: SimpleAuth) -> S3Service {
     let core = service.core.clone();
     let operations = S3ServiceBuilder::new(service).build();
     // The first pass never calls an operation of its own.
-    let mut builder = S3ServiceBuilder::new(Nothing);
-    builder.set_auth(OneKey(auth));
-    builder.set_route(Verified { operations, core });
+    let mut builder = S3ServiceBuilder::new(NoOperations);
+    builder.set_auth(SingleKeyAuth(auth));
+    builder.set_route(VerifiedRoute { operations, core });
     builder.build()
 }
 
 /// The library's own authentication, with the code AWS gives an unknown key.
-struct OneKey(SimpleAuth);
+struct SingleKeyAuth(SimpleAuth);
 
 #[async_trait::async_trait]
-impl S3Auth for OneKey {
+impl S3Auth for SingleKeyAuth {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
         let message = "The AWS Access Key Id you provided does not exist in our records.";
-        self.0.lookup(access_key).cloned().ok_or_else(|| fault(403, "InvalidAccessKeyId", message, &[]))
+        self.0.lookup(access_key).cloned().ok_or_else(|| s3_error(403, "InvalidAccessKeyId", message, &[]))
     }
 }
 
-struct Nothing;
+struct NoOperations;
 
-impl s3s::S3 for Nothing {}
+impl s3s::S3 for NoOperations {}
 
 /// Only PutObject and UploadPart stream; every other body is small and read whole.
 fn is_upload(method: &Method, uri: &Uri) -> bool {
@@ -151,20 +157,20 @@ fn is_upload(method: &Method, uri: &Uri) -> bool {
         path.strip_prefix('/').and_then(|path| path.split_once('/')).is_some_and(|(_, key)| !key.is_empty());
     *method == Method::PUT
         && has_key
-        && !query(uri).any(|(name, _)| {
+        && !parse_query(uri).any(|(name, _)| {
             matches!(name.as_str(), "acl" | "tagging" | "legal-hold" | "retention" | "restore")
         })
 }
 
 fn is_completion(method: &Method, uri: &Uri) -> bool {
-    *method == Method::POST && query(uri).any(|(name, _)| name == "uploadId")
+    *method == Method::POST && parse_query(uri).any(|(name, _)| name == "uploadId")
 }
 
-async fn read_whole(mut body: Body) -> S3Result<Bytes> {
+async fn read_body(mut body: Body) -> S3Result<Bytes> {
     let mut whole = Vec::new();
-    while let Some(chunk) = next_chunk(&mut body).await? {
-        if whole.len().saturating_add(chunk.len()) > XML_BYTES_MAX {
-            return Err(fault(400, "MaxMessageLengthExceeded", "Your request was too large.", &[]));
+    while let Some(chunk) = read_chunk(&mut body).await? {
+        if whole.len().saturating_add(chunk.len()) > DOCUMENT_BYTES_MAX {
+            return Err(s3_error(400, "MaxMessageLengthExceeded", "Your request was too large.", &[]));
         }
         whole.extend_from_slice(&chunk);
     }
@@ -172,14 +178,15 @@ async fn read_whole(mut body: Body) -> S3Result<Bytes> {
 }
 
 /// The library accepts headers the signature does not cover; S3 does not.
-fn check_all_signed(headers: &HeaderMap, uri: &Uri) -> S3Result<()> {
+fn check_signed_headers(headers: &HeaderMap, uri: &Uri) -> S3Result<()> {
     let header = headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let in_query = || query(uri).find(|(name, _)| name.eq_ignore_ascii_case("X-Amz-SignedHeaders"));
+    let find_in_query =
+        || parse_query(uri).find(|(name, _)| name.eq_ignore_ascii_case("X-Amz-SignedHeaders"));
     let signed = match header {
         Some(value) => {
             value.split("SignedHeaders=").nth(1).and_then(|rest| rest.split(',').next()).map(str::to_owned)
         }
-        None => in_query().map(|(_, value)| value),
+        None => find_in_query().map(|(_, value)| value),
     };
     // The older scheme signs every x-amz-* header there is.
     let Some(signed) = signed else { return Ok(()) };
@@ -195,26 +202,29 @@ fn check_all_signed(headers: &HeaderMap, uri: &Uri) -> S3Result<()> {
         return Ok(());
     }
     let message = "There were headers present in the request which were not signed";
-    Err(fault(403, "AccessDenied", message, &[("HeadersNotSigned", &unsigned.join(", "))]))
+    Err(s3_error(403, "AccessDenied", message, &[("HeadersNotSigned", &unsigned.join(", "))]))
 }
 
 /// The second pass must not verify again.
-fn without_signature(uri: &Uri) -> S3Result<Uri> {
+fn strip_signature(uri: &Uri) -> S3Result<Uri> {
     let Some(query) = uri.query() else { return Ok(uri.clone()) };
-    let signing = |pair: &&str| {
+    let is_not_signature = |pair: &&str| {
         let name = pair.split('=').next().unwrap_or_default();
         !(name.len() >= 6 && name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("x-amz-"))
             || name == "Signature")
     };
-    let kept: Vec<&str> = query.split('&').filter(signing).collect();
-    let text =
-        if kept.is_empty() { uri.path().to_owned() } else { format!("{}?{}", uri.path(), kept.join("&")) };
-    text.parse().map_err(|_| access_denied("Access Denied"))
+    let kept_pairs: Vec<&str> = query.split('&').filter(is_not_signature).collect();
+    let text = if kept_pairs.is_empty() {
+        uri.path().to_owned()
+    } else {
+        format!("{}?{}", uri.path(), kept_pairs.join("&"))
+    };
+    text.parse().map_err(|_| access_denied_error("Access Denied"))
 }
 
 /// What a connection works on.
 #[derive(Clone)]
-pub(crate) struct Served {
+pub(crate) struct ServerState {
     pub(crate) service: S3Service,
     /// For what needs no signature: CORS.
     pub(crate) core: Core,
@@ -223,7 +233,11 @@ pub(crate) struct Served {
 }
 
 /// Serves connections until `shutdown`, then lets running requests finish for a bounded time.
-pub(crate) async fn serve(served: Served, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) {
+pub(crate) async fn serve_connections(
+    state: ServerState,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send,
+) {
     let connections = GracefulShutdown::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -241,14 +255,14 @@ pub(crate) async fn serve(served: Served, listener: TcpListener, shutdown: impl 
             }
         };
         let _ = stream.set_nodelay(true);
-        let served = served.clone();
-        let answer = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
-            let served = served.clone();
-            async move { Ok::<_, Infallible>(answer(&served, request).await) }
+        let state = state.clone();
+        let handler = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
+            let state = state.clone();
+            async move { Ok::<_, Infallible>(handle_request(&state, request).await) }
         });
         let mut http = hyper::server::conn::http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(HEAD_SECONDS_MAX));
-        let connection = connections.watch(http.serve_connection(TokioIo::new(stream), answer));
+        let connection = connections.watch(http.serve_connection(TokioIo::new(stream), handler));
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection to the store ended early");
@@ -262,51 +276,51 @@ pub(crate) async fn serve(served: Served, listener: TcpListener, shutdown: impl 
     }
 }
 
-async fn answer(served: &Served, request: Request<hyper::body::Incoming>) -> Response<Body> {
+async fn handle_request(state: &ServerState, request: Request<hyper::body::Incoming>) -> Response<Body> {
     if *request.method() == Method::OPTIONS {
-        return finish(preflight(served, &request).await, false);
+        return finish_response(handle_preflight(state, &request).await, false);
     }
     let origin = request.headers().get(http::header::ORIGIN).and_then(|origin| origin.to_str().ok());
-    let Some(origin) = origin.map(str::to_owned) else { return operation(served, request).await };
+    let Some(origin) = origin.map(str::to_owned) else { return call_operation(state, request).await };
     let (uri, method) = (request.uri().clone(), request.method().clone());
-    let mut answer = operation(served, request).await;
+    let mut response = call_operation(state, request).await;
     // The rules as they are after the operation: it may have changed them.
-    answer.headers_mut().extend(cors::headers(&served.core, &uri, &method, &origin).await);
-    answer
+    response.headers_mut().extend(cors::build_cors_headers(&state.core, &uri, &method, &origin).await);
+    response
 }
 
-async fn preflight(served: &Served, request: &Request<hyper::body::Incoming>) -> Response<Body> {
-    match cors::preflight(&served.core, request.uri(), request.headers()).await {
+async fn handle_preflight(state: &ServerState, request: &Request<hyper::body::Incoming>) -> Response<Body> {
+    match cors::build_preflight_headers(&state.core, request.uri(), request.headers()).await {
         Ok(headers) => {
             let mut response = Response::new(Body::empty());
             *response.headers_mut() = headers;
             response
         }
-        Err(error) => broken(error),
+        Err(error) => to_error_response(error),
     }
 }
 
-async fn operation(served: &Served, request: Request<hyper::body::Incoming>) -> Response<Body> {
+async fn call_operation(state: &ServerState, request: Request<hyper::body::Incoming>) -> Response<Body> {
     let is_head = *request.method() == Method::HEAD;
-    if *request.method() == Method::POST && is_form(request.headers()) {
+    if *request.method() == Method::POST && is_form_upload(request.headers()) {
         // The library reads a form before it knows who sent it, whatever the operation.
-        return finish(broken(not_implemented("Content-Type")), is_head);
+        return finish_response(to_error_response(not_implemented_error("Content-Type")), is_head);
     }
-    let waits = request.headers().contains_key(http::header::EXPECT);
+    let expects_continue = request.headers().contains_key(http::header::EXPECT);
     let (mut head, body) = request.into_parts();
-    raw_values::take_out(&mut head, &served.key);
+    raw_values::extract_raw_values(&mut head, &state.key);
     let payload = head.headers.get("x-amz-content-sha256");
-    let chunked = payload.is_some_and(|payload| payload.as_bytes().starts_with(b"STREAMING-"));
-    let (body, back) = lend(body, waits, chunked);
-    let answer = match served.service.call(Request::from_parts(head, Body::http_body(body))).await {
+    let is_chunked = payload.is_some_and(|payload| payload.as_bytes().starts_with(b"STREAMING-"));
+    let (body, reclaimer) = make_reclaimable(body, expects_continue, is_chunked);
+    let response = match state.service.call(Request::from_parts(head, Body::http_body(body))).await {
         Ok(answer) => answer,
-        Err(error) => broken(internal(format!("{error:?}"))),
+        Err(error) => to_error_response(internal_error(format!("{error:?}"))),
     };
-    back.drain().await;
-    finish(answer, is_head)
+    reclaimer.drain().await;
+    finish_response(response, is_head)
 }
 
-fn is_form(headers: &HeaderMap) -> bool {
+fn is_form_upload(headers: &HeaderMap) -> bool {
     let kinds = headers.get_all(http::header::CONTENT_TYPE);
     kinds.iter().any(|kind| {
         kind.as_bytes()
@@ -316,7 +330,7 @@ fn is_form(headers: &HeaderMap) -> bool {
     })
 }
 
-fn broken(error: S3Error) -> Response<Body> {
+fn to_error_response(error: S3Error) -> Response<Body> {
     error.to_http_response().unwrap_or_else(|_| {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
@@ -325,26 +339,26 @@ fn broken(error: S3Error) -> Response<Body> {
 }
 
 /// Adds what every answer has, and the parts of an error the library cannot carry.
-fn finish(answer: Response<Body>, is_head: bool) -> Response<Body> {
-    let (mut head, mut body) = answer.into_parts();
-    let request_id = request_id();
+fn finish_response(response: Response<Body>, is_head: bool) -> Response<Body> {
+    let (mut head, mut body) = response.into_parts();
+    let request_id = generate_request_id();
     if head.status.is_client_error() || head.status.is_server_error() {
         let text = body.take_bytes().unwrap_or_default();
-        body = Body::from(error_document(&text, &head, &request_id));
-        head.headers.remove(ELEMENT);
+        body = Body::from(build_error_document(&text, &head, &request_id));
+        head.headers.remove(ELEMENT_HEADER);
         head.headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
         head.headers.remove(http::header::CONTENT_LENGTH);
-    } else if is_xml(&head.headers)
+    } else if is_library_document(&head.headers)
         && let Some(text) = body.bytes()
     {
-        body = Body::from(escaped(with_elements(&text, &mut head.headers).as_bytes()));
+        body = Body::from(escape_control_chars(append_elements(&text, &mut head.headers).as_bytes()));
     }
     if is_head && head.status == StatusCode::OK && head.headers.contains_key(http::header::CONTENT_RANGE) {
         head.status = StatusCode::PARTIAL_CONTENT;
     }
     if head.status == StatusCode::NOT_MODIFIED {
         head.headers.remove(http::header::CONTENT_TYPE);
-        head.headers.remove(ELEMENT);
+        head.headers.remove(ELEMENT_HEADER);
         body = Body::empty();
     }
     if is_head {
@@ -358,11 +372,11 @@ fn finish(answer: Response<Body>, is_head: bool) -> Response<Body> {
     Response::from_parts(head, body)
 }
 
-fn request_id() -> String {
+fn generate_request_id() -> String {
     format!("{:016X}", getrandom::u64().unwrap_or_default())
 }
 
-fn is_xml(headers: &HeaderMap) -> bool {
+fn is_library_document(headers: &HeaderMap) -> bool {
     // Objects may be XML too; only the library's own documents lack an ETag and a length.
     headers.get(http::header::CONTENT_TYPE).is_some_and(|kind| kind == "application/xml")
         && !headers.contains_key(http::header::ETAG)
@@ -370,7 +384,7 @@ fn is_xml(headers: &HeaderMap) -> bool {
 }
 
 /// Control characters the library writes as they are, and XML does not carry.
-fn escaped(text: &[u8]) -> Vec<u8> {
+fn escape_control_chars(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     for byte in text {
         if *byte < 0x20 && *byte != b'\n' && *byte != b'\t' {
@@ -383,42 +397,42 @@ fn escaped(text: &[u8]) -> Vec<u8> {
 }
 
 /// A success with the elements that the library has no place for, at the end of its root.
-fn with_elements(text: &[u8], headers: &mut HeaderMap) -> String {
+fn append_elements(text: &[u8], headers: &mut HeaderMap) -> String {
     let mut document = String::from_utf8_lossy(text).into_owned();
     if let Some(end) = document.rfind("</") {
-        document.insert_str(end, &elements(headers));
+        document.insert_str(end, &format_elements(headers));
     }
-    headers.remove(ELEMENT);
+    headers.remove(ELEMENT_HEADER);
     document
 }
 
 /// The elements that travel in headers.
-fn elements(headers: &HeaderMap) -> String {
+fn format_elements(headers: &HeaderMap) -> String {
     let mut all = String::new();
-    for element in headers.get_all(ELEMENT).iter().filter_map(|value| value.to_str().ok()) {
+    for element in headers.get_all(ELEMENT_HEADER).iter().filter_map(|value| value.to_str().ok()) {
         let Some((name, value)) = element.split_once(' ') else { continue };
         let value = percent_decode_str(value).decode_utf8_lossy();
         // XML 1.0 cannot carry it, and a client that fails on the document would not learn the code.
         if value.chars().any(|c| c < ' ' && !matches!(c, '\t' | '\n' | '\r')) {
             continue;
         }
-        all.push_str(&format!("<{name}>{}</{name}>", xml_text(&value)));
+        all.push_str(&format!("<{name}>{}</{name}>", escape_xml_text(&value)));
     }
     all
 }
 
-fn error_document(text: &[u8], head: &http::response::Parts, request_id: &str) -> Vec<u8> {
+fn build_error_document(text: &[u8], head: &http::response::Parts, request_id: &str) -> Vec<u8> {
     let text = String::from_utf8_lossy(text);
     let mut document = text.strip_suffix("</Error>").unwrap_or(&text).to_owned();
     if !document.contains("<Message>") {
         let reason = head.status.canonical_reason().unwrap_or_default();
         document.push_str(&format!("<Message>{reason}</Message>"));
     }
-    document.push_str(&elements(&head.headers));
+    document.push_str(&format_elements(&head.headers));
     document.push_str(&format!("<RequestId>{request_id}</RequestId><HostId>{request_id}</HostId></Error>"));
-    escaped(document.as_bytes())
+    escape_control_chars(document.as_bytes())
 }
 
-fn xml_text(text: &str) -> String {
+fn escape_xml_text(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -6,11 +6,11 @@
 //! enforce it.
 
 use crate::attributes::Acl;
-use crate::errors::{fault, invalid_argument, not_implemented};
-use crate::list::{token, untoken};
-use crate::meta::{Bucket, Reading, Setting, Writing};
+use crate::errors::{invalid_argument_error, not_implemented_error, s3_error};
+use crate::list::{decode_token, encode_token};
+use crate::meta::{Bucket, MetadataReader, MetadataWriter, StoredSetting};
 use crate::objects::Core;
-use crate::request::{Facts, query};
+use crate::request::{RequestHead, parse_query};
 use crate::schema::{self, Schema};
 use crate::xml::Element;
 use bytes::Bytes;
@@ -30,105 +30,131 @@ const POLICY: &str = "policy";
 const POLICY_STATUS: &str = "policyStatus";
 /// Configurations with ids: of one kind and bucket, and of one page.
 const CONFIGURATIONS_MAX: usize = 1000;
-const CONFIGURATIONS_PAGE: usize = 100;
-const SMALLEST: &str = "x-amz-transition-default-minimum-object-size";
+const CONFIGURATIONS_PER_PAGE: usize = 100;
+const MINIMUM_OBJECT_SIZE_HEADER: &str = "x-amz-transition-default-minimum-object-size";
 
 /// What is answered where nothing was set.
 #[derive(Clone, Copy)]
-enum Unset {
-    Missing(&'static str, &'static str),
+enum UnsetResponse {
+    NotFound(&'static str, &'static str),
     Document(&'static str),
 }
 
 #[derive(Clone, Copy)]
-struct Kind {
+struct SettingKind {
     name: &'static str,
     schema: Schema,
-    unset: Unset,
-    deletable: bool,
+    unset_response: UnsetResponse,
+    is_deletable: bool,
     /// The status of a PUT.
-    done: StatusCode,
+    put_status: StatusCode,
     /// Many of them, told apart by an id: the element around a list of them.
-    many: Option<&'static str>,
+    list_element: Option<&'static str>,
 }
 
-const fn kind(name: &'static str, schema: Schema, unset: Unset) -> Kind {
-    Kind { name, schema, unset, deletable: true, done: StatusCode::OK, many: None }
+const fn define_setting(name: &'static str, schema: Schema, unset_response: UnsetResponse) -> SettingKind {
+    SettingKind {
+        name,
+        schema,
+        unset_response,
+        is_deletable: true,
+        put_status: StatusCode::OK,
+        list_element: None,
+    }
 }
 
-const fn several(name: &'static str, schema: Schema, list: &'static str) -> Kind {
-    let unset = Unset::Missing("NoSuchConfiguration", "The specified configuration does not exist.");
-    Kind { many: Some(list), ..kind(name, schema, unset) }
+const fn define_setting_list(name: &'static str, schema: Schema, list: &'static str) -> SettingKind {
+    let unset_response =
+        UnsetResponse::NotFound("NoSuchConfiguration", "The specified configuration does not exist.");
+    SettingKind { list_element: Some(list), ..define_setting(name, schema, unset_response) }
 }
 
-const KINDS: [Kind; 13] = [
-    kind(
+const SETTING_KINDS: [SettingKind; 13] = [
+    define_setting(
         CORS,
         schema::CORS,
-        Unset::Missing("NoSuchCORSConfiguration", "The CORS configuration does not exist"),
+        UnsetResponse::NotFound("NoSuchCORSConfiguration", "The CORS configuration does not exist"),
     ),
-    kind(
+    define_setting(
         LIFECYCLE,
         schema::LIFECYCLE,
-        Unset::Missing("NoSuchLifecycleConfiguration", "The lifecycle configuration does not exist"),
+        UnsetResponse::NotFound("NoSuchLifecycleConfiguration", "The lifecycle configuration does not exist"),
     ),
-    Kind {
-        done: StatusCode::NO_CONTENT,
-        ..kind("tagging", schema::TAGGING, Unset::Missing("NoSuchTagSet", "The TagSet does not exist"))
+    SettingKind {
+        put_status: StatusCode::NO_CONTENT,
+        ..define_setting(
+            "tagging",
+            schema::TAGGING,
+            UnsetResponse::NotFound("NoSuchTagSet", "The TagSet does not exist"),
+        )
     },
-    kind(
+    define_setting(
         "website",
         schema::WEBSITE,
-        Unset::Missing(
+        UnsetResponse::NotFound(
             "NoSuchWebsiteConfiguration",
             "The specified bucket does not have a website configuration",
         ),
     ),
-    Kind { deletable: false, ..kind(LOGGING, schema::LOGGING, Unset::Document("<BucketLoggingStatus/>")) },
+    SettingKind {
+        is_deletable: false,
+        ..define_setting(LOGGING, schema::LOGGING, UnsetResponse::Document("<BucketLoggingStatus/>"))
+    },
     // Every bucket of S3 has one: https://docs.aws.amazon.com/AmazonS3/latest/userguide/default-encryption-faq.html
-    kind(
+    define_setting(
         ENCRYPTION,
         schema::ENCRYPTION,
-        Unset::Document(
+        UnsetResponse::Document(
             "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault>\
              <SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault>\
              <BucketKeyEnabled>false</BucketKeyEnabled></Rule></ServerSideEncryptionConfiguration>",
         ),
     ),
-    kind(
+    define_setting(
         "publicAccessBlock",
         schema::PUBLIC_ACCESS,
-        Unset::Missing(
+        UnsetResponse::NotFound(
             "NoSuchPublicAccessBlockConfiguration",
             "The public access block configuration was not found",
         ),
     ),
-    Kind {
-        deletable: false,
-        ..kind(
+    SettingKind {
+        is_deletable: false,
+        ..define_setting(
             "requestPayment",
             schema::PAYMENT,
-            Unset::Document(
+            UnsetResponse::Document(
                 "<RequestPaymentConfiguration><Payer>BucketOwner</Payer></RequestPaymentConfiguration>",
             ),
         )
     },
-    Kind {
-        deletable: false,
-        ..kind("accelerate", schema::ACCELERATE, Unset::Document("<AccelerateConfiguration/>"))
+    SettingKind {
+        is_deletable: false,
+        ..define_setting(
+            "accelerate",
+            schema::ACCELERATE,
+            UnsetResponse::Document("<AccelerateConfiguration/>"),
+        )
     },
-    kind(
+    define_setting(
         OWNERSHIP,
         schema::OWNERSHIP,
-        Unset::Missing("OwnershipControlsNotFoundError", "The bucket ownership controls were not found"),
+        UnsetResponse::NotFound(
+            "OwnershipControlsNotFoundError",
+            "The bucket ownership controls were not found",
+        ),
     ),
-    several("inventory", schema::INVENTORY, "ListInventoryConfigurationsResult"),
-    several("metrics", schema::METRICS, "ListMetricsConfigurationsResult"),
-    several("intelligent-tiering", schema::TIERING, "ListBucketIntelligentTieringConfigurationsOutput"),
+    define_setting_list("inventory", schema::INVENTORY, "ListInventoryConfigurationsResult"),
+    define_setting_list("metrics", schema::METRICS, "ListMetricsConfigurationsResult"),
+    define_setting_list(
+        "intelligent-tiering",
+        schema::TIERING,
+        "ListBucketIntelligentTieringConfigurationsOutput",
+    ),
 ];
 
 /// The bucket and the key of a path, decoded; the key is empty where there is none.
-pub(crate) fn bucket_and_key(uri: &Uri) -> Option<(String, String)> {
+pub(crate) fn parse_bucket_and_key(uri: &Uri) -> Option<(String, String)> {
     let path = uri.path().strip_prefix('/')?;
     let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
     let decode = |text: &str| percent_decode_str(text).decode_utf8().ok().map(|text| text.into_owned());
@@ -136,47 +162,50 @@ pub(crate) fn bucket_and_key(uri: &Uri) -> Option<(String, String)> {
 }
 
 /// Answers a request for a setting; none where it is about something else.
-pub(crate) async fn answer(
+pub(crate) async fn handle_setting_request(
     core: &Core,
     method: &Method,
     uri: &Uri,
-    facts: &Facts,
+    request_head: &RequestHead,
     body: &Bytes,
 ) -> S3Result<Option<S3Response<Body>>> {
-    let Some((bucket, key)) = bucket_and_key(uri) else { return Ok(None) };
-    let wanted: Vec<(String, String)> = query(uri).collect();
-    let named = |name: &str| wanted.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
-    if key.is_empty() && (named(POLICY).is_some() || named(POLICY_STATUS).is_some()) {
-        return policy(core, method, bucket).await.map(Some);
+    let Some((bucket, key)) = parse_bucket_and_key(uri) else { return Ok(None) };
+    let parameters: Vec<(String, String)> = parse_query(uri).collect();
+    let find_parameter =
+        |name: &str| parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+    if key.is_empty() && (find_parameter(POLICY).is_some() || find_parameter(POLICY_STATUS).is_some()) {
+        return handle_policy(core, method, bucket).await.map(Some);
     }
-    let kind = KINDS.into_iter().find(|kind| key.is_empty() && named(kind.name).is_some());
+    let kind = SETTING_KINDS.into_iter().find(|kind| key.is_empty() && find_parameter(kind.name).is_some());
     let Some(kind) = kind else { return Ok(None) };
-    let id = named("id").filter(|id| !id.is_empty());
-    if let (Some(root), None) = (kind.many, &id) {
+    let id = find_parameter("id").filter(|id| !id.is_empty());
+    if let (Some(root), None) = (kind.list_element, &id) {
         if method != Method::GET {
-            return Err(invalid_argument("The specified configuration id is invalid.", "id", ""));
+            return Err(invalid_argument_error("The specified configuration id is invalid.", "id", ""));
         }
-        return list(core, bucket, kind.name, root, named("continuation-token")).await.map(Some);
+        return list_settings(core, bucket, kind.name, root, find_parameter("continuation-token"))
+            .await
+            .map(Some);
     }
     let id = id.unwrap_or_default();
-    let answer = match *method {
-        Method::GET => get(core, bucket, kind, id).await?,
-        Method::PUT => put(core, bucket, kind, id, facts, body).await?,
-        Method::DELETE if kind.deletable => delete(core, bucket, kind, id).await?,
-        _ => return Err(not_allowed(method, kind.name)),
+    let response = match *method {
+        Method::GET => get_setting(core, bucket, kind, id).await?,
+        Method::PUT => put_setting(core, bucket, kind, id, request_head, body).await?,
+        Method::DELETE if kind.is_deletable => delete_setting(core, bucket, kind, id).await?,
+        _ => return Err(method_not_allowed_error(method, kind.name)),
     };
-    Ok(Some(answer))
+    Ok(Some(response))
 }
 
-fn not_allowed(method: &Method, resource: &str) -> S3Error {
+fn method_not_allowed_error(method: &Method, resource: &str) -> S3Error {
     let elements = [("Method", method.as_str()), ("ResourceType", &resource.to_ascii_uppercase())];
     let message = "The specified method is not allowed against this resource.";
-    fault(405, "MethodNotAllowed", message, &elements)
+    s3_error(405, "MethodNotAllowed", message, &elements)
 }
 
 /// The protocol library takes a method that a sub-resource does not have for the call without the sub-resource: a
 /// `DELETE ?acl` would delete the bucket or the object.
-pub(crate) fn check_method(method: &Method, uri: &Uri) -> S3Result<()> {
+pub(crate) fn check_subresource_method(method: &Method, uri: &Uri) -> S3Result<()> {
     const BUCKET: [(&str, &[Method]); 10] = [
         ("acl", &[Method::PUT]),
         ("location", &[]),
@@ -205,140 +234,157 @@ pub(crate) fn check_method(method: &Method, uri: &Uri) -> S3Result<()> {
         "session",
     ];
     const LATER_OBJECT: [&str; 4] = ["renameObject", "annotation", "torrent", ENCRYPTION];
-    let Some((_, key)) = bucket_and_key(uri) else { return Ok(()) };
+    let Some((_, key)) = parse_bucket_and_key(uri) else { return Ok(()) };
     let is_bucket = key.is_empty();
     let known: &[(&str, &[Method])] = if is_bucket { &BUCKET } else { &OBJECT };
     let later: &[&str] = if is_bucket { &LATER_BUCKET } else { &LATER_OBJECT };
-    for (name, value) in query(uri) {
+    for (name, value) in parse_query(uri) {
         if value.is_empty() && later.contains(&name.as_str()) {
-            return Err(not_implemented(&name));
+            return Err(not_implemented_error(&name));
         }
         let row = known.iter().find(|row| row.0 == name);
         if row.is_some_and(|row| !matches!(*method, Method::GET | Method::HEAD) && !row.1.contains(method)) {
-            return Err(not_allowed(method, &name));
+            return Err(method_not_allowed_error(method, &name));
         }
     }
     Ok(())
 }
 
-fn document(body: String, kind: &'static str, headers: &BTreeMap<String, String>) -> S3Response<Body> {
+fn build_document_response(
+    body: String,
+    kind: &'static str,
+    headers: &BTreeMap<String, String>,
+) -> S3Response<Body> {
     let mut response = S3Response::with_status(Body::from(body), StatusCode::OK);
-    response.headers = told(headers);
+    response.headers = to_header_map(headers);
     response.headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }
 
-fn told(headers: &BTreeMap<String, String>) -> HeaderMap {
+fn to_header_map(headers: &BTreeMap<String, String>) -> HeaderMap {
     let pair = |(name, value): (&String, &String)| {
         Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))
     };
     headers.iter().filter_map(pair).collect()
 }
 
-async fn get(core: &Core, bucket: String, kind: Kind, id: String) -> S3Result<S3Response<Body>> {
+async fn get_setting(
+    core: &Core,
+    bucket: String,
+    kind: SettingKind,
+    id: String,
+) -> S3Result<S3Response<Body>> {
     let name = bucket.clone();
-    let stored = core.meta.read(move |reading| reading.setting(&bucket, kind.name, &id)).await?;
+    let stored = core.meta.read(move |reading| reading.find_setting(&bucket, kind.name, &id)).await?;
     let Some(setting) = stored else {
-        return match kind.unset {
-            Unset::Missing(code, message) => Err(fault(404, code, message, &[("BucketName", &name)])),
-            Unset::Document(text) => {
-                let root = Element::read(text.as_bytes())?;
-                Ok(document(root.document(), "application/xml", &BTreeMap::new()))
+        return match kind.unset_response {
+            UnsetResponse::NotFound(code, message) => {
+                Err(s3_error(404, code, message, &[("BucketName", &name)]))
+            }
+            UnsetResponse::Document(text) => {
+                let root = Element::parse(text.as_bytes())?;
+                Ok(build_document_response(root.to_document(), "application/xml", &BTreeMap::new()))
             }
         };
     };
-    Ok(document(setting.document, "application/xml", &setting.headers))
+    Ok(build_document_response(setting.document, "application/xml", &setting.headers))
 }
 
-async fn list(
+async fn list_settings(
     core: &Core,
     bucket: String,
     kind: &'static str,
     root: &str,
     after: Option<String>,
 ) -> S3Result<S3Response<Body>> {
-    let from = after.as_deref().map(untoken).transpose()?.unwrap_or_default();
-    let work = move |reading: &Reading| reading.settings(&bucket, kind);
+    let from = after.as_deref().map(decode_token).transpose()?.unwrap_or_default();
+    let work = move |reading: &MetadataReader| reading.list_settings(&bucket, kind);
     let all = core.meta.read(work).await?;
     let mut rows = all.into_iter().filter(|(id, _)| *id > from).peekable();
     let (mut children, mut last) = (Vec::new(), String::new());
-    while children.len() < CONFIGURATIONS_PAGE {
+    while children.len() < CONFIGURATIONS_PER_PAGE {
         let Some((id, setting)) = rows.next() else { break };
-        children.push(Element::read(setting.document.as_bytes())?);
+        children.push(Element::parse(setting.document.as_bytes())?);
         last = id;
     }
     let more = rows.peek().is_some();
-    children.extend(after.map(|after| Element::leaf("ContinuationToken", &after)));
-    children.push(Element::leaf("IsTruncated", if more { "true" } else { "false" }));
-    children.extend(more.then(|| Element::leaf("NextContinuationToken", &token(&last))));
-    let list = Element::group(root, children);
-    Ok(document(list.document(), "application/xml", &BTreeMap::new()))
+    children.extend(after.map(|after| Element::with_text("ContinuationToken", &after)));
+    children.push(Element::with_text("IsTruncated", if more { "true" } else { "false" }));
+    children.extend(more.then(|| Element::with_text("NextContinuationToken", &encode_token(&last))));
+    let list = Element::with_children(root, children);
+    Ok(build_document_response(list.to_document(), "application/xml", &BTreeMap::new()))
 }
 
-async fn put(
+async fn put_setting(
     core: &Core,
     bucket: String,
-    kind: Kind,
+    kind: SettingKind,
     id: String,
-    facts: &Facts,
+    request_head: &RequestHead,
     body: &Bytes,
 ) -> S3Result<S3Response<Body>> {
     let root = kind.schema.read(body)?;
-    let document = root.document();
-    if kind.many.is_some() && root.text_of("Id") != Some(id.as_str()) {
+    let document = root.to_document();
+    if kind.list_element.is_some() && root.child_text("Id") != Some(id.as_str()) {
         let message = "Document ID does not match the specified configuration ID.";
-        return Err(fault(400, "IdMismatch", message, &[]));
+        return Err(s3_error(400, "IdMismatch", message, &[]));
     }
     let mut headers = BTreeMap::new();
     if kind.name == LIFECYCLE {
-        headers.insert(SMALLEST.to_owned(), smallest(facts)?);
+        headers.insert(MINIMUM_OBJECT_SIZE_HEADER.to_owned(), read_minimum_object_size(request_head)?);
     }
-    let answer = headers.clone();
-    let work = move |writing: &mut Writing<'_>| {
-        let row = writing.bucket(&bucket)?;
-        act(writing, &bucket, row, kind, &root)?;
-        if kind.many.is_some()
-            && writing.setting(&bucket, kind.name, &id)?.is_none()
-            && writing.settings(&bucket, kind.name)?.len() >= CONFIGURATIONS_MAX
+    let response_headers = headers.clone();
+    let work = move |writing: &mut MetadataWriter<'_>| {
+        let row = writing.get_bucket(&bucket)?;
+        apply_setting(writing, &bucket, row, kind, &root)?;
+        if kind.list_element.is_some()
+            && writing.find_setting(&bucket, kind.name, &id)?.is_none()
+            && writing.list_settings(&bucket, kind.name)?.len() >= CONFIGURATIONS_MAX
         {
             let message = "You are attempting to create a new configuration but have already reached the \
                            1,000-configuration limit.";
-            return Err(fault(400, "TooManyConfigurations", message, &[]));
+            return Err(s3_error(400, "TooManyConfigurations", message, &[]));
         }
-        writing.put_setting(&bucket, kind.name, &id, &Setting { document, headers })
+        writing.put_setting(&bucket, kind.name, &id, &StoredSetting { document, headers })
     };
     core.meta.write(work).await?;
-    let mut response = S3Response::with_status(Body::empty(), kind.done);
-    response.headers = told(&answer);
+    let mut response = S3Response::with_status(Body::empty(), kind.put_status);
+    response.headers = to_header_map(&response_headers);
     Ok(response)
 }
 
 /// What a setting means to the rest of the store.
-fn act(writing: &mut Writing<'_>, bucket: &str, row: Bucket, kind: Kind, root: &Element) -> S3Result<()> {
+fn apply_setting(
+    writing: &mut MetadataWriter<'_>,
+    bucket: &str,
+    row: Bucket,
+    kind: SettingKind,
+    root: &Element,
+) -> S3Result<()> {
     match kind.name {
         ENCRYPTION => {
             let managed =
-                root.child("Rule").is_some_and(|rule| rule.has("ApplyServerSideEncryptionByDefault"));
+                root.child("Rule").is_some_and(|rule| rule.has_child("ApplyServerSideEncryptionByDefault"));
             let blocks_customer_keys = schema::blocks_customer_keys(root);
             writing.put_bucket(bucket, &Bucket { managed, blocks_customer_keys, ..row })
         }
         OWNERSHIP => {
-            let owner = root.child("Rule").and_then(|rule| rule.text_of("ObjectOwnership"));
+            let owner = root.child("Rule").and_then(|rule| rule.child_text("ObjectOwnership"));
             let no_acls = owner == Some("BucketOwnerEnforced");
             if no_acls && row.acl != Acl::Private {
                 let message =
                     "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting";
-                return Err(fault(400, "InvalidBucketAclWithObjectOwnership", message, &[]));
+                return Err(s3_error(400, "InvalidBucketAclWithObjectOwnership", message, &[]));
             }
             writing.put_bucket(bucket, &Bucket { no_acls, ..row })
         }
         LOGGING => {
-            let target = root.child("LoggingEnabled").and_then(|row| row.text_of("TargetBucket"));
+            let target = root.child("LoggingEnabled").and_then(|row| row.child_text("TargetBucket"));
             match target {
                 Some(target) if writing.find_bucket(target)?.is_none() => {
                     let message = "The target bucket for logging does not exist";
                     let elements = [("TargetBucket", target)];
-                    Err(fault(400, "InvalidTargetBucketForLogging", message, &elements))
+                    Err(s3_error(400, "InvalidTargetBucketForLogging", message, &elements))
                 }
                 _ => Ok(()),
             }
@@ -347,9 +393,14 @@ fn act(writing: &mut Writing<'_>, bucket: &str, row: Bucket, kind: Kind, root: &
     }
 }
 
-async fn delete(core: &Core, bucket: String, kind: Kind, id: String) -> S3Result<S3Response<Body>> {
-    let work = move |writing: &mut Writing<'_>| {
-        let row = writing.bucket(&bucket)?;
+async fn delete_setting(
+    core: &Core,
+    bucket: String,
+    kind: SettingKind,
+    id: String,
+) -> S3Result<S3Response<Body>> {
+    let work = move |writing: &mut MetadataWriter<'_>| {
+        let row = writing.get_bucket(&bucket)?;
         match kind.name {
             ENCRYPTION => {
                 writing
@@ -364,31 +415,35 @@ async fn delete(core: &Core, bucket: String, kind: Kind, id: String) -> S3Result
     Ok(S3Response::with_status(Body::empty(), StatusCode::NO_CONTENT))
 }
 
-fn smallest(facts: &Facts) -> S3Result<String> {
+fn read_minimum_object_size(request_head: &RequestHead) -> S3Result<String> {
     const ALL: &str = "all_storage_classes_128K";
-    let Some(value) = facts.headers.get(SMALLEST) else { return Ok(ALL.to_owned()) };
+    let Some(value) = request_head.headers.get(MINIMUM_OBJECT_SIZE_HEADER) else { return Ok(ALL.to_owned()) };
     match value.to_str() {
         Ok(value @ (ALL | "varies_by_storage_class")) => Ok(value.to_owned()),
-        other => Err(invalid_argument("Invalid value", SMALLEST, other.unwrap_or_default())),
+        other => Err(invalid_argument_error(
+            "Invalid value",
+            MINIMUM_OBJECT_SIZE_HEADER,
+            other.unwrap_or_default(),
+        )),
     }
 }
 
 /// Policies: there are none. One that an earlier release kept never meant anything, and can be deleted.
-async fn policy(core: &Core, method: &Method, bucket: String) -> S3Result<S3Response<Body>> {
-    let wanted = method.clone();
-    let work = move |writing: &mut Writing<'_>| {
-        writing.bucket(&bucket)?;
-        match wanted {
+async fn handle_policy(core: &Core, method: &Method, bucket: String) -> S3Result<S3Response<Body>> {
+    let method = method.clone();
+    let work = move |writing: &mut MetadataWriter<'_>| {
+        writing.get_bucket(&bucket)?;
+        match method {
             Method::GET => {
                 let elements = [("BucketName", bucket.as_str())];
-                Err(fault(404, "NoSuchBucketPolicy", "The bucket policy does not exist", &elements))
+                Err(s3_error(404, "NoSuchBucketPolicy", "The bucket policy does not exist", &elements))
             }
             Method::PUT => {
                 let message = "A bucket policy would not be enforced here, and is not kept.";
-                Err(fault(501, "NotImplemented", message, &[]))
+                Err(s3_error(501, "NotImplemented", message, &[]))
             }
             Method::DELETE => writing.delete_setting(&bucket, POLICY, ""),
-            _ => Err(not_allowed(&wanted, POLICY)),
+            _ => Err(method_not_allowed_error(&method, POLICY)),
         }
     };
     core.meta.write(work).await?;
@@ -396,7 +451,7 @@ async fn policy(core: &Core, method: &Method, bucket: String) -> S3Result<S3Resp
 }
 
 /// The CORS rules of a bucket; none where it has none.
-pub(crate) fn cors_rules(reading: &Reading, bucket: &str) -> S3Result<Option<Element>> {
-    let setting = reading.setting(bucket, CORS, "")?;
-    setting.map(|setting| Element::read(setting.document.as_bytes())).transpose()
+pub(crate) fn read_cors_rules(reading: &MetadataReader, bucket: &str) -> S3Result<Option<Element>> {
+    let setting = reading.find_setting(bucket, CORS, "")?;
+    setting.map(|setting| Element::parse(setting.document.as_bytes())).transpose()
 }

@@ -1,6 +1,6 @@
 //! Small XML documents as trees: a bounded reader, and a writer that gives the same tree back.
 
-use crate::errors::malformed_xml;
+use crate::errors::malformed_xml_error;
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 use s3s::S3Result;
@@ -10,26 +10,26 @@ use std::fmt::Write as _;
 const DEPTH_MAX: usize = 16;
 /// Attributes of one element.
 const ATTRIBUTES_MAX: usize = 32;
-const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
-const INSTANCE: &str = "http://www.w3.org/2001/XMLSchema-instance";
+const S3_NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
+const XSI_NAMESPACE: &str = "http://www.w3.org/2001/XMLSchema-instance";
 
 /// An element: its name without namespace prefix, and what is inside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Element {
     pub(crate) name: String,
     /// `xsi:type`, the one attribute that means something to S3.
-    pub(crate) kind: Option<String>,
+    pub(crate) xsi_type: Option<String>,
     /// Text directly inside, unescaped.
     pub(crate) text: String,
     pub(crate) children: Vec<Element>,
 }
 
 impl Element {
-    pub(crate) fn group(name: &str, children: Vec<Element>) -> Self {
+    pub(crate) fn with_children(name: &str, children: Vec<Element>) -> Self {
         Self { name: name.to_owned(), children, ..Self::default() }
     }
 
-    pub(crate) fn leaf(name: &str, text: &str) -> Self {
+    pub(crate) fn with_text(name: &str, text: &str) -> Self {
         Self { name: name.to_owned(), text: text.to_owned(), ..Self::default() }
     }
 
@@ -37,61 +37,61 @@ impl Element {
         self.children.iter().find(|child| child.name == name)
     }
 
-    pub(crate) fn has(&self, name: &str) -> bool {
+    pub(crate) fn has_child(&self, name: &str) -> bool {
         self.child(name).is_some()
     }
 
-    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
+    pub(crate) fn children_with_name<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
         self.children.iter().filter(move |child| child.name == name)
     }
 
     /// The text of the first child of a name.
-    pub(crate) fn text_of(&self, name: &str) -> Option<&str> {
+    pub(crate) fn child_text(&self, name: &str) -> Option<&str> {
         self.child(name).map(|child| child.text.as_str())
     }
 
     /// The texts of every child of a name.
-    pub(crate) fn texts<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.all(name).map(|child| child.text.as_str())
+    pub(crate) fn child_texts<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.children_with_name(name).map(|child| child.text.as_str())
     }
 
     /// Reads a whole document. Namespaces, comments and white space between elements are passed over.
     ///
     /// # Errors
     /// 400 `MalformedXML`; a document type declaration is one, whatever it says.
-    pub(crate) fn read(bytes: &[u8]) -> S3Result<Self> {
-        read(bytes).ok_or_else(malformed_xml)
+    pub(crate) fn parse(bytes: &[u8]) -> S3Result<Self> {
+        parse_document(bytes).ok_or_else(malformed_xml_error)
     }
 
     /// The document this element is the root of.
-    pub(crate) fn document(&self) -> String {
+    pub(crate) fn to_document(&self) -> String {
         let mut out =
-            format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{} xmlns=\"{NAMESPACE}\"", self.name);
-        self.rest(&mut out);
+            format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{} xmlns=\"{S3_NAMESPACE}\"", self.name);
+        self.write_content(&mut out);
         out
     }
 
-    fn write(&self, out: &mut String) {
+    fn write_element(&self, out: &mut String) {
         let _ = write!(out, "<{}", self.name);
-        if let Some(kind) = &self.kind {
-            let _ = write!(out, " xmlns:xsi=\"{INSTANCE}\" xsi:type=\"{}\"", escaped(kind));
+        if let Some(kind) = &self.xsi_type {
+            let _ = write!(out, " xmlns:xsi=\"{XSI_NAMESPACE}\" xsi:type=\"{}\"", escape_text(kind));
         }
-        self.rest(out);
+        self.write_content(out);
     }
 
-    fn rest(&self, out: &mut String) {
+    fn write_content(&self, out: &mut String) {
         if self.children.is_empty() && self.text.is_empty() {
             out.push_str("/>");
             return;
         }
         out.push('>');
-        out.push_str(&escaped(&self.text));
-        self.children.iter().for_each(|child| child.write(out));
+        out.push_str(&escape_text(&self.text));
+        self.children.iter().for_each(|child| child.write_element(out));
         let _ = write!(out, "</{}>", self.name);
     }
 }
 
-fn escaped(text: &str) -> String {
+fn escape_text(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -107,7 +107,7 @@ fn escaped(text: &str) -> String {
     out
 }
 
-fn read(bytes: &[u8]) -> Option<Element> {
+fn parse_document(bytes: &[u8]) -> Option<Element> {
     let text = std::str::from_utf8(bytes).ok()?;
     let mut reader = Reader::from_str(text.trim_start_matches('\u{feff}').trim());
     let (mut open, mut root): (Vec<Element>, Option<Element>) = (Vec::new(), None);
@@ -117,12 +117,12 @@ fn read(bytes: &[u8]) -> Option<Element> {
                 if open.len() >= DEPTH_MAX || (open.is_empty() && root.is_some()) {
                     return None;
                 }
-                open.push(element(&start)?);
+                open.push(parse_start_tag(&start)?);
             }
-            Event::Empty(start) => close(element(&start)?, &mut open, &mut root)?,
-            Event::End(_) => close(open.pop()?, &mut open, &mut root)?,
-            Event::Text(piece) => add(&piece.xml10_content(), &mut open)?,
-            Event::CData(piece) => add(&piece.xml10_content(), &mut open)?,
+            Event::Empty(start) => close_element(parse_start_tag(&start)?, &mut open, &mut root)?,
+            Event::End(_) => close_element(open.pop()?, &mut open, &mut root)?,
+            Event::Text(piece) => append_text(&piece.xml10_content(), &mut open)?,
+            Event::CData(piece) => append_text(&piece.xml10_content(), &mut open)?,
             Event::GeneralRef(name) => {
                 let character = match name.resolve_char_ref().ok()? {
                     Some(character) => character.to_string(),
@@ -138,7 +138,7 @@ fn read(bytes: &[u8]) -> Option<Element> {
     root.filter(|_| open.is_empty())
 }
 
-fn element(start: &BytesStart<'_>) -> Option<Element> {
+fn parse_start_tag(start: &BytesStart<'_>) -> Option<Element> {
     let mut kind = None;
     for (index, attribute) in start.attributes().enumerate() {
         let attribute = attribute.ok()?;
@@ -150,10 +150,10 @@ fn element(start: &BytesStart<'_>) -> Option<Element> {
             kind = Some(attribute.value.into_owned());
         }
     }
-    Some(Element { name: start.local_name().into_inner().to_owned(), kind, ..Element::default() })
+    Some(Element { name: start.local_name().into_inner().to_owned(), xsi_type: kind, ..Element::default() })
 }
 
-fn close(element: Element, open: &mut [Element], root: &mut Option<Element>) -> Option<()> {
+fn close_element(element: Element, open: &mut [Element], root: &mut Option<Element>) -> Option<()> {
     match open.last_mut() {
         Some(parent) => parent.children.push(element),
         None if root.is_none() => *root = Some(element),
@@ -162,7 +162,7 @@ fn close(element: Element, open: &mut [Element], root: &mut Option<Element>) -> 
     Some(())
 }
 
-fn add(piece: &str, open: &mut [Element]) -> Option<()> {
+fn append_text(piece: &str, open: &mut [Element]) -> Option<()> {
     match open.last_mut() {
         Some(element) => element.text.push_str(piece),
         None if piece.trim().is_empty() => {}
@@ -177,14 +177,15 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_back() {
-        let mut grantee = Element::group("Grantee", vec![Element::leaf("ID", " a<b>&\"c\"\r\n\u{817e} ")]);
-        grantee.kind = Some("CanonicalUser".to_owned());
-        let root = Element::group("Root", vec![grantee, Element::leaf("Empty", "")]);
-        assert_eq!(Element::read(root.document().as_bytes()).unwrap(), root);
+        let mut grantee =
+            Element::with_children("Grantee", vec![Element::with_text("ID", " a<b>&\"c\"\r\n\u{817e} ")]);
+        grantee.xsi_type = Some("CanonicalUser".to_owned());
+        let root = Element::with_children("Root", vec![grantee, Element::with_text("Empty", "")]);
+        assert_eq!(Element::parse(root.to_document().as_bytes()).unwrap(), root);
     }
 
     #[test]
-    fn what_is_no_document_is_refused() {
+    fn what_is_no_document_is_rejected() {
         for bad in [
             "",
             "text",
@@ -195,10 +196,10 @@ mod tests {
             "<!DOCTYPE a [<!ENTITY e \"x\">]><a>&e;</a>",
             "<a>&e;</a>",
         ] {
-            assert!(Element::read(bad.as_bytes()).is_err(), "{bad}");
+            assert!(Element::parse(bad.as_bytes()).is_err(), "{bad}");
         }
-        assert!(Element::read(&[b'<', b'a', b'>', 0xff, b'<', b'/', b'a', b'>']).is_err());
-        assert!(Element::read("<a>".repeat(17).as_bytes()).is_err());
-        assert!(Element::read(b" <!-- c --><x:a xmlns:x='u'>&lt;<![CDATA[<]]></x:a> ").is_ok());
+        assert!(Element::parse(&[b'<', b'a', b'>', 0xff, b'<', b'/', b'a', b'>']).is_err());
+        assert!(Element::parse("<a>".repeat(17).as_bytes()).is_err());
+        assert!(Element::parse(b" <!-- c --><x:a xmlns:x='u'>&lt;<![CDATA[<]]></x:a> ").is_ok());
     }
 }

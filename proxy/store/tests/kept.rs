@@ -17,31 +17,31 @@ use hmac::{KeyInit as _, Mac as _};
 use http::{HeaderName, HeaderValue};
 use sha2::Digest as _;
 use std::path::{Path, PathBuf};
-use support::{S3, Server, full, md5_base64};
+use support::{TestClient, TestServer, compute_md5_base64, full_body};
 
 const UTF8: &[u8] = "attachment; filename=\"\u{4e2d}\u{6587} \u{e9}.txt\"".as_bytes();
 const LATIN1: &[u8] = b"attachment; filename=\"\xe9.txt\"";
 
-async fn started(folder: &Path) -> Server {
-    let server = Server::start(Location::Dir(folder.to_owned())).await;
-    server.client.put("box", &[], b"").await.ok();
+async fn start_with_bucket(folder: &Path) -> TestServer {
+    let server = TestServer::start(Location::Dir(folder.to_owned())).await;
+    server.client.put_object("box", &[], b"").await.expect_success();
     server
 }
 
 /// A request with headers that the signature does not cover: the client signs text only.
-async fn put_unsigned(s3: &S3, path: &str, headers: &[(&str, &[u8])]) {
-    let mut request = s3.request("PUT", path, "", &[], SignableBody::Bytes(b"x"), full(b"x"));
+async fn put_unsigned(s3: &TestClient, path: &str, headers: &[(&str, &[u8])]) {
+    let mut request = s3.build_request("PUT", path, "", &[], SignableBody::Bytes(b"x"), full_body(b"x"));
     for (name, value) in headers {
         let value = HeaderValue::from_bytes(value).unwrap();
         request.headers_mut().insert(HeaderName::try_from(*name).unwrap(), value);
     }
-    s3.raw(request).await.ok();
+    s3.send_raw(request).await.expect_success();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn values_come_back_byte_by_byte() {
     let folder = tempfile::tempdir().unwrap();
-    let server = started(folder.path()).await;
+    let server = start_with_bucket(folder.path()).await;
     let s3 = &server.client;
     for (key, value) in [("utf8", UTF8), ("latin1", LATIN1)] {
         let headers = [
@@ -52,32 +52,44 @@ async fn values_come_back_byte_by_byte() {
         put_unsigned(s3, &format!("box/{key}"), &headers).await;
     }
     let text = std::str::from_utf8(UTF8).unwrap();
-    s3.put("box/meta", &[("x-amz-meta-name", text), ("x-amz-website-redirect-location", "/\u{e9}")], b"x")
-        .await
-        .ok();
-    s3.copy("box/latin1", "box/copy", &[]).await.ok();
+    s3.put_object(
+        "box/meta",
+        &[("x-amz-meta-name", text), ("x-amz-website-redirect-location", "/\u{e9}")],
+        b"x",
+    )
+    .await
+    .expect_success();
+    s3.copy_object("box/latin1", "box/copy", &[]).await.expect_success();
     server.stop().await;
-    let server = started(folder.path()).await;
+    let server = start_with_bucket(folder.path()).await;
     let s3 = &server.client;
     for (key, value) in [("utf8", UTF8), ("latin1", LATIN1), ("copy", LATIN1)] {
-        for answer in
-            [s3.get(&format!("box/{key}"), &[]).await.ok(), s3.head(&format!("box/{key}"), &[]).await.ok()]
-        {
+        for answer in [
+            s3.get_object(&format!("box/{key}"), &[]).await.expect_success(),
+            s3.head_object(&format!("box/{key}"), &[]).await.expect_success(),
+        ] {
             for name in ["content-disposition", "cache-control"] {
                 assert_eq!(answer.headers.get(name).unwrap().as_bytes(), value, "{key} {name}");
             }
             assert_eq!(answer.header("content-encoding"), Some("deflate, gzip"));
         }
     }
-    let meta = s3.head("box/meta", &[]).await.ok();
+    let meta = s3.head_object("box/meta", &[]).await.expect_success();
     assert_eq!(meta.headers.get("x-amz-meta-name").unwrap().as_bytes(), UTF8);
     assert_eq!(meta.headers.get("x-amz-website-redirect-location").unwrap().as_bytes(), "/\u{e9}".as_bytes());
     server.stop().await;
 }
 
 /// A request signed by hand, over bytes: the SDK's signer takes text only.
-async fn put_signed(s3: &S3, path: &str, name: &str, value: &[u8], spoil: bool) -> support::Answer {
-    let request = s3.request("PUT", path, "", &[(name, "stand-in")], SignableBody::Bytes(b"x"), full(b"x"));
+async fn put_with_signed_header(
+    s3: &TestClient,
+    path: &str,
+    name: &str,
+    value: &[u8],
+    corrupt: bool,
+) -> support::TestResponse {
+    let request =
+        s3.build_request("PUT", path, "", &[(name, "stand-in")], SignableBody::Bytes(b"x"), full_body(b"x"));
     let (mut head, body) = request.into_parts();
     let text = |name: &str| head.headers.get(name).unwrap().to_str().unwrap().to_owned();
     let authorization = text("authorization");
@@ -105,43 +117,48 @@ async fn put_signed(s3: &S3, path: &str, name: &str, value: &[u8], spoil: bool) 
     };
     let key = scope
         .split('/')
-        .fold(format!("AWS4{}", s3.secret).into_bytes(), |key, part| mac(&key, part.as_bytes()));
+        .fold(format!("AWS4{}", s3.secret_key).into_bytes(), |key, part| mac(&key, part.as_bytes()));
     let signature: String = mac(&key, to_sign.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
     let before = authorization.split("Signature=").next().unwrap();
     head.headers.insert("authorization", format!("{before}Signature={signature}").parse().unwrap());
     let mut sent = value.to_vec();
-    if spoil {
+    if corrupt {
         *sent.last_mut().unwrap() = 0xfe;
     }
     head.headers.insert(HeaderName::try_from(name).unwrap(), HeaderValue::from_bytes(&sent).unwrap());
-    s3.raw(http::Request::from_parts(head, body)).await
+    s3.send_raw(http::Request::from_parts(head, body)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn signed_bytes_are_verified_and_kept() {
+async fn signed_bytes_are_verified_and_stored() {
     let folder = tempfile::tempdir().unwrap();
-    let server = started(folder.path()).await;
+    let server = start_with_bucket(folder.path()).await;
     let s3 = &server.client;
     for name in ["x-amz-meta-name", "content-disposition"] {
-        put_signed(s3, "box/a", name, b"\xe9\xff", true).await.refused(403, "SignatureDoesNotMatch");
-        s3.head("box/a", &[]).await.headers.get(name).is_none().then_some(()).unwrap();
-        put_signed(s3, "box/a", name, b"\xe9 \xff", false).await.ok();
-        assert_eq!(s3.head("box/a", &[]).await.ok().headers.get(name).unwrap().as_bytes(), b"\xe9 \xff");
-        s3.delete("box/a", "").await.ok();
+        put_with_signed_header(s3, "box/a", name, b"\xe9\xff", true)
+            .await
+            .expect_error(403, "SignatureDoesNotMatch");
+        s3.head_object("box/a", &[]).await.headers.get(name).is_none().then_some(()).unwrap();
+        put_with_signed_header(s3, "box/a", name, b"\xe9 \xff", false).await.expect_success();
+        assert_eq!(
+            s3.head_object("box/a", &[]).await.expect_success().headers.get(name).unwrap().as_bytes(),
+            b"\xe9 \xff"
+        );
+        s3.delete_object("box/a", "").await.expect_success();
     }
     // What is not signed and has to be is refused, whatever its bytes.
-    let mut request = s3.request("PUT", "box/a", "", &[], SignableBody::Bytes(b"x"), full(b"x"));
+    let mut request = s3.build_request("PUT", "box/a", "", &[], SignableBody::Bytes(b"x"), full_body(b"x"));
     request.headers_mut().insert("x-amz-meta-name", HeaderValue::from_bytes(b"\xe9").unwrap());
-    s3.raw(request).await.refused(403, "AccessDenied");
+    s3.send_raw(request).await.expect_error(403, "AccessDenied");
     server.stop().await;
 }
 
-fn data_files(folder: &Path) -> Vec<PathBuf> {
+fn list_data_files(folder: &Path) -> Vec<PathBuf> {
     let shards = std::fs::read_dir(folder.join("data")).unwrap().map(|shard| shard.unwrap().path());
     shards.flat_map(|shard| std::fs::read_dir(shard).unwrap().map(|file| file.unwrap().path())).collect()
 }
 
-fn flip(file: &Path, at: usize) {
+fn flip_bit(file: &Path, at: usize) {
     let mut bytes = std::fs::read(file).unwrap();
     bytes[at] ^= 1;
     std::fs::write(file, bytes).unwrap();
@@ -151,45 +168,45 @@ fn flip(file: &Path, at: usize) {
 async fn a_flipped_byte_is_never_served() {
     for sealed in [&[][..], &[("x-amz-server-side-encryption", "AES256")]] {
         let folder = tempfile::tempdir().unwrap();
-        let server = started(folder.path()).await;
+        let server = start_with_bucket(folder.path()).await;
         let s3 = &server.client;
         let body: Vec<u8> = (0..3_000_000_u32).map(|at| u8::try_from(at % 241).unwrap()).collect();
-        s3.put("box/a", sealed, &body).await.ok();
-        assert_eq!(s3.get("box/a", &[]).await.ok().body, body);
-        let [file] = data_files(folder.path()).try_into().unwrap();
-        flip(&file, 10);
-        s3.get("box/a", &[]).await.refused(500, "InternalError");
-        s3.get("box/a", &[("range", "bytes=9-9")]).await.refused(500, "InternalError");
-        s3.copy(
+        s3.put_object("box/a", sealed, &body).await.expect_success();
+        assert_eq!(s3.get_object("box/a", &[]).await.expect_success().body, body);
+        let [file] = list_data_files(folder.path()).try_into().unwrap();
+        flip_bit(&file, 10);
+        s3.get_object("box/a", &[]).await.expect_error(500, "InternalError");
+        s3.get_object("box/a", &[("range", "bytes=9-9")]).await.expect_error(500, "InternalError");
+        s3.copy_object(
             "box/a",
             "box/b",
             &[("x-amz-storage-class", "STANDARD_IA"), ("x-amz-checksum-algorithm", "SHA1")],
         )
         .await
-        .refused(500, "InternalError");
+        .expect_error(500, "InternalError");
         // What is read besides is right, and so is the answer that needs no bytes.
-        let range = s3.get("box/a", &[("range", "bytes=1000000-1000009")]).await.ok();
+        let range = s3.get_object("box/a", &[("range", "bytes=1000000-1000009")]).await.expect_success();
         assert_eq!(range.body, body[1_000_000..1_000_010]);
-        s3.head("box/a", &[]).await.ok();
-        flip(&file, 10);
+        s3.head_object("box/a", &[]).await.expect_success();
+        flip_bit(&file, 10);
         // Later than what was told already: the connection breaks before the end.
-        flip(&file, 2_999_999);
-        let request = s3.request("GET", "box/a", "", &[], SignableBody::Bytes(b""), full(b""));
-        let answer = s3.open(request).await;
+        flip_bit(&file, 2_999_999);
+        let request = s3.build_request("GET", "box/a", "", &[], SignableBody::Bytes(b""), full_body(b""));
+        let answer = s3.send_for_head(request).await;
         assert_eq!(answer.status(), 200);
         assert!(http_body_util::BodyExt::collect(answer.into_body()).await.is_err());
-        flip(&file, 2_999_999);
-        assert_eq!(s3.get("box/a", &[]).await.ok().body, body);
+        flip_bit(&file, 2_999_999);
+        assert_eq!(s3.get_object("box/a", &[]).await.expect_success().body, body);
         std::fs::write(&file, &std::fs::read(&file).unwrap()[..5]).unwrap();
-        s3.get("box/a", &[]).await.refused(500, "InternalError");
+        s3.get_object("box/a", &[]).await.expect_error(500, "InternalError");
         std::fs::remove_file(&file).unwrap();
-        s3.get("box/a", &[]).await.refused(500, "InternalError");
+        s3.get_object("box/a", &[]).await.expect_error(500, "InternalError");
         server.stop().await;
     }
 }
 
 /// By Python's hashlib and xxhash.
-const HELLO_SUMS: [(&str, &str); 5] = [
+const HELLO_CHECKSUMS: [(&str, &str); 5] = [
     ("sha512", "MJ7MSJwS1utMxA9QyQLytNDtd+5RGnx6m808qG1M2G+YndNbxf9JlnDaNCVbRbDP2DDoH2Bdz33FVC6TrpzXbw=="),
     ("md5", "XrY7u+Ae7tCTyyK7j1rNww=="),
     ("xxhash64", "RatnNLIeaWg="),
@@ -198,11 +215,11 @@ const HELLO_SUMS: [(&str, &str); 5] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_newer_checksums_are_checked_kept_and_told() {
+async fn the_newer_checksums_are_checked_stored_and_returned() {
     let folder = tempfile::tempdir().unwrap();
-    let server = started(folder.path()).await;
+    let server = start_with_bucket(folder.path()).await;
     let s3 = &server.client;
-    for (name, value) in HELLO_SUMS {
+    for (name, value) in HELLO_CHECKSUMS {
         let (header, element) =
             (format!("x-amz-checksum-{name}"), format!("Checksum{}", name.to_ascii_uppercase()));
         let wrong = if let Some(rest) = value.strip_prefix('1') {
@@ -210,38 +227,45 @@ async fn the_newer_checksums_are_checked_kept_and_told() {
         } else {
             format!("1{}", &value[1..])
         };
-        s3.put("box/a", &[(&header, &wrong)], b"hello world").await.refused(400, "BadDigest");
-        s3.put("box/a", &[(&header, "AAAA")], b"hello world").await.refused(400, "InvalidRequest");
+        s3.put_object("box/a", &[(&header, &wrong)], b"hello world").await.expect_error(400, "BadDigest");
+        s3.put_object("box/a", &[(&header, "AAAA")], b"hello world")
+            .await
+            .expect_error(400, "InvalidRequest");
         assert_eq!(
-            s3.put("box/a", &[(&header, value)], b"hello world").await.ok().header(&header),
+            s3.put_object("box/a", &[(&header, value)], b"hello world")
+                .await
+                .expect_success()
+                .header(&header),
             Some(value)
         );
-        let got = s3.get("box/a", &[("x-amz-checksum-mode", "ENABLED")]).await.ok();
+        let got = s3.get_object("box/a", &[("x-amz-checksum-mode", "ENABLED")]).await.expect_success();
         assert_eq!(
             (got.header(&header), got.header("x-amz-checksum-type")),
             (Some(value), Some("FULL_OBJECT"))
         );
-        let copied = s3.copy("box/a", "box/b", &[]).await.ok();
+        let copied = s3.copy_object("box/a", "box/b", &[]).await.expect_success();
         assert_eq!(
-            (copied.one(&element), copied.one("ChecksumType")),
+            (copied.element_text(&element), copied.element_text("ChecksumType")),
             (value.to_owned(), "FULL_OBJECT".to_owned())
         );
 
         let begun = [("x-amz-checksum-algorithm", name)];
-        let id = s3.begin("box/m", &begun).await;
-        let part = s3.part("box/m", &id, 1, &[(&header, value)], b"hello world").await.ok();
+        let id = s3.begin_upload("box/m", &begun).await;
+        let part =
+            s3.upload_part("box/m", &id, 1, &[(&header, value)], b"hello world").await.expect_success();
         assert_eq!(part.header(&header), Some(value));
         let copy = format!("partNumber=2&uploadId={id}");
-        let copied = s3.send("PUT", "box/m", &copy, &[("x-amz-copy-source", "box/a")], b"").await.ok();
-        assert_eq!(copied.one(&element), value);
-        let listed = s3.send("GET", "box/m", &format!("uploadId={id}"), &[], b"").await.ok();
+        let copied =
+            s3.send("PUT", "box/m", &copy, &[("x-amz-copy-source", "box/a")], b"").await.expect_success();
+        assert_eq!(copied.element_text(&element), value);
+        let listed = s3.send("GET", "box/m", &format!("uploadId={id}"), &[], b"").await.expect_success();
         assert_eq!(
-            (listed.all(&element), listed.one("ChecksumType")),
+            (listed.element_texts(&element), listed.element_text("ChecksumType")),
             (vec![value.to_owned(); 2], "COMPOSITE".to_owned())
         );
-        let uploads = s3.send("GET", "box", "uploads=", &[], b"").await.ok();
+        let uploads = s3.send("GET", "box", "uploads=", &[], b"").await.expect_success();
         assert_eq!(
-            (uploads.one("ChecksumAlgorithm"), uploads.one("ChecksumType")),
+            (uploads.element_text("ChecksumAlgorithm"), uploads.element_text("ChecksumType")),
             (name.to_ascii_uppercase(), "COMPOSITE".to_owned())
         );
         let etag = part.header("etag").unwrap().replace('"', "");
@@ -252,17 +276,19 @@ async fn the_newer_checksums_are_checked_kept_and_told() {
             )
         };
         let query = format!("uploadId={id}");
-        s3.send("POST", "box/m", &query, &[], document(&wrong).as_bytes()).await.refused(400, "InvalidPart");
-        let done = s3.send("POST", "box/m", &query, &[], document(value).as_bytes()).await.ok();
+        s3.send("POST", "box/m", &query, &[], document(&wrong).as_bytes())
+            .await
+            .expect_error(400, "InvalidPart");
+        let done = s3.send("POST", "box/m", &query, &[], document(value).as_bytes()).await.expect_success();
         assert!(
-            done.one(&element).ends_with("-1") && done.one("ChecksumType") == "COMPOSITE",
+            done.element_text(&element).ends_with("-1") && done.element_text("ChecksumType") == "COMPOSITE",
             "{}",
             done.text()
         );
         let attributes = [("x-amz-object-attributes", "Checksum,ObjectParts")];
-        let told = s3.send("GET", "box/m", "attributes=", &attributes, b"").await.ok();
-        let whole = done.one(&element).replace("-1", "");
-        assert_eq!(told.all(&element), [whole, value.to_owned()]);
+        let told = s3.send("GET", "box/m", "attributes=", &attributes, b"").await.expect_success();
+        let whole = done.element_text(&element).replace("-1", "");
+        assert_eq!(told.element_texts(&element), [whole, value.to_owned()]);
     }
     server.stop().await;
 }
@@ -270,13 +296,16 @@ async fn the_newer_checksums_are_checked_kept_and_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_attributes_of_parts_come_in_pages() {
     let folder = tempfile::tempdir().unwrap();
-    let server = started(folder.path()).await;
+    let server = start_with_bucket(folder.path()).await;
     let s3 = &server.client;
-    let id = s3.begin("box/m", &[("x-amz-checksum-algorithm", "SHA256")]).await;
+    let id = s3.begin_upload("box/m", &[("x-amz-checksum-algorithm", "SHA256")]).await;
     let mut parts = String::new();
     for number in 1..=3_u32 {
         let body = vec![b'p'; if number < 3 { 5_242_880 } else { 3 }];
-        let part = s3.part("box/m", &id, number, &[("x-amz-checksum-algorithm", "SHA256")], &body).await.ok();
+        let part = s3
+            .upload_part("box/m", &id, number, &[("x-amz-checksum-algorithm", "SHA256")], &body)
+            .await
+            .expect_success();
         let sum = part.header("x-amz-checksum-sha256").unwrap();
         let etag = part.header("etag").unwrap().replace('"', "");
         parts.push_str(&format!(
@@ -284,7 +313,7 @@ async fn the_attributes_of_parts_come_in_pages() {
         ));
     }
     let document = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>");
-    s3.send("POST", "box/m", &format!("uploadId={id}"), &[], document.as_bytes()).await.ok();
+    s3.send("POST", "box/m", &format!("uploadId={id}"), &[], document.as_bytes()).await.expect_success();
     let page = |after: &'static str| {
         [
             ("x-amz-object-attributes", "ObjectParts"),
@@ -293,13 +322,13 @@ async fn the_attributes_of_parts_come_in_pages() {
         ]
     };
     for (after, number, more) in [("0", "1", "true"), ("1", "2", "true"), ("2", "3", "false")] {
-        let told = s3.send("GET", "box/m", "attributes=", &page(after), b"").await.ok();
+        let told = s3.send("GET", "box/m", "attributes=", &page(after), b"").await.expect_success();
         assert_eq!(
             (
-                told.one("PartsCount"),
-                told.one("IsTruncated"),
-                told.one("NextPartNumberMarker"),
-                told.all("PartNumber")
+                told.element_text("PartsCount"),
+                told.element_text("IsTruncated"),
+                told.element_text("NextPartNumberMarker"),
+                told.element_texts("PartNumber")
             ),
             ("3".to_owned(), more.to_owned(), number.to_owned(), vec![number.to_owned()])
         );
@@ -308,79 +337,104 @@ async fn the_attributes_of_parts_come_in_pages() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_front_door_says_how_small_parts_may_be() {
+async fn the_proxy_states_how_small_parts_may_be() {
     let folder = tempfile::tempdir().unwrap();
-    let server = started(folder.path()).await;
+    let server = start_with_bucket(folder.path()).await;
     let s3 = &server.client;
-    let id = s3.begin("box/m", &[]).await;
-    let one = s3.part("box/m", &id, 1, &[], &[1; 1000]).await.ok().header("etag").unwrap().to_owned();
-    let two = s3.part("box/m", &id, 2, &[], &[2; 10]).await.ok().header("etag").unwrap().to_owned();
-    let parts = [(1, one.as_str()), (2, two.as_str())];
-    s3.complete("box/m", &id, &parts, &[]).await.refused(400, "EntityTooSmall");
-    let told = s3.complete("box/m", &id, &parts, &[("x-amz-blobfish-part-bytes-min", "1001")]).await;
-    assert_eq!(told.refused(400, "EntityTooSmall").one("MinSizeAllowed"), "1001");
-    s3.complete("box/m", &id, &parts, &[("x-amz-blobfish-part-bytes-min", "some")])
+    let id = s3.begin_upload("box/m", &[]).await;
+    let one = s3
+        .upload_part("box/m", &id, 1, &[], &[1; 1000])
         .await
-        .refused(400, "InvalidArgument");
-    s3.complete("box/m", &id, &parts, &[("x-amz-blobfish-part-bytes-min", "1000")]).await.ok();
-    assert_eq!(s3.get("box/m", &[]).await.ok().body.len(), 1010);
+        .expect_success()
+        .header("etag")
+        .unwrap()
+        .to_owned();
+    let two = s3
+        .upload_part("box/m", &id, 2, &[], &[2; 10])
+        .await
+        .expect_success()
+        .header("etag")
+        .unwrap()
+        .to_owned();
+    let parts = [(1, one.as_str()), (2, two.as_str())];
+    s3.complete_upload("box/m", &id, &parts, &[]).await.expect_error(400, "EntityTooSmall");
+    let told = s3.complete_upload("box/m", &id, &parts, &[("x-amz-blobfish-part-bytes-min", "1001")]).await;
+    assert_eq!(told.expect_error(400, "EntityTooSmall").element_text("MinSizeAllowed"), "1001");
+    s3.complete_upload("box/m", &id, &parts, &[("x-amz-blobfish-part-bytes-min", "some")])
+        .await
+        .expect_error(400, "InvalidArgument");
+    s3.complete_upload("box/m", &id, &parts, &[("x-amz-blobfish-part-bytes-min", "1000")])
+        .await
+        .expect_success();
+    assert_eq!(s3.get_object("box/m", &[]).await.expect_success().body.len(), 1010);
     server.stop().await;
 }
 
-/// As boto3's `object_versions.delete()` does it: a page is listed, what is on it deleted, the next one listed.
+/// As boto3's `object_versions.delete_object()` does it: a page is listed, what is on it deleted, the next one listed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listing_goes_on_after_a_version_that_is_gone() {
     let folder = tempfile::tempdir().unwrap();
-    let server = started(folder.path()).await;
+    let server = start_with_bucket(folder.path()).await;
     let s3 = &server.client;
     for key in ["a", "b", "c"] {
-        s3.put(&format!("box/{key}"), &[], b"x").await.ok();
+        s3.put_object(&format!("box/{key}"), &[], b"x").await.expect_success();
     }
-    s3.versioning("box", "Enabled").await;
-    s3.put("box/b", &[], b"newer").await.ok();
-    s3.versioning("box", "Suspended").await;
-    s3.delete("box/c", "").await.ok();
+    s3.set_versioning("box", "Enabled").await;
+    s3.put_object("box/b", &[], b"newer").await.expect_success();
+    s3.set_versioning("box", "Suspended").await;
+    s3.delete_object("box/c", "").await.expect_success();
     let (mut query, mut seen) = ("versions=&max-keys=1".to_owned(), Vec::new());
     loop {
-        let page = s3.send("GET", "box", &query, &[], b"").await.ok();
-        let (key, version) = (page.one("Key"), page.one("VersionId"));
-        s3.delete(&format!("box/{key}"), &format!("versionId={version}")).await.ok();
+        let page = s3.send("GET", "box", &query, &[], b"").await.expect_success();
+        let (key, version) = (page.element_text("Key"), page.element_text("VersionId"));
+        s3.delete_object(&format!("box/{key}"), &format!("versionId={version}")).await.expect_success();
         seen.push(key);
-        if page.one("IsTruncated") == "false" {
+        if page.element_text("IsTruncated") == "false" {
             break;
         }
-        let (key, place) = (page.one("NextKeyMarker"), page.one("NextVersionIdMarker"));
+        let (key, place) = (page.element_text("NextKeyMarker"), page.element_text("NextVersionIdMarker"));
         query = format!("versions=&max-keys=1&key-marker={key}&version-id-marker={place}");
     }
     assert_eq!(seen, ["a", "b", "b", "c"]);
-    assert_eq!(s3.delete("box", "").await.ok().status, 204);
+    assert_eq!(s3.delete_object("box", "").await.expect_success().status, 204);
     // Who makes the marker of the version's own id goes on as well; what is no id at all is refused.
-    s3.put("box", &[], b"").await.ok();
-    s3.put("box/z", &[], b"x").await.ok();
+    s3.put_object("box", &[], b"").await.expect_success();
+    s3.put_object("box/z", &[], b"x").await.expect_success();
     let after = |id: &str| format!("versions=&key-marker=b&version-id-marker={id}");
-    assert_eq!(s3.send("GET", "box", &after("null"), &[], b"").await.ok().all("Key"), ["z"]);
-    s3.send("GET", "box", &after("nonsense"), &[], b"").await.refused(400, "InvalidArgument");
+    assert_eq!(
+        s3.send("GET", "box", &after("null"), &[], b"").await.expect_success().element_texts("Key"),
+        ["z"]
+    );
+    s3.send("GET", "box", &after("nonsense"), &[], b"").await.expect_error(400, "InvalidArgument");
     server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_without_parts_has_one() {
     let folder = tempfile::tempdir().unwrap();
-    let server = started(folder.path()).await;
+    let server = start_with_bucket(folder.path()).await;
     let s3 = &server.client;
-    s3.put("box/a", &[("content-md5", &md5_base64(b"hello"))], b"hello").await.ok();
-    let one = s3.send("GET", "box/a", "partNumber=1", &[], b"").await.ok();
+    s3.put_object("box/a", &[("content-md5", &compute_md5_base64(b"hello"))], b"hello")
+        .await
+        .expect_success();
+    let one = s3.send("GET", "box/a", "partNumber=1", &[], b"").await.expect_success();
     assert_eq!(
         (one.status.as_u16(), one.header("content-range"), one.text().as_str()),
         (206, Some("bytes 0-4/5"), "hello")
     );
-    let two = s3.send("GET", "box/a", "partNumber=2", &[], b"").await.refused(416, "InvalidPartNumber");
-    assert_eq!(two.one("ActualPartCount"), "1");
+    let two = s3.send("GET", "box/a", "partNumber=2", &[], b"").await.expect_error(416, "InvalidPartNumber");
+    assert_eq!(two.element_text("ActualPartCount"), "1");
     assert_eq!(s3.send("HEAD", "box/a", "partNumber=2", &[], b"").await.status, 416);
     let lock =
         "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>";
-    s3.send("PUT", "box", "object-lock=", &[("content-md5", &md5_base64(lock.as_bytes()))], lock.as_bytes())
-        .await
-        .refused(409, "InvalidBucketState");
+    s3.send(
+        "PUT",
+        "box",
+        "object-lock=",
+        &[("content-md5", &compute_md5_base64(lock.as_bytes()))],
+        lock.as_bytes(),
+    )
+    .await
+    .expect_error(409, "InvalidBucketState");
     server.stop().await;
 }

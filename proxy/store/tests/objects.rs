@@ -12,85 +12,111 @@
 mod support;
 
 use blobfish_store::Location;
-use support::{S3, Server, decoded, encoded, hostile_keys, md5_base64, md5_hex};
+use support::{
+    TestClient, TestServer, build_hostile_keys, compute_md5_base64, compute_md5_hex, percent_decode,
+    percent_encode,
+};
 
 const HELLO: &[u8] = b"hello world";
 const HELLO_ETAG: &str = "\"5eb63bbbe01eeed093cb22bb8f5acdc3\"";
 const PAST: &str = "Mon, 01 Jan 2001 00:00:00 GMT";
 const FUTURE: &str = "Wed, 01 Jan 2070 00:00:00 GMT";
 
-async fn memory() -> Server {
-    let server = Server::start(Location::Memory).await;
-    server.client.put("box", &[], b"").await.ok();
+async fn start_with_bucket() -> TestServer {
+    let server = TestServer::start(Location::Memory).await;
+    server.client.put_object("box", &[], b"").await.expect_success();
     server
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn buckets() {
-    let server = Server::start(Location::Memory).await;
+    let server = TestServer::start(Location::Memory).await;
     let s3 = &server.client;
-    s3.head("box", &[]).await.refused_bare(404);
-    s3.get("box", &[]).await.refused(404, "NoSuchBucket");
-    assert_eq!(s3.put("box", &[], b"").await.ok().header("location"), Some("/box"));
-    s3.put("box", &[], b"").await.ok();
-    s3.put("Bad_Name", &[], b"").await.refused(400, "InvalidBucketName");
+    s3.head_object("box", &[]).await.expect_empty_error(404);
+    s3.get_object("box", &[]).await.expect_error(404, "NoSuchBucket");
+    assert_eq!(s3.put_object("box", &[], b"").await.expect_success().header("location"), Some("/box"));
+    s3.put_object("box", &[], b"").await.expect_success();
+    s3.put_object("Bad_Name", &[], b"").await.expect_error(400, "InvalidBucketName");
     let west = "<CreateBucketConfiguration><LocationConstraint>us-west-2</LocationConstraint></CreateBucketConfiguration>";
-    s3.put("west", &[], west.as_bytes()).await.ok();
-    s3.put("west", &[], west.as_bytes()).await.refused(409, "BucketAlreadyOwnedByYou");
-    assert_eq!(s3.head("west", &[]).await.ok().header("x-amz-bucket-region"), Some("us-west-2"));
-    let location = s3.send("GET", "west", "location=", &[], b"").await.ok().text();
+    s3.put_object("west", &[], west.as_bytes()).await.expect_success();
+    s3.put_object("west", &[], west.as_bytes()).await.expect_error(409, "BucketAlreadyOwnedByYou");
+    assert_eq!(
+        s3.head_object("west", &[]).await.expect_success().header("x-amz-bucket-region"),
+        Some("us-west-2")
+    );
+    let location = s3.send("GET", "west", "location=", &[], b"").await.expect_success().text();
     assert!(location.contains(">us-west-2</LocationConstraint>"), "{location}");
-    assert!(!s3.send("GET", "box", "location=", &[], b"").await.ok().text().contains("us-west"));
-    assert_eq!(s3.send("GET", "", "", &[], b"").await.ok().all("Name"), ["box", "west"]);
-    let acl = s3.send("GET", "box", "acl=", &[], b"").await.ok();
+    assert!(!s3.send("GET", "box", "location=", &[], b"").await.expect_success().text().contains("us-west"));
+    assert_eq!(
+        s3.send("GET", "", "", &[], b"").await.expect_success().element_texts("Name"),
+        ["box", "west"]
+    );
+    let acl = s3.send("GET", "box", "acl=", &[], b"").await.expect_success();
     assert!(
         acl.text().contains("xsi:type=\"CanonicalUser\"") && acl.text().contains("FULL_CONTROL"),
         "{}",
         acl.text()
     );
-    assert_eq!(s3.send("GET", "box", "versioning=", &[], b"").await.ok().one("Status"), "");
-    s3.versioning("box", "Enabled").await;
-    assert_eq!(s3.send("GET", "box", "versioning=", &[], b"").await.ok().one("Status"), "Enabled");
+    assert_eq!(
+        s3.send("GET", "box", "versioning=", &[], b"").await.expect_success().element_text("Status"),
+        ""
+    );
+    s3.set_versioning("box", "Enabled").await;
+    assert_eq!(
+        s3.send("GET", "box", "versioning=", &[], b"").await.expect_success().element_text("Status"),
+        "Enabled"
+    );
     s3.send("PUT", "box", "versioning=", &[], b"<VersioningConfiguration/>")
         .await
-        .refused(400, "IllegalVersioningConfigurationException");
-    s3.send("PUT", "box", "versioning=", &[], b"<VersioningConfiguration").await.refused(400, "MalformedXML");
+        .expect_error(400, "IllegalVersioningConfigurationException");
+    s3.send("PUT", "box", "versioning=", &[], b"<VersioningConfiguration")
+        .await
+        .expect_error(400, "MalformedXML");
 
-    s3.put("box/a", &[], HELLO).await.ok();
-    s3.delete("box", "").await.refused(409, "BucketNotEmpty");
-    let marker = s3.delete("box/a", "").await.ok();
-    s3.delete("box", "").await.refused(409, "BucketNotEmpty");
-    for version in s3.send("GET", "box", "versions=", &[], b"").await.ok().all("VersionId") {
-        s3.delete("box/a", &format!("versionId={version}")).await.ok();
+    s3.put_object("box/a", &[], HELLO).await.expect_success();
+    s3.delete_object("box", "").await.expect_error(409, "BucketNotEmpty");
+    let marker = s3.delete_object("box/a", "").await.expect_success();
+    s3.delete_object("box", "").await.expect_error(409, "BucketNotEmpty");
+    for version in
+        s3.send("GET", "box", "versions=", &[], b"").await.expect_success().element_texts("VersionId")
+    {
+        s3.delete_object("box/a", &format!("versionId={version}")).await.expect_success();
     }
     assert!(marker.header("x-amz-version-id").is_some());
-    // What was begun and never completed ends with the bucket, as at S3.
-    let id = s3.begin("box/b", &[]).await;
-    let etag = s3.part("box/b", &id, 1, &[], HELLO).await.ok().header("etag").unwrap().to_owned();
-    assert_eq!(s3.delete("box", "").await.ok().status, 204);
-    s3.delete("box", "").await.refused(404, "NoSuchBucket");
-    s3.put("box/a", &[], HELLO).await.refused(404, "NoSuchBucket");
-    s3.complete("box/b", &id, &[(1, &etag)], &[]).await.refused(404, "NoSuchBucket");
-    s3.put("box", &[], b"").await.ok();
-    s3.complete("box/b", &id, &[(1, &etag)], &[]).await.refused(404, "NoSuchUpload");
-    assert!(s3.send("GET", "box", "uploads=", &[], b"").await.ok().all("UploadId").is_empty());
-    s3.delete("box", "").await.ok();
+    // What was begun and never completed ends with the bucket, as at TestClient.
+    let id = s3.begin_upload("box/b", &[]).await;
+    let etag =
+        s3.upload_part("box/b", &id, 1, &[], HELLO).await.expect_success().header("etag").unwrap().to_owned();
+    assert_eq!(s3.delete_object("box", "").await.expect_success().status, 204);
+    s3.delete_object("box", "").await.expect_error(404, "NoSuchBucket");
+    s3.put_object("box/a", &[], HELLO).await.expect_error(404, "NoSuchBucket");
+    s3.complete_upload("box/b", &id, &[(1, &etag)], &[]).await.expect_error(404, "NoSuchBucket");
+    s3.put_object("box", &[], b"").await.expect_success();
+    s3.complete_upload("box/b", &id, &[(1, &etag)], &[]).await.expect_error(404, "NoSuchUpload");
+    assert!(
+        s3.send("GET", "box", "uploads=", &[], b"")
+            .await
+            .expect_success()
+            .element_texts("UploadId")
+            .is_empty()
+    );
+    s3.delete_object("box", "").await.expect_success();
 }
 
-trait Bare {
-    fn refused_bare(self, status: u16);
+trait ExpectEmptyError {
+    fn expect_empty_error(self, status: u16);
 }
 
-impl Bare for support::Answer {
+impl ExpectEmptyError for support::TestResponse {
     #[track_caller]
-    fn refused_bare(self, status: u16) {
+    fn expect_empty_error(self, status: u16) {
         assert_eq!((self.status.as_u16(), self.body.len()), (status, 0));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_comes_back_as_it_was_put() {
-    let server = memory().await;
+    let server = start_with_bucket().await;
     let s3 = &server.client;
     let given = [
         ("content-type", "text/plain; charset=x"),
@@ -104,11 +130,16 @@ async fn an_object_comes_back_as_it_was_put() {
         ("x-amz-storage-class", "STANDARD_IA"),
         ("x-amz-website-redirect-location", "/other"),
     ];
-    let put =
-        s3.put("box/a", &[given.as_slice(), &[("x-amz-tagging", "k=v&l=m%20n")]].concat(), HELLO).await.ok();
+    let put = s3
+        .put_object("box/a", &[given.as_slice(), &[("x-amz-tagging", "k=v&l=m%20n")]].concat(), HELLO)
+        .await
+        .expect_success();
     assert_eq!(put.header("etag"), Some(HELLO_ETAG));
     assert_eq!(put.header("x-amz-checksum-crc64nvme"), Some("jSnVw/bqjr4="));
-    for answer in [s3.get("box/a", &[]).await.ok(), s3.head("box/a", &[]).await.ok()] {
+    for answer in [
+        s3.get_object("box/a", &[]).await.expect_success(),
+        s3.head_object("box/a", &[]).await.expect_success(),
+    ] {
         for (name, value) in given {
             assert_eq!(answer.header(name), Some(value), "{name}");
         }
@@ -120,12 +151,12 @@ async fn an_object_comes_back_as_it_was_put() {
         assert_eq!(answer.header("x-amz-checksum-crc64nvme"), None);
         assert_eq!(answer.header("x-amz-version-id"), None);
     }
-    assert_eq!(s3.get("box/a", &[]).await.body, HELLO);
-    let with_sum = s3.get("box/a", &[("x-amz-checksum-mode", "ENABLED")]).await.ok();
+    assert_eq!(s3.get_object("box/a", &[]).await.body, HELLO);
+    let with_sum = s3.get_object("box/a", &[("x-amz-checksum-mode", "ENABLED")]).await.expect_success();
     assert_eq!(with_sum.header("x-amz-checksum-crc64nvme"), Some("jSnVw/bqjr4="));
 
-    s3.put("box/plain", &[], b"").await.ok();
-    let plain = s3.get("box/plain", &[]).await.ok();
+    s3.put_object("box/plain", &[], b"").await.expect_success();
+    let plain = s3.get_object("box/plain", &[]).await.expect_success();
     assert_eq!(plain.header("content-type"), Some("binary/octet-stream"));
     assert_eq!(
         (plain.header("x-amz-storage-class"), plain.header("x-amz-tagging-count"), plain.body.len()),
@@ -133,7 +164,7 @@ async fn an_object_comes_back_as_it_was_put() {
     );
 
     let query = "response-content-type=a%2Fb&response-cache-control=x&response-expires=Mon%2C%2001%20Jan%202001%2000%3A00%3A00%20GMT&response-content-language=fr&response-content-encoding=br&response-content-disposition=inline";
-    let changed = s3.send("GET", "box/a", query, &[], b"").await.ok();
+    let changed = s3.send("GET", "box/a", query, &[], b"").await.expect_success();
     assert_eq!(changed.header("content-type"), Some("a/b"));
     assert_eq!(changed.headers.get_all("content-type").iter().count(), 1);
     assert_eq!(changed.header("expires"), Some(PAST));
@@ -142,22 +173,28 @@ async fn an_object_comes_back_as_it_was_put() {
         (Some("br"), Some("x"))
     );
 
-    s3.put("box/x", &[("x-amz-storage-class", "COLD")], b"").await.refused(400, "InvalidStorageClass");
-    s3.put("box/x", &[("x-amz-acl", "mine")], b"").await.refused(400, "InvalidArgument");
-    s3.put("box/x", &[("x-amz-tagging", "a=1&a=2")], b"").await.refused(400, "InvalidArgument");
-    s3.put("box/x", &[("x-amz-meta-big", &"x".repeat(2048))], b"").await.refused(400, "MetadataTooLarge");
-    s3.put("box/x", &[("x-amz-object-lock-mode", "GOVERNANCE")], b"").await.refused(400, "InvalidArgument");
-    s3.put("box/x", &[("x-amz-expected-bucket-owner", "123456789012")], b"")
+    s3.put_object("box/x", &[("x-amz-storage-class", "COLD")], b"")
         .await
-        .refused(403, "AccessDenied");
-    s3.get("box/x", &[]).await.refused(404, "NoSuchKey");
+        .expect_error(400, "InvalidStorageClass");
+    s3.put_object("box/x", &[("x-amz-acl", "mine")], b"").await.expect_error(400, "InvalidArgument");
+    s3.put_object("box/x", &[("x-amz-tagging", "a=1&a=2")], b"").await.expect_error(400, "InvalidArgument");
+    s3.put_object("box/x", &[("x-amz-meta-big", &"x".repeat(2048))], b"")
+        .await
+        .expect_error(400, "MetadataTooLarge");
+    s3.put_object("box/x", &[("x-amz-object-lock-mode", "GOVERNANCE")], b"")
+        .await
+        .expect_error(400, "InvalidArgument");
+    s3.put_object("box/x", &[("x-amz-expected-bucket-owner", "123456789012")], b"")
+        .await
+        .expect_error(403, "AccessDenied");
+    s3.get_object("box/x", &[]).await.expect_error(404, "NoSuchKey");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ranges_and_read_conditions() {
-    let server = memory().await;
+    let server = start_with_bucket().await;
     let s3 = &server.client;
-    s3.put("box/a", &[], HELLO).await.ok();
+    s3.put_object("box/a", &[], HELLO).await.expect_success();
     for (range, expected, told) in [
         ("bytes=0-4", "hello", "bytes 0-4/11"),
         ("bytes=6-", "world", "bytes 6-10/11"),
@@ -165,29 +202,29 @@ async fn ranges_and_read_conditions() {
         ("bytes=-99", "hello world", "bytes 0-10/11"),
         ("bytes=10-99", "d", "bytes 10-10/11"),
     ] {
-        let got = s3.get("box/a", &[("range", range)]).await;
+        let got = s3.get_object("box/a", &[("range", range)]).await;
         assert_eq!(
             (got.status.as_u16(), got.text().as_str(), got.header("content-range")),
             (206, expected, Some(told))
         );
-        let head = s3.head("box/a", &[("range", range)]).await;
+        let head = s3.head_object("box/a", &[("range", range)]).await;
         assert_eq!((head.status.as_u16(), head.header("content-range")), (206, Some(told)));
     }
     for ignored in ["bytes=1-0", "bytes=-", "bytes=0-1,3-4", "lines=0-1"] {
-        let got = s3.get("box/a", &[("range", ignored)]).await;
+        let got = s3.get_object("box/a", &[("range", ignored)]).await;
         assert_eq!((got.status.as_u16(), got.body.as_ref()), (200, HELLO), "{ignored}");
     }
-    let refused = s3.get("box/a", &[("range", "bytes=11-")]).await.refused(416, "InvalidRange");
+    let refused = s3.get_object("box/a", &[("range", "bytes=11-")]).await.expect_error(416, "InvalidRange");
     assert_eq!(
-        (refused.one("ActualObjectSize").as_str(), refused.header("content-range")),
+        (refused.element_text("ActualObjectSize").as_str(), refused.header("content-range")),
         ("11", Some("bytes */11"))
     );
     let part = s3.send("GET", "box/a", "partNumber=1", &[], b"").await;
     assert_eq!((part.status.as_u16(), part.header("content-range")), (206, Some("bytes 0-10/11")));
-    s3.send("GET", "box/a", "partNumber=2", &[], b"").await.refused(416, "InvalidPartNumber");
+    s3.send("GET", "box/a", "partNumber=2", &[], b"").await.expect_error(416, "InvalidPartNumber");
     s3.send("GET", "box/a", "partNumber=1", &[("range", "bytes=0-1")], b"")
         .await
-        .refused(400, "InvalidRequest");
+        .expect_error(400, "InvalidRequest");
 
     let weak = format!("W/{HELLO_ETAG}");
     for (condition, status) in [
@@ -210,69 +247,92 @@ async fn ranges_and_read_conditions() {
                 assert_eq!((answer.header("etag"), answer.body.len()), (Some(HELLO_ETAG), 0));
             }
             if status == 412 && method == "GET" {
-                assert_eq!(answer.one("Code"), "PreconditionFailed");
-                assert_eq!(answer.one("Condition").to_ascii_lowercase(), condition.0);
+                assert_eq!(answer.element_text("Code"), "PreconditionFailed");
+                assert_eq!(answer.element_text("Condition").to_ascii_lowercase(), condition.0);
             }
         }
     }
-    let modified = s3.head("box/a", &[]).await.header("last-modified").unwrap().to_owned();
-    assert_eq!(s3.get("box/a", &[("if-modified-since", &modified)]).await.status, 304);
-    assert_eq!(s3.get("box/a", &[("if-unmodified-since", &modified)]).await.status, 200);
-    let both = s3.get("box/a", &[("if-none-match", HELLO_ETAG), ("if-modified-since", PAST)]).await;
+    let modified = s3.head_object("box/a", &[]).await.header("last-modified").unwrap().to_owned();
+    assert_eq!(s3.get_object("box/a", &[("if-modified-since", &modified)]).await.status, 304);
+    assert_eq!(s3.get_object("box/a", &[("if-unmodified-since", &modified)]).await.status, 200);
+    let both = s3.get_object("box/a", &[("if-none-match", HELLO_ETAG), ("if-modified-since", PAST)]).await;
     assert_eq!(both.status, 304);
-    assert_eq!(s3.get("box/a", &[("if-match", HELLO_ETAG), ("if-unmodified-since", PAST)]).await.status, 200);
+    assert_eq!(
+        s3.get_object("box/a", &[("if-match", HELLO_ETAG), ("if-unmodified-since", PAST)]).await.status,
+        200
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_keys_everywhere() {
-    let server = memory().await;
+    let server = start_with_bucket().await;
     let s3 = &server.client;
-    s3.put("out", &[], b"").await.ok();
-    let keys = hostile_keys();
+    s3.put_object("out", &[], b"").await.expect_success();
+    let keys = build_hostile_keys();
     for key in &keys {
-        s3.put(&format!("box/{key}"), &[], key.as_bytes()).await.ok();
+        s3.put_object(&format!("box/{key}"), &[], key.as_bytes()).await.expect_success();
     }
     for key in &keys {
         let (path, target) = (format!("box/{key}"), format!("out/{key}"));
-        assert_eq!(s3.get(&path, &[]).await.ok().body, key.as_bytes(), "{key:?}");
-        assert_eq!(s3.head(&path, &[]).await.ok().header("content-length").unwrap(), key.len().to_string());
-        s3.copy(&path, &target, &[]).await.ok();
-        assert_eq!(s3.get(&target, &[]).await.ok().body, key.as_bytes(), "copy of {key:?}");
-        let id = s3.begin(&target, &[]).await;
-        let source = encoded(&format!("/{path}"));
+        assert_eq!(s3.get_object(&path, &[]).await.expect_success().body, key.as_bytes(), "{key:?}");
+        assert_eq!(
+            s3.head_object(&path, &[]).await.expect_success().header("content-length").unwrap(),
+            key.len().to_string()
+        );
+        s3.copy_object(&path, &target, &[]).await.expect_success();
+        assert_eq!(
+            s3.get_object(&target, &[]).await.expect_success().body,
+            key.as_bytes(),
+            "copy of {key:?}"
+        );
+        let id = s3.begin_upload(&target, &[]).await;
+        let source = percent_encode(&format!("/{path}"));
         let last = format!("bytes=0-{}", key.len() - 1);
         let given = [("x-amz-copy-source", source.as_str()), ("x-amz-copy-source-range", last.as_str())];
-        let etag = s3.part(&target, &id, 1, &given, b"").await.ok().one("ETag");
-        s3.complete(&target, &id, &[(1, &etag)], &[]).await.ok();
-        assert_eq!(s3.get(&target, &[]).await.ok().body, key.as_bytes(), "part copy of {key:?}");
+        let etag = s3.upload_part(&target, &id, 1, &given, b"").await.expect_success().element_text("ETag");
+        s3.complete_upload(&target, &id, &[(1, &etag)], &[]).await.expect_success();
+        assert_eq!(
+            s3.get_object(&target, &[]).await.expect_success().body,
+            key.as_bytes(),
+            "part copy of {key:?}"
+        );
     }
     let mut sorted = keys.clone();
     sorted.sort();
     for list in ["list-type=2&", ""] {
-        let listed =
-            s3.send("GET", "out", &format!("{list}encoding-type=url"), &[], b"").await.ok().all("Key");
-        assert_eq!(listed.iter().map(|key| decoded(key)).collect::<Vec<_>>(), sorted);
-        assert_eq!(s3.send("GET", "out", list.trim_end_matches('&'), &[], b"").await.ok().all("Key"), sorted);
+        let listed = s3
+            .send("GET", "out", &format!("{list}encoding-type=url"), &[], b"")
+            .await
+            .expect_success()
+            .element_texts("Key");
+        assert_eq!(listed.iter().map(|key| percent_decode(key)).collect::<Vec<_>>(), sorted);
+        assert_eq!(
+            s3.send("GET", "out", list.trim_end_matches('&'), &[], b"")
+                .await
+                .expect_success()
+                .element_texts("Key"),
+            sorted
+        );
     }
     let too_long = format!("box/{}", "k".repeat(1025));
-    s3.put(&too_long, &[], b"").await.refused(400, "KeyTooLongError");
-    s3.copy(&too_long, "out/x", &[]).await.refused(400, "KeyTooLongError");
+    s3.put_object(&too_long, &[], b"").await.expect_error(400, "KeyTooLongError");
+    s3.copy_object(&too_long, "out/x", &[]).await.expect_error(400, "KeyTooLongError");
     // The control: what an encoded `?` must not be taken for.
-    s3.put("box/why", &[], b"another").await.ok();
-    s3.copy("box/why?.png", "out/which", &[]).await.ok();
-    assert_eq!(s3.get("out/which", &[]).await.body, "why?.png");
+    s3.put_object("box/why", &[], b"another").await.expect_success();
+    s3.copy_object("box/why?.png", "out/which", &[]).await.expect_success();
+    assert_eq!(s3.get_object("out/which", &[]).await.body, "why?.png");
     for key in &keys {
-        assert_eq!(s3.delete(&format!("out/{key}"), "").await.ok().status, 204);
-        s3.get(&format!("out/{key}"), &[]).await.refused(404, "NoSuchKey");
+        assert_eq!(s3.delete_object(&format!("out/{key}"), "").await.expect_success().status, 204);
+        s3.get_object(&format!("out/{key}"), &[]).await.expect_error(404, "NoSuchKey");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn copy_source_grammar() {
-    let server = memory().await;
+    let server = start_with_bucket().await;
     let s3 = &server.client;
     for key in ["a b", "a+b", "why?.png", "why", "\u{6587}"] {
-        s3.put(&format!("box/{key}"), &[], key.as_bytes()).await.ok();
+        s3.put_object(&format!("box/{key}"), &[], key.as_bytes()).await.expect_success();
     }
     for (raw, expected) in [
         ("box/a%20b", "a b"),
@@ -283,8 +343,8 @@ async fn copy_source_grammar() {
         ("box/why?versionId=null", "why"),
         ("box/%E6%96%87", "\u{6587}"),
     ] {
-        s3.put("box/copy", &[("x-amz-copy-source", raw)], b"").await.ok();
-        assert_eq!(s3.get("box/copy", &[]).await.text(), expected, "{raw}");
+        s3.put_object("box/copy", &[("x-amz-copy-source", raw)], b"").await.expect_success();
+        assert_eq!(s3.get_object("box/copy", &[]).await.text(), expected, "{raw}");
     }
     for (raw, status, code) in [
         ("box", 400, "InvalidArgument"),
@@ -296,27 +356,31 @@ async fn copy_source_grammar() {
         ("box/why?versionId=0", 400, "InvalidArgument"),
         ("box/why?versionId=00000000000000000000000000000000", 404, "NoSuchVersion"),
     ] {
-        s3.put("box/copy2", &[("x-amz-copy-source", raw)], b"").await.refused(status, code);
-        let id = s3.begin("box/copy2", &[]).await;
-        s3.part("box/copy2", &id, 1, &[("x-amz-copy-source", raw)], b"").await.refused(status, code);
+        s3.put_object("box/copy2", &[("x-amz-copy-source", raw)], b"").await.expect_error(status, code);
+        let id = s3.begin_upload("box/copy2", &[]).await;
+        s3.upload_part("box/copy2", &id, 1, &[("x-amz-copy-source", raw)], b"")
+            .await
+            .expect_error(status, code);
     }
-    s3.get("box/copy2", &[]).await.refused(404, "NoSuchKey");
+    s3.get_object("box/copy2", &[]).await.expect_error(404, "NoSuchKey");
     for path in ["box", "newbox"] {
-        s3.put(path, &[("x-amz-copy-source", "box/why")], b"").await.refused(400, "InvalidArgument");
+        s3.put_object(path, &[("x-amz-copy-source", "box/why")], b"")
+            .await
+            .expect_error(400, "InvalidArgument");
     }
     s3.send("POST", "box/x", "uploads=", &[("x-amz-copy-source", "box/why")], b"")
         .await
-        .refused(400, "InvalidArgument");
-    s3.head("newbox", &[]).await.refused_bare(404);
-    s3.copy("box/why", "nobox/x", &[]).await.refused(404, "NoSuchBucket");
+        .expect_error(400, "InvalidArgument");
+    s3.head_object("newbox", &[]).await.expect_empty_error(404);
+    s3.copy_object("box/why", "nobox/x", &[]).await.expect_error(404, "NoSuchBucket");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_source_condition_holds_and_fails() {
-    let server = memory().await;
+    let server = start_with_bucket().await;
     let s3 = &server.client;
-    s3.put("box/a", &[], HELLO).await.ok();
-    let modified = s3.head("box/a", &[]).await.header("last-modified").unwrap().to_owned();
+    s3.put_object("box/a", &[], HELLO).await.expect_success();
+    let modified = s3.head_object("box/a", &[]).await.header("last-modified").unwrap().to_owned();
     let (yes, no) = ("x-amz-copy-source-if-match", "x-amz-copy-source-if-none-match");
     let (since, until) = ("x-amz-copy-source-if-modified-since", "x-amz-copy-source-if-unmodified-since");
     let modified = modified.as_str();
@@ -341,19 +405,19 @@ async fn every_source_condition_holds_and_fails() {
     ];
     for (index, (conditions, failed)) in cases.iter().enumerate() {
         let target = format!("box/copy{index}");
-        let copy = s3.copy("box/a", &target, conditions).await;
-        let id = s3.begin(&target, &[]).await;
+        let copy = s3.copy_object("box/a", &target, conditions).await;
+        let id = s3.begin_upload(&target, &[]).await;
         let given = [conditions.as_slice(), &[("x-amz-copy-source", "box/a")]].concat();
-        let part = s3.part(&target, &id, 1, &given, b"").await;
+        let part = s3.upload_part(&target, &id, 1, &given, b"").await;
         match failed {
             None => {
-                assert_eq!(copy.ok().one("ETag"), HELLO_ETAG, "{conditions:?}");
-                part.ok();
+                assert_eq!(copy.expect_success().element_text("ETag"), HELLO_ETAG, "{conditions:?}");
+                part.expect_success();
             }
             Some(name) => {
-                assert_eq!(copy.refused(412, "PreconditionFailed").one("Condition"), *name);
-                assert_eq!(part.refused(412, "PreconditionFailed").one("Condition"), *name);
-                s3.get(&target, &[]).await.refused(404, "NoSuchKey");
+                assert_eq!(copy.expect_error(412, "PreconditionFailed").element_text("Condition"), *name);
+                assert_eq!(part.expect_error(412, "PreconditionFailed").element_text("Condition"), *name);
+                s3.get_object(&target, &[]).await.expect_error(404, "NoSuchKey");
             }
         }
     }
@@ -361,7 +425,7 @@ async fn every_source_condition_holds_and_fails() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn directives_and_what_is_never_inherited() {
-    let server = memory().await;
+    let server = start_with_bucket().await;
     let s3 = &server.client;
     let given = [
         ("content-type", "text/plain"),
@@ -373,12 +437,16 @@ async fn directives_and_what_is_never_inherited() {
         ("x-amz-website-redirect-location", "/r"),
         ("x-amz-server-side-encryption", "AES256"),
     ];
-    s3.put("box/a", &given, HELLO).await.ok();
+    s3.put_object("box/a", &given, HELLO).await.expect_success();
     // Metadata and tags sent with COPY are ignored.
-    s3.copy("box/a", "box/b", &[("x-amz-meta-z", "9"), ("content-type", "x/y"), ("x-amz-tagging", "q=w")])
-        .await
-        .ok();
-    let b = s3.head("box/b", &[]).await.ok();
+    s3.copy_object(
+        "box/a",
+        "box/b",
+        &[("x-amz-meta-z", "9"), ("content-type", "x/y"), ("x-amz-tagging", "q=w")],
+    )
+    .await
+    .expect_success();
+    let b = s3.head_object("box/b", &[]).await.expect_success();
     assert_eq!(
         (b.header("content-type"), b.header("x-amz-meta-a"), b.header("x-amz-meta-z")),
         (Some("text/plain"), Some("1"), None)
@@ -387,10 +455,13 @@ async fn directives_and_what_is_never_inherited() {
     for name in ["x-amz-storage-class", "x-amz-website-redirect-location", "x-amz-server-side-encryption"] {
         assert_eq!(b.header(name), None, "{name}");
     }
-    assert_eq!(s3.send("GET", "box/b", "tagging=", &[], b"").await.ok().all("Value"), ["v"]);
-    let grants = |acl: support::Answer| acl.all("Permission").len();
-    assert_eq!(grants(s3.send("GET", "box/a", "acl=", &[], b"").await.ok()), 2);
-    assert_eq!(grants(s3.send("GET", "box/b", "acl=", &[], b"").await.ok()), 1);
+    assert_eq!(
+        s3.send("GET", "box/b", "tagging=", &[], b"").await.expect_success().element_texts("Value"),
+        ["v"]
+    );
+    let grants = |acl: support::TestResponse| acl.element_texts("Permission").len();
+    assert_eq!(grants(s3.send("GET", "box/a", "acl=", &[], b"").await.expect_success()), 2);
+    assert_eq!(grants(s3.send("GET", "box/b", "acl=", &[], b"").await.expect_success()), 1);
 
     let replace = [
         ("x-amz-metadata-directive", "REPLACE"),
@@ -400,47 +471,52 @@ async fn directives_and_what_is_never_inherited() {
         ("x-amz-acl", "public-read-write"),
         ("x-amz-storage-class", "ONEZONE_IA"),
     ];
-    s3.copy("box/a", "box/c", &replace).await.ok();
-    let c = s3.head("box/c", &[]).await.ok();
+    s3.copy_object("box/a", "box/c", &replace).await.expect_success();
+    let c = s3.head_object("box/c", &[]).await.expect_success();
     assert_eq!((c.header("content-type"), c.header("cache-control")), (Some("binary/octet-stream"), None));
     assert_eq!((c.header("x-amz-meta-a"), c.header("x-amz-meta-z")), (None, Some("9")));
     assert_eq!(
         (c.header("x-amz-tagging-count"), c.header("x-amz-storage-class")),
         (Some("2"), Some("ONEZONE_IA"))
     );
-    assert_eq!(grants(s3.send("GET", "box/c", "acl=", &[], b"").await.ok()), 3);
-    s3.copy("box/a", "box/d", &[("x-amz-tagging-directive", "REPLACE")]).await.ok();
-    assert_eq!(s3.head("box/d", &[]).await.header("x-amz-tagging-count"), None);
+    assert_eq!(grants(s3.send("GET", "box/c", "acl=", &[], b"").await.expect_success()), 3);
+    s3.copy_object("box/a", "box/d", &[("x-amz-tagging-directive", "REPLACE")]).await.expect_success();
+    assert_eq!(s3.head_object("box/d", &[]).await.header("x-amz-tagging-count"), None);
     for name in ["x-amz-metadata-directive", "x-amz-tagging-directive"] {
-        let refused = s3.copy("box/a", "box/e", &[(name, "Replaced")]).await.refused(400, "InvalidArgument");
+        let refused = s3
+            .copy_object("box/a", "box/e", &[(name, "Replaced")])
+            .await
+            .expect_error(400, "InvalidArgument");
         assert_eq!(
-            (refused.one("ArgumentName").as_str(), refused.one("ArgumentValue").as_str()),
+            (refused.element_text("ArgumentName").as_str(), refused.element_text("ArgumentValue").as_str()),
             (name, "Replaced")
         );
     }
 
     // A copy goes on when its source is gone, shared bytes or not.
-    s3.copy("box/a", "box/shared", &[("x-amz-server-side-encryption", "AES256")]).await.ok();
-    s3.delete("box/a", "").await.ok();
+    s3.copy_object("box/a", "box/shared", &[("x-amz-server-side-encryption", "AES256")])
+        .await
+        .expect_success();
+    s3.delete_object("box/a", "").await.expect_success();
     for key in ["b", "c", "d", "shared"] {
-        assert_eq!(s3.get(&format!("box/{key}"), &[]).await.ok().body, HELLO, "{key}");
+        assert_eq!(s3.get_object(&format!("box/{key}"), &[]).await.expect_success().body, HELLO, "{key}");
     }
-    s3.delete("box/shared", "").await.ok();
-    assert_eq!(s3.get("box/b", &[]).await.ok().body, HELLO);
+    s3.delete_object("box/shared", "").await.expect_success();
+    assert_eq!(s3.get_object("box/b", &[]).await.expect_success().body, HELLO);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn copying_onto_itself() {
-    let server = memory().await;
+    let server = start_with_bucket().await;
     let s3 = &server.client;
-    s3.put("box/a", &[("x-amz-meta-a", "1")], HELLO).await.ok();
-    s3.copy("box/a", "box/a", &[]).await.refused(400, "InvalidRequest");
+    s3.put_object("box/a", &[("x-amz-meta-a", "1")], HELLO).await.expect_success();
+    s3.copy_object("box/a", "box/a", &[]).await.expect_error(400, "InvalidRequest");
     for not_enough in [
         ("x-amz-acl", "public-read"),
         ("x-amz-tagging-directive", "REPLACE"),
         ("x-amz-checksum-algorithm", "SHA256"),
     ] {
-        s3.copy("box/a", "box/a", &[not_enough]).await.refused(400, "InvalidRequest");
+        s3.copy_object("box/a", "box/a", &[not_enough]).await.expect_error(400, "InvalidRequest");
     }
     for enough in [
         ("x-amz-storage-class", "STANDARD"),
@@ -448,137 +524,191 @@ async fn copying_onto_itself() {
         ("x-amz-website-redirect-location", "/x"),
         ("x-amz-metadata-directive", "REPLACE"),
     ] {
-        s3.copy("box/a", "box/a", &[enough]).await.ok();
-        assert_eq!(s3.get("box/a", &[]).await.ok().body, HELLO, "{enough:?}");
+        s3.copy_object("box/a", "box/a", &[enough]).await.expect_success();
+        assert_eq!(s3.get_object("box/a", &[]).await.expect_success().body, HELLO, "{enough:?}");
     }
-    assert_eq!(s3.head("box/a", &[]).await.header("x-amz-meta-a"), None);
+    assert_eq!(s3.head_object("box/a", &[]).await.header("x-amz-meta-a"), None);
     // An older version may be restored; the current one, even by its id, not.
-    s3.versioning("box", "Enabled").await;
-    let old = s3.put("box/v", &[], b"old").await.ok().header("x-amz-version-id").unwrap().to_owned();
-    let new = s3.put("box/v", &[], b"new").await.ok().header("x-amz-version-id").unwrap().to_owned();
+    s3.set_versioning("box", "Enabled").await;
+    let old = s3
+        .put_object("box/v", &[], b"old")
+        .await
+        .expect_success()
+        .header("x-amz-version-id")
+        .unwrap()
+        .to_owned();
+    let new = s3
+        .put_object("box/v", &[], b"new")
+        .await
+        .expect_success()
+        .header("x-amz-version-id")
+        .unwrap()
+        .to_owned();
     let source = |id: &str| format!("box/v?versionId={id}");
-    s3.put("box/v", &[("x-amz-copy-source", &source(&new))], b"").await.refused(400, "InvalidRequest");
-    let restored = s3.put("box/v", &[("x-amz-copy-source", &source(&old))], b"").await.ok();
+    s3.put_object("box/v", &[("x-amz-copy-source", &source(&new))], b"")
+        .await
+        .expect_error(400, "InvalidRequest");
+    let restored =
+        s3.put_object("box/v", &[("x-amz-copy-source", &source(&old))], b"").await.expect_success();
     assert_eq!(restored.header("x-amz-copy-source-version-id"), Some(old.as_str()));
     assert_ne!(restored.header("x-amz-version-id"), Some(old.as_str()));
-    assert_eq!(s3.get("box/v", &[]).await.body, "old");
+    assert_eq!(s3.get_object("box/v", &[]).await.body, "old");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn write_conditions() {
-    let server = memory().await;
+    let server = start_with_bucket().await;
     let s3 = &server.client;
-    s3.put("box/src", &[], b"src").await.ok();
+    s3.put_object("box/src", &[], b"src").await.expect_success();
     let absent = ("if-none-match", "*");
-    s3.put("box/a", &[absent], HELLO).await.ok();
-    s3.put("box/a", &[absent], b"other").await.refused(412, "PreconditionFailed");
-    s3.copy("box/src", "box/a", &[absent]).await.refused(412, "PreconditionFailed");
-    s3.copy("box/src", "box/b", &[absent]).await.ok();
-    s3.put("box/a", &[("if-match", "\"x\"")], b"other").await.refused(412, "PreconditionFailed");
-    s3.put("box/none", &[("if-match", "\"x\"")], b"other").await.refused(404, "NoSuchKey");
-    s3.put("box/a", &[("if-none-match", "\"x\"")], b"other").await.refused(501, "NotImplemented");
-    s3.put("box/a", &[("if-match", "*")], b"other").await.refused(501, "NotImplemented");
-    s3.put("box/a", &[("if-match", "\"x\""), absent], b"other").await.refused(501, "NotImplemented");
-    assert_eq!(s3.get("box/a", &[]).await.body, HELLO);
-    let etag =
-        s3.put("box/a", &[("if-match", HELLO_ETAG)], b"next").await.ok().header("etag").unwrap().to_owned();
-    s3.copy("box/src", "box/a", &[("if-match", HELLO_ETAG)]).await.refused(412, "PreconditionFailed");
-    s3.copy("box/src", "box/a", &[("if-match", &etag)]).await.ok();
+    s3.put_object("box/a", &[absent], HELLO).await.expect_success();
+    s3.put_object("box/a", &[absent], b"other").await.expect_error(412, "PreconditionFailed");
+    s3.copy_object("box/src", "box/a", &[absent]).await.expect_error(412, "PreconditionFailed");
+    s3.copy_object("box/src", "box/b", &[absent]).await.expect_success();
+    s3.put_object("box/a", &[("if-match", "\"x\"")], b"other").await.expect_error(412, "PreconditionFailed");
+    s3.put_object("box/none", &[("if-match", "\"x\"")], b"other").await.expect_error(404, "NoSuchKey");
+    s3.put_object("box/a", &[("if-none-match", "\"x\"")], b"other").await.expect_error(501, "NotImplemented");
+    s3.put_object("box/a", &[("if-match", "*")], b"other").await.expect_error(501, "NotImplemented");
+    s3.put_object("box/a", &[("if-match", "\"x\""), absent], b"other")
+        .await
+        .expect_error(501, "NotImplemented");
+    assert_eq!(s3.get_object("box/a", &[]).await.body, HELLO);
+    let etag = s3
+        .put_object("box/a", &[("if-match", HELLO_ETAG)], b"next")
+        .await
+        .expect_success()
+        .header("etag")
+        .unwrap()
+        .to_owned();
+    s3.copy_object("box/src", "box/a", &[("if-match", HELLO_ETAG)])
+        .await
+        .expect_error(412, "PreconditionFailed");
+    s3.copy_object("box/src", "box/a", &[("if-match", &etag)]).await.expect_success();
 
     // An upload that began before the key was written conflicts; one after it fails plainly.
-    let early = s3.begin("box/m", &[]).await;
-    let part = s3.part("box/m", &early, 1, &[], b"p").await.ok().header("etag").unwrap().to_owned();
-    s3.put("box/m", &[], b"meanwhile").await.ok();
-    s3.complete("box/m", &early, &[(1, &part)], &[absent]).await.refused(409, "ConditionalRequestConflict");
-    let late = s3.begin("box/m", &[]).await;
-    s3.part("box/m", &late, 1, &[], b"p").await.ok();
-    s3.complete("box/m", &late, &[(1, &part)], &[absent]).await.refused(412, "PreconditionFailed");
-    assert_eq!(s3.get("box/m", &[]).await.body, "meanwhile");
-    s3.complete("box/m", &late, &[(1, &part)], &[("if-match", &format!("\"{}\"", md5_hex(b"meanwhile")))])
+    let early = s3.begin_upload("box/m", &[]).await;
+    let part = s3
+        .upload_part("box/m", &early, 1, &[], b"p")
         .await
-        .ok();
-    assert_eq!(s3.get("box/m", &[]).await.body, "p");
+        .expect_success()
+        .header("etag")
+        .unwrap()
+        .to_owned();
+    s3.put_object("box/m", &[], b"meanwhile").await.expect_success();
+    s3.complete_upload("box/m", &early, &[(1, &part)], &[absent])
+        .await
+        .expect_error(409, "ConditionalRequestConflict");
+    let late = s3.begin_upload("box/m", &[]).await;
+    s3.upload_part("box/m", &late, 1, &[], b"p").await.expect_success();
+    s3.complete_upload("box/m", &late, &[(1, &part)], &[absent])
+        .await
+        .expect_error(412, "PreconditionFailed");
+    assert_eq!(s3.get_object("box/m", &[]).await.body, "meanwhile");
+    s3.complete_upload(
+        "box/m",
+        &late,
+        &[(1, &part)],
+        &[("if-match", &format!("\"{}\"", compute_md5_hex(b"meanwhile")))],
+    )
+    .await
+    .expect_success();
+    assert_eq!(s3.get_object("box/m", &[]).await.body, "p");
 
-    s3.send("DELETE", "box/a", "", &[("if-match", "\"x\"")], b"").await.refused(412, "PreconditionFailed");
-    s3.get("box/a", &[]).await.ok();
-    s3.send("DELETE", "box/a", "", &[("if-match", "*")], b"").await.ok();
-    s3.get("box/a", &[]).await.refused(404, "NoSuchKey");
+    s3.send("DELETE", "box/a", "", &[("if-match", "\"x\"")], b"")
+        .await
+        .expect_error(412, "PreconditionFailed");
+    s3.get_object("box/a", &[]).await.expect_success();
+    s3.send("DELETE", "box/a", "", &[("if-match", "*")], b"").await.expect_success();
+    s3.get_object("box/a", &[]).await.expect_error(404, "NoSuchKey");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn versions() {
-    let server = memory().await;
+    let server = start_with_bucket().await;
     let s3 = &server.client;
-    s3.put("box/k", &[], b"0").await.ok();
-    s3.versioning("box", "Enabled").await;
+    s3.put_object("box/k", &[], b"0").await.expect_success();
+    s3.set_versioning("box", "Enabled").await;
     let put = async |body: &[u8]| {
-        s3.put("box/k", &[], body).await.ok().header("x-amz-version-id").unwrap().to_owned()
+        s3.put_object("box/k", &[], body)
+            .await
+            .expect_success()
+            .header("x-amz-version-id")
+            .unwrap()
+            .to_owned()
     };
     let (one, two) = (put(b"1").await, put(b"2").await);
     let at = async |id: &str| s3.send("GET", "box/k", &format!("versionId={id}"), &[], b"").await;
-    assert_eq!(at(&one).await.ok().body, "1");
-    assert_eq!(at("null").await.ok().body, "0");
-    let current = s3.get("box/k", &[]).await.ok();
+    assert_eq!(at(&one).await.expect_success().body, "1");
+    assert_eq!(at("null").await.expect_success().body, "0");
+    let current = s3.get_object("box/k", &[]).await.expect_success();
     assert_eq!((current.text().as_str(), current.header("x-amz-version-id")), ("2", Some(two.as_str())));
-    let deleted = s3.delete("box/k", "").await.ok();
+    let deleted = s3.delete_object("box/k", "").await.expect_success();
     assert_eq!(deleted.header("x-amz-delete-marker"), Some("true"));
     let marker = deleted.header("x-amz-version-id").unwrap().to_owned();
-    let gone = s3.get("box/k", &[]).await.refused(404, "NoSuchKey");
+    let gone = s3.get_object("box/k", &[]).await.expect_error(404, "NoSuchKey");
     assert_eq!(
         (gone.header("x-amz-delete-marker"), gone.header("x-amz-version-id")),
         (Some("true"), Some(marker.as_str()))
     );
-    let named = at(&marker).await.refused(405, "MethodNotAllowed");
+    let named = at(&marker).await.expect_error(405, "MethodNotAllowed");
     assert_eq!(named.header("allow"), Some("DELETE"));
-    s3.copy("box/k", "box/c", &[]).await.refused(404, "NoSuchKey");
+    s3.copy_object("box/k", "box/c", &[]).await.expect_error(404, "NoSuchKey");
     let from_marker = format!("box/k?versionId={marker}");
-    s3.put("box/c", &[("x-amz-copy-source", &from_marker)], b"").await.refused(400, "InvalidRequest");
-    assert!(s3.send("GET", "box", "", &[], b"").await.ok().all("Key").is_empty());
-    let all = s3.send("GET", "box", "versions=", &[], b"").await.ok();
+    s3.put_object("box/c", &[("x-amz-copy-source", &from_marker)], b"")
+        .await
+        .expect_error(400, "InvalidRequest");
+    assert!(s3.send("GET", "box", "", &[], b"").await.expect_success().element_texts("Key").is_empty());
+    let all = s3.send("GET", "box", "versions=", &[], b"").await.expect_success();
     let ids = |element: &str| -> Vec<String> {
         let inside = |text: &String| {
             text.split("<VersionId>").nth(1).and_then(|id| id.split('<').next()).unwrap().to_owned()
         };
-        all.all(element).iter().map(inside).collect()
+        all.element_texts(element).iter().map(inside).collect()
     };
     assert_eq!(ids("Version"), [two.as_str(), &one, "null"]);
     assert_eq!(ids("DeleteMarker"), [marker.as_str()]);
-    let latest =
-        |element: &str| all.all(element).iter().filter(|text| text.contains("<IsLatest>true")).count();
+    let latest = |element: &str| {
+        all.element_texts(element).iter().filter(|text| text.contains("<IsLatest>true")).count()
+    };
     assert_eq!((latest("Version"), latest("DeleteMarker")), (0, 1));
     let mut paged = Vec::new();
     let mut query = "versions=&max-keys=1".to_owned();
     loop {
-        let page = s3.send("GET", "box", &query, &[], b"").await.ok();
-        paged.extend(page.all("VersionId"));
-        if page.one("IsTruncated") != "true" {
+        let page = s3.send("GET", "box", &query, &[], b"").await.expect_success();
+        paged.extend(page.element_texts("VersionId"));
+        if page.element_text("IsTruncated") != "true" {
             break;
         }
-        let (key, id) = (page.one("NextKeyMarker"), page.one("NextVersionIdMarker"));
+        let (key, id) = (page.element_text("NextKeyMarker"), page.element_text("NextVersionIdMarker"));
         query = format!("versions=&max-keys=1&key-marker={key}&version-id-marker={id}");
     }
     assert_eq!(paged, [&marker, &two, &one, "null"]);
-    s3.send("GET", "box", "versions=&version-id-marker=null", &[], b"").await.refused(400, "InvalidArgument");
+    s3.send("GET", "box", "versions=&version-id-marker=null", &[], b"")
+        .await
+        .expect_error(400, "InvalidArgument");
 
-    let removed = s3.delete("box/k", &format!("versionId={marker}")).await.ok();
+    let removed = s3.delete_object("box/k", &format!("versionId={marker}")).await.expect_success();
     assert_eq!(
         (removed.header("x-amz-delete-marker"), removed.header("x-amz-version-id")),
         (Some("true"), Some(marker.as_str()))
     );
-    assert_eq!(s3.get("box/k", &[]).await.ok().body, "2");
-    s3.delete("box/k", "versionId=nonsense").await.refused(400, "InvalidArgument");
+    assert_eq!(s3.get_object("box/k", &[]).await.expect_success().body, "2");
+    s3.delete_object("box/k", "versionId=nonsense").await.expect_error(400, "InvalidArgument");
 
-    s3.versioning("box", "Suspended").await;
-    assert_eq!(s3.put("box/k", &[], b"3").await.ok().header("x-amz-version-id"), Some("null"));
-    assert_eq!(at("null").await.ok().body, "3");
-    assert_eq!(at(&one).await.ok().body, "1");
-    let null_marker = s3.delete("box/k", "").await.ok();
+    s3.set_versioning("box", "Suspended").await;
+    assert_eq!(
+        s3.put_object("box/k", &[], b"3").await.expect_success().header("x-amz-version-id"),
+        Some("null")
+    );
+    assert_eq!(at("null").await.expect_success().body, "3");
+    assert_eq!(at(&one).await.expect_success().body, "1");
+    let null_marker = s3.delete_object("box/k", "").await.expect_success();
     assert_eq!(
         (null_marker.header("x-amz-version-id"), null_marker.header("x-amz-delete-marker")),
         (Some("null"), Some("true"))
     );
-    at("null").await.refused(405, "MethodNotAllowed");
-    assert_eq!(at(&two).await.ok().body, "2");
+    at("null").await.expect_error(405, "MethodNotAllowed");
+    assert_eq!(at(&two).await.expect_success().body, "2");
     s3.send(
         "PUT",
         "box/k",
@@ -587,14 +717,14 @@ async fn versions() {
         b"<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>",
     )
     .await
-    .ok();
-    assert_eq!(at(&one).await.ok().header("x-amz-tagging-count"), Some("1"));
-    assert_eq!(at(&two).await.ok().header("x-amz-tagging-count"), None);
+    .expect_success();
+    assert_eq!(at(&one).await.expect_success().header("x-amz-tagging-count"), Some("1"));
+    assert_eq!(at(&two).await.expect_success().header("x-amz-tagging-count"), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn listings_page_like_a_plain_model() {
-    let server = memory().await;
+    let server = start_with_bucket().await;
     let s3 = &server.client;
     let mut keys: Vec<String> = [
         "a",
@@ -615,39 +745,50 @@ async fn listings_page_like_a_plain_model() {
     .map(str::to_owned)
     .collect();
     for key in &keys {
-        s3.put(&format!("box/{key}"), &[], b"").await.ok();
+        s3.put_object(&format!("box/{key}"), &[], b"").await.expect_success();
     }
     keys.sort();
     for prefix in ["", "a", "a/", "b/", "zz", "\u{e9}"] {
         for delimiter in ["", "/", "b"] {
             for max in [1, 2, 3, 1000] {
-                let expected = model(&keys, prefix, delimiter);
+                let expected = list_expected_entries(&keys, prefix, delimiter);
                 for version in [1, 2] {
-                    let got = paged(s3, prefix, delimiter, max, version).await;
+                    let got = list_all_pages(s3, prefix, delimiter, max, version).await;
                     assert_eq!(got, expected, "{prefix:?} {delimiter:?} {max} v{version}");
                 }
             }
         }
     }
-    let after = s3.send("GET", "box", "list-type=2&start-after=a%2Fb&delimiter=%2F", &[], b"").await.ok();
-    assert_eq!(after.all("Key").first().unwrap(), "a0");
-    assert_eq!(s3.send("GET", "box", "max-keys=0", &[], b"").await.ok().one("IsTruncated"), "false");
-    s3.send("GET", "box", "max-keys=-1", &[], b"").await.refused(400, "InvalidArgument");
-    s3.send("GET", "box", "encoding-type=x", &[], b"").await.refused(400, "InvalidArgument");
+    let after =
+        s3.send("GET", "box", "list-type=2&start-after=a%2Fb&delimiter=%2F", &[], b"").await.expect_success();
+    assert_eq!(after.element_texts("Key").first().unwrap(), "a0");
+    assert_eq!(
+        s3.send("GET", "box", "max-keys=0", &[], b"").await.expect_success().element_text("IsTruncated"),
+        "false"
+    );
+    s3.send("GET", "box", "max-keys=-1", &[], b"").await.expect_error(400, "InvalidArgument");
+    s3.send("GET", "box", "encoding-type=x", &[], b"").await.expect_error(400, "InvalidArgument");
     for token in ["", "nonsense"] {
         s3.send("GET", "box", &format!("list-type=2&continuation-token={token}"), &[], b"")
             .await
-            .refused(400, "InvalidArgument");
+            .expect_error(400, "InvalidArgument");
     }
-    assert_eq!(s3.send("GET", "box", "list-type=2", &[], b"").await.ok().all("Owner").len(), 0);
     assert_eq!(
-        s3.send("GET", "box", "list-type=2&fetch-owner=true", &[], b"").await.ok().all("Owner").len(),
+        s3.send("GET", "box", "list-type=2", &[], b"").await.expect_success().element_texts("Owner").len(),
+        0
+    );
+    assert_eq!(
+        s3.send("GET", "box", "list-type=2&fetch-owner=true", &[], b"")
+            .await
+            .expect_success()
+            .element_texts("Owner")
+            .len(),
         keys.len()
     );
 }
 
 /// Keys and prefixes as one sequence in order.
-fn model(keys: &[String], prefix: &str, delimiter: &str) -> Vec<String> {
+fn list_expected_entries(keys: &[String], prefix: &str, delimiter: &str) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
     for key in keys.iter().filter(|key| key.starts_with(prefix)) {
         let rolled = (!delimiter.is_empty()).then(|| key[prefix.len()..].find(delimiter)).flatten();
@@ -661,73 +802,98 @@ fn model(keys: &[String], prefix: &str, delimiter: &str) -> Vec<String> {
     out
 }
 
-async fn paged(s3: &S3, prefix: &str, delimiter: &str, max: usize, version: u32) -> Vec<String> {
+async fn list_all_pages(
+    s3: &TestClient,
+    prefix: &str,
+    delimiter: &str,
+    max: usize,
+    version: u32,
+) -> Vec<String> {
     let base = format!(
         "prefix={}&delimiter={}&max-keys={max}&encoding-type=url",
-        encoded(prefix).replace('/', "%2F"),
+        percent_encode(prefix).replace('/', "%2F"),
         delimiter.replace('/', "%2F")
     );
     let base = if version == 2 { format!("list-type=2&{base}") } else { base };
     let mut query = base.clone();
     let mut out = Vec::new();
     loop {
-        let page = s3.send("GET", "box", &query, &[], b"").await.ok();
-        let keys = page.all("Key");
+        let page = s3.send("GET", "box", &query, &[], b"").await.expect_success();
+        let keys = page.element_texts("Key");
         let prefixes: Vec<String> = page
-            .all("CommonPrefixes")
+            .element_texts("CommonPrefixes")
             .iter()
             .map(|p| p.replace("<Prefix>", "").replace("</Prefix>", ""))
             .collect();
         assert!(keys.len() + prefixes.len() <= max);
         if version == 2 {
-            assert_eq!(page.one("KeyCount"), (keys.len() + prefixes.len()).to_string());
+            assert_eq!(page.element_text("KeyCount"), (keys.len() + prefixes.len()).to_string());
         }
         let mut entries: Vec<(String, String)> =
-            keys.iter().map(|key| (decoded(key), format!("key {}", decoded(key)))).collect();
-        entries
-            .extend(prefixes.iter().map(|prefix| (decoded(prefix), format!("prefix {}", decoded(prefix)))));
+            keys.iter().map(|key| (percent_decode(key), format!("key {}", percent_decode(key)))).collect();
+        entries.extend(
+            prefixes
+                .iter()
+                .map(|prefix| (percent_decode(prefix), format!("prefix {}", percent_decode(prefix)))),
+        );
         entries.sort();
         out.extend(entries.into_iter().map(|entry| entry.1));
-        if page.one("IsTruncated") != "true" {
+        if page.element_text("IsTruncated") != "true" {
             return out;
         }
         query = match version {
-            2 => format!("{base}&continuation-token={}", page.one("NextContinuationToken")),
-            _ => format!("{base}&marker={}", encoded(&decoded(&page.one("NextMarker"))).replace('/', "%2F")),
+            2 => format!("{base}&continuation-token={}", page.element_text("NextContinuationToken")),
+            _ => format!(
+                "{base}&marker={}",
+                percent_encode(&percent_decode(&page.element_text("NextMarker"))).replace('/', "%2F")
+            ),
         };
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deleting_many() {
-    let server = memory().await;
+    let server = start_with_bucket().await;
     let s3 = &server.client;
     for key in ["a", "b&c", "d"] {
-        s3.put(&format!("box/{key}"), &[], HELLO).await.ok();
+        s3.put_object(&format!("box/{key}"), &[], HELLO).await.expect_success();
     }
     let body = "<Delete><Object><Key>a</Key></Object><Object><Key>b&amp;c</Key></Object><Object><Key>none</Key></Object><Object><Key>d</Key><ETag>x</ETag></Object></Delete>";
-    let md5 = md5_base64(body.as_bytes());
-    s3.send("POST", "box", "delete=", &[], body.as_bytes()).await.refused(400, "InvalidRequest");
-    s3.send("POST", "box", "delete=", &[("content-md5", &md5_base64(b"x"))], body.as_bytes())
+    let md5 = compute_md5_base64(body.as_bytes());
+    s3.send("POST", "box", "delete=", &[], body.as_bytes()).await.expect_error(400, "InvalidRequest");
+    s3.send("POST", "box", "delete=", &[("content-md5", &compute_md5_base64(b"x"))], body.as_bytes())
         .await
-        .refused(400, "BadDigest");
-    s3.get("box/a", &[]).await.ok();
-    let done = s3.send("POST", "box", "delete=", &[("content-md5", &md5)], body.as_bytes()).await.ok();
-    assert_eq!(done.all("Deleted").len(), 3, "{}", done.text());
-    assert_eq!(done.one("Code"), "PreconditionFailed");
-    s3.get("box/a", &[]).await.refused(404, "NoSuchKey");
-    s3.get("box/d", &[]).await.ok();
+        .expect_error(400, "BadDigest");
+    s3.get_object("box/a", &[]).await.expect_success();
+    let done =
+        s3.send("POST", "box", "delete=", &[("content-md5", &md5)], body.as_bytes()).await.expect_success();
+    assert_eq!(done.element_texts("Deleted").len(), 3, "{}", done.text());
+    assert_eq!(done.element_text("Code"), "PreconditionFailed");
+    s3.get_object("box/a", &[]).await.expect_error(404, "NoSuchKey");
+    s3.get_object("box/d", &[]).await.expect_success();
     let quiet = "<Delete><Object><Key>d</Key></Object><Quiet>true</Quiet></Delete>";
     let done = s3
-        .send("POST", "box", "delete=", &[("content-md5", &md5_base64(quiet.as_bytes()))], quiet.as_bytes())
+        .send(
+            "POST",
+            "box",
+            "delete=",
+            &[("content-md5", &compute_md5_base64(quiet.as_bytes()))],
+            quiet.as_bytes(),
+        )
         .await
-        .ok();
-    assert!(done.all("Deleted").is_empty());
+        .expect_success();
+    assert!(done.element_texts("Deleted").is_empty());
     let many: String = (0..1001).map(|n| format!("<Object><Key>{n}</Key></Object>")).collect();
     let many = format!("<Delete>{many}</Delete>");
-    s3.send("POST", "box", "delete=", &[("content-md5", &md5_base64(many.as_bytes()))], many.as_bytes())
-        .await
-        .refused(400, "MalformedXML");
+    s3.send(
+        "POST",
+        "box",
+        "delete=",
+        &[("content-md5", &compute_md5_base64(many.as_bytes()))],
+        many.as_bytes(),
+    )
+    .await
+    .expect_error(400, "MalformedXML");
     for bad in [
         "<Delete>",
         "",
@@ -735,7 +901,13 @@ async fn deleting_many() {
         "<!DOCTYPE x [<!ENTITY e 'x'>]><Delete><Object><Key>&e;</Key></Object></Delete>",
     ] {
         let answer = s3
-            .send("POST", "box", "delete=", &[("content-md5", &md5_base64(bad.as_bytes()))], bad.as_bytes())
+            .send(
+                "POST",
+                "box",
+                "delete=",
+                &[("content-md5", &compute_md5_base64(bad.as_bytes()))],
+                bad.as_bytes(),
+            )
             .await;
         assert_eq!(answer.status, 400, "{bad} {}", answer.text());
     }
@@ -743,11 +915,11 @@ async fn deleting_many() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn multipart_uploads() {
-    let server = memory().await;
+    let server = start_with_bucket().await;
     let s3 = &server.client;
     let (first, last) = (vec![b'a'; 5_242_880], vec![b'b'; 10]);
     let id = s3
-        .begin(
+        .begin_upload(
             "box/m",
             &[
                 ("x-amz-meta-a", "1"),
@@ -757,82 +929,115 @@ async fn multipart_uploads() {
             ],
         )
         .await;
-    let one = s3.part("box/m", &id, 1, &[("content-md5", &md5_base64(&first))], &first).await.ok();
+    let one = s3
+        .upload_part("box/m", &id, 1, &[("content-md5", &compute_md5_base64(&first))], &first)
+        .await
+        .expect_success();
     let one = one.header("etag").unwrap().to_owned();
-    let three =
-        s3.part("box/m", &id, 3, &[], b"replaced later").await.ok().header("etag").unwrap().to_owned();
-    let new_three = s3.part("box/m", &id, 3, &[], &last).await.ok().header("etag").unwrap().to_owned();
-    s3.part("box/m", &id, 4, &[], b"never listed").await.ok();
+    let three = s3
+        .upload_part("box/m", &id, 3, &[], b"replaced later")
+        .await
+        .expect_success()
+        .header("etag")
+        .unwrap()
+        .to_owned();
+    let new_three =
+        s3.upload_part("box/m", &id, 3, &[], &last).await.expect_success().header("etag").unwrap().to_owned();
+    s3.upload_part("box/m", &id, 4, &[], b"never listed").await.expect_success();
     for bad in ["0", "10001"] {
         let query = format!("partNumber={bad}&uploadId={id}");
-        s3.send("PUT", "box/m", &query, &[], b"x").await.refused(400, "InvalidArgument");
+        s3.send("PUT", "box/m", &query, &[], b"x").await.expect_error(400, "InvalidArgument");
     }
-    let parts = s3.send("GET", "box/m", &format!("uploadId={id}&max-parts=2"), &[], b"").await.ok();
+    let parts =
+        s3.send("GET", "box/m", &format!("uploadId={id}&max-parts=2"), &[], b"").await.expect_success();
     assert_eq!(
-        (parts.all("PartNumber"), parts.one("IsTruncated"), parts.one("NextPartNumberMarker")),
+        (
+            parts.element_texts("PartNumber"),
+            parts.element_text("IsTruncated"),
+            parts.element_text("NextPartNumberMarker")
+        ),
         (vec!["1".to_owned(), "3".to_owned()], "true".to_owned(), "3".to_owned())
     );
-    let rest = s3.send("GET", "box/m", &format!("uploadId={id}&part-number-marker=3"), &[], b"").await.ok();
-    assert_eq!(rest.all("PartNumber"), ["4"]);
-    assert_eq!(s3.send("GET", "box", "uploads=", &[], b"").await.ok().all("UploadId"), [id.as_str()]);
-    s3.get("box/m", &[]).await.refused(404, "NoSuchKey");
-
-    s3.complete("box/m", &id, &[(1, &one), (3, &three)], &[]).await.refused(400, "InvalidPart");
-    s3.complete("box/m", &id, &[(1, &one), (2, &one)], &[]).await.refused(400, "InvalidPart");
-    s3.complete("box/m", &id, &[(3, &new_three), (1, &one)], &[]).await.refused(400, "InvalidPartOrder");
-    s3.complete("box/m", &id, &[(3, &new_three), (4, &md5_hex(b"never listed"))], &[])
+    let rest = s3
+        .send("GET", "box/m", &format!("uploadId={id}&part-number-marker=3"), &[], b"")
         .await
-        .refused(400, "EntityTooSmall");
-    s3.complete("box/m", &id, &[], &[]).await.refused(400, "InvalidRequest");
-    s3.complete("box/m", &id, &[(1, &one), (3, &new_three)], &[("x-amz-mp-object-size", "5")])
-        .await
-        .refused(400, "InvalidRequest");
-    s3.complete("box/m", &"0".repeat(32), &[(1, &one)], &[]).await.refused(404, "NoSuchUpload");
-    let done = s3
-        .complete("box/m", &id, &[(1, &one), (3, &new_three)], &[("x-amz-mp-object-size", "5242890")])
-        .await
-        .ok();
-    assert_eq!(done.one("ETag"), "\"8b0be7847da5564ae08e97af63b60885-2\"");
-    assert_eq!(done.one("ChecksumCRC64NVME"), "om/L0dM0gF4=");
-    // Who lost the answer asks again and gets it; who asks for something else does not.
-    let again = s3.complete("box/m", &id, &[(1, &one.replace('"', "")), (3, &new_three)], &[]).await.ok();
+        .expect_success();
+    assert_eq!(rest.element_texts("PartNumber"), ["4"]);
     assert_eq!(
-        (again.one("ETag"), again.one("ChecksumCRC64NVME")),
-        (done.one("ETag"), "om/L0dM0gF4=".to_owned())
+        s3.send("GET", "box", "uploads=", &[], b"").await.expect_success().element_texts("UploadId"),
+        [id.as_str()]
     );
-    s3.complete("box/m", &id, &[(1, &one)], &[]).await.refused(404, "NoSuchUpload");
-    s3.complete("box/other", &id, &[(1, &one), (3, &new_three)], &[]).await.refused(404, "NoSuchUpload");
-    s3.part("box/m", &id, 1, &[], HELLO).await.refused(404, "NoSuchUpload");
-    s3.delete("box/m", &format!("uploadId={id}")).await.refused(404, "NoSuchUpload");
-    let got = s3.get("box/m", &[("range", "bytes=5242878-5242882")]).await.ok();
+    s3.get_object("box/m", &[]).await.expect_error(404, "NoSuchKey");
+
+    s3.complete_upload("box/m", &id, &[(1, &one), (3, &three)], &[]).await.expect_error(400, "InvalidPart");
+    s3.complete_upload("box/m", &id, &[(1, &one), (2, &one)], &[]).await.expect_error(400, "InvalidPart");
+    s3.complete_upload("box/m", &id, &[(3, &new_three), (1, &one)], &[])
+        .await
+        .expect_error(400, "InvalidPartOrder");
+    s3.complete_upload("box/m", &id, &[(3, &new_three), (4, &compute_md5_hex(b"never listed"))], &[])
+        .await
+        .expect_error(400, "EntityTooSmall");
+    s3.complete_upload("box/m", &id, &[], &[]).await.expect_error(400, "InvalidRequest");
+    s3.complete_upload("box/m", &id, &[(1, &one), (3, &new_three)], &[("x-amz-mp-object-size", "5")])
+        .await
+        .expect_error(400, "InvalidRequest");
+    s3.complete_upload("box/m", &"0".repeat(32), &[(1, &one)], &[]).await.expect_error(404, "NoSuchUpload");
+    let done = s3
+        .complete_upload("box/m", &id, &[(1, &one), (3, &new_three)], &[("x-amz-mp-object-size", "5242890")])
+        .await
+        .expect_success();
+    assert_eq!(done.element_text("ETag"), "\"8b0be7847da5564ae08e97af63b60885-2\"");
+    assert_eq!(done.element_text("ChecksumCRC64NVME"), "om/L0dM0gF4=");
+    // Who lost the answer asks again and gets it; who asks for something else does not.
+    let again = s3
+        .complete_upload("box/m", &id, &[(1, &one.replace('"', "")), (3, &new_three)], &[])
+        .await
+        .expect_success();
+    assert_eq!(
+        (again.element_text("ETag"), again.element_text("ChecksumCRC64NVME")),
+        (done.element_text("ETag"), "om/L0dM0gF4=".to_owned())
+    );
+    s3.complete_upload("box/m", &id, &[(1, &one)], &[]).await.expect_error(404, "NoSuchUpload");
+    s3.complete_upload("box/other", &id, &[(1, &one), (3, &new_three)], &[])
+        .await
+        .expect_error(404, "NoSuchUpload");
+    s3.upload_part("box/m", &id, 1, &[], HELLO).await.expect_error(404, "NoSuchUpload");
+    s3.delete_object("box/m", &format!("uploadId={id}")).await.expect_error(404, "NoSuchUpload");
+    let got = s3.get_object("box/m", &[("range", "bytes=5242878-5242882")]).await.expect_success();
     assert_eq!(got.text(), "aabbb");
     assert_eq!(
         (got.header("x-amz-meta-a"), got.header("content-type"), got.header("x-amz-storage-class")),
         (Some("1"), Some("x/y"), Some("STANDARD_IA"))
     );
-    let second = s3.send("GET", "box/m", "partNumber=2", &[], b"").await.ok();
+    let second = s3.send("GET", "box/m", "partNumber=2", &[], b"").await.expect_success();
     assert_eq!((second.text().as_str(), second.header("x-amz-mp-parts-count")), ("bbbbbbbbbb", Some("2")));
 
     // A copy of it is one piece with a plain ETag.
     let whole = [first.as_slice(), &last].concat();
-    assert_eq!(s3.copy("box/m", "box/copy", &[]).await.ok().one("ETag"), format!("\"{}\"", md5_hex(&whole)));
-    s3.delete("box/m", "").await.ok();
-    assert_eq!(s3.get("box/copy", &[]).await.ok().body, whole);
+    assert_eq!(
+        s3.copy_object("box/m", "box/copy", &[]).await.expect_success().element_text("ETag"),
+        format!("\"{}\"", compute_md5_hex(&whole))
+    );
+    s3.delete_object("box/m", "").await.expect_success();
+    assert_eq!(s3.get_object("box/copy", &[]).await.expect_success().body, whole);
 
-    let id = s3.begin("box/x", &[]).await;
-    s3.part("box/x", &id, 1, &[], HELLO).await.ok();
-    assert_eq!(s3.delete("box/x", &format!("uploadId={id}")).await.ok().status, 204);
-    s3.part("box/x", &id, 1, &[], HELLO).await.refused(404, "NoSuchUpload");
-    s3.delete("box/x", &format!("uploadId={id}")).await.refused(404, "NoSuchUpload");
+    let id = s3.begin_upload("box/x", &[]).await;
+    s3.upload_part("box/x", &id, 1, &[], HELLO).await.expect_success();
+    assert_eq!(s3.delete_object("box/x", &format!("uploadId={id}")).await.expect_success().status, 204);
+    s3.upload_part("box/x", &id, 1, &[], HELLO).await.expect_error(404, "NoSuchUpload");
+    s3.delete_object("box/x", &format!("uploadId={id}")).await.expect_error(404, "NoSuchUpload");
     let mut ids: Vec<(String, String)> = Vec::new();
     for key in ["u/1", "u/2", "v", "u/1"] {
-        ids.push((key.to_owned(), s3.begin(&format!("box/{key}"), &[]).await));
+        ids.push((key.to_owned(), s3.begin_upload(&format!("box/{key}"), &[]).await));
     }
     ids.sort();
-    let rolled = s3.send("GET", "box", "uploads=&delimiter=%2F", &[], b"").await.ok();
-    assert_eq!((rolled.all("UploadId").len(), rolled.all("CommonPrefixes").len()), (1, 1));
-    let page = s3.send("GET", "box", "uploads=&max-uploads=1", &[], b"").await.ok();
-    let (key, id) = (page.one("NextKeyMarker"), page.one("NextUploadIdMarker"));
+    let rolled = s3.send("GET", "box", "uploads=&delimiter=%2F", &[], b"").await.expect_success();
+    assert_eq!(
+        (rolled.element_texts("UploadId").len(), rolled.element_texts("CommonPrefixes").len()),
+        (1, 1)
+    );
+    let page = s3.send("GET", "box", "uploads=&max-uploads=1", &[], b"").await.expect_success();
+    let (key, id) = (page.element_text("NextKeyMarker"), page.element_text("NextUploadIdMarker"));
     let next = s3
         .send(
             "GET",
@@ -842,17 +1047,17 @@ async fn multipart_uploads() {
             b"",
         )
         .await
-        .ok();
-    let both = [page.all("UploadId"), next.all("UploadId")].concat();
+        .expect_success();
+    let both = [page.element_texts("UploadId"), next.element_texts("UploadId")].concat();
     assert_eq!(both, ids.into_iter().map(|pair| pair.1).collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn part_copy_ranges() {
-    let server = memory().await;
+    let server = start_with_bucket().await;
     let s3 = &server.client;
-    s3.put("box/ten", &[], b"0123456789").await.ok();
-    let id = s3.begin("box/t", &[]).await;
+    s3.put_object("box/ten", &[], b"0123456789").await.expect_success();
+    let id = s3.begin_upload("box/t", &[]).await;
     for (range, expected) in [
         ("0-8", Some("InvalidArgument")),
         ("bytes=1-0", Some("InvalidArgument")),
@@ -865,23 +1070,25 @@ async fn part_copy_ranges() {
         ("bytes=3-5", None),
     ] {
         let given = [("x-amz-copy-source", "box/ten"), ("x-amz-copy-source-range", range)];
-        let answer = s3.part("box/t", &id, 1, &given, b"").await;
+        let answer = s3.upload_part("box/t", &id, 1, &given, b"").await;
         match expected {
-            Some(code) => drop(answer.refused(400, code)),
-            None => drop(answer.ok()),
+            Some(code) => drop(answer.expect_error(400, code)),
+            None => drop(answer.expect_success()),
         }
     }
-    s3.complete("box/t", &id, &[(1, &md5_hex(b"345"))], &[]).await.ok();
-    assert_eq!(s3.get("box/t", &[]).await.body, "345");
+    s3.complete_upload("box/t", &id, &[(1, &compute_md5_hex(b"345"))], &[]).await.expect_success();
+    assert_eq!(s3.get_object("box/t", &[]).await.body, "345");
     let gone = "0".repeat(32);
-    s3.part("box/t", &gone, 1, &[("x-amz-copy-source", "box/ten")], b"").await.refused(404, "NoSuchUpload");
+    s3.upload_part("box/t", &gone, 1, &[("x-amz-copy-source", "box/ten")], b"")
+        .await
+        .expect_error(404, "NoSuchUpload");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tags_and_acls() {
-    let server = memory().await;
+    let server = start_with_bucket().await;
     let s3 = &server.client;
-    s3.put("box/a", &[], HELLO).await.ok();
+    s3.put_object("box/a", &[], HELLO).await.expect_success();
     let tags = |tags: &[(&str, &str)]| {
         let tags: String = tags
             .iter()
@@ -889,36 +1096,41 @@ async fn tags_and_acls() {
             .collect();
         format!("<Tagging><TagSet>{tags}</TagSet></Tagging>").into_bytes()
     };
-    s3.send("PUT", "box/a", "tagging=", &[], &tags(&[("a", "1"), ("b", "2")])).await.ok();
-    let got = s3.send("GET", "box/a", "tagging=", &[], b"").await.ok();
+    s3.send("PUT", "box/a", "tagging=", &[], &tags(&[("a", "1"), ("b", "2")])).await.expect_success();
+    let got = s3.send("GET", "box/a", "tagging=", &[], b"").await.expect_success();
     assert_eq!(
-        (got.all("Key"), got.all("Value")),
+        (got.element_texts("Key"), got.element_texts("Value")),
         (vec!["a".to_owned(), "b".to_owned()], vec!["1".to_owned(), "2".to_owned()])
     );
     s3.send("PUT", "box/a", "tagging=", &[], &tags(&[("a", "1"), ("a", "2")]))
         .await
-        .refused(400, "InvalidTag");
-    s3.send("PUT", "box/a", "tagging=", &[], &tags(&[("aws:x", "1")])).await.refused(400, "InvalidTag");
+        .expect_error(400, "InvalidTag");
+    s3.send("PUT", "box/a", "tagging=", &[], &tags(&[("aws:x", "1")])).await.expect_error(400, "InvalidTag");
     let eleven: Vec<String> = (0..11).map(|n| format!("k{n}")).collect();
     let eleven: Vec<(&str, &str)> = eleven.iter().map(|key| (key.as_str(), "")).collect();
-    s3.send("PUT", "box/a", "tagging=", &[], &tags(&eleven)).await.refused(400, "BadRequest");
-    s3.send("PUT", "box/a", "tagging=", &[("content-md5", &md5_base64(b""))], &tags(&[]))
+    s3.send("PUT", "box/a", "tagging=", &[], &tags(&eleven)).await.expect_error(400, "BadRequest");
+    s3.send("PUT", "box/a", "tagging=", &[("content-md5", &compute_md5_base64(b""))], &tags(&[]))
         .await
-        .refused(400, "BadDigest");
-    assert_eq!(s3.send("DELETE", "box/a", "tagging=", &[], b"").await.ok().status, 204);
-    assert!(s3.send("GET", "box/a", "tagging=", &[], b"").await.ok().all("Tag").is_empty());
-    s3.send("GET", "box/none", "tagging=", &[], b"").await.refused(404, "NoSuchKey");
+        .expect_error(400, "BadDigest");
+    assert_eq!(s3.send("DELETE", "box/a", "tagging=", &[], b"").await.expect_success().status, 204);
+    assert!(
+        s3.send("GET", "box/a", "tagging=", &[], b"").await.expect_success().element_texts("Tag").is_empty()
+    );
+    s3.send("GET", "box/none", "tagging=", &[], b"").await.expect_error(404, "NoSuchKey");
 
-    s3.send("PUT", "box/a", "acl=", &[("x-amz-acl", "authenticated-read")], b"").await.ok();
-    let acl = s3.send("GET", "box/a", "acl=", &[], b"").await.ok();
-    assert!(acl.one("URI").ends_with("AuthenticatedUsers"), "{}", acl.text());
+    s3.send("PUT", "box/a", "acl=", &[("x-amz-acl", "authenticated-read")], b"").await.expect_success();
+    let acl = s3.send("GET", "box/a", "acl=", &[], b"").await.expect_success();
+    assert!(acl.element_text("URI").ends_with("AuthenticatedUsers"), "{}", acl.text());
     let document = acl.body.clone();
-    s3.send("PUT", "box/a", "acl=", &[("x-amz-acl", "private")], b"").await.ok();
-    assert!(s3.send("GET", "box/a", "acl=", &[], b"").await.ok().all("URI").is_empty());
-    s3.send("PUT", "box/a", "acl=", &[], &document).await.ok();
-    assert_eq!(s3.send("GET", "box/a", "acl=", &[], b"").await.ok().all("URI").len(), 1);
-    s3.send("PUT", "box/a", "acl=", &[], b"").await.refused(400, "MissingSecurityHeader");
+    s3.send("PUT", "box/a", "acl=", &[("x-amz-acl", "private")], b"").await.expect_success();
+    assert!(s3.send("GET", "box/a", "acl=", &[], b"").await.expect_success().element_texts("URI").is_empty());
+    s3.send("PUT", "box/a", "acl=", &[], &document).await.expect_success();
+    assert_eq!(
+        s3.send("GET", "box/a", "acl=", &[], b"").await.expect_success().element_texts("URI").len(),
+        1
+    );
+    s3.send("PUT", "box/a", "acl=", &[], b"").await.expect_error(400, "MissingSecurityHeader");
     s3.send("PUT", "box/a", "acl=", &[("x-amz-grant-read", "id=x")], b"")
         .await
-        .refused(501, "NotImplemented");
+        .expect_error(501, "NotImplemented");
 }

@@ -23,55 +23,55 @@ use tokio::sync::oneshot;
 pub const ACCESS: &str = "AKTEST";
 pub const SECRET: &str = "test-secret";
 
-pub fn options(location: Location) -> Options {
+pub fn build_options(location: Location) -> Options {
     Options { location, access_key: ACCESS.to_owned(), secret_key: SECRET.into() }
 }
 
-pub struct Server {
-    pub client: S3,
-    stop: Option<oneshot::Sender<()>>,
+pub struct TestServer {
+    pub client: TestClient,
+    shutdown: Option<oneshot::Sender<()>>,
     task: tokio::task::JoinHandle<()>,
 }
 
-impl Server {
+impl TestServer {
     pub async fn start(location: Location) -> Self {
-        Self::of(Store::open(options(location)).unwrap()).await
+        Self::with_store(Store::open(build_options(location)).unwrap()).await
     }
 
-    pub async fn of(store: Store) -> Self {
+    pub async fn with_store(store: Store) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let client = S3::new(listener.local_addr().unwrap());
-        let (stop, stopped) = oneshot::channel::<()>();
+        let client = TestClient::new(listener.local_addr().unwrap());
+        let (shutdown, is_stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {
-            Arc::new(store).serve(listener, async { drop(stopped.await) }).await.unwrap();
+            Arc::new(store).serve(listener, async { drop(is_stopped.await) }).await.unwrap();
         });
-        Self { client, stop: Some(stop), task }
+        Self { client, shutdown: Some(shutdown), task }
     }
 
     /// Ends the server and closes the store.
     pub async fn stop(mut self) {
-        self.stop.take().unwrap().send(()).unwrap();
+        self.shutdown.take().unwrap().send(()).unwrap();
         drop(self.client);
         self.task.await.unwrap();
     }
 }
 
 #[derive(Clone)]
-pub struct S3 {
+pub struct TestClient {
     pub address: SocketAddr,
     http: Client<HttpConnector, BoxBody<Bytes, std::io::Error>>,
-    pub access: String,
-    pub secret: String,
+    pub access_key: String,
+    pub secret_key: String,
 }
 
 #[derive(Debug)]
-pub struct Answer {
+pub struct TestResponse {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Bytes,
 }
 
-impl Answer {
+impl TestResponse {
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
@@ -81,30 +81,35 @@ impl Answer {
     }
 
     /// Every text of an element.
-    pub fn all(&self, name: &str) -> Vec<String> {
+    pub fn element_texts(&self, name: &str) -> Vec<String> {
         let text = self.text();
         let (open, close) = (format!("<{name}>"), format!("</{name}>"));
-        text.split(&open).skip(1).map(|rest| unescaped(rest.split(&close).next().unwrap())).collect()
+        text.split(&open).skip(1).map(|rest| unescape_xml(rest.split(&close).next().unwrap())).collect()
     }
 
-    pub fn one(&self, name: &str) -> String {
-        self.all(name).first().cloned().unwrap_or_default()
+    pub fn element_text(&self, name: &str) -> String {
+        self.element_texts(name).first().cloned().unwrap_or_default()
     }
 
     #[track_caller]
-    pub fn ok(self) -> Self {
+    pub fn expect_success(self) -> Self {
         assert!(self.status.is_success(), "{} {}", self.status, self.text());
         self
     }
 
     #[track_caller]
-    pub fn refused(self, status: u16, code: &str) -> Self {
-        assert_eq!((self.status.as_u16(), self.one("Code").as_str()), (status, code), "{}", self.text());
+    pub fn expect_error(self, status: u16, code: &str) -> Self {
+        assert_eq!(
+            (self.status.as_u16(), self.element_text("Code").as_str()),
+            (status, code),
+            "{}",
+            self.text()
+        );
         self
     }
 }
 
-fn unescaped(text: &str) -> String {
+fn unescape_xml(text: &str) -> String {
     let mut text = text.to_owned();
     for code in (1..0x20).rev() {
         let character = char::from_u32(code).unwrap().to_string();
@@ -118,7 +123,7 @@ fn unescaped(text: &str) -> String {
 }
 
 /// Percent-encodes as the canonical request of SigV4 does, keeping `/`.
-pub fn encoded(text: &str) -> String {
+pub fn percent_encode(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
@@ -129,27 +134,27 @@ pub fn encoded(text: &str) -> String {
         .collect()
 }
 
-pub fn decoded(text: &str) -> String {
+pub fn percent_decode(text: &str) -> String {
     percent_encoding::percent_decode_str(text).decode_utf8().unwrap().into_owned()
 }
 
-pub fn md5_hex(body: &[u8]) -> String {
+pub fn compute_md5_hex(body: &[u8]) -> String {
     md5::Md5::digest(body).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-pub fn md5_base64(body: &[u8]) -> String {
+pub fn compute_md5_base64(body: &[u8]) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::STANDARD.encode(md5::Md5::digest(body))
 }
 
-pub fn full(body: &[u8]) -> BoxBody<Bytes, std::io::Error> {
+pub fn full_body(body: &[u8]) -> BoxBody<Bytes, std::io::Error> {
     Full::new(Bytes::copy_from_slice(body)).map_err(|never| match never {}).boxed()
 }
 
-impl S3 {
+impl TestClient {
     pub fn new(address: SocketAddr) -> Self {
         let http = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
-        Self { address, http, access: ACCESS.to_owned(), secret: SECRET.to_owned() }
+        Self { address, http, access_key: ACCESS.to_owned(), secret_key: SECRET.to_owned() }
     }
 
     /// `path` is the bucket and key as they are; `query` is encoded already.
@@ -160,8 +165,8 @@ impl S3 {
         query: &str,
         headers: &[(&str, &str)],
         body: &[u8],
-    ) -> Answer {
-        self.send_signed(method, path, query, headers, SignableBody::Bytes(body), full(body)).await
+    ) -> TestResponse {
+        self.send_signed(method, path, query, headers, SignableBody::Bytes(body), full_body(body)).await
     }
 
     pub async fn send_signed(
@@ -172,12 +177,12 @@ impl S3 {
         headers: &[(&str, &str)],
         signed: SignableBody<'_>,
         body: BoxBody<Bytes, std::io::Error>,
-    ) -> Answer {
-        let request = self.request(method, path, query, headers, signed, body);
-        self.raw(request).await
+    ) -> TestResponse {
+        let request = self.build_request(method, path, query, headers, signed, body);
+        self.send_raw(request).await
     }
 
-    pub fn request(
+    pub fn build_request(
         &self,
         method: &str,
         path: &str,
@@ -187,12 +192,12 @@ impl S3 {
         body: BoxBody<Bytes, std::io::Error>,
     ) -> Request<BoxBody<Bytes, std::io::Error>> {
         let question = if query.is_empty() { "" } else { "?" };
-        let uri = format!("http://{}/{}{question}{query}", self.address, encoded(path));
+        let uri = format!("http://{}/{}{question}{query}", self.address, percent_encode(path));
         let mut settings = SigningSettings::default();
         settings.percent_encoding_mode = PercentEncodingMode::Single;
         settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
         settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
-        let identity = Credentials::new(&self.access, &self.secret, None, None, "test").into();
+        let identity = Credentials::new(&self.access_key, &self.secret_key, None, None, "test").into();
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
             .region("us-east-1")
@@ -213,67 +218,67 @@ impl S3 {
         request
     }
 
-    pub async fn raw(&self, request: Request<BoxBody<Bytes, std::io::Error>>) -> Answer {
+    pub async fn send_raw(&self, request: Request<BoxBody<Bytes, std::io::Error>>) -> TestResponse {
         let answer = self.http.request(request).await.unwrap();
         let (head, body) = answer.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        Answer { status: head.status, headers: head.headers, body }
+        TestResponse { status: head.status, headers: head.headers, body }
     }
 
     /// The answer's head, with the body still to come.
-    pub async fn open(
+    pub async fn send_for_head(
         &self,
         request: Request<BoxBody<Bytes, std::io::Error>>,
     ) -> http::Response<hyper::body::Incoming> {
         self.http.request(request).await.unwrap()
     }
 
-    pub async fn put(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    pub async fn put_object(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> TestResponse {
         self.send("PUT", path, "", headers, body).await
     }
 
-    pub async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+    pub async fn get_object(&self, path: &str, headers: &[(&str, &str)]) -> TestResponse {
         self.send("GET", path, "", headers, b"").await
     }
 
-    pub async fn head(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+    pub async fn head_object(&self, path: &str, headers: &[(&str, &str)]) -> TestResponse {
         self.send("HEAD", path, "", headers, b"").await
     }
 
-    pub async fn delete(&self, path: &str, query: &str) -> Answer {
+    pub async fn delete_object(&self, path: &str, query: &str) -> TestResponse {
         self.send("DELETE", path, query, &[], b"").await
     }
 
     /// Copies `source` (bucket and key as they are).
-    pub async fn copy(&self, source: &str, target: &str, headers: &[(&str, &str)]) -> Answer {
-        let source = encoded(source);
+    pub async fn copy_object(&self, source: &str, target: &str, headers: &[(&str, &str)]) -> TestResponse {
+        let source = percent_encode(source);
         let mut all = vec![("x-amz-copy-source", source.as_str())];
         all.extend_from_slice(headers);
-        self.put(target, &all, b"").await
+        self.put_object(target, &all, b"").await
     }
 
-    pub async fn begin(&self, path: &str, headers: &[(&str, &str)]) -> String {
-        self.send("POST", path, "uploads=", headers, b"").await.ok().one("UploadId")
+    pub async fn begin_upload(&self, path: &str, headers: &[(&str, &str)]) -> String {
+        self.send("POST", path, "uploads=", headers, b"").await.expect_success().element_text("UploadId")
     }
 
-    pub async fn part(
+    pub async fn upload_part(
         &self,
         path: &str,
         id: &str,
         number: u32,
         headers: &[(&str, &str)],
         body: &[u8],
-    ) -> Answer {
+    ) -> TestResponse {
         self.send("PUT", path, &format!("partNumber={number}&uploadId={id}"), headers, body).await
     }
 
-    pub async fn complete(
+    pub async fn complete_upload(
         &self,
         path: &str,
         id: &str,
         parts: &[(u32, &str)],
         headers: &[(&str, &str)],
-    ) -> Answer {
+    ) -> TestResponse {
         let part = |(number, etag): &(u32, &str)| {
             format!(
                 "<Part><PartNumber>{number}</PartNumber><ETag>{}</ETag></Part>",
@@ -285,14 +290,14 @@ impl S3 {
         self.send("POST", path, &format!("uploadId={id}"), headers, body.as_bytes()).await
     }
 
-    pub async fn versioning(&self, bucket: &str, status: &str) {
+    pub async fn set_versioning(&self, bucket: &str, status: &str) {
         let body = format!("<VersioningConfiguration><Status>{status}</Status></VersioningConfiguration>");
-        self.send("PUT", bucket, "versioning=", &[], body.as_bytes()).await.ok();
+        self.send("PUT", bucket, "versioning=", &[], body.as_bytes()).await.expect_success();
     }
 }
 
 /// Keys that break what takes them for paths, URLs, forms or XML.
-pub fn hostile_keys() -> Vec<String> {
+pub fn build_hostile_keys() -> Vec<String> {
     let mut keys: Vec<String> = [
         "a b",
         "a+b",
