@@ -176,7 +176,7 @@ pub(crate) fn classify_operation(
         (Some(_), _) if is_policy && caller.family != target.family => {
             (Handling::Rejected, "names a vendor's own accounts and actions")
         }
-        (Some(_), _) if staging::combines(operation, caller, target) => {
+        (Some(_), _) if staging::can_combine(operation, caller, target) => {
             (Handling::Native, "smaller parts than the target takes are combined")
         }
         (Some(_), _) => (Handling::Native, ""),
@@ -310,7 +310,7 @@ pub fn format_markdown(dialects: &[&'static Dialect]) -> String {
         write_operations_markdown(caller, dialects, &mut out);
         write_fields_markdown(caller, dialects, &mut out);
         for target in dialects {
-            if staging::combines(Operation::UploadPart, caller, target) {
+            if staging::can_combine(Operation::UploadPart, caller, target) {
                 out.push_str(&format!(
                     "\nTowards {} parts of less than {} KiB are kept as objects and combined when their upload is completed; \
                      with `small_parts = \"refuse\"` the first that is not the last is refused.\n",
@@ -449,7 +449,7 @@ fn adapt_for_target(route: &Route<'_>, request: &Request) -> Result<(Request, Op
         let rejection = buckets::check_bucket_filters(route.caller, request).err();
         return Ok((buckets::build_list_buckets_request(route.target.dialect, None), rejection));
     }
-    let part_request = stream::only_part(route, request).map(|(sent, _)| sent);
+    let part_request = stream::adapt_part_request(route, request).map(|(sent, _)| sent);
     let target_request = listing::adapt_listing(route, part_request.as_ref().unwrap_or(request))?;
     Ok((emulate::adapt_to_target(route, target_request), None))
 }

@@ -26,7 +26,7 @@ fn run_exchange(
     let mut exchange = Exchange::new(way, request, body)?;
     let Step::Send(sent) = exchange.start(NOW)? else { panic!("told before it was sent") };
     let answer = TargetResponse { status: 200, headers: Vec::new(), body: answer.as_bytes().to_vec() };
-    match exchange.next(&answer, NOW)? {
+    match exchange.handle_response(&answer, NOW)? {
         Step::Respond(reply) => Ok((*sent, reply.document)),
         Step::Send(_) => panic!("one request is enough"),
     }
@@ -126,7 +126,7 @@ fn delete_bucket(
                 sent.push(format!("{} {}", out.method, query.join("&")).trim().to_owned());
                 let (status, body) = *answers.next().expect("one more request than answers");
                 let answer = TargetResponse { status, headers: Vec::new(), body: body.as_bytes().to_vec() };
-                step = exchange.next(&answer, NOW);
+                step = exchange.handle_response(&answer, NOW);
             }
             Ok(Step::Respond(reply)) => return (sent, Ok(reply.status)),
             Err(refusal) => return (sent, Err(refusal.kind)),

@@ -81,10 +81,10 @@ fn render_response(
         now: Timestamp(1_567_739_867),
         host: "host.example".to_owned(),
         path: "/exampleobject".to_owned(),
-        head: false,
+        is_head: false,
         elapsed_ms: 7,
     };
-    let spoken = tell::tell(&listener, reply);
+    let spoken = tell::write_response(&listener, reply);
     let mut out = format!("HTTP/1.1 {}\n", spoken.status);
     for (name, value) in &spoken.headers {
         out.push_str(&format!("{name}: {}\n", String::from_utf8_lossy(value)));

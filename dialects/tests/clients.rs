@@ -40,7 +40,8 @@ fn run_exchange(
                 Step::Respond(reply) => return Ok(*reply),
                 Step::Send(outgoing) => {
                     sent.push(*outgoing);
-                    step = exchange.next(answers.next().expect("one more request than answers"), NOW)?;
+                    step = exchange
+                        .handle_response(answers.next().expect("one more request than answers"), NOW)?;
                 }
             }
         }
@@ -233,10 +234,15 @@ fn a_head_in_a_missing_bucket_says_so() {
         let target = build_sample_target(target);
         let way = build_sample_route(&OSS, &target, &head);
         let missing = build_response(404, "");
-        let asked = stream::ask_bucket(&way, &head, &missing, NOW).unwrap().unwrap();
+        let asked = stream::build_bucket_head_request(&way, &head, &missing, NOW).unwrap().unwrap();
         assert_eq!((asked.method, asked.key), ("HEAD", None));
-        let code = |bucket: u16| match stream::missing(&way, &head, &missing, &build_response(bucket, ""))
-            .document
+        let code = |bucket: u16| match stream::build_missing_response(
+            &way,
+            &head,
+            &missing,
+            &build_response(bucket, ""),
+        )
+        .document
         {
             Some(Document::Error(error)) => error.code,
             other => panic!("{other:?}"),
@@ -245,13 +251,18 @@ fn a_head_in_a_missing_bucket_says_so() {
             (code(404), code(200), code(403)),
             ("NoSuchBucket".to_owned(), "NoSuchKey".to_owned(), "NoSuchKey".to_owned())
         );
-        assert!(stream::ask_bucket(&way, &head, &build_response(403, ""), NOW).is_none());
+        assert!(stream::build_bucket_head_request(&way, &head, &build_response(403, ""), NOW).is_none());
     }
     let target = build_sample_target(&S3);
     let of_s3 = build_request(&S3, "HEAD /k", "");
     assert!(
-        stream::ask_bucket(&build_sample_route(&S3, &target, &of_s3), &of_s3, &build_response(404, ""), NOW)
-            .is_none()
+        stream::build_bucket_head_request(
+            &build_sample_route(&S3, &target, &of_s3),
+            &of_s3,
+            &build_response(404, ""),
+            NOW
+        )
+        .is_none()
     );
     // A HEAD that stands in for a call with a document.
     let attributes = || build_request(&S3, "GET /k?attributes", "x-amz-object-attributes: ETag\n");

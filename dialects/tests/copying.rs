@@ -76,7 +76,8 @@ fn drive_exchange(
             Step::Respond(reply) => return Ok(*reply),
             Step::Send(outgoing) => {
                 sent.push(*outgoing);
-                step = exchange.next(answers.next().expect("one more request than answers"), NOW)?;
+                step =
+                    exchange.handle_response(answers.next().expect("one more request than answers"), NOW)?;
             }
         }
     }

@@ -87,7 +87,7 @@ fn read_source(
     answer: &TargetResponse,
 ) -> Result<relay::RelaySource, Rejection> {
     let target = build_sample_target(target);
-    relay::source(&build_sample_route(caller, &target, request), request, answer, NOW)
+    relay::read_source_head(&build_sample_route(caller, &target, request), request, answer, NOW)
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn a_source_is_what_it_was_when_it_was_looked_at() {
     )
     .unwrap();
     assert_eq!(
-        (source.size, source.version.as_deref(), source.crc64.as_deref(), source.tagged),
+        (source.size, source.version.as_deref(), source.crc64.as_deref(), source.has_tags),
         (10, Some("v1"), Some("7"), true)
     );
     // COS does not promise that an ETag is an MD5; S3 does, unless the object is encrypted with a key of somebody's.
@@ -119,19 +119,21 @@ fn a_source_is_what_it_was_when_it_was_looked_at() {
         ("x-amz-server-side-encryption-aws-kms-key-id", "k"),
     ]);
     assert_eq!(read_source(&S3, &S3, &asked, &sealed).unwrap().md5, None);
-    let read = relay::read(&asked, &source, Some((3, 5)));
+    let read = relay::build_source_read_request(&asked, &source, Some((3, 5)));
     assert_eq!(read.fields.etags(Field::IfMatch).unwrap(), ["5b3c1a2e053d763e1b002cc607c5a0fe"]);
     assert_eq!(read.fields.text(Field::VersionId), Some("v1"));
     let target = build_sample_target(&COS);
     let to = build_sample_route(&S3, &target, &asked);
-    let part = relay::part_copy(&to, &asked, &source, "u", 2, (3, 5));
+    let part = relay::build_part_copy_request(&to, &asked, &source, "u", 2, (3, 5));
     assert!(part.fields.has(Field::SourceIfMatch) && part.source.unwrap().version.as_deref() == Some("v1"));
     // JD has no conditions of copies: the source is looked at again instead.
     let target = build_sample_target(&JDCLOUD);
     let to = build_sample_route(&S3, &target, &asked);
     assert!(
-        !relay::pins(&to)
-            && !relay::part_copy(&to, &asked, &source, "u", 2, (3, 5)).fields.has(Field::SourceIfMatch)
+        !relay::can_pin_source(&to)
+            && !relay::build_part_copy_request(&to, &asked, &source, "u", 2, (3, 5))
+                .fields
+                .has(Field::SourceIfMatch)
     );
     assert!(relay::check_source_unchanged(&source, &source.clone()).is_ok());
     let other = relay::RelaySource { modified: Timestamp(source.modified.0 + 1), ..source.clone() };
@@ -175,7 +177,7 @@ fn the_destination_gets_the_sources_or_the_requests() {
         relay::build_destination_request(&S3, &asked, &source, None, Operation::CreateMultipartUpload);
     assert!(!begin.fields.has(Field::ForbidOverwrite) && begin.fields.has(Field::StorageClass));
     assert!(
-        relay::complete(&asked, "u", Vec::new()).fields.has(Field::ForbidOverwrite),
+        relay::build_complete_request(&asked, "u", Vec::new()).fields.has(Field::ForbidOverwrite),
         "it holds where the object appears"
     );
     let replacing =

@@ -37,8 +37,10 @@ fn run_exchange(
                     ("content-length".to_owned(), b"5".to_vec()),
                     ("etag".to_owned(), b"\"e\"".to_vec()),
                 ];
-                step = exchange
-                    .next(&TargetResponse { status, headers, body: body.as_bytes().to_vec() }, NOW)?;
+                step = exchange.handle_response(
+                    &TargetResponse { status, headers, body: body.as_bytes().to_vec() },
+                    NOW,
+                )?;
             }
             Step::Respond(reply) => {
                 let listener = ResponseContext {
@@ -47,10 +49,10 @@ fn run_exchange(
                     now: NOW,
                     host: "h".to_owned(),
                     path: "/".to_owned(),
-                    head: false,
+                    is_head: false,
                     elapsed_ms: 0,
                 };
-                let spoken = tell::tell(&listener, *reply);
+                let spoken = tell::write_response(&listener, *reply);
                 return Ok((sent, spoken.status, String::from_utf8(spoken.body).unwrap()));
             }
         }
@@ -707,7 +709,7 @@ fn logs_go_to_a_bucket_that_has_another_name_there() {
         let mut exchange = Exchange::new(way, request, body.as_bytes())?;
         let Step::Send(sent) = exchange.start(NOW)? else { panic!("told before it was sent") };
         let answer = TargetResponse { status: 200, headers: Vec::new(), body: answer.as_bytes().to_vec() };
-        match exchange.next(&answer, NOW)? {
+        match exchange.handle_response(&answer, NOW)? {
             Step::Respond(reply) => {
                 Ok((String::from_utf8(sent.body).unwrap(), format!("{:?}", reply.document)))
             }

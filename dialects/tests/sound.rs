@@ -5,9 +5,9 @@ use blobfish_dialects::engine::answer::read_response;
 use blobfish_dialects::engine::body::Digests;
 use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::engine::exchange::TargetResponse;
-use blobfish_dialects::engine::relay::{PartDigests, SourceParts};
-use blobfish_dialects::engine::sound::{check_head, may_fail_so, vouched};
-use blobfish_dialects::engine::stream::read_streamed_response;
+use blobfish_dialects::engine::relay::{SourcePartDigests, SourceParts};
+use blobfish_dialects::engine::sound::{build_expected_body, can_fail_with, check_response_head};
+use blobfish_dialects::engine::stream::build_client_response;
 use blobfish_dialects::explain::{build_sample_route, build_sample_target};
 use blobfish_dialects::model::{ByteRange, ErrorKind, Field, Operation, Request, Value};
 use blobfish_dialects::{DIALECTS, find_dialect};
@@ -32,7 +32,7 @@ fn build_request(operation: Operation, fields: &[(Field, Value)]) -> Request {
 
 fn is_valid_response(target: &'static Dialect, request: &Request, answer: &TargetResponse) -> bool {
     let at = build_sample_target(target);
-    check_head(&build_sample_route(target, &at, request), request, answer).is_ok()
+    check_response_head(&build_sample_route(target, &at, request), request, answer).is_ok()
 }
 
 const ETAG: (&str, &str) = ("etag", "\"5d41402abc4b2a76b9719d911017c592\"");
@@ -148,26 +148,26 @@ fn a_condition_fails_only_where_one_was_set() {
     let bare = build_request(Operation::GetObject, &[]);
     let etags = || Value::Etags(vec!["x".to_owned()]);
     for fault in [ErrorKind::PreconditionFailed, ErrorKind::NotModified, ErrorKind::InvalidRange] {
-        assert!(!may_fail_so(&bare, fault), "{fault:?}");
+        assert!(!can_fail_with(&bare, fault), "{fault:?}");
     }
-    assert!(may_fail_so(&bare, ErrorKind::NoSuchKey));
-    assert!(may_fail_so(
+    assert!(can_fail_with(&bare, ErrorKind::NoSuchKey));
+    assert!(can_fail_with(
         &build_request(Operation::GetObject, &[(Field::IfMatch, etags())]),
         ErrorKind::PreconditionFailed
     ));
-    assert!(may_fail_so(
+    assert!(can_fail_with(
         &build_request(Operation::GetObject, &[(Field::IfNoneMatch, etags())]),
         ErrorKind::NotModified
     ));
     let overwrite = build_request(Operation::PutObject, &[(Field::ForbidOverwrite, Value::Flag)]);
-    assert!(may_fail_so(&overwrite, ErrorKind::PreconditionFailed));
+    assert!(can_fail_with(&overwrite, ErrorKind::PreconditionFailed));
 }
 
 #[test]
 fn a_head_vouches_for_the_whole_body_and_for_nothing_else() {
     let get = build_request(Operation::GetObject, &[]);
     let get_attested_digests = |name: &str, status: u16, headers: &[(&str, &str)]| {
-        vouched(get_dialect(name), &get, &build_response(status, headers))
+        build_expected_body(get_dialect(name), &get, &build_response(status, headers))
             .map(|request| (request.fields.has(Field::ContentMd5), request.checksums.len()))
     };
     assert_eq!(get_attested_digests("s3", 200, &[ETAG]), Some((true, 0)));
@@ -236,7 +236,7 @@ fn a_success_without_a_document_has_no_body() {
 fn a_sources_own_parts_may_lie_anywhere_in_the_pieces_that_arrive() {
     let body: Vec<u8> = (0..1000_u32).map(|at| u8::try_from(at % 251).unwrap()).collect();
     let own = SourceParts { bytes: 300, count: 4 };
-    assert_eq!(own.concurrent_parts(5 * 1024 * 1024), 300 * 17_477);
+    assert_eq!(own.compute_copy_part_bytes(5 * 1024 * 1024), 300 * 17_477);
     let digests = |step: usize, body: &[u8]| {
         let mut digests = PartDigests::new(own);
         body.chunks(step).for_each(|piece| digests.update(piece));
@@ -253,15 +253,16 @@ fn a_sources_own_parts_may_lie_anywhere_in_the_pieces_that_arrive() {
     let way = build_sample_route(get_dialect("s3"), &at, &asked);
     let now = blobfish_dialects::model::Timestamp(1_715_000_000);
     let source =
-        blobfish_dialects::engine::relay::source(&way, &asked, &build_response(200, &head), now).unwrap();
+        blobfish_dialects::engine::relay::read_source_head(&way, &asked, &build_response(200, &head), now)
+            .unwrap();
     for step in [1, 7, 299, 300, 301, 600, 1000] {
-        assert!(own.is_made_of(&source, &[digests(step, &body)]), "{step}");
+        assert!(own.matches_source(&source, &[digests(step, &body)]), "{step}");
         let (first, second) = body.split_at(600);
-        assert!(own.is_made_of(&source, &[digests(step, first), digests(step, second)]), "{step}");
+        assert!(own.matches_source(&source, &[digests(step, first), digests(step, second)]), "{step}");
     }
     let mut other = body;
     other[999] ^= 1;
-    assert!(!own.is_made_of(&source, &[digests(64, &other)]));
+    assert!(!own.matches_source(&source, &[digests(64, &other)]));
 }
 
 /// `md5(md5(0..300) + md5(300..600) + md5(600..900) + md5(900..1000))-4`, by Python's hashlib.

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::staging::{self, CombinedPart, NamedPart, PartSlice, PartsFolder, StagedPart};
+use blobfish_dialects::engine::staging::{self, NamedPart, PartSlice, PartsFolder, PlannedPart, StagedPart};
 use blobfish_dialects::engine::way::Route;
 use blobfish_dialects::explain::{build_sample_route, build_sample_target};
 use blobfish_dialects::model::{
@@ -21,18 +21,18 @@ fn build_staged_part(number: u64, bytes: u64) -> StagedPart {
 }
 
 fn build_target_part(number: u64) -> NamedPart {
-    NamedPart::There(Part::new(number, format!("e{number}")))
+    NamedPart::Uploaded(Part::new(number, format!("e{number}")))
 }
 
 /// The bytes of what is made, and of which part of whom they are: number, and first byte, of each.
-fn collect_spans(made: &[CombinedPart]) -> Vec<(u64, u64, u64)> {
+fn collect_spans(made: &[PlannedPart]) -> Vec<(u64, u64, u64)> {
     let pieces = made.iter().flat_map(|made| match made {
-        CombinedPart::There(_) => Vec::new(),
-        CombinedPart::Copied(_, piece) => vec![piece.clone()],
-        CombinedPart::Joined(_, pieces) => pieces.clone(),
+        PlannedPart::Uploaded(_) => Vec::new(),
+        PlannedPart::Copied(_, piece) => vec![piece.clone()],
+        PlannedPart::Combined(_, pieces) => pieces.clone(),
     });
     let mut spans: Vec<(u64, u64, u64)> = Vec::new();
-    for PartSlice { number, first, bytes, .. } in pieces {
+    for PartSlice { number, offset: first, bytes, .. } in pieces {
         match spans.last_mut() {
             Some(last) if last.0 == number && last.1 + last.2 == first => last.2 += bytes,
             _ => spans.push((number, first, bytes)),
@@ -41,16 +41,18 @@ fn collect_spans(made: &[CombinedPart]) -> Vec<(u64, u64, u64)> {
     spans
 }
 
-fn get_number_and_bytes(made: &CombinedPart) -> (u64, Option<u64>) {
+fn get_number_and_bytes(made: &PlannedPart) -> (u64, Option<u64>) {
     match made {
-        CombinedPart::There(part) => (part.number, None),
-        CombinedPart::Copied(number, piece) => (*number, Some(piece.bytes)),
-        CombinedPart::Joined(number, pieces) => (*number, Some(pieces.iter().map(|piece| piece.bytes).sum())),
+        PlannedPart::Uploaded(part) => (part.number, None),
+        PlannedPart::Copied(number, piece) => (*number, Some(piece.bytes)),
+        PlannedPart::Combined(number, pieces) => {
+            (*number, Some(pieces.iter().map(|piece| piece.bytes).sum()))
+        }
     }
 }
 
 /// Every byte once, in order; numbers ascend; all but the last are large enough.
-fn check_parts(parts: &[NamedPart], made: &[CombinedPart]) {
+fn check_parts(parts: &[NamedPart], made: &[PlannedPart]) {
     let numbers: Vec<u64> = made.iter().map(|made| get_number_and_bytes(made).0).collect();
     assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "{numbers:?}");
     let small = made
@@ -62,7 +64,7 @@ fn check_parts(parts: &[NamedPart], made: &[CombinedPart]) {
     let wanted: Vec<(u64, u64, u64)> = parts
         .iter()
         .filter_map(|part| match part {
-            NamedPart::Kept(kept) if kept.bytes > 0 => Some((kept.part.number, 0, kept.bytes)),
+            NamedPart::Staged(kept) if kept.bytes > 0 => Some((kept.part.number, 0, kept.bytes)),
             _ => None,
         })
         .collect();
@@ -70,11 +72,11 @@ fn check_parts(parts: &[NamedPart], made: &[CombinedPart]) {
     assert_eq!(spans, wanted);
     let order = |named: bool| -> Vec<u64> {
         let of_parts = parts.iter().filter_map(|part| match part {
-            NamedPart::There(part) => Some(part.number),
-            NamedPart::Kept(_) => None,
+            NamedPart::Uploaded(part) => Some(part.number),
+            NamedPart::Staged(_) => None,
         });
         let of_made = made.iter().filter_map(|made| match made {
-            CombinedPart::There(part) => Some(part.number),
+            PlannedPart::Uploaded(part) => Some(part.number),
             _ => None,
         });
         if named { of_parts.collect() } else { of_made.collect() }
@@ -85,58 +87,58 @@ fn check_parts(parts: &[NamedPart], made: &[CombinedPart]) {
 #[test]
 fn parts_of_one_size_become_a_few_large_ones() {
     let parts: Vec<NamedPart> =
-        (1..=64).map(|number| NamedPart::Kept(build_staged_part(number, MIB))).collect();
-    let made = staging::plan(&parts, PART_BYTES_MIN, 4).unwrap();
+        (1..=64).map(|number| NamedPart::Staged(build_staged_part(number, MIB))).collect();
+    let made = staging::plan_combination(&parts, PART_BYTES_MIN, 4).unwrap();
     let sizes: Vec<_> = made.iter().map(get_number_and_bytes).collect();
     assert_eq!(
         sizes,
         [(1, Some(16 * MIB)), (17, Some(16 * MIB)), (33, Some(16 * MIB)), (49, Some(16 * MIB))]
     );
-    let made = staging::plan(&parts[..1], PART_BYTES_MIN, 4).unwrap();
+    let made = staging::plan_combination(&parts[..1], PART_BYTES_MIN, 4).unwrap();
     assert_eq!(made.iter().map(get_number_and_bytes).collect::<Vec<_>>(), [(1, Some(MIB))]);
 }
 
 #[test]
 fn what_the_target_can_copy_does_not_pass_through() {
     let parts = [
-        NamedPart::Kept(build_staged_part(1, 100)),
-        NamedPart::Kept(build_staged_part(2, 1024 * MIB)),
-        NamedPart::Kept(build_staged_part(3, 7)),
+        NamedPart::Staged(build_staged_part(1, 100)),
+        NamedPart::Staged(build_staged_part(2, 1024 * MIB)),
+        NamedPart::Staged(build_staged_part(3, 7)),
     ];
-    let made = staging::plan(&parts, PART_BYTES_MIN, 4).unwrap();
+    let made = staging::plan_combination(&parts, PART_BYTES_MIN, 4).unwrap();
     check_parts(&parts, &made);
     let copied: u64 =
-        made.iter().map(|made| if let CombinedPart::Copied(_, piece) = made { piece.bytes } else { 0 }).sum();
+        made.iter().map(|made| if let PlannedPart::Copied(_, piece) = made { piece.bytes } else { 0 }).sum();
     assert_eq!(copied, 1024 * MIB - (PART_BYTES_MIN - 100));
 }
 
 #[test]
 fn a_small_part_alone_before_one_that_cannot_be_read_is_reported() {
-    let alone = [build_target_part(1), NamedPart::Kept(build_staged_part(2, MIB)), build_target_part(3)];
-    let refused = staging::plan(&alone, PART_BYTES_MIN, 4).unwrap_err();
+    let alone = [build_target_part(1), NamedPart::Staged(build_staged_part(2, MIB)), build_target_part(3)];
+    let refused = staging::plan_combination(&alone, PART_BYTES_MIN, 4).unwrap_err();
     assert_eq!(refused.kind, ErrorKind::EntityTooSmall);
     assert!(refused.details.contains(&("PartNumber", "2".to_owned())), "{refused:?}");
     for parts in [
-        vec![build_target_part(1), NamedPart::Kept(build_staged_part(2, MIB))],
+        vec![build_target_part(1), NamedPart::Staged(build_staged_part(2, MIB))],
         vec![
-            NamedPart::Kept(build_staged_part(1, 6 * MIB)),
-            NamedPart::Kept(build_staged_part(2, MIB)),
+            NamedPart::Staged(build_staged_part(1, 6 * MIB)),
+            NamedPart::Staged(build_staged_part(2, MIB)),
             build_target_part(3),
         ],
         vec![
-            NamedPart::Kept(build_staged_part(1, 40 * MIB)),
-            NamedPart::Kept(build_staged_part(2, MIB)),
+            NamedPart::Staged(build_staged_part(1, 40 * MIB)),
+            NamedPart::Staged(build_staged_part(2, MIB)),
             build_target_part(3),
             build_target_part(4),
         ],
         vec![
-            NamedPart::Kept(build_staged_part(1, 3 * MIB)),
-            NamedPart::Kept(build_staged_part(2, 3 * MIB)),
-            NamedPart::Kept(build_staged_part(3, 1)),
+            NamedPart::Staged(build_staged_part(1, 3 * MIB)),
+            NamedPart::Staged(build_staged_part(2, 3 * MIB)),
+            NamedPart::Staged(build_staged_part(3, 1)),
             build_target_part(4),
         ],
     ] {
-        check_parts(&parts, &staging::plan(&parts, PART_BYTES_MIN, 4).unwrap());
+        check_parts(&parts, &staging::plan_combination(&parts, PART_BYTES_MIN, 4).unwrap());
     }
 }
 
@@ -148,8 +150,8 @@ proptest! {
         at_once in 1_u64..9,
     ) {
         let numbered = sizes.iter().zip((1_u64..).map(|at| at * gaps));
-        let parts: Vec<NamedPart> = numbered.map(|(bytes, number)| NamedPart::Kept(build_staged_part(number, *bytes))).collect();
-        let made = staging::plan(&parts, PART_BYTES_MIN, at_once).unwrap();
+        let parts: Vec<NamedPart> = numbered.map(|(bytes, number)| NamedPart::Staged(build_staged_part(number, *bytes))).collect();
+        let made = staging::plan_combination(&parts, PART_BYTES_MIN, at_once).unwrap();
         check_parts(&parts, &made);
         prop_assert!(made.iter().all(|made| get_number_and_bytes(made).1.unwrap() <= 5 * 1024 * MIB + 2 * PART_BYTES_MIN));
     }
@@ -163,10 +165,10 @@ proptest! {
         for (at, bytes) in sizes.iter().enumerate() {
             let number = at as u64 + 1;
             let before = at.checked_sub(1).map(|before| sizes[before]);
-            let may = *bytes >= PART_BYTES_MIN && staging::is_safe(PART_BYTES_MIN, number, before);
-            parts.push(if may && direct[at] { build_target_part(number) } else { NamedPart::Kept(build_staged_part(number, *bytes)) });
+            let may = *bytes >= PART_BYTES_MIN && staging::can_upload_directly(PART_BYTES_MIN, number, before);
+            parts.push(if may && direct[at] { build_target_part(number) } else { NamedPart::Staged(build_staged_part(number, *bytes)) });
         }
-        let made = staging::plan(&parts, PART_BYTES_MIN, 4).unwrap();
+        let made = staging::plan_combination(&parts, PART_BYTES_MIN, 4).unwrap();
         check_parts(&parts, &made);
     }
 }
@@ -197,22 +199,28 @@ fn whom_it_concerns() {
         (&S3, &OSS, false),
     ] {
         with_route(caller, target, |way, request| {
-            assert_eq!(staging::concerns(way, request), concerns, "{} to {}", caller.name, target.name);
+            assert_eq!(
+                staging::involves_small_parts(way, request),
+                concerns,
+                "{} to {}",
+                caller.name,
+                target.name
+            );
             let mut sealed = request.clone();
             sealed.fields.set(Field::CustomerAlgorithm, Value::Text("AES256".to_owned()));
-            assert!(!staging::concerns(way, &sealed), "nobody could read it again");
+            assert!(!staging::involves_small_parts(way, &sealed), "nobody could read it again");
         });
     }
     for dialect in DIALECTS.iter().chain(PROFILES) {
-        assert_eq!(staging::is_needed(dialect), minimum(dialect) > 100 * 1024, "{}", dialect.name);
+        assert_eq!(staging::is_staging_needed(dialect), minimum(dialect) > 100 * 1024, "{}", dialect.name);
     }
 }
 
 #[test]
 fn an_upload_is_found_again_by_its_staged_parts() {
     with_route(&OSS, &S3, |way, request| {
-        let folder = PartsFolder::of(way, request);
-        let put = folder.put(request, 7);
+        let folder = PartsFolder::from_request(way, request);
+        let put = folder.build_put_request(request, 7);
         let key = put.key.clone().unwrap();
         assert!(key.starts_with(".blobfish-parts/") && key.ends_with("/00007"), "{key}");
         assert!(put.metadata.iter().all(|(_, value)| value.is_ascii()));
@@ -227,7 +235,7 @@ fn an_upload_is_found_again_by_its_staged_parts() {
         assert_eq!(PartsFolder::from_object_head(way.target, &key, &Response::with_status(200)), None);
         let mut other = build_upload_request(Operation::UploadPart);
         other.fields.set(Field::UploadId, Value::Text("v".to_owned()));
-        assert_ne!(PartsFolder::of(way, &other).prefix, folder.prefix);
+        assert_ne!(PartsFolder::from_request(way, &other).prefix, folder.prefix);
     });
 }
 
@@ -241,7 +249,7 @@ fn pages_of_parts_are_merged_in_order() {
     };
     let merge_lists = |mut list: PartListing, count_max, numbers: &[u64], more| {
         let all = numbers.iter().map(|number| build_staged_part(*number, 1)).collect();
-        staging::merge(&mut list, count_max, all, more);
+        staging::merge_staged_parts(&mut list, count_max, all, more);
         let rows: Vec<_> = list.parts.iter().map(|row| (row.0.number, row.2)).collect();
         (rows, list.truncated, list.next_marker)
     };
@@ -288,7 +296,7 @@ fn a_page_continues_after_staged_keys() {
         let asked = Request { bucket: Some("b".to_owned()), ..Request::new(Operation::ListObjectsV2) };
         let hide_staged_keys = |keys: &[&str], truncated| {
             let mut document = page(keys, truncated);
-            let next = staging::hide(way, &asked, &mut document);
+            let next = staging::hide_reserved_keys(way, &asked, &mut document);
             let Document::Objects(page) = document else { panic!() };
             (page.objects.into_iter().map(|row| row.key).collect::<Vec<_>>(), next)
         };
@@ -306,7 +314,7 @@ fn a_page_continues_after_staged_keys() {
     with_route(&S3, &OSS, |way, _| {
         let asked = Request::new(Operation::ListObjectsV2);
         let mut document = page(&[own], false);
-        assert_eq!(staging::hide(way, &asked, &mut document), None);
+        assert_eq!(staging::hide_reserved_keys(way, &asked, &mut document), None);
         assert_eq!(document, page(&[own], false), "nothing is kept there");
     });
 }

@@ -1,6 +1,6 @@
 //! Values arrive as they were sent: metadata in the encodings of dialects, digests that are stated.
 
-use blobfish_dialects::engine::words::{decode, encode_for_caller, encode_for_target};
+use blobfish_dialects::engine::words::{convert_for_caller, convert_for_target, decode_words};
 use blobfish_dialects::{cos::COS, oss::OSS, s3::S3};
 
 #[test]
@@ -14,11 +14,11 @@ fn words_of_other_programs_are_read() {
         ("(=?UTF-8?Q?a?= b)", "(a b)"),
         ("=?US-ASCII*EN?Q?Keith_Moore?=", "Keith Moore"),
     ] {
-        assert_eq!(String::from_utf8(decode(value.as_bytes())).unwrap(), wanted);
+        assert_eq!(String::from_utf8(decode_words(value.as_bytes())).unwrap(), wanted);
     }
-    assert_eq!(decode(b"=?ISO-8859-1?Q?=E9?="), [0xe9]);
+    assert_eq!(decode_words(b"=?ISO-8859-1?Q?=E9?="), [0xe9]);
     for value in ["=?UTF-8?B?!?=", "=?KOI8-R?B?5YC8?=", "a =? b", "=?UTF-8?B?", "=?UTF-8?Q?=0D=0A?="] {
-        assert_eq!(decode(value.as_bytes()), value.as_bytes(), "{value}");
+        assert_eq!(decode_words(value.as_bytes()), value.as_bytes(), "{value}");
     }
 }
 
@@ -28,16 +28,16 @@ fn a_value_comes_back_through_every_dialect() {
     let values: [&[u8]; 5] = ["值 é".as_bytes(), b"plain", b"=?UTF-8?B?5YC8?=", b"caf\xe9", long.as_bytes()];
     for value in values {
         // A target may tell what it was sent, or the same in words.
-        let sent = encode_for_target(&COS, &S3, value);
-        assert_eq!(encode_for_caller(&S3, &COS, &sent), value);
-        assert_eq!(encode_for_caller(&S3, &OSS, &encode_for_caller(&S3, &S3, &sent)), value);
-        assert_eq!(encode_for_target(&S3, &OSS, &encode_for_caller(&COS, &S3, value)), value);
-        assert!(encode_for_caller(&S3, &S3, value).is_ascii());
+        let sent = convert_for_target(&COS, &S3, value);
+        assert_eq!(convert_for_caller(&S3, &COS, &sent), value);
+        assert_eq!(convert_for_caller(&S3, &OSS, &convert_for_caller(&S3, &S3, &sent)), value);
+        assert_eq!(convert_for_target(&S3, &OSS, &convert_for_caller(&COS, &S3, value)), value);
+        assert!(convert_for_caller(&S3, &S3, value).is_ascii());
     }
     // Between equal dialects nothing is touched that need not be.
-    assert_eq!(encode_for_caller(&S3, &S3, b"=?utf-8?q?=E5=80=BC?="), b"=?utf-8?q?=E5=80=BC?=");
-    assert_eq!(encode_for_target(&S3, &S3, "值".as_bytes()), "值".as_bytes());
-    assert_eq!(encode_for_caller(&COS, &OSS, b"=?UTF-8?B?5YC8?="), b"=?UTF-8?B?5YC8?=");
-    let words = encode_for_caller(&COS, &S3, long.as_bytes());
+    assert_eq!(convert_for_caller(&S3, &S3, b"=?utf-8?q?=E5=80=BC?="), b"=?utf-8?q?=E5=80=BC?=");
+    assert_eq!(convert_for_target(&S3, &S3, "值".as_bytes()), "值".as_bytes());
+    assert_eq!(convert_for_caller(&COS, &OSS, b"=?UTF-8?B?5YC8?="), b"=?UTF-8?B?5YC8?=");
+    let words = convert_for_caller(&COS, &S3, long.as_bytes());
     assert!(words.split(|byte| *byte == b' ').all(|word| word.len() <= 75));
 }

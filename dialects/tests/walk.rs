@@ -194,7 +194,7 @@ fn build_listener(dialect: &'static Dialect) -> ResponseContext {
         now: NOW,
         host: "h".to_owned(),
         path: "/".to_owned(),
-        head: false,
+        is_head: false,
         elapsed_ms: 0,
     }
 }
@@ -242,12 +242,12 @@ fn check_digest(caller: &'static Dialect, request: &Request) -> Option<String> {
 }
 
 fn observe_stream(way: &Route<'_>, request: &Request) -> Result<Observation, Rejection> {
-    let only = stream::only_part(way, request);
+    let only = stream::adapt_part_request(way, request);
     let (request, part) = match &only {
         Some((request, part)) => (request, Some(*part)),
         None => (request, None),
     };
-    let (outgoing, losses) = stream::build_request(way, request, Some(9), NOW)?;
+    let (outgoing, losses) = stream::build_target_request(way, request, Some(9), NOW)?;
     let told = (way.target.dialect.response_field_name)(ResponseField::Etag).unwrap();
     let mut headers = vec![
         (told.to_ascii_lowercase(), format!("\"{ETAG}\"").into_bytes()),
@@ -258,10 +258,10 @@ fn observe_stream(way: &Route<'_>, request: &Request) -> Result<Observation, Rej
     }
     let status = if headers.len() > 2 { 206 } else { 200 };
     let answer = TargetResponse { status, headers, body: Vec::new() };
-    if stream::ask_without_range(way, request, &answer) {
+    if stream::needs_retry_without_range(way, request, &answer) {
         return Ok(judge_losses(way, outgoing, losses, "the whole object".to_owned()));
     }
-    let reply = stream::read_streamed_response(way, request, &answer, None)?;
+    let reply = stream::build_client_response(way, request, &answer, None)?;
     let reply = part.map_or(Ok(reply.clone()), |part| part.convert_response(reply));
     let reply = reply.map_or_else(|refusal| describe_rejection(&refusal), |reply| format!("{reply:?}"));
     Ok(judge_losses(way, outgoing, losses, reply))
@@ -281,13 +281,15 @@ fn observe_exchange(way: &Route<'_>, request: &Request) -> Result<Observation, R
     let Step::Send(mut outgoing) = exchange.start(NOW)? else { panic!("told before it was sent") };
     if request.fields.has(Field::ObjectSize) && outgoing.method == "GET" {
         let parts = build_target_response(way, Operation::ListParts).unwrap();
-        let Step::Send(completing) = exchange.next(&parts, NOW)? else { panic!("told before it was sent") };
+        let Step::Send(completing) = exchange.handle_response(&parts, NOW)? else {
+            panic!("told before it was sent")
+        };
         outgoing = completing;
     }
     let answer = build_target_response(way, request.operation).unwrap();
-    let told = match exchange.next(&answer, NOW) {
+    let told = match exchange.handle_response(&answer, NOW) {
         Ok(Step::Respond(reply)) => {
-            let spoken = tell::tell(&build_listener(way.caller), *reply);
+            let spoken = tell::write_response(&build_listener(way.caller), *reply);
             format!("{:?} {}", spoken.status, String::from_utf8(spoken.body).unwrap())
         }
         Ok(Step::Send(next)) => format!("then {:?}", SentHead::from_outgoing(*next)),
@@ -300,7 +302,7 @@ fn observe_list_buckets(caller: &'static Dialect, request: &Request) -> Result<O
     let told = buckets::build_bucket_page(caller, request, get_sample_buckets()).map(|list| {
         let mut reply = Response::with_status(200);
         reply.document = Some(Document::Buckets(list));
-        String::from_utf8(tell::tell(&build_listener(caller), reply).body).unwrap()
+        String::from_utf8(tell::write_response(&build_listener(caller), reply).body).unwrap()
     });
     Ok(Observation {
         sent_head: None,
@@ -526,22 +528,25 @@ fn relay_copy(caller: &'static Dialect, from: &Target, to: &Target, text: &str) 
     let headers =
         headers.into_iter().filter_map(|row| Some((get_header_name(row.0)?, row.1.as_bytes().to_vec())));
     let answer = TargetResponse { status: 200, headers: headers.collect(), body: Vec::new() };
-    let source = match relay::source(&from, &asked, &answer, NOW) {
+    let source = match relay::read_source_head(&from, &asked, &answer, NOW) {
         Ok(source) => source,
         Err(refusal) => return describe_rejection(&refusal),
     };
-    let mut requests = vec![(&from, relay::look(&asked)), (&from, relay::read(&asked, &source, None))];
+    let mut requests = vec![
+        (&from, relay::build_source_head_request(&asked)),
+        (&from, relay::build_source_read_request(&asked, &source, None)),
+    ];
     if asked.operation == Operation::CopyObject {
         for operation in [Operation::PutObject, Operation::CreateMultipartUpload] {
             requests.push((&to, relay::build_destination_request(caller, &asked, &source, None, operation)));
         }
-        requests.push((&to, relay::part(&asked, "u", 1, 9)));
-        requests.push((&to, relay::complete(&asked, "u", Vec::new())));
+        requests.push((&to, relay::build_part_request(&asked, "u", 1, 9)));
+        requests.push((&to, relay::build_complete_request(&asked, "u", Vec::new())));
     } else {
         let put = Request { operation: Operation::UploadPart, source: None, ..asked.clone() };
-        requests.push((&to, relay::without_copy_fields(put)));
+        requests.push((&to, relay::remove_copy_fields(put)));
     }
-    let mut seen = format!("{:?} {:?}", source.tagged, relay::range(&asked, true, 9));
+    let mut seen = format!("{:?} {:?}", source.has_tags, relay::resolve_source_range(&asked, true, 9));
     for (way, request) in requests {
         let (sent, losses) = write::write_request(way, &request).unwrap();
         seen.push_str(&format!("{:?} {losses:?}\n", SentHead::from_outgoing(sent)));
@@ -610,7 +615,7 @@ fn parts_that_a_target_does_not_list_are_rejected_not_left_out() {
                 ],
                 body: Vec::new(),
             };
-            let told = exchange.next(&head("\"5b3c1a2e053d763e1b002cc607c5a0fe-3\""), NOW);
+            let told = exchange.handle_response(&head("\"5b3c1a2e053d763e1b002cc607c5a0fe-3\""), NOW);
             match (value.contains("Parts"), told) {
                 (true, Err(refusal)) => {
                     assert_eq!(refusal.kind, ErrorKind::NotImplemented);

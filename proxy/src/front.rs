@@ -294,7 +294,7 @@ impl DataServer {
             now: clock::now(),
             host: head.map(|head| head.host().to_owned()).unwrap_or_default(),
             path: head.map(|head| head.path.clone()).unwrap_or_default(),
-            head: head.is_some_and(|head| head.method == "HEAD"),
+            is_head: head.is_some_and(|head| head.method == "HEAD"),
             elapsed_ms: 0,
         };
         let method = head.map(|head| head.method.clone()).unwrap_or_default();

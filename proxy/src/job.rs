@@ -7,7 +7,9 @@ use blobfish_dialects::engine::accept::find_dialect_by_host;
 use blobfish_dialects::engine::cors::CrossOrigin;
 use blobfish_dialects::engine::exchange::TargetResponse;
 use blobfish_dialects::engine::loss::{Loss, check_losses};
-use blobfish_dialects::engine::tell::{ResponseContext, WrittenResponse, build_error_response, tell};
+use blobfish_dialects::engine::tell::{
+    ResponseContext, WrittenResponse, build_error_response, write_response,
+};
 use blobfish_dialects::engine::way::Route;
 use blobfish_dialects::model::{ErrorKind, RawHead, Rejection, Response, ResponseField};
 use blobfish_dialects::wire::percent;
@@ -151,7 +153,7 @@ impl RequestContext<'_> {
         let encoded = self.encode_response(response);
         let has_no_body = matches!(encoded.status, 204 | 304);
         let framing = match u64::try_from(encoded.body.len()) {
-            _ if has_no_body || self.listener.head => ResponseFraming::None,
+            _ if has_no_body || self.listener.is_head => ResponseFraming::None,
             Ok(bytes) => ResponseFraming::Bytes(bytes),
             Err(_) => return Err(RequestEnd::Aborted("the answer is too large")),
         };
@@ -206,8 +208,8 @@ impl RequestContext<'_> {
         framing: ResponseFraming,
     ) -> Result<Vec<u8>, RequestEnd> {
         // Only the answer to HEAD has the length of a body that does not follow.
-        let keeps_content_length = self.listener.head && !matches!(encoded.status, 204 | 304);
-        encoded.headers.retain(|row| keeps_content_length || !row.0.eq_ignore_ascii_case("content-length"));
+        let keeps_content_length = self.listener.is_head && !matches!(spoken.status, 204 | 304);
+        spoken.headers.retain(|row| keeps_content_length || !row.0.eq_ignore_ascii_case("content-length"));
         if !self.record.losses.is_empty() {
             encoded.headers.push((LOSS_HEADER.to_owned(), self.record.losses.join(", ").into_bytes()));
         }
@@ -220,7 +222,7 @@ impl RequestContext<'_> {
     fn encode_response(&mut self, response: Response) -> WrittenResponse {
         self.listener.now = clock::now();
         self.listener.elapsed_ms = to_milliseconds(self.started_at.elapsed());
-        tell(&self.listener, response)
+        write_response(&self.listener, response)
     }
 
     /// Tells a refusal, and counts it. Where an answer was begun, only breaking off is left.

@@ -3,7 +3,7 @@
 use blobfish_config::Caller;
 use blobfish_dialects::engine::accept::AuthenticatedRequest;
 use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::staging::{check_key, concerns};
+use blobfish_dialects::engine::staging::{check_key_allowed, involves_small_parts};
 use blobfish_dialects::model::{ErrorKind, Operation, Rejection, Request, RequiredAccess};
 
 use crate::framing::BodyLength;
@@ -44,7 +44,7 @@ pub async fn dispatch_request(
     context.record.target = Some(routed_bucket.target.spec.name.clone());
     let source_bucket_name = source_bucket.as_ref().map(|source| source.target_bucket.clone());
     let route = routed_bucket.build_route(dialect, Some(caller), source_bucket_name);
-    if concerns(&route, &request) {
+    if involves_small_parts(&route, &request) {
         let source = source_bucket.as_ref();
         let small_parts_upload = staging::process_upload_request(
             context,
@@ -169,9 +169,9 @@ fn route_request<'s>(
 ) -> Result<(RoutedBucket<'s>, Option<RoutedBucket<'s>>), Rejection> {
     let bucket = request.bucket.as_deref().ok_or(ErrorKind::InvalidRequest)?;
     let routed_bucket = config.route_bucket(bucket).ok_or(ErrorKind::NoSuchBucket)?;
-    check_key(&routed_bucket.target.spec, request.key.as_deref().unwrap_or_default())?;
+    check_key_allowed(&routed_bucket.target.spec, request.key.as_deref().unwrap_or_default())?;
     let Some(source) = &request.source else { return Ok((routed_bucket, None)) };
     let routed_source = config.route_bucket(&source.bucket).ok_or(ErrorKind::NoSuchBucket)?;
-    check_key(&routed_source.target.spec, &source.key)?;
+    check_key_allowed(&routed_source.target.spec, &source.key)?;
     Ok((routed_bucket, Some(routed_source)))
 }

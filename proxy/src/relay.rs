@@ -12,7 +12,7 @@ use blobfish_dialects::engine::body::{BodyVerifier, Digests, DigestsToCompute};
 use blobfish_dialects::engine::conditions;
 use blobfish_dialects::engine::exchange::{Exchange, TargetResponse};
 use blobfish_dialects::engine::loss::{self, Loss};
-use blobfish_dialects::engine::relay::{self, PartDigests, PartOrder, RelaySource, SourceParts};
+use blobfish_dialects::engine::relay::{self, OrderedMd5, RelaySource, SourcePartDigests, SourceParts};
 use blobfish_dialects::engine::way::Route;
 use blobfish_dialects::engine::{answer, crc64, sound, stream, write};
 use blobfish_dialects::model::{
@@ -80,10 +80,12 @@ impl<'a> Relay<'a> {
             _ => Operation::PutObject,
         };
         let bare = Request { source: None, operation, ..request.clone() };
-        let mut bare = relay::without_copy_fields(bare);
-        bare.fields = relay::keep_applicable(bare.fields, operation);
+        let mut bare = relay::remove_copy_fields(bare);
+        bare.fields = relay::keep_applicable_fields(bare.fields, operation);
         let (_, mut losses) = write::write_request(&routes.destination_route, &bare)?;
-        losses.extend(write::write_request(&routes.source_route, &relay::look(&request))?.1);
+        losses.extend(
+            write::write_request(&routes.source_route, &relay::build_source_head_request(&request))?.1,
+        );
         Ok((Self { target_client, routes, request, limits, slot }, losses))
     }
 
@@ -146,15 +148,15 @@ impl<'a> Relay<'a> {
     /// # Errors
     /// Its failure, or a condition that does not hold.
     pub async fn head_source(&self) -> Result<RelaySource, Rejection> {
-        let response = self.send_head_request(&relay::look(&self.request)).await?;
-        relay::source(&self.routes.source_route, &self.request, &response, clock::now())
+        let response = self.send_head_request(&relay::build_source_head_request(&self.request)).await?;
+        relay::read_source_head(&self.routes.source_route, &self.request, &response, clock::now())
     }
 
     /// Asks the source's target for a head.
     async fn send_head_request(&self, request: &Request) -> Result<TargetResponse, Rejection> {
         let (source_route, source_target) = (&self.routes.source_route, self.routes.source_target);
         let send_head = async || {
-            let (out, _) = stream::build_request(source_route, request, None, clock::now())?;
+            let (out, _) = stream::build_target_request(source_route, request, None, clock::now())?;
             let outcome =
                 self.target_client.send(source_target, &out, "HeadObject", source_route.caller.name).await;
             let (conversation, head) = match outcome {
@@ -174,15 +176,17 @@ impl<'a> Relay<'a> {
 
     /// The sizes of the source's own parts, where its ETag is made of their digests and nothing else vouches for it.
     async fn fetch_source_parts(&self, source: &RelaySource) -> Option<SourceParts> {
-        let count =
-            relay::own_parts(&self.routes.source_route, source).filter(|_| !self.routes.is_same_target)?;
-        SourceParts::of(source, count, self.fetch_source_part_bytes(source, count, 1).await?)
+        let count = relay::parse_source_part_count(&self.routes.source_route, source)
+            .filter(|_| !self.routes.is_same_target)?;
+        SourceParts::new(source, count, self.fetch_source_part_bytes(source, count, 1).await?)
     }
 
     async fn fetch_source_part_bytes(&self, source: &RelaySource, count: u64, number: u64) -> Option<u64> {
-        let response =
-            self.send_head_request(&relay::look_at_part(&self.request, source, number)).await.ok()?;
-        relay::part_bytes(&self.routes.source_route, source, count, &response)
+        let response = self
+            .send_head_request(&relay::build_part_head_request(&self.request, source, number))
+            .await
+            .ok()?;
+        relay::read_part_bytes(&self.routes.source_route, source, count, &response)
     }
 
     /// Whether all of the source's parts are of one size, but for the last: only then do their digests mean something.
@@ -208,26 +212,26 @@ impl<'a> Relay<'a> {
             Operation::PutObject,
         );
         if stream::needs_digest(&self.routes.destination_route, &put) {
-            put = stream::with_digest(put, &[]);
+            put = stream::add_body_md5(put, &[]);
         }
-        let read_request = relay::read(&self.request, source, None);
+        let read_request = relay::build_source_read_request(&self.request, source, None);
         let (mut response, digests) =
             self.transfer_body(&read_request, source.size, &put, &mut PartTransfer::default()).await?;
-        relay::check_result_crc64(&mut response, digests.crc64)?;
+        relay::check_response_crc64(&mut response, digests.crc64)?;
         Ok(response)
     }
 
     /// A part of an upload that the caller has begun at the destination.
     async fn copy_upload_part(&self, source: &RelaySource) -> Result<Response, Rejection> {
         let strict = self.routes.destination_route.caller.copy.strict_range;
-        let range = relay::range(&self.request, strict, source.size)?;
+        let range = relay::resolve_source_range(&self.request, strict, source.size)?;
         let bytes = if source.size == 0 { 0 } else { range.1.saturating_sub(range.0).saturating_add(1) };
-        let mut put = relay::without_copy_fields(self.request.clone());
+        let mut put = relay::remove_copy_fields(self.request.clone());
         put.operation = Operation::UploadPart;
         put.source = None;
         put.body_length = Some(bytes);
         let whole = source.size == bytes;
-        let read_request = relay::read(&self.request, source, (!whole).then_some(range));
+        let read_request = relay::build_source_read_request(&self.request, source, (!whole).then_some(range));
         let (mut response, digests) =
             self.transfer_body(&read_request, bytes, &put, &mut PartTransfer::default()).await?;
         crc64::seal_part_etag(&self.routes.destination_route, &put, &mut response, &digests);
@@ -245,7 +249,8 @@ impl<'a> Relay<'a> {
         range: (u64, u64),
     ) -> Result<Response, Rejection> {
         let bytes = put.body_length.unwrap_or_default();
-        let read_request = relay::read(&self.request, source, (source.size != bytes).then_some(range));
+        let read_request =
+            relay::build_source_read_request(&self.request, source, (source.size != bytes).then_some(range));
         let mut transfer = PartTransfer::default();
         let work = Box::pin(self.transfer_body(&read_request, bytes, put, &mut transfer));
         Ok(self.run_unless_abandoned(work).await?.0)
@@ -255,10 +260,10 @@ impl<'a> Relay<'a> {
         &self,
         source: &RelaySource,
     ) -> Result<Option<blobfish_dialects::wire::xml::Node>, Rejection> {
-        if !source.tagged {
+        if !source.has_tags {
             return Ok(None);
         }
-        let request = relay::look_at_tags(&self.request, source);
+        let request = relay::build_source_tags_request(&self.request, source);
         let response =
             self.perform_exchange(&self.routes.source_route, self.routes.source_target, request).await?;
         match response.document {
@@ -308,13 +313,14 @@ impl<'a> Relay<'a> {
     ) -> Result<Response, Rejection> {
         let source_parts = self.fetch_source_parts(source).await;
         let parts = match source_parts {
-            Some(source_parts) => {
-                relay::split_into_parts(source.size, source_parts.concurrent_parts(self.limits.part_bytes))
-            }
+            Some(source_parts) => relay::split_into_parts(
+                source.size,
+                source_parts.compute_copy_part_bytes(self.limits.part_bytes),
+            ),
             None => relay::plan_parts(source.size, self.limits.part_bytes),
         };
         let in_order =
-            (!self.routes.is_same_target && PartOrder::is_needed(source)).then(AsyncMutex::default);
+            (!self.routes.is_same_target && OrderedMd5::is_needed(source)).then(AsyncMutex::default);
         let copied = streams::iter(parts)
             .map(|(number, range)| {
                 Box::pin(self.copy_part_with_retries(
@@ -338,22 +344,22 @@ impl<'a> Relay<'a> {
         let whole = body_digests.and_then(|body_digests| relay::combine_crc64(&body_digests));
         relay::check_crc64(source, whole)?;
         if let Some(in_order) = in_order {
-            in_order.into_inner().check_md5(source).inspect_err(count_copy_mismatch)?;
+            in_order.into_inner().verify_source(source).inspect_err(count_copy_mismatch)?;
         }
         if let Some(source_parts) = source_parts
-            && !source_parts.is_made_of(source, &digests)
+            && !source_parts.matches_source(source, &digests)
             && self.has_equal_part_sizes(source, source_parts).await
         {
             return Err(reject_copy_mismatch());
         }
-        if self.routes.is_same_target && !relay::pins(&self.routes.destination_route) {
+        if self.routes.is_same_target && !relay::can_pin_source(&self.routes.destination_route) {
             relay::check_source_unchanged(source, &self.head_source().await?)?;
         }
-        let complete = relay::complete(&self.request, upload_id, parts);
+        let complete = relay::build_complete_request(&self.request, upload, parts);
         let mut response = self
             .perform_exchange(&self.routes.destination_route, self.routes.destination_target, complete)
             .await?;
-        relay::check_result_crc64(&mut response, whole)?;
+        relay::check_response_crc64(&mut response, whole)?;
         Ok(response)
     }
 
@@ -364,7 +370,7 @@ impl<'a> Relay<'a> {
         upload_id: &str,
         number: u64,
         range: (u64, u64),
-        in_order: Option<&AsyncMutex<PartOrder>>,
+        in_order: Option<&AsyncMutex<OrderedMd5>>,
         source_parts: Option<SourceParts>,
     ) -> Result<(Part, Option<Digests>, Option<PartDigests>), Rejection> {
         let mut attempt = 1;
@@ -401,7 +407,7 @@ impl<'a> Relay<'a> {
         transfer: &mut PartTransfer<'_>,
     ) -> Result<(Part, Option<Digests>), Rejection> {
         if self.routes.is_same_target {
-            let request = relay::part_copy(
+            let request = relay::build_part_copy_request(
                 &self.routes.destination_route,
                 &self.request,
                 source,
@@ -421,9 +427,9 @@ impl<'a> Relay<'a> {
             };
         }
         let bytes = range.1.saturating_sub(range.0).saturating_add(1);
-        let put = relay::part(&self.request, upload_id, number, bytes);
-        let read_request = relay::read(&self.request, source, Some(range));
-        let (response, body_digests) = self.transfer_body(&read_request, bytes, &put, transfer).await?;
+        let put = relay::build_part_request(&self.request, upload, number, bytes);
+        let read_request = relay::build_source_read_request(&self.request, source, Some(range));
+        let (response, body_digests) = self.transfer_body(&read_request, bytes, &put, passing).await?;
         let etag = response.text(ResponseField::Etag).map(|tag| tag.trim_matches('"').to_owned());
         Ok((Part::new(number, etag.ok_or_else(answer::reject_incomplete_response)?), Some(body_digests)))
     }
@@ -438,7 +444,7 @@ impl<'a> Relay<'a> {
     ) -> Result<(Response, Digests), Rejection> {
         let CopyRoutes { source_route, source_target, destination_route, destination_target, .. } =
             &self.routes;
-        let (out, _) = stream::build_request(source_route, read_request, None, clock::now())?;
+        let (out, _) = stream::build_target_request(source_route, read, None, clock::now())?;
         let (read_permit, write_permit) = self
             .target_client
             .acquire_permit_pair(source_target, destination_target)
@@ -458,22 +464,23 @@ impl<'a> Relay<'a> {
             ));
         }
         if head.length != Some(bytes)
-            || sound::check_head(source_route, read_request, &head.response).is_err()
+            || sound::check_response_head(source_route, read, &head.response).is_err()
         {
             download.abort().await;
             return Err(answer::reject_incomplete_response());
         }
-        let digests_to_compute = DigestsToCompute { crc64: true, ..stream::wants(destination_route, put) };
+        let digests_to_compute =
+            DigestsToCompute { crc64: true, ..stream::choose_digests(destination_route, put) };
         let mut expected = put.clone();
         if head.response.status == 200 {
             // It is the whole object that this head speaks of.
-            sound::expect(&mut expected, source_route.target.dialect, &head.response);
+            sound::add_expected_digests(&mut expected, source_route.target.dialect, &head.response);
         }
         let mut verifier =
             BodyVerifier::new(destination_route.caller, Payload::Unsigned, &expected, digests_to_compute)?;
-        let mut order = transfer.order_guard.as_deref().cloned();
-        let mut digests = transfer.source_parts.map(PartDigests::new);
-        let (out, losses) = stream::build_request(destination_route, put, Some(bytes), clock::now())?;
+        let mut order = passing.order_guard.as_deref().cloned();
+        let mut digests = passing.source_parts.map(Digests::new);
+        let (out, losses) = stream::build_target_request(destination_route, put, Some(bytes), clock::now())?;
         check_losses(destination_route, &losses)?;
         let mut upload =
             match self.target_client.start_upload_with_permit(write_permit, destination_target, &out).await {
@@ -543,7 +550,7 @@ impl<'a> Relay<'a> {
             (Some(body_digests), 200..=299) => {
                 upload.release().await;
                 Ok((
-                    stream::read_streamed_response(destination_route, put, &response, Some(&body_digests))?,
+                    stream::build_client_response(destination_route, put, &response, Some(&body_digests))?,
                     body_digests,
                 ))
             }
@@ -553,7 +560,7 @@ impl<'a> Relay<'a> {
             }
             _ => {
                 upload.abort().await;
-                Err(stream::refusal(destination_route, put, &response))
+                Err(stream::build_client_rejection(destination_route, put, &response))
             }
         }
     }
@@ -578,8 +585,8 @@ pub async fn abort_upload(
     upload: &str,
 ) {
     for _ in 0..2 {
-        let request = relay::abort(original_request, upload);
-        match perform_exchange(target_client, target, route, request).await {
+        let request = relay::build_abort_request(asked, upload);
+        match perform_exchange(upstreams, upstream, way, request).await {
             Ok(_) => return,
             Err(rejection) if rejection.kind == ErrorKind::NoSuchUpload => return,
             Err(_) => {
@@ -637,7 +644,7 @@ fn count_copy_mismatch(_: &Rejection) {
 #[derive(Default)]
 struct PartTransfer<'g> {
     /// Its turn, until its bytes have passed once.
-    order_guard: Option<MutexGuard<'g, PartOrder>>,
+    order_guard: Option<MutexGuard<'g, OrderedMd5>>,
     /// The source's own parts, where their digests are wanted.
     source_parts: Option<SourceParts>,
     digests: Option<PartDigests>,
@@ -649,15 +656,15 @@ impl PartTransfer<'_> {
     fn record_transfer(
         &mut self,
         body_digests: &Digests,
-        order: Option<PartOrder>,
-        digests: Option<PartDigests>,
+        order: Option<OrderedMd5>,
+        digests: Option<Digests>,
     ) -> Result<(), Rejection> {
         if self.crc64.is_some() && self.crc64 != body_digests.crc64 {
             return Err(reject_copy_mismatch());
         }
         self.crc64 = body_digests.crc64;
         if let (Some(mut order_guard), Some(mut order)) = (self.order_guard.take(), order) {
-            order.part_ended();
+            order.finish_part();
             *order_guard = order;
         }
         self.digests = digests.map(|mut digests| {

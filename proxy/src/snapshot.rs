@@ -421,7 +421,7 @@ fn build_target(
             seal_secret: select_seal_secret(target, callers),
             kms_keys: target.kms_keys.clone(),
             staging: SmallPartsConfig {
-                combines: target.small_parts == SmallParts::Combine,
+                is_combining: target.small_parts == SmallParts::Combine,
                 prefix: target.staging_prefix.clone(),
                 bucket: target.staging_bucket.clone(),
             },

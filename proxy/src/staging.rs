@@ -10,7 +10,7 @@ use blobfish_dialects::engine::auth::Payload;
 use blobfish_dialects::engine::body::{BodyVerifier, Digests, DigestsToCompute};
 use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::engine::exchange::{Exchange, TargetResponse};
-use blobfish_dialects::engine::staging::{self, CombinedPart, NamedPart, PartSlice, PartsFolder, StagedPart};
+use blobfish_dialects::engine::staging::{self, NamedPart, PartSlice, PartsFolder, PlannedPart, StagedPart};
 use blobfish_dialects::engine::way::Route;
 use blobfish_dialects::engine::{answer, bodies, crc64, etag, relay, sound, stream as heads};
 use blobfish_dialects::model::{
@@ -76,15 +76,16 @@ async fn list_without_small_parts(
     request: Request,
     payload: Payload,
 ) -> Result<(), RequestEnd> {
-    let body = exchange::read_request_body(context, &request, payload).await?;
-    let mut response = exchange::run_exchange(context, target, route.clone(), request.clone(), &body).await?;
-    let mut next = response.document.as_mut().and_then(|document| staging::hide(&route, &request, document));
+    let body = exchange::read_request_body(job, &request, payload).await?;
+    let mut response = exchange::run_exchange(job, upstream, way.clone(), request.clone(), &body).await?;
+    let mut next =
+        response.document.as_mut().and_then(|document| staging::hide_reserved_keys(&way, &request, document));
     // Once goes behind what is kept; what else has such a key was there before.
     for _ in 0..4 {
         let Some(request) = next.take() else { break };
         let more = exchange::run_exchange(context, target, route.clone(), request.clone(), &[]).await?;
         let (Some(document), Some(mut more)) = (&mut response.document, more.document) else { break };
-        next = staging::hide(&route, &request, &mut more);
+        next = staging::hide_reserved_keys(&way, &request, &mut more);
         staging::append_page(document, more);
     }
     context.send_response(response).await
@@ -105,10 +106,11 @@ async fn delete_bucket(
     let response = match exchange::run_exchange(context, target, route.clone(), request.clone(), &body).await
     {
         Err(RequestEnd::Rejected(rejection)) if rejection.kind == ErrorKind::BucketNotEmpty => {
-            let small_parts_route = staging::own(&route);
-            let prefix = route.target.staging.prefix.clone();
-            let has_uploads = route.caller.uploads_fill_bucket
-                && has_open_uploads(context.target_client, target, &staging::own_upload(&route)).await?;
+            let small_parts_route = staging::route_own_requests(&way);
+            let prefix = way.target.staging.prefix.clone();
+            let has_uploads = way.caller.uploads_fill_bucket
+                && has_open_uploads(job.upstreams, upstream, &staging::route_own_upload_requests(&way))
+                    .await?;
             if has_uploads
                 || !has_only_keys_with_prefix(context.target_client, target, &small_parts_route, &prefix)
                     .await?
@@ -143,8 +145,8 @@ async fn has_only_keys_with_prefix(
     small_parts_route: &Route<'_>,
     prefix: &str,
 ) -> Result<bool, Rejection> {
-    let mut request = staging::build_listing_request("", PAGE_SIZE);
-    if small_parts_route.target.dialect.find_route(Operation::ListObjectVersions).is_some() {
+    let mut request = staging::build_prefix_list_request("", PAGE_SIZE);
+    if own.target.dialect.find_route(Operation::ListObjectVersions).is_some() {
         request.operation = Operation::ListObjectVersions;
     }
     match perform_exchange(target_client, target, small_parts_route, request).await?.document {
@@ -231,9 +233,9 @@ impl<'a> SmallPartsUpload<'a> {
             target_client: context.target_client,
             target,
             route: route.clone(),
-            small_parts_route: staging::own(route),
-            upload_route: staging::own_upload(route),
-            folder: PartsFolder::of(route, request),
+            small_parts_route: staging::route_own_requests(route),
+            upload_route: staging::route_own_upload_requests(route),
+            folder: PartsFolder::from_request(route, request),
             limits: context.config.settings.limits.copies.clone(),
         }
     }
@@ -243,7 +245,7 @@ impl<'a> SmallPartsUpload<'a> {
     }
 
     fn is_combining_enabled(&self) -> bool {
-        self.route.target.staging.combines
+        self.route.target.staging.is_combining
     }
 
     async fn perform_exchange(&self, route: &Route<'a>, request: Request) -> Result<Response, Rejection> {
@@ -256,9 +258,9 @@ impl<'a> SmallPartsUpload<'a> {
         marker: u64,
         count_max: u64,
     ) -> Result<(Vec<StagedPart>, bool), Rejection> {
-        let request = self.folder.list(marker, count_max);
+        let request = self.folder.build_list_request(behind, count_max);
         match self.perform_exchange(&self.small_parts_route, request).await?.document {
-            Some(Document::Objects(page)) => Ok((self.folder.read(&page), page.truncated)),
+            Some(Document::Objects(page)) => Ok((self.folder.parse_listing(&page), page.truncated)),
             _ => Err(answer::reject_incomplete_response()),
         }
     }
@@ -279,7 +281,7 @@ impl<'a> SmallPartsUpload<'a> {
 
     /// The upload's own parts behind a number: also the question whether it is open.
     async fn list_target_parts(&self, marker: u64, count_max: u64) -> Result<PartListing, Rejection> {
-        let request = self.folder.list_parts(marker, count_max);
+        let request = self.folder.build_list_parts_request(behind, count_max);
         match self.perform_exchange(&self.upload_route, request).await?.document {
             Some(Document::Parts(list)) => Ok(list),
             _ => Err(answer::reject_incomplete_response()),
@@ -315,7 +317,7 @@ impl<'a> SmallPartsUpload<'a> {
             let list = self.list_target_parts(below.saturating_sub(1), 1).await?;
             bytes_before = list.parts.first().filter(|row| row.0.number == below).map(|row| row.2);
         }
-        Ok(staging::is_safe(self.part_bytes_min(), number, bytes_before))
+        Ok(staging::can_upload_directly(self.part_bytes_min(), number, bytes_before))
     }
 
     /// Refuses a small part that shows itself, or another before it, not to be the last. Where parts are refused.
@@ -376,7 +378,7 @@ pub async fn delete_keys_with_prefix(
     let mut has_versions = false;
     for _ in 0..PAGES_MAX {
         let page =
-            perform_exchange(target_client, target, route, staging::build_listing_request(prefix, PAGE_SIZE))
+            perform_exchange(upstreams, upstream, way, staging::build_prefix_list_request(prefix, PAGE_SIZE))
                 .await?;
         let Some(Document::Objects(page)) = page.document else {
             return Err(answer::reject_incomplete_response());
@@ -386,9 +388,13 @@ pub async fn delete_keys_with_prefix(
         }
         let objects_to_delete =
             page.objects.into_iter().map(|row| ObjectToDelete { key: row.key, version: None, etag: None });
-        let response =
-            perform_exchange(target_client, target, route, staging::delete(objects_to_delete.collect()))
-                .await?;
+        let response = perform_exchange(
+            upstreams,
+            upstream,
+            way,
+            staging::build_delete_request(objects_to_delete.collect()),
+        )
+        .await?;
         let Some(Document::Deleted { results: lines, .. }) = response.document else {
             return Err(answer::reject_incomplete_response());
         };
@@ -400,7 +406,8 @@ pub async fn delete_keys_with_prefix(
         }
     }
     for _ in 0..if has_versions { PAGES_MAX } else { 0 } {
-        let page = perform_exchange(target_client, target, route, staging::versions(prefix)).await?;
+        let page =
+            perform_exchange(upstreams, upstream, way, staging::build_version_list_request(prefix)).await?;
         let Some(Document::Versions(page)) = page.document else {
             return Err(answer::reject_incomplete_response());
         };
@@ -412,7 +419,8 @@ pub async fn delete_keys_with_prefix(
             .map(|row| ObjectToDelete { key: row.object.key, version: Some(row.id), etag: None })
             .collect();
         let response =
-            perform_exchange(target_client, target, route, staging::delete(objects_to_delete)).await?;
+            perform_exchange(upstreams, upstream, way, staging::build_delete_request(objects_to_delete))
+                .await?;
         let Some(Document::Deleted { results: lines, .. }) = response.document else {
             return Err(answer::reject_incomplete_response());
         };
@@ -446,9 +454,9 @@ async fn process_part_upload(
         return Err(ErrorKind::MissingContentLength.into());
     }
     let number = parse_part_number(request)?;
-    let (route, target) = (&upload.route, upload.target);
-    let verifier = BodyVerifier::new(route.caller, payload, request, heads::wants(route, request))?;
-    let (target_request, body) = stream::prepare_upload_body(context, route, request, verifier).await?;
+    let (route, target) = (&parts.route, parts.target);
+    let verifier = BodyVerifier::new(route.caller, payload, request, heads::choose_digests(route, request))?;
+    let (target_request, body) = stream::prepare_upload_body(job, route, request, verifier).await?;
     let bytes = body.length();
     let is_small = bytes.is_some_and(|bytes| bytes < upload.part_bytes_min());
     if !upload.is_combining_enabled() && is_small {
@@ -461,8 +469,9 @@ async fn process_part_upload(
         let response = stream::send_upload(context, target, route, &target_request, body).await?;
         return context.send_response(response).await;
     }
-    let put = upload.folder.put(request, number);
-    let mut response = stream::send_upload(context, target, &staging::kept_at(route), &put, body).await?;
+    let put = parts.folder.put(request, number);
+    let mut response =
+        stream::send_upload(job, target, &staging::route_to_small_parts(route), &put, body).await?;
     staging::remove_object_fields(&mut response);
     if response.status < 300 {
         METRICS.small_parts.with_label_values(&[route.target.name.as_str()]).inc();
@@ -496,10 +505,10 @@ async fn process_part_copy(
     payload: Payload,
 ) -> Result<(), RequestEnd> {
     let number = parse_part_number(&request)?;
-    exchange::read_request_body(context, &request, payload).await?;
-    let mut source_route = source_bucket.build_route(dialect, Some(caller), None);
-    source_route.bucket.clone_from(&source_bucket.target_bucket);
-    let destination_route = staging::kept_at(&upload.route);
+    exchange::read_request_body(job, &request, payload).await?;
+    let mut source_route = source_at.build_route(dialect, Some(caller), None);
+    source_route.bucket.clone_from(&source_at.target_bucket);
+    let destination_route = staging::route_to_small_parts(&parts.route);
     let routes = CopyRoutes {
         source_route,
         source_target: source_bucket.target,
@@ -512,7 +521,7 @@ async fn process_part_copy(
         Relay::new(context.target_client, routes, request.clone(), upload.limits.clone(), slot)?;
     context.check_losses(&losses, &upload.route)?;
     let source = relay.head_source().await?;
-    let range = relay::range(&request, dialect.copy.strict_range, source.size)?;
+    let range = relay::resolve_source_range(&request, dialect.copy.strict_range, source.size)?;
     let bytes = if source.size == 0 { 0 } else { range.1.saturating_sub(range.0).saturating_add(1) };
     let is_small = bytes < upload.part_bytes_min();
     if !upload.is_combining_enabled() && is_small {
@@ -549,8 +558,8 @@ async fn process_part_copy(
         )
         .await;
     }
-    let bare = relay::without_copy_fields(Request { operation: Operation::UploadPart, ..request.clone() });
-    let put = Request { body_length: Some(bytes), ..upload.folder.put(&bare, number) };
+    let bare = relay::remove_copy_fields(Request { operation: Operation::UploadPart, ..request.clone() });
+    let put = Request { body_length: Some(bytes), ..parts.folder.put(&bare, number) };
     let work = async {
         let mut response = relay.copy_small_part(&source, &put, range).await?;
         staging::remove_object_fields(&mut response);
@@ -592,8 +601,8 @@ async fn list_parts(
     let mut response =
         exchange::run_exchange(context, upload.target, upload.route.clone(), request, &body).await?;
     if let Some(Document::Parts(list)) = &mut response.document {
-        let (small_parts, more) = upload.list_small_parts(marker, count_max).await?;
-        staging::merge(list, count_max, small_parts, more);
+        let (small_parts, more) = parts.list_small_parts(marker, count_max).await?;
+        staging::merge_staged_parts(list, count_max, small_parts, more);
     }
     context.send_response(response).await
 }
@@ -706,14 +715,14 @@ impl PartCombiner<'_, '_> {
         let named_parts =
             staging::match_named_parts(upload.route.caller, &request.parts, small_parts, &target_parts)?;
         let concurrency_max = upload.limits.parts_at_once;
-        let plan = staging::plan(
+        let plan = staging::plan_combination(
             &named_parts,
             upload.part_bytes_min(),
             u64::try_from(concurrency_max).unwrap_or(1),
         )?;
         let bytes = named_parts.iter().map(|part| match part {
-            NamedPart::Kept(small_part) => small_part.bytes,
-            NamedPart::There(_) => 0,
+            NamedPart::Staged(small_part) => small_part.bytes,
+            NamedPart::Uploaded(_) => 0,
         });
         self.slot.progress.bytes_total.store(bytes.sum(), Ordering::Relaxed);
         let produced = streams::iter(plan)
@@ -729,12 +738,12 @@ impl PartCombiner<'_, '_> {
         let mut response =
             upload.perform_exchange(&upload.route, Request { parts: produced_parts, ..request }).await?;
         upload.delete_small_parts().await;
-        relay::check_result_crc64(&mut response, whole_crc64)?;
+        relay::check_response_crc64(&mut response, whole_crc64)?;
         Ok(response)
     }
 
     /// One part of what is completed, tried again where that is safe: a part that is there twice is there once.
-    async fn produce_part_with_retries(&self, planned: CombinedPart) -> Result<Part, Rejection> {
+    async fn produce_part_with_retries(&self, planned: PlannedPart) -> Result<Part, Rejection> {
         let mut attempt = 1;
         loop {
             match Box::pin(self.produce_part(&planned)).await {
@@ -750,13 +759,13 @@ impl PartCombiner<'_, '_> {
         }
     }
 
-    async fn produce_part(&self, planned: &CombinedPart) -> Result<Part, Rejection> {
-        match planned {
-            CombinedPart::There(part) => Ok(part.clone()),
-            CombinedPart::Joined(number, pieces) => self.upload_joined_part(*number, pieces).await,
-            CombinedPart::Copied(number, piece) => {
+    async fn produce_part(&self, planned: &PlannedPart) -> Result<Part, Rejection> {
+        match made {
+            PlannedPart::Uploaded(part) => Ok(part.clone()),
+            PlannedPart::Combined(number, pieces) => self.upload_joined_part(*number, pieces).await,
+            PlannedPart::Copied(number, piece) => {
                 let upload = self.upload;
-                let request = upload.folder.copy(&upload.upload_route, *number, piece);
+                let request = upload.folder.build_copy_request(&upload.upload_route, *number, piece);
                 match upload.perform_exchange(&upload.upload_route, request).await {
                     Ok(response) => match response.document {
                         Some(Document::CopyPart(result)) => {
@@ -778,7 +787,7 @@ impl PartCombiner<'_, '_> {
     async fn upload_joined_part(&self, number: u64, pieces: &[PartSlice]) -> Result<Part, Rejection> {
         let SmallPartsUpload { target_client, target, upload_route, folder, .. } = self.upload;
         let bytes = pieces.iter().map(|piece| piece.bytes).sum();
-        let mut put = folder.list_parts(0, 1);
+        let mut put = folder.build_list_parts_request(0, 1);
         put.operation = Operation::UploadPart;
         put.fields.remove(Field::MaxParts);
         put.fields.set(Field::PartNumber, Value::Number(number));
@@ -791,9 +800,9 @@ impl PartCombiner<'_, '_> {
         let mut upload = None;
         let transferred: Result<bool, Rejection> = Box::pin(async {
             for piece in pieces {
-                let get = folder.get(piece);
+                let get = folder.build_get_request(piece);
                 let (out, _) =
-                    heads::build_request(&self.upload.small_parts_route, &get, None, clock::now())?;
+                    heads::build_target_request(&self.upload.small_parts_route, &get, None, clock::now())?;
                 let exchange = target_client.send_with_permit(
                     read_permit.clone(),
                     target,
@@ -816,7 +825,7 @@ impl PartCombiner<'_, '_> {
                 }
                 let small_parts_route = &self.upload.small_parts_route;
                 if head.length != Some(piece.bytes)
-                    || sound::check_head(small_parts_route, &get, &head.response).is_err()
+                    || sound::check_response_head(small_parts_route, &get, &head.response).is_err()
                 {
                     download.abort().await;
                     return Err(answer::reject_incomplete_response());
@@ -824,7 +833,8 @@ impl PartCombiner<'_, '_> {
                 let upload = match &mut upload {
                     Some(upload) => upload,
                     None => {
-                        let (out, _) = heads::build_request(upload_route, &put, Some(bytes), clock::now())?;
+                        let (out, _) =
+                            heads::build_target_request(upload_route, &put, Some(bytes), clock::now())?;
                         let upload_result =
                             target_client.start_upload_with_permit(write_permit.clone(), target, &out).await;
                         upload.insert(upload_result.map_err(ExchangeError::to_rejection)?)
@@ -834,7 +844,11 @@ impl PartCombiner<'_, '_> {
                     Request { body_length: Some(piece.bytes), ..Request::new(Operation::UploadPart) };
                 if head.response.status == 200 {
                     // It is the whole object that this head speaks of.
-                    sound::expect(&mut expected, small_parts_route.target.dialect, &head.response);
+                    sound::add_expected_digests(
+                        &mut expected,
+                        small_parts_route.target.dialect,
+                        &head.response,
+                    );
                 }
                 let digests_to_compute = DigestsToCompute { md5: true, ..DigestsToCompute::default() };
                 let mut piece_verifier =
@@ -912,14 +926,14 @@ impl PartCombiner<'_, '_> {
         };
         if !matches!(target_response.status, 200..=299) {
             upload.abort().await;
-            return Err(heads::refusal(upload_route, &put, &target_response));
+            return Err(heads::build_client_rejection(upload_route, &put, &target_response));
         }
         if !is_written {
             upload.abort().await;
             return Err(ExchangeError::EarlyResponse.record_at(target).to_rejection());
         }
         upload.release().await;
-        let response = heads::read_streamed_response(upload_route, &put, &target_response, Some(&digests))?;
+        let response = heads::build_client_response(upload_route, &put, &target_response, Some(&digests))?;
         let tag = response
             .text(ResponseField::Etag)
             .map(etag::strip_quotes)

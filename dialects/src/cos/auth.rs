@@ -20,11 +20,11 @@ pub struct CosAuth;
 pub static AUTH: CosAuth = CosAuth;
 
 /// How long our own signatures hold, seconds, and how far back they begin.
-const OUT_SECONDS: i64 = 900;
-const OUT_BEFORE_SECONDS: i64 = 60;
+const SIGNATURE_SECONDS: i64 = 900;
+const SIGNATURE_BACKDATE_SECONDS: i64 = 60;
 
 /// 2.1: the fields of a credential, in the order in which they are written.
-const FIELDS: [&str; 7] = [
+const CREDENTIAL_FIELDS: [&str; 7] = [
     "q-sign-algorithm",
     "q-ak",
     "q-sign-time",
@@ -52,7 +52,7 @@ impl Auth for CosAuth {
     }
 
     fn parse_claim(&self, head: &RawHead) -> Result<Option<Claim>, Rejection> {
-        let Some(credential) = CosCredential::read(head)? else { return Ok(None) };
+        let Some(credential) = CosCredential::from_head(head)? else { return Ok(None) };
         let scheme = Scheme { name: "cos", presigned: credential.presigned };
         Ok(Some(Claim {
             scheme,
@@ -69,18 +69,18 @@ impl Auth for CosAuth {
         secret: &SecretString,
         terms: &VerifyOptions,
     ) -> Result<VerifiedSignature, Rejection> {
-        let credential = CosCredential::read(head)?.ok_or(ErrorKind::AuthorizationMalformed)?;
+        let credential = CosCredential::from_head(head)?.ok_or(ErrorKind::AuthorizationMalformed)?;
         credential.check_times(terms.now)?;
-        let said = CosParsedHead::read(head)?;
-        if !credential.matches_signature(&said, head, secret) {
-            return Err(credential.build_mismatch_rejection(&said, head));
+        let parsed_head = CosParsedHead::from_head(head)?;
+        if !credential.matches_signature(&parsed_head, head, secret) {
+            return Err(credential.build_mismatch_rejection(&parsed_head, head));
         }
-        let unsigned = find_unsigned_names(&credential, &said, head);
+        let unsigned_names = find_unsigned_names(&credential, &parsed_head, head);
         // 2.4: COS asks for no header to be signed. Without its host a URL fits every bucket, of which its caller's
         // grants open some; what else was added to it by somebody is refused.
-        let added =
+        let is_forbidden =
             |name: &&String| terms.requires_all_signed || (claim.scheme.presigned && name.as_str() != "host");
-        if let Some(name) = unsigned.iter().find(added) {
+        if let Some(name) = unsigned_names.iter().find(is_forbidden) {
             return Err(Rejection::with_message(
                 ErrorKind::HeadersNotSigned,
                 format!("Strict signature missing: {name}"),
@@ -128,8 +128,8 @@ impl Auth for CosAuth {
         check_window(key_time, now)?;
         let sign_key = encode_hex(&hmac_sha1(secret.expose_secret().as_bytes(), key_time.as_bytes()));
         let string_to_sign = sha1_hex(&crate::engine::policy::decode_policy(policy)?);
-        let found = encode_hex(&hmac_sha1(sign_key.as_bytes(), string_to_sign.as_bytes()));
-        match constant_time_eq(found.as_bytes(), form.require_field("q-signature")?.as_bytes()) {
+        let computed = encode_hex(&hmac_sha1(sign_key.as_bytes(), string_to_sign.as_bytes()));
+        match constant_time_eq(computed.as_bytes(), form.require_field("q-signature")?.as_bytes()) {
             true => Ok(()),
             false => Err(ErrorKind::SignatureDoesNotMatch.into()),
         }
@@ -140,42 +140,53 @@ impl Auth for CosAuth {
         if let Some(token) = &key.session_token {
             request.headers.push(("x-cos-security-token".to_owned(), token.expose_secret().into()));
         }
-        let headers: Vec<Pair> =
+        let headers: Vec<CosPair> =
             request.headers.iter().map(|(name, value)| new_pair(name, value.trim_ascii())).collect();
-        let parameters: Vec<Pair> = request
+        let parameters: Vec<CosPair> = request
             .query
             .iter()
             .map(|(name, value)| new_pair(name, value.as_deref().unwrap_or_default().as_bytes()))
             .collect();
         let (headers, parameters) = (sort_pairs(headers), sort_pairs(parameters));
         let path = format!("/{}", request.key.as_deref().unwrap_or_default());
-        let time =
-            format!("{};{}", now.0.saturating_sub(OUT_BEFORE_SECONDS), now.0.saturating_add(OUT_SECONDS));
-        let signed = CosSignedContent {
+        let time = format!(
+            "{};{}",
+            now.0.saturating_sub(SIGNATURE_BACKDATE_SECONDS),
+            now.0.saturating_add(SIGNATURE_SECONDS)
+        );
+        let content = CosSignedContent {
             method: request.method,
             path: &path,
             parameters: &parameters,
             headers: &headers,
         };
-        let signature = signed.compute_signature(key.secret_key.expose_secret(), &time, &time);
-        let list = |pairs: &[Pair]| pairs.iter().map(|pair| pair.0.as_str()).collect::<Vec<_>>().join(";");
-        let values =
-            ["sha1", &key.access_key_id, &time, &time, &list(&headers), &list(&parameters), &signature];
-        let fields = FIELDS.iter().zip(values).map(|(name, value)| format!("{name}={value}"));
+        let signature = content.compute_signature(key.secret_key.expose_secret(), &time, &time);
+        let join_names =
+            |pairs: &[CosPair]| pairs.iter().map(|pair| pair.0.as_str()).collect::<Vec<_>>().join(";");
+        let values = [
+            "sha1",
+            &key.access_key_id,
+            &time,
+            &time,
+            &join_names(&headers),
+            &join_names(&parameters),
+            &signature,
+        ];
+        let fields = CREDENTIAL_FIELDS.iter().zip(values).map(|(name, value)| format!("{name}={value}"));
         let authorization = fields.collect::<Vec<_>>().join("&");
         request.headers.push(("authorization".to_owned(), authorization.into_bytes()));
     }
 }
 
 /// An encoded lower-case name and an encoded value.
-type Pair = (String, String);
+type CosPair = (String, String);
 
 /// 2.2: names are escaped first and lower-cased afterwards.
-fn new_pair(name: &str, value: &[u8]) -> Pair {
+fn new_pair(name: &str, value: &[u8]) -> CosPair {
     (percent::encode(name).to_ascii_lowercase(), percent::encode_bytes(value))
 }
 
-fn sort_pairs(mut pairs: Vec<Pair>) -> Vec<Pair> {
+fn sort_pairs(mut pairs: Vec<CosPair>) -> Vec<CosPair> {
     pairs.sort();
     pairs
 }
@@ -185,8 +196,8 @@ struct CosSignedContent<'a> {
     method: &'a str,
     /// Decoded, with its leading slash.
     path: &'a str,
-    parameters: &'a [Pair],
-    headers: &'a [Pair],
+    parameters: &'a [CosPair],
+    headers: &'a [CosPair],
 }
 
 impl CosSignedContent<'_> {
@@ -203,15 +214,15 @@ impl CosSignedContent<'_> {
 
     /// HttpString
     fn build_http_string(&self) -> String {
-        let joined = |pairs: &[Pair]| {
+        let join_pairs = |pairs: &[CosPair]| {
             pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
         };
         format!(
             "{}\n{}\n{}\n{}\n",
             self.method.to_ascii_lowercase(), // HttpMethod
             self.path,                        // UriPathname
-            joined(self.parameters),          // HttpParameters
-            joined(self.headers),             // HttpHeaders
+            join_pairs(self.parameters),      // HttpParameters
+            join_pairs(self.headers),         // HttpHeaders
         )
     }
 }
@@ -230,50 +241,54 @@ struct CosCredential {
 
 impl CosCredential {
     /// 2.4, 2.6: the header form, the query form, or the merged one.
-    fn read(head: &RawHead) -> Result<Option<Self>, Rejection> {
+    fn from_head(head: &RawHead) -> Result<Option<Self>, Rejection> {
         let lines = collect_authorization_lines(head);
         let header = lines.iter().find(|value| value.trim_start().starts_with("q-sign-algorithm="));
-        let merged = merge_credential(head)?;
+        let sign_parameter = find_sign_parameter(head)?;
         let in_query = head.raw_query().any(|(name, _)| name == "q-sign-algorithm" || name == "q-signature");
-        check_single_credential(&[header.is_some(), merged.is_some(), in_query], &lines)?;
-        match (header, merged, in_query) {
-            (Some(header), ..) => Self::parse(header.trim().split('&').map(str::to_owned), false).map(Some),
-            (_, Some(merged), _) => Self::parse(merged.split('&').map(str::to_owned), true).map(Some),
+        check_single_credential(&[header.is_some(), sign_parameter.is_some(), in_query], &lines)?;
+        match (header, sign_parameter, in_query) {
+            (Some(header), ..) => {
+                Self::from_fields(header.trim().split('&').map(str::to_owned), false).map(Some)
+            }
+            (_, Some(sign_parameter), _) => {
+                Self::from_fields(sign_parameter.split('&').map(str::to_owned), true).map(Some)
+            }
             (_, _, true) => {
-                let fields = head.raw_query().filter(|(name, _)| FIELDS.contains(name));
-                let decoded = fields.map(|(name, value)| {
+                let fields = head.raw_query().filter(|(name, _)| CREDENTIAL_FIELDS.contains(name));
+                let decoded_fields = fields.map(|(name, value)| {
                     let value = percent::decode(value.unwrap_or_default()).unwrap_or_default();
                     format!("{name}={value}")
                 });
-                Self::parse(decoded, true).map(Some)
+                Self::from_fields(decoded_fields, true).map(Some)
             }
             _ => Ok(None),
         }
     }
 
-    fn parse(fields: impl Iterator<Item = String>, presigned: bool) -> Result<Self, Rejection> {
-        let malformed = || Rejection::from(ErrorKind::AuthorizationMalformed);
+    fn from_fields(fields: impl Iterator<Item = String>, presigned: bool) -> Result<Self, Rejection> {
+        let build_rejection = || Rejection::from(ErrorKind::AuthorizationMalformed);
         let mut values: [Option<String>; 7] = Default::default();
         for field in fields {
-            let (name, value) = field.split_once('=').ok_or_else(malformed)?;
-            let at = FIELDS.iter().position(|own| *own == name).ok_or_else(malformed)?;
-            let slot = values.get_mut(at).ok_or_else(malformed)?;
+            let (name, value) = field.split_once('=').ok_or_else(build_rejection)?;
+            let at = CREDENTIAL_FIELDS.iter().position(|own| *own == name).ok_or_else(build_rejection)?;
+            let slot = values.get_mut(at).ok_or_else(build_rejection)?;
             if slot.replace(value.to_owned()).is_some() {
                 return Err(ErrorKind::SeveralCredentials.into());
             }
         }
         let [algorithm, ak, sign_time, key_time, headers, parameters, signature] = values;
         if algorithm.as_deref() != Some("sha1") {
-            return Err(malformed());
+            return Err(build_rejection());
         }
         Ok(Self {
             presigned,
-            access_key: ak.filter(|ak| !ak.is_empty()).ok_or_else(malformed)?,
-            sign_time: sign_time.ok_or_else(malformed)?,
-            key_time: key_time.ok_or_else(malformed)?,
-            headers: parse_signed_names(&headers.ok_or_else(malformed)?)?,
-            parameters: parse_signed_names(&parameters.ok_or_else(malformed)?)?,
-            signature: signature.ok_or_else(malformed)?,
+            access_key: ak.filter(|ak| !ak.is_empty()).ok_or_else(build_rejection)?,
+            sign_time: sign_time.ok_or_else(build_rejection)?,
+            key_time: key_time.ok_or_else(build_rejection)?,
+            headers: parse_names(&headers.ok_or_else(build_rejection)?)?,
+            parameters: parse_names(&parameters.ok_or_else(build_rejection)?)?,
+            signature: signature.ok_or_else(build_rejection)?,
         })
     }
 
@@ -284,72 +299,78 @@ impl CosCredential {
     }
 
     /// 2.11: what should have been signed is told, unless a token or a customer's key is part of it.
-    fn build_mismatch_rejection(&self, said: &CosParsedHead<'_>, head: &RawHead) -> Rejection {
-        let refusal = Rejection::new(ErrorKind::SignatureDoesNotMatch);
+    fn build_mismatch_rejection(&self, parsed_head: &CosParsedHead<'_>, head: &RawHead) -> Rejection {
+        let rejection = Rejection::new(ErrorKind::SignatureDoesNotMatch);
         let is_secret = |name: &str| name.contains("security-token") || name.ends_with("customer-key");
-        let names = said.headers.iter().map(|row| row.0);
-        if names.chain(said.parameters.iter().map(|row| row.0.as_str())).any(is_secret) {
-            return refusal;
+        let names = parsed_head.headers.iter().map(|row| row.0);
+        if names.chain(parsed_head.parameters.iter().map(|row| row.0.as_str())).any(is_secret) {
+            return rejection;
         }
-        let headers = self.select_signed_pairs(&self.headers, |name| match name {
+        let headers = self.select_pairs(&self.headers, |name| match name {
             "host" => vec![head.host().as_bytes()],
-            _ => said.headers(name),
+            _ => parsed_head.header_values(name),
         });
-        let parameters = self.select_signed_pairs(&self.parameters, |name| said.parameters(name));
-        let signed = CosSignedContent {
+        let parameters = self.select_pairs(&self.parameters, |name| parsed_head.parameter_values(name));
+        let content = CosSignedContent {
             method: head.method.as_str(),
-            path: &said.path,
+            path: &parsed_head.path,
             parameters: &sort_pairs(parameters),
             headers: &sort_pairs(headers),
         };
-        refusal
-            .with_detail("StringToSign", signed.build_string_to_sign(&self.sign_time))
-            .with_detail("FormatString", signed.build_http_string())
+        rejection
+            .with_detail("StringToSign", content.build_string_to_sign(&self.sign_time))
+            .with_detail("FormatString", content.build_http_string())
     }
 
     /// Compares with what the caller may have signed: Python signs the host without its port, and Node builds its
     /// pairs in the order of the names before they were escaped.
-    fn matches_signature(&self, said: &CosParsedHead<'_>, head: &RawHead, secret: &SecretString) -> bool {
+    fn matches_signature(
+        &self,
+        parsed_head: &CosParsedHead<'_>,
+        head: &RawHead,
+        secret: &SecretString,
+    ) -> bool {
         let hosts = [head.host(), strip_port(head.host())];
-        let parameters = self.select_signed_pairs(&self.parameters, |name| said.parameters(name));
+        let parameters = self.select_pairs(&self.parameters, |name| parsed_head.parameter_values(name));
         hosts.into_iter().any(|host| {
-            let headers = self.select_signed_pairs(&self.headers, |name| match name {
+            let headers = self.select_pairs(&self.headers, |name| match name {
                 "host" => vec![host.as_bytes()],
-                _ => said.headers(name),
+                _ => parsed_head.header_values(name),
             });
             let method = head.method.as_str();
-            let one = CosSignedContent {
+            let sorted_content = CosSignedContent {
                 method,
-                path: &said.path,
+                path: &parsed_head.path,
                 parameters: &sort_pairs(parameters.clone()),
                 headers: &sort_pairs(headers.clone()),
             };
-            let other = CosSignedContent {
+            let named_content = CosSignedContent {
                 method,
-                path: &said.path,
+                path: &parsed_head.path,
                 parameters: &sort_by_name(&parameters),
                 headers: &sort_by_name(&headers),
             };
-            [one, other].iter().any(|signed| {
-                let found = signed.compute_signature(secret.expose_secret(), &self.key_time, &self.sign_time);
-                constant_time_eq(found.as_bytes(), self.signature.as_bytes())
+            [sorted_content, named_content].iter().any(|content| {
+                let computed =
+                    content.compute_signature(secret.expose_secret(), &self.key_time, &self.sign_time);
+                constant_time_eq(computed.as_bytes(), self.signature.as_bytes())
             })
         })
     }
 
     /// The pairs of the listed names; a listed name that is absent counts with an empty value.
-    fn select_signed_pairs<'v>(&self, names: &[String], values: impl Fn(&str) -> Vec<&'v [u8]>) -> Vec<Pair> {
+    fn select_pairs<'v>(&self, names: &[String], values: impl Fn(&str) -> Vec<&'v [u8]>) -> Vec<CosPair> {
         let mut pairs = Vec::new();
-        let mut seen: Vec<&str> = Vec::new();
+        let mut names_done: Vec<&str> = Vec::new();
         for name in names {
-            if seen.contains(&name.as_str()) {
+            if names_done.contains(&name.as_str()) {
                 continue;
             }
-            seen.push(name);
-            let found = values(name);
-            match found.is_empty() {
+            names_done.push(name);
+            let values_found = values(name);
+            match values_found.is_empty() {
                 true => pairs.push(new_pair(name, b"")),
-                false => pairs.extend(found.iter().map(|value| new_pair(name, value))),
+                false => pairs.extend(values_found.iter().map(|value| new_pair(name, value))),
             }
         }
         pairs
@@ -359,8 +380,8 @@ impl CosCredential {
 /// 2.8: `start;end`, in seconds since 1970.
 fn check_window(window: &str, now: Timestamp) -> Result<(), Rejection> {
     let (start, end) = window.split_once(';').ok_or(ErrorKind::AuthorizationMalformed)?;
-    let at = |text: &str| parse_seconds(text).ok_or(ErrorKind::AuthorizationMalformed);
-    let (start, end) = (at(start)?, at(end)?);
+    let parse_time = |text: &str| parse_seconds(text).ok_or(ErrorKind::AuthorizationMalformed);
+    let (start, end) = (parse_time(start)?, parse_time(end)?);
     if end <= start {
         return Err(ErrorKind::AuthorizationMalformed.into());
     }
@@ -373,14 +394,14 @@ fn check_window(window: &str, now: Timestamp) -> Result<(), Rejection> {
     Ok(())
 }
 
-fn sort_by_name(pairs: &[Pair]) -> Vec<Pair> {
+fn sort_by_name(pairs: &[CosPair]) -> Vec<CosPair> {
     let mut pairs = pairs.to_vec();
     pairs.sort_by_key(|pair| percent::decode(&pair.0).unwrap_or_default());
     pairs
 }
 
 /// The names of a list; Node's helper escapes it twice.
-fn parse_signed_names(list: &str) -> Result<Vec<String>, Rejection> {
+fn parse_names(list: &str) -> Result<Vec<String>, Rejection> {
     let list = if list.contains("%3B") || list.contains("%3b") {
         percent::decode(list).map_err(|_| ErrorKind::AuthorizationMalformed)?
     } else {
@@ -393,7 +414,7 @@ fn parse_signed_names(list: &str) -> Result<Vec<String>, Rejection> {
         .map_err(|_| ErrorKind::AuthorizationMalformed.into())
 }
 
-fn merge_credential(head: &RawHead) -> Result<Option<String>, Rejection> {
+fn find_sign_parameter(head: &RawHead) -> Result<Option<String>, Rejection> {
     let mut found = None;
     for (name, value) in head.raw_query() {
         if name == "sign" {
@@ -423,50 +444,60 @@ struct CosParsedHead<'a> {
 }
 
 impl<'a> CosParsedHead<'a> {
-    fn read(head: &'a RawHead) -> Result<Self, Rejection> {
-        let bad = |_| Rejection::from(ErrorKind::InvalidUri);
+    fn from_head(head: &'a RawHead) -> Result<Self, Rejection> {
+        let build_rejection = |_| Rejection::from(ErrorKind::InvalidUri);
         let mut parameters = Vec::new();
         for (name, value) in head.raw_query() {
-            let name = percent::decode_form(name).map_err(bad)?;
+            let name = percent::decode_form(name).map_err(build_rejection)?;
             let value = match name.as_str() {
-                "x-cos-security-token" => percent::decode(value.unwrap_or_default()).map_err(bad)?,
-                _ => percent::decode_form(value.unwrap_or_default()).map_err(bad)?,
+                "x-cos-security-token" => {
+                    percent::decode(value.unwrap_or_default()).map_err(build_rejection)?
+                }
+                _ => percent::decode_form(value.unwrap_or_default()).map_err(build_rejection)?,
             };
             parameters.push((name.to_ascii_lowercase(), value));
         }
         let headers = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
-        Ok(Self { path: percent::decode(&head.path).map_err(bad)?, headers: headers.collect(), parameters })
+        Ok(Self {
+            path: percent::decode(&head.path).map_err(build_rejection)?,
+            headers: headers.collect(),
+            parameters,
+        })
     }
 
-    fn headers(&self, name: &str) -> Vec<&[u8]> {
+    fn header_values(&self, name: &str) -> Vec<&[u8]> {
         self.headers.iter().filter(|row| row.0 == name).map(|row| row.1).collect()
     }
 
-    fn parameters(&self, name: &str) -> Vec<&[u8]> {
+    fn parameter_values(&self, name: &str) -> Vec<&[u8]> {
         self.parameters.iter().filter(|row| row.0 == name).map(|row| row.1.as_bytes()).collect()
     }
 }
 
 /// What has meaning and is not covered. An appended content disposition on a GET is the one exception.
-fn find_unsigned_names(credential: &CosCredential, said: &CosParsedHead<'_>, head: &RawHead) -> Vec<String> {
-    let meaningful = |name: &str| {
+fn find_unsigned_names(
+    credential: &CosCredential,
+    parsed_head: &CosParsedHead<'_>,
+    head: &RawHead,
+) -> Vec<String> {
+    let has_meaning = |name: &str| {
         name == "host"
             || (name.starts_with("x-cos-") && !super::headers::is_client_header(name))
             || name.starts_with("x-ci-")
             || matches!(name, "pic-operations" | "range")
             || name.starts_with("if-")
     };
-    let headers = said.headers.iter().filter(|(name, value)| {
+    let headers = parsed_head.headers.iter().filter(|(name, value)| {
         // An empty value says nothing: Node sends such lines and leaves them out.
-        meaningful(name) && !value.is_empty() && !credential.headers.iter().any(|own| own == name)
+        has_meaning(name) && !value.is_empty() && !credential.headers.iter().any(|own| own == name)
     });
-    let appended = |name: &str, value: &str| {
+    let is_allowed_appendix = |name: &str, value: &str| {
         head.method == "GET" && name == "response-content-disposition" && !value.chars().any(char::is_control)
     };
-    let parameters = said.parameters.iter().filter(|(name, value)| {
+    let parameters = parsed_head.parameters.iter().filter(|(name, value)| {
         !CREDENTIAL_PARAMETERS.contains(&name.as_str())
             && !credential.parameters.contains(name)
-            && !appended(name, value)
+            && !is_allowed_appendix(name, value)
     });
     let headers = headers.map(|row| row.0.to_owned());
     headers.chain(parameters.map(|row| row.0.clone())).collect()

@@ -23,17 +23,17 @@ pub const RULES: CopyRules = CopyRules {
 };
 
 /// 4.2: `host/key[?versionId=]`, and the bucket form that OpenDAL sends. `+` is a plus.
-fn read_source(value: &str, endpoint: Option<&str>) -> Result<CopySource, Rejection> {
+fn parse_source(value: &str, endpoint: Option<&str>) -> Result<CopySource, Rejection> {
     let value = value.strip_prefix("https://").or(value.strip_prefix("http://")).unwrap_or(value);
     let value = value.strip_prefix('/').unwrap_or(value);
     let (path, tail) = value.split_once('?').map_or((value, None), |(path, tail)| (path, Some(tail)));
-    let version = tail.map(read_version).transpose()?.flatten();
-    let (place, key) = path.split_once('/').ok_or(ErrorKind::InvalidCopySource)?;
-    let known = hosts::find_bucket_in_host(place, super::route::HOSTS)
-        .or_else(|| find_bucket_in_host(place, endpoint?));
-    let bucket = match (place.contains(['.', ':']), known) {
+    let version = tail.map(parse_version).transpose()?.flatten();
+    let (bucket_or_host, key) = path.split_once('/').ok_or(ErrorKind::InvalidCopySource)?;
+    let known_bucket = hosts::find_bucket_in_host(bucket_or_host, super::route::HOSTS)
+        .or_else(|| find_bucket_at_endpoint(bucket_or_host, endpoint?));
+    let bucket = match (bucket_or_host.contains(['.', ':']), known_bucket) {
         (_, Some(bucket)) => bucket,
-        (false, None) => percent::decode(place).map_err(|_| ErrorKind::InvalidCopySource)?,
+        (false, None) => percent::decode(bucket_or_host).map_err(|_| ErrorKind::InvalidCopySource)?,
         // A host that is none of COS' forms, nor of the endpoint that is spoken to, names no bucket of ours.
         (true, None) => return Err(ErrorKind::InvalidCopySource.into()),
     };
@@ -45,14 +45,14 @@ fn read_source(value: &str, endpoint: Option<&str>) -> Result<CopySource, Reject
 }
 
 /// The bucket of a host at an endpoint. SDKs that are given an endpoint of one's own write their sources with it.
-fn find_bucket_in_host(host: &str, endpoint: &str) -> Option<String> {
+fn find_bucket_at_endpoint(host: &str, endpoint: &str) -> Option<String> {
     let host = hosts::strip_port(host).to_ascii_lowercase();
     let bucket = host.strip_suffix(&endpoint.to_ascii_lowercase())?.strip_suffix('.')?;
     (!bucket.is_empty() && !bucket.contains('.')).then(|| bucket.to_owned())
 }
 
 /// The name in any letter case; nothing else may follow. Empty, as the PHP SDK sends it, it names no version.
-fn read_version(tail: &str) -> Result<Option<String>, Rejection> {
+fn parse_version(tail: &str) -> Result<Option<String>, Rejection> {
     let (name, id) = tail.split_once('=').ok_or(ErrorKind::InvalidCopySource)?;
     let id = percent::decode(id).map_err(|_| ErrorKind::InvalidCopySource)?;
     if name.eq_ignore_ascii_case("versionId") && !id.contains('&') {

@@ -5,7 +5,7 @@ use crate::engine::dialect::{FieldName, IgnoredHeader};
 use crate::model::{ErrorKind, Field, Operation, Rejection, Request, Response, ResponseField};
 
 /// What a request says (3.5, 3.6, 4.1, 5).
-pub fn name_of(field: Field) -> Option<FieldName> {
+pub fn field_name(field: Field) -> Option<FieldName> {
     Some(match field {
         Field::IfMatch => Header("if-match"),
         Field::IfNoneMatch => Header("if-none-match"),
@@ -109,7 +109,7 @@ pub fn name_of(field: Field) -> Option<FieldName> {
 }
 
 /// 5.4: a customer's key belongs to the parts, not to what completes or lists them; nor does access (3.6). 3.2: parts of an object are not read one by one. 3.5: keys are encoded in pages only.
-pub const LACKS_IN: &[(Operation, Field)] = &[
+pub const ABSENT_FIELDS_BY_OPERATION: &[(Operation, Field)] = &[
     (Operation::GetObject, Field::PartNumber),
     (Operation::HeadObject, Field::PartNumber),
     (Operation::CreateMultipartUpload, Field::EncodingType),
@@ -128,10 +128,10 @@ pub const LACKS_IN: &[(Operation, Field)] = &[
 ///
 /// # Errors
 /// One without the other, or another word.
-pub fn check(request: &Request) -> Result<(), Rejection> {
+pub fn check_request(request: &Request) -> Result<(), Rejection> {
     let range = request.fields.text(Field::CreatedRange);
-    let whole = request.fields.has(Field::CreatedTime) == range.is_some();
-    if whole && range.is_none_or(|range| ["lt", "lte", "gt", "gte"].contains(&range)) {
+    let is_paired = request.fields.has(Field::CreatedTime) == range.is_some();
+    if is_paired && range.is_none_or(|range| ["lt", "lte", "gt", "gte"].contains(&range)) {
         return Ok(());
     }
     Err(Rejection::with_message(
@@ -142,42 +142,46 @@ pub fn check(request: &Request) -> Result<(), Rejection> {
 }
 
 /// What makes a vendor call, fetch or write elsewhere is never asked of a target.
-pub const LACKS: &[Field] = &[Field::Callback, Field::CallbackVariables, Field::Process];
+pub const UNSUPPORTED_FIELDS: &[Field] = &[Field::Callback, Field::CallbackVariables, Field::Process];
 
 /// Of the wire and of the signature (2.7).
-pub const WIRE: &[&str] = &["x-cos-security-token", "x-cos-content-sha1"];
+pub const TRANSPORT_HEADERS: &[&str] = &["x-cos-security-token", "x-cos-content-sha1"];
 
 /// What COS takes no notice of.
-pub const IGNORED: &[IgnoredHeader] = &[
+pub const IGNORED_HEADERS: &[IgnoredHeader] = &[
     // 3.3: what describes the SDK is no part of the request.
     IgnoredHeader::for_all_operations(
         "x-cos-sdk-*",
         "cos-java-sdk-v5: every call; others when they try again",
     ),
     // Of answers, which some clients send back.
-    IgnoredHeader::for_all_operations("x-cos-request-id", ECHO),
-    IgnoredHeader::for_all_operations("x-cos-trace-id", ECHO),
-    IgnoredHeader::for_all_operations("x-cos-bucket-region", ECHO),
-    IgnoredHeader::for_all_operations("x-cos-copy-source-version-id", ECHO),
-    IgnoredHeader::for_all_operations("x-cos-delete-marker", ECHO),
-    IgnoredHeader::for_all_operations("x-cos-expiration", ECHO),
-    IgnoredHeader::for_all_operations("x-cos-next-append-position", ECHO),
-    IgnoredHeader::for_all_operations("x-cos-object-type", ECHO),
-    IgnoredHeader::for_all_operations("x-cos-replication-status", ECHO),
-    IgnoredHeader::for_all_operations("x-cos-restore", ECHO),
-    IgnoredHeader::for_all_operations("x-cos-tagging-count", ECHO),
-    IgnoredHeader::for_all_operations("x-cos-version-id", ECHO),
+    IgnoredHeader::for_all_operations("x-cos-request-id", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-cos-trace-id", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-cos-bucket-region", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-cos-copy-source-version-id", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-cos-delete-marker", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-cos-expiration", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-cos-next-append-position", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-cos-object-type", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-cos-replication-status", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-cos-restore", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-cos-tagging-count", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-cos-version-id", ECHOED_RESPONSE_HEADER),
     // Without a source these have no effect (4.1, 4.4).
-    IgnoredHeader::new("x-cos-metadata-directive", without_source, "cosfs"),
-    IgnoredHeader::new("x-cos-tagging-directive", without_source, "cosfs"),
-    IgnoredHeader::new("x-cos-copy-source-if-*", begins_without_source, "cos-python-sdk-v5: copy() in parts"),
+    IgnoredHeader::new("x-cos-metadata-directive", writes_without_source, "cosfs"),
+    IgnoredHeader::new("x-cos-tagging-directive", writes_without_source, "cosfs"),
+    IgnoredHeader::new(
+        "x-cos-copy-source-if-*",
+        creates_without_source,
+        "cos-python-sdk-v5: copy() in parts",
+    ),
     IgnoredHeader::new(
         "x-cos-copy-source-server-side-encryption-customer-*",
-        begins_without_source,
+        creates_without_source,
         "cos-python-sdk-v5: copy() in parts",
     ),
     // 5.5: of the transfer of a body.
-    IgnoredHeader::new("x-cos-traffic-limit", moves_no_body, "cos-python-sdk-v5: upload_file()"),
+    IgnoredHeader::new("x-cos-traffic-limit", has_no_payload, "cos-python-sdk-v5: upload_file()"),
     // cos-nodejs-sdk-v5 says the encryption of the upload with every part.
     IgnoredHeader::new("x-cos-server-side-encryption", Operation::is_multipart_step, "cos-nodejs-sdk-v5"),
     IgnoredHeader::new(
@@ -192,27 +196,27 @@ pub const IGNORED: &[IgnoredHeader] = &[
     ),
 ];
 
-const ECHO: &str = "3.3, 3.6: of answers";
+const ECHOED_RESPONSE_HEADER: &str = "3.3, 3.6: of answers";
 
 /// Whether a header says nothing of any request, so that nobody need sign it.
 pub fn is_client_header(name: &str) -> bool {
     name.starts_with("x-cos-sdk-")
 }
 
-fn without_source(operation: Operation) -> bool {
+fn writes_without_source(operation: Operation) -> bool {
     operation != Operation::CopyObject && (operation.creates_object() || operation.is_multipart_step())
 }
 
-fn begins_without_source(operation: Operation) -> bool {
+fn creates_without_source(operation: Operation) -> bool {
     operation != Operation::CopyObject && operation.creates_object()
 }
 
-fn moves_no_body(operation: Operation) -> bool {
+fn has_no_payload(operation: Operation) -> bool {
     !operation.is_streamed() && !operation.is_copy()
 }
 
 /// What an answer says (3.3, 3.6, 4.7).
-pub fn response_header_of(field: ResponseField) -> Option<&'static str> {
+pub fn response_field_name(field: ResponseField) -> Option<&'static str> {
     Some(match field {
         ResponseField::ContentType => "Content-Type",
         ResponseField::ContentLength => "Content-Length",
@@ -265,14 +269,14 @@ pub fn response_header_of(field: ResponseField) -> Option<&'static str> {
 }
 
 /// 3.6: the standard class is not told, and a location only of what a form has posted.
-pub fn complete_reply(operation: Operation, reply: &mut Response) {
-    reply.remove(ResponseField::Location);
-    if reply.text(ResponseField::StorageClass) == Some("STANDARD") {
-        reply.remove(ResponseField::StorageClass);
+pub fn complete_response(operation: Operation, response: &mut Response) {
+    response.remove(ResponseField::Location);
+    if response.text(ResponseField::StorageClass) == Some("STANDARD") {
+        response.remove(ResponseField::StorageClass);
     }
     if matches!(operation, Operation::GetObject | Operation::HeadObject)
-        && reply.text(ResponseField::AcceptRanges).is_none()
+        && response.text(ResponseField::AcceptRanges).is_none()
     {
-        reply.set(ResponseField::AcceptRanges, "bytes");
+        response.set(ResponseField::AcceptRanges, "bytes");
     }
 }

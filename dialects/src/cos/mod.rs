@@ -27,14 +27,14 @@ pub static COS: Dialect = Dialect {
     serves_families: &["s3"],
     path_style: false,
     routes: route::ROUTES,
-    settings: settings::FORMS,
-    acl_style: settings::ACCESS,
+    settings: settings::SCHEMAS,
+    acl_style: settings::ACL_STYLE,
     sub_resources: route::SUB_RESOURCES,
     parameters_ignore_case: true,
     header_prefix: "x-cos-",
     metadata_prefix: "x-cos-meta-",
-    transport_headers: headers::WIRE,
-    ignored_headers: headers::IGNORED,
+    transport_headers: headers::TRANSPORT_HEADERS,
+    ignored_headers: headers::IGNORED_HEADERS,
     metadata_kept_prefixes: &[],
     // 5.6
     metadata_encoded_words: false,
@@ -50,27 +50,27 @@ pub static COS: Dialect = Dialect {
     }],
     trailer_header: None,
     checksum_algorithm_header: None,
-    field_name: headers::name_of,
+    field_name: headers::field_name,
     field_names_by_operation: &[],
     additional_field_names: &[],
     strip_transport_text: |_, text| text,
-    unsupported_fields: headers::LACKS,
+    unsupported_fields: headers::UNSUPPORTED_FIELDS,
     unsupported_operations: &[],
     unsupported_settings: &[],
     distinguishes_settings: true,
     needs_lock_digest: false,
-    absent_fields_by_operation: headers::LACKS_IN,
+    absent_fields_by_operation: headers::ABSENT_FIELDS_BY_OPERATION,
     unsupported_fields_by_operation: &[],
     // An empty version is none.
     non_empty_fields: &[],
     number_bounds: &[],
-    check_request: headers::check,
-    response_field_name: headers::response_header_of,
+    check_request: headers::check_request,
+    response_field_name: headers::response_field_name,
     words: &words::WORDS,
     copy: copy::RULES,
     xml: xml::STYLE,
-    errors: faults::FAULTS,
-    defaults: absent::ABSENT,
+    errors: faults::ERRORS,
+    defaults: absent::DEFAULTS,
     limits: absent::LIMITS,
     etag_is_md5: false,
     etag_upper_case: false,
@@ -87,7 +87,7 @@ pub static COS: Dialect = Dialect {
         server_time_header: None,
         head_error_header: None,
     },
-    complete_response: headers::complete_reply,
+    complete_response: headers::complete_response,
     part_size_setting: "PartSize (Python, MiB), ChunkSize or SliceSize (Node.js, browsers), MinimumUploadPartSize (Java), part_size (coscmd)",
     bucket_probe_parameter: None,
     // 3.2
@@ -104,7 +104,7 @@ pub static COS: Dialect = Dialect {
 };
 
 /// 5.9: base64 of hex time and hex fields.
-fn write_id(random: u128, now: Timestamp) -> String {
+fn format_request_id(random: u128, now: Timestamp) -> String {
     let low = random & u128::from(u64::MAX);
     STANDARD_NO_PAD.encode(format!(
         "{:08x}_{:08x}_{:04x}_{:05x}",

@@ -6,31 +6,31 @@ use crate::model::Operation as Op;
 /// Old and new domain; default, internal, dedicated and accelerated hosts.
 #[rustfmt::skip]
 pub const HOSTS: &[HostForm] = &[
-    HostForm::new_api(OLD, &["*", "cos"]),
-    HostForm::new_api(NEW, &["*", "cos"]),
-    HostForm::new_api(OLD, &["*", "cos-internal"]),
-    HostForm::new_api(NEW, &["*", "cos-internal"]),
-    HostForm::new_api(OLD, &["*", "cos-cdc"]),
-    HostForm::new_api(NEW, &["*", "cos-cdc"]),
-    HostForm::new_api(OLD, &["*", "cosv6"]),
-    HostForm::new_api(NEW, &["*", "cosv6"]),
-    HostForm::new_api(OLD, &["cos", "service"]),
-    HostForm::new_api(NEW, &["cos", "service"]),
-    HostForm::new_other(OLD, &["*", "cos-website"]),
-    HostForm::new_other(NEW, &["*", "cos-website"]),
-    HostForm::new_other(OLD, &["*", "cos-control"]),
-    HostForm::new_other(OLD, &["*", "ci"]),
-    HostForm::new_other(OLD, &["*", "pic"]),
-    HostForm::new_api(OLD, &["cn-north"]),
-    HostForm::new_api(OLD, &["cn-south"]),
-    HostForm::new_api(OLD, &["cn-south-2"]),
-    HostForm::new_api(OLD, &["cn-east"]),
-    HostForm::new_api(OLD, &["cn-southwest"]),
-    HostForm::new_api(OLD, &["sg"]),
+    HostForm::new_api(MYQCLOUD, &["*", "cos"]),
+    HostForm::new_api(TENCENTCOS, &["*", "cos"]),
+    HostForm::new_api(MYQCLOUD, &["*", "cos-internal"]),
+    HostForm::new_api(TENCENTCOS, &["*", "cos-internal"]),
+    HostForm::new_api(MYQCLOUD, &["*", "cos-cdc"]),
+    HostForm::new_api(TENCENTCOS, &["*", "cos-cdc"]),
+    HostForm::new_api(MYQCLOUD, &["*", "cosv6"]),
+    HostForm::new_api(TENCENTCOS, &["*", "cosv6"]),
+    HostForm::new_api(MYQCLOUD, &["cos", "service"]),
+    HostForm::new_api(TENCENTCOS, &["cos", "service"]),
+    HostForm::new_other(MYQCLOUD, &["*", "cos-website"]),
+    HostForm::new_other(TENCENTCOS, &["*", "cos-website"]),
+    HostForm::new_other(MYQCLOUD, &["*", "cos-control"]),
+    HostForm::new_other(MYQCLOUD, &["*", "ci"]),
+    HostForm::new_other(MYQCLOUD, &["*", "pic"]),
+    HostForm::new_api(MYQCLOUD, &["cn-north"]),
+    HostForm::new_api(MYQCLOUD, &["cn-south"]),
+    HostForm::new_api(MYQCLOUD, &["cn-south-2"]),
+    HostForm::new_api(MYQCLOUD, &["cn-east"]),
+    HostForm::new_api(MYQCLOUD, &["cn-southwest"]),
+    HostForm::new_api(MYQCLOUD, &["sg"]),
 ];
 
-const OLD: &[&str] = &["com", "myqcloud"];
-const NEW: &[&str] = &["cn", "tencentcos"];
+const MYQCLOUD: &[&str] = &["com", "myqcloud"];
+const TENCENTCOS: &[&str] = &["cn", "tencentcos"];
 
 /// What is asked for, by method, level and parameters.
 pub const ROUTES: &[OperationRoute] = &[

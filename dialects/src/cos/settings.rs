@@ -9,7 +9,7 @@ use crate::model::{ErrorKind, Group, Setting};
 use crate::wire::xml::Node;
 
 /// 5.2, and the object ACL of 3.6
-pub const ACCESS: AclStyle = AclStyle {
+pub const ACL_STYLE: AclStyle = AclStyle {
     canned_in_document: false,
     headers_take_precedence: true,
     groups: &[
@@ -22,7 +22,7 @@ pub const ACCESS: AclStyle = AclStyle {
 };
 
 /// 3.2, 3.7
-pub const FORMS: &[SettingSchema] = &[
+pub const SCHEMAS: &[SettingSchema] = &[
     SettingSchema::new(Setting::ObjectAcl, &["acl"], "AccessControlPolicy", &[], UnsetResponse::Empty)
         .without_delete(),
     SettingSchema::new(Setting::BucketAcl, &["acl"], "AccessControlPolicy", &[], UnsetResponse::Empty)

@@ -32,7 +32,7 @@ pub fn read_response_head(
     for (name, algorithm) in
         target.checksum_headers.iter().filter(|row| row.1 != ChecksumAlgorithm::Crc64Ecma)
     {
-        if let Some(value) = target_response.text(name).filter(|text| !text.is_empty()) {
+        if let Some(value) = target_response.header_text(name).filter(|text| !text.is_empty()) {
             response.checksums.push((*algorithm, value.to_owned()));
         }
     }
@@ -41,7 +41,7 @@ pub fn read_response_head(
         match name {
             "" => {}
             crc64::METADATA_NAME => apply_stored_crc64(route, target_response, value, &mut response),
-            _ => response.metadata.push((name.to_owned(), words::encode_for_caller(target, caller, value))),
+            _ => response.metadata.push((name.to_owned(), words::convert_for_caller(target, caller, value))),
         }
     }
     let carries_object = matches!(operation, Operation::GetObject | Operation::HeadObject);
@@ -65,7 +65,7 @@ fn apply_stored_crc64(
 ) {
     let target = route.target.dialect;
     let tag = (target.response_field_name)(ResponseField::Etag)
-        .and_then(|name| target_response.text(name))
+        .and_then(|name| target_response.header_text(name))
         .unwrap_or_default();
     if let Some(crc64) = crc64::read_stored_crc64(value, tag)
         .filter(|_| (target.response_field_name)(ResponseField::Crc64Ecma).is_none())

@@ -31,7 +31,7 @@ pub fn read_request_body(route: &Route<'_>, request: &mut Request, body: &[u8]) 
             request
                 .objects_to_delete
                 .iter()
-                .try_for_each(|line| staging::check_key(route.target, &line.key))?;
+                .try_for_each(|line| staging::check_key_allowed(route.target, &line.key))?;
         }
         Operation::RestoreObject => request.document = Some(read_restore_request(caller, body)?),
         Operation::Put(setting) if setting.is_acl() => read_acl_body(route, request, setting, body)?,

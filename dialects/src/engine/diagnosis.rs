@@ -57,7 +57,7 @@ pub fn diagnose_failure(target: &Dialect, response: &TargetResponse) -> Failure 
 /// The region of the bucket, where an answer's head tells it.
 pub fn read_region_header(target: &Dialect, response: &TargetResponse) -> Option<String> {
     (target.response_field_name)(ResponseField::BucketRegion)
-        .and_then(|name| response.text(name))
+        .and_then(|name| response.header_text(name))
         .and_then(parse_region)
 }
 
@@ -78,7 +78,7 @@ pub fn read_location_document(target: &Dialect, response: &TargetResponse) -> Op
 
 /// The target's clock, when it answered.
 pub fn read_server_time(response: &TargetResponse) -> Option<Timestamp> {
-    response.text("date").and_then(date::parse_http)
+    response.header_text("date").and_then(date::parse_http)
 }
 
 /// Whether a bucket's versioning is on, off for now (`Some(false)`), or was never on.

@@ -2,7 +2,7 @@
 //! namespace, dates and a few extras are in each dialect's [`XmlStyle`](crate::engine::dialect::XmlStyle).
 
 use crate::engine::dialect::Dialect;
-use crate::engine::tell::{ResponseContext, trace};
+use crate::engine::tell::{ResponseContext, derive_trace_id};
 use crate::engine::{access, deletes, etag, pages, settings};
 use crate::model::{
     AccessControlList, BucketInfo, BucketListing, ChecksumAlgorithm, Checksums, CopyResult, Document,
@@ -362,9 +362,9 @@ fn write_error(
             // Of what is not implemented: which value of which header.
             "additionalMessage" if has_header_detail(error) => out.write_text(name, &error.message),
             "RequestId" => out.write_text(name, request_id),
-            "TraceId" => out.write_text(name, &trace(request_id)),
+            "TraceId" => out.write_text(name, &derive_trace_id(request_id)),
             "HostId" if dialect.common_headers.trace_id_header.is_some() => {
-                out.write_text(name, &trace(request_id))
+                out.write_text(name, &derive_trace_id(request_id))
             }
             "HostId" => out.write_text(name, &listener.host),
             "*" => {

@@ -33,7 +33,7 @@ impl TargetResponse {
     }
 
     /// The same where it is text.
-    pub fn text(&self, name: &str) -> Option<&str> {
+    pub fn header_text(&self, name: &str) -> Option<&str> {
         self.header(name).and_then(|value| std::str::from_utf8(value).ok())
     }
 }
@@ -49,37 +49,37 @@ pub enum Step {
 
 /// One small exchange with a target.
 pub struct Exchange<'a> {
-    way: Route<'a>,
+    route: Route<'a>,
     /// The request as the caller meant it: conditions and names are told from it.
-    asked: Request,
+    client_request: Request,
     /// The request as it is sent.
-    sent: Request,
+    target_request: Request,
     losses: Vec<Loss>,
-    needs: SourceNeeds,
+    checks: SourceChecks,
     /// What the conditions were evaluated on.
     source_state: Option<SourceState>,
     /// Whether the source was found unchanged after the copy.
-    unchanged: bool,
+    is_source_unchanged: bool,
     /// The access of a completed object that the target is told in a request of its own.
-    access_after: Option<Value>,
+    deferred_acl: Option<Value>,
     state: ExchangeState,
     /// What was sent last, before it was signed.
-    unsigned: Option<Box<OutgoingRequest>>,
+    last_unsigned: Option<Box<OutgoingRequest>>,
 }
 
 /// What has to be known of a copy's source before the copy.
 #[derive(Debug, Clone, Copy, Default)]
-struct SourceNeeds {
+struct SourceChecks {
     /// Its ETag and date, to evaluate the conditions by the caller's rules.
     conditions: bool,
     /// Its metadata, because the target takes the request's.
     metadata: bool,
     /// Some of its metadata, which the caller's vendor keeps where the rest is replaced.
-    kept: bool,
+    kept_metadata: bool,
     /// Its length, because caller and target treat a range past the end differently.
     length: bool,
     /// What the parts of an upload come to, because the caller said it and the target does not compare it.
-    size: bool,
+    parts_size: bool,
 }
 
 enum ExchangeState {
@@ -88,27 +88,27 @@ enum ExchangeState {
     /// The source is being looked at before the copy.
     ReadingSource,
     /// A HEAD found nothing, and its bucket tells whether that is missing too. Then this is what is missing.
-    Missing(Rejection),
+    CheckingBucket(Rejection),
     /// The request itself was sent.
     AwaitingResponse,
     /// The copy was made, and the source tells whether it is still what the conditions were evaluated on.
     RereadingSource(Box<Response>),
     /// The object was completed, and its access is set.
-    SettingAccess(Box<Response>),
+    SettingAcl(Box<Response>),
     /// The copy was refused, and the source tells which condition it was.
     DecidingCondition(TargetError),
     /// The range of a part copy was refused, and the source tells how far it is beyond.
     MeasuringSource(TargetError),
     /// The copy was made, and the destination tells whether the directive was honoured.
-    Checking(Box<Response>),
+    CheckingMetadata(Box<Response>),
     /// What the target does not tell in one answer is gathered from several.
     CollectingDetail(Box<Response>, MissingDetail),
     /// A target shows whether it tells settings by their parameters, before one is changed.
-    Probing(Setting),
+    ProbingSetting(Setting),
     /// The target shows whether uploads were begun in a bucket that is to be deleted.
-    Counting,
+    ListingUploads,
     /// The parts of an upload are added up before it is completed: what is behind the marker, and what came before.
-    Measuring(u64, u64),
+    MeasuringParts(u64, u64),
     /// The setting was set, and the target shows whether it kept it.
     VerifyingSetting(Setting, Box<Response>),
 }
@@ -120,37 +120,37 @@ impl<'a> Exchange<'a> {
     /// What is refused before any target is contacted.
     pub fn new(route: Route<'a>, mut request: Request, body: &[u8]) -> Result<Self, Rejection> {
         bodies::read_request_body(&route, &mut request, body)?;
-        let size = request.operation == Operation::CompleteMultipartUpload
+        let parts_size = request.operation == Operation::CompleteMultipartUpload
             && request.fields.has(Field::ObjectSize)
             && route.target.dialect.target_field_name(Field::ObjectSize, request.operation).is_none();
-        let mut needs = SourceNeeds { size, ..SourceNeeds::default() };
+        let mut checks = SourceChecks { parts_size, ..SourceChecks::default() };
         if request.operation.is_copy() {
             conditions::check_combination(route.caller, &request.fields)?;
-            check_onto_itself(&route, &request)?;
-            needs = needs_of(&route, &request);
+            check_self_copy(&route, &request)?;
+            checks = find_source_checks(&route, &request);
         }
-        let mut sent = emulate::adapt_to_target(&route, listing::adapt_listing(&route, &request)?);
+        let mut target_request = emulate::adapt_to_target(&route, listing::adapt_listing(&route, &request)?);
         // That of another body.
-        sent.fields.remove(Field::ContentMd5);
-        if needs.conditions {
-            Field::SOURCE_CONDITIONS.iter().for_each(|field| drop(sent.fields.remove(*field)));
+        target_request.fields.remove(Field::ContentMd5);
+        if checks.conditions {
+            Field::SOURCE_CONDITIONS.iter().for_each(|field| drop(target_request.fields.remove(*field)));
         }
-        if needs.size {
-            sent.fields.remove(Field::ObjectSize);
+        if checks.parts_size {
+            target_request.fields.remove(Field::ObjectSize);
         }
-        let access_after = emulate::take_deferred_acl(&route, &mut sent);
-        let (_, losses) = write::write_request(&route, &sent)?;
+        let deferred_acl = emulate::take_deferred_acl(&route, &mut target_request);
+        let (_, losses) = write::write_request(&route, &target_request)?;
         Ok(Self {
             way: route,
-            asked: request,
-            sent,
+            client_request: request,
+            target_request,
             losses,
-            needs,
+            checks,
             source_state: None,
-            unchanged: false,
-            access_after,
+            is_source_unchanged: false,
+            deferred_acl,
             state: ExchangeState::New,
-            unsigned: None,
+            last_unsigned: None,
         })
     }
 
@@ -164,140 +164,177 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// As [`Exchange::new`].
     pub fn start(&mut self, now: Timestamp) -> Result<Step, Rejection> {
-        if self.asked.operation.is_copy()
+        if self.client_request.operation.is_copy()
             && !conditions::has_same_future_rule(
-                self.way.caller,
-                self.way.target.dialect,
-                &self.asked.fields,
+                self.route.caller,
+                self.route.target.dialect,
+                &self.client_request.fields,
                 now,
             )
         {
-            self.needs.conditions = true;
-            Field::SOURCE_CONDITIONS.iter().for_each(|field| drop(self.sent.fields.remove(*field)));
+            self.checks.conditions = true;
+            Field::SOURCE_CONDITIONS.iter().for_each(|field| drop(self.target_request.fields.remove(*field)));
         }
-        if let Some(setting) = self.ambiguous_setting().filter(|_| self.changes_state()) {
-            return self.ask_bucket(Operation::Get(setting), ExchangeState::Probing(setting), now);
+        if let Some(setting) = self.find_ambiguous_setting().filter(|_| self.changes_setting()) {
+            return self.send_bucket_request(
+                Operation::Get(setting),
+                ExchangeState::ProbingSetting(setting),
+                now,
+            );
         }
-        if self.asked.operation == Operation::DeleteBucket && self.counts_uploads() {
-            return self.ask_bucket(Operation::ListMultipartUploads, ExchangeState::Counting, now);
+        if self.client_request.operation == Operation::DeleteBucket && self.needs_upload_check() {
+            return self.send_bucket_request(
+                Operation::ListMultipartUploads,
+                ExchangeState::ListingUploads,
+                now,
+            );
         }
-        if self.needs.size {
-            return self.ask_part_sizes(0, 0, now);
+        if self.checks.parts_size {
+            return self.request_part_sizes(0, 0, now);
         }
-        let needs = self.needs;
-        let look = needs.conditions || needs.metadata || needs.kept || needs.length;
-        if look { self.send_source_head(ExchangeState::ReadingSource, now) } else { self.send_request(now) }
+        let checks = self.checks;
+        let needs_source_head = checks.conditions || checks.metadata || checks.kept_metadata || checks.length;
+        if needs_source_head {
+            self.send_source_head(ExchangeState::ReadingSource, now)
+        } else {
+            self.send_request(now)
+        }
     }
 
     /// The step after an answer.
     ///
     /// # Errors
     /// The target's fault in canonical form.
-    pub fn next(&mut self, answer: &TargetResponse, now: Timestamp) -> Result<Step, Rejection> {
+    pub fn handle_response(
+        &mut self,
+        target_response: &TargetResponse,
+        now: Timestamp,
+    ) -> Result<Step, Rejection> {
         match std::mem::replace(&mut self.state, ExchangeState::New) {
             ExchangeState::New => Err(answer::reject_incomplete_response()),
             ExchangeState::ReadingSource
-                if answer::is_unspecified_not_found(self.way.target.dialect, answer) =>
+                if answer::is_unspecified_not_found(self.route.target.dialect, target_response) =>
             {
-                let refusal = self.build_source_rejection(answer::read_target_error(&self.way, answer));
-                self.ask_missing(self.way.source_bucket.clone().unwrap_or_default(), refusal, now)
+                let rejection =
+                    self.build_source_rejection(answer::read_target_error(&self.route, target_response));
+                self.send_bucket_head(self.route.source_bucket.clone().unwrap_or_default(), rejection, now)
             }
             ExchangeState::ReadingSource => {
-                self.take_source(answer, now)?;
+                self.apply_source_head(target_response, now)?;
                 self.send_request(now)
             }
-            ExchangeState::Missing(_) if answer.status == 404 => Err(ErrorKind::NoSuchBucket.into()),
-            ExchangeState::Missing(refusal) => Err(refusal),
+            ExchangeState::CheckingBucket(_) if target_response.status == 404 => {
+                Err(ErrorKind::NoSuchBucket.into())
+            }
+            ExchangeState::CheckingBucket(rejection) => Err(rejection),
             ExchangeState::AwaitingResponse
-                if self.sent.operation == Operation::HeadObject
-                    && answer::is_unspecified_not_found(self.way.target.dialect, answer) =>
+                if self.target_request.operation == Operation::HeadObject
+                    && answer::is_unspecified_not_found(self.route.target.dialect, target_response) =>
             {
-                let refusal = answer::read_target_error(&self.way, answer).rejection;
-                self.ask_missing(self.way.bucket.clone(), refusal, now)
+                let rejection = answer::read_target_error(&self.route, target_response).rejection;
+                self.send_bucket_head(self.route.bucket.clone(), rejection, now)
             }
-            ExchangeState::AwaitingResponse => self.handle_response(answer, now),
-            ExchangeState::RereadingSource(reply) => {
-                self.check_unchanged(&reply, answer)?;
-                self.unchanged = true;
-                self.handle_success(*reply, now)
+            ExchangeState::AwaitingResponse => self.handle_main_response(target_response, now),
+            ExchangeState::RereadingSource(response) => {
+                self.check_source_unchanged(&response, target_response)?;
+                self.is_source_unchanged = true;
+                self.handle_success(*response, now)
             }
-            ExchangeState::SettingAccess(reply) => {
-                let put = answer::read_response(&self.way, Operation::Put(Setting::ObjectAcl), answer);
-                put.map_err(|refused| access_not_set(&refused))?;
-                self.handle_success(*reply, now)
+            ExchangeState::SettingAcl(response) => {
+                let put =
+                    answer::read_response(&self.route, Operation::Put(Setting::ObjectAcl), target_response);
+                put.map_err(|target_error| build_acl_not_set_rejection(&target_error))?;
+                self.handle_success(*response, now)
             }
-            ExchangeState::DecidingCondition(refused) => {
-                Err(self.decide_failed_condition(&refused, answer, now))
+            ExchangeState::DecidingCondition(target_error) => {
+                Err(self.find_failed_condition(&target_error, target_response, now))
             }
-            ExchangeState::MeasuringSource(refused) => Err(self.refuse_range(&refused, answer)),
-            ExchangeState::Checking(reply) => self.check_directive(reply, answer),
-            ExchangeState::CollectingDetail(reply, what) => self.handle_detail(*reply, what, answer, now),
-            ExchangeState::Probing(setting) => self.handle_probe(setting, answer, now),
-            ExchangeState::Measuring(marker, before) => self.handle_part_sizes(marker, before, answer, now),
-            ExchangeState::Counting => self.handle_upload_count(answer, now),
+            ExchangeState::MeasuringSource(target_error) => {
+                Err(self.build_range_rejection(&target_error, target_response))
+            }
+            ExchangeState::CheckingMetadata(response) => self.check_directive(response, target_response),
+            ExchangeState::CollectingDetail(response, detail) => {
+                self.handle_detail(*response, detail, target_response, now)
+            }
+            ExchangeState::ProbingSetting(setting) => {
+                self.handle_setting_probe(setting, target_response, now)
+            }
+            ExchangeState::MeasuringParts(marker, bytes_before) => {
+                self.handle_part_sizes(marker, bytes_before, target_response, now)
+            }
+            ExchangeState::ListingUploads => self.handle_upload_list(target_response, now),
             ExchangeState::VerifyingSetting(setting, reply) => {
-                self.check_stored_setting(setting, reply, answer)
+                self.check_stored_setting(setting, reply, target_response)
             }
         }
     }
 
     fn sign_and_send(&mut self, outgoing: OutgoingRequest, now: Timestamp) -> Step {
-        self.unsigned = Some(Box::new(outgoing.clone()));
-        Step::Send(Box::new(write::sign_request(&self.way, outgoing, now)))
+        self.last_unsigned = Some(Box::new(outgoing.clone()));
+        Step::Send(Box::new(write::sign_request(&self.route, outgoing, now)))
     }
 
     /// What was sent last, signed for another time; `None` where it changes something and may not be sent again.
-    pub fn resend(&self, now: Timestamp) -> Option<OutgoingRequest> {
-        let unsigned = self.unsigned.as_ref().filter(|sent| matches!(sent.method, "GET" | "HEAD"))?;
-        Some(write::sign_request(&self.way, (**unsigned).clone(), now))
+    pub fn resign_last_read(&self, now: Timestamp) -> Option<OutgoingRequest> {
+        let unsigned = self
+            .last_unsigned
+            .as_ref()
+            .filter(|last_unsigned| matches!(last_unsigned.method, "GET" | "HEAD"))?;
+        Some(write::sign_request(&self.route, (**unsigned).clone(), now))
     }
 
     /// Sends the request itself.
     fn send_request(&mut self, now: Timestamp) -> Result<Step, Rejection> {
-        let (mut outgoing, _) = write::write_request(&self.way, &self.sent)?;
-        outgoing.body = bodies::write_request_body(&self.way, &self.sent);
-        outgoing.headers.extend(bodies::build_bucket_headers(&self.way, &self.sent));
+        let (mut outgoing, _) = write::write_request(&self.route, &self.target_request)?;
+        outgoing.body = bodies::write_request_body(&self.route, &self.target_request);
+        outgoing.headers.extend(bodies::build_bucket_headers(&self.route, &self.target_request));
         self.state = ExchangeState::AwaitingResponse;
         Ok(self.sign_and_send(outgoing, now))
     }
 
     /// Asks for the parts of the upload behind a marker; `before` is what those up to it come to.
-    fn ask_part_sizes(&mut self, marker: u64, before: u64, now: Timestamp) -> Result<Step, Rejection> {
-        let mut request = Request { operation: Operation::ListParts, ..self.asked.clone() };
-        request.fields = relay::keep_applicable(request.fields, Operation::ListParts);
+    fn request_part_sizes(
+        &mut self,
+        marker: u64,
+        bytes_before: u64,
+        now: Timestamp,
+    ) -> Result<Step, Rejection> {
+        let mut request = Request { operation: Operation::ListParts, ..self.client_request.clone() };
+        request.fields = relay::keep_applicable_fields(request.fields, Operation::ListParts);
         if marker > 0 {
             request.fields.set(Field::PartNumberMarker, Value::Number(marker));
         }
-        let (outgoing, _) = write::write_request(&self.way, &listing::adapt_listing(&self.way, &request)?)?;
-        self.state = ExchangeState::Measuring(marker, before);
-        Ok(Step::Send(Box::new(write::sign_request(&self.way, outgoing, now))))
+        let (outgoing, _) =
+            write::write_request(&self.route, &listing::adapt_listing(&self.route, &request)?)?;
+        self.state = ExchangeState::MeasuringParts(marker, bytes_before);
+        Ok(Step::Send(Box::new(write::sign_request(&self.route, outgoing, now))))
     }
 
     /// Adds up those parts that are to be the object, and completes it where they come to what the caller says.
     fn handle_part_sizes(
         &mut self,
         marker: u64,
-        before: u64,
-        answer: &TargetResponse,
+        bytes_before: u64,
+        target_response: &TargetResponse,
         now: Timestamp,
     ) -> Result<Step, Rejection> {
-        let reply = answer::read_response(&self.way, Operation::ListParts, answer)
-            .map_err(|refused| refused.rejection)?;
-        let Some(Document::Parts(list)) = reply.document else {
+        let response = answer::read_response(&self.route, Operation::ListParts, target_response)
+            .map_err(|target_error| target_error.rejection)?;
+        let Some(Document::Parts(list)) = response.document else {
             return Err(answer::reject_incomplete_response());
         };
-        let named = |number: u64| self.asked.parts.iter().any(|part| part.number == number);
-        let sizes = list.parts.iter().filter(|row| named(row.0.number)).map(|row| row.2);
-        let size = sizes.fold(before, u64::saturating_add);
+        let is_named = |number: u64| self.client_request.parts.iter().any(|part| part.number == number);
+        let sizes = list.parts.iter().filter(|row| is_named(row.0.number)).map(|row| row.2);
+        let size = sizes.fold(bytes_before, u64::saturating_add);
         if list.truncated && list.next_marker > marker {
-            return self.ask_part_sizes(list.next_marker, size, now);
+            return self.request_part_sizes(list.next_marker, size, now);
         }
-        match self.asked.fields.number(Field::ObjectSize) {
-            Some(said) if said != size => {
-                let name = self.way.caller.field_name_in(Field::ObjectSize, self.asked.operation);
+        match self.client_request.fields.number(Field::ObjectSize) {
+            Some(expected_size) if expected_size != size => {
+                let name = self.route.caller.field_name_in(Field::ObjectSize, self.client_request.operation);
                 let name = name.map_or("", |name| name.as_str());
                 let message = format!(
-                    "The provided '{name}' header value {said} does not match what was computed: {size}"
+                    "The provided '{name}' header value {expected_size} does not match what was computed: {size}"
                 );
                 Err(Rejection::with_message(ErrorKind::InvalidRequest, message))
             }
@@ -306,18 +343,25 @@ impl<'a> Exchange<'a> {
     }
 
     /// Asks whether it is the bucket that is missing.
-    fn ask_missing(&mut self, bucket: String, refusal: Rejection, now: Timestamp) -> Result<Step, Rejection> {
-        let outgoing = write::bucket_head(&self.way, bucket, now)?;
-        self.state = ExchangeState::Missing(refusal);
+    fn send_bucket_head(
+        &mut self,
+        bucket: String,
+        rejection: Rejection,
+        now: Timestamp,
+    ) -> Result<Step, Rejection> {
+        let outgoing = write::build_signed_bucket_head(&self.route, bucket, now)?;
+        self.state = ExchangeState::CheckingBucket(rejection);
         Ok(Step::Send(Box::new(outgoing)))
     }
 
     /// Sends a HEAD of the copy's source.
-    fn send_source_head(&mut self, then: ExchangeState, now: Timestamp) -> Result<Step, Rejection> {
-        let Some(source) = &self.asked.source else { return Err(answer::reject_incomplete_response()) };
-        let fields = relay::look(&self.asked).fields;
-        let bucket = self.way.source_bucket.clone().unwrap_or_default();
-        self.send_head(bucket, source.key.clone(), fields, then, now)
+    fn send_source_head(&mut self, next_state: ExchangeState, now: Timestamp) -> Result<Step, Rejection> {
+        let Some(source) = &self.client_request.source else {
+            return Err(answer::reject_incomplete_response());
+        };
+        let fields = relay::build_source_head_request(&self.client_request).fields;
+        let bucket = self.route.source_bucket.clone().unwrap_or_default();
+        self.send_head(bucket, source.key.clone(), fields, next_state, now)
     }
 
     fn send_head(
@@ -325,65 +369,70 @@ impl<'a> Exchange<'a> {
         bucket: String,
         key: String,
         fields: Fields,
-        then: ExchangeState,
+        next_state: ExchangeState,
         now: Timestamp,
     ) -> Result<Step, Rejection> {
-        let way = Route { bucket, ..self.way.clone() };
-        let head = Request::for_object(Operation::HeadObject, way.bucket.clone(), key, fields);
-        let (outgoing, _) = write::write_request(&way, &head)?;
-        self.state = then;
+        let route = Route { bucket, ..self.route.clone() };
+        let head = Request::for_object(Operation::HeadObject, route.bucket.clone(), key, fields);
+        let (outgoing, _) = write::write_request(&route, &head)?;
+        self.state = next_state;
         Ok(self.sign_and_send(outgoing, now))
     }
 
     /// Takes what the source told into the request to be sent.
-    fn take_source(&mut self, answer: &TargetResponse, now: Timestamp) -> Result<(), Rejection> {
-        let state = self.source_state(answer)?;
-        if self.needs.conditions {
-            conditions::evaluate_conditions(self.way.caller, &self.asked.fields, &state, now)?;
+    fn apply_source_head(
+        &mut self,
+        target_response: &TargetResponse,
+        now: Timestamp,
+    ) -> Result<(), Rejection> {
+        let state = self.read_source_state(target_response)?;
+        if self.checks.conditions {
+            conditions::evaluate_conditions(self.route.caller, &self.client_request.fields, &state, now)?;
             // What was looked at is what must be copied.
-            if self.way.target.dialect.supports_field(Field::SourceIfMatch) {
-                self.sent.fields.set(Field::SourceIfMatch, Value::Etags(vec![state.etag.clone()]));
+            if self.route.target.dialect.supports_field(Field::SourceIfMatch) {
+                self.target_request.fields.set(Field::SourceIfMatch, Value::Etags(vec![state.etag.clone()]));
             }
         }
-        if self.needs.metadata {
-            let told = answer::read_response_head(&self.way, Operation::HeadObject, answer);
-            self.sent.metadata = told.metadata.clone();
-            for (field, told_as) in CONTENT {
-                if let Some(value) = told.to_request_value(told_as) {
-                    self.sent.fields.set(field, value);
+        if self.checks.metadata {
+            let source_head = answer::read_response_head(&self.route, Operation::HeadObject, target_response);
+            self.target_request.metadata = source_head.metadata.clone();
+            for (field, response_field) in CONTENT_FIELDS {
+                if let Some(value) = source_head.to_request_value(response_field) {
+                    self.target_request.fields.set(field, value);
                 }
             }
-            self.sent.fields.set(Field::MetadataDirective, Value::Directive(Directive::Replace));
+            self.target_request.fields.set(Field::MetadataDirective, Value::Directive(Directive::Replace));
         }
-        if self.needs.kept {
-            let told = answer::read_response_head(&self.way, Operation::HeadObject, answer);
-            let before = self.sent.metadata.len();
-            keep_metadata(self.way.caller, &mut self.sent.metadata, &told.metadata);
+        if self.checks.kept_metadata {
+            let source_head = answer::read_response_head(&self.route, Operation::HeadObject, target_response);
+            let count_before = self.target_request.metadata.len();
+            keep_metadata(self.route.caller, &mut self.target_request.metadata, &source_head.metadata);
             // It opens what was looked at, and nothing else.
-            let pins =
-                self.sent.metadata.len() > before && conditions::count_conditions(&self.asked.fields) == 0;
-            if pins && self.way.target.dialect.supports_field(Field::SourceIfMatch) {
-                self.sent.fields.set(Field::SourceIfMatch, Value::Etags(vec![state.etag.clone()]));
+            let needs_pin = self.target_request.metadata.len() > count_before
+                && conditions::count_conditions(&self.client_request.fields) == 0;
+            if needs_pin && self.route.target.dialect.supports_field(Field::SourceIfMatch) {
+                self.target_request.fields.set(Field::SourceIfMatch, Value::Etags(vec![state.etag.clone()]));
             }
         }
-        if self.needs.length {
-            self.fit_range(answer)?;
+        if self.checks.length {
+            self.fit_range(target_response)?;
         }
-        if self.needs.conditions {
+        if self.checks.conditions {
             self.source_state = Some(state);
         }
         Ok(())
     }
 
-    fn source_state(&self, answer: &TargetResponse) -> Result<SourceState, Rejection> {
-        if answer.status != 200 {
-            return Err(self.build_source_rejection(answer::read_target_error(&self.way, answer)));
+    fn read_source_state(&self, target_response: &TargetResponse) -> Result<SourceState, Rejection> {
+        if target_response.status != 200 {
+            return Err(self.build_source_rejection(answer::read_target_error(&self.route, target_response)));
         }
-        let target = self.way.target.dialect;
-        let told =
-            |field: ResponseField| (target.response_field_name)(field).and_then(|name| answer.text(name));
-        let etag = told(ResponseField::Etag).map(etag::strip_quotes).filter(|etag| !etag.is_empty());
-        let modified = told(ResponseField::LastModified).and_then(date::parse_http);
+        let target = self.route.target.dialect;
+        let get_header = |field: ResponseField| {
+            (target.response_field_name)(field).and_then(|name| target_response.header_text(name))
+        };
+        let etag = get_header(ResponseField::Etag).map(etag::strip_quotes).filter(|etag| !etag.is_empty());
+        let modified = get_header(ResponseField::LastModified).and_then(date::parse_http);
         match (etag, modified) {
             (Some(etag), Some(modified)) => Ok(SourceState { etag: etag.to_owned(), modified }),
             _ => Err(answer::reject_incomplete_response()),
@@ -391,133 +440,152 @@ impl<'a> Exchange<'a> {
     }
 
     /// A failed look at the source is the copy's own failure; a missing object is named.
-    fn build_source_rejection(&self, refused: TargetError) -> Rejection {
-        match (&self.asked.source, refused.kind) {
+    fn build_source_rejection(&self, target_error: TargetError) -> Rejection {
+        match (&self.client_request.source, target_error.kind) {
             (Some(source), ErrorKind::NoSuchKey) => {
                 Rejection::new(ErrorKind::NoSuchKey).with_detail("Key", source.key.clone())
             }
-            _ => refused.rejection,
+            _ => target_error.rejection,
         }
     }
 
     /// A range that ends past the source is an error to one dialect and the whole source to another.
-    fn fit_range(&mut self, answer: &TargetResponse) -> Result<(), Rejection> {
-        let length = answer.text("content-length").and_then(|text| text.parse::<u64>().ok());
+    fn fit_range(&mut self, target_response: &TargetResponse) -> Result<(), Rejection> {
+        let length = target_response.header_text("content-length").and_then(|text| text.parse::<u64>().ok());
         let Some(length) = length else { return Err(answer::reject_incomplete_response()) };
-        let Some(Value::ByteRange(range)) = self.asked.fields.get(Field::SourceRange) else { return Ok(()) };
+        let Some(Value::ByteRange(range)) = self.client_request.fields.get(Field::SourceRange) else {
+            return Ok(());
+        };
         let last = length.saturating_sub(1);
         match *range {
             ByteRange::Span(first, end) if first <= end && end < length => {}
             ByteRange::From(first) if first < length => {
-                self.sent.fields.set(Field::SourceRange, Value::ByteRange(ByteRange::Span(first, last)));
+                self.target_request
+                    .fields
+                    .set(Field::SourceRange, Value::ByteRange(ByteRange::Span(first, last)));
             }
-            _ if self.way.caller.copy.strict_range => {
-                return Err(build_range_rejection(*range, length));
+            _ if self.route.caller.copy.strict_range => {
+                return Err(build_copy_range_rejection(*range, length));
             }
-            _ => drop(self.sent.fields.remove(Field::SourceRange)),
+            _ => drop(self.target_request.fields.remove(Field::SourceRange)),
         }
         Ok(())
     }
 
     /// The answer to the request itself.
-    fn handle_response(&mut self, answer: &TargetResponse, now: Timestamp) -> Result<Step, Rejection> {
-        match answer::read_response(&self.way, self.sent.operation, answer) {
-            Ok(reply) => {
-                sound::check_head(&self.way, &self.sent, answer)?;
-                if let Some(document) = &reply.document {
-                    sound::check_document(&self.way, &self.sent, document)?;
+    fn handle_main_response(
+        &mut self,
+        target_response: &TargetResponse,
+        now: Timestamp,
+    ) -> Result<Step, Rejection> {
+        match answer::read_response(&self.route, self.target_request.operation, target_response) {
+            Ok(response) => {
+                sound::check_response_head(&self.route, &self.target_request, target_response)?;
+                if let Some(document) = &response.document {
+                    sound::check_response_document(&self.route, &self.target_request, document)?;
                 }
-                self.handle_success(reply, now)
+                self.handle_success(response, now)
             }
-            Err(refused) if self.misunderstood(&refused, answer) => Err(build_setting_not_stored_rejection()),
-            Err(refused) => self.handle_failure(refused, now),
+            Err(target_error) if self.is_misunderstood(&target_error, target_response) => {
+                Err(build_setting_not_stored_rejection())
+            }
+            Err(target_error) => self.handle_failure(target_error, now),
         }
     }
 
-    fn handle_success(&mut self, mut reply: Response, now: Timestamp) -> Result<Step, Rejection> {
-        if let Some(acl) = self.access_after.take() {
-            return self.set_access(acl, reply, now);
+    fn handle_success(&mut self, mut response: Response, now: Timestamp) -> Result<Step, Rejection> {
+        if let Some(acl) = self.deferred_acl.take() {
+            return self.set_acl(acl, response, now);
         }
         // A target whose own conditions cannot be relied on may have copied something newer.
-        if self.source_state.is_some() && self.way.check_conditions && !self.unchanged {
-            return self.send_source_head(ExchangeState::RereadingSource(Box::new(reply)), now);
+        if self.source_state.is_some() && self.route.check_conditions && !self.is_source_unchanged {
+            return self.send_source_head(ExchangeState::RereadingSource(Box::new(response)), now);
         }
-        if let (Operation::Put(_), Some(setting)) = (self.asked.operation, self.ambiguous_setting()) {
-            let then = ExchangeState::VerifyingSetting(setting, Box::new(reply));
-            return self.ask_bucket(Operation::Get(setting), then, now);
+        if let (Operation::Put(_), Some(setting)) =
+            (self.client_request.operation, self.find_ambiguous_setting())
+        {
+            let next_state = ExchangeState::VerifyingSetting(setting, Box::new(response));
+            return self.send_bucket_request(Operation::Get(setting), next_state, now);
         }
-        if self.asked.operation == Operation::CompleteMultipartUpload {
-            crc64::set_combined_crc64(&self.asked, &mut reply)?;
+        if self.client_request.operation == Operation::CompleteMultipartUpload {
+            crc64::set_combined_crc64(&self.client_request, &mut response)?;
         }
-        emulate::adapt_to_caller(&self.way, &self.asked, &mut reply)?;
-        if let Some(what) = emulate::find_missing_detail(&self.way, &reply) {
-            return self.ask_bucket(
-                what.operation(),
-                ExchangeState::CollectingDetail(Box::new(reply), what),
+        emulate::adapt_to_caller(&self.route, &self.client_request, &mut response)?;
+        if let Some(detail) = emulate::find_missing_detail(&self.route, &response) {
+            return self.send_bucket_request(
+                detail.operation(),
+                ExchangeState::CollectingDetail(Box::new(response), detail),
                 now,
             );
         }
-        let (bucket, key) = (self.asked.bucket.clone(), self.asked.key.clone());
-        if self.asked.operation == Operation::CreateBucket {
+        let (bucket, key) = (self.client_request.bucket.clone(), self.client_request.key.clone());
+        if self.client_request.operation == Operation::CreateBucket {
             // The target's names its own bucket.
-            reply.set(ResponseField::Location, format!("/{}", bucket.as_deref().unwrap_or_default()));
-            (self.way.caller.complete_response)(self.asked.operation, &mut reply);
+            response.set(ResponseField::Location, format!("/{}", bucket.as_deref().unwrap_or_default()));
+            (self.route.caller.complete_response)(self.client_request.operation, &mut response);
         }
-        if let Some(document) = &mut reply.document {
+        if let Some(document) = &mut response.document {
             let bucket = bucket.as_deref().unwrap_or_default();
             let key = key.as_deref().unwrap_or_default();
             answer::set_document_names(document, bucket, key);
-            listing::complete_listing(&self.way, &self.asked, document);
+            listing::complete_listing(&self.route, &self.client_request, document);
             if let Document::CopyObject(result) | Document::CopyPart(result) = document {
                 result.modified = result.modified.or(Some(now));
             }
         }
-        let replaced = self.sent.fields.directive(Field::MetadataDirective) == Some(Directive::Replace);
-        if self.sent.operation == Operation::CopyObject
-            && replaced
-            && self.way.target.dialect.copy.needs_metadata_check
+        let is_replaced =
+            self.target_request.fields.directive(Field::MetadataDirective) == Some(Directive::Replace);
+        if self.target_request.operation == Operation::CopyObject
+            && is_replaced
+            && self.route.target.dialect.copy.needs_metadata_check
         {
-            let bucket = self.way.bucket.clone();
+            let bucket = self.route.bucket.clone();
             let key = key.unwrap_or_default();
             return self.send_head(
                 bucket,
                 key,
                 Fields::default(),
-                ExchangeState::Checking(Box::new(reply)),
+                ExchangeState::CheckingMetadata(Box::new(response)),
                 now,
             );
         }
-        Ok(Step::Respond(Box::new(reply)))
+        Ok(Step::Respond(Box::new(response)))
     }
 
     /// Sets the access of the object that was completed.
-    fn set_access(&mut self, acl: Value, reply: Response, now: Timestamp) -> Result<Step, Rejection> {
-        let (bucket, key) = (self.way.bucket.clone(), self.asked.key.clone().unwrap_or_default());
+    fn set_acl(&mut self, acl: Value, response: Response, now: Timestamp) -> Result<Step, Rejection> {
+        let (bucket, key) = (self.route.bucket.clone(), self.client_request.key.clone().unwrap_or_default());
         let mut fields = Fields::default();
         fields.set(Field::Acl, acl);
         let request = Request::for_object(Operation::Put(Setting::ObjectAcl), bucket, key, fields);
-        let (outgoing, _) = write::write_request(&self.way, &request)?;
-        self.state = ExchangeState::SettingAccess(Box::new(reply));
-        Ok(Step::Send(Box::new(write::sign_request(&self.way, outgoing, now))))
+        let (outgoing, _) = write::write_request(&self.route, &request)?;
+        self.state = ExchangeState::SettingAcl(Box::new(response));
+        Ok(Step::Send(Box::new(write::sign_request(&self.route, outgoing, now))))
     }
 
     /// Whether the source is what it was before the copy.
     ///
     /// # Errors
     /// `SourceChanged`. A part is not told, so that nobody completes with it; a destination is written already.
-    fn check_unchanged(&self, reply: &Response, answer: &TargetResponse) -> Result<(), Rejection> {
-        let is_same = match (&self.source_state, &reply.document) {
+    fn check_source_unchanged(
+        &self,
+        response: &Response,
+        target_response: &TargetResponse,
+    ) -> Result<(), Rejection> {
+        let is_same = match (&self.source_state, &response.document) {
             // The source is the destination: its ETag stays where it is that of the bytes.
-            (Some(looked), Some(Document::CopyObject(made))) if onto_itself(&self.asked) => {
+            (Some(source_state), Some(Document::CopyObject(result)))
+                if is_self_copy(&self.client_request) =>
+            {
                 let encrypts = [Field::Encryption, Field::CustomerKey, Field::SourceCustomerKey];
-                let of_bytes = self.way.target.dialect.etag_is_md5
-                    && !looked.etag.contains('-')
-                    && !encrypts.into_iter().any(|field| self.asked.fields.has(field));
-                !of_bytes || etag::is_same_etag(&looked.etag, &made.etag)
+                let is_md5_of_bytes = self.route.target.dialect.etag_is_md5
+                    && !source_state.etag.contains('-')
+                    && !encrypts.into_iter().any(|field| self.client_request.fields.has(field));
+                !is_md5_of_bytes || etag::is_same_etag(&source_state.etag, &result.etag)
             }
-            (looked, _) => self.source_state(answer).ok() == *looked,
+            (source_state, _) => self.read_source_state(target_response).ok() == *source_state,
         };
-        match (is_same, self.asked.operation) {
+        match (is_same, self.client_request.operation) {
             (true, _) => Ok(()),
             (false, Operation::UploadPartCopy) => Err(Rejection::with_message(
                 ErrorKind::SourceChanged,
@@ -532,10 +600,10 @@ impl<'a> Exchange<'a> {
 
     /// The setting of a bucket at a target which may take the request for another: listing the bucket, making or
     /// deleting it.
-    fn ambiguous_setting(&self) -> Option<Setting> {
-        match self.asked.operation {
+    fn find_ambiguous_setting(&self) -> Option<Setting> {
+        match self.client_request.operation {
             Operation::Get(setting) | Operation::Put(setting) | Operation::Delete(setting)
-                if !setting.is_on_object() && !self.way.target.dialect.distinguishes_settings =>
+                if !setting.is_on_object() && !self.route.target.dialect.distinguishes_settings =>
             {
                 Some(setting)
             }
@@ -543,74 +611,79 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    fn changes_state(&self) -> bool {
-        matches!(self.asked.operation, Operation::Put(_) | Operation::Delete(_))
+    fn changes_setting(&self) -> bool {
+        matches!(self.client_request.operation, Operation::Put(_) | Operation::Delete(_))
     }
 
     /// Whether a request about a setting was taken for one about the bucket itself.
-    fn misunderstood(&self, refused: &TargetError, answer: &TargetResponse) -> bool {
-        let of_bucket =
+    fn is_misunderstood(&self, target_error: &TargetError, target_response: &TargetResponse) -> bool {
+        let bucket_errors =
             [ErrorKind::BucketAlreadyExists, ErrorKind::BucketAlreadyOwnedByYou, ErrorKind::BucketNotEmpty];
-        let another = answer.status / 100 == 2
-            && refused.kind == ErrorKind::InternalError
-            && xml::parse(&answer.body).is_ok();
-        self.ambiguous_setting().is_some() && (another || of_bucket.contains(&refused.kind))
+        let is_other_document = target_response.status / 100 == 2
+            && target_error.kind == ErrorKind::InternalError
+            && xml::parse(&target_response.body).is_ok();
+        self.find_ambiguous_setting().is_some()
+            && (is_other_document || bucket_errors.contains(&target_error.kind))
     }
 
     /// Whether uploads keep a bucket from being deleted for the caller's vendor, and not for the target.
-    fn counts_uploads(&self) -> bool {
-        let target = self.way.target.dialect;
-        let lists = target.find_route(Operation::ListMultipartUploads).is_some();
-        self.way.caller.uploads_fill_bucket && !target.uploads_fill_bucket && lists
+    fn needs_upload_check(&self) -> bool {
+        let target = self.route.target.dialect;
+        let can_list_uploads = target.find_route(Operation::ListMultipartUploads).is_some();
+        self.route.caller.uploads_fill_bucket && !target.uploads_fill_bucket && can_list_uploads
     }
 
-    fn handle_upload_count(&mut self, answer: &TargetResponse, now: Timestamp) -> Result<Step, Rejection> {
-        match answer::read_response(&self.way, Operation::ListMultipartUploads, answer) {
+    fn handle_upload_list(
+        &mut self,
+        target_response: &TargetResponse,
+        now: Timestamp,
+    ) -> Result<Step, Rejection> {
+        match answer::read_response(&self.route, Operation::ListMultipartUploads, target_response) {
             Ok(Response { document: Some(Document::Uploads(page)), .. }) if !page.uploads.is_empty() => {
                 Err(ErrorKind::BucketNotEmpty.into())
             }
             Ok(_) => self.send_request(now),
             // A target that has no uploads has none that were not completed.
-            Err(refused) if refused.kind == ErrorKind::NotImplemented => self.send_request(now),
-            Err(refused) => Err(refused.rejection),
+            Err(target_error) if target_error.kind == ErrorKind::NotImplemented => self.send_request(now),
+            Err(target_error) => Err(target_error.rejection),
         }
     }
 
     /// Asks the bucket for something beside the request itself.
-    fn ask_bucket(
+    fn send_bucket_request(
         &mut self,
         operation: Operation,
-        then: ExchangeState,
+        next_state: ExchangeState,
         now: Timestamp,
     ) -> Result<Step, Rejection> {
-        let bucket = self.asked.bucket.clone();
+        let bucket = self.client_request.bucket.clone();
         let mut request = Request { bucket, ..Request::new(operation) };
-        if let Some(id) = self.asked.fields.get(Field::ConfigurationId) {
+        if let Some(id) = self.client_request.fields.get(Field::ConfigurationId) {
             request.fields.set(Field::ConfigurationId, id.clone());
         }
-        let (outgoing, _) = write::write_request(&self.way, &request)?;
-        self.state = then;
+        let (outgoing, _) = write::write_request(&self.route, &request)?;
+        self.state = next_state;
         Ok(self.sign_and_send(outgoing, now))
     }
 
     /// What is not set need not be removed.
-    fn handle_probe(
+    fn handle_setting_probe(
         &mut self,
         setting: Setting,
-        answer: &TargetResponse,
+        target_response: &TargetResponse,
         now: Timestamp,
     ) -> Result<Step, Rejection> {
-        let unset = match answer::read_response(&self.way, Operation::Get(setting), answer) {
+        let is_unset = match answer::read_response(&self.route, Operation::Get(setting), target_response) {
             Ok(_) => false,
-            Err(refused) if settings::is_not_set_error(refused.kind) => true,
-            Err(refused) if self.misunderstood(&refused, answer) => {
+            Err(target_error) if settings::is_not_set_error(target_error.kind) => true,
+            Err(target_error) if self.is_misunderstood(&target_error, target_response) => {
                 return Err(build_setting_not_stored_rejection());
             }
-            Err(refused) => return Err(refused.rejection),
+            Err(target_error) => return Err(target_error.rejection),
         };
-        match self.asked.operation {
-            Operation::Delete(_) if unset => {
-                let status = self.way.caller.success_status(self.asked.operation);
+        match self.client_request.operation {
+            Operation::Delete(_) if is_unset => {
+                let status = self.route.caller.success_status(self.client_request.operation);
                 Ok(Step::Respond(Box::new(Response::with_status(status))))
             }
             _ => self.send_request(now),
@@ -620,113 +693,127 @@ impl<'a> Exchange<'a> {
     fn check_stored_setting(
         &self,
         setting: Setting,
-        reply: Box<Response>,
-        answer: &TargetResponse,
+        response: Box<Response>,
+        target_response: &TargetResponse,
     ) -> Result<Step, Rejection> {
-        match answer::read_response(&self.way, Operation::Get(setting), answer) {
-            Ok(_) => Ok(Step::Respond(reply)),
+        match answer::read_response(&self.route, Operation::Get(setting), target_response) {
+            Ok(_) => Ok(Step::Respond(response)),
             Err(_) => Err(build_setting_not_stored_rejection()),
         }
     }
 
     fn handle_detail(
         &mut self,
-        mut reply: Response,
-        what: MissingDetail,
-        answer: &TargetResponse,
+        mut response: Response,
+        detail: MissingDetail,
+        target_response: &TargetResponse,
         now: Timestamp,
     ) -> Result<Step, Rejection> {
-        let told = answer::read_response(&self.way, what.operation(), answer);
-        emulate::apply_detail(&mut reply, &self.way, what, told.map_err(|refused| refused.rejection))?;
-        self.handle_success(reply, now)
+        let detail_response = answer::read_response(&self.route, detail.operation(), target_response);
+        emulate::apply_detail(
+            &mut response,
+            &self.route,
+            detail,
+            detail_response.map_err(|target_error| target_error.rejection),
+        )?;
+        self.handle_success(response, now)
     }
 
-    fn handle_failure(&mut self, refused: TargetError, now: Timestamp) -> Result<Step, Rejection> {
-        if !sound::may_fail_so(&self.asked, refused.kind) {
+    fn handle_failure(&mut self, target_error: TargetError, now: Timestamp) -> Result<Step, Rejection> {
+        if !sound::can_fail_with(&self.client_request, target_error.kind) {
             return Err(answer::reject_incomplete_response());
         }
-        if let Operation::Get(setting) = self.asked.operation
-            && settings::is_not_set_error(refused.kind)
-            && let Some(form) = self.way.caller.setting_schema(setting)
+        if let Operation::Get(setting) = self.client_request.operation
+            && settings::is_not_set_error(target_error.kind)
+            && let Some(form) = self.route.caller.setting_schema(setting)
         {
             let tree = settings::build_unset_setting(form).map_err(Rejection::from)?;
-            let mut reply = Response::with_status(200);
-            reply.document = Some(Document::Setting(setting, tree));
-            return Ok(Step::Respond(Box::new(reply)));
+            let mut response = Response::with_status(200);
+            response.document = Some(Document::Setting(setting, tree));
+            return Ok(Step::Respond(Box::new(response)));
         }
-        let range = matches!(refused.kind, ErrorKind::InvalidRange | ErrorKind::InvalidCopyRange);
-        let copies_part = self.asked.operation == Operation::UploadPartCopy;
-        if range && copies_part && self.asked.fields.has(Field::SourceRange) {
-            return self.send_source_head(ExchangeState::MeasuringSource(refused), now);
+        let is_range_error =
+            matches!(target_error.kind, ErrorKind::InvalidRange | ErrorKind::InvalidCopyRange);
+        let copies_part = self.client_request.operation == Operation::UploadPartCopy;
+        if is_range_error && copies_part && self.client_request.fields.has(Field::SourceRange) {
+            return self.send_source_head(ExchangeState::MeasuringSource(target_error), now);
         }
-        if !matches!(refused.kind, ErrorKind::PreconditionFailed | ErrorKind::NotModified) {
-            return Err(refused.rejection);
+        if !matches!(target_error.kind, ErrorKind::PreconditionFailed | ErrorKind::NotModified) {
+            return Err(target_error.rejection);
         }
-        let conditions =
-            self.asked.operation.is_copy() && conditions::count_conditions(&self.asked.fields) > 0;
-        let overwrite = overwrite_fault(&self.asked.fields);
+        let conditions = self.client_request.operation.is_copy()
+            && conditions::count_conditions(&self.client_request.fields) > 0;
+        let overwrite = find_overwrite_error(&self.client_request.fields);
         match (conditions, overwrite) {
             (true, None) => {
-                match conditions::identify_failed_condition(self.way.caller, &self.asked.fields) {
-                    Some(refusal) => Err(refusal),
-                    None => self.send_source_head(ExchangeState::DecidingCondition(refused), now),
+                match conditions::identify_failed_condition(self.route.caller, &self.client_request.fields) {
+                    Some(rejection) => Err(rejection),
+                    None => self.send_source_head(ExchangeState::DecidingCondition(target_error), now),
                 }
             }
-            (true, Some(_)) => self.send_source_head(ExchangeState::DecidingCondition(refused), now),
-            (false, Some(fault)) => Err(fault.into()),
-            (false, None) => Err(refused.rejection),
+            (true, Some(_)) => self.send_source_head(ExchangeState::DecidingCondition(target_error), now),
+            (false, Some(error_kind)) => Err(error_kind.into()),
+            (false, None) => Err(target_error.rejection),
         }
     }
 
     /// Which of several conditions it was that failed.
-    fn decide_failed_condition(
+    fn find_failed_condition(
         &self,
-        refused: &TargetError,
-        answer: &TargetResponse,
+        target_error: &TargetError,
+        target_response: &TargetResponse,
         now: Timestamp,
     ) -> Rejection {
-        let state = match self.source_state(answer) {
+        let state = match self.read_source_state(target_response) {
             Ok(state) => state,
-            Err(refusal) => return refusal,
+            Err(rejection) => return rejection,
         };
         match (
-            conditions::evaluate_conditions(self.way.caller, &self.asked.fields, &state, now),
-            overwrite_fault(&self.asked.fields),
+            conditions::evaluate_conditions(self.route.caller, &self.client_request.fields, &state, now),
+            find_overwrite_error(&self.client_request.fields),
         ) {
-            (Err(refusal), _) => refusal,
-            (Ok(()), Some(fault)) => fault.into(),
+            (Err(rejection), _) => rejection,
+            (Ok(()), Some(error_kind)) => error_kind.into(),
             // The source has changed between the two requests.
-            (Ok(()), None) => refused.rejection.clone(),
+            (Ok(()), None) => target_error.rejection.clone(),
         }
     }
 
     /// What is wrong with the range of a part copy, which vendors tell apart differently.
-    fn refuse_range(&self, refused: &TargetError, answer: &TargetResponse) -> Rejection {
-        let length = answer.text("content-length").and_then(|text| text.parse::<u64>().ok());
-        let range = self.asked.fields.get(Field::SourceRange);
-        match (answer.status, length, range) {
-            (200, Some(length), Some(Value::ByteRange(range))) => build_range_rejection(*range, length),
-            _ => refused.rejection.clone(),
+    fn build_range_rejection(
+        &self,
+        target_error: &TargetError,
+        target_response: &TargetResponse,
+    ) -> Rejection {
+        let length = target_response.header_text("content-length").and_then(|text| text.parse::<u64>().ok());
+        let range = self.client_request.fields.get(Field::SourceRange);
+        match (target_response.status, length, range) {
+            (200, Some(length), Some(Value::ByteRange(range))) => build_copy_range_rejection(*range, length),
+            _ => target_error.rejection.clone(),
         }
     }
 
     /// Whether the destination has what the directive asked for.
-    fn check_directive(&self, reply: Box<Response>, answer: &TargetResponse) -> Result<Step, Rejection> {
-        let made = answer::read_response_head(&self.way, Operation::HeadObject, answer);
-        let same_type = self
-            .sent
+    fn check_directive(
+        &self,
+        response: Box<Response>,
+        target_response: &TargetResponse,
+    ) -> Result<Step, Rejection> {
+        let destination = answer::read_response_head(&self.route, Operation::HeadObject, target_response);
+        let is_same_type = self
+            .target_request
             .fields
             .text(Field::ContentType)
-            .is_none_or(|kind| made.text(ResponseField::ContentType) == Some(kind));
-        let plain = |metadata: Vec<(String, Vec<u8>)>| -> Vec<(String, Vec<u8>)> {
-            metadata.into_iter().map(|(name, value)| (name, words::decode(&value))).collect()
+            .is_none_or(|kind| destination.text(ResponseField::ContentType) == Some(kind));
+        let decode_all = |metadata: Vec<(String, Vec<u8>)>| -> Vec<(String, Vec<u8>)> {
+            metadata.into_iter().map(|(name, value)| (name, words::decode_words(&value))).collect()
         };
-        let mut wanted = plain(self.sent.metadata.clone());
-        let mut found = plain(made.metadata);
-        wanted.sort();
-        found.sort();
-        if answer.status == 200 && same_type && wanted == found {
-            return Ok(Step::Respond(reply));
+        let mut expected_metadata = decode_all(self.target_request.metadata.clone());
+        let mut stored_metadata = decode_all(destination.metadata);
+        expected_metadata.sort();
+        stored_metadata.sort();
+        if target_response.status == 200 && is_same_type && expected_metadata == stored_metadata {
+            return Ok(Step::Respond(response));
         }
         Err(Rejection::with_message(
             ErrorKind::InternalError,
@@ -736,7 +823,7 @@ impl<'a> Exchange<'a> {
 }
 
 /// The content headers, as requests and as answers name them.
-const CONTENT: [(Field, ResponseField); 6] = [
+const CONTENT_FIELDS: [(Field, ResponseField); 6] = [
     (Field::ContentType, ResponseField::ContentType),
     (Field::CacheControl, ResponseField::CacheControl),
     (Field::ContentDisposition, ResponseField::ContentDisposition),
@@ -746,7 +833,7 @@ const CONTENT: [(Field, ResponseField); 6] = [
 ];
 
 /// The refusal of a part copy whose range does not fit its source.
-pub fn build_range_rejection(range: ByteRange, length: u64) -> Rejection {
+pub fn build_copy_range_rejection(range: ByteRange, length: u64) -> Rejection {
     match range {
         ByteRange::Span(first, _) | ByteRange::From(first) if first >= length => {
             ErrorKind::CopyRangeBeyond.into()
@@ -760,8 +847,8 @@ pub fn build_range_rejection(range: ByteRange, length: u64) -> Rejection {
 
 /// Adds what a copy keeps of its source's metadata although it replaces the rest.
 pub fn keep_metadata(caller: &Dialect, metadata: &mut Vec<(String, Vec<u8>)>, source: &[(String, Vec<u8>)]) {
-    let kept = |name: &str| caller.metadata_kept_prefixes.iter().any(|start| name.starts_with(start));
-    for (name, value) in source.iter().filter(|row| kept(&row.0)) {
+    let is_kept = |name: &str| caller.metadata_kept_prefixes.iter().any(|start| name.starts_with(start));
+    for (name, value) in source.iter().filter(|row| is_kept(&row.0)) {
         if metadata.iter().all(|row| row.0 != *name) {
             metadata.push((name.clone(), value.clone()));
         }
@@ -769,16 +856,16 @@ pub fn keep_metadata(caller: &Dialect, metadata: &mut Vec<(String, Vec<u8>)>, so
 }
 
 /// What a failed precondition on the destination is called.
-pub fn overwrite_fault(fields: &Fields) -> Option<ErrorKind> {
+pub fn find_overwrite_error(fields: &Fields) -> Option<ErrorKind> {
     if fields.has(Field::ForbidOverwrite) {
         return Some(ErrorKind::ObjectExists);
     }
     fields.has(Field::OverwriteIfMatch).then_some(ErrorKind::PreconditionFailed)
 }
 
-fn access_not_set(refused: &TargetError) -> Rejection {
+fn build_acl_not_set_rejection(target_error: &TargetError) -> Rejection {
     Rejection::with_message(
-        refused.rejection.kind,
+        target_error.rejection.kind,
         "The object was completed, but its access could not be set.",
     )
 }
@@ -790,67 +877,75 @@ fn build_setting_not_stored_rejection() -> Rejection {
     )
 }
 
-fn onto_itself(request: &Request) -> bool {
+fn is_self_copy(request: &Request) -> bool {
     request.source.as_ref().is_some_and(|CopySource { bucket, key, version }| {
         version.is_none() && Some(bucket) == request.bucket.as_ref() && Some(key) == request.key.as_ref()
     })
 }
 
-fn replaces(request: &Request, field: Field) -> bool {
+fn has_replace_directive(request: &Request, field: Field) -> bool {
     request.fields.directive(field) == Some(Directive::Replace)
 }
 
 /// A copy onto itself that the caller's vendor would refuse is refused here, whatever the target would do.
-fn check_onto_itself(way: &Route<'_>, request: &Request) -> Result<(), Rejection> {
-    if request.operation != Operation::CopyObject || !onto_itself(request) {
+fn check_self_copy(route: &Route<'_>, request: &Request) -> Result<(), Rejection> {
+    if request.operation != Operation::CopyObject || !is_self_copy(request) {
         return Ok(());
     }
-    let changes = [
+    let change_fields = [
         Field::StorageClass,
         Field::Encryption,
         Field::CustomerAlgorithm,
         Field::SourceCustomerAlgorithm,
         Field::WebsiteRedirect,
     ];
-    let allowed = match way.caller.copy.self_copy {
+    let is_allowed = match route.caller.copy.self_copy {
         SelfCopyRule::TakesRequest => true,
         SelfCopyRule::Replaced => {
-            replaces(request, Field::MetadataDirective) || replaces(request, Field::TaggingDirective)
+            has_replace_directive(request, Field::MetadataDirective)
+                || has_replace_directive(request, Field::TaggingDirective)
         }
         SelfCopyRule::AnyChange => {
-            replaces(request, Field::MetadataDirective)
-                || changes.iter().any(|field| request.fields.has(*field))
+            has_replace_directive(request, Field::MetadataDirective)
+                || change_fields.iter().any(|field| request.fields.has(*field))
         }
     };
-    if allowed { Ok(()) } else { Err(ErrorKind::SelfCopy.into()) }
+    if is_allowed { Ok(()) } else { Err(ErrorKind::SelfCopy.into()) }
 }
 
-fn needs_of(way: &Route<'_>, request: &Request) -> SourceNeeds {
-    let target = way.target.dialect;
-    let given = conditions::count_conditions(&request.fields) > 0;
-    let sayable = Field::SOURCE_CONDITIONS
+fn find_source_checks(route: &Route<'_>, request: &Request) -> SourceChecks {
+    let target = route.target.dialect;
+    let has_conditions = conditions::count_conditions(&request.fields) > 0;
+    let can_express_conditions = Field::SOURCE_CONDITIONS
         .iter()
         .all(|field| !request.fields.has(*field) || target.supports_field(*field));
     // Conditions that the target does not have, or does not keep, are evaluated here only where the operator accepts
     // the race.
-    let conditions = given
-        && (way.check_conditions
-            || (sayable && !conditions::has_same_rules(way.caller, target, &request.fields)));
-    let metadata = request.operation == Operation::CopyObject
-        && onto_itself(request)
-        && !replaces(request, Field::MetadataDirective)
+    let needs_conditions = has_conditions
+        && (route.check_conditions
+            || (can_express_conditions
+                && !conditions::has_same_rules(route.caller, target, &request.fields)));
+    let needs_metadata = request.operation == Operation::CopyObject
+        && is_self_copy(request)
+        && !has_replace_directive(request, Field::MetadataDirective)
         && match target.copy.self_copy {
             SelfCopyRule::TakesRequest | SelfCopyRule::Replaced => true,
-            SelfCopyRule::AnyChange => way.caller.copy.self_copy != SelfCopyRule::AnyChange,
+            SelfCopyRule::AnyChange => route.caller.copy.self_copy != SelfCopyRule::AnyChange,
         };
-    let length =
-        request.fields.has(Field::SourceRange) && way.caller.copy.strict_range != target.copy.strict_range;
-    let kept = request.operation == Operation::CopyObject
-        && replaces(request, Field::MetadataDirective)
-        && way
+    let needs_length =
+        request.fields.has(Field::SourceRange) && route.caller.copy.strict_range != target.copy.strict_range;
+    let needs_kept_metadata = request.operation == Operation::CopyObject
+        && has_replace_directive(request, Field::MetadataDirective)
+        && route
             .caller
             .metadata_kept_prefixes
             .iter()
             .any(|start| !target.metadata_kept_prefixes.contains(start));
-    SourceNeeds { conditions, metadata, kept, length, size: false }
+    SourceChecks {
+        conditions: needs_conditions,
+        metadata: needs_metadata,
+        kept_metadata: needs_kept_metadata,
+        length: needs_length,
+        parts_size: false,
+    }
 }

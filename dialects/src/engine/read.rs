@@ -20,35 +20,37 @@ use crate::wire::{date, hash, percent};
 pub fn read_request(
     dialect: &'static Dialect,
     head: &RawHead,
-    place: &ResourceAddress,
+    address: &ResourceAddress,
     verified: &VerifiedSignature,
 ) -> Result<Request, Rejection> {
-    let head = ParsedHead::new(dialect, head, verified.credential_parameters)?;
-    let signed =
-        verified.signed_key.as_ref().map(|key| ResourceAddress { key: Some(key.clone()), ..place.clone() });
-    let place = signed.as_ref().unwrap_or(place);
-    let route = route(dialect, &head, place)?;
-    let operation = route.operation;
-    check_place(dialect, place)?;
-    let endpoint = endpoint(&head, place);
-    let source = head.header(dialect.copy.source_header).map(|value| read_source(dialect, value, endpoint));
+    let parsed_head = ParsedHead::new(dialect, head, verified.credential_parameters)?;
+    let signed_address =
+        verified.signed_key.as_ref().map(|key| ResourceAddress { key: Some(key.clone()), ..address.clone() });
+    let address = signed_address.as_ref().unwrap_or(address);
+    let operation_route = match_route(dialect, &parsed_head, address)?;
+    let operation = operation_route.operation;
+    check_address(dialect, address)?;
+    let service_domain = find_service_domain(&parsed_head, address);
+    let source = parsed_head
+        .header(dialect.copy.source_header)
+        .map(|value| parse_copy_source(dialect, value, service_domain));
     let source = source.transpose()?;
     let mut request = Request {
-        bucket: place.bucket.clone(),
-        key: place.key.clone(),
+        bucket: address.bucket.clone(),
+        key: address.key.clone(),
         source: if operation.is_copy() { source } else { None },
-        fields: fields(dialect, &head, &route)?,
-        metadata: metadata(dialect, &head, operation)?,
-        checksums: checksums(dialect, &head, operation)?,
-        digests: digests(dialect, &head, operation)?,
-        body_length: body_length(&head)?,
+        fields: parse_fields(dialect, &parsed_head, &operation_route)?,
+        metadata: parse_metadata(dialect, &parsed_head, operation)?,
+        checksums: parse_checksums(dialect, &parsed_head, operation)?,
+        digests: parse_digests(dialect, &parsed_head, operation)?,
+        body_length: parse_body_length(&parsed_head)?,
         ..Request::new(operation)
     };
-    reject_unknown_headers(dialect, &head, operation)?;
-    refuse_conditions(dialect, &head, operation)?;
-    refuse_picks(dialect, &head, operation)?;
+    reject_unknown_headers(dialect, &parsed_head, operation)?;
+    reject_unknown_conditions(dialect, &parsed_head, operation)?;
+    reject_unexpected_identifiers(dialect, &parsed_head, operation)?;
     (dialect.check_request)(&request)?;
-    settle(dialect, &mut request);
+    apply_copy_directives(dialect, &mut request);
     Ok(request)
 }
 
@@ -56,56 +58,60 @@ pub fn read_request(
 struct ParsedHead<'a> {
     method: &'a str,
     headers: Vec<(String, Cow<'a, [u8]>)>,
-    presigned_headers: Vec<(String, String)>,
+    header_parameters: Vec<(String, String)>,
     parameters: Vec<(String, Option<String>)>,
 }
 
 impl<'a> ParsedHead<'a> {
-    fn new(dialect: &Dialect, head: &'a RawHead, credential: &[&str]) -> Result<Self, Rejection> {
-        let mut said = Self {
+    fn new(dialect: &Dialect, head: &'a RawHead, credential_parameters: &[&str]) -> Result<Self, Rejection> {
+        let mut parsed_head = Self {
             method: &head.method,
             headers: head
                 .headers
                 .iter()
                 .map(|(name, value)| (name.clone(), value.as_slice().into()))
                 .collect(),
-            presigned_headers: Vec::new(),
+            header_parameters: Vec::new(),
             parameters: Vec::new(),
         };
         for (name, value) in head.raw_query() {
             let name = percent::decode_form(name).map_err(|_| ErrorKind::InvalidUri)?;
-            if credential.iter().any(|own| own.eq_ignore_ascii_case(&name)) {
+            if credential_parameters.iter().any(|own| own.eq_ignore_ascii_case(&name)) {
                 continue;
             }
             let value = value.map(percent::decode_form).transpose().map_err(|_| ErrorKind::InvalidUri)?;
             // No document could tell it back.
             if value.as_ref().is_some_and(|value| value.contains('\0')) {
-                return Err(bad(&name, "(NUL)"));
+                return Err(build_value_rejection(&name, "(NUL)"));
             }
             let lower = name.to_ascii_lowercase();
             if (dialect.is_header_parameter)(&lower) {
-                said.presigned_headers.push((lower, value.unwrap_or_default()));
+                parsed_head.header_parameters.push((lower, value.unwrap_or_default()));
             } else {
-                said.parameters.push((name, value));
+                parsed_head.parameters.push((name, value));
             }
         }
-        said.join_lines(dialect)?;
-        Ok(said)
+        parsed_head.join_header_lines(dialect)?;
+        Ok(parsed_head)
     }
 
     /// What has meaning stands once, in whatever letter case. The lines of a list are one list.
-    fn join_lines(&mut self, dialect: &Dialect) -> Result<(), Rejection> {
-        let own = |name: &str| name.starts_with(dialect.header_prefix) || ONCE.contains(&name);
-        let free = |name: &str| {
+    fn join_header_lines(&mut self, dialect: &Dialect) -> Result<(), Rejection> {
+        let has_meaning =
+            |name: &str| name.starts_with(dialect.header_prefix) || SINGLE_LINE_HEADERS.contains(&name);
+        let may_repeat = |name: &str| {
             name.starts_with(dialect.metadata_prefix)
                 || (dialect.ignored_headers.iter().any(|row| row.matches_header(name))
                     && !dialect.has_header(name))
         };
-        let mut joined: Vec<(String, Cow<'a, [u8]>)> = Vec::with_capacity(self.headers.len());
+        let mut headers_joined: Vec<(String, Cow<'a, [u8]>)> = Vec::with_capacity(self.headers.len());
         for (name, value) in std::mem::take(&mut self.headers) {
-            let first = joined.iter_mut().find(|row| row.0 == name).filter(|_| own(&name) && !free(&name));
+            let first = headers_joined
+                .iter_mut()
+                .find(|row| row.0 == name)
+                .filter(|_| has_meaning(&name) && !may_repeat(&name));
             match first {
-                None => joined.push((name, value)),
+                None => headers_joined.push((name, value)),
                 Some(first) if dialect.is_list_header(&name) => {
                     let line = first.1.to_mut();
                     line.extend_from_slice(b", ");
@@ -114,17 +120,17 @@ impl<'a> ParsedHead<'a> {
                 Some(_) => return Err(build_repeated_rejection(&name)),
             }
         }
-        self.headers = joined;
-        let mut seen = std::collections::BTreeSet::new();
-        let headers = self.headers.iter().map(|row| row.0.as_str()).filter(|name| own(name));
-        seen.extend(headers);
-        for (name, _) in &self.presigned_headers {
-            if !seen.insert(name) && !free(name) {
+        self.headers = headers_joined;
+        let mut header_names = std::collections::BTreeSet::new();
+        let headers = self.headers.iter().map(|row| row.0.as_str()).filter(|name| has_meaning(name));
+        header_names.extend(headers);
+        for (name, _) in &self.header_parameters {
+            if !header_names.insert(name) && !may_repeat(name) {
                 return Err(build_repeated_rejection(name));
             }
         }
-        let mut seen = std::collections::BTreeSet::new();
-        match self.parameters.iter().find(|(name, _)| !seen.insert(name.to_ascii_lowercase())) {
+        let mut parameter_names = std::collections::BTreeSet::new();
+        match self.parameters.iter().find(|(name, _)| !parameter_names.insert(name.to_ascii_lowercase())) {
             Some((name, _)) => Err(build_repeated_rejection(name)),
             None => Ok(()),
         }
@@ -132,23 +138,26 @@ impl<'a> ParsedHead<'a> {
 
     fn header(&self, name: &str) -> Option<&[u8]> {
         let header = self.headers.iter().find(|row| row.0 == name).map(|row| row.1.as_ref());
-        header.or_else(|| self.presigned_headers.iter().find(|row| row.0 == name).map(|row| row.1.as_bytes()))
+        header.or_else(|| self.header_parameters.iter().find(|row| row.0 == name).map(|row| row.1.as_bytes()))
     }
 
     fn parameter(&self, dialect: &Dialect, name: &str) -> Option<&str> {
-        let same =
+        let is_same_name =
             |own: &str| own == name || (dialect.parameters_ignore_case && own.eq_ignore_ascii_case(name));
-        self.parameters.iter().find(|row| same(&row.0)).map(|row| row.1.as_deref().unwrap_or_default())
+        self.parameters
+            .iter()
+            .find(|row| is_same_name(&row.0))
+            .map(|row| row.1.as_deref().unwrap_or_default())
     }
 
     /// Whether a parameter has this name, or goes on behind it after a slash, as image processing is asked for.
-    fn selects(&self, dialect: &Dialect, wanted: &str) -> bool {
-        let same =
+    fn has_sub_resource(&self, dialect: &Dialect, wanted: &str) -> bool {
+        let is_same_name =
             |own: &str| own == wanted || (dialect.parameters_ignore_case && own.eq_ignore_ascii_case(wanted));
-        self.parameters.iter().any(|row| row.0.split('/').next().is_some_and(same))
+        self.parameters.iter().any(|row| row.0.split('/').next().is_some_and(is_same_name))
     }
 
-    fn has(&self, dialect: &Dialect, wanted: &str) -> bool {
+    fn has_parameter(&self, dialect: &Dialect, wanted: &str) -> bool {
         match wanted.split_once('=') {
             Some((name, value)) => self.parameter(dialect, name) == Some(value),
             None => self.parameter(dialect, wanted).is_some(),
@@ -161,7 +170,7 @@ fn build_repeated_rejection(name: &str) -> Rejection {
 }
 
 /// Standard headers that have a meaning here: of those that are no lists, one line is allowed.
-const ONCE: &[&str] = &[
+const SINGLE_LINE_HEADERS: &[&str] = &[
     "authorization",
     "content-md5",
     "content-type",
@@ -179,25 +188,25 @@ const ONCE: &[&str] = &[
     "if-unmodified-since",
 ];
 
-fn route(
+fn match_route(
     dialect: &Dialect,
-    said: &ParsedHead<'_>,
-    place: &ResourceAddress,
+    parsed_head: &ParsedHead<'_>,
+    address: &ResourceAddress,
 ) -> Result<OperationRoute, Rejection> {
-    let level = match (&place.bucket, &place.key) {
+    let level = match (&address.bucket, &address.key) {
         (None, _) => ResourceLevel::Service,
         (Some(_), None) => ResourceLevel::Bucket,
         (Some(_), Some(_)) => ResourceLevel::Object,
     };
-    let named = said.header(dialect.copy.source_header).is_some();
-    let fits = |row: &OperationRoute| {
-        row.method == said.method
+    let has_copy_source = parsed_head.header(dialect.copy.source_header).is_some();
+    let matches_row = |row: &OperationRoute| {
+        row.method == parsed_head.method
             && row.level == level
-            && row.parameters.iter().all(|wanted| said.has(dialect, wanted))
-            && row.copy_source.is_none_or(|wanted| wanted == named)
+            && row.parameters.iter().all(|wanted| parsed_head.has_parameter(dialect, wanted))
+            && row.copy_source.is_none_or(|wanted| wanted == has_copy_source)
     };
-    let row = dialect.all_routes().find(fits);
-    let consumed = |name: &str| {
+    let row = dialect.all_routes().find(matches_row);
+    let is_consumed = |name: &str| {
         row.as_ref().is_some_and(|row| {
             row.parameters.iter().any(|own| own.split('=').next() == Some(name))
                 || Field::ALL.iter().any(|field| {
@@ -205,15 +214,20 @@ fn route(
                 })
         })
     };
-    let selector = dialect.sub_resources.iter().find(|name| said.selects(dialect, name) && !consumed(name));
+    let selector = dialect
+        .sub_resources
+        .iter()
+        .find(|name| parsed_head.has_sub_resource(dialect, name) && !is_consumed(name));
     match (row, selector) {
         (_, Some(name)) => Err(Rejection::with_message(
             ErrorKind::NotImplemented,
             format!("The sub-resource {name} is not translated between these services."),
         )
         .with_detail("Header", *name)),
-        (None, None) => Err(Rejection::new(ErrorKind::MethodNotAllowed).with_detail("Method", said.method)),
-        (Some(row), None) if named && !row.operation.is_copy() => Err(Rejection::with_message(
+        (None, None) => {
+            Err(Rejection::new(ErrorKind::MethodNotAllowed).with_detail("Method", parsed_head.method))
+        }
+        (Some(row), None) if has_copy_source && !row.operation.is_copy() => Err(Rejection::with_message(
             ErrorKind::InvalidArgument,
             "You can only specify a copy source header for copy requests.",
         )
@@ -222,22 +236,22 @@ fn route(
     }
 }
 
-fn check_place(dialect: &Dialect, place: &ResourceAddress) -> Result<(), Rejection> {
-    if let Some(bucket) = &place.bucket {
-        check_bucket(bucket)?;
+fn check_address(dialect: &Dialect, address: &ResourceAddress) -> Result<(), Rejection> {
+    if let Some(bucket) = &address.bucket {
+        check_bucket_name(bucket)?;
     }
-    place.key.as_deref().map_or(Ok(()), |key| check_key(dialect, key))
+    address.key.as_deref().map_or(Ok(()), |key| check_key(dialect, key))
 }
 
 /// A bucket name that no vendor could have given is refused before it is looked up anywhere.
 ///
 /// # Errors
 /// `InvalidBucketName`.
-pub fn check_bucket(bucket: &str) -> Result<(), Rejection> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+pub fn check_bucket_name(bucket: &str) -> Result<(), Rejection> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     // It may become labels of a host, none of which is empty.
     let labels = bucket.split('.').all(|label| !label.is_empty());
-    if !labels || bucket.len() > 255 || !bucket.bytes().all(plain) {
+    if !labels || bucket.len() > 255 || !bucket.bytes().all(is_plain) {
         return Err(Rejection::new(ErrorKind::InvalidBucketName).with_detail("BucketName", bucket));
     }
     Ok(())
@@ -257,8 +271,8 @@ pub fn check_key(dialect: &Dialect, key: &str) -> Result<(), Rejection> {
     let first = key.bytes().next();
     let mut segments = key.strip_suffix('/').unwrap_or(key).split('/');
     // No document could name it.
-    let names_nothing = key.contains('\0');
-    if names_nothing
+    let has_nul = key.contains('\0');
+    if has_nul
         || first.is_none_or(|byte| limits.key_first_bytes_forbidden.contains(&byte))
         || key.bytes().any(|byte| limits.key_bytes_forbidden.contains(&byte))
         || segments.any(|segment| limits.key_segments_forbidden.contains(&segment))
@@ -269,62 +283,69 @@ pub fn check_key(dialect: &Dialect, key: &str) -> Result<(), Rejection> {
 }
 
 /// What stands behind the bucket in the host of a request.
-fn endpoint<'a>(head: &'a ParsedHead<'_>, place: &ResourceAddress) -> Option<&'a str> {
+fn find_service_domain<'a>(head: &'a ParsedHead<'_>, address: &ResourceAddress) -> Option<&'a str> {
     let host = std::str::from_utf8(head.header("host")?).ok()?;
-    let bucket = place.bucket.as_deref().filter(|_| place.virtual_host)?;
+    let bucket = address.bucket.as_deref().filter(|_| address.virtual_host)?;
     strip_port(host).get(bucket.len()..)?.strip_prefix('.')
 }
 
-fn read_source(
+fn parse_copy_source(
     dialect: &Dialect,
     value: &[u8],
-    endpoint: Option<&str>,
+    service_domain: Option<&str>,
 ) -> Result<crate::model::CopySource, Rejection> {
     let text = std::str::from_utf8(value).map_err(|_| Rejection::new(ErrorKind::InvalidCopySource))?;
-    let source = (dialect.copy.parse_source)(text, endpoint)?;
-    check_bucket(&source.bucket).map_err(|_| {
+    let source = (dialect.copy.parse_source)(text, service_domain)?;
+    check_bucket_name(&source.bucket).map_err(|_| {
         Rejection::with_message(ErrorKind::InvalidCopySource, "Invalid copy source bucket name")
     })?;
     check_key(dialect, &source.key)?;
     Ok(source)
 }
 
-fn fields(dialect: &Dialect, said: &ParsedHead<'_>, route: &OperationRoute) -> Result<Fields, Rejection> {
-    let operation = route.operation;
+fn parse_fields(
+    dialect: &Dialect,
+    parsed_head: &ParsedHead<'_>,
+    operation_route: &OperationRoute,
+) -> Result<Fields, Rejection> {
+    let operation = operation_route.operation;
     let mut fields = Fields::default();
     for field in Field::ALL {
         let Some(name) = dialect.field_name_in(field, operation) else { continue };
         if let FieldName::Header(name) = name
             && Field::CONTENT_HEADERS.contains(&field)
-            && let Some(value) = said.header(name).filter(|value| std::str::from_utf8(value).is_err())
+            && let Some(value) = parsed_head.header(name).filter(|value| std::str::from_utf8(value).is_err())
         {
-            fields.set(field, Value::Raw(raw(name, value)?));
+            fields.set(field, Value::Raw(parse_raw_value(name, value)?));
             continue;
         }
-        let also = dialect
+        let alternative_name = dialect
             .additional_field_names
             .iter()
             .find(|row| (row.0, row.1) == (operation, field))
             .map(|row| row.2);
-        let said_as = |name: FieldName| match name {
-            FieldName::Header(name) => said.header(name).map(|value| text_of(name, value)).transpose(),
-            FieldName::Parameter(name) if field.is_response_header_override() => {
-                said.parameter(dialect, name).map(|value| text_of(name, value.as_bytes())).transpose()
+        let read_as = |name: FieldName| match name {
+            FieldName::Header(name) => {
+                parsed_head.header(name).map(|value| parse_text(name, value)).transpose()
             }
-            FieldName::Parameter(name) => Ok(said.parameter(dialect, name).map(str::to_owned)),
+            FieldName::Parameter(name) if field.is_response_header_override() => parsed_head
+                .parameter(dialect, name)
+                .map(|value| parse_text(name, value.as_bytes()))
+                .transpose(),
+            FieldName::Parameter(name) => Ok(parsed_head.parameter(dialect, name).map(str::to_owned)),
         };
-        let text = match (said_as(name)?, also) {
-            (None, Some(also)) => said_as(also)?,
+        let text = match (read_as(name)?, alternative_name) {
+            (None, Some(alternative)) => read_as(alternative)?,
             (text, _) => text,
         };
         let text = text.map(|text| (dialect.strip_transport_text)(field, text));
         let Some(text) = text else { continue };
         if text.is_empty() {
-            check_empty(dialect, route, field, name)?;
+            check_empty(dialect, operation_route, field, name)?;
             continue;
         }
-        if let Some(value) = value(dialect, field, name, &text)? {
-            check_bounds(dialect, operation, field, name, &value)?;
+        if let Some(value) = parse_value(dialect, field, name, &text)? {
+            check_number_bounds(dialect, operation, field, name, &value)?;
             fields.set(field, value);
         }
     }
@@ -335,31 +356,31 @@ fn fields(dialect: &Dialect, said: &ParsedHead<'_>, route: &OperationRoute) -> R
 /// must say something: without it the target would take the request for another.
 fn check_empty(
     dialect: &Dialect,
-    route: &OperationRoute,
+    operation_route: &OperationRoute,
     field: Field,
     name: FieldName,
 ) -> Result<(), Rejection> {
-    let selects = matches!(name, FieldName::Parameter(name) if route.parameters.contains(&name));
-    let (fault, message) = match dialect.non_empty_fields.iter().find(|row| row.0 == field) {
-        Some((_, fault, message)) => (*fault, Some(*message)),
+    let selects = matches!(name, FieldName::Parameter(name) if operation_route.parameters.contains(&name));
+    let (error_kind, message) = match dialect.non_empty_fields.iter().find(|row| row.0 == field) {
+        Some((_, error_kind, message)) => (*error_kind, Some(*message)),
         None if selects && field == Field::UploadId => (ErrorKind::NoSuchUpload, None),
         None if selects => (ErrorKind::InvalidArgument, None),
         None => return Ok(()),
     };
     let message = message.map_or_else(|| format!("{} must not be empty.", name.as_str()), str::to_owned);
-    match fault {
+    match error_kind {
         ErrorKind::InvalidArgument => {
-            Err(Rejection::with_message(fault, message).with_detail("ArgumentName", name.as_str()))
+            Err(Rejection::with_message(error_kind, message).with_detail("ArgumentName", name.as_str()))
         }
-        ErrorKind::NoSuchUpload => Err(fault.into()),
-        _ => Err(Rejection::with_message(fault, message)),
+        ErrorKind::NoSuchUpload => Err(error_kind.into()),
+        _ => Err(Rejection::with_message(error_kind, message)),
     }
 }
 
 /// No vendor has more parts.
-const PART_NUMBERS: (u64, u64) = (1, 10_000);
+const PART_NUMBER_BOUNDS: (u64, u64) = (1, 10_000);
 
-fn check_bounds(
+fn check_number_bounds(
     dialect: &Dialect,
     operation: Operation,
     field: Field,
@@ -370,7 +391,7 @@ fn check_bounds(
     let own = dialect.number_bounds.iter().find(|row| (row.0, row.1) == (operation, field));
     let (least, most) = match own {
         Some(row) => (row.2, row.3),
-        None if field == Field::PartNumber => PART_NUMBERS,
+        None if field == Field::PartNumber => PART_NUMBER_BOUNDS,
         None => return Ok(()),
     };
     if (least..=most).contains(number) {
@@ -388,11 +409,15 @@ fn check_bounds(
 }
 
 /// What picks a version, an upload or a part must not be passed over: the request would be about another thing.
-fn refuse_picks(dialect: &Dialect, said: &ParsedHead<'_>, operation: Operation) -> Result<(), Rejection> {
+fn reject_unexpected_identifiers(
+    dialect: &Dialect,
+    parsed_head: &ParsedHead<'_>,
+    operation: Operation,
+) -> Result<(), Rejection> {
     for field in [Field::VersionId, Field::UploadId, Field::PartNumber] {
         let Some(FieldName::Parameter(name)) = (dialect.field_name)(field) else { continue };
-        let given = said.parameter(dialect, name).is_some_and(|value| !value.is_empty());
-        if given && dialect.field_name_in(field, operation).is_none() {
+        let is_given = parsed_head.parameter(dialect, name).is_some_and(|value| !value.is_empty());
+        if is_given && dialect.field_name_in(field, operation).is_none() {
             return Err(Rejection::with_message(
                 ErrorKind::NotImplemented,
                 format!("{} does not take the parameter {name}.", operation.name()),
@@ -403,33 +428,42 @@ fn refuse_picks(dialect: &Dialect, said: &ParsedHead<'_>, operation: Operation) 
     Ok(())
 }
 
-fn text_of(name: &str, value: &[u8]) -> Result<String, Rejection> {
-    let text = std::str::from_utf8(value).map_err(|_| bad(name, "(not UTF-8)"))?;
+fn parse_text(name: &str, value: &[u8]) -> Result<String, Rejection> {
+    let text = std::str::from_utf8(value).map_err(|_| build_value_rejection(name, "(not UTF-8)"))?;
     if text.chars().any(|c| c.is_control() && c != '\t') {
-        return Err(bad(name, "(control characters)"));
+        return Err(build_value_rejection(name, "(control characters)"));
     }
     Ok(text.to_owned())
 }
 
 /// What the vendor stores as it is sent.
-fn raw(name: &str, value: &[u8]) -> Result<Vec<u8>, Rejection> {
-    let control = |byte: &u8| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f;
-    if value.iter().any(control) { Err(bad(name, "(control characters)")) } else { Ok(value.to_vec()) }
+fn parse_raw_value(name: &str, value: &[u8]) -> Result<Vec<u8>, Rejection> {
+    let is_control = |byte: &u8| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f;
+    if value.iter().any(is_control) {
+        Err(build_value_rejection(name, "(control characters)"))
+    } else {
+        Ok(value.to_vec())
+    }
 }
 
-fn bad(name: &str, value: &str) -> Rejection {
+fn build_value_rejection(name: &str, value: &str) -> Rejection {
     Rejection::with_message(ErrorKind::InvalidArgument, format!("The value of {name} is not valid."))
         .with_detail("ArgumentName", name)
         .with_detail("ArgumentValue", value)
 }
 
 /// Reads one value. `None`: it says "no", or it is of the kind that a vendor passes over when it is malformed.
-fn value(dialect: &Dialect, field: Field, name: FieldName, text: &str) -> Result<Option<Value>, Rejection> {
+fn parse_value(
+    dialect: &Dialect,
+    field: Field,
+    name: FieldName,
+    text: &str,
+) -> Result<Option<Value>, Rejection> {
     let words = dialect.words;
-    let wrong = || bad(name.as_str(), text);
-    let or_wrong = |value: Option<Value>| value.map(Some).ok_or_else(wrong);
+    let build_rejection = || build_value_rejection(name.as_str(), text);
+    let or_reject = |value: Option<Value>| value.map(Some).ok_or_else(build_rejection);
     match field.kind() {
-        ValueKind::Text if field == Field::EncodingType && !text.eq_ignore_ascii_case(URL) => {
+        ValueKind::Text if field == Field::EncodingType && !text.eq_ignore_ascii_case(ENCODING_URL) => {
             Err(Rejection::with_message(
                 ErrorKind::InvalidArgument,
                 "Invalid Encoding Method specified in Request",
@@ -438,19 +472,20 @@ fn value(dialect: &Dialect, field: Field, name: FieldName, text: &str) -> Result
             .with_detail("ArgumentValue", text))
         }
         ValueKind::Text => Ok(Some(Value::Text(text.to_owned()))),
-        ValueKind::Time => or_wrong(date::parse_any(text).map(Value::Time)),
-        ValueKind::Etag => or_wrong(etags(text).map(Value::Etags)),
-        ValueKind::MetadataDirective => or_wrong(words.metadata.value(text).map(Value::Directive)),
-        ValueKind::TaggingDirective => or_wrong(words.tagging.value(text).map(Value::Directive)),
+        ValueKind::Time => or_reject(date::parse_any(text).map(Value::Time)),
+        ValueKind::Etag => or_reject(parse_etags(text).map(Value::Etags)),
+        ValueKind::MetadataDirective => or_reject(words.metadata.value(text).map(Value::Directive)),
+        ValueKind::TaggingDirective => or_reject(words.tagging.value(text).map(Value::Directive)),
         ValueKind::StorageClass => {
             words.class.value(text).map(|class| Some(Value::StorageClass(class))).ok_or_else(|| {
                 Rejection::new(ErrorKind::InvalidStorageClass).with_detail("StorageClassRequested", text)
             })
         }
-        ValueKind::Acl => or_wrong(words.acl.value(text).map(Value::Acl)),
+        ValueKind::Acl => or_reject(words.acl.value(text).map(Value::Acl)),
         ValueKind::Encryption => {
-            let way = words.encryption.value(text).ok_or(Rejection::new(ErrorKind::InvalidEncryption))?;
-            Ok(Some(Value::Encryption(way)))
+            let encryption =
+                words.encryption.value(text).ok_or(Rejection::new(ErrorKind::InvalidEncryption))?;
+            Ok(Some(Value::Encryption(encryption)))
         }
         ValueKind::Flag if text.eq_ignore_ascii_case((words.flag_word)(field)) => Ok(Some(Value::Flag)),
         ValueKind::Flag if text.eq_ignore_ascii_case("false") => Ok(None),
@@ -458,53 +493,54 @@ fn value(dialect: &Dialect, field: Field, name: FieldName, text: &str) -> Result
             ErrorKind::NotImplemented,
             format!("This value of {} is not supported.", name.as_str()),
         )
-        .with_detail("Header", spelled(name.as_str()))),
-        ValueKind::Flag => Err(wrong()),
-        ValueKind::Number => or_wrong(number(text).map(Value::Number)),
-        ValueKind::ByteRange if field == Field::Range => Ok(range(text).map(Value::ByteRange)),
-        ValueKind::ByteRange => source_range(dialect, text, name),
-        ValueKind::Tags => or_wrong(tags(text).map(Value::Tags)),
+        .with_detail("Header", spell_header_name(name.as_str()))),
+        ValueKind::Flag => Err(build_rejection()),
+        ValueKind::Number => or_reject(parse_number(text).map(Value::Number)),
+        ValueKind::ByteRange if field == Field::Range => Ok(parse_range(text).map(Value::ByteRange)),
+        ValueKind::ByteRange => parse_source_range(dialect, text, name),
+        ValueKind::Tags => or_reject(parse_tags(text).map(Value::Tags)),
         ValueKind::Secret => Ok(Some(Value::Secret(SecretText::new(text)))),
     }
 }
 
 /// The one encoding of keys that there is.
-const URL: &str = "url";
+const ENCODING_URL: &str = "url";
 
-fn number(text: &str) -> Option<u64> {
+fn parse_number(text: &str) -> Option<u64> {
     (text.len() <= 19 && text.bytes().all(|digit| digit.is_ascii_digit()))
         .then(|| text.parse().ok())
         .flatten()
 }
 
 /// One or several tags, quoted or bare, without their quotes.
-fn etags(text: &str) -> Option<Vec<String>> {
+fn parse_etags(text: &str) -> Option<Vec<String>> {
     let tags: Vec<String> = text
         .split(',')
         .map(|tag| tag.trim())
         .map(|tag| tag.strip_prefix("W/").unwrap_or(tag))
         .map(|tag| tag.trim_matches('"').to_owned())
         .collect();
-    let plain = |tag: &String| !tag.is_empty() && !tag.contains('"') && tag.bytes().all(|byte| byte > 0x20);
-    tags.iter().all(plain).then_some(tags)
+    let is_plain =
+        |tag: &String| !tag.is_empty() && !tag.contains('"') && tag.bytes().all(|byte| byte > 0x20);
+    tags.iter().all(is_plain).then_some(tags)
 }
 
 /// A single range; `None` for anything else, which HTTP and every vendor here answers with the whole object.
-fn range(text: &str) -> Option<ByteRange> {
+fn parse_range(text: &str) -> Option<ByteRange> {
     let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
     match (first, last) {
-        ("", last) => number(last).map(ByteRange::Last),
-        (first, "") => number(first).map(ByteRange::From),
+        ("", last) => parse_number(last).map(ByteRange::Last),
+        (first, "") => parse_number(first).map(ByteRange::From),
         (first, last) => {
-            let (first, last) = (number(first)?, number(last)?);
+            let (first, last) = (parse_number(first)?, parse_number(last)?);
             (first <= last).then_some(ByteRange::Span(first, last))
         }
     }
 }
 
 /// The range of a part copy: both ends, or refused; a lenient dialect copies everything then, or to the end.
-fn source_range(dialect: &Dialect, text: &str, name: FieldName) -> Result<Option<Value>, Rejection> {
-    match range(text) {
+fn parse_source_range(dialect: &Dialect, text: &str, name: FieldName) -> Result<Option<Value>, Rejection> {
+    match parse_range(text) {
         Some(span @ ByteRange::Span(..)) => Ok(Some(Value::ByteRange(span))),
         Some(from @ ByteRange::From(_)) if !dialect.copy.strict_range => Ok(Some(Value::ByteRange(from))),
         _ if !dialect.copy.strict_range => Ok(None),
@@ -521,7 +557,7 @@ fn source_range(dialect: &Dialect, text: &str, name: FieldName) -> Result<Option
     }
 }
 
-fn tags(text: &str) -> Option<Vec<(String, String)>> {
+fn parse_tags(text: &str) -> Option<Vec<(String, String)>> {
     let mut tags: Vec<(String, String)> = Vec::new();
     for pair in text.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -534,23 +570,24 @@ fn tags(text: &str) -> Option<Vec<(String, String)>> {
     Some(tags)
 }
 
-fn metadata(
+fn parse_metadata(
     dialect: &Dialect,
-    said: &ParsedHead<'_>,
+    parsed_head: &ParsedHead<'_>,
     operation: Operation,
 ) -> Result<Vec<(String, Vec<u8>)>, Rejection> {
     if !operation.creates_object() {
         return Ok(Vec::new());
     }
-    let headers = said.headers.iter().map(|(name, value)| (name.as_str(), value.as_ref()));
-    let hoisted = said.presigned_headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let headers = parsed_head.headers.iter().map(|(name, value)| (name.as_str(), value.as_ref()));
+    let header_parameters =
+        parsed_head.header_parameters.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     let mut metadata: Vec<(String, Vec<u8>)> = Vec::new();
-    for (name, value) in headers.chain(hoisted) {
+    for (name, value) in headers.chain(header_parameters) {
         let Some(name) = name.strip_prefix(dialect.metadata_prefix).filter(|name| !name.is_empty()) else {
             continue;
         };
         if value.iter().any(|byte| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f) {
-            return Err(bad(name, "(control characters)"));
+            return Err(build_value_rejection(name, "(control characters)"));
         }
         // Parameters and fields of forms may be called anything.
         if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)) {
@@ -565,7 +602,7 @@ fn metadata(
                 // Another Blobfish in front of this one keeps it for itself; here it would be told to nobody.
                 continue;
             }
-            return Err(bad(name, "(reserved)"));
+            return Err(build_value_rejection(name, "(reserved)"));
         }
         // Repeated names are one value, joined by commas, as HTTP says.
         match metadata.iter_mut().find(|row| row.0 == name) {
@@ -595,22 +632,22 @@ pub fn check_metadata(dialect: &Dialect, metadata: &[(String, Vec<u8>)]) -> Resu
     Ok(())
 }
 
-fn checksums(
+fn parse_checksums(
     dialect: &Dialect,
-    said: &ParsedHead<'_>,
+    parsed_head: &ParsedHead<'_>,
     operation: Operation,
 ) -> Result<Vec<Checksum>, Rejection> {
-    let mut found = Vec::new();
+    let mut checksums = Vec::new();
     if operation.is_streamed() && !operation.is_upload() {
-        return Ok(found);
+        return Ok(checksums);
     }
     for (name, algorithm) in dialect.checksum_headers {
-        if let Some(value) = said.header(name) {
-            let value = text_of(name, value)?;
-            found.push(Checksum { algorithm: *algorithm, value: Some(value) });
+        if let Some(value) = parsed_head.header(name) {
+            let value = parse_text(name, value)?;
+            checksums.push(Checksum { algorithm: *algorithm, value: Some(value) });
         }
     }
-    if let Some(name) = dialect.trailer_header.and_then(|name| said.header(name)) {
+    if let Some(name) = dialect.trailer_header.and_then(|name| parsed_head.header(name)) {
         let name = String::from_utf8_lossy(name).trim().to_ascii_lowercase();
         let row = dialect.checksum_headers.iter().find(|row| row.0 == name).ok_or_else(|| {
             Rejection::with_message(
@@ -618,55 +655,57 @@ fn checksums(
                 "The value specified in the trailer header is not supported",
             )
         })?;
-        found.push(Checksum { algorithm: row.1, value: None });
+        checksums.push(Checksum { algorithm: row.1, value: None });
     }
-    if found.len() > 1 {
+    if checksums.len() > 1 {
         return Err(Rejection::with_message(
             ErrorKind::InvalidRequest,
             "Expecting a single checksum header. Multiple checksum Types are not allowed.",
         ));
     }
     if let Some(name) = dialect.checksum_algorithm_header
-        && let (Some(chosen), Some(sent)) = (said.header(name), found.first())
-        && !chosen.eq_ignore_ascii_case(sent.algorithm.name().as_bytes())
+        && let (Some(chosen_algorithm), Some(checksum)) = (parsed_head.header(name), checksums.first())
+        && !chosen_algorithm.eq_ignore_ascii_case(checksum.algorithm.name().as_bytes())
     {
         return Err(Rejection::with_message(
             ErrorKind::InvalidRequest,
             format!("Value for {name} header is invalid."),
         ));
     }
-    Ok(found)
+    Ok(checksums)
 }
 
 /// The digests of the body that are stated in headers of their own. A read has no body.
-fn digests(
+fn parse_digests(
     dialect: &Dialect,
-    said: &ParsedHead<'_>,
+    parsed_head: &ParsedHead<'_>,
     operation: Operation,
 ) -> Result<Vec<(ChecksumAlgorithm, String, ErrorKind)>, Rejection> {
-    let mut found = Vec::new();
+    let mut digests = Vec::new();
     for digest in dialect.digest_headers {
-        let Some(value) = said.header(digest.header).filter(|value| !value.is_empty()) else { continue };
-        let text = text_of(digest.header, value)?;
+        let Some(value) = parsed_head.header(digest.header).filter(|value| !value.is_empty()) else {
+            continue;
+        };
+        let text = parse_text(digest.header, value)?;
         if digest.absent_value == Some(text.as_str()) {
             continue;
         }
         let bytes = hash::decode_hex(&text).filter(|bytes| bytes.len() == digest.algorithm.digest_len());
-        let value = hash::encode_base64(&bytes.ok_or_else(|| bad(digest.header, &text))?);
+        let value = hash::encode_base64(&bytes.ok_or_else(|| build_value_rejection(digest.header, &text))?);
         if operation.is_streamed()
             && !operation.is_upload()
             && value != body::compute_checksum(digest.algorithm, b"")?
         {
             return Err(digest.mismatch_error.into());
         }
-        found.push((digest.algorithm, value, digest.mismatch_error));
+        digests.push((digest.algorithm, value, digest.mismatch_error));
     }
-    Ok(found)
+    Ok(digests)
 }
 
-fn body_length(said: &ParsedHead<'_>) -> Result<Option<u64>, Rejection> {
-    let Some(value) = said.header("content-length") else { return Ok(None) };
-    let length = std::str::from_utf8(value).ok().and_then(number);
+fn parse_body_length(parsed_head: &ParsedHead<'_>) -> Result<Option<u64>, Rejection> {
+    let Some(value) = parsed_head.header("content-length") else { return Ok(None) };
+    let length = std::str::from_utf8(value).ok().and_then(parse_number);
     length
         .map(Some)
         .ok_or_else(|| Rejection::with_message(ErrorKind::InvalidRequest, "Content-Length is not a number."))
@@ -675,22 +714,23 @@ fn body_length(said: &ParsedHead<'_>) -> Result<Option<u64>, Rejection> {
 /// A header of the dialect that was not read has a meaning that would be lost.
 fn reject_unknown_headers(
     dialect: &Dialect,
-    said: &ParsedHead<'_>,
+    parsed_head: &ParsedHead<'_>,
     operation: Operation,
 ) -> Result<(), Rejection> {
-    let known = |name: &str| {
+    let is_known = |name: &str| {
         name.starts_with(dialect.metadata_prefix)
             || name == dialect.copy.source_header
             || dialect.transport_headers.contains(&name)
             || dialect.ignores_header(operation, name)
             || dialect.checksum_headers.iter().any(|row| row.0 == name)
-            || says_header(dialect, operation, name)
+            || has_field_header(dialect, operation, name)
     };
-    let headers = said.headers.iter().map(|row| row.0.as_str());
-    let hoisted = said.presigned_headers.iter().map(|row| row.0.as_str());
-    let own = headers.filter(|name| name.starts_with(dialect.header_prefix)).chain(hoisted);
-    for name in own {
-        if !known(name) {
+    let headers = parsed_head.headers.iter().map(|row| row.0.as_str());
+    let header_parameters = parsed_head.header_parameters.iter().map(|row| row.0.as_str());
+    let dialect_headers =
+        headers.filter(|name| name.starts_with(dialect.header_prefix)).chain(header_parameters);
+    for name in dialect_headers {
+        if !is_known(name) {
             return Err(Rejection::with_message(
                 ErrorKind::NotImplemented,
                 format!("A header you provided implies functionality that is not implemented: {name}"),
@@ -701,7 +741,7 @@ fn reject_unknown_headers(
     Ok(())
 }
 
-fn says_header(dialect: &Dialect, operation: Operation, name: &str) -> bool {
+fn has_field_header(dialect: &Dialect, operation: Operation, name: &str) -> bool {
     Field::ALL
         .into_iter()
         .any(|field| matches!(dialect.field_name_in(field, operation), Some(FieldName::Header(own)) if own == name))
@@ -716,23 +756,26 @@ const CONDITIONS: [(&str, &str, Field); 4] = [
 ];
 
 /// A header's name as documents spell it.
-fn spelled(name: &str) -> &str {
+fn spell_header_name(name: &str) -> &str {
     CONDITIONS.iter().find(|row| row.0 == name).map_or(name, |row| row.1)
 }
 
 /// A condition that a write of this dialect does not know would be passed over, and what it guards overwritten.
-fn refuse_conditions(
+fn reject_unknown_conditions(
     dialect: &Dialect,
-    said: &ParsedHead<'_>,
+    parsed_head: &ParsedHead<'_>,
     operation: Operation,
 ) -> Result<(), Rejection> {
-    let given = |name: &str| said.header(name).is_some_and(|value| !value.is_empty());
-    let repeats = |source: Field| {
+    let is_given = |name: &str| parsed_head.header(name).is_some_and(|value| !value.is_empty());
+    let repeats_source_condition = |source: Field| {
         let name = (dialect.field_name)(source).map(|name| name.as_str());
-        dialect.copy.repeats_conditions && operation.is_copy() && name.is_some_and(given)
+        dialect.copy.repeats_conditions && operation.is_copy() && name.is_some_and(is_given)
     };
     let unknown = CONDITIONS.iter().find(|(name, _, source)| {
-        operation.is_write() && given(name) && !says_header(dialect, operation, name) && !repeats(*source)
+        operation.is_write()
+            && is_given(name)
+            && !has_field_header(dialect, operation, name)
+            && !repeats_source_condition(*source)
     });
     match unknown {
         Some((_, name, _)) => {
@@ -743,17 +786,17 @@ fn refuse_conditions(
 }
 
 /// States what the vendor's rules make of the request: what is ignored by its documents is gone from here on.
-fn settle(dialect: &Dialect, request: &mut Request) {
+fn apply_copy_directives(dialect: &Dialect, request: &mut Request) {
     if request.operation != Operation::CopyObject {
         return;
     }
     let fields = &mut request.fields;
-    let onto_itself = request.source.as_ref().is_some_and(|source| {
+    let is_self_copy = request.source.as_ref().is_some_and(|source| {
         source.version.is_none()
             && Some(&source.bucket) == request.bucket.as_ref()
             && Some(&source.key) == request.key.as_ref()
     });
-    if onto_itself && dialect.copy.self_copy == crate::engine::dialect::SelfCopyRule::TakesRequest {
+    if is_self_copy && dialect.copy.self_copy == crate::engine::dialect::SelfCopyRule::TakesRequest {
         fields.set(Field::MetadataDirective, Value::Directive(Directive::Replace));
     }
     if fields.directive(Field::MetadataDirective) != Some(Directive::Replace) {

@@ -8,7 +8,7 @@ use crate::engine::answer;
 use crate::engine::body::Digests;
 use crate::engine::conditions::{self, SourceState};
 use crate::engine::dialect::Dialect;
-use crate::engine::exchange::{TargetResponse, build_range_rejection, keep_metadata};
+use crate::engine::exchange::{TargetResponse, build_copy_range_rejection, keep_metadata};
 use crate::engine::way::Route;
 use crate::engine::{etag, sound};
 use crate::model::{
@@ -45,22 +45,22 @@ pub struct RelaySource {
     /// CRC-64/XZ, decimal, where the target tells it.
     pub crc64: Option<String>,
     /// Whether it is encrypted so that its ETag says nothing of its bytes.
-    pub sealed: bool,
+    pub has_opaque_etag: bool,
     /// Whether it has tags that are to be copied.
-    pub tagged: bool,
+    pub has_tags: bool,
 }
 
 /// The question for the source's head.
-pub fn look(asked: &Request) -> Request {
-    let mut request = of_source(asked, Operation::HeadObject);
+pub fn build_source_head_request(client_request: &Request) -> Request {
+    let mut request = build_source_request(client_request, Operation::HeadObject);
     request.fields.set(Field::ChecksumMode, Value::Text("ENABLED".to_owned()));
     request
 }
 
 /// The question for its tags.
-pub fn look_at_tags(asked: &Request, source: &RelaySource) -> Request {
-    let mut request = of_source(asked, Operation::Get(Setting::ObjectTagging));
-    for key in KEYS {
+pub fn build_source_tags_request(client_request: &Request, source: &RelaySource) -> Request {
+    let mut request = build_source_request(client_request, Operation::Get(Setting::ObjectTagging));
+    for key in CUSTOMER_KEY_FIELDS {
         request.fields.remove(key.1);
     }
     pin_version(&mut request, source);
@@ -68,26 +68,26 @@ pub fn look_at_tags(asked: &Request, source: &RelaySource) -> Request {
 }
 
 /// The fields that open a source, and a read's names for them.
-const KEYS: [(Field, Field); 3] = [
+const CUSTOMER_KEY_FIELDS: [(Field, Field); 3] = [
     (Field::SourceCustomerAlgorithm, Field::CustomerAlgorithm),
     (Field::SourceCustomerKey, Field::CustomerKey),
     (Field::SourceCustomerKeyMd5, Field::CustomerKeyMd5),
 ];
 
-fn of_source(asked: &Request, operation: Operation) -> Request {
+fn build_source_request(client_request: &Request, operation: Operation) -> Request {
     let mut fields = Fields::default();
-    for (from, to) in KEYS {
-        if let Some(value) = asked.fields.get(from) {
+    for (from, to) in CUSTOMER_KEY_FIELDS {
+        if let Some(value) = client_request.fields.get(from) {
             fields.set(to, value.clone());
         }
     }
-    if let Some(payer) = asked.fields.get(Field::RequestPayer) {
+    if let Some(payer) = client_request.fields.get(Field::RequestPayer) {
         fields.set(Field::RequestPayer, payer.clone());
     }
-    if let Some(owner) = asked.fields.get(Field::SourceExpectedOwner) {
+    if let Some(owner) = client_request.fields.get(Field::SourceExpectedOwner) {
         fields.set(Field::ExpectedOwner, owner.clone());
     }
-    let source = asked.source.clone();
+    let source = client_request.source.clone();
     let (bucket, key, version) =
         source.map_or_else(Default::default, |source| (source.bucket, source.key, source.version));
     if let Some(version) = version {
@@ -100,51 +100,53 @@ fn of_source(asked: &Request, operation: Operation) -> Request {
 ///
 /// # Errors
 /// The source's own failure; a condition that does not hold; more than the caller's vendor copies at once.
-pub fn source(
-    from: &Route<'_>,
-    asked: &Request,
-    answer: &TargetResponse,
+pub fn read_source_head(
+    route: &Route<'_>,
+    client_request: &Request,
+    target_response: &TargetResponse,
     now: Timestamp,
 ) -> Result<RelaySource, Rejection> {
-    if answer.status != 200 {
-        let refused = answer::read_target_error(from, answer);
-        return Err(match (&asked.source, refused.kind) {
+    if target_response.status != 200 {
+        let target_error = answer::read_target_error(route, target_response);
+        return Err(match (&client_request.source, target_error.kind) {
             (Some(source), ErrorKind::NoSuchKey) => {
                 Rejection::new(ErrorKind::NoSuchKey).with_detail("Key", source.key.clone())
             }
-            _ => refused.rejection,
+            _ => target_error.rejection,
         });
     }
-    let target = from.target.dialect;
-    let told = |field: ResponseField| (target.response_field_name)(field).and_then(|name| answer.text(name));
-    let etag = told(ResponseField::Etag).map(etag::strip_quotes).filter(|etag| !etag.is_empty());
-    let modified = told(ResponseField::LastModified).and_then(date::parse_http);
-    let size = answer.text("content-length").and_then(|text| text.parse::<u64>().ok());
+    let target = route.target.dialect;
+    let get_header = |field: ResponseField| {
+        (target.response_field_name)(field).and_then(|name| target_response.header_text(name))
+    };
+    let etag = get_header(ResponseField::Etag).map(etag::strip_quotes).filter(|etag| !etag.is_empty());
+    let modified = get_header(ResponseField::LastModified).and_then(date::parse_http);
+    let size = target_response.header_text("content-length").and_then(|text| text.parse::<u64>().ok());
     let (Some(etag), Some(modified), Some(size)) = (etag, modified, size) else {
         return Err(answer::reject_incomplete_response());
     };
     let state = SourceState { etag: etag.to_owned(), modified };
-    conditions::evaluate_conditions(from.caller, &asked.fields, &state, now)?;
-    if size > from.caller.copy.bytes_max && asked.operation == Operation::CopyObject {
+    conditions::evaluate_conditions(route.caller, &client_request.fields, &state, now)?;
+    if size > route.caller.copy.bytes_max && client_request.operation == Operation::CopyObject {
         return Err(ErrorKind::CopySourceTooLarge.into());
     }
-    sound::check_head(from, &look(asked), answer)?;
-    let md5 = sound::md5(target, answer).map(|digest| hash::encode_hex(&digest));
-    let head = answer::read_response_head(from, Operation::HeadObject, answer);
-    let tags = asked.operation == Operation::CopyObject
-        && asked.fields.directive(Field::TaggingDirective) != Some(Directive::Replace);
+    sound::check_response_head(route, &build_source_head_request(client_request), target_response)?;
+    let md5 = sound::read_etag_md5(target, target_response).map(|digest| hash::encode_hex(&digest));
+    let head = answer::read_response_head(route, Operation::HeadObject, target_response);
+    let copies_tags = client_request.operation == Operation::CopyObject
+        && client_request.fields.directive(Field::TaggingDirective) != Some(Directive::Replace);
     Ok(RelaySource {
         etag: etag.to_owned(),
         modified,
         size,
-        version: told(ResponseField::VersionId)
+        version: get_header(ResponseField::VersionId)
             .map(str::to_owned)
-            .or_else(|| asked.source.as_ref().and_then(|source| source.version.clone())),
+            .or_else(|| client_request.source.as_ref().and_then(|source| source.version.clone())),
         md5,
         crc64: head.text(ResponseField::Crc64Ecma).map(str::to_owned),
-        sealed: sound::is_sealed(target, answer),
+        has_opaque_etag: sound::has_opaque_etag(target, target_response),
         head,
-        tagged: tags && told(ResponseField::TaggingCount).is_some_and(|count| count != "0"),
+        has_tags: copies_tags && get_header(ResponseField::TaggingCount).is_some_and(|count| count != "0"),
     })
 }
 
@@ -155,8 +157,12 @@ fn pin_version(request: &mut Request, source: &RelaySource) {
 }
 
 /// A read of the source, or of a part of it, that fails where the source is another by now.
-pub fn read(asked: &Request, source: &RelaySource, range: Option<(u64, u64)>) -> Request {
-    let mut request = of_source(asked, Operation::GetObject);
+pub fn build_source_read_request(
+    client_request: &Request,
+    source: &RelaySource,
+    range: Option<(u64, u64)>,
+) -> Request {
+    let mut request = build_source_request(client_request, Operation::GetObject);
     pin_version(&mut request, source);
     request.fields.set(Field::IfMatch, Value::Etags(vec![source.etag.clone()]));
     if let Some((first, last)) = range {
@@ -166,7 +172,7 @@ pub fn read(asked: &Request, source: &RelaySource, range: Option<(u64, u64)>) ->
 }
 
 /// The fields that only a copy has.
-const OF_COPIES: [Field; 12] = [
+const COPY_ONLY_FIELDS: [Field; 12] = [
     Field::SourceIfMatch,
     Field::SourceIfNoneMatch,
     Field::SourceIfModifiedSince,
@@ -182,24 +188,24 @@ const OF_COPIES: [Field; 12] = [
 ];
 
 /// The request without what only a copy says.
-pub fn without_copy_fields(mut request: Request) -> Request {
-    for field in OF_COPIES {
+pub fn remove_copy_fields(mut request: Request) -> Request {
+    for field in COPY_ONLY_FIELDS {
         request.fields.remove(field);
     }
     request
 }
 
 /// The fields that an operation may say.
-pub fn keep_applicable(fields: Fields, operation: Operation) -> Fields {
-    let mut kept = Fields::default();
+pub fn keep_applicable_fields(fields: Fields, operation: Operation) -> Fields {
+    let mut applicable = Fields::default();
     for (field, value) in fields.iter().filter(|row| row.0.applies_to(operation)) {
-        kept.set(field, value.clone());
+        applicable.set(field, value.clone());
     }
-    kept
+    applicable
 }
 
 /// The content headers, as requests and as answers name them.
-const CONTENT: [(Field, ResponseField); 6] = [
+const CONTENT_FIELDS: [(Field, ResponseField); 6] = [
     (Field::ContentType, ResponseField::ContentType),
     (Field::CacheControl, ResponseField::CacheControl),
     (Field::ContentDisposition, ResponseField::ContentDisposition),
@@ -211,68 +217,68 @@ const CONTENT: [(Field, ResponseField); 6] = [
 /// The request that makes the destination: a put, or the beginning of an upload in parts. `tags` are the source's.
 pub fn build_destination_request(
     caller: &Dialect,
-    asked: &Request,
+    client_request: &Request,
     source: &RelaySource,
     tags: Option<&Node>,
     operation: Operation,
 ) -> Request {
-    let mut request = without_copy_fields(Request { operation, source: None, ..asked.clone() });
-    if asked.fields.directive(Field::MetadataDirective) != Some(Directive::Replace) {
+    let mut request = remove_copy_fields(Request { operation, source: None, ..client_request.clone() });
+    if client_request.fields.directive(Field::MetadataDirective) != Some(Directive::Replace) {
         request.metadata = source.head.metadata.clone();
-        for (field, told) in CONTENT {
-            match source.head.to_request_value(told) {
+        for (field, response_field) in CONTENT_FIELDS {
+            match source.head.to_request_value(response_field) {
                 Some(value) => request.fields.set(field, value),
                 None => drop(request.fields.remove(field)),
             }
         }
     }
     keep_metadata(caller, &mut request.metadata, &source.head.metadata);
-    let pairs = tags.map(tags_of).unwrap_or_default();
+    let pairs = tags.map(parse_tag_set).unwrap_or_default();
     if !pairs.is_empty() {
         request.fields.set(Field::Tagging, Value::Tags(pairs));
     }
     if operation != Operation::PutObject {
         // These hold where the upload is completed.
-        for field in GUARDS {
+        for field in OVERWRITE_FIELDS {
             request.fields.remove(field);
         }
         // The parts have the bytes.
         request.fields.remove(Field::TrafficLimit);
         return request;
     }
-    expect(&mut request, source);
+    expect_source_digests(&mut request, source);
     request
 }
 
 /// The request that begins an upload in parts of what was to be put at once.
-pub fn begin(asked: &Request) -> Request {
+pub fn build_create_upload_request(client_request: &Request) -> Request {
     let operation = Operation::CreateMultipartUpload;
     let mut request = Request {
         operation,
-        fields: keep_applicable(asked.fields.clone(), operation),
+        fields: keep_applicable_fields(client_request.fields.clone(), operation),
         checksums: Vec::new(),
         body_length: None,
-        ..asked.clone()
+        ..client_request.clone()
     };
     // These hold where the upload is completed.
-    for field in GUARDS {
+    for field in OVERWRITE_FIELDS {
         request.fields.remove(field);
     }
     request
 }
 
 /// The names and values of a document of tags.
-pub fn tags_of(tree: &Node) -> Vec<(String, String)> {
-    let text = |tag: &Node, name: &str| tag.child_text(name).unwrap_or_default().to_owned();
-    let pair = |tag: &Node| (text(tag, "Key"), text(tag, "Value"));
-    tree.child("TagSet").into_iter().flat_map(|set| set.children_named("Tag")).map(pair).collect()
+pub fn parse_tag_set(tree: &Node) -> Vec<(String, String)> {
+    let get_text = |tag: &Node, name: &str| tag.child_text(name).unwrap_or_default().to_owned();
+    let read_pair = |tag: &Node| (get_text(tag, "Key"), get_text(tag, "Value"));
+    tree.child("TagSet").into_iter().flat_map(|set| set.children_named("Tag")).map(read_pair).collect()
 }
 
 /// What guards an object that is there already.
-const GUARDS: [Field; 2] = [Field::ForbidOverwrite, Field::OverwriteIfMatch];
+const OVERWRITE_FIELDS: [Field; 2] = [Field::ForbidOverwrite, Field::OverwriteIfMatch];
 
 /// Says what the bytes of the whole source come to, where that is known.
-fn expect(request: &mut Request, source: &RelaySource) {
+fn expect_source_digests(request: &mut Request, source: &RelaySource) {
     request.body_length = Some(source.size);
     if let Some(crc64) = &source.crc64 {
         request
@@ -281,9 +287,10 @@ fn expect(request: &mut Request, source: &RelaySource) {
     }
     // That of the whole, not of the checksums of its parts.
     if source.head.text(ResponseField::ChecksumType) == Some("FULL_OBJECT") {
-        let told = source.head.checksums.iter();
+        let checksums = source.head.checksums.iter();
         request.checksums.extend(
-            told.map(|(algorithm, value)| Checksum { algorithm: *algorithm, value: Some(value.clone()) }),
+            checksums
+                .map(|(algorithm, value)| Checksum { algorithm: *algorithm, value: Some(value.clone()) }),
         );
     }
     if let Some(text) = source.md5.as_deref().and_then(hash::convert_hex_to_base64) {
@@ -292,7 +299,7 @@ fn expect(request: &mut Request, source: &RelaySource) {
 }
 
 /// The fields that each part of an upload carries.
-const OF_PARTS: [Field; 6] = [
+const PART_FIELDS: [Field; 6] = [
     Field::CustomerAlgorithm,
     Field::CustomerKey,
     Field::CustomerKeyMd5,
@@ -301,20 +308,25 @@ const OF_PARTS: [Field; 6] = [
     Field::TrafficLimit,
 ];
 
-fn of_upload(asked: &Request, operation: Operation, upload: &str) -> Request {
+fn build_multipart_request(client_request: &Request, operation: Operation, upload: &str) -> Request {
     let mut fields = Fields::default();
-    for field in OF_PARTS {
-        if let Some(value) = asked.fields.get(field).filter(|_| field.applies_to(operation)) {
+    for field in PART_FIELDS {
+        if let Some(value) = client_request.fields.get(field).filter(|_| field.applies_to(operation)) {
             fields.set(field, value.clone());
         }
     }
     fields.set(Field::UploadId, Value::Text(upload.to_owned()));
-    Request { fields, bucket: asked.bucket.clone(), key: asked.key.clone(), ..Request::new(operation) }
+    Request {
+        fields,
+        bucket: client_request.bucket.clone(),
+        key: client_request.key.clone(),
+        ..Request::new(operation)
+    }
 }
 
 /// The upload of one part whose bytes travel through us.
-pub fn part(asked: &Request, upload: &str, number: u64, bytes: u64) -> Request {
-    let mut request = of_upload(asked, Operation::UploadPart, upload);
+pub fn build_part_request(client_request: &Request, upload: &str, number: u64, bytes: u64) -> Request {
+    let mut request = build_multipart_request(client_request, Operation::UploadPart, upload);
     request.fields.set(Field::PartNumber, Value::Number(number));
     request.body_length = Some(bytes);
     request
@@ -322,42 +334,42 @@ pub fn part(asked: &Request, upload: &str, number: u64, bytes: u64) -> Request {
 
 /// Whether a target pins the source of a part that it copies itself. Where it does not, the source has to be looked at
 /// once more before the parts are made an object.
-pub fn pins(to: &Route<'_>) -> bool {
-    to.target.dialect.supports_field(Field::SourceIfMatch)
+pub fn can_pin_source(route: &Route<'_>) -> bool {
+    route.target.dialect.supports_field(Field::SourceIfMatch)
 }
 
 /// The copy of one part that the target makes itself.
-pub fn part_copy(
-    to: &Route<'_>,
-    asked: &Request,
+pub fn build_part_copy_request(
+    route: &Route<'_>,
+    client_request: &Request,
     source: &RelaySource,
     upload: &str,
     number: u64,
     range: (u64, u64),
 ) -> Request {
-    let mut request = of_upload(asked, Operation::UploadPartCopy, upload);
-    request.source = asked.source.clone();
-    if let (Some(named), Some(version)) = (&mut request.source, &source.version) {
-        named.version = Some(version.clone());
+    let mut request = build_multipart_request(client_request, Operation::UploadPartCopy, upload);
+    request.source = client_request.source.clone();
+    if let (Some(copy_source), Some(version)) = (&mut request.source, &source.version) {
+        copy_source.version = Some(version.clone());
     }
     for field in [Field::SourceCustomerAlgorithm, Field::SourceCustomerKey, Field::SourceCustomerKeyMd5] {
-        if let Some(value) = asked.fields.get(field) {
+        if let Some(value) = client_request.fields.get(field) {
             request.fields.set(field, value.clone());
         }
     }
     request.fields.set(Field::PartNumber, Value::Number(number));
     request.fields.set(Field::SourceRange, Value::ByteRange(ByteRange::Span(range.0, range.1)));
-    if pins(to) {
+    if can_pin_source(route) {
         request.fields.set(Field::SourceIfMatch, Value::Etags(vec![source.etag.clone()]));
     }
     request
 }
 
 /// The call that makes an object of the parts.
-pub fn complete(asked: &Request, upload: &str, parts: Vec<Part>) -> Request {
-    let mut request = of_upload(asked, Operation::CompleteMultipartUpload, upload);
-    for field in GUARDS {
-        if let Some(value) = asked.fields.get(field) {
+pub fn build_complete_request(client_request: &Request, upload: &str, parts: Vec<Part>) -> Request {
+    let mut request = build_multipart_request(client_request, Operation::CompleteMultipartUpload, upload);
+    for field in OVERWRITE_FIELDS {
+        if let Some(value) = client_request.fields.get(field) {
             request.fields.set(field, value.clone());
         }
     }
@@ -365,9 +377,9 @@ pub fn complete(asked: &Request, upload: &str, parts: Vec<Part>) -> Request {
 }
 
 /// The call that gives an upload up.
-pub fn abort(asked: &Request, upload: &str) -> Request {
-    let mut request = of_upload(asked, Operation::AbortMultipartUpload, upload);
-    for field in OF_PARTS {
+pub fn build_abort_request(client_request: &Request, upload: &str) -> Request {
+    let mut request = build_multipart_request(client_request, Operation::AbortMultipartUpload, upload);
+    for field in PART_FIELDS {
         request.fields.remove(field);
     }
     request
@@ -375,9 +387,12 @@ pub fn abort(asked: &Request, upload: &str) -> Request {
 
 /// The parts of a source: number, first and last byte. Each is at least `part_bytes`, and there are never too many.
 pub fn plan_parts(size: u64, part_bytes: u64) -> Vec<(u64, (u64, u64))> {
-    let least = size.div_ceil(PARTS_MAX);
-    let bytes =
-        part_bytes.max(PART_BYTES_MIN).max(least).div_ceil(PART_BYTES_STEP).saturating_mul(PART_BYTES_STEP);
+    let part_bytes_min = size.div_ceil(PARTS_MAX);
+    let bytes = part_bytes
+        .max(PART_BYTES_MIN)
+        .max(part_bytes_min)
+        .div_ceil(PART_BYTES_STEP)
+        .saturating_mul(PART_BYTES_STEP);
     split_into_parts(size, bytes)
 }
 
@@ -385,27 +400,31 @@ pub fn plan_parts(size: u64, part_bytes: u64) -> Vec<(u64, (u64, u64))> {
 pub fn split_into_parts(size: u64, bytes: u64) -> Vec<(u64, (u64, u64))> {
     let bytes = bytes.max(1);
     let count = size.div_ceil(bytes);
-    let part = |at: u64| {
+    let plan_part = |at: u64| {
         let first = at.saturating_mul(bytes);
         let last = first.saturating_add(bytes).min(size).saturating_sub(1);
         (at.saturating_add(1), (first, last))
     };
-    (0..count).map(part).collect()
+    (0..count).map(plan_part).collect()
 }
 
 /// The range of a part copy, by the caller's rules.
 ///
 /// # Errors
 /// `InvalidCopyRange` where the caller's dialect is strict.
-pub fn range(asked: &Request, caller_is_strict: bool, size: u64) -> Result<(u64, u64), Rejection> {
+pub fn resolve_source_range(
+    client_request: &Request,
+    caller_is_strict: bool,
+    size: u64,
+) -> Result<(u64, u64), Rejection> {
     let last = size.saturating_sub(1);
-    match asked.fields.get(Field::SourceRange) {
+    match client_request.fields.get(Field::SourceRange) {
         Some(Value::ByteRange(ByteRange::Span(first, end))) if first <= end && *end < size => {
             Ok((*first, *end))
         }
         Some(Value::ByteRange(ByteRange::From(first))) if *first < size => Ok((*first, last)),
         None => Ok((0, last)),
-        Some(Value::ByteRange(range)) if caller_is_strict => Err(build_range_rejection(*range, size)),
+        Some(Value::ByteRange(range)) if caller_is_strict => Err(build_copy_range_rejection(*range, size)),
         Some(_) => Ok((0, last)),
     }
 }
@@ -415,11 +434,11 @@ pub fn range(asked: &Request, caller_is_strict: bool, size: u64) -> Result<(u64,
 /// # Errors
 /// `Conflict`.
 pub fn check_source_unchanged(first: &RelaySource, now: &RelaySource) -> Result<(), Rejection> {
-    let same = first.etag == now.etag
+    let is_same = first.etag == now.etag
         && first.size == now.size
         && first.version == now.version
         && first.modified == now.modified;
-    if same { Ok(()) } else { Err(build_source_changed_rejection()) }
+    if is_same { Ok(()) } else { Err(build_source_changed_rejection()) }
 }
 
 /// The refusal of a copy whose source became another meanwhile.
@@ -429,15 +448,15 @@ pub fn build_source_changed_rejection() -> Rejection {
 
 /// The digest of a source that vouches for nothing but its MD5: the parts have to be read one after another for it.
 #[derive(Clone)]
-pub struct PartOrder {
+pub struct OrderedMd5 {
     md5: Md5,
-    next: u64,
+    next_part: u64,
 }
 
-impl PartOrder {
+impl OrderedMd5 {
     /// Nothing was read yet.
     pub fn new() -> Self {
-        Self { md5: Md5::new(), next: 1 }
+        Self { md5: Md5::new(), next_part: 1 }
     }
 
     /// Whether a source's parts have to be read in order.
@@ -447,7 +466,7 @@ impl PartOrder {
 
     /// Whether it is the turn of this part.
     pub fn is_next(&self, part: u64) -> bool {
-        self.next == part
+        self.next_part == part
     }
 
     /// Takes bytes.
@@ -456,21 +475,21 @@ impl PartOrder {
     }
 
     /// The end of a part.
-    pub fn part_ended(&mut self) {
-        self.next = self.next.saturating_add(1);
+    pub fn finish_part(&mut self) {
+        self.next_part = self.next_part.saturating_add(1);
     }
 
     /// Whether what was read is the source.
     ///
     /// # Errors
     /// An internal error: nothing may be completed.
-    pub fn check_md5(&self, source: &RelaySource) -> Result<(), Rejection> {
-        let found = hash::encode_hex(&self.md5.clone().finalize());
-        if source.md5.as_ref() == Some(&found) { Ok(()) } else { Err(build_digest_rejection()) }
+    pub fn verify_source(&self, source: &RelaySource) -> Result<(), Rejection> {
+        let md5 = hash::encode_hex(&self.md5.clone().finalize());
+        if source.md5.as_ref() == Some(&md5) { Ok(()) } else { Err(build_digest_rejection()) }
     }
 }
 
-impl Default for PartOrder {
+impl Default for OrderedMd5 {
     fn default() -> Self {
         Self::new()
     }
@@ -486,84 +505,89 @@ pub struct SourceParts {
 }
 
 /// The number of parts by which a source's ETag was made, where that says something of its bytes and nothing else does.
-pub fn own_parts(from: &Route<'_>, source: &RelaySource) -> Option<u64> {
+pub fn parse_source_part_count(route: &Route<'_>, source: &RelaySource) -> Option<u64> {
     let (digest, count) = source.etag.split_once('-')?;
     let is_digest = digest.len() == 32 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
     let count = count.parse::<u64>().ok().filter(|count| (1..=PARTS_MAX).contains(count))?;
-    (is_digest && from.target.dialect.etag_is_md5 && !source.sealed && source.crc64.is_none())
+    (is_digest && route.target.dialect.etag_is_md5 && !source.has_opaque_etag && source.crc64.is_none())
         .then_some(count)
 }
 
 /// The question for the head of one of the source's own parts.
-pub fn look_at_part(asked: &Request, source: &RelaySource, number: u64) -> Request {
-    let mut request = read(asked, source, None);
+pub fn build_part_head_request(client_request: &Request, source: &RelaySource, number: u64) -> Request {
+    let mut request = build_source_read_request(client_request, source, None);
     request.operation = Operation::HeadObject;
     request.fields.set(Field::PartNumber, Value::Number(number));
     request
 }
 
 /// Bytes of one of a source's own parts, from the answer to [`look_at_part`]; `None` where the target does not know them.
-pub fn part_bytes(
-    from: &Route<'_>,
+pub fn read_part_bytes(
+    route: &Route<'_>,
     source: &RelaySource,
     count: u64,
-    answer: &TargetResponse,
+    target_response: &TargetResponse,
 ) -> Option<u64> {
-    let told = |field: ResponseField| {
-        (from.target.dialect.response_field_name)(field).and_then(|name| answer.text(name))
+    let get_header = |field: ResponseField| {
+        (route.target.dialect.response_field_name)(field).and_then(|name| target_response.header_text(name))
     };
-    let number = |field: ResponseField| told(field).and_then(|text| text.parse::<u64>().ok());
-    let is_known = answer.status == 206
-        && number(ResponseField::PartsCount) == Some(count)
-        && told(ResponseField::Etag).is_some_and(|tag| etag::is_same_etag(tag, &source.etag));
-    number(ResponseField::ContentLength).filter(|bytes| is_known && *bytes > 0)
+    let get_number = |field: ResponseField| get_header(field).and_then(|text| text.parse::<u64>().ok());
+    let is_known = target_response.status == 206
+        && get_number(ResponseField::PartsCount) == Some(count)
+        && get_header(ResponseField::Etag).is_some_and(|tag| etag::is_same_etag(tag, &source.etag));
+    get_number(ResponseField::ContentLength).filter(|bytes| is_known && *bytes > 0)
 }
 
 impl SourceParts {
     /// Parts of this size, if they come to the source.
-    pub fn of(source: &RelaySource, count: u64, bytes: u64) -> Option<Self> {
+    pub fn new(source: &RelaySource, count: u64, bytes: u64) -> Option<Self> {
         (bytes > 0 && source.size.div_ceil(bytes) == count).then_some(Self { bytes, count })
     }
 
     /// Bytes of a part of the copy: a multiple of the source's, and what an upload takes.
-    pub fn concurrent_parts(self, part_bytes: u64) -> u64 {
+    pub fn compute_copy_part_bytes(self, part_bytes: u64) -> u64 {
         let least = part_bytes.max(PART_BYTES_MIN);
         least.div_ceil(self.bytes).max(1).saturating_mul(self.bytes)
     }
 
     /// Whether the parts' digests come to the source's ETag.
-    pub fn is_made_of(self, source: &RelaySource, digests: &[PartDigests]) -> bool {
+    pub fn matches_source(self, source: &RelaySource, digests: &[SourcePartDigests]) -> bool {
         let mut whole = Md5::new();
-        digests.iter().for_each(|part| whole.update(&part.ended));
-        let found = format!("{}-{}", hash::encode_hex(&whole.finalize()), self.count);
-        etag::is_same_etag(&found, &source.etag)
+        digests.iter().for_each(|part| whole.update(&part.finished));
+        let etag = format!("{}-{}", hash::encode_hex(&whole.finalize()), self.count);
+        etag::is_same_etag(&etag, &source.etag)
     }
 }
 
 /// The digests of a source's own parts in a part of its copy.
 #[derive(Clone)]
-pub struct PartDigests {
+pub struct SourcePartDigests {
     bytes: u64,
-    left: u64,
+    bytes_left: u64,
     md5: Md5,
-    ended: Vec<u8>,
+    finished: Vec<u8>,
 }
 
-impl PartDigests {
+impl SourcePartDigests {
     /// Nothing was read yet.
-    pub fn new(own: SourceParts) -> Self {
-        Self { bytes: own.bytes, left: own.bytes, md5: Md5::new(), ended: Vec::new() }
+    pub fn new(source_parts: SourceParts) -> Self {
+        Self {
+            bytes: source_parts.bytes,
+            bytes_left: source_parts.bytes,
+            md5: Md5::new(),
+            finished: Vec::new(),
+        }
     }
 
     /// Takes bytes.
     pub fn update(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let taken = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
-            let (own, rest) = bytes.split_at_checked(taken).unwrap_or((bytes, &[]));
-            self.md5.update(own);
-            self.left = self.left.saturating_sub(u64::try_from(own.len()).unwrap_or(u64::MAX));
-            if self.left == 0 {
-                self.part_ended();
+            let length = usize::try_from(self.bytes_left).unwrap_or(usize::MAX).min(bytes.len());
+            let (piece, rest) = bytes.split_at_checked(length).unwrap_or((bytes, &[]));
+            self.md5.update(piece);
+            self.bytes_left = self.bytes_left.saturating_sub(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+            if self.bytes_left == 0 {
+                self.finish_part();
             }
             bytes = rest;
         }
@@ -571,19 +595,19 @@ impl PartDigests {
 
     /// The end of the last part, which may be shorter.
     pub fn finish(&mut self) {
-        if self.left < self.bytes {
-            self.part_ended();
+        if self.bytes_left < self.bytes {
+            self.finish_part();
         }
     }
 
-    fn part_ended(&mut self) {
-        self.ended.extend(std::mem::take(&mut self.md5).finalize());
-        self.left = self.bytes;
+    fn finish_part(&mut self) {
+        self.finished.extend(std::mem::take(&mut self.md5).finalize());
+        self.bytes_left = self.bytes;
     }
 }
 
 /// What the parts come to when they are one object.
-pub fn combine_crc64(parts: &[Digests]) -> Option<u64> {
+pub fn combine_crc64(parts: &[SourcePartDigests]) -> Option<u64> {
     let mut parts = parts.iter();
     let first = parts.next()?;
     let start = first.crc64?;
@@ -598,7 +622,7 @@ pub fn combine_crc64(parts: &[Digests]) -> Option<u64> {
 /// An internal error: nothing may be completed.
 pub fn check_crc64(source: &RelaySource, crc64: Option<u64>) -> Result<(), Rejection> {
     match (&source.crc64, crc64) {
-        (Some(wanted), Some(found)) if *wanted != found.to_string() => Err(build_digest_rejection()),
+        (Some(expected), Some(actual)) if *expected != actual.to_string() => Err(build_digest_rejection()),
         _ => Ok(()),
     }
 }
@@ -607,12 +631,12 @@ pub fn check_crc64(source: &RelaySource, crc64: Option<u64>) -> Result<(), Rejec
 ///
 /// # Errors
 /// An internal error: the object is there, but is not the source.
-pub fn check_result_crc64(reply: &mut Response, crc64: Option<u64>) -> Result<(), Rejection> {
-    let Some(found) = crc64.map(|crc64| crc64.to_string()) else { return Ok(()) };
-    if reply.text(ResponseField::Crc64Ecma).is_some_and(|told| told != found) {
+pub fn check_response_crc64(response: &mut Response, crc64: Option<u64>) -> Result<(), Rejection> {
+    let Some(crc64_text) = crc64.map(|crc64| crc64.to_string()) else { return Ok(()) };
+    if response.text(ResponseField::Crc64Ecma).is_some_and(|response_crc64| response_crc64 != crc64_text) {
         return Err(build_digest_rejection());
     }
-    reply.set(ResponseField::Crc64Ecma, found);
+    response.set(ResponseField::Crc64Ecma, crc64_text);
     Ok(())
 }
 
@@ -623,39 +647,39 @@ pub fn build_digest_rejection() -> Rejection {
 
 /// The answer to the copy, from that to the put or the completing call.
 pub fn complete_copy_response(
-    way: &Route<'_>,
-    asked: &Request,
+    route: &Route<'_>,
+    client_request: &Request,
     source: &RelaySource,
-    mut reply: Response,
+    mut response: Response,
     now: Timestamp,
 ) -> Response {
-    let (etag, checksums) = match reply.document.take() {
+    let (etag, checksums) = match response.document.take() {
         Some(Document::Completed { etag, checksums, .. }) => (etag, checksums),
         _ => {
-            let values = std::mem::take(&mut reply.checksums);
-            let kind = reply.text(ResponseField::ChecksumType).map(str::to_owned);
-            let etag = reply.text(ResponseField::Etag).map(etag::strip_quotes).unwrap_or_default();
+            let values = std::mem::take(&mut response.checksums);
+            let kind = response.text(ResponseField::ChecksumType).map(str::to_owned);
+            let etag = response.text(ResponseField::Etag).map(etag::strip_quotes).unwrap_or_default();
             (etag.to_owned(), Checksums { values, kind, algorithm: None })
         }
     };
-    reply.remove(ResponseField::Etag);
-    reply.remove(ResponseField::ContentMd5);
-    reply.remove(ResponseField::ChecksumType);
+    response.remove(ResponseField::Etag);
+    response.remove(ResponseField::ContentMd5);
+    response.remove(ResponseField::ChecksumType);
     let result = CopyResult {
         etag,
         modified: Some(now),
-        crc64: reply.text(ResponseField::Crc64Ecma).map(str::to_owned),
-        version: reply.text(ResponseField::VersionId).map(str::to_owned),
+        crc64: response.text(ResponseField::Crc64Ecma).map(str::to_owned),
+        version: response.text(ResponseField::VersionId).map(str::to_owned),
         checksums,
     };
-    reply.status = 200;
+    response.status = 200;
     if let Some(version) = &source.version {
-        reply.set(ResponseField::SourceVersionId, version.as_str());
+        response.set(ResponseField::SourceVersionId, version.as_str());
     }
-    reply.document = Some(match asked.operation {
+    response.document = Some(match client_request.operation {
         Operation::UploadPartCopy => Document::CopyPart(result),
         _ => Document::CopyObject(result),
     });
-    answer::add_caller_fields(way.caller, asked.operation, &mut reply);
-    reply
+    answer::add_caller_fields(route.caller, client_request.operation, &mut response);
+    response
 }

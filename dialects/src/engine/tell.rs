@@ -22,7 +22,7 @@ pub struct ResponseContext {
     /// Path of the request as sent.
     pub path: String,
     /// Whether the request was a HEAD: no body may follow.
-    pub head: bool,
+    pub is_head: bool,
     /// Milliseconds since the request arrived.
     pub elapsed_ms: u64,
 }
@@ -48,50 +48,50 @@ pub struct WrittenResponse {
 }
 
 /// Says an answer. Document lengths are set; a streamed body's length is whatever the reply says.
-pub fn tell(listener: &ResponseContext, mut reply: Response) -> WrittenResponse {
-    let dialect = listener.dialect;
-    let code = match &reply.document {
+pub fn write_response(context: &ResponseContext, mut response: Response) -> WrittenResponse {
+    let dialect = context.dialect;
+    let code = match &response.document {
         Some(Document::Error(error)) => Some(error.code.clone()),
         _ => None,
     };
-    let id = listener.request_id();
-    let kind = match &reply.document {
+    let id = context.request_id();
+    let content_type = match &response.document {
         Some(Document::Verbatim(kind, _)) => kind,
         _ => "application/xml",
     };
     let body =
-        reply.document.take().map(|document| documents::write_document(dialect, &document, listener, &id));
-    let bare = matches!(reply.status, 204 | 304);
-    if body.is_some() && !bare {
-        reply.set(ResponseField::ContentType, kind);
+        response.document.take().map(|document| documents::write_document(dialect, &document, context, &id));
+    let has_no_body = matches!(response.status, 204 | 304);
+    if body.is_some() && !has_no_body {
+        response.set(ResponseField::ContentType, content_type);
     }
     let mut headers = vec![
         ("Server".to_owned(), dialect.common_headers.server.into()),
-        ("Date".to_owned(), date::format_http(listener.now).into()),
+        ("Date".to_owned(), date::format_http(context.now).into()),
         (dialect.common_headers.request_id_header.to_owned(), id.clone().into()),
     ];
     if let Some(name) = dialect.common_headers.trace_id_header {
-        headers.push((name.to_owned(), trace(&id).into()));
+        headers.push((name.to_owned(), derive_trace_id(&id).into()));
     }
     if let Some(name) = dialect.common_headers.server_time_header {
-        headers.push((name.to_owned(), listener.elapsed_ms.to_string().into()));
+        headers.push((name.to_owned(), context.elapsed_ms.to_string().into()));
     }
     for field in ResponseField::ALL {
         let Some(name) = (dialect.response_field_name)(field) else { continue };
         headers.extend(
-            reply.fields.iter().filter(|row| row.0 == field).map(|row| (name.to_owned(), row.1.clone())),
+            response.fields.iter().filter(|row| row.0 == field).map(|row| (name.to_owned(), row.1.clone())),
         );
     }
-    for (algorithm, value) in reply.checksums {
+    for (algorithm, value) in response.checksums {
         if let Some(name) = dialect.checksum_header(algorithm) {
             headers.push((name.to_owned(), value.into_bytes()));
         }
     }
-    let metadata = reply.metadata.into_iter();
+    let metadata = response.metadata.into_iter();
     headers.extend(metadata.map(|(name, value)| (format!("{}{name}", dialect.metadata_prefix), value)));
     // Documents of targets may say anything.
     headers.retain(|(_, value)| !value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)));
-    let body = match (body, listener.head, bare) {
+    let body = match (body, context.is_head, has_no_body) {
         (Some(body), false, false) => body,
         (Some(body), true, false) => {
             if let Some(name) = dialect.common_headers.head_error_header.filter(|_| code.is_some()) {
@@ -101,35 +101,35 @@ pub fn tell(listener: &ResponseContext, mut reply: Response) -> WrittenResponse 
         }
         _ => Vec::new(),
     };
-    WrittenResponse { status: reply.status, headers, body, code }
+    WrittenResponse { status: response.status, headers, body, code }
 }
 
 /// The answer to a request that was refused.
-pub fn build_error_response(dialect: &'static Dialect, refusal: &Rejection) -> Response {
-    let row = dialect.error_row(refusal.kind).or_else(|| dialect.error_row(ErrorKind::InternalError));
+pub fn build_error_response(dialect: &'static Dialect, rejection: &Rejection) -> Response {
+    let row = dialect.error_row(rejection.kind).or_else(|| dialect.error_row(ErrorKind::InternalError));
     let (code, status, message) =
         row.map_or(("InternalError", 500, "Internal error."), |row| (row.code, row.status, row.message));
-    let (code, status) = match &refusal.code_and_status {
+    let (code, status) = match &rejection.code_and_status {
         Some((code, status)) => (code.as_str(), *status),
         None => (code, status),
     };
-    let mut reply = Response::with_status(status);
+    let mut response = Response::with_status(status);
     if status != 304 {
-        reply.document = Some(Document::Error(ErrorDocument {
-            kind: Some(refusal.kind),
+        response.document = Some(Document::Error(ErrorDocument {
+            kind: Some(rejection.kind),
             code: code.to_owned(),
-            message: refusal.message.clone().unwrap_or_else(|| message.to_owned()),
-            details: refusal
+            message: rejection.message.clone().unwrap_or_else(|| message.to_owned()),
+            details: rejection
                 .details
                 .iter()
                 .map(|(name, value)| ((*name).to_owned(), value.clone()))
                 .collect(),
         }));
     }
-    reply
+    response
 }
 
 /// A second id that follows from the first: one lookup finds both in a log.
-pub fn trace(id: &str) -> String {
+pub fn derive_trace_id(id: &str) -> String {
     BASE64.encode(format!("blobfish-{id}"))
 }

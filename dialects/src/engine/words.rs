@@ -9,33 +9,33 @@ use crate::engine::dialect::Dialect;
 const WORD_BYTES_MAX: usize = 45;
 
 /// A value of metadata as a caller reads it, from a target's answer.
-pub fn encode_for_caller(target: &Dialect, caller: &Dialect, value: &[u8]) -> Vec<u8> {
+pub fn convert_for_caller(target: &Dialect, caller: &Dialect, value: &[u8]) -> Vec<u8> {
     match (target.metadata_encoded_words, caller.metadata_encoded_words) {
-        (true, false) => decode(value),
-        (false, true) => encode(value),
-        (true, true) if !value.is_ascii() => encode(value),
+        (true, false) => decode_words(value),
+        (false, true) => encode_words(value),
+        (true, true) if !value.is_ascii() => encode_words(value),
         _ => value.to_vec(),
     }
 }
 
 /// A value of metadata as a target is told it, from a caller's request. Text goes as it is: it is the target that tells
 /// it in words.
-pub fn encode_for_target(caller: &Dialect, target: &Dialect, value: &[u8]) -> Vec<u8> {
-    let text = std::str::from_utf8(value).is_ok();
+pub fn convert_for_target(caller: &Dialect, target: &Dialect, value: &[u8]) -> Vec<u8> {
+    let is_text = std::str::from_utf8(value).is_ok();
     match (caller.metadata_encoded_words, target.metadata_encoded_words) {
-        (true, false) => decode(value),
-        (false, true) if !text || value.is_ascii() => encode(value),
+        (true, false) => decode_words(value),
+        (false, true) if !is_text || value.is_ascii() => encode_words(value),
         _ => value.to_vec(),
     }
 }
 
 /// Writes a value in words, where it is not ASCII, or would be taken for words.
-fn encode(value: &[u8]) -> Vec<u8> {
-    if value.is_ascii() && decode(value) == value {
+fn encode_words(value: &[u8]) -> Vec<u8> {
+    if value.is_ascii() && decode_words(value) == value {
         return value.to_vec();
     }
     let Ok(text) = std::str::from_utf8(value) else {
-        return words("ISO-8859-1", value.chunks(WORD_BYTES_MAX));
+        return write_words("ISO-8859-1", value.chunks(WORD_BYTES_MAX));
     };
     let mut pieces: Vec<&[u8]> = Vec::new();
     let mut rest = text;
@@ -46,23 +46,23 @@ fn encode(value: &[u8]) -> Vec<u8> {
         pieces.push(piece.as_bytes());
         rest = after;
     }
-    words("UTF-8", pieces.into_iter())
+    write_words("UTF-8", pieces.into_iter())
 }
 
-fn words<'a>(charset: &str, pieces: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
-    let word = |piece: &[u8]| format!("=?{charset}?B?{}?=", BASE64.encode(piece));
-    pieces.map(word).collect::<Vec<_>>().join(" ").into_bytes()
+fn write_words<'a>(charset: &str, pieces: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let format_word = |piece: &[u8]| format!("=?{charset}?B?{}?=", BASE64.encode(piece));
+    pieces.map(format_word).collect::<Vec<_>>().join(" ").into_bytes()
 }
 
 /// Reads the words in a value. Space between two of them is theirs; what is no word stays as it is.
-pub fn decode(value: &[u8]) -> Vec<u8> {
+pub fn decode_words(value: &[u8]) -> Vec<u8> {
     let Some(mut rest) = std::str::from_utf8(value).ok().filter(|text| text.contains("=?")) else {
         return value.to_vec();
     };
     let mut decoded = Vec::new();
     let mut after_word = false;
     while let Some((before, from)) = rest.split_once("=?") {
-        let Some((bytes, behind)) = word(from) else {
+        let Some((bytes, behind)) = parse_word(from) else {
             decoded.extend_from_slice(before.as_bytes());
             decoded.extend_from_slice(b"=?");
             (rest, after_word) = (from, false);
@@ -80,7 +80,7 @@ pub fn decode(value: &[u8]) -> Vec<u8> {
 
 /// The bytes of a word whose start was read, and what follows it. Bytes of Latin-1 stay what they are; other charsets
 /// than these are no words here.
-fn word(text: &str) -> Option<(Vec<u8>, &str)> {
+fn parse_word(text: &str) -> Option<(Vec<u8>, &str)> {
     let (charset, text) = text.split_once('?')?;
     let (encoding, text) = text.split_once('?')?;
     let (content, behind) = text.split_once("?=")?;
@@ -91,17 +91,17 @@ fn word(text: &str) -> Option<(Vec<u8>, &str)> {
     }
     let bytes = match encoding {
         "b" | "B" => BASE64.decode(content).ok()?,
-        "q" | "Q" => decode_quoted(content)?,
+        "q" | "Q" => decode_q(content)?,
         _ => return None,
     };
-    let fits = charset == "iso-8859-1" || std::str::from_utf8(&bytes).is_ok();
+    let is_valid_charset = charset == "iso-8859-1" || std::str::from_utf8(&bytes).is_ok();
     // What no header can hold is no word.
-    let plain = bytes.iter().all(|byte| (*byte >= 0x20 || *byte == b'\t') && *byte != 0x7f);
-    (fits && plain).then_some((bytes, behind))
+    let is_printable = bytes.iter().all(|byte| (*byte >= 0x20 || *byte == b'\t') && *byte != 0x7f);
+    (is_valid_charset && is_printable).then_some((bytes, behind))
 }
 
 /// RFC 2047, 4.2.
-fn decode_quoted(text: &str) -> Option<Vec<u8>> {
+fn decode_q(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut rest = text;
     while let Some(character) = rest.chars().next() {

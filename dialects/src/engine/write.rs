@@ -15,38 +15,41 @@ use crate::wire::{date, percent};
 ///
 /// # Errors
 /// A key or metadata that the target cannot hold, an operation that it does not have.
-pub fn write_request(way: &Route<'_>, request: &Request) -> Result<(OutgoingRequest, Vec<Loss>), Rejection> {
-    let target = way.target.dialect;
-    check(target, request)?;
-    let said = with_absent_said(way, request);
-    let mut outgoing = head(way, request.operation, request.key.as_deref())?;
+pub fn write_request(
+    route: &Route<'_>,
+    request: &Request,
+) -> Result<(OutgoingRequest, Vec<Loss>), Rejection> {
+    let target = route.target.dialect;
+    check_limits(target, request)?;
+    let fields = express_defaults(route, request);
+    let mut outgoing = build_head(route, request.operation, request.key.as_deref())?;
     let mut losses = Vec::new();
-    for (field, value) in said.iter() {
-        match write_field(way, request.operation, field, value) {
+    for (field, value) in fields.iter() {
+        match write_field(route, request.operation, field, value) {
             Ok((FieldName::Header(name), value)) => outgoing.headers.push((name.to_owned(), value)),
             Ok((FieldName::Parameter(name), value)) => {
                 let text = String::from_utf8(value).map_err(|_| ErrorKind::InvalidArgument)?;
                 outgoing.query.push((name.to_owned(), Some(text)));
             }
-            Err(UnwrittenField::NotNeeded) => {}
-            Err(UnwrittenField::CannotSay(why)) => losses.push(Loss::for_field(field, why)),
+            Err(UnwrittenField::Unnecessary) => {}
+            Err(UnwrittenField::Unsupported(reason)) => losses.push(Loss::for_field(field, reason)),
         }
     }
-    check_selected(target, request, &outgoing)?;
-    write_metadata(way, request, &mut outgoing, &mut losses);
+    check_selectors(target, request, &outgoing)?;
+    write_metadata(route, request, &mut outgoing, &mut losses);
     if let Some(name) =
         target.part_bytes_min_header.filter(|_| request.operation == Operation::CompleteMultipartUpload)
     {
-        let least = way.caller.limits.part_bytes_min.to_string();
+        let least = route.caller.limits.part_bytes_min.to_string();
         outgoing.headers.push((name.to_owned(), least.into_bytes()));
     }
-    outgoing.headers.extend(checksums(way, request)?);
+    outgoing.headers.extend(write_checksum_headers(route, request)?);
     if let Some(source) = &request.source {
         let at = TargetCopySource {
-            bucket: way.source_bucket.as_deref().unwrap_or_default(),
+            bucket: route.source_bucket.as_deref().unwrap_or_default(),
             key: &source.key,
             version: source.version.as_deref(),
-            authority: &way.target.authority,
+            authority: &route.target.authority,
         };
         let value = (target.copy.write_source)(&at);
         outgoing.headers.push((target.copy.source_header.to_owned(), value.into_bytes()));
@@ -54,7 +57,7 @@ pub fn write_request(way: &Route<'_>, request: &Request) -> Result<(OutgoingRequ
     Ok((outgoing, losses))
 }
 
-fn check(target: &'static Dialect, request: &Request) -> Result<(), Rejection> {
+fn check_limits(target: &'static Dialect, request: &Request) -> Result<(), Rejection> {
     if let Some(key) = &request.key {
         read::check_key(target, key)?;
     }
@@ -68,22 +71,31 @@ fn check(target: &'static Dialect, request: &Request) -> Result<(), Rejection> {
 ///
 /// # Errors
 /// `NotImplemented` where the target does not have the operation.
-pub fn head(way: &Route<'_>, operation: Operation, key: Option<&str>) -> Result<OutgoingRequest, Rejection> {
-    head_at(way, operation, (operation != Operation::ListBuckets).then_some(way.bucket.as_str()), key)
+pub fn build_head(
+    route: &Route<'_>,
+    operation: Operation,
+    key: Option<&str>,
+) -> Result<OutgoingRequest, Rejection> {
+    build_head_at(
+        route,
+        operation,
+        (operation != Operation::ListBuckets).then_some(route.bucket.as_str()),
+        key,
+    )
 }
 
 /// As [`head`], for a bucket of the target other than the request's: the source of a copy.
 ///
 /// # Errors
 /// As [`head`].
-pub fn head_at(
-    way: &Route<'_>,
+pub fn build_head_at(
+    route: &Route<'_>,
     operation: Operation,
     bucket: Option<&str>,
     key: Option<&str>,
 ) -> Result<OutgoingRequest, Rejection> {
-    let target = way.target;
-    let route = target.dialect.find_route(operation).ok_or_else(|| {
+    let target = route.target;
+    let operation_route = target.dialect.find_route(operation).ok_or_else(|| {
         Rejection::with_message(
             ErrorKind::NotImplemented,
             format!("{} cannot be carried out here.", operation.name()),
@@ -97,7 +109,7 @@ pub fn head_at(
         None => (target.authority.clone(), "/".to_owned()),
     };
     // Parameters whose value is a field are written with the fields.
-    let selectors = route.parameters.iter().filter(|name| {
+    let selectors = operation_route.parameters.iter().filter(|name| {
         !Field::ALL
             .iter()
             .any(|field| target.dialect.field_name_in(*field, operation) == Some(FieldName::Parameter(name)))
@@ -107,7 +119,7 @@ pub fn head_at(
         None => ((*name).to_owned(), None),
     });
     Ok(OutgoingRequest {
-        method: if probe.is_some() { "GET" } else { route.method },
+        method: if probe.is_some() { "GET" } else { operation_route.method },
         host,
         bucket: bucket.map(str::to_owned),
         key: key.map(str::to_owned),
@@ -125,13 +137,13 @@ pub fn head_at(
 }
 
 /// Without a parameter that selects the operation the target would take the request for another.
-fn check_selected(target: &Dialect, request: &Request, outgoing: &OutgoingRequest) -> Result<(), Rejection> {
-    let Some(route) = target.find_route(request.operation) else { return Ok(()) };
-    let said = |wanted: &&str| {
+fn check_selectors(target: &Dialect, request: &Request, outgoing: &OutgoingRequest) -> Result<(), Rejection> {
+    let Some(operation_route) = target.find_route(request.operation) else { return Ok(()) };
+    let is_present = |wanted: &&str| {
         let name = wanted.split('=').next().unwrap_or(wanted);
         outgoing.query.iter().any(|row| row.0 == name)
     };
-    if route.parameters.iter().all(said) {
+    if operation_route.parameters.iter().all(is_present) {
         return Ok(());
     }
     Err(Rejection::with_message(
@@ -144,35 +156,40 @@ fn check_selected(target: &Dialect, request: &Request, outgoing: &OutgoingReques
 ///
 /// # Errors
 /// As [`head`].
-pub fn bucket_head(way: &Route<'_>, bucket: String, now: Timestamp) -> Result<OutgoingRequest, Rejection> {
-    let way = Route { bucket, ..way.clone() };
-    Ok(sign_request(&way, head(&way, Operation::HeadBucket, None)?, now))
+pub fn build_signed_bucket_head(
+    route: &Route<'_>,
+    bucket: String,
+    now: Timestamp,
+) -> Result<OutgoingRequest, Rejection> {
+    let route = Route { bucket, ..route.clone() };
+    Ok(sign_request(&route, build_head(&route, Operation::HeadBucket, None)?, now))
 }
 
 /// What absence means to the caller is said where it means something else to the target.
-fn with_absent_said(way: &Route<'_>, request: &Request) -> Fields {
-    let (caller, target) = (&way.caller.defaults, &way.target.dialect.defaults);
+fn express_defaults(route: &Route<'_>, request: &Request) -> Fields {
+    let (caller, target) = (&route.caller.defaults, &route.target.dialect.defaults);
     let mut fields = request.fields.clone();
     // Compared here, with what the answer says.
     fields.remove(Field::IfRange);
-    if way.caller.family != way.target.dialect.family {
-        say_grants(way.caller, request.operation, &mut fields);
+    if route.caller.family != route.target.dialect.family {
+        replace_grants_with_acl(route.caller, request.operation, &mut fields);
     }
     if request.operation.creates_object() {
-        let access = [
+        let acl_fields = [
             Field::Acl,
             Field::GrantRead,
             Field::GrantReadAcp,
             Field::GrantWriteAcp,
             Field::GrantFullControl,
         ];
-        let access_said = access.into_iter().any(|field| fields.has(field));
-        if !access_said && caller.acl == CannedAcl::Private && target.acl != CannedAcl::Private {
+        let has_acl = acl_fields.into_iter().any(|field| fields.has(field));
+        if !has_acl && caller.acl == CannedAcl::Private && target.acl != CannedAcl::Private {
             fields.set(Field::Acl, Value::Acl(CannedAcl::Private));
         }
         // To say nothing may mean the bucket's class; a target whose buckets have none is told its own default.
-        let meant = caller.class.filter(|class| target.class != Some(*class));
-        let class = if target.class_always_explicit { caller.class.or(target.class) } else { meant };
+        let class_to_express = caller.class.filter(|class| target.class != Some(*class));
+        let class =
+            if target.class_always_explicit { caller.class.or(target.class) } else { class_to_express };
         let class = class.filter(|_| !fields.has(Field::StorageClass));
         if let Some(class) = class {
             fields.set(Field::StorageClass, Value::StorageClass(class));
@@ -202,22 +219,22 @@ fn with_absent_said(way: &Route<'_>, request: &Request) -> Fields {
 /// # Errors
 /// `BadDigest`: that of a completed object, where it is not that of the parts that the call names. `NotImplemented`: one
 /// that only the target could compare.
-fn checksums(way: &Route<'_>, request: &Request) -> Result<Vec<(String, Vec<u8>)>, Rejection> {
-    let target = way.target.dialect;
-    let completes = request.operation == Operation::CompleteMultipartUpload;
-    let mut written = Vec::new();
-    if !request.operation.is_upload() && !completes {
-        return Ok(written);
+fn write_checksum_headers(route: &Route<'_>, request: &Request) -> Result<Vec<(String, Vec<u8>)>, Rejection> {
+    let target = route.target.dialect;
+    let is_completion = request.operation == Operation::CompleteMultipartUpload;
+    let mut headers = Vec::new();
+    if !request.operation.is_upload() && !is_completion {
+        return Ok(headers);
     }
     for checksum in &request.checksums {
         let Some(value) = &checksum.value else { continue };
         let header = target.checksum_header(checksum.algorithm).filter(|_| target.keeps_checksums());
         match header {
             // Each write has one.
-            Some(name) if written.is_empty() => written.push((name.to_owned(), value.clone().into_bytes())),
-            None if completes && is_of_parts(request, checksum.algorithm, value)? => {}
-            None if completes => {
-                let name = way.caller.checksum_header(checksum.algorithm).unwrap_or_default();
+            Some(name) if headers.is_empty() => headers.push((name.to_owned(), value.clone().into_bytes())),
+            None if is_completion && is_composite_of_parts(request, checksum.algorithm, value)? => {}
+            None if is_completion => {
+                let name = route.caller.checksum_header(checksum.algorithm).unwrap_or_default();
                 return Err(Rejection::with_message(
                     ErrorKind::NotImplemented,
                     format!("{name} cannot be carried out here: {} does not compare it", target.name),
@@ -227,7 +244,7 @@ fn checksums(way: &Route<'_>, request: &Request) -> Result<Vec<(String, Vec<u8>)
             _ => {}
         }
     }
-    Ok(written)
+    Ok(headers)
 }
 
 /// Whether a completed object's checksum is the one of its parts' checksums, which the call names beside their ETags; each
@@ -235,11 +252,15 @@ fn checksums(way: &Route<'_>, request: &Request) -> Result<Vec<(String, Vec<u8>)
 ///
 /// # Errors
 /// `BadDigest`: it says to be, and is another.
-fn is_of_parts(request: &Request, algorithm: ChecksumAlgorithm, value: &str) -> Result<bool, Rejection> {
-    let Some(found) = compute_composite_checksum(algorithm, &request.parts)? else { return Ok(false) };
+fn is_composite_of_parts(
+    request: &Request,
+    algorithm: ChecksumAlgorithm,
+    value: &str,
+) -> Result<bool, Rejection> {
+    let Some(composite) = compute_composite_checksum(algorithm, &request.parts)? else { return Ok(false) };
     let (bare, count) = value.rsplit_once('-').map_or((value, None), |(bare, count)| (bare, Some(count)));
-    let counted = count.is_none_or(|count| count.parse() == Ok(request.parts.len()));
-    match (found == bare && counted, count) {
+    let is_part_count = count.is_none_or(|count| count.parse() == Ok(request.parts.len()));
+    match (composite == bare && is_part_count, count) {
         (true, _) => Ok(true),
         (false, Some(_)) => Err(ErrorKind::BadDigest.into()),
         (false, None) => Ok(false),
@@ -247,7 +268,7 @@ fn is_of_parts(request: &Request, algorithm: ChecksumAlgorithm, value: &str) -> 
 }
 
 /// Accounts are a vendor's own, but everybody is everybody: grants that mean a canned list are said by its word.
-fn say_grants(caller: &Dialect, operation: Operation, fields: &mut Fields) {
+fn replace_grants_with_acl(caller: &Dialect, operation: Operation, fields: &mut Fields) {
     let Some(acl) = access::canned_from_grant_fields(caller, fields) else { return };
     let field = if Field::Acl.applies_to(operation) { Field::Acl } else { Field::BucketAcl };
     if fields.has(field) {
@@ -260,67 +281,67 @@ fn say_grants(caller: &Dialect, operation: Operation, fields: &mut Fields) {
 /// Why a field is not written.
 enum UnwrittenField {
     /// The target does by itself what the field asks for.
-    NotNeeded,
+    Unnecessary,
     /// It cannot be said.
-    CannotSay(String),
+    Unsupported(String),
 }
 
 fn write_field(
-    way: &Route<'_>,
+    route: &Route<'_>,
     operation: Operation,
     field: Field,
     value: &Value,
 ) -> Result<(FieldName, Vec<u8>), UnwrittenField> {
-    let target = way.target.dialect;
-    let cannot = |why: &str| UnwrittenField::CannotSay(format!("{} {why}", target.name));
+    let target = route.target.dialect;
+    let reject = |reason: &str| UnwrittenField::Unsupported(format!("{} {reason}", target.name));
     if matches!(value, Value::Acl(CannedAcl::Inherit)) && target.words.acl.word(CannedAcl::Inherit).is_none()
     {
         // There the bucket decides when nothing is said.
-        return Err(UnwrittenField::NotNeeded);
+        return Err(UnwrittenField::Unnecessary);
     }
     if field.is_checksum_option() && !target.keeps_checksums() {
         // What the caller says of the bytes is compared here.
-        return Err(UnwrittenField::NotNeeded);
+        return Err(UnwrittenField::Unnecessary);
     }
     let name = target.target_field_name(field, operation);
     if name.is_none() && (field.is_safe_to_omit() || field.is_repeated_in(operation)) {
-        return Err(UnwrittenField::NotNeeded);
+        return Err(UnwrittenField::Unnecessary);
     }
-    let name = name.ok_or_else(|| cannot("has no such field"))?;
-    if field.has_account_ids() && way.caller.family != target.family {
-        return Err(cannot("has other accounts"));
+    let name = name.ok_or_else(|| reject("has no such field"))?;
+    if field.has_account_ids() && route.caller.family != target.family {
+        return Err(reject("has other accounts"));
     }
     let words = target.words;
-    let word = |word: Option<&'static str>| {
-        word.map(str::to_owned).ok_or_else(|| cannot("has no word for this value"))
+    let require_word = |word: Option<&'static str>| {
+        word.map(str::to_owned).ok_or_else(|| reject("has no word for this value"))
     };
     let text = match value {
-        Value::Text(text) if field == Field::EncryptionKeyId && !way.target.kms_keys.contains(text) => {
-            return Err(cannot(&format!("is not configured with the key {text}")));
+        Value::Text(text) if field == Field::EncryptionKeyId && !route.target.kms_keys.contains(text) => {
+            return Err(reject(&format!("is not configured with the key {text}")));
         }
         Value::Text(text) => text.clone(),
         Value::Raw(bytes) => return Ok((name, bytes.clone())),
         Value::Time(at) => date::format_http(*at),
-        Value::Etags(tags) => written_etags(target, tags),
+        Value::Etags(tags) => format_etags(target, tags),
         Value::Directive(directive) if field == Field::TaggingDirective => {
-            word(words.tagging.word(*directive))?
+            require_word(words.tagging.word(*directive))?
         }
-        Value::Directive(directive) => word(words.metadata.word(*directive))?,
-        Value::StorageClass(class) => word(words.class.word(*class))?,
-        Value::Acl(acl) => word(words.acl.word(*acl))?,
-        Value::Encryption(way) => word(words.encryption.word(*way))?,
+        Value::Directive(directive) => require_word(words.metadata.word(*directive))?,
+        Value::StorageClass(class) => require_word(words.class.word(*class))?,
+        Value::Acl(acl) => require_word(words.acl.word(*acl))?,
+        Value::Encryption(encryption) => require_word(words.encryption.word(*encryption))?,
         Value::Flag => (words.flag_word)(field).to_owned(),
         Value::Number(number) => number.to_string(),
         Value::ByteRange(range) => format_range(*range),
-        Value::Tags(tags) => written_tags(tags),
+        Value::Tags(tags) => format_tags(tags),
         Value::Secret(key) => key.expose().to_owned(),
     };
     Ok((name, text.into_bytes()))
 }
 
-fn written_etags(target: &Dialect, tags: &[String]) -> String {
-    let one = |tag: &String| if tag == "*" { tag.clone() } else { etag::quote(target, tag) };
-    tags.iter().map(one).collect::<Vec<_>>().join(", ")
+fn format_etags(target: &Dialect, tags: &[String]) -> String {
+    let format_etag = |tag: &String| if tag == "*" { tag.clone() } else { etag::quote(target, tag) };
+    tags.iter().map(format_etag).collect::<Vec<_>>().join(", ")
 }
 
 fn format_range(range: ByteRange) -> String {
@@ -331,23 +352,23 @@ fn format_range(range: ByteRange) -> String {
     }
 }
 
-fn written_tags(tags: &[(String, String)]) -> String {
-    let pair =
+fn format_tags(tags: &[(String, String)]) -> String {
+    let format_pair =
         |(name, value): &(String, String)| format!("{}={}", percent::encode(name), percent::encode(value));
-    tags.iter().map(pair).collect::<Vec<_>>().join("&")
+    tags.iter().map(format_pair).collect::<Vec<_>>().join("&")
 }
 
 fn write_metadata(
-    way: &Route<'_>,
+    route: &Route<'_>,
     request: &Request,
     outgoing: &mut OutgoingRequest,
     losses: &mut Vec<Loss>,
 ) {
-    let target = way.target.dialect;
+    let target = route.target.dialect;
     for (name, value) in &request.metadata {
-        let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        if plain || target.limits.metadata_any_name {
-            let value = words::encode_for_target(way.caller, target, value);
+        let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if is_plain || target.limits.metadata_any_name {
+            let value = words::convert_for_target(route.caller, target, value);
             outgoing.headers.push((format!("{}{name}", target.metadata_prefix), value));
         } else {
             losses.push(Loss {
@@ -359,7 +380,7 @@ fn write_metadata(
 }
 
 /// Signs a request whose body is at hand.
-pub fn sign_request(way: &Route<'_>, mut outgoing: OutgoingRequest, now: Timestamp) -> OutgoingRequest {
+pub fn sign_request(route: &Route<'_>, mut outgoing: OutgoingRequest, now: Timestamp) -> OutgoingRequest {
     let body = &outgoing.body;
     if !body.is_empty() || matches!(outgoing.method, "PUT" | "POST") {
         outgoing.headers.push(("content-length".to_owned(), body.len().to_string().into_bytes()));
@@ -370,7 +391,7 @@ pub fn sign_request(way: &Route<'_>, mut outgoing: OutgoingRequest, now: Timesta
         outgoing.headers.push(("content-md5".to_owned(), crate::wire::hash::md5_base64(body).into_bytes()));
     }
     outgoing.payload_hash = PayloadHash::Sha256(crate::wire::hash::sha256_hex(&outgoing.body));
-    let now = way.target.clock.to_target_time(now);
-    way.target.auth.sign(&mut outgoing, &way.target.credentials.current(), &way.target.region, now);
+    let now = route.target.clock.to_target_time(now);
+    route.target.auth.sign(&mut outgoing, &route.target.credentials.current(), &route.target.region, now);
     outgoing
 }

@@ -4,7 +4,7 @@ use crate::engine::dialect::{Defaults, Limits};
 use crate::s3;
 
 /// As S3, but for the class.
-pub const ABSENT: Defaults = Defaults { class_always_explicit: true, ..s3::absent::ABSENT };
+pub const DEFAULTS: Defaults = Defaults { class_always_explicit: true, ..s3::absent::DEFAULTS };
 
 /// As S3, but for dots in the names of buckets.
 pub const LIMITS: Limits = Limits { bucket_dots: false, ..s3::absent::LIMITS };

@@ -3,4 +3,4 @@
 use crate::engine::dialect::ErrorRow;
 
 /// As S3.
-pub const FAULTS: &[ErrorRow] = crate::s3::faults::FAULTS;
+pub const ERRORS: &[ErrorRow] = crate::s3::faults::ERRORS;

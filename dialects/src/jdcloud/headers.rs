@@ -2,14 +2,17 @@
 //! a word.
 
 use crate::model::{Field, Operation};
-use crate::s3::headers::SIZE_OF_PARTS;
+use crate::s3::headers::COMPLETED_OBJECT_SIZE;
 
 /// Whether JD tells the parts of an object apart is not known: it is asked for the whole.
-pub const LACKS_AT: &[(Operation, Field)] =
-    &[(Operation::GetObject, Field::PartNumber), (Operation::HeadObject, Field::PartNumber), SIZE_OF_PARTS];
+pub const UNSUPPORTED_FIELDS_BY_OPERATION: &[(Operation, Field)] = &[
+    (Operation::GetObject, Field::PartNumber),
+    (Operation::HeadObject, Field::PartNumber),
+    COMPLETED_OBJECT_SIZE,
+];
 
 /// Not documented by JD: never relied on.
-pub const LACKS: &[Field] = &[
+pub const UNSUPPORTED_FIELDS: &[Field] = &[
     Field::SourceIfMatch,
     Field::SourceIfNoneMatch,
     Field::SourceIfModifiedSince,

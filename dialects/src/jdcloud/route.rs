@@ -13,10 +13,10 @@ pub const HOSTS: &[HostForm] = &[
 ];
 
 /// Not documented by JD: never relied on.
-pub const LACKS_CALLS: &[Operation] = &[Operation::GetObjectAttributes];
+pub const UNSUPPORTED_OPERATIONS: &[Operation] = &[Operation::GetObjectAttributes];
 
 /// As [`LACKS_CALLS`].
-pub const LACKS_SETTINGS: &[Setting] = &[
+pub const UNSUPPORTED_SETTINGS: &[Setting] = &[
     Setting::Retention,
     Setting::LegalHold,
     Setting::ObjectLock,

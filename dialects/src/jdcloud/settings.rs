@@ -3,4 +3,4 @@
 use crate::engine::settings::SettingSchema;
 
 /// As S3. What JD does not have it refuses itself: an answer that is another document is no success.
-pub const FORMS: &[SettingSchema] = crate::s3::settings::FORMS;
+pub const SCHEMAS: &[SettingSchema] = crate::s3::settings::SCHEMAS;

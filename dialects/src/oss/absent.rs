@@ -4,7 +4,7 @@ use crate::engine::dialect::{Defaults, Limits};
 use crate::model::CannedAcl;
 
 /// Defaults of new objects and of listings.
-pub const ABSENT: Defaults = Defaults {
+pub const DEFAULTS: Defaults = Defaults {
     // The bucket's class.
     class: None,
     class_always_explicit: false,

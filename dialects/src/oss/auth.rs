@@ -30,10 +30,10 @@ pub static AUTH: OssAuth = OssAuth { signs_with_v1: false };
 /// The same with version 1 out, for targets configured so.
 pub static AUTH_V1: OssAuth = OssAuth { signs_with_v1: true };
 
-const V1: &str = "ossv1";
-const V4: &str = "ossv4";
+const SCHEME_V1: &str = "ossv1";
+const SCHEME_V4: &str = "ossv4";
 const ALGORITHM: &str = "OSS4-HMAC-SHA256";
-const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
+const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 
 const CREDENTIAL_PARAMETERS: &[&str] = &[
     "OSSAccessKeyId",
@@ -50,7 +50,7 @@ const CREDENTIAL_PARAMETERS: &[&str] = &[
 ];
 
 /// 2.2.1: what a version 1 signature covers of the query, besides every `x-oss-*`.
-const SIGNED_V1: &[&str] = &[
+const SIGNED_PARAMETERS_V1: &[&str] = &[
     "acl",
     "append",
     "bucketInfo",
@@ -139,7 +139,7 @@ const SIGNED_V1: &[&str] = &[
 ];
 
 /// What version 1 leaves unsigned and only filters a page: harmless to append.
-const FILTERS_V1: &[&str] = &[
+const FILTER_PARAMETERS_V1: &[&str] = &[
     "prefix",
     "marker",
     "max-keys",
@@ -165,7 +165,7 @@ impl Auth for OssAuth {
     }
 
     fn parse_claim(&self, head: &RawHead) -> Result<Option<Claim>, Rejection> {
-        let Some(credential) = OssCredential::read(head)? else { return Ok(None) };
+        let Some(credential) = OssCredential::from_head(head)? else { return Ok(None) };
         let scheme = Scheme { name: credential.scheme(), presigned: credential.is_presigned() };
         Ok(Some(Claim {
             scheme,
@@ -182,8 +182,8 @@ impl Auth for OssAuth {
         secret: &SecretString,
         terms: &VerifyOptions,
     ) -> Result<VerifiedSignature, Rejection> {
-        let credential = OssCredential::read(head)?.ok_or(ErrorKind::AuthorizationMalformed)?;
-        let verified = |key| VerifiedSignature {
+        let credential = OssCredential::from_head(head)?.ok_or(ErrorKind::AuthorizationMalformed)?;
+        let new_verified = |key| VerifiedSignature {
             payload: Payload::Unsigned,
             unsigned_names: Vec::new(),
             credential_parameters: CREDENTIAL_PARAMETERS,
@@ -192,13 +192,13 @@ impl Auth for OssAuth {
         let outcome = credential.verify(head, place, secret, terms.now);
         // 1.3: a `+` is a plus to most SDKs and a space to some; the decoded key is signed.
         match (outcome, hosts::decode_key_plus_as_space(head, place)) {
-            (Ok(()), _) => Ok(verified(None)),
-            (Err(refusal), Some(key)) if refusal.kind == ErrorKind::SignatureDoesNotMatch => {
+            (Ok(()), _) => Ok(new_verified(None)),
+            (Err(rejection), Some(key)) if rejection.kind == ErrorKind::SignatureDoesNotMatch => {
                 let other = ResourceAddress { key: Some(key.clone()), ..place.clone() };
                 let outcome = credential.verify(head, &other, secret, terms.now);
-                outcome.map(|()| verified(Some(key))).map_err(|_| refusal)
+                outcome.map(|()| new_verified(Some(key))).map_err(|_| rejection)
             }
-            (Err(refusal), _) => Err(refusal),
+            (Err(rejection), _) => Err(rejection),
         }
     }
 
@@ -217,7 +217,7 @@ impl Auth for OssAuth {
     /// 2.7
     fn parse_form_claim(&self, form: &PostForm) -> Result<Option<Claim>, Rejection> {
         let token = form.get("x-oss-security-token").map(str::to_owned);
-        let claim = |name: &'static str, access_key: String| {
+        let build_claim = |name: &'static str, access_key: String| {
             Ok(Some(Claim {
                 scheme: Scheme { name, presigned: true },
                 access_key_id: access_key,
@@ -225,8 +225,10 @@ impl Auth for OssAuth {
             }))
         };
         match (form.get("x-oss-signature"), form.get("OSSAccessKeyId"), form.get("Signature")) {
-            (Some(_), None, None) => claim(V4, OssScope::read(form.require_field("x-oss-credential")?)?.0),
-            (None, Some(access_key), Some(_)) => claim(V1, access_key.to_owned()),
+            (Some(_), None, None) => {
+                build_claim(SCHEME_V4, OssScope::parse(form.require_field("x-oss-credential")?)?.0)
+            }
+            (None, Some(access_key), Some(_)) => build_claim(SCHEME_V1, access_key.to_owned()),
             (None, None, None) => Ok(None),
             (Some(_), ..) => Err(ErrorKind::SeveralCredentials.into()),
             (None, None, Some(_)) => form.require_field("OSSAccessKeyId").map(|_| None),
@@ -242,12 +244,12 @@ impl Auth for OssAuth {
         now: Timestamp,
     ) -> Result<(), Rejection> {
         let secret = secret.expose_secret();
-        let (found, sent) = match form.get("x-oss-signature") {
+        let (computed, received) = match form.get("x-oss-signature") {
             Some(signature) => {
                 if form.require_field("x-oss-signature-version")? != ALGORITHM {
                     return Err(ErrorKind::UnsupportedSignature.into());
                 }
-                let (_, scope) = OssScope::read(form.require_field("x-oss-credential")?)?;
+                let (_, scope) = OssScope::parse(form.require_field("x-oss-credential")?)?;
                 let at =
                     date::parse_basic(form.require_field("x-oss-date")?).ok_or(ErrorKind::InvalidArgument)?;
                 if date::format_basic(at).get(..8) != Some(scope.date.as_str()) {
@@ -266,7 +268,7 @@ impl Auth for OssAuth {
                 form.require_field("Signature")?,
             ),
         };
-        if constant_time_eq(found.as_bytes(), sent.as_bytes()) {
+        if constant_time_eq(computed.as_bytes(), received.as_bytes()) {
             Ok(())
         } else {
             Err(ErrorKind::SignatureDoesNotMatch.into())
@@ -298,22 +300,22 @@ fn sign_v1(request: &mut OutgoingRequest, key: &Credentials, now: Timestamp) -> 
 fn sign_v4(request: &mut OutgoingRequest, key: &Credentials, region: &str, now: Timestamp) -> String {
     let stamp = date::format_basic(now);
     request.headers.push(("x-oss-date".to_owned(), stamp.clone().into_bytes()));
-    request.headers.push(("x-oss-content-sha256".to_owned(), UNSIGNED.into()));
+    request.headers.push(("x-oss-content-sha256".to_owned(), UNSIGNED_PAYLOAD.into()));
     let scope = OssScope {
         date: stamp.get(..8).unwrap_or_default().to_owned(),
         region: region.to_owned(),
         product: "oss".to_owned(),
     };
     let query = collect_query_pairs(request);
-    let additional = vec!["host".to_owned()];
+    let additional_headers = vec!["host".to_owned()];
     let canonical = OssCanonicalRequest {
         method: request.method,
         bucket: request.bucket.as_deref(),
         key: request.key.as_deref(),
         query: &query,
         headers: &request.headers,
-        additional: &additional,
-        payload: UNSIGNED.as_bytes(),
+        additional_headers: &additional_headers,
+        payload: UNSIGNED_PAYLOAD.as_bytes(),
     };
     let signature =
         scope.compute_signature(key.secret_key.expose_secret(), &stamp, &canonical.to_bytes(false));
@@ -340,7 +342,7 @@ struct OssSignatureV1 {
 struct OssSignatureV4 {
     access_key: String,
     scope: OssScope,
-    additional: Vec<String>,
+    additional_headers: Vec<String>,
     signature: String,
     /// Of the URL form: seconds.
     expires: Option<String>,
@@ -348,54 +350,54 @@ struct OssSignatureV4 {
 
 impl OssCredential {
     /// 2.1
-    fn read(head: &RawHead) -> Result<Option<Self>, Rejection> {
+    fn from_head(head: &RawHead) -> Result<Option<Self>, Rejection> {
         let lines = collect_authorization_lines(head);
         let header = lines
             .iter()
             .find(|line| line.starts_with("OSS ") || line.starts_with("OSS4-") || line.starts_with("OSS2 "));
-        let parameter = |name: &str| -> Result<Option<String>, Rejection> {
-            let mut found = head.raw_query().filter(|row| row.0 == name);
-            let first = found.next().and_then(|row| row.1);
-            match found.next() {
+        let find_parameter = |name: &str| -> Result<Option<String>, Rejection> {
+            let mut matches = head.raw_query().filter(|row| row.0 == name);
+            let first = matches.next().and_then(|row| row.1);
+            match matches.next() {
                 Some(_) => Err(ErrorKind::SeveralCredentials.into()),
                 None => first
                     .map(|text| percent::decode_form(text).map_err(|_| ErrorKind::InvalidUri.into()))
                     .transpose(),
             }
         };
-        let version = parameter("x-oss-signature-version")?;
-        let id = parameter("OSSAccessKeyId")?;
+        let version = find_parameter("x-oss-signature-version")?;
+        let id = find_parameter("OSSAccessKeyId")?;
         check_single_credential(&[header.is_some(), version.is_some(), id.is_some()], &lines)?;
         if let Some(header) = header {
-            return Self::parse_header(header).map(Some);
+            return Self::from_header(header).map(Some);
         }
         if let Some(version) = version {
             if version != ALGORITHM {
                 return Err(ErrorKind::UnsupportedSignature.into());
             }
             let all = [
-                parameter("x-oss-credential")?,
-                parameter("x-oss-expires")?,
-                parameter("x-oss-signature")?,
-                parameter("x-oss-date")?,
+                find_parameter("x-oss-credential")?,
+                find_parameter("x-oss-expires")?,
+                find_parameter("x-oss-signature")?,
+                find_parameter("x-oss-date")?,
             ];
             let [Some(credential), Some(expires), Some(signature), Some(_)] = all else {
                 return Err(ErrorKind::AuthorizationQueryMalformed.into());
             };
-            let (access_key, scope) = OssScope::read(&credential)?;
-            let additional =
-                parse_additional_headers(&parameter("x-oss-additional-headers")?.unwrap_or_default())?;
+            let (access_key, scope) = OssScope::parse(&credential)?;
+            let additional_headers =
+                parse_additional_headers(&find_parameter("x-oss-additional-headers")?.unwrap_or_default())?;
             return Ok(Some(Self::V4(OssSignatureV4 {
                 access_key,
                 scope,
-                additional,
+                additional_headers,
                 signature,
                 expires: Some(expires),
             })));
         }
         // Others have parameters of the names of the rest.
         let Some(access_key) = id else { return Ok(None) };
-        match (parameter("Signature")?, parameter("Expires")?) {
+        match (find_parameter("Signature")?, find_parameter("Expires")?) {
             (Some(signature), Some(expires)) => {
                 Ok(Some(Self::V1(OssSignatureV1 { access_key, signature, expires: Some(expires) })))
             }
@@ -403,17 +405,18 @@ impl OssCredential {
         }
     }
 
-    fn parse_header(line: &str) -> Result<Self, Rejection> {
+    fn from_header(line: &str) -> Result<Self, Rejection> {
         if let Some(rest) = line.strip_prefix("OSS ") {
             let (access_key, signature) = parse_id_and_signature(rest)?;
             return Ok(Self::V1(OssSignatureV1 { access_key, signature, expires: None }));
         }
         let rest = line.strip_prefix(ALGORITHM).ok_or(ErrorKind::UnsupportedSignature)?;
         let items = CredentialItems::parse(rest)?;
-        let (access_key, scope) = OssScope::read(items.get_required("Credential")?)?;
+        let (access_key, scope) = OssScope::parse(items.get_required("Credential")?)?;
         let signature = items.get_required("Signature")?.to_owned();
-        let additional = parse_additional_headers(items.get("AdditionalHeaders").unwrap_or_default())?;
-        Ok(Self::V4(OssSignatureV4 { access_key, scope, additional, signature, expires: None }))
+        let additional_headers =
+            parse_additional_headers(items.get("AdditionalHeaders").unwrap_or_default())?;
+        Ok(Self::V4(OssSignatureV4 { access_key, scope, additional_headers, signature, expires: None }))
     }
 
     fn verify(
@@ -424,29 +427,29 @@ impl OssCredential {
         now: Timestamp,
     ) -> Result<(), Rejection> {
         match self {
-            Self::V1(first) => first.verify(head, place, secret, now),
-            Self::V4(fourth) => fourth.verify(head, place, secret, now),
+            Self::V1(signature) => signature.verify(head, place, secret, now),
+            Self::V4(signature) => signature.verify(head, place, secret, now),
         }
     }
 
     fn scheme(&self) -> &'static str {
         match self {
-            Self::V1(_) => V1,
-            Self::V4(_) => V4,
+            Self::V1(_) => SCHEME_V1,
+            Self::V4(_) => SCHEME_V4,
         }
     }
 
     fn is_presigned(&self) -> bool {
         match self {
-            Self::V1(first) => first.expires.is_some(),
-            Self::V4(fourth) => fourth.expires.is_some(),
+            Self::V1(signature) => signature.expires.is_some(),
+            Self::V4(signature) => signature.expires.is_some(),
         }
     }
 
     fn access_key(&self) -> &str {
         match self {
-            Self::V1(first) => &first.access_key,
-            Self::V4(fourth) => &fourth.access_key,
+            Self::V1(signature) => &signature.access_key,
+            Self::V4(signature) => &signature.access_key,
         }
     }
 }
@@ -502,10 +505,10 @@ impl OssSignatureV1 {
         let date = self.find_date(head, now)?;
         let query = decode_query(head)?;
         // What selects an operation must be covered; anybody could have appended the rest.
-        let stray = query
+        let unsigned_parameter = query
             .iter()
             .find(|(name, _)| super::route::SUB_RESOURCES.contains(&name.as_str()) && !is_signed_by_v1(name));
-        if let Some((name, _)) = stray {
+        if let Some((name, _)) = unsigned_parameter {
             return Err(
                 Rejection::new(ErrorKind::HeadersNotSigned).with_detail("HeadersNotSigned", name.clone())
             );
@@ -515,11 +518,11 @@ impl OssSignatureV1 {
             let resource = build_v1_resource(place.bucket.as_deref(), place.key.as_deref(), &query, empty);
             build_v1_string_to_sign(&head.method, &head.headers, &date, &resource)
         });
-        let fits = strings.iter().any(|string| {
-            let found = encode_base64(&hmac_sha1(secret.expose_secret().as_bytes(), string));
-            constant_time_eq(found.as_bytes(), self.signature.as_bytes())
+        let is_match = strings.iter().any(|string| {
+            let computed = encode_base64(&hmac_sha1(secret.expose_secret().as_bytes(), string));
+            constant_time_eq(computed.as_bytes(), self.signature.as_bytes())
         });
-        if fits {
+        if is_match {
             return Ok(());
         }
         let [string, _] = strings;
@@ -559,7 +562,8 @@ impl OssSignatureV1 {
 }
 
 fn is_signed_by_v1(name: &str) -> bool {
-    SIGNED_V1.contains(&name) || (name.starts_with("x-oss-") && !FILTERS_V1.contains(&name))
+    SIGNED_PARAMETERS_V1.contains(&name)
+        || (name.starts_with("x-oss-") && !FILTER_PARAMETERS_V1.contains(&name))
 }
 
 /// 2.2: CanonicalizedResource, from the decoded key.
@@ -567,12 +571,13 @@ fn build_v1_resource(
     bucket: Option<&str>,
     key: Option<&str>,
     query: &[(String, String)],
-    empty: &str,
+    empty_value_suffix: &str,
 ) -> String {
-    let mut covered: Vec<&(String, String)> = query.iter().filter(|row| is_signed_by_v1(&row.0)).collect();
-    covered.sort();
-    let pairs = covered.into_iter().map(|(name, value)| match value.as_str() {
-        "" => format!("{name}{empty}"),
+    let mut signed_parameters: Vec<&(String, String)> =
+        query.iter().filter(|row| is_signed_by_v1(&row.0)).collect();
+    signed_parameters.sort();
+    let pairs = signed_parameters.into_iter().map(|(name, value)| match value.as_str() {
+        "" => format!("{name}{empty_value_suffix}"),
         value => format!("{name}={value}"),
     });
     let pairs = pairs.collect::<Vec<_>>().join("&");
@@ -590,19 +595,20 @@ fn build_v1_string_to_sign(
     date: &[u8],
     resource: &str,
 ) -> Vec<u8> {
-    let header =
+    let find_header =
         |name: &str| headers.iter().find(|row| row.0 == name).map_or(&b""[..], |row| row.1.as_slice());
-    let own = write_canonical_headers(headers, |name| name.starts_with("x-oss-"));
-    let lines = [method.as_bytes(), header("content-md5"), header("content-type"), date, &own];
+    let oss_headers = write_canonical_headers(headers, |name| name.starts_with("x-oss-"));
+    let lines =
+        [method.as_bytes(), find_header("content-md5"), find_header("content-type"), date, &oss_headers];
     let mut string = lines.join(&b"\n"[..]);
     string.extend(resource.as_bytes());
     string
 }
 
 /// CanonicalizedOSSHeaders, and the headers of version 4.
-fn write_canonical_headers(headers: &[(String, Vec<u8>)], wanted: impl Fn(&str) -> bool) -> Vec<u8> {
-    let wanted = headers.iter().filter(|row| wanted(&row.0));
-    format_header_lines(wanted.map(|(name, value)| (name.as_str(), value.trim_ascii())))
+fn write_canonical_headers(headers: &[(String, Vec<u8>)], is_wanted: impl Fn(&str) -> bool) -> Vec<u8> {
+    let covered_headers = headers.iter().filter(|row| is_wanted(&row.0));
+    format_header_lines(covered_headers.map(|(name, value)| (name.as_str(), value.trim_ascii())))
 }
 
 /// 2.5: what a version 4 key is good for.
@@ -620,7 +626,7 @@ impl std::fmt::Display for OssScope {
 
 impl OssScope {
     /// The last four parts are the scope; the key id may hold anything.
-    fn read(credential: &str) -> Result<(String, Self), Rejection> {
+    fn parse(credential: &str) -> Result<(String, Self), Rejection> {
         let parts: Vec<&str> = credential.rsplitn(5, '/').collect();
         let [end, product, region, date, access_key] = parts.as_slice() else {
             return Err(ErrorKind::AuthorizationMalformed.into());
@@ -664,13 +670,13 @@ struct OssCanonicalRequest<'a> {
     key: Option<&'a str>,
     query: &'a [(String, String)],
     headers: &'a [(String, Vec<u8>)],
-    additional: &'a [String],
+    additional_headers: &'a [String],
     payload: &'a [u8],
 }
 
 impl OssCanonicalRequest<'_> {
     /// CanonicalRequest. The rule has a bare name for an empty value; ali-oss signs `name=`.
-    fn to_bytes(&self, equals: bool) -> Vec<u8> {
+    fn to_bytes(&self, keeps_equals_sign: bool) -> Vec<u8> {
         let uri = match self.bucket {
             Some(bucket) => {
                 format!("/{}/{}", percent::encode(bucket), percent::encode_path(self.key.unwrap_or_default()))
@@ -680,18 +686,18 @@ impl OssCanonicalRequest<'_> {
         let mut pairs: Vec<(String, String)> =
             self.query.iter().map(|(name, value)| (percent::encode(name), percent::encode(value))).collect();
         pairs.sort();
-        let pairs = pairs.into_iter().map(|(name, value)| match value.is_empty() && !equals {
+        let pairs = pairs.into_iter().map(|(name, value)| match value.is_empty() && !keeps_equals_sign {
             true => name,
             false => format!("{name}={value}"),
         });
-        let wanted = |name: &str| {
+        let is_covered = |name: &str| {
             matches!(name, "content-type" | "content-md5")
                 || name.starts_with("x-oss-")
-                || self.additional.iter().any(|own| own == name)
+                || self.additional_headers.iter().any(|own| own == name)
         };
         let pairs = pairs.collect::<Vec<_>>().join("&");
-        let headers = write_canonical_headers(self.headers, wanted);
-        let additional = self.additional.join(";");
+        let headers = write_canonical_headers(self.headers, is_covered);
+        let additional = self.additional_headers.join(";");
         [
             self.method.as_bytes(),
             uri.as_bytes(),
@@ -717,7 +723,9 @@ impl OssSignatureV4 {
         let mut query = decode_query(head)?;
         query.retain(|row| row.0 != "x-oss-signature");
         let headers = &head.headers;
-        if let Some(name) = self.additional.iter().find(|name| !headers.iter().any(|row| row.0 == **name)) {
+        if let Some(name) =
+            self.additional_headers.iter().find(|name| !headers.iter().any(|row| row.0 == **name))
+        {
             return Err(
                 Rejection::new(ErrorKind::HeadersNotSigned).with_detail("HeadersNotSigned", name.clone())
             );
@@ -730,15 +738,18 @@ impl OssSignatureV4 {
             key: place.key.as_deref(),
             query: &query,
             headers,
-            additional: &self.additional,
-            payload: payload.map_or(UNSIGNED.as_bytes(), |row| row.1.as_slice()),
+            additional_headers: &self.additional_headers,
+            payload: payload.map_or(UNSIGNED_PAYLOAD.as_bytes(), |row| row.1.as_slice()),
         };
-        let fits = [false, true].into_iter().any(|equals| {
-            let found =
-                self.scope.compute_signature(secret.expose_secret(), &stamp, &canonical.to_bytes(equals));
-            constant_time_eq(found.as_bytes(), self.signature.as_bytes())
+        let is_match = [false, true].into_iter().any(|keeps_equals_sign| {
+            let computed = self.scope.compute_signature(
+                secret.expose_secret(),
+                &stamp,
+                &canonical.to_bytes(keeps_equals_sign),
+            );
+            constant_time_eq(computed.as_bytes(), self.signature.as_bytes())
         });
-        if fits {
+        if is_match {
             return Ok(());
         }
         let string = self.scope.build_string_to_sign(&stamp, &canonical.to_bytes(false));
@@ -811,10 +822,10 @@ fn build_mismatch_rejection(
     string_to_sign: &str,
     head: &RawHead,
 ) -> Rejection {
-    let refusal = Rejection::new(ErrorKind::SignatureDoesNotMatch)
+    let rejection = Rejection::new(ErrorKind::SignatureDoesNotMatch)
         .with_detail("OSSAccessKeyId", access_key)
         .with_detail("SignatureProvided", signature);
-    let secrets = head.headers.iter().any(|row| row.0.contains("security-token"))
+    let has_secrets = head.headers.iter().any(|row| row.0.contains("security-token"))
         || head.raw_query().any(|row| row.0.contains("security-token"));
-    if secrets { refusal } else { refusal.with_detail("StringToSign", string_to_sign) }
+    if has_secrets { rejection } else { rejection.with_detail("StringToSign", string_to_sign) }
 }

@@ -23,10 +23,10 @@ pub const RULES: CopyRules = CopyRules {
 };
 
 /// 4.1: `/bucket/key[?versionId=id]`, split at the `?` that a version follows; a raw `+` is the Go SDK's space.
-fn read_source(value: &str, _: Option<&str>) -> Result<CopySource, Rejection> {
+fn parse_source(value: &str, _: Option<&str>) -> Result<CopySource, Rejection> {
     let (path, version) = match value.split_once('?') {
         None => (value, None),
-        Some((path, tail)) => (path, Some(read_version(tail)?)),
+        Some((path, tail)) => (path, Some(parse_version(tail)?)),
     };
     let path = path.strip_prefix('/').ok_or_else(build_source_rejection)?;
     let (bucket, key) = path.split_once('/').ok_or_else(build_source_rejection)?;
@@ -38,7 +38,7 @@ fn read_source(value: &str, _: Option<&str>) -> Result<CopySource, Rejection> {
     Ok(CopySource { bucket, key, version })
 }
 
-fn read_version(tail: &str) -> Result<String, Rejection> {
+fn parse_version(tail: &str) -> Result<String, Rejection> {
     let id = tail
         .strip_prefix("versionId=")
         .and_then(|id| percent::decode(id).ok())

@@ -6,7 +6,7 @@ use crate::model::ErrorKind;
 
 /// Codes, statuses and words.
 #[rustfmt::skip]
-pub const FAULTS: &[ErrorRow] = &[
+pub const ERRORS: &[ErrorRow] = &[
     ErrorRow::new(ErrorKind::AccessDenied, "AccessDenied", 403, "You have no right to access this object."),
     ErrorRow::new(ErrorKind::AnonymousDenied, "AccessDenied", 403, "Anonymous access is forbidden for this operation."),
     ErrorRow::new(ErrorKind::RequestExpired, "AccessDenied", 403, "Request has expired."),

@@ -5,7 +5,7 @@ use crate::engine::dialect::{FieldName, IgnoredHeader};
 use crate::model::{Document, ErrorKind, Field, Operation, Response, ResponseField};
 
 /// What a request says (3.3, 3.5, 3.6, 4.2, 5).
-pub fn name_of(field: Field) -> Option<FieldName> {
+pub fn field_name(field: Field) -> Option<FieldName> {
     Some(match field {
         Field::IfMatch => Header("if-match"),
         Field::IfNoneMatch => Header("if-none-match"),
@@ -109,18 +109,18 @@ pub fn name_of(field: Field) -> Option<FieldName> {
 }
 
 /// 3.2: buckets have markers. 3.3: parts of an object are not read one by one.
-pub const LACKS_IN: &[(Operation, Field)] = &[
+pub const ABSENT_FIELDS_BY_OPERATION: &[(Operation, Field)] = &[
     (Operation::ListBuckets, Field::ContinuationToken),
     (Operation::GetObject, Field::PartNumber),
     (Operation::HeadObject, Field::PartNumber),
 ];
 
 /// 4.2 says it of a copy's source.
-pub const NEVER_EMPTY: &[(Field, ErrorKind, &str)] =
+pub const NON_EMPTY_FIELDS: &[(Field, ErrorKind, &str)] =
     &[(Field::VersionId, ErrorKind::InvalidArgument, "Version id can not be the empty string.")];
 
 /// 3.2, 3.6: what is larger is refused, not cut.
-pub const BOUNDS: &[(Operation, Field, u64, u64)] = &[
+pub const NUMBER_BOUNDS: &[(Operation, Field, u64, u64)] = &[
     (Operation::ListBuckets, Field::MaxKeys, 1, 1000),
     (Operation::ListObjects, Field::MaxKeys, 0, 1000),
     (Operation::ListObjectsV2, Field::MaxKeys, 0, 1000),
@@ -128,40 +128,40 @@ pub const BOUNDS: &[(Operation, Field, u64, u64)] = &[
 ];
 
 /// What makes a vendor call, fetch or write elsewhere is never asked of a target.
-pub const LACKS: &[Field] = &[Field::Callback, Field::CallbackVariables, Field::Process];
+pub const UNSUPPORTED_FIELDS: &[Field] = &[Field::Callback, Field::CallbackVariables, Field::Process];
 
 /// Of the wire and of the signature (2.5, 2.8).
-pub const WIRE: &[&str] = &["x-oss-date", "x-oss-content-sha256", "x-oss-security-token"];
+pub const TRANSPORT_HEADERS: &[&str] = &["x-oss-date", "x-oss-content-sha256", "x-oss-security-token"];
 
 /// What OSS takes no notice of.
-pub const IGNORED: &[IgnoredHeader] = &[
+pub const IGNORED_HEADERS: &[IgnoredHeader] = &[
     IgnoredHeader::for_all_operations("x-oss-user-agent", "5.6: ali-oss in browsers"),
     // Of answers, which some clients send back.
-    IgnoredHeader::for_all_operations("x-oss-request-id", ECHO),
-    IgnoredHeader::for_all_operations("x-oss-server-time", ECHO),
-    IgnoredHeader::for_all_operations("x-oss-ec", ECHO),
-    IgnoredHeader::for_all_operations("x-oss-err", ECHO),
-    IgnoredHeader::for_all_operations("x-oss-bucket-version", ECHO),
-    IgnoredHeader::for_all_operations("x-oss-copy-source-version-id", ECHO),
-    IgnoredHeader::for_all_operations("x-oss-delete-marker", ECHO),
-    IgnoredHeader::for_all_operations("x-oss-expiration", ECHO),
-    IgnoredHeader::for_all_operations("x-oss-force-download", ECHO),
-    IgnoredHeader::for_all_operations("x-oss-last-access-time", ECHO),
-    IgnoredHeader::for_all_operations("x-oss-next-append-position", ECHO),
-    IgnoredHeader::for_all_operations("x-oss-object-type", ECHO),
-    IgnoredHeader::for_all_operations("x-oss-process-status", ECHO),
-    IgnoredHeader::for_all_operations("x-oss-qos-delay-time", ECHO),
-    IgnoredHeader::for_all_operations("x-oss-request-charged", ECHO),
-    IgnoredHeader::for_all_operations("x-oss-restore", ECHO),
-    IgnoredHeader::for_all_operations("x-oss-tagging-count", ECHO),
-    IgnoredHeader::for_all_operations("x-oss-transition-time", ECHO),
-    IgnoredHeader::for_all_operations("x-oss-version-id", ECHO),
+    IgnoredHeader::for_all_operations("x-oss-request-id", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-oss-server-time", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-oss-ec", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-oss-err", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-oss-bucket-version", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-oss-copy-source-version-id", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-oss-delete-marker", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-oss-expiration", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-oss-force-download", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-oss-last-access-time", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-oss-next-append-position", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-oss-object-type", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-oss-process-status", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-oss-qos-delay-time", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-oss-request-charged", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-oss-restore", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-oss-tagging-count", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-oss-transition-time", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-oss-version-id", ECHOED_RESPONSE_HEADER),
     // 4.2: ali-oss repeats every header of its user under this prefix.
     IgnoredHeader::new("x-oss-copy-source-*", Operation::is_copy, "4.2: ali-oss copy()"),
     // Without a source these have no effect (4.2).
-    IgnoredHeader::new("x-oss-metadata-directive", without_source, "ossfs"),
-    IgnoredHeader::new("x-oss-tagging-directive", without_source, "ossfs"),
-    IgnoredHeader::new("x-oss-copy-source-if-*", begins_without_source, "4.7"),
+    IgnoredHeader::new("x-oss-metadata-directive", writes_without_source, "ossfs"),
+    IgnoredHeader::new("x-oss-tagging-directive", writes_without_source, "ossfs"),
+    IgnoredHeader::new("x-oss-copy-source-if-*", creates_without_source, "4.7"),
     // 3.5: of the beginning of an upload, or of its end. SDKs repeat a user's headers with every step.
     IgnoredHeader::new("x-oss-storage-class", Operation::is_multipart_step, "oss2 resumable_upload()"),
     IgnoredHeader::new("x-oss-tagging", Operation::is_multipart_step, "oss2 resumable_upload(), ali-oss"),
@@ -172,37 +172,37 @@ pub const IGNORED: &[IgnoredHeader] = &[
         "oss2 resumable_upload(), ali-oss",
     ),
     IgnoredHeader::new("x-oss-server-side-encryption-key-id", Operation::is_multipart_step, "oss2, ali-oss"),
-    IgnoredHeader::new("x-oss-callback", completes_upload, "oss2 resumable_upload(), ali-oss"),
-    IgnoredHeader::new("x-oss-callback-var", completes_upload, "oss2 resumable_upload(), ali-oss"),
+    IgnoredHeader::new("x-oss-callback", precedes_completion, "oss2 resumable_upload(), ali-oss"),
+    IgnoredHeader::new("x-oss-callback-var", precedes_completion, "oss2 resumable_upload(), ali-oss"),
     IgnoredHeader::new(
         "x-oss-object-worm-*",
         Operation::is_multipart_step,
         "oss2 resumable_upload(), ali-oss",
     ),
     // 5.6: of the transfer of a body.
-    IgnoredHeader::new("x-oss-traffic-limit", moves_no_body, "oss2 resumable_upload()"),
+    IgnoredHeader::new("x-oss-traffic-limit", has_no_payload, "oss2 resumable_upload()"),
 ];
 
-const ECHO: &str = "1.4, 5.8: of answers";
+const ECHOED_RESPONSE_HEADER: &str = "1.4, 5.8: of answers";
 
-fn without_source(operation: Operation) -> bool {
+fn writes_without_source(operation: Operation) -> bool {
     operation != Operation::CopyObject && (operation.creates_object() || operation.is_multipart_step())
 }
 
-fn begins_without_source(operation: Operation) -> bool {
+fn creates_without_source(operation: Operation) -> bool {
     operation != Operation::CopyObject && operation.creates_object()
 }
 
-fn completes_upload(operation: Operation) -> bool {
+fn precedes_completion(operation: Operation) -> bool {
     operation.is_multipart_step() && operation != Operation::CompleteMultipartUpload
 }
 
-fn moves_no_body(operation: Operation) -> bool {
+fn has_no_payload(operation: Operation) -> bool {
     !operation.is_streamed() && !operation.is_copy()
 }
 
 /// What an answer says (1.4, 3.3, 4.9, 5.8).
-pub fn response_header_of(field: ResponseField) -> Option<&'static str> {
+pub fn response_field_name(field: ResponseField) -> Option<&'static str> {
     Some(match field {
         ResponseField::ContentType => "Content-Type",
         ResponseField::ContentLength => "Content-Length",
@@ -255,32 +255,32 @@ pub fn response_header_of(field: ResponseField) -> Option<&'static str> {
 
 /// 5.1: the class is always told. 3.5, 4.9: SDKs read the ETag of a copy and of a completed upload from the head.
 /// 3.3: a marker that says anything says yes.
-pub fn complete_reply(operation: Operation, reply: &mut Response) {
-    let etag = match &reply.document {
+pub fn complete_response(operation: Operation, response: &mut Response) {
+    let etag = match &response.document {
         Some(Document::CopyObject(result) | Document::CopyPart(result)) => Some(result.etag.clone()),
         Some(Document::Completed { etag, .. }) => Some(etag.clone()),
         _ => None,
     };
     if let Some(etag) = etag {
-        reply.set(ResponseField::Etag, format!("\"{}\"", etag.to_ascii_uppercase()));
+        response.set(ResponseField::Etag, format!("\"{}\"", etag.to_ascii_uppercase()));
     }
-    if reply.text(ResponseField::DeleteMarker).is_some_and(|text| !text.eq_ignore_ascii_case("true")) {
-        reply.remove(ResponseField::DeleteMarker);
+    if response.text(ResponseField::DeleteMarker).is_some_and(|text| !text.eq_ignore_ascii_case("true")) {
+        response.remove(ResponseField::DeleteMarker);
     }
-    if matches!(operation, Operation::GetObject | Operation::HeadObject) && reply.status != 304 {
-        complete_object(reply);
+    if matches!(operation, Operation::GetObject | Operation::HeadObject) && response.status != 304 {
+        complete_object(response);
     }
 }
 
-fn complete_object(reply: &mut Response) {
-    if reply.text(ResponseField::StorageClass).is_none() {
-        reply.set(ResponseField::StorageClass, "Standard");
+fn complete_object(response: &mut Response) {
+    if response.text(ResponseField::StorageClass).is_none() {
+        response.set(ResponseField::StorageClass, "Standard");
     }
-    if reply.text(ResponseField::ObjectType).is_none() {
-        let multipart = reply.text(ResponseField::Etag).is_some_and(|etag| etag.contains('-'));
-        reply.set(ResponseField::ObjectType, if multipart { "Multipart" } else { "Normal" });
+    if response.text(ResponseField::ObjectType).is_none() {
+        let multipart = response.text(ResponseField::Etag).is_some_and(|etag| etag.contains('-'));
+        response.set(ResponseField::ObjectType, if multipart { "Multipart" } else { "Normal" });
     }
-    if reply.text(ResponseField::AcceptRanges).is_none() {
-        reply.set(ResponseField::AcceptRanges, "bytes");
+    if response.text(ResponseField::AcceptRanges).is_none() {
+        response.set(ResponseField::AcceptRanges, "bytes");
     }
 }

@@ -26,14 +26,14 @@ pub static OSS: Dialect = Dialect {
     serves_families: &["s3"],
     path_style: true,
     routes: route::ROUTES,
-    settings: settings::FORMS,
-    acl_style: settings::ACCESS,
+    settings: settings::SCHEMAS,
+    acl_style: settings::ACL_STYLE,
     sub_resources: route::SUB_RESOURCES,
     parameters_ignore_case: false,
     header_prefix: "x-oss-",
     metadata_prefix: "x-oss-meta-",
-    transport_headers: headers::WIRE,
-    ignored_headers: headers::IGNORED,
+    transport_headers: headers::TRANSPORT_HEADERS,
+    ignored_headers: headers::IGNORED_HEADERS,
     // What opens an object that its SDKs have encrypted: their own suites copy so, and read the copy.
     metadata_kept_prefixes: &["client-side-encryption-"],
     // 5.5
@@ -52,7 +52,7 @@ pub static OSS: Dialect = Dialect {
     }],
     trailer_header: None,
     checksum_algorithm_header: None,
-    field_name: headers::name_of,
+    field_name: headers::field_name,
     field_names_by_operation: &[],
     // 3.5, of older documents.
     additional_field_names: &[(
@@ -61,22 +61,22 @@ pub static OSS: Dialect = Dialect {
         FieldName::Header("encoding-type"),
     )],
     strip_transport_text: |_, text| text,
-    unsupported_fields: headers::LACKS,
+    unsupported_fields: headers::UNSUPPORTED_FIELDS,
     unsupported_operations: &[],
     unsupported_settings: &[],
     distinguishes_settings: true,
     needs_lock_digest: false,
-    absent_fields_by_operation: headers::LACKS_IN,
+    absent_fields_by_operation: headers::ABSENT_FIELDS_BY_OPERATION,
     unsupported_fields_by_operation: &[],
-    non_empty_fields: headers::NEVER_EMPTY,
-    number_bounds: headers::BOUNDS,
+    non_empty_fields: headers::NON_EMPTY_FIELDS,
+    number_bounds: headers::NUMBER_BOUNDS,
     check_request: |_| Ok(()),
-    response_field_name: headers::response_header_of,
+    response_field_name: headers::response_field_name,
     words: &words::WORDS,
     copy: copy::RULES,
     xml: xml::STYLE,
-    errors: faults::FAULTS,
-    defaults: absent::ABSENT,
+    errors: faults::ERRORS,
+    defaults: absent::DEFAULTS,
     limits: absent::LIMITS,
     etag_is_md5: false,
     etag_upper_case: true,
@@ -93,7 +93,7 @@ pub static OSS: Dialect = Dialect {
         server_time_header: Some("x-oss-server-time"),
         head_error_header: Some("x-oss-err"),
     },
-    complete_response: headers::complete_reply,
+    complete_response: headers::complete_response,
     // 3.1: HEAD of a bucket is not a documented call.
     part_size_setting: "part_size (Python), partSize (Node.js, Java), PartSize (Go)",
     bucket_probe_parameter: Some("location"),
@@ -106,7 +106,7 @@ pub static OSS: Dialect = Dialect {
     manual: Manual { name: "Alibaba Cloud OSS", titles: &[] },
     sample_endpoint: "oss-cn-hangzhou.aliyuncs.com",
     endpoint: Some(|region| format!("oss-{region}.aliyuncs.com")),
-    write_create_bucket_body: xml::create_bucket_body,
+    write_create_bucket_body: xml::write_create_bucket_body,
     // 3.7
     bucket_settings: BucketSettings {
         class: Some(BucketSettingLocation::Document),
@@ -115,6 +115,6 @@ pub static OSS: Dialect = Dialect {
 };
 
 /// 1.4: 24 upper-case hex digits.
-fn write_id(random: u128, _now: Timestamp) -> String {
+fn format_request_id(random: u128, _now: Timestamp) -> String {
     format!("{:024X}", random & ((1 << 96) - 1))
 }

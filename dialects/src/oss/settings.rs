@@ -9,7 +9,7 @@ use crate::model::{ErrorKind, Setting};
 use crate::wire::xml::Node;
 
 /// 3.4, 5.2: one word.
-pub const ACCESS: AclStyle = AclStyle {
+pub const ACL_STYLE: AclStyle = AclStyle {
     canned_in_document: true,
     headers_take_precedence: true,
     groups: &[],
@@ -18,7 +18,7 @@ pub const ACCESS: AclStyle = AclStyle {
 };
 
 /// 3.4, 3.7
-pub const FORMS: &[SettingSchema] = &[
+pub const SCHEMAS: &[SettingSchema] = &[
     SettingSchema::new(Setting::ObjectAcl, &["acl"], "AccessControlPolicy", &[], UnsetResponse::Empty)
         .without_delete(),
     SettingSchema::new(Setting::BucketAcl, &["acl"], "AccessControlPolicy", &[], UnsetResponse::Empty)
@@ -388,7 +388,7 @@ const WEBSITE: &[ElementSchema] = &[
     ),
 ];
 
-const SIZES: [&str; 2] = ["ObjectSizeGreaterThan", "ObjectSizeLessThan"];
+const SIZE_ELEMENTS: [&str; 2] = ["ObjectSizeGreaterThan", "ObjectSizeLessThan"];
 
 fn iter_rules(tree: &mut Node) -> impl Iterator<Item = &mut Node> {
     tree.children.iter_mut().filter(|rule| rule.name == "Rule")
@@ -409,7 +409,7 @@ fn move_sizes_to_filters(mut tree: Node) -> Node {
     for rule in iter_rules(&mut tree) {
         let (inside, mut others): (Vec<Node>, Vec<Node>) = std::mem::take(&mut rule.children)
             .into_iter()
-            .partition(|child| SIZES.contains(&child.name.as_str()) || child.name == "Not");
+            .partition(|child| SIZE_ELEMENTS.contains(&child.name.as_str()) || child.name == "Not");
         if !inside.is_empty() {
             others.push(Node { name: "Filter".to_owned(), children: inside, ..Node::default() });
         }

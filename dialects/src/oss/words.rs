@@ -24,7 +24,7 @@ pub static WORDS: WordTables = WordTables {
     flag_word: write_true,
 };
 
-fn write_true(field: Field) -> &'static str {
+fn flag_word(field: Field) -> &'static str {
     match field {
         Field::StandardRange => "standard",
         Field::CompleteAll => "yes",

@@ -119,7 +119,7 @@ pub const STYLE: XmlStyle = XmlStyle {
 };
 
 /// 3.7: what is said of a new bucket.
-pub fn create_bucket_body(_region: &str, settings: &Node) -> Vec<u8> {
+pub fn write_create_bucket_body(_region: &str, settings: &Node) -> Vec<u8> {
     if settings.children.is_empty() {
         return Vec::new();
     }

@@ -4,7 +4,7 @@ use crate::engine::dialect::{Defaults, Limits};
 use crate::model::{CannedAcl, StorageClass};
 
 /// Defaults of new objects and of listings.
-pub const ABSENT: Defaults = Defaults {
+pub const DEFAULTS: Defaults = Defaults {
     class: Some(StorageClass::Standard),
     class_always_explicit: false,
     acl: CannedAcl::Private,

@@ -25,10 +25,10 @@ pub struct S3Auth;
 /// The signatures of S3.
 pub static AUTH: S3Auth = S3Auth;
 
-const V4: &str = "s3v4";
-const V2: &str = "s3v2";
+const SCHEME_V4: &str = "s3v4";
+const SCHEME_V2: &str = "s3v2";
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
-const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
+const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 
 const CREDENTIAL_PARAMETERS: &[&str] = &[
     "X-Amz-Algorithm",
@@ -45,7 +45,7 @@ const CREDENTIAL_PARAMETERS: &[&str] = &[
 ];
 
 /// 2.6: what a version 2 signature covers of the query.
-const SIGNED_V2: &[&str] = &[
+const SIGNED_PARAMETERS_V2: &[&str] = &[
     "accelerate",
     "acl",
     "analytics",
@@ -90,15 +90,15 @@ impl Auth for S3Auth {
     }
 
     fn parse_claim(&self, head: &RawHead) -> Result<Option<Claim>, Rejection> {
-        let Some(credential) = S3Credential::read(head)? else { return Ok(None) };
+        let Some(credential) = S3Credential::from_head(head)? else { return Ok(None) };
         Ok(Some(match credential {
             S3Credential::V4(own) => Claim {
-                scheme: Scheme { name: V4, presigned: own.presigned.is_some() },
+                scheme: Scheme { name: SCHEME_V4, presigned: own.presigned.is_some() },
                 access_key_id: own.access_key,
                 session_token: find_session_token(head)?,
             },
             S3Credential::V2(own) => Claim {
-                scheme: Scheme { name: V2, presigned: own.expires.is_some() },
+                scheme: Scheme { name: SCHEME_V2, presigned: own.expires.is_some() },
                 access_key_id: own.access_key,
                 session_token: find_session_token(head)?,
             },
@@ -113,7 +113,7 @@ impl Auth for S3Auth {
         secret: &SecretString,
         terms: &VerifyOptions,
     ) -> Result<VerifiedSignature, Rejection> {
-        let payload = match S3Credential::read(head)?.ok_or(ErrorKind::AuthorizationMalformed)? {
+        let payload = match S3Credential::from_head(head)?.ok_or(ErrorKind::AuthorizationMalformed)? {
             S3Credential::V4(own) => own.verify(head, place, secret, terms.now)?,
             S3Credential::V2(own) => own.verify(head, place, secret, terms.now)?,
         };
@@ -140,7 +140,7 @@ impl Auth for S3Auth {
     /// 2.8
     fn parse_form_claim(&self, form: &PostForm) -> Result<Option<Claim>, Rejection> {
         let token = form.get("x-amz-security-token").map(str::to_owned);
-        let claim = |name: &'static str, access_key: String| {
+        let build_claim = |name: &'static str, access_key: String| {
             Ok(Some(Claim {
                 scheme: Scheme { name, presigned: true },
                 access_key_id: access_key,
@@ -150,9 +150,9 @@ impl Auth for S3Auth {
         match (form.get("x-amz-signature"), form.get("AWSAccessKeyId"), form.get("signature")) {
             (Some(_), None, None) => {
                 let credential = form.require_field("X-Amz-Credential")?;
-                claim(V4, S3Scope::read(credential, ErrorKind::InvalidArgument)?.0)
+                build_claim(SCHEME_V4, S3Scope::parse(credential, ErrorKind::InvalidArgument)?.0)
             }
-            (None, Some(access_key), Some(_)) => claim(V2, access_key.to_owned()),
+            (None, Some(access_key), Some(_)) => build_claim(SCHEME_V2, access_key.to_owned()),
             (None, None, None) => Ok(None),
             (Some(_), ..) => Err(ErrorKind::SeveralCredentials.into()),
             (None, None, Some(_)) => form.require_field("AWSAccessKeyId").map(|_| None),
@@ -167,13 +167,13 @@ impl Auth for S3Auth {
         secret: &SecretString,
         now: Timestamp,
     ) -> Result<(), Rejection> {
-        let (found, sent) = match form.get("x-amz-signature") {
+        let (computed, received) = match form.get("x-amz-signature") {
             Some(signature) => {
                 if form.require_field("X-Amz-Algorithm")? != ALGORITHM {
                     return Err(ErrorKind::UnsupportedSignature.into());
                 }
                 let (_, scope) =
-                    S3Scope::read(form.require_field("X-Amz-Credential")?, ErrorKind::InvalidArgument)?;
+                    S3Scope::parse(form.require_field("X-Amz-Credential")?, ErrorKind::InvalidArgument)?;
                 let at =
                     date::parse_basic(form.require_field("X-Amz-Date")?).ok_or(ErrorKind::InvalidArgument)?;
                 if date::format_basic(at).get(..8) != Some(scope.date.as_str()) {
@@ -188,11 +188,11 @@ impl Auth for S3Auth {
                 )
             }
             None => {
-                let found = hmac_sha1(secret.expose_secret().as_bytes(), policy.as_bytes());
-                (encode_base64(&found), form.require_field("Signature")?)
+                let computed = hmac_sha1(secret.expose_secret().as_bytes(), policy.as_bytes());
+                (encode_base64(&computed), form.require_field("Signature")?)
             }
         };
-        if constant_time_eq(found.as_bytes(), sent.as_bytes()) {
+        if constant_time_eq(computed.as_bytes(), received.as_bytes()) {
             Ok(())
         } else {
             Err(ErrorKind::SignatureDoesNotMatch.into())
@@ -203,16 +203,16 @@ impl Auth for S3Auth {
         let stamp = date::format_basic(now);
         let payload = match &request.payload_hash {
             PayloadHash::Sha256(hash) => hash.clone(),
-            PayloadHash::Unsigned => UNSIGNED.to_owned(),
+            PayloadHash::Unsigned => UNSIGNED_PAYLOAD.to_owned(),
         };
-        let mut add = |name: &str, value: &str| request.headers.push((name.to_owned(), value.into()));
-        add("x-amz-date", &stamp);
-        add("x-amz-content-sha256", &payload);
+        let mut add_header = |name: &str, value: &str| request.headers.push((name.to_owned(), value.into()));
+        add_header("x-amz-date", &stamp);
+        add_header("x-amz-content-sha256", &payload);
         if let Some(token) = &key.session_token {
-            add("x-amz-security-token", token.expose_secret());
+            add_header("x-amz-security-token", token.expose_secret());
         }
         let host = request.host.clone();
-        add("host", &host);
+        add_header("host", &host);
         // Hop by hop: a connection may change it.
         let mut names: Vec<String> = request
             .headers
@@ -228,7 +228,7 @@ impl Auth for S3Auth {
             uri: &request.path,
             query: &query,
             headers: &request.headers,
-            signed: &names,
+            signed_headers: &names,
             payload: &payload,
         };
         let scope =
@@ -253,7 +253,7 @@ enum S3Credential {
 struct S3SignatureV4 {
     access_key: String,
     scope: S3Scope,
-    signed: Vec<String>,
+    signed_headers: Vec<String>,
     signature: String,
     /// Of the query form: date and seconds of life.
     presigned: Option<(String, String)>,
@@ -269,26 +269,26 @@ struct S3SignatureV2 {
 
 impl S3Credential {
     /// 2.1
-    fn read(head: &RawHead) -> Result<Option<Self>, Rejection> {
+    fn from_head(head: &RawHead) -> Result<Option<Self>, Rejection> {
         let lines = collect_authorization_lines(head);
         let header = lines.iter().find(|line| line.starts_with("AWS4-") || line.starts_with("AWS "));
         // A parameter that does not decode may be of a request of another dialect, which is to say so itself.
         let names: Vec<String> =
             head.raw_query().filter_map(|(name, _)| percent::decode_form(name).ok()).collect();
-        let fourth = names.iter().any(|name| {
+        let is_v4 = names.iter().any(|name| {
             name.eq_ignore_ascii_case("X-Amz-Algorithm") || name.eq_ignore_ascii_case("X-Amz-Signature")
         });
-        let second = names.iter().any(|name| name == "AWSAccessKeyId");
-        check_single_credential(&[header.is_some(), fourth, second], &lines)?;
-        match (header, fourth, second) {
-            (Some(header), ..) => Self::parse_header(header).map(Some),
-            (_, true, _) => S3SignatureV4::parse_query(&decode_query(head)?).map(|own| Some(Self::V4(own))),
-            (_, _, true) => S3SignatureV2::of_query(&decode_query(head)?).map(|own| Some(Self::V2(own))),
+        let is_v2 = names.iter().any(|name| name == "AWSAccessKeyId");
+        check_single_credential(&[header.is_some(), is_v4, is_v2], &lines)?;
+        match (header, is_v4, is_v2) {
+            (Some(header), ..) => Self::from_header(header).map(Some),
+            (_, true, _) => S3SignatureV4::from_query(&decode_query(head)?).map(|own| Some(Self::V4(own))),
+            (_, _, true) => S3SignatureV2::from_query(&decode_query(head)?).map(|own| Some(Self::V2(own))),
             _ => Ok(None),
         }
     }
 
-    fn parse_header(line: &str) -> Result<Self, Rejection> {
+    fn from_header(line: &str) -> Result<Self, Rejection> {
         if let Some(rest) = line.strip_prefix("AWS ") {
             let (access_key, signature) = parse_id_and_signature(rest)?;
             return Ok(Self::V2(S3SignatureV2 { access_key, signature, expires: None }));
@@ -296,10 +296,10 @@ impl S3Credential {
         let rest = line.strip_prefix(ALGORITHM).ok_or(classify_algorithm_error(line))?;
         let items = CredentialItems::parse(rest)?;
         let (access_key, scope) =
-            S3Scope::read(items.get_required("Credential")?, ErrorKind::AuthorizationMalformed)?;
-        let signed = parse_signed_names(items.get_required("SignedHeaders")?)?;
+            S3Scope::parse(items.get_required("Credential")?, ErrorKind::AuthorizationMalformed)?;
+        let signed_headers = parse_signed_headers(items.get_required("SignedHeaders")?)?;
         let signature = items.get_required("Signature")?.to_owned();
-        Ok(Self::V4(S3SignatureV4 { access_key, scope, signed, signature, presigned: None }))
+        Ok(Self::V4(S3SignatureV4 { access_key, scope, signed_headers, signature, presigned: None }))
     }
 }
 
@@ -317,8 +317,8 @@ fn decode_query(head: &RawHead) -> Result<Vec<(String, String)>, Rejection> {
     for (name, value) in head.raw_query() {
         let name = percent::decode_form(name).map_err(|_| ErrorKind::InvalidUri)?;
         let value = percent::decode_form(value.unwrap_or_default()).map_err(|_| ErrorKind::InvalidUri)?;
-        let own = CREDENTIAL_PARAMETERS.iter().any(|own| own.eq_ignore_ascii_case(&name));
-        if own && query.iter().any(|row| row.0.eq_ignore_ascii_case(&name)) {
+        let is_own = CREDENTIAL_PARAMETERS.iter().any(|own| own.eq_ignore_ascii_case(&name));
+        if is_own && query.iter().any(|row| row.0.eq_ignore_ascii_case(&name)) {
             return Err(ErrorKind::SeveralCredentials.into());
         }
         query.push((name, value));
@@ -327,12 +327,12 @@ fn decode_query(head: &RawHead) -> Result<Vec<(String, String)>, Rejection> {
 }
 
 /// V4: lower case, sorted, unique.
-fn parse_signed_names(list: &str) -> Result<Vec<String>, Rejection> {
+fn parse_signed_headers(list: &str) -> Result<Vec<String>, Rejection> {
     let names: Vec<String> = list.split(';').map(str::to_owned).collect();
-    let ordered = names.windows(2).all(|pair| matches!(pair, [one, other] if one < other));
-    let lower =
+    let is_ordered = names.windows(2).all(|pair| matches!(pair, [one, other] if one < other));
+    let is_lower_case =
         names.iter().all(|name| !name.is_empty() && name.bytes().all(|byte| !byte.is_ascii_uppercase()));
-    if ordered && lower { Ok(names) } else { Err(ErrorKind::AuthorizationMalformed.into()) }
+    if is_ordered && is_lower_case { Ok(names) } else { Err(ErrorKind::AuthorizationMalformed.into()) }
 }
 
 fn find_session_token(head: &RawHead) -> Result<Option<String>, Rejection> {
@@ -359,27 +359,27 @@ impl std::fmt::Display for S3Scope {
 
 impl S3Scope {
     /// Four fields from the right: key ids of some servers hold slashes.
-    fn read(credential: &str, fault: ErrorKind) -> Result<(String, Self), Rejection> {
+    fn parse(credential: &str, error_kind: ErrorKind) -> Result<(String, Self), Rejection> {
         let parts: Vec<&str> = credential.rsplitn(5, '/').collect();
         let [end, service, region, date, access_key] = parts.as_slice() else {
             return Err(Rejection::with_message(
-                fault,
+                error_kind,
                 "The authorization header is malformed; the Credential is mal-formed; expecting \
                  \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".",
             ));
         };
         if *service != "s3" {
             return Err(Rejection::with_message(
-                fault,
+                error_kind,
                 format!(
                     "The authorization header is malformed; incorrect service \"{service}\". \
                      This endpoint belongs to \"s3\"."
                 ),
             ));
         }
-        let digits = date.len() == 8 && date.bytes().all(|byte| byte.is_ascii_digit());
-        if *end != "aws4_request" || !digits || access_key.is_empty() {
-            return Err(fault.into());
+        let is_date = date.len() == 8 && date.bytes().all(|byte| byte.is_ascii_digit());
+        if *end != "aws4_request" || !is_date || access_key.is_empty() {
+            return Err(error_kind.into());
         }
         Ok(((*access_key).to_owned(), Self { date: (*date).to_owned(), region: (*region).to_owned() }))
     }
@@ -410,7 +410,7 @@ struct S3CanonicalRequest<'a> {
     /// Decoded.
     query: &'a [(String, String)],
     headers: &'a [(String, Vec<u8>)],
-    signed: &'a [String],
+    signed_headers: &'a [String],
     payload: &'a str,
 }
 
@@ -422,12 +422,12 @@ impl S3CanonicalRequest<'_> {
         pairs.sort();
         let pairs: Vec<String> = pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
         let mut canonical = format!("{}\n{}\n{}\n", self.method, self.uri, pairs.join("&")).into_bytes();
-        for name in self.signed {
+        for name in self.signed_headers {
             let values = self.headers.iter().filter(|row| row.0 == *name).map(|row| fold_spaces(&row.1));
             let values = values.collect::<Vec<_>>().join(&b","[..]);
             canonical.extend([name.as_bytes(), b":", &values, b"\n"].concat());
         }
-        canonical.extend(format!("\n{}\n{}", self.signed.join(";"), self.payload).into_bytes());
+        canonical.extend(format!("\n{}\n{}", self.signed_headers.join(";"), self.payload).into_bytes());
         canonical
     }
 }
@@ -440,29 +440,29 @@ fn fold_spaces(value: &[u8]) -> Vec<u8> {
 
 impl S3SignatureV4 {
     /// 2.3
-    fn parse_query(query: &[(String, String)]) -> Result<Self, Rejection> {
-        let get =
+    fn from_query(query: &[(String, String)]) -> Result<Self, Rejection> {
+        let find_parameter =
             |name: &str| query.iter().find(|row| row.0.eq_ignore_ascii_case(name)).map(|row| row.1.clone());
-        let fault = ErrorKind::AuthorizationQueryMalformed;
+        let error_kind = ErrorKind::AuthorizationQueryMalformed;
         let all = [
-            get("X-Amz-Algorithm"),
-            get("X-Amz-Credential"),
-            get("X-Amz-Signature"),
-            get("X-Amz-Date"),
-            get("X-Amz-SignedHeaders"),
-            get("X-Amz-Expires"),
+            find_parameter("X-Amz-Algorithm"),
+            find_parameter("X-Amz-Credential"),
+            find_parameter("X-Amz-Signature"),
+            find_parameter("X-Amz-Date"),
+            find_parameter("X-Amz-SignedHeaders"),
+            find_parameter("X-Amz-Expires"),
         ];
         let [Some(algorithm), Some(credential), Some(signature), Some(stamp), Some(signed), Some(expires)] =
             all
         else {
-            return Err(fault.into());
+            return Err(error_kind.into());
         };
         if algorithm != ALGORITHM {
             return Err(classify_algorithm_error(&algorithm).into());
         }
-        let (access_key, scope) = S3Scope::read(&credential, fault)?;
-        let signed = parse_signed_names(&signed).map_err(|_| Rejection::from(fault))?;
-        Ok(Self { access_key, scope, signed, signature, presigned: Some((stamp, expires)) })
+        let (access_key, scope) = S3Scope::parse(&credential, error_kind)?;
+        let signed_headers = parse_signed_headers(&signed).map_err(|_| Rejection::from(error_kind))?;
+        Ok(Self { access_key, scope, signed_headers, signature, presigned: Some((stamp, expires)) })
     }
 
     fn verify(
@@ -474,7 +474,7 @@ impl S3SignatureV4 {
     ) -> Result<Payload, Rejection> {
         let (stamp, at) = self.find_timestamp(head)?;
         self.check_times(at, now)?;
-        self.check_coverage(head)?;
+        self.check_signed_headers(head)?;
         let payload = self.find_payload_hash(head)?;
         let path = percent::decode(&head.path).map_err(|_| ErrorKind::InvalidUri)?;
         let mut query = decode_query(head)?;
@@ -485,12 +485,12 @@ impl S3SignatureV4 {
             uri: &uri,
             query: &query,
             headers: &head.headers,
-            signed: &self.signed,
+            signed_headers: &self.signed_headers,
             payload: &payload,
         };
         let canonical = canonical.to_bytes();
-        let found = self.scope.compute_signature(secret.expose_secret(), &stamp, &canonical);
-        if !constant_time_eq(found.as_bytes(), self.signature.as_bytes()) {
+        let computed = self.scope.compute_signature(secret.expose_secret(), &stamp, &canonical);
+        if !constant_time_eq(computed.as_bytes(), self.signature.as_bytes()) {
             return Err(self.build_mismatch_rejection(head, &stamp, &canonical));
         }
         self.classify_payload(head, place, secret, &stamp, &payload)
@@ -536,26 +536,33 @@ impl S3SignatureV4 {
         if date::format_basic(at).get(..8) == Some(self.scope.date.as_str()) {
             return Ok(());
         }
-        let fault = match self.presigned {
+        let error_kind = match self.presigned {
             Some(_) => ErrorKind::AuthorizationQueryMalformed,
             None => ErrorKind::AuthorizationMalformed,
         };
-        Err(Rejection::with_message(fault, "Invalid credential date: it is not the date of the request."))
+        Err(Rejection::with_message(
+            error_kind,
+            "Invalid credential date: it is not the date of the request.",
+        ))
     }
 
     /// 2.2: host and every header of ours that is there must be signed, and what is signed must be there. The
     /// payload word of the header form is part of the canonical request whatever the list says.
-    fn check_coverage(&self, head: &RawHead) -> Result<(), Rejection> {
-        let signed = |name: &str| self.signed.iter().any(|own| own == name);
-        let bound = |name: &str| name == "x-amz-content-sha256" && self.presigned.is_none();
+    fn check_signed_headers(&self, head: &RawHead) -> Result<(), Rejection> {
+        let is_signed = |name: &str| self.signed_headers.iter().any(|own| own == name);
+        let is_always_covered = |name: &str| name == "x-amz-content-sha256" && self.presigned.is_none();
         let mut unsigned: Vec<&str> = head
             .headers
             .iter()
             .map(|row| row.0.as_str())
-            .filter(|name| (*name == "host" || name.starts_with("x-amz-")) && !signed(name) && !bound(name))
+            .filter(|name| {
+                (*name == "host" || name.starts_with("x-amz-"))
+                    && !is_signed(name)
+                    && !is_always_covered(name)
+            })
             .collect();
-        let present = |name: &String| head.header(name).is_some();
-        unsigned.extend(self.signed.iter().filter(|name| !present(name)).map(String::as_str));
+        let is_present = |name: &String| head.header(name).is_some();
+        unsigned.extend(self.signed_headers.iter().filter(|name| !is_present(name)).map(String::as_str));
         if unsigned.is_empty() {
             return Ok(());
         }
@@ -571,7 +578,10 @@ impl S3SignatureV4 {
         let query = decode_query(head)?;
         let parameter = query.into_iter().find(|row| row.0.eq_ignore_ascii_case("X-Amz-Content-Sha256"));
         // On a presigned URL the header counts only where it is signed, which was checked.
-        Ok(parameter.map(|row| row.1).or(header.map(str::to_owned)).unwrap_or_else(|| UNSIGNED.to_owned()))
+        Ok(parameter
+            .map(|row| row.1)
+            .or(header.map(str::to_owned))
+            .unwrap_or_else(|| UNSIGNED_PAYLOAD.to_owned()))
     }
 
     /// 2.4: every word there is, and nothing else.
@@ -583,27 +593,27 @@ impl S3SignatureV4 {
         stamp: &str,
         word: &str,
     ) -> Result<Payload, Rejection> {
-        let key = || ChunkKey {
+        let new_chunk_key = || ChunkKey {
             key: self.scope.derive_key(secret.expose_secret()),
             stamp: stamp.to_owned(),
             scope: self.scope.to_string(),
             previous: self.signature.clone(),
         };
-        let trailer = || head.header_text("x-amz-trailer").map(|name| name.trim().to_ascii_lowercase());
-        let streaming = || check_streaming(head, place);
+        let find_trailer = || head.header_text("x-amz-trailer").map(|name| name.trim().to_ascii_lowercase());
+        let check_chunked = || check_chunked_request(head, place);
         match word {
-            UNSIGNED => Ok(Payload::Unsigned),
+            UNSIGNED_PAYLOAD => Ok(Payload::Unsigned),
             "STREAMING-AWS4-HMAC-SHA256-PAYLOAD" => {
-                streaming()?;
-                Ok(Payload::Chunked(Box::new(AwsChunkedDecoder::new(Some(key()), None, parse_decoded_length(head)?))))
+                check_chunked()?;
+                Ok(Payload::Chunked(Box::new(AwsChunkedDecoder::new(Some(new_chunk_key()), None, parse_decoded_length(head)?))))
             }
             "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER" => {
-                streaming()?;
-                Ok(Payload::Chunked(Box::new(AwsChunkedDecoder::new(Some(key()), trailer(), parse_decoded_length(head)?))))
+                check_chunked()?;
+                Ok(Payload::Chunked(Box::new(AwsChunkedDecoder::new(Some(new_chunk_key()), find_trailer(), parse_decoded_length(head)?))))
             }
             "STREAMING-UNSIGNED-PAYLOAD-TRAILER" => {
-                streaming()?;
-                Ok(Payload::Chunked(Box::new(AwsChunkedDecoder::new(None, trailer(), parse_decoded_length(head)?))))
+                check_chunked()?;
+                Ok(Payload::Chunked(Box::new(AwsChunkedDecoder::new(None, find_trailer(), parse_decoded_length(head)?))))
             }
             "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD" | "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER" => {
                 Err(Rejection::new(ErrorKind::NotImplemented).with_detail("Header", "x-amz-content-sha256"))
@@ -622,29 +632,29 @@ impl S3SignatureV4 {
 
     /// 2.9. What was signed is told, unless a token or a customer's key was part of it.
     fn build_mismatch_rejection(&self, head: &RawHead, stamp: &str, canonical: &[u8]) -> Rejection {
-        let refusal = Rejection::new(ErrorKind::SignatureDoesNotMatch)
+        let rejection = Rejection::new(ErrorKind::SignatureDoesNotMatch)
             .with_detail("AWSAccessKeyId", self.access_key.clone())
             .with_detail("SignatureProvided", self.signature.clone());
         if has_secrets(head) {
-            return refusal;
+            return rejection;
         }
         let string_to_sign = self.scope.build_string_to_sign(stamp, canonical);
         let canonical = String::from_utf8_lossy(canonical);
-        refusal.with_detail("StringToSign", string_to_sign).with_detail("CanonicalRequest", canonical)
+        rejection.with_detail("StringToSign", string_to_sign).with_detail("CanonicalRequest", canonical)
     }
 }
 
 /// Whether a head carries what must not be told back, in headers or in parameters.
 fn has_secrets(head: &RawHead) -> bool {
-    let secret = |name: &str| {
+    let is_secret = |name: &str| {
         let name = name.to_ascii_lowercase();
         name.contains("security-token") || name.ends_with("customer-key")
     };
-    head.headers.iter().any(|row| secret(&row.0)) || head.raw_query().any(|row| secret(row.0))
+    head.headers.iter().any(|row| is_secret(&row.0)) || head.raw_query().any(|row| is_secret(row.0))
 }
 
 /// Chunks may only carry what is stored: objects and parts.
-fn check_streaming(head: &RawHead, place: &ResourceAddress) -> Result<(), Rejection> {
+fn check_chunked_request(head: &RawHead, place: &ResourceAddress) -> Result<(), Rejection> {
     if head.method == "PUT" && place.key.is_some() && head.header("x-amz-copy-source").is_none() {
         return Ok(());
     }
@@ -653,21 +663,22 @@ fn check_streaming(head: &RawHead, place: &ResourceAddress) -> Result<(), Reject
 
 fn parse_decoded_length(head: &RawHead) -> Result<u64, Rejection> {
     let text = head.header_text("x-amz-decoded-content-length").unwrap_or_default();
-    let digits = !text.is_empty() && text.len() <= 19 && text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|_| digits).ok_or_else(|| ErrorKind::MissingContentLength.into())
+    let is_number = !text.is_empty() && text.len() <= 19 && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_number).ok_or_else(|| ErrorKind::MissingContentLength.into())
 }
 
 /// 2.3: 1 to 604,800 seconds, digits only.
 fn parse_lifetime(text: &str) -> Result<i64, Rejection> {
-    let say = |message: &str| Rejection::with_message(ErrorKind::AuthorizationQueryMalformed, message);
+    let build_rejection =
+        |message: &str| Rejection::with_message(ErrorKind::AuthorizationQueryMalformed, message);
     if text.starts_with('-') {
-        return Err(say("X-Amz-Expires must be non-negative"));
+        return Err(build_rejection("X-Amz-Expires must be non-negative"));
     }
-    let life = parse_seconds(text).ok_or_else(|| say("X-Amz-Expires should be a number"))?;
+    let life = parse_seconds(text).ok_or_else(|| build_rejection("X-Amz-Expires should be a number"))?;
     if (1..=PRESIGNED_SECONDS_MAX).contains(&life) {
         return Ok(life);
     }
-    Err(say(
+    Err(build_rejection(
         "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds",
     ))
 }
@@ -684,9 +695,9 @@ fn check_skew(at: Timestamp, now: Timestamp) -> Result<(), Rejection> {
 
 impl S3SignatureV2 {
     /// 2.7
-    fn of_query(query: &[(String, String)]) -> Result<Self, Rejection> {
-        let get = |name: &str| query.iter().find(|row| row.0 == name).map(|row| row.1.clone());
-        match (get("AWSAccessKeyId"), get("Signature"), get("Expires")) {
+    fn from_query(query: &[(String, String)]) -> Result<Self, Rejection> {
+        let find_parameter = |name: &str| query.iter().find(|row| row.0 == name).map(|row| row.1.clone());
+        match (find_parameter("AWSAccessKeyId"), find_parameter("Signature"), find_parameter("Expires")) {
             (Some(access_key), Some(signature), Some(expires)) => {
                 Ok(Self { access_key, signature, expires: Some(expires) })
             }
@@ -707,32 +718,33 @@ impl S3SignatureV2 {
     ) -> Result<Payload, Rejection> {
         self.check_times(head, now)?;
         let query = decode_query(head)?;
-        let stray = query.iter().find(|(name, _)| {
-            super::route::SUB_RESOURCES.contains(&name.as_str()) && !SIGNED_V2.contains(&name.as_str())
+        let unsigned_parameter = query.iter().find(|(name, _)| {
+            super::route::SUB_RESOURCES.contains(&name.as_str())
+                && !SIGNED_PARAMETERS_V2.contains(&name.as_str())
         });
-        if let Some((name, _)) = stray {
+        if let Some((name, _)) = unsigned_parameter {
             return Err(
                 Rejection::new(ErrorKind::HeadersNotSigned).with_detail("HeadersNotSigned", name.clone())
             );
         }
-        let string = self.string_to_sign(head, place, &query, "");
+        let string = self.build_string_to_sign(head, place, &query, "");
         // botocore signs a bucket in path style as if it ended in a slash.
         let bare_bucket = place.key.is_none() && !place.virtual_host && !head.path.ends_with('/');
-        let with_slash = bare_bucket.then(|| self.string_to_sign(head, place, &query, "/"));
-        let fits = std::iter::once(&string).chain(&with_slash).any(|string| {
-            let found = encode_base64(&hmac_sha1(secret.expose_secret().as_bytes(), string));
-            constant_time_eq(found.as_bytes(), self.signature.as_bytes())
+        let with_slash = bare_bucket.then(|| self.build_string_to_sign(head, place, &query, "/"));
+        let is_match = std::iter::once(&string).chain(&with_slash).any(|string| {
+            let computed = encode_base64(&hmac_sha1(secret.expose_secret().as_bytes(), string));
+            constant_time_eq(computed.as_bytes(), self.signature.as_bytes())
         });
-        if fits {
+        if is_match {
             return classify_v2_payload(head, place);
         }
-        let refusal = Rejection::new(ErrorKind::SignatureDoesNotMatch)
+        let rejection = Rejection::new(ErrorKind::SignatureDoesNotMatch)
             .with_detail("AWSAccessKeyId", self.access_key.clone())
             .with_detail("SignatureProvided", self.signature.clone());
         Err(if has_secrets(head) {
-            refusal
+            rejection
         } else {
-            refusal.with_detail("StringToSign", String::from_utf8_lossy(&string))
+            rejection.with_detail("StringToSign", String::from_utf8_lossy(&string))
         })
     }
 
@@ -763,27 +775,27 @@ impl S3SignatureV2 {
         check_skew(at, now)
     }
 
-    fn string_to_sign(
+    fn build_string_to_sign(
         &self,
         head: &RawHead,
         place: &ResourceAddress,
         query: &[(String, String)],
-        end: &str,
+        suffix: &str,
     ) -> Vec<u8> {
-        let hoisted = |name: &str| {
+        let find_parameter = |name: &str| {
             let row = query.iter().find(|row| row.0.eq_ignore_ascii_case(name));
             row.filter(|_| self.expires.is_some()).map(|row| row.1.as_bytes())
         };
-        let line = |name: &str| head.header(name).or(hoisted(name)).unwrap_or_default();
+        let find_line = |name: &str| head.header(name).or(find_parameter(name)).unwrap_or_default();
         let date = match &self.expires {
             Some(expires) => expires.as_bytes(),
             None if head.header("x-amz-date").is_some() => b"",
             None => head.header("date").unwrap_or_default(),
         };
-        let (digest, kind) = (line("content-md5"), line("content-type"));
+        let (digest, kind) = (find_line("content-md5"), find_line("content-type"));
         let lines = [head.method.as_bytes(), digest, kind, date, &write_canonical_headers(head, query)];
         let mut string = lines.join(&b"\n"[..]);
-        string.extend(build_v2_resource(head, place, query, end).into_bytes());
+        string.extend(build_v2_resource(head, place, query, suffix).into_bytes());
         string
     }
 }
@@ -791,9 +803,9 @@ impl S3SignatureV2 {
 /// CanonicalizedAmzHeaders, parameters that stand for headers among them.
 fn write_canonical_headers(head: &RawHead, query: &[(String, String)]) -> Vec<u8> {
     let headers = head.headers.iter().map(|(name, value)| (name.clone(), value.as_slice()));
-    let hoisted =
+    let header_parameters =
         query.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.as_bytes().trim_ascii()));
-    let all: Vec<_> = headers.chain(hoisted).filter(|row| row.0.starts_with("x-amz-")).collect();
+    let all: Vec<_> = headers.chain(header_parameters).filter(|row| row.0.starts_with("x-amz-")).collect();
     format_header_lines(all.iter().map(|(name, value)| (name.as_str(), *value)))
 }
 
@@ -802,18 +814,18 @@ fn build_v2_resource(
     head: &RawHead,
     place: &ResourceAddress,
     query: &[(String, String)],
-    end: &str,
+    suffix: &str,
 ) -> String {
     let bucket = place.bucket.as_deref().filter(|_| place.virtual_host).map(|name| format!("/{name}"));
-    let mut covered: Vec<&(String, String)> =
-        query.iter().filter(|row| SIGNED_V2.contains(&row.0.as_str())).collect();
-    covered.sort();
-    let pairs = covered.into_iter().map(|(name, value)| match value.as_str() {
+    let mut signed_parameters: Vec<&(String, String)> =
+        query.iter().filter(|row| SIGNED_PARAMETERS_V2.contains(&row.0.as_str())).collect();
+    signed_parameters.sort();
+    let pairs = signed_parameters.into_iter().map(|(name, value)| match value.as_str() {
         "" => name.clone(),
         value => format!("{name}={value}"),
     });
     let pairs = pairs.collect::<Vec<_>>().join("&");
-    let path = format!("{}{}{end}", bucket.unwrap_or_default(), head.path);
+    let path = format!("{}{}{suffix}", bucket.unwrap_or_default(), head.path);
     if pairs.is_empty() { path } else { format!("{path}?{pairs}") }
 }
 
@@ -821,7 +833,7 @@ fn build_v2_resource(
 fn classify_v2_payload(head: &RawHead, place: &ResourceAddress) -> Result<Payload, Rejection> {
     match head.header_text("x-amz-content-sha256") {
         Some("STREAMING-UNSIGNED-PAYLOAD-TRAILER") => {
-            check_streaming(head, place)?;
+            check_chunked_request(head, place)?;
             let trailer = head.header_text("x-amz-trailer").map(|name| name.trim().to_ascii_lowercase());
             Ok(Payload::Chunked(Box::new(AwsChunkedDecoder::new(None, trailer, parse_decoded_length(head)?))))
         }

@@ -34,13 +34,13 @@ pub struct ChunkKey {
 
 impl ChunkKey {
     /// Verifies the next signature of the chain.
-    fn check(&mut self, kind: &str, hashes: &str, signature: &str) -> Result<(), Rejection> {
+    fn verify_signature(&mut self, kind: &str, hashes: &str, signature: &str) -> Result<(), Rejection> {
         let string = format!("{kind}\n{}\n{}\n{}\n{hashes}", self.stamp, self.scope, self.previous);
-        let found = encode_hex(&hmac_sha256(&self.key, string.as_bytes()));
-        if !constant_time_eq(found.as_bytes(), signature.as_bytes()) {
+        let computed = encode_hex(&hmac_sha256(&self.key, string.as_bytes()));
+        if !constant_time_eq(computed.as_bytes(), signature.as_bytes()) {
             return Err(ErrorKind::SignatureDoesNotMatch.into());
         }
-        self.previous = found;
+        self.previous = computed;
         Ok(())
     }
 }
@@ -50,14 +50,14 @@ pub struct AwsChunkedDecoder {
     key: Option<ChunkKey>,
     /// The trailer that was announced.
     trailer: Option<String>,
-    announced: u64,
-    decoded: u64,
+    announced_bytes: u64,
+    decoded_bytes: u64,
     state: AwsChunkState,
     line: Vec<u8>,
     /// A signed chunk on its way: its bytes, and their digest.
-    held: Vec<u8>,
+    signed_chunk: Vec<u8>,
     digest: Sha256,
-    lines: Vec<(String, String)>,
+    trailer_lines: Vec<(String, String)>,
     trailer_bytes: usize,
 }
 
@@ -65,9 +65,9 @@ enum AwsChunkState {
     /// In the line that begins a chunk.
     Size,
     /// In a chunk, with so many bytes to come and the signature it has to have.
-    Data { left: u64, signature: String },
+    ChunkBytes { bytes_left: u64, signature: String },
     /// In the CRLF behind a chunk.
-    DataEnd { seen: u8 },
+    ChunkEnd { bytes_read: u8 },
     /// In the lines behind the last chunk.
     Trailer,
     /// Behind the empty line at the end.
@@ -76,29 +76,30 @@ enum AwsChunkState {
 
 impl AwsChunkedDecoder {
     /// A decoder of `announced` bytes; signed where there is a key.
-    pub fn new(key: Option<ChunkKey>, trailer: Option<String>, announced: u64) -> Self {
+    pub fn new(key: Option<ChunkKey>, trailer: Option<String>, announced_bytes: u64) -> Self {
         Self {
             key,
             trailer,
-            announced,
-            decoded: 0,
+            announced_bytes,
+            decoded_bytes: 0,
             state: AwsChunkState::Size,
             line: Vec::new(),
-            held: Vec::new(),
+            signed_chunk: Vec::new(),
             digest: Sha256::new(),
-            lines: Vec::new(),
+            trailer_lines: Vec::new(),
             trailer_bytes: 0,
         }
     }
 
     /// Takes bytes up to the next LF into the line; gives it without its end once it is whole.
-    fn take_line<'a>(&mut self, wire: &'a [u8]) -> Result<(Option<Vec<u8>>, &'a [u8]), Rejection> {
-        let end = wire.iter().position(|byte| *byte == b'\n');
+    fn take_line<'a>(&mut self, encoded: &'a [u8]) -> Result<(Option<Vec<u8>>, &'a [u8]), Rejection> {
+        let end = encoded.iter().position(|byte| *byte == b'\n');
         let (piece, rest) = match end {
-            Some(at) => {
-                (wire.get(..at).unwrap_or_default(), wire.get(at.saturating_add(1)..).unwrap_or_default())
-            }
-            None => (wire, Default::default()),
+            Some(at) => (
+                encoded.get(..at).unwrap_or_default(),
+                encoded.get(at.saturating_add(1)..).unwrap_or_default(),
+            ),
+            None => (encoded, Default::default()),
         };
         if self.line.len().saturating_add(piece.len()) > LINE_BYTES_MAX {
             return Err(ErrorKind::IncompleteBody.into());
@@ -109,18 +110,21 @@ impl AwsChunkedDecoder {
 
     /// `hex-size[;chunk-signature=...][;other=...]`
     fn begin_chunk(&mut self, line: &[u8]) -> Result<(), Rejection> {
-        let bad = || Rejection::from(ErrorKind::IncompleteBody);
-        let line = std::str::from_utf8(line).ok().and_then(|line| line.strip_suffix('\r')).ok_or_else(bad)?;
+        let build_rejection = || Rejection::from(ErrorKind::IncompleteBody);
+        let line = std::str::from_utf8(line)
+            .ok()
+            .and_then(|line| line.strip_suffix('\r'))
+            .ok_or_else(build_rejection)?;
         let mut pieces = line.split(';');
         let size = pieces.next().unwrap_or_default();
         if size.is_empty() || size.len() > 16 || !size.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(bad());
+            return Err(build_rejection());
         }
-        let size = u64::from_str_radix(size, 16).map_err(|_| bad())?;
+        let size = u64::from_str_radix(size, 16).map_err(|_| build_rejection())?;
         let signature =
             pieces.find_map(|piece| piece.trim().strip_prefix("chunk-signature=")).unwrap_or_default();
-        if self.decoded.saturating_add(size) > self.announced {
-            return Err(bad());
+        if self.decoded_bytes.saturating_add(size) > self.announced_bytes {
+            return Err(build_rejection());
         }
         if self.key.is_some() && (signature.is_empty() || size > SIGNED_CHUNK_BYTES_MAX) {
             return Err(if signature.is_empty() {
@@ -137,7 +141,7 @@ impl AwsChunkedDecoder {
                 self.check_chunk(signature)?;
                 AwsChunkState::Trailer
             }
-            size => AwsChunkState::Data { left: size, signature: signature.to_owned() },
+            size => AwsChunkState::ChunkBytes { bytes_left: size, signature: signature.to_owned() },
         };
         Ok(())
     }
@@ -145,24 +149,28 @@ impl AwsChunkedDecoder {
     fn check_chunk(&mut self, signature: &str) -> Result<(), Rejection> {
         let digest = encode_hex(&std::mem::take(&mut self.digest).finalize());
         match &mut self.key {
-            Some(key) => {
-                key.check("AWS4-HMAC-SHA256-PAYLOAD", &format!("{EMPTY_SHA256}\n{digest}"), signature)
-            }
+            Some(key) => key.verify_signature(
+                "AWS4-HMAC-SHA256-PAYLOAD",
+                &format!("{EMPTY_SHA256}\n{digest}"),
+                signature,
+            ),
             None => Ok(()),
         }
     }
 
     /// `left`: bytes of the chunk that follow these.
-    fn take_data(&mut self, piece: &[u8], left: u64, out: &mut Vec<u8>) {
-        self.decoded = self.decoded.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+    fn append_chunk_bytes(&mut self, piece: &[u8], bytes_left: u64, out: &mut Vec<u8>) {
+        self.decoded_bytes =
+            self.decoded_bytes.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
         if self.key.is_some() {
             self.digest.update(piece);
             // No more than the chunk has, where a vector would double.
-            if self.held.capacity().saturating_sub(self.held.len()) < piece.len() {
-                let left = usize::try_from(left).unwrap_or(usize::MAX);
-                self.held.reserve_exact(piece.len().saturating_add(left.min(self.held.len())));
+            if self.signed_chunk.capacity().saturating_sub(self.signed_chunk.len()) < piece.len() {
+                let left = usize::try_from(bytes_left).unwrap_or(usize::MAX);
+                self.signed_chunk
+                    .reserve_exact(piece.len().saturating_add(left.min(self.signed_chunk.len())));
             }
-            self.held.extend_from_slice(piece);
+            self.signed_chunk.extend_from_slice(piece);
         } else {
             out.extend_from_slice(piece);
         }
@@ -170,39 +178,39 @@ impl AwsChunkedDecoder {
 
     /// One line behind the last chunk; the empty one ends the body. Some senders end lines with a bare LF.
     fn take_trailer(&mut self, line: &[u8]) -> Result<(), Rejection> {
-        let malformed = || Rejection::from(ErrorKind::MalformedTrailer);
-        let line = std::str::from_utf8(line).map_err(|_| malformed())?.trim_end_matches(['\r', '\n']);
+        let build_rejection = || Rejection::from(ErrorKind::MalformedTrailer);
+        let line = std::str::from_utf8(line).map_err(|_| build_rejection())?.trim_end_matches(['\r', '\n']);
         self.trailer_bytes = self.trailer_bytes.saturating_add(line.len());
         if self.trailer_bytes > TRAILER_BYTES_MAX {
-            return Err(malformed());
+            return Err(build_rejection());
         }
         if line.is_empty() {
             self.state = AwsChunkState::Done;
             return Ok(());
         }
-        let (name, value) = line.split_once(':').ok_or_else(malformed)?;
-        self.lines.push((name.trim().to_ascii_lowercase(), value.trim().to_owned()));
+        let (name, value) = line.split_once(':').ok_or_else(build_rejection)?;
+        self.trailer_lines.push((name.trim().to_ascii_lowercase(), value.trim().to_owned()));
         Ok(())
     }
 
     /// The trailer is the one that was announced, alone, and signed where chunks are.
     fn check_trailer(&mut self) -> Result<Vec<(String, String)>, Rejection> {
-        let malformed = || Rejection::from(ErrorKind::MalformedTrailer);
-        let mut lines = std::mem::take(&mut self.lines);
+        let build_rejection = || Rejection::from(ErrorKind::MalformedTrailer);
+        let mut lines = std::mem::take(&mut self.trailer_lines);
         let at = lines.iter().position(|row| row.0 == "x-amz-trailer-signature");
         let signature = at.map(|at| lines.remove(at).1);
         let expected = usize::from(self.trailer.is_some());
-        let named = lines.iter().all(|row| Some(&row.0) == self.trailer.as_ref());
-        if lines.len() != expected || !named {
-            return Err(malformed());
+        let is_announced = lines.iter().all(|row| Some(&row.0) == self.trailer.as_ref());
+        if lines.len() != expected || !is_announced {
+            return Err(build_rejection());
         }
         match (&mut self.key, signature) {
             (Some(key), Some(signature)) if expected > 0 => {
                 let text: String = lines.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
-                key.check("AWS4-HMAC-SHA256-TRAILER", &sha256_hex(text.as_bytes()), &signature)?;
+                key.verify_signature("AWS4-HMAC-SHA256-TRAILER", &sha256_hex(text.as_bytes()), &signature)?;
             }
             (Some(_), None) if expected > 0 => return Err(ErrorKind::SignatureDoesNotMatch.into()),
-            (_, Some(_)) => return Err(malformed()),
+            (_, Some(_)) => return Err(build_rejection()),
             _ => {}
         }
         Ok(lines)
@@ -211,61 +219,64 @@ impl AwsChunkedDecoder {
 
 impl BodyDecoder for AwsChunkedDecoder {
     fn decoded_length(&self) -> u64 {
-        self.announced
+        self.announced_bytes
     }
 
     fn unverified_len(&self) -> usize {
-        self.held.capacity()
+        self.signed_chunk.capacity()
     }
 
-    fn push(&mut self, wire: &[u8], out: &mut Vec<u8>) -> Result<(), Rejection> {
-        let mut wire = wire;
-        while !wire.is_empty() {
+    fn push(&mut self, encoded: &[u8], out: &mut Vec<u8>) -> Result<(), Rejection> {
+        let mut encoded = encoded;
+        while !encoded.is_empty() {
             match &mut self.state {
                 AwsChunkState::Size => {
-                    let (line, rest) = self.take_line(wire)?;
-                    wire = rest;
+                    let (line, rest) = self.take_line(encoded)?;
+                    encoded = rest;
                     if let Some(line) = line {
                         self.begin_chunk(&line)?;
                     }
                 }
-                AwsChunkState::Data { left, signature } => {
-                    let take = usize::try_from(*left).unwrap_or(usize::MAX).min(wire.len());
-                    let (piece, rest) = wire.split_at_checked(take).unwrap_or((wire, &[]));
+                AwsChunkState::ChunkBytes { bytes_left: left, signature } => {
+                    let take = usize::try_from(*left).unwrap_or(usize::MAX).min(encoded.len());
+                    let (piece, rest) = encoded.split_at_checked(take).unwrap_or((encoded, &[]));
                     *left = left.saturating_sub(u64::try_from(take).unwrap_or(u64::MAX));
                     let (left, signature) = (*left, (*left == 0).then(|| std::mem::take(signature)));
-                    wire = rest;
-                    self.take_data(piece, left, out);
+                    encoded = rest;
+                    self.append_chunk_bytes(piece, left, out);
                     if let Some(signature) = signature {
                         self.check_chunk(&signature)?;
-                        out.append(&mut self.held);
-                        self.held = Vec::new();
-                        self.state = AwsChunkState::DataEnd { seen: 0 };
+                        out.append(&mut self.signed_chunk);
+                        self.signed_chunk = Vec::new();
+                        self.state = AwsChunkState::ChunkEnd { bytes_read: 0 };
                     }
                 }
-                AwsChunkState::DataEnd { seen } => {
+                AwsChunkState::ChunkEnd { bytes_read: seen } => {
                     let expected = if *seen == 0 { b'\r' } else { b'\n' };
-                    let (first, rest) = wire.split_first().unwrap_or((&0, &[]));
+                    let (first, rest) = encoded.split_first().unwrap_or((&0, &[]));
                     if *first != expected {
                         return Err(ErrorKind::IncompleteBody.into());
                     }
-                    wire = rest;
-                    self.state =
-                        if *seen == 0 { AwsChunkState::DataEnd { seen: 1 } } else { AwsChunkState::Size };
+                    encoded = rest;
+                    self.state = if *seen == 0 {
+                        AwsChunkState::ChunkEnd { bytes_read: 1 }
+                    } else {
+                        AwsChunkState::Size
+                    };
                 }
                 AwsChunkState::Trailer => {
-                    let (line, rest) = self.take_line(wire)?;
-                    wire = rest;
+                    let (line, rest) = self.take_line(encoded)?;
+                    encoded = rest;
                     if let Some(line) = line {
                         self.take_trailer(&line)?;
                     }
                 }
                 AwsChunkState::Done => {
                     // Some senders end with one line end more.
-                    if wire.iter().any(|byte| !matches!(byte, b'\r' | b'\n')) {
+                    if encoded.iter().any(|byte| !matches!(byte, b'\r' | b'\n')) {
                         return Err(ErrorKind::IncompleteBody.into());
                     }
-                    wire = &[];
+                    encoded = &[];
                 }
             }
         }
@@ -273,7 +284,7 @@ impl BodyDecoder for AwsChunkedDecoder {
     }
 
     fn finish(&mut self) -> Result<Vec<(String, String)>, Rejection> {
-        if !matches!(self.state, AwsChunkState::Done) || self.decoded != self.announced {
+        if !matches!(self.state, AwsChunkState::Done) || self.decoded_bytes != self.announced_bytes {
             return Err(ErrorKind::IncompleteBody.into());
         }
         self.check_trailer()

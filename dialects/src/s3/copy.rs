@@ -22,9 +22,9 @@ pub const RULES: CopyRules = CopyRules {
 };
 
 /// 4.2: `[/]bucket/key[?versionId=id]`. Split at the first raw `?`, decoded once, `+` being a space.
-fn read_source(value: &str, _: Option<&str>) -> Result<CopySource, Rejection> {
+fn parse_source(value: &str, _: Option<&str>) -> Result<CopySource, Rejection> {
     let (path, tail) = value.split_once('?').map_or((value, None), |(path, tail)| (path, Some(tail)));
-    let version = tail.map(read_version).transpose()?;
+    let version = tail.map(parse_version).transpose()?;
     let path =
         percent::decode_form(path).map_err(|_| build_source_rejection("Invalid copy source encoding"))?;
     let path = path.strip_prefix('/').unwrap_or(&path);
@@ -37,7 +37,7 @@ fn read_source(value: &str, _: Option<&str>) -> Result<CopySource, Rejection> {
 }
 
 /// Nothing but a version may follow: a `?` that belongs to the key has to be encoded.
-fn read_version(tail: &str) -> Result<String, Rejection> {
+fn parse_version(tail: &str) -> Result<String, Rejection> {
     let version = tail.strip_prefix("versionId=").and_then(|id| percent::decode(id).ok());
     version.filter(|id| !id.is_empty()).ok_or_else(|| build_source_rejection("Invalid version id specified"))
 }

@@ -7,7 +7,7 @@ use crate::model::{
 };
 
 /// What a request says (3.3, 3.4, 3.6, 3.7, 4.1, 7).
-pub fn name_of(field: Field) -> Option<FieldName> {
+pub fn field_name(field: Field) -> Option<FieldName> {
     Some(match field {
         Field::IfMatch => Header("if-match"),
         Field::IfNoneMatch => Header("if-none-match"),
@@ -111,17 +111,17 @@ pub fn name_of(field: Field) -> Option<FieldName> {
 }
 
 /// 2.5: what is stored of the encoding is the header without the framing of chunks.
-pub fn own_text(field: Field, text: String) -> String {
-    let frames = |coding: &str| coding.trim().eq_ignore_ascii_case("aws-chunked");
-    if field != Field::ContentEncoding || !text.split(',').any(frames) {
+pub fn strip_transport_text(field: Field, text: String) -> String {
+    let is_aws_chunked = |coding: &str| coding.trim().eq_ignore_ascii_case("aws-chunked");
+    if field != Field::ContentEncoding || !text.split(',').any(is_aws_chunked) {
         return text;
     }
-    let codings: Vec<&str> = text.split(',').filter(|coding| !frames(coding)).collect();
+    let codings: Vec<&str> = text.split(',').filter(|coding| !is_aws_chunked(coding)).collect();
     codings.join(",").trim().to_owned()
 }
 
 /// 3.6, 3.8: pages of buckets and of an object's parts are asked for by names of their own.
-pub const NAMES_IN: &[(Operation, Field, FieldName)] = &[
+pub const FIELD_NAMES_BY_OPERATION: &[(Operation, Field, FieldName)] = &[
     (Operation::ListBuckets, Field::MaxKeys, Parameter("max-buckets")),
     (Operation::GetObjectAttributes, Field::MaxParts, Header("x-amz-max-parts")),
     (Operation::GetObjectAttributes, Field::PartNumberMarker, Header("x-amz-part-number-marker")),
@@ -130,7 +130,7 @@ pub const NAMES_IN: &[(Operation, Field, FieldName)] = &[
 /// 5.2: an upload is not conditional where it begins, only where it is completed. 3.5, 3.7: keys are encoded in pages of a
 /// bucket only. 3.6: buckets have tokens. 3.7: access is said where an upload
 /// begins.
-pub const LACKS_IN: &[(Operation, Field)] = &[
+pub const ABSENT_FIELDS_BY_OPERATION: &[(Operation, Field)] = &[
     (Operation::CreateMultipartUpload, Field::ForbidOverwrite),
     (Operation::CreateMultipartUpload, Field::EncodingType),
     (Operation::CompleteMultipartUpload, Field::EncodingType),
@@ -141,26 +141,26 @@ pub const LACKS_IN: &[(Operation, Field)] = &[
 ];
 
 /// SeaweedFS completes an upload of another size than is promised; of which servers that is true is not known.
-pub const LACKS_AT: &[(Operation, Field)] = &[SIZE_OF_PARTS];
+pub const UNSUPPORTED_FIELDS_BY_OPERATION: &[(Operation, Field)] = &[COMPLETED_OBJECT_SIZE];
 
 /// The size that a completing call promises.
-pub const SIZE_OF_PARTS: (Operation, Field) = (Operation::CompleteMultipartUpload, Field::ObjectSize);
+pub const COMPLETED_OBJECT_SIZE: (Operation, Field) = (Operation::CompleteMultipartUpload, Field::ObjectSize);
 
 /// 3.6, and what an empty version could only delete by mistake.
-pub const NEVER_EMPTY: &[(Field, ErrorKind, &str)] = &[
-    (Field::ContinuationToken, ErrorKind::InvalidArgument, BAD_TOKEN),
-    (Field::ConfigurationsAfter, ErrorKind::InvalidArgument, BAD_TOKEN),
+pub const NON_EMPTY_FIELDS: &[(Field, ErrorKind, &str)] = &[
+    (Field::ContinuationToken, ErrorKind::InvalidArgument, INVALID_TOKEN_MESSAGE),
+    (Field::ConfigurationsAfter, ErrorKind::InvalidArgument, INVALID_TOKEN_MESSAGE),
     (Field::VersionId, ErrorKind::InvalidArgument, "Version id cannot be the empty string"),
-    (Field::Attributes, ErrorKind::InvalidRequest, NO_ATTRIBUTES),
+    (Field::Attributes, ErrorKind::InvalidRequest, MISSING_ATTRIBUTES_MESSAGE),
 ];
 
-const BAD_TOKEN: &str = "The continuation token provided is incorrect";
+const INVALID_TOKEN_MESSAGE: &str = "The continuation token provided is incorrect";
 
-const NO_ATTRIBUTES: &str =
+const MISSING_ATTRIBUTES_MESSAGE: &str =
     "The x-amz-object-attributes header specifying the attributes to be retrieved is either missing or empty";
 
 /// 3.6: larger pages of keys are as large as pages can be.
-pub const BOUNDS: &[(Operation, Field, u64, u64)] = &[
+pub const NUMBER_BOUNDS: &[(Operation, Field, u64, u64)] = &[
     (Operation::ListBuckets, Field::MaxKeys, 1, 10_000),
     (Operation::ListObjects, Field::MaxKeys, 0, NUMBER_MAX),
     (Operation::ListObjectsV2, Field::MaxKeys, 0, NUMBER_MAX),
@@ -178,10 +178,10 @@ const NUMBER_MAX: u64 = 2_147_483_647;
 ///
 /// # Errors
 /// As those sections say.
-pub fn check(request: &Request) -> Result<(), Rejection> {
+pub fn check_request(request: &Request) -> Result<(), Rejection> {
     let fields = &request.fields;
-    let reads = matches!(request.operation, Operation::GetObject | Operation::HeadObject);
-    if reads && fields.has(Field::PartNumber) && fields.has(Field::Range) {
+    let is_read = matches!(request.operation, Operation::GetObject | Operation::HeadObject);
+    if is_read && fields.has(Field::PartNumber) && fields.has(Field::Range) {
         return Err(Rejection::with_message(
             ErrorKind::InvalidRequest,
             "Cannot specify both Range header and partNumber query parameter",
@@ -200,13 +200,13 @@ pub fn check(request: &Request) -> Result<(), Rejection> {
     Ok(())
 }
 
-const ATTRIBUTES: [&str; 5] = ["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"];
+const ATTRIBUTE_NAMES: [&str; 5] = ["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"];
 
 fn check_attributes(wanted: Option<&Value>) -> Result<(), Rejection> {
     let Some(Value::Text(wanted)) = wanted else {
-        return Err(Rejection::with_message(ErrorKind::InvalidRequest, NO_ATTRIBUTES));
+        return Err(Rejection::with_message(ErrorKind::InvalidRequest, MISSING_ATTRIBUTES_MESSAGE));
     };
-    match wanted.split(',').map(str::trim).find(|name| !ATTRIBUTES.contains(name)) {
+    match wanted.split(',').map(str::trim).find(|name| !ATTRIBUTE_NAMES.contains(name)) {
         None => Ok(()),
         Some(name) => {
             Err(Rejection::with_message(ErrorKind::InvalidArgument, "Invalid attribute name specified.")
@@ -217,7 +217,7 @@ fn check_attributes(wanted: Option<&Value>) -> Result<(), Rejection> {
 }
 
 /// Of the wire and of the signature (2.4, 2.5, 3.2).
-pub const WIRE: &[&str] = &[
+pub const TRANSPORT_HEADERS: &[&str] = &[
     "x-amz-content-sha256",
     "x-amz-date",
     "x-amz-security-token",
@@ -228,7 +228,7 @@ pub const WIRE: &[&str] = &[
 ];
 
 /// What AWS takes no notice of. Of those that stand in answers alone see the models of botocore 1.44.
-pub const IGNORED: &[IgnoredHeader] = &[
+pub const IGNORED_HEADERS: &[IgnoredHeader] = &[
     // A wish for something that is never sent (6.1).
     IgnoredHeader::for_all_operations("x-amz-checksum-algorithm", "6.1, all SDKs"),
     IgnoredHeader::for_all_operations("x-amz-checksum-mode", "6.1, all SDKs"),
@@ -241,56 +241,56 @@ pub const IGNORED: &[IgnoredHeader] = &[
     IgnoredHeader::for_all_operations("x-amz-user-agent", "aws-sdk-js in browsers"),
     IgnoredHeader::for_all_operations("x-amz-api-version", "AWS SDK for C++: every call"),
     // Of answers, which some clients send back.
-    IgnoredHeader::for_all_operations("x-amz-request-id", ECHO),
-    IgnoredHeader::for_all_operations("x-amz-id-2", ECHO),
-    IgnoredHeader::for_all_operations("x-amz-abort-date", ECHO),
-    IgnoredHeader::for_all_operations("x-amz-abort-rule-id", ECHO),
-    IgnoredHeader::for_all_operations("x-amz-access-point-alias", ECHO),
-    IgnoredHeader::for_all_operations("x-amz-archive-status", ECHO),
-    IgnoredHeader::for_all_operations("x-amz-bucket-arn", ECHO),
-    IgnoredHeader::for_all_operations("x-amz-bucket-region", ECHO),
-    IgnoredHeader::for_all_operations("x-amz-copy-source-version-id", ECHO),
-    IgnoredHeader::for_all_operations("x-amz-delete-marker", ECHO),
-    IgnoredHeader::for_all_operations("x-amz-expiration", ECHO),
-    IgnoredHeader::for_all_operations("x-amz-missing-meta", ECHO),
-    IgnoredHeader::for_all_operations("x-amz-mp-parts-count", ECHO),
-    IgnoredHeader::for_all_operations("x-amz-object-size", ECHO),
-    IgnoredHeader::for_all_operations("x-amz-replication-status", ECHO),
-    IgnoredHeader::for_all_operations("x-amz-request-charged", ECHO),
-    IgnoredHeader::for_all_operations("x-amz-restore", ECHO),
-    IgnoredHeader::for_all_operations("x-amz-tagging-count", ECHO),
-    IgnoredHeader::for_all_operations("x-amz-version-id", ECHO),
+    IgnoredHeader::for_all_operations("x-amz-request-id", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-amz-id-2", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-amz-abort-date", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-amz-abort-rule-id", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-amz-access-point-alias", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-amz-archive-status", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-amz-bucket-arn", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-amz-bucket-region", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-amz-copy-source-version-id", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-amz-delete-marker", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-amz-expiration", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-amz-missing-meta", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-amz-mp-parts-count", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-amz-object-size", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-amz-replication-status", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-amz-request-charged", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-amz-restore", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-amz-tagging-count", ECHOED_RESPONSE_HEADER),
+    IgnoredHeader::for_all_operations("x-amz-version-id", ECHOED_RESPONSE_HEADER),
     // Without a source these have no effect (4.3, 4.4, 4.6).
-    IgnoredHeader::new("x-amz-metadata-directive", without_source, "s3fs"),
-    IgnoredHeader::new("x-amz-tagging-directive", without_source, "s3fs"),
-    IgnoredHeader::new("x-amz-copy-source-if-*", begins_without_source, "4.6"),
-    IgnoredHeader::new("x-amz-copy-source-server-side-encryption-customer-*", begins_without_source, "4.8"),
+    IgnoredHeader::new("x-amz-metadata-directive", writes_without_source, "s3fs"),
+    IgnoredHeader::new("x-amz-tagging-directive", writes_without_source, "s3fs"),
+    IgnoredHeader::new("x-amz-copy-source-if-*", creates_without_source, "4.6"),
+    IgnoredHeader::new("x-amz-copy-source-server-side-encryption-customer-*", creates_without_source, "4.8"),
     // minio-go says the encryption again where it completes.
-    IgnoredHeader::new("x-amz-server-side-encryption", completes, "minio-go"),
-    IgnoredHeader::new("x-amz-server-side-encryption-aws-kms-key-id", completes, "minio-go"),
-    IgnoredHeader::new("x-amz-server-side-encryption-context", completes, "minio-go"),
+    IgnoredHeader::new("x-amz-server-side-encryption", completes_upload, "minio-go"),
+    IgnoredHeader::new("x-amz-server-side-encryption-aws-kms-key-id", completes_upload, "minio-go"),
+    IgnoredHeader::new("x-amz-server-side-encryption-context", completes_upload, "minio-go"),
 ];
 
-const ECHO: &str = "3.2, 3.3: of answers";
+const ECHOED_RESPONSE_HEADER: &str = "3.2, 3.3: of answers";
 
 fn puts_policy(operation: Operation) -> bool {
     operation == Operation::Put(Setting::Policy)
 }
 
-fn completes(operation: Operation) -> bool {
+fn completes_upload(operation: Operation) -> bool {
     operation == Operation::CompleteMultipartUpload
 }
 
-fn without_source(operation: Operation) -> bool {
+fn writes_without_source(operation: Operation) -> bool {
     operation != Operation::CopyObject && (operation.creates_object() || operation.is_multipart_step())
 }
 
-fn begins_without_source(operation: Operation) -> bool {
+fn creates_without_source(operation: Operation) -> bool {
     operation != Operation::CopyObject && operation.creates_object()
 }
 
 /// What an answer says (3.3, 4.9).
-pub fn response_header_of(field: ResponseField) -> Option<&'static str> {
+pub fn response_field_name(field: ResponseField) -> Option<&'static str> {
     Some(match field {
         ResponseField::ContentType => "Content-Type",
         ResponseField::ContentLength => "Content-Length",
@@ -344,13 +344,13 @@ pub fn response_header_of(field: ResponseField) -> Option<&'static str> {
 }
 
 /// 3.3: the standard class is not told.
-pub fn complete_reply(operation: Operation, reply: &mut Response) {
-    if reply.text(ResponseField::StorageClass) == Some("STANDARD") {
-        reply.remove(ResponseField::StorageClass);
+pub fn complete_response(operation: Operation, response: &mut Response) {
+    if response.text(ResponseField::StorageClass) == Some("STANDARD") {
+        response.remove(ResponseField::StorageClass);
     }
     if matches!(operation, Operation::GetObject | Operation::HeadObject)
-        && reply.text(ResponseField::AcceptRanges).is_none()
+        && response.text(ResponseField::AcceptRanges).is_none()
     {
-        reply.set(ResponseField::AcceptRanges, "bytes");
+        response.set(ResponseField::AcceptRanges, "bytes");
     }
 }

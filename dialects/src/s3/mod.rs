@@ -28,45 +28,45 @@ pub const BASE: Dialect = Dialect {
     serves_families: &[],
     path_style: true,
     routes: route::ROUTES,
-    settings: settings::FORMS,
-    acl_style: settings::ACCESS,
+    settings: settings::SCHEMAS,
+    acl_style: settings::ACL_STYLE,
     sub_resources: route::SUB_RESOURCES,
     parameters_ignore_case: false,
     header_prefix: "x-amz-",
     metadata_prefix: "x-amz-meta-",
-    transport_headers: headers::WIRE,
-    ignored_headers: headers::IGNORED,
+    transport_headers: headers::TRANSPORT_HEADERS,
+    ignored_headers: headers::IGNORED_HEADERS,
     metadata_kept_prefixes: &[],
     // 7.1
     metadata_encoded_words: true,
     // 2.3: any header may come as a parameter.
     is_header_parameter: |name| name.starts_with("x-amz-"),
-    checksum_headers: CHECKSUMS,
+    checksum_headers: CHECKSUM_HEADERS,
     // x-amz-content-sha256 belongs to the signature.
     digest_headers: &[],
     trailer_header: Some("x-amz-trailer"),
     // 2.5
     checksum_algorithm_header: Some("x-amz-sdk-checksum-algorithm"),
-    field_name: headers::name_of,
-    field_names_by_operation: headers::NAMES_IN,
+    field_name: headers::field_name,
+    field_names_by_operation: headers::FIELD_NAMES_BY_OPERATION,
     additional_field_names: &[],
-    strip_transport_text: headers::own_text,
+    strip_transport_text: headers::strip_transport_text,
     unsupported_fields: &[],
     unsupported_operations: &[],
     unsupported_settings: &[],
     distinguishes_settings: false,
     needs_lock_digest: true,
-    absent_fields_by_operation: headers::LACKS_IN,
-    unsupported_fields_by_operation: headers::LACKS_AT,
-    non_empty_fields: headers::NEVER_EMPTY,
-    number_bounds: headers::BOUNDS,
-    check_request: headers::check,
-    response_field_name: headers::response_header_of,
+    absent_fields_by_operation: headers::ABSENT_FIELDS_BY_OPERATION,
+    unsupported_fields_by_operation: headers::UNSUPPORTED_FIELDS_BY_OPERATION,
+    non_empty_fields: headers::NON_EMPTY_FIELDS,
+    number_bounds: headers::NUMBER_BOUNDS,
+    check_request: headers::check_request,
+    response_field_name: headers::response_field_name,
     words: &words::WORDS,
     copy: copy::RULES,
     xml: xml::STYLE,
-    errors: faults::FAULTS,
-    defaults: absent::ABSENT,
+    errors: faults::ERRORS,
+    defaults: absent::DEFAULTS,
     limits: absent::LIMITS,
     etag_is_md5: true,
     etag_upper_case: false,
@@ -83,7 +83,7 @@ pub const BASE: Dialect = Dialect {
         server_time_header: None,
         head_error_header: None,
     },
-    complete_response: headers::complete_reply,
+    complete_response: headers::complete_response,
     part_size_setting: "multipart_chunksize (boto3, aws), partSize (other SDKs)",
     bucket_probe_parameter: None,
     uploads_fill_bucket: false,
@@ -95,12 +95,12 @@ pub const BASE: Dialect = Dialect {
     manual: Manual { name: "Amazon S3", titles: &[] },
     sample_endpoint: "s3.us-east-1.amazonaws.com",
     endpoint: Some(route::endpoint),
-    write_create_bucket_body: xml::create_bucket_body,
+    write_create_bucket_body: xml::write_create_bucket_body,
     bucket_settings: BucketSettings::NONE,
 };
 
 /// 6.1
-const CHECKSUMS: &[(&str, ChecksumAlgorithm)] = &[
+const CHECKSUM_HEADERS: &[(&str, ChecksumAlgorithm)] = &[
     ("x-amz-checksum-crc32", ChecksumAlgorithm::Crc32),
     ("x-amz-checksum-crc32c", ChecksumAlgorithm::Crc32c),
     ("x-amz-checksum-crc64nvme", ChecksumAlgorithm::Crc64Nvme),
@@ -114,6 +114,6 @@ const CHECKSUMS: &[(&str, ChecksumAlgorithm)] = &[
 ];
 
 /// 3.2: 16 upper-case hex digits.
-fn write_id(random: u128, _now: Timestamp) -> String {
+fn format_request_id(random: u128, _now: Timestamp) -> String {
     format!("{:016X}", random & u128::from(u64::MAX))
 }

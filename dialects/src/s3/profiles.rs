@@ -28,12 +28,12 @@ pub static EMBEDDED: Dialect = Dialect {
     distinguishes_settings: true,
     unsupported_fields_by_operation: &[],
     routes: &EMBEDDED_ROUTES,
-    field_name: embedded_name_of,
-    response_field_name: embedded_response_header_of,
+    field_name: embedded_field_name,
+    response_field_name: embedded_response_field_name,
     words: &ALL_CLASSES,
     limits: Limits { part_bytes_min: 1, ..absent::LIMITS },
     part_bytes_min_header: Some("x-amz-blobfish-part-bytes-min"),
-    defaults: Defaults { class: None, ..absent::ABSENT },
+    defaults: Defaults { class: None, ..absent::DEFAULTS },
     bucket_settings: BucketSettings {
         class: Some(BucketSettingLocation::Header("x-amz-storage-class")),
         ..BucketSettings::NONE
@@ -50,19 +50,19 @@ const EMBEDDED_ROUTES: [OperationRoute; route::ROUTES.len() + 1] = {
     all
 };
 
-fn embedded_name_of(field: Field) -> Option<FieldName> {
+fn embedded_field_name(field: Field) -> Option<FieldName> {
     match field {
         Field::Position => Some(FieldName::Header("x-amz-write-offset-bytes")),
-        _ => headers::name_of(field),
+        _ => headers::field_name(field),
     }
 }
 
-fn embedded_response_header_of(field: ResponseField) -> Option<&'static str> {
+fn embedded_response_field_name(field: ResponseField) -> Option<&'static str> {
     match field {
         ResponseField::Crc64Ecma => Some("x-blobfish-hash-crc64ecma"),
         ResponseField::ObjectType => Some("x-blobfish-object-type"),
         ResponseField::NextAppendPosition => Some("x-amz-object-size"),
-        _ => headers::response_header_of(field),
+        _ => headers::response_field_name(field),
     }
 }
 
@@ -73,7 +73,7 @@ pub static CEPH: Dialect =
 /// MinIO: everything is private, and keys are paths.
 pub static MINIO: Dialect = Dialect {
     name: "minio",
-    words: &PRIVATE,
+    words: &PRIVATE_ACL_ONLY,
     limits: Limits { key_segments_forbidden: &["", ".", ".."], key_bytes_forbidden: b"\0", ..absent::LIMITS },
     endpoint: None,
     ..BASE
@@ -117,7 +117,7 @@ pub static GARAGE: Dialect = Dialect {
 /// who pays, is taken for requests about the bucket itself.
 pub static SEAWEEDFS: Dialect = Dialect {
     name: "seaweedfs",
-    defaults: Defaults { class_always_explicit: true, ..absent::ABSENT },
+    defaults: Defaults { class_always_explicit: true, ..absent::DEFAULTS },
     unsupported_operations: &[Operation::Put(Setting::RequestPayment)],
     unsupported_settings: &[Setting::Website],
     endpoint: None,
@@ -170,7 +170,7 @@ pub static R2: Dialect = Dialect {
 /// Backblaze B2: no tags, websites or policies, no checksums, and no conditions of writes; a bucket's access is its objects'.
 pub static B2: Dialect = Dialect {
     name: "b2",
-    words: &PRIVATE,
+    words: &PRIVATE_ACL_ONLY,
     unsupported_fields: &[
         Field::Tagging,
         Field::TaggingDirective,
@@ -203,7 +203,8 @@ pub static WASABI: Dialect = Dialect {
     ..BASE
 };
 
-static PRIVATE: WordTables = WordTables { acl: Words(&[(CannedAcl::Private, "private")]), ..words::TABLES };
+static PRIVATE_ACL_ONLY: WordTables =
+    WordTables { acl: Words(&[(CannedAcl::Private, "private")]), ..words::TABLES };
 
 /// S3 has one class where OSS has two.
 static ALL_CLASSES: WordTables = WordTables {

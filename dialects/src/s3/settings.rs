@@ -9,7 +9,7 @@ use crate::engine::settings::{
 use crate::model::{ErrorKind, Group, Setting};
 
 /// 7.3
-pub const ACCESS: AclStyle = AclStyle {
+pub const ACL_STYLE: AclStyle = AclStyle {
     canned_in_document: false,
     headers_take_precedence: false,
     groups: &[
@@ -22,7 +22,7 @@ pub const ACCESS: AclStyle = AclStyle {
 };
 
 /// 3.9, 3.10
-pub const FORMS: &[SettingSchema] = &[
+pub const SCHEMAS: &[SettingSchema] = &[
     SettingSchema::new(Setting::ObjectAcl, &["acl"], "AccessControlPolicy", &[], UnsetResponse::Empty)
         .without_delete(),
     SettingSchema::new(Setting::BucketAcl, &["acl"], "AccessControlPolicy", &[], UnsetResponse::Empty)

@@ -41,7 +41,7 @@ pub const TABLES: WordTables = WordTables {
 
 const DIRECTIVE: Words<Directive> = Words(&[(Directive::Copy, "COPY"), (Directive::Replace, "REPLACE")]);
 
-fn yes(field: Field) -> &'static str {
+fn flag_word(field: Field) -> &'static str {
     match field {
         // 5.2: the only value that a write takes.
         Field::ForbidOverwrite => "*",

@@ -8,7 +8,7 @@ use crate::wire::xml::{Node, XmlWriter};
 pub const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 
 /// The region that documents do not name.
-const FIRST_REGION: &str = "us-east-1";
+const REGION_DEFAULT: &str = "us-east-1";
 
 /// Orders as AWS writes them.
 pub const STYLE: XmlStyle = XmlStyle {
@@ -101,14 +101,14 @@ pub const STYLE: XmlStyle = XmlStyle {
     encode_key: percent::encode_path,
     plus_is_space: true,
     bucket_milliseconds: true,
-    format_location: |region| if region == FIRST_REGION { String::new() } else { region.to_owned() },
+    format_location: |region| if region == REGION_DEFAULT { String::new() } else { region.to_owned() },
     // 3.10: the first region has no name there.
-    parse_location: |text| if text.is_empty() { FIRST_REGION.to_owned() } else { text.to_owned() },
+    parse_location: |text| if text.is_empty() { REGION_DEFAULT.to_owned() } else { text.to_owned() },
 };
 
 /// 3.10: outside the first region the body names the region.
-pub fn create_bucket_body(region: &str, _settings: &Node) -> Vec<u8> {
-    if region.is_empty() || region == FIRST_REGION {
+pub fn write_create_bucket_body(region: &str, _settings: &Node) -> Vec<u8> {
+    if region.is_empty() || region == REGION_DEFAULT {
         return Vec::new();
     }
     let mut out = XmlWriter::default();

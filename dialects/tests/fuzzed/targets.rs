@@ -70,8 +70,8 @@ fn check_response(caller: &'static Dialect, result: Result<Response, Rejection>)
     let reply = result.unwrap_or_else(|refusal| tell::build_error_response(caller, &refusal));
     let (host, path) = ("h".to_owned(), "/".to_owned());
     let listener =
-        ResponseContext { dialect: caller, id: 1, now: NOW, host, path, head: false, elapsed_ms: 0 };
-    let spoken = tell::tell(&listener, reply);
+        ResponseContext { dialect: caller, id: 1, now: NOW, host, path, is_head: false, elapsed_ms: 0 };
+    let spoken = tell::write_response(&listener, reply);
     spoken.headers.iter().for_each(|(name, value)| check_header_line(name, value));
     // A NUL of a key is told as vendors tell it, which no reader takes.
     let has_nul = spoken.body.windows(4).any(|window| window == b"&#0;");
@@ -142,8 +142,8 @@ pub fn fuzz_exchange(data: &[u8]) {
     if request.operation.is_streamed() {
         for answer in &answers {
             let told = match answer.status {
-                200..=299 | 304 => stream::read_streamed_response(&way, &request, answer, None),
-                _ => Ok(stream::failure(&way, &request, answer)),
+                200..=299 | 304 => stream::build_client_response(&way, &request, answer, None),
+                _ => Ok(stream::build_client_error(&way, &request, answer)),
             };
             check_response(caller, told);
         }
@@ -168,7 +168,7 @@ pub fn fuzz_exchange(data: &[u8]) {
                 let answer = answers.next().unwrap_or_else(build_missing_response);
                 let is_copy = outgoing.method == "PUT" && outgoing.query.iter().all(|row| row.0 != "tagging");
                 proven |= is_copy && answer.status / 100 == 2 && is_copy_result(&answer.body);
-                step = exchange.next(&answer, NOW);
+                step = exchange.handle_response(&answer, NOW);
             }
             told => {
                 let told = told.map(|step| match step {

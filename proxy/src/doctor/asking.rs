@@ -127,8 +127,8 @@ impl TargetProbe<'_> {
     /// [`Trouble`].
     pub async fn put_object(&self, request: &Request, body: &[u8]) -> Result<Response, ProbeError> {
         let length = u64::try_from(body.len()).ok();
-        let (mut out, losses) =
-            stream::build_request(&self.route, request, length, clock::now()).map_err(to_unsupported)?;
+        let (mut out, losses) = stream::build_target_request(&self.route, request, length, clock::now())
+            .map_err(to_unsupported)?;
         check_losses(&losses, self.route.loss_policy, self.route.caller).map_err(to_unsupported)?;
         let to_compute = DigestsToCompute { crc64: true, ..DigestsToCompute::default() };
         let mut verifier = BodyVerifier::new(self.route.caller, Payload::Unsigned, request, to_compute)
@@ -138,9 +138,12 @@ impl TargetProbe<'_> {
         out.body.extend(last);
         let response = self.send(&out, request.operation).await?;
         if response.status / 100 != 2 {
-            return Err(self.classify_rejection(&stream::refusal(&self.route, request, &response), &response));
+            return Err(self.classify_rejection(
+                &stream::build_client_rejection(&self.route, request, &response),
+                &response,
+            ));
         }
-        stream::read_streamed_response(&self.route, request, &response, Some(&digests)).map_err(to_unverified)
+        stream::build_client_response(&self.route, request, &response, Some(&digests)).map_err(to_unverified)
     }
 
     /// Reads an object, or its head.
@@ -149,13 +152,16 @@ impl TargetProbe<'_> {
     /// [`Trouble`].
     pub async fn get_object(&self, request: &Request) -> Result<(Response, Vec<u8>), ProbeError> {
         let (out, _) =
-            stream::build_request(&self.route, request, None, clock::now()).map_err(to_unsupported)?;
+            stream::build_target_request(&self.route, request, None, clock::now()).map_err(to_unsupported)?;
         let response = self.send(&out, request.operation).await?;
         if response.status / 100 != 2 {
-            return Err(self.classify_rejection(&stream::refusal(&self.route, request, &response), &response));
+            return Err(self.classify_rejection(
+                &stream::build_client_rejection(&self.route, request, &response),
+                &response,
+            ));
         }
         let parsed_response =
-            stream::read_streamed_response(&self.route, request, &response, None).map_err(to_unverified)?;
+            stream::build_client_response(&self.route, request, &response, None).map_err(to_unverified)?;
         Ok((parsed_response, response.body))
     }
 

@@ -3,7 +3,7 @@
 
 use blobfish_dialects::engine::diagnosis;
 use blobfish_dialects::engine::etag;
-use blobfish_dialects::engine::relay::tags_of;
+use blobfish_dialects::engine::relay::parse_tag_set;
 use blobfish_dialects::model::{
     ByteRange, Directive, Document, ErrorKind, Field, Operation, Part, Request, Response, ResponseField,
     Setting, Timestamp, Value,
@@ -449,7 +449,9 @@ impl FeatureChecks<'_> {
             Err(error) => Err(error),
         };
         match outcome {
-            Ok(Response { document: Some(Document::Setting(_, tree)), .. }) if tags_of(&tree) == wanted => {
+            Ok(Response { document: Some(Document::Setting(_, tree)), .. })
+                if parse_tag_set(&tree) == wanted =>
+            {
                 self.report.add_ok("tags", "An object keeps the tags that it is written with.");
             }
             Ok(_) => self.report.add_problem(

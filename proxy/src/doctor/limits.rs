@@ -19,16 +19,19 @@ pub async fn check_small_parts(report: &Report, probe: &TargetProbe<'_>) {
     const CHECK: &str = "small parts";
     let target = probe.route.target;
     let least = target.dialect.limits.part_bytes_min;
-    if !staging::is_needed(target.dialect) {
+    if !staging::is_staging_needed(target.dialect) {
         return report.add_ok(CHECK, "The target takes parts as small as every caller's vendor does.");
     }
     if !target.staging.combines {
         return report.add_ok(CHECK, format!("Parts below {least} bytes, but for the last, are refused."));
     }
     let prefix = &target.staging.prefix;
-    let staging_probe =
-        TargetProbe { route: staging::own(&probe.route), skew_seconds: probe.skew_seconds.clone(), ..*probe };
-    match staging_probe.run_exchange(staging::build_listing_request(prefix, 1)).await {
+    let staging_probe = TargetProbe {
+        route: staging::route_own_requests(&asking.route),
+        skew_seconds: asking.skew_seconds.clone(),
+        ..*asking
+    };
+    match staging_probe.run_exchange(staging::build_prefix_list_request(prefix, 1)).await {
         Ok(_) => report.add_ok(
             CHECK,
             format!(
