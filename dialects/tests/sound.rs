@@ -208,7 +208,7 @@ fn an_appended_piece_ends_where_it_should() {
     let sums = Digests { bytes: 5, crc64: None, md5: None, checksums: Vec::new() };
     let is_append_accepted = |next: &str| {
         let answer = build_response(200, &[ETAG, ("x-oss-next-append-position", next)]);
-        read_streamed_response(&build_sample_route(oss, &at, &append), &append, &answer, Some(&sums)).is_ok()
+        build_client_response(&build_sample_route(oss, &at, &append), &append, &answer, Some(&sums)).is_ok()
     };
     assert!(is_append_accepted("15"));
     assert!(!is_append_accepted("5") && !is_append_accepted("14") && !is_append_accepted("what"));
@@ -238,7 +238,7 @@ fn a_sources_own_parts_may_lie_anywhere_in_the_pieces_that_arrive() {
     let own = SourceParts { bytes: 300, count: 4 };
     assert_eq!(own.compute_copy_part_bytes(5 * 1024 * 1024), 300 * 17_477);
     let digests = |step: usize, body: &[u8]| {
-        let mut digests = PartDigests::new(own);
+        let mut digests = SourcePartDigests::new(own);
         body.chunks(step).for_each(|piece| digests.update(piece));
         digests.finish();
         digests

@@ -127,7 +127,7 @@ async fn compute_object_crc64(
     route: &Route<'_>,
     read_request: &Request,
 ) -> Option<u64> {
-    let (out, _) = stream::build_target_request(way, read, None, clock::now()).ok()?;
+    let (out, _) = stream::build_target_request(route, read_request, None, clock::now()).ok()?;
     let (mut download, head) =
         target_client.send(target, &out, read_request.operation.name(), route.caller.name).await.ok()?;
     if head.response.status != 200 {
@@ -193,10 +193,10 @@ pub async fn drive_exchange(
             Step::Respond(response) => return Ok(*response),
             Step::Send(out) => out,
         };
-        let mut result = upstreams.exchange(upstream, &out, operation, dialect).await;
+        let mut result = target_client.send_and_read(target, &out, operation, dialect).await;
         if let (Err(ExchangeError::ClockSkew), Some(out)) = (&result, exchange.resign_last_read(clock::now()))
         {
-            result = upstreams.exchange(upstream, &out, operation, dialect).await;
+            result = target_client.send_and_read(target, &out, operation, dialect).await;
         }
         let next = match &result {
             Ok(response) => exchange.handle_response(response, clock::now()),

@@ -64,7 +64,7 @@ pub async fn process_form_upload(
     let _fair_queue_permit = context.fair_queue.acquire(&caller.name).await;
     let bucket = form_request.request.bucket.clone().unwrap_or_default();
     let routed_bucket = config.route_bucket(&bucket).ok_or(ErrorKind::NoSuchBucket)?;
-    job.record.target = Some(routed_bucket.target.spec.name.clone());
+    context.record.target = Some(routed_bucket.target.spec.name.clone());
     staging::check_key_allowed(
         &routed_bucket.target.spec,
         form_request.request.key.as_deref().unwrap_or_default(),

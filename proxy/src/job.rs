@@ -208,8 +208,8 @@ impl RequestContext<'_> {
         framing: ResponseFraming,
     ) -> Result<Vec<u8>, RequestEnd> {
         // Only the answer to HEAD has the length of a body that does not follow.
-        let keeps_content_length = self.listener.is_head && !matches!(spoken.status, 204 | 304);
-        spoken.headers.retain(|row| keeps_content_length || !row.0.eq_ignore_ascii_case("content-length"));
+        let keeps_content_length = self.listener.is_head && !matches!(encoded.status, 204 | 304);
+        encoded.headers.retain(|row| keeps_content_length || !row.0.eq_ignore_ascii_case("content-length"));
         if !self.record.losses.is_empty() {
             encoded.headers.push((LOSS_HEADER.to_owned(), self.record.losses.join(", ").into_bytes()));
         }

@@ -130,17 +130,23 @@ async fn upload_object_body(
     let Some(id) = upload.clone() else {
         let (last, _) = pending.verifier.finish()?;
         pending.spool.push(&last).await?;
-        let target_request = add_digests(way, request.clone(), &digests);
-        return send_upload(job, upstream, way, &target_request, UploadBody::Spooled(pending.spool, digests))
-            .await;
+        let target_request = add_digests(route, request.clone(), &digests);
+        return send_upload(
+            context,
+            target,
+            route,
+            &target_request,
+            UploadBody::Spooled(pending.spool, digests),
+        )
+        .await;
     };
     match send_part(context, target, route, request, &id, &mut pending, parts.len()).await? {
         PartOutcome::Uploaded(part) => parts.push(part),
         PartOutcome::Rejected(response) => return Ok(*response),
     }
     let mut complete = relay::build_complete_request(request, &id, parts);
-    crc64::unseal_part_etags(way, &mut complete);
-    let mut response = perform_upload_exchange(job, upstream, way, complete).await?;
+    crc64::unseal_part_etags(route, &mut complete);
+    let mut response = perform_upload_exchange(context, target, route, complete).await?;
     relay::check_response_crc64(&mut response, digests.crc64)?;
     let Some(Document::Completed { etag, .. }) = response.document.take() else {
         return Err(answer::reject_incomplete_response().into());
@@ -173,7 +179,7 @@ async fn create_upload(
     route: &Route<'_>,
     request: &Request,
 ) -> Result<String, RequestEnd> {
-    match perform_upload_exchange(job, upstream, way, relay::build_create_upload_request(request))
+    match perform_upload_exchange(context, target, route, relay::build_create_upload_request(request))
         .await?
         .document
     {
@@ -203,9 +209,9 @@ async fn send_part(
     pending: &mut PendingPart,
     parts_before: usize,
 ) -> Result<PartOutcome, RequestEnd> {
-    let (last, digests) = std::mem::replace(&mut arriving.verifier, create_part_verifier(way)?).finish()?;
-    arriving.spool.push(&last).await?;
-    let number = u64::try_from(before).unwrap_or(u64::MAX).saturating_add(1);
+    let (last, digests) = std::mem::replace(&mut pending.verifier, create_part_verifier(route)?).finish()?;
+    pending.spool.push(&last).await?;
+    let number = u64::try_from(parts_before).unwrap_or(u64::MAX).saturating_add(1);
     let mut put = relay::build_part_request(request, upload, number, digests.bytes);
     if let Some(md5) = digests.md5.as_deref().and_then(hash::convert_hex_to_base64) {
         put.fields.set(Field::ContentMd5, Value::Text(md5));

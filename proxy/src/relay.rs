@@ -333,7 +333,7 @@ impl<'a> Relay<'a> {
                 ))
             })
             .buffered(self.limits.parts_at_once);
-        let copied: Vec<(Part, Option<Digests>, Option<PartDigests>)> = copied.try_collect().await?;
+        let copied: Vec<(Part, Option<Digests>, Option<SourcePartDigests>)> = copied.try_collect().await?;
         let (mut parts, mut body_digests, mut digests) = (Vec::new(), Vec::new(), Vec::new());
         for (part, own_body_digests, own_digests) in copied {
             parts.push(part);
@@ -355,7 +355,7 @@ impl<'a> Relay<'a> {
         if self.routes.is_same_target && !relay::can_pin_source(&self.routes.destination_route) {
             relay::check_source_unchanged(source, &self.head_source().await?)?;
         }
-        let complete = relay::build_complete_request(&self.request, upload, parts);
+        let complete = relay::build_complete_request(&self.request, upload_id, parts);
         let mut response = self
             .perform_exchange(&self.routes.destination_route, self.routes.destination_target, complete)
             .await?;
@@ -372,7 +372,7 @@ impl<'a> Relay<'a> {
         range: (u64, u64),
         in_order: Option<&AsyncMutex<OrderedMd5>>,
         source_parts: Option<SourceParts>,
-    ) -> Result<(Part, Option<Digests>, Option<PartDigests>), Rejection> {
+    ) -> Result<(Part, Option<Digests>, Option<SourcePartDigests>), Rejection> {
         let mut attempt = 1;
         let mut transfer = PartTransfer { source_parts: source_parts, ..PartTransfer::default() };
         if let Some(in_order) = in_order {
@@ -427,9 +427,9 @@ impl<'a> Relay<'a> {
             };
         }
         let bytes = range.1.saturating_sub(range.0).saturating_add(1);
-        let put = relay::build_part_request(&self.request, upload, number, bytes);
+        let put = relay::build_part_request(&self.request, upload_id, number, bytes);
         let read_request = relay::build_source_read_request(&self.request, source, Some(range));
-        let (response, body_digests) = self.transfer_body(&read_request, bytes, &put, passing).await?;
+        let (response, body_digests) = self.transfer_body(&read_request, bytes, &put, transfer).await?;
         let etag = response.text(ResponseField::Etag).map(|tag| tag.trim_matches('"').to_owned());
         Ok((Part::new(number, etag.ok_or_else(answer::reject_incomplete_response)?), Some(body_digests)))
     }
@@ -444,7 +444,7 @@ impl<'a> Relay<'a> {
     ) -> Result<(Response, Digests), Rejection> {
         let CopyRoutes { source_route, source_target, destination_route, destination_target, .. } =
             &self.routes;
-        let (out, _) = stream::build_target_request(source_route, read, None, clock::now())?;
+        let (out, _) = stream::build_target_request(source_route, read_request, None, clock::now())?;
         let (read_permit, write_permit) = self
             .target_client
             .acquire_permit_pair(source_target, destination_target)
@@ -464,7 +464,7 @@ impl<'a> Relay<'a> {
             ));
         }
         if head.length != Some(bytes)
-            || sound::check_response_head(source_route, read, &head.response).is_err()
+            || sound::check_response_head(source_route, read_request, &head.response).is_err()
         {
             download.abort().await;
             return Err(answer::reject_incomplete_response());
@@ -478,8 +478,8 @@ impl<'a> Relay<'a> {
         }
         let mut verifier =
             BodyVerifier::new(destination_route.caller, Payload::Unsigned, &expected, digests_to_compute)?;
-        let mut order = passing.order_guard.as_deref().cloned();
-        let mut digests = passing.source_parts.map(Digests::new);
+        let mut order = transfer.order_guard.as_deref().cloned();
+        let mut digests = transfer.source_parts.map(SourcePartDigests::new);
         let (out, losses) = stream::build_target_request(destination_route, put, Some(bytes), clock::now())?;
         check_losses(destination_route, &losses)?;
         let mut upload =
@@ -585,8 +585,8 @@ pub async fn abort_upload(
     upload: &str,
 ) {
     for _ in 0..2 {
-        let request = relay::build_abort_request(asked, upload);
-        match perform_exchange(upstreams, upstream, way, request).await {
+        let request = relay::build_abort_request(original_request, upload);
+        match perform_exchange(target_client, target, route, request).await {
             Ok(_) => return,
             Err(rejection) if rejection.kind == ErrorKind::NoSuchUpload => return,
             Err(_) => {
@@ -647,7 +647,7 @@ struct PartTransfer<'g> {
     order_guard: Option<MutexGuard<'g, OrderedMd5>>,
     /// The source's own parts, where their digests are wanted.
     source_parts: Option<SourceParts>,
-    digests: Option<PartDigests>,
+    digests: Option<SourcePartDigests>,
     crc64: Option<u64>,
 }
 
@@ -657,7 +657,7 @@ impl PartTransfer<'_> {
         &mut self,
         body_digests: &Digests,
         order: Option<OrderedMd5>,
-        digests: Option<Digests>,
+        digests: Option<SourcePartDigests>,
     ) -> Result<(), Rejection> {
         if self.crc64.is_some() && self.crc64 != body_digests.crc64 {
             return Err(reject_copy_mismatch());

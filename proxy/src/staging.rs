@@ -76,16 +76,18 @@ async fn list_without_small_parts(
     request: Request,
     payload: Payload,
 ) -> Result<(), RequestEnd> {
-    let body = exchange::read_request_body(job, &request, payload).await?;
-    let mut response = exchange::run_exchange(job, upstream, way.clone(), request.clone(), &body).await?;
-    let mut next =
-        response.document.as_mut().and_then(|document| staging::hide_reserved_keys(&way, &request, document));
+    let body = exchange::read_request_body(context, &request, payload).await?;
+    let mut response = exchange::run_exchange(context, target, route.clone(), request.clone(), &body).await?;
+    let mut next = response
+        .document
+        .as_mut()
+        .and_then(|document| staging::hide_reserved_keys(&route, &request, document));
     // Once goes behind what is kept; what else has such a key was there before.
     for _ in 0..4 {
         let Some(request) = next.take() else { break };
         let more = exchange::run_exchange(context, target, route.clone(), request.clone(), &[]).await?;
         let (Some(document), Some(mut more)) = (&mut response.document, more.document) else { break };
-        next = staging::hide_reserved_keys(&way, &request, &mut more);
+        next = staging::hide_reserved_keys(&route, &request, &mut more);
         staging::append_page(document, more);
     }
     context.send_response(response).await
@@ -106,11 +108,15 @@ async fn delete_bucket(
     let response = match exchange::run_exchange(context, target, route.clone(), request.clone(), &body).await
     {
         Err(RequestEnd::Rejected(rejection)) if rejection.kind == ErrorKind::BucketNotEmpty => {
-            let small_parts_route = staging::route_own_requests(&way);
-            let prefix = way.target.staging.prefix.clone();
-            let has_uploads = way.caller.uploads_fill_bucket
-                && has_open_uploads(job.upstreams, upstream, &staging::route_own_upload_requests(&way))
-                    .await?;
+            let small_parts_route = staging::route_own_requests(&route);
+            let prefix = route.target.staging.prefix.clone();
+            let has_uploads = route.caller.uploads_fill_bucket
+                && has_open_uploads(
+                    context.target_client,
+                    target,
+                    &staging::route_own_upload_requests(&route),
+                )
+                .await?;
             if has_uploads
                 || !has_only_keys_with_prefix(context.target_client, target, &small_parts_route, &prefix)
                     .await?
@@ -146,7 +152,7 @@ async fn has_only_keys_with_prefix(
     prefix: &str,
 ) -> Result<bool, Rejection> {
     let mut request = staging::build_prefix_list_request("", PAGE_SIZE);
-    if own.target.dialect.find_route(Operation::ListObjectVersions).is_some() {
+    if small_parts_route.target.dialect.find_route(Operation::ListObjectVersions).is_some() {
         request.operation = Operation::ListObjectVersions;
     }
     match perform_exchange(target_client, target, small_parts_route, request).await?.document {
@@ -258,7 +264,7 @@ impl<'a> SmallPartsUpload<'a> {
         marker: u64,
         count_max: u64,
     ) -> Result<(Vec<StagedPart>, bool), Rejection> {
-        let request = self.folder.build_list_request(behind, count_max);
+        let request = self.folder.build_list_request(marker, count_max);
         match self.perform_exchange(&self.small_parts_route, request).await?.document {
             Some(Document::Objects(page)) => Ok((self.folder.parse_listing(&page), page.truncated)),
             _ => Err(answer::reject_incomplete_response()),
@@ -281,7 +287,7 @@ impl<'a> SmallPartsUpload<'a> {
 
     /// The upload's own parts behind a number: also the question whether it is open.
     async fn list_target_parts(&self, marker: u64, count_max: u64) -> Result<PartListing, Rejection> {
-        let request = self.folder.build_list_parts_request(behind, count_max);
+        let request = self.folder.build_list_parts_request(marker, count_max);
         match self.perform_exchange(&self.upload_route, request).await?.document {
             Some(Document::Parts(list)) => Ok(list),
             _ => Err(answer::reject_incomplete_response()),
@@ -377,9 +383,13 @@ pub async fn delete_keys_with_prefix(
     let mut count: u64 = 0;
     let mut has_versions = false;
     for _ in 0..PAGES_MAX {
-        let page =
-            perform_exchange(upstreams, upstream, way, staging::build_prefix_list_request(prefix, PAGE_SIZE))
-                .await?;
+        let page = perform_exchange(
+            target_client,
+            target,
+            route,
+            staging::build_prefix_list_request(prefix, PAGE_SIZE),
+        )
+        .await?;
         let Some(Document::Objects(page)) = page.document else {
             return Err(answer::reject_incomplete_response());
         };
@@ -389,9 +399,9 @@ pub async fn delete_keys_with_prefix(
         let objects_to_delete =
             page.objects.into_iter().map(|row| ObjectToDelete { key: row.key, version: None, etag: None });
         let response = perform_exchange(
-            upstreams,
-            upstream,
-            way,
+            target_client,
+            target,
+            route,
             staging::build_delete_request(objects_to_delete.collect()),
         )
         .await?;
@@ -407,7 +417,8 @@ pub async fn delete_keys_with_prefix(
     }
     for _ in 0..if has_versions { PAGES_MAX } else { 0 } {
         let page =
-            perform_exchange(upstreams, upstream, way, staging::build_version_list_request(prefix)).await?;
+            perform_exchange(target_client, target, route, staging::build_version_list_request(prefix))
+                .await?;
         let Some(Document::Versions(page)) = page.document else {
             return Err(answer::reject_incomplete_response());
         };
@@ -419,7 +430,7 @@ pub async fn delete_keys_with_prefix(
             .map(|row| ObjectToDelete { key: row.object.key, version: Some(row.id), etag: None })
             .collect();
         let response =
-            perform_exchange(upstreams, upstream, way, staging::build_delete_request(objects_to_delete))
+            perform_exchange(target_client, target, route, staging::build_delete_request(objects_to_delete))
                 .await?;
         let Some(Document::Deleted { results: lines, .. }) = response.document else {
             return Err(answer::reject_incomplete_response());
@@ -454,9 +465,9 @@ async fn process_part_upload(
         return Err(ErrorKind::MissingContentLength.into());
     }
     let number = parse_part_number(request)?;
-    let (route, target) = (&parts.route, parts.target);
+    let (route, target) = (&upload.route, upload.target);
     let verifier = BodyVerifier::new(route.caller, payload, request, heads::choose_digests(route, request))?;
-    let (target_request, body) = stream::prepare_upload_body(job, route, request, verifier).await?;
+    let (target_request, body) = stream::prepare_upload_body(context, route, request, verifier).await?;
     let bytes = body.length();
     let is_small = bytes.is_some_and(|bytes| bytes < upload.part_bytes_min());
     if !upload.is_combining_enabled() && is_small {
@@ -469,9 +480,9 @@ async fn process_part_upload(
         let response = stream::send_upload(context, target, route, &target_request, body).await?;
         return context.send_response(response).await;
     }
-    let put = parts.folder.put(request, number);
+    let put = upload.folder.build_put_request(request, number);
     let mut response =
-        stream::send_upload(job, target, &staging::route_to_small_parts(route), &put, body).await?;
+        stream::send_upload(context, target, &staging::route_to_small_parts(route), &put, body).await?;
     staging::remove_object_fields(&mut response);
     if response.status < 300 {
         METRICS.small_parts.with_label_values(&[route.target.name.as_str()]).inc();
@@ -505,10 +516,10 @@ async fn process_part_copy(
     payload: Payload,
 ) -> Result<(), RequestEnd> {
     let number = parse_part_number(&request)?;
-    exchange::read_request_body(job, &request, payload).await?;
-    let mut source_route = source_at.build_route(dialect, Some(caller), None);
-    source_route.bucket.clone_from(&source_at.target_bucket);
-    let destination_route = staging::route_to_small_parts(&parts.route);
+    exchange::read_request_body(context, &request, payload).await?;
+    let mut source_route = source_bucket.build_route(dialect, Some(caller), None);
+    source_route.bucket.clone_from(&source_bucket.target_bucket);
+    let destination_route = staging::route_to_small_parts(&upload.route);
     let routes = CopyRoutes {
         source_route,
         source_target: source_bucket.target,
@@ -559,7 +570,7 @@ async fn process_part_copy(
         .await;
     }
     let bare = relay::remove_copy_fields(Request { operation: Operation::UploadPart, ..request.clone() });
-    let put = Request { body_length: Some(bytes), ..parts.folder.put(&bare, number) };
+    let put = Request { body_length: Some(bytes), ..upload.folder.build_put_request(&bare, number) };
     let work = async {
         let mut response = relay.copy_small_part(&source, &put, range).await?;
         staging::remove_object_fields(&mut response);
@@ -601,7 +612,7 @@ async fn list_parts(
     let mut response =
         exchange::run_exchange(context, upload.target, upload.route.clone(), request, &body).await?;
     if let Some(Document::Parts(list)) = &mut response.document {
-        let (small_parts, more) = parts.list_small_parts(marker, count_max).await?;
+        let (small_parts, more) = upload.list_small_parts(marker, count_max).await?;
         staging::merge_staged_parts(list, count_max, small_parts, more);
     }
     context.send_response(response).await
@@ -760,7 +771,7 @@ impl PartCombiner<'_, '_> {
     }
 
     async fn produce_part(&self, planned: &PlannedPart) -> Result<Part, Rejection> {
-        match made {
+        match planned {
             PlannedPart::Uploaded(part) => Ok(part.clone()),
             PlannedPart::Combined(number, pieces) => self.upload_joined_part(*number, pieces).await,
             PlannedPart::Copied(number, piece) => {

@@ -51,9 +51,9 @@ pub async fn download_object(
     route: Route<'_>,
     request: &Request,
 ) -> Result<(), RequestEnd> {
-    match adapt_part_request(&way, request) {
-        Some((whole, part)) => process_download(job, upstream, way, &whole, Some(part)).await,
-        None => process_download(job, upstream, way, request, None).await,
+    match adapt_part_request(&route, request) {
+        Some((whole, part)) => process_download(context, target, route, &whole, Some(part)).await,
+        None => process_download(context, target, route, request, None).await,
     }
 }
 
@@ -65,38 +65,39 @@ async fn process_download(
     request: &Request,
     part: Option<SinglePart>,
 ) -> Result<(), RequestEnd> {
-    let (out, losses) = build_target_request(&way, request, None, clock::now())?;
-    job.check_losses(&losses, &way)?;
-    let target_client = job.target_client;
-    let result = match target_client.ask(upstream, &out, job.operation_name(), way.caller.name).await {
+    let (out, losses) = build_target_request(&route, request, None, clock::now())?;
+    context.check_losses(&losses, &route)?;
+    let target_client = context.target_client;
+    let result = match target_client.send(target, &out, context.operation_name(), route.caller.name).await {
         Err(ExchangeError::ClockSkew) => {
-            let (out, _) = build_target_request(&way, request, None, clock::now())?;
-            target_client.ask(upstream, &out, job.operation_name(), way.caller.name).await
+            let (out, _) = build_target_request(&route, request, None, clock::now())?;
+            target_client.send(target, &out, context.operation_name(), route.caller.name).await
         }
         result => result,
     };
     let (conversation, head) = result?;
-    job.record_target_request_id(&way, &head.answer);
-    if needs_retry_without_range(&way, request, &head.answer) {
+    context.record_target_request_id(&route, &head.response);
+    if needs_retry_without_range(&route, request, &head.response) {
         conversation.abort().await;
         let mut whole = request.clone();
         whole.fields.remove(Field::Range);
         return Box::pin(process_download(context, target, route, &whole, part)).await;
     }
-    if let Some((whole, part)) = retry_without_part(&way, request, &head.answer) {
+    if let Some((whole, part)) = retry_without_part(&route, request, &head.response) {
         conversation.abort().await;
         return Box::pin(process_download(context, target, route, &whole, Some(part))).await;
     }
-    if let Some(out) = build_bucket_head_request(&way, request, &head.answer, clock::now()) {
+    if let Some(out) = build_bucket_head_request(&route, request, &head.response, clock::now()) {
         conversation.release().await;
-        let bucket = target_client.exchange(upstream, &out?, job.operation_name(), way.caller.name).await?;
-        return job.send_response(build_missing_response(&way, request, &head.answer, &bucket)).await;
+        let bucket =
+            target_client.send_and_read(target, &out?, context.operation_name(), route.caller.name).await?;
+        return context.send_response(build_missing_response(&route, request, &head.response, &bucket)).await;
     }
     if !is_success(head.response.status) {
         let response = read_error_response(conversation, target, &route, request, head).await?;
         return context.send_response(response).await;
     }
-    let response = build_client_response(&way, request, &head.response, None)
+    let response = build_client_response(&route, request, &head.response, None)
         .map_err(RequestContext::count_integrity_failure);
     let response = match response.and_then(|told| select_part(part, told)) {
         Ok(response) => response,
@@ -105,12 +106,12 @@ async fn process_download(
             return Err(rejection.into());
         }
     };
-    if context.listener.head || head.response.status == 304 {
+    if context.listener.is_head || head.response.status == 304 {
         conversation.release().await;
         return context.send_response(response).await;
     }
     // What the head says of the body, the body is held to.
-    let expected_body = build_expected_body(way.target.dialect, request, &head.response);
+    let expected_body = build_expected_body(route.target.dialect, request, &head.response);
     let verifier = expected_body.map(|expected_body| {
         BodyVerifier::new(
             route.target.dialect,
@@ -152,7 +153,7 @@ async fn read_error_response(
     let body =
         conversation.read_whole_body(ERROR_BYTES_MAX).await.map_err(|error| error.record_at(target))?;
     conversation.release().await;
-    Ok(build_client_error(way, request, &TargetResponse { body, ..head.response }))
+    Ok(build_client_error(route, request, &TargetResponse { body, ..head.response }))
 }
 
 /// Hands an object's bytes on. Fewer or more than announced break the connection (T2).
@@ -280,7 +281,7 @@ pub async fn upload_body(
     if body == BodyLength::Absent {
         return Err(ErrorKind::MissingContentLength.into());
     }
-    let verifier = BodyVerifier::new(way.caller, payload, request, choose_digests(&way, request))?;
+    let verifier = BodyVerifier::new(route.caller, payload, request, choose_digests(&route, request))?;
     if verifier.length().is_none()
         && needs_length(&route)
         && request.operation == Operation::PutObject
@@ -311,27 +312,27 @@ pub async fn prepare_upload_body<'r>(
     let has_length = verifier.length().is_some() || !needs_length(route);
     // What the target cannot be told is refused before the client is asked for its body.
     let (_, losses) = match has_length {
-        true => build_target_request(way, request, gate.length(), clock::now())?,
-        false => write::write_request(way, request)?,
+        true => build_target_request(route, request, verifier.length(), clock::now())?,
+        false => write::write_request(route, request)?,
     };
     context.check_losses(&losses, route)?;
     let is_small = |bytes: u64| usize::try_from(bytes).is_ok_and(|bytes| bytes <= SMALL_BODY_BYTES_MAX);
-    if needs_digest(way, request) {
-        let (bytes, digests) = read_small_body(job, gate, reject_missing_digest()).await?;
-        let request_with_digest = add_digests(way, add_body_md5(request.clone(), &bytes), &digests);
+    if needs_digest(route, request) {
+        let (bytes, digests) = read_small_body(context, verifier, reject_missing_digest()).await?;
+        let request_with_digest = add_digests(route, add_body_md5(request.clone(), &bytes), &digests);
         return Ok((Cow::Owned(request_with_digest), UploadBody::Buffered((bytes, digests))));
     }
-    if gate.length().is_some_and(is_small) && can_send_more_digests(way, request) {
-        let (bytes, digests) = read_small_body(job, gate, ErrorKind::EntityTooLarge.into()).await?;
+    if verifier.length().is_some_and(is_small) && can_send_more_digests(route, request) {
+        let (bytes, digests) = read_small_body(context, verifier, ErrorKind::EntityTooLarge.into()).await?;
         return Ok((
-            Cow::Owned(add_digests(way, request.clone(), &digests)),
+            Cow::Owned(add_digests(route, request.clone(), &digests)),
             UploadBody::Buffered((bytes, digests)),
         ));
     }
     if !has_length {
         let (spool, digests) = Box::pin(lengthless::spool_body(context, verifier)).await?;
         return Ok((
-            Cow::Owned(add_digests(way, request.clone(), &digests)),
+            Cow::Owned(add_digests(route, request.clone(), &digests)),
             UploadBody::Spooled(spool, digests),
         ));
     }
@@ -349,9 +350,9 @@ pub async fn send_upload(
     request: &Request,
     body: UploadBody,
 ) -> Result<Response, RequestEnd> {
-    let (out, _) = build_target_request(way, request, body.length(), clock::now())?;
-    let target_client = job.target_client;
-    let mut conversation = target_client.upload(upstream, &out).await?;
+    let (out, _) = build_target_request(route, request, body.length(), clock::now())?;
+    let target_client = context.target_client;
+    let mut conversation = target_client.start_upload(target, &out).await?;
     let outcome = match body {
         UploadBody::Buffered((bytes, digests)) => {
             send_buffered_body(&mut conversation, &bytes, digests).await
@@ -376,12 +377,12 @@ pub async fn send_upload(
         return build_early_rejection(context, target, route, request, conversation, head).await;
     };
     if !is_success(head.response.status) {
-        let mut response = read_error_response(conversation, upstream, way, request, head).await?;
-        if let Some(out) = build_position_request(way, request, &response, clock::now()) {
+        let mut response = read_error_response(conversation, target, route, request, head).await?;
+        if let Some(out) = build_position_request(route, request, &response, clock::now()) {
             let (conversation, head) =
                 target_client.send(target, &out?, context.operation_name(), route.caller.name).await?;
             conversation.release().await;
-            apply_position(&mut response, &head.answer);
+            apply_position(&mut response, &head.response);
         }
         return Ok(response);
     }
@@ -389,7 +390,7 @@ pub async fn send_upload(
         conversation.read_whole_body(ERROR_BYTES_MAX).await.map_err(|error| error.record_at(target))?;
     conversation.release().await;
     let response =
-        build_client_response(way, request, &TargetResponse { body, ..head.response }, Some(&digests));
+        build_client_response(route, request, &TargetResponse { body, ..head.response }, Some(&digests));
     let mut response = response.map_err(RequestContext::count_integrity_failure)?;
     crc64::seal_part_etag(route, request, &mut response, &digests);
     Ok(response)
@@ -604,6 +605,6 @@ async fn build_early_rejection(
     context.connection.disable_keep_alive();
     let body = conversation.read_whole_body(ERROR_BYTES_MAX).await;
     conversation.abort().await;
-    let body = body.map_err(|error| error.record_at(upstream))?;
-    Ok(build_client_error(way, request, &TargetResponse { body, ..head.response }))
+    let body = body.map_err(|error| error.record_at(target))?;
+    Ok(build_client_error(route, request, &TargetResponse { body, ..head.response }))
 }

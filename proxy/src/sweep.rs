@@ -175,8 +175,8 @@ impl SmallPartsCleanup {
         let route = build_cleanup_route(target, bucket.to_owned());
         let (mut marker, mut count) = (None, 0_u64);
         for _ in 0..PAGES_MAX {
-            let request = staging::build_folder_list_request(&upstream.spec, marker.as_deref(), 1000);
-            let response = perform_exchange(&self.target_client, upstream, &route, request).await?;
+            let request = staging::build_folder_list_request(&target.spec, marker.as_deref(), 1000);
+            let response = perform_exchange(&self.target_client, target, &route, request).await?;
             let Some(Document::Objects(page)) = response.document else {
                 return Err(answer::reject_incomplete_response());
             };
@@ -206,8 +206,8 @@ impl SmallPartsCleanup {
     ) -> Result<bool, Rejection> {
         let response = perform_exchange(
             &self.target_client,
-            upstream,
-            way,
+            target,
+            route,
             staging::build_prefix_list_request(folder, 1),
         )
         .await?;
@@ -225,18 +225,18 @@ impl SmallPartsCleanup {
             object.key.clone(),
             Fields::default(),
         );
-        let (out, _) = heads::build_target_request(way, &head, None, clock::now())?;
-        let outcome = self.target_client.send(upstream, &out, "HeadObject", way.caller.name).await;
+        let (out, _) = heads::build_target_request(route, &head, None, clock::now())?;
+        let outcome = self.target_client.send(target, &out, "HeadObject", route.caller.name).await;
         let (conversation, response_head) = outcome.map_err(ExchangeError::to_rejection)?;
         conversation.release().await;
         let head_response = answer::read_response_head(route, Operation::HeadObject, &response_head.response);
         let Some(folder) = PartsFolder::from_object_head(&target.spec, &object.key, &head_response) else {
             return Ok(false);
         };
-        let upload_route = Route { bucket: folder.bucket().to_owned(), ..way.clone() };
+        let upload_route = Route { bucket: folder.bucket().to_owned(), ..route.clone() };
         match perform_exchange(
             &self.target_client,
-            upstream,
+            target,
             &upload_route,
             folder.build_list_parts_request(0, 1),
         )

@@ -141,7 +141,7 @@ impl<'a> Exchange<'a> {
         let deferred_acl = emulate::take_deferred_acl(&route, &mut target_request);
         let (_, losses) = write::write_request(&route, &target_request)?;
         Ok(Self {
-            way: route,
+            route,
             client_request: request,
             target_request,
             losses,

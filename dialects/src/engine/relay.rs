@@ -607,7 +607,7 @@ impl SourcePartDigests {
 }
 
 /// What the parts come to when they are one object.
-pub fn combine_crc64(parts: &[SourcePartDigests]) -> Option<u64> {
+pub fn combine_crc64(parts: &[Digests]) -> Option<u64> {
     let mut parts = parts.iter();
     let first = parts.next()?;
     let start = first.crc64?;

@@ -22,14 +22,14 @@ pub async fn check_small_parts(report: &Report, probe: &TargetProbe<'_>) {
     if !staging::is_staging_needed(target.dialect) {
         return report.add_ok(CHECK, "The target takes parts as small as every caller's vendor does.");
     }
-    if !target.staging.combines {
+    if !target.staging.is_combining {
         return report.add_ok(CHECK, format!("Parts below {least} bytes, but for the last, are refused."));
     }
     let prefix = &target.staging.prefix;
     let staging_probe = TargetProbe {
-        route: staging::route_own_requests(&asking.route),
-        skew_seconds: asking.skew_seconds.clone(),
-        ..*asking
+        route: staging::route_own_requests(&probe.route),
+        skew_seconds: probe.skew_seconds.clone(),
+        ..*probe
     };
     match staging_probe.run_exchange(staging::build_prefix_list_request(prefix, 1)).await {
         Ok(_) => report.add_ok(
