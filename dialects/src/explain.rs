@@ -2,13 +2,15 @@
 
 use secrecy::SecretString;
 
-use crate::engine::auth::{Payload, ResourceAddress, VerifiedSignature};
 use crate::engine::conditions;
 use crate::engine::dialect::{Dialect, Target};
 use crate::engine::loss::{self, LossPolicy};
-use crate::engine::staging::{self, SmallPartsConfig};
-use crate::engine::way::{Route, SameBucketNames};
-use crate::engine::{buckets, emulate, hosts, listing, read, settings, stream, write};
+use crate::engine::route::{Route, SameBucketNames};
+use crate::engine::signature::{Payload, ResourceAddress, VerifiedSignature};
+use crate::engine::small_parts::{self, SmallPartsConfig};
+use crate::engine::{
+    addressing, bucket_pages, emulation, listing, read_request, settings_documents, streaming, write_request,
+};
 use crate::lines::{HIDDEN, Line, LineSubject, is_secret, pair_lines};
 use crate::model::{
     ErrorKind, Field, Operation, OutgoingRequest, RawHead, Rejection, Request, Setting, SharedCredentials,
@@ -67,7 +69,7 @@ pub fn build_matrix(caller: &Dialect, target: &Dialect) -> Vec<FieldHandling> {
         .filter_map(|(operation, field)| {
             let caller_name = caller.field_name_in(field, operation)?.as_str();
             let (handling, note) = classify_field(operation, field, caller, target);
-            let name_at_target = emulate::select_target_operation(target, operation)
+            let name_at_target = emulation::select_target_operation(target, operation)
                 .and_then(|sent| target.target_field_name(field, sent));
             let target_name =
                 name_at_target.filter(|_| handling == Handling::Native).map(|name| name.as_str());
@@ -84,7 +86,7 @@ fn classify_field(
     caller: &Dialect,
     target: &Dialect,
 ) -> (Handling, &'static str) {
-    let sent_operation = emulate::select_target_operation(target, operation).unwrap_or(operation);
+    let sent_operation = emulation::select_target_operation(target, operation).unwrap_or(operation);
     let is_supported = target.target_field_name(field, sent_operation).is_some();
     let is_read = matches!(operation, Operation::GetObject | Operation::HeadObject);
     let is_part_paging = matches!(field, Field::MaxParts | Field::PartNumberMarker);
@@ -172,11 +174,11 @@ pub(crate) fn classify_operation(
     target: &Dialect,
 ) -> (Handling, &'static str) {
     let is_policy = matches!(operation, Operation::Get(Setting::Policy) | Operation::Put(Setting::Policy));
-    match (target.find_route(operation), emulate::describe_substitute(target, operation)) {
+    match (target.find_route(operation), emulation::describe_substitute(target, operation)) {
         (Some(_), _) if is_policy && caller.family != target.family => {
             (Handling::Rejected, "names a vendor's own accounts and actions")
         }
-        (Some(_), _) if staging::can_combine(operation, caller, target) => {
+        (Some(_), _) if small_parts::can_combine(operation, caller, target) => {
             (Handling::Native, "smaller parts than the target takes are combined")
         }
         (Some(_), _) => (Handling::Native, ""),
@@ -190,9 +192,9 @@ pub fn find_lost_elements(caller: &Dialect, target: &Dialect) -> Vec<(Setting, S
     let mut lost = Vec::new();
     for form in caller.settings.iter().filter(|form| form.can_put) {
         let Some(written) = target.setting_schema(form.setting) else { continue };
-        for (path, node) in settings::build_samples(caller, form) {
-            let is_lost = settings::parse_setting(caller, form, node)
-                .is_ok_and(|tree| !settings::write_setting(target, written, &tree).1.is_empty());
+        for (path, node) in settings_documents::build_samples(caller, form) {
+            let is_lost = settings_documents::parse_setting(caller, form, node)
+                .is_ok_and(|tree| !settings_documents::write_setting(target, written, &tree).1.is_empty());
             if is_lost {
                 lost.push((form.setting, path));
             }
@@ -310,7 +312,7 @@ pub fn format_markdown(dialects: &[&'static Dialect]) -> String {
         write_operations_markdown(caller, dialects, &mut out);
         write_fields_markdown(caller, dialects, &mut out);
         for target in dialects {
-            if staging::can_combine(Operation::UploadPart, caller, target) {
+            if small_parts::can_combine(Operation::UploadPart, caller, target) {
                 out.push_str(&format!(
                     "\nTowards {} parts of less than {} KiB are kept as objects and combined when their upload is completed; \
                      with `small_parts = \"refuse\"` the first that is not the last is refused.\n",
@@ -375,15 +377,15 @@ pub fn explain(
         credential_parameters: caller.auth.credential_parameters(),
         signed_key: None,
     };
-    let request = read::read_request(caller, &head, &address, &verified)?;
+    let request = read_request::read_request(caller, &head, &address, &verified)?;
     let target = build_sample_target(target);
     let route = build_sample_route(caller, &target, &request);
     let (mut target_request, rejection) = adapt_for_target(&route, &request)?;
     if route.check_conditions {
         Field::SOURCE_CONDITIONS.iter().for_each(|field| drop(target_request.fields.remove(*field)));
     }
-    emulate::take_deferred_acl(&route, &mut target_request);
-    let (mut outgoing, losses) = write::write_request(&route, &target_request)?;
+    emulation::take_deferred_acl(&route, &mut target_request);
+    let (mut outgoing, losses) = write_request::write_request(&route, &target_request)?;
     redact_secrets(route.target.dialect, &mut outgoing);
     let mut handlings: Vec<(LineSubject, String, Handling, String)> = Vec::new();
     for (field, _) in request.fields.iter() {
@@ -446,12 +448,12 @@ pub fn explain(
 /// As [`listing::adapted`].
 fn adapt_for_target(route: &Route<'_>, request: &Request) -> Result<(Request, Option<Rejection>), Rejection> {
     if request.operation == Operation::ListBuckets {
-        let rejection = buckets::check_bucket_filters(route.caller, request).err();
-        return Ok((buckets::build_list_buckets_request(route.target.dialect, None), rejection));
+        let rejection = bucket_pages::check_bucket_filters(route.caller, request).err();
+        return Ok((bucket_pages::build_list_buckets_request(route.target.dialect, None), rejection));
     }
-    let part_request = stream::adapt_part_request(route, request).map(|(sent, _)| sent);
+    let part_request = streaming::adapt_part_request(route, request).map(|(sent, _)| sent);
     let target_request = listing::adapt_listing(route, part_request.as_ref().unwrap_or(request))?;
-    Ok((emulate::adapt_to_target(route, target_request), None))
+    Ok((emulation::adapt_to_target(route, target_request), None))
 }
 
 /// What is printed may end in a ticket: customers' keys, and what is called like a secret, are not shown.
@@ -511,13 +513,13 @@ pub fn build_sample_route<'a>(caller: &'static Dialect, target: &'a Target, requ
 /// Where a request is addressed. The configuration is not known here, so a host that is no vendor's counts as a base name,
 /// with the bucket before it where the dialect has no path style.
 fn locate_at_any_host(head: &RawHead, caller: &'static Dialect) -> Result<ResourceAddress, Rejection> {
-    let host = hosts::strip_port(head.host());
+    let host = addressing::strip_port(head.host());
     let behind_bucket = host.split_once('.').map_or(host, |(_, rest)| rest);
     let base = if caller.path_style { host } else { behind_bucket };
-    let located = hosts::locate_resource(head, caller, crate::DIALECTS, &[]);
+    let located = addressing::locate_resource(head, caller, crate::DIALECTS, &[]);
     match &located {
         Err(rejection) if rejection.kind == ErrorKind::UnknownHost => {
-            hosts::locate_resource(head, caller, crate::DIALECTS, &[base.to_owned()])
+            addressing::locate_resource(head, caller, crate::DIALECTS, &[base.to_owned()])
         }
         _ => located,
     }

@@ -2,12 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use blobfish_dialects::engine::accept::{
+use blobfish_dialects::engine::authenticate::{
     AuthenticatedRequest, CallerCredentials, CredentialStore, ListenerDialects, RejectedRequest,
     authenticate_request,
 };
-use blobfish_dialects::engine::auth::Auth;
 use blobfish_dialects::engine::dialect::Dialect;
+use blobfish_dialects::engine::signature::Auth;
 use blobfish_dialects::explain::parse_request_head;
 use blobfish_dialects::model::{
     Credentials, ErrorKind, Operation, OutgoingRequest, PayloadHash, RawHead, Timestamp,

@@ -5,10 +5,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use blobfish_dialects::engine::answer;
 use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::engine::exchange::TargetResponse;
-use blobfish_dialects::engine::tell::{self, ResponseContext};
+use blobfish_dialects::engine::read_response;
+use blobfish_dialects::engine::write_response::{self, ResponseContext};
 use blobfish_dialects::explain::{Explanation, explain};
 use blobfish_dialects::model::{OutgoingRequest, Timestamp, Value};
 use blobfish_dialects::{DIALECTS, find_dialect};
@@ -74,7 +74,7 @@ fn render_response(
     let answer = parse_response(&read_case_file(&case.join("answer.http")));
     let target = blobfish_dialects::explain::build_sample_target(origin);
     let way = blobfish_dialects::explain::build_sample_route(caller, &target, &meaning.request);
-    let reply = answer::read_response(&way, meaning.request.operation, &answer).unwrap();
+    let reply = read_response::read_response(&way, meaning.request.operation, &answer).unwrap();
     let listener = ResponseContext {
         dialect: caller,
         id: 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef,
@@ -84,7 +84,7 @@ fn render_response(
         is_head: false,
         elapsed_ms: 7,
     };
-    let spoken = tell::write_response(&listener, reply);
+    let spoken = write_response::write_response(&listener, reply);
     let mut out = format!("HTTP/1.1 {}\n", spoken.status);
     for (name, value) in &spoken.headers {
         out.push_str(&format!("{name}: {}\n", String::from_utf8_lossy(value)));

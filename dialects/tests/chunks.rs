@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use blobfish_dialects::engine::auth::Payload;
-use blobfish_dialects::engine::body::{BodyVerifier, DigestsToCompute};
+use blobfish_dialects::engine::body_verifier::{BodyVerifier, DigestsToCompute};
+use blobfish_dialects::engine::signature::Payload;
 use blobfish_dialects::model::{
     Checksum, ChecksumAlgorithm, ErrorKind, Fields, Operation, Rejection, Request,
 };

@@ -4,7 +4,7 @@
 use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::engine::exchange::{Exchange, Step, TargetResponse};
 use blobfish_dialects::engine::loss;
-use blobfish_dialects::engine::{stream, tell};
+use blobfish_dialects::engine::{streaming, write_response};
 use blobfish_dialects::explain::{build_sample_route, build_sample_target, explain};
 use blobfish_dialects::model::{
     Document, ErrorKind, OutgoingRequest, Rejection, Request, Response, Timestamp,
@@ -234,9 +234,9 @@ fn a_head_in_a_missing_bucket_says_so() {
         let target = build_sample_target(target);
         let way = build_sample_route(&OSS, &target, &head);
         let missing = build_response(404, "");
-        let asked = stream::build_bucket_head_request(&way, &head, &missing, NOW).unwrap().unwrap();
+        let asked = streaming::build_bucket_head_request(&way, &head, &missing, NOW).unwrap().unwrap();
         assert_eq!((asked.method, asked.key), ("HEAD", None));
-        let code = |bucket: u16| match stream::build_missing_response(
+        let code = |bucket: u16| match streaming::build_missing_response(
             &way,
             &head,
             &missing,
@@ -251,12 +251,12 @@ fn a_head_in_a_missing_bucket_says_so() {
             (code(404), code(200), code(403)),
             ("NoSuchBucket".to_owned(), "NoSuchKey".to_owned(), "NoSuchKey".to_owned())
         );
-        assert!(stream::build_bucket_head_request(&way, &head, &build_response(403, ""), NOW).is_none());
+        assert!(streaming::build_bucket_head_request(&way, &head, &build_response(403, ""), NOW).is_none());
     }
     let target = build_sample_target(&S3);
     let of_s3 = build_request(&S3, "HEAD /k", "");
     assert!(
-        stream::build_bucket_head_request(
+        streaming::build_bucket_head_request(
             &build_sample_route(&S3, &target, &of_s3),
             &of_s3,
             &build_response(404, ""),
@@ -321,14 +321,18 @@ fn a_buckets_class_and_redundancy_stay_within_the_vendor() {
     // What an S3 caller says nothing of is of the standard class, whatever the bucket's is.
     let put = build_request(&S3, "PUT /k", "");
     let target = build_sample_target(&EMBEDDED);
-    let (out, _) =
-        blobfish_dialects::engine::write::write_request(&build_sample_route(&S3, &target, &put), &put)
-            .unwrap();
+    let (out, _) = blobfish_dialects::engine::write_request::write_request(
+        &build_sample_route(&S3, &target, &put),
+        &put,
+    )
+    .unwrap();
     assert_eq!(find_header(&out, "x-amz-storage-class"), Some("STANDARD"));
     let put = build_request(&OSS, "PUT /k", "");
-    let (out, _) =
-        blobfish_dialects::engine::write::write_request(&build_sample_route(&OSS, &target, &put), &put)
-            .unwrap();
+    let (out, _) = blobfish_dialects::engine::write_request::write_request(
+        &build_sample_route(&OSS, &target, &put),
+        &put,
+    )
+    .unwrap();
     assert_eq!(find_header(&out, "x-amz-storage-class"), None);
 }
 
@@ -345,6 +349,6 @@ fn an_empty_version_is_none_to_cos() {
     assert!(source("b-1.cos.ap-guangzhou.myqcloud.com/k?other=").is_err());
     for dialect in [&S3, &OSS] {
         let refusal = (dialect.copy.parse_source)("/b/k?versionId=", None).unwrap_err();
-        assert_eq!(tell::build_error_response(dialect, &refusal).status, 400);
+        assert_eq!(write_response::build_error_response(dialect, &refusal).status, 400);
     }
 }

@@ -4,8 +4,8 @@
 use blobfish_dialects::engine::dialect::{Dialect, Target};
 use blobfish_dialects::engine::exchange::{Exchange, Step, TargetResponse};
 use blobfish_dialects::engine::loss;
-use blobfish_dialects::engine::tell;
-use blobfish_dialects::engine::way::Route;
+use blobfish_dialects::engine::route::Route;
+use blobfish_dialects::engine::write_response;
 use blobfish_dialects::explain::{build_sample_route, build_sample_target, explain};
 use blobfish_dialects::model::{
     Document, ErrorKind, Field, Operation, OutgoingRequest, Rejection, Request, Response, Timestamp, Value,
@@ -110,7 +110,7 @@ fn find_header<'a>(outgoing: &'a OutgoingRequest, name: &str) -> Option<&'a str>
 }
 
 fn get_status(caller: &'static Dialect, ended: Result<Response, Rejection>) -> u16 {
-    ended.unwrap_or_else(|refusal| tell::build_error_response(caller, &refusal)).status
+    ended.unwrap_or_else(|refusal| write_response::build_error_response(caller, &refusal)).status
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn a_source_that_was_changed_meanwhile_fails_the_copy() {
             let refusal = ended.unwrap_err();
             assert_eq!(refusal.kind, ErrorKind::SourceChanged);
             assert!(refusal.message.as_deref().unwrap().contains(told), "{refusal:?}");
-            assert_eq!(tell::build_error_response(&S3, &refusal).status, 412);
+            assert_eq!(write_response::build_error_response(&S3, &refusal).status, 412);
         }
     }
     let (_, ended) = run_exchange(

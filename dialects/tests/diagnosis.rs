@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+use blobfish_dialects::engine::addressing;
 use blobfish_dialects::engine::diagnosis::{Failure, diagnose_failure};
 use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::engine::exchange::TargetResponse;
-use blobfish_dialects::engine::hosts;
 use blobfish_dialects::{DIALECTS, cos, oss, s3};
 
 fn diagnose_error(target: &Dialect, status: u16, document: &str, headers: &[(&str, &str)]) -> Failure {
@@ -47,18 +47,22 @@ fn an_end_point_names_its_region() {
         let endpoint = dialect.endpoint.unwrap();
         for region in ["cn-north-1", "ap-guangzhou"] {
             let host = endpoint(region);
-            assert_eq!(hosts::find_region_in_host(&host, dialect.hosts).as_deref(), Some(region), "{host}");
+            assert_eq!(
+                addressing::find_region_in_host(&host, dialect.hosts).as_deref(),
+                Some(region),
+                "{host}"
+            );
             let bucket = format!("some.bucket.{host}:443");
             assert_eq!(
-                hosts::find_region_in_host(&bucket, dialect.hosts).as_deref(),
+                addressing::find_region_in_host(&bucket, dialect.hosts).as_deref(),
                 Some(region),
                 "{bucket}"
             );
         }
-        let sample = hosts::find_region_in_host(dialect.sample_endpoint, dialect.hosts).unwrap();
+        let sample = addressing::find_region_in_host(dialect.sample_endpoint, dialect.hosts).unwrap();
         assert_eq!(endpoint(&sample), dialect.sample_endpoint);
-        assert_eq!(hosts::find_region_in_host("storage.example.com", dialect.hosts), None);
+        assert_eq!(addressing::find_region_in_host("storage.example.com", dialect.hosts), None);
     }
     let internal = "b.oss-cn-hangzhou-internal.aliyuncs.com";
-    assert_eq!(hosts::find_region_in_host(internal, oss::OSS.hosts).as_deref(), Some("cn-hangzhou"));
+    assert_eq!(addressing::find_region_in_host(internal, oss::OSS.hosts).as_deref(), Some("cn-hangzhou"));
 }

@@ -4,12 +4,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use blobfish_dialects::engine::accept::{CallerCredentials, CredentialStore};
-use blobfish_dialects::engine::auth::{BodyDecoder as _, ResourceAddress};
+use blobfish_dialects::engine::authenticate::{CallerCredentials, CredentialStore};
 use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::form::{
+use blobfish_dialects::engine::form_upload::{
     AuthenticatedForm, FormProgress, FormReader, PostForm, SuccessResponse, authenticate_form,
 };
+use blobfish_dialects::engine::signature::{BodyDecoder as _, ResourceAddress};
 use blobfish_dialects::model::{ErrorKind, Field, Rejection, Timestamp};
 use blobfish_dialects::{cos::COS, oss::OSS, s3::S3};
 use proptest::prelude::*;

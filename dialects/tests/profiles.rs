@@ -17,7 +17,7 @@ fn find_rejection(profile: &str, line: &str, headers: &str) -> Option<String> {
     let text = format!("{line} HTTP/1.1\nHost: b.{}\n{headers}", S3.sample_endpoint);
     let request = explain(&text, &S3, &S3).unwrap().request;
     let way = build_sample_route(&S3, &target, &request);
-    let written = blobfish_dialects::engine::write::write_request(&way, &request);
+    let written = blobfish_dialects::engine::write_request::write_request(&way, &request);
     let describe_rejection = |refusal: Rejection| {
         let detail = refusal.details.first().map(|row| row.1.clone());
         detail.unwrap_or_else(|| format!("{:?}", refusal.kind))
@@ -81,14 +81,14 @@ fn settings_that_a_server_does_not_have_are_rejected() {
 #[test]
 fn keys_that_are_no_paths_stay_away_from_servers_of_paths() {
     let minio = find_dialect("s3", Some("minio")).unwrap();
-    let check = |key: &str| blobfish_dialects::engine::read::check_key(minio, key);
+    let check = |key: &str| blobfish_dialects::engine::read_request::check_key(minio, key);
     for key in ["a", "a/b", "a/b/", "...", "a/.b", "a b/\u{6587}"] {
         assert_eq!(check(key), Ok(()), "{key}");
-        assert_eq!(blobfish_dialects::engine::read::check_key(&S3, key), Ok(()));
+        assert_eq!(blobfish_dialects::engine::read_request::check_key(&S3, key), Ok(()));
     }
     for key in ["/a", "a//b", ".", "a/..", "a/./b", "/", "a//"] {
         assert_eq!(check(key).unwrap_err().kind, ErrorKind::InvalidObjectName, "{key}");
-        assert_eq!(blobfish_dialects::engine::read::check_key(&S3, key), Ok(()));
+        assert_eq!(blobfish_dialects::engine::read_request::check_key(&S3, key), Ok(()));
     }
 }
 
@@ -103,7 +103,7 @@ fn write_request(
     let request = explain(&text, caller, caller).unwrap().request;
     let target = build_sample_target(target);
     let way = build_sample_route(caller, &target, &request);
-    let (out, losses) = blobfish_dialects::engine::write::write_request(&way, &request).unwrap();
+    let (out, losses) = blobfish_dialects::engine::write_request::write_request(&way, &request).unwrap();
     let value =
         out.headers.iter().find(|row| row.0 == name).map(|row| String::from_utf8(row.1.clone()).unwrap());
     (format!("{} {}", out.method, out.path), value, losses)

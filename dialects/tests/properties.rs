@@ -3,7 +3,7 @@
 
 use blobfish_dialects::DIALECTS;
 use blobfish_dialects::engine::dialect::{Dialect, FieldName};
-use blobfish_dialects::engine::write;
+use blobfish_dialects::engine::write_request;
 use blobfish_dialects::explain::{build_sample_route, build_sample_target};
 use blobfish_dialects::model::{
     ByteRange, CannedAcl, CopySource, Directive, Encryption, Field, Fields, Operation, Request, SecretText,
@@ -119,7 +119,7 @@ proptest! {
         let (caller, dialect) = (DIALECTS[caller], DIALECTS[target]);
         let target = build_sample_target(dialect);
         let way = build_sample_route(caller, &target, &request);
-        let (outgoing, losses) = write::write_request(&way, &request).unwrap();
+        let (outgoing, losses) = write_request::write_request(&way, &request).unwrap();
         for (field, value) in request.fields.iter() {
             let lost = losses.iter().any(|loss| loss.name() == field.name());
             // To inherit is to say nothing where nothing else can be meant.

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::tell;
+use blobfish_dialects::engine::write_response;
 use blobfish_dialects::explain::explain;
 use blobfish_dialects::model::{Field, Rejection, Request};
 use blobfish_dialects::wire::xml::{self, DOCUMENT_BYTES_MAX, ParseLimits, parse_with_limits};
@@ -23,7 +23,10 @@ fn read_request(
 
 fn expect_rejection(dialect: &'static Dialect, read: Result<Request, Rejection>) -> (u16, &'static str) {
     let refusal = read.expect_err("was read");
-    (tell::build_error_response(dialect, &refusal).status, dialect.error_row(refusal.kind).unwrap().code)
+    (
+        write_response::build_error_response(dialect, &refusal).status,
+        dialect.error_row(refusal.kind).unwrap().code,
+    )
 }
 
 #[test]

@@ -2,11 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use blobfish_dialects::engine::body::Digests;
+use blobfish_dialects::engine::body_verifier::Digests;
 use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::engine::exchange::TargetResponse;
 use blobfish_dialects::engine::relay;
-use blobfish_dialects::engine::write;
+use blobfish_dialects::engine::write_request;
 use blobfish_dialects::explain::{build_sample_route, build_sample_target, explain};
 use blobfish_dialects::model::{
     ChecksumAlgorithm, ErrorKind, Field, Operation, Part, Rejection, Request, Timestamp, Value,
@@ -196,7 +196,7 @@ fn the_destination_gets_the_sources_or_the_requests() {
     );
     // What the destination gets is a request of its own, without a word of a copy.
     let target = build_sample_target(&OSS);
-    let (out, losses) = write::write_request(&build_sample_route(&S3, &target, &put), &put).unwrap();
+    let (out, losses) = write_request::write_request(&build_sample_route(&S3, &target, &put), &put).unwrap();
     assert!(
         losses.is_empty()
             && out.method == "PUT"
@@ -225,7 +225,7 @@ fn the_checksum_of_an_object_is_held_to_those_of_its_parts_where_the_target_keep
         }
         [&COS, &OSS, &JDCLOUD].map(|target| {
             let target = build_sample_target(target);
-            write::write_request(&build_sample_route(&S3, &target, &request), &request)
+            write_request::write_request(&build_sample_route(&S3, &target, &request), &request)
                 .map(|_| ())
                 .map_err(|refusal| refusal.kind)
         })

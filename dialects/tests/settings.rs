@@ -4,7 +4,7 @@
 
 use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::engine::exchange::{Exchange, Step, TargetResponse};
-use blobfish_dialects::engine::tell::{self, ResponseContext};
+use blobfish_dialects::engine::write_response::{self, ResponseContext};
 use blobfish_dialects::explain::{build_sample_route, build_sample_target, explain};
 use blobfish_dialects::model::{ErrorKind, OutgoingRequest, Rejection, Timestamp};
 use blobfish_dialects::s3::profiles::{AWS, SEAWEEDFS};
@@ -52,7 +52,7 @@ fn run_exchange(
                     is_head: false,
                     elapsed_ms: 0,
                 };
-                let spoken = tell::write_response(&listener, *reply);
+                let spoken = write_response::write_response(&listener, *reply);
                 return Ok((sent, spoken.status, String::from_utf8(spoken.body).unwrap()));
             }
         }
@@ -683,7 +683,7 @@ fn a_delete_marker_may_be_named_as_that_only() {
 
 #[test]
 fn logs_go_to_a_bucket_that_has_another_name_there() {
-    use blobfish_dialects::engine::way::{BucketNames, Route};
+    use blobfish_dialects::engine::route::{BucketNames, Route};
     struct Mapped;
     impl BucketNames for Mapped {
         fn to_target_bucket(&self, bucket: &str) -> Option<String> {

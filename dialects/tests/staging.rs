@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::staging::{self, NamedPart, PartSlice, PartsFolder, PlannedPart, StagedPart};
-use blobfish_dialects::engine::way::Route;
+use blobfish_dialects::engine::route::Route;
+use blobfish_dialects::engine::small_parts::{
+    self, NamedPart, PartSlice, PartsFolder, PlannedPart, StagedPart,
+};
 use blobfish_dialects::explain::{build_sample_route, build_sample_target};
 use blobfish_dialects::model::{
     Document, ErrorKind, Field, ListedObject, ObjectListing, Operation, Part, PartListing, Request, Response,
@@ -88,13 +90,13 @@ fn check_parts(parts: &[NamedPart], made: &[PlannedPart]) {
 fn parts_of_one_size_become_a_few_large_ones() {
     let parts: Vec<NamedPart> =
         (1..=64).map(|number| NamedPart::Staged(build_staged_part(number, MIB))).collect();
-    let made = staging::plan_combination(&parts, PART_BYTES_MIN, 4).unwrap();
+    let made = small_parts::plan_combination(&parts, PART_BYTES_MIN, 4).unwrap();
     let sizes: Vec<_> = made.iter().map(get_number_and_bytes).collect();
     assert_eq!(
         sizes,
         [(1, Some(16 * MIB)), (17, Some(16 * MIB)), (33, Some(16 * MIB)), (49, Some(16 * MIB))]
     );
-    let made = staging::plan_combination(&parts[..1], PART_BYTES_MIN, 4).unwrap();
+    let made = small_parts::plan_combination(&parts[..1], PART_BYTES_MIN, 4).unwrap();
     assert_eq!(made.iter().map(get_number_and_bytes).collect::<Vec<_>>(), [(1, Some(MIB))]);
 }
 
@@ -105,7 +107,7 @@ fn what_the_target_can_copy_does_not_pass_through() {
         NamedPart::Staged(build_staged_part(2, 1024 * MIB)),
         NamedPart::Staged(build_staged_part(3, 7)),
     ];
-    let made = staging::plan_combination(&parts, PART_BYTES_MIN, 4).unwrap();
+    let made = small_parts::plan_combination(&parts, PART_BYTES_MIN, 4).unwrap();
     check_parts(&parts, &made);
     let copied: u64 =
         made.iter().map(|made| if let PlannedPart::Copied(_, piece) = made { piece.bytes } else { 0 }).sum();
@@ -115,7 +117,7 @@ fn what_the_target_can_copy_does_not_pass_through() {
 #[test]
 fn a_small_part_alone_before_one_that_cannot_be_read_is_reported() {
     let alone = [build_target_part(1), NamedPart::Staged(build_staged_part(2, MIB)), build_target_part(3)];
-    let refused = staging::plan_combination(&alone, PART_BYTES_MIN, 4).unwrap_err();
+    let refused = small_parts::plan_combination(&alone, PART_BYTES_MIN, 4).unwrap_err();
     assert_eq!(refused.kind, ErrorKind::EntityTooSmall);
     assert!(refused.details.contains(&("PartNumber", "2".to_owned())), "{refused:?}");
     for parts in [
@@ -138,7 +140,7 @@ fn a_small_part_alone_before_one_that_cannot_be_read_is_reported() {
             build_target_part(4),
         ],
     ] {
-        check_parts(&parts, &staging::plan_combination(&parts, PART_BYTES_MIN, 4).unwrap());
+        check_parts(&parts, &small_parts::plan_combination(&parts, PART_BYTES_MIN, 4).unwrap());
     }
 }
 
@@ -151,7 +153,7 @@ proptest! {
     ) {
         let numbered = sizes.iter().zip((1_u64..).map(|at| at * gaps));
         let parts: Vec<NamedPart> = numbered.map(|(bytes, number)| NamedPart::Staged(build_staged_part(number, *bytes))).collect();
-        let made = staging::plan_combination(&parts, PART_BYTES_MIN, at_once).unwrap();
+        let made = small_parts::plan_combination(&parts, PART_BYTES_MIN, at_once).unwrap();
         check_parts(&parts, &made);
         prop_assert!(made.iter().all(|made| get_number_and_bytes(made).1.unwrap() <= 5 * 1024 * MIB + 2 * PART_BYTES_MIN));
     }
@@ -165,10 +167,10 @@ proptest! {
         for (at, bytes) in sizes.iter().enumerate() {
             let number = at as u64 + 1;
             let before = at.checked_sub(1).map(|before| sizes[before]);
-            let may = *bytes >= PART_BYTES_MIN && staging::can_upload_directly(PART_BYTES_MIN, number, before);
+            let may = *bytes >= PART_BYTES_MIN && small_parts::can_upload_directly(PART_BYTES_MIN, number, before);
             parts.push(if may && direct[at] { build_target_part(number) } else { NamedPart::Staged(build_staged_part(number, *bytes)) });
         }
-        let made = staging::plan_combination(&parts, PART_BYTES_MIN, 4).unwrap();
+        let made = small_parts::plan_combination(&parts, PART_BYTES_MIN, 4).unwrap();
         check_parts(&parts, &made);
     }
 }
@@ -200,7 +202,7 @@ fn whom_it_concerns() {
     ] {
         with_route(caller, target, |way, request| {
             assert_eq!(
-                staging::involves_small_parts(way, request),
+                small_parts::involves_small_parts(way, request),
                 concerns,
                 "{} to {}",
                 caller.name,
@@ -208,11 +210,16 @@ fn whom_it_concerns() {
             );
             let mut sealed = request.clone();
             sealed.fields.set(Field::CustomerAlgorithm, Value::Text("AES256".to_owned()));
-            assert!(!staging::involves_small_parts(way, &sealed), "nobody could read it again");
+            assert!(!small_parts::involves_small_parts(way, &sealed), "nobody could read it again");
         });
     }
     for dialect in DIALECTS.iter().chain(PROFILES) {
-        assert_eq!(staging::is_staging_needed(dialect), minimum(dialect) > 100 * 1024, "{}", dialect.name);
+        assert_eq!(
+            small_parts::is_staging_needed(dialect),
+            minimum(dialect) > 100 * 1024,
+            "{}",
+            dialect.name
+        );
     }
 }
 
@@ -249,7 +256,7 @@ fn pages_of_parts_are_merged_in_order() {
     };
     let merge_lists = |mut list: PartListing, count_max, numbers: &[u64], more| {
         let all = numbers.iter().map(|number| build_staged_part(*number, 1)).collect();
-        staging::merge_staged_parts(&mut list, count_max, all, more);
+        small_parts::merge_staged_parts(&mut list, count_max, all, more);
         let rows: Vec<_> = list.parts.iter().map(|row| (row.0.number, row.2)).collect();
         (rows, list.truncated, list.next_marker)
     };
@@ -271,7 +278,7 @@ fn what_a_completing_call_names() {
     let kept = [build_staged_part(1, MIB), build_staged_part(2, 10)];
     let there = [(part(1, "old"), None, 6 * MIB), (part(3, "t"), None, 6 * MIB)];
     let resolve_parts = |parts: &[Part]| {
-        staging::match_named_parts(&OSS, parts, &kept, &there).map_err(|refusal| refusal.kind)
+        small_parts::match_named_parts(&OSS, parts, &kept, &there).map_err(|refusal| refusal.kind)
     };
     assert!(resolve_parts(&[part(1, "e1"), part(3, "T")]).is_ok());
     assert_eq!(
@@ -296,7 +303,7 @@ fn a_page_continues_after_staged_keys() {
         let asked = Request { bucket: Some("b".to_owned()), ..Request::new(Operation::ListObjectsV2) };
         let hide_staged_keys = |keys: &[&str], truncated| {
             let mut document = page(keys, truncated);
-            let next = staging::hide_reserved_keys(way, &asked, &mut document);
+            let next = small_parts::hide_reserved_keys(way, &asked, &mut document);
             let Document::Objects(page) = document else { panic!() };
             (page.objects.into_iter().map(|row| row.key).collect::<Vec<_>>(), next)
         };
@@ -314,7 +321,7 @@ fn a_page_continues_after_staged_keys() {
     with_route(&S3, &OSS, |way, _| {
         let asked = Request::new(Operation::ListObjectsV2);
         let mut document = page(&[own], false);
-        assert_eq!(staging::hide_reserved_keys(way, &asked, &mut document), None);
+        assert_eq!(small_parts::hide_reserved_keys(way, &asked, &mut document), None);
         assert_eq!(document, page(&[own], false), "nothing is kept there");
     });
 }

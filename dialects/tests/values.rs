@@ -1,6 +1,6 @@
 //! Values arrive as they were sent: metadata in the encodings of dialects, digests that are stated.
 
-use blobfish_dialects::engine::words::{convert_for_caller, convert_for_target, decode_words};
+use blobfish_dialects::engine::encoded_words::{convert_for_caller, convert_for_target, decode_words};
 use blobfish_dialects::{cos::COS, oss::OSS, s3::S3};
 
 #[test]

@@ -6,9 +6,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use blobfish_dialects::engine::auth::VerifyOptions;
+use blobfish_dialects::engine::addressing;
 use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::hosts;
+use blobfish_dialects::engine::signature::VerifyOptions;
 use blobfish_dialects::explain::parse_request_head;
 use blobfish_dialects::find_dialect;
 use blobfish_dialects::model::{RawHead, Rejection, Timestamp};
@@ -34,7 +34,7 @@ impl SignatureVector {
         now: Timestamp,
     ) -> Result<(), Rejection> {
         let auth = self.dialect.auth;
-        let place = hosts::locate_resource(head, self.dialect, blobfish_dialects::DIALECTS, &[])?;
+        let place = addressing::locate_resource(head, self.dialect, blobfish_dialects::DIALECTS, &[])?;
         let claim = auth.parse_claim(head)?.ok_or_else(|| {
             Rejection::with_message(blobfish_dialects::model::ErrorKind::AnonymousDenied, "")
         })?;

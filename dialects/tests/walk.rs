@@ -3,14 +3,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use blobfish_dialects::engine::auth::{Payload, VerifiedSignature};
-use blobfish_dialects::engine::body::{BodyVerifier, DigestsToCompute};
+use blobfish_dialects::engine::body_verifier::{BodyVerifier, DigestsToCompute};
 use blobfish_dialects::engine::dialect::{Dialect, FieldName, OperationRoute, ResourceLevel, Target};
 use blobfish_dialects::engine::exchange::{Exchange, Step, TargetResponse};
 use blobfish_dialects::engine::loss::{Loss, LossPolicy, LostItem, check_losses};
-use blobfish_dialects::engine::tell::{self, ResponseContext};
-use blobfish_dialects::engine::way::Route;
-use blobfish_dialects::engine::{buckets, documents, emulate, hosts, listing, read, relay, stream, write};
+use blobfish_dialects::engine::route::Route;
+use blobfish_dialects::engine::signature::{Payload, VerifiedSignature};
+use blobfish_dialects::engine::write_response::{self, ResponseContext};
+use blobfish_dialects::engine::{
+    addressing, bucket_pages, emulation, listing, read_request, relay, response_documents, streaming,
+    write_request,
+};
 use blobfish_dialects::explain::{
     FieldHandling, Handling, build_matrix, build_sample_route, build_sample_target, parse_request_head,
 };
@@ -165,14 +168,14 @@ fn build_request_text(
 
 fn parse_request(caller: &'static Dialect, text: &str) -> Result<Request, Rejection> {
     let head = parse_request_head(text).unwrap();
-    let place = hosts::locate_resource(&head, caller, DIALECTS, &[])?;
+    let place = addressing::locate_resource(&head, caller, DIALECTS, &[])?;
     let verified = VerifiedSignature {
         signed_key: None,
         payload: Payload::Unsigned,
         unsigned_names: Vec::new(),
         credential_parameters: caller.auth.credential_parameters(),
     };
-    read::read_request(caller, &head, &place, &verified)
+    read_request::read_request(caller, &head, &place, &verified)
 }
 
 fn build_target(dialect: &'static Dialect) -> Target {
@@ -228,9 +231,9 @@ fn judge_losses(way: &Route<'_>, sent: OutgoingRequest, losses: Vec<Loss>, respo
 }
 
 fn observe_sent(way: &Route<'_>, request: &Request) -> Result<Observation, Rejection> {
-    let mut sent = emulate::adapt_to_target(way, listing::adapt_listing(way, request)?);
+    let mut sent = emulation::adapt_to_target(way, listing::adapt_listing(way, request)?);
     sent.fields.remove(Field::ContentMd5);
-    let (outgoing, losses) = write::write_request(way, &sent)?;
+    let (outgoing, losses) = write_request::write_request(way, &sent)?;
     Ok(judge_losses(way, outgoing, losses, format!("{:?}", check_digest(way.caller, request))))
 }
 
@@ -242,12 +245,12 @@ fn check_digest(caller: &'static Dialect, request: &Request) -> Option<String> {
 }
 
 fn observe_stream(way: &Route<'_>, request: &Request) -> Result<Observation, Rejection> {
-    let only = stream::adapt_part_request(way, request);
+    let only = streaming::adapt_part_request(way, request);
     let (request, part) = match &only {
         Some((request, part)) => (request, Some(*part)),
         None => (request, None),
     };
-    let (outgoing, losses) = stream::build_target_request(way, request, Some(9), NOW)?;
+    let (outgoing, losses) = streaming::build_target_request(way, request, Some(9), NOW)?;
     let told = (way.target.dialect.response_field_name)(ResponseField::Etag).unwrap();
     let mut headers = vec![
         (told.to_ascii_lowercase(), format!("\"{ETAG}\"").into_bytes()),
@@ -258,10 +261,10 @@ fn observe_stream(way: &Route<'_>, request: &Request) -> Result<Observation, Rej
     }
     let status = if headers.len() > 2 { 206 } else { 200 };
     let answer = TargetResponse { status, headers, body: Vec::new() };
-    if stream::needs_retry_without_range(way, request, &answer) {
+    if streaming::needs_retry_without_range(way, request, &answer) {
         return Ok(judge_losses(way, outgoing, losses, "the whole object".to_owned()));
     }
-    let reply = stream::build_client_response(way, request, &answer, None)?;
+    let reply = streaming::build_client_response(way, request, &answer, None)?;
     let reply = part.map_or(Ok(reply.clone()), |part| part.convert_response(reply));
     let reply = reply.map_or_else(|refusal| describe_rejection(&refusal), |reply| format!("{reply:?}"));
     Ok(judge_losses(way, outgoing, losses, reply))
@@ -289,7 +292,7 @@ fn observe_exchange(way: &Route<'_>, request: &Request) -> Result<Observation, R
     let answer = build_target_response(way, request.operation).unwrap();
     let told = match exchange.handle_response(&answer, NOW) {
         Ok(Step::Respond(reply)) => {
-            let spoken = tell::write_response(&build_listener(way.caller), *reply);
+            let spoken = write_response::write_response(&build_listener(way.caller), *reply);
             format!("{:?} {}", spoken.status, String::from_utf8(spoken.body).unwrap())
         }
         Ok(Step::Send(next)) => format!("then {:?}", SentHead::from_outgoing(*next)),
@@ -299,10 +302,10 @@ fn observe_exchange(way: &Route<'_>, request: &Request) -> Result<Observation, R
 }
 
 fn observe_list_buckets(caller: &'static Dialect, request: &Request) -> Result<Observation, Rejection> {
-    let told = buckets::build_bucket_page(caller, request, get_sample_buckets()).map(|list| {
+    let told = bucket_pages::build_bucket_page(caller, request, get_sample_buckets()).map(|list| {
         let mut reply = Response::with_status(200);
         reply.document = Some(Document::Buckets(list));
-        String::from_utf8(tell::write_response(&build_listener(caller), reply).body).unwrap()
+        String::from_utf8(write_response::write_response(&build_listener(caller), reply).body).unwrap()
     });
     Ok(Observation {
         sent_head: None,
@@ -311,7 +314,7 @@ fn observe_list_buckets(caller: &'static Dialect, request: &Request) -> Result<O
     })
 }
 
-fn get_sample_buckets() -> Vec<buckets::BucketRow> {
+fn get_sample_buckets() -> Vec<bucket_pages::BucketRow> {
     let row = |name: &str, made: i64, region: &str| (name.to_owned(), Timestamp(made), region.to_owned());
     vec![
         row("a", 1000, "there"),
@@ -325,7 +328,7 @@ fn get_sample_buckets() -> Vec<buckets::BucketRow> {
 fn get_next_buckets_token(caller: &'static Dialect, size: u64) -> String {
     let mut request = Request::new(Operation::ListBuckets);
     request.fields.set(Field::MaxKeys, Value::Number(size));
-    buckets::build_bucket_page(caller, &request, get_sample_buckets()).unwrap().next_page.unwrap()
+    bucket_pages::build_bucket_page(caller, &request, get_sample_buckets()).unwrap().next_page.unwrap()
 }
 
 /// The token behind a page of objects.
@@ -345,7 +348,7 @@ fn get_next_objects_token(caller: &'static Dialect, target: &Target, marker: &st
 /// What a target answers where the caller's own document depends on what it asked.
 fn build_target_response(way: &Route<'_>, operation: Operation) -> Option<TargetResponse> {
     let target = way.target.dialect;
-    let sent = emulate::select_target_operation(target, operation)?;
+    let sent = emulation::select_target_operation(target, operation)?;
     let encoded = target.target_field_name(Field::EncodingType, sent).is_some();
     let object = ListedObject {
         key: KEY_NAME.to_owned(),
@@ -401,13 +404,13 @@ fn build_target_response(way: &Route<'_>, operation: Operation) -> Option<Target
         }
         _ => return None,
     };
-    let body = documents::write_document(target, &document, &build_listener(target), "id");
+    let body = response_documents::write_document(target, &document, &build_listener(target), "id");
     Some(TargetResponse { status: 200, headers: Vec::new(), body })
 }
 
 /// Whether the head that is sent has the field by the target's name for it.
 fn is_in_head(target: &Dialect, row: &FieldHandling, sent: Option<&SentHead>) -> bool {
-    let told = emulate::select_target_operation(target, row.operation)
+    let told = emulation::select_target_operation(target, row.operation)
         .and_then(|sent| target.target_field_name(row.field, sent));
     match (told, sent) {
         (Some(FieldName::Header(name)), Some(sent)) => sent.headers.iter().any(|own| own.0 == name),
@@ -548,7 +551,7 @@ fn relay_copy(caller: &'static Dialect, from: &Target, to: &Target, text: &str) 
     }
     let mut seen = format!("{:?} {:?}", source.has_tags, relay::resolve_source_range(&asked, true, 9));
     for (way, request) in requests {
-        let (sent, losses) = write::write_request(way, &request).unwrap();
+        let (sent, losses) = write_request::write_request(way, &request).unwrap();
         seen.push_str(&format!("{:?} {losses:?}\n", SentHead::from_outgoing(sent)));
     }
     seen

@@ -19,8 +19,8 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
+use crate::active_config::ActiveConfig;
 use crate::clock;
-use crate::snapshot::ActiveConfig;
 
 /// A certificate that a listener cannot show.
 #[derive(Debug, thiserror::Error)]

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use blobfish_config::{AbandonedCopies, Caller};
-use blobfish_dialects::engine::auth::Payload;
 use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::way::Route;
+use blobfish_dialects::engine::route::Route;
+use blobfish_dialects::engine::signature::Payload;
 use blobfish_dialects::model::{ErrorKind, Request};
 
-use crate::copies::RUNNING_COPIES;
-use crate::job::{RequestContext, RequestEnd};
+use crate::active_config::RoutedBucket;
+use crate::context::{RequestContext, RequestEnd};
 use crate::metrics::METRICS;
 use crate::relay::{CopyRoutes, Relay};
-use crate::snapshot::RoutedBucket;
-use crate::{exchange, patience};
+use crate::running_copies::RUNNING_COPIES;
+use crate::{exchange, keepalive};
 
 /// A copy between two targets.
 ///
@@ -136,7 +136,7 @@ async fn run_copy(
     let abortable_progress = (limits.abandoned_copies == AbandonedCopies::Abort).then_some(&*progress);
     let (relay, losses) = Relay::new(context.target_client, routes, request, limits, slot)?;
     context.check_losses(&losses, &destination_route)?;
-    let outcome = patience::respond_with_keepalive(context, Box::pin(relay.run()), abortable_progress).await;
+    let outcome = keepalive::respond_with_keepalive(context, Box::pin(relay.run()), abortable_progress).await;
     let label = if matches!(outcome, Ok(true)) { "ok" } else { "failed" };
     METRICS.copies.with_label_values(&[plan_name, label]).inc();
     outcome.map(drop)

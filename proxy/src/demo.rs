@@ -7,7 +7,7 @@ use blobfish_config::{Config, KnownDialects, OsSources};
 use blobfish_store::{Location, Options, Store};
 use secrecy::SecretString;
 
-use crate::cli::ServeArgs;
+use crate::args::ServeArgs;
 use crate::clock;
 
 /// The key of everybody who tries Blobfish out. It opens nothing beyond this machine.

@@ -1,10 +1,10 @@
 //! Everything with small bodies both ways: reads the request whole, lets the engine say what to send, and tells.
 
-use blobfish_dialects::engine::auth::Payload;
-use blobfish_dialects::engine::body::{BodyVerifier, Digests, DigestsToCompute};
+use blobfish_dialects::engine::body_verifier::{BodyVerifier, Digests, DigestsToCompute};
 use blobfish_dialects::engine::exchange::{Exchange, Step, TargetResponse};
-use blobfish_dialects::engine::way::Route;
-use blobfish_dialects::engine::{crc64, stream};
+use blobfish_dialects::engine::route::Route;
+use blobfish_dialects::engine::signature::Payload;
+use blobfish_dialects::engine::{crc64, streaming};
 use blobfish_dialects::model::{
     ErrorKind, Operation, OutgoingRequest, Rejection, Request, Response, ResponseField,
 };
@@ -14,14 +14,14 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use crate::budget::Reservation;
-use crate::caller::ReadBodyError;
-use crate::failed::ExchangeError;
-use crate::job::{RequestContext, RequestEnd};
+use crate::active_config::TargetRuntime;
+use crate::buffer_budget::Reservation;
+use crate::client::TargetClient;
+use crate::connection::ReadBodyError;
+use crate::context::{RequestContext, RequestEnd};
+use crate::error::ExchangeError;
 use crate::metrics::METRICS;
-use crate::snapshot::TargetRuntime;
-use crate::upstream::TargetClient;
-use crate::{clock, cors, log, patience};
+use crate::{access_log, clock, cors_rules, keepalive};
 
 /// A request's body: an ACL, tags, a region, a bucket's rules.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -93,7 +93,7 @@ async fn run_long_exchange(
         add_crc64(target_client, target, &route, &original_request, &mut response).await;
         Ok(response)
     };
-    let outcome = patience::respond_with_keepalive(context, Box::pin(work), None).await;
+    let outcome = keepalive::respond_with_keepalive(context, Box::pin(work), None).await;
     if let Some(Ok(response)) = last_result.into_inner().unwrap_or_default() {
         context.record_target_request_id(&route, &response);
     }
@@ -127,7 +127,7 @@ async fn compute_object_crc64(
     route: &Route<'_>,
     read_request: &Request,
 ) -> Option<u64> {
-    let (out, _) = stream::build_target_request(route, read_request, None, clock::now()).ok()?;
+    let (out, _) = streaming::build_target_request(route, read_request, None, clock::now()).ok()?;
     let (mut download, head) =
         target_client.send(target, &out, read_request.operation.name(), route.caller.name).await.ok()?;
     if head.response.status != 200 {
@@ -157,7 +157,7 @@ pub async fn run_exchange(
     request: Request,
     body: &[u8],
 ) -> Result<Response, RequestEnd> {
-    let changes_cors = cors::may_change_cors_rules(request.operation);
+    let changes_cors = cors_rules::may_change_cors_rules(request.operation);
     let operation = request.operation.name();
     let exchange = Exchange::new(route.clone(), request, body)?;
     context.check_losses(exchange.losses(), &route)?;
@@ -233,7 +233,7 @@ fn record_lost_upload(
     }
     let target_name = target.spec.name.as_str();
     METRICS.uploads_orphaned.with_label_values(&[target_name]).inc();
-    let name = |text: &Option<String>| text.as_deref().map(log::escape_name);
+    let name = |text: &Option<String>| text.as_deref().map(access_log::escape_name);
     let (bucket, key) = (name(&out.bucket), name(&out.key));
     tracing::error!(
         target_name = target_name,

@@ -10,8 +10,8 @@ use blobfish_dialects::model::Rejection;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::cli::ExplainArgs;
-use crate::snapshot::ActiveConfig;
+use crate::active_config::ActiveConfig;
+use crate::args::ExplainArgs;
 
 /// A request is a head; a body is not looked at.
 pub const REQUEST_BYTES_MAX: usize = 64 * 1024;

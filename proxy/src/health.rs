@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-use crate::{clock, log};
+use crate::{access_log, clock};
 
 /// By the target's name, so that a changed configuration does not forget.
 static TARGET_HEALTH: LazyLock<Mutex<BTreeMap<String, Arc<TargetHealth>>>> = LazyLock::new(Mutex::default);
@@ -44,11 +44,12 @@ impl TargetHealth {
     pub fn last_outcomes(&self) -> (Option<String>, Option<Value>) {
         let success = match self.last_success_ms.load(Ordering::Relaxed) {
             0 => None,
-            ms => Some(log::format_timestamp(ms)),
+            ms => Some(access_log::format_timestamp(ms)),
         };
         let failure = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
-        let failure =
-            failure.as_ref().map(|(ms, kind)| json!({ "time": log::format_timestamp(*ms), "kind": kind }));
+        let failure = failure
+            .as_ref()
+            .map(|(ms, kind)| json!({ "time": access_log::format_timestamp(*ms), "kind": kind }));
         (success, failure)
     }
 }

@@ -20,10 +20,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 
-use crate::caller::{ClientConnection, WriteError};
-use crate::flood::FloodDetector;
-use crate::front::{DataServer, REQUESTS_MAX, wait_until_stopped};
-use crate::proxies::ClientOrigin;
+use crate::connection::{ClientConnection, WriteError};
+use crate::http2_flood::FloodDetector;
+use crate::proxy_protocol::ClientOrigin;
+use crate::server::{DataServer, REQUESTS_MAX, wait_until_stopped};
 
 /// Requests of one connection that run at once. The least that clients count on.
 const CONCURRENT_STREAMS_MAX: usize = 100;

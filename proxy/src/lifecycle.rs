@@ -16,11 +16,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::copies::RUNNING_COPIES;
-use crate::handover::{self, ControlSocket, Successor};
-use crate::snapshot::ActiveConfig;
+use crate::active_config::ActiveConfig;
+use crate::running_copies::RUNNING_COPIES;
 use crate::sockets::Sockets;
-use crate::{collector, log, supervisor};
+use crate::upgrade::{self, ControlSocket, Successor};
+use crate::{access_log, exporter, supervisor};
 
 /// The framework begins to accept within this, or never.
 const STARTUP_TIME_MAX: Duration = Duration::from_secs(10);
@@ -174,23 +174,23 @@ impl BackgroundService for Lifecycle {
             Ok(control) => control,
             Err(error) => {
                 tracing::error!("cannot serve: {error:#}");
-                let _ = handover::notify_predecessor(&format!("{error:#}"));
-                log::flush();
+                let _ = upgrade::notify_predecessor(&format!("{error:#}"));
+                access_log::flush();
                 std::process::exit(1);
             }
         };
         let successor = tokio::select! {
             biased; // So that a process which is being started is ended too.
-            successor = handover::wait_for_upgrade(control.as_ref(), &self.sockets, &self.shutdown) => Some(successor),
+            successor = upgrade::wait_for_upgrade(control.as_ref(), &self.sockets, &self.shutdown) => Some(successor),
             () = wait_until_true(&mut shutdown) => None,
             () = supervisor::run_watchdog() => None,
         };
         wait_until_true(&mut shutdown).await;
         drop(control);
         self.drain_connections(successor).await;
-        collector::flush().await;
+        exporter::flush().await;
         tracing::info!("stopped");
-        log::flush();
+        access_log::flush();
         std::process::exit(0);
     }
 }
@@ -216,7 +216,7 @@ impl Lifecycle {
         self.ready.send_replace(true);
         tracing::info!("ready");
         // A process that takes over is presented to the supervisor by the one before: its own word counts only then.
-        if !handover::notify_predecessor(handover::READY).context("the process before cannot be told")? {
+        if !upgrade::notify_predecessor(upgrade::READY).context("the process before cannot be told")? {
             supervisor::notify_ready();
         }
         if let Some(greeting) = &self.greeting {

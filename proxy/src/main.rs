@@ -2,77 +2,77 @@
 //!
 //! Everything that knows a vendor is in `blobfish-dialects`; what an operator writes is read by `blobfish-config`.
 
-mod admin;
-mod behalf;
-mod breaker;
-mod buckets;
-mod budget;
-mod caller;
+mod access_log;
+mod active_config;
+mod admin_api;
+mod args;
+mod buffer_budget;
 mod certificates;
-mod chunks;
-mod cli;
-mod client_cert;
+mod chunked_body;
+mod circuit_breaker;
+mod client;
+mod client_certificate;
 mod clock;
-mod collector;
-mod copies;
+mod config_file;
+mod config_view;
+mod connection;
+mod connection_limit;
+mod connections_per_address;
+mod context;
 mod copy;
-mod cors;
+mod cors_preflight;
+mod cors_rules;
+mod credential_fetch;
 mod demo;
-mod descriptors;
+mod dispatch;
+mod dns;
 mod doctor;
-mod events;
+mod error;
 mod exchange;
 mod explain;
-mod failed;
-mod fair;
-mod fetch;
-mod file;
-mod flood;
-mod form;
-mod framing;
-mod front;
-mod handover;
+mod exporter;
+mod fair_queue;
+mod file_descriptors;
+mod form_upload;
 mod health;
+mod http1;
 mod http2;
+mod http2_flood;
 mod init;
-mod job;
-mod keys;
-mod lengthless;
+mod initiator;
+mod issued_credentials;
+mod keepalive;
 mod lifecycle;
-mod log;
+mod list_buckets;
 mod losses;
 mod metrics;
-mod patience;
-mod peers;
-mod plan;
-mod preflight;
-mod proxies;
+mod proxy_protocol;
+mod rate_limit;
+mod recent_events;
 mod relay;
 mod reload;
-mod resolve;
-mod seats;
-mod serve;
-mod shown;
-mod snapshot;
+mod request_head;
+mod running_copies;
+mod server;
+mod small_parts;
+mod small_parts_cleanup;
 mod sockets;
 mod spool;
-mod staging;
+mod startup;
 mod status;
-mod stream;
+mod streaming;
 mod supervisor;
-mod sweep;
-mod throttle;
 mod traces;
-mod upstream;
-mod wire;
+mod unknown_length_upload;
+mod upgrade;
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::cli::{Cli, Command, ServeArgs, UsageError};
-use crate::snapshot::ActiveConfig;
+use crate::active_config::ActiveConfig;
+use crate::args::{Cli, Command, ServeArgs, UsageError};
 
 /// Its own thread gives back what is free, ten seconds later at the latest, also where nothing is asked of it any more. Others
 /// keep what a thread freed until that thread asks for something again.
@@ -84,10 +84,12 @@ fn main() -> ExitCode {
     let mut succeeded = true;
     let outcome = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(options) => run_serve(options),
-        Command::Upgrade(args) => handover::run_upgrade(&args),
-        Command::Check { file } => file::load_active_config(&file).map(report_warnings).map_err(Into::into),
+        Command::Upgrade(args) => upgrade::run_upgrade(&args),
+        Command::Check { file } => {
+            config_file::load_active_config(&file).map(report_warnings).map_err(Into::into)
+        }
         Command::Init(args) => init::run_init(*args),
-        Command::Doctor(args) => file::load_active_config(&args.config)
+        Command::Doctor(args) => config_file::load_active_config(&args.config)
             .map_err(Into::into)
             .and_then(|config| doctor::run_doctor(&args, &config))
             .map(|(text, no_problem)| {
@@ -95,7 +97,7 @@ fn main() -> ExitCode {
                 text
             }),
         Command::Explain(args) => {
-            let config = args.config.as_deref().map(file::load_active_config).transpose();
+            let config = args.config.as_deref().map(config_file::load_active_config).transpose();
             config.map_err(Into::into).and_then(|config| explain::run_explain(&args, config.as_ref()))
         }
         Command::Losses { json } => Ok(losses::run_losses(json)),
@@ -105,7 +107,7 @@ fn main() -> ExitCode {
             Ok(if markdown { blobfish_config::render_reference(&schema) } else { format!("{schema:#}\n") })
         }
         Command::Completions { shell } => {
-            Ok(String::from_utf8_lossy(&cli::generate_completions(shell)).into_owned())
+            Ok(String::from_utf8_lossy(&args::generate_completions(shell)).into_owned())
         }
     };
     let (text, code) = match outcome {
@@ -129,10 +131,10 @@ fn report_warnings(config: ActiveConfig) -> String {
 
 fn run_serve(options: ServeArgs) -> anyhow::Result<String> {
     let inherited = sockets::InheritedSockets::take();
-    log::start();
+    access_log::start();
     let result = inherited.and_then(|inherited| serve_with_sockets(options, inherited));
     if let Err(error) = &result {
-        let _ = handover::notify_predecessor(&format!("{error:#}"));
+        let _ = upgrade::notify_predecessor(&format!("{error:#}"));
     }
     result.map(|()| String::new())
 }
@@ -140,12 +142,12 @@ fn run_serve(options: ServeArgs) -> anyhow::Result<String> {
 fn serve_with_sockets(options: ServeArgs, inherited: sockets::InheritedSockets) -> anyhow::Result<()> {
     match options.config {
         Some(file) => {
-            let (config, files) = file::read_config(&file);
-            serve::run_server(config?, serve::ConfigSource::File(file, files), inherited)
+            let (config, files) = config_file::read_config(&file);
+            startup::run_server(config?, startup::ConfigSource::File(file, files), inherited)
         }
         None => {
             let (config, store) = demo::prepare_demo(&options)?;
-            serve::run_server(config, serve::ConfigSource::Demo(Box::new(store)), inherited)
+            startup::run_server(config, startup::ConfigSource::Demo(Box::new(store)), inherited)
         }
     }
 }

@@ -7,14 +7,14 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use blobfish_config::CopyLimits;
-use blobfish_dialects::engine::auth::Payload;
-use blobfish_dialects::engine::body::{BodyVerifier, Digests, DigestsToCompute};
+use blobfish_dialects::engine::body_verifier::{BodyVerifier, Digests, DigestsToCompute};
 use blobfish_dialects::engine::conditions;
 use blobfish_dialects::engine::exchange::{Exchange, TargetResponse};
 use blobfish_dialects::engine::loss::{self, Loss};
 use blobfish_dialects::engine::relay::{self, OrderedMd5, RelaySource, SourcePartDigests, SourceParts};
-use blobfish_dialects::engine::way::Route;
-use blobfish_dialects::engine::{answer, crc64, sound, stream, write};
+use blobfish_dialects::engine::route::Route;
+use blobfish_dialects::engine::signature::Payload;
+use blobfish_dialects::engine::{crc64, read_response, streaming, validate_response, write_request};
 use blobfish_dialects::model::{
     Document, ErrorKind, Operation, Part, Rejection, Request, Response, ResponseField,
 };
@@ -22,13 +22,13 @@ use futures_util::stream::{self as streams, StreamExt as _, TryStreamExt as _};
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
 use tokio::time::{sleep, timeout};
 
+use crate::active_config::TargetRuntime;
+use crate::client::{ERROR_BYTES_MAX, TargetClient};
 use crate::clock;
-use crate::copies::{CopySlot, RUNNING_COPIES};
+use crate::error::ExchangeError;
 use crate::exchange::drive_exchange;
-use crate::failed::ExchangeError;
 use crate::metrics::METRICS;
-use crate::snapshot::TargetRuntime;
-use crate::upstream::{ERROR_BYTES_MAX, TargetClient};
+use crate::running_copies::{CopySlot, RUNNING_COPIES};
 
 /// How often a part is tried: it is the same part again, whatever became of it before.
 pub const PART_ATTEMPTS_MAX: u32 = 3;
@@ -82,9 +82,10 @@ impl<'a> Relay<'a> {
         let bare = Request { source: None, operation, ..request.clone() };
         let mut bare = relay::remove_copy_fields(bare);
         bare.fields = relay::keep_applicable_fields(bare.fields, operation);
-        let (_, mut losses) = write::write_request(&routes.destination_route, &bare)?;
+        let (_, mut losses) = write_request::write_request(&routes.destination_route, &bare)?;
         losses.extend(
-            write::write_request(&routes.source_route, &relay::build_source_head_request(&request))?.1,
+            write_request::write_request(&routes.source_route, &relay::build_source_head_request(&request))?
+                .1,
         );
         Ok((Self { target_client, routes, request, limits, slot }, losses))
     }
@@ -126,7 +127,7 @@ impl<'a> Relay<'a> {
             None,
             Operation::PutObject,
         );
-        source.size == 0 || !stream::needs_digest(&self.routes.destination_route, &put)
+        source.size == 0 || !streaming::needs_digest(&self.routes.destination_route, &put)
     }
 
     /// Breaks the work off when nobody wants it any more.
@@ -156,7 +157,7 @@ impl<'a> Relay<'a> {
     async fn send_head_request(&self, request: &Request) -> Result<TargetResponse, Rejection> {
         let (source_route, source_target) = (&self.routes.source_route, self.routes.source_target);
         let send_head = async || {
-            let (out, _) = stream::build_target_request(source_route, request, None, clock::now())?;
+            let (out, _) = streaming::build_target_request(source_route, request, None, clock::now())?;
             let outcome =
                 self.target_client.send(source_target, &out, "HeadObject", source_route.caller.name).await;
             let (conversation, head) = match outcome {
@@ -211,8 +212,8 @@ impl<'a> Relay<'a> {
             tags.as_ref(),
             Operation::PutObject,
         );
-        if stream::needs_digest(&self.routes.destination_route, &put) {
-            put = stream::add_body_md5(put, &[]);
+        if streaming::needs_digest(&self.routes.destination_route, &put) {
+            put = streaming::add_body_md5(put, &[]);
         }
         let read_request = relay::build_source_read_request(&self.request, source, None);
         let (mut response, digests) =
@@ -268,7 +269,7 @@ impl<'a> Relay<'a> {
             self.perform_exchange(&self.routes.source_route, self.routes.source_target, request).await?;
         match response.document {
             Some(Document::Setting(_, tree)) => Ok(Some(tree)),
-            _ => Err(answer::reject_incomplete_response()),
+            _ => Err(read_response::reject_incomplete_response()),
         }
     }
 
@@ -286,7 +287,7 @@ impl<'a> Relay<'a> {
             (&self.routes.destination_route, self.routes.destination_target);
         let created = self.perform_exchange(destination_route, destination_target, begin).await?;
         let Some(Document::Initiated { upload_id, .. }) = created.document else {
-            return Err(answer::reject_incomplete_response());
+            return Err(read_response::reject_incomplete_response());
         };
         let work = self.run_unless_abandoned(self.copy_parts_and_complete(source, &upload_id));
         let outcome = timeout(PARTS_DURATION_MAX, work).await;
@@ -423,7 +424,7 @@ impl<'a> Relay<'a> {
                     let checksums = result.checksums;
                     Ok((Part { checksums, ..Part::new(number, result.etag) }, None))
                 }
-                _ => Err(answer::reject_incomplete_response()),
+                _ => Err(read_response::reject_incomplete_response()),
             };
         }
         let bytes = range.1.saturating_sub(range.0).saturating_add(1);
@@ -431,7 +432,10 @@ impl<'a> Relay<'a> {
         let read_request = relay::build_source_read_request(&self.request, source, Some(range));
         let (response, body_digests) = self.transfer_body(&read_request, bytes, &put, transfer).await?;
         let etag = response.text(ResponseField::Etag).map(|tag| tag.trim_matches('"').to_owned());
-        Ok((Part::new(number, etag.ok_or_else(answer::reject_incomplete_response)?), Some(body_digests)))
+        Ok((
+            Part::new(number, etag.ok_or_else(read_response::reject_incomplete_response)?),
+            Some(body_digests),
+        ))
     }
 
     /// Carries bytes from a read to a write. The last byte goes only when all of them were right.
@@ -444,7 +448,7 @@ impl<'a> Relay<'a> {
     ) -> Result<(Response, Digests), Rejection> {
         let CopyRoutes { source_route, source_target, destination_route, destination_target, .. } =
             &self.routes;
-        let (out, _) = stream::build_target_request(source_route, read_request, None, clock::now())?;
+        let (out, _) = streaming::build_target_request(source_route, read_request, None, clock::now())?;
         let (read_permit, write_permit) = self
             .target_client
             .acquire_permit_pair(source_target, destination_target)
@@ -460,27 +464,33 @@ impl<'a> Relay<'a> {
                 download.read_whole_body(ERROR_BYTES_MAX).await.map_err(ExchangeError::to_rejection)?;
             download.release().await;
             return Err(map_replaced_source(
-                answer::read_target_error(source_route, &TargetResponse { body, ..head.response }).rejection,
+                read_response::read_target_error(source_route, &TargetResponse { body, ..head.response })
+                    .rejection,
             ));
         }
         if head.length != Some(bytes)
-            || sound::check_response_head(source_route, read_request, &head.response).is_err()
+            || validate_response::check_response_head(source_route, read_request, &head.response).is_err()
         {
             download.abort().await;
-            return Err(answer::reject_incomplete_response());
+            return Err(read_response::reject_incomplete_response());
         }
         let digests_to_compute =
-            DigestsToCompute { crc64: true, ..stream::choose_digests(destination_route, put) };
+            DigestsToCompute { crc64: true, ..streaming::choose_digests(destination_route, put) };
         let mut expected = put.clone();
         if head.response.status == 200 {
             // It is the whole object that this head speaks of.
-            sound::add_expected_digests(&mut expected, source_route.target.dialect, &head.response);
+            validate_response::add_expected_digests(
+                &mut expected,
+                source_route.target.dialect,
+                &head.response,
+            );
         }
         let mut verifier =
             BodyVerifier::new(destination_route.caller, Payload::Unsigned, &expected, digests_to_compute)?;
         let mut order = transfer.order_guard.as_deref().cloned();
         let mut digests = transfer.source_parts.map(SourcePartDigests::new);
-        let (out, losses) = stream::build_target_request(destination_route, put, Some(bytes), clock::now())?;
+        let (out, losses) =
+            streaming::build_target_request(destination_route, put, Some(bytes), clock::now())?;
         check_losses(destination_route, &losses)?;
         let mut upload =
             match self.target_client.start_upload_with_permit(write_permit, destination_target, &out).await {
@@ -550,7 +560,7 @@ impl<'a> Relay<'a> {
             (Some(body_digests), 200..=299) => {
                 upload.release().await;
                 Ok((
-                    stream::build_client_response(destination_route, put, &response, Some(&body_digests))?,
+                    streaming::build_client_response(destination_route, put, &response, Some(&body_digests))?,
                     body_digests,
                 ))
             }
@@ -560,7 +570,7 @@ impl<'a> Relay<'a> {
             }
             _ => {
                 upload.abort().await;
-                Err(stream::build_client_rejection(destination_route, put, &response))
+                Err(streaming::build_client_rejection(destination_route, put, &response))
             }
         }
     }

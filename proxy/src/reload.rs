@@ -15,9 +15,9 @@ use pingora_core::services::background::BackgroundService;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
-use crate::file::{self, ConfigFileError};
+use crate::active_config::ActiveConfig;
+use crate::config_file::{self, ConfigFileError};
 use crate::metrics::METRICS;
-use crate::snapshot::ActiveConfig;
 use crate::supervisor;
 
 /// How often files are looked at. Looking also finds what no notification tells: other file systems, and the links
@@ -85,7 +85,7 @@ impl ConfigReloader {
     async fn reload(&self) {
         let file = self.file.clone();
         let read = tokio::task::spawn_blocking(move || {
-            let (config, files) = file::read_config(&file);
+            let (config, files) = config_file::read_config(&file);
             (config.and_then(|config| Ok(ActiveConfig::new(config)?)), files)
         });
         let Ok((config, files)) = read.await else {
@@ -116,7 +116,7 @@ impl ConfigReloader {
                 "the configuration's listeners changed: that needs `blobfish upgrade` or a restart, the rest is in force"
             );
         }
-        crate::log::configure(new.log);
+        crate::access_log::configure(new.log);
         let (targets, buckets, callers) = (new.targets.len(), new.buckets.len(), new.callers.len());
         self.current.store(Arc::new(config));
         METRICS.record_config_loaded();

@@ -7,11 +7,11 @@ use prometheus::core::Collector;
 use prometheus::proto::Metric;
 use serde_json::{Value, json};
 
+use crate::access_log;
+use crate::active_config::ActiveConfig;
 use crate::clock;
 use crate::health::TargetHealth;
-use crate::log;
 use crate::metrics::{LATENCY_BUCKETS_SECONDS, METRICS};
-use crate::snapshot::ActiveConfig;
 
 /// The answer of `/api/status`.
 pub fn build_status(config: &ActiveConfig, ready: bool, uptime: Duration) -> Value {
@@ -41,7 +41,7 @@ pub fn build_status(config: &ActiveConfig, ready: bool, uptime: Duration) -> Val
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "commit": env!("BLOBFISH_COMMIT"),
-        "time": log::format_timestamp(clock::now_ms()),
+        "time": access_log::format_timestamp(clock::now_ms()),
         "uptime_seconds": uptime.as_secs(),
         "config_loaded_timestamp_seconds": METRICS.config_loaded.get(),
         "ready": ready,

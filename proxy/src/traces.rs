@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use blobfish_dialects::engine::hosts::strip_port;
+use blobfish_dialects::engine::addressing::strip_port;
 use blobfish_dialects::model::{OutgoingRequest, RawHead};
 use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::{
@@ -19,11 +19,11 @@ use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, Span};
 use pingora_core::protocols::tls::CaType;
 use pingora_http::RequestHeader;
 
-use crate::collector::{Collector, SpanQueue};
-use crate::failed::ExchangeError;
-use crate::job::RequestContext;
-use crate::log;
-use crate::snapshot::TargetRuntime;
+use crate::access_log;
+use crate::active_config::TargetRuntime;
+use crate::context::RequestContext;
+use crate::error::ExchangeError;
+use crate::exporter::{Collector, SpanQueue};
 
 /// Exchanges of one request that have spans. A copy may have ten thousand parts.
 const EXCHANGES_MAX: usize = 256;
@@ -118,7 +118,7 @@ impl RequestSpan {
             (None, _) => {}
         }
         // Of a request that was not believed nothing is told that the log does not tell either.
-        let path = record.bucket.is_some().then(|| log::escape_name(&listener.path));
+        let path = record.bucket.is_some().then(|| access_log::escape_name(&listener.path));
         let address = strip_port(&listener.host);
         let port = listener.host.strip_prefix(address).and_then(|rest| rest.strip_prefix(':'));
         let cut = record.cut.map(|_| "cut".to_owned());
@@ -127,7 +127,7 @@ impl RequestSpan {
             ("http.request.method", Some(method.unwrap_or("_OTHER").to_owned())),
             ("url.scheme", Some(if context.is_secure { "https" } else { "http" }.to_owned())),
             ("url.path", path),
-            ("server.address", Some(log::escape_name(address)).filter(|name| !name.is_empty())),
+            ("server.address", Some(access_log::escape_name(address)).filter(|name| !name.is_empty())),
             ("client.address", record.client.map(|address| address.to_string())),
             ("error.type", error.clone()),
             ("blobfish.request_id", Some(record.id.clone())),
@@ -138,7 +138,7 @@ impl RequestSpan {
             ("blobfish.key", record.key.clone()),
             ("blobfish.source", record.source.clone()),
             ("blobfish.target", record.target.clone()),
-            ("blobfish.code", record.code.as_deref().map(log::escape_name)),
+            ("blobfish.code", record.code.as_deref().map(access_log::escape_name)),
             ("blobfish.losses", Some(record.losses.join(", ")).filter(|losses| !losses.is_empty())),
         ];
         let numbers = [
@@ -152,7 +152,7 @@ impl RequestSpan {
         self.span.set_attributes(to_attributes(numbers));
         if error.is_some() {
             let description =
-                record.cut.map(str::to_owned).or_else(|| record.code.as_deref().map(log::escape_name));
+                record.cut.map(str::to_owned).or_else(|| record.code.as_deref().map(access_log::escape_name));
             self.span.set_status(Status::error(description.unwrap_or_default()));
         }
     }
@@ -220,7 +220,7 @@ impl ExchangeSpan {
             let scheme = if target.endpoint.tls { "https" } else { "http" };
             span.set_attributes(to_attributes([
                 ("http.request.method", Some(out.method.to_owned())),
-                ("url.full", Some(format!("{scheme}://{}{}", out.host, log::escape_name(&out.path)))),
+                ("url.full", Some(format!("{scheme}://{}{}", out.host, access_log::escape_name(&out.path)))),
                 ("server.address", Some(strip_port(&out.host).to_owned())),
                 ("network.protocol.version", Some("1.1".to_owned())),
                 ("blobfish.target", Some(target.spec.name.clone())),

@@ -3,12 +3,12 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::engine::auth::{
+use crate::engine::addressing::strip_port;
+use crate::engine::credential::{check_single_credential, collect_authorization_lines, parse_seconds};
+use crate::engine::form_upload::PostForm;
+use crate::engine::signature::{
     Auth, CLOCK_SKEW_SECONDS_MAX, Claim, Payload, ResourceAddress, Scheme, VerifiedSignature, VerifyOptions,
 };
-use crate::engine::credential::{check_single_credential, collect_authorization_lines, parse_seconds};
-use crate::engine::form::PostForm;
-use crate::engine::hosts::strip_port;
 use crate::model::{Credentials, ErrorKind, OutgoingRequest, RawHead, Rejection, Timestamp};
 use crate::wire::hash::{constant_time_eq, encode_hex, hmac_sha1, sha1_hex};
 use crate::wire::percent;

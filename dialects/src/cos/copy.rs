@@ -1,7 +1,7 @@
 //! Copying in COS (section 4).
 
+use crate::engine::addressing;
 use crate::engine::dialect::{ConditionCombination, CopyRules, SelfCopyRule, TargetCopySource};
-use crate::engine::hosts;
 use crate::model::{CopySource, ErrorKind, Rejection};
 use crate::wire::percent;
 
@@ -29,7 +29,7 @@ fn parse_source(value: &str, endpoint: Option<&str>) -> Result<CopySource, Rejec
     let (path, tail) = value.split_once('?').map_or((value, None), |(path, tail)| (path, Some(tail)));
     let version = tail.map(parse_version).transpose()?.flatten();
     let (bucket_or_host, key) = path.split_once('/').ok_or(ErrorKind::InvalidCopySource)?;
-    let known_bucket = hosts::find_bucket_in_host(bucket_or_host, super::route::HOSTS)
+    let known_bucket = addressing::find_bucket_in_host(bucket_or_host, super::route::HOSTS)
         .or_else(|| find_bucket_at_endpoint(bucket_or_host, endpoint?));
     let bucket = match (bucket_or_host.contains(['.', ':']), known_bucket) {
         (_, Some(bucket)) => bucket,
@@ -46,7 +46,7 @@ fn parse_source(value: &str, endpoint: Option<&str>) -> Result<CopySource, Rejec
 
 /// The bucket of a host at an endpoint. SDKs that are given an endpoint of one's own write their sources with it.
 fn find_bucket_at_endpoint(host: &str, endpoint: &str) -> Option<String> {
-    let host = hosts::strip_port(host).to_ascii_lowercase();
+    let host = addressing::strip_port(host).to_ascii_lowercase();
     let bucket = host.strip_suffix(&endpoint.to_ascii_lowercase())?.strip_suffix('.')?;
     (!bucket.is_empty() && !bucket.contains('.')).then(|| bucket.to_owned())
 }

@@ -1,9 +1,9 @@
 //! The dialect of Tencent Cloud Object Storage. Section numbers are those of the COS reference.
 
-pub mod absent;
 pub mod auth;
 pub mod copy;
-pub mod faults;
+pub mod defaults;
+pub mod errors;
 pub mod headers;
 pub mod route;
 pub mod settings;
@@ -69,9 +69,9 @@ pub static COS: Dialect = Dialect {
     words: &words::WORDS,
     copy: copy::RULES,
     xml: xml::STYLE,
-    errors: faults::ERRORS,
-    defaults: absent::DEFAULTS,
-    limits: absent::LIMITS,
+    errors: errors::ERRORS,
+    defaults: defaults::DEFAULTS,
+    limits: defaults::LIMITS,
     etag_is_md5: false,
     etag_upper_case: false,
     success_statuses: &[

@@ -1,7 +1,7 @@
 //! The documents beside objects (3.6) and buckets (3.7) of COS.
 
 use crate::engine::dialect::AclStyle;
-use crate::engine::settings::{
+use crate::engine::settings_documents::{
     BOOLEAN, ElementSchema, SettingSchema, UnsetResponse, class_element, flatten_filters, group_element,
     nest_filters, number_element, page_elements, text_element, text_node, with_name, words_element,
 };

@@ -3,8 +3,8 @@
 
 use crate::engine::dialect::Dialect;
 use crate::engine::exchange::TargetResponse;
-use crate::engine::way::Route;
-use crate::engine::{answer, documents, hosts, write};
+use crate::engine::route::Route;
+use crate::engine::{addressing, read_response, response_documents, write_request};
 use crate::model::{
     Document, ErrorKind, Operation, OutgoingRequest, Rejection, Request, Response, ResponseField, Setting,
     Timestamp,
@@ -34,12 +34,12 @@ const CODE_BYTES_MAX: usize = 64;
 
 /// Reads a failure.
 pub fn diagnose_failure(target: &Dialect, response: &TargetResponse) -> Failure {
-    let error = answer::read_error_document(target, response);
-    let kind = answer::classify_error(target, response.status, &error);
+    let error = read_response::read_error_document(target, response);
+    let kind = read_response::classify_error(target, response.status, &error);
     let detail = |name: &str| error.details.iter().find(|row| row.0 == name).map(|row| row.1.as_str());
     let named_region = detail("Region").and_then(parse_region);
     let region_of_endpoint =
-        detail("Endpoint").and_then(|host| hosts::find_region_in_host(host, target.hosts));
+        detail("Endpoint").and_then(|host| addressing::find_region_in_host(host, target.hosts));
     let wrong_location = matches!(response.status, 300..=303 | 305..=399)
         || kind == ErrorKind::AuthorizationMalformed
         || region_of_endpoint.is_some()
@@ -70,7 +70,7 @@ fn parse_region(text: &str) -> Option<String> {
 
 /// The region that the answer to [`Operation::GetBucketLocation`] names.
 pub fn read_location_document(target: &Dialect, response: &TargetResponse) -> Option<String> {
-    match documents::read_document(target, Operation::GetBucketLocation, &response.body) {
+    match response_documents::read_document(target, Operation::GetBucketLocation, &response.body) {
         Ok(Some(Document::Location(region))) if response.status == 200 => parse_region(&region),
         _ => None,
     }
@@ -93,7 +93,7 @@ pub fn read_versioning(response: &Response) -> Option<bool> {
 
 /// Whether an answer is the success of that operation, proven by its document.
 pub fn is_proven_success(route: &Route<'_>, operation: Operation, response: &TargetResponse) -> bool {
-    answer::read_response(route, operation, response).is_ok()
+    read_response::read_response(route, operation, response).is_ok()
 }
 
 /// A small request, signed.
@@ -105,6 +105,6 @@ pub fn build_signed_request(
     request: &Request,
     now: Timestamp,
 ) -> Result<OutgoingRequest, Rejection> {
-    let (outgoing, _) = write::write_request(route, request)?;
-    Ok(write::sign_request(route, outgoing, now))
+    let (outgoing, _) = write_request::write_request(route, request)?;
+    Ok(write_request::sign_request(route, outgoing, now))
 }

@@ -1,8 +1,8 @@
 //! What makes up a dialect: one value of tables, and a few functions where a table cannot say it.
 
-use crate::engine::auth::Auth;
-use crate::engine::settings::SettingSchema;
-use crate::engine::staging::SmallPartsConfig;
+use crate::engine::settings_documents::SettingSchema;
+use crate::engine::signature::Auth;
+use crate::engine::small_parts::SmallPartsConfig;
 use crate::wire::xml::Node;
 use secrecy::SecretString;
 

@@ -1,18 +1,21 @@
 //! Everything with small bodies both ways, as a machine that the shell drives: what to send, then what to tell.
 
-use crate::engine::answer::{self, TargetError};
 use crate::engine::conditions::{self, SourceState};
 use crate::engine::dialect::{Dialect, SelfCopyRule};
 use crate::engine::loss::Loss;
-use crate::engine::way::Route;
-use crate::engine::{bodies, crc64, emulate, etag, listing, relay, settings, sound, words, write};
+use crate::engine::read_response::{self, TargetError};
+use crate::engine::route::Route;
+use crate::engine::{
+    crc64, emulation, encoded_words, etag, listing, relay, request_documents, settings_documents,
+    validate_response, write_request,
+};
 use crate::model::{
     ByteRange, CopySource, Directive, Document, ErrorKind, Field, Fields, Operation, OutgoingRequest,
     Rejection, Request, Response, ResponseField, Setting, Timestamp, Value,
 };
 use crate::wire::{date, xml};
 
-use crate::engine::emulate::MissingDetail;
+use crate::engine::emulation::MissingDetail;
 
 /// A target's whole answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,7 +122,7 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// What is refused before any target is contacted.
     pub fn new(route: Route<'a>, mut request: Request, body: &[u8]) -> Result<Self, Rejection> {
-        bodies::read_request_body(&route, &mut request, body)?;
+        request_documents::read_request_body(&route, &mut request, body)?;
         let parts_size = request.operation == Operation::CompleteMultipartUpload
             && request.fields.has(Field::ObjectSize)
             && route.target.dialect.target_field_name(Field::ObjectSize, request.operation).is_none();
@@ -129,7 +132,8 @@ impl<'a> Exchange<'a> {
             check_self_copy(&route, &request)?;
             checks = find_source_checks(&route, &request);
         }
-        let mut target_request = emulate::adapt_to_target(&route, listing::adapt_listing(&route, &request)?);
+        let mut target_request =
+            emulation::adapt_to_target(&route, listing::adapt_listing(&route, &request)?);
         // That of another body.
         target_request.fields.remove(Field::ContentMd5);
         if checks.conditions {
@@ -138,8 +142,8 @@ impl<'a> Exchange<'a> {
         if checks.parts_size {
             target_request.fields.remove(Field::ObjectSize);
         }
-        let deferred_acl = emulate::take_deferred_acl(&route, &mut target_request);
-        let (_, losses) = write::write_request(&route, &target_request)?;
+        let deferred_acl = emulation::take_deferred_acl(&route, &mut target_request);
+        let (_, losses) = write_request::write_request(&route, &target_request)?;
         Ok(Self {
             route,
             client_request: request,
@@ -211,12 +215,12 @@ impl<'a> Exchange<'a> {
         now: Timestamp,
     ) -> Result<Step, Rejection> {
         match std::mem::replace(&mut self.state, ExchangeState::New) {
-            ExchangeState::New => Err(answer::reject_incomplete_response()),
+            ExchangeState::New => Err(read_response::reject_incomplete_response()),
             ExchangeState::ReadingSource
-                if answer::is_unspecified_not_found(self.route.target.dialect, target_response) =>
+                if read_response::is_unspecified_not_found(self.route.target.dialect, target_response) =>
             {
-                let rejection =
-                    self.build_source_rejection(answer::read_target_error(&self.route, target_response));
+                let rejection = self
+                    .build_source_rejection(read_response::read_target_error(&self.route, target_response));
                 self.send_bucket_head(self.route.source_bucket.clone().unwrap_or_default(), rejection, now)
             }
             ExchangeState::ReadingSource => {
@@ -229,9 +233,12 @@ impl<'a> Exchange<'a> {
             ExchangeState::CheckingBucket(rejection) => Err(rejection),
             ExchangeState::AwaitingResponse
                 if self.target_request.operation == Operation::HeadObject
-                    && answer::is_unspecified_not_found(self.route.target.dialect, target_response) =>
+                    && read_response::is_unspecified_not_found(
+                        self.route.target.dialect,
+                        target_response,
+                    ) =>
             {
-                let rejection = answer::read_target_error(&self.route, target_response).rejection;
+                let rejection = read_response::read_target_error(&self.route, target_response).rejection;
                 self.send_bucket_head(self.route.bucket.clone(), rejection, now)
             }
             ExchangeState::AwaitingResponse => self.handle_main_response(target_response, now),
@@ -241,8 +248,11 @@ impl<'a> Exchange<'a> {
                 self.handle_success(*response, now)
             }
             ExchangeState::SettingAcl(response) => {
-                let put =
-                    answer::read_response(&self.route, Operation::Put(Setting::ObjectAcl), target_response);
+                let put = read_response::read_response(
+                    &self.route,
+                    Operation::Put(Setting::ObjectAcl),
+                    target_response,
+                );
                 put.map_err(|target_error| build_acl_not_set_rejection(&target_error))?;
                 self.handle_success(*response, now)
             }
@@ -271,7 +281,7 @@ impl<'a> Exchange<'a> {
 
     fn sign_and_send(&mut self, outgoing: OutgoingRequest, now: Timestamp) -> Step {
         self.last_unsigned = Some(Box::new(outgoing.clone()));
-        Step::Send(Box::new(write::sign_request(&self.route, outgoing, now)))
+        Step::Send(Box::new(write_request::sign_request(&self.route, outgoing, now)))
     }
 
     /// What was sent last, signed for another time; `None` where it changes something and may not be sent again.
@@ -280,14 +290,14 @@ impl<'a> Exchange<'a> {
             .last_unsigned
             .as_ref()
             .filter(|last_unsigned| matches!(last_unsigned.method, "GET" | "HEAD"))?;
-        Some(write::sign_request(&self.route, (**unsigned).clone(), now))
+        Some(write_request::sign_request(&self.route, (**unsigned).clone(), now))
     }
 
     /// Sends the request itself.
     fn send_request(&mut self, now: Timestamp) -> Result<Step, Rejection> {
-        let (mut outgoing, _) = write::write_request(&self.route, &self.target_request)?;
-        outgoing.body = bodies::write_request_body(&self.route, &self.target_request);
-        outgoing.headers.extend(bodies::build_bucket_headers(&self.route, &self.target_request));
+        let (mut outgoing, _) = write_request::write_request(&self.route, &self.target_request)?;
+        outgoing.body = request_documents::write_request_body(&self.route, &self.target_request);
+        outgoing.headers.extend(request_documents::build_bucket_headers(&self.route, &self.target_request));
         self.state = ExchangeState::AwaitingResponse;
         Ok(self.sign_and_send(outgoing, now))
     }
@@ -305,9 +315,9 @@ impl<'a> Exchange<'a> {
             request.fields.set(Field::PartNumberMarker, Value::Number(marker));
         }
         let (outgoing, _) =
-            write::write_request(&self.route, &listing::adapt_listing(&self.route, &request)?)?;
+            write_request::write_request(&self.route, &listing::adapt_listing(&self.route, &request)?)?;
         self.state = ExchangeState::MeasuringParts(marker, bytes_before);
-        Ok(Step::Send(Box::new(write::sign_request(&self.route, outgoing, now))))
+        Ok(Step::Send(Box::new(write_request::sign_request(&self.route, outgoing, now))))
     }
 
     /// Adds up those parts that are to be the object, and completes it where they come to what the caller says.
@@ -318,10 +328,10 @@ impl<'a> Exchange<'a> {
         target_response: &TargetResponse,
         now: Timestamp,
     ) -> Result<Step, Rejection> {
-        let response = answer::read_response(&self.route, Operation::ListParts, target_response)
+        let response = read_response::read_response(&self.route, Operation::ListParts, target_response)
             .map_err(|target_error| target_error.rejection)?;
         let Some(Document::Parts(list)) = response.document else {
-            return Err(answer::reject_incomplete_response());
+            return Err(read_response::reject_incomplete_response());
         };
         let is_named = |number: u64| self.client_request.parts.iter().any(|part| part.number == number);
         let sizes = list.parts.iter().filter(|row| is_named(row.0.number)).map(|row| row.2);
@@ -349,7 +359,7 @@ impl<'a> Exchange<'a> {
         rejection: Rejection,
         now: Timestamp,
     ) -> Result<Step, Rejection> {
-        let outgoing = write::build_signed_bucket_head(&self.route, bucket, now)?;
+        let outgoing = write_request::build_signed_bucket_head(&self.route, bucket, now)?;
         self.state = ExchangeState::CheckingBucket(rejection);
         Ok(Step::Send(Box::new(outgoing)))
     }
@@ -357,7 +367,7 @@ impl<'a> Exchange<'a> {
     /// Sends a HEAD of the copy's source.
     fn send_source_head(&mut self, next_state: ExchangeState, now: Timestamp) -> Result<Step, Rejection> {
         let Some(source) = &self.client_request.source else {
-            return Err(answer::reject_incomplete_response());
+            return Err(read_response::reject_incomplete_response());
         };
         let fields = relay::build_source_head_request(&self.client_request).fields;
         let bucket = self.route.source_bucket.clone().unwrap_or_default();
@@ -374,7 +384,7 @@ impl<'a> Exchange<'a> {
     ) -> Result<Step, Rejection> {
         let route = Route { bucket, ..self.route.clone() };
         let head = Request::for_object(Operation::HeadObject, route.bucket.clone(), key, fields);
-        let (outgoing, _) = write::write_request(&route, &head)?;
+        let (outgoing, _) = write_request::write_request(&route, &head)?;
         self.state = next_state;
         Ok(self.sign_and_send(outgoing, now))
     }
@@ -394,7 +404,8 @@ impl<'a> Exchange<'a> {
             }
         }
         if self.checks.metadata {
-            let source_head = answer::read_response_head(&self.route, Operation::HeadObject, target_response);
+            let source_head =
+                read_response::read_response_head(&self.route, Operation::HeadObject, target_response);
             self.target_request.metadata = source_head.metadata.clone();
             for (field, response_field) in CONTENT_FIELDS {
                 if let Some(value) = source_head.to_request_value(response_field) {
@@ -404,7 +415,8 @@ impl<'a> Exchange<'a> {
             self.target_request.fields.set(Field::MetadataDirective, Value::Directive(Directive::Replace));
         }
         if self.checks.kept_metadata {
-            let source_head = answer::read_response_head(&self.route, Operation::HeadObject, target_response);
+            let source_head =
+                read_response::read_response_head(&self.route, Operation::HeadObject, target_response);
             let count_before = self.target_request.metadata.len();
             keep_metadata(self.route.caller, &mut self.target_request.metadata, &source_head.metadata);
             // It opens what was looked at, and nothing else.
@@ -425,7 +437,9 @@ impl<'a> Exchange<'a> {
 
     fn read_source_state(&self, target_response: &TargetResponse) -> Result<SourceState, Rejection> {
         if target_response.status != 200 {
-            return Err(self.build_source_rejection(answer::read_target_error(&self.route, target_response)));
+            return Err(
+                self.build_source_rejection(read_response::read_target_error(&self.route, target_response))
+            );
         }
         let target = self.route.target.dialect;
         let get_header = |field: ResponseField| {
@@ -435,7 +449,7 @@ impl<'a> Exchange<'a> {
         let modified = get_header(ResponseField::LastModified).and_then(date::parse_http);
         match (etag, modified) {
             (Some(etag), Some(modified)) => Ok(SourceState { etag: etag.to_owned(), modified }),
-            _ => Err(answer::reject_incomplete_response()),
+            _ => Err(read_response::reject_incomplete_response()),
         }
     }
 
@@ -452,7 +466,7 @@ impl<'a> Exchange<'a> {
     /// A range that ends past the source is an error to one dialect and the whole source to another.
     fn fit_range(&mut self, target_response: &TargetResponse) -> Result<(), Rejection> {
         let length = target_response.header_text("content-length").and_then(|text| text.parse::<u64>().ok());
-        let Some(length) = length else { return Err(answer::reject_incomplete_response()) };
+        let Some(length) = length else { return Err(read_response::reject_incomplete_response()) };
         let Some(Value::ByteRange(range)) = self.client_request.fields.get(Field::SourceRange) else {
             return Ok(());
         };
@@ -478,11 +492,11 @@ impl<'a> Exchange<'a> {
         target_response: &TargetResponse,
         now: Timestamp,
     ) -> Result<Step, Rejection> {
-        match answer::read_response(&self.route, self.target_request.operation, target_response) {
+        match read_response::read_response(&self.route, self.target_request.operation, target_response) {
             Ok(response) => {
-                sound::check_response_head(&self.route, &self.target_request, target_response)?;
+                validate_response::check_response_head(&self.route, &self.target_request, target_response)?;
                 if let Some(document) = &response.document {
-                    sound::check_response_document(&self.route, &self.target_request, document)?;
+                    validate_response::check_response_document(&self.route, &self.target_request, document)?;
                 }
                 self.handle_success(response, now)
             }
@@ -510,8 +524,8 @@ impl<'a> Exchange<'a> {
         if self.client_request.operation == Operation::CompleteMultipartUpload {
             crc64::set_combined_crc64(&self.client_request, &mut response)?;
         }
-        emulate::adapt_to_caller(&self.route, &self.client_request, &mut response)?;
-        if let Some(detail) = emulate::find_missing_detail(&self.route, &response) {
+        emulation::adapt_to_caller(&self.route, &self.client_request, &mut response)?;
+        if let Some(detail) = emulation::find_missing_detail(&self.route, &response) {
             return self.send_bucket_request(
                 detail.operation(),
                 ExchangeState::CollectingDetail(Box::new(response), detail),
@@ -527,7 +541,7 @@ impl<'a> Exchange<'a> {
         if let Some(document) = &mut response.document {
             let bucket = bucket.as_deref().unwrap_or_default();
             let key = key.as_deref().unwrap_or_default();
-            answer::set_document_names(document, bucket, key);
+            read_response::set_document_names(document, bucket, key);
             listing::complete_listing(&self.route, &self.client_request, document);
             if let Document::CopyObject(result) | Document::CopyPart(result) = document {
                 result.modified = result.modified.or(Some(now));
@@ -558,9 +572,9 @@ impl<'a> Exchange<'a> {
         let mut fields = Fields::default();
         fields.set(Field::Acl, acl);
         let request = Request::for_object(Operation::Put(Setting::ObjectAcl), bucket, key, fields);
-        let (outgoing, _) = write::write_request(&self.route, &request)?;
+        let (outgoing, _) = write_request::write_request(&self.route, &request)?;
         self.state = ExchangeState::SettingAcl(Box::new(response));
-        Ok(Step::Send(Box::new(write::sign_request(&self.route, outgoing, now))))
+        Ok(Step::Send(Box::new(write_request::sign_request(&self.route, outgoing, now))))
     }
 
     /// Whether the source is what it was before the copy.
@@ -638,7 +652,7 @@ impl<'a> Exchange<'a> {
         target_response: &TargetResponse,
         now: Timestamp,
     ) -> Result<Step, Rejection> {
-        match answer::read_response(&self.route, Operation::ListMultipartUploads, target_response) {
+        match read_response::read_response(&self.route, Operation::ListMultipartUploads, target_response) {
             Ok(Response { document: Some(Document::Uploads(page)), .. }) if !page.uploads.is_empty() => {
                 Err(ErrorKind::BucketNotEmpty.into())
             }
@@ -661,7 +675,7 @@ impl<'a> Exchange<'a> {
         if let Some(id) = self.client_request.fields.get(Field::ConfigurationId) {
             request.fields.set(Field::ConfigurationId, id.clone());
         }
-        let (outgoing, _) = write::write_request(&self.route, &request)?;
+        let (outgoing, _) = write_request::write_request(&self.route, &request)?;
         self.state = next_state;
         Ok(self.sign_and_send(outgoing, now))
     }
@@ -673,14 +687,15 @@ impl<'a> Exchange<'a> {
         target_response: &TargetResponse,
         now: Timestamp,
     ) -> Result<Step, Rejection> {
-        let is_unset = match answer::read_response(&self.route, Operation::Get(setting), target_response) {
-            Ok(_) => false,
-            Err(target_error) if settings::is_not_set_error(target_error.kind) => true,
-            Err(target_error) if self.is_misunderstood(&target_error, target_response) => {
-                return Err(build_setting_not_stored_rejection());
-            }
-            Err(target_error) => return Err(target_error.rejection),
-        };
+        let is_unset =
+            match read_response::read_response(&self.route, Operation::Get(setting), target_response) {
+                Ok(_) => false,
+                Err(target_error) if settings_documents::is_not_set_error(target_error.kind) => true,
+                Err(target_error) if self.is_misunderstood(&target_error, target_response) => {
+                    return Err(build_setting_not_stored_rejection());
+                }
+                Err(target_error) => return Err(target_error.rejection),
+            };
         match self.client_request.operation {
             Operation::Delete(_) if is_unset => {
                 let status = self.route.caller.success_status(self.client_request.operation);
@@ -696,7 +711,7 @@ impl<'a> Exchange<'a> {
         response: Box<Response>,
         target_response: &TargetResponse,
     ) -> Result<Step, Rejection> {
-        match answer::read_response(&self.route, Operation::Get(setting), target_response) {
+        match read_response::read_response(&self.route, Operation::Get(setting), target_response) {
             Ok(_) => Ok(Step::Respond(response)),
             Err(_) => Err(build_setting_not_stored_rejection()),
         }
@@ -709,8 +724,8 @@ impl<'a> Exchange<'a> {
         target_response: &TargetResponse,
         now: Timestamp,
     ) -> Result<Step, Rejection> {
-        let detail_response = answer::read_response(&self.route, detail.operation(), target_response);
-        emulate::apply_detail(
+        let detail_response = read_response::read_response(&self.route, detail.operation(), target_response);
+        emulation::apply_detail(
             &mut response,
             &self.route,
             detail,
@@ -720,14 +735,14 @@ impl<'a> Exchange<'a> {
     }
 
     fn handle_failure(&mut self, target_error: TargetError, now: Timestamp) -> Result<Step, Rejection> {
-        if !sound::can_fail_with(&self.client_request, target_error.kind) {
-            return Err(answer::reject_incomplete_response());
+        if !validate_response::can_fail_with(&self.client_request, target_error.kind) {
+            return Err(read_response::reject_incomplete_response());
         }
         if let Operation::Get(setting) = self.client_request.operation
-            && settings::is_not_set_error(target_error.kind)
+            && settings_documents::is_not_set_error(target_error.kind)
             && let Some(form) = self.route.caller.setting_schema(setting)
         {
-            let tree = settings::build_unset_setting(form).map_err(Rejection::from)?;
+            let tree = settings_documents::build_unset_setting(form).map_err(Rejection::from)?;
             let mut response = Response::with_status(200);
             response.document = Some(Document::Setting(setting, tree));
             return Ok(Step::Respond(Box::new(response)));
@@ -799,14 +814,15 @@ impl<'a> Exchange<'a> {
         response: Box<Response>,
         target_response: &TargetResponse,
     ) -> Result<Step, Rejection> {
-        let destination = answer::read_response_head(&self.route, Operation::HeadObject, target_response);
+        let destination =
+            read_response::read_response_head(&self.route, Operation::HeadObject, target_response);
         let is_same_type = self
             .target_request
             .fields
             .text(Field::ContentType)
             .is_none_or(|kind| destination.text(ResponseField::ContentType) == Some(kind));
         let decode_all = |metadata: Vec<(String, Vec<u8>)>| -> Vec<(String, Vec<u8>)> {
-            metadata.into_iter().map(|(name, value)| (name, words::decode_words(&value))).collect()
+            metadata.into_iter().map(|(name, value)| (name, encoded_words::decode_words(&value))).collect()
         };
         let mut expected_metadata = decode_all(self.target_request.metadata.clone());
         let mut stored_metadata = decode_all(destination.metadata);

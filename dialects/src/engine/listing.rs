@@ -6,7 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as TOKEN;
 use secrecy::ExposeSecret as _;
 use zeroize::Zeroizing;
 
-use crate::engine::way::Route;
+use crate::engine::route::Route;
 use crate::model::{Document, ErrorKind, Field, Fields, ObjectListing, Operation, Rejection, Request, Value};
 use crate::wire::hash;
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::engine::dialect::Dialect;
-use crate::engine::form::PostForm;
+use crate::engine::form_upload::PostForm;
 use crate::model::{ErrorKind, Rejection, Timestamp};
 use crate::wire::date;
 use base64::Engine as _;

@@ -4,13 +4,13 @@
 use crc_fast::{CrcAlgorithm, checksum_combine};
 use md5::{Digest as _, Md5};
 
-use crate::engine::answer;
-use crate::engine::body::Digests;
+use crate::engine::body_verifier::Digests;
 use crate::engine::conditions::{self, SourceState};
 use crate::engine::dialect::Dialect;
 use crate::engine::exchange::{TargetResponse, build_copy_range_rejection, keep_metadata};
-use crate::engine::way::Route;
-use crate::engine::{etag, sound};
+use crate::engine::read_response;
+use crate::engine::route::Route;
+use crate::engine::{etag, validate_response};
 use crate::model::{
     ByteRange, Checksum, ChecksumAlgorithm, Checksums, CopyResult, Directive, Document, ErrorKind, Field,
     Fields, Operation, Part, Rejection, Request, Response, ResponseField, Setting, Timestamp, Value,
@@ -107,7 +107,7 @@ pub fn read_source_head(
     now: Timestamp,
 ) -> Result<RelaySource, Rejection> {
     if target_response.status != 200 {
-        let target_error = answer::read_target_error(route, target_response);
+        let target_error = read_response::read_target_error(route, target_response);
         return Err(match (&client_request.source, target_error.kind) {
             (Some(source), ErrorKind::NoSuchKey) => {
                 Rejection::new(ErrorKind::NoSuchKey).with_detail("Key", source.key.clone())
@@ -123,16 +123,21 @@ pub fn read_source_head(
     let modified = get_header(ResponseField::LastModified).and_then(date::parse_http);
     let size = target_response.header_text("content-length").and_then(|text| text.parse::<u64>().ok());
     let (Some(etag), Some(modified), Some(size)) = (etag, modified, size) else {
-        return Err(answer::reject_incomplete_response());
+        return Err(read_response::reject_incomplete_response());
     };
     let state = SourceState { etag: etag.to_owned(), modified };
     conditions::evaluate_conditions(route.caller, &client_request.fields, &state, now)?;
     if size > route.caller.copy.bytes_max && client_request.operation == Operation::CopyObject {
         return Err(ErrorKind::CopySourceTooLarge.into());
     }
-    sound::check_response_head(route, &build_source_head_request(client_request), target_response)?;
-    let md5 = sound::read_etag_md5(target, target_response).map(|digest| hash::encode_hex(&digest));
-    let head = answer::read_response_head(route, Operation::HeadObject, target_response);
+    validate_response::check_response_head(
+        route,
+        &build_source_head_request(client_request),
+        target_response,
+    )?;
+    let md5 =
+        validate_response::read_etag_md5(target, target_response).map(|digest| hash::encode_hex(&digest));
+    let head = read_response::read_response_head(route, Operation::HeadObject, target_response);
     let copies_tags = client_request.operation == Operation::CopyObject
         && client_request.fields.directive(Field::TaggingDirective) != Some(Directive::Replace);
     Ok(RelaySource {
@@ -144,7 +149,7 @@ pub fn read_source_head(
             .or_else(|| client_request.source.as_ref().and_then(|source| source.version.clone())),
         md5,
         crc64: head.text(ResponseField::Crc64Ecma).map(str::to_owned),
-        has_opaque_etag: sound::has_opaque_etag(target, target_response),
+        has_opaque_etag: validate_response::has_opaque_etag(target, target_response),
         head,
         has_tags: copies_tags && get_header(ResponseField::TaggingCount).is_some_and(|count| count != "0"),
     })
@@ -680,6 +685,6 @@ pub fn complete_copy_response(
         Operation::UploadPartCopy => Document::CopyPart(result),
         _ => Document::CopyObject(result),
     });
-    answer::add_caller_fields(route.caller, client_request.operation, &mut response);
+    read_response::add_caller_fields(route.caller, client_request.operation, &mut response);
     response
 }

@@ -1,9 +1,9 @@
 //! JD Cloud: the S3 dialect with stated differences. Section 10 of the S3 reference, and JD's page of the copy.
 
-pub mod absent;
 pub mod auth;
 pub mod copy;
-pub mod faults;
+pub mod defaults;
+pub mod errors;
 pub mod headers;
 pub mod route;
 pub mod settings;
@@ -26,9 +26,9 @@ pub static JDCLOUD: Dialect = Dialect {
     words: &words::WORDS,
     copy: copy::RULES,
     xml: xml::STYLE,
-    errors: faults::ERRORS,
-    defaults: absent::DEFAULTS,
-    limits: absent::LIMITS,
+    errors: errors::ERRORS,
+    defaults: defaults::DEFAULTS,
+    limits: defaults::LIMITS,
     common_headers: CommonHeaders { server: "JDCloudOSS", trace_id_header: None, ..s3::BASE.common_headers },
     manual: Manual { name: "JD Cloud OSS", titles: &[] },
     sample_endpoint: "s3.cn-north-1.jdcloud-oss.com",

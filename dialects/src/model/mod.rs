@@ -1,29 +1,29 @@
 //! The canonical types: what a request means, whatever dialect said it.
 
 mod access;
-mod clock;
-mod fault;
+mod error;
 mod field;
 mod head;
 mod operation;
-mod reply;
 mod request;
+mod response;
 mod setting;
+mod target_clock;
 
 pub use access::{AccessControlList, Grant, Grantee, Group, Permission};
-pub use clock::TargetClock;
-pub use fault::{ErrorKind, Rejection};
+pub use error::{ErrorKind, Rejection};
 pub use field::{
     ByteRange, CannedAcl, Directive, Encryption, Field, Fields, SecretText, StorageClass, Value, ValueKind,
 };
 pub use head::{Credentials, OutgoingRequest, PayloadHash, RawHead, SharedCredentials, Timestamp};
 pub use operation::{Operation, RequiredAccess};
-pub use reply::{
+pub use request::{
+    Checksum, ChecksumAlgorithm, Checksums, CopySource, ObjectToDelete, Part, PartCrc64, Request,
+};
+pub use response::{
     BucketInfo, BucketListing, CopyResult, DeletedObject, Document, ErrorDocument, ListedObject,
     ListedUpload, ListedVersion, ObjectListing, PartListing, Response, ResponseField, UploadListing,
     VersionListing,
 };
-pub use request::{
-    Checksum, ChecksumAlgorithm, Checksums, CopySource, ObjectToDelete, Part, PartCrc64, Request,
-};
 pub use setting::Setting;
+pub use target_clock::TargetClock;

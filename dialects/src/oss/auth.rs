@@ -3,16 +3,16 @@
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
-use crate::engine::auth::{
-    Auth, CLOCK_SKEW_SECONDS_MAX, Claim, PRESIGNED_SECONDS_MAX, Payload, ResourceAddress, Scheme,
-    VerifiedSignature, VerifyOptions,
-};
+use crate::engine::addressing;
 use crate::engine::credential::{
     CredentialItems, check_single_credential, collect_authorization_lines, collect_query_pairs,
     format_header_lines, parse_id_and_signature, parse_seconds,
 };
-use crate::engine::form::PostForm;
-use crate::engine::hosts;
+use crate::engine::form_upload::PostForm;
+use crate::engine::signature::{
+    Auth, CLOCK_SKEW_SECONDS_MAX, Claim, PRESIGNED_SECONDS_MAX, Payload, ResourceAddress, Scheme,
+    VerifiedSignature, VerifyOptions,
+};
 use crate::model::{Credentials, ErrorKind, OutgoingRequest, RawHead, Rejection, Timestamp};
 use crate::wire::hash::{
     constant_time_eq, derive_key, encode_base64, encode_hex, hmac_sha1, hmac_sha256, sha256_hex,
@@ -191,7 +191,7 @@ impl Auth for OssAuth {
         };
         let outcome = credential.verify(head, place, secret, terms.now);
         // 1.3: a `+` is a plus to most SDKs and a space to some; the decoded key is signed.
-        match (outcome, hosts::decode_key_plus_as_space(head, place)) {
+        match (outcome, addressing::decode_key_plus_as_space(head, place)) {
             (Ok(()), _) => Ok(new_verified(None)),
             (Err(rejection), Some(key)) if rejection.kind == ErrorKind::SignatureDoesNotMatch => {
                 let other = ResourceAddress { key: Some(key.clone()), ..place.clone() };

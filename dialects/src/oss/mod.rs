@@ -1,9 +1,9 @@
 //! The dialect of Alibaba Cloud Object Storage Service. Section numbers are those of the OSS reference.
 
-pub mod absent;
 pub mod auth;
 pub mod copy;
-pub mod faults;
+pub mod defaults;
+pub mod errors;
 pub mod headers;
 pub mod route;
 pub mod settings;
@@ -75,9 +75,9 @@ pub static OSS: Dialect = Dialect {
     words: &words::WORDS,
     copy: copy::RULES,
     xml: xml::STYLE,
-    errors: faults::ERRORS,
-    defaults: absent::DEFAULTS,
-    limits: absent::LIMITS,
+    errors: errors::ERRORS,
+    defaults: defaults::DEFAULTS,
+    limits: defaults::LIMITS,
     etag_is_md5: false,
     etag_upper_case: true,
     success_statuses: &[

@@ -1,7 +1,7 @@
 //! The documents beside objects (3.4) and buckets (3.7) of OSS.
 
 use crate::engine::dialect::AclStyle;
-use crate::engine::settings::{
+use crate::engine::settings_documents::{
     BOOLEAN, ElementSchema, SettingSchema, UnsetResponse, class_element, group_element, number_element,
     page_elements, text_element, text_node, with_name, words_element,
 };

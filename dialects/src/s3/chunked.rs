@@ -3,7 +3,7 @@
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use crate::engine::auth::BodyDecoder;
+use crate::engine::signature::BodyDecoder;
 use crate::model::{ErrorKind, Rejection};
 use crate::wire::hash::{constant_time_eq, encode_hex, hmac_sha256, sha256_hex};
 

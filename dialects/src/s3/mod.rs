@@ -1,10 +1,10 @@
 //! The S3 dialect as AWS documents it. Section numbers are those of the S3 reference.
 
-pub mod absent;
 pub mod auth;
 pub mod chunked;
 pub mod copy;
-pub mod faults;
+pub mod defaults;
+pub mod errors;
 pub mod headers;
 pub mod profiles;
 pub mod route;
@@ -65,9 +65,9 @@ pub const BASE: Dialect = Dialect {
     words: &words::WORDS,
     copy: copy::RULES,
     xml: xml::STYLE,
-    errors: faults::ERRORS,
-    defaults: absent::DEFAULTS,
-    limits: absent::LIMITS,
+    errors: errors::ERRORS,
+    defaults: defaults::DEFAULTS,
+    limits: defaults::LIMITS,
     etag_is_md5: true,
     etag_upper_case: false,
     success_statuses: &[

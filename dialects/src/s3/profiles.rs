@@ -6,7 +6,7 @@ use crate::engine::dialect::{
     ResourceLevel, WordTables, Words,
 };
 use crate::model::{CannedAcl, Field, Operation, ResponseField, Setting, StorageClass};
-use crate::s3::{BASE, absent, headers, route, words};
+use crate::s3::{BASE, defaults, headers, route, words};
 
 /// Every profile, by name.
 pub static ALL: &[&Dialect] = &[&AWS, &CEPH, &MINIO, &GARAGE, &SEAWEEDFS, &R2, &B2, &WASABI];
@@ -17,7 +17,7 @@ pub static AWS: Dialect = Dialect {
     distinguishes_settings: true,
     // 3.7
     unsupported_fields_by_operation: &[],
-    limits: Limits { buckets_page_max: Some(10_000), ..absent::LIMITS },
+    limits: Limits { buckets_page_max: Some(10_000), ..defaults::LIMITS },
     ..BASE
 };
 
@@ -31,9 +31,9 @@ pub static EMBEDDED: Dialect = Dialect {
     field_name: embedded_field_name,
     response_field_name: embedded_response_field_name,
     words: &ALL_CLASSES,
-    limits: Limits { part_bytes_min: 1, ..absent::LIMITS },
+    limits: Limits { part_bytes_min: 1, ..defaults::LIMITS },
     part_bytes_min_header: Some("x-amz-blobfish-part-bytes-min"),
-    defaults: Defaults { class: None, ..absent::DEFAULTS },
+    defaults: Defaults { class: None, ..defaults::DEFAULTS },
     bucket_settings: BucketSettings {
         class: Some(BucketSettingLocation::Header("x-amz-storage-class")),
         ..BucketSettings::NONE
@@ -74,7 +74,11 @@ pub static CEPH: Dialect =
 pub static MINIO: Dialect = Dialect {
     name: "minio",
     words: &PRIVATE_ACL_ONLY,
-    limits: Limits { key_segments_forbidden: &["", ".", ".."], key_bytes_forbidden: b"\0", ..absent::LIMITS },
+    limits: Limits {
+        key_segments_forbidden: &["", ".", ".."],
+        key_bytes_forbidden: b"\0",
+        ..defaults::LIMITS
+    },
     endpoint: None,
     ..BASE
 };
@@ -117,7 +121,7 @@ pub static GARAGE: Dialect = Dialect {
 /// who pays, is taken for requests about the bucket itself.
 pub static SEAWEEDFS: Dialect = Dialect {
     name: "seaweedfs",
-    defaults: Defaults { class_always_explicit: true, ..absent::DEFAULTS },
+    defaults: Defaults { class_always_explicit: true, ..defaults::DEFAULTS },
     unsupported_operations: &[Operation::Put(Setting::RequestPayment)],
     unsupported_settings: &[Setting::Website],
     endpoint: None,

@@ -2,7 +2,7 @@
 //! lifecycle rules and the names of keys of encryption.
 
 use crate::engine::dialect::AclStyle;
-use crate::engine::settings::{
+use crate::engine::settings_documents::{
     BOOLEAN, ElementSchema, SettingSchema, UnsetResponse, class_element, flatten_filters, group_element,
     number_element, page_elements, restore_filters, text_element, words_element,
 };

@@ -1,16 +1,16 @@
 //! What is fed with bytes of anybody's, and what must hold whatever they are. `make fuzz` feeds it for long, guided by
 //! coverage (`fuzz/`); the test beside it for a moment.
 
-use blobfish_dialects::engine::accept::{
+use blobfish_dialects::engine::authenticate::{
     CallerCredentials, CredentialStore, ListenerDialects, authenticate_request,
 };
-use blobfish_dialects::engine::auth::{BodyDecoder as _, Payload, ResourceAddress};
-use blobfish_dialects::engine::body::{BodyVerifier, DigestsToCompute};
+use blobfish_dialects::engine::body_verifier::{BodyVerifier, DigestsToCompute};
 use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::engine::exchange::{Exchange, Step, TargetResponse};
-use blobfish_dialects::engine::form::{self, FormProgress, FormReader};
-use blobfish_dialects::engine::stream;
-use blobfish_dialects::engine::tell::{self, ResponseContext};
+use blobfish_dialects::engine::form_upload::{self, FormProgress, FormReader};
+use blobfish_dialects::engine::signature::{BodyDecoder as _, Payload, ResourceAddress};
+use blobfish_dialects::engine::streaming;
+use blobfish_dialects::engine::write_response::{self, ResponseContext};
 use blobfish_dialects::explain::{self, build_sample_route, build_sample_target, explain};
 use blobfish_dialects::model::{
     Checksum, ChecksumAlgorithm, Fields, Operation, OutgoingRequest, Rejection, Request, Response, Timestamp,
@@ -67,11 +67,11 @@ fn check_header_line(name: &str, value: &[u8]) {
 }
 
 fn check_response(caller: &'static Dialect, result: Result<Response, Rejection>) -> u16 {
-    let reply = result.unwrap_or_else(|refusal| tell::build_error_response(caller, &refusal));
+    let reply = result.unwrap_or_else(|refusal| write_response::build_error_response(caller, &refusal));
     let (host, path) = ("h".to_owned(), "/".to_owned());
     let listener =
         ResponseContext { dialect: caller, id: 1, now: NOW, host, path, is_head: false, elapsed_ms: 0 };
-    let spoken = tell::write_response(&listener, reply);
+    let spoken = write_response::write_response(&listener, reply);
     spoken.headers.iter().for_each(|(name, value)| check_header_line(name, value));
     // A NUL of a key is told as vendors tell it, which no reader takes.
     let has_nul = spoken.body.windows(4).any(|window| window == b"&#0;");
@@ -142,8 +142,8 @@ pub fn fuzz_exchange(data: &[u8]) {
     if request.operation.is_streamed() {
         for answer in &answers {
             let told = match answer.status {
-                200..=299 | 304 => stream::build_client_response(&way, &request, answer, None),
-                _ => Ok(stream::build_client_error(&way, &request, answer)),
+                200..=299 | 304 => streaming::build_client_response(&way, &request, answer, None),
+                _ => Ok(streaming::build_client_error(&way, &request, answer)),
             };
             check_response(caller, told);
         }
@@ -277,7 +277,7 @@ fn read_form(dialect: &'static Dialect, wire: &[u8], step: usize) -> Result<Vec<
         return Ok(Vec::new());
     }
     let place = ResourceAddress { bucket: Some("b".to_owned()), key: None, virtual_host: true };
-    let believed = form::authenticate_form(
+    let believed = form_upload::authenticate_form(
         dialect,
         reader.form(),
         &place,

@@ -2,17 +2,17 @@
 
 use std::cell::Cell;
 
-use blobfish_dialects::engine::auth::CLOCK_SKEW_SECONDS_MAX;
+use blobfish_dialects::engine::addressing;
 use blobfish_dialects::engine::diagnosis::{self, Failure};
 use blobfish_dialects::engine::exchange::TargetResponse;
-use blobfish_dialects::engine::hosts;
-use blobfish_dialects::engine::way::Route;
+use blobfish_dialects::engine::route::Route;
+use blobfish_dialects::engine::signature::CLOCK_SKEW_SECONDS_MAX;
 use blobfish_dialects::model::{ErrorKind, Field, Operation, Request, Value};
 
+use crate::active_config::TargetRuntime;
 use crate::doctor::InterruptSignal;
 use crate::doctor::asking::{ProbeError, TargetProbe, describe_failure};
 use crate::doctor::report::Report;
-use crate::snapshot::TargetRuntime;
 
 /// More than this is warned of, seconds: clocks that are kept differ by less.
 const SKEW_WARN_SECONDS: i64 = 60;
@@ -279,7 +279,7 @@ async fn check_region(
 
 /// The region that the end point's name says.
 fn find_region_by_host(probe: &TargetProbe<'_>) -> Option<String> {
-    hosts::find_region_in_host(&probe.route.target.authority, probe.route.target.dialect.hosts)
+    addressing::find_region_in_host(&probe.route.target.authority, probe.route.target.dialect.hosts)
 }
 
 /// Whether the bucket may be said in the other place, too: asked when the configured way works, and when it does not.

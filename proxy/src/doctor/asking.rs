@@ -5,21 +5,21 @@ use std::cell::Cell;
 use std::fmt;
 use std::sync::Mutex;
 
-use blobfish_dialects::engine::auth::Payload;
-use blobfish_dialects::engine::body::{BodyVerifier, DigestsToCompute};
+use blobfish_dialects::engine::body_verifier::{BodyVerifier, DigestsToCompute};
 use blobfish_dialects::engine::diagnosis::{self, Failure};
 use blobfish_dialects::engine::exchange::{Exchange, TargetResponse};
 use blobfish_dialects::engine::loss::check_losses;
-use blobfish_dialects::engine::stream;
-use blobfish_dialects::engine::way::Route;
+use blobfish_dialects::engine::route::Route;
+use blobfish_dialects::engine::signature::Payload;
+use blobfish_dialects::engine::streaming;
 use blobfish_dialects::model::{ErrorKind, Operation, OutgoingRequest, Rejection, Request, Response};
 use tokio::time::timeout;
 
+use crate::active_config::TargetRuntime;
+use crate::client::TargetClient;
 use crate::clock;
+use crate::error::ExchangeError;
 use crate::exchange::drive_exchange;
-use crate::failed::ExchangeError;
-use crate::snapshot::TargetRuntime;
-use crate::upstream::TargetClient;
 
 /// One target, and the bucket there.
 pub struct TargetProbe<'a> {
@@ -127,7 +127,7 @@ impl TargetProbe<'_> {
     /// [`Trouble`].
     pub async fn put_object(&self, request: &Request, body: &[u8]) -> Result<Response, ProbeError> {
         let length = u64::try_from(body.len()).ok();
-        let (mut out, losses) = stream::build_target_request(&self.route, request, length, clock::now())
+        let (mut out, losses) = streaming::build_target_request(&self.route, request, length, clock::now())
             .map_err(to_unsupported)?;
         check_losses(&losses, self.route.loss_policy, self.route.caller).map_err(to_unsupported)?;
         let to_compute = DigestsToCompute { crc64: true, ..DigestsToCompute::default() };
@@ -139,11 +139,12 @@ impl TargetProbe<'_> {
         let response = self.send(&out, request.operation).await?;
         if response.status / 100 != 2 {
             return Err(self.classify_rejection(
-                &stream::build_client_rejection(&self.route, request, &response),
+                &streaming::build_client_rejection(&self.route, request, &response),
                 &response,
             ));
         }
-        stream::build_client_response(&self.route, request, &response, Some(&digests)).map_err(to_unverified)
+        streaming::build_client_response(&self.route, request, &response, Some(&digests))
+            .map_err(to_unverified)
     }
 
     /// Reads an object, or its head.
@@ -151,17 +152,17 @@ impl TargetProbe<'_> {
     /// # Errors
     /// [`Trouble`].
     pub async fn get_object(&self, request: &Request) -> Result<(Response, Vec<u8>), ProbeError> {
-        let (out, _) =
-            stream::build_target_request(&self.route, request, None, clock::now()).map_err(to_unsupported)?;
+        let (out, _) = streaming::build_target_request(&self.route, request, None, clock::now())
+            .map_err(to_unsupported)?;
         let response = self.send(&out, request.operation).await?;
         if response.status / 100 != 2 {
             return Err(self.classify_rejection(
-                &stream::build_client_rejection(&self.route, request, &response),
+                &streaming::build_client_rejection(&self.route, request, &response),
                 &response,
             ));
         }
         let parsed_response =
-            stream::build_client_response(&self.route, request, &response, None).map_err(to_unverified)?;
+            streaming::build_client_response(&self.route, request, &response, None).map_err(to_unverified)?;
         Ok((parsed_response, response.body))
     }
 

@@ -1,7 +1,7 @@
 //! Limits that can be tried with one small object each: the longest key and the most metadata of the target's dialect,
 //! for callers' requests up to there are sent.
 
-use blobfish_dialects::engine::staging;
+use blobfish_dialects::engine::small_parts;
 use blobfish_dialects::model::Operation;
 
 use crate::doctor::asking::{ProbeError, TargetProbe};
@@ -19,7 +19,7 @@ pub async fn check_small_parts(report: &Report, probe: &TargetProbe<'_>) {
     const CHECK: &str = "small parts";
     let target = probe.route.target;
     let least = target.dialect.limits.part_bytes_min;
-    if !staging::is_staging_needed(target.dialect) {
+    if !small_parts::is_staging_needed(target.dialect) {
         return report.add_ok(CHECK, "The target takes parts as small as every caller's vendor does.");
     }
     if !target.staging.is_combining {
@@ -27,11 +27,11 @@ pub async fn check_small_parts(report: &Report, probe: &TargetProbe<'_>) {
     }
     let prefix = &target.staging.prefix;
     let staging_probe = TargetProbe {
-        route: staging::route_own_requests(&probe.route),
+        route: small_parts::route_own_requests(&probe.route),
         skew_seconds: probe.skew_seconds.clone(),
         ..*probe
     };
-    match staging_probe.run_exchange(staging::build_prefix_list_request(prefix, 1)).await {
+    match staging_probe.run_exchange(small_parts::build_prefix_list_request(prefix, 1)).await {
         Ok(_) => report.add_ok(
             CHECK,
             format!(

@@ -15,19 +15,19 @@ use std::time::Duration;
 use anyhow::Context as _;
 use blobfish_config::{Addressing, Conditions};
 use blobfish_dialects::engine::loss::LossPolicy;
-use blobfish_dialects::engine::way::{Route, SameBucketNames};
+use blobfish_dialects::engine::route::{Route, SameBucketNames};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::cli::{DoctorArgs, UsageError};
+use crate::active_config::{ActiveConfig, TargetRuntime};
+use crate::args::{DoctorArgs, UsageError};
+use crate::client::TargetClient;
 use crate::doctor::asking::TargetProbe;
 use crate::doctor::features::FeatureChecks;
 use crate::doctor::report::Report;
 use crate::doctor::scratch::ScratchObjects;
-use crate::keys;
-use crate::snapshot::{ActiveConfig, TargetRuntime};
-use crate::upstream::TargetClient;
+use crate::issued_credentials;
 
 /// After the first Ctrl-C the request that is under way has this long to end.
 const GRACE_TIME_MAX: Duration = Duration::from_secs(3);
@@ -53,7 +53,7 @@ pub fn run_doctor(args: &DoctorArgs, config: &ActiveConfig) -> anyhow::Result<(S
                 continue;
             };
             if let Some(issued) = &target.issued_key {
-                issued.renew(&keys::build_provider_context()).await;
+                issued.renew(&issued_credentials::build_provider_context()).await;
             }
             let examination = TargetExamination {
                 report: &report,

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use blobfish_dialects::engine::hosts::strip_port;
+use blobfish_dialects::engine::addressing::strip_port;
 use pingora_core::tls::{
     CertificateDer, CertificateError, ClientConfig, RootCertStore, RusTlsError, ServerName, TlsConnector,
     install_default_crypto_provider, load_platform_certs_incl_env_into_store, version,
@@ -13,12 +13,12 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use crate::client_cert;
+use crate::active_config::TargetRuntime;
+use crate::client::ADDRESSES_TRIED_MAX;
+use crate::client_certificate;
 use crate::clock;
+use crate::dns::{DnsCache, SystemDns};
 use crate::doctor::report::Report;
-use crate::resolve::{DnsCache, SystemDns};
-use crate::snapshot::TargetRuntime;
-use crate::upstream::ADDRESSES_TRIED_MAX;
 
 /// Less than this is warned of, days.
 const CERTIFICATE_DAYS_MIN: i64 = 14;
@@ -129,7 +129,7 @@ struct TlsProblem {
 async fn shake_hands(target: &TargetRuntime, host: &str, address: SocketAddr) -> Result<i64, TlsProblem> {
     let config = ClientConfig::builder_with_protocol_versions(&[&version::TLS12, &version::TLS13])
         .with_root_certificates(load_roots(target));
-    let config = match target.client_cert.as_deref().and_then(client_cert::to_der_pair) {
+    let config = match target.client_cert.as_deref().and_then(client_certificate::to_der_pair) {
         Some((chain, key)) => config.with_client_auth_cert(chain, key).map_err(|_| TlsProblem {
             message: "The client certificate cannot be used.".to_owned(),
             advice: "Check client_cert and client_key.",

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use blobfish_config::{Endpoint, Pattern};
+use blobfish_dialects::engine::addressing;
 use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::hosts;
 use blobfish_dialects::{DIALECT_PROFILES, DIALECTS, find_dialect};
 use clap::ValueEnum;
 
-use crate::cli::{AddressingArg, ConditionsArg, InitArgs, SecretSource, UsageError};
+use crate::args::{AddressingArg, ConditionsArg, InitArgs, SecretSource, UsageError};
 
 /// So often a question is asked that has no good answer.
 const TRIES_MAX: usize = 5;
@@ -262,7 +262,7 @@ impl Prompt {
         let own = table.and_then(|table| table.endpoint);
         let parsed = endpoint_url.as_deref().and_then(|at| Endpoint::parse(at).ok());
         let host_region =
-            parsed.zip(table).and_then(|(at, table)| hosts::find_region_in_host(&at.host, table.hosts));
+            parsed.zip(table).and_then(|(at, table)| addressing::find_region_in_host(&at.host, table.hosts));
         let region = match region.or(host_region) {
             None if !self.terminal && endpoint_url.is_none() && own.is_some() => {
                 self.missing.push("--region (or --endpoint)");

@@ -11,9 +11,9 @@ use anyhow::{Context as _, bail};
 use blobfish_config::{KnownDialects, OsSources, Sources};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::cli::{InitArgs, SecretSource};
+use crate::active_config::ActiveConfig;
+use crate::args::{InitArgs, SecretSource};
 use crate::init::answers::{InitSettings, TargetSecret};
-use crate::snapshot::ActiveConfig;
 
 /// The variable of the caller's secret, with `--secrets env`.
 const CALLER_VARIABLE: &str = "BLOBFISH_APP_SECRET";

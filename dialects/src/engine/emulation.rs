@@ -1,0 +1,300 @@
+//! What a target does not have and is made of what it has; and answers that are completed before they are told.
+
+use crate::engine::delete_objects;
+use crate::engine::dialect::Dialect;
+use crate::engine::response_documents::to_canonical_class_name;
+use crate::engine::route::Route;
+use crate::engine::settings_documents::{self, IGNORABLE_ELEMENTS, text_node};
+use crate::engine::{acl_documents, cors, etag};
+use crate::model::{
+    BucketInfo, CannedAcl, Document, ErrorKind, Field, Operation, Rejection, Request, Response,
+    ResponseField, Setting, Value,
+};
+use crate::wire::xml::Node;
+
+/// The request as the target has to be asked, where it does not have the operation but one that tells as much.
+pub fn adapt_to_target(route: &Route<'_>, mut request: Request) -> Request {
+    if route.target.dialect.find_route(request.operation).is_some() {
+        return request;
+    }
+    match request.operation {
+        Operation::GetObjectAttributes => {
+            request.operation = Operation::HeadObject;
+            for field in [Field::Attributes, Field::MaxParts, Field::PartNumberMarker] {
+                request.fields.remove(field);
+            }
+        }
+        Operation::GetBucketInfo => request.operation = Operation::Get(Setting::BucketAcl),
+        // Where a setting cannot be removed it can be set to what buckets have that never had it.
+        Operation::Delete(setting) => {
+            if let Some(document) = build_unset_document(route.target.dialect, setting) {
+                request.operation = Operation::Put(setting);
+                request.document = Some(document);
+            }
+        }
+        _ => {}
+    }
+    request
+}
+
+fn build_unset_document(target: &Dialect, setting: Setting) -> Option<Node> {
+    target.find_route(Operation::Put(setting)).filter(|_| !setting.is_acl())?;
+    let form = target.setting_schema(setting).filter(|form| !form.root.is_empty())?;
+    settings_documents::build_unset_setting(form).ok()
+}
+
+/// The operation by which a target is asked for another, if it can be asked at all.
+pub fn select_target_operation(target: &Dialect, operation: Operation) -> Option<Operation> {
+    if target.find_route(operation).is_some() {
+        return Some(operation);
+    }
+    let substitute = match operation {
+        Operation::ListObjectsV2 => Operation::ListObjects,
+        Operation::GetObjectAttributes => Operation::HeadObject,
+        Operation::GetBucketInfo => Operation::Get(Setting::BucketAcl),
+        Operation::Delete(setting) if build_unset_document(target, setting).is_some() => {
+            Operation::Put(setting)
+        }
+        _ => return None,
+    };
+    target.find_route(substitute).map(|route| route.operation)
+}
+
+/// How a target's operations stand in for one that it does not have, for the printed matrix.
+pub fn describe_substitute(target: &Dialect, operation: Operation) -> Option<&'static str> {
+    let description = match operation {
+        Operation::ListObjectsV2 => "by the first version",
+        Operation::GetObjectAttributes => "by a HEAD",
+        Operation::GetBucketInfo => "by its ACL, versioning and place in the list of buckets",
+        Operation::Delete(_) => "by an empty one",
+        _ => return None,
+    };
+    select_target_operation(target, operation).map(|_| description)
+}
+
+/// Takes the access out of a completing call to a target that is told it only where an upload begins, or afterwards.
+pub fn take_deferred_acl(route: &Route<'_>, request: &mut Request) -> Option<Value> {
+    let target = route.target.dialect;
+    let accepts_acl =
+        target.field_name_in(Field::Acl, request.operation).is_some() || !target.supports_field(Field::Acl);
+    let put_acl = Operation::Put(Setting::ObjectAcl);
+    if request.operation != Operation::CompleteMultipartUpload
+        || accepts_acl
+        || target.find_route(put_acl).is_none()
+    {
+        return None;
+    }
+    match request.fields.get(Field::Acl) {
+        Some(Value::Acl(acl)) if target.words.acl.word(*acl).is_some() => request.fields.remove(Field::Acl),
+        _ => None,
+    }
+}
+
+/// Something that is still missing of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MissingDetail {
+    /// Who may do what with the bucket, where an object leaves it to the bucket.
+    BucketAcl,
+    /// Whether the bucket keeps versions.
+    Versioning,
+    /// When it was made.
+    CreationDate,
+}
+
+impl MissingDetail {
+    /// What tells it.
+    pub fn operation(self) -> Operation {
+        match self {
+            Self::BucketAcl => Operation::Get(Setting::BucketAcl),
+            Self::Versioning => Operation::Get(Setting::Versioning),
+            Self::CreationDate => Operation::ListBuckets,
+        }
+    }
+}
+
+/// What is still missing of an answer.
+pub fn find_missing_detail(route: &Route<'_>, response: &Response) -> Option<MissingDetail> {
+    match &response.document {
+        Some(Document::AccessControlPolicy(access)) => {
+            let is_missing =
+                access.inherits && access.grants.is_empty() && !route.caller.acl_style.canned_in_document;
+            is_missing.then_some(MissingDetail::BucketAcl)
+        }
+        Some(Document::BucketInfo(info)) if info.is_complete => None,
+        Some(Document::BucketInfo(info)) if info.versioning.is_none() => Some(MissingDetail::Versioning),
+        Some(Document::BucketInfo(_)) => Some(MissingDetail::CreationDate),
+        _ => None,
+    }
+}
+
+/// Takes what was missing.
+///
+/// # Errors
+/// What was asked for could not be had. The date of a bucket is done without.
+pub fn apply_detail(
+    response: &mut Response,
+    route: &Route<'_>,
+    detail: MissingDetail,
+    result: Result<Response, Rejection>,
+) -> Result<(), Rejection> {
+    let gathered = match (detail, &mut response.document, result) {
+        (MissingDetail::CreationDate, Some(Document::BucketInfo(info)), Err(_)) => {
+            info.is_complete = true;
+            return Ok(());
+        }
+        (_, _, result) => result?,
+    };
+    match (&mut response.document, gathered.document) {
+        (Some(Document::AccessControlPolicy(access)), Some(Document::AccessControlPolicy(bucket))) => {
+            access.grants = bucket.grants
+        }
+        (Some(Document::BucketInfo(info)), Some(Document::Setting(_, tree))) => {
+            info.versioning = Some(tree.child_text("Status").unwrap_or_default().to_owned());
+        }
+        (Some(Document::BucketInfo(info)), Some(Document::Buckets(list)))
+            if detail == MissingDetail::CreationDate =>
+        {
+            let own_row = list.buckets.iter().find(|row| row.0 == route.bucket);
+            info.created = own_row.map(|row| row.1);
+            info.is_complete = true;
+        }
+        _ => return Err(crate::engine::read_response::reject_incomplete_response()),
+    }
+    Ok(())
+}
+
+/// Completes a success before it is told: what the caller's dialect says differently is said so here.
+///
+/// # Errors
+/// What the caller's dialect cannot say.
+pub fn adapt_to_caller(
+    route: &Route<'_>,
+    request: &Request,
+    response: &mut Response,
+) -> Result<(), Rejection> {
+    match (request.operation, &mut response.document) {
+        (Operation::GetObjectAttributes, None) => {
+            response.document = Some(Document::Attributes(build_attributes(request, response)?));
+            response
+                .fields
+                .retain(|row| matches!(row.0, ResponseField::LastModified | ResponseField::VersionId));
+            response.metadata.clear();
+            response.status = 200;
+        }
+        (Operation::GetBucketInfo, Some(Document::AccessControlPolicy(access))) => {
+            let (access, region) = (std::mem::take(access), route.target.region.clone());
+            let class = response
+                .text(ResponseField::StorageClass)
+                .map(|word| to_canonical_class_name(route.caller, word));
+            response.remove(ResponseField::StorageClass);
+            let info = BucketInfo { access, region, class, ..BucketInfo::default() };
+            response.document = Some(Document::BucketInfo(info));
+        }
+        (Operation::GetBucketLocation, Some(Document::Location(region))) => {
+            route.target.region.clone_into(region);
+        }
+        (Operation::DeleteObjects, Some(Document::Deleted { results: lines, quiet, encoded })) => {
+            *lines = delete_objects::match_delete_results(&request.objects_to_delete, std::mem::take(lines));
+            *quiet = request.quiet;
+            *encoded = request.fields.has(Field::EncodingType);
+            // Where failures are told by absence, one that is everybody's can be told as the answer.
+            let kind = lines.first().and_then(|line| line.error);
+            if let Some(kind) = kind.filter(|kind| {
+                route.caller.xml.omits_deleted_document && lines.iter().all(|line| line.error == Some(*kind))
+            }) {
+                return Err(kind.into());
+            }
+        }
+        (Operation::Delete(_), _) => response.status = route.caller.success_status(request.operation),
+        (Operation::Get(setting), Some(Document::Setting(_, tree))) => {
+            translate_setting(route, setting, tree)?
+        }
+        (Operation::Get(_), Some(Document::AccessControlPolicy(_))) => translate_acl(route, response)?,
+        (Operation::Get(_), Some(Document::Verbatim(..)))
+            if route.caller.family != route.target.dialect.family =>
+        {
+            return Err(Rejection::with_message(
+                ErrorKind::NotImplemented,
+                "Policies name a vendor's own accounts and actions: they are not translated.",
+            ));
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn translate_setting(route: &Route<'_>, setting: Setting, tree: &mut Node) -> Result<(), Rejection> {
+    let Some(form) = route.caller.setting_schema(setting) else { return Ok(()) };
+    if settings_documents::is_unset(tree) {
+        *tree = settings_documents::build_unset_setting(form).map_err(Rejection::from)?;
+    }
+    if setting == Setting::Cors {
+        *tree = cors::translate_rules(route.target.dialect, route.caller, std::mem::take(tree));
+    }
+    let tree_at_caller = settings_documents::rename_buckets(std::mem::take(tree), &|bucket| {
+        route.bucket_names.to_caller_bucket(bucket)
+    });
+    *tree = tree_at_caller.ok_or_else(|| {
+        Rejection::with_message(
+            ErrorKind::NotImplemented,
+            "What is set names a bucket that has no name here.",
+        )
+    })?;
+    let (_, lost_fields) = settings_documents::write_setting(route.caller, form, tree);
+    match lost_fields.iter().find(|name| !IGNORABLE_ELEMENTS.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(name) => Err(Rejection::with_message(
+            ErrorKind::NotImplemented,
+            format!("What is set has {name}, which cannot be told in the terms of this service."),
+        )
+        .with_detail("Header", name.clone())),
+    }
+}
+
+fn translate_acl(route: &Route<'_>, response: &mut Response) -> Result<(), Rejection> {
+    let acl = response.text(ResponseField::Acl).and_then(|word| route.target.dialect.words.acl.value(word));
+    response.remove(ResponseField::Acl);
+    let Some(Document::AccessControlPolicy(access)) = &mut response.document else { return Ok(()) };
+    access.inherits |= acl == Some(CannedAcl::Inherit);
+    acl_documents::check_acl_support(
+        route.caller,
+        route.caller.family == route.target.dialect.family,
+        access,
+    )?;
+    if access.inherits
+        && let Some(word) = route.caller.words.acl.word(CannedAcl::Inherit)
+    {
+        response.set(ResponseField::Acl, word);
+    }
+    Ok(())
+}
+
+/// The attributes of an object that were asked for, from its head.
+///
+/// # Errors
+/// The parts of an object that has some: a head does not tell them. An object without parts has none to be told.
+fn build_attributes(request: &Request, response: &Response) -> Result<Node, Rejection> {
+    let requested = request.fields.text(Field::Attributes).unwrap_or_default();
+    let requested: Vec<&str> = requested.split(',').map(str::trim).collect();
+    let has_parts = response.text(ResponseField::Etag).is_some_and(|etag| etag.contains('-'));
+    if has_parts && requested.contains(&OBJECT_PARTS) {
+        return Err(Rejection::with_message(
+            ErrorKind::NotImplemented,
+            format!("{OBJECT_PARTS} cannot be told here: the storage behind this service does not tell the parts of an object."),
+        )
+        .with_detail("Header", OBJECT_PARTS));
+    }
+    let mut children = Vec::new();
+    let mut add = |name: &str, value: Option<&str>| {
+        if let Some(value) = value.filter(|_| requested.contains(&name)) {
+            children.push(text_node(name, value));
+        }
+    };
+    add("ETag", response.text(ResponseField::Etag).map(etag::strip_quotes));
+    add("StorageClass", response.text(ResponseField::StorageClass).or(Some("STANDARD")));
+    add("ObjectSize", response.text(ResponseField::ContentLength));
+    Ok(Node { name: "GetObjectAttributesResponse".to_owned(), children, ..Node::default() })
+}
+
+/// The attribute of an object's parts.
+const OBJECT_PARTS: &str = "ObjectParts";

@@ -1,0 +1,434 @@
+//! Requests whose payload is streamed: the heads both ways.
+
+use crate::engine::body_verifier::{Digests, DigestsToCompute};
+use crate::engine::dialect::Dialect;
+use crate::engine::exchange::{TargetResponse, find_overwrite_error};
+use crate::engine::loss::Loss;
+use crate::engine::read_response;
+use crate::engine::route::Route;
+use crate::engine::{crc64, etag, validate_response, write_request, write_response};
+use crate::model::{
+    Checksum, ChecksumAlgorithm, Document, Encryption, ErrorKind, Field, Fields, Operation, OutgoingRequest,
+    PayloadHash, Rejection, Request, Response, ResponseField, Timestamp, Value,
+};
+use crate::wire::{date, hash};
+
+/// The signed head to send, and what it could not say. `length` is the decoded body's, for uploads; without one
+/// the shell sends the body in chunks.
+///
+/// # Errors
+/// What is refused before any target is contacted.
+pub fn build_target_request(
+    route: &Route<'_>,
+    request: &Request,
+    length: Option<u64>,
+    now: Timestamp,
+) -> Result<(OutgoingRequest, Vec<Loss>), Rejection> {
+    let (mut outgoing, losses) = write_request::write_request(route, request)?;
+    if request.operation.is_upload() {
+        match length {
+            Some(length) if length > route.caller.limits.upload_bytes_max => {
+                return Err(Rejection::new(ErrorKind::EntityTooLarge)
+                    .with_detail("ProposedSize", length.to_string())
+                    .with_detail("MaxSizeAllowed", route.caller.limits.upload_bytes_max.to_string()));
+            }
+            Some(length) => {
+                outgoing.headers.push(("content-length".to_owned(), length.to_string().into_bytes()));
+            }
+            None if !route.target.dialect.supports_chunked_uploads => {
+                return Err(ErrorKind::MissingContentLength.into());
+            }
+            None => outgoing.headers.push(("transfer-encoding".to_owned(), b"chunked".to_vec())),
+        }
+    }
+    outgoing.payload_hash = PayloadHash::Unsigned;
+    route.target.auth.sign(
+        &mut outgoing,
+        &route.target.credentials.current(),
+        &route.target.region,
+        route.target.clock.to_target_time(now),
+    );
+    Ok((outgoing, losses))
+}
+
+/// Whether a put has to promise its target what it sends, since that locks it.
+fn must_lock_with_digest(route: &Route<'_>, request: &Request) -> bool {
+    let lock_fields = [Field::LockMode, Field::LockUntil, Field::LegalHold];
+    let is_put = request.operation == Operation::PutObject;
+    is_put
+        && route.target.dialect.needs_lock_digest
+        && lock_fields.iter().any(|field| request.fields.has(*field))
+}
+
+/// Whether a checksum of the caller stands in the head that the target compares too.
+fn has_shared_checksum(route: &Route<'_>, request: &Request) -> bool {
+    let target = route.target.dialect;
+    let is_known = |checksum: &Checksum| {
+        checksum.value.is_some() && target.checksum_header(checksum.algorithm).is_some()
+    };
+    target.keeps_checksums() && request.checksums.iter().any(is_known)
+}
+
+/// Whether the target has to be told a digest of the body that the caller did not say in the head.
+pub fn needs_digest(route: &Route<'_>, request: &Request) -> bool {
+    must_lock_with_digest(route, request)
+        && !has_shared_checksum(route, request)
+        && !request.fields.has(Field::ContentMd5)
+}
+
+/// The same request with the digest of its body.
+pub fn add_body_md5(mut request: Request, body: &[u8]) -> Request {
+    request.fields.set(Field::ContentMd5, Value::Text(hash::md5_base64(body)));
+    request
+}
+
+/// Whether the target can be told more of a body that was read before its head is sent: what the caller says only behind
+/// the body, and a CRC-64 to keep.
+pub fn can_send_more_digests(route: &Route<'_>, request: &Request) -> bool {
+    let has_trailing = request.checksums.iter().any(|checksum| checksum.value.is_none());
+    (has_trailing && route.target.dialect.keeps_checksums()) || crc64::keeps_crc64(route, request)
+}
+
+/// The same request with all that can be told of its body.
+pub fn add_digests(route: &Route<'_>, mut request: Request, digests: &Digests) -> Request {
+    for checksum in request.checksums.iter_mut().filter(|checksum| checksum.value.is_none()) {
+        let digest = digests.checksums.iter().find(|row| row.0 == checksum.algorithm);
+        checksum.value = digest.map(|row| row.1.clone());
+    }
+    if crc64::keeps_crc64(route, &request) {
+        crc64::store_crc64(route, &mut request, digests);
+    }
+    request
+}
+
+/// What is computed of an upload: a CRC-64 where the caller's SDK or the target tells one, an MD5 where the target's ETag
+/// is one, and what a target tells of its own accord; of an appended piece an MD5 where the caller's SDK compares that.
+pub fn choose_digests(route: &Route<'_>, request: &Request) -> DigestsToCompute {
+    let has_header = |dialect: &Dialect, field: ResponseField| (dialect.response_field_name)(field).is_some();
+    let is_append = request.operation == Operation::AppendObject;
+    let needs_crc64 = has_header(route.caller, ResponseField::Crc64Ecma)
+        || has_header(route.target.dialect, ResponseField::Crc64Ecma);
+    let target = route.target.dialect;
+    let needs_md5 = if is_append {
+        has_header(route.caller, ResponseField::PieceMd5)
+    } else {
+        has_md5_etag(target, request)
+    };
+    DigestsToCompute {
+        crc64: needs_crc64 && !is_append,
+        md5: needs_md5,
+        crc64_nvme: target.keeps_checksums() && !is_append,
+    }
+}
+
+/// Whether the ETag of what is written is the MD5 of its bytes, as far as the request says.
+fn has_md5_etag(target: &Dialect, request: &Request) -> bool {
+    let is_encrypted = request.fields.has(Field::CustomerKey)
+        || matches!(request.fields.get(Field::Encryption), Some(Value::Encryption(encryption)) if *encryption != Encryption::Aes256);
+    target.etag_is_md5 && !is_encrypted
+}
+
+/// Whether what a target says of the bytes that it stored is what was sent. Its checksums stay in the answer where they
+/// were compared.
+///
+/// # Errors
+/// An internal error: what is stored is something else.
+fn compare_digests(
+    route: &Route<'_>,
+    request: &Request,
+    target_response: &TargetResponse,
+    response: &mut Response,
+    digests: &Digests,
+) -> Result<(), Rejection> {
+    let target = route.target.dialect;
+    let find_digest = |algorithm: ChecksumAlgorithm| digests.checksums.iter().find(|row| row.0 == algorithm);
+    for (algorithm, stored) in &response.checksums {
+        if find_digest(*algorithm).is_some_and(|row| row.1 != *stored) {
+            return Err(read_response::reject_stored_mismatch());
+        }
+    }
+    response.checksums.retain(|row| find_digest(row.0).is_some());
+    if !target.keeps_checksums() {
+        // S3 answers what it compared, and SDKs name it when they complete an upload.
+        let client_digests = request.checksums.iter().filter_map(|checksum| find_digest(checksum.algorithm));
+        let client_digests = client_digests.filter(|row| row.0 != ChecksumAlgorithm::Crc64Ecma);
+        response.checksums.extend(client_digests.cloned());
+    }
+    let get_header = |field: ResponseField| {
+        (target.response_field_name)(field).and_then(|name| target_response.header_text(name))
+    };
+    let has_opaque_etag = get_header(ResponseField::EncryptionKeyId).is_some()
+        || get_header(ResponseField::CustomerAlgorithm).is_some()
+        || get_header(ResponseField::Encryption)
+            .is_some_and(|word| target.words.encryption.value(word) != Some(Encryption::Aes256));
+    let etag = get_header(ResponseField::Etag).map(etag::strip_quotes).unwrap_or_default();
+    let is_digest = etag.len() == 32 && etag.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match &digests.md5 {
+        Some(md5)
+            if target.etag_is_md5 && is_digest && !has_opaque_etag && !etag.eq_ignore_ascii_case(md5) =>
+        {
+            Err(read_response::reject_stored_mismatch())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The caller's head for a target's answer of 200 to 299 or 304. For uploads, after the whole body was sent and
+/// the target's answer read, `sums` are of the bytes that passed.
+///
+/// # Errors
+/// An answer that claims what cannot be true: refuse, and break off.
+pub fn build_client_response(
+    route: &Route<'_>,
+    request: &Request,
+    target_response: &TargetResponse,
+    digests: Option<&Digests>,
+) -> Result<Response, Rejection> {
+    validate_response::check_response_head(route, request, target_response)?;
+    let mut response = read_response::read_response_head(route, request.operation, target_response);
+    if request.operation.is_upload() {
+        if let Some(target_error) = read_response::check_empty_body(route, target_response) {
+            return Err(target_error.rejection);
+        }
+        if let (Some(Value::Number(position)), Some(digests), Some(next)) =
+            (request.fields.get(Field::Position), digests, response.text(ResponseField::NextAppendPosition))
+            && next.parse::<u64>().ok() != position.checked_add(digests.bytes)
+        {
+            return Err(read_response::reject_incomplete_response());
+        }
+        if let Some(digests) = digests.filter(|_| request.operation != Operation::AppendObject) {
+            compare_digests(route, request, target_response, &mut response, digests)?;
+        }
+        if let Some(crc64) = digests.and_then(|sums| sums.crc64) {
+            let crc64 = crc64.to_string();
+            if response.text(ResponseField::Crc64Ecma).is_some_and(|stored| stored != crc64) {
+                return Err(read_response::reject_stored_mismatch());
+            }
+            response.set(ResponseField::Crc64Ecma, crc64);
+        }
+        if let Some(md5) = digests
+            .and_then(|sums| sums.md5.as_ref())
+            .filter(|_| request.operation == Operation::AppendObject)
+        {
+            response.set(ResponseField::PieceMd5, md5.as_bytes());
+        }
+    }
+    if !request.operation.is_upload() && !request.fields.has(Field::ChecksumMode) {
+        response.checksums.clear();
+        response.remove(ResponseField::ChecksumType);
+    }
+    read_response::add_caller_fields(route.caller, request.operation, &mut response);
+    Ok(response)
+}
+
+/// The caller's answer to a target's failure (any other status, with its whole bounded body).
+pub fn build_client_error(
+    route: &Route<'_>,
+    request: &Request,
+    target_response: &TargetResponse,
+) -> Response {
+    let rejection = build_client_rejection(route, request, target_response);
+    let mut response = write_response::build_error_response(route.caller, &rejection);
+    if rejection.kind == ErrorKind::AppendPosition {
+        let name = (route.target.dialect.response_field_name)(ResponseField::NextAppendPosition);
+        if let Some(position) = name.and_then(|name| target_response.header_text(name)) {
+            response.set(ResponseField::NextAppendPosition, position);
+        }
+    }
+    response
+}
+
+/// A target's failure as the caller is to hear of it.
+pub fn build_client_rejection(
+    route: &Route<'_>,
+    request: &Request,
+    target_response: &TargetResponse,
+) -> Rejection {
+    let target_error = read_response::read_target_error(route, target_response);
+    if target_response.status / 100 == 2 || !validate_response::can_fail_with(request, target_error.kind) {
+        return read_response::reject_incomplete_response();
+    }
+    match target_error.kind {
+        ErrorKind::PreconditionFailed if request.operation.is_write() => {
+            find_overwrite_error(&request.fields).map_or(target_error.rejection, Rejection::from)
+        }
+        _ => target_error.rejection,
+    }
+}
+
+/// The request that tells where an appended piece should have begun, where the caller's SDK wants to hear it and the
+/// target did not say.
+///
+/// # Errors
+/// As [`outgoing`].
+pub fn build_position_request(
+    route: &Route<'_>,
+    request: &Request,
+    response: &Response,
+    now: Timestamp,
+) -> Option<Result<OutgoingRequest, Rejection>> {
+    let is_position_error = matches!(&response.document, Some(Document::Error(error)) if error.kind == Some(ErrorKind::AppendPosition));
+    let is_position_missing = (route.caller.response_field_name)(ResponseField::NextAppendPosition).is_some()
+        && response.text(ResponseField::NextAppendPosition).is_none();
+    (is_position_error && is_position_missing).then(|| {
+        let key = request.key.clone().unwrap_or_default();
+        let head = Request::for_object(Operation::HeadObject, route.bucket.clone(), key, Fields::default());
+        build_target_request(route, &head, None, now).map(|(outgoing, _)| outgoing)
+    })
+}
+
+/// Takes the position from the answer to [`ask_position`].
+pub fn apply_position(response: &mut Response, target_response: &TargetResponse) {
+    if let Some(length) =
+        target_response.header_text("content-length").filter(|_| target_response.status == 200)
+    {
+        response.set(ResponseField::NextAppendPosition, length);
+    }
+}
+
+/// One part of an object, read at a target that does not tell parts apart: the object is told as one part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SinglePart(u64);
+
+/// The request as a target is asked that does not tell parts apart, and the part that was asked for. `None`: the target
+/// does, or no part was asked for.
+pub fn adapt_part_request(route: &Route<'_>, request: &Request) -> Option<(Request, SinglePart)> {
+    let supports_parts =
+        route.target.dialect.target_field_name(Field::PartNumber, request.operation).is_some();
+    (!supports_parts).then(|| build_single_part_request(request)).flatten()
+}
+
+/// The same for a target that passed over the number of the part: it answers with everything, and says nothing of parts.
+pub fn retry_without_part(
+    route: &Route<'_>,
+    request: &Request,
+    target_response: &TargetResponse,
+) -> Option<(Request, SinglePart)> {
+    let has_header = |field: ResponseField| {
+        (route.target.dialect.response_field_name)(field)
+            .is_some_and(|name| target_response.header(name).is_some())
+    };
+    let ignored_part = target_response.status == 200
+        && !has_header(ResponseField::PartsCount)
+        && !has_header(ResponseField::ContentRange);
+    ignored_part.then(|| build_single_part_request(request)).flatten()
+}
+
+fn build_single_part_request(request: &Request) -> Option<(Request, SinglePart)> {
+    let is_read = matches!(request.operation, Operation::GetObject | Operation::HeadObject);
+    let number = request.fields.number(Field::PartNumber).filter(|_| is_read)?;
+    let mut target_request = request.clone();
+    target_request.fields.remove(Field::PartNumber);
+    // Whether there is such an object is all that is asked.
+    if number != 1 {
+        target_request.operation = Operation::HeadObject;
+    }
+    Some((target_request, SinglePart(number)))
+}
+
+impl SinglePart {
+    /// Makes of the reply about the whole object that about its only part.
+    ///
+    /// # Errors
+    /// `InvalidPartNumber`: there is no other part.
+    pub fn convert_response(self, mut response: Response) -> Result<Response, Rejection> {
+        if response.status == 304 {
+            return Ok(response);
+        }
+        if self.0 != 1 {
+            return Err(Rejection::new(ErrorKind::InvalidPartNumber)
+                .with_detail("ActualPartCount", "1")
+                .with_detail("PartNumberRequested", self.0.to_string()));
+        }
+        response.set(ResponseField::PartsCount, "1");
+        let length = response.text(ResponseField::ContentLength).and_then(|text| text.parse::<u64>().ok());
+        // Nothing has no range.
+        if let Some(last) = length.and_then(|length| length.checked_sub(1)) {
+            response.status = 206;
+            response.set(ResponseField::ContentRange, format!("bytes 0-{last}/{}", last.saturating_add(1)));
+        }
+        Ok(response)
+    }
+}
+
+/// Whether a range was to be read of another object than the target has now (RFC 9110, 13.1.5). A failure says nothing of
+/// the object, so that the whole is read then.
+fn is_if_range_stale(route: &Route<'_>, request: &Request, target_response: &TargetResponse) -> bool {
+    let validator = request.fields.text(Field::IfRange).filter(|_| request.fields.has(Field::Range));
+    let Some(validator) = validator.filter(|_| matches!(target_response.status, 206 | 416)) else {
+        return false;
+    };
+    let get_header = |field: ResponseField| {
+        (route.target.dialect.response_field_name)(field).and_then(|name| target_response.header_text(name))
+    };
+    let is_same = match date::parse_http(validator) {
+        Some(time) => get_header(ResponseField::LastModified).and_then(date::parse_http) == Some(time),
+        // Only strong tags are compared.
+        None => get_header(ResponseField::Etag).is_some_and(|etag| {
+            !validator.starts_with("W/")
+                && etag::strip_quotes(etag).eq_ignore_ascii_case(etag::strip_quotes(validator))
+        }),
+    };
+    !is_same
+}
+
+/// The request that tells whether a bucket is missing or only its object, where the caller's vendor says so in the head
+/// of its answer to HEAD and the target did not.
+pub fn build_bucket_head_request(
+    route: &Route<'_>,
+    request: &Request,
+    target_response: &TargetResponse,
+    now: Timestamp,
+) -> Option<Result<OutgoingRequest, Rejection>> {
+    let is_needed =
+        route.caller.common_headers.head_error_header.is_some() && request.operation == Operation::HeadObject;
+    (is_needed && read_response::is_unspecified_not_found(route.target.dialect, target_response))
+        .then(|| write_request::build_signed_bucket_head(route, route.bucket.clone(), now))
+}
+
+/// The caller's answer once it is known which of both is missing.
+pub fn build_missing_response(
+    route: &Route<'_>,
+    request: &Request,
+    target_response: &TargetResponse,
+    bucket_response: &TargetResponse,
+) -> Response {
+    match bucket_response.status {
+        404 => write_response::build_error_response(route.caller, &ErrorKind::NoSuchBucket.into()),
+        _ => build_client_error(route, request, target_response),
+    }
+}
+
+/// Whether an answer to a read must be asked for again without its range: the caller's vendor answers a range
+/// that does not fit with the whole object, the target's with an error or with what there is; or the range was to be of
+/// another object.
+pub fn needs_retry_without_range(
+    route: &Route<'_>,
+    request: &Request,
+    target_response: &TargetResponse,
+) -> bool {
+    use crate::model::{ByteRange, Value};
+    if is_if_range_stale(route, request, target_response) {
+        return true;
+    }
+    let is_lenient = route.caller.defaults.lenient_range && !request.fields.has(Field::StandardRange);
+    if !is_lenient || route.target.dialect.defaults.lenient_range || request.operation != Operation::GetObject
+    {
+        return false;
+    }
+    let Some(Value::ByteRange(range)) = request.fields.get(Field::Range) else { return false };
+    match (range, target_response.status) {
+        // The documents make this one exception.
+        (ByteRange::Last(0), _) => false,
+        (_, 416) => true,
+        (ByteRange::Span(_, last), 206)
+            if validate_response::check_response_head(route, request, target_response).is_ok() =>
+        {
+            let total = target_response.header_text("content-range");
+            let total =
+                total.and_then(|text| text.rsplit_once('/')).and_then(|(_, total)| total.parse::<u64>().ok());
+            total.is_some_and(|total| *last >= total)
+        }
+        _ => false,
+    }
+}

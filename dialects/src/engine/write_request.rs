@@ -1,0 +1,397 @@
+//! From the canonical request to a head in the target's dialect, with what could not be said.
+
+use crate::engine::body_verifier::compute_composite_checksum;
+use crate::engine::dialect::{Dialect, FieldName, TargetCopySource};
+use crate::engine::loss::Loss;
+use crate::engine::route::Route;
+use crate::engine::{acl_documents, encoded_words, etag, read_request};
+use crate::model::{
+    ByteRange, CannedAcl, ChecksumAlgorithm, Directive, ErrorKind, Field, Fields, Operation, OutgoingRequest,
+    PayloadHash, Rejection, Request, Timestamp, Value,
+};
+use crate::wire::{date, percent};
+
+/// Writes an unsigned request to the target. The body is the caller's business.
+///
+/// # Errors
+/// A key or metadata that the target cannot hold, an operation that it does not have.
+pub fn write_request(
+    route: &Route<'_>,
+    request: &Request,
+) -> Result<(OutgoingRequest, Vec<Loss>), Rejection> {
+    let target = route.target.dialect;
+    check_limits(target, request)?;
+    let fields = express_defaults(route, request);
+    let mut outgoing = build_head(route, request.operation, request.key.as_deref())?;
+    let mut losses = Vec::new();
+    for (field, value) in fields.iter() {
+        match write_field(route, request.operation, field, value) {
+            Ok((FieldName::Header(name), value)) => outgoing.headers.push((name.to_owned(), value)),
+            Ok((FieldName::Parameter(name), value)) => {
+                let text = String::from_utf8(value).map_err(|_| ErrorKind::InvalidArgument)?;
+                outgoing.query.push((name.to_owned(), Some(text)));
+            }
+            Err(UnwrittenField::Unnecessary) => {}
+            Err(UnwrittenField::Unsupported(reason)) => losses.push(Loss::for_field(field, reason)),
+        }
+    }
+    check_selectors(target, request, &outgoing)?;
+    write_metadata(route, request, &mut outgoing, &mut losses);
+    if let Some(name) =
+        target.part_bytes_min_header.filter(|_| request.operation == Operation::CompleteMultipartUpload)
+    {
+        let least = route.caller.limits.part_bytes_min.to_string();
+        outgoing.headers.push((name.to_owned(), least.into_bytes()));
+    }
+    outgoing.headers.extend(write_checksum_headers(route, request)?);
+    if let Some(source) = &request.source {
+        let at = TargetCopySource {
+            bucket: route.source_bucket.as_deref().unwrap_or_default(),
+            key: &source.key,
+            version: source.version.as_deref(),
+            authority: &route.target.authority,
+        };
+        let value = (target.copy.write_source)(&at);
+        outgoing.headers.push((target.copy.source_header.to_owned(), value.into_bytes()));
+    }
+    Ok((outgoing, losses))
+}
+
+fn check_limits(target: &'static Dialect, request: &Request) -> Result<(), Rejection> {
+    if let Some(key) = &request.key {
+        read_request::check_key(target, key)?;
+    }
+    if let Some(source) = &request.source {
+        read_request::check_key(target, &source.key)?;
+    }
+    read_request::check_metadata(target, &request.metadata)
+}
+
+/// An empty head for an operation: method, host, path and the parameters that select it.
+///
+/// # Errors
+/// `NotImplemented` where the target does not have the operation.
+pub fn build_head(
+    route: &Route<'_>,
+    operation: Operation,
+    key: Option<&str>,
+) -> Result<OutgoingRequest, Rejection> {
+    build_head_at(
+        route,
+        operation,
+        (operation != Operation::ListBuckets).then_some(route.bucket.as_str()),
+        key,
+    )
+}
+
+/// As [`head`], for a bucket of the target other than the request's: the source of a copy.
+///
+/// # Errors
+/// As [`head`].
+pub fn build_head_at(
+    route: &Route<'_>,
+    operation: Operation,
+    bucket: Option<&str>,
+    key: Option<&str>,
+) -> Result<OutgoingRequest, Rejection> {
+    let target = route.target;
+    let operation_route = target.dialect.find_route(operation).ok_or_else(|| {
+        Rejection::with_message(
+            ErrorKind::NotImplemented,
+            format!("{} cannot be carried out here.", operation.name()),
+        )
+    })?;
+    let probe = target.dialect.bucket_probe_parameter.filter(|_| operation == Operation::HeadBucket);
+    let key_path = key.map(percent::encode_path).unwrap_or_default();
+    let (host, path) = match bucket {
+        Some(bucket) if target.path_style => (target.authority.clone(), format!("/{bucket}/{key_path}")),
+        Some(bucket) => (format!("{bucket}.{}", target.authority), format!("/{key_path}")),
+        None => (target.authority.clone(), "/".to_owned()),
+    };
+    // Parameters whose value is a field are written with the fields.
+    let selectors = operation_route.parameters.iter().filter(|name| {
+        !Field::ALL
+            .iter()
+            .any(|field| target.dialect.field_name_in(*field, operation) == Some(FieldName::Parameter(name)))
+    });
+    let query = probe.iter().chain(selectors).map(|name| match name.split_once('=') {
+        Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+        None => ((*name).to_owned(), None),
+    });
+    Ok(OutgoingRequest {
+        method: if probe.is_some() { "GET" } else { operation_route.method },
+        host,
+        bucket: bucket.map(str::to_owned),
+        key: key.map(str::to_owned),
+        path: if path.ends_with('/') && key.is_none() && target.path_style && bucket.is_some() {
+            path.trim_end_matches('/').to_owned()
+        } else {
+            path
+        },
+        query: query.collect(),
+        headers: Vec::new(),
+        body: Vec::new(),
+        payload_hash: PayloadHash::Unsigned,
+        is_long_running: operation.is_copy() || operation == Operation::CompleteMultipartUpload,
+    })
+}
+
+/// Without a parameter that selects the operation the target would take the request for another.
+fn check_selectors(target: &Dialect, request: &Request, outgoing: &OutgoingRequest) -> Result<(), Rejection> {
+    let Some(operation_route) = target.find_route(request.operation) else { return Ok(()) };
+    let is_present = |wanted: &&str| {
+        let name = wanted.split('=').next().unwrap_or(wanted);
+        outgoing.query.iter().any(|row| row.0 == name)
+    };
+    if operation_route.parameters.iter().all(is_present) {
+        return Ok(());
+    }
+    Err(Rejection::with_message(
+        ErrorKind::InvalidRequest,
+        format!("{} is not complete.", request.operation.name()),
+    ))
+}
+
+/// The signed request that tells whether a bucket of the target is there.
+///
+/// # Errors
+/// As [`head`].
+pub fn build_signed_bucket_head(
+    route: &Route<'_>,
+    bucket: String,
+    now: Timestamp,
+) -> Result<OutgoingRequest, Rejection> {
+    let route = Route { bucket, ..route.clone() };
+    Ok(sign_request(&route, build_head(&route, Operation::HeadBucket, None)?, now))
+}
+
+/// What absence means to the caller is said where it means something else to the target.
+fn express_defaults(route: &Route<'_>, request: &Request) -> Fields {
+    let (caller, target) = (&route.caller.defaults, &route.target.dialect.defaults);
+    let mut fields = request.fields.clone();
+    // Compared here, with what the answer says.
+    fields.remove(Field::IfRange);
+    if route.caller.family != route.target.dialect.family {
+        replace_grants_with_acl(route.caller, request.operation, &mut fields);
+    }
+    if request.operation.creates_object() {
+        let acl_fields = [
+            Field::Acl,
+            Field::GrantRead,
+            Field::GrantReadAcp,
+            Field::GrantWriteAcp,
+            Field::GrantFullControl,
+        ];
+        let has_acl = acl_fields.into_iter().any(|field| fields.has(field));
+        if !has_acl && caller.acl == CannedAcl::Private && target.acl != CannedAcl::Private {
+            fields.set(Field::Acl, Value::Acl(CannedAcl::Private));
+        }
+        // To say nothing may mean the bucket's class; a target whose buckets have none is told its own default.
+        let class_to_express = caller.class.filter(|class| target.class != Some(*class));
+        let class =
+            if target.class_always_explicit { caller.class.or(target.class) } else { class_to_express };
+        let class = class.filter(|_| !fields.has(Field::StorageClass));
+        if let Some(class) = class {
+            fields.set(Field::StorageClass, Value::StorageClass(class));
+        }
+        let own_content = request.operation != Operation::CopyObject
+            || fields.directive(Field::MetadataDirective) == Some(Directive::Replace);
+        let kind = caller.content_type.filter(|kind| target.content_type != Some(kind));
+        if let Some(kind) = kind.filter(|_| own_content && !fields.has(Field::ContentType)) {
+            fields.set(Field::ContentType, Value::Text(kind.to_owned()));
+        }
+    }
+    if matches!(request.operation, Operation::GetObject | Operation::HeadObject)
+        && fields.has(Field::Range)
+        && target.lenient_range
+        && !caller.lenient_range
+    {
+        fields.set(Field::StandardRange, Value::Flag);
+    }
+    if !target.lenient_range {
+        fields.remove(Field::StandardRange);
+    }
+    fields
+}
+
+/// The checksums of a body or of a completed object that the caller says in the head, for a target that compares them.
+///
+/// # Errors
+/// `BadDigest`: that of a completed object, where it is not that of the parts that the call names. `NotImplemented`: one
+/// that only the target could compare.
+fn write_checksum_headers(route: &Route<'_>, request: &Request) -> Result<Vec<(String, Vec<u8>)>, Rejection> {
+    let target = route.target.dialect;
+    let is_completion = request.operation == Operation::CompleteMultipartUpload;
+    let mut headers = Vec::new();
+    if !request.operation.is_upload() && !is_completion {
+        return Ok(headers);
+    }
+    for checksum in &request.checksums {
+        let Some(value) = &checksum.value else { continue };
+        let header = target.checksum_header(checksum.algorithm).filter(|_| target.keeps_checksums());
+        match header {
+            // Each write has one.
+            Some(name) if headers.is_empty() => headers.push((name.to_owned(), value.clone().into_bytes())),
+            None if is_completion && is_composite_of_parts(request, checksum.algorithm, value)? => {}
+            None if is_completion => {
+                let name = route.caller.checksum_header(checksum.algorithm).unwrap_or_default();
+                return Err(Rejection::with_message(
+                    ErrorKind::NotImplemented,
+                    format!("{name} cannot be carried out here: {} does not compare it", target.name),
+                )
+                .with_detail("Header", name));
+            }
+            _ => {}
+        }
+    }
+    Ok(headers)
+}
+
+/// Whether a completed object's checksum is the one of its parts' checksums, which the call names beside their ETags; each
+/// was compared with its bytes when it came.
+///
+/// # Errors
+/// `BadDigest`: it says to be, and is another.
+fn is_composite_of_parts(
+    request: &Request,
+    algorithm: ChecksumAlgorithm,
+    value: &str,
+) -> Result<bool, Rejection> {
+    let Some(composite) = compute_composite_checksum(algorithm, &request.parts)? else { return Ok(false) };
+    let (bare, count) = value.rsplit_once('-').map_or((value, None), |(bare, count)| (bare, Some(count)));
+    let is_part_count = count.is_none_or(|count| count.parse() == Ok(request.parts.len()));
+    match (composite == bare && is_part_count, count) {
+        (true, _) => Ok(true),
+        (false, Some(_)) => Err(ErrorKind::BadDigest.into()),
+        (false, None) => Ok(false),
+    }
+}
+
+/// Accounts are a vendor's own, but everybody is everybody: grants that mean a canned list are said by its word.
+fn replace_grants_with_acl(caller: &Dialect, operation: Operation, fields: &mut Fields) {
+    let Some(acl) = acl_documents::canned_from_grant_fields(caller, fields) else { return };
+    let field = if Field::Acl.applies_to(operation) { Field::Acl } else { Field::BucketAcl };
+    if fields.has(field) {
+        return;
+    }
+    acl_documents::GRANT_FIELDS.iter().for_each(|row| drop(fields.remove(row.0)));
+    fields.set(field, Value::Acl(acl));
+}
+
+/// Why a field is not written.
+enum UnwrittenField {
+    /// The target does by itself what the field asks for.
+    Unnecessary,
+    /// It cannot be said.
+    Unsupported(String),
+}
+
+fn write_field(
+    route: &Route<'_>,
+    operation: Operation,
+    field: Field,
+    value: &Value,
+) -> Result<(FieldName, Vec<u8>), UnwrittenField> {
+    let target = route.target.dialect;
+    let reject = |reason: &str| UnwrittenField::Unsupported(format!("{} {reason}", target.name));
+    if matches!(value, Value::Acl(CannedAcl::Inherit)) && target.words.acl.word(CannedAcl::Inherit).is_none()
+    {
+        // There the bucket decides when nothing is said.
+        return Err(UnwrittenField::Unnecessary);
+    }
+    if field.is_checksum_option() && !target.keeps_checksums() {
+        // What the caller says of the bytes is compared here.
+        return Err(UnwrittenField::Unnecessary);
+    }
+    let name = target.target_field_name(field, operation);
+    if name.is_none() && (field.is_safe_to_omit() || field.is_repeated_in(operation)) {
+        return Err(UnwrittenField::Unnecessary);
+    }
+    let name = name.ok_or_else(|| reject("has no such field"))?;
+    if field.has_account_ids() && route.caller.family != target.family {
+        return Err(reject("has other accounts"));
+    }
+    let words = target.words;
+    let require_word = |word: Option<&'static str>| {
+        word.map(str::to_owned).ok_or_else(|| reject("has no word for this value"))
+    };
+    let text = match value {
+        Value::Text(text) if field == Field::EncryptionKeyId && !route.target.kms_keys.contains(text) => {
+            return Err(reject(&format!("is not configured with the key {text}")));
+        }
+        Value::Text(text) => text.clone(),
+        Value::Raw(bytes) => return Ok((name, bytes.clone())),
+        Value::Time(at) => date::format_http(*at),
+        Value::Etags(tags) => format_etags(target, tags),
+        Value::Directive(directive) if field == Field::TaggingDirective => {
+            require_word(words.tagging.word(*directive))?
+        }
+        Value::Directive(directive) => require_word(words.metadata.word(*directive))?,
+        Value::StorageClass(class) => require_word(words.class.word(*class))?,
+        Value::Acl(acl) => require_word(words.acl.word(*acl))?,
+        Value::Encryption(encryption) => require_word(words.encryption.word(*encryption))?,
+        Value::Flag => (words.flag_word)(field).to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::ByteRange(range) => format_range(*range),
+        Value::Tags(tags) => format_tags(tags),
+        Value::Secret(key) => key.expose().to_owned(),
+    };
+    Ok((name, text.into_bytes()))
+}
+
+fn format_etags(target: &Dialect, tags: &[String]) -> String {
+    let format_etag = |tag: &String| if tag == "*" { tag.clone() } else { etag::quote(target, tag) };
+    tags.iter().map(format_etag).collect::<Vec<_>>().join(", ")
+}
+
+fn format_range(range: ByteRange) -> String {
+    match range {
+        ByteRange::Span(first, last) => format!("bytes={first}-{last}"),
+        ByteRange::From(first) => format!("bytes={first}-"),
+        ByteRange::Last(count) => format!("bytes=-{count}"),
+    }
+}
+
+fn format_tags(tags: &[(String, String)]) -> String {
+    let format_pair =
+        |(name, value): &(String, String)| format!("{}={}", percent::encode(name), percent::encode(value));
+    tags.iter().map(format_pair).collect::<Vec<_>>().join("&")
+}
+
+fn write_metadata(
+    route: &Route<'_>,
+    request: &Request,
+    outgoing: &mut OutgoingRequest,
+    losses: &mut Vec<Loss>,
+) {
+    let target = route.target.dialect;
+    for (name, value) in &request.metadata {
+        let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if is_plain || target.limits.metadata_any_name {
+            let value = encoded_words::convert_for_target(route.caller, target, value);
+            outgoing.headers.push((format!("{}{name}", target.metadata_prefix), value));
+        } else {
+            losses.push(Loss {
+                item: crate::engine::loss::LostItem::Metadata(name.clone()),
+                reason: format!("{} allows only letters, digits and - in names of metadata", target.name),
+            });
+        }
+    }
+}
+
+/// Signs a request whose body is at hand.
+pub fn sign_request(route: &Route<'_>, mut outgoing: OutgoingRequest, now: Timestamp) -> OutgoingRequest {
+    let body = &outgoing.body;
+    if !body.is_empty() || matches!(outgoing.method, "PUT" | "POST") {
+        outgoing.headers.push(("content-length".to_owned(), body.len().to_string().into_bytes()));
+    }
+    if !body.is_empty() {
+        let kind: &[u8] = if body.starts_with(b"<") { b"application/xml" } else { b"application/json" };
+        outgoing.headers.push(("content-type".to_owned(), kind.to_vec()));
+        outgoing.headers.push(("content-md5".to_owned(), crate::wire::hash::md5_base64(body).into_bytes()));
+    }
+    outgoing.payload_hash = PayloadHash::Sha256(crate::wire::hash::sha256_hex(&outgoing.body));
+    let now = route.target.clock.to_target_time(now);
+    route.target.auth.sign(&mut outgoing, &route.target.credentials.current(), &route.target.region, now);
+    outgoing
+}

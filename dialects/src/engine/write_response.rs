@@ -1,0 +1,137 @@
+//! From the canonical answer to what goes to the caller in its own dialect.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
+use crate::engine::dialect::Dialect;
+use crate::engine::response_documents;
+use crate::model::{Document, ErrorDocument, ErrorKind, Rejection, Response, ResponseField, Timestamp};
+use crate::wire::date;
+
+/// Whom an answer is for.
+#[derive(Clone)]
+pub struct ResponseContext {
+    /// What the caller speaks.
+    pub dialect: &'static Dialect,
+    /// 128 random bits that make up this request's id.
+    pub id: u128,
+    /// The time of answering.
+    pub now: Timestamp,
+    /// `Host` of the request.
+    pub host: String,
+    /// Path of the request as sent.
+    pub path: String,
+    /// Whether the request was a HEAD: no body may follow.
+    pub is_head: bool,
+    /// Milliseconds since the request arrived.
+    pub elapsed_ms: u64,
+}
+
+impl ResponseContext {
+    /// The id of the request, as its caller, our log and the error document have it.
+    pub fn request_id(&self) -> String {
+        (self.dialect.common_headers.format_request_id)(self.id, self.now)
+    }
+}
+
+/// An answer ready to be written: the head and the whole document. A streamed body follows on its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenResponse {
+    /// HTTP status.
+    pub status: u16,
+    /// Names and values in the order to be written.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// The document, empty where there is none or the request was a HEAD.
+    pub body: Vec<u8>,
+    /// The error code told, for the log.
+    pub code: Option<String>,
+}
+
+/// Says an answer. Document lengths are set; a streamed body's length is whatever the reply says.
+pub fn write_response(context: &ResponseContext, mut response: Response) -> WrittenResponse {
+    let dialect = context.dialect;
+    let code = match &response.document {
+        Some(Document::Error(error)) => Some(error.code.clone()),
+        _ => None,
+    };
+    let id = context.request_id();
+    let content_type = match &response.document {
+        Some(Document::Verbatim(kind, _)) => kind,
+        _ => "application/xml",
+    };
+    let body = response
+        .document
+        .take()
+        .map(|document| response_documents::write_document(dialect, &document, context, &id));
+    let has_no_body = matches!(response.status, 204 | 304);
+    if body.is_some() && !has_no_body {
+        response.set(ResponseField::ContentType, content_type);
+    }
+    let mut headers = vec![
+        ("Server".to_owned(), dialect.common_headers.server.into()),
+        ("Date".to_owned(), date::format_http(context.now).into()),
+        (dialect.common_headers.request_id_header.to_owned(), id.clone().into()),
+    ];
+    if let Some(name) = dialect.common_headers.trace_id_header {
+        headers.push((name.to_owned(), derive_trace_id(&id).into()));
+    }
+    if let Some(name) = dialect.common_headers.server_time_header {
+        headers.push((name.to_owned(), context.elapsed_ms.to_string().into()));
+    }
+    for field in ResponseField::ALL {
+        let Some(name) = (dialect.response_field_name)(field) else { continue };
+        headers.extend(
+            response.fields.iter().filter(|row| row.0 == field).map(|row| (name.to_owned(), row.1.clone())),
+        );
+    }
+    for (algorithm, value) in response.checksums {
+        if let Some(name) = dialect.checksum_header(algorithm) {
+            headers.push((name.to_owned(), value.into_bytes()));
+        }
+    }
+    let metadata = response.metadata.into_iter();
+    headers.extend(metadata.map(|(name, value)| (format!("{}{name}", dialect.metadata_prefix), value)));
+    // Documents of targets may say anything.
+    headers.retain(|(_, value)| !value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)));
+    let body = match (body, context.is_head, has_no_body) {
+        (Some(body), false, false) => body,
+        (Some(body), true, false) => {
+            if let Some(name) = dialect.common_headers.head_error_header.filter(|_| code.is_some()) {
+                headers.push((name.to_owned(), BASE64.encode(&body).into()));
+            }
+            Vec::new()
+        }
+        _ => Vec::new(),
+    };
+    WrittenResponse { status: response.status, headers, body, code }
+}
+
+/// The answer to a request that was refused.
+pub fn build_error_response(dialect: &'static Dialect, rejection: &Rejection) -> Response {
+    let row = dialect.error_row(rejection.kind).or_else(|| dialect.error_row(ErrorKind::InternalError));
+    let (code, status, message) =
+        row.map_or(("InternalError", 500, "Internal error."), |row| (row.code, row.status, row.message));
+    let (code, status) = match &rejection.code_and_status {
+        Some((code, status)) => (code.as_str(), *status),
+        None => (code, status),
+    };
+    let mut response = Response::with_status(status);
+    if status != 304 {
+        response.document = Some(Document::Error(ErrorDocument {
+            kind: Some(rejection.kind),
+            code: code.to_owned(),
+            message: rejection.message.clone().unwrap_or_else(|| message.to_owned()),
+            details: rejection
+                .details
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                .collect(),
+        }));
+    }
+    response
+}
+
+/// A second id that follows from the first: one lookup finds both in a log.
+pub fn derive_trace_id(id: &str) -> String {
+    BASE64.encode(format!("blobfish-{id}"))
+}

@@ -1,6 +1,0 @@
-//! Errors: those of S3.
-
-use crate::engine::dialect::ErrorRow;
-
-/// As S3.
-pub const ERRORS: &[ErrorRow] = crate::s3::faults::ERRORS;
