@@ -5,17 +5,16 @@
 //! the translation that is written once and names no vendor, `wire` vendor-free helpers, and each remaining
 //! folder one dialect with the same file names.
 
+pub mod authentication;
 pub mod cos;
+pub mod documents;
+pub mod encoding;
 pub mod engine;
-pub mod examples;
-pub mod explain;
 pub mod jdcloud;
-pub mod lines;
 pub mod model;
 pub mod oss;
-pub mod rules;
 pub mod s3;
-pub mod wire;
+pub mod translator;
 
 use engine::dialect::Dialect;
 

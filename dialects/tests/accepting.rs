@@ -2,16 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use blobfish_dialects::engine::authenticate::{
+use blobfish_dialects::authentication::authenticate::{
     AuthenticatedRequest, CallerCredentials, CredentialStore, ListenerDialects, RejectedRequest,
     authenticate_request,
 };
+use blobfish_dialects::authentication::signature::Auth;
 use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::signature::Auth;
-use blobfish_dialects::explain::parse_request_head;
 use blobfish_dialects::model::{
     Credentials, ErrorKind, Operation, OutgoingRequest, PayloadHash, RawHead, Timestamp,
 };
+use blobfish_dialects::translator::explain::parse_request_head;
 use blobfish_dialects::{DIALECTS, cos, oss, s3};
 use secrecy::SecretString;
 
@@ -327,7 +327,7 @@ fn the_host_alone_names_the_bucket() {
 fn a_source_of_cos_may_be_at_the_endpoint_of_the_request() {
     let source = |host: &str, source: &str| {
         let text = format!("PUT /k HTTP/1.1\nHost: {host}\nx-cos-copy-source: {source}\n");
-        let request = blobfish_dialects::explain::explain(&text, &cos::COS, &cos::COS)?.request;
+        let request = blobfish_dialects::translator::explain::explain(&text, &cos::COS, &cos::COS)?.request;
         Ok::<_, blobfish_dialects::model::Rejection>(request.source.unwrap().bucket)
     };
     let get_error_kind = |found: Result<String, blobfish_dialects::model::Rejection>| found.unwrap_err().kind;
@@ -582,7 +582,7 @@ fn objects_of_an_open_bucket_are_read_by_anybody() {
 
 /// A COS credential in the query that covers these headers, by the document's algorithm.
 fn presign_cos(method: &str, key: &str, signed: &[(&str, &str)]) -> String {
-    use blobfish_dialects::wire::{hash, percent};
+    use blobfish_dialects::encoding::{hash, percent};
     let (start, end) = (NOW.0 - 60, NOW.0 + 600);
     let time = format!("{start};{end}");
     let pairs: Vec<_> =

@@ -4,8 +4,8 @@
 
 use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::engine::exchange::{Exchange, Step, TargetResponse};
-use blobfish_dialects::explain::{build_sample_route, build_sample_target, explain};
 use blobfish_dialects::model::{Document, ErrorKind, ObjectListing, OutgoingRequest, Rejection, Timestamp};
+use blobfish_dialects::translator::explain::{build_sample_route, build_sample_target, explain};
 use blobfish_dialects::{cos::COS, oss::OSS, s3::S3};
 
 const NOW: Timestamp = Timestamp(1_767_323_045);

@@ -9,8 +9,8 @@ use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::engine::exchange::TargetResponse;
 use blobfish_dialects::engine::read_response;
 use blobfish_dialects::engine::write_response::{self, ResponseContext};
-use blobfish_dialects::explain::{Explanation, explain};
 use blobfish_dialects::model::{OutgoingRequest, Timestamp, Value};
+use blobfish_dialects::translator::explain::{Explanation, explain};
 use blobfish_dialects::{DIALECTS, find_dialect};
 
 #[test]
@@ -72,8 +72,8 @@ fn render_response(
     meaning: &Explanation,
 ) -> String {
     let answer = parse_response(&read_case_file(&case.join("answer.http")));
-    let target = blobfish_dialects::explain::build_sample_target(origin);
-    let way = blobfish_dialects::explain::build_sample_route(caller, &target, &meaning.request);
+    let target = blobfish_dialects::translator::explain::build_sample_target(origin);
+    let way = blobfish_dialects::translator::explain::build_sample_route(caller, &target, &meaning.request);
     let reply = read_response::read_response(&way, meaning.request.operation, &answer).unwrap();
     let listener = ResponseContext {
         dialect: caller,

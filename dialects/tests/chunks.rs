@@ -2,14 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+use blobfish_dialects::authentication::signature::Payload;
+use blobfish_dialects::encoding::hash::derive_key;
 use blobfish_dialects::engine::body_verifier::{BodyVerifier, DigestsToCompute};
-use blobfish_dialects::engine::signature::Payload;
 use blobfish_dialects::model::{
     Checksum, ChecksumAlgorithm, ErrorKind, Fields, Operation, Rejection, Request,
 };
 use blobfish_dialects::s3::S3;
 use blobfish_dialects::s3::chunked::{AwsChunkedDecoder, ChunkKey};
-use blobfish_dialects::wire::hash::derive_key;
 
 const SECRET: &[u8] = b"AWS4wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 

@@ -5,11 +5,11 @@ use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::engine::exchange::{Exchange, Step, TargetResponse};
 use blobfish_dialects::engine::loss;
 use blobfish_dialects::engine::{streaming, write_response};
-use blobfish_dialects::explain::{build_sample_route, build_sample_target, explain};
 use blobfish_dialects::model::{
     Document, ErrorKind, OutgoingRequest, Rejection, Request, Response, Timestamp,
 };
 use blobfish_dialects::s3::profiles::{AWS, EMBEDDED};
+use blobfish_dialects::translator::explain::{build_sample_route, build_sample_target, explain};
 use blobfish_dialects::{cos::COS, jdcloud::JDCLOUD, oss::OSS, s3::S3};
 
 const NOW: Timestamp = Timestamp(1_767_323_045);

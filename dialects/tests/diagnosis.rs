@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use blobfish_dialects::engine::addressing;
+use blobfish_dialects::authentication::addressing;
 use blobfish_dialects::engine::diagnosis::{Failure, diagnose_failure};
 use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::engine::exchange::TargetResponse;

@@ -4,12 +4,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use blobfish_dialects::engine::authenticate::{CallerCredentials, CredentialStore};
-use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::form_upload::{
+use blobfish_dialects::authentication::authenticate::{CallerCredentials, CredentialStore};
+use blobfish_dialects::authentication::form_upload::{
     AuthenticatedForm, FormProgress, FormReader, PostForm, SuccessResponse, authenticate_form,
 };
-use blobfish_dialects::engine::signature::{BodyDecoder as _, ResourceAddress};
+use blobfish_dialects::authentication::signature::{BodyDecoder as _, ResourceAddress};
+use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::model::{ErrorKind, Field, Rejection, Timestamp};
 use blobfish_dialects::{cos::COS, oss::OSS, s3::S3};
 use proptest::prelude::*;
@@ -220,7 +220,13 @@ fn a_visitor_cannot_make_more_of_a_form_than_was_signed() {
     let check = |dialect: &Dialect, more: &str, name: &str, value: &str| {
         let policy = policy(more);
         let given = build_form(&[("policy", &policy), ("key", "k"), (name, value)]);
-        blobfish_dialects::engine::policy::check_policy(dialect, &policy, &given, "b", Timestamp(S3_NOW))
+        blobfish_dialects::authentication::policy::check_policy(
+            dialect,
+            &policy,
+            &given,
+            "b",
+            Timestamp(S3_NOW),
+        )
     };
     for (dialect, name) in [
         (&COS, "acl"),
@@ -255,8 +261,13 @@ fn policies_that_are_none_are_rejected() {
     ] {
         let policy = BASE64.encode(policy);
         let given = build_form(&[("policy", &policy), ("key", "k")]);
-        let found =
-            blobfish_dialects::engine::policy::check_policy(&OSS, &policy, &given, "b", Timestamp(S3_NOW));
+        let found = blobfish_dialects::authentication::policy::check_policy(
+            &OSS,
+            &policy,
+            &given,
+            "b",
+            Timestamp(S3_NOW),
+        );
         assert_eq!(found.unwrap_err().kind, wanted);
     }
     assert_eq!(

@@ -1,9 +1,9 @@
 //! Two requests side by side: every line has its counterpart or a reason, and what must not be shown is not.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use blobfish_dialects::examples::parse_examples;
-use blobfish_dialects::explain::{Explanation, Handling, explain};
-use blobfish_dialects::lines::Line;
+use blobfish_dialects::translator::examples::parse_examples;
+use blobfish_dialects::translator::explain::{Explanation, Handling, explain};
+use blobfish_dialects::translator::lines::Line;
 use blobfish_dialects::{DIALECTS, cos::COS, find_dialect, jdcloud::JDCLOUD, oss::OSS, s3::S3};
 
 fn find_line<'a>(lines: &'a [Line], begins: &str) -> &'a Line {

@@ -4,9 +4,9 @@
 
 use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::engine::loss::Loss;
-use blobfish_dialects::explain::{build_sample_route, build_sample_target, explain};
 use blobfish_dialects::model::{ErrorKind, Operation, Rejection};
 use blobfish_dialects::s3::profiles::EMBEDDED;
+use blobfish_dialects::translator::explain::{build_sample_route, build_sample_target, explain};
 use blobfish_dialects::{
     DIALECT_PROFILES, PROFILES, cos::COS, find_dialect, jdcloud::JDCLOUD, oss::OSS, s3::S3,
 };

@@ -4,11 +4,11 @@
 use blobfish_dialects::DIALECTS;
 use blobfish_dialects::engine::dialect::{Dialect, FieldName};
 use blobfish_dialects::engine::write_request;
-use blobfish_dialects::explain::{build_sample_route, build_sample_target};
 use blobfish_dialects::model::{
     ByteRange, CannedAcl, CopySource, Directive, Encryption, Field, Fields, Operation, Request, SecretText,
     StorageClass, Timestamp, Value, ValueKind,
 };
+use blobfish_dialects::translator::explain::{build_sample_route, build_sample_target};
 use proptest::prelude::*;
 
 fn generate_value(field: Field) -> BoxedStrategy<Value> {

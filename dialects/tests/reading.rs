@@ -1,11 +1,12 @@
 //! What a verified request may not say: each line is refused in its vendor's terms, beside a control that is read.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+use blobfish_dialects::encoding::xml;
+use blobfish_dialects::encoding::xml::{DOCUMENT_BYTES_MAX, ParseLimits, parse_with_limits};
 use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::engine::write_response;
-use blobfish_dialects::explain::explain;
 use blobfish_dialects::model::{Field, Rejection, Request};
-use blobfish_dialects::wire::xml::{self, DOCUMENT_BYTES_MAX, ParseLimits, parse_with_limits};
+use blobfish_dialects::translator::explain::explain;
 use blobfish_dialects::{cos::COS, jdcloud::JDCLOUD, oss::OSS, s3::S3};
 
 fn read_request(

@@ -2,16 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+use blobfish_dialects::encoding::xml;
 use blobfish_dialects::engine::body_verifier::Digests;
 use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::engine::exchange::TargetResponse;
 use blobfish_dialects::engine::relay;
 use blobfish_dialects::engine::write_request;
-use blobfish_dialects::explain::{build_sample_route, build_sample_target, explain};
 use blobfish_dialects::model::{
     ChecksumAlgorithm, ErrorKind, Field, Operation, Part, Rejection, Request, Timestamp, Value,
 };
-use blobfish_dialects::wire::xml;
+use blobfish_dialects::translator::explain::{build_sample_route, build_sample_target, explain};
 use blobfish_dialects::{cos::COS, jdcloud::JDCLOUD, oss::OSS, s3::S3};
 use crc_fast::{CrcAlgorithm, checksum};
 use proptest::prelude::*;

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use blobfish_dialects::engine::dialect::{Dialect, FieldName, ResourceLevel};
-use blobfish_dialects::explain::explain;
 use blobfish_dialects::model::{ErrorKind, Field, Operation, Rejection, Request};
+use blobfish_dialects::translator::explain::explain;
 use blobfish_dialects::{DIALECTS, cos::COS, oss::OSS, s3::S3};
 
 /// Reads an operation's request as its route has it, with one header more.

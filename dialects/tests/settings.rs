@@ -5,9 +5,9 @@
 use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::engine::exchange::{Exchange, Step, TargetResponse};
 use blobfish_dialects::engine::write_response::{self, ResponseContext};
-use blobfish_dialects::explain::{build_sample_route, build_sample_target, explain};
 use blobfish_dialects::model::{ErrorKind, OutgoingRequest, Rejection, Timestamp};
 use blobfish_dialects::s3::profiles::{AWS, SEAWEEDFS};
+use blobfish_dialects::translator::explain::{build_sample_route, build_sample_target, explain};
 use blobfish_dialects::{cos::COS, jdcloud::JDCLOUD, oss::OSS, s3::S3};
 
 const NOW: Timestamp = Timestamp(1_767_323_045);
@@ -554,10 +554,10 @@ fn rules_for_browsers_name_headers_in_each_dialects_words() {
 
 #[test]
 fn preflight_responses_follow_the_rules() {
+    use blobfish_dialects::encoding::xml;
     use blobfish_dialects::engine::cors::Preflight;
-    use blobfish_dialects::explain::parse_request_head;
     use blobfish_dialects::model::ResponseField;
-    use blobfish_dialects::wire::xml;
+    use blobfish_dialects::translator::explain::parse_request_head;
     let rules = xml::parse(b"<C><CORSRule><AllowedOrigin>http://*.example.com</AllowedOrigin><AllowedMethod>PUT</AllowedMethod><AllowedMethod>GET</AllowedMethod><AllowedHeader>x-amz-*</AllowedHeader><ExposeHeader>ETag</ExposeHeader><MaxAgeSeconds>60</MaxAgeSeconds></CORSRule><CORSRule><AllowedOrigin>*</AllowedOrigin><AllowedMethod>HEAD</AllowedMethod></CORSRule></C>").unwrap();
     let ask = |origin: &str, method: &str, headers: &str| {
         let mut text = "OPTIONS /k HTTP/1.1\nHost: b.localhost\n".to_owned();

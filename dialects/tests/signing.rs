@@ -2,11 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use blobfish_dialects::engine::signature::{Auth, ResourceAddress, VerifyOptions};
+use blobfish_dialects::authentication::signature::{Auth, ResourceAddress, VerifyOptions};
+use blobfish_dialects::encoding::percent;
 use blobfish_dialects::model::{
     Credentials, ErrorKind, OutgoingRequest, PayloadHash, RawHead, Rejection, Timestamp,
 };
-use blobfish_dialects::wire::percent;
 use blobfish_dialects::{cos, oss, s3};
 use proptest::prelude::*;
 use secrecy::SecretString;

@@ -8,8 +8,8 @@ use blobfish_dialects::engine::read_response::read_response;
 use blobfish_dialects::engine::relay::{SourcePartDigests, SourceParts};
 use blobfish_dialects::engine::streaming::build_client_response;
 use blobfish_dialects::engine::validate_response::{build_expected_body, can_fail_with, check_response_head};
-use blobfish_dialects::explain::{build_sample_route, build_sample_target};
 use blobfish_dialects::model::{ByteRange, ErrorKind, Field, Operation, Request, Value};
+use blobfish_dialects::translator::explain::{build_sample_route, build_sample_target};
 use blobfish_dialects::{DIALECTS, find_dialect};
 
 fn get_dialect(name: &str) -> &'static Dialect {

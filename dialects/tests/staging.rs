@@ -7,11 +7,11 @@ use blobfish_dialects::engine::route::Route;
 use blobfish_dialects::engine::small_parts::{
     self, NamedPart, PartSlice, PartsFolder, PlannedPart, StagedPart,
 };
-use blobfish_dialects::explain::{build_sample_route, build_sample_target};
 use blobfish_dialects::model::{
     Document, ErrorKind, Field, ListedObject, ObjectListing, Operation, Part, PartListing, Request, Response,
     Value,
 };
+use blobfish_dialects::translator::explain::{build_sample_route, build_sample_target};
 use blobfish_dialects::{DIALECTS, PROFILES, cos::COS, oss::OSS, s3::S3};
 use proptest::prelude::*;
 

@@ -6,12 +6,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use blobfish_dialects::engine::addressing;
+use blobfish_dialects::authentication::addressing;
+use blobfish_dialects::authentication::signature::VerifyOptions;
 use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::signature::VerifyOptions;
-use blobfish_dialects::explain::parse_request_head;
 use blobfish_dialects::find_dialect;
 use blobfish_dialects::model::{RawHead, Rejection, Timestamp};
+use blobfish_dialects::translator::explain::parse_request_head;
 use secrecy::SecretString;
 
 struct SignatureVector {

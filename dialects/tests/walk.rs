@@ -3,24 +3,23 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+use blobfish_dialects::authentication::addressing;
+use blobfish_dialects::authentication::signature::{Payload, VerifiedSignature};
+use blobfish_dialects::documents::{bucket_pages, listing, response_documents};
 use blobfish_dialects::engine::body_verifier::{BodyVerifier, DigestsToCompute};
 use blobfish_dialects::engine::dialect::{Dialect, FieldName, OperationRoute, ResourceLevel, Target};
 use blobfish_dialects::engine::exchange::{Exchange, Step, TargetResponse};
 use blobfish_dialects::engine::loss::{Loss, LossPolicy, LostItem, check_losses};
 use blobfish_dialects::engine::route::Route;
-use blobfish_dialects::engine::signature::{Payload, VerifiedSignature};
 use blobfish_dialects::engine::write_response::{self, ResponseContext};
-use blobfish_dialects::engine::{
-    addressing, bucket_pages, emulation, listing, read_request, relay, response_documents, streaming,
-    write_request,
-};
-use blobfish_dialects::explain::{
-    FieldHandling, Handling, build_matrix, build_sample_route, build_sample_target, parse_request_head,
-};
+use blobfish_dialects::engine::{emulation, read_request, relay, streaming, write_request};
 use blobfish_dialects::model::{
     Checksums, DeletedObject, Document, ErrorKind, Field, ListedObject, ListedUpload, ListedVersion,
     ObjectListing, Operation, OutgoingRequest, Part, PartListing, Rejection, Request, Response,
     ResponseField, Timestamp, UploadListing, Value, ValueKind, VersionListing,
+};
+use blobfish_dialects::translator::explain::{
+    FieldHandling, Handling, build_matrix, build_sample_route, build_sample_target, parse_request_head,
 };
 use blobfish_dialects::{DIALECTS, PROFILES};
 

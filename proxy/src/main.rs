@@ -2,77 +2,25 @@
 //!
 //! Everything that knows a vendor is in `blobfish-dialects`; what an operator writes is read by `blobfish-config`.
 
-mod access_log;
-mod active_config;
-mod admin_api;
-mod args;
-mod buffer_budget;
-mod certificates;
-mod chunked_body;
-mod circuit_breaker;
-mod client;
-mod client_certificate;
+mod admin;
+mod cli;
 mod clock;
-mod config_file;
-mod config_view;
-mod connection;
-mod connection_limit;
-mod connections_per_address;
-mod context;
-mod copy;
-mod cors_preflight;
-mod cors_rules;
-mod credential_fetch;
-mod demo;
-mod dispatch;
-mod dns;
-mod doctor;
-mod error;
-mod exchange;
-mod explain;
-mod exporter;
-mod fair_queue;
-mod file_descriptors;
-mod form_upload;
-mod health;
-mod http1;
-mod http2;
-mod http2_flood;
-mod init;
-mod initiator;
-mod issued_credentials;
-mod keepalive;
-mod lifecycle;
-mod list_buckets;
-mod losses;
-mod metrics;
-mod proxy_protocol;
-mod rate_limit;
-mod recent_events;
-mod relay;
-mod reload;
-mod request_head;
-mod running_copies;
-mod server;
-mod small_parts;
-mod small_parts_cleanup;
-mod sockets;
-mod spool;
-mod startup;
-mod status;
-mod streaming;
-mod supervisor;
-mod traces;
-mod unknown_length_upload;
-mod upgrade;
+mod inbound;
+mod process;
+mod request;
+mod target;
+mod telemetry;
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::active_config::ActiveConfig;
-use crate::args::{Cli, Command, ServeArgs, UsageError};
+use crate::cli::args::{self, Cli, Command, ServeArgs, UsageError};
+use crate::cli::{doctor, explain, init, losses};
+use crate::process::{config_file, demo, sockets, startup, upgrade};
+use crate::request::active_config::ActiveConfig;
+use crate::telemetry::access_log;
 
 /// Its own thread gives back what is free, ten seconds later at the latest, also where nothing is asked of it any more. Others
 /// keep what a thread freed until that thread asks for something again.

@@ -1,9 +1,9 @@
 //! Copying in COS (section 4).
 
-use crate::engine::addressing;
+use crate::authentication::addressing;
+use crate::encoding::percent;
 use crate::engine::dialect::{ConditionCombination, CopyRules, SelfCopyRule, TargetCopySource};
 use crate::model::{CopySource, ErrorKind, Rejection};
-use crate::wire::percent;
 
 /// 4.3 to 4.6
 pub const RULES: CopyRules = CopyRules {

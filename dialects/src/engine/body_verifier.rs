@@ -10,10 +10,10 @@ use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha512};
 use twox_hash::{XxHash3_64, XxHash3_128, XxHash64};
 
+use crate::authentication::signature::Payload;
+use crate::encoding::hash;
 use crate::engine::dialect::Dialect;
-use crate::engine::signature::Payload;
 use crate::model::{Checksum, ChecksumAlgorithm, ErrorKind, Field, Operation, Part, Rejection, Request};
-use crate::wire::hash;
 
 /// What was computed of the bytes that passed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,13 +5,13 @@
 use crc_fast::{CrcAlgorithm, checksum_combine};
 use secrecy::ExposeSecret as _;
 
+use crate::encoding::hash;
 use crate::engine::body_verifier::Digests;
 use crate::engine::route::Route;
 use crate::engine::{etag, read_request, read_response};
 use crate::model::{
     Document, Field, Fields, Operation, Part, PartCrc64, Rejection, Request, Response, ResponseField, Value,
 };
-use crate::wire::hash;
 
 /// The name of metadata of our own. Callers neither see nor set it.
 pub const METADATA_NAME: &str = "blobfish-crc64";

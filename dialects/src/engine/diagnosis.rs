@@ -1,15 +1,17 @@
 //! What an answer of a target says of our own key, clock and region. Callers are never told that (security, O4); the
 //! operator who asks for a diagnosis is.
 
+use crate::authentication::addressing;
+use crate::documents::response_documents;
+use crate::encoding::date;
 use crate::engine::dialect::Dialect;
 use crate::engine::exchange::TargetResponse;
 use crate::engine::route::Route;
-use crate::engine::{addressing, read_response, response_documents, write_request};
+use crate::engine::{read_response, write_request};
 use crate::model::{
     Document, ErrorKind, Operation, OutgoingRequest, Rejection, Request, Response, ResponseField, Setting,
     Timestamp,
 };
-use crate::wire::date;
 
 /// A target's failure, with nothing in it that could be a signature: those are echoed in messages and documents.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 //! What makes up a dialect: one value of tables, and a few functions where a table cannot say it.
 
-use crate::engine::settings_documents::SettingSchema;
-use crate::engine::signature::Auth;
+use crate::authentication::signature::Auth;
+use crate::documents::settings_documents::SettingSchema;
+use crate::encoding::xml::Node;
 use crate::engine::small_parts::SmallPartsConfig;
-use crate::wire::xml::Node;
 use secrecy::SecretString;
 
 use crate::model::{

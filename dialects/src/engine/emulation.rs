@@ -1,16 +1,18 @@
 //! What a target does not have and is made of what it has; and answers that are completed before they are told.
 
-use crate::engine::delete_objects;
+use crate::documents::acl_documents;
+use crate::documents::delete_objects;
+use crate::documents::response_documents::to_canonical_class_name;
+use crate::documents::settings_documents;
+use crate::documents::settings_documents::{IGNORABLE_ELEMENTS, text_node};
+use crate::encoding::xml::Node;
 use crate::engine::dialect::Dialect;
-use crate::engine::response_documents::to_canonical_class_name;
 use crate::engine::route::Route;
-use crate::engine::settings_documents::{self, IGNORABLE_ELEMENTS, text_node};
-use crate::engine::{acl_documents, cors, etag};
+use crate::engine::{cors, etag};
 use crate::model::{
     BucketInfo, CannedAcl, Document, ErrorKind, Field, Operation, Rejection, Request, Response,
     ResponseField, Setting, Value,
 };
-use crate::wire::xml::Node;
 
 /// The request as the target has to be asked, where it does not have the operation but one that tells as much.
 pub fn adapt_to_target(route: &Route<'_>, mut request: Request) -> Request {

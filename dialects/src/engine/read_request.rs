@@ -2,15 +2,15 @@
 
 use std::borrow::Cow;
 
-use crate::engine::addressing::strip_port;
+use crate::authentication::addressing::strip_port;
+use crate::authentication::signature::{ResourceAddress, VerifiedSignature};
+use crate::encoding::{date, hash, percent};
 use crate::engine::dialect::{Dialect, FieldName, OperationRoute, ResourceLevel};
-use crate::engine::signature::{ResourceAddress, VerifiedSignature};
 use crate::engine::{body_verifier, crc64};
 use crate::model::{
     ByteRange, Checksum, ChecksumAlgorithm, Directive, ErrorKind, Field, Fields, Operation, RawHead,
     Rejection, Request, SecretText, Value, ValueKind,
 };
-use crate::wire::{date, hash, percent};
 
 /// Reads a request whose signature was verified.
 ///

@@ -1,15 +1,16 @@
 //! From a target's answer to the canonical one, and from there to the caller's.
 
+use crate::documents::response_documents;
+use crate::documents::response_documents::DocumentError;
+use crate::encoding::xml;
 use crate::engine::dialect::Dialect;
 use crate::engine::exchange::TargetResponse;
-use crate::engine::response_documents::{self, DocumentError};
 use crate::engine::route::Route;
 use crate::engine::{cors, crc64, encoded_words, etag, validate_response};
 use crate::model::{
     ChecksumAlgorithm, Document, Encryption, ErrorDocument, ErrorKind, Operation, Rejection, Response,
     ResponseField,
 };
-use crate::wire::xml;
 
 /// Reads the head of a target's answer into the caller's terms: names by the tables, values by the word tables.
 pub fn read_response_head(

@@ -4,6 +4,8 @@
 use crc_fast::{CrcAlgorithm, checksum_combine};
 use md5::{Digest as _, Md5};
 
+use crate::encoding::xml::Node;
+use crate::encoding::{date, hash};
 use crate::engine::body_verifier::Digests;
 use crate::engine::conditions::{self, SourceState};
 use crate::engine::dialect::Dialect;
@@ -15,8 +17,6 @@ use crate::model::{
     ByteRange, Checksum, ChecksumAlgorithm, Checksums, CopyResult, Directive, Document, ErrorKind, Field,
     Fields, Operation, Part, Rejection, Request, Response, ResponseField, Setting, Timestamp, Value,
 };
-use crate::wire::xml::Node;
-use crate::wire::{date, hash};
 
 /// No vendor takes more parts.
 const PARTS_MAX: u64 = 10_000;

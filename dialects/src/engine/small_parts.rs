@@ -5,6 +5,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 
+use crate::encoding::hash;
 use crate::engine::dialect::{Dialect, Target};
 use crate::engine::route::Route;
 use crate::engine::{etag, relay};
@@ -12,7 +13,6 @@ use crate::model::{
     ByteRange, CopySource, Document, ErrorKind, Field, Fields, ObjectListing, ObjectToDelete, Operation,
     Part, PartListing, Rejection, Request, Response, ResponseField, Timestamp, Value,
 };
-use crate::wire::hash;
 
 /// The usual beginning of the keys of such objects.
 pub const PREFIX_DEFAULT: &str = ".blobfish-parts/";

@@ -1,5 +1,6 @@
 //! Requests whose payload is streamed: the heads both ways.
 
+use crate::encoding::{date, hash};
 use crate::engine::body_verifier::{Digests, DigestsToCompute};
 use crate::engine::dialect::Dialect;
 use crate::engine::exchange::{TargetResponse, find_overwrite_error};
@@ -11,7 +12,6 @@ use crate::model::{
     Checksum, ChecksumAlgorithm, Document, Encryption, ErrorKind, Field, Fields, Operation, OutgoingRequest,
     PayloadHash, Rejection, Request, Response, ResponseField, Timestamp, Value,
 };
-use crate::wire::{date, hash};
 
 /// The signed head to send, and what it could not say. `length` is the decoded body's, for uploads; without one
 /// the shell sends the body in chunks.

@@ -1,6 +1,7 @@
 //! Whether an answer of a target can be true. A target may be anything that answers at its address: a proxy's page, a
 //! server with half of an index, another bucket's listing. What is wrong here is told as an error, never as a success.
 
+use crate::encoding::{hash, percent};
 use crate::engine::dialect::Dialect;
 use crate::engine::etag;
 use crate::engine::exchange::TargetResponse;
@@ -10,7 +11,6 @@ use crate::model::{
     ByteRange, Checksum, ChecksumAlgorithm, Document, Encryption, ErrorKind, Field, ObjectListing, Operation,
     Rejection, Request, ResponseField, Value,
 };
-use crate::wire::{hash, percent};
 
 /// Whether an operation may succeed with this status.
 pub fn is_success(operation: Operation, status: u16) -> bool {

@@ -1,15 +1,16 @@
 //! From the canonical request to a head in the target's dialect, with what could not be said.
 
+use crate::documents::acl_documents;
+use crate::encoding::{date, percent};
 use crate::engine::body_verifier::compute_composite_checksum;
 use crate::engine::dialect::{Dialect, FieldName, TargetCopySource};
 use crate::engine::loss::Loss;
 use crate::engine::route::Route;
-use crate::engine::{acl_documents, encoded_words, etag, read_request};
+use crate::engine::{encoded_words, etag, read_request};
 use crate::model::{
     ByteRange, CannedAcl, ChecksumAlgorithm, Directive, ErrorKind, Field, Fields, Operation, OutgoingRequest,
     PayloadHash, Rejection, Request, Timestamp, Value,
 };
-use crate::wire::{date, percent};
 
 /// Writes an unsigned request to the target. The body is the caller's business.
 ///
@@ -388,9 +389,11 @@ pub fn sign_request(route: &Route<'_>, mut outgoing: OutgoingRequest, now: Times
     if !body.is_empty() {
         let kind: &[u8] = if body.starts_with(b"<") { b"application/xml" } else { b"application/json" };
         outgoing.headers.push(("content-type".to_owned(), kind.to_vec()));
-        outgoing.headers.push(("content-md5".to_owned(), crate::wire::hash::md5_base64(body).into_bytes()));
+        outgoing
+            .headers
+            .push(("content-md5".to_owned(), crate::encoding::hash::md5_base64(body).into_bytes()));
     }
-    outgoing.payload_hash = PayloadHash::Sha256(crate::wire::hash::sha256_hex(&outgoing.body));
+    outgoing.payload_hash = PayloadHash::Sha256(crate::encoding::hash::sha256_hex(&outgoing.body));
     let now = route.target.clock.to_target_time(now);
     route.target.auth.sign(&mut outgoing, &route.target.credentials.current(), &route.target.region, now);
     outgoing

@@ -3,10 +3,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
+use crate::documents::response_documents;
+use crate::encoding::date;
 use crate::engine::dialect::Dialect;
-use crate::engine::response_documents;
 use crate::model::{Document, ErrorDocument, ErrorKind, Rejection, Response, ResponseField, Timestamp};
-use crate::wire::date;
 
 /// Whom an answer is for.
 #[derive(Clone)]

@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use secrecy::SecretString;
 
-use crate::wire::percent;
+use crate::encoding::percent;
 
 /// Seconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

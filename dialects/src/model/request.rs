@@ -1,7 +1,7 @@
 //! The canonical request.
 
 use super::{ErrorKind, Fields, Operation};
-use crate::wire::xml::Node;
+use crate::encoding::xml::Node;
 
 /// What a caller wants, in no dialect.
 #[derive(Debug, Clone, PartialEq, Eq)]

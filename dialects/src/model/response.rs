@@ -1,7 +1,7 @@
 //! The canonical answer.
 
 use super::{AccessControlList, ChecksumAlgorithm, Checksums, ErrorKind, Part, Setting, Timestamp, Value};
-use crate::wire::xml::Node;
+use crate::encoding::xml::Node;
 
 /// One thing that an answer's head can say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

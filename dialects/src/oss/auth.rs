@@ -3,21 +3,21 @@
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
-use crate::engine::addressing;
-use crate::engine::credential::{
+use crate::authentication::addressing;
+use crate::authentication::credential::{
     CredentialItems, check_single_credential, collect_authorization_lines, collect_query_pairs,
     format_header_lines, parse_id_and_signature, parse_seconds,
 };
-use crate::engine::form_upload::PostForm;
-use crate::engine::signature::{
+use crate::authentication::form_upload::PostForm;
+use crate::authentication::signature::{
     Auth, CLOCK_SKEW_SECONDS_MAX, Claim, PRESIGNED_SECONDS_MAX, Payload, ResourceAddress, Scheme,
     VerifiedSignature, VerifyOptions,
 };
-use crate::model::{Credentials, ErrorKind, OutgoingRequest, RawHead, Rejection, Timestamp};
-use crate::wire::hash::{
+use crate::encoding::hash::{
     constant_time_eq, derive_key, encode_base64, encode_hex, hmac_sha1, hmac_sha256, sha256_hex,
 };
-use crate::wire::{date, percent};
+use crate::encoding::{date, percent};
+use crate::model::{Credentials, ErrorKind, OutgoingRequest, RawHead, Rejection, Timestamp};
 
 /// Both versions in; the one given out.
 pub struct OssAuth {

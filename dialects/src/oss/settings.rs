@@ -1,12 +1,12 @@
 //! The documents beside objects (3.4) and buckets (3.7) of OSS.
 
-use crate::engine::dialect::AclStyle;
-use crate::engine::settings_documents::{
+use crate::documents::settings_documents::{
     BOOLEAN, ElementSchema, SettingSchema, UnsetResponse, class_element, group_element, number_element,
     page_elements, text_element, text_node, with_name, words_element,
 };
+use crate::encoding::xml::Node;
+use crate::engine::dialect::AclStyle;
 use crate::model::{ErrorKind, Setting};
-use crate::wire::xml::Node;
 
 /// 3.4, 5.2: one word.
 pub const ACL_STYLE: AclStyle = AclStyle {

@@ -3,9 +3,9 @@
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use crate::engine::signature::BodyDecoder;
+use crate::authentication::signature::BodyDecoder;
+use crate::encoding::hash::{constant_time_eq, encode_hex, hmac_sha256, sha256_hex};
 use crate::model::{ErrorKind, Rejection};
-use crate::wire::hash::{constant_time_eq, encode_hex, hmac_sha256, sha256_hex};
 
 /// A signed chunk is held until its signature was verified, so its size is bounded. SDKs send 64 KiB to 1 MiB, and who
 /// replays a head can send as much as this without a key.

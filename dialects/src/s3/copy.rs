@@ -1,8 +1,8 @@
 //! Copying in S3 (section 4).
 
+use crate::encoding::percent;
 use crate::engine::dialect::{ConditionCombination, CopyRules, SelfCopyRule, TargetCopySource};
 use crate::model::{CopySource, ErrorKind, Rejection};
-use crate::wire::percent;
 
 /// 4.3 to 4.10
 pub const RULES: CopyRules = CopyRules {

@@ -1,22 +1,25 @@
 //! What is fed with bytes of anybody's, and what must hold whatever they are. `make fuzz` feeds it for long, guided by
 //! coverage (`fuzz/`); the test beside it for a moment.
 
-use blobfish_dialects::engine::authenticate::{
+use blobfish_dialects::authentication::authenticate::{
     CallerCredentials, CredentialStore, ListenerDialects, authenticate_request,
 };
+use blobfish_dialects::authentication::form_upload;
+use blobfish_dialects::authentication::form_upload::{FormProgress, FormReader};
+use blobfish_dialects::authentication::signature::{BodyDecoder as _, Payload, ResourceAddress};
+use blobfish_dialects::encoding::hash::derive_key;
+use blobfish_dialects::encoding::xml;
 use blobfish_dialects::engine::body_verifier::{BodyVerifier, DigestsToCompute};
 use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::engine::exchange::{Exchange, Step, TargetResponse};
-use blobfish_dialects::engine::form_upload::{self, FormProgress, FormReader};
-use blobfish_dialects::engine::signature::{BodyDecoder as _, Payload, ResourceAddress};
 use blobfish_dialects::engine::streaming;
 use blobfish_dialects::engine::write_response::{self, ResponseContext};
-use blobfish_dialects::explain::{self, build_sample_route, build_sample_target, explain};
 use blobfish_dialects::model::{
     Checksum, ChecksumAlgorithm, Fields, Operation, OutgoingRequest, Rejection, Request, Response, Timestamp,
 };
 use blobfish_dialects::s3::chunked::{AwsChunkedDecoder, ChunkKey};
-use blobfish_dialects::wire::{hash::derive_key, xml};
+use blobfish_dialects::translator::explain;
+use blobfish_dialects::translator::explain::{build_sample_route, build_sample_target, explain};
 use blobfish_dialects::{DIALECTS, PROFILES, s3};
 use secrecy::SecretString;
 

@@ -1,0 +1,191 @@
+//! Many objects deleted at once: the list that is asked for, and what became of it.
+
+use crate::documents::response_documents::DocumentError;
+use crate::encoding::xml;
+use crate::encoding::xml::{Node, ParseLimits, XmlWriter};
+use crate::engine::dialect::Dialect;
+use crate::model::{DeletedObject, ErrorKind, ObjectToDelete, Rejection};
+
+/// No vendor takes more in one call.
+const KEYS_MAX: usize = 1000;
+
+/// The version of an object from a time without versions, as every dialect names it.
+pub(super) const NULL_VERSION_ID: &str = "null";
+
+/// Reads a caller's list, and whether it wants to hear of failures only.
+///
+/// # Errors
+/// `MalformedXml`.
+pub fn read_delete_list(dialect: &Dialect, body: &[u8]) -> Result<(Vec<ObjectToDelete>, bool), Rejection> {
+    let bounds = ParseLimits::for_list("Object", KEYS_MAX);
+    let root = xml::parse_with_limits(body, bounds).map_err(|_| ErrorKind::MalformedXml)?;
+    if root.name != "Delete" {
+        return Err(ErrorKind::MalformedXml.into());
+    }
+    let mut entries = Vec::new();
+    for node in root.children_named("Object") {
+        entries.push(read_delete_entry(dialect, node)?);
+    }
+    if entries.is_empty() || entries.len() > KEYS_MAX {
+        return Err(ErrorKind::MalformedXml.into());
+    }
+    let quiet = root.child_text("Quiet").is_some_and(|text| text.trim().eq_ignore_ascii_case("true"));
+    Ok((entries, quiet))
+}
+
+fn read_delete_entry(dialect: &Dialect, node: &Node) -> Result<ObjectToDelete, Rejection> {
+    let text = |name: &str| node.child_text(name).filter(|text| !text.is_empty()).map(str::to_owned);
+    let key = text("Key").ok_or(ErrorKind::MalformedXml)?;
+    crate::engine::read_request::check_key(dialect, &key)?;
+    let known_elements = ["Key", "VersionId", "ETag"];
+    if let Some(condition) = node.children.iter().find(|child| !known_elements.contains(&child.name.as_str()))
+    {
+        // Passing over a condition would delete what it guards.
+        return Err(Rejection::new(ErrorKind::NotImplemented).with_detail("Header", condition.name.clone()));
+    }
+    Ok(ObjectToDelete { key, version: text("VersionId"), etag: text("ETag") })
+}
+
+/// Writes the list for a target. It is asked for every line, whatever the caller wants to hear: what is not told to
+/// be deleted was not.
+pub fn write_delete_list(target: &Dialect, entries: &[ObjectToDelete]) -> Vec<u8> {
+    let mut out = XmlWriter::default();
+    out.open_root("Delete", target.xml.namespace);
+    out.write_text("Quiet", "false");
+    for entry in entries {
+        out.open("Object");
+        out.write_text("Key", &entry.key);
+        if let Some(version) = &entry.version {
+            out.write_text("VersionId", version);
+        }
+        if let Some(etag) = &entry.etag {
+            out.write_text("ETag", &crate::engine::etag::quote(target, etag));
+        }
+        out.close("Object");
+    }
+    out.close("Delete");
+    out.finish()
+}
+
+/// Reads what a target did.
+///
+/// # Errors
+/// [`Unsound::NotTheDocument`].
+pub fn read_delete_result(
+    target: &Dialect,
+    root: &Node,
+    decode: impl Fn(&str) -> Result<String, DocumentError>,
+) -> Result<Vec<DeletedObject>, DocumentError> {
+    let text =
+        |node: &Node, name: &str| node.child_text(name).filter(|text| !text.is_empty()).map(str::to_owned);
+    let mut lines = Vec::new();
+    for node in &root.children {
+        let error = match node.name.as_str() {
+            "Deleted" => None,
+            "Error" => {
+                let code = node.child_text("Code").unwrap_or_default();
+                let row = target.errors.iter().find(|row| row.code == code);
+                Some(row.map_or(ErrorKind::InternalError, |row| row.kind))
+            }
+            _ => continue,
+        };
+        lines.push(DeletedObject {
+            key: decode(node.child_text("Key").ok_or(DocumentError::Invalid)?)?,
+            version: text(node, "VersionId"),
+            delete_marker: text(node, "DeleteMarkerVersionId"),
+            made_or_removed_marker: text(node, "DeleteMarker").is_some_and(|text| text == "true"),
+            error,
+        });
+    }
+    Ok(lines)
+}
+
+/// What became of each line that was asked for: one that the target says nothing of was not deleted.
+pub fn match_delete_results(
+    requested: &[ObjectToDelete],
+    mut results: Vec<DeletedObject>,
+) -> Vec<DeletedObject> {
+    let mut lines = Vec::new();
+    for line in requested {
+        let is_same_entry = |result: &DeletedObject| {
+            // A delete marker that was removed may be named as that only, and what has no version not at all.
+            let is_null_version =
+                result.version.is_none() && line.version.as_deref() == Some(NULL_VERSION_ID);
+            let has_same_version =
+                result.version == line.version || result.delete_marker == line.version || is_null_version;
+            result.key == line.key && (line.version.is_none() || has_same_version)
+        };
+        lines.push(match results.iter().position(is_same_entry) {
+            Some(at) => DeletedObject { version: line.version.clone(), ..results.swap_remove(at) },
+            None => DeletedObject {
+                key: line.key.clone(),
+                version: line.version.clone(),
+                error: Some(ErrorKind::InternalError),
+                ..DeletedObject::default()
+            },
+        });
+    }
+    lines
+}
+
+/// Writes the result for a caller.
+pub fn write_delete_result(
+    dialect: &Dialect,
+    lines: &[DeletedObject],
+    quiet: bool,
+    encode: impl Fn(&str) -> String,
+    encoded: bool,
+) -> Vec<u8> {
+    if quiet && dialect.xml.omits_deleted_document {
+        return Vec::new();
+    }
+    let mut out = XmlWriter::new_lossy();
+    out.open_root("DeleteResult", dialect.xml.namespace);
+    if encoded {
+        out.write_text("EncodingType", "url");
+    }
+    for line in lines {
+        match line.error {
+            None if quiet => {}
+            None => write_deleted_entry(line, &encode(&line.key), &mut out),
+            Some(_) if dialect.xml.omits_deleted_document => {}
+            Some(kind) => write_error_entry(dialect, line, &encode(&line.key), kind, &mut out),
+        }
+    }
+    out.close("DeleteResult");
+    out.finish()
+}
+
+fn write_deleted_entry(line: &DeletedObject, key: &str, out: &mut XmlWriter) {
+    out.open("Deleted");
+    out.write_text("Key", key);
+    if line.made_or_removed_marker {
+        out.write_text("DeleteMarker", "true");
+    }
+    if let Some(marker) = &line.delete_marker {
+        out.write_text("DeleteMarkerVersionId", marker);
+    }
+    if let Some(version) = &line.version {
+        out.write_text("VersionId", version);
+    }
+    out.close("Deleted");
+}
+
+fn write_error_entry(
+    dialect: &Dialect,
+    line: &DeletedObject,
+    key: &str,
+    kind: ErrorKind,
+    out: &mut XmlWriter,
+) {
+    out.open("Error");
+    out.write_text("Key", key);
+    if let Some(version) = &line.version {
+        out.write_text("VersionId", version);
+    }
+    if let Some(row) = dialect.error_row(kind).or_else(|| dialect.error_row(ErrorKind::InternalError)) {
+        out.write_text("Code", row.code);
+        out.write_text("Message", row.message);
+    }
+    out.close("Error");
+}

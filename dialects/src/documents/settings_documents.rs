@@ -1,0 +1,498 @@
+//! Documents of settings between dialects. One canonical tree stands between them; each dialect has a table of what
+//! its elements are called there. What a table does not have cannot be said.
+
+use crate::documents::response_documents::{parse_canonical_class, to_canonical_class_name};
+use crate::encoding::xml::Node;
+use crate::engine::dialect::{Dialect, OperationRoute, ResourceLevel};
+use crate::model::{ErrorKind, Operation, Rejection, Setting};
+
+/// How one dialect has one setting.
+pub struct SettingSchema {
+    /// Which.
+    pub setting: Setting,
+    /// The parameters that select it.
+    pub parameters: &'static [&'static str],
+    /// The element around it. Empty where the document is not XML.
+    pub root: &'static str,
+    /// What may stand in it.
+    pub children: &'static [ElementSchema],
+    /// Whether it can be set.
+    pub can_put: bool,
+    /// How it is removed.
+    pub removal: Removal,
+    /// The status of success of a PUT.
+    pub put_status: u16,
+    /// What a GET tells where nothing was set.
+    pub unset: UnsetResponse,
+    /// The canonical tree of its own, where elements stand elsewhere.
+    pub to_canonical: fn(Node) -> Node,
+    /// The reverse.
+    pub from_canonical: fn(Node) -> Node,
+}
+
+impl SettingSchema {
+    /// A setting that can be read, set and removed, in elements of the canonical order.
+    pub const fn new(
+        setting: Setting,
+        parameters: &'static [&'static str],
+        root: &'static str,
+        children: &'static [ElementSchema],
+        unset: UnsetResponse,
+    ) -> Self {
+        let identity = |node: Node| node;
+        Self {
+            setting,
+            parameters,
+            root,
+            children,
+            can_put: true,
+            removal: Removal::Delete,
+            put_status: 200,
+            unset,
+            to_canonical: identity,
+            from_canonical: identity,
+        }
+    }
+
+    /// The same without a call to remove it.
+    #[must_use]
+    pub const fn without_delete(mut self) -> Self {
+        self.removal = Removal::None;
+        self
+    }
+
+    /// The same, which a PUT without a document removes too.
+    #[must_use]
+    pub const fn with_delete_by_empty_put(mut self) -> Self {
+        self.removal = Removal::DeleteOrEmptyPut;
+        self
+    }
+
+    /// The same, which can only be read.
+    #[must_use]
+    pub const fn without_put(mut self) -> Self {
+        self.can_put = false;
+        self.without_delete()
+    }
+
+    /// The same, answering 204 when it is set.
+    #[must_use]
+    pub const fn with_put_status_204(mut self) -> Self {
+        self.put_status = 204;
+        self
+    }
+
+    /// The same with elements that stand elsewhere than in the canonical tree.
+    #[must_use]
+    pub const fn with_conversion(
+        mut self,
+        to_canonical: fn(Node) -> Node,
+        from_canonical: fn(Node) -> Node,
+    ) -> Self {
+        self.to_canonical = to_canonical;
+        self.from_canonical = from_canonical;
+        self
+    }
+
+    /// The calls that it has.
+    pub fn operation_routes(&'static self) -> impl Iterator<Item = OperationRoute> {
+        let level = if self.setting.is_on_object() { ResourceLevel::Object } else { ResourceLevel::Bucket };
+        let calls = [
+            (true, "GET", Operation::Get(self.setting)),
+            (self.can_put, "PUT", Operation::Put(self.setting)),
+            (self.removal != Removal::None, "DELETE", Operation::Delete(self.setting)),
+        ];
+        let calls = calls.into_iter().filter(|call| call.0);
+        calls.map(move |(_, method, operation)| {
+            OperationRoute::with_parameters(method, level, self.parameters, operation)
+        })
+    }
+}
+
+/// How a setting is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// It is not.
+    None,
+    /// By a DELETE.
+    Delete,
+    /// By a DELETE, or by setting nothing at all.
+    DeleteOrEmptyPut,
+}
+
+/// What a GET tells where nothing was set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnsetResponse {
+    /// A document without children.
+    Empty,
+    /// A document with these children.
+    Children(&'static [(&'static str, &'static str)]),
+    /// This fault.
+    Error(ErrorKind),
+}
+
+/// One element of a document.
+pub struct ElementSchema {
+    /// What the dialect calls it.
+    pub dialect_name: &'static str,
+    /// What the canonical tree calls it.
+    pub canonical_name: &'static str,
+    /// What stands in it.
+    pub content: ElementContent,
+}
+
+/// What stands in an element.
+pub enum ElementContent {
+    /// Elements.
+    Group(&'static [ElementSchema]),
+    /// Anything.
+    Text,
+    /// Decimal digits.
+    Number,
+    /// One of these: the canonical word and the dialect's. Letter case counts.
+    Words(&'static [(&'static str, &'static str)]),
+    /// A storage class.
+    StorageClass,
+}
+
+/// An element with the canonical name.
+pub const fn text_element(name: &'static str) -> ElementSchema {
+    ElementSchema { dialect_name: name, canonical_name: name, content: ElementContent::Text }
+}
+
+/// The same with digits in it.
+pub const fn number_element(name: &'static str) -> ElementSchema {
+    ElementSchema { dialect_name: name, canonical_name: name, content: ElementContent::Number }
+}
+
+/// The same with a storage class in it.
+pub const fn class_element(name: &'static str) -> ElementSchema {
+    ElementSchema { dialect_name: name, canonical_name: name, content: ElementContent::StorageClass }
+}
+
+/// The same with one of some words in it.
+pub const fn words_element(
+    name: &'static str,
+    words: &'static [(&'static str, &'static str)],
+) -> ElementSchema {
+    ElementSchema { dialect_name: name, canonical_name: name, content: ElementContent::Words(words) }
+}
+
+/// The same with elements in it.
+pub const fn group_element(name: &'static str, children: &'static [ElementSchema]) -> ElementSchema {
+    ElementSchema { dialect_name: name, canonical_name: name, content: ElementContent::Group(children) }
+}
+
+/// Booleans, in the ways that SDKs write them.
+pub const BOOLEAN: &[(&str, &str)] = &[
+    ("true", "true"),
+    ("false", "false"),
+    ("true", "TRUE"),
+    ("false", "FALSE"),
+    ("true", "True"),
+    ("false", "False"),
+];
+
+/// What stands in a page of a list of configurations.
+pub const fn page_elements(element: ElementSchema) -> [ElementSchema; 4] {
+    [
+        element,
+        text_element("IsTruncated"),
+        text_element("ContinuationToken"),
+        text_element("NextContinuationToken"),
+    ]
+}
+
+/// An element that the dialect calls otherwise.
+pub const fn with_name(dialect_name: &'static str, mut element: ElementSchema) -> ElementSchema {
+    element.dialect_name = dialect_name;
+    element
+}
+
+/// Reads a caller's document.
+///
+/// # Errors
+/// `MalformedXml` for what is not in the dialect's own schema.
+pub fn parse_setting(dialect: &Dialect, schema: &SettingSchema, node: Node) -> Result<Node, Rejection> {
+    if node.name != schema.root {
+        return Err(ErrorKind::MalformedXml.into());
+    }
+    let mut unknown = Vec::new();
+    let tree = Node {
+        children: convert_to_canonical(dialect, schema.children, &node, &mut unknown),
+        ..Node::default()
+    };
+    match unknown.first() {
+        None => Ok((schema.to_canonical)(tree)),
+        Some(name) => Err(Rejection::with_message(
+            ErrorKind::MalformedXml,
+            format!("{name} is not part of {}, or its value is not valid.", schema.root),
+        )),
+    }
+}
+
+/// Reads a target's document. What is not in its schema is passed over: vendors add elements to answers.
+///
+/// # Errors
+/// `None` where it is another document.
+pub fn parse_target_setting(dialect: &Dialect, schema: &SettingSchema, node: &Node) -> Option<Node> {
+    (node.name == schema.root).then(|| {
+        let tree = Node {
+            children: convert_to_canonical(dialect, schema.children, node, &mut Vec::new()),
+            ..Node::default()
+        };
+        (schema.to_canonical)(tree)
+    })
+}
+
+fn convert_to_canonical(
+    dialect: &Dialect,
+    elements: &[ElementSchema],
+    node: &Node,
+    unknown: &mut Vec<String>,
+) -> Vec<Node> {
+    let mut nodes = Vec::new();
+    for child in &node.children {
+        let Some(element) = elements.iter().find(|element| element.dialect_name == child.name) else {
+            unknown.push(child.name.clone());
+            continue;
+        };
+        let value = child.text.trim();
+        let text = match &element.content {
+            ElementContent::Group(elements) => {
+                let children = convert_to_canonical(dialect, elements, child, unknown);
+                nodes.push(Node { name: element.canonical_name.to_owned(), children, ..Node::default() });
+                continue;
+            }
+            ElementContent::Text => Some(child.text.clone()),
+            ElementContent::Number => {
+                value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.to_owned())
+            }
+            ElementContent::Words(words) => {
+                words.iter().find(|row| row.1 == value).map(|row| row.0.to_owned())
+            }
+            ElementContent::StorageClass => {
+                dialect.words.class.value(value).map(|_| to_canonical_class_name(dialect, value))
+            }
+        };
+        match text {
+            Some(text) => nodes.push(text_node(element.canonical_name, text)),
+            None => unknown.push(child.name.clone()),
+        }
+    }
+    nodes
+}
+
+/// An element with text.
+pub fn text_node(name: &str, text: impl Into<String>) -> Node {
+    Node { name: name.to_owned(), text: text.into(), children: Vec::new() }
+}
+
+/// Writes a canonical tree in a dialect's words, and names what it cannot say.
+pub fn write_setting(dialect: &Dialect, schema: &SettingSchema, tree: &Node) -> (Node, Vec<String>) {
+    let mut lost = Vec::new();
+    let converted = (schema.from_canonical)(tree.clone());
+    let children = convert_from_canonical(dialect, schema.children, &converted, &mut lost);
+    (Node { name: schema.root.to_owned(), children, ..Node::default() }, lost)
+}
+
+fn convert_from_canonical(
+    dialect: &Dialect,
+    elements: &[ElementSchema],
+    node: &Node,
+    lost: &mut Vec<String>,
+) -> Vec<Node> {
+    let is_known = |child: &&Node| elements.iter().any(|element| element.canonical_name == child.name);
+    lost.extend(node.children.iter().filter(|child| !is_known(child)).map(|child| child.name.clone()));
+    let mut nodes = Vec::new();
+    // In the order of the table, which is that of the vendor's schema. Of several names the first is written.
+    for (at, element) in elements.iter().enumerate() {
+        if elements.iter().take(at).any(|other| other.canonical_name == element.canonical_name) {
+            continue;
+        }
+        for child in node.children_named(element.canonical_name) {
+            let text = match &element.content {
+                ElementContent::Group(elements) => {
+                    let children = convert_from_canonical(dialect, elements, child, lost);
+                    nodes.push(Node { name: element.dialect_name.to_owned(), children, ..Node::default() });
+                    continue;
+                }
+                ElementContent::Text | ElementContent::Number => Some(child.text.clone()),
+                ElementContent::Words(words) => {
+                    words.iter().find(|row| row.0 == child.text).map(|row| row.1.to_owned())
+                }
+                ElementContent::StorageClass => parse_canonical_class(&child.text)
+                    .and_then(|class| dialect.words.class.word(class))
+                    .map(str::to_owned),
+            };
+            match text {
+                Some(text) => nodes.push(text_node(element.dialect_name, text)),
+                None => lost.push(format!("{} {}", element.dialect_name, child.text)),
+            }
+        }
+    }
+    nodes
+}
+
+/// The document of a setting that is not set. `None`: a fault is told instead.
+pub fn build_unset_setting(schema: &SettingSchema) -> Result<Node, ErrorKind> {
+    match schema.unset {
+        UnsetResponse::Empty => Ok(Node::default()),
+        UnsetResponse::Children(rows) => {
+            Ok(Node { children: rows.iter().map(|row| text_node(row.0, row.1)).collect(), ..Node::default() })
+        }
+        UnsetResponse::Error(fault) => Err(fault),
+    }
+}
+
+/// Whether a document sets nothing.
+pub fn is_unset(tree: &Node) -> bool {
+    tree.text.is_empty() && tree.children.iter().all(is_unset)
+}
+
+/// The faults that say that a setting is not set.
+const NOT_SET_ERRORS: [ErrorKind; 13] = [
+    ErrorKind::NoSuchConfiguration,
+    ErrorKind::NoSuchAcceleration,
+    ErrorKind::NoSuchOwnership,
+    ErrorKind::NoSuchTagSet,
+    ErrorKind::NoSuchCors,
+    ErrorKind::NoSuchLifecycle,
+    ErrorKind::NoSuchBucketPolicy,
+    ErrorKind::NoSuchWebsite,
+    ErrorKind::NoSuchEncryption,
+    ErrorKind::NoSuchPublicAccessBlock,
+    ErrorKind::NoSuchReferer,
+    ErrorKind::NoSuchObjectLock,
+    ErrorKind::NoSuchRetention,
+];
+
+/// Whether a fault says that a setting is not set.
+pub fn is_not_set_error(kind: ErrorKind) -> bool {
+    NOT_SET_ERRORS.contains(&kind)
+}
+
+/// A document for each leaf of a form's schema, with its path: what an operator wants to know of one by one.
+pub fn build_samples(dialect: &Dialect, schema: &SettingSchema) -> Vec<(String, Node)> {
+    let mut samples = Vec::new();
+    let root = Node { name: schema.root.to_owned(), ..Node::default() };
+    for (path, node) in build_leaf_samples(dialect, schema.children) {
+        samples.push((path, Node { children: vec![node], ..root.clone() }));
+    }
+    samples
+}
+
+fn build_leaf_samples(dialect: &Dialect, elements: &[ElementSchema]) -> Vec<(String, Node)> {
+    let mut samples = Vec::new();
+    for element in elements {
+        let value = match &element.content {
+            ElementContent::Group(inside) => {
+                for (path, node) in build_leaf_samples(dialect, inside) {
+                    let parent = Node { children: vec![node], ..text_node(element.dialect_name, "") };
+                    samples.push((format!("{}/{path}", element.dialect_name), parent));
+                }
+                continue;
+            }
+            ElementContent::Text => Some("x"),
+            ElementContent::Number => Some("1"),
+            ElementContent::Words(words) => words.first().map(|row| row.1),
+            ElementContent::StorageClass => dialect.words.class.0.first().map(|row| row.1),
+        };
+        samples.push((
+            element.dialect_name.to_owned(),
+            text_node(element.dialect_name, value.unwrap_or_default()),
+        ));
+    }
+    samples
+}
+
+/// Gives the buckets that a document names other names. `None`: one of them has none.
+pub fn rename_buckets(mut tree: Node, rename: &dyn Fn(&str) -> Option<String>) -> Option<Node> {
+    for child in std::mem::take(&mut tree.children) {
+        let child = match child.name.as_str() {
+            "TargetBucket" => text_node("TargetBucket", rename(child.text.trim())?),
+            // Behind a vendor's own way of naming resources.
+            "Bucket" => match child.text.trim().rsplit_once(':') {
+                Some((kind, bucket)) => text_node("Bucket", format!("{kind}:{}", rename(bucket)?)),
+                None => text_node("Bucket", rename(child.text.trim())?),
+            },
+            _ => rename_buckets(child, rename)?,
+        };
+        tree.children.push(child);
+    }
+    Some(tree)
+}
+
+/// What of a lifecycle rule chooses objects. Some dialects have it in the rule, some in a filter within it, and in a
+/// group within that where there is more than one.
+const FILTER_ELEMENTS: [&str; 5] =
+    ["Prefix", "PrefixNotEquals", "Tag", "ObjectSizeGreaterThan", "ObjectSizeLessThan"];
+
+/// How a rule said what it chooses, for dialects that have several ways. No element shows it.
+const FILTER_IN_RULE: &str = "in the rule";
+/// See [`IN_RULE`].
+const FILTER_IN_AND: &str = "in a group";
+/// See [`IN_RULE`].
+const FILTER_EMPTY: &str = "nowhere";
+
+/// Takes what chooses objects out of the filters of rules.
+pub fn flatten_filters(mut tree: Node) -> Node {
+    for rule in tree.children.iter_mut().filter(|rule| rule.name == "Rule") {
+        let filter = rule.child("Filter");
+        rule.text = match filter {
+            None if rule.child("Prefix").is_some() => FILTER_IN_RULE,
+            Some(filter) if filter.child("And").is_some() => FILTER_IN_AND,
+            Some(filter) if filter.children.is_empty() => FILTER_EMPTY,
+            _ => "",
+        }
+        .to_owned();
+        let mut children = Vec::new();
+        for child in std::mem::take(&mut rule.children) {
+            match child.name.as_str() {
+                "Filter" => {
+                    let inside = child.children.into_iter();
+                    children.extend(inside.flat_map(|node| match node.name.as_str() {
+                        "And" => node.children,
+                        _ => vec![node],
+                    }));
+                }
+                _ => children.push(child),
+            }
+        }
+        rule.children = children;
+    }
+    tree
+}
+
+/// Puts what chooses objects into the filters of rules.
+pub fn nest_filters(mut tree: Node) -> Node {
+    for rule in tree.children.iter_mut().filter(|rule| rule.name == "Rule") {
+        rule.text = String::new();
+    }
+    restore_filters(tree)
+}
+
+/// The same, where a dialect has several ways: in the one in which it was said.
+pub fn restore_filters(mut tree: Node) -> Node {
+    for rule in tree.children.iter_mut().filter(|rule| rule.name == "Rule") {
+        let (mut criteria, others): (Vec<Node>, Vec<Node>) = std::mem::take(&mut rule.children)
+            .into_iter()
+            .partition(|node| FILTER_ELEMENTS.contains(&node.name.as_str()));
+        if rule.text == FILTER_IN_RULE && criteria.iter().all(|node| node.name == "Prefix") {
+            rule.children = criteria.into_iter().chain(others).collect();
+            continue;
+        }
+        if criteria.len() > 1 || (rule.text == FILTER_IN_AND && !criteria.is_empty()) {
+            criteria = vec![Node { name: "And".to_owned(), children: criteria, ..Node::default() }];
+        }
+        if criteria.is_empty() && rule.text != FILTER_EMPTY {
+            criteria.push(text_node("Prefix", ""));
+        }
+        let filter = Node { name: "Filter".to_owned(), children: criteria, ..Node::default() };
+        rule.children = others.into_iter().chain(std::iter::once(filter)).collect();
+    }
+    tree
+}
+
+/// Elements of answers that say nothing to a caller whose dialect does not have them.
+pub const IGNORABLE_ELEMENTS: &[&str] = &["ID", "BucketKeyEnabled", "MfaDelete", "ResponseVary"];

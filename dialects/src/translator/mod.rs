@@ -1,0 +1,8 @@
+//! What people see of a translation: one request explained line by line, the matrix of fields, examples.
+//!
+//! Uses: `model`, `encoding`, `engine`, `authentication`, `documents`.
+
+pub mod examples;
+pub mod explain;
+pub mod lines;
+pub mod rules;

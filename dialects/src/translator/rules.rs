@@ -1,0 +1,180 @@
+//! What a vendor's document says of a line of a request, for people who look at a translation: told from the tables that the
+//! translation itself runs on, so that the two cannot differ. Nothing is decided here.
+
+use crate::engine::dialect::{ConditionCombination, Dialect, FieldName, SelfCopyRule, Words};
+use crate::model::{CannedAcl, Directive, Field, Operation, Request, ValueKind};
+use crate::translator::lines::LineSubject;
+
+/// The vendor's document that describes an operation.
+pub fn format_document_title(dialect: &Dialect, operation: Operation) -> String {
+    let title = dialect.manual.titles.iter().find(|row| row.0 == operation).map(|row| row.1);
+    format!("{}, {}", dialect.manual.name, title.unwrap_or(operation.name()))
+}
+
+/// The rule for a thing in a request of this kind; empty where there is none beyond its name.
+pub(crate) fn describe_rule(dialect: &Dialect, operation: Operation, subject: &LineSubject) -> String {
+    match subject {
+        LineSubject::Operation => describe_operation(dialect, operation),
+        LineSubject::CopySource => dialect.copy.source_grammar.to_owned(),
+        LineSubject::Metadata(_) => {
+            let limits = &dialect.limits;
+            let names = if limits.metadata_any_name { "" } else { "Letters, digits and - in names. " };
+            format!("{names}At most {} bytes of metadata in all.", limits.metadata_bytes_max)
+        }
+        LineSubject::Field(field) => describe_field(dialect, *field),
+        _ => String::new(),
+    }
+}
+
+fn describe_operation(dialect: &Dialect, operation: Operation) -> String {
+    let format_largest = |bytes: u64| format!("At most {} GiB at once.", bytes >> 30);
+    let replace = dialect.words.metadata.word(Directive::Replace).unwrap_or_default();
+    match operation {
+        Operation::CopyObject => {
+            let onto_itself = match dialect.copy.self_copy {
+                SelfCopyRule::AnyChange => "Onto itself only with a change.".to_owned(),
+                SelfCopyRule::Replaced => format!("Onto itself only with {replace}."),
+                SelfCopyRule::TakesRequest => "Onto itself it takes the request's metadata.".to_owned(),
+            };
+            format!("{} {onto_itself}", format_largest(dialect.copy.bytes_max))
+        }
+        Operation::UploadPartCopy => {
+            format!("{} {}", format_largest(dialect.copy.bytes_max), describe_part_minimum(dialect))
+        }
+        Operation::UploadPart => {
+            format!("{} {}", format_largest(dialect.limits.upload_bytes_max), describe_part_minimum(dialect))
+        }
+        operation if operation.is_upload() => format_largest(dialect.limits.upload_bytes_max),
+        _ => String::new(),
+    }
+}
+
+fn describe_part_minimum(dialect: &Dialect) -> String {
+    format!("At least {} KiB, but for the last part.", dialect.limits.part_bytes_min / 1024)
+}
+
+fn describe_field(dialect: &Dialect, field: Field) -> String {
+    let words = list_words(dialect, field);
+    let format_one_of = |absent: &str| format!("One of {}. {absent}", words.join(", "));
+    let format_default =
+        |word: Option<&str>| word.map(|word| format!("Without it {word}.")).unwrap_or_default();
+    let bucket_says = "Without it as the bucket says.";
+    match field.kind() {
+        ValueKind::StorageClass => match dialect.defaults.class {
+            Some(class) => format_one_of(&format_default(dialect.words.class.word(class))),
+            None => format_one_of(bucket_says),
+        },
+        ValueKind::Acl if field == Field::BucketAcl => {
+            format_one_of(&format_default(dialect.words.acl.word(CannedAcl::Private)))
+        }
+        ValueKind::Acl => match dialect.defaults.acl {
+            CannedAcl::Inherit => format_one_of(bucket_says),
+            acl => format_one_of(&format_default(dialect.words.acl.word(acl))),
+        },
+        ValueKind::Encryption => format_one_of(bucket_says),
+        ValueKind::MetadataDirective => {
+            format_one_of(&format_default(dialect.words.metadata.word(Directive::Copy)))
+        }
+        ValueKind::TaggingDirective => {
+            format_one_of(&format_default(dialect.words.tagging.word(Directive::Copy)))
+        }
+        ValueKind::Flag => format!("{}, or not said.", words.join(", ")),
+        ValueKind::Secret => "Base64 of 32 bytes.".to_owned(),
+        _ if Field::SOURCE_CONDITIONS.contains(&field) => describe_condition(dialect, field),
+        _ => describe_value(dialect, field),
+    }
+}
+
+fn describe_condition(dialect: &Dialect, field: Field) -> String {
+    let is_negated = matches!(field, Field::SourceIfNoneMatch | Field::SourceIfModifiedSince);
+    let status = if is_negated && dialect.copy.uses_not_modified_status { 304 } else { 412 };
+    let together = match dialect.copy.combination {
+        ConditionCombination::Precedence => "An ETag outweighs the date of its pair.",
+        ConditionCombination::Pairs => {
+            "Together only match with unmodified-since, and none-match with modified-since."
+        }
+        ConditionCombination::All => "Each that is said must hold.",
+    };
+    format!("{status} where it does not hold. {together}")
+}
+
+fn describe_value(dialect: &Dialect, field: Field) -> String {
+    match field {
+        Field::SourceRange if dialect.copy.strict_range => {
+            "bytes=first-last, both said, within the source.".to_owned()
+        }
+        Field::SourceRange => "bytes=first-last; one that does not fit copies the whole source.".to_owned(),
+        Field::Range if dialect.defaults.lenient_range => {
+            "One that does not fit is answered with the whole object.".to_owned()
+        }
+        Field::Range => "416 where it does not fit.".to_owned(),
+        Field::ContentType => {
+            let kind = dialect.defaults.content_type;
+            kind.map_or_else(
+                || "Without it the service chooses.".to_owned(),
+                |kind| format!("Without it {kind}."),
+            )
+        }
+        Field::MaxKeys => format!("Without it {}.", dialect.defaults.max_keys),
+        Field::PartNumber => "1 to 10000.".to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// The words that a field may have; none where it is not one of a closed set.
+fn list_words(dialect: &Dialect, field: Field) -> Vec<&'static str> {
+    // Further spellings of one meaning are read, and told to nobody.
+    fn list_distinct<T: Copy + PartialEq>(words: &Words<T>) -> Vec<&'static str> {
+        let mut distinct: Vec<_> = words.0.iter().filter_map(|row| words.word(row.0)).collect();
+        distinct.dedup();
+        distinct
+    }
+    let tables = dialect.words;
+    match field.kind() {
+        ValueKind::StorageClass => list_distinct(&tables.class),
+        ValueKind::Acl => list_distinct(&tables.acl),
+        ValueKind::Encryption => list_distinct(&tables.encryption),
+        ValueKind::MetadataDirective => list_distinct(&tables.metadata),
+        ValueKind::TaggingDirective => list_distinct(&tables.tagging),
+        ValueKind::Flag => vec![(tables.flag_word)(field)],
+        _ => Vec::new(),
+    }
+}
+
+/// Headers that could still be said in a request, each as a line: one for every word where there are words.
+pub(crate) fn suggest_headers(dialect: &Dialect, request: &Request) -> Vec<String> {
+    let unset_fields = Field::ALL.into_iter().filter(|field| !request.fields.has(*field));
+    let mut lines: Vec<String> = unset_fields
+        .filter_map(|field| match dialect.field_name_in(field, request.operation) {
+            Some(FieldName::Header(name)) => Some((field, name)),
+            _ => None,
+        })
+        .flat_map(|(field, name)| {
+            suggest_values(dialect, field).into_iter().map(move |value| format!("{name}: {value}"))
+        })
+        .collect();
+    if request.operation.creates_object() {
+        lines.push(format!("{}name: value", dialect.metadata_prefix));
+    }
+    lines
+}
+
+/// Values to begin with. What names accounts and keys has none that would mean something.
+fn suggest_values(dialect: &Dialect, field: Field) -> Vec<&'static str> {
+    match field.kind() {
+        ValueKind::Time => vec!["Sat, 21 Nov 2026 08:00:00 GMT"],
+        ValueKind::Etag => vec!["\"5b3c1a2e053d763e1b002cc607c5a0fe\""],
+        ValueKind::ByteRange => vec!["bytes=0-1023"],
+        ValueKind::Tags => vec!["team=web&kind=photo"],
+        ValueKind::Text => match field {
+            Field::ContentType => vec!["image/jpeg"],
+            Field::CacheControl => vec!["max-age=86400"],
+            Field::ContentDisposition => vec!["attachment; filename=cat.jpg"],
+            Field::ContentEncoding => vec!["gzip"],
+            Field::ContentLanguage => vec!["en"],
+            Field::Expires => vec!["Fri, 01 Jan 2027 00:00:00 GMT"],
+            _ => Vec::new(),
+        },
+        _ => list_words(dialect, field),
+    }
+}

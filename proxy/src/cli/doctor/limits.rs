@@ -1,0 +1,118 @@
+//! Limits that can be tried with one small object each: the longest key and the most metadata of the target's dialect,
+//! for callers' requests up to there are sent.
+
+use blobfish_dialects::engine::small_parts;
+use blobfish_dialects::model::Operation;
+
+use crate::cli::doctor::asking::{ProbeError, TargetProbe};
+use crate::cli::doctor::features::FeatureChecks;
+use crate::cli::doctor::report::Report;
+
+/// The longest name between slashes of stores that keep objects in a file system, bytes; some less, for their endings.
+const SEGMENT_BYTES_MAX: usize = 200;
+
+/// The name of the metadata.
+const METADATA_NAME: &str = "much";
+
+/// Where parts are kept that are smaller than the target takes, and whether they can be listed there.
+pub async fn check_small_parts(report: &Report, probe: &TargetProbe<'_>) {
+    const CHECK: &str = "small parts";
+    let target = probe.route.target;
+    let least = target.dialect.limits.part_bytes_min;
+    if !small_parts::is_staging_needed(target.dialect) {
+        return report.add_ok(CHECK, "The target takes parts as small as every caller's vendor does.");
+    }
+    if !target.staging.is_combining {
+        return report.add_ok(CHECK, format!("Parts below {least} bytes, but for the last, are refused."));
+    }
+    let prefix = &target.staging.prefix;
+    let staging_probe = TargetProbe {
+        route: small_parts::route_own_requests(&probe.route),
+        skew_seconds: probe.skew_seconds.clone(),
+        ..*probe
+    };
+    match staging_probe.run_exchange(small_parts::build_prefix_list_request(prefix, 1)).await {
+        Ok(_) => report.add_ok(
+            CHECK,
+            format!(
+                "Parts below {least} bytes are kept below {prefix} in the bucket {} until their upload ends. What is left \
+                 there is swept; as a safety net add a lifecycle rule that deletes below {prefix} after 7 days, and one \
+                 that ends unfinished uploads before.",
+                staging_probe.route.bucket
+            ),
+        ),
+        Err(error) => report.add_problem(
+            CHECK,
+            format!("The bucket {} cannot be listed below {prefix}: {error}.", staging_probe.route.bucket),
+            "Let the key list, read, write and delete there, or set small_parts = \"refuse\".",
+        ),
+    }
+}
+
+/// Writes an object at each limit. What a store refuses, callers are told; what it cuts off, they are not.
+pub async fn check_limits(features: &FeatureChecks<'_>) {
+    let limits = &features.scratch.probe.route.target.dialect.limits;
+    let (key, metadata) = (limits.key_bytes_max, limits.metadata_bytes_max);
+    let mut rejections = Vec::new();
+    if let Err(why) = probe_long_key(features, key, usize::MAX).await {
+        rejections.push(match probe_long_key(features, key, SEGMENT_BYTES_MAX).await {
+            Ok(()) => format!("Keys of {key} bytes are taken only where slashes divide them ({why})."),
+            Err(_) => format!("No key of {key} bytes is taken ({why})."),
+        });
+    }
+    match probe_large_metadata(features, metadata).await {
+        Ok(true) => {}
+        Ok(false) => {
+            features.report.add_problem(
+                "limits",
+                format!("Of {metadata} bytes of metadata not all are kept."),
+                "Callers who write much metadata lose some of it at this target.",
+            );
+            return;
+        }
+        Err(why) => rejections.push(format!("{metadata} bytes of metadata are not taken ({why}).")),
+    }
+    if rejections.is_empty() {
+        let message = format!("Keys of {key} bytes and {metadata} bytes of metadata are taken.");
+        features.report.add_ok("limits", message);
+    } else {
+        features.report.add_warning(
+            "limits",
+            rejections.join(" "),
+            "Callers who write more are told the target's refusal.",
+        );
+    }
+}
+
+/// Writes and reads an object with the longest key, a slash after so many bytes.
+async fn probe_long_key(
+    features: &FeatureChecks<'_>,
+    bytes: usize,
+    segment_bytes: usize,
+) -> Result<(), ProbeError> {
+    let prefix_bytes =
+        features.scratch.build_request(Operation::HeadObject, "").key.unwrap_or_default().len();
+    let letter_at = |at: usize| if at % segment_bytes.saturating_add(1) == segment_bytes { '/' } else { 'k' };
+    let name: String = (0..bytes.saturating_sub(prefix_bytes)).map(letter_at).collect();
+    features.put_object(&features.build_put_request(&name)).await?;
+    features
+        .scratch
+        .probe
+        .get_object(&features.scratch.build_request(Operation::HeadObject, &name))
+        .await
+        .map(drop)
+}
+
+/// Whether all of the metadata is there afterwards.
+async fn probe_large_metadata(features: &FeatureChecks<'_>, bytes: usize) -> Result<bool, ProbeError> {
+    let value = vec![b'm'; bytes.saturating_sub(METADATA_NAME.len())];
+    let mut request = features.build_put_request("metadata");
+    request.metadata = vec![(METADATA_NAME.to_owned(), value.clone())];
+    features.put_object(&request).await?;
+    let (response, _) = features
+        .scratch
+        .probe
+        .get_object(&features.scratch.build_request(Operation::HeadObject, "metadata"))
+        .await?;
+    Ok(response.metadata.iter().any(|row| row.0 == METADATA_NAME && row.1 == value))
+}

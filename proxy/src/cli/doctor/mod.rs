@@ -1,0 +1,324 @@
+//! `blobfish doctor`: asks each target what it is and what it can do, and compares that to what the configuration
+//! relies on. Everything goes through the same tables and connections as a caller's requests.
+
+mod access;
+mod asking;
+mod features;
+mod limits;
+mod reach;
+mod report;
+mod scratch;
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use blobfish_config::{Addressing, Conditions};
+use blobfish_dialects::engine::loss::LossPolicy;
+use blobfish_dialects::engine::route::{Route, SameBucketNames};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::cli::args::{DoctorArgs, UsageError};
+use crate::cli::doctor::asking::TargetProbe;
+use crate::cli::doctor::features::FeatureChecks;
+use crate::cli::doctor::report::Report;
+use crate::cli::doctor::scratch::ScratchObjects;
+use crate::request::active_config::{ActiveConfig, TargetRuntime};
+use crate::target::client::TargetClient;
+use crate::target::issued_credentials;
+
+/// After the first Ctrl-C the request that is under way has this long to end.
+const GRACE_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// And deleting the scratch objects so long.
+const CLEANUP_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// Examines the targets. Gives what is left to print, and whether no problem was found.
+///
+/// # Errors
+/// A name that the configuration does not have.
+pub fn run_doctor(args: &DoctorArgs, config: &ActiveConfig) -> anyhow::Result<(String, bool)> {
+    let mut switched = ActiveConfig::new(switch_addressing(config))?;
+    switched.inherit_state(config);
+    let selected = select_targets(args, config)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("a runtime")?;
+    let report = Report::new(args.json);
+    runtime.block_on(async {
+        let (interrupt, client) = (InterruptSignal::listen(), TargetClient::for_diagnosis());
+        for (index, bucket) in selected {
+            let (Some(target), Some(switched)) = (config.targets.get(index), switched.targets.get(index))
+            else {
+                continue;
+            };
+            if let Some(issued) = &target.issued_key {
+                issued.renew(&issued_credentials::build_provider_context()).await;
+            }
+            let examination = TargetExamination {
+                report: &report,
+                interrupt: &interrupt,
+                client: &client,
+                target,
+                switched,
+                other_buckets: list_other_buckets(config, index, bucket.as_deref()),
+                bucket,
+                read_only: args.read_only,
+                native_buckets: &list_native_buckets(config, index),
+            };
+            examination.run(config).await;
+            if interrupt.is_interrupted() {
+                break;
+            }
+        }
+    });
+    Ok(report.finish())
+}
+
+/// The same configuration with the bucket in the other place.
+fn switch_addressing(active: &ActiveConfig) -> blobfish_config::Config {
+    let mut config = active.settings.clone();
+    for target in &mut config.targets {
+        target.addressing = match target.addressing {
+            Addressing::Virtual => Addressing::Path,
+            Addressing::Path => Addressing::Virtual,
+        };
+    }
+    config
+}
+
+/// The targets to examine, each with the name that callers have for the bucket to use there.
+fn select_targets(
+    args: &DoctorArgs,
+    active: &ActiveConfig,
+) -> Result<Vec<(usize, Option<String>)>, UsageError> {
+    let config = &active.settings;
+    let is_known = |name: &String| config.targets.iter().any(|target| target.name == *name);
+    if let Some(name) = args.target.iter().find(|name| !is_known(name)) {
+        let names: Vec<&str> = config.targets.iter().map(|target| target.name.as_str()).collect();
+        return Err(UsageError(format!("--target {name}: the configuration has {}", names.join(", "))));
+    }
+    let is_wanted = |name: &String| args.target.is_empty() || args.target.contains(name);
+    let indices: Vec<usize> =
+        (0..).zip(&config.targets).filter(|(_, one)| is_wanted(&one.name)).map(|(at, _)| at).collect();
+    let requested = args.bucket.as_deref().map(|bucket| (bucket, config.route(bucket)));
+    if let Some((bucket, route)) = &requested {
+        let index = route.as_ref().map(|route| route.target_index);
+        if index.is_none_or(|index| !indices.contains(&index)) {
+            return Err(UsageError(format!(
+                "--bucket {bucket}: the configuration maps it to none of these targets"
+            )));
+        }
+    }
+    let find_bucket = |index: usize| {
+        let requested = requested
+            .as_ref()
+            .filter(|(_, route)| route.as_ref().is_some_and(|route| route.target_index == index));
+        let first =
+            || config.buckets.iter().filter(|rule| rule.target == index).find_map(|rule| rule.name.exact());
+        requested.map(|given| given.0).or_else(first).map(str::to_owned)
+    };
+    Ok(indices.into_iter().map(|index| (index, find_bucket(index))).collect())
+}
+
+/// The buckets that the configuration names at a target, except one.
+fn list_other_buckets(
+    config: &ActiveConfig,
+    index: usize,
+    tried_bucket: Option<&str>,
+) -> Vec<(String, String)> {
+    let rules = config.settings.buckets.iter().filter(|rule| rule.target == index);
+    let names = rules.filter_map(|rule| rule.name.exact()).filter(|name| Some(*name) != tried_bucket);
+    let to_pair = |name: &str| {
+        config.route_bucket(name).map(|routed_bucket| (name.to_owned(), routed_bucket.target_bucket))
+    };
+    names.filter_map(to_pair).collect()
+}
+
+/// The buckets whose copies' conditions are left to a target.
+fn list_native_buckets(config: &ActiveConfig, index: usize) -> Vec<String> {
+    let rules = config.settings.buckets.iter().filter(|rule| rule.target == index);
+    let has_conditions =
+        config.targets.get(index).is_some_and(|target| target.spec.dialect.supports_source_conditions());
+    let native_rules = rules.filter(|rule| match rule.conditions {
+        Conditions::Auto => has_conditions,
+        Conditions::Native => true,
+        Conditions::Check => false,
+    });
+    native_rules.map(|rule| rule.name.to_string()).collect()
+}
+
+/// One target's examination.
+struct TargetExamination<'a> {
+    report: &'a Report,
+    interrupt: &'a InterruptSignal,
+    client: &'a TargetClient,
+    target: &'a TargetRuntime,
+    /// The same target with the bucket in the other place.
+    switched: &'a TargetRuntime,
+    /// The bucket, as callers say it.
+    bucket: Option<String>,
+    /// The other buckets of the configuration that are there: as callers say them, and their names there.
+    other_buckets: Vec<(String, String)>,
+    read_only: bool,
+    native_buckets: &'a [String],
+}
+
+impl TargetExamination<'_> {
+    async fn run(self, config: &ActiveConfig) {
+        let bucket = self.bucket.as_deref();
+        let routed_bucket = bucket.and_then(|bucket| config.route_bucket(bucket));
+        let scheme = if self.target.endpoint.tls { "https" } else { "http" };
+        let target = &self.target.spec;
+        self.report.begin_target(&target.name, format!("{scheme}://{}", target.authority), bucket);
+        let dialect = target.dialect;
+        // A caller who speaks as the target does: what it asks for, the target is asked for.
+        let route = match &routed_bucket {
+            Some(routed_bucket) => {
+                routed_bucket.build_route(dialect, None, Some(routed_bucket.target_bucket.clone()))
+            }
+            None => build_bucketless_route(self.target),
+        };
+        let route = Route { check_conditions: false, loss_policy: LossPolicy::Reject, ..route };
+        let (client, target) = (self.client, self.target);
+        let probe = TargetProbe { client, target, route, skew_seconds: Cell::new(None) };
+        let scratch = ScratchObjects::new(&probe, bucket.unwrap_or_default().to_owned());
+        let (interrupt, report) = (self.interrupt, self.report);
+        let outcome = {
+            let mut work = Box::pin(self.run_checks(&probe, &scratch));
+            tokio::select! {
+                why = &mut work => why,
+                () = interrupt.wait_for_interrupts(1) => timeout(GRACE_TIME_MAX, work).await.unwrap_or_else(|_| Err(describe_interruption())),
+            }
+        };
+        clean_up(report, interrupt, &scratch).await;
+        if interrupt.is_interrupted() {
+            report.add_problem(
+                "interrupted",
+                "The examination was interrupted.",
+                "Run it again for the rest.",
+            );
+        }
+        report.skip_rest(&outcome.err().unwrap_or_default());
+    }
+
+    /// One check after another.
+    ///
+    /// # Errors
+    /// Why the rest was not tried.
+    async fn run_checks(&self, probe: &TargetProbe<'_>, scratch: &ScratchObjects<'_>) -> Result<(), String> {
+        let (report, target) = (self.report, self.target);
+        let bucket = self.bucket.as_deref();
+        let at_target = bucket.map(|_| probe.route.bucket.as_str());
+        let mut buffer = String::new();
+        let host = reach::choose_host(target, at_target, &mut buffer);
+        let addresses = reach::check_dns(report, target, host).await;
+        if addresses.is_empty() {
+            access::check_addressing(report, probe, self.switched, bucket, false).await;
+            return Err("the host has no address".to_owned());
+        }
+        let address =
+            reach::check_tcp(report, target, &addresses).await.ok_or("the target takes no connection")?;
+        if !reach::check_tls(report, target, host, address).await {
+            return Err("the target cannot be trusted".to_owned());
+        }
+        let verdict = access::check_credentials(report, probe, bucket).await;
+        access::check_addressing(report, probe, self.switched, bucket, verdict.is_ok()).await;
+        verdict?;
+        let Some(bucket) = bucket else {
+            return Err("no bucket is known; name one of your own with --bucket".to_owned());
+        };
+        access::check_buckets(report, probe, &self.other_buckets, self.interrupt).await;
+        features::check_versioning(report, scratch, bucket).await;
+        limits::check_small_parts(report, probe).await;
+        if self.read_only {
+            return Err("--read-only".to_owned());
+        }
+        FeatureChecks { report, scratch, native_buckets: self.native_buckets, interrupt: self.interrupt }
+            .run_all()
+            .await
+    }
+}
+
+fn describe_interruption() -> String {
+    "it was interrupted".to_owned()
+}
+
+/// The way to a target of which no bucket is known.
+fn build_bucketless_route(target: &TargetRuntime) -> Route<'_> {
+    Route {
+        caller: target.spec.dialect,
+        target: &target.spec,
+        bucket: String::new(),
+        source_bucket: None,
+        loss_policy: LossPolicy::Reject,
+        check_conditions: false,
+        bucket_names: std::sync::Arc::new(SameBucketNames),
+    }
+}
+
+/// Deletes the scratch objects, also after Ctrl-C; a second one leaves them.
+async fn clean_up(report: &Report, interrupt: &InterruptSignal, scratch: &ScratchObjects<'_>) {
+    if scratch.keys().is_empty() {
+        return;
+    }
+    let result = tokio::select! {
+        left = timeout(CLEANUP_TIME_MAX, Box::pin(scratch.clean_up())) => left.ok(),
+        () = interrupt.wait_for_interrupts(2) => None,
+    };
+    let (keys, is_listed) =
+        result.map_or_else(|| (scratch.keys(), false), |left| (left.keys_left, left.is_listed));
+    if !keys.is_empty() {
+        let message = format!("These scratch objects may still be there: {}.", keys.join(", "));
+        report.add_problem("clean-up", message, "Delete them by hand; Blobfish never looks at them again.");
+    } else if is_listed {
+        report.add_ok("clean-up", "Every scratch object is deleted.");
+    } else {
+        report.add_warning(
+            "clean-up",
+            "Every scratch object was deleted, but the bucket could not be looked at.",
+            format!("If in doubt, look for keys that begin with {}.", scratch::KEY_PREFIX),
+        );
+    }
+}
+
+/// Whether somebody wants it to end, and how often that was said.
+pub struct InterruptSignal {
+    interrupts: watch::Receiver<u32>,
+}
+
+impl InterruptSignal {
+    /// Listens to SIGINT and SIGTERM.
+    fn listen() -> Self {
+        let (sender, interrupts) = watch::channel(0_u32);
+        tokio::spawn(async move {
+            let (Ok(mut int), Ok(mut term)) =
+                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+            else {
+                return;
+            };
+            loop {
+                tokio::select! {
+                    _ = int.recv() => {}
+                    _ = term.recv() => {}
+                }
+                sender.send_modify(|times| *times = times.saturating_add(1));
+            }
+        });
+        Self { interrupts }
+    }
+
+    /// Whether it was said once.
+    pub fn is_interrupted(&self) -> bool {
+        *self.interrupts.borrow() > 0
+    }
+
+    /// Comes back when it was said so often.
+    async fn wait_for_interrupts(&self, times: u32) {
+        let mut interrupts = self.interrupts.clone();
+        if interrupts.wait_for(|count| *count >= times).await.is_err() {
+            // Signals cannot be received.
+            std::future::pending::<()>().await;
+        }
+    }
+}

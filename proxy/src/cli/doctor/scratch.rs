@@ -1,0 +1,188 @@
+//! The scratch objects: what was made is written down before it is asked for, so that it can be deleted whatever
+//! happens.
+
+use std::cell::{Cell, RefCell};
+
+use blobfish_dialects::model::{
+    CopySource, Document, ErrorKind, Field, Fields, Operation, Request, Response, ResponseField, Value,
+};
+
+use crate::cli::doctor::asking::{ProbeError, TargetProbe};
+use crate::clock;
+
+/// What all keys begin with.
+pub const KEY_PREFIX: &str = "blobfish-doctor-";
+
+/// The scratch objects of one target.
+pub struct ScratchObjects<'a> {
+    /// Whom to ask.
+    pub probe: &'a TargetProbe<'a>,
+    /// Whether the bucket keeps versions, or did once: then each version is deleted by its id.
+    pub is_versioned: Cell<bool>,
+    bucket: String,
+    prefix: String,
+    created: RefCell<Vec<ScratchVersion>>,
+    uploads: RefCell<Vec<(String, String)>>,
+}
+
+/// A key, and the version that was made of it.
+type ScratchVersion = (String, Option<String>);
+
+/// What became of the scratch objects.
+pub struct CleanupResult {
+    /// Keys that may still be there.
+    pub keys_left: Vec<String>,
+    /// Whether the bucket was looked at afterwards.
+    pub is_listed: bool,
+}
+
+impl<'a> ScratchObjects<'a> {
+    /// Nothing is made yet.
+    pub fn new(probe: &'a TargetProbe<'a>, bucket: String) -> Self {
+        let prefix = format!("{KEY_PREFIX}{:032x}/", clock::random());
+        let (created, uploads) = (RefCell::default(), RefCell::default());
+        Self { probe, is_versioned: Cell::new(false), bucket, prefix, created, uploads }
+    }
+
+    /// A request about a scratch object. What it makes will be deleted.
+    pub fn build_request(&self, operation: Operation, name: &str) -> Request {
+        let key = format!("{}{name}", self.prefix);
+        if operation.creates_object() || operation == Operation::CompleteMultipartUpload {
+            self.created.borrow_mut().push((key.clone(), None));
+        }
+        Request::for_object(operation, self.bucket.clone(), key, Fields::default())
+    }
+
+    /// A copy of one scratch object, or a part of it, to another.
+    pub fn build_copy_request(&self, operation: Operation, from: &str, to: &str) -> Request {
+        let key = format!("{}{from}", self.prefix);
+        let source = Some(CopySource { bucket: self.bucket.clone(), key, version: None });
+        Request { source, ..self.build_request(operation, to) }
+    }
+
+    /// Writes down which version was made.
+    pub fn record_version(&self, request: &Request, response: &Response) {
+        let (Some(key), Some(version)) = (&request.key, response.text(ResponseField::VersionId)) else {
+            return;
+        };
+        // What has no versions tells "null", if anything.
+        if version != "null" {
+            self.is_versioned.set(true);
+            self.created.borrow_mut().push((key.clone(), Some(version.to_owned())));
+        }
+    }
+
+    /// Writes down that an upload in parts was begun.
+    pub fn record_upload(&self, request: &Request, upload: &str) {
+        let key = request.key.clone().unwrap_or_default();
+        self.uploads.borrow_mut().push((key, upload.to_owned()));
+    }
+
+    /// Deletes everything, looks what is there all the same, deletes that, and looks again.
+    pub async fn clean_up(&self) -> CleanupResult {
+        if self.created.borrow().is_empty() {
+            return CleanupResult { keys_left: Vec::new(), is_listed: true };
+        }
+        let uploads = self.uploads.borrow().clone();
+        for (key, upload) in &uploads {
+            self.abort_upload(key, upload).await;
+        }
+        let mut created = self.created.borrow().clone();
+        created.sort();
+        created.dedup();
+        if self.is_versioned.get() {
+            // Without an id a version would only be hidden, by one more.
+            created.retain(|version| version.1.is_some());
+        }
+        let mut failed = self.delete_versions(&created).await;
+        for _ in 0..2 {
+            match self.list_remaining().await {
+                Ok(remaining) if remaining.is_empty() => {
+                    return CleanupResult { keys_left: Vec::new(), is_listed: true };
+                }
+                Ok(there) => {
+                    self.delete_versions(&there).await;
+                    failed = there.into_iter().map(|version| version.0).collect();
+                }
+                Err(_) => return CleanupResult { keys_left: failed, is_listed: false },
+            }
+        }
+        match self.list_remaining().await {
+            Ok(there) => failed = there.into_iter().map(|version| version.0).collect(),
+            Err(_) => return CleanupResult { keys_left: failed, is_listed: false },
+        }
+        failed.sort();
+        failed.dedup();
+        CleanupResult { keys_left: failed, is_listed: true }
+    }
+
+    /// Every key that was asked for, for one who has to look by hand.
+    pub fn keys(&self) -> Vec<String> {
+        let mut keys: Vec<String> = self.created.borrow().iter().map(|version| version.0.clone()).collect();
+        keys.sort();
+        keys.dedup();
+        keys
+    }
+
+    /// Deletes versions, and gives the keys of those that could not be.
+    async fn delete_versions(&self, versions: &[ScratchVersion]) -> Vec<String> {
+        let mut failed = Vec::new();
+        for (key, version) in versions {
+            let mut fields = Fields::default();
+            if let Some(version) = version {
+                fields.set(Field::VersionId, Value::Text(version.clone()));
+            }
+            let request =
+                Request::for_object(Operation::DeleteObject, self.bucket.clone(), key.clone(), fields);
+            match self.probe.run_exchange(request).await {
+                Ok(_) => {}
+                Err(ProbeError::Rejected(ErrorKind::NoSuchKey | ErrorKind::NoSuchVersion, _)) => {}
+                Err(_) => failed.push(key.clone()),
+            }
+        }
+        failed
+    }
+
+    async fn abort_upload(&self, key: &str, upload: &str) {
+        let mut fields = Fields::default();
+        fields.set(Field::UploadId, Value::Text(upload.to_owned()));
+        let (bucket, key) = (self.bucket.clone(), key.to_owned());
+        let request = Request::for_object(Operation::AbortMultipartUpload, bucket, key, fields);
+        // Most are completed by now; one that is left shows when the bucket is looked at.
+        let _ = self.probe.run_exchange(request).await;
+    }
+
+    /// What is there of ours: objects, versions, and uploads that were begun.
+    async fn list_remaining(&self) -> Result<Vec<ScratchVersion>, ProbeError> {
+        let versions = self.is_versioned.get();
+        let objects = if versions { Operation::ListObjectVersions } else { Operation::ListObjects };
+        let mut found = Vec::new();
+        match self.list_page(objects).await?.document {
+            Some(Document::Versions(page)) => {
+                found.extend(page.versions.into_iter().map(|row| (row.object.key, Some(row.id))));
+            }
+            Some(Document::Objects(page)) => {
+                found.extend(page.objects.into_iter().map(|row| (row.key, None)));
+            }
+            _ => {}
+        }
+        // A store that does not list uploads had them given up by their ids.
+        if let Ok(response) = self.list_page(Operation::ListMultipartUploads).await
+            && let Some(Document::Uploads(page)) = response.document
+        {
+            for upload in page.uploads.into_iter().filter(|upload| upload.key.starts_with(&self.prefix)) {
+                self.abort_upload(&upload.key, &upload.id).await;
+                found.push((upload.key, None));
+            }
+        }
+        found.retain(|version| version.0.starts_with(&self.prefix));
+        Ok(found)
+    }
+
+    async fn list_page(&self, operation: Operation) -> Result<Response, ProbeError> {
+        let mut request = Request::new(operation);
+        request.bucket = Some(self.bucket.clone());
+        request.fields.set(Field::Prefix, Value::Text(self.prefix.clone()));
+        self.probe.run_exchange(request).await
+    }
+}

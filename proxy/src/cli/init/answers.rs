@@ -1,0 +1,378 @@
+//! The answers: from flags, from the tables of the dialects, and, on a terminal, from whoever sits there.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use blobfish_config::{Endpoint, Pattern};
+use blobfish_dialects::authentication::addressing;
+use blobfish_dialects::engine::dialect::Dialect;
+use blobfish_dialects::{DIALECT_PROFILES, DIALECTS, find_dialect};
+use clap::ValueEnum;
+
+use crate::cli::args::{AddressingArg, ConditionsArg, InitArgs, SecretSource, UsageError};
+
+/// So often a question is asked that has no good answer.
+const TRIES_MAX: usize = 5;
+
+/// Everything that is written.
+pub struct InitSettings {
+    /// What the app speaks.
+    pub caller_dialect: String,
+    /// The target's name.
+    pub target_name: String,
+    /// The target's dialect.
+    pub target_dialect: String,
+    /// And its variety.
+    pub profile: Option<String>,
+    /// Where it is.
+    pub endpoint: String,
+    /// In which region.
+    pub region: String,
+    /// Bucket in the path.
+    pub path_style: bool,
+    /// Plain HTTP beyond this machine.
+    pub insecure: bool,
+    /// Authorities to trust.
+    pub ca: Option<PathBuf>,
+    /// The buckets.
+    pub buckets: Vec<BucketMapping>,
+    /// Conditions are looked at first.
+    pub check_conditions: bool,
+    /// Our key there.
+    pub access_key: String,
+    /// Where its secret comes from.
+    pub target_secret: TargetSecret,
+    /// Where the caller's secret comes from.
+    pub caller_secret_source: SecretSource,
+    /// Where callers connect.
+    pub listen: SocketAddr,
+    /// Where operators connect.
+    pub admin: SocketAddr,
+    /// Files may be replaced.
+    pub force: bool,
+}
+
+/// A bucket.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BucketMapping {
+    /// As callers say it, or a pattern.
+    pub name: String,
+    /// Its name at the target, where that is another one.
+    pub target_bucket: Option<String>,
+}
+
+/// Where the secret of our key at the target comes from.
+pub enum TargetSecret {
+    /// This variable.
+    Env(String),
+    /// This file.
+    File(PathBuf),
+}
+
+impl InitSettings {
+    /// Completes what the flags say.
+    ///
+    /// # Errors
+    /// What is missing, all of it; an answer that is none.
+    pub fn from_args(args: InitArgs) -> anyhow::Result<Self> {
+        let mut prompt =
+            Prompt { terminal: io::stdin().is_terminal() && io::stderr().is_terminal(), missing: Vec::new() };
+        let callers: Vec<&str> = DIALECTS.iter().map(|dialect| dialect.name).collect();
+        let question = format!("What does the app speak? ({})", callers.join(", "));
+        let caller =
+            prompt.ask("--caller-dialect", args.caller_dialect, &question, None, parse_caller_dialect)?;
+        let question = format!("What does the store speak? ({})", list_targets().join(", "));
+        let target =
+            prompt.ask("--target-dialect", args.target_dialect, &question, None, parse_target_dialect)?;
+        let (dialect, profile) = target.unwrap_or_default();
+        let profile = args.profile.or(profile);
+        if let (Some(profile), false) = (&profile, dialect.is_empty()) {
+            check_profile(&dialect, profile)
+                .map_err(|why| UsageError(format!("--profile {profile}: {why}")))?;
+        }
+        let table = find_dialect(&dialect, profile.as_deref());
+        let (endpoint, region) = prompt.ask_endpoint_and_region(args.endpoint, args.region, table)?;
+        let requested = Some(args.bucket.join(",")).filter(|_| !args.bucket.is_empty());
+        let question = "Which buckets does the app name? (a, b=NAME AT THE STORE; * is every bucket)";
+        let buckets = prompt.ask("--bucket", requested, question, None, parse_buckets)?;
+        let question = "Which access key id has Blobfish at the store? (never the secret)";
+        let access_key = prompt.ask("--access-key", args.access_key, question, None, parse_word)?;
+        prompt.check_missing()?;
+        let is_ip = Endpoint::parse(&endpoint).is_ok_and(|endpoint| endpoint.ip().is_some());
+        let default = if is_ip { AddressingArg::Path } else { AddressingArg::Virtual };
+        let question = "Where does the bucket go? (virtual: bucket.host, path: host/bucket)";
+        let addressing = prompt.choose(args.addressing, question, default)?;
+        let question = "Where does the app's secret come from? (env: a variable that you set; file: a new one; \
+                        literal: a new one in the configuration)";
+        let secrets = prompt.choose(args.secrets, question, SecretSource::Env)?;
+        let name = profile.clone().unwrap_or_else(|| dialect.clone());
+        let variable = format!("{}_SECRET", name.to_uppercase().replace('-', "_"));
+        let secret = match args.secret_file {
+            Some(file) => TargetSecret::File(std::path::absolute(file).context("--secret-file")?),
+            None => parse_variable_name(&args.secret_env.unwrap_or(variable))
+                .map(TargetSecret::Env)
+                .map_err(|why| UsageError(format!("--secret-env: {why}")))?,
+        };
+        let ca = args.ca.map(std::path::absolute).transpose().context("--ca")?;
+        Ok(Self {
+            caller_dialect: caller.unwrap_or_default(),
+            target_name: name,
+            target_dialect: dialect,
+            profile,
+            endpoint,
+            region,
+            path_style: addressing == AddressingArg::Path,
+            insecure: args.insecure,
+            ca,
+            buckets: buckets.unwrap_or_default(),
+            check_conditions: match args.conditions {
+                Some(who) => who == ConditionsArg::Check,
+                None => table.is_some_and(|dialect| !dialect.supports_source_conditions()),
+            },
+            access_key: access_key.unwrap_or_default(),
+            target_secret: secret,
+            caller_secret_source: secrets,
+            listen: args.listen,
+            admin: args.admin,
+            force: args.force,
+        })
+    }
+}
+
+/// The dialect of an app; a profile that apps speak is, on the wire, its dialect.
+fn parse_caller_dialect(text: &str) -> Result<String, String> {
+    let known: Vec<&str> = DIALECTS.iter().map(|dialect| dialect.name).collect();
+    if known.contains(&text) {
+        parse_target_dialect(text).map(|(dialect, _)| dialect)
+    } else {
+        Err(format_unknown(&known))
+    }
+}
+
+/// Dialects, and the profiles that are more than another name.
+fn list_targets() -> Vec<&'static str> {
+    let all = DIALECT_PROFILES
+        .iter()
+        .flat_map(|(dialect, profiles)| [*dialect].into_iter().chain(profiles.iter().copied()));
+    all.collect()
+}
+
+fn parse_target_dialect(text: &str) -> Result<(String, Option<String>), String> {
+    if DIALECT_PROFILES.iter().any(|(dialect, _)| *dialect == text) {
+        return Ok((text.to_owned(), None));
+    }
+    let owner = DIALECT_PROFILES.iter().find(|(_, profiles)| profiles.contains(&text));
+    owner
+        .map(|(dialect, _)| ((*dialect).to_owned(), Some(text.to_owned())))
+        .ok_or_else(|| format_unknown(&list_targets()))
+}
+
+fn check_profile(dialect: &str, profile: &str) -> Result<(), String> {
+    let profiles = DIALECT_PROFILES.iter().find(|row| row.0 == dialect).map_or(&[][..], |row| row.1);
+    if profiles.contains(&profile) { Ok(()) } else { Err(format_unknown(profiles)) }
+}
+
+fn format_unknown(known: &[&str]) -> String {
+    format!("not known; known are {}", known.join(", "))
+}
+
+fn parse_endpoint(text: &str) -> Result<String, String> {
+    Endpoint::parse(text).map(|_| text.to_owned()).map_err(|rejected| rejected.to_string())
+}
+
+fn parse_buckets(text: &str) -> Result<Vec<BucketMapping>, String> {
+    text.split(',').map(|one| parse_bucket(one.trim())).collect()
+}
+
+fn parse_bucket(text: &str) -> Result<BucketMapping, String> {
+    let (name, target_bucket) =
+        text.split_once('=').map_or((text, None), |(name, there)| (name, Some(there)));
+    Pattern::parse(name).map_err(|rejected| rejected.to_string())?;
+    Ok(BucketMapping { name: name.to_owned(), target_bucket: target_bucket.map(str::to_owned) })
+}
+
+fn parse_word(text: &str) -> Result<String, String> {
+    let is_word = !text.is_empty() && text.chars().all(|c| !c.is_whitespace() && !c.is_control());
+    if is_word { Ok(text.to_owned()) } else { Err("one word".to_owned()) }
+}
+
+fn parse_variable_name(text: &str) -> Result<String, String> {
+    let is_name = text.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
+        && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+    // What was given is not shown: it may be the secret itself.
+    if is_name {
+        Ok(text.to_owned())
+    } else {
+        Err("the name of a variable, in capitals; not the secret".to_owned())
+    }
+}
+
+/// Where answers come in.
+struct Prompt {
+    terminal: bool,
+    missing: Vec<&'static str>,
+}
+
+impl Prompt {
+    /// The flag's value, or what somebody types. `None` where there is neither, which is noted.
+    fn ask<T>(
+        &mut self,
+        flag: &'static str,
+        flag_value: Option<String>,
+        question: &str,
+        default: Option<&str>,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> anyhow::Result<Option<T>> {
+        if let Some(text) = flag_value {
+            return Ok(Some(parse(&text).map_err(|why| UsageError(format!("{flag} {text}: {why}")))?));
+        }
+        if self.terminal {
+            return ask_terminal(question, default, parse).map(Some);
+        }
+        self.missing.push(flag);
+        Ok(None)
+    }
+
+    /// The flag's word, or what somebody types; where nobody is asked, the usual one.
+    fn choose<T: ValueEnum>(&self, flag_value: Option<T>, question: &str, fallback: T) -> anyhow::Result<T> {
+        match flag_value {
+            Some(given) => Ok(given),
+            None if !self.terminal => Ok(fallback),
+            None => {
+                let word = fallback.to_possible_value();
+                let default = word.as_ref().map(|word| word.get_name());
+                let known: Vec<_> = T::value_variants().iter().filter_map(T::to_possible_value).collect();
+                let known: Vec<&str> = known.iter().map(|word| word.get_name()).collect();
+                ask_terminal(question, default, |text| {
+                    T::from_str(text, false).map_err(|_| format_unknown(&known))
+                })
+            }
+        }
+    }
+
+    /// End point and region: one may follow from the other.
+    fn ask_endpoint_and_region(
+        &mut self,
+        endpoint_url: Option<String>,
+        region: Option<String>,
+        table: Option<&Dialect>,
+    ) -> anyhow::Result<(String, String)> {
+        let own = table.and_then(|table| table.endpoint);
+        let parsed = endpoint_url.as_deref().and_then(|at| Endpoint::parse(at).ok());
+        let host_region =
+            parsed.zip(table).and_then(|(at, table)| addressing::find_region_in_host(&at.host, table.hosts));
+        let region = match region.or(host_region) {
+            None if !self.terminal && endpoint_url.is_none() && own.is_some() => {
+                self.missing.push("--region (or --endpoint)");
+                return Ok(Default::default());
+            }
+            region => self.ask("--region", region, "Which region?", None, parse_word)?.unwrap_or_default(),
+        };
+        let suggested = own.map(|own| format!("https://{}", own(&region)));
+        let offered = endpoint_url.or_else(|| suggested.clone().filter(|_| !self.terminal));
+        let question = "Which end point? (https://host)";
+        let at = self.ask("--endpoint", offered, question, suggested.as_deref(), parse_endpoint)?;
+        Ok((at.unwrap_or_default(), region))
+    }
+
+    fn check_missing(&self) -> Result<(), UsageError> {
+        if self.missing.is_empty() {
+            return Ok(());
+        }
+        let missing = self.missing.join(", ");
+        Err(UsageError(format!(
+            "missing: {missing}\nGive them, or run this on a terminal to be asked. See blobfish init --help."
+        )))
+    }
+}
+
+fn ask_terminal<T>(
+    question: &str,
+    default: Option<&str>,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> anyhow::Result<T> {
+    let (mut input, mut screen) = (io::stdin().lock(), io::stderr());
+    for _ in 0..TRIES_MAX {
+        let offered = default.map(|default| format!(" [{default}]")).unwrap_or_default();
+        write!(screen, "{question}{offered}: ").context("the terminal")?;
+        let mut line = String::new();
+        if input.read_line(&mut line).context("the terminal")? == 0 {
+            bail!("no answer; nothing was written");
+        }
+        let text = Some(line.trim()).filter(|text| !text.is_empty()).or(default).unwrap_or_default();
+        match parse(text) {
+            Ok(value) => return Ok(value),
+            Err(why) => writeln!(screen, "{why}").context("the terminal")?,
+        }
+    }
+    bail!("no good answer; nothing was written")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_place(table: &str, at: Option<&str>, region: Option<&str>, expected: Option<(&str, &str)>) {
+        let mut prompt = Prompt { terminal: false, missing: Vec::new() };
+        let to_owned_text = |text: Option<&str>| text.map(str::to_owned);
+        let (dialect, profile) = parse_target_dialect(table).unwrap();
+        let place = prompt
+            .ask_endpoint_and_region(
+                to_owned_text(at),
+                to_owned_text(region),
+                find_dialect(&dialect, profile.as_deref()),
+            )
+            .unwrap();
+        let found = prompt.missing.is_empty().then_some((place.0.as_str(), place.1.as_str()));
+        assert_eq!(found, expected, "{table} {at:?} {region:?}");
+    }
+
+    #[test]
+    fn an_end_point_follows_from_a_region_and_the_reverse() {
+        let hangzhou = ("https://oss-cn-hangzhou.aliyuncs.com", "cn-hangzhou");
+        check_place("oss", None, Some(hangzhou.1), Some(hangzhou));
+        check_place("oss", Some(hangzhou.0), None, Some(hangzhou));
+        check_place(
+            "aws",
+            None,
+            Some("cn-north-1"),
+            Some(("https://s3.cn-north-1.amazonaws.com.cn", "cn-north-1")),
+        );
+        check_place("oss", None, None, None);
+        check_place("seaweedfs", None, Some("r"), None);
+        check_place("seaweedfs", Some("http://localhost:1"), None, None);
+        let own = ("http://localhost:1", "r");
+        check_place("seaweedfs", Some(own.0), Some(own.1), Some(own));
+    }
+
+    #[test]
+    fn a_profile_stands_for_its_dialect() {
+        assert_eq!(parse_target_dialect("cos"), Ok(("cos".to_owned(), None)));
+        assert_eq!(parse_target_dialect("jdcloud"), Ok(("s3".to_owned(), Some("jdcloud".to_owned()))));
+        assert!(parse_target_dialect("swift").is_err());
+        assert!(check_profile("s3", "aws").is_ok() && check_profile("cos", "aws").is_err());
+    }
+
+    #[test]
+    fn a_bucket_may_have_another_name_there() {
+        let make_bucket = |name: &str, there: Option<&str>| BucketMapping {
+            name: name.to_owned(),
+            target_bucket: there.map(str::to_owned),
+        };
+        assert_eq!(
+            parse_buckets("a, b=c,*"),
+            Ok(vec![make_bucket("a", None), make_bucket("b", Some("c")), make_bucket("*", None)])
+        );
+        assert!(parse_buckets("").is_err() && parse_buckets("a,").is_err() && parse_buckets("a b").is_err());
+    }
+
+    #[test]
+    fn a_secret_in_the_place_of_a_name_is_not_shown() {
+        assert_eq!(parse_variable_name("OSS_SECRET"), Ok("OSS_SECRET".to_owned()));
+        let why = parse_variable_name("hunter2Secret").unwrap_err();
+        assert!(!why.contains("hunter2"));
+    }
+}

@@ -1,0 +1,9 @@
+//! The command line: arguments and the commands doctor, init, explain, losses.
+//!
+//! Uses: `process`, `admin`, `request`, `inbound`, `target`, `telemetry`.
+
+pub mod args;
+pub mod doctor;
+pub mod explain;
+pub mod init;
+pub mod losses;

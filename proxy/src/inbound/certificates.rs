@@ -1,0 +1,169 @@
+//! The certificates of https listeners: read, judged, and chosen by the name that a client asks for.
+//!
+//! They belong to the configuration that is in force, so that renewed files are shown after a reload.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use blobfish_config::{Certificate, HttpsListener};
+use pingora_core::listeners::ALPN;
+use pingora_core::listeners::tls::TlsSettings;
+use rustls::client::verify_server_name;
+use rustls::crypto::ring::default_provider;
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{InconsistentKeys, SignatureScheme};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
+
+use crate::clock;
+use crate::request::active_config::ActiveConfig;
+
+/// A certificate that a listener cannot show.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// The file holds something else, in part or in whole.
+    #[error("the certificate cannot be read")]
+    Unreadable,
+    /// No key, one that is locked by a password, or one of an unknown kind.
+    #[error("{0} holds no private key that can be used")]
+    UnusableKey(PathBuf),
+    /// The key is another certificate's.
+    #[error("the key in {0} is not the certificate's")]
+    KeyMismatch(PathBuf),
+    /// It was to be chosen by its names.
+    #[error("the certificate names no host; clients do not look at its common name")]
+    NoHostName,
+}
+
+/// What one listener shows.
+#[derive(Debug)]
+pub struct ListenerCertificates {
+    default: Option<Arc<CertifiedKey>>,
+    named: Vec<Arc<CertifiedKey>>,
+    /// What is not wrong, but hardly meant.
+    pub warnings: Vec<String>,
+}
+
+impl ListenerCertificates {
+    /// Reads those of a listener.
+    ///
+    /// # Errors
+    /// The file of a certificate, and why it cannot be shown.
+    pub fn load(https: &HttpsListener) -> Result<Self, (PathBuf, CertificateError)> {
+        let mut warnings = Vec::new();
+        let mut read_one = |certificate: &Certificate, is_named| {
+            let (cert, key) = (&certificate.cert, &certificate.key);
+            let certified_key =
+                load_certified_key(cert, key, is_named).map_err(|error| (cert.clone(), error))?;
+            warnings.extend(certified_key.cert.first().and_then(|der| validity_warning(cert, der)));
+            Ok(Arc::new(certified_key))
+        };
+        let default = https.default.as_ref().map(|certificate| read_one(certificate, false)).transpose()?;
+        let named = https.certificates.iter().map(|certificate| read_one(certificate, true));
+        Ok(Self { default, named: named.collect::<Result<_, _>>()?, warnings })
+    }
+
+    /// The first that is for this name and that the client can verify, or the default one.
+    fn select_certificate(
+        &self,
+        name: Option<&str>,
+        schemes: &[SignatureScheme],
+    ) -> Option<Arc<CertifiedKey>> {
+        let name = name.and_then(|name| ServerName::try_from(name).ok());
+        let is_suitable = |certificate: &CertifiedKey| {
+            let parsed = certificate.end_entity_cert().and_then(ParsedCertificate::try_from);
+            let names =
+                parsed.iter().zip(&name).any(|(parsed, name)| verify_server_name(parsed, name).is_ok());
+            names && certificate.key.choose_scheme(schemes).is_some()
+        };
+        self.named.iter().find(|certificate| is_suitable(certificate)).or(self.default.as_ref()).cloned()
+    }
+}
+
+/// A certificate and its key, fit to be shown.
+///
+/// # Errors
+/// [`Unfit`].
+pub fn load_certified_key(cert: &Path, key: &Path, is_named: bool) -> Result<CertifiedKey, CertificateError> {
+    let chain = read_chain(cert)?;
+    let first = chain.first().ok_or(CertificateError::Unreadable)?;
+    // Told apart here: below, every fault of the certificate and of the key is one kind of error.
+    ParsedCertificate::try_from(first).map_err(|_| CertificateError::Unreadable)?;
+    if is_named && !has_dns_name(first) {
+        return Err(CertificateError::NoHostName);
+    }
+    let bad_key = || CertificateError::UnusableKey(key.to_owned());
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|_| bad_key())?;
+    CertifiedKey::from_der(chain, private, &default_provider()).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+            CertificateError::KeyMismatch(key.to_owned())
+        }
+        _ => bad_key(),
+    })
+}
+
+fn has_dns_name(der: &CertificateDer<'_>) -> bool {
+    let parsed = X509Certificate::from_der(der).map(|(_, parsed)| parsed);
+    parsed.is_ok_and(|parsed| {
+        let names = parsed.subject_alternative_name().ok().flatten();
+        names.is_some_and(|names| {
+            names.value.general_names.iter().any(|name| matches!(name, GeneralName::DNSName(_)))
+        })
+    })
+}
+
+fn read_chain(cert: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+    let ders = CertificateDer::pem_file_iter(cert).map_err(|_| CertificateError::Unreadable)?;
+    ders.collect::<Result<_, _>>().map_err(|_| CertificateError::Unreadable)
+}
+
+/// What is not wrong with a certificate but will be noticed by every client: it is out of date.
+fn validity_warning(file: &Path, der: &CertificateDer<'_>) -> Option<String> {
+    let (_, parsed) = X509Certificate::from_der(der).ok()?;
+    let (validity, now, file) = (parsed.validity(), clock::now().0, file.display());
+    if validity.not_after.timestamp() < now {
+        Some(format!("{file}: the certificate expired on {}", validity.not_after))
+    } else if validity.not_before.timestamp() > now {
+        Some(format!("{file}: the certificate is not valid before {}", validity.not_before))
+    } else {
+        None
+    }
+}
+
+/// How a listener speaks TLS. `address` is where it listens.
+///
+/// # Errors
+/// None that is known of in this version of the framework.
+pub fn build_tls_settings(
+    address: SocketAddr,
+    config: Arc<ArcSwap<ActiveConfig>>,
+) -> pingora_core::Result<TlsSettings> {
+    let mut settings = TlsSettings::intermediate("", "")?;
+    settings.set_cert_resolver(Arc::new(CertificateResolver { address, config }));
+    settings.set_alpn(ALPN::H2H1);
+    Ok(settings)
+}
+
+/// Chooses among those that are in force when a client comes.
+struct CertificateResolver {
+    address: SocketAddr,
+    config: Arc<ArcSwap<ActiveConfig>>,
+}
+
+impl std::fmt::Debug for CertificateResolver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Chooser({})", self.address)
+    }
+}
+
+impl ResolvesServerCert for CertificateResolver {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let config = self.config.load();
+        let certificates = config.certificates(self.address)?;
+        certificates.select_certificate(hello.server_name(), hello.signature_schemes())
+    }
+}

@@ -1,0 +1,118 @@
+//! The configuration file: read with everything that it refers to, and what is told when it cannot be.
+
+use std::cell::RefCell;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use blobfish_config::{Config, KnownDialects, Mistake, OsSources, Sources};
+
+use crate::inbound::certificates;
+use crate::request::active_config::{ActivationError, ActiveConfig};
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigFileError {
+    /// The file cannot be read.
+    #[error("{0}: {1}")]
+    Io(String, #[source] io::Error),
+    /// It is wrong. All of it, each mistake with its line and a caret.
+    #[error("{}", render_mistakes(name, text, mistakes))]
+    Invalid {
+        /// The file.
+        name: String,
+        /// What was in it.
+        text: String,
+        /// What is wrong with it.
+        mistakes: Vec<Mistake>,
+    },
+    /// This build cannot do it.
+    #[error(transparent)]
+    Unsupported(#[from] ActivationError),
+}
+
+fn render_mistakes(name: &str, text: &str, mistakes: &[Mistake]) -> String {
+    let rendered: Vec<String> = mistakes.iter().map(|mistake| mistake.render(name, text)).collect();
+    rendered.join("\n")
+}
+
+impl ConfigFileError {
+    /// The first mistake, on one line.
+    pub fn summarize(&self) -> String {
+        match self {
+            Self::Invalid { name, mistakes, .. } => {
+                let first = mistakes.first().map(ToString::to_string).unwrap_or_default();
+                match mistakes.len() {
+                    0 | 1 => format!("{name}: {first}"),
+                    all => format!("{name}: {first} (the first of {all} mistakes)"),
+                }
+            }
+            other => other.to_string(),
+        }
+    }
+}
+
+/// Reads a configuration. Gives also the files that it was read from.
+pub fn read_config(file: &Path) -> (Result<Config, ConfigFileError>, Vec<PathBuf>) {
+    let name = file.display().to_string();
+    let sources = RecordingSources { files: RefCell::new(vec![file.to_owned()]) };
+    let config = match std::fs::read_to_string(file) {
+        Ok(text) => {
+            let known = KnownDialects { dialects: blobfish_dialects::DIALECT_PROFILES };
+            blobfish_config::load(&text, &known, &sources).map_err(|mistakes| ConfigFileError::Invalid {
+                name,
+                text,
+                mistakes,
+            })
+        }
+        Err(error) => Err(ConfigFileError::Io(name, error)),
+    };
+    (config, sources.files.into_inner())
+}
+
+/// The same, with every name resolved.
+///
+/// # Errors
+/// [`Unusable`].
+pub fn load_active_config(file: &Path) -> Result<ActiveConfig, ConfigFileError> {
+    let config = read_config(file).0?;
+    let warnings = find_warnings(file, &config);
+    let mut active = ActiveConfig::new(config)?;
+    active.warnings = warnings;
+    Ok(active)
+}
+
+/// What is to be said of a file that can be used.
+pub fn find_warnings(file: &Path, config: &Config) -> Vec<String> {
+    let (Some(line), Ok(false)) = (config.secret_line, OsSources.is_file_private(file)) else {
+        return Vec::new();
+    };
+    let name = file.display();
+    vec![format!(
+        "{name}:{line}: a secret stands in this file, which is open to others on this machine; chmod o-rwx {name}, or write \
+         {{ file = \"PATH\" }} or {{ env = \"NAME\" }} instead"
+    )]
+}
+
+/// This process's sources; remembers which files were asked for.
+struct RecordingSources {
+    files: RefCell<Vec<PathBuf>>,
+}
+
+impl Sources for RecordingSources {
+    fn read_env(&self, name: &str) -> Option<String> {
+        OsSources.read_env(name)
+    }
+
+    fn read_file(&self, path: &Path) -> io::Result<String> {
+        self.files.borrow_mut().push(path.to_owned());
+        OsSources.read_file(path)
+    }
+
+    fn is_file_private(&self, path: &Path) -> io::Result<bool> {
+        OsSources.is_file_private(path)
+    }
+
+    fn check_certificate(&self, cert: &Path, key: &Path, named: bool) -> Result<(), String> {
+        certificates::load_certified_key(cert, key, named).map(|_| ()).map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,213 @@
+//! The server: listeners, threads and signals around the applications.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use blobfish_config::{Config, Listeners};
+use pingora_core::apps::http_app::HttpServer;
+use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
+use pingora_core::server::configuration::ServerConf;
+use pingora_core::server::{RunArgs, Server, ShutdownWatch};
+use pingora_core::services::background::{BackgroundService, background_service};
+use pingora_core::services::listening::Service;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::admin::admin_api::Admin;
+use crate::inbound::certificates;
+use crate::inbound::file_descriptors;
+use crate::inbound::proxy_protocol::ProxyHeaderReader;
+use crate::process::config_file;
+use crate::process::demo::DemoStore;
+use crate::process::lifecycle::{Lifecycle, Shutdown, ShutdownTrigger};
+use crate::process::reload::ConfigReloader;
+use crate::process::sockets::{InheritedSockets, ListeningService, Sockets};
+use crate::request::active_config::ActiveConfig;
+use crate::request::cors_rules::CorsRulesCache;
+use crate::request::fair_queue::FairQueue;
+use crate::request::server::DataServer;
+use crate::request::small_parts_cleanup::SmallPartsCleanup;
+use crate::target::client::TargetClient;
+use crate::target::dns::SystemDns;
+use crate::target::issued_credentials::CredentialRefresher;
+use crate::telemetry::access_log;
+use crate::telemetry::exporter::SpanExporter;
+use crate::telemetry::metrics::METRICS;
+
+/// Longer than a configuration lets requests run on: it is not the framework that ends the process.
+const GRACE_PERIOD_SECONDS: u64 = 90_000;
+
+/// Listeners' buffers. The default costs an idle connection 92 KiB.
+const BUFFER_BYTES: usize = 4 * 1024;
+
+/// Where a configuration comes from.
+pub enum ConfigSource {
+    /// Demo mode, with its store.
+    Demo(Box<DemoStore>),
+    /// A file, and all the files that were read with it.
+    File(PathBuf, Vec<PathBuf>),
+}
+
+/// Serves until told to stop.
+///
+/// # Errors
+/// The configuration cannot be run; an address is taken.
+pub fn run_server(config: Config, source: ConfigSource, inherited: InheritedSockets) -> anyhow::Result<()> {
+    install_panic_hook();
+    access_log::configure(config.log);
+    let (listen, admin) = (config.listen.clone(), config.admin);
+    let addresses = listen.http.iter().chain(listen.https.iter().map(|tls| &tls.address));
+    let addresses: Vec<_> = addresses.chain([&admin]).copied().collect();
+    let sockets = Arc::new(Sockets::open(&addresses, inherited)?);
+    file_descriptors::raise_descriptor_limit();
+    if let Some(warning) = file_descriptors::descriptor_limit_warning(config.limits.connections_max) {
+        tracing::warn!("{warning}");
+    }
+    let warnings = match &source {
+        ConfigSource::File(path, _) => config_file::find_warnings(path, &config),
+        ConfigSource::Demo(_) => Vec::new(),
+    };
+    let mut config = ActiveConfig::new(config)?;
+    config.warnings = warnings;
+    config.warnings().for_each(|warning| tracing::warn!("{warning}"));
+    let current = Arc::new(ArcSwap::from_pointee(config));
+    METRICS.record_config_loaded();
+    current.load().publish_metrics();
+    let open_connections = Arc::new(AtomicUsize::new(0));
+    let ready = Arc::new(watch::Sender::new(false));
+    let (shutdown, accepting_services) = (Arc::new(Shutdown::default()), Arc::new(watch::Sender::new(0)));
+    let (close_admin, admin_shutdown) = watch::channel(false);
+    let lifecycle = Lifecycle {
+        ready: Arc::clone(&ready),
+        shutdown: Arc::clone(&shutdown),
+        current: Arc::clone(&current),
+        open_connections: Arc::clone(&open_connections),
+        accepting_services: Arc::clone(&accepting_services),
+        services_total: 2,
+        sockets: Arc::clone(&sockets),
+        close_admin,
+        greeting: match &source {
+            ConfigSource::Demo(store) => Some(store.greeting.clone()),
+            ConfigSource::File(..) => None,
+        },
+    };
+    let shutdown_trigger = ShutdownTrigger {
+        shutdown: Arc::clone(&shutdown),
+        ready: Arc::clone(&ready),
+        current: Arc::clone(&current),
+    };
+
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    let mut server = Server::new_with_opt_and_conf(None, build_server_conf(threads));
+    let data_server = DataServer {
+        active_config: Arc::clone(&current),
+        target_client: TargetClient::new(SystemDns),
+        fair_queue: FairQueue::new(),
+        open_count: open_connections,
+        connections_per_address: Arc::default(),
+        cors_rules: CorsRulesCache::default(),
+        buffer_budget: Arc::default(),
+        shutdown,
+    };
+    let service = build_data_service(&listen, data_server)?;
+    let (own_sockets, own_accepting) = (Arc::clone(&sockets), Arc::clone(&accepting_services));
+    server.add_service(ListeningService {
+        service,
+        sockets: own_sockets,
+        accepting_services: own_accepting,
+        shutdown: None,
+    });
+    let service = build_admin_service(admin, Admin::new(admin, ready, Arc::clone(&current)));
+    // Operators look on while the data listeners drain.
+    server.add_service(ListeningService {
+        service,
+        sockets,
+        accepting_services,
+        shutdown: Some(admin_shutdown),
+    });
+    server.add_service(background_service("lifecycle", lifecycle));
+    server.add_service(background_service("keys", CredentialRefresher::new(Arc::clone(&current))));
+    server.add_service(background_service("sweep", SmallPartsCleanup::new(Arc::clone(&current))));
+    match source {
+        ConfigSource::Demo(store) => {
+            server.add_service(background_service("store", StoreService(Mutex::new(Some(*store)))));
+        }
+        ConfigSource::File(file, files) => {
+            server.add_service(background_service("traces", SpanExporter));
+            server.add_service(background_service("reloads", ConfigReloader::new(file, files, current)));
+        }
+    }
+    server.run(RunArgs { shutdown_signal: Box::new(shutdown_trigger) });
+    access_log::flush();
+    Ok(())
+}
+
+/// The data listeners.
+fn build_data_service(listen: &Listeners, server: DataServer) -> anyhow::Result<Service<DataServer>> {
+    let current = Arc::clone(&server.active_config);
+    let mut service = Service::new("data".to_owned(), server);
+    service.endpoints().set_pre_tls_callback(Arc::new(ProxyHeaderReader(Arc::clone(&current))));
+    let buffers = L4BufferSettings::new(BUFFER_BYTES, BUFFER_BYTES);
+    for address in &listen.http {
+        service.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffers));
+    }
+    for tls in &listen.https {
+        let settings = certificates::build_tls_settings(tls.address, Arc::clone(&current))?;
+        service.add_listener(ListenerConfig::tcp(tls.address.to_string()).l4_buffer(buffers).tls(settings));
+    }
+    Ok(service)
+}
+
+/// The operators' listener.
+fn build_admin_service(address: SocketAddr, admin: Admin) -> Service<HttpServer<Admin>> {
+    let mut service = Service::new("admin".to_owned(), HttpServer::new_app(admin));
+    service.threads = Some(1);
+    service.add_tcp(&address.to_string());
+    service
+}
+
+fn build_server_conf(threads: usize) -> ServerConf {
+    ServerConf {
+        threads,
+        grace_period_seconds: Some(GRACE_PERIOD_SECONDS),
+        graceful_shutdown_timeout_seconds: Some(1),
+        max_retries: 0,
+        ..ServerConf::default()
+    }
+}
+
+/// A panic's message may hold bytes of a request: only its place is told.
+fn install_panic_hook() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(%place, "a panic, which is a fault of ours");
+    }));
+}
+
+/// The demo's store, on this process's threads.
+struct StoreService(Mutex<Option<DemoStore>>);
+
+#[async_trait]
+impl BackgroundService for StoreService {
+    async fn start(&self, _shutdown: ShutdownWatch) {
+        let Some(DemoStore { store, socket, .. }) = self.0.lock().ok().and_then(|mut slot| slot.take())
+        else {
+            return;
+        };
+        // There is no file to be read again; the signal must not end the process.
+        let _hangups = signal(SignalKind::hangup());
+        match tokio::net::TcpListener::from_std(socket) {
+            // It outlives the listeners, so that requests that run can end.
+            Ok(socket) => {
+                if let Err(error) = Arc::new(store).serve(socket, std::future::pending::<()>()).await {
+                    tracing::error!(%error, "the embedded store stopped");
+                }
+            }
+            Err(error) => tracing::error!(%error, "the embedded store has no socket"),
+        };
+    }
+}

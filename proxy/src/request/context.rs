@@ -1,0 +1,294 @@
+//! One request while it runs: who asked, what is known of it so far, and the way back to its caller.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use blobfish_dialects::authentication::authenticate::find_dialect_by_host;
+use blobfish_dialects::encoding::percent;
+use blobfish_dialects::engine::cors::CrossOrigin;
+use blobfish_dialects::engine::exchange::TargetResponse;
+use blobfish_dialects::engine::loss::{Loss, check_losses};
+use blobfish_dialects::engine::route::Route;
+use blobfish_dialects::engine::write_response::{
+    ResponseContext, WrittenResponse, build_error_response, write_response,
+};
+use blobfish_dialects::model::{ErrorKind, RawHead, Rejection, Response, ResponseField};
+
+use crate::clock;
+use crate::inbound::connection::{ClientConnection, ReadBodyError, ResponseFraming, WriteError};
+use crate::request::active_config::ActiveConfig;
+use crate::request::buffer_budget::{BufferBudget, Reservation};
+use crate::request::cors_rules::CorsRulesCache;
+use crate::request::fair_queue::FairQueue;
+use crate::target::client::TargetClient;
+use crate::target::error::ExchangeError;
+use crate::target::initiator;
+use crate::telemetry::access_log::AccessRecord;
+use crate::telemetry::metrics::{LABEL_NONE, METRICS};
+use crate::telemetry::recent_events::EventNote;
+
+/// Tells what a target could not be told. A name of our own: no dialect has one.
+const LOSS_HEADER: &str = "x-blobfish-loss";
+
+/// Faults that show that a body is not what was announced.
+const INTEGRITY_ERRORS: [ErrorKind; 8] = [
+    ErrorKind::BadDigest,
+    ErrorKind::BadSha1,
+    ErrorKind::InvalidDigest,
+    ErrorKind::PayloadHashMismatch,
+    ErrorKind::IncompleteBody,
+    ErrorKind::MalformedTrailer,
+    ErrorKind::SignatureDoesNotMatch,
+    ErrorKind::InvalidRequest,
+];
+
+/// How a request ends otherwise than with an answer that was told.
+#[derive(Debug)]
+pub enum RequestEnd {
+    /// It is refused; the caller is yet to be told.
+    Rejected(Rejection),
+    /// Nobody can be told any more: the connection breaks off, for this reason.
+    Aborted(&'static str),
+}
+
+impl From<Rejection> for RequestEnd {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}
+
+impl From<ErrorKind> for RequestEnd {
+    fn from(error_kind: ErrorKind) -> Self {
+        Self::Rejected(error_kind.into())
+    }
+}
+
+impl From<ExchangeError> for RequestEnd {
+    fn from(error: ExchangeError) -> Self {
+        Self::Rejected(error.to_rejection())
+    }
+}
+
+impl From<WriteError> for RequestEnd {
+    fn from(_: WriteError) -> Self {
+        Self::Aborted("the caller went")
+    }
+}
+
+impl From<ReadBodyError> for RequestEnd {
+    fn from(error: ReadBodyError) -> Self {
+        match error {
+            ReadBodyError::Disconnected => Self::Aborted("the caller went before the end of its body"),
+            ReadBodyError::TimedOut => Self::Rejected(ErrorKind::RequestTimeout.into()),
+            ReadBodyError::Malformed(framing_error) => {
+                Self::Rejected(Rejection::with_message(ErrorKind::InvalidRequest, framing_error.to_string()))
+            }
+        }
+    }
+}
+
+/// One request while it runs.
+pub struct RequestContext<'a> {
+    /// What it runs on, from its start to its end.
+    pub config: &'a ActiveConfig,
+    /// The way to targets.
+    pub target_client: &'a TargetClient,
+    /// Whose turn it is.
+    pub fair_queue: &'a Arc<FairQueue>,
+    /// Memory for what is read whole.
+    pub buffer_budget: &'a Arc<BufferBudget>,
+    /// The CORS rules of buckets.
+    pub cors_rules: &'a CorsRulesCache,
+    /// What a browser says of its page, until it is answered, and the request in which it does.
+    pub cross_origin: Option<(CrossOrigin, RawHead)>,
+    /// The way back.
+    pub connection: &'a mut ClientConnection,
+    /// Who is told.
+    pub listener: ResponseContext,
+    /// Whether the caller reads answers in chunks.
+    pub accepts_chunked: bool,
+    /// Whether the caller's own connection is encrypted.
+    pub is_secure: bool,
+    /// When it arrived.
+    pub started_at: Instant,
+    /// What the log will say.
+    pub record: AccessRecord,
+    /// What the console will say, where not all goes well.
+    pub notes: Vec<EventNote>,
+}
+
+impl RequestContext<'_> {
+    /// Of a head that could not be read: the refusal is told in the words of the host that it seems to name.
+    pub fn guess_dialect(&mut self, host: String) {
+        if let Some(dialect) = find_dialect_by_host(&host, &self.config.listener_hosts) {
+            self.listener.dialect = dialect;
+            self.listener.host = host;
+            self.record.dialect = dialect.name;
+        }
+    }
+
+    /// What this request may hold of its body.
+    pub fn start_reservation(&self) -> Reservation {
+        self.buffer_budget.start_reservation(initiator::current_initiator(), &self.config.settings.limits)
+    }
+
+    /// The URL of an object that was posted to the request's own URL.
+    pub fn build_object_url(&self, key: &str) -> String {
+        let path = self.listener.path.trim_end_matches('/');
+        let scheme = if self.is_secure { "https" } else { "http" };
+        format!("{scheme}://{}{path}/{}", self.listener.host, percent::encode_path(key))
+    }
+
+    /// The operation's name in metrics.
+    pub fn operation_name(&self) -> &'static str {
+        self.record.operation.unwrap_or(LABEL_NONE)
+    }
+
+    /// Tells a whole answer.
+    ///
+    /// # Errors
+    /// [`End::Cut`].
+    pub async fn send_response(&mut self, mut response: Response) -> Result<(), RequestEnd> {
+        self.apply_cors_rules(&mut response).await;
+        let encoded = self.encode_response(response);
+        let has_no_body = matches!(encoded.status, 204 | 304);
+        let framing = match u64::try_from(encoded.body.len()) {
+            _ if has_no_body || self.listener.is_head => ResponseFraming::None,
+            Ok(bytes) => ResponseFraming::Bytes(bytes),
+            Err(_) => return Err(RequestEnd::Aborted("the answer is too large")),
+        };
+        let body = self.write_response_head(encoded, framing).await?;
+        if framing != ResponseFraming::None {
+            self.connection.write_response_body(&body).await?;
+        }
+        Ok(self.connection.finish_response().await?)
+    }
+
+    /// Tells the head of an answer; its body is streamed.
+    ///
+    /// # Errors
+    /// [`End::Cut`].
+    pub async fn send_response_head(
+        &mut self,
+        mut response: Response,
+        framing: ResponseFraming,
+    ) -> Result<(), RequestEnd> {
+        self.apply_cors_rules(&mut response).await;
+        let encoded = self.encode_response(response);
+        self.write_response_head(encoded, framing).await.map(drop)
+    }
+
+    /// Lets the page of a browser read the answer, by the rules of the bucket.
+    async fn apply_cors_rules(&mut self, response: &mut Response) {
+        let Some((cross_origin, head)) = self.cross_origin.take() else { return };
+        // The target, which has the rules, may have said it.
+        if response.text(ResponseField::AllowOrigin).is_some() {
+            return;
+        }
+        let (dialect, config) = (self.listener.dialect, self.config);
+        let bucket = config.listener_hosts.parse_address(&head, dialect).ok().and_then(|place| place.bucket);
+        let Some(routed_bucket) = bucket.and_then(|bucket| config.route_bucket(&bucket)) else { return };
+        if let Ok(Some(rules)) =
+            self.cors_rules.fetch_rules(self.target_client, &routed_bucket, dialect, self.record.client).await
+        {
+            cross_origin.add_headers(&rules, response);
+        }
+    }
+
+    /// The document of an answer whose head was told before; its code is noted.
+    pub fn render_document(&mut self, response: Response) -> Vec<u8> {
+        let encoded = self.encode_response(response);
+        self.record.code = encoded.code;
+        encoded.body
+    }
+
+    async fn write_response_head(
+        &mut self,
+        mut encoded: WrittenResponse,
+        framing: ResponseFraming,
+    ) -> Result<Vec<u8>, RequestEnd> {
+        // Only the answer to HEAD has the length of a body that does not follow.
+        let keeps_content_length = self.listener.is_head && !matches!(encoded.status, 204 | 304);
+        encoded.headers.retain(|row| keeps_content_length || !row.0.eq_ignore_ascii_case("content-length"));
+        if !self.record.losses.is_empty() {
+            encoded.headers.push((LOSS_HEADER.to_owned(), self.record.losses.join(", ").into_bytes()));
+        }
+        self.record.status = encoded.status;
+        self.record.code = encoded.code;
+        self.connection.write_response_head(encoded.status, &encoded.headers, framing).await?;
+        Ok(encoded.body)
+    }
+
+    fn encode_response(&mut self, response: Response) -> WrittenResponse {
+        self.listener.now = clock::now();
+        self.listener.elapsed_ms = to_milliseconds(self.started_at.elapsed());
+        write_response(&self.listener, response)
+    }
+
+    /// Tells a refusal, and counts it. Where an answer was begun, only breaking off is left.
+    ///
+    /// # Errors
+    /// [`End::Cut`].
+    pub async fn send_rejection(&mut self, rejection: &Rejection) -> Result<(), RequestEnd> {
+        self.record_rejection(rejection);
+        if self.connection.has_response_head() {
+            return Err(RequestEnd::Aborted("failed after the answer had begun"));
+        }
+        self.send_response(build_error_response(self.listener.dialect, rejection)).await
+    }
+
+    /// Counts a refusal, and notes what its caller is told.
+    pub fn record_rejection(&mut self, rejection: &Rejection) {
+        let reason = format!("{:?}", rejection.kind);
+        METRICS.rejections.with_label_values(&[reason.as_str()]).inc();
+        let default_message =
+            || self.listener.dialect.error_row(rejection.kind).map(|row| row.message.to_owned());
+        let message = rejection.message.clone().or_else(default_message).unwrap_or_default();
+        self.notes.push(EventNote { kind: "refused", reason, message });
+    }
+
+    /// Decides on what the target cannot be told, and notes what is reported.
+    ///
+    /// # Errors
+    /// The refusal, naming the field.
+    pub fn check_losses(&mut self, losses: &[Loss], route: &Route<'_>) -> Result<(), Rejection> {
+        let labels = |loss: &Loss| [loss.name(), route.caller.name.to_owned(), route.target.name.clone()];
+        for loss in losses {
+            METRICS.losses.with_label_values(&labels(loss)).inc();
+        }
+        check_losses(losses, route.loss_policy, route.caller)?;
+        for loss in losses {
+            let field = loss.name();
+            tracing::info!(id = self.record.id, %field, target_name = route.target.name, "lost: {}", loss.reason);
+            let (reason, message) = (loss.name_for_caller(route.caller), loss.reason.clone());
+            self.notes.push(EventNote { kind: "lost", reason, message });
+        }
+        self.record.losses = losses.iter().map(|loss| loss.name_for_caller(route.caller)).collect();
+        Ok(())
+    }
+
+    /// Counts a body that was not what was announced.
+    pub fn count_integrity_failure(rejection: Rejection) -> Rejection {
+        if INTEGRITY_ERRORS.contains(&rejection.kind) {
+            METRICS.integrity_failures.with_label_values(&[format!("{:?}", rejection.kind)]).inc();
+        }
+        rejection
+    }
+
+    /// Notes the target's own id of the request, so that its log can be searched.
+    pub fn record_target_request_id(&mut self, route: &Route<'_>, response: &TargetResponse) {
+        let name = route.target.dialect.common_headers.request_id_header;
+        let id = response.headers.iter().find(|row| row.0.eq_ignore_ascii_case(name));
+        self.record.upstream_id = id.map(|row| {
+            crate::telemetry::access_log::escape_name(&String::from_utf8_lossy(&row.1))
+                .chars()
+                .take(128)
+                .collect()
+        });
+    }
+}
+
+/// Whole milliseconds.
+pub fn to_milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

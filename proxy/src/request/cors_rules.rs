@@ -1,0 +1,308 @@
+//! The CORS rules of buckets, kept for a moment. Anybody can have them looked up, by a preflight or by an `Origin` in a
+//! request that is refused; so one lookup serves all who ask at the same time and shortly after, and how many a caller's
+//! address can cause is limited.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use blobfish_dialects::encoding::xml::Node;
+use blobfish_dialects::engine::dialect::Dialect;
+use blobfish_dialects::engine::exchange::Exchange;
+use blobfish_dialects::model::{Document, ErrorKind, Operation, Rejection, Request, Setting};
+use governor::clock::DefaultClock;
+use governor::state::keyed::HashMapStateStore;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+
+use crate::request::active_config::RoutedBucket;
+use crate::request::exchange;
+use crate::target::client::TargetClient;
+use crate::target::initiator;
+use crate::target::initiator::Initiator;
+
+/// How long rules are believed. What is changed through another process is seen after that.
+const RULES_TTL: Duration = Duration::from_secs(15);
+
+/// How long it is believed that they cannot be had.
+const FAILURE_TTL: Duration = Duration::from_secs(2);
+
+/// The wait for them.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Buckets whose rules are kept.
+const BUCKETS_MAX: usize = 4096;
+
+/// Preflights of one address in a second, and at once.
+const PREFLIGHT_RATE: (u32, u32) = (100, 300);
+
+/// Lookups that one address can cause in a second, and at once.
+const ADDRESS_LOOKUP_RATE: (u32, u32) = (5, 20);
+
+/// Lookups that all of them can cause.
+const TOTAL_LOOKUP_RATE: (u32, u32) = (100, 200);
+
+/// Addresses that are remembered before those that did nothing of late are forgotten.
+const ADDRESSES_PRUNE_THRESHOLD: usize = 1024;
+
+type AddressRateLimiter = RateLimiter<IpAddr, HashMapStateStore<IpAddr>, DefaultClock>;
+
+/// The rules that are known.
+pub struct CorsRulesCache {
+    entries: Mutex<HashMap<CorsCacheKey, CorsCacheEntry>>,
+    preflight_limiter: AddressRateLimiter,
+    lookup_limiter: AddressRateLimiter,
+    total_lookup_limiter: DefaultDirectRateLimiter,
+}
+
+/// Rules are kept in the words of one dialect.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct CorsCacheKey {
+    /// Of the target.
+    group_key: u64,
+    /// The bucket's name there.
+    bucket: String,
+    dialect: &'static str,
+}
+
+#[derive(Clone)]
+struct CorsCacheEntry {
+    created_at: Instant,
+    rules: Arc<OnceCell<CorsLookupResult>>,
+}
+
+/// `None`: there are none that anybody could know of.
+type CorsLookupResult = Result<Option<Arc<Node>>, Rejection>;
+
+impl CorsCacheEntry {
+    fn is_fresh(&self, now: Instant) -> bool {
+        let ttl = if matches!(self.rules.get(), Some(Err(_))) { FAILURE_TTL } else { RULES_TTL };
+        now.saturating_duration_since(self.created_at) < ttl
+    }
+}
+
+impl Default for CorsRulesCache {
+    fn default() -> Self {
+        Self {
+            entries: Mutex::default(),
+            preflight_limiter: RateLimiter::hashmap(build_quota(PREFLIGHT_RATE)),
+            lookup_limiter: RateLimiter::hashmap(build_quota(ADDRESS_LOOKUP_RATE)),
+            total_lookup_limiter: RateLimiter::direct(build_quota(TOTAL_LOOKUP_RATE)),
+        }
+    }
+}
+
+impl CorsRulesCache {
+    /// Counts a preflight.
+    ///
+    /// # Errors
+    /// [`Fault::SlowDown`].
+    pub fn count_preflight(&self, address: Option<IpAddr>) -> Result<(), Rejection> {
+        if is_within_rate_limit(&self.preflight_limiter, address) {
+            Ok(())
+        } else {
+            Err(ErrorKind::SlowDown.into())
+        }
+    }
+
+    /// The rules of a bucket, in the caller's dialect; `None` where there are none.
+    ///
+    /// # Errors
+    /// They cannot be had now; [`Fault::SlowDown`].
+    pub async fn fetch_rules(
+        &self,
+        target_client: &TargetClient,
+        routed_bucket: &RoutedBucket<'_>,
+        dialect: &'static Dialect,
+        address: Option<IpAddr>,
+    ) -> CorsLookupResult {
+        let (group_key, bucket) = (routed_bucket.target.group_key, routed_bucket.target_bucket.clone());
+        let key = CorsCacheKey { group_key, bucket, dialect: dialect.name };
+        let Some(entry) = self.find_or_insert_entry(key, address, Instant::now()) else {
+            return Err(ErrorKind::SlowDown.into());
+        };
+        let lookup_result = entry.rules.get_or_init(|| async {
+            let lookup = initiator::with_initiator(
+                Initiator::Proxy,
+                Box::pin(look_up_rules(target_client, routed_bucket, dialect)),
+            );
+            timeout(LOOKUP_TIMEOUT, lookup).await.unwrap_or(Err(ErrorKind::ServiceUnavailable.into()))
+        });
+        lookup_result.await.clone()
+    }
+
+    /// Where the rules of a bucket are or will be; `None` where another lookup would be too much.
+    fn find_or_insert_entry(
+        &self,
+        key: CorsCacheKey,
+        address: Option<IpAddr>,
+        now: Instant,
+    ) -> Option<CorsCacheEntry> {
+        let mut entries = self.lock_entries();
+        if let Some(entry) = entries.get(&key).filter(|slot| slot.is_fresh(now)) {
+            return Some(entry.clone());
+        }
+        if !is_within_rate_limit(&self.lookup_limiter, address) || self.total_lookup_limiter.check().is_err()
+        {
+            return None;
+        }
+        if entries.len() >= BUCKETS_MAX {
+            entries.retain(|_, entry| entry.is_fresh(now));
+        }
+        let entry = CorsCacheEntry { created_at: now, rules: Arc::default() };
+        if entries.len() < BUCKETS_MAX {
+            entries.insert(key, entry.clone());
+        }
+        Some(entry)
+    }
+
+    /// Forgets the rules of a bucket that may have been changed. A lookup that is under way serves those who wait for it,
+    /// and nobody else.
+    pub fn invalidate(&self, group_key: u64, bucket: &str) {
+        self.lock_entries().retain(|key, _| key.group_key != group_key || key.bucket != bucket);
+    }
+
+    fn lock_entries(&self) -> MutexGuard<'_, HashMap<CorsCacheKey, CorsCacheEntry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether an operation may change what is looked up here.
+pub fn may_change_cors_rules(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::Put(Setting::Cors)
+            | Operation::Delete(Setting::Cors)
+            | Operation::CreateBucket
+            | Operation::DeleteBucket
+    )
+}
+
+async fn look_up_rules(
+    target_client: &TargetClient,
+    routed_bucket: &RoutedBucket<'_>,
+    dialect: &'static Dialect,
+) -> CorsLookupResult {
+    let operation = Operation::Get(Setting::Cors);
+    let request = Request { bucket: Some(routed_bucket.target_bucket.clone()), ..Request::new(operation) };
+    let exchange = Exchange::new(routed_bucket.build_route(dialect, None, None), request, &[])?;
+    let last_result = Mutex::new(None);
+    let result = exchange::drive_exchange(
+        target_client,
+        routed_bucket.target,
+        exchange,
+        operation.name(),
+        dialect.name,
+        &last_result,
+    )
+    .await;
+    match result.map(|response| response.document) {
+        Ok(Some(Document::Setting(Setting::Cors, rules))) => Ok(Some(Arc::new(rules))),
+        Ok(_) => Ok(None),
+        Err(rejection) if is_transient_lookup_error(rejection.kind) => Err(rejection),
+        // Whatever is wrong with the bucket is nothing to somebody of whom nothing is proven.
+        Err(_) => Ok(None),
+    }
+}
+
+/// Whether the next moment may be better.
+fn is_transient_lookup_error(error: ErrorKind) -> bool {
+    matches!(
+        error,
+        ErrorKind::ServiceUnavailable
+            | ErrorKind::TargetUnavailable
+            | ErrorKind::TargetBusy
+            | ErrorKind::SlowDown
+            | ErrorKind::InternalError
+    )
+}
+
+/// Whether one more is not too much for an address. Of IPv6 a network counts, for one machine has all of its addresses.
+fn is_within_rate_limit(limiter: &AddressRateLimiter, address: Option<IpAddr>) -> bool {
+    let Some(address) = address.map(mask_ipv6_network) else { return true };
+    if limiter.len() > ADDRESSES_PRUNE_THRESHOLD {
+        limiter.retain_recent();
+    }
+    limiter.check_key(&address).is_ok()
+}
+
+fn mask_ipv6_network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+        v4 => v4,
+    }
+}
+
+fn build_quota((per_second, burst): (u32, u32)) -> Quota {
+    let count = |count: u32| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
+    Quota::per_second(count(per_second)).allow_burst(count(burst))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cache_key(bucket: &str) -> CorsCacheKey {
+        CorsCacheKey { group_key: 1, bucket: bucket.to_owned(), dialect: "s3" }
+    }
+
+    fn set_rules(entry: &CorsCacheEntry, rules: CorsLookupResult) {
+        assert!(entry.rules.set(rules).is_ok());
+    }
+
+    #[test]
+    fn one_lookup_serves_many_until_it_is_old_or_forgotten() {
+        let (rules, now) = (CorsRulesCache::default(), Instant::now());
+        let first = rules.find_or_insert_entry(cache_key("b"), None, now).unwrap();
+        let second = rules.find_or_insert_entry(cache_key("b"), None, now).unwrap();
+        assert!(Arc::ptr_eq(&first.rules, &second.rules), "who comes while it runs waits for it");
+        set_rules(&first, Ok(None));
+        let is_same = |entry: &CorsCacheEntry, at| {
+            Arc::ptr_eq(&entry.rules, &rules.find_or_insert_entry(cache_key("b"), None, at).unwrap().rules)
+        };
+        assert!(is_same(&first, now + RULES_TTL - Duration::from_millis(1)));
+        assert!(!is_same(&first, now + RULES_TTL));
+        let third = rules.find_or_insert_entry(cache_key("b"), None, now + RULES_TTL).unwrap();
+        rules.invalidate(2, "b");
+        rules.invalidate(1, "c");
+        assert!(is_same(&third, now + RULES_TTL));
+        rules.invalidate(1, "b");
+        assert!(!is_same(&third, now + RULES_TTL));
+        let failed = rules.find_or_insert_entry(cache_key("f"), None, now).unwrap();
+        set_rules(&failed, Err(ErrorKind::InternalError.into()));
+        assert!(!failed.is_fresh(now + FAILURE_TTL), "a failure is believed for a shorter time");
+    }
+
+    #[test]
+    fn one_address_causes_few_lookups_and_leaves_others_theirs() {
+        let (rules, now) = (CorsRulesCache::default(), Instant::now());
+        let [one, other] = [1, 2].map(|last| Some(IpAddr::from([192, 0, 2, last])));
+        let lookups = |address, count: u32| {
+            (0..count)
+                .filter(|n| rules.find_or_insert_entry(cache_key(&format!("{n}")), address, now).is_some())
+                .count()
+        };
+        let allowed_lookups = lookups(one, 100);
+        assert!((20..25).contains(&allowed_lookups), "{allowed_lookups}");
+        assert!(rules.find_or_insert_entry(cache_key("other"), other, now).is_some());
+        assert!(
+            rules.find_or_insert_entry(cache_key("0"), one, now).is_some(),
+            "what is known costs nothing"
+        );
+        let allowed_count = (0..1000).filter(|_| rules.count_preflight(one).is_ok()).count();
+        assert!((300..400).contains(&allowed_count), "{allowed_count}");
+        assert!(rules.count_preflight(other).is_ok());
+        // One machine has a network of IPv6.
+        let v6 = |last| Some(IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, last]));
+        let ipv6_lookups = (0..100)
+            .filter(|n| rules.find_or_insert_entry(cache_key(&format!("v{n}")), v6(*n), now).is_some())
+            .count();
+        assert!((20..25).contains(&ipv6_lookups), "{ipv6_lookups}");
+    }
+}

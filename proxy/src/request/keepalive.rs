@@ -1,0 +1,95 @@
+//! How work is told that takes longer than a caller's patience: copies and completing calls.
+
+use std::future::Future;
+use std::time::Duration;
+
+use blobfish_dialects::encoding::xml;
+use blobfish_dialects::engine::write_response;
+use blobfish_dialects::model::{Document, Rejection, Response, ResponseField};
+use tokio::time::sleep;
+
+use crate::inbound::connection::{ResponseFraming, WriteError};
+use crate::request::context::{RequestContext, RequestEnd};
+use crate::request::running_copies::CopyProgress;
+
+/// What takes longer is told to be under way, to callers who are used to that.
+const KEEPALIVE_DELAY: Duration = Duration::from_secs(10);
+
+/// And then again and again.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Waits for the work and tells how it went; whether it went well. Where a copy is `watched` it is given up when its
+/// caller goes.
+///
+/// # Errors
+/// [`End`].
+pub async fn respond_with_keepalive(
+    context: &mut RequestContext<'_>,
+    work: impl Future<Output = Result<Response, Rejection>>,
+    abortable_copy: Option<&CopyProgress>,
+) -> Result<bool, RequestEnd> {
+    let dialect = context.listener.dialect;
+    // Some SDKs take the first status for the truth.
+    let sends_keepalives = dialect.copy.accepts_late_error && context.accepts_chunked;
+    let (mut is_connected, mut has_started) = (true, false);
+    let mut work = std::pin::pin!(work);
+    let outcome = loop {
+        tokio::select! {
+            biased;
+            done = &mut work => break done,
+            () = context.connection.wait_for_disconnect(), if is_connected && abortable_copy.is_some() => {
+                is_connected = false;
+                abortable_copy.inspect(|copy| copy.abandon());
+            }
+            () = sleep(if has_started { KEEPALIVE_INTERVAL } else { KEEPALIVE_DELAY }), if is_connected && sends_keepalives => {
+                is_connected = match has_started {
+                    true => send_keepalive(context).await.is_ok(),
+                    false => start_response(context).await.is_ok(),
+                };
+                has_started = true;
+            }
+        }
+    };
+    if !is_connected {
+        return Err(RequestEnd::Aborted("the caller went"));
+    }
+    if !has_started {
+        return send_final_response(context, outcome?).await;
+    }
+    let (response, is_success) = match outcome {
+        Ok(response) => (response, true),
+        Err(rejection) => {
+            context.record_rejection(&rejection);
+            (write_response::build_error_response(dialect, &rejection), false)
+        }
+    };
+    let document = context.render_document(response);
+    let remaining = document.strip_prefix(xml::DECLARATION.as_bytes()).unwrap_or(&document);
+    context.connection.write_response_body(remaining).await?;
+    context.connection.finish_response().await?;
+    Ok(is_success)
+}
+
+/// The head of a success, and as much of its document as is always true: nothing may stand before a declaration.
+async fn start_response(context: &mut RequestContext<'_>) -> Result<(), RequestEnd> {
+    let mut head = Response::with_status(200);
+    head.set(ResponseField::ContentType, "application/xml");
+    context.send_response_head(head, ResponseFraming::Chunked).await?;
+    context.connection.write_response_body(xml::DECLARATION.as_bytes()).await?;
+    Ok(context.connection.flush().await?)
+}
+
+/// White space, which is no part of the document. It keeps nobody waiting only if it is sent at once.
+async fn send_keepalive(context: &mut RequestContext<'_>) -> Result<(), WriteError> {
+    context.connection.write_response_body(b" ").await?;
+    context.connection.flush().await
+}
+
+async fn send_final_response(
+    context: &mut RequestContext<'_>,
+    response: Response,
+) -> Result<bool, RequestEnd> {
+    let is_success = response.status < 300 && !matches!(response.document, Some(Document::Error(_)));
+    context.send_response(response).await?;
+    Ok(is_success)
+}

@@ -1,0 +1,142 @@
+//! ListBuckets: the configured names that the caller may read, and what the target of a pattern has.
+
+use blobfish_config::Caller;
+use blobfish_dialects::authentication::signature::Payload;
+use blobfish_dialects::documents::bucket_pages::{
+    BucketRow, CREATION_UNKNOWN, build_bucket_page, build_list_buckets_request, check_bucket_filters,
+};
+use blobfish_dialects::engine::loss::LossPolicy;
+use blobfish_dialects::engine::route::{Route, SameBucketNames};
+use blobfish_dialects::model::{
+    BucketListing, Document, ErrorKind, Rejection, Request, RequiredAccess, Response,
+};
+
+use crate::request::active_config::{ActiveConfig, TargetRuntime, has_access};
+use crate::request::context::{RequestContext, RequestEnd};
+use crate::request::exchange;
+
+/// Pages of one target's buckets. A target that has more goes round in circles.
+const PAGES_MAX: usize = 200;
+
+/// Answers from the configuration, asking the targets of patterns.
+///
+/// # Errors
+/// [`End`]. A list without the buckets of a target that failed would be a false success.
+pub async fn list_buckets(
+    context: &mut RequestContext<'_>,
+    caller: &Caller,
+    request: Request,
+    payload: Payload,
+) -> Result<(), RequestEnd> {
+    exchange::read_request_body(context, &request, payload).await?;
+    check_bucket_filters(context.listener.dialect, &request)?;
+    let config = context.config;
+    let mut rows = list_configured_buckets(config, caller);
+    for target_index in find_pattern_targets(config) {
+        let Some(target) = config.targets.get(target_index) else { continue };
+        let mut next = None;
+        for page_number in 1.. {
+            let list = fetch_bucket_page(context, target, next).await?;
+            next = list.next_page.clone();
+            merge_buckets(&mut rows, list, &target.spec.region, |name| {
+                to_visible_name(config, caller, target_index, name)
+            });
+            match page_number {
+                _ if next.is_none() => break,
+                PAGES_MAX.. => return Err(reject_endless_listing().into()),
+                _ => {}
+            }
+        }
+    }
+    let list = build_bucket_page(context.listener.dialect, &request, rows)?;
+    let mut response = Response::with_status(200);
+    let host = context.listener.host.clone();
+    response.document = Some(Document::Buckets(BucketListing { owner: caller.name.clone(), host, ..list }));
+    context.send_response(response).await
+}
+
+/// One page of a target's buckets.
+async fn fetch_bucket_page(
+    context: &mut RequestContext<'_>,
+    target: &TargetRuntime,
+    continuation: Option<String>,
+) -> Result<BucketListing, RequestEnd> {
+    let list_request = build_list_buckets_request(target.spec.dialect, continuation);
+    let response =
+        exchange::run_exchange(context, target, build_listing_route(context, target), list_request, &[])
+            .await?;
+    match response.document {
+        Some(Document::Buckets(list)) => Ok(list),
+        _ => Err(ErrorKind::InternalError.into()),
+    }
+}
+
+fn reject_endless_listing() -> Rejection {
+    Rejection::with_message(
+        ErrorKind::InternalError,
+        "The storage behind this service did not end its list of buckets.",
+    )
+}
+
+fn build_listing_route<'a>(context: &RequestContext<'_>, target: &'a TargetRuntime) -> Route<'a> {
+    Route {
+        caller: context.listener.dialect,
+        target: &target.spec,
+        bucket: String::new(),
+        source_bucket: None,
+        loss_policy: LossPolicy::Reject,
+        check_conditions: false,
+        bucket_names: std::sync::Arc::new(SameBucketNames),
+    }
+}
+
+/// The names that stand in the configuration.
+fn list_configured_buckets(config: &ActiveConfig, caller: &Caller) -> Vec<BucketRow> {
+    let names = config.settings.buckets.iter().filter_map(|rule| Some((rule.name.exact()?, rule.target)));
+    names
+        .filter(|(name, _)| {
+            has_access(caller, name, RequiredAccess::Read) && config.route_bucket(name).is_some()
+        })
+        .filter_map(|(name, index)| {
+            Some((name.to_owned(), CREATION_UNKNOWN, config.targets.get(index)?.spec.region.clone()))
+        })
+        .collect()
+}
+
+/// The targets that hold buckets which no name in the configuration stands for.
+fn find_pattern_targets(config: &ActiveConfig) -> Vec<usize> {
+    let patterns = config.settings.buckets.iter().filter(|rule| rule.name.exact().is_none());
+    let mut targets: Vec<usize> = patterns.map(|rule| rule.target).collect();
+    targets.sort_unstable();
+    targets.dedup();
+    targets
+}
+
+/// What the caller calls a target's bucket, if it may know of it.
+fn to_visible_name(
+    config: &ActiveConfig,
+    caller: &Caller,
+    target_index: usize,
+    name: &str,
+) -> Option<String> {
+    let is_listable = !config.is_small_parts_bucket(target_index, name);
+    let name = config.settings.find_caller_bucket(target_index, name).filter(|_| is_listable);
+    name.filter(|name| has_access(caller, name, RequiredAccess::Read))
+}
+
+/// Adds what a target told; of a name that is there already it knows the date.
+fn merge_buckets(
+    rows: &mut Vec<BucketRow>,
+    list: BucketListing,
+    default_region: &str,
+    to_caller_name: impl Fn(&str) -> Option<String>,
+) {
+    for (name, created_at, region) in list.buckets {
+        let Some(name) = to_caller_name(&name) else { continue };
+        match rows.iter_mut().find(|row| row.0 == name) {
+            Some(row) => row.1 = created_at,
+            None if region.is_empty() => rows.push((name, created_at, default_region.to_owned())),
+            None => rows.push((name, created_at, region)),
+        }
+    }
+}

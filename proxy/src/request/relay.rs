@@ -1,0 +1,707 @@
+//! Copies that no target makes alone: between two targets the bytes pass through here, piece by piece; above a target's
+//! limit it copies part by part itself. Every read is pinned to what was looked at first, and an upload that is not
+//! completed is given up.
+
+use std::sync::Mutex;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use blobfish_config::CopyLimits;
+use blobfish_dialects::authentication::signature::Payload;
+use blobfish_dialects::engine::body_verifier::{BodyVerifier, Digests, DigestsToCompute};
+use blobfish_dialects::engine::conditions;
+use blobfish_dialects::engine::exchange::{Exchange, TargetResponse};
+use blobfish_dialects::engine::loss::{self, Loss};
+use blobfish_dialects::engine::relay::{self, OrderedMd5, RelaySource, SourcePartDigests, SourceParts};
+use blobfish_dialects::engine::route::Route;
+use blobfish_dialects::engine::{crc64, read_response, streaming, validate_response, write_request};
+use blobfish_dialects::model::{
+    Document, ErrorKind, Operation, Part, Rejection, Request, Response, ResponseField,
+};
+use futures_util::stream::{self as streams, StreamExt as _, TryStreamExt as _};
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
+use tokio::time::{sleep, timeout};
+
+use crate::clock;
+use crate::request::active_config::TargetRuntime;
+use crate::request::exchange::drive_exchange;
+use crate::request::running_copies::{CopySlot, RUNNING_COPIES};
+use crate::target::client::{ERROR_BYTES_MAX, TargetClient};
+use crate::target::error::ExchangeError;
+use crate::telemetry::metrics::METRICS;
+
+/// How often a part is tried: it is the same part again, whatever became of it before.
+pub const PART_ATTEMPTS_MAX: u32 = 3;
+
+/// Longest time of all parts of a copy.
+pub const PARTS_DURATION_MAX: Duration = Duration::from_secs(6 * 3600);
+
+/// Longest wait before giving an upload up is tried again.
+const ABORT_BACKOFF_MAX: Duration = Duration::from_secs(10);
+
+/// Where a copy's bytes are, and where they go.
+pub struct CopyRoutes<'a> {
+    /// The way to the source.
+    pub source_route: Route<'a>,
+    /// Its store.
+    pub source_target: &'a TargetRuntime,
+    /// The way to the destination.
+    pub destination_route: Route<'a>,
+    /// Its store.
+    pub destination_target: &'a TargetRuntime,
+    /// Whether both are one target, which then copies itself.
+    pub is_same_target: bool,
+}
+
+/// A copy under way.
+pub struct Relay<'a> {
+    target_client: &'a TargetClient,
+    routes: CopyRoutes<'a>,
+    request: Request,
+    limits: CopyLimits,
+    slot: CopySlot,
+}
+
+impl<'a> Relay<'a> {
+    /// Prepares; nothing is sent yet. Gives also what the destination cannot be told.
+    ///
+    /// # Errors
+    /// What is refused before any target is contacted.
+    pub fn new(
+        target_client: &'a TargetClient,
+        routes: CopyRoutes<'a>,
+        request: Request,
+        limits: CopyLimits,
+        slot: CopySlot,
+    ) -> Result<(Self, Vec<Loss>), Rejection> {
+        conditions::check_combination(routes.destination_route.caller, &request.fields)?;
+        let operation = match request.operation {
+            Operation::UploadPartCopy => Operation::UploadPart,
+            _ => Operation::PutObject,
+        };
+        let bare = Request { source: None, operation, ..request.clone() };
+        let mut bare = relay::remove_copy_fields(bare);
+        bare.fields = relay::keep_applicable_fields(bare.fields, operation);
+        let (_, mut losses) = write_request::write_request(&routes.destination_route, &bare)?;
+        losses.extend(
+            write_request::write_request(&routes.source_route, &relay::build_source_head_request(&request))?
+                .1,
+        );
+        Ok((Self { target_client, routes, request, limits, slot }, losses))
+    }
+
+    /// Carries the copy out.
+    ///
+    /// # Errors
+    /// What the caller is to be told. No upload is left behind, and no object that is not the source.
+    pub async fn run(self) -> Result<Response, Rejection> {
+        let source = self.head_source().await?;
+        self.slot.progress.bytes_total.store(source.size, Ordering::Relaxed);
+        let response = match self.request.operation {
+            Operation::UploadPartCopy => {
+                self.run_unless_abandoned(Box::pin(self.copy_upload_part(&source))).await?
+            }
+            _ if !self.routes.is_same_target
+                && source.size <= self.limits.single_bytes_max
+                && self.can_use_single_put(&source) =>
+            {
+                self.run_unless_abandoned(Box::pin(self.copy_whole_object(&source))).await?
+            }
+            _ => Box::pin(self.copy_in_parts(&source)).await?,
+        };
+        Ok(relay::complete_copy_response(
+            &self.routes.destination_route,
+            &self.request,
+            &source,
+            response,
+            clock::now(),
+        ))
+    }
+
+    /// An upload in parts needs no digest in its head, which only an empty object has before it is read.
+    fn can_use_single_put(&self, source: &RelaySource) -> bool {
+        let put = relay::build_destination_request(
+            self.routes.destination_route.caller,
+            &self.request,
+            source,
+            None,
+            Operation::PutObject,
+        );
+        source.size == 0 || !streaming::needs_digest(&self.routes.destination_route, &put)
+    }
+
+    /// Breaks the work off when nobody wants it any more.
+    async fn run_unless_abandoned<T>(
+        &self,
+        work: impl Future<Output = Result<T, Rejection>>,
+    ) -> Result<T, Rejection> {
+        tokio::select! {
+            biased;
+            done = work => done,
+            () = self.slot.progress.wait_until_abandoned() => {
+                Err(Rejection::with_message(ErrorKind::ServiceUnavailable, "The copy was given up."))
+            }
+        }
+    }
+
+    /// Looks at the source.
+    ///
+    /// # Errors
+    /// Its failure, or a condition that does not hold.
+    pub async fn head_source(&self) -> Result<RelaySource, Rejection> {
+        let response = self.send_head_request(&relay::build_source_head_request(&self.request)).await?;
+        relay::read_source_head(&self.routes.source_route, &self.request, &response, clock::now())
+    }
+
+    /// Asks the source's target for a head.
+    async fn send_head_request(&self, request: &Request) -> Result<TargetResponse, Rejection> {
+        let (source_route, source_target) = (&self.routes.source_route, self.routes.source_target);
+        let send_head = async || {
+            let (out, _) = streaming::build_target_request(source_route, request, None, clock::now())?;
+            let outcome =
+                self.target_client.send(source_target, &out, "HeadObject", source_route.caller.name).await;
+            let (conversation, head) = match outcome {
+                Ok(response) => response,
+                Err(failed) => return Ok(Err(failed)),
+            };
+            conversation.release().await;
+            Ok::<_, Rejection>(Ok(head.response))
+        };
+        let outcome = match send_head().await? {
+            // By now it is known what its clock shows.
+            Err(ExchangeError::ClockSkew) => send_head().await?,
+            outcome => outcome,
+        };
+        outcome.map_err(ExchangeError::to_rejection)
+    }
+
+    /// The sizes of the source's own parts, where its ETag is made of their digests and nothing else vouches for it.
+    async fn fetch_source_parts(&self, source: &RelaySource) -> Option<SourceParts> {
+        let count = relay::parse_source_part_count(&self.routes.source_route, source)
+            .filter(|_| !self.routes.is_same_target)?;
+        SourceParts::new(source, count, self.fetch_source_part_bytes(source, count, 1).await?)
+    }
+
+    async fn fetch_source_part_bytes(&self, source: &RelaySource, count: u64, number: u64) -> Option<u64> {
+        let response = self
+            .send_head_request(&relay::build_part_head_request(&self.request, source, number))
+            .await
+            .ok()?;
+        relay::read_part_bytes(&self.routes.source_route, source, count, &response)
+    }
+
+    /// Whether all of the source's parts are of one size, but for the last: only then do their digests mean something.
+    async fn has_equal_part_sizes(&self, source: &RelaySource, source_parts: SourceParts) -> bool {
+        for number in 2..source_parts.count {
+            if self.fetch_source_part_bytes(source, source_parts.count, number).await
+                != Some(source_parts.bytes)
+            {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The whole object by one read and one write.
+    async fn copy_whole_object(&self, source: &RelaySource) -> Result<Response, Rejection> {
+        let tags = self.fetch_source_tags(source).await?;
+        let mut put = relay::build_destination_request(
+            self.routes.destination_route.caller,
+            &self.request,
+            source,
+            tags.as_ref(),
+            Operation::PutObject,
+        );
+        if streaming::needs_digest(&self.routes.destination_route, &put) {
+            put = streaming::add_body_md5(put, &[]);
+        }
+        let read_request = relay::build_source_read_request(&self.request, source, None);
+        let (mut response, digests) =
+            self.transfer_body(&read_request, source.size, &put, &mut PartTransfer::default()).await?;
+        relay::check_response_crc64(&mut response, digests.crc64)?;
+        Ok(response)
+    }
+
+    /// A part of an upload that the caller has begun at the destination.
+    async fn copy_upload_part(&self, source: &RelaySource) -> Result<Response, Rejection> {
+        let strict = self.routes.destination_route.caller.copy.strict_range;
+        let range = relay::resolve_source_range(&self.request, strict, source.size)?;
+        let bytes = if source.size == 0 { 0 } else { range.1.saturating_sub(range.0).saturating_add(1) };
+        let mut put = relay::remove_copy_fields(self.request.clone());
+        put.operation = Operation::UploadPart;
+        put.source = None;
+        put.body_length = Some(bytes);
+        let whole = source.size == bytes;
+        let read_request = relay::build_source_read_request(&self.request, source, (!whole).then_some(range));
+        let (mut response, digests) =
+            self.transfer_body(&read_request, bytes, &put, &mut PartTransfer::default()).await?;
+        crc64::seal_part_etag(&self.routes.destination_route, &put, &mut response, &digests);
+        Ok(response)
+    }
+
+    /// A part of an upload, kept as an object of its own: `put` says which.
+    ///
+    /// # Errors
+    /// What the caller is to be told.
+    pub async fn copy_small_part(
+        &self,
+        source: &RelaySource,
+        put: &Request,
+        range: (u64, u64),
+    ) -> Result<Response, Rejection> {
+        let bytes = put.body_length.unwrap_or_default();
+        let read_request =
+            relay::build_source_read_request(&self.request, source, (source.size != bytes).then_some(range));
+        let mut transfer = PartTransfer::default();
+        let work = Box::pin(self.transfer_body(&read_request, bytes, put, &mut transfer));
+        Ok(self.run_unless_abandoned(work).await?.0)
+    }
+
+    async fn fetch_source_tags(
+        &self,
+        source: &RelaySource,
+    ) -> Result<Option<blobfish_dialects::encoding::xml::Node>, Rejection> {
+        if !source.has_tags {
+            return Ok(None);
+        }
+        let request = relay::build_source_tags_request(&self.request, source);
+        let response =
+            self.perform_exchange(&self.routes.source_route, self.routes.source_target, request).await?;
+        match response.document {
+            Some(Document::Setting(_, tree)) => Ok(Some(tree)),
+            _ => Err(read_response::reject_incomplete_response()),
+        }
+    }
+
+    /// The object as an upload in parts, completed only when all of them are there.
+    async fn copy_in_parts(&self, source: &RelaySource) -> Result<Response, Rejection> {
+        let tags = self.fetch_source_tags(source).await?;
+        let begin = relay::build_destination_request(
+            self.routes.destination_route.caller,
+            &self.request,
+            source,
+            tags.as_ref(),
+            Operation::CreateMultipartUpload,
+        );
+        let (destination_route, destination_target) =
+            (&self.routes.destination_route, self.routes.destination_target);
+        let created = self.perform_exchange(destination_route, destination_target, begin).await?;
+        let Some(Document::Initiated { upload_id, .. }) = created.document else {
+            return Err(read_response::reject_incomplete_response());
+        };
+        let work = self.run_unless_abandoned(self.copy_parts_and_complete(source, &upload_id));
+        let outcome = timeout(PARTS_DURATION_MAX, work).await;
+        let outcome = outcome.unwrap_or_else(|_| {
+            Err(Rejection::with_message(ErrorKind::InternalError, "The copy took too long."))
+        });
+        if outcome.is_err() {
+            abort_upload(
+                self.target_client,
+                destination_target,
+                destination_route,
+                &self.request,
+                &upload_id,
+            )
+            .await;
+        }
+        outcome
+    }
+
+    async fn copy_parts_and_complete(
+        &self,
+        source: &RelaySource,
+        upload_id: &str,
+    ) -> Result<Response, Rejection> {
+        let source_parts = self.fetch_source_parts(source).await;
+        let parts = match source_parts {
+            Some(source_parts) => relay::split_into_parts(
+                source.size,
+                source_parts.compute_copy_part_bytes(self.limits.part_bytes),
+            ),
+            None => relay::plan_parts(source.size, self.limits.part_bytes),
+        };
+        let in_order =
+            (!self.routes.is_same_target && OrderedMd5::is_needed(source)).then(AsyncMutex::default);
+        let copied = streams::iter(parts)
+            .map(|(number, range)| {
+                Box::pin(self.copy_part_with_retries(
+                    source,
+                    upload_id,
+                    number,
+                    range,
+                    in_order.as_ref(),
+                    source_parts,
+                ))
+            })
+            .buffered(self.limits.parts_at_once);
+        let copied: Vec<(Part, Option<Digests>, Option<SourcePartDigests>)> = copied.try_collect().await?;
+        let (mut parts, mut body_digests, mut digests) = (Vec::new(), Vec::new(), Vec::new());
+        for (part, own_body_digests, own_digests) in copied {
+            parts.push(part);
+            body_digests.push(own_body_digests);
+            digests.extend(own_digests);
+        }
+        let body_digests: Option<Vec<Digests>> = body_digests.into_iter().collect();
+        let whole = body_digests.and_then(|body_digests| relay::combine_crc64(&body_digests));
+        relay::check_crc64(source, whole)?;
+        if let Some(in_order) = in_order {
+            in_order.into_inner().verify_source(source).inspect_err(count_copy_mismatch)?;
+        }
+        if let Some(source_parts) = source_parts
+            && !source_parts.matches_source(source, &digests)
+            && self.has_equal_part_sizes(source, source_parts).await
+        {
+            return Err(reject_copy_mismatch());
+        }
+        if self.routes.is_same_target && !relay::can_pin_source(&self.routes.destination_route) {
+            relay::check_source_unchanged(source, &self.head_source().await?)?;
+        }
+        let complete = relay::build_complete_request(&self.request, upload_id, parts);
+        let mut response = self
+            .perform_exchange(&self.routes.destination_route, self.routes.destination_target, complete)
+            .await?;
+        relay::check_response_crc64(&mut response, whole)?;
+        Ok(response)
+    }
+
+    /// One part, tried again where that is safe: a part that is there twice is there once.
+    async fn copy_part_with_retries(
+        &self,
+        source: &RelaySource,
+        upload_id: &str,
+        number: u64,
+        range: (u64, u64),
+        in_order: Option<&AsyncMutex<OrderedMd5>>,
+        source_parts: Option<SourceParts>,
+    ) -> Result<(Part, Option<Digests>, Option<SourcePartDigests>), Rejection> {
+        let mut attempt = 1;
+        let mut transfer = PartTransfer { source_parts: source_parts, ..PartTransfer::default() };
+        if let Some(in_order) = in_order {
+            // Parts begin one after another, and get it in this order.
+            let order_guard = in_order.lock().await;
+            transfer.order_guard = order_guard.is_next(number).then_some(order_guard);
+        }
+        loop {
+            match self.copy_part(source, upload_id, number, range, &mut transfer).await {
+                Err(rejection) if attempt < PART_ATTEMPTS_MAX && is_transient(rejection.kind) => {
+                    METRICS.copy_retries.inc();
+                    let jitter = u64::try_from(clock::random() % 200).unwrap_or_default();
+                    sleep(Duration::from_millis(200_u64.saturating_mul(1 << attempt).saturating_add(jitter)))
+                        .await;
+                    attempt = attempt.saturating_add(1);
+                }
+                other => {
+                    let bytes = range.1.saturating_sub(range.0).saturating_add(1);
+                    self.slot.progress.bytes_done.fetch_add(bytes, Ordering::Relaxed);
+                    return other.map(|(part, body_digests)| (part, body_digests, transfer.digests));
+                }
+            }
+        }
+    }
+
+    async fn copy_part(
+        &self,
+        source: &RelaySource,
+        upload_id: &str,
+        number: u64,
+        range: (u64, u64),
+        transfer: &mut PartTransfer<'_>,
+    ) -> Result<(Part, Option<Digests>), Rejection> {
+        if self.routes.is_same_target {
+            let request = relay::build_part_copy_request(
+                &self.routes.destination_route,
+                &self.request,
+                source,
+                upload_id,
+                number,
+                range,
+            );
+            let response = self
+                .perform_exchange(&self.routes.destination_route, self.routes.destination_target, request)
+                .await?;
+            return match response.document {
+                Some(Document::CopyPart(result)) => {
+                    let checksums = result.checksums;
+                    Ok((Part { checksums, ..Part::new(number, result.etag) }, None))
+                }
+                _ => Err(read_response::reject_incomplete_response()),
+            };
+        }
+        let bytes = range.1.saturating_sub(range.0).saturating_add(1);
+        let put = relay::build_part_request(&self.request, upload_id, number, bytes);
+        let read_request = relay::build_source_read_request(&self.request, source, Some(range));
+        let (response, body_digests) = self.transfer_body(&read_request, bytes, &put, transfer).await?;
+        let etag = response.text(ResponseField::Etag).map(|tag| tag.trim_matches('"').to_owned());
+        Ok((
+            Part::new(number, etag.ok_or_else(read_response::reject_incomplete_response)?),
+            Some(body_digests),
+        ))
+    }
+
+    /// Carries bytes from a read to a write. The last byte goes only when all of them were right.
+    async fn transfer_body(
+        &self,
+        read_request: &Request,
+        bytes: u64,
+        put: &Request,
+        transfer: &mut PartTransfer<'_>,
+    ) -> Result<(Response, Digests), Rejection> {
+        let CopyRoutes { source_route, source_target, destination_route, destination_target, .. } =
+            &self.routes;
+        let (out, _) = streaming::build_target_request(source_route, read_request, None, clock::now())?;
+        let (read_permit, write_permit) = self
+            .target_client
+            .acquire_permit_pair(source_target, destination_target)
+            .await
+            .map_err(ExchangeError::to_rejection)?;
+        let (mut download, head) = self
+            .target_client
+            .send_with_permit(read_permit, source_target, &out, "GetObject", source_route.caller.name)
+            .await
+            .map_err(ExchangeError::to_rejection)?;
+        if !matches!(head.response.status, 200 | 206) {
+            let body =
+                download.read_whole_body(ERROR_BYTES_MAX).await.map_err(ExchangeError::to_rejection)?;
+            download.release().await;
+            return Err(map_replaced_source(
+                read_response::read_target_error(source_route, &TargetResponse { body, ..head.response })
+                    .rejection,
+            ));
+        }
+        if head.length != Some(bytes)
+            || validate_response::check_response_head(source_route, read_request, &head.response).is_err()
+        {
+            download.abort().await;
+            return Err(read_response::reject_incomplete_response());
+        }
+        let digests_to_compute =
+            DigestsToCompute { crc64: true, ..streaming::choose_digests(destination_route, put) };
+        let mut expected = put.clone();
+        if head.response.status == 200 {
+            // It is the whole object that this head speaks of.
+            validate_response::add_expected_digests(
+                &mut expected,
+                source_route.target.dialect,
+                &head.response,
+            );
+        }
+        let mut verifier =
+            BodyVerifier::new(destination_route.caller, Payload::Unsigned, &expected, digests_to_compute)?;
+        let mut order = transfer.order_guard.as_deref().cloned();
+        let mut digests = transfer.source_parts.map(SourcePartDigests::new);
+        let (out, losses) =
+            streaming::build_target_request(destination_route, put, Some(bytes), clock::now())?;
+        check_losses(destination_route, &losses)?;
+        let mut upload =
+            match self.target_client.start_upload_with_permit(write_permit, destination_target, &out).await {
+                Ok(upload) => upload,
+                Err(failed) => {
+                    download.abort().await;
+                    return Err(failed.to_rejection());
+                }
+            };
+        let transferred: Result<Option<Digests>, Rejection> = async {
+            while let Some(chunk) =
+                download.read_body().await.map_err(|failed| failed.record_at(source_target).to_rejection())?
+            {
+                METRICS.copy_bytes.inc_by(u64::try_from(chunk.len()).unwrap_or_default());
+                RUNNING_COPIES.wait_for_bandwidth(&self.limits, &self.slot.progress, chunk.len()).await;
+                if let Some(order) = &mut order {
+                    order.update(&chunk);
+                }
+                if let Some(digests) = &mut digests {
+                    digests.update(&chunk);
+                }
+                let verified_bytes = verifier.push(&chunk).map_err(|_| reject_copy_mismatch())?;
+                if upload.write_body(&verified_bytes).await.is_err() {
+                    return Ok(None);
+                }
+            }
+            let (last, body_digests) = verifier.finish().map_err(|_| reject_copy_mismatch())?;
+            let is_written = upload.write_body(&last).await.is_ok() && upload.finish_body().await.is_ok();
+            Ok(is_written.then_some(body_digests))
+        }
+        .await;
+        let body_digests = match transferred {
+            Ok(body_digests) => body_digests,
+            Err(rejection) => {
+                // The destination never has the whole of what is not right.
+                upload.abort().await;
+                download.abort().await;
+                return Err(rejection);
+            }
+        };
+        match &body_digests {
+            Some(_) => download.release().await,
+            None => download.abort().await,
+        }
+        if let Some(body_digests) = &body_digests
+            && let Err(rejection) = transfer.record_transfer(body_digests, order, digests)
+        {
+            upload.abort().await;
+            return Err(rejection);
+        }
+        let head = match upload.read_response_head().await {
+            Ok(head) => head,
+            Err(failed) => {
+                upload.abort().await;
+                return Err(failed.record_at(destination_target).to_rejection());
+            }
+        };
+        let body = upload.read_whole_body(ERROR_BYTES_MAX).await;
+        let response = match body {
+            Ok(body) => TargetResponse { body, ..head.response },
+            Err(failed) => {
+                upload.abort().await;
+                return Err(failed.record_at(destination_target).to_rejection());
+            }
+        };
+        match (body_digests, response.status) {
+            (Some(body_digests), 200..=299) => {
+                upload.release().await;
+                Ok((
+                    streaming::build_client_response(destination_route, put, &response, Some(&body_digests))?,
+                    body_digests,
+                ))
+            }
+            (None, 200..=299) => {
+                upload.abort().await;
+                Err(ExchangeError::EarlyResponse.record_at(destination_target).to_rejection())
+            }
+            _ => {
+                upload.abort().await;
+                Err(streaming::build_client_rejection(destination_route, put, &response))
+            }
+        }
+    }
+
+    /// One small exchange.
+    async fn perform_exchange(
+        &self,
+        route: &Route<'a>,
+        target: &TargetRuntime,
+        request: Request,
+    ) -> Result<Response, Rejection> {
+        perform_exchange(self.target_client, target, route, request).await
+    }
+}
+
+/// Gives an upload of ours up. Tries twice; what then is left is counted and logged, for somebody pays for it.
+pub async fn abort_upload(
+    target_client: &TargetClient,
+    target: &TargetRuntime,
+    route: &Route<'_>,
+    original_request: &Request,
+    upload: &str,
+) {
+    for _ in 0..2 {
+        let request = relay::build_abort_request(original_request, upload);
+        match perform_exchange(target_client, target, route, request).await {
+            Ok(_) => return,
+            Err(rejection) if rejection.kind == ErrorKind::NoSuchUpload => return,
+            Err(_) => {
+                // While nothing is sent there, asking at once would be asking for nothing.
+                let backoff = target.circuit_breaker.time_until_probe(Instant::now());
+                sleep(backoff.clamp(Duration::from_millis(500), ABORT_BACKOFF_MAX)).await;
+            }
+        }
+    }
+    METRICS.copy_uploads_orphaned.inc();
+    let target_name = route.target.name.as_str();
+    tracing::error!(target_name = target_name, upload, "an upload of ours that failed could not be given up");
+}
+
+/// One small exchange.
+///
+/// # Errors
+/// What the caller is to be told.
+pub async fn perform_exchange(
+    target_client: &TargetClient,
+    target: &TargetRuntime,
+    route: &Route<'_>,
+    request: Request,
+) -> Result<Response, Rejection> {
+    let name = request.operation.name();
+    let exchange = Exchange::new(route.clone(), request, &[])?;
+    check_losses(route, exchange.losses())?;
+    drive_exchange(target_client, target, exchange, name, route.caller.name, &Mutex::new(None)).await
+}
+
+/// What the source has and the destination cannot be told is known only now.
+///
+/// # Errors
+/// The refusal, naming the field.
+pub fn check_losses(route: &Route<'_>, losses: &[Loss]) -> Result<(), Rejection> {
+    for loss in losses {
+        let labels = [loss.name(), route.caller.name.to_owned(), route.target.name.clone()];
+        METRICS.losses.with_label_values(&labels).inc();
+    }
+    loss::check_losses(losses, route.loss_policy, route.caller)
+}
+
+/// What arrived is not what the source said it is.
+fn reject_copy_mismatch() -> Rejection {
+    let rejection = relay::build_digest_rejection();
+    count_copy_mismatch(&rejection);
+    rejection
+}
+
+fn count_copy_mismatch(_: &Rejection) {
+    METRICS.integrity_failures.with_label_values(&["copy"]).inc();
+}
+
+/// What is kept of a part while it is tried: its place in the order of reading, and what passed.
+#[derive(Default)]
+struct PartTransfer<'g> {
+    /// Its turn, until its bytes have passed once.
+    order_guard: Option<MutexGuard<'g, OrderedMd5>>,
+    /// The source's own parts, where their digests are wanted.
+    source_parts: Option<SourceParts>,
+    digests: Option<SourcePartDigests>,
+    crc64: Option<u64>,
+}
+
+impl PartTransfer<'_> {
+    /// All bytes of the part have passed. Whoever reads next may begin; a further try has to bring the same.
+    fn record_transfer(
+        &mut self,
+        body_digests: &Digests,
+        order: Option<OrderedMd5>,
+        digests: Option<SourcePartDigests>,
+    ) -> Result<(), Rejection> {
+        if self.crc64.is_some() && self.crc64 != body_digests.crc64 {
+            return Err(reject_copy_mismatch());
+        }
+        self.crc64 = body_digests.crc64;
+        if let (Some(mut order_guard), Some(mut order)) = (self.order_guard.take(), order) {
+            order.finish_part();
+            *order_guard = order;
+        }
+        self.digests = digests.map(|mut digests| {
+            digests.finish();
+            digests
+        });
+        Ok(())
+    }
+}
+
+/// A read that is refused by its pin is of an object that was replaced meanwhile.
+fn map_replaced_source(rejection: Rejection) -> Rejection {
+    match rejection.kind {
+        ErrorKind::PreconditionFailed => relay::build_source_changed_rejection(),
+        _ => rejection,
+    }
+}
+
+/// Whether what went wrong may have passed by the next try.
+pub fn is_transient(error: ErrorKind) -> bool {
+    matches!(
+        error,
+        ErrorKind::ServiceUnavailable
+            | ErrorKind::TargetUnavailable
+            | ErrorKind::TargetBusy
+            | ErrorKind::SlowDown
+            | ErrorKind::InternalError
+            | ErrorKind::RequestTimeout
+    )
+}

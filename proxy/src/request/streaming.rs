@@ -1,0 +1,611 @@
+//! Requests whose payload is streamed: objects down, objects and parts up, with memory for a few pieces only.
+
+use blobfish_dialects::authentication::signature::Payload;
+use blobfish_dialects::engine::body_verifier::DigestsToCompute;
+use blobfish_dialects::engine::body_verifier::{BodyVerifier, Digests};
+use blobfish_dialects::engine::exchange::TargetResponse;
+use blobfish_dialects::engine::route::Route;
+use blobfish_dialects::engine::streaming::{
+    SinglePart, adapt_part_request, add_body_md5, add_digests, apply_position, build_bucket_head_request,
+    build_client_error, build_client_response, build_missing_response, build_position_request,
+    build_target_request, can_send_more_digests, choose_digests, needs_digest, needs_retry_without_range,
+    retry_without_part,
+};
+use blobfish_dialects::engine::validate_response::build_expected_body;
+use blobfish_dialects::engine::{crc64, write_request};
+use blobfish_dialects::model::{ErrorKind, Field, Operation, Rejection, Request, Response, ResponseField};
+use bytes::Bytes;
+use std::borrow::Cow;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::time::timeout;
+
+use crate::clock;
+use crate::inbound::connection::{ReadBodyError, ResponseFraming};
+use crate::inbound::request_head::{BodyLength, parse_decimal};
+use crate::request::active_config::TargetRuntime;
+use crate::request::buffer_budget::Reservation;
+use crate::request::context::{RequestContext, RequestEnd};
+use crate::request::exchange::{BufferedBody, read_verified_body};
+use crate::request::spool::Spool;
+use crate::request::unknown_length_upload;
+use crate::target::client::{ERROR_BYTES_MAX, TargetExchange, TargetResponseHead};
+use crate::target::error::ExchangeError;
+use crate::telemetry::metrics::{METRICS, to_seconds};
+
+/// A target that refuses to read on has sent its reason already; this long it may take to arrive.
+const EARLY_RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Bytes of a body that are kept for a target that must be told its digest: what a stream may cost.
+const SMALL_BODY_BYTES_MAX: usize = 256 * 1024;
+
+/// GET and HEAD of an object.
+///
+/// # Errors
+/// [`End`].
+pub async fn download_object(
+    context: &mut RequestContext<'_>,
+    target: &TargetRuntime,
+    route: Route<'_>,
+    request: &Request,
+) -> Result<(), RequestEnd> {
+    match adapt_part_request(&route, request) {
+        Some((whole, part)) => process_download(context, target, route, &whole, Some(part)).await,
+        None => process_download(context, target, route, request, None).await,
+    }
+}
+
+/// A read; `part` is that of an object without parts.
+async fn process_download(
+    context: &mut RequestContext<'_>,
+    target: &TargetRuntime,
+    route: Route<'_>,
+    request: &Request,
+    part: Option<SinglePart>,
+) -> Result<(), RequestEnd> {
+    let (out, losses) = build_target_request(&route, request, None, clock::now())?;
+    context.check_losses(&losses, &route)?;
+    let target_client = context.target_client;
+    let result = match target_client.send(target, &out, context.operation_name(), route.caller.name).await {
+        Err(ExchangeError::ClockSkew) => {
+            let (out, _) = build_target_request(&route, request, None, clock::now())?;
+            target_client.send(target, &out, context.operation_name(), route.caller.name).await
+        }
+        result => result,
+    };
+    let (conversation, head) = result?;
+    context.record_target_request_id(&route, &head.response);
+    if needs_retry_without_range(&route, request, &head.response) {
+        conversation.abort().await;
+        let mut whole = request.clone();
+        whole.fields.remove(Field::Range);
+        return Box::pin(process_download(context, target, route, &whole, part)).await;
+    }
+    if let Some((whole, part)) = retry_without_part(&route, request, &head.response) {
+        conversation.abort().await;
+        return Box::pin(process_download(context, target, route, &whole, Some(part))).await;
+    }
+    if let Some(out) = build_bucket_head_request(&route, request, &head.response, clock::now()) {
+        conversation.release().await;
+        let bucket =
+            target_client.send_and_read(target, &out?, context.operation_name(), route.caller.name).await?;
+        return context.send_response(build_missing_response(&route, request, &head.response, &bucket)).await;
+    }
+    if !is_success(head.response.status) {
+        let response = read_error_response(conversation, target, &route, request, head).await?;
+        return context.send_response(response).await;
+    }
+    let response = build_client_response(&route, request, &head.response, None)
+        .map_err(RequestContext::count_integrity_failure);
+    let response = match response.and_then(|told| select_part(part, told)) {
+        Ok(response) => response,
+        Err(rejection) => {
+            conversation.abort().await;
+            return Err(rejection.into());
+        }
+    };
+    if context.listener.is_head || head.response.status == 304 {
+        conversation.release().await;
+        return context.send_response(response).await;
+    }
+    // What the head says of the body, the body is held to.
+    let expected_body = build_expected_body(route.target.dialect, request, &head.response);
+    let verifier = expected_body.map(|expected_body| {
+        BodyVerifier::new(
+            route.target.dialect,
+            Payload::Unsigned,
+            &expected_body,
+            DigestsToCompute::default(),
+        )
+    });
+    let verifier = match verifier.transpose() {
+        Ok(verifier) => verifier,
+        Err(_) => {
+            conversation.abort().await;
+            return Err(ExchangeError::Malformed.record_at(target).into());
+        }
+    };
+    stream_response(context, target, conversation, response, head.length, verifier).await
+}
+
+fn select_part(part: Option<SinglePart>, response: Response) -> Result<Response, Rejection> {
+    match part {
+        Some(part) => part.convert_response(response),
+        None => Ok(response),
+    }
+}
+
+/// What is not plainly a failure is looked at more closely.
+fn is_success(status: u16) -> bool {
+    matches!(status, 200..=299 | 304)
+}
+
+/// The reply to a failure, after its whole document was read.
+async fn read_error_response(
+    mut conversation: TargetExchange<'_>,
+    target: &TargetRuntime,
+    route: &Route<'_>,
+    request: &Request,
+    head: TargetResponseHead,
+) -> Result<Response, ExchangeError> {
+    let body =
+        conversation.read_whole_body(ERROR_BYTES_MAX).await.map_err(|error| error.record_at(target))?;
+    conversation.release().await;
+    Ok(build_client_error(route, request, &TargetResponse { body, ..head.response }))
+}
+
+/// Hands an object's bytes on. Fewer or more than announced break the connection (T2).
+async fn stream_response(
+    context: &mut RequestContext<'_>,
+    target: &TargetRuntime,
+    mut conversation: TargetExchange<'_>,
+    response: Response,
+    length: Option<u64>,
+    verifier: Option<BodyVerifier>,
+) -> Result<(), RequestEnd> {
+    let content_length =
+        response.text(ResponseField::ContentLength).map(|text| parse_decimal(text.as_bytes()));
+    let framing = match (content_length, length) {
+        (Some(Some(announced)), Some(length)) if announced == length => ResponseFraming::Bytes(length),
+        (None, Some(length)) => ResponseFraming::Bytes(length),
+        (None, None) if context.accepts_chunked => ResponseFraming::Chunked,
+        (None, None) => {
+            conversation.abort().await;
+            return Err(Rejection::with_message(
+                ErrorKind::NotImplemented,
+                "HTTP/1.0 cannot take an answer of unknown length",
+            )
+            .into());
+        }
+        _ => {
+            conversation.abort().await;
+            ExchangeError::Malformed.record_at(target);
+            METRICS.integrity_failures.with_label_values(&["length"]).inc();
+            return Err(ExchangeError::Malformed.into());
+        }
+    };
+    let verifier = match verifier {
+        // Of an empty body nothing can be held back.
+        Some(verifier) if framing == ResponseFraming::Bytes(0) => match verifier.finish() {
+            Ok(_) => None,
+            Err(_) => {
+                conversation.abort().await;
+                METRICS.integrity_failures.with_label_values(&["target"]).inc();
+                return Err(ExchangeError::Malformed.record_at(target).into());
+            }
+        },
+        verifier => verifier,
+    };
+    if let Err(end) =
+        forward_response_body(context, target, &mut conversation, response, framing, verifier).await
+    {
+        conversation.abort().await;
+        return Err(end);
+    }
+    conversation.release().await;
+    Ok(())
+}
+
+async fn forward_response_body(
+    context: &mut RequestContext<'_>,
+    target: &TargetRuntime,
+    conversation: &mut TargetExchange<'_>,
+    response: Response,
+    framing: ResponseFraming,
+    mut verifier: Option<BodyVerifier>,
+) -> Result<(), RequestEnd> {
+    context.send_response_head(response, framing).await?;
+    loop {
+        match read_or_flush(context, conversation).await? {
+            Ok(Some(bytes)) => match &mut verifier {
+                Some(verifier) => {
+                    context
+                        .connection
+                        .write_response_body(&verifier.push(&bytes).map_err(count_body_mismatch)?)
+                        .await?
+                }
+                None => context.connection.write_response_body(&bytes).await?,
+            },
+            Ok(None) => break,
+            Err(error) => {
+                error.record_at(target);
+                return Err(RequestEnd::Aborted("the target's answer was cut"));
+            }
+        }
+    }
+    if let Some(verifier) = verifier {
+        // Without its last byte nobody takes the body for the object.
+        let (last, _) = verifier.finish().map_err(count_body_mismatch)?;
+        context.connection.write_response_body(&last).await?;
+    }
+    Ok(context.connection.finish_response().await?)
+}
+
+/// The target's next bytes. Where they are not there yet, the caller gets at once what was there before.
+async fn read_or_flush(
+    context: &mut RequestContext<'_>,
+    conversation: &mut TargetExchange<'_>,
+) -> Result<Result<Option<Bytes>, ExchangeError>, RequestEnd> {
+    let mut next = pin!(conversation.read_body());
+    let first_poll = poll_fn(|cx| match next.as_mut().poll(cx) {
+        Poll::Ready(chunk) => Poll::Ready(Some(chunk)),
+        Poll::Pending => Poll::Ready(None),
+    });
+    if let Some(chunk) = first_poll.await {
+        return Ok(chunk);
+    }
+    context.connection.flush().await?;
+    Ok(next.await)
+}
+
+/// What arrived is not what its head says that it is.
+fn count_body_mismatch(_: Rejection) -> RequestEnd {
+    METRICS.integrity_failures.with_label_values(&["target"]).inc();
+    RequestEnd::Aborted("the target's body is not what its head says")
+}
+
+/// PUT of an object or a part. Nothing is told yet.
+///
+/// # Errors
+/// [`End`].
+pub async fn upload_body(
+    context: &mut RequestContext<'_>,
+    target: &TargetRuntime,
+    route: Route<'_>,
+    request: &Request,
+    payload: Payload,
+    body: BodyLength,
+) -> Result<Response, RequestEnd> {
+    if body == BodyLength::Absent {
+        return Err(ErrorKind::MissingContentLength.into());
+    }
+    let verifier = BodyVerifier::new(route.caller, payload, request, choose_digests(&route, request))?;
+    if verifier.length().is_none()
+        && needs_length(&route)
+        && request.operation == Operation::PutObject
+        && !needs_digest(&route, request)
+    {
+        return Box::pin(unknown_length_upload::upload_object(context, target, &route, request, verifier))
+            .await;
+    }
+    let (request, body) = prepare_upload_body(context, &route, request, verifier).await?;
+    Box::pin(send_upload(context, target, &route, &request, body)).await
+}
+
+/// Whether the target must be told the length of a body before it comes.
+fn needs_length(route: &Route<'_>) -> bool {
+    !route.target.dialect.supports_chunked_uploads
+}
+
+/// What of a body has to be read before it can be sent: its first bytes; a small one of which the target can be told more; all
+/// of one whose length nobody said, where the target must be told. The request comes back with what is to be told.
+///
+/// # Errors
+/// [`End`]; the target was not contacted.
+pub async fn prepare_upload_body<'r>(
+    context: &mut RequestContext<'_>,
+    route: &Route<'_>,
+    request: &'r Request,
+    verifier: BodyVerifier,
+) -> Result<(Cow<'r, Request>, UploadBody), RequestEnd> {
+    let has_length = verifier.length().is_some() || !needs_length(route);
+    // What the target cannot be told is refused before the client is asked for its body.
+    let (_, losses) = match has_length {
+        true => build_target_request(route, request, verifier.length(), clock::now())?,
+        false => write_request::write_request(route, request)?,
+    };
+    context.check_losses(&losses, route)?;
+    let is_small = |bytes: u64| usize::try_from(bytes).is_ok_and(|bytes| bytes <= SMALL_BODY_BYTES_MAX);
+    if needs_digest(route, request) {
+        let (bytes, digests) = read_small_body(context, verifier, reject_missing_digest()).await?;
+        let request_with_digest = add_digests(route, add_body_md5(request.clone(), &bytes), &digests);
+        return Ok((Cow::Owned(request_with_digest), UploadBody::Buffered((bytes, digests))));
+    }
+    if verifier.length().is_some_and(is_small) && can_send_more_digests(route, request) {
+        let (bytes, digests) = read_small_body(context, verifier, ErrorKind::EntityTooLarge.into()).await?;
+        return Ok((
+            Cow::Owned(add_digests(route, request.clone(), &digests)),
+            UploadBody::Buffered((bytes, digests)),
+        ));
+    }
+    if !has_length {
+        let (spool, digests) = Box::pin(unknown_length_upload::spool_body(context, verifier)).await?;
+        return Ok((
+            Cow::Owned(add_digests(route, request.clone(), &digests)),
+            UploadBody::Spooled(spool, digests),
+        ));
+    }
+    Ok((Cow::Borrowed(request), read_first_bytes(context, verifier).await?))
+}
+
+/// Sends an upload of which it is known that the target can be told it. Nothing is told yet.
+///
+/// # Errors
+/// [`End`].
+pub async fn send_upload(
+    context: &mut RequestContext<'_>,
+    target: &TargetRuntime,
+    route: &Route<'_>,
+    request: &Request,
+    body: UploadBody,
+) -> Result<Response, RequestEnd> {
+    let (out, _) = build_target_request(route, request, body.length(), clock::now())?;
+    let target_client = context.target_client;
+    let mut conversation = target_client.start_upload(target, &out).await?;
+    let outcome = match body {
+        UploadBody::Buffered((bytes, digests)) => {
+            send_buffered_body(&mut conversation, &bytes, digests).await
+        }
+        UploadBody::Spooled(spool, digests) => send_spooled_body(&mut conversation, &spool, digests).await,
+        UploadBody::Streaming(verifier, first, reservation) => {
+            forward_upload_body(context, &mut conversation, *verifier, first, reservation).await
+        }
+    };
+    let (head, digests) = match outcome {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            conversation.abort().await;
+            context.connection.disable_keep_alive();
+            return Err(error.into_request_end(target));
+        }
+    };
+    let labels = [route.caller.name, target.spec.name.as_str(), context.operation_name()];
+    METRICS.target_seconds.with_label_values(&labels).observe(to_seconds(conversation.time_since_start()));
+    context.record_target_request_id(route, &head.response);
+    let Some(digests) = digests else {
+        return build_early_rejection(context, target, route, request, conversation, head).await;
+    };
+    if !is_success(head.response.status) {
+        let mut response = read_error_response(conversation, target, route, request, head).await?;
+        if let Some(out) = build_position_request(route, request, &response, clock::now()) {
+            let (conversation, head) =
+                target_client.send(target, &out?, context.operation_name(), route.caller.name).await?;
+            conversation.release().await;
+            apply_position(&mut response, &head.response);
+        }
+        return Ok(response);
+    }
+    let body =
+        conversation.read_whole_body(ERROR_BYTES_MAX).await.map_err(|error| error.record_at(target))?;
+    conversation.release().await;
+    let response =
+        build_client_response(route, request, &TargetResponse { body, ..head.response }, Some(&digests));
+    let mut response = response.map_err(RequestContext::count_integrity_failure)?;
+    crc64::seal_part_etag(route, request, &mut response, &digests);
+    Ok(response)
+}
+
+/// A body on its way to a target.
+pub enum UploadBody {
+    /// It passes through, behind its first verified bytes.
+    Streaming(Box<BodyVerifier>, Vec<u8>, Reservation),
+    /// It was read and verified to its end before the target is contacted.
+    Buffered((BufferedBody, Digests)),
+    /// The same, in a file.
+    Spooled(Spool, Digests),
+}
+
+impl UploadBody {
+    /// Its length in bytes, where that is known.
+    pub fn length(&self) -> Option<u64> {
+        match self {
+            Self::Streaming(verifier, ..) => verifier.length(),
+            Self::Buffered((_, digests)) | Self::Spooled(_, digests) => Some(digests.bytes),
+        }
+    }
+}
+
+/// Reads a body up to its first byte that may go on. An empty body has no last byte that could be held back, and some
+/// servers store an empty object when a connection ends after the head: so it is verified to its end first, and no
+/// head is sent before a byte of the body can follow it.
+///
+/// # Errors
+/// [`End`]; the target was not contacted.
+async fn read_first_bytes(
+    context: &mut RequestContext<'_>,
+    mut verifier: BodyVerifier,
+) -> Result<UploadBody, RequestEnd> {
+    context.connection.send_continue().await?;
+    let mut reservation = context.start_reservation();
+    // What was read before it was decided where the body goes.
+    let mut first = verifier.push(&[]).map_err(RequestContext::count_integrity_failure)?;
+    while first.is_empty() {
+        match context.connection.read_body().await? {
+            Some(chunk) => first = verifier.push(&chunk).map_err(RequestContext::count_integrity_failure)?,
+            None => {
+                let (bytes, digests) = verifier.finish().map_err(RequestContext::count_integrity_failure)?;
+                return Ok(UploadBody::Buffered((BufferedBody::new(bytes, reservation), digests)));
+            }
+        }
+        reservation.resize(verifier.unverified_len())?;
+    }
+    Ok(UploadBody::Streaming(Box::new(verifier), first, reservation))
+}
+
+/// Reads an empty or a small body of which the target must be told more than the caller said.
+///
+/// # Errors
+/// `too_large` for a body of more than [`SMALL_BYTES_MAX`].
+async fn read_small_body(
+    context: &mut RequestContext<'_>,
+    verifier: BodyVerifier,
+    too_large_rejection: Rejection,
+) -> Result<(BufferedBody, Digests), RequestEnd> {
+    match read_verified_body(context, verifier, SMALL_BODY_BYTES_MAX).await {
+        Err(RequestEnd::Rejected(rejection)) if rejection.kind == ErrorKind::EntityTooLarge => {
+            Err(too_large_rejection.into())
+        }
+        other => other,
+    }
+}
+
+fn reject_missing_digest() -> Rejection {
+    Rejection::with_message(
+        ErrorKind::NotImplemented,
+        "The storage behind this service locks objects of this size only with Content-MD5 or a checksum in the head.",
+    )
+}
+
+/// Sends a body that was verified already.
+async fn send_buffered_body(
+    conversation: &mut TargetExchange<'_>,
+    bytes: &[u8],
+    digests: Digests,
+) -> Result<(TargetResponseHead, Option<Digests>), UploadError> {
+    let result = match conversation.write_body(bytes).await {
+        Ok(()) => conversation.finish_body().await,
+        Err(error) => Err(error),
+    };
+    match result {
+        Ok(()) => Ok((conversation.read_response_head().await?, Some(digests))),
+        Err(error) => read_early_rejection(conversation, error).await,
+    }
+}
+
+/// Sends a body that was verified already, from its file.
+async fn send_spooled_body(
+    conversation: &mut TargetExchange<'_>,
+    spool: &Spool,
+    digests: Digests,
+) -> Result<(TargetResponseHead, Option<Digests>), UploadError> {
+    let mut offset = 0;
+    while offset < spool.byte_count() {
+        let chunk = spool.read(offset).await.map_err(|rejection| UploadError::Client(rejection.into()))?;
+        if let Err(error) = conversation.write_body(&chunk).await {
+            return read_early_rejection(conversation, error).await;
+        }
+        offset = offset.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
+    }
+    send_buffered_body(conversation, &[], digests).await
+}
+
+/// Why a body did not get through.
+enum UploadError {
+    /// By the caller.
+    Client(RequestEnd),
+    /// By the target.
+    Target(ExchangeError),
+}
+
+impl UploadError {
+    fn into_request_end(self, target: &TargetRuntime) -> RequestEnd {
+        match self {
+            Self::Client(end) => end,
+            Self::Target(error) => error.record_at(target).into(),
+        }
+    }
+}
+
+impl From<ReadBodyError> for UploadError {
+    fn from(error: ReadBodyError) -> Self {
+        Self::Client(error.into())
+    }
+}
+
+impl From<ExchangeError> for UploadError {
+    fn from(error: ExchangeError) -> Self {
+        Self::Target(error)
+    }
+}
+
+/// Sends the body, the last of it only when everything agrees (security, B2 and I7). Gives the head of the
+/// answer, and what was computed of the bytes; nothing of that where the target refused before the end.
+async fn forward_upload_body(
+    context: &mut RequestContext<'_>,
+    conversation: &mut TargetExchange<'_>,
+    mut verifier: BodyVerifier,
+    mut verified_bytes: Vec<u8>,
+    mut reservation: Reservation,
+) -> Result<(TargetResponseHead, Option<Digests>), UploadError> {
+    let to_integrity_error =
+        |rejection| UploadError::Client(RequestContext::count_integrity_failure(rejection).into());
+    loop {
+        reservation
+            .resize(verifier.unverified_len())
+            .map_err(|rejection| UploadError::Client(rejection.into()))?;
+        if let Err(error) = conversation.write_body(&verified_bytes).await {
+            return read_early_rejection(conversation, error).await;
+        }
+        match read_upload_event(context, conversation).await? {
+            UploadEvent::Chunk(chunk) => {
+                verified_bytes = verifier.push(&chunk).map_err(to_integrity_error)?
+            }
+            UploadEvent::EndOfBody => break,
+            UploadEvent::EarlyRejection(head) => return Ok((head, None)),
+        }
+    }
+    let (last, digests) = verifier.finish().map_err(to_integrity_error)?;
+    send_buffered_body(conversation, &last, digests).await
+}
+
+enum UploadEvent {
+    Chunk(Bytes),
+    EndOfBody,
+    EarlyRejection(TargetResponseHead),
+}
+
+/// The caller's next bytes, unless the target says first that it wants no more.
+async fn read_upload_event(
+    context: &mut RequestContext<'_>,
+    conversation: &mut TargetExchange<'_>,
+) -> Result<UploadEvent, UploadError> {
+    tokio::select! {
+        biased;
+        wire = context.connection.read_body() => Ok(wire?.map_or(UploadEvent::EndOfBody, UploadEvent::Chunk)),
+        early = conversation.read_early_response_head() => check_early_rejection(early?).map(UploadEvent::EarlyRejection).map_err(UploadError::Target),
+    }
+}
+
+/// A success before the end of the request would be of something else.
+fn check_early_rejection(head: TargetResponseHead) -> Result<TargetResponseHead, ExchangeError> {
+    if is_success(head.response.status) { Err(ExchangeError::EarlyResponse) } else { Ok(head) }
+}
+
+/// What a target said before it stopped reading.
+async fn read_early_rejection(
+    conversation: &mut TargetExchange<'_>,
+    error: ExchangeError,
+) -> Result<(TargetResponseHead, Option<Digests>), UploadError> {
+    match timeout(EARLY_RESPONSE_TIMEOUT, conversation.read_early_response_head()).await {
+        Ok(Ok(head)) => Ok((check_early_rejection(head)?, None)),
+        _ => Err(UploadError::Target(error)),
+    }
+}
+
+/// What the target refused before it had the whole body; both connections are of no more use.
+async fn build_early_rejection(
+    context: &mut RequestContext<'_>,
+    target: &TargetRuntime,
+    route: &Route<'_>,
+    request: &Request,
+    mut conversation: TargetExchange<'_>,
+    head: TargetResponseHead,
+) -> Result<Response, RequestEnd> {
+    context.connection.disable_keep_alive();
+    let body = conversation.read_whole_body(ERROR_BYTES_MAX).await;
+    conversation.abort().await;
+    let body = body.map_err(|error| error.record_at(target))?;
+    Ok(build_client_error(route, request, &TargetResponse { body, ..head.response }))
+}

@@ -1,0 +1,543 @@
+//! The circuit breaker of a target. It counts what says something about the target, whoever asks: that it cannot be
+//! reached, that it does not answer, and that most of what several callers ask for ends in a 5xx. What one caller alone,
+//! or somebody without a key, can bring about does not open it.
+//!
+//! | state | requests |
+//! | --- | --- |
+//! | closed | are sent |
+//! | open | are refused at once |
+//! | half-open | one probes the target; the others are refused |
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::target::initiator::Initiator;
+use crate::telemetry::metrics::METRICS;
+
+/// How long an outcome counts.
+const OUTCOME_WINDOW: Duration = Duration::from_secs(30);
+
+/// Callers of whom outcomes are remembered, and objects and calls of each of them.
+const TRACKED_CALLERS_MAX: usize = 64;
+const TRACKED_SUBJECTS_MAX: usize = 32;
+
+/// So many different objects or calls must fail before a caller counts as one for whom the target fails.
+const FAILING_SUBJECTS_MIN: usize = 2;
+
+/// So many callers, where there are as many.
+const AFFECTED_CALLERS_MIN: usize = 2;
+
+/// The circuit breaker of one target.
+pub struct CircuitBreaker {
+    target: String,
+    /// Which connections it speaks of.
+    group_key: u64,
+    /// Failures after which it opens; zero means never.
+    failures_max: u32,
+    open_duration: Duration,
+    /// Callers that must be affected.
+    callers_min: usize,
+    record: Mutex<BreakerRecord>,
+}
+
+#[derive(Default)]
+struct BreakerRecord {
+    state: CircuitState,
+    /// Failures to reach it or to hear of it since its last answer.
+    unanswered_count: u32,
+    /// What was asked for in vain; of one object alone a target may be silent.
+    unanswered_subjects: Vec<u64>,
+    /// Whether one of them was that it could not be reached.
+    unreachable: bool,
+    /// Outcomes by caller, while there are failures among them.
+    outcomes_by_caller: HashMap<u64, CallerOutcomes>,
+    /// Whose probe was answered with a failure, and when.
+    failed_probe: Option<(Initiator, Instant)>,
+    /// Whether it opened because of what the target answered.
+    opened_by_errors: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum CircuitState {
+    #[default]
+    Closed,
+    /// Nothing is sent until then.
+    Open(Instant),
+    /// A probe is under way; if nothing is heard of it until then, another one follows.
+    HalfOpen(Instant),
+}
+
+/// The last outcome of each object or call of one caller.
+#[derive(Default)]
+struct CallerOutcomes(Vec<SubjectOutcome>);
+
+struct SubjectOutcome {
+    subject: u64,
+    at: Instant,
+    /// Failures since the last success.
+    failures: u32,
+}
+
+/// Whether a request may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BreakerAdmission {
+    /// Like any other.
+    Allowed,
+    /// It probes the target; others wait for what becomes of it.
+    Probe,
+    /// Not now.
+    Rejected,
+}
+
+/// What became of a request, as far as it says something about the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BreakerOutcome {
+    /// It answered, whatever it was asked.
+    Responded,
+    /// It answered that it failed.
+    ServerError,
+    /// The connection broke before the answer.
+    ConnectionBroken,
+    /// It was reached and did not answer in time.
+    TimedOut,
+    /// It could not be reached.
+    Unreachable,
+}
+
+/// Who asked for what.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt {
+    /// On whose behalf.
+    pub initiator: Initiator,
+    /// A digest of the method and the place at the target.
+    pub subject: u64,
+    /// Whether it was a probe.
+    pub probe: bool,
+}
+
+impl CircuitBreaker {
+    /// Of a target of which nothing is known yet, asked by so many callers.
+    pub fn new(target: &blobfish_config::Target, group_key: u64, callers: usize) -> Self {
+        Self {
+            target: target.name.clone(),
+            group_key,
+            failures_max: target.failures_max,
+            open_duration: target.failures_pause,
+            callers_min: callers.clamp(1, AFFECTED_CALLERS_MIN),
+            record: Mutex::default(),
+        }
+    }
+
+    /// Whether it speaks of the same target, under the same rules.
+    pub fn has_same_settings(&self, other: &Self) -> bool {
+        let rules = |own: &Self| (own.group_key, own.failures_max, own.open_duration, own.callers_min);
+        rules(self) == rules(other)
+    }
+
+    /// How long nothing will be sent; zero where a request may try.
+    pub fn time_until_probe(&self, now: Instant) -> Duration {
+        match self.lock_record().state {
+            CircuitState::Closed => Duration::ZERO,
+            CircuitState::Open(until) | CircuitState::HalfOpen(until) => until.saturating_duration_since(now),
+        }
+    }
+
+    /// Whether a request may be sent now. One that probes keeps others away for another pause at most, so that nothing
+    /// hangs on one that never ends. Our own questions do not probe: anybody could have us ask them.
+    pub fn try_admit(&self, initiator: Initiator, now: Instant) -> BreakerAdmission {
+        let mut record = self.lock_record();
+        let until = match record.state {
+            CircuitState::Closed => return BreakerAdmission::Allowed,
+            CircuitState::Open(until) | CircuitState::HalfOpen(until) => until,
+        };
+        // Whose probe just failed lets others try first: an object of its own may be what fails.
+        let must_wait = |(prober, at): (Initiator, Instant)| {
+            prober == initiator && now < at + self.open_duration + self.open_duration
+        };
+        if now < until || initiator == Initiator::Proxy || record.failed_probe.is_some_and(must_wait) {
+            return BreakerAdmission::Rejected;
+        }
+        record.state = CircuitState::HalfOpen(now + self.open_duration);
+        BreakerAdmission::Probe
+    }
+
+    /// Notes what became of a request.
+    pub fn report_outcome(&self, attempt: Attempt, outcome: BreakerOutcome, now: Instant) {
+        if attempt.initiator == Initiator::Proxy || self.failures_max == 0 {
+            return;
+        }
+        let mut record = self.lock_record();
+        match outcome {
+            BreakerOutcome::Responded => self.record_response(&mut record, attempt, now),
+            BreakerOutcome::ServerError | BreakerOutcome::ConnectionBroken => {
+                self.record_failure(&mut record, attempt, outcome, now)
+            }
+            BreakerOutcome::TimedOut | BreakerOutcome::Unreachable => {
+                self.record_no_response(&mut record, attempt, outcome, now)
+            }
+        }
+    }
+
+    fn record_response(&self, record: &mut BreakerRecord, attempt: Attempt, now: Instant) {
+        record.reset_unanswered();
+        if !record.outcomes_by_caller.is_empty() {
+            record.record_outcome(attempt, false, now);
+        }
+        if record.state != CircuitState::Closed {
+            self.close(record);
+        }
+    }
+
+    fn record_failure(
+        &self,
+        record: &mut BreakerRecord,
+        attempt: Attempt,
+        outcome: BreakerOutcome,
+        now: Instant,
+    ) {
+        if outcome == BreakerOutcome::ServerError {
+            record.reset_unanswered();
+        }
+        if record.state != CircuitState::Closed {
+            match outcome {
+                // It can be reached, which it could not be.
+                BreakerOutcome::ServerError if attempt.probe && !record.opened_by_errors => {
+                    self.close(record)
+                }
+                _ if attempt.probe => {
+                    record.failed_probe = Some((attempt.initiator, now)).filter(|_| self.callers_min > 1);
+                    record.state = CircuitState::Open(now + self.open_duration);
+                }
+                _ => {}
+            }
+            return;
+        }
+        // Of somebody without a key it says nothing.
+        if !matches!(attempt.initiator, Initiator::Caller(_)) {
+            return;
+        }
+        record.record_outcome(attempt, true, now);
+        if record.is_failing_for_most(self.failures_max, self.callers_min) {
+            self.open(record, true, now, "most of what several callers ask for fails");
+        }
+    }
+
+    fn record_no_response(
+        &self,
+        record: &mut BreakerRecord,
+        attempt: Attempt,
+        outcome: BreakerOutcome,
+        now: Instant,
+    ) {
+        record.unanswered_count = record.unanswered_count.saturating_add(1);
+        record.unreachable |= outcome == BreakerOutcome::Unreachable;
+        if record.unanswered_subjects.len() < FAILING_SUBJECTS_MIN
+            && !record.unanswered_subjects.contains(&attempt.subject)
+        {
+            record.unanswered_subjects.push(attempt.subject);
+        }
+        let is_conclusive = record.unreachable || record.unanswered_subjects.len() >= FAILING_SUBJECTS_MIN;
+        match record.state {
+            CircuitState::Closed if is_conclusive && record.unanswered_count >= self.failures_max => {
+                let reason = if record.unreachable { "it is not reached" } else { "it does not answer" };
+                self.open(record, false, now, reason);
+            }
+            CircuitState::Open(_) | CircuitState::HalfOpen(_) if attempt.probe => {
+                record.state = CircuitState::Open(now + self.open_duration)
+            }
+            _ => {}
+        }
+    }
+
+    fn open(&self, record: &mut BreakerRecord, opened_by_errors: bool, now: Instant, reason: &str) {
+        record.state = CircuitState::Open(now + self.open_duration);
+        record.opened_by_errors = opened_by_errors;
+        record.failed_probe = None;
+        self.set_state_metric(record);
+        let seconds = self.open_duration.as_secs();
+        tracing::error!(
+            target_name = self.target,
+            "circuit breaker open: {reason}; nothing is sent for {seconds} s, then one request probes"
+        );
+    }
+
+    fn close(&self, record: &mut BreakerRecord) {
+        *record = BreakerRecord::default();
+        self.set_state_metric(record);
+        tracing::info!(target_name = self.target, "circuit breaker closed: the target answers again");
+    }
+
+    /// Tells the metric how it is now.
+    pub fn publish_state(&self) {
+        self.set_state_metric(&self.lock_record());
+    }
+
+    fn set_state_metric(&self, record: &BreakerRecord) {
+        let state = METRICS.target_state.with_label_values(&[&self.target]);
+        state.set(i64::from(record.state == CircuitState::Closed));
+    }
+
+    fn lock_record(&self) -> MutexGuard<'_, BreakerRecord> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl BreakerRecord {
+    fn reset_unanswered(&mut self) {
+        self.unanswered_count = 0;
+        self.unreachable = false;
+        self.unanswered_subjects.clear();
+    }
+
+    /// Notes an outcome, and forgets what is too old.
+    fn record_outcome(&mut self, attempt: Attempt, failed: bool, now: Instant) {
+        let is_recent = |line: &SubjectOutcome| now.saturating_duration_since(line.at) < OUTCOME_WINDOW;
+        for recent in self.outcomes_by_caller.values_mut() {
+            recent.0.retain(is_recent);
+        }
+        self.outcomes_by_caller.retain(|_, recent| !recent.0.is_empty());
+        if let Initiator::Caller(caller) = attempt.initiator
+            && (self.outcomes_by_caller.len() < TRACKED_CALLERS_MAX
+                || self.outcomes_by_caller.contains_key(&caller))
+        {
+            self.outcomes_by_caller.entry(caller).or_default().record_outcome(attempt.subject, failed, now);
+        }
+        if self.outcomes_by_caller.values().all(|recent| recent.failure_count() == 0) {
+            self.outcomes_by_caller.clear();
+        }
+    }
+
+    /// Whether enough failed, and for at least four fifths of the callers, each with their own share.
+    fn is_failing_for_most(&self, failures_max: u32, callers_min: usize) -> bool {
+        let failures =
+            self.outcomes_by_caller.values().map(CallerOutcomes::failure_count).fold(0, u32::saturating_add);
+        let affected = self.outcomes_by_caller.values().filter(|recent| recent.is_failing()).count();
+        failures >= failures_max
+            && affected >= callers_min
+            && affected.saturating_mul(5) >= self.outcomes_by_caller.len().saturating_mul(4)
+    }
+}
+
+impl CallerOutcomes {
+    fn record_outcome(&mut self, subject: u64, failed: bool, now: Instant) {
+        let at = self.0.iter().position(|line| line.subject == subject);
+        let failures = at.map(|at| self.0.swap_remove(at)).map_or(0, |line| line.failures);
+        if self.0.len() >= TRACKED_SUBJECTS_MAX
+            && let Some(oldest) = self.0.iter().enumerate().min_by_key(|(_, line)| line.at).map(|(at, _)| at)
+        {
+            self.0.swap_remove(oldest);
+        }
+        let failures = if failed { failures.saturating_add(1) } else { 0 };
+        self.0.push(SubjectOutcome { subject, at: now, failures });
+    }
+
+    fn failure_count(&self) -> u32 {
+        self.0.iter().map(|line| line.failures).fold(0, u32::saturating_add)
+    }
+
+    /// Whether at least four fifths of what this caller asks for fails, and not one thing alone.
+    fn is_failing(&self) -> bool {
+        let failing = self.0.iter().filter(|line| line.failures > 0).count();
+        failing >= FAILING_SUBJECTS_MIN && failing.saturating_mul(5) >= self.0.len().saturating_mul(4)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPEN_DURATION: Duration = Duration::from_secs(5);
+
+    fn new_breaker(failures_max: u32) -> CircuitBreaker {
+        CircuitBreaker {
+            target: "t".to_owned(),
+            group_key: 1,
+            failures_max,
+            open_duration: OPEN_DURATION,
+            callers_min: 2,
+            record: Mutex::default(),
+        }
+    }
+
+    fn attempt_by(caller: u64, subject: u64) -> Attempt {
+        Attempt { initiator: Initiator::Caller(caller), subject, probe: false }
+    }
+
+    fn probe_by(caller: u64) -> Attempt {
+        Attempt { probe: true, ..attempt_by(caller, 1) }
+    }
+
+    fn is_open(breaker: &CircuitBreaker, now: Instant) -> bool {
+        !breaker.time_until_probe(now).is_zero()
+    }
+
+    #[test]
+    fn a_target_that_is_not_reached_opens_it_and_one_answer_closes_it() {
+        let (breaker, now) = (new_breaker(3), Instant::now());
+        let report_unreachable =
+            |attempt, at| breaker.report_outcome(attempt, BreakerOutcome::Unreachable, at);
+        (0..2).for_each(|_| report_unreachable(attempt_by(1, 1), now));
+        assert_eq!(
+            breaker.try_admit(Initiator::Caller(1), now),
+            BreakerAdmission::Allowed,
+            "one short of it"
+        );
+        report_unreachable(attempt_by(1, 1), now);
+        assert_eq!(breaker.try_admit(Initiator::Caller(2), now), BreakerAdmission::Rejected);
+        assert_eq!(breaker.time_until_probe(now), OPEN_DURATION);
+        let later = now + OPEN_DURATION;
+        assert_eq!(breaker.time_until_probe(later), Duration::ZERO);
+        assert_eq!(breaker.try_admit(Initiator::Proxy, later), BreakerAdmission::Rejected, "takes no probe");
+        assert_eq!(breaker.try_admit(Initiator::Caller(1), later), BreakerAdmission::Probe);
+        assert_eq!(
+            breaker.try_admit(Initiator::Caller(2), later),
+            BreakerAdmission::Rejected,
+            "one probes, the others wait"
+        );
+        report_unreachable(probe_by(1), later);
+        assert_eq!(
+            breaker.try_admit(Initiator::Caller(1), later + OPEN_DURATION - Duration::from_millis(1)),
+            BreakerAdmission::Rejected
+        );
+        assert_eq!(breaker.try_admit(Initiator::Caller(1), later + OPEN_DURATION), BreakerAdmission::Probe);
+        breaker.report_outcome(probe_by(1), BreakerOutcome::Responded, later + OPEN_DURATION);
+        assert_eq!(breaker.try_admit(Initiator::Caller(1), later + OPEN_DURATION), BreakerAdmission::Allowed);
+        report_unreachable(attempt_by(1, 1), later + OPEN_DURATION);
+        assert!(!is_open(&breaker, later + OPEN_DURATION), "counted from the start");
+    }
+
+    #[test]
+    fn a_probe_that_never_ends_is_followed_by_another() {
+        let (breaker, now) = (new_breaker(1), Instant::now());
+        breaker.report_outcome(attempt_by(1, 1), BreakerOutcome::Unreachable, now);
+        assert_eq!(breaker.try_admit(Initiator::Caller(1), now + OPEN_DURATION), BreakerAdmission::Probe);
+        assert_eq!(
+            breaker.try_admit(Initiator::Caller(1), now + OPEN_DURATION + OPEN_DURATION),
+            BreakerAdmission::Probe
+        );
+    }
+
+    #[test]
+    fn one_caller_alone_does_not_open_it() {
+        let (breaker, now) = (new_breaker(10), Instant::now());
+        for subject in 0..1000 {
+            breaker.report_outcome(attempt_by(1, subject), BreakerOutcome::ServerError, now);
+        }
+        assert!(!is_open(&breaker, now), "a thousand objects of one caller");
+        // Another one's single mishap, and what goes well for it.
+        breaker.report_outcome(attempt_by(2, 1), BreakerOutcome::ServerError, now);
+        assert!(!is_open(&breaker, now));
+        for subject in 0..20 {
+            breaker.report_outcome(attempt_by(2, subject), BreakerOutcome::Responded, now);
+            breaker.report_outcome(attempt_by(2, 500), BreakerOutcome::ServerError, now);
+            breaker.report_outcome(attempt_by(1, subject), BreakerOutcome::ServerError, now);
+        }
+        assert!(!is_open(&breaker, now), "most goes well for the other");
+    }
+
+    #[test]
+    fn one_object_does_not_open_it() {
+        let (breaker, now) = (new_breaker(10), Instant::now());
+        for _ in 0..100 {
+            (1..=5).for_each(|caller| {
+                breaker.report_outcome(attempt_by(caller, 7), BreakerOutcome::ServerError, now)
+            });
+        }
+        assert!(!is_open(&breaker, now));
+        (0..100).for_each(|_| breaker.report_outcome(attempt_by(1, 7), BreakerOutcome::TimedOut, now));
+        assert!(!is_open(&breaker, now), "nor by its silence");
+    }
+
+    #[test]
+    fn who_has_no_key_does_not_open_it() {
+        let (breaker, now) = (new_breaker(3), Instant::now());
+        for subject in 0..100 {
+            for behalf in [Initiator::Unauthenticated, Initiator::Proxy] {
+                breaker.report_outcome(
+                    Attempt { initiator: behalf, subject, probe: false },
+                    BreakerOutcome::ServerError,
+                    now,
+                );
+                breaker.report_outcome(
+                    Attempt { initiator: behalf, subject, probe: false },
+                    BreakerOutcome::ConnectionBroken,
+                    now,
+                );
+            }
+            let aside = Attempt { initiator: Initiator::Proxy, subject, probe: false };
+            breaker.report_outcome(aside, BreakerOutcome::Unreachable, now);
+        }
+        assert!(!is_open(&breaker, now));
+    }
+
+    #[test]
+    fn a_target_that_fails_for_everybody_opens_it() {
+        for outcome in [BreakerOutcome::ServerError, BreakerOutcome::ConnectionBroken] {
+            let (breaker, now) = (new_breaker(10), Instant::now());
+            for count in 0..10_u64 {
+                assert!(!is_open(&breaker, now), "{count}");
+                breaker.report_outcome(attempt_by(count % 2, count), outcome, now);
+            }
+            assert!(is_open(&breaker, now), "{outcome:?}");
+        }
+        let (breaker, now) = (new_breaker(10), Instant::now());
+        (0..10_u64)
+            .for_each(|count| breaker.report_outcome(attempt_by(1, count), BreakerOutcome::TimedOut, now));
+        assert!(is_open(&breaker, now), "silent to one caller for several objects");
+    }
+
+    #[test]
+    fn failures_of_long_ago_do_not_count() {
+        let (breaker, now) = (new_breaker(10), Instant::now());
+        (0..9_u64).for_each(|count| {
+            breaker.report_outcome(attempt_by(count % 2, count), BreakerOutcome::ServerError, now)
+        });
+        breaker.report_outcome(attempt_by(1, 100), BreakerOutcome::ServerError, now + OUTCOME_WINDOW);
+        assert!(!is_open(&breaker, now + OUTCOME_WINDOW));
+    }
+
+    #[test]
+    fn whose_object_fails_does_not_keep_it_open() {
+        let (breaker, now) = (new_breaker(4), Instant::now());
+        (0..4_u64).for_each(|count| {
+            breaker.report_outcome(attempt_by(count % 2, count), BreakerOutcome::ServerError, now)
+        });
+        let later = now + OPEN_DURATION;
+        assert_eq!(breaker.try_admit(Initiator::Caller(1), later), BreakerAdmission::Probe);
+        breaker.report_outcome(probe_by(1), BreakerOutcome::ServerError, later);
+        let next = later + OPEN_DURATION;
+        assert_eq!(breaker.try_admit(Initiator::Caller(1), next), BreakerAdmission::Rejected, "others first");
+        assert_eq!(breaker.try_admit(Initiator::Caller(0), next), BreakerAdmission::Probe);
+        breaker.report_outcome(probe_by(0), BreakerOutcome::Responded, next);
+        assert!(!is_open(&breaker, next));
+    }
+
+    #[test]
+    fn an_error_closes_what_was_not_reached() {
+        let (breaker, now) = (new_breaker(1), Instant::now());
+        breaker.report_outcome(attempt_by(1, 1), BreakerOutcome::Unreachable, now);
+        assert_eq!(breaker.try_admit(Initiator::Caller(1), now + OPEN_DURATION), BreakerAdmission::Probe);
+        breaker.report_outcome(probe_by(1), BreakerOutcome::ServerError, now + OPEN_DURATION);
+        assert!(!is_open(&breaker, now + OPEN_DURATION));
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let (breaker, now) = (new_breaker(1_000_000), Instant::now());
+        for count in 0..10_000_u64 {
+            breaker.report_outcome(attempt_by(count, 1), BreakerOutcome::ServerError, now);
+            breaker.report_outcome(attempt_by(0, count), BreakerOutcome::ServerError, now);
+        }
+        let record = breaker.lock_record();
+        assert!(record.outcomes_by_caller.len() <= TRACKED_CALLERS_MAX);
+        assert!(record.outcomes_by_caller.values().all(|recent| recent.0.len() <= TRACKED_SUBJECTS_MAX));
+    }
+
+    #[test]
+    fn zero_turns_it_off() {
+        let (breaker, now) = (new_breaker(0), Instant::now());
+        (0..1000).for_each(|_| breaker.report_outcome(attempt_by(1, 1), BreakerOutcome::Unreachable, now));
+        assert_eq!(breaker.try_admit(Initiator::Caller(1), now), BreakerAdmission::Allowed);
+    }
+}

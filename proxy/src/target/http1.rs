@@ -1,0 +1,145 @@
+//! The heads of requests to targets and of their answers, byte for byte.
+
+use blobfish_dialects::authentication::addressing::strip_port;
+use blobfish_dialects::model::OutgoingRequest;
+use pingora_http::RequestHeader;
+
+use crate::request::active_config::TargetRuntime;
+use crate::target::error::ExchangeError;
+
+/// Whether an [`Outgoing`] holds its whole body.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum BodyMode {
+    /// It does.
+    Whole,
+    /// It follows piece by piece.
+    Streamed,
+}
+
+/// How an answer says that it ends.
+pub enum TargetResponseFraming {
+    /// After this many bytes.
+    Bytes(u64),
+    /// After the last chunk.
+    Chunked,
+    /// When the connection closes, which nobody can tell from a cut.
+    UntilClose,
+}
+
+/// How an answer says that it ends, read from the bytes received: the connector would settle contradictions silently.
+///
+/// # Errors
+/// [`Failed::Malformed`] where it says it in two ways.
+pub fn parse_response_framing(raw: &[u8]) -> Result<TargetResponseFraming, ExchangeError> {
+    let (mut lengths, mut codings) = (Vec::new(), Vec::new());
+    for line in raw.split(|byte| *byte == b'\n').skip(1) {
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
+        let (name, value) = line.split_at_checked(colon).unwrap_or_default();
+        let value = value.get(1..).unwrap_or_default().trim_ascii();
+        match name.trim_ascii().to_ascii_lowercase().as_slice() {
+            b"content-length" => lengths.push(value),
+            b"transfer-encoding" => codings.push(value),
+            _ => {}
+        }
+    }
+    // RFC 9112, 6.1: who speaks HTTP/1.0 has no chunks, and another reader would take them for the body.
+    if !codings.is_empty() && !raw.starts_with(b"HTTP/1.1") {
+        return Err(ExchangeError::Malformed);
+    }
+    match (lengths.as_slice(), codings.as_slice()) {
+        ([], []) => Ok(TargetResponseFraming::UntilClose),
+        ([length], []) => crate::inbound::request_head::parse_decimal(length)
+            .map(TargetResponseFraming::Bytes)
+            .ok_or(ExchangeError::Malformed),
+        ([], [coding]) if coding.eq_ignore_ascii_case(b"chunked") => Ok(TargetResponseFraming::Chunked),
+        _ => Err(ExchangeError::Malformed),
+    }
+}
+
+/// The head to send.
+///
+/// # Errors
+/// [`Failed::Unwritable`].
+pub fn build_request_header(
+    request: &OutgoingRequest,
+    body_mode: BodyMode,
+) -> Result<Box<RequestHeader>, ExchangeError> {
+    let target = request.request_target();
+    let mut header =
+        RequestHeader::build_no_case(request.method, target.as_bytes(), Some(request.headers.len() + 2))
+            .map_err(|_| ExchangeError::Unwritable)?;
+    // The signature covers the path as it stands: what would be repaired on the way must not be sent.
+    if header.raw_path() != target.as_bytes() {
+        return Err(ExchangeError::Unwritable);
+    }
+    for (name, value) in &request.headers {
+        header.append_header(name.clone(), value.as_slice()).map_err(|_| ExchangeError::Unwritable)?;
+    }
+    if !header.headers.contains_key("host") {
+        header.insert_header("host", &request.host).map_err(|_| ExchangeError::Unwritable)?;
+    }
+    let has_framing =
+        ["content-length", "transfer-encoding"].into_iter().any(|name| header.headers.contains_key(name));
+    let is_bodiless = request.body.is_empty() && matches!(request.method, "GET" | "HEAD" | "DELETE");
+    match body_mode {
+        BodyMode::Streamed if !has_framing => return Err(ExchangeError::Unwritable),
+        BodyMode::Whole if !has_framing && !is_bodiless => {
+            header
+                .insert_header("content-length", request.body.len())
+                .map_err(|_| ExchangeError::Unwritable)?;
+        }
+        BodyMode::Streamed | BodyMode::Whole => {}
+    }
+    Ok(Box::new(header))
+}
+
+/// The host to connect to. It is the configured one, or a bucket's label before it, and never another (O1).
+///
+/// # Errors
+/// [`Failed::Unwritable`].
+pub fn connect_host<'h>(target: &TargetRuntime, authority: &'h str) -> Result<&'h str, ExchangeError> {
+    let own = target.spec.authority.as_str();
+    let label = authority.strip_suffix(own).and_then(|rest| rest.strip_suffix('.'));
+    let is_label = |label: &str| {
+        label.split('.').all(|label| !label.is_empty())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
+    };
+    if authority == own || label.is_some_and(is_label) {
+        Ok(strip_port(authority))
+    } else {
+        Err(ExchangeError::Unwritable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_framing(lines: &str) -> Result<TargetResponseFraming, ExchangeError> {
+        parse_response_framing(format!("HTTP/1.1 200 OK\r\n{lines}\r\n").as_bytes())
+    }
+
+    #[test]
+    fn an_answer_ends_in_one_way() {
+        assert!(matches!(parse_framing("Content-Length: 5\r\n"), Ok(TargetResponseFraming::Bytes(5))));
+        assert!(matches!(
+            parse_framing("transfer-encoding: chunked\r\n"),
+            Ok(TargetResponseFraming::Chunked)
+        ));
+        assert!(matches!(parse_framing(""), Ok(TargetResponseFraming::UntilClose)));
+        for lines in [
+            "Content-Length: 5\r\nContent-Length: 5\r\n",
+            "Content-Length: 5, 5\r\n",
+            "Content-Length: x\r\n",
+            "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: gzip, chunked\r\n",
+            "Transfer-Encoding: identity\r\n",
+        ] {
+            assert!(parse_framing(lines).is_err(), "{lines:?}");
+        }
+        let parse_http_1_0 =
+            |lines: &str| parse_response_framing(format!("HTTP/1.0 200 OK\r\n{lines}\r\n").as_bytes());
+        assert!(matches!(parse_http_1_0("Content-Length: 5\r\n"), Ok(TargetResponseFraming::Bytes(5))));
+        assert!(parse_http_1_0("Transfer-Encoding: chunked\r\n").is_err());
+    }
+}

@@ -1,0 +1,16 @@
+//! Everything towards a target: connections, HTTP/1, DNS, circuit breaker, connection limit, health, credentials and their
+//! refresh, client certificates, errors.
+//!
+//! Uses: `telemetry`.
+
+pub mod circuit_breaker;
+pub mod client;
+pub mod client_certificate;
+pub mod connection_limit;
+pub mod credential_fetch;
+pub mod dns;
+pub mod error;
+pub mod health;
+pub mod http1;
+pub mod initiator;
+pub mod issued_credentials;

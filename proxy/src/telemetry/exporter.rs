@@ -1,0 +1,309 @@
+//! The way of traces to their collector: OTLP over HTTP, in batches, from a queue that nobody waits for.
+
+use std::fmt;
+use std::sync::{Arc, LazyLock, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use blobfish_config::Endpoint;
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
+use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
+use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::resource::EnvResourceDetector;
+use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
+use pingora_core::connectors::{ConnectorOptions, TransportConnector};
+use pingora_core::protocols::http::v1::client::HttpSession;
+use pingora_core::protocols::tls::CaType;
+use pingora_core::server::ShutdownWatch;
+use pingora_core::services::background::BackgroundService;
+use pingora_core::upstreams::peer::{HttpPeer, Peer as _};
+use pingora_http::RequestHeader;
+use prost::Message as _;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use crate::clock;
+use crate::target::credential_fetch;
+use crate::target::credential_fetch::FetchError;
+use crate::target::dns::{DnsCache, SystemDns};
+use crate::telemetry::metrics::METRICS;
+
+/// Spans that wait to be sent; more are dropped and counted.
+const QUEUE_SPANS_MAX: usize = 4096;
+
+/// Spans of one export.
+const BATCH_SPANS_MAX: usize = 512;
+
+/// So long the first span of an export waits for others.
+const BATCH_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// From connecting to the end of the answer.
+const EXPORT_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How often an export is tried that a collector was not there for, and the pause before the second time.
+const EXPORT_TRIES_MAX: u32 = 3;
+const EXPORT_BACKOFF: Duration = Duration::from_secs(1);
+
+/// What is waited for when the process ends.
+const FLUSH_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// Bytes of a collector's answer.
+const RESPONSE_BYTES_MAX: usize = 64 * 1024;
+
+/// How long a connection waits for the next export.
+const POOL_IDLE_MAX: Duration = Duration::from_secs(30);
+
+/// Where spans go.
+pub struct Collector {
+    endpoint: Endpoint,
+    path: String,
+    headers: Vec<(String, SecretString)>,
+    /// Authorities to trust, where they are not the system's.
+    ca: Option<Arc<CaType>>,
+    /// Keeps its connections apart from those of another configuration.
+    group_key: u64,
+}
+
+impl Collector {
+    /// Nothing is sent yet.
+    pub fn new(config: &blobfish_config::Traces, ca: Option<Arc<CaType>>) -> Self {
+        let (endpoint, path) = (config.endpoint.clone(), config.path.clone());
+        let group_key = u64::try_from(clock::random() >> 64).unwrap_or_default();
+        Self { endpoint, path, headers: config.headers.clone(), ca, group_key }
+    }
+}
+
+impl fmt::Debug for Collector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Collector({})", self.endpoint.authority())
+    }
+}
+
+enum ExportEntry {
+    Span(Arc<Collector>, Box<SpanData>),
+    Flush(oneshot::Sender<()>),
+}
+
+static ENTRY_SENDER: OnceLock<mpsc::Sender<ExportEntry>> = OnceLock::new();
+
+/// Puts spans that ended into the queue.
+#[derive(Debug)]
+pub struct SpanQueue(pub Arc<Collector>);
+
+impl SpanProcessor for SpanQueue {
+    fn on_start(&self, _span: &mut Span, _context: &Context) {}
+
+    fn on_end(&self, span: SpanData) {
+        let entry = ExportEntry::Span(Arc::clone(&self.0), Box::new(span));
+        if ENTRY_SENDER.get().is_none_or(|entries| entries.try_send(entry).is_err()) {
+            METRICS.traces_dropped.inc();
+        }
+    }
+
+    // Configurations come and go, and the queue is of them all: see `flush`.
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _time: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+/// Waits until everything queued so far is sent, for a moment at most.
+pub async fn flush() {
+    let Some(entries) = ENTRY_SENDER.get() else { return };
+    let (done, wait) = oneshot::channel();
+    let wait_for_flush = async {
+        if entries.send(ExportEntry::Flush(done)).await.is_ok() {
+            let _ = wait.await;
+        }
+    };
+    if timeout(FLUSH_TIME_MAX, wait_for_flush).await.is_err() {
+        tracing::warn!("the collector of traces does not take the last ones");
+    }
+}
+
+/// Sends what is in the queue, until the process ends.
+pub struct SpanExporter;
+
+#[async_trait]
+impl BackgroundService for SpanExporter {
+    async fn start(&self, _shutdown: ShutdownWatch) {
+        let (sender, entries) = mpsc::channel(QUEUE_SPANS_MAX);
+        if ENTRY_SENDER.set(sender).is_ok() {
+            // It outlives the listeners, so that the last requests are told of.
+            ExportWorker::new().run(entries).await;
+        }
+    }
+}
+
+/// Its addresses are asked for again after this.
+const DNS_CACHE_TIME: Duration = Duration::from_secs(30);
+
+struct ExportWorker {
+    connector: TransportConnector,
+    resolver: DnsCache,
+    /// Whether the last export went well: a collector that is away is told of once.
+    is_healthy: bool,
+}
+
+impl ExportWorker {
+    fn new() -> Self {
+        let connector = TransportConnector::new(Some(ConnectorOptions::new(1)));
+        Self { connector, resolver: DnsCache::new(SystemDns), is_healthy: true }
+    }
+
+    async fn run(mut self, mut entries: mpsc::Receiver<ExportEntry>) {
+        let mut next = None;
+        loop {
+            let first = match next.take() {
+                Some(entry) => Some(entry),
+                None => entries.recv().await,
+            };
+            match first {
+                Some(ExportEntry::Span(collector, span)) => {
+                    let (batch, after) = collect_batch(&collector, *span, &mut entries).await;
+                    next = after;
+                    self.export(&collector, batch).await;
+                }
+                Some(ExportEntry::Flush(done)) => drop(done.send(())),
+                None => return,
+            }
+        }
+    }
+
+    async fn export(&mut self, collector: &Collector, batch: Vec<SpanData>) {
+        let spans = u64::try_from(batch.len()).unwrap_or_default();
+        let resource_spans = group_spans_by_resource_and_scope(batch, &RESOURCE);
+        let body = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
+        let mut outcome = self.try_export(collector, &body).await;
+        for attempt in 1..EXPORT_TRIES_MAX {
+            if !matches!(outcome, Err(ExportError::Unavailable(_))) {
+                break;
+            }
+            sleep(EXPORT_BACKOFF.saturating_mul(attempt)).await;
+            outcome = self.try_export(collector, &body).await;
+        }
+        let dropped = match &outcome {
+            Ok(rejected) => (*rejected).min(spans),
+            Err(_) => spans,
+        };
+        METRICS.traces_dropped.inc_by(dropped);
+        match &outcome {
+            Ok(0) if !self.is_healthy => tracing::info!("the collector of traces takes them again"),
+            Ok(rejected @ 1..) if self.is_healthy => {
+                tracing::warn!(rejected, "the collector of traces rejects spans");
+            }
+            Err(why) if self.is_healthy => tracing::warn!(%why, "the collector of traces does not take them"),
+            _ => {}
+        }
+        self.is_healthy = matches!(outcome, Ok(0));
+    }
+
+    /// One export; how many of its spans the collector rejected.
+    async fn try_export(&self, collector: &Collector, body: &[u8]) -> Result<u64, ExportError> {
+        let timed_out = Err(ExportError::Unavailable("no answer in time"));
+        timeout(EXPORT_TIME_MAX, self.post_batch(collector, body)).await.unwrap_or(timed_out)
+    }
+
+    async fn post_batch(&self, collector: &Collector, body: &[u8]) -> Result<u64, ExportError> {
+        let header = build_request_head(collector, body.len()).map_err(|_| ExportError::Rejected(0))?;
+        let Endpoint { tls, host, port, .. } = &collector.endpoint;
+        let address = self.resolver.resolve(host, *port, DNS_CACHE_TIME).await.first().copied();
+        let mut peer =
+            HttpPeer::new(address.ok_or(ExportError::Unavailable("no address"))?, *tls, host.clone());
+        peer.group_key = collector.group_key;
+        peer.options.ca = collector.ca.as_ref().map(Arc::clone);
+        peer.options.connection_timeout = Some(EXPORT_TIME_MAX);
+        peer.options.total_connection_timeout = Some(EXPORT_TIME_MAX);
+        peer.options.idle_timeout = Some(POOL_IDLE_MAX);
+        let connected = self.connector.get_stream(&peer).await;
+        let (stream, _) = connected.map_err(|_| ExportError::Unavailable("no connection"))?;
+        let mut session = HttpSession::new_with_options(stream, &peer);
+        let exchanged = credential_fetch::send_and_read(&mut session, header, body, RESPONSE_BYTES_MAX).await;
+        let (status, response) = exchanged.map_err(|why| match why {
+            FetchError::ConnectionBroken => ExportError::Unavailable("the connection broke"),
+            FetchError::TooLarge(status) => ExportError::Rejected(status.as_u16()),
+        })?;
+        session.respect_keepalive();
+        if let Some(stream) = session.reuse().await {
+            self.connector.release_stream(stream, peer.reuse_hash(), Some(POOL_IDLE_MAX));
+        }
+        match status.as_u16() {
+            200..=299 => Ok(count_rejected_spans(&response)),
+            429 | 502..=504 => Err(ExportError::Unavailable("it is busy")),
+            status => Err(ExportError::Rejected(status)),
+        }
+    }
+}
+
+/// Why spans did not arrive.
+#[derive(Debug, thiserror::Error)]
+enum ExportError {
+    /// Later it may be otherwise.
+    #[error("{0}")]
+    Unavailable(&'static str),
+    /// It will always be so.
+    #[error("it answers {0}")]
+    Rejected(u16),
+}
+
+/// What can be sent together with a first span, and what comes after that.
+async fn collect_batch(
+    collector: &Arc<Collector>,
+    first: SpanData,
+    entries: &mut mpsc::Receiver<ExportEntry>,
+) -> (Vec<SpanData>, Option<ExportEntry>) {
+    let deadline = Instant::now() + BATCH_TIME_MAX;
+    let mut batch = vec![first];
+    while batch.len() < BATCH_SPANS_MAX {
+        match timeout_at(deadline, entries.recv()).await {
+            Ok(Some(ExportEntry::Span(to, span))) if Arc::ptr_eq(&to, collector) => batch.push(*span),
+            Ok(after) => return (batch, after),
+            Err(_) => break,
+        }
+    }
+    (batch, None)
+}
+
+fn build_request_head(
+    collector: &Collector,
+    length: usize,
+) -> Result<RequestHeader, Box<pingora_core::Error>> {
+    let path = collector.path.as_bytes();
+    let mut header = RequestHeader::build("POST", path, Some(collector.headers.len().saturating_add(4)))?;
+    header.insert_header("host", collector.endpoint.authority())?;
+    header.insert_header("content-type", "application/x-protobuf")?;
+    header.insert_header("content-length", length)?;
+    header.insert_header("user-agent", concat!("blobfish/", env!("CARGO_PKG_VERSION")))?;
+    for (name, value) in &collector.headers {
+        header.insert_header(name.clone(), value.expose_secret())?;
+    }
+    Ok(header)
+}
+
+fn count_rejected_spans(body: &[u8]) -> u64 {
+    let partial_success =
+        ExportTraceServiceResponse::decode(body).ok().and_then(|response| response.partial_success);
+    partial_success.and_then(|partial| u64::try_from(partial.rejected_spans).ok()).unwrap_or_default()
+}
+
+/// Who sends: this process. `OTEL_RESOURCE_ATTRIBUTES` may say more of it, or otherwise.
+static RESOURCE: LazyLock<ResourceAttributesWithSchema> = LazyLock::new(|| {
+    let resource = Resource::builder_empty()
+        .with_attributes([
+            KeyValue::new("service.name", "blobfish"),
+            KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+            KeyValue::new("service.instance.id", format!("{:032x}", clock::random())),
+        ])
+        .with_detector(Box::new(EnvResourceDetector::new()))
+        .build();
+    ResourceAttributesWithSchema::from(&resource)
+});

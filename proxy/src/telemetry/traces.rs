@@ -1,0 +1,312 @@
+//! Traces: a span for each request and one for each exchange with a target, by OpenTelemetry's conventions for HTTP.
+//!
+//! A span has what the access log has, where the exchange went and how it ended: no query, no header, no signature, no
+//! secret; and its name has neither bucket nor key.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use blobfish_dialects::authentication::addressing::strip_port;
+use blobfish_dialects::model::{OutgoingRequest, RawHead};
+use opentelemetry::propagation::TextMapPropagator as _;
+use opentelemetry::trace::{
+    Link, Span as _, SpanContext, SpanKind, Status, TraceContextExt as _, Tracer as _, TracerProvider as _,
+};
+use opentelemetry::{Context, InstrumentationScope, KeyValue};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, Span};
+use pingora_core::protocols::tls::CaType;
+use pingora_http::RequestHeader;
+
+use crate::request::active_config::TargetRuntime;
+use crate::request::context::RequestContext;
+use crate::target::error::ExchangeError;
+use crate::telemetry::access_log;
+use crate::telemetry::exporter::{Collector, SpanQueue};
+
+/// Exchanges of one request that have spans. A copy may have ten thousand parts.
+const EXCHANGES_MAX: usize = 256;
+
+/// Bytes of a `tracestate` that is passed on: what every implementation must be able to.
+const TRACESTATE_BYTES_MAX: usize = 512;
+
+/// Methods that stand in names of spans.
+const METHODS: [&str; 6] = ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"];
+
+/// Traces as a configuration wants them.
+pub struct Traces {
+    tracer: SdkTracer,
+    trust_callers: bool,
+    propagate: bool,
+}
+
+impl Traces {
+    /// Nothing is sent yet.
+    pub fn new(config: &blobfish_config::Traces, ca: Option<Arc<CaType>>) -> Self {
+        let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.sample_ratio)));
+        let queue = SpanQueue(Arc::new(Collector::new(config, ca)));
+        let provider = SdkTracerProvider::builder().with_sampler(sampler).with_span_processor(queue).build();
+        let scope = InstrumentationScope::builder("blobfish").with_version(env!("CARGO_PKG_VERSION")).build();
+        let tracer = provider.tracer_with_scope(scope);
+        Self { tracer, trust_callers: config.trust_callers, propagate: config.propagate }
+    }
+}
+
+/// What exchanges of a request need to know of its span.
+struct Parent {
+    tracer: SdkTracer,
+    context: Context,
+    propagate: bool,
+    exchanges: AtomicUsize,
+}
+
+tokio::task_local! {
+    /// The request that runs, where it is traced.
+    static PARENT: Option<Arc<Parent>>;
+}
+
+/// Does the work of a request within its span.
+pub async fn run_in_span<T>(span: Option<&RequestSpan>, work: impl Future<Output = T>) -> T {
+    PARENT.scope(span.map(|span| Arc::clone(&span.parent)), work).await
+}
+
+/// The span of a request.
+pub struct RequestSpan {
+    span: Span,
+    parent: Arc<Parent>,
+}
+
+impl RequestSpan {
+    /// Begins one. The trace of a caller is continued where the operator trusts callers, and linked to otherwise.
+    pub fn begin(traces: &Traces, head: Option<&RawHead>) -> Self {
+        let remote = head.and_then(extract_remote_span);
+        let mut builder = traces.tracer.span_builder("HTTP").with_kind(SpanKind::Server);
+        let mut parent_context = Context::new();
+        match remote {
+            Some(remote) if traces.trust_callers => {
+                parent_context = parent_context.with_remote_span_context(remote)
+            }
+            Some(remote) => builder = builder.with_links(vec![Link::with_context(remote)]),
+            None => {}
+        }
+        let span = traces.tracer.build_with_context(builder, &parent_context);
+        let parent = Parent {
+            tracer: traces.tracer.clone(),
+            context: Context::new().with_remote_span_context(span.span_context().clone()),
+            propagate: traces.propagate,
+            exchanges: AtomicUsize::new(0),
+        };
+        Self { span, parent: Arc::new(parent) }
+    }
+
+    /// The id of its trace, as the access log has it.
+    pub fn trace_id(&self) -> String {
+        self.span.span_context().trace_id().to_string()
+    }
+
+    /// Ends it with what is known of the request now.
+    pub fn end(mut self, context: &RequestContext<'_>) {
+        if !self.span.is_recording() {
+            return;
+        }
+        let (record, listener) = (&context.record, &context.listener);
+        let method = find_known_method(&record.method);
+        match (method, record.operation) {
+            (Some(method), Some(operation)) => self.span.update_name(format!("{method} {operation}")),
+            (Some(method), None) => self.span.update_name(method),
+            (None, _) => {}
+        }
+        // Of a request that was not believed nothing is told that the log does not tell either.
+        let path = record.bucket.is_some().then(|| access_log::escape_name(&listener.path));
+        let address = strip_port(&listener.host);
+        let port = listener.host.strip_prefix(address).and_then(|rest| rest.strip_prefix(':'));
+        let cut = record.cut.map(|_| "cut".to_owned());
+        let error = cut.or_else(|| (record.status >= 500).then(|| record.status.to_string()));
+        let texts = [
+            ("http.request.method", Some(method.unwrap_or("_OTHER").to_owned())),
+            ("url.scheme", Some(if context.is_secure { "https" } else { "http" }.to_owned())),
+            ("url.path", path),
+            ("server.address", Some(access_log::escape_name(address)).filter(|name| !name.is_empty())),
+            ("client.address", record.client.map(|address| address.to_string())),
+            ("error.type", error.clone()),
+            ("blobfish.request_id", Some(record.id.clone())),
+            ("blobfish.caller", record.caller.clone()),
+            ("blobfish.dialect", Some(record.dialect.to_owned())),
+            ("blobfish.operation", record.operation.map(str::to_owned)),
+            ("blobfish.bucket", record.bucket.clone()),
+            ("blobfish.key", record.key.clone()),
+            ("blobfish.source", record.source.clone()),
+            ("blobfish.target", record.target.clone()),
+            ("blobfish.code", record.code.as_deref().map(access_log::escape_name)),
+            ("blobfish.losses", Some(record.losses.join(", ")).filter(|losses| !losses.is_empty())),
+        ];
+        let numbers = [
+            ("server.port", port.and_then(|port| port.parse::<u16>().ok()).map(i64::from)),
+            ("http.response.status_code", Some(i64::from(record.status)).filter(|status| *status > 0)),
+            ("http.request.body.size", i64::try_from(record.bytes_in).ok()),
+            ("http.response.body.size", i64::try_from(record.bytes_out).ok()),
+            ("blobfish.exchanges", i64::try_from(self.parent.exchanges.load(Ordering::Relaxed)).ok()),
+        ];
+        self.span.set_attributes(to_attributes(texts));
+        self.span.set_attributes(to_attributes(numbers));
+        if error.is_some() {
+            let description =
+                record.cut.map(str::to_owned).or_else(|| record.code.as_deref().map(access_log::escape_name));
+            self.span.set_status(Status::error(description.unwrap_or_default()));
+        }
+    }
+}
+
+fn to_attributes<V: Into<opentelemetry::Value>, const N: usize>(
+    rows: [(&'static str, Option<V>); N],
+) -> impl Iterator<Item = KeyValue> {
+    rows.into_iter().filter_map(|(name, value)| Some(KeyValue::new(name, value?)))
+}
+
+/// Any other is the caller's own word.
+fn find_known_method(method: &str) -> Option<&'static str> {
+    METHODS.into_iter().find(|known| *known == method)
+}
+
+/// The span that a caller says it is in. One that is said twice or wrongly is none.
+fn extract_remote_span(head: &RawHead) -> Option<SpanContext> {
+    let values = |name: &str| {
+        let rows = head.headers.iter().filter(|row| row.0 == name);
+        rows.map(|row| std::str::from_utf8(&row.1)).collect::<Result<Vec<_>, _>>().ok()
+    };
+    let [parent] = values("traceparent")?[..] else { return None };
+    // The propagator below also takes parts that are too short.
+    if !parent.split('-').map(str::len).take(4).eq([2, 32, 16, 2]) {
+        return None;
+    }
+    let state = values("tracestate").unwrap_or_default().join(",");
+    let state = if state.len() > TRACESTATE_BYTES_MAX { String::new() } else { state };
+    let carrier =
+        HashMap::from([("traceparent".to_owned(), parent.to_owned()), ("tracestate".to_owned(), state)]);
+    let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &carrier);
+    Some(context.span().span_context().clone()).filter(SpanContext::is_valid)
+}
+
+/// The span of an exchange with a target; it ends when this is dropped.
+#[derive(Default)]
+pub struct ExchangeSpan {
+    span: Option<Span>,
+    headers: HashMap<String, String>,
+}
+
+impl ExchangeSpan {
+    /// Begins one within the request that runs.
+    pub fn begin(target: &TargetRuntime, out: &OutgoingRequest, is_retry: bool) -> Self {
+        let parent = PARENT.try_with(Option::clone).ok().flatten();
+        parent.map(|parent| Self::start_child(&parent, target, out, is_retry)).unwrap_or_default()
+    }
+
+    fn start_child(parent: &Parent, target: &TargetRuntime, out: &OutgoingRequest, is_retry: bool) -> Self {
+        let is_over_limit = parent.exchanges.fetch_add(1, Ordering::Relaxed) >= EXCHANGES_MAX;
+        let span = (!is_over_limit).then(|| {
+            let builder = parent.tracer.span_builder(out.method).with_kind(SpanKind::Client);
+            parent.tracer.build_with_context(builder, &parent.context)
+        });
+        let mut this = Self { span, headers: HashMap::new() };
+        if parent.propagate {
+            let own = this.span.as_ref().map(|span| span.span_context().clone());
+            let own = own.map(|own| Context::new().with_remote_span_context(own));
+            let context = own.as_ref().unwrap_or(&parent.context);
+            TraceContextPropagator::new().inject_context(context, &mut this.headers);
+            this.headers.retain(|_, value| !value.is_empty());
+        }
+        if let Some(span) = this.span.as_mut().filter(|span| span.is_recording()) {
+            let scheme = if target.endpoint.tls { "https" } else { "http" };
+            span.set_attributes(to_attributes([
+                ("http.request.method", Some(out.method.to_owned())),
+                ("url.full", Some(format!("{scheme}://{}{}", out.host, access_log::escape_name(&out.path)))),
+                ("server.address", Some(strip_port(&out.host).to_owned())),
+                ("network.protocol.version", Some("1.1".to_owned())),
+                ("blobfish.target", Some(target.spec.name.clone())),
+            ]));
+            span.set_attribute(KeyValue::new("server.port", i64::from(target.endpoint.port)));
+            if is_retry {
+                span.set_attribute(KeyValue::new("http.request.resend_count", 1));
+            }
+        }
+        this
+    }
+
+    /// Tells the target of the trace. No signature covers it, and none is asked to.
+    pub fn write_headers(&self, header: &mut RequestHeader) {
+        for (name, value) in &self.headers {
+            // What cannot be written is no reason to fail.
+            let _ = header.insert_header(name.clone(), value);
+        }
+    }
+
+    /// Notes the status of the answer.
+    pub fn record_status(&mut self, status: u16) {
+        let Some(span) = &mut self.span else { return };
+        span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status)));
+        if status >= 400 {
+            span.set_attribute(KeyValue::new("error.type", status.to_string()));
+            span.set_status(Status::error(""));
+        }
+    }
+
+    /// Notes that there was no whole answer.
+    pub fn record_failure(&mut self, error: ExchangeError) {
+        let Some(span) = &mut self.span else { return };
+        span.set_attribute(KeyValue::new("error.type", error.kind()));
+        span.set_status(Status::error(error.to_string()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    fn extract_tracestate(headers: &[(&str, &str)]) -> Option<String> {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()));
+        let head = RawHead {
+            method: "GET".to_owned(),
+            path: "/".to_owned(),
+            query: None,
+            headers: headers.collect(),
+            over_tls: false,
+        };
+        let remote = extract_remote_span(&head)?;
+        assert_eq!(remote.trace_id().to_string(), "0af7651916cd43dd8448eb211c80319c");
+        assert!(remote.is_remote());
+        Some(remote.trace_state().header())
+    }
+
+    #[test]
+    fn what_callers_say_of_their_trace() {
+        assert_eq!(extract_tracestate(&[("traceparent", TRACEPARENT)]).as_deref(), Some(""));
+        let two = [("tracestate", "a=1"), ("traceparent", TRACEPARENT), ("tracestate", "b=2")];
+        assert_eq!(extract_tracestate(&two).as_deref(), Some("a=1,b=2"));
+        let long = format!("a={}", "x".repeat(600));
+        assert_eq!(
+            extract_tracestate(&[("traceparent", TRACEPARENT), ("tracestate", &long)]).as_deref(),
+            Some("")
+        );
+        for wrong in [
+            "",
+            "x",
+            &TRACEPARENT[1..],
+            &TRACEPARENT.to_uppercase(),
+            &TRACEPARENT.replace("0af7", "\u{e9}"),
+            &TRACEPARENT.replace('b', ""),
+        ] {
+            assert_eq!(extract_tracestate(&[("traceparent", wrong)]), None, "{wrong}");
+        }
+        assert_eq!(extract_tracestate(&[("traceparent", TRACEPARENT), ("traceparent", TRACEPARENT)]), None);
+        assert_eq!(extract_tracestate(&[("tracestate", "a=1")]), None);
+    }
+
+    #[test]
+    fn only_known_methods_are_recorded() {
+        assert_eq!(find_known_method("PUT"), Some("PUT"));
+        assert_eq!(find_known_method("X-ATTACK"), None);
+    }
+}
