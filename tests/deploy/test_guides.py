@@ -103,8 +103,8 @@ def test_what_is_refused_is_so(binary, page):
     """Each header and word that a guide names as refused or lost is that in the tables of the program."""
     caller, target = page.stem.split("-to-")
     said, words = fates(binary, caller, target)
-    rows = dict(re.findall(r"^\| (refused[^|]*) \| ([^|]*) \|$", page.read_text(), re.MULTILINE))
-    always, maybe = rows["refused always"], rows['refused, or lost where the bucket says `unsupported = "report"`']
+    rows = dict(re.findall(r"^\| (rejected[^|]*) \| ([^|]*) \|$", page.read_text(), re.MULTILINE))
+    always, maybe = rows["rejected always"], rows['rejected, or lost with `unsupported = "report"` on the bucket']
     named = re.findall(r"`([^`]+)`", always)
     assert named
     for name in named:

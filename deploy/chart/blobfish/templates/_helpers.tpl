@@ -35,7 +35,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end -}}
 {{- end -}}
 
-{{/* The chart cannot read TOML's meaning, but a port that the configuration does not have anywhere is a mistake. */}}
+{{/* A template cannot parse TOML, but it can find a port that does not occur anywhere in the configuration. */}}
 {{- define "blobfish.checkPorts" -}}
 {{- range $name, $port := .Values.ports -}}
 {{- if and $port (not (contains (printf ":%v\"" $port) $.Values.config)) -}}
