@@ -41,7 +41,7 @@ bench bench-copy: tools
 	$(CARGO) build --release --bin blobfish
 	$(PYTHON) tests/clients/bench_copy.py --binary target/release/blobfish $(ARGS)
 
-## Bytes of anybody's for everything that reads them: make fuzz SECONDS_EACH=600 TARGETS="belief xml"
+## Fuzzing of everything that reads untrusted bytes (fuzz/README.md): make fuzz SECONDS_EACH=600 TARGETS="belief xml"
 fuzz: tools
 	bash tests/fuzz.sh
 

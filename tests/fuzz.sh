@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Feeds each target for SECONDS_EACH seconds, guided by coverage, from tests/corpus and the golden cases. What breaks is
-# written to fuzz/artifacts: make it a file of tests/corpus with the fix.
+# Runs each fuzz target for SECONDS_EACH seconds, guided by coverage, starting from tests/corpus and the golden cases. An input
+# that fails is written to fuzz/artifacts: add it to tests/corpus together with the fix (fuzz/README.md).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
-cases() { # TARGET CASE: a first byte for the pair, the request, and the answer where one is fed
+cases() { # TARGET CASE: a first byte for the pair, the request, and for some targets the response
   case $(grep -i '^host:' "$2/request.http") in
     *amazonaws*) printf '\x00' ;;
     *jdcloud*) printf '\x01' ;;
@@ -24,7 +24,7 @@ for target in ${TARGETS:-translation belief exchange chunks form xml}; do
   for case in tests/cases/*/; do
     case $target in translation | exchange) cases "$target" "$case" >"$folder/$(basename "$case")" ;; esac
   done
-  # The crates that are tried need no newer compiler, only the flags that lead libFuzzer.
+  # The crates need no newer compiler, only the unstable flags that instrument them for libFuzzer.
   RUSTC_BOOTSTRAP=1 BLOBFISH_FUZZ=$target cargo fuzz run --sanitizer none any "$folder" "tests/corpus/$target" -- \
     -max_total_time="${SECONDS_EACH:-60}" -max_len=8192 -artifact_prefix="fuzz/artifacts/$target-" -print_final_stats=1
 done

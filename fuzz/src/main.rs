@@ -1,4 +1,4 @@
-//! One program for all: `BLOBFISH_FUZZ` names what is fed.
+//! One program for all fuzz targets: `BLOBFISH_FUZZ` names the one to run.
 #![no_main]
 
 #[path = "../../dialects/tests/fuzzed/targets.rs"]
