@@ -206,7 +206,7 @@ pub struct Traces {
     /// The share of requests that are traced, 0 to 1.
     pub sample_ratio: f64,
     /// Whether a caller's trace is continued, its decision to sample included, instead of linked to.
-    pub trust_callers: bool,
+    pub trust_incoming_context: bool,
     /// Whether targets are told the trace.
     pub propagate: bool,
     /// PEM file of certificate authorities to trust beside the system's.
@@ -259,16 +259,16 @@ pub struct Target {
     /// What becomes of parts that are smaller than it takes, and that the caller's vendor takes.
     pub small_parts: SmallParts,
     /// Its bucket for parts that are kept until they are combined; the upload's own where absent.
-    pub staging_bucket: Option<String>,
+    pub small_parts_bucket: Option<String>,
     /// What keys of kept parts begin with; ends with a slash. Callers cannot use such keys.
-    pub staging_prefix: String,
+    pub small_parts_prefix: String,
     /// How often kept parts of uploads that are gone are looked for, and how old they are at least then, 1 second to 7
     /// days; zero for never.
     pub staging_sweep: Duration,
     /// Most connections in use at once, 2 to 1,000,000; 0 for no limit.
     pub connections_max: u32,
     /// Failures in a row after which nothing is sent for a while, 1 to 1,000,000; 0 for never.
-    pub failures_max: u32,
+    pub circuit_breaker_failures: u32,
     /// How long nothing is sent then, 1 second to 1 hour.
     pub failures_pause: Duration,
 }
@@ -365,7 +365,7 @@ pub struct Caller {
     /// Most requests that it may begin in a second, 1 to 1,000,000, and as many at once after a silence.
     pub requests_per_second: Option<NonZeroU32>,
     /// Most requests of it that run at once, 1 to 1,000,000.
-    pub requests_at_once: Option<NonZeroU32>,
+    pub concurrent_requests_max: Option<NonZeroU32>,
 }
 
 /// One key of a caller.

@@ -42,7 +42,7 @@ pub struct KnownDialects<'a> {
 /// The control socket that a text names, whatever else is in it: asking a running process needs none of its secrets.
 #[must_use]
 pub fn find_control_socket(text: &str) -> Option<std::path::PathBuf> {
-    read::find_text(text, "admin", "control").map(Into::into)
+    read::find_text(text, "admin", "control_socket").map(Into::into)
 }
 
 /// Reads a configuration file's text.

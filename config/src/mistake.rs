@@ -13,19 +13,22 @@ pub(crate) const SECRET_VALUE: &str = "(secret)";
 /// may be missing.
 #[rustfmt::skip]
 const PUBLIC_WORDS: &[&str] = &[
-    "access", "access_key", "address", "addressing", "admin", "anonymous", "base", "body_idle_seconds",
-    "body_timeout_seconds", "bucket", "buckets", "buffer_bytes_max", "buffer_bytes_per_caller_max", "ca", "caller", "cert", "certificates", "client_cert", "client_key",
-    "conditions", "connect_timeout_seconds", "connections_max", "connections_per_address_max", "control",
-    "copies_abandoned", "copies_max", "copies_per_caller_max", "copy_bytes_per_second",
-    "copy_bytes_per_second_per_caller", "copy_part_bytes", "copy_parts_at_once", "copy_single_bytes_max",
-    "cos_signing", "credentials", "dialect", "drain_seconds", "endpoint", "env", "failures_max",
-    "failures_pause_seconds", "false", "file", "format", "grants", "head_bytes_max", "headers", "headers_max",
-    "hosts", "http", "https", "insecure", "keepalive_idle_seconds", "key", "keys", "kms_keys", "level", "limits",
-    "listen", "log", "metadata_endpoint", "name", "profile", "propagate", "proxies", "proxy_protocol", "region",
-    "relay", "requests_at_once", "requests_per_second", "resolve_seconds", "response_timeout_seconds", "sample_ratio",
-    "secret_key", "session_token", "signatures", "signing", "small_parts", "spool_bytes_max", "spool_dir",
-    "spool_files_max", "staging_bucket", "staging_prefix", "staging_sweep_seconds", "stop_delay_seconds", "target", "target_bucket", "traces",
-    "true", "trust_callers", "unsupported", "upgrade_drain_seconds", "value",
+    "access", "access_key", "address", "addressing", "admin", "anonymous", "base", "body_idle_timeout_seconds",
+    "body_timeout_seconds", "bucket", "buckets", "buffer_bytes_max", "buffer_bytes_per_caller_max", "ca",
+    "caller", "cert", "certificates", "circuit_breaker_failures", "circuit_breaker_open_seconds", "client_cert",
+    "client_key", "concurrent_requests_max", "conditions", "connect_timeout_seconds", "connections_max",
+    "connections_per_address_max", "control_socket", "copies_max", "copies_on_disconnect",
+    "copies_per_caller_max", "copy_bytes_per_second", "copy_bytes_per_second_per_caller", "copy_concurrency",
+    "copy_multipart_threshold_bytes", "copy_part_bytes", "cos_signing", "credentials", "dialect",
+    "dns_ttl_seconds", "drain_timeout_seconds", "endpoint", "env", "false", "file", "format", "grants",
+    "head_bytes_max", "headers", "headers_max", "hosts", "http", "https", "insecure",
+    "keepalive_timeout_seconds", "key", "keys", "kms_keys", "level", "limits", "listen", "log",
+    "metadata_endpoint", "name", "profile", "propagate", "proxy_protocol", "region", "relay",
+    "requests_per_second", "response_timeout_seconds", "sample_ratio", "secret_key", "session_token",
+    "shutdown_delay_seconds", "signatures", "signing", "small_parts", "small_parts_bucket",
+    "small_parts_cleanup_seconds", "small_parts_prefix", "spool_bytes_max", "spool_dir", "spool_files_max",
+    "target", "target_bucket", "traces", "true", "trust_incoming_context", "trusted_proxies", "unsupported",
+    "upgrade_drain_timeout_seconds", "value",
 ];
 
 /// A line longer than this is cut when it is shown, characters.

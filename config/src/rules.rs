@@ -30,9 +30,9 @@ const SIGNING_DIALECT: &str = "oss";
 const ADDRESSING: &[(&str, Addressing)] = &[("virtual", Addressing::Virtual), ("path", Addressing::Path)];
 const SIGNING: &[(&str, Signing)] = &[("v4", Signing::V4), ("v1", Signing::V1)];
 const UNSUPPORTED: &[(&str, UnsupportedFields)] =
-    &[("refuse", UnsupportedFields::Reject), ("report", UnsupportedFields::Report)];
+    &[("reject", UnsupportedFields::Reject), ("report", UnsupportedFields::Report)];
 const SMALL_PARTS: &[(&str, SmallParts)] =
-    &[("combine", SmallParts::Combine), ("refuse", SmallParts::Reject)];
+    &[("combine", SmallParts::Combine), ("reject", SmallParts::Reject)];
 const CONDITIONS: &[(&str, Conditions)] = &[("native", Conditions::Native), ("check", Conditions::Check)];
 const ABANDONED: &[(&str, AbandonedCopies)] =
     &[("finish", AbandonedCopies::Finish), ("abort", AbandonedCopies::Abort)];
@@ -46,7 +46,7 @@ const LEVELS: &[(&str, LogLevel)] = &[
 ];
 const CREDENTIALS: &[(&str, Option<&'static str>)] =
     &[("aws", Some("aws")), ("aliyun", Some("aliyun")), ("tencent", Some("tencent"))];
-const ANONYMOUS: &[(&str, bool)] = &[("refuse", false), ("read", true)];
+const ANONYMOUS: &[(&str, bool)] = &[("reject", false), ("read", true)];
 const COS_STRICT: &[(&str, bool)] = &[("accept", false), ("strict", true)];
 const ACCESS: &[(&str, GrantAccess)] = &[
     ("read", GrantAccess::Read),
@@ -184,13 +184,13 @@ fn read_listen<'a>(
 }
 
 fn read_proxies(fields: &mut TableReader<'_>) -> (Vec<IpNet>, Option<bool>) {
-    let proxies = fields.read_list("proxies", |item| item.parse(parse_network));
+    let proxies = fields.read_list("trusted_proxies", |item| item.parse(parse_network));
     let item = fields.get("proxy_protocol");
     let proxy_protocol = fields.read_flag("proxy_protocol");
-    let has_no_proxies = fields.get("proxies").is_none_or(|item| item.is_empty_list());
+    let has_no_proxies = fields.get("trusted_proxies").is_none_or(|item| item.is_empty_list());
     if let Some(item) = item.filter(|_| proxy_protocol == Some(true) && has_no_proxies) {
         let message = "nobody is believed, for no proxies are listed";
-        item.place.reject(ValueError::new(message).with_hint("add proxies = [\"10.0.0.0/8\"]"));
+        item.place.reject(ValueError::new(message).with_hint("add trusted_proxies = [\"10.0.0.0/8\"]"));
     }
     (proxies, proxy_protocol)
 }
@@ -273,7 +273,7 @@ fn read_admin(
         Some(item) => read_free_address(&item, &mut taken.to_vec()),
         None => Some(ADMIN_DEFAULT).filter(|_| check_admin_default(taken)),
     };
-    let control = read_optional(fields.get("control"), |item| item.parse(parse_socket_path));
+    let control = read_optional(fields.get("control_socket"), |item| item.parse(parse_socket_path));
     fields.finish();
     (admin, control)
 }
@@ -359,18 +359,22 @@ fn read_limits(item: Option<Item<'_>>) -> Option<Limits> {
     let mut fields = item.as_table()?;
     let head_bytes_max = fields.read_count("head_bytes_max", 1024..=1024 * 1024, defaults.head_bytes_max);
     let headers_max = fields.read_count("headers_max", 8..=10_000, defaults.headers_max);
-    let body_idle = read_seconds(&mut fields, "body_idle_seconds", defaults.body_idle);
-    let keepalive_idle = read_seconds(&mut fields, "keepalive_idle_seconds", defaults.keepalive_idle);
+    let body_idle = read_seconds(&mut fields, "body_idle_timeout_seconds", defaults.body_idle);
+    let keepalive_idle = read_seconds(&mut fields, "keepalive_timeout_seconds", defaults.keepalive_idle);
     let connections_max = fields.read_count("connections_max", 1..=1_000_000, defaults.connections_max);
     let connections_per_address_max =
         fields.read_count("connections_per_address_max", 1..=1_000_000, defaults.connections_per_address_max);
     let buffer_bytes_max = fields.read_count("buffer_bytes_max", 1 << 24..=TIB, defaults.buffer_bytes_max);
     let own = defaults.buffer_bytes_per_caller_max;
     let buffer_bytes_per_caller_max = fields.read_count("buffer_bytes_per_caller_max", 1 << 23..=TIB, own);
-    let stop_delay = fields.read_count("stop_delay_seconds", 0..=SECONDS_MAX, defaults.stop_delay.as_secs());
-    let drain = read_seconds(&mut fields, "drain_seconds", defaults.drain);
-    let upgrade_drain =
-        fields.read_count("upgrade_drain_seconds", 1..=24 * SECONDS_MAX, defaults.upgrade_drain.as_secs());
+    let stop_delay =
+        fields.read_count("shutdown_delay_seconds", 0..=SECONDS_MAX, defaults.stop_delay.as_secs());
+    let drain = read_seconds(&mut fields, "drain_timeout_seconds", defaults.drain);
+    let upgrade_drain = fields.read_count(
+        "upgrade_drain_timeout_seconds",
+        1..=24 * SECONDS_MAX,
+        defaults.upgrade_drain.as_secs(),
+    );
     let copies = read_copy_limits(&mut fields, defaults.copies);
     let spool = read_spool_limits(&mut fields, &defaults.spool);
     fields.finish();
@@ -410,13 +414,13 @@ fn read_copy_limits(fields: &mut TableReader<'_>, defaults: CopyLimits) -> Optio
     let copies_per_caller_max =
         fields.read_count("copies_per_caller_max", 0..=10_000, defaults.copies_per_caller_max);
     let single_bytes_max =
-        fields.read_count("copy_single_bytes_max", 0..=5 * 1024 * MIB, defaults.single_bytes_max);
+        fields.read_count("copy_multipart_threshold_bytes", 0..=5 * 1024 * MIB, defaults.single_bytes_max);
     let part_bytes = fields.read_count("copy_part_bytes", 5 * MIB..=1024 * MIB, defaults.part_bytes);
-    let parts_at_once = fields.read_count("copy_parts_at_once", 1..=64, defaults.parts_at_once);
+    let parts_at_once = fields.read_count("copy_concurrency", 1..=64, defaults.parts_at_once);
     let speeds = 0..=u64::MAX >> 1;
     let bytes_per_second = fields.read_count("copy_bytes_per_second", speeds.clone(), 0_u64);
     let bytes_per_second_per_caller = fields.read_count("copy_bytes_per_second_per_caller", speeds, 0_u64);
-    let abandoned = fields.read_word("copies_abandoned", ABANDONED, AbandonedCopies::Finish);
+    let abandoned = fields.read_word("copies_on_disconnect", ABANDONED, AbandonedCopies::Finish);
     Some(CopyLimits {
         copies_max: copies_max?,
         copies_per_caller_max: copies_per_caller_max?,
@@ -455,7 +459,7 @@ fn read_traces(item: &Item<'_>, sources: &dyn Sources) -> Option<Traces> {
     let (names, headers): (Vec<_>, Vec<_>) =
         fields.read_tables("headers").into_iter().map(|fields| read_trace_header(fields, sources)).unzip();
     let sample_ratio = fields.read_ratio("sample_ratio", 1.0);
-    let trust_callers = fields.read_flag("trust_callers");
+    let trust_incoming_context = fields.read_flag("trust_incoming_context");
     let propagate = fields.read_flag("propagate");
     let insecure = fields.read_flag("insecure");
     let ca = read_optional(fields.get("ca"), |item| read_certificate_file(&item, sources));
@@ -473,7 +477,7 @@ fn read_traces(item: &Item<'_>, sources: &dyn Sources) -> Option<Traces> {
         path,
         headers: headers.into_iter().collect::<Option<_>>()?,
         sample_ratio: sample_ratio?,
-        trust_callers: trust_callers?,
+        trust_incoming_context: trust_incoming_context?,
         propagate: propagate?,
         ca: ca?,
     })
@@ -572,14 +576,17 @@ fn read_target<'a>(
     let connect_timeout = read_seconds(&mut fields, "connect_timeout_seconds", Duration::from_secs(5));
     let response_timeout = read_seconds(&mut fields, "response_timeout_seconds", Duration::from_secs(15));
     let body_timeout = read_seconds(&mut fields, "body_timeout_seconds", Duration::from_secs(30));
-    let resolve = read_seconds(&mut fields, "resolve_seconds", Duration::from_secs(30));
+    let resolve = read_seconds(&mut fields, "dns_ttl_seconds", Duration::from_secs(30));
     let small_parts = fields.read_word("small_parts", SMALL_PARTS, SmallParts::Combine);
-    let staging_bucket = read_optional(fields.get("staging_bucket"), |item| item.parse(parse_bucket_name));
-    let staging_prefix = read_optional(fields.get("staging_prefix"), |item| item.parse(parse_staging_prefix));
-    let staging_sweep = fields.read_count("staging_sweep_seconds", 0..=7 * 24 * SECONDS_MAX, SECONDS_MAX);
+    let small_parts_bucket =
+        read_optional(fields.get("small_parts_bucket"), |item| item.parse(parse_bucket_name));
+    let small_parts_prefix =
+        read_optional(fields.get("small_parts_prefix"), |item| item.parse(parse_staging_prefix));
+    let staging_sweep =
+        fields.read_count("small_parts_cleanup_seconds", 0..=7 * 24 * SECONDS_MAX, SECONDS_MAX);
     let connections_max = read_target_connections(&mut fields);
-    let failures_max = fields.read_count("failures_max", 0..=1_000_000, 10_u32);
-    let failures_pause = read_seconds(&mut fields, "failures_pause_seconds", Duration::from_secs(5));
+    let circuit_breaker_failures = fields.read_count("circuit_breaker_failures", 0..=1_000_000, 10_u32);
+    let failures_pause = read_seconds(&mut fields, "circuit_breaker_open_seconds", Duration::from_secs(5));
     fields.finish();
 
     if let Some(endpoint) = &endpoint {
@@ -608,11 +615,11 @@ fn read_target<'a>(
             body_timeout: body_timeout?,
             dns_cache_time: resolve?,
             small_parts: small_parts?,
-            staging_bucket: staging_bucket?,
-            staging_prefix: staging_prefix?.unwrap_or_else(|| STAGING_PREFIX_DEFAULT.to_owned()),
+            small_parts_bucket: small_parts_bucket?,
+            small_parts_prefix: small_parts_prefix?.unwrap_or_else(|| STAGING_PREFIX_DEFAULT.to_owned()),
             staging_sweep: Duration::from_secs(staging_sweep?),
             connections_max: connections_max?,
-            failures_max: failures_max?,
+            circuit_breaker_failures: circuit_breaker_failures?,
             failures_pause: failures_pause?,
         })
     };
@@ -875,7 +882,7 @@ fn read_caller<'a>(mut fields: TableReader<'a>, sources: &dyn Sources) -> Parsed
     let signatures = read_signatures(&mut fields);
     let cos_strict = fields.read_word("cos_signing", COS_STRICT, false);
     let requests_per_second = fields.read_count("requests_per_second", 0..=REQUESTS_MAX, 0_u32);
-    let requests_at_once = fields.read_count("requests_at_once", 0..=REQUESTS_MAX, 0_u32);
+    let concurrent_requests_max = fields.read_count("concurrent_requests_max", 0..=REQUESTS_MAX, 0_u32);
     fields.finish();
 
     let build = || {
@@ -883,7 +890,7 @@ fn read_caller<'a>(mut fields: TableReader<'a>, sources: &dyn Sources) -> Parsed
             name: name.as_ref()?.value.clone(),
             keys: keys?,
             requests_per_second: NonZeroU32::new(requests_per_second?),
-            requests_at_once: NonZeroU32::new(requests_at_once?),
+            concurrent_requests_max: NonZeroU32::new(concurrent_requests_max?),
             grants: grants?,
             signatures: signatures?,
             cos_strict: cos_strict?,

@@ -45,8 +45,14 @@ fn the_full_example_means_what_it_says() {
     assert_eq!((target.addressing, target.signing), (Addressing::Virtual, Signing::V4));
     assert_eq!(target.session_token.as_ref().unwrap().expose_secret(), "dummy-target-token");
     assert_eq!(target.kms_keys.len(), 1);
-    assert_eq!((target.small_parts, target.staging_bucket.as_deref()), (SmallParts::Combine, Some("parts")));
-    assert_eq!((target.staging_prefix.as_str(), target.staging_sweep.as_secs()), (".blobfish-parts/", 3600));
+    assert_eq!(
+        (target.small_parts, target.small_parts_bucket.as_deref()),
+        (SmallParts::Combine, Some("parts"))
+    );
+    assert_eq!(
+        (target.small_parts_prefix.as_str(), target.staging_sweep.as_secs()),
+        (".blobfish-parts/", 3600)
+    );
     assert_eq!(config.limits.spool.dir.as_deref(), Some(Path::new("/var/tmp")));
     assert_eq!((config.limits.spool.bytes_max, config.limits.spool.files_max), (268_435_456, 32));
     assert_eq!(target.response_timeout, Duration::from_secs(15));
@@ -81,14 +87,14 @@ fn the_defaults_are_those_that_the_example_names() {
 fn the_control_socket_of_a_wrong_file() {
     let find_socket = |text: &str| blobfish_config::find_control_socket(text);
     assert_eq!(
-        find_socket("[admin]\ncontrol = \"/c\"\n[target]\nnonsense = 1").as_deref(),
+        find_socket("[admin]\ncontrol_socket = \"/c\"\n[target]\nnonsense = 1").as_deref(),
         Some(Path::new("/c"))
     );
     assert_eq!(
         (
-            find_socket("[admin]\ncontrol = 1"),
+            find_socket("[admin]\ncontrol_socket = 1"),
             find_socket("[admin]"),
-            find_socket("control = \"/c\""),
+            find_socket("control_socket = \"/c\""),
             find_socket("[[")
         ),
         (None, None, None, None)

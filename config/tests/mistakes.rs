@@ -69,7 +69,7 @@ fn all_mistakes_at_once() {
         list_mistakes(&text),
         [
             r#"line 5: target "aliyun": dialect = "osss": unknown dialect; did you mean "oss"?"#,
-            r#"line 6: target "aliyun": colour: unknown key; known: name, dialect, profile, endpoint, region, addressing, credentials, metadata_endpoint, access_key, secret_key, session_token, insecure, ca, client_cert, client_key, kms_keys, signing, connect_timeout_seconds, response_timeout_seconds, body_timeout_seconds, resolve_seconds, small_parts, staging_bucket, staging_prefix, staging_sweep_seconds, connections_max, failures_max, failures_pause_seconds"#,
+            r#"line 6: target "aliyun": colour: unknown key; known: name, dialect, profile, endpoint, region, addressing, credentials, metadata_endpoint, access_key, secret_key, session_token, insecure, ca, client_cert, client_key, kms_keys, signing, connect_timeout_seconds, response_timeout_seconds, body_timeout_seconds, dns_ttl_seconds, small_parts, small_parts_bucket, small_parts_prefix, small_parts_cleanup_seconds, connections_max, circuit_breaker_failures, circuit_breaker_open_seconds"#,
             r#"line 8: target "aliyun": region = 7: must be a string, not a whole number"#,
             r#"line 13: bucket "photos": target = "aliun": unknown target; did you mean "aliyun"?"#,
             r#"line 14: target: written twice"#,
@@ -171,8 +171,8 @@ fn keys_and_types() {
     );
     check_added(
         "region",
-        "resolve_seconds = 0",
-        &["line 8: target \"aliyun\": resolve_seconds = 0: must be from 1 to 3600"],
+        "dns_ttl_seconds = 0",
+        &["line 8: target \"aliyun\": dns_ttl_seconds = 0: must be from 1 to 3600"],
     );
     check_added(
         "region",
@@ -183,20 +183,20 @@ fn keys_and_types() {
     );
     check_added(
         "region",
-        "failures_max = 1_000_001\nfailures_pause_seconds = 0",
+        "circuit_breaker_failures = 1_000_001\ncircuit_breaker_open_seconds = 0",
         &[
-            "line 8: target \"aliyun\": failures_max = 1_000_001: must be from 0 to 1000000",
-            "line 9: target \"aliyun\": failures_pause_seconds = 0: must be from 1 to 3600",
+            "line 8: target \"aliyun\": circuit_breaker_failures = 1_000_001: must be from 0 to 1000000",
+            "line 9: target \"aliyun\": circuit_breaker_open_seconds = 0: must be from 1 to 3600",
         ],
     );
     check_added(
         "region",
-        "small_parts = \"join\"\nstaging_prefix = \"parts\"\nstaging_bucket = \"a/b\"\nstaging_sweep_seconds = 604_801",
+        "small_parts = \"join\"\nsmall_parts_prefix = \"parts\"\nsmall_parts_bucket = \"a/b\"\nsmall_parts_cleanup_seconds = 604_801",
         &[
-            "line 8: target \"aliyun\": small_parts = \"join\": unknown word; known: combine, refuse",
-            "line 9: target \"aliyun\": staging_prefix = \"parts\": not a prefix of keys; write letters, digits, dots and hyphens, and a slash at the end",
-            "line 10: target \"aliyun\": staging_bucket = \"a/b\": not a bucket's name; use letters, digits, dots, underscores and hyphens",
-            "line 11: target \"aliyun\": staging_sweep_seconds = 604_801: must be from 0 to 604800",
+            "line 8: target \"aliyun\": small_parts = \"join\": unknown word; known: combine, reject",
+            "line 9: target \"aliyun\": small_parts_prefix = \"parts\": not a prefix of keys; write letters, digits, dots and hyphens, and a slash at the end",
+            "line 10: target \"aliyun\": small_parts_bucket = \"a/b\": not a bucket's name; use letters, digits, dots, underscores and hyphens",
+            "line 11: target \"aliyun\": small_parts_cleanup_seconds = 604_801: must be from 0 to 604800",
         ],
     );
     check_added(
@@ -222,7 +222,7 @@ fn keys_and_types() {
             "line 18: limits.head_bytes_max = -1: must be from 1024 to 1048576",
             "line 19: limits.headers_max = 0x1_0000: must be from 8 to 10000",
             "line 20: limits.connections: unknown key; did you mean \"connections_max\"?",
-            "line 21: limits.grants: unknown key; known: head_bytes_max, headers_max, body_idle_seconds, keepalive_idle_seconds, connections_max, connections_per_address_max, buffer_bytes_max, buffer_bytes_per_caller_max, stop_delay_seconds, drain_seconds, upgrade_drain_seconds, copies_max, copies_per_caller_max, copy_single_bytes_max, copy_part_bytes, copy_parts_at_once, copy_bytes_per_second, copy_bytes_per_second_per_caller, copies_abandoned, spool_dir, spool_bytes_max, spool_files_max",
+            "line 21: limits.grants: unknown key; known: head_bytes_max, headers_max, body_idle_timeout_seconds, keepalive_timeout_seconds, connections_max, connections_per_address_max, buffer_bytes_max, buffer_bytes_per_caller_max, shutdown_delay_seconds, drain_timeout_seconds, upgrade_drain_timeout_seconds, copies_max, copies_per_caller_max, copy_multipart_threshold_bytes, copy_part_bytes, copy_concurrency, copy_bytes_per_second, copy_bytes_per_second_per_caller, copies_on_disconnect, spool_dir, spool_bytes_max, spool_files_max",
         ],
     );
 }
@@ -235,7 +235,7 @@ fn traces() {
         "[traces]\nratio = 1",
         &[
             "line 3: traces.endpoint: missing; add endpoint = \"http://127.0.0.1:4318\"",
-            "line 4: traces.ratio: unknown key; known: endpoint, headers, sample_ratio, trust_callers, propagate, insecure, ca",
+            "line 4: traces.ratio: unknown key; known: endpoint, headers, sample_ratio, trust_incoming_context, propagate, insecure, ca",
         ],
     );
     for (ratio, why) in [
@@ -318,9 +318,9 @@ fn traces() {
 #[test]
 fn times_of_the_end() {
     for (key, most) in [
-        ("stop_delay_seconds", "0 to 3600"),
-        ("drain_seconds", "1 to 3600"),
-        ("upgrade_drain_seconds", "1 to 86400"),
+        ("shutdown_delay_seconds", "0 to 3600"),
+        ("drain_timeout_seconds", "1 to 3600"),
+        ("upgrade_drain_timeout_seconds", "1 to 86400"),
     ] {
         let message = format!("line 4: limits.{key} = -1: must be from {most}");
         check_replaced("[[target]]", &format!("[limits]\n{key} = -1\n[[target]]"), &[&message]);
@@ -366,12 +366,17 @@ fn listeners() {
     );
     for wrong in ["control.sock", "/", ""] {
         let what = "not the whole path of a socket; write \"/run/blobfish/control.sock\"";
-        let message = format!("line 4: admin.control = \"{wrong}\": {what}");
-        check_replaced("[[target]]", &format!("[admin]\ncontrol = \"{wrong}\"\n[[target]]"), &[&message]);
+        let message = format!("line 4: admin.control_socket = \"{wrong}\": {what}");
+        check_replaced(
+            "[[target]]",
+            &format!("[admin]\ncontrol_socket = \"{wrong}\"\n[[target]]"),
+            &[&message],
+        );
     }
     let long = format!("/{}", "a".repeat(90));
-    let mistakes =
-        list_mistakes(&GOOD.replace("[[target]]", &format!("[admin]\ncontrol = \"{long}\"\n[[target]]")));
+    let mistakes = list_mistakes(
+        &GOOD.replace("[[target]]", &format!("[admin]\ncontrol_socket = \"{long}\"\n[[target]]")),
+    );
     assert!(mistakes.len() == 1 && mistakes[0].ends_with("longer than 90 bytes"), "{mistakes:?}");
     check_replaced(
         "http = [\"127.0.0.1:9000\"]",
@@ -403,17 +408,17 @@ fn listeners() {
 fn proxies_in_front() {
     check_added(
         "http",
-        "proxies = [\"10.0.0.0/8\", \"192.0.2.1\", \"fd00::/8\"]\nproxy_protocol = true",
+        "trusted_proxies = [\"10.0.0.0/8\", \"192.0.2.1\", \"fd00::/8\"]\nproxy_protocol = true",
         &[],
     );
-    check_added("http", "proxies = []\nproxy_protocol = false", &[]);
+    check_added("http", "trusted_proxies = []\nproxy_protocol = false", &[]);
     check_added(
         "http",
-        "proxies = [\"10.0.0.0/33\", \"balancer\", \"10.1.2.3/8\"]\nproxy_protocol = 1",
+        "trusted_proxies = [\"10.0.0.0/33\", \"balancer\", \"10.1.2.3/8\"]\nproxy_protocol = 1",
         &[
-            "line 3: listen.proxies[0] = \"10.0.0.0/33\": not a network; write \"10.0.0.0/8\", \"fd00::/8\" or an address",
-            "line 3: listen.proxies[1] = \"balancer\": not a network; write \"10.0.0.0/8\", \"fd00::/8\" or an address",
-            "line 3: listen.proxies[2] = \"10.1.2.3/8\": an address within a network, not a network; write \"10.0.0.0/8\" or \"10.1.2.3\"",
+            "line 3: listen.trusted_proxies[0] = \"10.0.0.0/33\": not a network; write \"10.0.0.0/8\", \"fd00::/8\" or an address",
+            "line 3: listen.trusted_proxies[1] = \"balancer\": not a network; write \"10.0.0.0/8\", \"fd00::/8\" or an address",
+            "line 3: listen.trusted_proxies[2] = \"10.1.2.3/8\": an address within a network, not a network; write \"10.0.0.0/8\" or \"10.1.2.3\"",
             "line 4: listen.proxy_protocol = 1: must be true or false, not a whole number",
         ],
     );
@@ -421,7 +426,7 @@ fn proxies_in_front() {
         "http",
         "proxy_protocol = true",
         &[
-            "line 3: listen.proxy_protocol = true: nobody is believed, for no proxies are listed; add proxies = [\"10.0.0.0/8\"]",
+            "line 3: listen.proxy_protocol = true: nobody is believed, for no proxies are listed; add trusted_proxies = [\"10.0.0.0/8\"]",
         ],
     );
 }
@@ -697,7 +702,7 @@ fn buckets() {
         "\"photos\"",
         "\"photos\"\nunsupported = \"ignore\"\nconditions = \"chek\"",
         &[
-            "line 12: bucket \"photos\": unsupported = \"ignore\": unknown word; known: refuse, report",
+            "line 12: bucket \"photos\": unsupported = \"ignore\": unknown word; known: reject, report",
             "line 13: bucket \"photos\": conditions = \"chek\": unknown word; did you mean \"check\"?",
         ],
     );
@@ -781,15 +786,15 @@ fn keys_of_a_caller() {
     );
     check_added(
         "secret_key = \"TOPSECRET-2\"",
-        "requests_per_second = 5_000_000\nrequests_at_once = \"2\"",
+        "requests_per_second = 5_000_000\nconcurrent_requests_max = \"2\"",
         &[
             "line 17: caller \"app\": requests_per_second = 5_000_000: must be from 0 to 1000000",
-            "line 18: caller \"app\": requests_at_once = \"2\": must be a whole number, not a string",
+            "line 18: caller \"app\": concurrent_requests_max = \"2\": must be a whole number, not a string",
         ],
     );
     check_added(
         "name = \"photos\"",
         "anonymous = \"write\"",
-        &["line 12: bucket \"photos\": anonymous = \"write\": unknown word; known: refuse, read"],
+        &["line 12: bucket \"photos\": anonymous = \"write\": unknown word; known: reject, read"],
     );
 }

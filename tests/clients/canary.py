@@ -101,10 +101,10 @@ class Sweep:
             f'[[caller]]\nname = "app"\naccess_key = "{KEY}"\nsecret_key = "{SECRETS["caller"]}"\n{grants}',
             f'[[caller]]\nname = "temporary"\naccess_key = "{TEMPORARY}"\n{grants}'
             f'secret_key = "{SECRETS["temporary"]}"\nsession_token = "{SECRETS["token"]}"\n']
-        text = ('[log]\nlevel = "trace"\n[traces]\npropagate = true\ntrust_callers = true\n'
+        text = ('[log]\nlevel = "trace"\n[traces]\npropagate = true\ntrust_incoming_context = true\n'
                 f'endpoint = "{collector.url}"\n'
                 f'headers = [{{ name = "authorization", value = "{SECRETS["collector"]}" }}]\n'
-                '[limits]\ncopy_single_bytes_max = 1_000_000\ncopy_part_bytes = 5_242_880\n')
+                '[limits]\ncopy_multipart_threshold_bytes = 1_000_000\ncopy_part_bytes = 5_242_880\n')
         self.collector = collector
         self.proxy = running.proxy(binary, text + servers.configuration(targets, buckets, callers))
         self.file = Path(self.proxy.folder, "blobfish.toml")
@@ -303,16 +303,16 @@ def reloaded(sweep):
             f'{first}\n{caller}[[target]]\nname = "x"\nendpoint = "http://me:{misplaced}@x"\n',
             first.replace(sweep.collector.url, f"https://x/?key={quote(misplaced, safe='')}") + caller,
             first.replace('name = "authorization", value', 'name = "authorization", valeu') + caller)):
-        before = reloads(sweep.proxy, "refused")
+        before = reloads(sweep.proxy, "failure")
         assert wrong != first + caller
         sweep.file.write_text(wrong)
-        servers.wait_for(lambda: reloads(sweep.proxy, "refused") > before, 5, f"wrong file {number} to be refused")
+        servers.wait_for(lambda: reloads(sweep.proxy, "failure") > before, 5, f"wrong file {number} to be refused")
         done = subprocess.run([sweep.binary, "check", str(sweep.file)], capture_output=True, timeout=30)
         assert done.returncode == 1, wrong
         shown.append(done.stdout + done.stderr)
-    before = reloads(sweep.proxy, "loaded")
+    before = reloads(sweep.proxy, "success")
     sweep.file.write_text(first + "\n" + caller)
-    servers.wait_for(lambda: reloads(sweep.proxy, "loaded") > before, 5, "the right file to be loaded")
+    servers.wait_for(lambda: reloads(sweep.proxy, "success") > before, 5, "the right file to be loaded")
     return b"\n".join(shown)
 
 

@@ -296,7 +296,7 @@ def claimed(started, options, table):
 def abandoned(started, options, table):
     """A caller that goes: the copy is finished, or nothing of it is left, as the operator says."""
     def one(word):
-        pair = Pair(started, options.binary, "oss", "cos", limits=f'[limits]\ncopies_abandoned = "{word}"\n')
+        pair = Pair(started, options.binary, "oss", "cos", limits=f'[limits]\ncopies_on_disconnect = "{word}"\n')
         client, source, target = pair.begin()
         for key, size in (("in parts", 65 * MIB), ("single", 1000)):
             client.put(source, key, bytes_of(size))
@@ -380,7 +380,7 @@ def patience(started, options, table):
 def fairness(started, options, table):
     """One copy at once and 8 MiB a second: the next one is told to slow down, and operators see the one that runs."""
     def one():
-        limits = "[limits]\ncopies_max = 1\ncopy_bytes_per_second = 8388608\ncopy_single_bytes_max = 5242880\ncopy_part_bytes = 5242880\n"
+        limits = "[limits]\ncopies_max = 1\ncopy_bytes_per_second = 8388608\ncopy_multipart_threshold_bytes = 5242880\ncopy_part_bytes = 5242880\n"
         pair = Pair(started, options.binary, "oss", "cos", limits=limits)
         client, source, target = pair.begin()
         body = bytes_of(20 * MIB)

@@ -49,7 +49,7 @@ def front(binary, running, back, more="", **target):
 
 
 def state(proxy):
-    return metric(proxy, 'blobfish_target_state{target="back"}')
+    return metric(proxy, 'blobfish_target_circuit_breaker_closed{target="back"}')
 
 
 def memory(proxy, what="VmRSS"):
@@ -226,7 +226,7 @@ def breaker(binary, running, options):
         handler.usual()
 
     with Careless(says=says) as back:
-        proxy = front(binary, running, back, failures_pause_seconds=2)
+        proxy = front(binary, running, back, circuit_breaker_open_seconds=2)
         d = S3(proxy.port)
         assert d.request("PUT", BUCKET, "probe", body=b"x").status == 200
         served = lambda: d.request("GET", BUCKET, "probe", access_key=OTHER_KEY).status
@@ -269,7 +269,7 @@ def breaker(binary, running, options):
     d = S3(proxy.port)
     told = [d.request("GET", BUCKET, "one").status for _ in range(12)]
     assert state(proxy) == 0 and told == [503] * 12, "nobody listens"
-    assert metric(proxy, 'blobfish_upstream_errors_total{kind="connect",target="back"}') == 10
+    assert metric(proxy, 'blobfish_target_errors_total{kind="connect",target="back"}') == 10
 
 
 def back_gives_up(back):

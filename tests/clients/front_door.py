@@ -162,7 +162,7 @@ def behind_a_reverse_proxy(binary, running, options):
     """A trusted proxy says the client's host; anybody else is not believed. The scheme's own port may be left out."""
     weed = running.seaweedfs()
     for trusted in (True, False):
-        lines = 'proxies = ["127.0.0.0/8"]\n' if trusted else ""
+        lines = 'trusted_proxies = ["127.0.0.0/8"]\n' if trusted else ""
         config = servers.configuration([servers.one_target("seaweedfs", weed.port)])
         config = config.replace("[listen]\n", "[listen]\n" + lines) + '\n[hosts]\nbase = ["files.example.com"]\n'
         port = running.proxy(binary, config).port

@@ -83,7 +83,7 @@ class Changeable:
         new.write_text(text)
         new.rename(self.file)
 
-    def rewrite_and_wait(self, text, outcome="loaded"):
+    def rewrite_and_wait(self, text, outcome="success"):
         before = reloads(self.proxy, outcome)
         self.rewrite(text)
         servers.wait_for(lambda: reloads(self.proxy, outcome) > before, 3, f"a configuration that is {outcome}")
@@ -97,7 +97,7 @@ def under_load(binary, running, options):
     wrong = [live.first + "\nnonsense = ", live.first.replace('dialect = "oss"', 'dialect = "osss"'), "", live.first + "\n[limits]\nno = 1\n"]
     with App(live.proxy.port) as app:
         for number in range(times):
-            outcome = "refused" if number % 2 else "loaded"
+            outcome = "failure" if number % 2 else "success"
             before = reloads(live.proxy, outcome)
             # By a signal, and now and then only by the change of the file.
             live.rewrite(wrong[number // 2 % 4] if number % 2 else live.first + f"\n# {number}\n")
@@ -147,15 +147,15 @@ def secret_files(binary, running, options):
     first.create_bucket(BUCKET)
     refused(403, second.put, BUCKET, "one", b"x")
     secret.write_text("the-second-secret\n")
-    servers.wait_for(lambda: reloads(live.proxy, "loaded") >= 2, 3, "the new secret")
+    servers.wait_for(lambda: reloads(live.proxy, "success") >= 2, 3, "the new secret")
     second.put(BUCKET, "one", b"x")
     refused(403, first.get, BUCKET, "one")
     # It is gone for a while: what is in force stays.
     secret.rename(secret.with_suffix(".away"))
-    servers.wait_for(lambda: reloads(live.proxy, "refused") >= 1, 3, "a refusal")
+    servers.wait_for(lambda: reloads(live.proxy, "failure") >= 1, 3, "a refusal")
     assert second.get(BUCKET, "one")["body"] == b"x"
     secret.with_suffix(".away").rename(secret)
-    servers.wait_for(lambda: reloads(live.proxy, "loaded") >= 3, 3, "the file to be back")
+    servers.wait_for(lambda: reloads(live.proxy, "success") >= 3, 3, "the file to be back")
     assert "the-second-secret" not in live.proxy.log.read_text()
 
 

@@ -608,7 +608,7 @@ CLIENTS["s3"] = WithoutChecks
 def matrix(binary, running, caller, target):
     back = running.double(target)
     spoiler = Spoiler(back.port)
-    fast = {"response_timeout_seconds": 2, "body_timeout_seconds": 2, "failures_max": 0}
+    fast = {"response_timeout_seconds": 2, "body_timeout_seconds": 2, "circuit_breaker_failures": 0}
     proxy = running.proxy(binary, servers.configuration([servers.one_target(target, spoiler.port, **fast)], policy="report"))
     honest = running.proxy(binary, servers.configuration([servers.one_target(target, back.port)], policy="report"))
     make = CLIENTS[caller]
@@ -677,7 +677,7 @@ def relays(binary, running):
         targets = [first, servers.one_target("oss", back.port, "second")]
         buckets = [f'[[bucket]]\nname = "{name}-*"\ntarget = "{target}"\n' for name, target in
                    (("src", "first"), ("dst", "second"))]
-        limits = "[limits]\ncopy_single_bytes_max = 6291456\ncopy_part_bytes = 5242880\n"
+        limits = "[limits]\ncopy_multipart_threshold_bytes = 6291456\ncopy_part_bytes = 5242880\n"
         proxy = running.proxy(binary, servers.configuration(targets, buckets).replace("[admin]", limits + "[admin]"))
         client = Boto3(proxy.port, servers.KEY, servers.SECRET)
         client.create_bucket("dst-1250000000")

@@ -134,8 +134,8 @@ def observed(binary, running, options):
 
     status, text = ask(front.admin, "/metrics")
     assert status == 200
-    for name in ("requests_total", "request_seconds_bucket", "upstream_seconds_bucket", "bytes_total", "in_flight",
-                 "copies_total", "losses_total", "refused_total", "config_loaded_timestamp_seconds", "build_info"):
+    for name in ("requests_total", "request_duration_seconds_bucket", "target_response_seconds_bucket", "bytes_total", "requests_in_flight",
+                 "copies_total", "lost_fields_total", "rejections_total", "config_loaded_timestamp_seconds", "build_info"):
         assert f"blobfish_{name}" in text, name
     assert 'blobfish_requests_total{caller_dialect="s3",operation="CopyObject",status="200",target="cos"} 1' in text, text
     assert 'blobfish_copies_total{outcome="ok",plan="exchange"} 1' in text
@@ -367,7 +367,7 @@ def slowed(binary, running, options):
     """Too many requests in a second, or at once, are told to slow down; others are not slowed."""
     back = running.double("oss")
     target, other = servers.one_target("oss", back.port), of_caller("")[0].replace('"app"', '"other"').replace(servers.KEY, "AKIDOTHER")
-    for more in ("requests_per_second = 5", "requests_at_once = 1"):
+    for more in ("requests_per_second = 5", "concurrent_requests_max = 1"):
         front = running.proxy(binary, servers.configuration([target], callers=[*of_caller(more), other]))
         for make in CLIENTS:
             client, free = make(front.port, servers.KEY, servers.SECRET), make(front.port, "AKIDOTHER", servers.SECRET)

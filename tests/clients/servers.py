@@ -142,7 +142,7 @@ class Servers:
         wait_for(lambda: ready(process), 20, f"the proxy; its log says: {log.read_text()[-2000:]}")
         return process
 
-    def front(self, binary, target, policy="refuse"):
+    def front(self, binary, target, policy="reject"):
         """The proxy in front of one target, every bucket under its own name. Returns it and the target's process."""
         if target == "demo":
             return self.demo(binary, "--memory"), None
@@ -197,7 +197,7 @@ def caller_key(target):
     return (DEMO_KEY, DEMO_SECRET) if target == "demo" else (KEY, SECRET)
 
 
-def configuration(targets, buckets=None, callers=None, policy="refuse"):
+def configuration(targets, buckets=None, callers=None, policy="reject"):
     """A whole configuration; without buckets, all of them at the first target."""
     first = targets[0].split('name = "')[1].split('"')[0]
     check = 'conditions = "check"\n' if "jdcloud" in targets[0] else ""

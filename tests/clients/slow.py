@@ -179,7 +179,7 @@ def trickling(binary, running, options):
     took = time.monotonic() - begun
     print(f"  given up after {took:.1f} s and {had} bytes")
     assert 9 < took < 20 and had < 1 << 16
-    assert metric(proxy, 'blobfish_upstream_errors_total{kind="body_timeout",target="a"}') == 1
+    assert metric(proxy, 'blobfish_target_errors_total{kind="body_timeout",target="a"}') == 1
 
 
 def full_table(binary, running, options):
@@ -219,7 +219,7 @@ def full_table(binary, running, options):
                 waits.append(time.monotonic() - begun)
             del held
             in_use = len(os.listdir(f"/proc/{child.pid}/fd"))
-        servers.wait_for(lambda: metric(proxy, "blobfish_connections") < 5, 5, "they went")
+        servers.wait_for(lambda: metric(proxy, "blobfish_client_connections") < 5, 5, "they went")
         assert client.sdk.get_object(Bucket=BUCKET, Key="one")["Body"].read() == b"x"
     print(f"  limit {soft} raised to {now}; {room} callers fit, 60 more heard so within {max(waits) * 1000:.0f} ms; "
           f"{in_use} files open at most")
@@ -339,7 +339,7 @@ def lost_answer(binary, running, options):
     client = Boto3(proxy.port, servers.KEY, servers.SECRET)
     for number in range(len(answers)):
         refused((500, 503), client.create_multipart, BUCKET, f"key-{number}")
-    count = metric(proxy, 'blobfish_uploads_lost_total{target="a"}')
+    count = metric(proxy, 'blobfish_uploads_unconfirmed_total{target="a"}')
     told = log_lines(proxy, "beginning of an upload was lost")
     print(f"  {count:.0f} of {len(answers)}")
     assert count == len(answers) == len(told)
@@ -347,7 +347,7 @@ def lost_answer(binary, running, options):
     refusing = Raw(lambda connection, head: connection.sendall(b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n"))
     proxy = running.proxy(binary, config(refusing.port))
     refused(403, Boto3(proxy.port, servers.KEY, servers.SECRET).create_multipart, BUCKET, "key")
-    assert metric(proxy, 'blobfish_uploads_lost_total{target="a"}') == 0
+    assert metric(proxy, 'blobfish_uploads_unconfirmed_total{target="a"}') == 0
 
 
 ANOTHER = ("AKIDANOTHER0001", "another-secret-0001")

@@ -82,7 +82,7 @@ class Rig:
 
     def replica(self, more="", **target):
         return self.running.proxy(self.binary, configuration(
-            [one_target("seaweedfs", self.weed.port, staging_sweep_seconds=0, **target)]) + more)
+            [one_target("seaweedfs", self.weed.port, small_parts_cleanup_seconds=0, **target)]) + more)
 
     def restart(self, at):
         self.replicas[at].stop()
@@ -417,7 +417,7 @@ def versions_leave_nothing(rig):
 
 def parts_in_a_bucket_of_their_own(rig):
     bucket, own = rig.bucket(), rig.bucket()
-    apart = rig.replica(staging_bucket=own)
+    apart = rig.replica(small_parts_bucket=own)
     way = oss(apart.port, bucket)
     upload = way.init_multipart_upload("k").upload_id
     lines = [oss2.models.PartInfo(n, way.upload_part("k", upload, n, DATA[n:][:MIB]).etag) for n in (1, 2, 3)]
@@ -442,7 +442,7 @@ def the_sweep_deletes_what_is_left(rig):
     rig.target.abort_multipart_upload(Bucket=bucket, Key="gone", UploadId=gone)
     assert len(rig.left(bucket)) == 5
     replace = lambda: rig.running.proxy(rig.binary, configuration(
-        [one_target("seaweedfs", rig.weed.port, staging_sweep_seconds=1)]))
+        [one_target("seaweedfs", rig.weed.port, small_parts_cleanup_seconds=1)]))
     sweepers = [replace(), replace()]
     wait_for(lambda: len(rig.left(bucket)) == 3, 30, f"the sweep; the target has {rig.left(bucket)}")
     time.sleep(2)
@@ -454,7 +454,7 @@ def the_sweep_deletes_what_is_left(rig):
 
 def refusing_names_the_setting(rig):
     bucket = rig.bucket()
-    strict = rig.replica(small_parts="refuse")
+    strict = rig.replica(small_parts="reject")
     cos, way = CosPython(strict.port, KEY, SECRET), oss(strict.port, bucket)
     upload = cos.create_multipart(bucket, "k")
     tags = [(1, cos.upload_part(bucket, "k", upload, 1, DATA[:MIB]))]

@@ -46,16 +46,16 @@ class Front(Changeable):
         return len(self.back.ask("GET", "/requests"))
 
     def state(self):
-        return metric(self.proxy, 'blobfish_target_state{target="oss"}')
+        return metric(self.proxy, 'blobfish_target_circuit_breaker_closed{target="oss"}')
 
     def paused(self):
-        return metric(self.proxy, 'blobfish_refused_total{reason="TargetUnavailable"}')
+        return metric(self.proxy, 'blobfish_rejections_total{reason="TargetUnavailable"}')
 
 
 def failing(binary, running, options):
     """A target that fails for several objects opens the circuit breaker, in every caller's words; one request probes, and
     closes it. One object alone does not."""
-    front = Front(binary, running, failures_max=3, failures_pause_seconds=2)
+    front = Front(binary, running, circuit_breaker_failures=3, circuit_breaker_open_seconds=2)
     client = front.client
     client.create_bucket(BUCKET)
     client.put(BUCKET, "one", b"x")
@@ -80,7 +80,7 @@ def failing(binary, running, options):
         assert time.monotonic() - begun < 1, "answered at once"
     assert front.sent() == before, "nothing is sent"
     assert front.paused() == 9
-    assert metric(front.proxy, 'blobfish_upstream_errors_total{kind="paused",target="oss"}') == 0
+    assert metric(front.proxy, 'blobfish_target_errors_total{kind="circuit_open",target="oss"}') == 0
     assert time.monotonic() - closed_at < 2, "the machine is too slow for this test"
     time.sleep(2.1 - (time.monotonic() - closed_at))
     # One tries, of many that come at once; it fails, and the way stays closed.
@@ -109,7 +109,7 @@ def at_once(count, call):
 
 def kinds(binary, running, options):
     """What counts as a failure of a target, and what does not."""
-    front = Front(binary, running, failures_max=3, failures_pause_seconds=1, response_timeout_seconds=1)
+    front = Front(binary, running, circuit_breaker_failures=3, circuit_breaker_open_seconds=1, response_timeout_seconds=1)
     client = front.client
     client.create_bucket(BUCKET)
     client.put(BUCKET, "one", b"x" * 10_000)
@@ -135,13 +135,13 @@ def kinds(binary, running, options):
 def unreachable(binary, running, options):
     """Nobody listens, or nobody answers; and a target that is never left alone."""
     nobody = servers.free_ports(1)[0]
-    front = Front(binary, running, nobody, failures_max=2, failures_pause_seconds=60)
+    front = Front(binary, running, nobody, circuit_breaker_failures=2, circuit_breaker_open_seconds=60)
     [refused(503, front.client.get, BUCKET, "one") for _ in range(5)]
-    assert metric(front.proxy, 'blobfish_upstream_errors_total{kind="connect",target="oss"}') == 2
+    assert metric(front.proxy, 'blobfish_target_errors_total{kind="connect",target="oss"}') == 2
     assert front.state() == 0 and front.paused() == 3
-    off = Front(binary, running, nobody, failures_max=0)
+    off = Front(binary, running, nobody, circuit_breaker_failures=0)
     [refused(503, off.client.get, BUCKET, "one") for _ in range(12)]
-    assert metric(off.proxy, 'blobfish_upstream_errors_total{kind="connect",target="oss"}') == 12
+    assert metric(off.proxy, 'blobfish_target_errors_total{kind="connect",target="oss"}') == 12
     assert off.state() == 1 and off.paused() == 0
 
     # A reload keeps what is known; of another address nothing is known.
@@ -181,7 +181,7 @@ def connections(binary, running, options):
         told = refused(503, client.put, BUCKET, "two", b"x")
         assert told.code == "ServiceUnavailable" and 0.9 < time.monotonic() - begun < 1.5, client.name
     [thread.join() for thread in held]
-    busy = metric(front.proxy, 'blobfish_refused_total{reason="TargetBusy"}')
+    busy = metric(front.proxy, 'blobfish_rejections_total{reason="TargetBusy"}')
     assert busy == 2 and metric(front.proxy, in_use) == 0, busy
     assert front.state() == 1, "a busy target is a well one"
     refused(404, front.client.head, BUCKET, "two")
@@ -244,7 +244,7 @@ def certificates(binary, running, options):
         live.first = live.file.read_text()
         mixed = live.first.replace(own[1], foreign[1])
         assert mixed != live.first
-        live.rewrite_and_wait(mixed, "refused")
+        live.rewrite_and_wait(mixed, "failure")
         assert "not a certificate and its key" in log_lines(proxy, "the one before stays")[0]
         assert client.get(BUCKET, "one")["length"] == 100_000
         live.rewrite_and_wait(live.first.replace(own[0], foreign[0]).replace(own[1], foreign[1]))

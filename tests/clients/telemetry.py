@@ -66,7 +66,7 @@ def logs(binary, running, options):
     for before, after in zip(told[1:], again, strict=True):
         assert list(before) == list(after), f"not the same fields in the same order: {before}, {after}"
         differing = {name for name in before if str(before[name]) != after[name]}
-        assert differing <= {"time", "id", "ms", "upstream_id"}, differing
+        assert differing <= {"time", "id", "ms", "target_request_id"}, differing
     assert told[1]["key"] == "a key" and told[2]["key"].startswith('k" status=200 x="\\r\\n{"id":"forged"'), told
     assert not any("forged" in row["id"] for row in told + again)
 
@@ -189,7 +189,7 @@ def trusted(binary, running, options):
     """A trusted caller's trace is continued with its state and its decision; one that makes no sense is left."""
     with Collector() as collector:
         back = running.double("oss")
-        text = traces(collector, "trust_callers = true", "propagate = true", "sample_ratio = 0")
+        text = traces(collector, "trust_incoming_context = true", "propagate = true", "sample_ratio = 0")
         proxy = running.proxy(binary, text + servers.configuration([servers.one_target("oss", back.port)]))
 
         def put(parent, state=None):
@@ -327,7 +327,7 @@ def parts(binary, running, options):
     """A copy of many parts has spans for some of them, and says how many there were."""
     with Collector() as collector:
         back = running.double("oss")
-        limits = "[limits]\ncopy_part_bytes = 16_777_216\ncopy_parts_at_once = 8\n"
+        limits = "[limits]\ncopy_part_bytes = 16_777_216\ncopy_concurrency = 8\n"
         text = traces(collector) + limits + servers.configuration([servers.one_target("oss", back.port)])
         proxy = running.proxy(binary, text)
         client = s3_clients.Boto3(proxy.port, servers.KEY, servers.SECRET)

@@ -229,7 +229,7 @@ def renewed(binary, running, options):
             told = "\n".join(line for line in proxy.log.read_text().splitlines()[lines:] if line[0] != "{")
             assert all(str(word) in told for word in words), (words, told)
             check = subprocess.run([binary, "check", proxy.folder + "/blobfish.toml"], capture_output=True, text=True)
-            assert (check.returncode == 0) == (outcome == "loaded"), check
+            assert (check.returncode == 0) == (outcome == "success"), check
             assert all(str(word) in check.stdout + check.stderr for word in words[1:]), (words, check)
 
         keeps = "the one before stays"
@@ -237,24 +237,24 @@ def renewed(binary, running, options):
             assert now() == first
             # The certificate comes before its key, as when a tool writes one after the other.
             second = authority.issue("oss", NAMES["oss"], pair="crt")
-            change("refused", keeps, crt, key, "is not the certificate's", act=lambda: None)
+            change("failure", keeps, crt, key, "is not the certificate's", act=lambda: None)
             assert now() == first
-            change("loaded", "loaded again", act=lambda: authority.put("oss.key", authority.pending))
+            change("success", "loaded again", act=lambda: authority.put("oss.key", authority.pending))
             assert now() == second
             for content, why in [(b"no PEM at all\n", "holds no PEM certificate"),
                                  (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "cannot be read")]:
-                change("refused", keeps, crt, why, act=lambda: authority.put("oss.crt", content))
+                change("failure", keeps, crt, why, act=lambda: authority.put("oss.crt", content))
                 assert now() == second
             serials = []
-            change("loaded", "loaded again", hangup=True,
+            change("success", "loaded again", hangup=True,
                    act=lambda: serials.append(authority.issue("oss", NAMES["oss"])))
             assert now() == serials[0]
-            change("refused", keeps, crt, "names no host", act=lambda: authority.issue("oss", []))
+            change("failure", keeps, crt, "names no host", act=lambda: authority.issue("oss", []))
             assert now() == serials[0]
-            change("loaded", "loaded again", act=lambda: serials.append(authority.issue("oss", NAMES["oss"])))
+            change("success", "loaded again", act=lambda: serials.append(authority.issue("oss", NAMES["oss"])))
         assert not visits.failures and visits.count > 20, (visits.failures[:3], visits.count)
         # What has expired is shown, for clients say so themselves, and the operator is told.
-        change("loaded", "WARN", crt, "expired on",
+        change("success", "WARN", crt, "expired on",
                act=lambda: serials.append(authority.issue("oss", NAMES["oss"], days=-1)))
         assert seen(proxy.https, name) == serials[-1]
         fails(ssl.SSLCertVerificationError, now)
@@ -519,7 +519,7 @@ def at_once(binary, running, options):
 
 def uploads(binary, running, options):
     """Early refusals, 100-continue, bodies that end early or late, silence."""
-    with two(binary, running, more="[limits]\nbody_idle_seconds = 1\n") as (proxy, client, _):
+    with two(binary, running, more="[limits]\nbody_idle_timeout_seconds = 1\n") as (proxy, client, _):
         body = os.urandom(2_000_000)
         held = {"expect": "100-continue"}
         number = client.signed("PUT", "invited", body, headers=held, ended=False)
@@ -552,7 +552,7 @@ def uploads(binary, running, options):
         assert client.answer(silent).code() == "RequestTimeout", vars(client.streams[silent])
         for key in ("refused", "short", "long", "left", "silent"):
             assert client.call("GET", key).code() == "NoSuchKey", key
-        servers.wait_for(lambda: metric(proxy, "blobfish_in_flight") == 0, 5, "all to have ended")
+        servers.wait_for(lambda: metric(proxy, "blobfish_requests_in_flight") == 0, 5, "all to have ended")
         assert len(log_lines(proxy, "the caller went before the end of its body")) == 3
 
 
@@ -576,20 +576,20 @@ def given_up(binary, running, options):
     """Where copies are given up when their caller goes, a stream that is reset is a caller that went; others go on."""
     other = running.double("cos")
     more = servers.one_target("cos", other.port) + '[[bucket]]\nname = "other-1250000000"\ntarget = "cos"\n'
-    with two(binary, running, more=more + '[limits]\ncopies_abandoned = "abort"\n') as (proxy, client, _):
+    with two(binary, running, more=more + '[limits]\ncopies_on_disconnect = "abort"\n') as (proxy, client, _):
         Boto3(proxy.port, servers.KEY, servers.SECRET).create_bucket("other-1250000000")
         client.call("PUT", "from", b"x" * 1000)
         for key, leaves in (("stays", False), ("goes", True)):
             proxy.back.ask("POST", "/fault", {"match": {"op": "GetObject"}, "kind": "delay", "seconds": 2})
             source = {"x-amz-copy-source": f"/{BUCKET}/from"}
             number = client.signed("PUT", key, headers=source, ended=True, bucket="other-1250000000")
-            servers.wait_for(lambda: metric(proxy, "blobfish_copies_running") == 1, 2, "the copy")
+            servers.wait_for(lambda: metric(proxy, "blobfish_copies_in_progress") == 1, 2, "the copy")
             begun = time.monotonic()
             if leaves:
                 client.reset(number)
             else:
                 assert client.answer(number).status == 200
-            servers.wait_for(lambda: metric(proxy, "blobfish_copies_running") == 0, 5, "its end")
+            servers.wait_for(lambda: metric(proxy, "blobfish_copies_in_progress") == 0, 5, "its end")
             assert (time.monotonic() - begun < 1) == leaves, time.monotonic() - begun
             told = client.answer(client.signed("GET", key, bucket="other-1250000000"))
             assert told.status == (404 if leaves else 200), told.status
@@ -637,7 +637,7 @@ def heads(binary, running, options):
 
 def ends(binary, running, options):
     """Connections that are idle, that misuse what they are given, and those of a process that stops."""
-    with two(binary, running, more="[limits]\nkeepalive_idle_seconds = 2\n") as (proxy, client, another):
+    with two(binary, running, more="[limits]\nkeepalive_timeout_seconds = 2\n") as (proxy, client, another):
         client.call("PUT", "large", b"x" * 3_000_000)
         client.tls.close()
         # What is opened only to be given up at once: in the end the connection is closed, and nothing else is.
@@ -651,14 +651,14 @@ def ends(binary, running, options):
             except (OSError, AssertionError):
                 pass
             assert len(calm.call("GET", "large").body) == 3_000_000
-            servers.wait_for(lambda: metric(proxy, "blobfish_in_flight") == 0, 5, "all to have ended")
+            servers.wait_for(lambda: metric(proxy, "blobfish_requests_in_flight") == 0, 5, "all to have ended")
         with another() as idle:
             assert idle.call("HEAD", "large").status == 200
             begun = time.monotonic()
             while idle.read(5):
                 pass
             assert idle.away and 1.5 < time.monotonic() - begun < 4, time.monotonic() - begun
-        servers.wait_for(lambda: metric(proxy, "blobfish_connections") == 0, 5, "all to be closed")
+        servers.wait_for(lambda: metric(proxy, "blobfish_client_connections") == 0, 5, "all to be closed")
         # A request that runs ends, the connection takes no more, and the process goes.
         with another() as last:
             last.takes = False
@@ -715,7 +715,7 @@ def client_of_last(proxy, count):
 
 def balancers(binary, running, options):
     """PROXY headers, in front of TLS as well: believed from those who are listed, demanded of them, of nobody else."""
-    listed = 'proxies = ["127.0.0.0/8"]\nproxy_protocol = true'
+    listed = 'trusted_proxies = ["127.0.0.0/8"]\nproxy_protocol = true'
     with own_authority() as authority:
         authority.issue("default", ["blobfish.internal"])
         proxy = listening(binary, running, authority.pair("default"), listen=listed)
@@ -732,7 +732,7 @@ def balancers(binary, running, options):
             assert client.answer(client.signed("GET", "x")).status == 404
             count += 1
             assert client_of_last(proxy, count) == "192.0.2.8"
-        refused = 'blobfish_refused_total{reason="ProxyHeader"}'
+        refused = 'blobfish_rejections_total{reason="ProxyHeader"}'
         before = metric(proxy, refused)
         bad = [b"", V1.replace(b"192.0.2.7", b"192.0.2.777"), V1.replace(b"\r\n", b"\n") + b"x" * 200,
                V1.replace(b"TCP4", b"UDP4"), v2(command=5), v2(family=0x21), b"PROXY TCP4 " + b"1" * 200 + b"\r\n"]
@@ -756,7 +756,7 @@ def balancers(binary, running, options):
         # Not listed any more: what it says is no header, and without one it is served.
         text = Path(proxy.folder, "blobfish.toml").read_text()
         Path(proxy.folder, "blobfish.toml").write_text(text.replace("127.0.0.0/8", "192.0.2.0/24"))
-        servers.wait_for(lambda: reloads(proxy, "loaded") >= 1, 4, "the other list")
+        servers.wait_for(lambda: reloads(proxy, "success") >= 1, 4, "the other list")
         for ca in (None, authority.ca):
             assert asked(proxy, ca=ca) == 404
             for header in (V1, v2()):
@@ -765,8 +765,8 @@ def balancers(binary, running, options):
 
 def forwarded(binary, running, options):
     """X-Forwarded-For of balancers that are listed; for anybody else it stays a header, signed or not."""
-    for listed, address in [('proxies = ["127.0.0.1", "10.0.0.0/8"]', "192.0.2.7"),
-                            ('proxies = ["10.0.0.0/8"]', "127.0.0.1")]:
+    for listed, address in [('trusted_proxies = ["127.0.0.1", "10.0.0.0/8"]', "192.0.2.7"),
+                            ('trusted_proxies = ["10.0.0.0/8"]', "127.0.0.1")]:
         with own_authority() as authority:
             authority.issue("default", ["blobfish.internal"])
             proxy = listening(binary, running, authority.pair("default"), listen=listed)
@@ -812,7 +812,7 @@ def crowd(binary, running, options):
     limit = "\n[limits]\nconnections_per_address_max = 3\n"
     with own_authority() as authority:
         authority.issue("default", ["blobfish.internal"])
-        proxy = listening(binary, running, authority.pair("default"), listen='proxies = ["127.0.0.9"]', more=limit)
+        proxy = listening(binary, running, authority.pair("default"), listen='trusted_proxies = ["127.0.0.9"]', more=limit)
 
         def idle(source):
             return socket.create_connection(("127.0.0.1", proxy.port), 10, (source, 0))
@@ -823,7 +823,7 @@ def crowd(binary, running, options):
                 return int(one.recv(65536).split()[1])
 
         held = [idle("127.0.0.1") for _ in range(3)]
-        servers.wait_for(lambda: metric(proxy, "blobfish_connections") == 3, 3, "three connections")
+        servers.wait_for(lambda: metric(proxy, "blobfish_client_connections") == 3, 3, "three connections")
         assert status("127.0.0.1") == 503 and asked(proxy) == 503 and asked(proxy, ca=authority.ca) == 503
         with contextlib.suppress(OSError), Two(proxy.https, authority.ca) as client:
             client.signed("GET", "x")
@@ -837,7 +837,7 @@ def crowd(binary, running, options):
         servers.wait_for(lambda: asked(proxy) == 404, 3, "room for one more")
         for one in held + crowd:
             one.close()
-        assert metric(proxy, 'blobfish_refused_total{reason="SlowDown"}') >= 3
+        assert metric(proxy, 'blobfish_rejections_total{reason="SlowDown"}') >= 3
 
 
 ALL = [crowd, names, renewed, vendors, both_versions, quiet, at_once, uploads, downloads, given_up, heads, ends, balancers,

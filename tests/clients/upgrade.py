@@ -46,7 +46,7 @@ class Upgradable:
             shutil.copy(binary, self.program)
         self.port, self.admin = servers.free_ports(2)
         text = servers.configuration([target], **more).replace("{port}", str(self.port))
-        text = text.replace('{admin}"\n', f'{self.admin}"\ncontrol = "{self.socket}"\n[limits]\n{limits}\n{extra}')
+        text = text.replace('{admin}"\n', f'{self.admin}"\ncontrol_socket = "{self.socket}"\n[limits]\n{limits}\n{extra}')
         self.file.write_text(text)
         self.command = [str(self.program), "serve", "--config", str(self.file)]
         self.pids, self.codes, self.children = [], {}, []
@@ -355,7 +355,7 @@ def private(binary, running, options):
 
 def told_to_stop(binary, running, options):
     """Not ready first, then no new connections; what runs is finished, within its time."""
-    with Upgradable(binary, running, "stop_delay_seconds = 2\ndrain_seconds = 10") as proxy:
+    with Upgradable(binary, running, "shutdown_delay_seconds = 2\ndrain_timeout_seconds = 10") as proxy:
         client, body = proxy.client(), os.urandom(24 * MIB)
         client.create_bucket(BUCKET)
         client.put(BUCKET, "large", body)
@@ -374,12 +374,12 @@ def told_to_stop(binary, running, options):
             servers.wait_for(lambda: not servers.connects(proxy.port), 4, "the listener to close")
             assert time.monotonic() - begun > 1.9
             assert loop.is_alive() and proxy.get("/readyz")[0] == 503
-            assert metric(proxy, "blobfish_in_flight") == 1
+            assert metric(proxy, "blobfish_requests_in_flight") == 1
         assert loop.rounds == 1 and not loop.failures, loop.failures
         servers.wait_for(lambda: proxy.has_ended(proxy.pid), 4, "the end")
         assert proxy.codes[proxy.pid] == 0 and time.monotonic() - begun < 10
 
-    for words, signals in (("drain_seconds = 1", 1), ("stop_delay_seconds = 600\ndrain_seconds = 1", 2)):
+    for words, signals in (("drain_timeout_seconds = 1", 1), ("shutdown_delay_seconds = 600\ndrain_timeout_seconds = 1", 2)):
         with Upgradable(binary, running, words) as proxy:
             proxy.client().create_bucket(BUCKET)
             proxy.client().put(BUCKET, "large", body)
@@ -411,7 +411,7 @@ def told_to_stop(binary, running, options):
 
     # One that handed over has long, until it is told that it has not, or the new one is gone.
     for hurried in (0, 1):
-        with Upgradable(binary, running, "drain_seconds = 1") as proxy:
+        with Upgradable(binary, running, "drain_timeout_seconds = 1") as proxy:
             proxy.client().create_bucket(BUCKET)
             proxy.client().put(BUCKET, "large", body)
             stream, first = proxy.client().sdk.get_object(Bucket=BUCKET, Key="large")["Body"], proxy.pid

@@ -97,7 +97,7 @@ def a_target_that_stores_another_byte(binary, running, options):
                        f'region = "us-east-1"\naddressing = "path"\naccess_key = "{TARGET_KEY}"\n'
                        f'secret_key = "{TARGET_SECRET}"\n' for name, server in (("to", back), ("from", source))]
             buckets = ['[[bucket]]\nname = "source-1250000000"\ntarget = "from"\n', '[[bucket]]\nname = "*"\ntarget = "to"\n']
-            limits = "[limits]\ncopy_single_bytes_max = 5242880\ncopy_part_bytes = 5242880\n"
+            limits = "[limits]\ncopy_multipart_threshold_bytes = 5242880\ncopy_part_bytes = 5242880\n"
             port = running.proxy(binary, configuration(targets, buckets) + limits).port
             s3, cos, oss = s3_at(port), cos_at(port), oss_at(port)
             s3.put_object(Bucket="source-1250000000", Key="small", Body=HELLO)

@@ -212,7 +212,7 @@ def progress(page):
 
 def live(binary, running, _):
     """Two targets; what is lost is reported; copies are slow enough to be looked at."""
-    limits = "[limits]\ncopy_bytes_per_second = 5242880\ncopy_single_bytes_max = 5242880\ncopy_part_bytes = 5242880\n"
+    limits = "[limits]\ncopy_bytes_per_second = 5242880\ncopy_multipart_threshold_bytes = 5242880\ncopy_part_bytes = 5242880\n"
     pair = Pair(running, binary, "cos", "oss", limits=limits, bucket='unsupported = "report"\n')
     client, source, target = pair.begin()
     client.put(source, "large", os.urandom(MIB) * 30)

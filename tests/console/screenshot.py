@@ -42,7 +42,7 @@ def app(client, bucket, done, pause):
 
 
 def picture(binary):
-    limits = "[limits]\ncopy_bytes_per_second = 2097152\ncopy_single_bytes_max = 5242880\ncopy_part_bytes = 5242880\n"
+    limits = "[limits]\ncopy_bytes_per_second = 2097152\ncopy_multipart_threshold_bytes = 5242880\ncopy_part_bytes = 5242880\n"
     with servers.Servers() as running:
         pair = Pair(running, binary, "oss", "cos", limits=limits, bucket='unsupported = "report"\n',
                     names=("aliyun", "tencent"))

@@ -212,7 +212,7 @@ def test_the_unit_exposes_little(binary, tmp_path):
 def test_the_unit_waits_for_running_requests():
     settings = dict(re.findall(r"^(\w+)=(.*)$", UNIT.read_text(), re.MULTILINE))
     usual = (ROOT / "config" / "examples" / "full.toml").read_text()
-    grace = int(re.search(r"(?m)^drain_seconds = (\d+)", usual).group(1))
+    grace = int(re.search(r"(?m)^drain_timeout_seconds = (\d+)", usual).group(1))
     assert int(settings["TimeoutStopSec"]) > grace and settings["KillSignal"] == "SIGTERM"
     assert int(COMPOSE["services"]["blobfish"]["stop_grace_period"].rstrip("s")) > grace
     assert int(settings["LimitNOFILE"]) > 2 * 10_000, "connections_max, and as many to targets"

@@ -123,9 +123,9 @@ def test_alerts_ask_for_what_is_there(scraped):
     with pytest.raises(AssertionError, match="no metric"):
         holds("rate(blobfish_request_total[5m]) > 0", known(scraped))
     with pytest.raises(AssertionError, match="colour"):
-        holds('sum(blobfish_in_flight{colour="red"})', known(scraped))
+        holds('sum(blobfish_requests_in_flight{colour="red"})', known(scraped))
     with pytest.raises(AssertionError, match="grouped"):
-        holds("sum by (bucket) (blobfish_in_flight)", known(scraped))
+        holds("sum by (bucket) (blobfish_requests_in_flight)", known(scraped))
 
 
 def test_the_dashboard_asks_for_what_is_there(scraped):
@@ -195,23 +195,23 @@ def times(name, labels, *buckets):
 # alert: (minutes, series that fire it, series that do not). A value is `start+step x times`, one a minute.
 UP = {"up": "1x90"}
 READ, HEAD, PUT = 'target="t",operation="GetObject"', 'operation="HeadObject"', 'operation="PutObject"'
-UPSTREAM, REQUEST = "blobfish_upstream_seconds", "blobfish_request_seconds"
+UPSTREAM, REQUEST = "blobfish_target_response_seconds", "blobfish_request_duration_seconds"
 CASES = {
     "BlobfishAbsent": (5, {"up": "_x10"}, UP),
     "BlobfishInstanceDown": (10, {'up{instance="b"}': "0x60"}, {'up{instance="b"}': "1x60"}),
     "BlobfishRestarts": (30, {"process_start_time_seconds": "1x5 2x5 3x5 4x20"},
                          {"process_start_time_seconds": "1x10 2x40"}),
-    "BlobfishReloadRefused": (10, {'blobfish_config_reloads_total{outcome="refused"}': "_x5 1x20"},
-                              {'blobfish_config_reloads_total{outcome="loaded"}': "_x5 1x20"}),
+    "BlobfishReloadRefused": (10, {'blobfish_config_reloads_total{outcome="failure"}': "_x5 1x20"},
+                              {'blobfish_config_reloads_total{outcome="success"}': "_x5 1x20"}),
     "BlobfishVersionsDiffer": (70, {f'blobfish_build_info{{version="{version}"}}': "1x80" for version in "12"},
                                {'blobfish_build_info{version="1"}': "1x80"}),
-    "BlobfishTargetUnreachable": (12, {'blobfish_upstream_errors_total{target="t",kind="tls"}': "0+12x20"},
-                                  {'blobfish_upstream_errors_total{target="t",kind="cut"}': "0+12x20"}),
-    "BlobfishTargetPaused": (15, {'blobfish_target_state{target="t"}': "1x3 0x20"},
-                             {'blobfish_target_state{target="t"}': "1x5 0 1x20"}),
-    "BlobfishTargetErrors": (20, {'blobfish_upstream_errors_total{target="t",kind="cut"}': "0+10x30",
+    "BlobfishTargetUnreachable": (12, {'blobfish_target_errors_total{target="t",kind="tls"}': "0+12x20"},
+                                  {'blobfish_target_errors_total{target="t",kind="truncated"}': "0+12x20"}),
+    "BlobfishTargetPaused": (15, {'blobfish_target_circuit_breaker_closed{target="t"}': "1x3 0x20"},
+                             {'blobfish_target_circuit_breaker_closed{target="t"}': "1x5 0 1x20"}),
+    "BlobfishTargetErrors": (20, {'blobfish_target_errors_total{target="t",kind="truncated"}': "0+10x30",
                                   'blobfish_requests_total{target="t",status="200"}': "0+100x30"},
-                             {'blobfish_upstream_errors_total{target="t",kind="cut"}': "0+1x30",
+                             {'blobfish_target_errors_total{target="t",kind="truncated"}': "0+1x30",
                               'blobfish_requests_total{target="t",status="200"}': "0+100x30"}),
     "BlobfishTargetSlow": (30, times(UPSTREAM, READ, ("1", 1), ("5", 9), ("+Inf", 9)),
                            times(UPSTREAM, READ, ("1", 9), ("+Inf", 9))),
@@ -223,24 +223,24 @@ CASES = {
                      times(REQUEST, PUT, ("2.5", 1), ("5", 9), ("+Inf", 9))),
     "BlobfishNotImplemented": (10, {'blobfish_requests_total{operation="CopyObject",status="501"}': "_x5 1x20"},
                                {'blobfish_requests_total{operation="CopyObject",status="200"}': "_x5 1x20"}),
-    "BlobfishSignaturesRefused": (20, {'blobfish_refused_total{reason="SignatureDoesNotMatch"}': "0+90x30"},
-                                  {'blobfish_refused_total{reason="SignatureDoesNotMatch"}': "0+9x30"}),
-    "BlobfishClockSkew": (15, {'blobfish_refused_total{reason="RequestTimeTooSkewed"}': "0+1x30"},
-                          {'blobfish_refused_total{reason="NoSuchKey"}': "0+1x30"}),
-    "BlobfishSlowDown": (15, {'blobfish_refused_total{reason="SlowDown"}': "0+60x30"},
-                         {'blobfish_refused_total{reason="SlowDown"}': "0+1x30"}),
+    "BlobfishSignaturesRefused": (20, {'blobfish_rejections_total{reason="SignatureDoesNotMatch"}': "0+90x30"},
+                                  {'blobfish_rejections_total{reason="SignatureDoesNotMatch"}': "0+9x30"}),
+    "BlobfishClockSkew": (15, {'blobfish_rejections_total{reason="RequestTimeTooSkewed"}': "0+1x30"},
+                          {'blobfish_rejections_total{reason="NoSuchKey"}': "0+1x30"}),
+    "BlobfishSlowDown": (15, {'blobfish_rejections_total{reason="SlowDown"}': "0+60x30"},
+                         {'blobfish_rejections_total{reason="SlowDown"}': "0+1x30"}),
     "BlobfishCopyNotTheSame": (10, {'blobfish_integrity_failures_total{kind="copy"}': "_x5 1x20"},
                                {'blobfish_integrity_failures_total{kind="BadDigest"}': "_x5 1x20"}),
     "BlobfishUploadsDamaged": (15, {'blobfish_integrity_failures_total{kind="BadDigest"}': "0+1x30"},
                                {'blobfish_integrity_failures_total{kind="BadDigest"}': "0x10 2x20"}),
-    "BlobfishUploadsLeft": (10, {"blobfish_copy_uploads_left_total": "0x5 1x20"},
-                            {"blobfish_copy_uploads_left_total": "3x20"}),
+    "BlobfishUploadsLeft": (10, {"blobfish_copy_uploads_orphaned_total": "0x5 1x20"},
+                            {"blobfish_copy_uploads_orphaned_total": "3x20"}),
     "BlobfishCopiesFail": (40, {'blobfish_copies_total{plan="relay",outcome="failed"}': "0+3x60",
                                 'blobfish_copies_total{plan="relay",outcome="ok"}': "0+7x60"},
                            {'blobfish_copies_total{plan="exchange",outcome="failed"}': "0+3x60",
                             'blobfish_copies_total{plan="exchange",outcome="ok"}': "0+7x60"}),
-    "BlobfishCopiesSaturated": (15, {"blobfish_copies_running": "60x30"}, {"blobfish_copies_running": "20x30"}),
-    "BlobfishConnectionsSaturated": (10, {"blobfish_connections": "9500x30"}, {"blobfish_connections": "5000x30"}),
+    "BlobfishCopiesSaturated": (15, {"blobfish_copies_in_progress": "60x30"}, {"blobfish_copies_in_progress": "20x30"}),
+    "BlobfishConnectionsSaturated": (10, {"blobfish_client_connections": "9500x30"}, {"blobfish_client_connections": "5000x30"}),
     "BlobfishDescriptors": (10, {"process_open_fds": "900x30", "process_max_fds": "1024x30"},
                             {"process_open_fds": "900x30", "process_max_fds": "65536x30"}),
     "BlobfishLogDropped": (10, {"blobfish_log_dropped_total": "0x5 9x20"}, {"blobfish_log_dropped_total": "9x20"}),

@@ -110,7 +110,7 @@ fn classify_status(status: &str) -> &'static str {
         Some(b'3') => "3xx",
         Some(b'4') => "4xx",
         Some(b'5') => "5xx",
-        _ => "cut",
+        _ => "aborted",
     }
 }
 
@@ -209,8 +209,8 @@ mod tests {
     #[test]
     fn statuses_have_classes() {
         assert_eq!(
-            ["200", "304", "412", "503", "cut"].map(classify_status),
-            ["2xx", "3xx", "4xx", "5xx", "cut"]
+            ["200", "304", "412", "503", "aborted"].map(classify_status),
+            ["2xx", "3xx", "4xx", "5xx", "aborted"]
         );
     }
 }

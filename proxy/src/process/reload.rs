@@ -122,7 +122,7 @@ impl ConfigReloader {
         self.current.store(Arc::new(config));
         METRICS.record_config_loaded();
         self.current.load().publish_metrics();
-        METRICS.config_reloads.with_label_values(&["loaded"]).inc();
+        METRICS.config_reloads.with_label_values(&["success"]).inc();
         tracing::info!(targets, buckets, callers, "the configuration was loaded again");
     }
 }
@@ -134,7 +134,7 @@ fn collect_addresses(config: &Config) -> (&[SocketAddr], Vec<SocketAddr>, Socket
 }
 
 fn record_rejected_reload(why: &str) {
-    METRICS.config_reloads.with_label_values(&["refused"]).inc();
+    METRICS.config_reloads.with_label_values(&["failure"]).inc();
     tracing::error!("the configuration was not loaded, the one before stays: {why}");
 }
 

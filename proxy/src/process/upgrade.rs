@@ -275,7 +275,7 @@ fn read_control_path(config: &Path) -> anyhow::Result<PathBuf> {
     let text = fs::read_to_string(config).with_context(|| config.display().to_string())?;
     blobfish_config::find_control_socket(&text).with_context(|| {
         format!(
-            "{}: no [admin] control: add control = \"/run/blobfish/control.sock\" and restart",
+            "{}: no [admin] control_socket: add control_socket = \"/run/blobfish/control.sock\" and restart",
             config.display()
         )
     })

@@ -260,7 +260,7 @@ impl ActiveConfig {
         self.settings
             .targets
             .get(index)
-            .is_some_and(|target| target.staging_bucket.as_deref() == Some(bucket))
+            .is_some_and(|target| target.small_parts_bucket.as_deref() == Some(bucket))
     }
 
     /// Where a bucket lives that callers call so.
@@ -422,8 +422,8 @@ fn build_target(
             kms_keys: target.kms_keys.clone(),
             staging: SmallPartsConfig {
                 is_combining: target.small_parts == SmallParts::Combine,
-                prefix: target.staging_prefix.clone(),
-                bucket: target.staging_bucket.clone(),
+                prefix: target.small_parts_prefix.clone(),
+                bucket: target.small_parts_bucket.clone(),
             },
         },
         endpoint: target.endpoint.clone(),

@@ -210,8 +210,8 @@ impl RequestContext<'_> {
         // Only the answer to HEAD has the length of a body that does not follow.
         let keeps_content_length = self.listener.is_head && !matches!(encoded.status, 204 | 304);
         encoded.headers.retain(|row| keeps_content_length || !row.0.eq_ignore_ascii_case("content-length"));
-        if !self.record.losses.is_empty() {
-            encoded.headers.push((LOSS_HEADER.to_owned(), self.record.losses.join(", ").into_bytes()));
+        if !self.record.lost_fields.is_empty() {
+            encoded.headers.push((LOSS_HEADER.to_owned(), self.record.lost_fields.join(", ").into_bytes()));
         }
         self.record.status = encoded.status;
         self.record.code = encoded.code;
@@ -263,7 +263,7 @@ impl RequestContext<'_> {
             let (reason, message) = (loss.name_for_caller(route.caller), loss.reason.clone());
             self.notes.push(EventNote { kind: "lost", reason, message });
         }
-        self.record.losses = losses.iter().map(|loss| loss.name_for_caller(route.caller)).collect();
+        self.record.lost_fields = losses.iter().map(|loss| loss.name_for_caller(route.caller)).collect();
         Ok(())
     }
 
@@ -279,7 +279,7 @@ impl RequestContext<'_> {
     pub fn record_target_request_id(&mut self, route: &Route<'_>, response: &TargetResponse) {
         let name = route.target.dialect.common_headers.request_id_header;
         let id = response.headers.iter().find(|row| row.0.eq_ignore_ascii_case(name));
-        self.record.upstream_id = id.map(|row| {
+        self.record.target_request_id = id.map(|row| {
             crate::telemetry::access_log::escape_name(&String::from_utf8_lossy(&row.1))
                 .chars()
                 .take(128)

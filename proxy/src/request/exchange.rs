@@ -66,7 +66,7 @@ pub async fn process_exchange(
             Err(RequestEnd::Rejected(rejection)) if rejection.kind == ErrorKind::TargetCopyLimit => {
                 return outcome.map(drop);
             }
-            Err(_) if context.record.upstream_id.is_some() => "failed",
+            Err(_) if context.record.target_request_id.is_some() => "failed",
             Err(_) => "refused",
         };
         METRICS.copies.with_label_values(&["exchange", outcome]).inc();

@@ -24,7 +24,7 @@ impl RateLimit {
     /// Nothing is used yet.
     pub fn new(caller: &Caller) -> Self {
         let (requests_per_second, concurrent_requests_max) =
-            (caller.requests_per_second, caller.requests_at_once);
+            (caller.requests_per_second, caller.concurrent_requests_max);
         let new_semaphore = |count: NonZeroU32| {
             Arc::new(Semaphore::new(usize::try_from(count.get()).unwrap_or(Semaphore::MAX_PERMITS)))
         };

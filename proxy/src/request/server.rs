@@ -278,10 +278,10 @@ impl DataServer {
                 RequestEnd::Aborted(reason) => reason,
                 RequestEnd::Rejected(_) => "refused too late",
             };
-            context.record.cut = Some(reason);
+            context.record.aborted = Some(reason);
             context.notes.push(EventNote {
-                kind: "cut",
-                reason: "cut".to_owned(),
+                kind: "aborted",
+                reason: "aborted".to_owned(),
                 message: reason.to_owned(),
             });
         }
@@ -437,7 +437,7 @@ fn finish_request(mut context: RequestContext<'_>, span: Option<RequestSpan>) {
     let operation = record.operation.unwrap_or(LABEL_NONE);
     let target = record.target.as_deref().unwrap_or(LABEL_NONE);
     // An answer that did not arrive whole was no success, whatever its head said.
-    let status = record.cut.map_or_else(|| record.status.to_string(), |_| "cut".to_owned());
+    let status = record.aborted.map_or_else(|| record.status.to_string(), |_| "aborted".to_owned());
     METRICS.requests.with_label_values(&[record.dialect, target, operation, &status]).inc();
     METRICS
         .request_seconds

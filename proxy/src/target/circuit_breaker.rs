@@ -34,7 +34,7 @@ pub struct CircuitBreaker {
     /// Which connections it speaks of.
     group_key: u64,
     /// Failures after which it opens; zero means never.
-    failures_max: u32,
+    circuit_breaker_failures: u32,
     open_duration: Duration,
     /// Callers that must be affected.
     callers_min: usize,
@@ -122,7 +122,7 @@ impl CircuitBreaker {
         Self {
             target: target.name.clone(),
             group_key,
-            failures_max: target.failures_max,
+            circuit_breaker_failures: target.circuit_breaker_failures,
             open_duration: target.failures_pause,
             callers_min: callers.clamp(1, AFFECTED_CALLERS_MIN),
             record: Mutex::default(),
@@ -131,7 +131,8 @@ impl CircuitBreaker {
 
     /// Whether it speaks of the same target, under the same rules.
     pub fn has_same_settings(&self, other: &Self) -> bool {
-        let rules = |own: &Self| (own.group_key, own.failures_max, own.open_duration, own.callers_min);
+        let rules =
+            |own: &Self| (own.group_key, own.circuit_breaker_failures, own.open_duration, own.callers_min);
         rules(self) == rules(other)
     }
 
@@ -164,7 +165,7 @@ impl CircuitBreaker {
 
     /// Notes what became of a request.
     pub fn report_outcome(&self, attempt: Attempt, outcome: BreakerOutcome, now: Instant) {
-        if attempt.initiator == Initiator::Proxy || self.failures_max == 0 {
+        if attempt.initiator == Initiator::Proxy || self.circuit_breaker_failures == 0 {
             return;
         }
         let mut record = self.lock_record();
@@ -218,7 +219,7 @@ impl CircuitBreaker {
             return;
         }
         record.record_outcome(attempt, true, now);
-        if record.is_failing_for_most(self.failures_max, self.callers_min) {
+        if record.is_failing_for_most(self.circuit_breaker_failures, self.callers_min) {
             self.open(record, true, now, "most of what several callers ask for fails");
         }
     }
@@ -239,7 +240,9 @@ impl CircuitBreaker {
         }
         let is_conclusive = record.unreachable || record.unanswered_subjects.len() >= FAILING_SUBJECTS_MIN;
         match record.state {
-            CircuitState::Closed if is_conclusive && record.unanswered_count >= self.failures_max => {
+            CircuitState::Closed
+                if is_conclusive && record.unanswered_count >= self.circuit_breaker_failures =>
+            {
                 let reason = if record.unreachable { "it is not reached" } else { "it does not answer" };
                 self.open(record, false, now, reason);
             }
@@ -309,11 +312,11 @@ impl BreakerRecord {
     }
 
     /// Whether enough failed, and for at least four fifths of the callers, each with their own share.
-    fn is_failing_for_most(&self, failures_max: u32, callers_min: usize) -> bool {
+    fn is_failing_for_most(&self, circuit_breaker_failures: u32, callers_min: usize) -> bool {
         let failures =
             self.outcomes_by_caller.values().map(CallerOutcomes::failure_count).fold(0, u32::saturating_add);
         let affected = self.outcomes_by_caller.values().filter(|recent| recent.is_failing()).count();
-        failures >= failures_max
+        failures >= circuit_breaker_failures
             && affected >= callers_min
             && affected.saturating_mul(5) >= self.outcomes_by_caller.len().saturating_mul(4)
     }
@@ -349,11 +352,11 @@ mod tests {
 
     const OPEN_DURATION: Duration = Duration::from_secs(5);
 
-    fn new_breaker(failures_max: u32) -> CircuitBreaker {
+    fn new_breaker(circuit_breaker_failures: u32) -> CircuitBreaker {
         CircuitBreaker {
             target: "t".to_owned(),
             group_key: 1,
-            failures_max,
+            circuit_breaker_failures,
             open_duration: OPEN_DURATION,
             callers_min: 2,
             record: Mutex::default(),

@@ -76,12 +76,12 @@ impl ExchangeError {
     /// The metric's label.
     pub fn kind(self) -> &'static str {
         match self {
-            Self::Unwritable => "unwritable",
-            Self::Resolve => "resolve",
-            Self::CircuitOpen => "paused",
-            Self::ConnectionLimitReached => "busy",
+            Self::Unwritable => "invalid_request",
+            Self::Resolve => "dns",
+            Self::CircuitOpen => "circuit_open",
+            Self::ConnectionLimitReached => "connection_limit",
             Self::NoCredentials => "no_key",
-            Self::FileDescriptorLimit => "descriptors",
+            Self::FileDescriptorLimit => "file_descriptors",
             Self::ClockSkew => "clock",
             Self::Connect => "connect",
             Self::ConnectTimeout => "connect_timeout",
@@ -90,11 +90,11 @@ impl ExchangeError {
             Self::Read => "read",
             Self::ResponseTimeout => "response_timeout",
             Self::BodyTimeout => "body_timeout",
-            Self::Truncated => "cut",
+            Self::Truncated => "truncated",
             Self::TooLarge => "too_large",
             Self::Redirect => "redirect",
             Self::Malformed => "malformed",
-            Self::EarlyResponse => "early",
+            Self::EarlyResponse => "early_response",
         }
     }
 

@@ -64,16 +64,16 @@ pub struct AccessRecord {
     pub code: Option<String>,
     /// Why it ended otherwise than with a whole answer.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cut: Option<&'static str>,
+    pub aborted: Option<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub losses: Vec<String>,
+    pub lost_fields: Vec<String>,
     #[serde(skip_serializing_if = "is_zero")]
     pub unsigned: usize,
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub ms: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub upstream_id: Option<String>,
+    pub target_request_id: Option<String>,
 }
 
 fn is_zero(number: &usize) -> bool {
@@ -84,7 +84,7 @@ fn is_zero(number: &usize) -> bool {
 #[rustfmt::skip]
 const FIELDS: [&str; 23] = [
     "time", "id", "trace_id", "caller", "client", "dialect", "method", "host", "path", "operation", "bucket", "key",
-    "source", "target", "status", "code", "cut", "losses", "unsigned", "bytes_in", "bytes_out", "ms", "upstream_id",
+    "source", "target", "status", "code", "aborted", "lost_fields", "unsigned", "bytes_in", "bytes_out", "ms", "target_request_id",
 ];
 
 /// A name as a line may hold it: escaped, and cut where it is long.
@@ -170,7 +170,7 @@ pub fn write_record(mut record: AccessRecord) {
     record.code = record.code.as_deref().map(escape_name);
     let mut line = format_line(&record);
     if line.len() >= LINE_BYTES_MAX {
-        record.losses.truncate(8);
+        record.lost_fields.truncate(8);
         record.source = None;
         record.key = record.key.map(|key| key.chars().take(200).collect());
         record.path = record.path.map(|path| path.chars().take(200).collect());
@@ -281,13 +281,13 @@ mod tests {
             target: Some("aliyun".to_owned()),
             status: 200,
             code: Some(String::new()),
-            cut: Some("the caller went"),
-            losses: vec!["a".to_owned(), "b c".to_owned()],
+            aborted: Some("the client disconnected"),
+            lost_fields: vec!["a".to_owned(), "b c".to_owned()],
             unsigned: 1,
             bytes_in: 1,
             bytes_out: 2,
             ms: 3,
-            upstream_id: Some("x=y".to_owned()),
+            target_request_id: Some("x=y".to_owned()),
         }
     }
 
@@ -301,8 +301,8 @@ mod tests {
         assert_eq!(fields.len(), FIELDS.len(), "{json}");
         let line = String::from_utf8(format_logfmt(&full_record("k"))).unwrap();
         let expected = "time=now id=1 trace_id=2 caller=app client=127.0.0.1 dialect=s3 method=PUT host=h:1 path=/k operation=PutObject \
-                        bucket=photos key=k source=a/b target=aliyun status=200 code=\"\" cut=\"the caller went\" losses=\"a,b c\" \
-                        unsigned=1 bytes_in=1 bytes_out=2 ms=3 upstream_id=\"x=y\"";
+                        bucket=photos key=k source=a/b target=aliyun status=200 code=\"\" aborted=\"the client disconnected\" lost_fields=\"a,b c\" \
+                        unsigned=1 bytes_in=1 bytes_out=2 ms=3 target_request_id=\"x=y\"";
         assert_eq!(line, expected);
     }
 

@@ -86,11 +86,11 @@ impl Metrics {
                 &["caller_dialect", "target", "operation", "status"],
             ),
             request_seconds: add_histograms(
-                "request_seconds",
+                "request_duration_seconds",
                 "Time from the first byte of a request to the last of its answer.",
             ),
             target_seconds: add_histograms(
-                "upstream_seconds",
+                "target_response_seconds",
                 "Time that targets took to the head of their answer.",
             ),
             bytes: add_counters(
@@ -106,7 +106,7 @@ impl Metrics {
             ),
             in_flight: register_metric(
                 &registry,
-                IntGauge::new("blobfish_in_flight", "Requests that run now."),
+                IntGauge::new("blobfish_requests_in_flight", "Requests that run now."),
             ),
             copies: add_counters("copies_total", "Copies by plan and outcome.", &["plan", "outcome"]),
             copy_bytes: register_metric(
@@ -125,13 +125,16 @@ impl Metrics {
             copy_uploads_orphaned: register_metric(
                 &registry,
                 IntCounter::new(
-                    "blobfish_copy_uploads_left_total",
+                    "blobfish_copy_uploads_orphaned_total",
                     "Uploads of failed copies that could not be given up.",
                 ),
             ),
             copies_running: register_metric(
                 &registry,
-                IntGauge::new("blobfish_copies_running", "Copies in parts or between targets that run now."),
+                IntGauge::new(
+                    "blobfish_copies_in_progress",
+                    "Copies in parts or between targets that run now.",
+                ),
             ),
             small_parts: add_counters(
                 "small_parts_total",
@@ -139,7 +142,7 @@ impl Metrics {
                 &["target"],
             ),
             small_parts_cleaned_up: add_counters(
-                "small_parts_swept_total",
+                "small_parts_cleaned_up_total",
                 "Kept parts of uploads that were gone, deleted.",
                 &["target"],
             ),
@@ -148,30 +151,34 @@ impl Metrics {
                 IntGauge::new("blobfish_spool_files", "Files of bodies without a length that are open."),
             ),
             losses: add_counters(
-                "losses_total",
+                "lost_fields_total",
                 "Fields that a target could not be told.",
                 &["field", "caller_dialect", "target"],
             ),
-            rejections: add_counters("refused_total", "Requests refused by the proxy itself.", &["reason"]),
+            rejections: add_counters(
+                "rejections_total",
+                "Requests refused by the proxy itself.",
+                &["reason"],
+            ),
             unsigned_fields: add_counters(
                 "unsigned_fields_total",
                 "Headers and parameters with meaning that callers left unsigned.",
                 &["caller_dialect"],
             ),
             target_errors: add_counters(
-                "upstream_errors_total",
+                "target_errors_total",
                 "Exchanges with targets that failed.",
                 &["target", "kind"],
             ),
             fair_queue_waits: register_metric(
                 &registry,
                 IntCounter::new(
-                    "blobfish_turns_waited_total",
+                    "blobfish_fair_queue_waits_total",
                     "Requests that waited for their caller's turn while the processors were busy.",
                 ),
             ),
             uploads_orphaned: add_counters(
-                "uploads_lost_total",
+                "uploads_unconfirmed_total",
                 "Uploads that may have begun at a target whose answer was lost.",
                 &["target"],
             ),
@@ -180,7 +187,7 @@ impl Metrics {
                 "Seconds that a target's clock is ahead of ours, where it complained.",
             ),
             target_state: add_gauges(
-                "target_state",
+                "target_circuit_breaker_closed",
                 "1 where requests are sent to a target, 0 where it failed too often.",
             ),
             target_connections: add_gauges("target_connections", "Connections to a target that are in use."),
@@ -203,7 +210,7 @@ impl Metrics {
             ),
             connections: register_metric(
                 &registry,
-                IntGauge::new("blobfish_connections", "Connections of callers that are open."),
+                IntGauge::new("blobfish_client_connections", "Connections of callers that are open."),
             ),
             buffered_bytes: register_metric(
                 &registry,

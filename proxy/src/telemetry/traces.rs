@@ -37,7 +37,7 @@ const METHODS: [&str; 6] = ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"];
 /// Traces as a configuration wants them.
 pub struct Traces {
     tracer: SdkTracer,
-    trust_callers: bool,
+    trust_incoming_context: bool,
     propagate: bool,
 }
 
@@ -49,7 +49,7 @@ impl Traces {
         let provider = SdkTracerProvider::builder().with_sampler(sampler).with_span_processor(queue).build();
         let scope = InstrumentationScope::builder("blobfish").with_version(env!("CARGO_PKG_VERSION")).build();
         let tracer = provider.tracer_with_scope(scope);
-        Self { tracer, trust_callers: config.trust_callers, propagate: config.propagate }
+        Self { tracer, trust_incoming_context: config.trust_incoming_context, propagate: config.propagate }
     }
 }
 
@@ -84,7 +84,7 @@ impl RequestSpan {
         let mut builder = traces.tracer.span_builder("HTTP").with_kind(SpanKind::Server);
         let mut parent_context = Context::new();
         match remote {
-            Some(remote) if traces.trust_callers => {
+            Some(remote) if traces.trust_incoming_context => {
                 parent_context = parent_context.with_remote_span_context(remote)
             }
             Some(remote) => builder = builder.with_links(vec![Link::with_context(remote)]),
@@ -121,7 +121,7 @@ impl RequestSpan {
         let path = record.bucket.is_some().then(|| access_log::escape_name(&listener.path));
         let address = strip_port(&listener.host);
         let port = listener.host.strip_prefix(address).and_then(|rest| rest.strip_prefix(':'));
-        let cut = record.cut.map(|_| "cut".to_owned());
+        let cut = record.aborted.map(|_| "aborted".to_owned());
         let error = cut.or_else(|| (record.status >= 500).then(|| record.status.to_string()));
         let texts = [
             ("http.request.method", Some(method.unwrap_or("_OTHER").to_owned())),
@@ -139,7 +139,7 @@ impl RequestSpan {
             ("blobfish.source", record.source.clone()),
             ("blobfish.target", record.target.clone()),
             ("blobfish.code", record.code.as_deref().map(access_log::escape_name)),
-            ("blobfish.losses", Some(record.losses.join(", ")).filter(|losses| !losses.is_empty())),
+            ("blobfish.lost_fields", Some(record.lost_fields.join(", ")).filter(|losses| !losses.is_empty())),
         ];
         let numbers = [
             ("server.port", port.and_then(|port| port.parse::<u16>().ok()).map(i64::from)),
@@ -151,8 +151,10 @@ impl RequestSpan {
         self.span.set_attributes(to_attributes(texts));
         self.span.set_attributes(to_attributes(numbers));
         if error.is_some() {
-            let description =
-                record.cut.map(str::to_owned).or_else(|| record.code.as_deref().map(access_log::escape_name));
+            let description = record
+                .aborted
+                .map(str::to_owned)
+                .or_else(|| record.code.as_deref().map(access_log::escape_name));
             self.span.set_status(Status::error(description.unwrap_or_default()));
         }
     }

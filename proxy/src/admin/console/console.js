@@ -152,8 +152,8 @@ function showTraffic(status) {
     { title: "per second", number: true, show: (pair) => number(pair.rate, 1) },
     { title: "requests", number: true, show: (pair) => number(pair.requests) },
     { title: "4xx", number: true, show: (pair) => number(of(pair, "4xx")) },
-    { title: "5xx or cut", number: true, show: (pair) => number(of(pair, "5xx", "cut")),
-      mark: (pair) => of(pair, "5xx", "cut") ? "some" : "" },
+    { title: "5xx or aborted", number: true, show: (pair) => number(of(pair, "5xx", "aborted")),
+      mark: (pair) => of(pair, "5xx", "aborted") ? "some" : "" },
     ...times,
     { title: "in", number: true, show: (pair) => bytes(pair.bytes_in) },
     { title: "out", number: true, show: (pair) => bytes(pair.bytes_out) },
@@ -236,8 +236,8 @@ function showConfiguration(config) {
   $("config").replaceChildren(
     ...part("Listeners", facts([
       ["http", config.listen.http.join(", ") || "none"], ["https", config.listen.https.map((one) => `${one.address} (${[one.cert, ...one.certificates].filter(Boolean).join(", ")})`).join(", ") || "none"],
-      ["proxies", config.listen.proxies.join(", ") || "none"],
-      ["admin", config.admin], ["control", config.control ?? "none"], ["base names", config.hosts_base.join(", ") || "none"],
+      ["trusted proxies", config.listen.trusted_proxies.join(", ") || "none"],
+      ["admin", config.admin], ["control socket", config.control_socket ?? "none"], ["base names", config.hosts_base.join(", ") || "none"],
       ["without signs", config.listen.dialect],
     ])),
     ...panel("Targets of buckets", [
@@ -270,7 +270,7 @@ function showConfiguration(config) {
       { title: "more", show: (caller) => [...yes(caller.session_token, "session token"),
         ...yes(caller.cos_signing === "strict", "strict"),
         ...yes(caller.requests_per_second, `${caller.requests_per_second} per second`),
-        ...yes(caller.requests_at_once, `${caller.requests_at_once} at once`)].join(", ") },
+        ...yes(caller.concurrent_requests_max, `${caller.concurrent_requests_max} at once`)].join(", ") },
     ], config.callers),
     ...part("Limits", facts(Object.entries(config.limits).map(([name, value]) => [name, value]))),
   );

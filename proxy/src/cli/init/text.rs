@@ -79,7 +79,7 @@ pub fn render_configuration(settings: &InitSettings, key: &NewCallerKey) -> Stri
         add(
             "# What the target cannot express: \"refuse\" answers 501 and names it, \"report\" sends the rest and tells.",
         );
-        add(&format_assignment("unsupported", "refuse"));
+        add(&format_assignment("unsupported", "reject"));
         add(
             "# Conditions on the source of a copy: \"native\" leaves them to the target. \"check\" looks before and after",
         );
