@@ -4,4 +4,5 @@
 
 pub mod admin_api;
 pub mod config_view;
+pub mod explain;
 pub mod status;

@@ -15,7 +15,8 @@ use blobfish_dialects::engine::write_response::{
 use blobfish_dialects::model::{ErrorKind, RawHead, Rejection, Response, ResponseField};
 
 use crate::clock;
-use crate::inbound::connection::{ClientConnection, ReadBodyError, ResponseFraming, WriteError};
+use crate::inbound::connection::{ClientConnection, ResponseFraming};
+use crate::inbound::connection_error::{ReadBodyError, WriteError};
 use crate::request::active_config::ActiveConfig;
 use crate::request::buffer_budget::{BufferBudget, Reservation};
 use crate::request::cors_rules::CorsRulesCache;
@@ -187,7 +188,9 @@ impl RequestContext<'_> {
         }
         let (dialect, config) = (self.listener.dialect, self.config);
         let bucket = config.listener_hosts.parse_address(&head, dialect).ok().and_then(|place| place.bucket);
-        let Some(routed_bucket) = bucket.and_then(|bucket| config.route_bucket(&bucket)) else { return };
+        let Some(routed_bucket) = bucket.and_then(|bucket| config.routing().route_bucket(&bucket)) else {
+            return;
+        };
         if let Ok(Some(rules)) =
             self.cors_rules.fetch_rules(self.target_client, &routed_bucket, dialect, self.record.client).await
         {

@@ -23,11 +23,11 @@ use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
 use tokio::time::{sleep, timeout};
 
 use crate::clock;
-use crate::request::active_config::TargetRuntime;
-use crate::request::exchange::drive_exchange;
+use crate::request::exchange_driver::drive_exchange;
 use crate::request::running_copies::{CopySlot, RUNNING_COPIES};
 use crate::target::client::{ERROR_BYTES_MAX, TargetClient};
 use crate::target::error::ExchangeError;
+use crate::target::runtime::TargetRuntime;
 use crate::telemetry::metrics::METRICS;
 
 /// How often a part is tried: it is the same part again, whatever became of it before.

@@ -25,15 +25,16 @@ use tokio::time::{sleep, timeout};
 
 use crate::clock;
 use crate::inbound::request_head::BodyLength;
-use crate::request::active_config::{RoutedBucket, TargetRuntime};
 use crate::request::context::{RequestContext, RequestEnd};
 use crate::request::relay::{
     CopyRoutes, PART_ATTEMPTS_MAX, PARTS_DURATION_MAX, Relay, is_transient, perform_exchange,
 };
+use crate::request::routing::RoutedBucket;
 use crate::request::running_copies::{CopySlot, RUNNING_COPIES};
-use crate::request::{copy, exchange, keepalive, streaming};
+use crate::request::{copy, exchange, keepalive, request_body, streaming, upload};
 use crate::target::client::{ERROR_BYTES_MAX, TargetClient};
 use crate::target::error::ExchangeError;
+use crate::target::runtime::TargetRuntime;
 use crate::telemetry::metrics::METRICS;
 
 /// Lines of one page, of parts and of objects.
@@ -80,7 +81,7 @@ async fn list_without_small_parts(
     request: Request,
     payload: Payload,
 ) -> Result<(), RequestEnd> {
-    let body = exchange::read_request_body(context, &request, payload).await?;
+    let body = request_body::read_request_body(context, &request, payload).await?;
     let mut response = exchange::run_exchange(context, target, route.clone(), request.clone(), &body).await?;
     let mut next = response
         .document
@@ -108,7 +109,7 @@ async fn delete_bucket(
     request: Request,
     payload: Payload,
 ) -> Result<(), RequestEnd> {
-    let body = exchange::read_request_body(context, &request, payload).await?;
+    let body = request_body::read_request_body(context, &request, payload).await?;
     let response = match exchange::run_exchange(context, target, route.clone(), request.clone(), &body).await
     {
         Err(RequestEnd::Rejected(rejection)) if rejection.kind == ErrorKind::BucketNotEmpty => {
@@ -475,7 +476,7 @@ async fn process_part_upload(
     let number = parse_part_number(request)?;
     let (route, target) = (&upload.route, upload.target);
     let verifier = BodyVerifier::new(route.caller, payload, request, heads::choose_digests(route, request))?;
-    let (target_request, body) = streaming::prepare_upload_body(context, route, request, verifier).await?;
+    let (target_request, body) = upload::prepare_upload_body(context, route, request, verifier).await?;
     let bytes = body.length();
     let is_small = bytes.is_some_and(|bytes| bytes < upload.part_bytes_min());
     if !upload.is_combining_enabled() && is_small {
@@ -525,7 +526,7 @@ async fn process_part_copy(
     payload: Payload,
 ) -> Result<(), RequestEnd> {
     let number = parse_part_number(&request)?;
-    exchange::read_request_body(context, &request, payload).await?;
+    request_body::read_request_body(context, &request, payload).await?;
     let mut source_route = source_bucket.build_route(dialect, Some(caller), None);
     source_route.bucket.clone_from(&source_bucket.target_bucket);
     let destination_route = small_parts::route_to_small_parts(&upload.route);
@@ -615,7 +616,7 @@ async fn list_parts(
     request: Request,
     payload: Payload,
 ) -> Result<(), RequestEnd> {
-    let body = exchange::read_request_body(context, &request, payload).await?;
+    let body = request_body::read_request_body(context, &request, payload).await?;
     let count_max = request.fields.number(Field::MaxParts).unwrap_or(PAGE_SIZE).min(PAGE_SIZE);
     let marker = request.fields.number(Field::PartNumberMarker).unwrap_or_default();
     let mut response =
@@ -634,7 +635,7 @@ async fn abort_small_parts_upload(
     request: Request,
     payload: Payload,
 ) -> Result<(), RequestEnd> {
-    let body = exchange::read_request_body(context, &request, payload).await?;
+    let body = request_body::read_request_body(context, &request, payload).await?;
     let outcome = exchange::run_exchange(context, upload.target, upload.route.clone(), request, &body).await;
     match &outcome {
         Ok(_) => upload.delete_small_parts().await,
@@ -654,7 +655,7 @@ async fn complete_small_parts_upload(
     mut request: Request,
     payload: Payload,
 ) -> Result<(), RequestEnd> {
-    let body = exchange::read_request_body(context, &request, payload).await?;
+    let body = request_body::read_request_body(context, &request, payload).await?;
     request_documents::read_request_body(&upload.route, &mut request, &body)?;
     let exchange = Exchange::new(upload.route.clone(), request.clone(), &[])?;
     context.check_losses(exchange.losses(), &upload.route)?;

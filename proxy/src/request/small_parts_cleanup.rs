@@ -18,12 +18,14 @@ use pingora_core::services::background::BackgroundService;
 use tokio::time::sleep;
 
 use crate::clock;
-use crate::request::active_config::{ActiveConfig, TargetRuntime};
+use crate::inbound::file_descriptors;
+use crate::request::active_config::ActiveConfig;
 use crate::request::relay::perform_exchange;
 use crate::request::small_parts::delete_keys_with_prefix;
 use crate::target::client::TargetClient;
 use crate::target::dns::SystemDns;
 use crate::target::error::ExchangeError;
+use crate::target::runtime::TargetRuntime;
 use crate::telemetry::metrics::METRICS;
 
 /// How often it is looked whether a target is due.
@@ -47,7 +49,7 @@ pub struct SmallPartsCleanup {
 impl SmallPartsCleanup {
     /// Of the configuration that runs.
     pub fn new(active_config: Arc<ArcSwap<ActiveConfig>>) -> Self {
-        Self { active_config, target_client: TargetClient::new(SystemDns) }
+        Self { active_config, target_client: TargetClient::new(SystemDns, file_descriptors::pool_size()) }
     }
 }
 

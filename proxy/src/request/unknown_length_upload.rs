@@ -14,12 +14,12 @@ use blobfish_dialects::model::{
     Document, ErrorKind, Field, Operation, Part, Rejection, Request, Response, ResponseField, Value,
 };
 
-use crate::request::active_config::TargetRuntime;
 use crate::request::context::{RequestContext, RequestEnd};
-use crate::request::exchange::drive_exchange;
+use crate::request::exchange_driver::drive_exchange;
 use crate::request::relay::abort_upload;
 use crate::request::spool::Spool;
 use crate::request::streaming::{UploadBody, send_upload};
+use crate::target::runtime::TargetRuntime;
 
 /// Bytes of a part of an object.
 const PART_BYTES: u64 = 16 * 1024 * 1024;

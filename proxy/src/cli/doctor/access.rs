@@ -9,10 +9,10 @@ use blobfish_dialects::engine::exchange::TargetResponse;
 use blobfish_dialects::engine::route::Route;
 use blobfish_dialects::model::{ErrorKind, Field, Operation, Request, Value};
 
-use crate::cli::doctor::InterruptSignal;
 use crate::cli::doctor::asking::{ProbeError, TargetProbe, describe_failure};
+use crate::cli::doctor::interrupt::InterruptSignal;
 use crate::cli::doctor::report::Report;
-use crate::request::active_config::TargetRuntime;
+use crate::target::runtime::TargetRuntime;
 
 /// More than this is warned of, seconds: clocks that are kept differ by less.
 const SKEW_WARN_SECONDS: i64 = 60;

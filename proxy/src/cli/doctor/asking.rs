@@ -16,10 +16,10 @@ use blobfish_dialects::model::{ErrorKind, Operation, OutgoingRequest, Rejection,
 use tokio::time::timeout;
 
 use crate::clock;
-use crate::request::active_config::TargetRuntime;
-use crate::request::exchange::drive_exchange;
+use crate::request::exchange_driver::drive_exchange;
 use crate::target::client::TargetClient;
 use crate::target::error::ExchangeError;
+use crate::target::runtime::TargetRuntime;
 
 /// One target, and the bucket there.
 pub struct TargetProbe<'a> {
