@@ -1,4 +1,4 @@
-//! The admin port: metrics, health checks, the console and its API.
+//! The admin port: metrics, health checks, the console and its API, the explanation of a request.
 //!
 //! Uses: `request`, `target`, `telemetry`.
 

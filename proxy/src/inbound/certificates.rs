@@ -140,10 +140,10 @@ pub type CertificatesByAddress = BTreeMap<SocketAddr, Arc<ListenerCertificates>>
 /// The certificates of the active configuration. It is this part only, so that listeners depend on nothing else of it.
 pub type ActiveCertificates = Arc<dyn DynAccess<CertificatesByAddress> + Send + Sync>;
 
-/// How a listener speaks TLS. `address` is where it listens.
+/// The TLS settings of the listener at `address`.
 ///
 /// # Errors
-/// None that is known of in this version of the framework.
+/// The framework's; this version has none.
 pub fn build_tls_settings(
     address: SocketAddr,
     certificates: ActiveCertificates,
@@ -154,7 +154,7 @@ pub fn build_tls_settings(
     Ok(settings)
 }
 
-/// Chooses among those that are in force when a client comes.
+/// Chooses for each handshake among the certificates of the active configuration.
 struct CertificateResolver {
     address: SocketAddr,
     certificates: ActiveCertificates,

@@ -1,6 +1,7 @@
-//! What requests run on: a configuration with every name resolved to what the engine and the connector need.
+//! The active configuration: what requests run on, with every name of the configuration resolved.
 //!
-//! Built aside and swapped as a whole; a request uses one from its start to its end.
+//! A hot reload builds a new one and swaps it as a whole. A request uses one from its start to its end, so that it never
+//! sees half of a reload.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -37,34 +38,34 @@ pub enum ActivationError {
     Certificate {
         /// The file.
         path: PathBuf,
-        /// Why it cannot be shown.
+        /// Why it cannot be used.
         unfit: CertificateError,
     },
 }
 
-/// Everything that a request runs on.
+/// What requests run on.
 pub struct ActiveConfig {
-    /// The configuration as it was understood.
+    /// The validated configuration.
     pub settings: Config,
-    /// What the data listeners answer to.
+    /// Dialects and base domains of the data listeners.
     pub listener_hosts: ListenerDialects,
-    /// The stores, in the configuration's order.
+    /// The targets, in the configuration's order.
     pub targets: Vec<TargetRuntime>,
-    /// How much each caller may ask for, by its name.
+    /// The rate limits, by the callers' names.
     rate_limits: BTreeMap<String, Arc<RateLimit>>,
-    /// What https listeners show, by their addresses.
+    /// The certificates of https listeners, by their addresses.
     pub certificates: CertificatesByAddress,
     /// Whether and how requests are traced.
     pub traces: Option<Traces>,
-    /// What is to be said of the file that it was read from.
+    /// Warnings about the file that it was read from.
     pub warnings: Vec<String>,
 }
 
 impl ActiveConfig {
-    /// Builds one from a configuration.
+    /// Builds one from a validated configuration.
     ///
     /// # Errors
-    /// [`NotRunnable`].
+    /// A file cannot be used, or this build does not have what a name stands for.
     pub fn new(config: Config) -> Result<Self, ActivationError> {
         let default = config.listen.default_dialect.as_str();
         let default = find_dialect(default).ok_or_else(|| ActivationError::Default(default.to_owned()))?;
@@ -93,13 +94,13 @@ impl ActiveConfig {
         })
     }
 
-    /// What is not wrong, but hardly meant.
+    /// Settings that are valid, but probably a mistake.
     pub fn warnings(&self) -> impl Iterator<Item = &String> {
         self.certificates.values().flat_map(|certificates| &certificates.warnings).chain(&self.warnings)
     }
 
-    /// Takes over what callers have used of limits that stay as they are, what is known of targets, and what
-    /// listeners show that stay open until a restart.
+    /// Takes over from the previous configuration: the use of rate limits that stay the same, the state of targets, and the
+    /// certificates of listeners that the new configuration no longer has.
     pub fn inherit_state(&mut self, previous: &Self) {
         for (name, rate_limit) in &mut self.rate_limits {
             if let Some(old) = previous.rate_limits.get(name).filter(|old| old.has_same_limits(rate_limit)) {
@@ -107,6 +108,7 @@ impl ActiveConfig {
             }
         }
         for (address, certificates) in &previous.certificates {
+            // Listeners stay open until a restart, so that one which was removed still needs its certificates.
             self.certificates.entry(*address).or_insert_with(|| Arc::clone(certificates));
         }
         for target in &mut self.targets {
@@ -114,7 +116,7 @@ impl ActiveConfig {
         }
     }
 
-    /// Tells the metrics of its targets, and of no others.
+    /// Publishes the metrics of its targets, and removes those of targets that are no longer configured.
     pub fn publish_metrics(&self) {
         METRICS.target_state.reset();
         METRICS.target_skew.reset();
@@ -125,7 +127,7 @@ impl ActiveConfig {
         self.targets.iter().for_each(TargetRuntime::publish_metrics);
     }
 
-    /// Lets a request of a caller begin; `None` where it asks for too much.
+    /// Counts a request of a caller; `None` where the caller is above its rate limit.
     pub fn try_acquire_rate_limit(&self, caller: &Caller) -> Option<RateLimitPermit> {
         self.rate_limits.get(&caller.name).and_then(|rate_limit| rate_limit.try_acquire())
     }
@@ -135,7 +137,7 @@ impl ActiveConfig {
         self.settings.find_caller(access_key).map(|(caller, _)| caller)
     }
 
-    /// Where buckets are.
+    /// The routing table.
     pub fn routing(&self) -> RoutingTable<'_> {
         RoutingTable::new(&self.settings, &self.targets)
     }

@@ -1,5 +1,5 @@
-//! Everything towards a target: connections, HTTP/1, DNS, circuit breaker, connection limit, health, credentials and their
-//! refresh, client certificates, errors.
+//! Everything towards a target: its runtime state, connections, HTTP/1, DNS, circuit breaker, connection limit, health,
+//! credentials and their refresh, certificates, errors. Also the connection to the collector of traces.
 //!
 //! Uses: `telemetry`.
 

@@ -42,31 +42,31 @@ pub enum TargetConfigError {
     CertificateAuthorities(#[from] CertificateAuthoritiesError),
 }
 
-/// A store, and how it is reached.
+/// A target, how it is reached, and its state.
 pub struct TargetRuntime {
-    /// As the engine needs it.
+    /// What the engine needs of it.
     pub spec: Target,
-    /// Where it is.
+    /// Its endpoint.
     pub endpoint: Endpoint,
-    /// Authorities to trust, where they are not the system's.
+    /// The trusted certificate authorities, where they are not only the system's.
     pub ca: Option<Arc<CaType>>,
-    /// What is shown to it where it asks who we are.
+    /// The client certificate, for mTLS.
     pub client_cert: Option<Arc<CertKey>>,
-    /// Keeps its connections apart from those of others.
+    /// Separates its pooled connections from those of other targets.
     pub group_key: u64,
-    /// Its key, where that is issued.
+    /// Its credentials, where they are issued and expire.
     pub issued_key: Option<Arc<IssuedCredentials>>,
-    /// Whether it may be asked.
+    /// Its circuit breaker.
     pub circuit_breaker: Arc<CircuitBreaker>,
-    /// How long an answer to its host's name is believed.
+    /// How long the addresses of its host are cached.
     pub dns_cache_ttl: Duration,
-    /// Its connections that may be in use at once.
+    /// The limit of its connections that are in use at the same time.
     pub connection_limit: Arc<ConnectionLimit>,
-    /// How it answered lately.
+    /// The last outcomes, for the console.
     pub health: Arc<TargetHealth>,
     /// Longest wait for a connection.
     pub connect_timeout: Duration,
-    /// Longest wait for the head of an answer.
+    /// Longest wait for the head of a response.
     pub response_timeout: Duration,
     /// Longest silence within a body.
     pub body_timeout: Duration,
@@ -100,7 +100,7 @@ impl TargetRuntime {
         METRICS.small_parts_cleaned_up.with_label_values(&[name]);
     }
 
-    /// A key that was issued for the same target is not asked for again.
+    /// Credentials that were issued for the same target stay valid, and are not requested again.
     fn reuse_issued_key(&mut self, previous: &[Self]) {
         let Some(own) = &self.issued_key else { return };
         let mut old = previous.iter().filter_map(|old| old.issued_key.as_ref());
@@ -174,7 +174,8 @@ pub fn build_target(
     })
 }
 
-/// What only the configuration tells: the target's secret, or where that is issued and changes, those of all callers.
+/// A secret that only the configuration has and that a restart does not change: the secret key of the target, or where that
+/// is issued and expires, those of all callers.
 fn select_seal_secret(target: &blobfish_config::Target, callers: &[Caller]) -> SecretString {
     if target.credentials.is_none() {
         return target.secret_key.clone();
@@ -183,7 +184,8 @@ fn select_seal_secret(target: &blobfish_config::Target, callers: &[Caller]) -> S
     SecretString::from(secrets.collect::<Vec<_>>().join("\n"))
 }
 
-/// What connections may be shared by: the same target, believed for the same reason. It outlives a reload.
+/// A digest of everything that makes a connection trustworthy: the same target, authorities and client certificate. It is the
+/// same after a reload, so that pooled connections are kept.
 fn compute_group_key(
     target: &blobfish_config::Target,
     ca: Option<&CaType>,
