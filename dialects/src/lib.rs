@@ -7,6 +7,7 @@
 
 pub mod authentication;
 pub mod cos;
+pub mod dialect;
 pub mod documents;
 pub mod encoding;
 pub mod engine;
@@ -16,7 +17,7 @@ pub mod oss;
 pub mod s3;
 pub mod translator;
 
-use engine::dialect::Dialect;
+use dialect::Dialect;
 
 /// Every dialect that callers may speak and targets may be. Of one family the first is the common one.
 pub static DIALECTS: &[&Dialect] = &[&s3::S3, &jdcloud::JDCLOUD, &cos::COS, &oss::OSS];

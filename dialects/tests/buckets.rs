@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use blobfish_dialects::engine::dialect::Dialect;
+use blobfish_dialects::dialect::Dialect;
 use blobfish_dialects::engine::exchange::{Exchange, Step, TargetResponse};
 use blobfish_dialects::model::{Document, ErrorKind, ObjectListing, OutgoingRequest, Rejection, Timestamp};
 use blobfish_dialects::translator::explain::{build_sample_route, build_sample_target, explain};

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use blobfish_dialects::engine::dialect::Dialect;
+use blobfish_dialects::dialect::Dialect;
 use blobfish_dialects::engine::exchange::TargetResponse;
 use blobfish_dialects::engine::read_response;
 use blobfish_dialects::engine::write_response::{self, ResponseContext};

@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use blobfish_dialects::authentication::addressing;
+use blobfish_dialects::dialect::Dialect;
+use blobfish_dialects::dialect::addressing;
 use blobfish_dialects::engine::diagnosis::{Failure, diagnose_failure};
-use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::engine::exchange::TargetResponse;
 use blobfish_dialects::{DIALECTS, cos, oss, s3};
 

@@ -8,8 +8,8 @@ use blobfish_dialects::authentication::authenticate::{CallerCredentials, Credent
 use blobfish_dialects::authentication::form_upload::{
     AuthenticatedForm, FormProgress, FormReader, PostForm, SuccessResponse, authenticate_form,
 };
-use blobfish_dialects::authentication::signature::{BodyDecoder as _, ResourceAddress};
-use blobfish_dialects::engine::dialect::Dialect;
+use blobfish_dialects::dialect::Dialect;
+use blobfish_dialects::dialect::signature::{BodyDecoder as _, ResourceAddress};
 use blobfish_dialects::model::{ErrorKind, Field, Rejection, Timestamp};
 use blobfish_dialects::{cos::COS, oss::OSS, s3::S3};
 use proptest::prelude::*;

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use blobfish_dialects::engine::dialect::Dialect;
+use blobfish_dialects::dialect::Dialect;
 use blobfish_dialects::engine::loss::Loss;
 use blobfish_dialects::model::{ErrorKind, Operation, Rejection};
 use blobfish_dialects::s3::profiles::EMBEDDED;

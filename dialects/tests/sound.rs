@@ -1,8 +1,8 @@
 //! What of a target's answers cannot be true.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+use blobfish_dialects::dialect::Dialect;
 use blobfish_dialects::engine::body_verifier::Digests;
-use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::engine::exchange::TargetResponse;
 use blobfish_dialects::engine::read_response::read_response;
 use blobfish_dialects::engine::relay::{SourcePartDigests, SourceParts};

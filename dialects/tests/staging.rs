@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::route::Route;
+use blobfish_dialects::dialect::Dialect;
+use blobfish_dialects::dialect::route::Route;
 use blobfish_dialects::engine::small_parts::{
     self, NamedPart, PartSlice, PartsFolder, PlannedPart, StagedPart,
 };

@@ -3,14 +3,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use blobfish_dialects::authentication::addressing;
-use blobfish_dialects::authentication::signature::{Payload, VerifiedSignature};
+use blobfish_dialects::dialect::addressing;
+use blobfish_dialects::dialect::route::Route;
+use blobfish_dialects::dialect::signature::{Payload, VerifiedSignature};
+use blobfish_dialects::dialect::{Dialect, FieldName, OperationRoute, ResourceLevel, Target};
 use blobfish_dialects::documents::{bucket_pages, listing, response_documents};
 use blobfish_dialects::engine::body_verifier::{BodyVerifier, DigestsToCompute};
-use blobfish_dialects::engine::dialect::{Dialect, FieldName, OperationRoute, ResourceLevel, Target};
 use blobfish_dialects::engine::exchange::{Exchange, Step, TargetResponse};
 use blobfish_dialects::engine::loss::{Loss, LossPolicy, LostItem, check_losses};
-use blobfish_dialects::engine::route::Route;
 use blobfish_dialects::engine::write_response::{self, ResponseContext};
 use blobfish_dialects::engine::{emulation, read_request, relay, streaming, write_request};
 use blobfish_dialects::model::{

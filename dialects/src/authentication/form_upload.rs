@@ -3,9 +3,9 @@
 
 use crate::authentication::authenticate::CredentialStore;
 use crate::authentication::policy;
-use crate::authentication::signature::{BodyDecoder, Payload, ResourceAddress, VerifiedSignature};
+use crate::dialect::signature::{BodyDecoder, Payload, ResourceAddress, VerifiedSignature};
+use crate::dialect::{Dialect, FieldName};
 use crate::encoding::{percent, xml};
-use crate::engine::dialect::{Dialect, FieldName};
 use crate::engine::read_request;
 use crate::model::{ErrorKind, Field, RawHead, Rejection, Request, Response, ResponseField, Timestamp};
 

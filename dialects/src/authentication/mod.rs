@@ -2,9 +2,6 @@
 //!
 //! Uses: `model`, `encoding`, `engine`.
 
-pub mod addressing;
 pub mod authenticate;
-pub mod credential;
 pub mod form_upload;
 pub mod policy;
-pub mod signature;

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use crate::authentication::form_upload::PostForm;
+use crate::dialect::Dialect;
 use crate::encoding::date;
-use crate::engine::dialect::Dialect;
 use crate::model::{ErrorKind, Rejection, Timestamp};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;

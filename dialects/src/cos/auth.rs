@@ -3,12 +3,10 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::authentication::addressing::strip_port;
-use crate::authentication::credential::{
-    check_single_credential, collect_authorization_lines, parse_seconds,
-};
 use crate::authentication::form_upload::PostForm;
-use crate::authentication::signature::{
+use crate::dialect::addressing::strip_port;
+use crate::dialect::credential::{check_single_credential, collect_authorization_lines, parse_seconds};
+use crate::dialect::signature::{
     Auth, CLOCK_SKEW_SECONDS_MAX, Claim, Payload, ResourceAddress, Scheme, VerifiedSignature, VerifyOptions,
 };
 use crate::encoding::hash::{constant_time_eq, encode_hex, hmac_sha1, sha1_hex};

@@ -13,7 +13,7 @@ pub mod xml;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
-use crate::engine::dialect::{BucketSettings, CommonHeaders, Dialect, Manual, StatedDigest};
+use crate::dialect::{BucketSettings, CommonHeaders, Dialect, Manual, StatedDigest};
 use crate::model::{ChecksumAlgorithm, ErrorKind, Operation, Timestamp};
 
 /// Tencent COS.

@@ -1,9 +1,9 @@
 //! Many objects deleted at once: the list that is asked for, and what became of it.
 
+use crate::dialect::Dialect;
 use crate::documents::response_documents::DocumentError;
 use crate::encoding::xml;
 use crate::encoding::xml::{Node, ParseLimits, XmlWriter};
-use crate::engine::dialect::Dialect;
 use crate::model::{DeletedObject, ErrorKind, ObjectToDelete, Rejection};
 
 /// No vendor takes more in one call.
@@ -59,7 +59,7 @@ pub fn write_delete_list(target: &Dialect, entries: &[ObjectToDelete]) -> Vec<u8
             out.write_text("VersionId", version);
         }
         if let Some(etag) = &entry.etag {
-            out.write_text("ETag", &crate::engine::etag::quote(target, etag));
+            out.write_text("ETag", &crate::dialect::etag::quote(target, etag));
         }
         out.close("Object");
     }

@@ -1,12 +1,12 @@
 //! The documents of answers and of completing calls. The elements have the same names everywhere; order,
-//! namespace, dates and a few extras are in each dialect's [`XmlStyle`](crate::engine::dialect::XmlStyle).
+//! namespace, dates and a few extras are in each dialect's [`XmlStyle`](crate::dialect::XmlStyle).
 
+use crate::dialect::Dialect;
+use crate::dialect::etag;
 use crate::documents::{acl_documents, delete_objects, settings_documents, version_listing};
 use crate::encoding::xml;
 use crate::encoding::xml::{Node, ParseLimits, XmlWriter};
 use crate::encoding::{date, percent};
-use crate::engine::dialect::Dialect;
-use crate::engine::etag;
 use crate::engine::write_response::{ResponseContext, derive_trace_id};
 use crate::model::{
     AccessControlList, BucketInfo, BucketListing, ChecksumAlgorithm, Checksums, CopyResult, Document,

@@ -1,9 +1,9 @@
 //! Documents of settings between dialects. One canonical tree stands between them; each dialect has a table of what
 //! its elements are called there. What a table does not have cannot be said.
 
+use crate::dialect::{Dialect, OperationRoute, ResourceLevel};
 use crate::documents::response_documents::{parse_canonical_class, to_canonical_class_name};
 use crate::encoding::xml::Node;
-use crate::engine::dialect::{Dialect, OperationRoute, ResourceLevel};
 use crate::model::{ErrorKind, Operation, Rejection, Setting};
 
 /// How one dialect has one setting.

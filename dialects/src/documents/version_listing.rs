@@ -1,5 +1,7 @@
 //! Pages of versions and of uploads that are under way.
 
+use crate::dialect::Dialect;
+use crate::dialect::etag;
 use crate::documents::delete_objects::NULL_VERSION_ID;
 use crate::documents::response_documents::{
     DocumentError, format_bool, read_flag, read_number, read_truncated, select_decoder,
@@ -7,8 +9,6 @@ use crate::documents::response_documents::{
 };
 use crate::encoding::date;
 use crate::encoding::xml::{Node, XmlWriter};
-use crate::engine::dialect::Dialect;
-use crate::engine::etag;
 use crate::model::{ListedObject, ListedUpload, ListedVersion, UploadListing, VersionListing};
 
 /// Writes ListVersionsResult.

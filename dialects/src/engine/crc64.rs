@@ -5,10 +5,11 @@
 use crc_fast::{CrcAlgorithm, checksum_combine};
 use secrecy::ExposeSecret as _;
 
+use crate::dialect::etag;
+use crate::dialect::route::Route;
 use crate::encoding::hash;
 use crate::engine::body_verifier::Digests;
-use crate::engine::route::Route;
-use crate::engine::{etag, read_request, read_response};
+use crate::engine::{read_request, read_response};
 use crate::model::{
     Document, Field, Fields, Operation, Part, PartCrc64, Rejection, Request, Response, ResponseField, Value,
 };

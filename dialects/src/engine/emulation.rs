@@ -1,14 +1,15 @@
 //! What a target does not have and is made of what it has; and answers that are completed before they are told.
 
+use crate::dialect::Dialect;
+use crate::dialect::etag;
+use crate::dialect::route::Route;
 use crate::documents::acl_documents;
 use crate::documents::delete_objects;
 use crate::documents::response_documents::to_canonical_class_name;
 use crate::documents::settings_documents;
 use crate::documents::settings_documents::{IGNORABLE_ELEMENTS, text_node};
 use crate::encoding::xml::Node;
-use crate::engine::dialect::Dialect;
-use crate::engine::route::Route;
-use crate::engine::{cors, etag};
+use crate::engine::cors;
 use crate::model::{
     BucketInfo, CannedAcl, Document, ErrorKind, Field, Operation, Rejection, Request, Response,
     ResponseField, Setting, Value,

@@ -1,13 +1,14 @@
 //! Everything with small bodies both ways, as a machine that the shell drives: what to send, then what to tell.
 
+use crate::dialect::etag;
+use crate::dialect::route::Route;
+use crate::dialect::{Dialect, SelfCopyRule};
 use crate::documents::{listing, request_documents, settings_documents};
 use crate::encoding::{date, xml};
 use crate::engine::conditions::{self, SourceState};
-use crate::engine::dialect::{Dialect, SelfCopyRule};
 use crate::engine::loss::Loss;
 use crate::engine::read_response::{self, TargetError};
-use crate::engine::route::Route;
-use crate::engine::{crc64, emulation, encoded_words, etag, relay, validate_response, write_request};
+use crate::engine::{crc64, emulation, encoded_words, relay, validate_response, write_request};
 use crate::model::{
     ByteRange, CopySource, Directive, Document, ErrorKind, Field, Fields, Operation, OutgoingRequest,
     Rejection, Request, Response, ResponseField, Setting, Timestamp, Value,

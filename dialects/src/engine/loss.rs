@@ -1,6 +1,6 @@
 //! What cannot be said is returned, never swallowed; what a loss means is decided here and nowhere else.
 
-use crate::engine::dialect::Dialect;
+use crate::dialect::Dialect;
 use crate::model::{ErrorKind, Field, Rejection};
 
 /// Something of a request that a target cannot be told.

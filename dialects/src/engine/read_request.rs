@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::authentication::addressing::strip_port;
-use crate::authentication::signature::{ResourceAddress, VerifiedSignature};
+use crate::dialect::addressing::strip_port;
+use crate::dialect::signature::{ResourceAddress, VerifiedSignature};
+use crate::dialect::{Dialect, FieldName, OperationRoute, ResourceLevel};
 use crate::encoding::{date, hash, percent};
-use crate::engine::dialect::{Dialect, FieldName, OperationRoute, ResourceLevel};
 use crate::engine::{body_verifier, crc64};
 use crate::model::{
     ByteRange, Checksum, ChecksumAlgorithm, Directive, ErrorKind, Field, Fields, Operation, RawHead,
@@ -796,7 +796,7 @@ fn apply_copy_directives(dialect: &Dialect, request: &mut Request) {
             && Some(&source.bucket) == request.bucket.as_ref()
             && Some(&source.key) == request.key.as_ref()
     });
-    if is_self_copy && dialect.copy.self_copy == crate::engine::dialect::SelfCopyRule::TakesRequest {
+    if is_self_copy && dialect.copy.self_copy == crate::dialect::SelfCopyRule::TakesRequest {
         fields.set(Field::MetadataDirective, Value::Directive(Directive::Replace));
     }
     if fields.directive(Field::MetadataDirective) != Some(Directive::Replace) {

@@ -1,12 +1,13 @@
 //! From a target's answer to the canonical one, and from there to the caller's.
 
+use crate::dialect::Dialect;
+use crate::dialect::etag;
+use crate::dialect::route::Route;
 use crate::documents::response_documents;
 use crate::documents::response_documents::DocumentError;
 use crate::encoding::xml;
-use crate::engine::dialect::Dialect;
 use crate::engine::exchange::TargetResponse;
-use crate::engine::route::Route;
-use crate::engine::{cors, crc64, encoded_words, etag, validate_response};
+use crate::engine::{cors, crc64, encoded_words, validate_response};
 use crate::model::{
     ChecksumAlgorithm, Document, Encryption, ErrorDocument, ErrorKind, Operation, Rejection, Response,
     ResponseField,

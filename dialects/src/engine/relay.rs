@@ -4,15 +4,16 @@
 use crc_fast::{CrcAlgorithm, checksum_combine};
 use md5::{Digest as _, Md5};
 
+use crate::dialect::Dialect;
+use crate::dialect::etag;
+use crate::dialect::route::Route;
 use crate::encoding::xml::Node;
 use crate::encoding::{date, hash};
 use crate::engine::body_verifier::Digests;
 use crate::engine::conditions::{self, SourceState};
-use crate::engine::dialect::Dialect;
 use crate::engine::exchange::{TargetResponse, build_copy_range_rejection, keep_metadata};
 use crate::engine::read_response;
-use crate::engine::route::Route;
-use crate::engine::{etag, validate_response};
+use crate::engine::validate_response;
 use crate::model::{
     ByteRange, Checksum, ChecksumAlgorithm, Checksums, CopyResult, Directive, Document, ErrorKind, Field,
     Fields, Operation, Part, Rejection, Request, Response, ResponseField, Setting, Timestamp, Value,

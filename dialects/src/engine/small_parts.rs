@@ -5,10 +5,11 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 
+use crate::dialect::etag;
+use crate::dialect::route::Route;
+use crate::dialect::{Dialect, Target};
 use crate::encoding::hash;
-use crate::engine::dialect::{Dialect, Target};
-use crate::engine::route::Route;
-use crate::engine::{etag, relay};
+use crate::engine::relay;
 use crate::model::{
     ByteRange, CopySource, Document, ErrorKind, Field, Fields, ObjectListing, ObjectToDelete, Operation,
     Part, PartListing, Rejection, Request, Response, ResponseField, Timestamp, Value,

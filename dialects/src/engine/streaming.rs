@@ -1,13 +1,14 @@
 //! Requests whose payload is streamed: the heads both ways.
 
+use crate::dialect::Dialect;
+use crate::dialect::etag;
+use crate::dialect::route::Route;
 use crate::encoding::{date, hash};
 use crate::engine::body_verifier::{Digests, DigestsToCompute};
-use crate::engine::dialect::Dialect;
 use crate::engine::exchange::{TargetResponse, find_overwrite_error};
 use crate::engine::loss::Loss;
 use crate::engine::read_response;
-use crate::engine::route::Route;
-use crate::engine::{crc64, etag, validate_response, write_request, write_response};
+use crate::engine::{crc64, validate_response, write_request, write_response};
 use crate::model::{
     Checksum, ChecksumAlgorithm, Document, Encryption, ErrorKind, Field, Fields, Operation, OutgoingRequest,
     PayloadHash, Rejection, Request, Response, ResponseField, Timestamp, Value,

@@ -1,12 +1,12 @@
 //! Whether an answer of a target can be true. A target may be anything that answers at its address: a proxy's page, a
 //! server with half of an index, another bucket's listing. What is wrong here is told as an error, never as a success.
 
+use crate::dialect::Dialect;
+use crate::dialect::etag;
+use crate::dialect::route::Route;
 use crate::encoding::{hash, percent};
-use crate::engine::dialect::Dialect;
-use crate::engine::etag;
 use crate::engine::exchange::TargetResponse;
 use crate::engine::read_response;
-use crate::engine::route::Route;
 use crate::model::{
     ByteRange, Checksum, ChecksumAlgorithm, Document, Encryption, ErrorKind, Field, ObjectListing, Operation,
     Rejection, Request, ResponseField, Value,

@@ -1,12 +1,13 @@
 //! From the canonical request to a head in the target's dialect, with what could not be said.
 
+use crate::dialect::etag;
+use crate::dialect::route::Route;
+use crate::dialect::{Dialect, FieldName, TargetCopySource};
 use crate::documents::acl_documents;
 use crate::encoding::{date, percent};
 use crate::engine::body_verifier::compute_composite_checksum;
-use crate::engine::dialect::{Dialect, FieldName, TargetCopySource};
 use crate::engine::loss::Loss;
-use crate::engine::route::Route;
-use crate::engine::{encoded_words, etag, read_request};
+use crate::engine::{encoded_words, read_request};
 use crate::model::{
     ByteRange, CannedAcl, ChecksumAlgorithm, Directive, ErrorKind, Field, Fields, Operation, OutgoingRequest,
     PayloadHash, Rejection, Request, Timestamp, Value,

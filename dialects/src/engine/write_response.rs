@@ -3,9 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
+use crate::dialect::Dialect;
 use crate::documents::response_documents;
 use crate::encoding::date;
-use crate::engine::dialect::Dialect;
 use crate::model::{Document, ErrorDocument, ErrorKind, Rejection, Response, ResponseField, Timestamp};
 
 /// Whom an answer is for.

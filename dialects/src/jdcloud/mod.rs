@@ -10,7 +10,7 @@ pub mod settings;
 pub mod words;
 pub mod xml;
 
-use crate::engine::dialect::{CommonHeaders, Dialect, Manual};
+use crate::dialect::{CommonHeaders, Dialect, Manual};
 use crate::s3;
 
 /// JD Cloud Object Storage.

@@ -10,7 +10,7 @@ pub mod settings;
 pub mod words;
 pub mod xml;
 
-use crate::engine::dialect::{
+use crate::dialect::{
     BucketSettingLocation, BucketSettings, CommonHeaders, Dialect, FieldName, Manual, StatedDigest,
 };
 use crate::model::{ChecksumAlgorithm, ErrorKind, Field, Operation, Timestamp};

@@ -12,7 +12,7 @@ pub mod settings;
 pub mod words;
 pub mod xml;
 
-use crate::engine::dialect::{BucketSettings, CommonHeaders, Dialect, Manual};
+use crate::dialect::{BucketSettings, CommonHeaders, Dialect, Manual};
 use crate::model::{ChecksumAlgorithm, Operation, Timestamp};
 
 /// Amazon S3.

@@ -2,13 +2,13 @@
 
 use secrecy::SecretString;
 
-use crate::authentication::addressing;
-use crate::authentication::signature::{Payload, ResourceAddress, VerifiedSignature};
+use crate::dialect::addressing;
+use crate::dialect::route::{Route, SameBucketNames};
+use crate::dialect::signature::{Payload, ResourceAddress, VerifiedSignature};
+use crate::dialect::{Dialect, Target};
 use crate::documents::{bucket_pages, listing, settings_documents};
 use crate::engine::conditions;
-use crate::engine::dialect::{Dialect, Target};
 use crate::engine::loss::{self, LossPolicy};
-use crate::engine::route::{Route, SameBucketNames};
 use crate::engine::small_parts::{self, SmallPartsConfig};
 use crate::engine::{emulation, read_request, streaming, write_request};
 use crate::model::{

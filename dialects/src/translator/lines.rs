@@ -1,7 +1,7 @@
 //! Which line of a request became which line of the translated one, for people who want to see it.
 
+use crate::dialect::{Dialect, FieldName};
 use crate::encoding::percent;
-use crate::engine::dialect::{Dialect, FieldName};
 use crate::model::{Field, Operation, OutgoingRequest, RawHead, Request, ValueKind};
 use crate::translator::explain::{Handling, classify_operation};
 use crate::translator::rules::describe_rule;

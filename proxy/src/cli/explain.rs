@@ -3,7 +3,7 @@
 use std::io::Read as _;
 
 use anyhow::{Context as _, anyhow};
-use blobfish_dialects::engine::dialect::Dialect;
+use blobfish_dialects::dialect::Dialect;
 use blobfish_dialects::model::Rejection;
 use blobfish_dialects::translator::explain::{Explanation, explain};
 use blobfish_dialects::translator::lines::Line;

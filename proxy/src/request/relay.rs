@@ -7,13 +7,13 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use blobfish_config::CopyLimits;
-use blobfish_dialects::authentication::signature::Payload;
+use blobfish_dialects::dialect::route::Route;
+use blobfish_dialects::dialect::signature::Payload;
 use blobfish_dialects::engine::body_verifier::{BodyVerifier, Digests, DigestsToCompute};
 use blobfish_dialects::engine::conditions;
 use blobfish_dialects::engine::exchange::{Exchange, TargetResponse};
 use blobfish_dialects::engine::loss::{self, Loss};
 use blobfish_dialects::engine::relay::{self, OrderedMd5, RelaySource, SourcePartDigests, SourceParts};
-use blobfish_dialects::engine::route::Route;
 use blobfish_dialects::engine::{crc64, read_response, streaming, validate_response, write_request};
 use blobfish_dialects::model::{
     Document, ErrorKind, Operation, Part, Rejection, Request, Response, ResponseField,

@@ -6,16 +6,17 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use blobfish_config::{Caller, CopyLimits};
-use blobfish_dialects::authentication::signature::Payload;
+use blobfish_dialects::dialect::Dialect;
+use blobfish_dialects::dialect::etag;
+use blobfish_dialects::dialect::route::Route;
+use blobfish_dialects::dialect::signature::Payload;
 use blobfish_dialects::documents::request_documents;
 use blobfish_dialects::engine::body_verifier::{BodyVerifier, Digests, DigestsToCompute};
-use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::engine::exchange::{Exchange, TargetResponse};
-use blobfish_dialects::engine::route::Route;
 use blobfish_dialects::engine::small_parts::{
     self, NamedPart, PartSlice, PartsFolder, PlannedPart, StagedPart,
 };
-use blobfish_dialects::engine::{crc64, etag, read_response, relay, streaming as heads, validate_response};
+use blobfish_dialects::engine::{crc64, read_response, relay, streaming as heads, validate_response};
 use blobfish_dialects::model::{
     Document, ErrorKind, Field, ObjectToDelete, Operation, Part, PartCrc64, PartListing, Rejection, Request,
     Response, ResponseField, Value,

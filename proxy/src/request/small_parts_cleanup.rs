@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use blobfish_dialects::dialect::route::{Route, SameBucketNames};
 use blobfish_dialects::engine::loss::LossPolicy;
 use blobfish_dialects::engine::read_response;
-use blobfish_dialects::engine::route::{Route, SameBucketNames};
 use blobfish_dialects::engine::small_parts::{self, PartsFolder};
 use blobfish_dialects::engine::streaming as heads;
 use blobfish_dialects::model::{Document, ErrorKind, Fields, Operation, Rejection, Request};

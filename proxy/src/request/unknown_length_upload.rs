@@ -3,13 +3,14 @@
 
 use std::sync::Mutex;
 
-use blobfish_dialects::authentication::signature::Payload;
+use blobfish_dialects::dialect::etag;
+use blobfish_dialects::dialect::route::Route;
+use blobfish_dialects::dialect::signature::Payload;
 use blobfish_dialects::encoding::hash;
 use blobfish_dialects::engine::body_verifier::{BodyVerifier, Digests, DigestsToCompute};
 use blobfish_dialects::engine::exchange::Exchange;
-use blobfish_dialects::engine::route::Route;
 use blobfish_dialects::engine::streaming::add_digests;
-use blobfish_dialects::engine::{crc64, etag, read_response, relay, write_request};
+use blobfish_dialects::engine::{crc64, read_response, relay, write_request};
 use blobfish_dialects::model::{
     Document, ErrorKind, Field, Operation, Part, Rejection, Request, Response, ResponseField, Value,
 };

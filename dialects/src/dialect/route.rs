@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::engine::dialect::{Dialect, Target};
+use crate::dialect::definition::{Dialect, Target};
 use crate::engine::loss::LossPolicy;
 
 /// One request's way: who asks, who serves, and what the operator said about this bucket.

@@ -1,6 +1,6 @@
 //! What makes up a dialect: one value of tables, and a few functions where a table cannot say it.
 
-use crate::authentication::signature::Auth;
+use crate::dialect::signature::Auth;
 use crate::documents::settings_documents::SettingSchema;
 use crate::encoding::xml::Node;
 use crate::engine::small_parts::SmallPartsConfig;
