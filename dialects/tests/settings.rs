@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use blobfish_dialects::dialect::Dialect;
-use blobfish_dialects::engine::exchange::{Exchange, Step, TargetResponse};
-use blobfish_dialects::engine::write_response::{self, ResponseContext};
+use blobfish_dialects::dialect::response_context::ResponseContext;
+use blobfish_dialects::engine::exchange::{Exchange, Step};
+use blobfish_dialects::engine::target_response::TargetResponse;
+use blobfish_dialects::engine::write_response;
 use blobfish_dialects::model::{ErrorKind, OutgoingRequest, Rejection, Timestamp};
 use blobfish_dialects::s3::profiles::{AWS, SEAWEEDFS};
 use blobfish_dialects::translator::explain::{build_sample_route, build_sample_target, explain};

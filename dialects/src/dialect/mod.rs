@@ -7,11 +7,19 @@ pub mod addressing;
 pub mod credential;
 mod definition;
 pub mod etag;
+pub mod limits;
+mod operation_route;
+pub mod post_form;
+pub mod response_context;
 pub mod route;
+pub mod settings_schema;
 pub mod signature;
+pub mod target;
 
 pub use definition::{
     AclStyle, BucketSettingLocation, BucketSettings, CommonHeaders, ConditionCombination, CopyRules,
-    Defaults, Dialect, ErrorRow, FieldName, HostForm, IgnoredHeader, Limits, Manual, OperationRoute,
-    ResourceLevel, SelfCopyRule, StatedDigest, Target, TargetCopySource, WordTables, Words, XmlStyle,
+    Defaults, Dialect, ErrorRow, FieldName, HostForm, IgnoredHeader, Limits, Manual, SelfCopyRule,
+    StatedDigest, TargetCopySource, WordTables, Words, XmlStyle,
 };
+pub use operation_route::{OperationRoute, ResourceLevel};
+pub use target::{SmallPartsConfig, Target};

@@ -1,7 +1,7 @@
 //! Who may do what, between documents of grants, canned words, and what stands between them.
 
 use crate::dialect::Dialect;
-use crate::documents::response_documents::OWNER_ID;
+use crate::documents::elements::OWNER_ID;
 use crate::encoding::xml::{Node, XmlWriter};
 use crate::model::{
     AccessControlList, CannedAcl, ErrorKind, Field, Fields, Grant, Grantee, Permission, Rejection,

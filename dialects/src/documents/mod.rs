@@ -5,8 +5,8 @@
 pub mod acl_documents;
 pub mod bucket_pages;
 pub mod delete_objects;
+pub mod elements;
 pub mod listing;
-pub mod request_documents;
 pub mod response_documents;
 pub mod settings_documents;
 pub mod version_listing;

@@ -2,6 +2,7 @@
 
 pub mod body_verifier;
 pub mod conditions;
+pub mod copy_source;
 pub mod cors;
 pub mod crc64;
 pub mod diagnosis;
@@ -12,8 +13,10 @@ pub mod loss;
 pub mod read_request;
 pub mod read_response;
 pub mod relay;
+pub mod request_documents;
 pub mod small_parts;
 pub mod streaming;
+pub mod target_response;
 pub mod validate_response;
 pub mod write_request;
 pub mod write_response;

@@ -2,10 +2,11 @@
 //! lifecycle rules and the names of keys of encryption.
 
 use crate::dialect::AclStyle;
-use crate::documents::settings_documents::{
-    BOOLEAN, ElementSchema, SettingSchema, UnsetResponse, class_element, flatten_filters, group_element,
-    number_element, page_elements, restore_filters, text_element, words_element,
+use crate::dialect::settings_schema::{
+    BOOLEAN, ElementSchema, SettingSchema, UnsetResponse, class_element, group_element, number_element,
+    page_elements, text_element, words_element,
 };
+use crate::documents::settings_documents::{flatten_filters, restore_filters};
 use crate::model::{ErrorKind, Group, Setting};
 
 /// 7.3

@@ -4,5 +4,7 @@
 
 pub mod examples;
 pub mod explain;
+pub mod handling;
+pub mod line_subject;
 pub mod lines;
 pub mod rules;

@@ -3,7 +3,7 @@
 
 use crate::dialect::{ConditionCombination, Dialect, FieldName, SelfCopyRule, Words};
 use crate::model::{CannedAcl, Directive, Field, Operation, Request, ValueKind};
-use crate::translator::lines::LineSubject;
+use crate::translator::line_subject::LineSubject;
 
 /// The vendor's document that describes an operation.
 pub fn format_document_title(dialect: &Dialect, operation: Operation) -> String {

@@ -12,12 +12,11 @@ use std::time::Duration;
 use blobfish_config::{
     Access, Addressing, Caller, Conditions, Config, Endpoint, Signing, SmallParts, UnsupportedFields,
 };
+
 use blobfish_dialects::authentication::authenticate::{CallerCredentials, CredentialStore, ListenerDialects};
-use blobfish_dialects::dialect::route::{BucketNames, Route};
+use blobfish_dialects::dialect::route::{BucketNames, LossPolicy, Route};
 use blobfish_dialects::dialect::signature::Auth;
-use blobfish_dialects::dialect::{Dialect, Target};
-use blobfish_dialects::engine::loss::LossPolicy;
-use blobfish_dialects::engine::small_parts::SmallPartsConfig;
+use blobfish_dialects::dialect::{Dialect, SmallPartsConfig, Target};
 use blobfish_dialects::model::{Credentials, Operation, RequiredAccess, SharedCredentials, TargetClock};
 use pingora_core::protocols::tls::CaType;
 use pingora_core::utils::tls::{CertKey, WrappedX509};

@@ -3,7 +3,8 @@
 use blobfish_dialects::dialect::route::Route;
 use blobfish_dialects::dialect::signature::Payload;
 use blobfish_dialects::engine::body_verifier::{BodyVerifier, Digests, DigestsToCompute};
-use blobfish_dialects::engine::exchange::{Exchange, Step, TargetResponse};
+use blobfish_dialects::engine::exchange::{Exchange, Step};
+use blobfish_dialects::engine::target_response::TargetResponse;
 use blobfish_dialects::engine::{crc64, streaming};
 use blobfish_dialects::model::{
     ErrorKind, Operation, OutgoingRequest, Rejection, Request, Response, ResponseField,

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+
 use blobfish_dialects::authentication::authenticate::authenticate_request;
+use blobfish_dialects::dialect::response_context::ResponseContext;
 use blobfish_dialects::engine::cors::CrossOrigin;
-use blobfish_dialects::engine::write_response::ResponseContext;
 use blobfish_dialects::model::{ErrorKind, RawHead, Rejection};
 use bytes::Bytes;
 use futures_util::FutureExt as _;

@@ -2,15 +2,14 @@
 
 use blobfish_dialects::dialect::route::Route;
 use blobfish_dialects::dialect::signature::Payload;
-use blobfish_dialects::engine::body_verifier::DigestsToCompute;
-use blobfish_dialects::engine::body_verifier::{BodyVerifier, Digests};
-use blobfish_dialects::engine::exchange::TargetResponse;
+use blobfish_dialects::engine::body_verifier::{BodyVerifier, Digests, DigestsToCompute};
 use blobfish_dialects::engine::streaming::{
     SinglePart, adapt_part_request, add_body_md5, add_digests, apply_position, build_bucket_head_request,
     build_client_error, build_client_response, build_missing_response, build_position_request,
     build_target_request, can_send_more_digests, choose_digests, needs_digest, needs_retry_without_range,
     retry_without_part,
 };
+use blobfish_dialects::engine::target_response::TargetResponse;
 use blobfish_dialects::engine::validate_response::build_expected_body;
 use blobfish_dialects::engine::{crc64, write_request};
 use blobfish_dialects::model::{ErrorKind, Field, Operation, Rejection, Request, Response, ResponseField};

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use blobfish_config::{Addressing, Conditions};
-use blobfish_dialects::dialect::route::{Route, SameBucketNames};
-use blobfish_dialects::engine::loss::LossPolicy;
+use blobfish_dialects::dialect::route::{LossPolicy, Route, SameBucketNames};
+
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::timeout;
