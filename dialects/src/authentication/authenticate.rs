@@ -65,12 +65,6 @@ pub struct RejectedRequest {
     pub rejection: Rejection,
 }
 
-impl std::fmt::Debug for Dialect {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name)
-    }
-}
-
 /// Accepts a request, or says why not. Needs no body.
 ///
 /// # Errors

@@ -1,6 +1,6 @@
-//! Whose request this is: the dialect and the bucket that its host and path name, the signature, forms and their policies.
+//! Which caller sends a request, and for which bucket and key: credentials, signatures, form uploads and their policies.
 //!
-//! Uses: `model`, `encoding`, `engine`.
+//! Uses: `model`, `encoding`, `dialect`, `engine`.
 
 pub mod authenticate;
 pub mod form_upload;

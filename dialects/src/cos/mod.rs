@@ -1,4 +1,6 @@
 //! The dialect of Tencent Cloud Object Storage. Section numbers are those of the COS reference.
+//!
+//! Uses: `model`, `encoding`, `dialect`, `documents`.
 
 pub mod auth;
 pub mod copy;

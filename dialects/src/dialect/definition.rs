@@ -164,6 +164,12 @@ pub enum BucketSettingLocation {
     Header(&'static str),
 }
 
+impl std::fmt::Debug for Dialect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
 impl Dialect {
     /// What it calls a field in a request of this kind, if that may say it.
     pub fn field_name_in(&self, field: Field, operation: Operation) -> Option<FieldName> {

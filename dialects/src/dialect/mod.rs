@@ -1,5 +1,5 @@
-//! What makes up a dialect: the value `Dialect` and its tables, the trait of its signatures, the schemas of its settings documents,
-//! its hosts and its limits, and what a route between two dialects is. No table of a vendor is here.
+//! What makes up a dialect: the value `Dialect` and its tables, the trait of its signatures, the schemas of its settings
+//! documents, its hosts and limits; and targets and routes, which are made of dialects. Contains no vendor's table.
 //!
 //! Uses: `model`, `encoding`.
 

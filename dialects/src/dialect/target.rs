@@ -32,7 +32,7 @@ pub struct Target {
     pub staging: SmallPartsConfig,
 }
 
-/// The usual beginning of the keys of such objects.
+/// What the keys of small parts begin with unless the operator configures something else.
 pub const PREFIX_DEFAULT: &str = ".blobfish-parts/";
 
 /// What a target's operator said of small parts.
@@ -44,10 +44,7 @@ pub struct SmallPartsConfig {
     pub prefix: String,
     /// The target's bucket for them; absent: the upload's own.
     pub bucket: Option<String>,
-}
-
-impl Default for SmallPartsConfig {
-    fn default() -> Self {
-        Self { is_combining: true, prefix: PREFIX_DEFAULT.to_owned(), bucket: None }
-    }
+    /// The smallest part that any caller's dialect allows, bytes. It comes from the list of dialects, which is above
+    /// this folder.
+    pub caller_part_bytes_min: u64,
 }

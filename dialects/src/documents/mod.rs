@@ -1,6 +1,6 @@
-//! The XML documents of requests and responses, between the canonical form and a dialect.
+//! XML documents of requests, responses and settings, between the canonical form and a dialect.
 //!
-//! Uses: `model`, `encoding`, `engine`.
+//! Uses: `model`, `encoding`, `dialect`.
 
 pub mod acl_documents;
 pub mod bucket_pages;

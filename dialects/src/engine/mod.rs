@@ -1,4 +1,6 @@
-//! The translation, written once: no name of a vendor stands here.
+//! The translation, written once and without the name of a vendor: requests, responses, emulation, relays, small parts.
+//!
+//! Uses: `model`, `encoding`, `dialect`, `documents`.
 
 pub mod body_verifier;
 pub mod conditions;

@@ -28,9 +28,9 @@ const UPLOAD_METADATA: &str = "blobfish-upload";
 const KEY_METADATA: &str = "blobfish-key";
 const BUCKET_METADATA: &str = "blobfish-bucket";
 
-/// Whether some caller's vendor takes smaller parts than this target.
-pub fn is_staging_needed(target: &Dialect) -> bool {
-    crate::DIALECTS.iter().any(|caller| has_smaller_parts(caller, target))
+/// Whether a caller's dialect allows smaller parts than this target.
+pub fn is_staging_needed(target: &Target) -> bool {
+    target.staging.caller_part_bytes_min < target.dialect.limits.part_bytes_min
 }
 
 fn has_smaller_parts(caller: &Dialect, target: &Dialect) -> bool {
@@ -62,8 +62,7 @@ pub fn involves_small_parts(route: &Route<'_>, request: &Request) -> bool {
 
 /// What keys begin with in this target's buckets that are not for callers.
 pub fn reserved_prefix(target: &Target) -> Option<&str> {
-    (target.staging.bucket.is_none() && is_staging_needed(target.dialect))
-        .then_some(target.staging.prefix.as_str())
+    (target.staging.bucket.is_none() && is_staging_needed(target)).then_some(target.staging.prefix.as_str())
 }
 
 /// Refuses a key that is not for callers.

@@ -1,4 +1,6 @@
-//! The canonical types: what a request means, whatever dialect said it.
+//! The canonical types: what requests and responses mean, independent of dialect.
+//!
+//! Uses: `encoding`.
 
 mod access;
 mod error;

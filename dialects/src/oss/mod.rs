@@ -1,4 +1,6 @@
 //! The dialect of Alibaba Cloud Object Storage Service. Section numbers are those of the OSS reference.
+//!
+//! Uses: `model`, `encoding`, `dialect`, `documents`.
 
 pub mod auth;
 pub mod copy;

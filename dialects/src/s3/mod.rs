@@ -1,4 +1,6 @@
 //! The S3 dialect as AWS documents it. Section numbers are those of the S3 reference.
+//!
+//! Uses: `model`, `encoding`, `dialect`, `documents`.
 
 pub mod auth;
 pub mod chunked;

@@ -4,6 +4,7 @@ use secrecy::SecretString;
 
 use crate::dialect::route::{LossPolicy, Route, SameBucketNames};
 use crate::dialect::signature::{Payload, ResourceAddress, VerifiedSignature};
+use crate::dialect::target::PREFIX_DEFAULT;
 use crate::dialect::{Dialect, SmallPartsConfig, Target, addressing};
 use crate::documents::{bucket_pages, listing, settings_documents};
 use crate::engine::{conditions, emulation, loss, read_request, small_parts, streaming, write_request};
@@ -446,7 +447,12 @@ pub fn build_sample_target(dialect: &'static Dialect) -> Target {
         clock: TargetClock::default(),
         seal_secret: SecretString::from(String::new()),
         kms_keys: Vec::new(),
-        staging: SmallPartsConfig::default(),
+        staging: SmallPartsConfig {
+            is_combining: true,
+            prefix: PREFIX_DEFAULT.to_owned(),
+            bucket: None,
+            caller_part_bytes_min: crate::smallest_part_bytes(),
+        },
     }
 }
 

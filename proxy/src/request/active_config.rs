@@ -423,6 +423,7 @@ fn build_target(
                 is_combining: target.small_parts == SmallParts::Combine,
                 prefix: target.small_parts_prefix.clone(),
                 bucket: target.small_parts_bucket.clone(),
+                caller_part_bytes_min: blobfish_dialects::smallest_part_bytes(),
             },
         },
         endpoint: target.endpoint.clone(),

@@ -94,7 +94,7 @@ fn schedule_first_run(interval: Duration) -> Instant {
 }
 
 fn needs_cleanup(target: &TargetRuntime) -> bool {
-    target.spec.staging.is_combining && small_parts::is_staging_needed(target.spec.dialect)
+    target.spec.staging.is_combining && small_parts::is_staging_needed(&target.spec)
 }
 
 impl SmallPartsCleanup {
