@@ -1,12 +1,12 @@
 //! The dialects of object storage, and the translation between them.
 //!
-//! Pure: no IO, clock, environment, threads or runtime. A request head comes in as bytes, what to send and
-//! what to tell comes out as values; time and keys are arguments. `model` holds the canonical types, `engine`
-//! the translation that is written once and names no vendor, `wire` vendor-free helpers, and each remaining
-//! folder one dialect with the same file names.
+//! Pure: no IO, clock, environment, threads or runtime. A request head comes in as bytes; what to send to a target and
+//! what to respond come out as values. Time and keys are arguments. Each folder states in its `mod.rs` which folders it
+//! uses; this file knows all of them.
 
 pub mod authentication;
 pub mod cos;
+pub mod dialect;
 pub mod documents;
 pub mod encoding;
 pub mod engine;
@@ -16,7 +16,7 @@ pub mod oss;
 pub mod s3;
 pub mod translator;
 
-use engine::dialect::Dialect;
+use dialect::Dialect;
 
 /// Every dialect that callers may speak and targets may be. Of one family the first is the common one.
 pub static DIALECTS: &[&Dialect] = &[&s3::S3, &jdcloud::JDCLOUD, &cos::COS, &oss::OSS];
@@ -45,4 +45,9 @@ pub fn find_dialect(dialect: &str, profile: Option<&str>) -> Option<&'static Dia
             .find(|dialect| dialect.name == name)
     };
     profile.and_then(find_by_name).or_else(|| find_by_name(dialect))
+}
+
+/// The smallest part that a caller may upload in any dialect, where it is not the last of its upload.
+pub fn smallest_part_bytes() -> u64 {
+    DIALECTS.iter().map(|dialect| dialect.limits.part_bytes_min).min().unwrap_or_default()
 }

@@ -6,8 +6,8 @@ use blobfish_dialects::authentication::authenticate::{
     AuthenticatedRequest, CallerCredentials, CredentialStore, ListenerDialects, RejectedRequest,
     authenticate_request,
 };
-use blobfish_dialects::authentication::signature::Auth;
-use blobfish_dialects::engine::dialect::Dialect;
+use blobfish_dialects::dialect::Dialect;
+use blobfish_dialects::dialect::signature::Auth;
 use blobfish_dialects::model::{
     Credentials, ErrorKind, Operation, OutgoingRequest, PayloadHash, RawHead, Timestamp,
 };

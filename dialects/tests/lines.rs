@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use blobfish_dialects::translator::examples::parse_examples;
-use blobfish_dialects::translator::explain::{Explanation, Handling, explain};
+use blobfish_dialects::translator::explain::{Explanation, explain};
+use blobfish_dialects::translator::handling::Handling;
 use blobfish_dialects::translator::lines::Line;
 use blobfish_dialects::{DIALECTS, cos::COS, find_dialect, jdcloud::JDCLOUD, oss::OSS, s3::S3};
 

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use blobfish_dialects::authentication::signature::{Auth, ResourceAddress, VerifyOptions};
+use blobfish_dialects::dialect::signature::{Auth, ResourceAddress, VerifyOptions};
 use blobfish_dialects::encoding::percent;
 use blobfish_dialects::model::{
     Credentials, ErrorKind, OutgoingRequest, PayloadHash, RawHead, Rejection, Timestamp,

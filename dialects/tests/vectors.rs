@@ -6,9 +6,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use blobfish_dialects::authentication::addressing;
-use blobfish_dialects::authentication::signature::VerifyOptions;
-use blobfish_dialects::engine::dialect::Dialect;
+use blobfish_dialects::dialect::Dialect;
+use blobfish_dialects::dialect::addressing;
+use blobfish_dialects::dialect::signature::VerifyOptions;
 use blobfish_dialects::find_dialect;
 use blobfish_dialects::model::{RawHead, Rejection, Timestamp};
 use blobfish_dialects::translator::explain::parse_request_head;

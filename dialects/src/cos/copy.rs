@@ -1,8 +1,8 @@
 //! Copying in COS (section 4).
 
-use crate::authentication::addressing;
+use crate::dialect::addressing;
+use crate::dialect::{ConditionCombination, CopyRules, SelfCopyRule, TargetCopySource};
 use crate::encoding::percent;
-use crate::engine::dialect::{ConditionCombination, CopyRules, SelfCopyRule, TargetCopySource};
 use crate::model::{CopySource, ErrorKind, Rejection};
 
 /// 4.3 to 4.6

@@ -1,7 +1,7 @@
 //! Copying in OSS (section 4).
 
+use crate::dialect::{ConditionCombination, CopyRules, SelfCopyRule, TargetCopySource};
 use crate::encoding::percent;
-use crate::engine::dialect::{ConditionCombination, CopyRules, SelfCopyRule, TargetCopySource};
 use crate::model::{CopySource, ErrorKind, Rejection};
 
 /// 4.3 to 4.9

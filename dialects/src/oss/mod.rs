@@ -1,4 +1,6 @@
 //! The dialect of Alibaba Cloud Object Storage Service. Section numbers are those of the OSS reference.
+//!
+//! Uses: `model`, `encoding`, `dialect`, `documents`.
 
 pub mod auth;
 pub mod copy;
@@ -10,7 +12,7 @@ pub mod settings;
 pub mod words;
 pub mod xml;
 
-use crate::engine::dialect::{
+use crate::dialect::{
     BucketSettingLocation, BucketSettings, CommonHeaders, Dialect, FieldName, Manual, StatedDigest,
 };
 use crate::model::{ChecksumAlgorithm, ErrorKind, Field, Operation, Timestamp};

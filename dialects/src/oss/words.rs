@@ -1,6 +1,6 @@
 //! The words of OSS.
 
-use crate::engine::dialect::{WordTables, Words};
+use crate::dialect::{WordTables, Words};
 use crate::model::{CannedAcl, Directive, Encryption, Field, StorageClass};
 
 /// 4.2, 5.1, 5.2, 5.3

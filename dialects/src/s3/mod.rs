@@ -1,4 +1,6 @@
 //! The S3 dialect as AWS documents it. Section numbers are those of the S3 reference.
+//!
+//! Uses: `model`, `encoding`, `dialect`, `documents`.
 
 pub mod auth;
 pub mod chunked;
@@ -12,7 +14,7 @@ pub mod settings;
 pub mod words;
 pub mod xml;
 
-use crate::engine::dialect::{BucketSettings, CommonHeaders, Dialect, Manual};
+use crate::dialect::{BucketSettings, CommonHeaders, Dialect, Manual};
 use crate::model::{ChecksumAlgorithm, Operation, Timestamp};
 
 /// Amazon S3.

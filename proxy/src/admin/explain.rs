@@ -2,7 +2,7 @@
 //! `blobfish explain`, which are to give the same.
 
 use anyhow::anyhow;
-use blobfish_dialects::engine::dialect::Dialect;
+use blobfish_dialects::dialect::Dialect;
 use blobfish_dialects::model::Rejection;
 use blobfish_dialects::translator::explain::{Explanation, explain};
 use blobfish_dialects::translator::lines::Line;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use blobfish_config::{Caller, Config};
 use blobfish_dialects::authentication::authenticate::{CallerCredentials, CredentialStore, ListenerDialects};
-use blobfish_dialects::engine::dialect::Dialect;
+use blobfish_dialects::dialect::Dialect;
 use blobfish_dialects::model::Operation;
 
 use crate::inbound::certificates::{CertificateError, CertificatesByAddress, ListenerCertificates};

@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use blobfish_dialects::authentication::authenticate::find_dialect_by_host;
+use blobfish_dialects::dialect::response_context::ResponseContext;
+use blobfish_dialects::dialect::route::Route;
 use blobfish_dialects::encoding::percent;
 use blobfish_dialects::engine::cors::CrossOrigin;
-use blobfish_dialects::engine::exchange::TargetResponse;
 use blobfish_dialects::engine::loss::{Loss, check_losses};
-use blobfish_dialects::engine::route::Route;
-use blobfish_dialects::engine::write_response::{
-    ResponseContext, WrittenResponse, build_error_response, write_response,
-};
+use blobfish_dialects::engine::target_response::TargetResponse;
+use blobfish_dialects::engine::write_response::{WrittenResponse, build_error_response, write_response};
 use blobfish_dialects::model::{ErrorKind, RawHead, Rejection, Response, ResponseField};
 
 use crate::clock;

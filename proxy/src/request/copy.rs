@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use blobfish_config::{AbandonedCopies, Caller};
-use blobfish_dialects::authentication::signature::Payload;
-use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::route::Route;
+use blobfish_dialects::dialect::Dialect;
+use blobfish_dialects::dialect::route::Route;
+use blobfish_dialects::dialect::signature::Payload;
 use blobfish_dialects::model::{ErrorKind, Request};
 
 use crate::request::context::{RequestContext, RequestEnd};

@@ -8,8 +8,8 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use blobfish_dialects::dialect::Dialect;
 use blobfish_dialects::encoding::xml::Node;
-use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::engine::exchange::Exchange;
 use blobfish_dialects::model::{Document, ErrorKind, Operation, Rejection, Request, Setting};
 use governor::clock::DefaultClock;

@@ -2,7 +2,7 @@
 
 use blobfish_config::Caller;
 use blobfish_dialects::authentication::authenticate::AuthenticatedRequest;
-use blobfish_dialects::engine::dialect::Dialect;
+use blobfish_dialects::dialect::Dialect;
 use blobfish_dialects::engine::small_parts::{check_key_allowed, involves_small_parts};
 use blobfish_dialects::model::{ErrorKind, Operation, Rejection, Request};
 

@@ -1,9 +1,9 @@
 //! Everything with small bodies both ways: reads the request whole, lets the engine say what to send, and tells.
 
-use blobfish_dialects::authentication::signature::Payload;
+use blobfish_dialects::dialect::route::Route;
+use blobfish_dialects::dialect::signature::Payload;
 use blobfish_dialects::engine::body_verifier::{BodyVerifier, DigestsToCompute};
 use blobfish_dialects::engine::exchange::Exchange;
-use blobfish_dialects::engine::route::Route;
 use blobfish_dialects::engine::{crc64, streaming};
 use blobfish_dialects::model::{ErrorKind, Operation, Request, Response, ResponseField};
 use std::sync::Mutex;

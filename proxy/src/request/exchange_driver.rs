@@ -3,7 +3,8 @@
 
 use std::sync::Mutex;
 
-use blobfish_dialects::engine::exchange::{Exchange, Step, TargetResponse};
+use blobfish_dialects::engine::exchange::{Exchange, Step};
+use blobfish_dialects::engine::target_response::TargetResponse;
 use blobfish_dialects::model::{ErrorKind, Operation, OutgoingRequest, Rejection, Response};
 
 use crate::clock;

@@ -3,7 +3,7 @@
 use blobfish_dialects::authentication::authenticate::detect_unsigned_dialect;
 use blobfish_dialects::authentication::form_upload;
 use blobfish_dialects::authentication::form_upload::{FormProgress, FormReader, READ_AHEAD_BYTES};
-use blobfish_dialects::authentication::signature::Payload;
+use blobfish_dialects::dialect::signature::Payload;
 use blobfish_dialects::engine::small_parts;
 use blobfish_dialects::model::{ErrorKind, RawHead};
 

@@ -1,12 +1,12 @@
 //! ListBuckets: the configured names that the caller may read, and what the target of a pattern has.
 
 use blobfish_config::Caller;
-use blobfish_dialects::authentication::signature::Payload;
+
+use blobfish_dialects::dialect::route::{LossPolicy, Route, SameBucketNames};
+use blobfish_dialects::dialect::signature::Payload;
 use blobfish_dialects::documents::bucket_pages::{
     BucketRow, CREATION_UNKNOWN, build_bucket_page, build_list_buckets_request, check_bucket_filters,
 };
-use blobfish_dialects::engine::loss::LossPolicy;
-use blobfish_dialects::engine::route::{Route, SameBucketNames};
 use blobfish_dialects::model::{
     BucketListing, Document, ErrorKind, Rejection, Request, RequiredAccess, Response,
 };

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::time::Duration;
 
-use blobfish_dialects::authentication::signature::Payload;
+use blobfish_dialects::dialect::signature::Payload;
 use blobfish_dialects::engine::body_verifier::{BodyVerifier, Digests, DigestsToCompute};
 use blobfish_dialects::model::{ErrorKind, Operation, Request};
 use tokio::time::{Instant, timeout_at};

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use blobfish_config::{Caller, Conditions, Config, UnsupportedFields};
-use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::loss::LossPolicy;
-use blobfish_dialects::engine::route::{BucketNames, Route};
+use blobfish_dialects::dialect::Dialect;
+use blobfish_dialects::dialect::route::LossPolicy;
+use blobfish_dialects::dialect::route::{BucketNames, Route};
 use blobfish_dialects::model::RequiredAccess;
 
 use crate::request::grants::has_access;

@@ -6,16 +6,19 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use blobfish_config::{Caller, CopyLimits};
-use blobfish_dialects::authentication::signature::Payload;
-use blobfish_dialects::documents::request_documents;
+
+use blobfish_dialects::dialect::route::Route;
+use blobfish_dialects::dialect::signature::Payload;
+use blobfish_dialects::dialect::{Dialect, etag};
 use blobfish_dialects::engine::body_verifier::{BodyVerifier, Digests, DigestsToCompute};
-use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::exchange::{Exchange, TargetResponse};
-use blobfish_dialects::engine::route::Route;
+use blobfish_dialects::engine::exchange::Exchange;
 use blobfish_dialects::engine::small_parts::{
     self, NamedPart, PartSlice, PartsFolder, PlannedPart, StagedPart,
 };
-use blobfish_dialects::engine::{crc64, etag, read_response, relay, streaming as heads, validate_response};
+use blobfish_dialects::engine::target_response::TargetResponse;
+use blobfish_dialects::engine::{
+    crc64, read_response, relay, request_documents, streaming as heads, target_response, validate_response,
+};
 use blobfish_dialects::model::{
     Document, ErrorKind, Field, ObjectToDelete, Operation, Part, PartCrc64, PartListing, Rejection, Request,
     Response, ResponseField, Value,
@@ -145,7 +148,7 @@ async fn has_open_uploads(
     let request = Request::new(Operation::ListMultipartUploads);
     match perform_exchange(target_client, target, upload_route, request).await?.document {
         Some(Document::Uploads(page)) => Ok(!page.uploads.is_empty()),
-        _ => Err(read_response::reject_incomplete_response()),
+        _ => Err(target_response::reject_incomplete_response()),
     }
 }
 
@@ -168,7 +171,7 @@ async fn has_only_keys_with_prefix(
             let all = page.versions.iter().all(|row| row.object.key.starts_with(prefix));
             Ok(!page.versions.is_empty() && all)
         }
-        _ => Err(read_response::reject_incomplete_response()),
+        _ => Err(target_response::reject_incomplete_response()),
     }
 }
 
@@ -272,7 +275,7 @@ impl<'a> SmallPartsUpload<'a> {
         let request = self.folder.build_list_request(marker, count_max);
         match self.perform_exchange(&self.small_parts_route, request).await?.document {
             Some(Document::Objects(page)) => Ok((self.folder.parse_listing(&page), page.truncated)),
-            _ => Err(read_response::reject_incomplete_response()),
+            _ => Err(target_response::reject_incomplete_response()),
         }
     }
 
@@ -287,7 +290,7 @@ impl<'a> SmallPartsUpload<'a> {
                 return Ok(all);
             }
         }
-        Err(read_response::reject_incomplete_response())
+        Err(target_response::reject_incomplete_response())
     }
 
     /// The upload's own parts behind a number: also the question whether it is open.
@@ -295,7 +298,7 @@ impl<'a> SmallPartsUpload<'a> {
         let request = self.folder.build_list_parts_request(marker, count_max);
         match self.perform_exchange(&self.upload_route, request).await?.document {
             Some(Document::Parts(list)) => Ok(list),
-            _ => Err(read_response::reject_incomplete_response()),
+            _ => Err(target_response::reject_incomplete_response()),
         }
     }
 
@@ -311,7 +314,7 @@ impl<'a> SmallPartsUpload<'a> {
                 return Ok(all);
             }
         }
-        Err(read_response::reject_incomplete_response())
+        Err(target_response::reject_incomplete_response())
     }
 
     /// Whether a large part may go to the target's upload.
@@ -396,7 +399,7 @@ pub async fn delete_keys_with_prefix(
         )
         .await?;
         let Some(Document::Objects(page)) = page.document else {
-            return Err(read_response::reject_incomplete_response());
+            return Err(target_response::reject_incomplete_response());
         };
         if page.objects.is_empty() {
             break;
@@ -411,7 +414,7 @@ pub async fn delete_keys_with_prefix(
         )
         .await?;
         let Some(Document::Deleted { results: lines, .. }) = response.document else {
-            return Err(read_response::reject_incomplete_response());
+            return Err(target_response::reject_incomplete_response());
         };
         let deleted_count = lines.iter().filter(|line| line.error.is_none()).count();
         has_versions |= lines.iter().any(|line| line.made_or_removed_marker || line.delete_marker.is_some());
@@ -425,7 +428,7 @@ pub async fn delete_keys_with_prefix(
             perform_exchange(target_client, target, route, small_parts::build_version_list_request(prefix))
                 .await?;
         let Some(Document::Versions(page)) = page.document else {
-            return Err(read_response::reject_incomplete_response());
+            return Err(target_response::reject_incomplete_response());
         };
         if page.versions.is_empty() {
             break;
@@ -442,7 +445,7 @@ pub async fn delete_keys_with_prefix(
         )
         .await?;
         let Some(Document::Deleted { results: lines, .. }) = response.document else {
-            return Err(read_response::reject_incomplete_response());
+            return Err(target_response::reject_incomplete_response());
         };
         if lines.iter().all(|line| line.error.is_some()) {
             break;
@@ -793,7 +796,7 @@ impl PartCombiner<'_, '_> {
                             self.slot.progress.bytes_done.fetch_add(piece.bytes, Ordering::Relaxed);
                             Ok(Part::new(*number, result.etag))
                         }
-                        _ => Err(read_response::reject_incomplete_response()),
+                        _ => Err(target_response::reject_incomplete_response()),
                     },
                     Err(rejection) if rejection.kind == ErrorKind::NotImplemented => {
                         self.upload_joined_part(*number, std::slice::from_ref(piece)).await
@@ -850,7 +853,7 @@ impl PartCombiner<'_, '_> {
                         .is_err()
                 {
                     download.abort().await;
-                    return Err(read_response::reject_incomplete_response());
+                    return Err(target_response::reject_incomplete_response());
                 }
                 let upload = match &mut upload {
                     Some(upload) => upload,
@@ -913,7 +916,7 @@ impl PartCombiner<'_, '_> {
         .await;
         let Some(mut upload) = upload else {
             transferred?;
-            return Err(read_response::reject_incomplete_response());
+            return Err(target_response::reject_incomplete_response());
         };
         let is_written = match transferred {
             Ok(is_written) => is_written,
@@ -959,7 +962,7 @@ impl PartCombiner<'_, '_> {
         let tag = response
             .text(ResponseField::Etag)
             .map(etag::strip_quotes)
-            .ok_or_else(read_response::reject_incomplete_response)?;
+            .ok_or_else(target_response::reject_incomplete_response)?;
         let has_md5_etag = is_md5_etag(upload_route, &target_response, tag);
         if has_md5_etag && digests.md5.as_deref().is_some_and(|md5| !etag::is_same_etag(md5, tag)) {
             return Err(reject_part_mismatch());

@@ -1,16 +1,16 @@
 //! Requests whose payload is streamed: objects down, objects and parts up, with memory for a few pieces only.
 
-use blobfish_dialects::authentication::signature::Payload;
+use blobfish_dialects::dialect::route::Route;
+use blobfish_dialects::dialect::signature::Payload;
 use blobfish_dialects::engine::body_verifier::DigestsToCompute;
 use blobfish_dialects::engine::body_verifier::{BodyVerifier, Digests};
 use blobfish_dialects::engine::crc64;
-use blobfish_dialects::engine::exchange::TargetResponse;
-use blobfish_dialects::engine::route::Route;
 use blobfish_dialects::engine::streaming::{
     SinglePart, adapt_part_request, apply_position, build_bucket_head_request, build_client_error,
     build_client_response, build_missing_response, build_position_request, build_target_request,
     needs_retry_without_range, retry_without_part,
 };
+use blobfish_dialects::engine::target_response::TargetResponse;
 use blobfish_dialects::engine::validate_response::build_expected_body;
 use blobfish_dialects::model::{ErrorKind, Field, Rejection, Request, Response, ResponseField};
 use bytes::Bytes;

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use blobfish_dialects::authentication::signature::Payload;
+use blobfish_dialects::dialect::route::Route;
+use blobfish_dialects::dialect::signature::Payload;
 use blobfish_dialects::engine::body_verifier::{BodyVerifier, Digests};
-use blobfish_dialects::engine::route::Route;
 use blobfish_dialects::engine::streaming::{
     add_body_md5, add_digests, build_target_request, can_send_more_digests, choose_digests, needs_digest,
 };

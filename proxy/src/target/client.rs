@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use blobfish_dialects::engine::diagnosis;
-use blobfish_dialects::engine::exchange::TargetResponse;
 use blobfish_dialects::engine::read_response::is_slow_down;
+use blobfish_dialects::engine::target_response::TargetResponse;
 use blobfish_dialects::model::OutgoingRequest;
 use bytes::Bytes;
 use futures_util::StreamExt as _;

@@ -1,6 +1,6 @@
 //! The heads of requests to targets and of their answers, byte for byte.
 
-use blobfish_dialects::authentication::addressing::strip_port;
+use blobfish_dialects::dialect::addressing::strip_port;
 use blobfish_dialects::model::OutgoingRequest;
 use pingora_http::RequestHeader;
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use blobfish_config::{Addressing, Caller, Endpoint, Signing, SmallParts};
-use blobfish_dialects::authentication::signature::Auth;
-use blobfish_dialects::engine::dialect::{Dialect, Target};
-use blobfish_dialects::engine::small_parts::SmallPartsConfig;
+use blobfish_dialects::dialect::SmallPartsConfig;
+use blobfish_dialects::dialect::signature::Auth;
+use blobfish_dialects::dialect::{Dialect, Target};
 use blobfish_dialects::model::{Credentials, SharedCredentials, TargetClock};
 use pingora_core::protocols::tls::CaType;
 use pingora_core::utils::tls::CertKey;
@@ -163,6 +163,7 @@ pub fn build_target(
                 is_combining: target.small_parts == SmallParts::Combine,
                 prefix: target.small_parts_prefix.clone(),
                 bucket: target.small_parts_bucket.clone(),
+                caller_part_bytes_min: blobfish_dialects::smallest_part_bytes(),
             },
         },
         endpoint: target.endpoint.clone(),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use blobfish_config::Endpoint;
-use blobfish_dialects::authentication::addressing::strip_port;
+use blobfish_dialects::dialect::addressing::strip_port;
 use blobfish_dialects::model::{OutgoingRequest, RawHead};
 use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::{

@@ -2,11 +2,11 @@
 
 use std::cell::Cell;
 
-use blobfish_dialects::authentication::addressing;
-use blobfish_dialects::authentication::signature::CLOCK_SKEW_SECONDS_MAX;
+use blobfish_dialects::dialect::addressing;
+use blobfish_dialects::dialect::route::Route;
+use blobfish_dialects::dialect::signature::CLOCK_SKEW_SECONDS_MAX;
 use blobfish_dialects::engine::diagnosis::{self, Failure};
-use blobfish_dialects::engine::exchange::TargetResponse;
-use blobfish_dialects::engine::route::Route;
+use blobfish_dialects::engine::target_response::TargetResponse;
 use blobfish_dialects::model::{ErrorKind, Field, Operation, Request, Value};
 
 use crate::cli::doctor::asking::{ProbeError, TargetProbe, describe_failure};

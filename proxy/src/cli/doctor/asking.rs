@@ -5,13 +5,14 @@ use std::cell::Cell;
 use std::fmt;
 use std::sync::Mutex;
 
-use blobfish_dialects::authentication::signature::Payload;
+use blobfish_dialects::dialect::route::Route;
+use blobfish_dialects::dialect::signature::Payload;
 use blobfish_dialects::engine::body_verifier::{BodyVerifier, DigestsToCompute};
 use blobfish_dialects::engine::diagnosis::{self, Failure};
-use blobfish_dialects::engine::exchange::{Exchange, TargetResponse};
+use blobfish_dialects::engine::exchange::Exchange;
 use blobfish_dialects::engine::loss::check_losses;
-use blobfish_dialects::engine::route::Route;
 use blobfish_dialects::engine::streaming;
+use blobfish_dialects::engine::target_response::TargetResponse;
 use blobfish_dialects::model::{ErrorKind, Operation, OutgoingRequest, Rejection, Request, Response};
 use tokio::time::timeout;
 

@@ -1,9 +1,9 @@
 //! What a target really does with objects, tried on scratch objects, beside what its dialect's table and the
 //! configuration say of it.
 
+use blobfish_dialects::dialect::etag;
 use blobfish_dialects::encoding::{date, hash};
 use blobfish_dialects::engine::diagnosis;
-use blobfish_dialects::engine::etag;
 use blobfish_dialects::engine::relay::parse_tag_set;
 use blobfish_dialects::model::{
     ByteRange, Directive, Document, ErrorKind, Field, Operation, Part, Request, Response, ResponseField,

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use blobfish_config::{Addressing, Conditions};
-use blobfish_dialects::engine::loss::LossPolicy;
-use blobfish_dialects::engine::route::{Route, SameBucketNames};
+use blobfish_dialects::dialect::route::LossPolicy;
+use blobfish_dialects::dialect::route::{Route, SameBucketNames};
 use tokio::time::timeout;
 
 use crate::cli::args::{DoctorArgs, UsageError};
