@@ -8,7 +8,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use secrecy::SecretString;
 
-use crate::{Endpoint, Pattern};
+use crate::endpoint::Endpoint;
+use crate::pattern::Pattern;
 
 /// A validated configuration. Printing it shows no secret.
 #[derive(Debug, Clone)]

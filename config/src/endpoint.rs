@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::ValueError;
+use crate::mistake::ValueError;
 
 /// A target's address, from a URL without path, query or user.
 #[derive(Debug, Clone, PartialEq, Eq)]

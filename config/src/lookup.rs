@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use crate::{Access, BucketRule, Caller, CallerKey, Config, GrantAccess, Listeners, Target};
+use crate::config::{Access, BucketRule, Caller, CallerKey, Config, Grant, GrantAccess, Listeners, Target};
 
 /// Where a caller's bucket lives.
 #[derive(Debug, Clone)]
@@ -70,9 +70,8 @@ impl Caller {
     /// Whether a grant lets this caller do that with a bucket, as callers say its name.
     #[must_use]
     pub fn can_access(&self, bucket: &str, access: Access) -> bool {
-        let allows = |grant: &crate::Grant| {
-            grant.access.allows(access) && grant.buckets.iter().any(|b| b.matches(bucket))
-        };
+        let allows =
+            |grant: &Grant| grant.access.allows(access) && grant.buckets.iter().any(|b| b.matches(bucket));
         self.grants.iter().any(allows)
     }
 

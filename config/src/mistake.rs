@@ -178,7 +178,7 @@ impl Mistake {
     /// words, and what this mistake is about.
     fn mask_secrets(&self, line: &str, line_start: usize) -> String {
         let is_value_public = !self.value.is_empty() && self.value != SECRET_VALUE;
-        let own_key = self.key.rsplit('.').next().unwrap_or_default();
+        let own_key = self.key.rsplit_once('.').map_or(self.key.as_str(), |(_, last)| last);
         let mut masked = String::new();
         let mut at = line_start;
         for word in line.split_inclusive(|c| !is_word_character(c)) {

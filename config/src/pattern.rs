@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::ValueError;
+use crate::mistake::ValueError;
 
 /// The longest name of a bucket, bytes. Vendors allow 63 today; old S3 buckets have up to 255.
 const NAME_BYTES_MAX: usize = 255;

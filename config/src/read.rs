@@ -8,9 +8,9 @@ use std::ops::{Range, RangeInclusive};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::mistake::{SECRET_KEYS, SECRET_VALUE};
-use crate::schema::{KeyShapes, ValueKind};
-use crate::{Config, Mistake, ValueError};
+use crate::config::Config;
+use crate::key_shapes::{KeyShapes, ValueKind};
+use crate::mistake::{Mistake, SECRET_KEYS, SECRET_VALUE, ValueError};
 
 /// The longest value shown in a mistake, characters.
 const VALUE_CHARS_MAX: usize = 80;
@@ -385,7 +385,7 @@ impl<'a> TableReader<'a> {
         key: &'static str,
         element: impl FnMut(Item<'a>) -> Option<T>,
     ) -> Vec<T> {
-        let items = self.get(key).and_then(|item| item.as_list()).unwrap_or_default();
+        let Some(items) = self.get(key).and_then(|item| item.as_list()) else { return Vec::new() };
         items.into_iter().filter_map(element).collect()
     }
 

@@ -8,16 +8,17 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::endpoint::parse_host_name;
-use crate::pattern::parse_bucket_name;
-use crate::read::{Item, Located, TableReader};
-use crate::secrets::{read_private_file, read_secret};
-use crate::{
+use crate::config::{
     AbandonedCopies, Addressing, BucketRule, Caller, CallerKey, Certificate, ClientCert, Conditions, Config,
-    CopyLimits, Endpoint, Grant, GrantAccess, HttpsListener, KnownDialects, Limits, Listeners, Log,
-    LogFormat, LogLevel, Pattern, SIGNATURES, Signing, SmallParts, Sources, SpoolLimits, Target, Traces,
-    UnsupportedFields, ValueError,
+    CopyLimits, Grant, GrantAccess, HttpsListener, Limits, Listeners, Log, LogFormat, LogLevel, SIGNATURES,
+    Signing, SmallParts, SpoolLimits, Target, Traces, UnsupportedFields,
 };
+use crate::endpoint::{Endpoint, parse_host_name};
+use crate::known_dialects::KnownDialects;
+use crate::mistake::ValueError;
+use crate::pattern::{Pattern, parse_bucket_name};
+use crate::read::{Item, Located, TableReader};
+use crate::secrets::{Sources, read_private_file, read_secret};
 
 /// Where to listen if the file does not say.
 const HTTP_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9000);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::ValueError;
+use crate::mistake::ValueError;
 use crate::read::{Item, TableReader};
 
 /// Where secrets and other files come from; a trait so that tests need no process environment.
