@@ -114,11 +114,11 @@ async fn run_copy(
     let destination_route =
         destination_bucket.build_route(dialect, Some(caller), Some(source_bucket.target_bucket.clone()));
     let routes = CopyRoutes {
-        source_route: source_route,
+        source_route,
         source_target: source_bucket.target,
         destination_route: destination_route.clone(),
         destination_target: destination_bucket.target,
-        is_same_target: is_same_target,
+        is_same_target,
     };
     let limits = context.config.settings.limits.copies.clone();
     let (source_target_name, destination_target_name) =

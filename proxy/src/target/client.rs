@@ -346,7 +346,7 @@ impl TargetClient {
                     if request.is_long_running { LONG_WORK_TIMEOUT } else { target.response_timeout };
                 Ok(TargetExchange {
                     client: self,
-                    target: target,
+                    target,
                     session,
                     peer,
                     is_head_request,
