@@ -1,6 +1,12 @@
 //! Which dialect a request speaks, which bucket it names, and who may be believed.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use blobfish_dialects::authentication::authenticate::{
     AuthenticatedRequest, CallerCredentials, CredentialStore, ListenerDialects, RejectedRequest,

@@ -1,6 +1,12 @@
 //! Golden cases: every example of the vendors' documents of copying, read to canonical, written to each other
 //! dialect, and its answer read and written back. `UPDATE=1` rewrites the expectations; the diff is what counts.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

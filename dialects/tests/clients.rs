@@ -1,5 +1,11 @@
 //! What the vendors' own clients send, and what becomes of it on the way to another vendor.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use blobfish_dialects::dialect::Dialect;
 use blobfish_dialects::engine::exchange::{Exchange, Step};

@@ -1,5 +1,11 @@
 //! The rules of copying, caller by caller and target by target: what is sent, and what is told.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use blobfish_dialects::dialect::route::Route;
 use blobfish_dialects::dialect::{Dialect, Target};

@@ -1,6 +1,12 @@
 //! What an answer says of our own key and region, and where a vendor's end points are.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use blobfish_dialects::dialect::{Dialect, addressing};
 use blobfish_dialects::engine::diagnosis::{Failure, diagnose_failure};

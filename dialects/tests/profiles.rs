@@ -1,6 +1,12 @@
 //! Servers that speak S3 with differences: what is refused before they are asked. The S3 reference, section 11.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use blobfish_dialects::dialect::Dialect;
 use blobfish_dialects::engine::loss::Loss;

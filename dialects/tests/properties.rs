@@ -1,5 +1,11 @@
 //! What holds for every copy there is.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use blobfish_dialects::DIALECTS;
 use blobfish_dialects::dialect::{Dialect, FieldName};

@@ -1,6 +1,12 @@
 //! Copies in parts and between targets: the arithmetic, and what is asked of whom.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use blobfish_dialects::dialect::Dialect;
 use blobfish_dialects::encoding::xml;

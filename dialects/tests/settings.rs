@@ -1,6 +1,12 @@
 //! Documents beside objects and buckets between dialects: what is sent, what is told, what is refused.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use blobfish_dialects::dialect::Dialect;
 use blobfish_dialects::dialect::response_context::ResponseContext;

@@ -1,5 +1,11 @@
 //! What of a target's answers cannot be true.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use blobfish_dialects::dialect::Dialect;
 use blobfish_dialects::engine::body_verifier::Digests;

@@ -1,7 +1,13 @@
 //! Every signature vector of the vendors' documents and SDKs: it must verify, and with any signed byte changed
 //! it must not. `SOURCE` in each folder says where it comes from.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,13 @@
 //! Every field that a caller's dialect takes in an operation is said to the target, answered here, or refused or reported:
 //! what a request says must be seen in what comes of it, and the printed matrix must be what happens.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use blobfish_dialects::dialect::response_context::ResponseContext;
 use blobfish_dialects::dialect::route::{LossPolicy, Route};

@@ -88,7 +88,7 @@ impl Auth for CosAuth {
         }
         Ok(VerifiedSignature {
             payload: Payload::Unsigned,
-            unsigned_names: unsigned_names,
+            unsigned_names,
             credential_parameters: CREDENTIAL_PARAMETERS,
             signed_key: None,
         })

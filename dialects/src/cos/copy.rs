@@ -9,7 +9,7 @@ use crate::model::{CopySource, ErrorKind, Rejection};
 pub const RULES: CopyRules = CopyRules {
     source_header: "x-cos-copy-source",
     source_grammar: "bucket-appid.cos.region.myqcloud.com/key[?versionId=id], the key percent-encoded.",
-    parse_source: parse_source,
+    parse_source,
     write_source,
     combination: ConditionCombination::Pairs,
     repeats_conditions: false,

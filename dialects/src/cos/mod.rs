@@ -85,7 +85,7 @@ pub static COS: Dialect = Dialect {
         server: "tencent-cos",
         request_id_header: "x-cos-request-id",
         trace_id_header: Some("x-cos-trace-id"),
-        format_request_id: format_request_id,
+        format_request_id,
         server_time_header: None,
         head_error_header: None,
     },

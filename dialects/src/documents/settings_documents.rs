@@ -127,7 +127,10 @@ fn convert_from_canonical(
     nodes
 }
 
-/// The document of a setting that is not set. `None`: a fault is told instead.
+/// The document of a setting that is not set.
+///
+/// # Errors
+/// The error that the dialect responds with instead, where it has no document for that.
 pub fn build_unset_setting(schema: &SettingSchema) -> Result<Node, ErrorKind> {
     match schema.unset {
         UnsetResponse::Empty => Ok(Node::default()),

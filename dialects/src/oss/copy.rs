@@ -8,7 +8,7 @@ use crate::model::{CopySource, ErrorKind, Rejection};
 pub const RULES: CopyRules = CopyRules {
     source_header: "x-oss-copy-source",
     source_grammar: "/bucket/key[?versionId=id], the key percent-encoded.",
-    parse_source: parse_source,
+    parse_source,
     write_source,
     combination: ConditionCombination::All,
     // 4.2: ali-oss

@@ -91,7 +91,7 @@ pub static OSS: Dialect = Dialect {
         server: "AliyunOSS",
         request_id_header: "x-oss-request-id",
         trace_id_header: None,
-        format_request_id: format_request_id,
+        format_request_id,
         server_time_header: Some("x-oss-server-time"),
         head_error_header: Some("x-oss-err"),
     },

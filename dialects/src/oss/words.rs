@@ -21,7 +21,7 @@ pub static WORDS: WordTables = WordTables {
         (CannedAcl::PublicReadWrite, "public-read-write"),
     ]),
     encryption: Words(&[(Encryption::Aes256, "AES256"), (Encryption::Kms, "KMS"), (Encryption::Sm4, "SM4")]),
-    flag_word: flag_word,
+    flag_word,
 };
 
 fn flag_word(field: Field) -> &'static str {

@@ -81,7 +81,7 @@ pub const BASE: Dialect = Dialect {
         server: "AmazonS3",
         request_id_header: "x-amz-request-id",
         trace_id_header: Some("x-amz-id-2"),
-        format_request_id: format_request_id,
+        format_request_id,
         server_time_header: None,
         head_error_header: None,
     },

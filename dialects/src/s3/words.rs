@@ -36,7 +36,7 @@ pub const TABLES: WordTables = WordTables {
         (Encryption::Kms, "aws:kms"),
         (Encryption::KmsDualLayer, "aws:kms:dsse"),
     ]),
-    flag_word: flag_word,
+    flag_word,
 };
 
 const DIRECTIVE: Words<Directive> = Words(&[(Directive::Copy, "COPY"), (Directive::Replace, "REPLACE")]);

@@ -381,7 +381,7 @@ impl<'a> Relay<'a> {
         source_parts: Option<SourceParts>,
     ) -> Result<(Part, Option<Digests>, Option<SourcePartDigests>), Rejection> {
         let mut attempt = 1;
-        let mut transfer = PartTransfer { source_parts: source_parts, ..PartTransfer::default() };
+        let mut transfer = PartTransfer { source_parts, ..PartTransfer::default() };
         if let Some(in_order) = in_order {
             // Parts begin one after another, and get it in this order.
             let order_guard = in_order.lock().await;

@@ -671,8 +671,7 @@ async fn complete_small_parts_upload(
             let outcome = upload.perform_exchange(&upload.route, request).await;
             return outcome.map_err(|rejection| explain_small_part_rejection(upload, rejection));
         }
-        let combiner =
-            PartCombiner { upload: upload, slot: Arc::new(begin_combine_slot(upload, caller, &id)?) };
+        let combiner = PartCombiner { upload, slot: Arc::new(begin_combine_slot(upload, caller, &id)?) };
         let done = tokio::select! {
             biased;
             done = timeout(PARTS_DURATION_MAX, Box::pin(combiner.combine_and_complete(request, &small_parts))) => {

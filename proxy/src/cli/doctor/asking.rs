@@ -102,7 +102,7 @@ impl TargetProbe<'_> {
         check_conditions: bool,
         request: Request,
     ) -> Result<Response, ProbeError> {
-        let route = Route { check_conditions: check_conditions, ..self.route.clone() };
+        let route = Route { check_conditions, ..self.route.clone() };
         let operation = request.operation.name();
         let exchange = Exchange::new(route.clone(), request, &[]).map_err(to_unsupported)?;
         check_losses(exchange.losses(), route.loss_policy, route.caller).map_err(to_unsupported)?;
