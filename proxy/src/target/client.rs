@@ -760,7 +760,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::target::dns::FakeDns;
+    use crate::target::dns::fake_dns::FakeDns;
     use crate::target::runtime::build_target;
 
     const TARGET_CONFIG: &str = "[[target]]\nname = \"a\"\ndialect = \"s3\"\nendpoint = \"http://store.example\"\n\
