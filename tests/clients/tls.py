@@ -232,26 +232,26 @@ def renewed(binary, running, options):
             assert (check.returncode == 0) == (outcome == "success"), check
             assert all(str(word) in check.stdout + check.stderr for word in words[1:]), (words, check)
 
-        keeps = "the one before stays"
+        keeps = "the previous configuration stays active"
         with Visits(proxy.https, authority.ca, name) as visits:
             assert now() == first
             # The certificate comes before its key, as when a tool writes one after the other.
             second = authority.issue("oss", NAMES["oss"], pair="crt")
             change("failure", keeps, crt, key, "is not the certificate's", act=lambda: None)
             assert now() == first
-            change("success", "loaded again", act=lambda: authority.put("oss.key", authority.pending))
+            change("success", "configuration reloaded", act=lambda: authority.put("oss.key", authority.pending))
             assert now() == second
             for content, why in [(b"no PEM at all\n", "holds no PEM certificate"),
                                  (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "cannot be read")]:
                 change("failure", keeps, crt, why, act=lambda: authority.put("oss.crt", content))
                 assert now() == second
             serials = []
-            change("success", "loaded again", hangup=True,
+            change("success", "configuration reloaded", hangup=True,
                    act=lambda: serials.append(authority.issue("oss", NAMES["oss"])))
             assert now() == serials[0]
             change("failure", keeps, crt, "names no host", act=lambda: authority.issue("oss", []))
             assert now() == serials[0]
-            change("success", "loaded again", act=lambda: serials.append(authority.issue("oss", NAMES["oss"])))
+            change("success", "configuration reloaded", act=lambda: serials.append(authority.issue("oss", NAMES["oss"])))
         assert not visits.failures and visits.count > 20, (visits.failures[:3], visits.count)
         # What has expired is shown, for clients say so themselves, and the operator is told.
         change("success", "WARN", crt, "expired on",

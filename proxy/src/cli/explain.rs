@@ -13,25 +13,25 @@ use serde_json::{Value, json};
 use crate::cli::args::ExplainArgs;
 use crate::request::active_config::ActiveConfig;
 
-/// A request is a head; a body is not looked at.
+/// Size limit of the request to explain.
 pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
 
-/// What is to be explained, as the console asks.
+/// The request to explain and its two dialects: the body of `POST /api/explain`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExplainQuery {
-    /// Dialect that the caller speaks.
+    /// Dialect of the client.
     pub from: String,
     /// Dialect or profile of the target.
     pub to: String,
-    /// The request as it would be sent.
+    /// The HTTP request as text.
     pub request: String,
 }
 
-/// Gives the text to print.
+/// Runs `blobfish explain` and returns its output.
 ///
 /// # Errors
-/// The request cannot be read, is none of its dialect, or cannot be held by the target.
+/// The request cannot be read, is invalid in its dialect, or cannot be expressed in the target's dialect.
 pub fn run_explain(args: &ExplainArgs, config: Option<&ActiveConfig>) -> anyhow::Result<String> {
     let text = String::from_utf8(read_request_text(args)?).context("the request is not UTF-8")?;
     let query = ExplainQuery { from: args.from.clone(), to: args.to.clone(), request: text };
@@ -42,10 +42,10 @@ pub fn run_explain(args: &ExplainArgs, config: Option<&ActiveConfig>) -> anyhow:
     Ok(render_text(&explained, route))
 }
 
-/// The same as JSON.
+/// Explains a request as JSON.
 ///
 /// # Errors
-/// As [`run`].
+/// As [`run_explain`].
 pub fn explain_to_json(query: &ExplainQuery, config: Option<&ActiveConfig>) -> anyhow::Result<String> {
     let (explained, route) = explain_query(query, config)?;
     Ok(render_json(&explained, route))
@@ -66,7 +66,7 @@ fn parse_dialect_name(name: &str) -> anyhow::Result<&'static Dialect> {
     let list_known =
         || blobfish_dialects::DIALECTS.iter().map(|dialect| dialect.name).collect::<Vec<_>>().join(", ");
     blobfish_dialects::find_dialect(name, None)
-        .ok_or_else(|| anyhow!("unknown dialect \"{name}\"; known are {}", list_known()))
+        .ok_or_else(|| anyhow!("unknown dialect \"{name}\"; available: {}", list_known()))
 }
 
 fn rejection_to_error(caller: &Dialect, rejection: &Rejection) -> anyhow::Error {
@@ -79,7 +79,7 @@ fn rejection_to_error(caller: &Dialect, rejection: &Rejection) -> anyhow::Error 
     anyhow!("refused: {status} {code}: {message}{}", details.concat())
 }
 
-/// Where the configuration sends the request's bucket.
+/// The target to which the configuration routes the request's bucket.
 fn describe_route(config: &ActiveConfig, explained: &Explanation) -> Option<String> {
     let bucket = explained.request.bucket.as_deref()?;
     Some(match config.route_bucket(bucket) {
@@ -173,6 +173,7 @@ fn read_request_text(args: &ExplainArgs) -> anyhow::Result<Vec<u8>> {
     match args.request.as_deref().filter(|path| path.as_os_str() != "-") {
         Some(path) => {
             let file = std::fs::File::open(path).with_context(|| path.display().to_string())?;
+            // A longer file is truncated: only the head is translated.
             file.take(bytes_max).read_to_end(&mut bytes).with_context(|| path.display().to_string())?;
         }
         None => {
