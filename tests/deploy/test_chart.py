@@ -1,4 +1,4 @@
-"""The chart, rendered by helm itself and held to Kubernetes' schemas; deploy/kubernetes/ is what its defaults give."""
+"""The chart, rendered by helm and validated with the schemas of Kubernetes. deploy/kubernetes/ is its output with defaults."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from conftest import DEPLOY, program
 
 CHART = DEPLOY / "chart" / "blobfish"
 MANIFESTS = DEPLOY / "kubernetes" / "blobfish.yaml"
-# The oldest that the chart is for, and today's.
+# The oldest supported version and the current one.
 VERSIONS = ["1.30", "1.35"]
 TLS = "[listen]\nhttp = [\"0.0.0.0:9000\"]\nhttps = [{ address = \"0.0.0.0:9443\", cert = \"c\", key = \"k\" }]\n" \
       "[admin]\nlisten = \"0.0.0.0:9090\"\n"
@@ -50,7 +50,7 @@ def test_helm_finds_nothing_to_say():
 
 
 def test_the_manifests_are_what_the_defaults_give():
-    """`UPDATE=1 pytest tests/deploy` writes them."""
+    """`UPDATE=1 pytest tests/deploy` updates the files."""
     done = template()
     assert done.returncode == 0, done.stderr
     if os.environ.get("UPDATE"):
