@@ -395,10 +395,10 @@ def command_line(binary, running):
         env = {name: value for name, value in os.environ.items() if name != "BLOBFISH_COMMIT"}
 
         def commit(where, **more):
-            told = subprocess.run(
+            output = subprocess.run(
                 [f"{folder}/build"], cwd=where, env={**env, **more}, capture_output=True, text=True, check=True
             ).stdout
-            return told.split("BLOBFISH_COMMIT=")[-1].strip()
+            return output.split("BLOBFISH_COMMIT=")[-1].strip()
 
         assert commit(folder) == "unknown" and commit(folder, BLOBFISH_COMMIT="abc") == "abc"
         assert commit(source, PATH="") == "unknown"

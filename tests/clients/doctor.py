@@ -76,7 +76,7 @@ class Examined:
         return self
 
 
-def secrets_hidden(text, backs=()):
+def check_no_secrets(text, backs=()):
     """Checks that the text contains no secret and no signature that was sent."""
     hidden = [servers.SECRET, servers.TARGET_SECRET, servers.DEMO_SECRET, WRONG]
     for back in backs:
@@ -101,7 +101,7 @@ def run(binary, *words, folder=None, **env):
         stdin=subprocess.DEVNULL,
         env={**os.environ, **env},
     )
-    secrets_hidden(done.stdout + done.stderr)
+    check_no_secrets(done.stdout + done.stderr)
     assert "panicked" not in done.stderr, done.stderr
     return done.returncode, done.stdout, done.stderr
 
@@ -123,7 +123,7 @@ def examine(binary, *targets, backs=(), more=(), **how):
     with written(*targets, **how) as path:
         code, out, err = run(binary, "doctor", "--config", path, "--json", *more)
     assert code in (0, 1) and not err, (code, err)
-    secrets_hidden(out, backs)
+    check_no_secrets(out, backs)
     return Examined(code, json.loads(out))
 
 
@@ -190,8 +190,8 @@ def versions(binary, running):
         found = examine(binary, servers.one_target(kind, back.port), conditions=conditions, bucket=VERSIONED)
         found.has("versioning", "ok", "Enabled").has("clean-up", "ok")
         assert any(request["method"] == "PUT" for request in back.ask("GET", "/requests"))
-        told = client.sdk.list_object_versions(Bucket=VERSIONED)
-        assert not told.get("Versions") and not told.get("DeleteMarkers"), told
+        result = client.sdk.list_object_versions(Bucket=VERSIONED)
+        assert not result.get("Versions") and not result.get("DeleteMarkers"), result
         nothing_left(back, VERSIONED)
 
 
@@ -201,10 +201,10 @@ def text_form(binary, running):
     with written(servers.one_target("cos", back.port), servers.one_target("oss", servers.free_ports(1)[0])) as path:
         code, out, _ = run(binary, "doctor", "--config", path)
         _, only, _ = run(binary, "doctor", "--config", path, "--target", "cos")
-        code_json, told, _ = run(binary, "doctor", "--config", path, "--json")
-    told = json.loads(told)
+        code_json, result, _ = run(binary, "doctor", "--config", path, "--json")
+    result = json.loads(result)
     assert code == code_json == 1
-    last = f"{told['ok']} ok, {told['warnings']} warnings, {told['problems']} problems, {told['skipped']} skipped"
+    last = f"{result['ok']} ok, {result['warnings']} warnings, {result['problems']} problems, {result['skipped']} skipped"
     assert out.splitlines()[-1] == last, (out, last)
     assert "target cos:" in out and "target oss:" in out and re.search(r"problem +tcp", out)
     assert "target oss:" not in only and only.endswith(" 0 problems, 0 skipped\n"), only
@@ -544,13 +544,13 @@ def hostile(binary, running):
 def usage(binary, running):
     target = careless(servers.free_ports(1)[0])
     with written(target) as path:
-        for words, told in (
+        for words, result in (
             (["--target", "other"], "seaweedfs"),
             (["--bucket", "unmapped"], "unmapped"),
             (["--nonsense"], "--nonsense"),
         ):
             code, out, err = run(binary, "doctor", "--config", path, *words)
-            assert code == 2 and told in err and not out, (words, code, err)
+            assert code == 2 and result in err and not out, (words, code, err)
         assert run(binary, "doctor")[0] == 2
         assert run(binary, "doctor", "--config", path + ".none")[0] == 1
         Path(path).write_text("nonsense = 1\n")

@@ -77,7 +77,7 @@ def failing(binary, running, options):
         assert refused(503, other.get, BUCKET, "one").code == "ServiceUnavailable", other.name
         assert refused(503, other.put, BUCKET, "two", b"x").code == "ServiceUnavailable", other.name
         assert refused(503, other.copy, BUCKET, "one", BUCKET, "two").code == "ServiceUnavailable", other.name
-        assert time.monotonic() - begun < 1, "answered at once"
+        assert time.monotonic() - begun < 1, "the response is immediate"
     assert front.sent() == before, "nothing is sent"
     assert front.paused() == 9
     assert metric(front.proxy, 'blobfish_target_errors_total{kind="circuit_open",target="oss"}') == 0
@@ -215,7 +215,7 @@ def carried(binary, running, options):
 def certificates(binary, running, options):
     """mTLS: a target that requests a client certificate gets the configured one."""
     with tempfile.TemporaryDirectory() as folder:
-        folders = [Path(folder, name) for name in ("server", "client", "stranger")]
+        folders = [Path(folder, name) for name in ("server", "client", "untrusted")]
         [one.mkdir() for one in folders]
         names = ["oss-cn-hangzhou.localhost", "*.oss-cn-hangzhou.localhost"]
         (ca, cert, key), (client_ca, *own), (_, *foreign) = [authority(one, names) for one in folders]
@@ -231,7 +231,7 @@ def certificates(binary, running, options):
 
         for shown in ([], foreign):
             assert refused(503, bucket, running.proxy(binary, front(shown))).code == "ServiceUnavailable", shown
-        assert back.ask("GET", "/requests") == [], "no request of a stranger"
+        assert back.ask("GET", "/requests") == [], "no request without a trusted client certificate"
         proxy = running.proxy(binary, front(own))
         bucket(proxy)
         client = CosPython(proxy.port, servers.KEY, servers.SECRET)

@@ -56,18 +56,18 @@ def logs(binary, running, options):
         time.sleep(0.3)
 
     asked()
-    told = [json.loads(line) for line in lines_of(live.proxy, lambda line: line.startswith("{"))]
+    rows = [json.loads(line) for line in lines_of(live.proxy, lambda line: line.startswith("{"))]
     live.rewrite_and_wait(live.first + '[log]\nformat = "logfmt"\n')
     asked()
     again = [pairs(line) for line in lines_of(live.proxy, lambda line: line.startswith("time="))]
-    assert [row["operation"] for row in told] == ["CreateBucket", "PutObject", "PutObject"], told
+    assert [row["operation"] for row in rows] == ["CreateBucket", "PutObject", "PutObject"], rows
     assert [row["operation"] for row in again] == ["PutObject", "PutObject"], again
-    for before, after in zip(told[1:], again, strict=True):
+    for before, after in zip(rows[1:], again, strict=True):
         assert list(before) == list(after), f"not the same fields in the same order: {before}, {after}"
         differing = {name for name in before if str(before[name]) != after[name]}
         assert differing <= {"time", "id", "ms", "target_request_id"}, differing
-    assert told[1]["key"] == "a key" and told[2]["key"].startswith('k" status=200 x="\\r\\n{"id":"forged"'), told
-    assert not any("forged" in row["id"] for row in told + again)
+    assert rows[1]["key"] == "a key" and rows[2]["key"].startswith('k" status=200 x="\\r\\n{"id":"forged"'), rows
+    assert not any("forged" in row["id"] for row in rows + again)
 
 
 def level(binary, running, options):
@@ -107,7 +107,7 @@ def log_of(proxy):
     return [json.loads(line) for line in lines_of(proxy, lambda line: line.startswith("{"))]
 
 
-def told_parent(client, parent, state=None):
+def send_trace_context(client, parent, state=None):
     """Makes a client send unsigned trace context headers."""
     def say(request, **_):
         request.headers["traceparent"] = parent
@@ -165,10 +165,10 @@ def spans(binary, running, options):
         assert set(collector.paths) == {"/v1/traces"}
 
 
-def unasked(binary, running, options):
+def disabled(binary, running, options):
     """Without the settings no trace context is sent, and the trace context of clients is not propagated."""
     live = Changeable(binary, running)
-    told_parent(live.client, f"00-{THEIRS}-b7ad6b7169203331-01", "theirs=1")
+    send_trace_context(live.client, f"00-{THEIRS}-b7ad6b7169203331-01", "theirs=1")
     live.client.create_bucket(BUCKET)
     assert "trace_id" not in log_of(live.proxy)[0]
     with Collector() as collector:
@@ -194,7 +194,7 @@ def trusted(binary, running, options):
         def put(parent, state=None):
             client = s3_clients.Boto3(proxy.port, servers.KEY, servers.SECRET)
             if parent:
-                told_parent(client, parent, state)
+                send_trace_context(client, parent, state)
             client.put(BUCKET, "k", b"x")
             return back.ask("GET", "/requests")[-1]["headers"]
 
@@ -272,7 +272,7 @@ def dropped(proxy):
     return metric(proxy, "blobfish_traces_dropped_total")
 
 
-def away(binary, running, options):
+def unavailable(binary, running, options):
     """An unavailable, busy or silent collector does not slow requests; dropped spans are counted; a collector that recovers is
     used again."""
     back = running.double("oss")
@@ -373,11 +373,11 @@ def metrics(binary, running, options):
     refused((500, 503), s3.put, BUCKET, "k", b"x")
     refusals.Cos(live.proxy.port).request("PUT", BUCKET, "k", body=b"x", spoil=lambda _, head: head.update({"x-cos-meta-a": "1"}))
     live.rewrite_and_wait(live.first + "\n# another\n")
-    told, exist = documented(), printed(live.proxy)
-    assert len(told) > 20 and told == exist, set(map(str, told.items())) ^ set(map(str, exist.items()))
+    rows, exist = documented(), printed(live.proxy)
+    assert len(rows) > 20 and rows == exist, set(map(str, rows.items())) ^ set(map(str, exist.items()))
 
 
-ALL = [metrics, logs, level, spans, unasked, trusted, sampled, headers, encrypted, away, flooded, parts]
+ALL = [metrics, logs, level, spans, disabled, trusted, sampled, headers, encrypted, unavailable, flooded, parts]
 
 
 if __name__ == "__main__":

@@ -482,7 +482,7 @@ def quiet(binary, running, options):
         assert secret not in log, secret
 
 
-def at_once(binary, running, options):
+def concurrent_streams(binary, running, options):
     """Many concurrent streams of one connection, with large and small bodies in both directions and at different speeds."""
     with two(binary, running) as (proxy, client, another):
         large, small = os.urandom(8_000_000), os.urandom(1000)
@@ -573,7 +573,7 @@ def downloads(binary, running, options):
         assert b"<CopyObjectResult" in client.answer(slow).body and client.call("GET", "slow").ended
 
 
-def given_up(binary, running, options):
+def aborted_copies(binary, running, options):
     """With copies_on_disconnect = "abort", a reset stream aborts its copy and no other."""
     other = running.double("cos")
     more = servers.one_target("cos", other.port) + '[[bucket]]\nname = "other-1250000000"\ntarget = "cos"\n'
@@ -714,7 +714,7 @@ def client_of_last(proxy, count):
     return json.loads(log_lines(proxy, '"client"')[-1])["client"]
 
 
-def balancers(binary, running, options):
+def proxy_protocol(binary, running, options):
     """PROXY protocol, also in front of TLS: required from trusted proxies, and not accepted from others."""
     listed = 'trusted_proxies = ["127.0.0.0/8"]\nproxy_protocol = true'
     with own_authority() as authority:
@@ -841,7 +841,7 @@ def crowd(binary, running, options):
         assert metric(proxy, 'blobfish_rejections_total{reason="SlowDown"}') >= 3
 
 
-ALL = [crowd, names, renewed, vendors, both_versions, quiet, at_once, uploads, downloads, given_up, heads, ends, balancers,
+ALL = [crowd, names, renewed, vendors, both_versions, quiet, concurrent_streams, uploads, downloads, aborted_copies, heads, ends, proxy_protocol,
        forwarded]
 
 

@@ -304,7 +304,7 @@ def failed_upgrades(binary, running, options):
         assert servers.SECRET not in log and servers.DEMO_SECRET not in log
 
 
-def asked_by_another(path):
+def request_as_another_user(path):
     """The response to a process of another user."""
     read, write = os.pipe()
     child = os.fork()
@@ -328,7 +328,7 @@ def private(binary, running, options):
         if os.getuid() == 0:
             proxy.socket.chmod(0o666)
             proxy.folder.chmod(0o755)
-            assert b"only the user" in asked_by_another(proxy.socket)
+            assert b"only the user" in request_as_another_user(proxy.socket)
         with socket.socket(socket.AF_UNIX) as asking:
             asking.connect(str(proxy.socket))
             asking.sendall(b"nonsense")

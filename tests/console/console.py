@@ -60,7 +60,7 @@ def choose(page, place, value):
 
 
 def rows(page):
-    """What is said, its mark, and what is written, by the first words of the line."""
+    """The lines of the translation: the line of the request, its mark, and the translated line."""
     found = page.run("""return [...document.querySelectorAll("#lines tbody tr")].map((row) => ({
         said: row.querySelector(".said code")?.textContent ?? "", mark: row.querySelector(".badge").textContent,
         written: row.querySelector(".written code")?.textContent ?? "", notes: row.innerText }))""")
@@ -118,19 +118,19 @@ def translator(binary, running, _):
         assert "412 where it does not hold. Each" in row(page, "x-cos-copy-source-if-match")["notes"]
         assert row(page, "authorization") | {"notes": ""} == {
             "said": "authorization: (hidden)", "mark": "ends here", "written": "", "notes": ""}
-        assert page.text("#verdict").startswith("Refused, unless"), page.text("#verdict")
+        assert page.text("#verdict").startswith("Rejected, unless"), page.text("#verdict")
         assert "1 lost" in page.text("#counts")
         assert "tell-nobody" not in page.text("main")
 
         # Without the lost header nothing is lost. For a target without conditions Blobfish evaluates them.
         type_request(page, COPY.replace("?{query}", "").replace("x-cos-storage-class: MAZ_STANDARD\n", ""))
         settled(page)
-        assert page.text("#verdict") == "CopyObject: every meaning arrives.", page.text("#verdict")
+        assert page.text("#verdict") == "CopyObject: nothing is lost.", page.text("#verdict")
         choose(page, "to", "jdcloud")
         settled(page)
         assert row(page, "x-cos-copy-source-if-match")["mark"] == "emulated"
         assert row(page, "x-amz-storage-class")["mark"] == "emulated"
-        assert page.text("#verdict") == "CopyObject: every meaning arrives.", page.text("#verdict")
+        assert page.text("#verdict") == "CopyObject: nothing is lost.", page.text("#verdict")
 
         # A suggested header is added to the head, and is no longer suggested.
         choose(page, "to", "s3")
@@ -315,7 +315,7 @@ def contrast(one, other):
     return max(light(one), light(other)) / min(light(one), light(other))
 
 
-def strangers_text(binary, running, _):
+def malicious_text(binary, running, _):
     """Keys, values and names with markup and control characters are always shown as text."""
     proxy = running.demo(binary, "--memory")
     connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=10)
@@ -363,7 +363,7 @@ def strangers_text(binary, running, _):
         assert any("Content Security Policy" in one for one in page.complaints()), "the control"
 
 
-def strangers_pages(binary, running, _):
+def other_pages(binary, running, _):
     """Requests of other web pages, host names and programs, compared with those of the console."""
     target = servers.one_target("cos", running.double("cos").port)
     proxy = running.proxy(binary, servers.configuration([target]))
@@ -417,7 +417,7 @@ def strangers_pages(binary, running, _):
     assert time.monotonic() - begin < 5, time.monotonic() - begin
 
 
-ALL = [translator, live, looks, strangers_text, strangers_pages]
+ALL = [translator, live, looks, malicious_text, other_pages]
 
 if __name__ == "__main__":
     if not all(PROGRAMS):

@@ -11,11 +11,11 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BLOBFISH_CO
 const EXAMPLES: &str = "\
 Examples:
   blobfish                                     demo mode: an embedded store on 127.0.0.1:9000
-    blobfish init                                write a configuration interactively
-    blobfish check blobfish.toml                 validate a configuration file
-    blobfish doctor --config blobfish.toml       test the targets
-    blobfish serve --config blobfish.toml        serve with this configuration
-    blobfish upgrade --config blobfish.toml      replace the running process with zero downtime
+  blobfish init                                write a configuration interactively
+  blobfish check blobfish.toml                 validate a configuration file
+  blobfish doctor --config blobfish.toml       test the targets
+  blobfish serve --config blobfish.toml        serve with this configuration
+  blobfish upgrade --config blobfish.toml      replace the running process with zero downtime
   blobfish explain --from cos --to oss r.http  show how a request is translated
   blobfish losses                              show which fields are lost between dialects
   blobfish schema                              print the JSON Schema of configurations
@@ -48,7 +48,7 @@ Examples:
   blobfish completions zsh > ~/.zfunc/_blobfish
   blobfish completions fish > ~/.config/fish/completions/blobfish.fish";
 
-/// A translating reverse proxy for object storage: S3, COS and OSS clients, any of these as the store
+/// A reverse proxy that translates between the object storage dialects of S3, COS, OSS and JD Cloud
 #[derive(Debug, Parser)]
 // `blobfish --memory` is `blobfish serve --memory`, so the options of `serve` are also options of the program.
 #[command(name = "blobfish", version = VERSION, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]

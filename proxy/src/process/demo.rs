@@ -32,7 +32,7 @@ pub struct DemoStore {
 pub fn prepare_demo(options: &ServeArgs) -> anyhow::Result<(Config, DemoStore)> {
     let listen = choose_addresses(&options.listen)?;
     if !options.admin.ip().is_loopback() {
-        bail!("demo mode listens on loopback only, but --admin is {}", options.admin);
+        bail!("Demo mode listens on loopback only, but --admin is {}.", options.admin);
     }
     let location = if options.memory { Location::Memory } else { Location::Dir(options.data.clone()) };
     let (access_key, secret_key) = (format!("{:032x}", clock::random()), format!("{:032x}", clock::random()));
@@ -54,7 +54,7 @@ pub fn prepare_demo(options: &ServeArgs) -> anyhow::Result<(Config, DemoStore)> 
 fn choose_addresses(requested: &[SocketAddr]) -> anyhow::Result<Vec<SocketAddr>> {
     if let Some(beyond) = requested.iter().find(|address| !address.ip().is_loopback()) {
         bail!(
-            "demo mode listens on loopback only, but --listen is {beyond}; use a configuration file to serve other machines"
+            "Demo mode listens on loopback only, but --listen is {beyond}. Use a configuration file to serve other machines."
         );
     }
     if !requested.is_empty() {

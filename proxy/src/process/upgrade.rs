@@ -253,8 +253,8 @@ pub fn run_upgrade(args: &UpgradeArgs) -> anyhow::Result<String> {
         (Some(socket), _) => socket.clone(),
         (None, Some(config)) => read_control_path(config)?,
         (None, None) => bail!(
-            "use --config FILE or --socket PATH. Demo mode cannot be upgraded, because its store belongs to one process: \
-             restart it instead"
+            "Use --config FILE or --socket PATH. Demo mode cannot be upgraded, because its store belongs to one process: \
+             restart it instead."
         ),
     };
     let mut stream = BlockingStream::connect(&path)

@@ -301,7 +301,7 @@ function offerExamples() {
   options($("example"), [...own, ["", "(own request)"]], own[0]?.[0] ?? "");
 }
 
-/** Only the latest question counts. */
+/** Counts the requests to the translator. A response is shown only if no later request was sent. */
 let asked = 0;
 
 async function translate() {
@@ -324,13 +324,13 @@ async function translate() {
   $("lines").setAttribute("aria-busy", "false");
 }
 
-/** What the request could say besides, by header. */
+/** Offers the headers that could be added to the request. */
 function offerMore(lines) {
   options($("more"), [["", lines.length ? "Choose one" : "-"], ...lines.map((line) => [line, line])], "");
   $("more").disabled = lines.length === 0;
 }
 
-/** Adds a line to the head, before the empty line that ends it. */
+/** Adds a line to the head of the request, before the empty line at its end. */
 function addLine(line) {
   const [head, ...rest] = $("request").value.split(/\r?\n[ \t]*(?:\r?\n|$)/);
   $("request").value = [`${head.trimEnd()}\n${line}`, ...rest].join("\n\n");
@@ -346,13 +346,13 @@ function verdict(text, bad) {
 function showTranslation(told) {
   const always = told.fields.filter((field) => field.fate === "refused");
   const reasons = always.map((field) => field.why ? `${field.name} (${field.why})` : field.name);
-  if (told.refused === null) verdict(`${told.operation}: every meaning arrives.`, false);
-  else if (always.length) verdict(`Refused, whatever the setting: ${reasons.join(", ")}`, true);
-  else verdict(`Refused, unless the bucket has unsupported = "report": ${told.refused}`, true);
+  if (told.refused === null) verdict(`${told.operation}: nothing is lost.`, false);
+  else if (always.length) verdict(`Always rejected: ${reasons.join(", ")}`, true);
+  else verdict(`Rejected, unless the bucket has unsupported = "report": ${told.refused}`, true);
   const source = told.source && [told.source.bucket, told.source.key].join("/");
   $("meaning").replaceChildren(facts([
     ["operation", told.operation], ["bucket", told.bucket], ["key", told.key], ["source", source],
-    ["version", told.source?.version], ["plan", told.plan], ["here", told.route],
+    ["version", told.source?.version], ["plan", told.plan], ["route", told.route],
   ].filter(([, value]) => value)));
   offerMore(told.more);
   const { said, written } = told.lines;
@@ -372,9 +372,9 @@ function showTranslation(told) {
   const table = { class: "lines", role: "table", "aria-label": "The request and its translation" };
   $("lines").replaceChildren(el("table", table,
     el("thead", { role: "rowgroup" }, el("tr", { role: "row" },
-      heading(`Said in ${$("from").value}`, told.documents.said),
-      el("th", { scope: "col", role: "columnheader", class: "mark" }, "Fate"),
-      heading(`Written for ${$("to").value}, unsigned`, told.documents.written))),
+      heading(`Request in ${$("from").value}`, told.documents.said),
+      el("th", { scope: "col", role: "columnheader", class: "mark" }, "Handling"),
+      heading(`Request for ${$("to").value}, unsigned`, told.documents.written))),
     el("tbody", { role: "rowgroup" }, all.map(([line, other]) => pairRow(line, other)))));
   const { method, target, host, headers } = told.request;
   $("plain").hidden = false;
@@ -382,7 +382,7 @@ function showTranslation(told) {
     ...headers.map((header) => `${header.name}: ${header.value}`)].join("\n");
 }
 
-/** What becomes of a line, or of one that is added. */
+/** The handling of a line of the request, or of an added line. */
 const mark = (line, other) => {
   const { fate } = line ?? other;
   return fate ? badge(fate) : badge("ends", "ends here");

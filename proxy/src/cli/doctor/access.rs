@@ -51,7 +51,7 @@ pub async fn check_credentials(
                 message,
                 "Check for proxies and firewalls between this machine and the target.",
             );
-            return Err("the target does not respond".to_owned());
+            return Err("The target does not respond.".to_owned());
         }
     };
     let verdict = match diagnosis::is_proven_success(&probe.route, request.operation, &response) {
@@ -67,7 +67,7 @@ pub async fn check_credentials(
                 "The target responded with 200, but not with the requested listing.",
                 "Check that the endpoint is an object store, and check dialect, profile and addressing.",
             );
-            Err("the responses do not match the target's dialect".to_owned())
+            Err("The responses do not match the target's dialect.".to_owned())
         }
         false => report_rejection(
             report,
@@ -89,7 +89,7 @@ fn report_rejection(report: &Report, probe: &TargetProbe<'_>, failure: &Failure)
     let at = format!("of [[target]] \"{name}\"");
     let report_problem = |message: String, advice: String| {
         report.add_problem("credentials", message, advice);
-        Err("the target rejects our requests".to_owned())
+        Err("The target rejects our requests.".to_owned())
     };
     match failure.kind {
         ErrorKind::InvalidAccessKeyId => report_problem(
@@ -120,7 +120,7 @@ fn report_rejection(report: &Report, probe: &TargetProbe<'_>, failure: &Failure)
                 "credentials",
                 format!("The request belongs to another region ({description})."),
             );
-            Err("the region is wrong".to_owned())
+            Err("The region is wrong.".to_owned())
         }
         ErrorKind::NoSuchBucket => {
             report.add_ok("credentials", format!("The target accepts the access key {key}."));
@@ -129,7 +129,7 @@ fn report_rejection(report: &Report, probe: &TargetProbe<'_>, failure: &Failure)
                 format!("The bucket does not exist ({description})."),
                 "Check target_bucket, and that the bucket is in this region and account.",
             );
-            Err("the bucket does not exist".to_owned())
+            Err("The bucket does not exist.".to_owned())
         }
         // Credentials without permission to list are common and often intended, so this is not a problem.
         ErrorKind::AccessDenied => {

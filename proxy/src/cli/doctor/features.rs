@@ -47,13 +47,18 @@ impl FeatureChecks<'_> {
     /// Why the other checks were skipped.
     pub async fn run_all(&self) -> Result<(), String> {
         if !self.check_put().await {
-            return Err("the object could not be written".to_owned());
+            return Err("The object could not be written.".to_owned());
         }
-        let check_interrupted =
-            || if self.interrupt.is_interrupted() { Err("it was interrupted".to_owned()) } else { Ok(()) };
+        let check_interrupted = || {
+            if self.interrupt.is_interrupted() {
+                Err("The examination was interrupted.".to_owned())
+            } else {
+                Ok(())
+            }
+        };
         check_interrupted()?;
         let Some(head) = self.check_head().await else {
-            return Err("the head of the object could not be read".to_owned());
+            return Err("The head of the object could not be read.".to_owned());
         };
         check_interrupted()?;
         self.check_get().await;
@@ -245,7 +250,7 @@ impl FeatureChecks<'_> {
         let mut verdicts = Vec::new();
         for field in Field::SOURCE_CONDITIONS {
             if self.interrupt.is_interrupted() {
-                return Err("it was interrupted".to_owned());
+                return Err("The examination was interrupted.".to_owned());
             }
             verdicts.push((self.find_field_name(field), self.probe_condition(field, head, false).await));
         }

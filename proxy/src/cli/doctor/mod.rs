@@ -222,25 +222,25 @@ impl TargetExamination<'_> {
         // With a wrong addressing the bucket's host has no address, but the other addressing may work.
         if addresses.is_empty() {
             access::check_addressing(report, probe, self.switched, bucket, false).await;
-            return Err("the host does not resolve to an address".to_owned());
+            return Err("The host does not resolve to an address.".to_owned());
         }
         let address = reach::check_tcp(report, target, &addresses)
             .await
-            .ok_or("the target does not accept connections")?;
+            .ok_or("The target does not accept connections.")?;
         if !reach::check_tls(report, target, host, address).await {
-            return Err("the TLS connection failed".to_owned());
+            return Err("The TLS connection failed.".to_owned());
         }
         let verdict = access::check_credentials(report, probe, bucket).await;
         access::check_addressing(report, probe, self.switched, bucket, verdict.is_ok()).await;
         verdict?;
         let Some(bucket) = bucket else {
-            return Err("the configuration names no bucket exactly; add --bucket".to_owned());
+            return Err("The configuration names no bucket exactly; add --bucket.".to_owned());
         };
         access::check_buckets(report, probe, &self.other_buckets, self.interrupt).await;
         features::check_versioning(report, scratch, bucket).await;
         limits::check_small_parts(report, probe).await;
         if self.read_only {
-            return Err("--read-only".to_owned());
+            return Err("The check writes objects, and --read-only is set.".to_owned());
         }
         FeatureChecks { report, scratch, native_buckets: self.native_buckets, interrupt: self.interrupt }
             .run_all()
@@ -249,7 +249,7 @@ impl TargetExamination<'_> {
 }
 
 fn describe_interruption() -> String {
-    "it was interrupted".to_owned()
+    "The examination was interrupted.".to_owned()
 }
 
 /// Builds a route to a target without a bucket.

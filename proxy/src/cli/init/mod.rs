@@ -54,7 +54,7 @@ pub fn run_init(args: InitArgs) -> anyhow::Result<String> {
         bail!("{}: this name is reserved for the secret's file; choose another", output.display());
     }
     let check_free = |path: &Path, force: bool| match path.symlink_metadata() {
-        Ok(_) if !force => bail!("{} already exists; use --force to replace it", path.display()),
+        Ok(_) if !force => bail!("{} already exists; use --force to replace it.", path.display()),
         _ => Ok(()),
     };
     // Before the dialog, so that nobody answers all questions in vain.
