@@ -1,9 +1,10 @@
-//! CORS: pre-flight requests, which are unsigned, and the headers that let a page read an answer.
+//! CORS: preflight requests, which are unsigned, and the headers that let a page read a response.
 //!
-//! Wire rules: S3, "Using cross-origin resource sharing". The first rule that allows the origin and the method counts.
+//! Source: S3, "Using cross-origin resource sharing". The first rule that allows the origin and the method applies.
 
 use crate::errors::s3_error;
-use crate::objects::{Core, insert_header};
+use crate::headers::insert_header;
+use crate::objects::Core;
 use crate::settings::{parse_bucket_and_key, read_cors_rules};
 use crate::xml::Element;
 use http::{HeaderMap, Method, Uri};
@@ -15,10 +16,10 @@ const NOT_ALLOWED: &str = "CORSResponse: This CORS request is not allowed. This 
                            Origin, request method / Access-Control-Request-Method or \
                            Access-Control-Request-Headers are not whitelisted by the resource's CORS spec.";
 
-/// The headers of the answer to a pre-flight request.
+/// The headers of the response to a preflight request.
 ///
 /// # Errors
-/// 400 where it is none, 403 where no rule allows what it asks for.
+/// 400 if it is not a preflight request, 403 if no rule allows it.
 pub(crate) async fn build_preflight_headers(
     core: &Core,
     uri: &Uri,
@@ -72,7 +73,7 @@ pub(crate) async fn build_preflight_headers(
     Ok(response_headers)
 }
 
-/// The headers of the answer to a request that names its origin; none where no rule allows it.
+/// The headers of the response to a request with an `Origin`; empty if no rule allows it.
 pub(crate) async fn build_cors_headers(core: &Core, uri: &Uri, method: &Method, origin: &str) -> HeaderMap {
     let Some((bucket, _)) = parse_bucket_and_key(uri) else { return HeaderMap::new() };
     let rules = core.meta.read(move |reading| read_cors_rules(reading, &bucket)).await;
@@ -91,7 +92,7 @@ fn allows_request(rule: &Element, origin: &str, method: &str) -> bool {
         && rule.child_texts("AllowedOrigin").any(|pattern| matches_pattern(pattern, origin))
 }
 
-/// A pattern has at most one `*`, for any text.
+/// A pattern contains at most one `*`, which matches any text.
 fn matches_pattern(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text,
@@ -125,7 +126,7 @@ mod tests {
     use super::matches_pattern;
 
     #[test]
-    fn one_star_stands_for_any_text() {
+    fn a_star_matches_any_text() {
         for (pattern, text, expected) in [
             ("*", "http://a", true),
             ("http://*.a", "http://b.a", true),
