@@ -61,6 +61,7 @@ impl Core {
         let mut headers = request_head.headers.clone();
         headers.remove(WRITE_OFFSET_HEADER);
         let attributes = Attributes::read(&headers)?;
+        // An append is already conditional on the offset. A second condition would need rules that no vendor documents.
         if WriteCondition::read(&headers)? != WriteCondition::None {
             return Err(not_implemented_error("If-Match"));
         }
@@ -77,10 +78,12 @@ impl Core {
             })
             .await?;
         let managed = &self.meta.blobs.managed_key;
+        // Every append uses the encryption and the algorithm of the first, so that the object has one of each.
         let (sealing, data_key, algorithm) = match &before {
             Some((_, object)) => {
                 let stored_algorithm = object.checksum.as_ref().map(|sum| sum.algorithm);
                 let algorithm =
+                    // Only a CRC of the whole can be computed from the CRCs of its pieces without reading them again.
                     stored_algorithm.filter(|kept| kept.is_combinable()).unwrap_or(Algorithm::Crc64Nvme);
                 (
                     object.sealing.clone(),
@@ -103,6 +106,7 @@ impl Core {
         let received = ReceivedBody::new(draft, &digests, &sealing, algorithm);
         let work = move |writing: &mut MetadataWriter<'_>| {
             writing.get_bucket(&bucket)?;
+            // Checked again inside the transaction: of two concurrent appends at one offset, the second must fail.
             match check_append_offset(writing.find_current_version(&bucket, &key)?, offset)? {
                 Some((found, object)) if object.sealing == sealing => {
                     extend_object(writing, &bucket, &key, found, object, received)
@@ -167,10 +171,12 @@ fn extend_object(
     before: Object,
     received: ReceivedBody,
 ) -> S3Result<WriteOutcome> {
+    // An append changes the version in place, which a lock must prevent just like a delete.
     before.attributes.lock.check_delete(false)?;
     let versioning = writing.get_bucket(bucket)?.versioning;
     let ReceivedBody { draft, etag, checksum } = received;
     let added = draft.segment.clone();
+    // An empty segment would count as a piece and break the limit of pieces without adding a byte.
     if added.length == 0 {
         return Ok(WriteOutcome { version: found.version, versioning });
     }

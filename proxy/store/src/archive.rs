@@ -80,6 +80,7 @@ pub(crate) async fn handle_restore(
     if *method != Method::POST || find_parameter("restore").is_none() {
         return Ok(None);
     }
+    // Unsupported elements are named in the error; the schema alone would only report MalformedXML.
     let root = Element::parse(body)?;
     if let Some(unsupported) =
         ["Type", "SelectParameters", "OutputLocation"].iter().find(|name| root.has_child(name))
@@ -89,6 +90,7 @@ pub(crate) async fn handle_restore(
     let days = schema::RESTORE.read(body)?.child_text("Days").and_then(|days| days.trim().parse().ok());
     let days = days.ok_or_else(malformed_xml_error)?;
     let status = match core.restore_object(bucket, key, find_parameter("versionId"), days).await? {
+        // Source: S3, "RestoreObject", responses: 202 for a new restore, 200 if the object is already restored.
         RestoreOutcome::Started => StatusCode::ACCEPTED,
         RestoreOutcome::Extended => StatusCode::OK,
     };
@@ -106,6 +108,7 @@ impl Core {
         let work = move |writing: &mut MetadataWriter<'_>| {
             writing.get_bucket(&bucket)?;
             let mut found = writing.get_version(&bucket, &key, version.as_deref())?;
+            // Built first, because `found` is borrowed mutably below.
             let error = delete_marker_error(&found, &key, version.is_some());
             let object = found.version.object.as_mut().ok_or(error)?;
             if !is_archive(object) {

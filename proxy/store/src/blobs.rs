@@ -138,7 +138,7 @@ impl BlobStore {
         match &self.backend {
             BlobBackend::Dir(data) => {
                 if let Err(error) = fs::remove_file(build_blob_path(data, blob)) {
-                    tracing::warn!(%error, "a data file that is no longer used stays until the next start");
+                    tracing::warn!(%error, "an unused data file could not be removed; the next start removes it");
                 }
             }
             BlobBackend::Memory { chunks_by_id, used, .. } => {
@@ -335,7 +335,7 @@ impl BlobWriter {
                 ignore_poison(chunks_by_id.write()).insert(blob, Arc::new(chunks));
                 draft.reserved = 0;
             }
-            _ => return Err(io::Error::other("a sink of another store")),
+            _ => return Err(io::Error::other("the writer belongs to another store")),
         }
         Ok((draft, digests))
     }

@@ -43,6 +43,7 @@ pub(crate) struct BlockWriter {
 impl BlockWriter {
     /// Creates the file, which must not exist. Blocks.
     pub(crate) fn create(path: PathBuf) -> io::Result<Self> {
+        // `create_new`: names are random, so an existing file means that something is wrong, and it must not be overwritten.
         let file = OpenOptions::new().write(true).create_new(true).open(&path);
         let file = file.map_err(|error| with_path(&path, &error))?;
         Ok(Self { file, path, block: new_block_digest(), filled: 0, checksums: Vec::new() })
@@ -111,6 +112,7 @@ impl BlockReader {
         let (first, skip) = (offset / block, usize::try_from(offset % block).unwrap_or(usize::MAX));
         let blocks = offset.saturating_add(count).div_ceil(block).saturating_sub(first);
         let mut file = File::open(path)?;
+        // The checksums are read first, then the file is positioned at the first requested block.
         file.seek(SeekFrom::Start(length.saturating_add(first.saturating_mul(BLOCK_CHECKSUM_BYTES))))?;
         let mut sums = vec![BlockChecksum::default(); usize::try_from(blocks).map_err(io::Error::other)?];
         for sum in sums.chunks_mut(BLOCK_BYTES) {
@@ -131,6 +133,7 @@ impl BlockReader {
     }
 
     fn read_blocks(&mut self, max: usize) -> io::Result<Vec<u8>> {
+        // Whole blocks are read, because a checksum can be verified only with all bytes of its block.
         let blocks_to_read =
             self.skip.saturating_add(max).div_ceil(BLOCK_BYTES).clamp(1, BLOCKS_PER_READ_MAX);
         let left = usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX);
@@ -140,11 +143,12 @@ impl BlockReader {
             let mut digest = new_block_digest();
             digest.update(block);
             if self.checksums.next() != Some(compute_block_checksum(&digest)) {
-                let message = format!("the bytes from {} on are not those that were written", self.at);
+                let message = format!("the checksum of the block at byte {} does not match", self.at);
                 return Err(io::Error::new(io::ErrorKind::InvalidData, message));
             }
             self.at = self.at.saturating_add(u64::try_from(block.len()).unwrap_or(u64::MAX));
         }
+        // Only after the verification: the skipped bytes are part of the first block.
         bytes.drain(..self.skip.min(bytes.len()));
         self.skip = 0;
         bytes.truncate(max);

@@ -100,6 +100,8 @@ impl Conditions {
 
     /// The combination rules. `modified` and `now` are seconds since 1970.
     fn evaluate(&self, etag: &str, modified: u64, now: u64) -> Option<FailedCondition> {
+        // If-Match takes precedence over If-Unmodified-Since, and If-None-Match over If-Modified-Since (RFC 9110, section
+        // 13.2.2).
         match (&self.if_match, self.unmodified_since) {
             (Some(tags), _) if !tags.matches(etag) => return Some(FailedCondition::Match),
             (None, Some(date)) if modified > date => return Some(FailedCondition::UnmodifiedSince),
@@ -107,7 +109,7 @@ impl Conditions {
         }
         match (&self.if_none_match, self.modified_since) {
             (Some(tags), _) if tags.matches_weakly(etag) => Some(FailedCondition::NoneMatch),
-            // RFC 9110, 13.1.3 ignores a date in the future.
+            // A date later than the server's clock is invalid (RFC 2616, section 14.25), so it is ignored.
             (None, Some(date)) if date <= now && modified <= date => Some(FailedCondition::ModifiedSince),
             _ => None,
         }
@@ -158,6 +160,7 @@ impl WriteCondition {
         let text = |name: &str| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
         match (text("if-match"), text("if-none-match")) {
             (None, None) => Ok(Self::None),
+            // S3 rejects both together. Evaluating only one of them would ignore a condition that protects data.
             (Some(_), Some(_)) => Err(not_implemented_error("If-Match,If-None-Match")),
             (None, Some(value)) if value.trim() == "*" => Ok(Self::Absent),
             (None, Some(_)) => Err(not_implemented_error("If-None-Match")),
@@ -187,6 +190,7 @@ impl WriteCondition {
         match (self, current.etag) {
             (Self::None, _) | (Self::Absent, None) | (Self::Present, Some(_)) => Ok(()),
             (Self::Absent, Some(_)) => Err(precondition_failed_error("If-None-Match")),
+            // S3 responds with 404 and not with 412 if there is no object to compare with.
             (Self::Etag(_) | Self::Present, None) => Err(no_such_key_error(key)),
             (Self::Etag(wanted), Some(etag)) if wanted == etag => Ok(()),
             (Self::Etag(_), Some(_)) => Err(precondition_failed_error("If-Match")),

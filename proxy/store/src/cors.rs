@@ -37,6 +37,7 @@ pub(crate) async fn build_preflight_headers(
     let requested_headers: Vec<&str> =
         requested_headers.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
     let location = parse_bucket_and_key(uri);
+    // S3 names the kind of resource in the error.
     let kind = if location.as_ref().is_some_and(|(_, key)| key.is_empty()) { "BUCKET" } else { "OBJECT" };
     let reject = |message: &str| cors_forbidden_error(message, method, kind);
     let (bucket, _) = location.ok_or_else(|| reject("CORSResponse: Bucket not found"))?;
@@ -49,6 +50,7 @@ pub(crate) async fn build_preflight_headers(
     let rules = rules.await?.map_err(reject)?;
     let allows_headers = |rule: &Element| {
         let allowed_patterns: Vec<String> =
+            // Header names are case-insensitive, origins and methods are not.
             rule.child_texts("AllowedHeader").map(str::to_ascii_lowercase).collect();
         requested_headers
             .iter()
@@ -77,6 +79,7 @@ pub(crate) async fn build_preflight_headers(
 pub(crate) async fn build_cors_headers(core: &Core, uri: &Uri, method: &Method, origin: &str) -> HeaderMap {
     let Some((bucket, _)) = parse_bucket_and_key(uri) else { return HeaderMap::new() };
     let rules = core.meta.read(move |reading| read_cors_rules(reading, &bucket)).await;
+    // The response of the operation must not fail because of the CORS rules.
     let Ok(Some(rules)) = rules else { return HeaderMap::new() };
     let rule =
         rules.children_with_name("CORSRule").find(|rule| allows_request(rule, origin, method.as_str()));
@@ -103,6 +106,7 @@ fn matches_pattern(pattern: &str, text: &str) -> bool {
 fn build_allow_headers(rule: &Element, origin: &str) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let pattern = rule.child_texts("AllowedOrigin").find(|pattern| matches_pattern(pattern, origin));
+    // The Fetch standard forbids credentials together with `*`, so only a specific origin allows them.
     if pattern == Some("*") {
         insert_header(&mut headers, "access-control-allow-origin", "*");
     } else {

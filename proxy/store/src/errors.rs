@@ -109,14 +109,14 @@ pub(crate) fn internal_error(error: impl std::fmt::Display + Any) -> S3Error {
         tracing::error!(%error, "the database of the store cannot grow: the disk is full");
         return storage_full_error();
     }
-    tracing::error!(%error, "store failed");
+    tracing::error!(%error, "store operation failed");
     s3_error(500, "InternalError", "We encountered an internal error. Please try again.", &[])
 }
 
 /// A file that could not be read or written. A full disk has its own error.
 pub(crate) fn io_error(error: std::io::Error) -> S3Error {
     if is_disk_full_kind(error.kind()) {
-        tracing::error!(%error, "the storage is full");
+        tracing::error!(%error, "the disk or the memory limit of the store is full");
         return storage_full_error();
     }
     internal_error(error)

@@ -94,13 +94,13 @@ pub enum OpenError {
     #[error("{}: {}", .0.display(), .1)]
     File(PathBuf, #[source] io::Error),
     /// `master.key` is not the key that this store was created with, so objects with `AES256` could not be read.
-    #[error("{}: this is not the key the store was made with", .0.display())]
+    #[error("{}: this is not the key that the store was created with", .0.display())]
     MasterKey(PathBuf),
     /// The database is damaged or of another release.
     #[error("the store's database: {0}")]
     Metadata(#[source] redb::Error),
     /// The system returned no random bytes.
-    #[error("no random bytes: {0}")]
+    #[error("the system returned no random bytes: {0}")]
     Random(#[source] getrandom::Error),
 }
 
@@ -177,7 +177,7 @@ fn open_dir(folder: &Path) -> Result<MetadataStore, OpenError> {
     let removed = blobs::remove_unknown_blobs(&data, &known_blobs)
         .map_err(|error| OpenError::File(data.clone(), error))?;
     if removed > 0 {
-        tracing::info!(removed, "removed data files that nothing uses");
+        tracing::info!(removed, "removed unused data files");
     }
     // The directory entries must be as durable as the files that are written later.
     sync_dir(folder).map_err(|error| OpenError::File(folder.to_owned(), error))?;

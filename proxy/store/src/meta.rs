@@ -183,7 +183,7 @@ pub(crate) fn decode_row<T: DeserializeOwned>(row: &[u8]) -> S3Result<T> {
     let json = match row.split_at_checked(end) {
         Some((json, [ROW_CHECKSUM_MARK, sum @ ..])) => {
             if sum != compute_row_checksum(json).as_bytes() {
-                return Err(internal_error("a row of meta.redb is not what was written"));
+                return Err(internal_error("a row of meta.redb does not match its checksum"));
             }
             json
         }
@@ -279,10 +279,10 @@ impl MetadataStore {
         *database = None;
         match open_database(file) {
             Ok(opened) => {
-                tracing::warn!("the store's database was opened again");
+                tracing::warn!("the database of the store was reopened after an error");
                 *database = Some(opened);
             }
-            Err(error) => tracing::error!(%error, "the store's database cannot be opened"),
+            Err(error) => tracing::error!(%error, "the database of the store cannot be reopened"),
         }
     }
 
@@ -417,7 +417,7 @@ impl MetadataReader {
 
     pub(crate) fn get_body(&self, bucket: &str, key: &str, rank: u64) -> S3Result<ObjectBody> {
         let row = self.bodies.get((bucket, key.as_bytes(), rank)).map_err(internal_error)?;
-        row.map_or_else(|| Err(internal_error("a version without a body")), |row| decode_row(row.value()))
+        row.map_or_else(|| Err(internal_error("a version has no body row")), |row| decode_row(row.value()))
     }
 
     pub(crate) fn find_current_version(&self, bucket: &str, key: &str) -> S3Result<Option<RankedVersion>> {
@@ -583,7 +583,7 @@ impl<'t> MetadataWriter<'t> {
     fn allocate_rank(&mut self) -> S3Result<u64> {
         // Ranks count down, so that the newest version of a key comes first in the table and is found with one lookup.
         let last = self.counters.get("rank").map_err(internal_error)?.map_or(u64::MAX, |row| row.value());
-        let rank = last.checked_sub(1).ok_or_else(|| internal_error("ranks used up"))?;
+        let rank = last.checked_sub(1).ok_or_else(|| internal_error("no ranks are left"))?;
         self.counters.insert("rank", rank).map_err(internal_error)?;
         Ok(rank)
     }
@@ -659,7 +659,7 @@ impl<'t> MetadataWriter<'t> {
 
     pub(crate) fn get_body(&self, bucket: &str, key: &str, rank: u64) -> S3Result<ObjectBody> {
         let row = self.bodies.get((bucket, key.as_bytes(), rank)).map_err(internal_error)?;
-        row.map_or_else(|| Err(internal_error("a version without a body")), |row| decode_row(row.value()))
+        row.map_or_else(|| Err(internal_error("a version has no body row")), |row| decode_row(row.value()))
     }
 
     /// Replaces the data files of a version. The caller must update their use counts.

@@ -49,11 +49,14 @@ pub(crate) async fn handle_get_object_attributes(
         Ok((found, row, object, body))
     };
     let (found, row, object, body) = core.meta.read(work).await?;
+    // No bytes are read, but S3 requires the customer key here too.
     object.sealing.resolve_key(customer.as_ref(), &core.meta.blobs.managed_key)?;
     let is_requested = |name: &str| attribute_names.iter().any(|wanted| wanted == name);
+    // The order of the elements is the one in S3's response syntax.
     let mut children = Vec::new();
     children.extend(is_requested("ETag").then(|| Element::with_text("ETag", &object.etag)));
     children.extend(object.checksum.as_ref().filter(|_| is_requested("Checksum")).map(build_checksum));
+    // An object of a single put has no parts, also if it has several segments from appends.
     if is_requested("ObjectParts") && body.multipart {
         let max = max.map_or(PARTS_MAX, |max| max.min(PARTS_MAX));
         children.push(build_object_parts(&body, max, after.unwrap_or_default()));
@@ -95,6 +98,7 @@ fn read_number_header(request_head: &RequestHead, name: &str) -> S3Result<Option
     let Some(value) = request_head.headers.get(name) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default();
     let number = text.parse::<u32>().ok().and_then(|number| usize::try_from(number).ok());
+    // The text of S3, word for word.
     let message = format!("Provided {name} not an integer or within integer range");
     number.map(Some).ok_or_else(|| invalid_argument_error(&message, name, text))
 }

@@ -474,7 +474,7 @@ impl ObjectResponse {
             let result = tokio::task::spawn_blocking(read)
                 .await
                 .unwrap_or_else(|_| Err(std::io::Error::other("reader")));
-            result.inspect_err(|error| tracing::error!(%error, "an object could not be read to its end"))
+            result.inspect_err(|error| tracing::error!(%error, "an object could not be read completely"))
         }))))
     }
 }

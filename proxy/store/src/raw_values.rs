@@ -60,12 +60,14 @@ pub(crate) fn extract_raw_values(head: &mut Parts, key: &SigningKey) {
         .filter(|name| head.headers.get_all(*name).iter().any(is_raw))
         .cloned()
         .collect();
+    // An invalid request stays unchanged, so that the library rejects it with its own error.
     if raw.is_empty() || !signed.is_valid(head, key) {
         return;
     }
     let mut values = Vec::new();
     for name in raw {
         values.extend(head.headers.get_all(&name).iter().map(|value| (name.clone(), value.clone())));
+        // The placeholder keeps the name in the list of signed headers.
         head.headers.insert(name, PLACEHOLDER);
     }
     if let Some(authorization) = signed.build_authorization(head, key) {
@@ -99,6 +101,7 @@ impl ParsedSignature {
     }
 
     fn is_valid(&self, head: &Parts, key: &SigningKey) -> bool {
+        // `verify_slice` compares in constant time.
         let mac = self.compute_mac(head, key);
         mac.is_some_and(|mac| mac.verify_slice(&self.signature).is_ok())
     }
@@ -161,6 +164,7 @@ fn build_canonical_query(query: Option<&str>) -> String {
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
         .map(|(name, value)| (encode(name), encode(value)))
         .collect();
+    // The canonical query is sorted after the encoding (S3, "Signature Calculations for the Authorization Header", task 1).
     pairs.sort();
     pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
 }

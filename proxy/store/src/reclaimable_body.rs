@@ -85,8 +85,10 @@ impl ChunkState {
                     }
                 }
                 (Self::Size { bytes: 0, .. }, b'\n') => Self::End,
+                // The data is followed by CR and LF.
                 (Self::Size { bytes, .. }, b'\n') => Self::Bytes(bytes.saturating_add(2)),
                 (Self::Size { bytes, is_complete: read }, byte) => {
+                    // A chunk signature after the size contains hex digits too, so only the digits before the first other byte count.
                     match char::from(*byte).to_digit(16).filter(|_| !read) {
                         Some(digit) => Self::Size {
                             bytes: bytes.saturating_mul(16).saturating_add(u64::from(digit)),
@@ -108,6 +110,7 @@ impl ChunkState {
 impl BodyReclaimer {
     /// Reads the rest of the body, up to a limit in bytes and time.
     pub(crate) async fn drain(mut self) {
+        // Nothing was returned: the operation read the body to its end, or the client still waits for `100 Continue`.
         let Ok(mut body) = self.0.try_recv() else { return };
         let read = async {
             let mut bytes_left = DRAIN_BYTES_MAX;

@@ -36,7 +36,7 @@ fn get_request_head<T>(request: &S3Request<T>) -> S3Result<RequestHead> {
         .extensions
         .get::<RequestHead>()
         .cloned()
-        .ok_or_else(|| internal_error("a request that was not read"))
+        .ok_or_else(|| internal_error("the request head is missing"))
 }
 
 fn build_owner() -> Owner {
@@ -643,7 +643,7 @@ impl S3 for Service {
         let input = request.input;
         let copied = self.core.copy_object(input.bucket, input.key, &request_head).await?;
         let version = &copied.result.version;
-        let object = version.object.as_ref().ok_or_else(|| internal_error("a copy without an object"))?;
+        let object = version.object.as_ref().ok_or_else(|| internal_error("the copy created no object"))?;
         let sum = object.checksum.as_ref();
         let result = CopyObjectResult {
             e_tag: Some(to_etag(&object.etag)),
@@ -739,8 +739,11 @@ impl S3 for Service {
         let at = UploadLocation::new(input.bucket.clone(), input.key.clone(), input.upload_id)?;
         let result =
             self.core.complete_upload(at, listed_parts, input.mpu_object_size, &request_head).await?;
-        let object =
-            result.version.object.as_ref().ok_or_else(|| internal_error("an upload without an object"))?;
+        let object = result
+            .version
+            .object
+            .as_ref()
+            .ok_or_else(|| internal_error("the completion created no object"))?;
         let sum = object.checksum.as_ref();
         let mut headers = with_checksum_element(HeaderMap::new(), sum);
         insert_headers(&mut headers, object.sealing.to_headers());
