@@ -3,14 +3,14 @@
 use std::fmt;
 use std::ops::Range;
 
-/// Keys whose values are secrets. A message never contains what is written at or below them.
+/// Keys with secret values. A message never contains what is written at or below them.
 pub(crate) const SECRET_KEYS: [&str; 3] = ["secret_key", "session_token", "value"];
 
 /// The replacement for a secret value in a message.
 pub(crate) const SECRET_VALUE: &str = "(secret)";
 
-/// Words that are printed in a source line. Any other word may be part of a secret whose key is misspelt or whose quote
-/// is missing.
+/// Words that are printed in a source line. Any other word may be part of a secret with a misspelt key or an open
+/// quote.
 #[rustfmt::skip]
 const PUBLIC_WORDS: &[&str] = &[
     "access", "access_key", "address", "addressing", "admin", "anonymous", "base", "body_idle_timeout_seconds",

@@ -1,4 +1,4 @@
-//! Archived objects: classes whose bytes are read only after a restore.
+//! Archived objects: classes with bytes that are read only after a restore.
 //!
 //! Source: S3, "Restoring an archived object". A restore here completes immediately. Its copy expires as in S3, at the
 //! midnight (UTC) after the requested days, and the object is archived again.

@@ -39,7 +39,7 @@ pub(crate) struct Bucket {
 }
 
 impl Bucket {
-    /// Applies the bucket's default storage class to attributes whose request names none.
+    /// Applies the bucket's default storage class if the request names none.
     pub(crate) fn apply_default_class(&self, mut attributes: Attributes, headers: &HeaderMap) -> Attributes {
         if !headers.contains_key(STORAGE_CLASS_HEADER) && !self.class.is_empty() {
             attributes.class.clone_from(&self.class);

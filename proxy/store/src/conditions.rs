@@ -86,7 +86,7 @@ impl FailedCondition {
 }
 
 impl Conditions {
-    /// Reads the four headers whose names begin with `prefix`. A header with an invalid date is ignored (RFC 9110,
+    /// Reads the four headers with names that begin with `prefix`. A header with an invalid date is ignored (RFC 9110,
     /// 13.1.3).
     pub(crate) fn read(headers: &HeaderMap, prefix: &str) -> Self {
         let text = |tail: &str| headers.get(format!("{prefix}{tail}")).and_then(|value| value.to_str().ok());

@@ -164,7 +164,7 @@ pub(crate) struct BucketLock {
     default: Option<RetentionDefault>,
 }
 
-/// The retention of new versions whose request has none.
+/// The retention of new versions without a retention in the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct RetentionDefault {
     mode: RetentionMode,

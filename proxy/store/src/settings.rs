@@ -1,6 +1,6 @@
 //! Bucket settings: documents that are validated, stored completely, and returned unchanged.
 //!
-//! One table contains them all, by bucket, setting and ID. They are handled here and not by the s3s library, whose
+//! One table contains them all, by bucket, setting and ID. They are handled here and not by the s3s library. Its
 //! types drop unknown elements. Three of them have an effect: `encryption` on every write, `cors` on every response,
 //! and
 //! `ownershipControls` on every ACL. The others are only stored. A policy is rejected, because this store would not
