@@ -263,8 +263,8 @@ pub struct Target {
     pub small_parts_bucket: Option<String>,
     /// Key prefix of small parts, ending with a slash. Callers cannot use such keys.
     pub small_parts_prefix: String,
-    /// Interval of the cleanup of small parts without an upload, and their minimum age, 1 second to 7 days; zero disables
-    /// the cleanup.
+    /// Interval of the cleanup of small parts without an upload, and their minimum age, 1 second to 7 days; zero
+    /// disables the cleanup.
     pub staging_sweep: Duration,
     /// Maximum number of connections, 2 to 1,000,000; 0 for no limit.
     pub connections_max: u32,

@@ -21,8 +21,8 @@ impl Endpoint {
     /// Reads `http://host[:port]` or `https://host[:port]`.
     ///
     /// # Errors
-    /// The scheme is missing or unknown, something follows the port, there is a user name, or the host is neither a DNS name
-    /// nor an IP address in the usual notation.
+    /// The scheme is missing or unknown, something follows the port, there is a user name, or the host is neither a
+    /// DNS name nor an IP address in the usual notation.
     pub fn parse(url: &str) -> Result<Self, ValueError> {
         let Some((scheme, authority)) = url.split_once("://") else {
             return Err(ValueError::new("invalid URL").with_hint("write https://host or http://host:port"));
@@ -32,6 +32,7 @@ impl Endpoint {
             "http" => false,
             _ => return Err(ValueError::new("unknown scheme").with_hint("write http or https")),
         };
+        // The message must not print the URL, because it contains a password or a token.
         if authority.contains('@') {
             return Err(ValueError::new("the URL must not contain a user name or password")
                 .with_hint("use access_key and secret_key")
@@ -94,6 +95,7 @@ fn parse_host_and_port(authority: &str) -> Result<(String, Option<u16>), ValueEr
 }
 
 fn parse_port(text: &str) -> Result<u16, ValueError> {
+    // `u16::parse` also accepts a leading `+`.
     let digits = text.bytes().all(|b| b.is_ascii_digit());
     let port = text.parse().ok().filter(|&port: &u16| digits && port > 0);
     port.ok_or_else(|| ValueError::new("invalid port").with_hint("a port is a number from 1 to 65535"))

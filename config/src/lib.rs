@@ -1,7 +1,8 @@
 //! The configuration file: from TOML text to a validated configuration.
 //!
-//! [`load`] reads a TOML file strictly. It returns a [`Config`] in which every address is parsed, every name is resolved
-//! and every secret is loaded, or a list of all [`Mistake`]s. The rest of the program never sees the written form.
+//! [`load`] reads a TOML file strictly. It returns a [`Config`] in which every address is parsed, every name is
+//! resolved and every secret is loaded, or a list of all [`Mistake`]s. The rest of the program never sees the written
+//! form.
 //!
 //! This crate opens no socket and resolves no host name. It reads files and environment variables only through
 //! [`Sources`]. [`KnownDialects`] names the dialects that exist, so this crate depends on none of them.

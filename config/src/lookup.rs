@@ -19,7 +19,8 @@ pub struct Route<'a> {
 }
 
 impl Listeners {
-    /// Whether a peer is a trusted proxy. An IPv4-mapped IPv6 address counts as IPv4, because dual-stack sockets report it.
+    /// Whether a peer is a trusted proxy. An IPv4-mapped IPv6 address counts as IPv4, because dual-stack sockets
+    /// report it.
     #[must_use]
     pub fn is_trusted_proxy(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
@@ -32,6 +33,7 @@ impl Config {
     /// suffix), `*` last. Takes time linear in the number of rules.
     #[must_use]
     pub fn route<'a>(&'a self, bucket: &'a str) -> Option<Route<'a>> {
+        // A linear search is fast enough: configurations have tens of rules, and each request does this once.
         let exact = self.buckets.iter().find(|rule| rule.name.exact() == Some(bucket));
         let find_closest = || {
             let candidates =
@@ -43,8 +45,8 @@ impl Config {
         Some(Route { rule, target: self.targets.get(rule.target)?, target_index: rule.target, target_bucket })
     }
 
-    /// The name that clients use for a bucket of a target; the first in the file if there are several. `None` if no name is
-    /// routed to it. The returned name is always routed to exactly this bucket.
+    /// The name that clients use for a bucket of a target; the first in the file if there are several. `None` if no
+    /// name is routed to it. The returned name is always routed to exactly this bucket.
     #[must_use]
     pub fn find_caller_bucket(&self, target_index: usize, target_bucket: &str) -> Option<String> {
         let is_routed_here = |name: &str| {

@@ -3,14 +3,14 @@
 use std::fmt;
 use std::ops::Range;
 
-/// Keys whose values are secrets. A message never contains what is written at or below them.
+/// Keys with secret values. A message never contains what is written at or below them.
 pub(crate) const SECRET_KEYS: [&str; 3] = ["secret_key", "session_token", "value"];
 
 /// The replacement for a secret value in a message.
 pub(crate) const SECRET_VALUE: &str = "(secret)";
 
-/// Words that are printed in a source line. Any other word may be part of a secret whose key is misspelt or whose quote
-/// is missing.
+/// Words that are printed in a source line. Any other word may be part of a secret with a misspelt key or an open
+/// quote.
 #[rustfmt::skip]
 const PUBLIC_WORDS: &[&str] = &[
     "access", "access_key", "address", "addressing", "admin", "anonymous", "base", "body_idle_timeout_seconds",
@@ -162,6 +162,7 @@ impl Mistake {
         if let Some(hint) = &self.hint {
             text += &format!("; {hint}");
         }
+        // Keys and values come from the file. Printed unchanged, they could contain terminal escape sequences.
         text.chars().map(to_printable).collect()
     }
 
@@ -175,8 +176,8 @@ impl Mistake {
         Some((masked, " ".repeat(column) + &"^".repeat(width.clamp(1, room.max(1)))))
     }
 
-    /// The line with a dot for each character that may belong to a secret: all except punctuation, known keys and values,
-    /// and the key or value of this mistake.
+    /// The line with a dot for each character that may belong to a secret: all except punctuation, known keys and
+    /// values, and the key or value of this mistake.
     fn mask_secrets(&self, line: &str, line_start: usize) -> String {
         let is_value_public = !self.value.is_empty() && self.value != SECRET_VALUE;
         let own_key = self.key.rsplit_once('.').map_or(self.key.as_str(), |(_, last)| last);
@@ -190,6 +191,7 @@ impl Mistake {
                 }
                 _ => (word, None),
             };
+            // The value of this mistake is already part of the message, so hiding it here would protect nothing.
             let is_about = |at: usize| is_value_public && self.span.contains(&at);
             if PUBLIC_WORDS.contains(&word) || word == own_key || is_about(at) {
                 masked += word;

@@ -51,8 +51,8 @@ impl Pattern {
         self.suffix.is_none().then_some(&self.prefix)
     }
 
-    /// Of two patterns that match a name, the one with the greater value is more specific: the longer prefix, then the longer
-    /// suffix. Two different patterns that match the same name never have the same value.
+    /// Of two patterns that match a name, the one with the greater value is more specific: the longer prefix, then the
+    /// longer suffix. Two different patterns that match the same name never have the same value.
     pub(crate) fn specificity(&self) -> (usize, usize) {
         (self.prefix.len(), self.suffix.as_ref().map_or(0, String::len))
     }
@@ -71,8 +71,8 @@ impl fmt::Debug for Pattern {
     }
 }
 
-/// Parses the name of one bucket. The vendor decides which names are valid; here a name only has to be safe as a label of
-/// a host name and as a segment of a path.
+/// Parses the name of one bucket. The vendor decides which names are valid; here a name only has to be safe as a label
+/// of a host name and as a segment of a path.
 pub(crate) fn parse_bucket_name(text: &str) -> Result<String, ValueError> {
     let has_valid_start = text.starts_with(|c: char| c.is_ascii_alphanumeric());
     let is_name = has_valid_start && text.len() <= NAME_BYTES_MAX && text.chars().all(is_bucket_character);

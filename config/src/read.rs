@@ -1,6 +1,6 @@
-//! Reads the TOML document and collects mistakes instead of stopping at the first. [`TableReader`] is a table, [`Item`] a
-//! value in it; both know their place in the file. A key that the rules do not read is an unknown key. Which keys are
-//! read, and as what, is recorded too: the schema is built from it.
+//! Reads the TOML document and collects mistakes instead of stopping at the first. [`TableReader`] is a table,
+//! [`Item`] a value in it; both know their place in the file. A key that the rules do not read is an unknown key.
+//! Which keys are read, and as what, is recorded too: the schema is built from it.
 
 use std::cell::{Cell, RefCell};
 use std::ops::{Range, RangeInclusive};
@@ -52,6 +52,7 @@ impl<'t> Diagnostics<'t> {
         }
     }
 
+    // A `RefCell`, because all readers of the document share the list and none of them outlives it.
     fn add_mistake(&self, mistake: Mistake) {
         self.mistakes.borrow_mut().push(mistake);
     }
@@ -431,6 +432,7 @@ impl<'a> TableReader<'a> {
             shape.line = shape.line.or(line);
         }
         drop(shapes);
+        // An unknown key is an error, not a warning: a misspelt limit or condition would silently have no effect.
         for key in self.table.keys().filter(|key| !self.known_keys.contains(&key.get_ref().as_ref())) {
             let word = key.get_ref().as_ref();
             let segment: String = word.chars().take(VALUE_CHARS_MAX).collect();

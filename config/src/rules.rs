@@ -26,6 +26,8 @@ const ADMIN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr:
 const DIALECT_DEFAULT: &str = "s3";
 
 /// The only dialect with two signature versions for requests to targets.
+// COS has one version. S3 version 2 is accepted from clients, but AWS no longer accepts it in new regions, so it is
+// never sent to a target.
 const SIGNING_DIALECT: &str = "oss";
 
 const ADDRESSING: &[(&str, Addressing)] = &[("virtual", Addressing::Virtual), ("path", Addressing::Path)];
@@ -62,6 +64,7 @@ const MIB: u64 = 1024 * 1024;
 const STAGING_PREFIX_DEFAULT: &str = ".blobfish-parts/";
 
 /// More than any caller can reach.
+// A limit above this is no limit, and the arithmetic of the rate limit stays within 64 bits.
 const REQUESTS_MAX: u64 = 1_000_000;
 
 /// One hour. A connection without traffic for longer is dead, whatever the vendor.
@@ -88,6 +91,7 @@ pub(crate) fn read_config(
     let (caller_names, callers): (Vec<_>, Vec<_>) =
         root.read_tables("caller").into_iter().map(|fields| read_caller(fields, sources)).unzip();
     let (caller_names, caller_keys): (Vec<_>, Vec<_>) = caller_names.into_iter().unzip();
+    // Requests are matched to callers by access key ID alone, so all callers share one set of IDs.
     let caller_keys: Vec<_> = caller_keys.into_iter().flatten().collect();
     root.finish();
 
@@ -96,6 +100,7 @@ pub(crate) fn read_config(
     check_distinct("caller", &caller_names);
     check_distinct("caller", &caller_keys);
 
+    // Only here, after every section was read: `?` must not hide the mistakes of a later section.
     Some(Config {
         listen: listen?,
         admin: admin?,
@@ -157,6 +162,7 @@ fn read_listen<'a>(
     };
     // An empty list disables a protocol, so only a file with neither key gets the default address.
     let written_lists: Vec<_> = [fields.get("http"), fields.get("https")].into_iter().flatten().collect();
+    // Binding would fail later with a message that does not mention the line, and `blobfish check` binds nothing.
     let mut taken = Vec::new();
     let mut http = fields.read_list("http", |item| read_free_address(&item, &mut taken));
     let https = fields
@@ -221,6 +227,7 @@ fn read_https<'a>(
     let address =
         fields.get_required("address", "\"0.0.0.0:9443\"").and_then(|item| read_free_address(&item, taken));
     let certificate_tables = fields.read_tables("certificates");
+    // A listener with only SNI certificates is valid: clients that request another name are rejected then.
     let has_own_keys = ["cert", "key"].map(|key| fields.get(key).is_some());
     let default = if certificate_tables.is_empty() || has_own_keys.contains(&true) {
         read_certificate(&mut fields, sources, false).map(Some)
@@ -259,6 +266,7 @@ fn read_certificate_file(item: &Item<'_>, sources: &dyn Sources) -> Option<PathB
     item.parse(|path| {
         let pem = sources.read_file(Path::new(path));
         let pem = pem.map_err(|error| ValueError::new(format!("the file cannot be read: {error}")))?;
+        // Key and certificate are easily swapped. The full check is done by the program, which has a TLS library.
         let has_certificate = pem.contains("-----BEGIN CERTIFICATE-----");
         has_certificate
             .then(|| PathBuf::from(path))
@@ -291,6 +299,7 @@ fn parse_socket_path(text: &str) -> Result<PathBuf, ValueError> {
         return Err(ValueError::new("not the absolute path of a socket")
             .with_hint("write \"/run/blobfish/control.sock\""));
     }
+    // Binding a longer path would fail only after the start of the process.
     if text.len() > PATH_BYTES_MAX {
         return Err(ValueError::new(format!("longer than {PATH_BYTES_MAX} bytes")));
     }
@@ -422,6 +431,7 @@ fn read_copy_limits(fields: &mut TableReader<'_>, defaults: CopyLimits) -> Optio
         fields.read_count("copy_multipart_threshold_bytes", 0..=5 * 1024 * MIB, defaults.single_bytes_max);
     let part_bytes = fields.read_count("copy_part_bytes", 5 * MIB..=1024 * MIB, defaults.part_bytes);
     let parts_at_once = fields.read_count("copy_concurrency", 1..=64, defaults.parts_at_once);
+    // TOML integers are signed 64-bit numbers, so the schema must not promise more.
     let speeds = 0..=u64::MAX >> 1;
     let bytes_per_second = fields.read_count("copy_bytes_per_second", speeds.clone(), 0_u64);
     let bytes_per_second_per_caller = fields.read_count("copy_bytes_per_second_per_caller", speeds, 0_u64);
@@ -471,6 +481,7 @@ fn read_traces(item: &Item<'_>, sources: &dyn Sources) -> Option<Traces> {
     fields.finish();
     check_distinct("header", &names);
 
+    // Checked last, because the check depends on several keys.
     let (endpoint_item, (endpoint, path)) = endpoint.zip(endpoint_and_path)?;
     if !endpoint.tls && !endpoint.is_loopback() && insecure == Some(false) {
         let message = "traces to another machine would not be encrypted";
@@ -501,6 +512,7 @@ fn parse_collector_url(url: &str) -> Result<(Endpoint, String), ValueError> {
             .with_hint("use headers")
             .with_secret());
     }
+    // `Endpoint::parse` rejects a path, because targets have none. A collector may have one, so it is split off first.
     let authority_start = url.find("://").map_or(0, |at| at + 3);
     let path_start = url.get(authority_start..).and_then(|rest| rest.find('/'));
     let (start, path) = url.split_at(path_start.map_or(url.len(), |at| authority_start + at));
@@ -521,6 +533,7 @@ fn read_trace_header<'a>(
     });
     let value = fields.get_required("value", "{ env = \"NAME\" }").and_then(|item| {
         let value = read_secret(&item, sources)?;
+        // HTTP allows other bytes, but collectors and proxies on the way handle them differently.
         let is_ascii = secrecy::ExposeSecret::expose_secret(&value).is_ascii();
         if !is_ascii {
             item.place.reject(ValueError::new("the header value must contain only ASCII characters"));
@@ -560,6 +573,7 @@ fn read_target<'a>(
 ) -> (LocatedName<'a>, Option<Target>) {
     let name = read_name(&mut fields, "\"aliyun\"");
     let dialect = fields.get_required("dialect", "\"s3\"").and_then(|item| read_dialect(&item, known));
+    // The schema lists the profiles of all dialects, because JSON Schema would need a condition to relate the two keys.
     let profile = read_optional(fields.get("profile"), |item| {
         item.record_known_words(known.dialects.iter().flat_map(|row| row.1).copied());
         item.parse(|word| parse_profile(word, dialect.as_deref(), known))
@@ -643,6 +657,7 @@ fn parse_staging_prefix(text: &str) -> Result<String, ValueError> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let is_piece =
         |piece: &str| !piece.is_empty() && piece.chars().any(|c| c != '.') && piece.chars().all(is_plain);
+    // Keys are limited to 1,024 bytes; upload ID and part number must fit behind the prefix.
     let pieces = text.strip_suffix('/').filter(|pieces| pieces.len() < 64);
     let new_error = || {
         ValueError::new("invalid key prefix")
@@ -809,6 +824,7 @@ fn parse_visible(text: &str, noun: &str) -> Result<String, ValueError> {
     if text.is_empty() {
         return Err(ValueError::new(format!("the {noun} is empty")));
     }
+    // Longer than any vendor's IDs; the limit keeps signed headers small.
     let is_visible = text.len() <= 512 && text.bytes().all(|b| b.is_ascii_graphic());
     let new_error =
         || ValueError::new(format!("invalid {noun}")).with_hint("use only visible ASCII characters");
@@ -840,6 +856,7 @@ fn read_bucket<'a>(
     let target = fields
         .get_required("target", "\"aliyun\"")
         .and_then(|item| item.parse(|word| find_target_index(word, targets)));
+    // Fetched twice: the place is needed for a mistake that depends on `name`, and parsing consumes the item.
     let target_bucket_item = fields.get("target_bucket");
     let target_bucket = fields.get("target_bucket");
     let target_bucket = read_optional(target_bucket, |item| item.parse(parse_bucket_name));
@@ -931,6 +948,7 @@ fn read_caller_keys<'a>(
         keys.push(read_caller_key(&mut fields, sources));
         fields.finish();
     }
+    // The access key IDs are returned even if a secret is invalid, so that duplicates are reported in the same run.
     let (access_keys, keys): (Vec<_>, Vec<_>) = keys.into_iter().unzip();
     (access_keys, keys.into_iter().collect())
 }
@@ -958,6 +976,7 @@ fn read_grant(mut fields: TableReader<'_>) -> Option<Grant> {
     let access = fields.get_required("access", "\"read\"");
     let access = access.and_then(|item| item.parse_word("access", ACCESS));
     fields.finish();
+    // An empty list is more likely a mistake than a wish, and the grant would silently allow nothing.
     if let Some(item) = item.filter(Item::is_empty_list) {
         item.place.reject(ValueError::new("the grant names no bucket").with_hint("remove the grant"));
     }

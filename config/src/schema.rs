@@ -17,8 +17,8 @@ pub(crate) const DEFAULT_LABEL: &str = "Default: ";
 /// Contains every key once. Its comments are the descriptions in the schema.
 const FULL_EXAMPLE: &str = include_str!("../examples/full.toml");
 
-/// A caller may have only a list of keys, and a listener only a list of certificates. Reading this text shows which keys
-/// are not required then.
+/// A caller may have only a list of keys, and a listener only a list of certificates. Reading this text shows which
+/// keys are not required then.
 const LIST_EXAMPLE: &str = "[listen]\nhttps = [{ certificates = [{ }] }]\n[[target]]\n[[caller]]\nkeys = [\
     { access_key = \"K\", secret_key = \"dummy-\", session_token = \"dummy-\" }]\n";
 
@@ -28,6 +28,7 @@ pub fn build_schema(known: &KnownDialects<'_>) -> Value {
     let moved = [FULL_EXAMPLE, LIST_EXAMPLE]
         .into_iter()
         .flat_map(|text| ["env", "file"].map(|word| move_secrets(word, text)));
+    // Mistakes in the second text are expected, because it omits required keys. Only the recorded shapes matter.
     for text in [FULL_EXAMPLE, LIST_EXAMPLE].map(str::to_owned).into_iter().chain(moved) {
         let diagnostics = read::Diagnostics::new(&text);
         read::read_document(&text, &diagnostics, |root| rules::read_config(root, known, &ExampleSources));
@@ -86,6 +87,7 @@ impl KeyShapes {
             1 => variants.remove(0),
             _ => Map::from_iter([("anyOf".to_owned(), json!(variants))]),
         };
+        // Inline tables have several keys on one line. Their comment would describe none of them correctly.
         let is_alone = |line: &usize| self.0.values().filter(|other| other.line == Some(*line)).count() == 1;
         if let Some(description) = shape.line.filter(is_alone).and_then(find_comment) {
             value.insert("description".to_owned(), json!(description));

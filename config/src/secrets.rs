@@ -25,8 +25,9 @@ pub trait Sources {
     /// The file's metadata cannot be read.
     fn is_file_private(&self, path: &Path) -> io::Result<bool>;
 
-    /// Checks whether a listener can use a certificate and a key; both files exist and contain PEM. `named`: the certificate
-    /// is selected by the host names in it. The default accepts everything, because this crate has no cryptography.
+    /// Checks whether a listener can use a certificate and a key; both files exist and contain PEM. `named`: the
+    /// certificate is selected by the host names in it. The default accepts everything, because this crate has no
+    /// cryptography.
     ///
     /// # Errors
     /// The message of the mistake.
@@ -58,8 +59,8 @@ impl Sources for OsSources {
         if fits { Ok(text) } else { Err(io::Error::other("larger than 1 MiB")) }
     }
 
-    /// Checks the mode bits: other users may neither read nor write. The group may, because orchestrators mount secrets so.
-    /// On systems without mode bits every file counts as private.
+    /// Checks the mode bits: other users may neither read nor write. The group may, because orchestrators mount
+    /// secrets so. On systems without mode bits every file counts as private.
     fn is_file_private(&self, path: &Path) -> io::Result<bool> {
         let metadata = std::fs::metadata(path)?;
         #[cfg(unix)]
@@ -137,7 +138,8 @@ fn read_from_file(path: &str, sources: &dyn Sources) -> Result<SecretString, Val
     Ok(SecretString::from(text))
 }
 
-/// The content of a file that other users must not be able to access. Messages contain `display_path` instead of the path.
+/// The content of a file that other users must not be able to access. Messages contain `display_path` instead of the
+/// path.
 pub(crate) fn read_private_file(
     path: &str,
     display_path: &str,

@@ -1,8 +1,8 @@
 //! Temporary credentials that a vendor issues to a machine, a container or a cluster, and that expire after some hours.
 //!
-//! Each vendor's SDKs define a chain of credential providers: environment, profile files, a token file that is exchanged,
-//! the metadata service of the container and of the machine. This crate opens no connection and no file: the caller of
-//! [`CredentialProvider::issue`] passes a [`Context`] that does.
+//! Each vendor's SDKs define a chain of credential providers: environment, profile files, a token file that is
+//! exchanged, the metadata service of the container and of the machine. This crate opens no connection and no file:
+//! the caller of [`CredentialProvider::issue`] passes a [`Context`] that does.
 
 mod machine;
 
@@ -93,7 +93,8 @@ fn to_token(text: Option<String>) -> Option<SecretString> {
 }
 
 fn build_aws_chain(metadata: Option<&str>) -> reqsign_aws_core::DefaultCredentialProvider {
-    // An AWS profile may name a command that prints credentials. It is not run, because a proxy starts no other programs.
+    // An AWS profile may name a command that prints credentials. It is not run, because a proxy starts no other
+    // programs.
     let chain = reqsign_aws_core::DefaultCredentialProvider::builder().no_process();
     let Some(metadata) = metadata else { return chain.build() };
     chain.imds(reqsign_aws_core::IMDSv2CredentialProvider::new().with_endpoint(metadata)).build()

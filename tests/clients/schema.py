@@ -60,7 +60,7 @@ class Judges:
         path = self.folder / "checked.toml"
         path.write_text("".join(f"{key} = {toml(value)}\n" for key, value in document.items()))
         done = subprocess.run([self.binary, "check", str(path)], capture_output=True, text=True)
-        assert done.returncode in (0, 1) and "not TOML" not in done.stderr, done.stderr
+        assert done.returncode in (0, 1) and "invalid TOML" not in done.stderr, done.stderr
         return done.returncode == 0
 
     def full(self):

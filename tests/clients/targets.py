@@ -253,7 +253,7 @@ def certificates(binary, running, options):
         assert client.get(BUCKET, "one")["length"] == 100_000
         Path(own[1]).chmod(0o644)
         told = subprocess.run([binary, "check", str(live.file)], capture_output=True, text=True)
-        assert told.returncode == 1 and "open to others" in told.stdout + told.stderr, told
+        assert told.returncode == 1 and "accessed by other users" in told.stdout + told.stderr, told
 
 
 TOKEN = "token-of-a-role-0001"

@@ -242,7 +242,7 @@ def renewed(binary, running, options):
             assert now() == first
             change("success", "configuration reloaded", act=lambda: authority.put("oss.key", authority.pending))
             assert now() == second
-            for content, why in [(b"no PEM at all\n", "holds no PEM certificate"),
+            for content, why in [(b"no PEM at all\n", "contains no PEM certificate"),
                                  (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "cannot be read")]:
                 change("failure", keeps, crt, why, act=lambda: authority.put("oss.crt", content))
                 assert now() == second
