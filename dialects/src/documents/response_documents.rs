@@ -10,8 +10,8 @@ use crate::engine::etag;
 use crate::engine::write_response::{ResponseContext, derive_trace_id};
 use crate::model::{
     AccessControlList, BucketInfo, BucketListing, ChecksumAlgorithm, Checksums, CopyResult, Document,
-    ErrorDocument, ErrorKind, ListedObject, ObjectListing, Operation, Part, PartListing, Rejection, Setting,
-    StorageClass, Timestamp,
+    ErrorDocument, ErrorKind, ListedObject, ObjectListing, Operation, Part, PartListing, Rejection,
+    RestoreStatus, Setting, StorageClass, Timestamp,
 };
 
 /// The parts of a completing call; no vendor takes more.
@@ -260,6 +260,7 @@ fn write_listed_object(
                 out.write_text(name, &translate_storage_class(dialect, object.class.as_deref()))
             }
             "Owner" if listing.include_owners => write_owner(name, out),
+            "RestoreStatus" => write_restore_status(name, object, out),
             _ => {}
         }
     }
@@ -642,6 +643,25 @@ fn is_header_text(text: &str) -> bool {
     !text.is_empty() && !text.chars().any(char::is_control)
 }
 
+/// Writes the state of a restored object where the target returned it, which it does only when asked.
+pub(super) fn write_restore_status(name: &str, object: &ListedObject, out: &mut XmlWriter) {
+    let Some(restore) = object.restore else { return };
+    out.open(name);
+    out.write_text("IsRestoreInProgress", if restore.is_in_progress { "true" } else { "false" });
+    if let Some(expires) = restore.expires {
+        out.write_text("RestoreExpiryDate", &date::format_iso(expires));
+    }
+    out.close(name);
+}
+
+pub(super) fn read_restore_status(node: &Node) -> Option<RestoreStatus> {
+    let restore = node.child("RestoreStatus")?;
+    Some(RestoreStatus {
+        is_in_progress: read_flag(restore, "IsRestoreInProgress"),
+        expires: restore.child_text("RestoreExpiryDate").and_then(date::parse_any),
+    })
+}
+
 pub(super) fn read_number(node: &Node, name: &str) -> Option<u64> {
     node.child_text(name).and_then(|text| text.trim().parse().ok())
 }
@@ -725,6 +745,7 @@ fn read_object_listing(target: &Dialect, node: &Node) -> Result<ObjectListing, D
             etag: object.child_text("ETag").map(etag::strip_quotes).unwrap_or_default().to_owned(),
             size: read_number(object, "Size").ok_or(DocumentError::Invalid)?,
             class: object.child_text("StorageClass").map(|word| to_canonical_class_name(target, word)),
+            restore: read_restore_status(object),
         });
     }
     for prefixes in node.children_named("CommonPrefixes") {

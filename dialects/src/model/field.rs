@@ -89,6 +89,10 @@ pub enum Field {
     ConfigurationsAfter,
     /// Which attributes of an object are asked for.
     Attributes,
+    /// Which attributes of objects a listing returns besides those that it always has.
+    ListedAttributes,
+    /// Confirms that a bucket policy may take the right to change it away from its author.
+    ConfirmPolicyLockout,
     VersionId,
     UploadId,
     PartNumber,
@@ -157,7 +161,7 @@ pub enum ValueKind {
 
 impl Field {
     /// Every field, in the order they are read, written and printed.
-    pub const ALL: [Self; 96] = [
+    pub const ALL: [Self; 98] = [
         Self::IfMatch,
         Self::IfNoneMatch,
         Self::IfModifiedSince,
@@ -226,6 +230,8 @@ impl Field {
         Self::ConfigurationId,
         Self::ConfigurationsAfter,
         Self::Attributes,
+        Self::ListedAttributes,
+        Self::ConfirmPolicyLockout,
         Self::VersionId,
         Self::UploadId,
         Self::PartNumber,
@@ -399,6 +405,8 @@ impl Field {
             }
             Self::Position => operation == Op::AppendObject,
             Self::Attributes => operation == Op::GetObjectAttributes,
+            Self::ListedAttributes => is_listing && operation != Op::ListMultipartUploads,
+            Self::ConfirmPolicyLockout => is_put_of(Setting::Policy),
             Self::ConfigurationId => matches!(
                 operation,
                 Op::Get(setting) | Op::Put(setting) | Op::Delete(setting) if setting.has_id()
@@ -465,6 +473,8 @@ impl Field {
                 | Self::FetchOwner
                 | Self::Origin
                 | Self::EncodingType
+                | Self::ListedAttributes
+                | Self::ConfirmPolicyLockout
         ) && !self.is_response_header_override()
     }
 
@@ -483,10 +493,10 @@ impl Field {
             && matches!(operation, Operation::CompleteMultipartUpload | Operation::ListParts)
     }
 
-    /// Whether a target that does not know it does no more than it was allowed to: it makes no other checksum, and it
-    /// deletes nothing that is locked.
+    /// Whether a target that does not know it does no more than it was allowed to: it makes no other checksum, it deletes
+    /// nothing that is locked, and it accepts a policy that locks its author out or rejects it.
     pub fn is_safe_to_omit(self) -> bool {
-        matches!(self, Self::ChecksumAlgorithm | Self::BypassLock)
+        matches!(self, Self::ChecksumAlgorithm | Self::BypassLock | Self::ConfirmPolicyLockout)
     }
 
     /// Whether its header is a list of values, so that several lines are one (RFC 9110, 5.3 and 8.4, 8.5, 13.1, the
@@ -508,6 +518,7 @@ impl Field {
                 | Self::GrantWriteAcp
                 | Self::GrantFullControl
                 | Self::Attributes
+                | Self::ListedAttributes
         )
     }
 

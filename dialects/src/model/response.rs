@@ -313,6 +313,17 @@ pub struct ListedObject {
     pub size: u64,
     /// Canonical word.
     pub class: Option<String>,
+    /// Whether an archived object is readable for a while; returned only to those who ask for it.
+    pub restore: Option<RestoreStatus>,
+}
+
+/// The state of a restored object in a listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RestoreStatus {
+    /// Whether the object is not readable yet.
+    pub is_in_progress: bool,
+    /// When the restored copy is removed.
+    pub expires: Option<Timestamp>,
 }
 
 /// A page of versions.

@@ -1,7 +1,7 @@
 //! Which line of a request became which line of the translated one, for people who want to see it.
 
 use crate::encoding::percent;
-use crate::engine::dialect::{Dialect, FieldName};
+use crate::engine::dialect::{Dialect, FieldName, IgnoreReason};
 use crate::model::{Field, Operation, OutgoingRequest, RawHead, Request, ValueKind};
 use crate::translator::explain::{Handling, classify_operation};
 use crate::translator::rules::describe_rule;
@@ -236,11 +236,13 @@ fn is_credential(caller: &Dialect, name: &str) -> bool {
 }
 
 fn find_caller_header_subject(caller: &Dialect, operation: Operation, name: &str) -> LineSubject {
-    let is_transport_header = caller.transport_headers.contains(&name);
+    let is_verified_header = caller.ignored_headers.iter().any(|row| {
+        row.matches_header(name) && matches!(row.reason, IgnoreReason::Transport | IgnoreReason::Signature)
+    });
     match name {
         "host" => LineSubject::Host,
         "authorization" | "date" => LineSubject::Credential,
-        _ if is_transport_header && is_credential(caller, name) => LineSubject::Credential,
+        _ if is_verified_header && is_credential(caller, name) => LineSubject::Credential,
         _ if caller.checksum_headers.iter().any(|row| row.0 == name) => LineSubject::Checksum,
         _ => find_header_subject(caller, operation, name),
     }
