@@ -138,3 +138,13 @@ fn a_listing_keeps_the_restore_status() {
                    <RestoreExpiryDate>2012-12-21T00:00:00.000Z</RestoreExpiryDate></RestoreStatus>";
     assert!(read(&page(restore)).is_some_and(|status| !status.is_in_progress && status.expires.is_some()));
 }
+
+/// botocore 1.44.8 sends these to a bucket with PUT: without the parameter that would create the bucket.
+#[test]
+fn an_operation_that_is_not_translated_is_not_taken_for_another() {
+    for name in ["metadataAnnotationTable", "metadataInventoryTable", "metadataJournalTable"] {
+        let rejection = explain_s3(&format!("PUT /?{name}"), "", &S3).err().unwrap();
+        assert_eq!(rejection.kind, ErrorKind::NotImplemented, "{name}");
+    }
+    assert!(explain_s3(CREATE_BUCKET, "", &S3).is_ok());
+}
