@@ -154,7 +154,7 @@ pub const IGNORED_HEADERS: &[IgnoredHeader] = &[
         "COS, Request Signature",
     ),
     // Compared with the body, see `digest_headers`.
-    IgnoredHeader::for_all_operations("x-cos-content-sha1", IgnoreReason::Transport, "cos-java-sdk-v5"),
+    IgnoredHeader::for_all_operations("x-cos-content-sha1", IgnoreReason::Transport, "older COS SDKs"),
     // The client's name, version and number of attempts.
     IgnoredHeader::new("x-cos-sdk-*", |_| true, "cos-java-sdk-v5: every call; others with a retry"),
     // Clients send headers of a response with their next request.

@@ -248,7 +248,7 @@ pub const IGNORED_HEADERS: &[IgnoredHeader] = &[
     // How the body is framed, and which checksum follows it.
     IgnoredHeader::for_all_operations("x-amz-decoded-content-length", IgnoreReason::Transport, AWS_CHUNKED),
     IgnoredHeader::for_all_operations("x-amz-trailer", IgnoreReason::Transport, AWS_CHUNKED),
-    IgnoredHeader::for_all_operations("x-amz-te", IgnoreReason::Transport, "botocore: append-md5"),
+    IgnoredHeader::for_all_operations("x-amz-te", IgnoreReason::Transport, "aws-sdk-go v1: append-md5"),
     // Compared with the checksum that is sent, see `checksum_algorithm_header`.
     IgnoredHeader::for_all_operations("x-amz-sdk-checksum-algorithm", IgnoreReason::Transport, "all SDKs"),
     IgnoredHeader::for_all_operations("x-amz-content-sha256", IgnoreReason::Signature, SIGNATURE),
