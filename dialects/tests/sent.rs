@@ -35,6 +35,9 @@ fn read_operation(dialect: &'static Dialect, operation: Operation, more: &str) -
     // What an operation cannot be without.
     let attributes = match dialect.field_name_in(Field::Attributes, operation) {
         Some(FieldName::Header(name)) if !more.contains(name) => format!("{name}: ETag\n"),
+        _ if operation == Operation::CreateMultipartUpload && more.contains("checksum-type") => {
+            "x-amz-checksum-algorithm: CRC32\n".to_owned()
+        }
         _ => String::new(),
     };
     let text = format!("{} {path}?{query} HTTP/1.1\nHost: {host}\n{source}{attributes}{more}", route.method);
@@ -63,6 +66,7 @@ fn get_sample_value(name: &str) -> &'static str {
         ("server-side-encryption", "AES256"),
         ("traffic-limit", "819200"),
         ("x-oss-callback", "e30="),
+        ("checksum-type", "FULL_OBJECT"),
         ("checksum-crc32", "DUoRhQ=="),
         ("checksum-crc32c", "DUoRhQ=="),
     ];
@@ -110,7 +114,8 @@ fn what_clients_send_is_kept_ignored_or_rejected() {
 #[test]
 fn each_row_of_the_tables_holds_in_its_operations_and_in_no_other() {
     for dialect in DIALECTS {
-        for row in dialect.ignored_headers {
+        // The others are compared with the body and the signature, so that no sample value fits.
+        for row in dialect.ignored_headers.iter().filter(|row| row.may_repeat()) {
             let ends = ["if-match", "customer-algorithm", "log-debug", "content-type", "mode"];
             let names: Vec<String> = match row.name.strip_suffix('*') {
                 None => vec![row.name.to_owned()],

@@ -67,6 +67,9 @@ fn get_sample_values(dialect: &'static Dialect, field: Field, operation: Operati
         (_, Field::EncodingType) => to_pair("url", "url"),
         (_, Field::Attributes) => to_pair("ETag", "ObjectSize"),
         (_, Field::CreatedRange) => to_pair("lt", "gt"),
+        // Both types exist for both algorithms.
+        (_, Field::ChecksumType) => to_pair("FULL_OBJECT", "COMPOSITE"),
+        (_, Field::ChecksumAlgorithm) => to_pair("CRC32", "CRC32C"),
         (_, Field::CreatedTime) => to_pair("1500", "2500"),
         (_, Field::BucketRegion) => to_pair("there", "elsewhere"),
         (_, Field::Prefix) => to_pair("b", "c"),
@@ -114,6 +117,9 @@ fn get_companion_fields(field: Field, operation: Operation) -> Vec<Field> {
         Field::CreatedTime => vec![Field::CreatedRange],
         Field::IfRange => vec![Field::Range],
         Field::CreatedRange => vec![Field::CreatedTime],
+        Field::ChecksumType if operation == Operation::CreateMultipartUpload => {
+            vec![Field::ChecksumAlgorithm]
+        }
         _ => Vec::new(),
     }
 }
@@ -364,6 +370,7 @@ fn build_target_response(way: &Route<'_>, operation: Operation) -> Option<Target
         etag: ETAG.to_owned(),
         size: 9,
         class: None,
+        restore: None,
     };
     let key = KEY_NAME.to_owned();
     let document = match sent {

@@ -35,7 +35,6 @@ pub static COS: Dialect = Dialect {
     parameters_ignore_case: true,
     header_prefix: "x-cos-",
     metadata_prefix: "x-cos-meta-",
-    transport_headers: headers::TRANSPORT_HEADERS,
     ignored_headers: headers::IGNORED_HEADERS,
     metadata_kept_prefixes: &[],
     // 5.6

@@ -41,9 +41,7 @@ pub struct Dialect {
     pub header_prefix: &'static str,
     /// Prefix of user metadata.
     pub metadata_prefix: &'static str,
-    /// Its own headers of the wire and of the signature: they are read before a request has a meaning.
-    pub transport_headers: &'static [&'static str],
-    /// Its own headers that the vendor takes no notice of, each with the operations where it does not.
+    /// Its own headers that no field is read from, each with the operations and the reason.
     pub ignored_headers: &'static [IgnoredHeader],
     /// Beginnings of the names of metadata that a copy keeps although it replaces the rest.
     pub metadata_kept_prefixes: &'static [&'static str],
@@ -203,7 +201,7 @@ impl Dialect {
         self.checksum_headers.iter().find(|row| row.1 == algorithm).map(|row| row.0)
     }
 
-    /// Whether the vendor takes no notice of a header, by its lower-case name, in an operation.
+    /// Whether a header, by its lower-case name, is ignored in an operation for the reason of a row.
     pub fn ignores_header(&self, operation: Operation, header: &str) -> bool {
         self.ignored_headers.iter().any(|row| row.matches_header(header) && (row.applies_to)(operation))
     }
@@ -282,26 +280,49 @@ impl Dialect {
     }
 }
 
-/// A header that the vendor takes no notice of in some operations. In the others it is refused, or a field.
+/// Why a header is not read as a field. The list is closed: a header that affects the result of its operation is a field
+/// (native, emulated or reported as lost), or the request is rejected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IgnoreReason {
+    /// It describes how the body is transferred, and is handled where the body is read.
+    Transport,
+    /// It is part of the signature or of the credentials, and is verified before the request is read.
+    Signature,
+    /// The vendor returns the same result with it and without it in this operation.
+    NoEffect,
+    /// The vendor defines it for responses. Clients send the headers of one response with their next request; in a
+    /// request it asks for nothing, so no result can depend on it.
+    ResponseOnly,
+}
+
+/// A header that is ignored in some operations. In the others it is a field, or the request is rejected.
 #[derive(Clone, Copy)]
 pub struct IgnoredHeader {
     /// In lower case; a last `*` stands for whatever follows.
     pub name: &'static str,
-    /// Where it is passed over.
+    /// The operations in which it is ignored.
     pub applies_to: fn(Operation) -> bool,
-    /// Who sends it there, or which document says so.
+    /// Why.
+    pub reason: IgnoreReason,
+    /// Which client sends it there, or which document describes it.
     pub source: &'static str,
 }
 
 impl IgnoredHeader {
-    /// A row for several operations.
+    /// A row for several operations in which the header has no effect.
     pub const fn new(name: &'static str, applies_to: fn(Operation) -> bool, source: &'static str) -> Self {
-        Self { name, applies_to, source }
+        Self { name, applies_to, reason: IgnoreReason::NoEffect, source }
     }
 
     /// A row for every operation.
-    pub const fn for_all_operations(name: &'static str, source: &'static str) -> Self {
-        Self::new(name, |_| true, source)
+    pub const fn for_all_operations(name: &'static str, reason: IgnoreReason, source: &'static str) -> Self {
+        Self { name, applies_to: |_| true, reason, source }
+    }
+
+    /// Whether several lines of it are accepted. What describes the body or the signature is read, so that a second line
+    /// could contradict the first.
+    pub fn may_repeat(&self) -> bool {
+        matches!(self.reason, IgnoreReason::NoEffect | IgnoreReason::ResponseOnly)
     }
 
     /// Whether the row is about a header of this lower-case name.

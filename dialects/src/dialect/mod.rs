@@ -18,8 +18,8 @@ pub mod target;
 
 pub use definition::{
     AclStyle, BucketSettingLocation, BucketSettings, CommonHeaders, ConditionCombination, CopyRules,
-    Defaults, Dialect, ErrorRow, FieldName, HostForm, IgnoredHeader, Limits, Manual, SelfCopyRule,
-    StatedDigest, TargetCopySource, WordTables, Words, XmlStyle,
+    Defaults, Dialect, ErrorRow, FieldName, HostForm, IgnoreReason, IgnoredHeader, Limits, Manual,
+    SelfCopyRule, StatedDigest, TargetCopySource, WordTables, Words, XmlStyle,
 };
 pub use operation_route::{OperationRoute, ResourceLevel};
 pub use target::{SmallPartsConfig, Target};

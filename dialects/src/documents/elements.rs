@@ -1,9 +1,9 @@
 //! Elements that several documents have: owners, flags, numbers, storage classes, encoded keys.
 
 use crate::dialect::Dialect;
-use crate::encoding::percent;
 use crate::encoding::xml::{Node, XmlWriter};
-use crate::model::{ErrorDocument, StorageClass};
+use crate::encoding::{date, percent};
+use crate::model::{ErrorDocument, ListedObject, RestoreStatus, StorageClass};
 
 /// The one owner that callers see: they hold no account at the target.
 pub(super) fn write_owner(name: &str, out: &mut XmlWriter) {
@@ -93,4 +93,23 @@ pub(super) fn select_decoder<'a>(
         (true, true) => percent::decode_form(text).map_err(|_| DocumentError::Invalid),
         (true, false) => percent::decode(text).map_err(|_| DocumentError::Invalid),
     }
+}
+
+/// Writes the state of a restored object where the target returned it, which it does only when asked.
+pub(super) fn write_restore_status(name: &str, object: &ListedObject, out: &mut XmlWriter) {
+    let Some(restore) = object.restore else { return };
+    out.open(name);
+    out.write_text("IsRestoreInProgress", if restore.is_in_progress { "true" } else { "false" });
+    if let Some(expires) = restore.expires {
+        out.write_text("RestoreExpiryDate", &date::format_iso(expires));
+    }
+    out.close(name);
+}
+
+pub(super) fn read_restore_status(node: &Node) -> Option<RestoreStatus> {
+    let restore = node.child("RestoreStatus")?;
+    Some(RestoreStatus {
+        is_in_progress: read_flag(restore, "IsRestoreInProgress"),
+        expires: restore.child_text("RestoreExpiryDate").and_then(date::parse_any),
+    })
 }

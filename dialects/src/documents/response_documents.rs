@@ -4,8 +4,8 @@
 use crate::dialect::response_context::{ResponseContext, derive_trace_id};
 use crate::dialect::{Dialect, etag};
 use crate::documents::elements::{
-    DocumentError, format_bool, read_flag, read_number, read_truncated, select_decoder,
-    to_canonical_class_name, translate_storage_class, write_owner,
+    DocumentError, format_bool, read_flag, read_number, read_restore_status, read_truncated, select_decoder,
+    to_canonical_class_name, translate_storage_class, write_owner, write_restore_status,
 };
 use crate::documents::{acl_documents, delete_objects, settings_documents, version_listing};
 use crate::encoding::xml::{Node, ParseLimits, XmlWriter};
@@ -262,6 +262,7 @@ fn write_listed_object(
                 out.write_text(name, &translate_storage_class(dialect, object.class.as_deref()))
             }
             "Owner" if listing.include_owners => write_owner(name, out),
+            "RestoreStatus" => write_restore_status(name, object, out),
             _ => {}
         }
     }
@@ -637,6 +638,7 @@ fn read_object_listing(target: &Dialect, node: &Node) -> Result<ObjectListing, D
             etag: object.child_text("ETag").map(etag::strip_quotes).unwrap_or_default().to_owned(),
             size: read_number(object, "Size").ok_or(DocumentError::Invalid)?,
             class: object.child_text("StorageClass").map(|word| to_canonical_class_name(target, word)),
+            restore: read_restore_status(object),
         });
     }
     for prefixes in node.children_named("CommonPrefixes") {

@@ -102,7 +102,7 @@ impl<'a> ParsedHead<'a> {
             |name: &str| name.starts_with(dialect.header_prefix) || SINGLE_LINE_HEADERS.contains(&name);
         let may_repeat = |name: &str| {
             name.starts_with(dialect.metadata_prefix)
-                || (dialect.ignored_headers.iter().any(|row| row.matches_header(name))
+                || (dialect.ignored_headers.iter().any(|row| row.may_repeat() && row.matches_header(name))
                     && !dialect.has_header(name))
         };
         let mut headers_joined: Vec<(String, Cow<'a, [u8]>)> = Vec::with_capacity(self.headers.len());
@@ -667,7 +667,6 @@ fn reject_unknown_headers(
     let is_known = |name: &str| {
         name.starts_with(dialect.metadata_prefix)
             || name == dialect.copy.source_header
-            || dialect.transport_headers.contains(&name)
             || dialect.ignores_header(operation, name)
             || dialect.checksum_headers.iter().any(|row| row.0 == name)
             || has_field_header(dialect, operation, name)

@@ -25,8 +25,8 @@ pub use request::{
 };
 pub use response::{
     BucketInfo, BucketListing, CopyResult, DeletedObject, Document, ErrorDocument, ListedObject,
-    ListedUpload, ListedVersion, ObjectListing, PartListing, Response, ResponseField, UploadListing,
-    VersionListing,
+    ListedUpload, ListedVersion, ObjectListing, PartListing, Response, ResponseField, RestoreStatus,
+    UploadListing, VersionListing,
 };
 pub use setting::Setting;
 pub use target_clock::TargetClock;

@@ -34,7 +34,6 @@ pub static OSS: Dialect = Dialect {
     parameters_ignore_case: false,
     header_prefix: "x-oss-",
     metadata_prefix: "x-oss-meta-",
-    transport_headers: headers::TRANSPORT_HEADERS,
     ignored_headers: headers::IGNORED_HEADERS,
     // What opens an object that its SDKs have encrypted: their own suites copy so, and read the copy.
     metadata_kept_prefixes: &["client-side-encryption-"],

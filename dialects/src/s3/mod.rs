@@ -36,7 +36,6 @@ pub const BASE: Dialect = Dialect {
     parameters_ignore_case: false,
     header_prefix: "x-amz-",
     metadata_prefix: "x-amz-meta-",
-    transport_headers: headers::TRANSPORT_HEADERS,
     ignored_headers: headers::IGNORED_HEADERS,
     metadata_kept_prefixes: &[],
     // 7.1

@@ -42,7 +42,7 @@ pub const STYLE: XmlStyle = XmlStyle {
         "Contents",
         "CommonPrefixes",
     ],
-    listed_object: &["Key", "LastModified", "ETag", "Size", "Owner", "StorageClass"],
+    listed_object: &["Key", "LastModified", "ETag", "Size", "Owner", "StorageClass", "RestoreStatus"],
     parts: &[
         "Bucket",
         "Key",
@@ -70,7 +70,17 @@ pub const STYLE: XmlStyle = XmlStyle {
         "Version",
         "CommonPrefixes",
     ],
-    version: &["Key", "VersionId", "IsLatest", "LastModified", "ETag", "Size", "Owner", "StorageClass"],
+    version: &[
+        "Key",
+        "VersionId",
+        "IsLatest",
+        "LastModified",
+        "ETag",
+        "Size",
+        "Owner",
+        "StorageClass",
+        "RestoreStatus",
+    ],
     uploads: &[
         "Bucket",
         "KeyMarker",

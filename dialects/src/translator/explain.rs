@@ -103,6 +103,9 @@ fn classify_field(
             (Handling::Emulated, "set once the object is there")
         }
         Field::BypassLock => (Handling::Emulated, "not sent: what is locked there is not deleted"),
+        Field::ConfirmPolicyLockout => {
+            (Handling::Emulated, "not sent: it only permits what the target decides")
+        }
         _ if Field::SOURCE_CONDITIONS.contains(&field) => (
             Handling::Emulated,
             "by a HEAD of the source before and after the copy; refused with conditions = \"native\"",

@@ -1,5 +1,6 @@
 //! Which line of a request became which line of the translated one, for people who want to see it.
 
+use crate::dialect::IgnoreReason;
 use crate::dialect::{Dialect, FieldName};
 use crate::encoding::percent;
 use crate::model::{Field, Operation, OutgoingRequest, RawHead, Request};
@@ -195,11 +196,13 @@ fn is_credential(caller: &Dialect, name: &str) -> bool {
 }
 
 fn find_caller_header_subject(caller: &Dialect, operation: Operation, name: &str) -> LineSubject {
-    let is_transport_header = caller.transport_headers.contains(&name);
+    let is_verified_header = caller.ignored_headers.iter().any(|row| {
+        row.matches_header(name) && matches!(row.reason, IgnoreReason::Transport | IgnoreReason::Signature)
+    });
     match name {
         "host" => LineSubject::Host,
         "authorization" | "date" => LineSubject::Credential,
-        _ if is_transport_header && is_credential(caller, name) => LineSubject::Credential,
+        _ if is_verified_header && is_credential(caller, name) => LineSubject::Credential,
         _ if caller.checksum_headers.iter().any(|row| row.0 == name) => LineSubject::Checksum,
         _ => find_header_subject(caller, operation, name),
     }
