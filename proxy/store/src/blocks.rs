@@ -245,7 +245,7 @@ mod tests {
             wrong[at] ^= 1;
             std::fs::write(&path, &wrong).unwrap();
             let error = read_range(&path, 0, LENGTH).unwrap_err();
-            assert!(error.to_string().contains("file: the bytes from "), "{error}");
+            assert!(error.to_string().contains("file: the checksum of the block at byte "), "{error}");
         }
         // A change outside the range has no effect; a truncated file always gives an error.
         assert!(read_range(&path, 0, LENGTH - BLOCK_BYTES).is_ok());
