@@ -279,7 +279,7 @@ def another_clock(binary, running, options):
                 client.put(BUCKET, "two", b"y")
                 client.delete(BUCKET, "two")
                 assert back.refused == 1, "the next ones were dated right"
-                assert len(log_lines(proxy, "dated by its own")) == 1
+                assert len(log_lines(proxy, "signed with the target's time")) == 1
                 # Its clock is set right: that is learnt as well.
                 back.skew = 0
                 told = [attempt(client.put, BUCKET, "three", b"z") for _ in range(3)]
