@@ -64,7 +64,7 @@ fn rejection_to_error(caller: &Dialect, rejection: &Rejection) -> anyhow::Error 
         rejection.message.clone().or_else(|| row.map(|row| row.message.to_owned())).unwrap_or_default();
     let details: Vec<String> =
         rejection.details.iter().map(|(name, value)| format!(" ({name}: {value})")).collect();
-    anyhow!("refused: {status} {code}: {message}{}", details.concat())
+    anyhow!("rejected: {status} {code}: {message}{}", details.concat())
 }
 
 /// Describes the route of the request's bucket in the configuration.

@@ -79,6 +79,7 @@ impl ListenerCertificates {
             let parsed = certificate.end_entity_cert().and_then(ParsedCertificate::try_from);
             let names =
                 parsed.iter().zip(&name).any(|(parsed, name)| verify_server_name(parsed, name).is_ok());
+            // A name may have an ECDSA and an RSA certificate, for clients that support only one of them.
             names && certificate.key.choose_scheme(schemes).is_some()
         };
         self.named.iter().find(|certificate| is_suitable(certificate)).or(self.default.as_ref()).cloned()
@@ -94,6 +95,7 @@ pub fn load_certified_key(cert: &Path, key: &Path, is_named: bool) -> Result<Cer
     let first = chain.first().ok_or(CertificateError::Unreadable)?;
     // Checked separately, because rustls reports errors of the certificate and of the key alike.
     ParsedCertificate::try_from(first).map_err(|_| CertificateError::Unreadable)?;
+    // rustls compares the requested name only with subject alternative names.
     if is_named && !has_dns_name(first) {
         return Err(CertificateError::NoHostName);
     }
@@ -145,7 +147,7 @@ pub type ActiveCertificates = Arc<dyn DynAccess<CertificatesByAddress> + Send + 
 /// Builds the TLS settings of the listener at `address`.
 ///
 /// # Errors
-/// Those of Pingora, whose current version always succeeds.
+/// Those of Pingora; its current version always succeeds.
 pub fn build_tls_settings(
     address: SocketAddr,
     certificates: ActiveCertificates,

@@ -67,7 +67,7 @@ impl ChunkedDecoder {
                         buffer.advance(2);
                         self.state = ChunkedState::Size;
                     }
-                    Some(_) => return Err(ChunkError("a chunk is longer than its size")),
+                    Some(_) => return Err(ChunkError("a chunk does not have the announced size")),
                     None => return Ok(DecodedPiece::NeedMore),
                 },
                 ChunkedState::Size => {
@@ -81,6 +81,7 @@ impl ChunkedDecoder {
                     let Some(line) = take_line(buffer)? else { return Ok(DecodedPiece::NeedMore) };
                     if line.is_empty() {
                         self.state = ChunkedState::End;
+                    // Without a limit a client could keep the connection busy with trailers for ever.
                     } else if trailer_count >= TRAILERS_MAX || !line.contains(&b':') {
                         return Err(ChunkError("the trailers are too many or malformed"));
                     } else {

@@ -155,6 +155,7 @@ impl ClientConnection {
                 return Err(ReadHeadError::Disconnected);
             }
         }
+        // One deadline for the whole head: a timeout per read would let a client hold the connection with single bytes.
         let deadline = Instant::now() + HEAD_TIMEOUT;
         let mut scan = HeadScanner::default();
         loop {
@@ -189,7 +190,7 @@ impl ClientConnection {
         Bytes::copy_from_slice(&self.unread)
     }
 
-    /// Starts a request whose head announced this body.
+    /// Starts a request with this announced body.
     pub fn begin_request(
         &mut self,
         length: BodyLength,
@@ -250,6 +251,8 @@ impl ClientConnection {
                 Ok(DecodedPiece::NeedMore) => {}
                 Err(bad) => return Err(self.fail_body(ReadBodyError::Malformed(bad))),
             }
+            // Only the time in this call counts for the minimum rate, because the client does not cause the
+            // pauses of a slow target.
             let since = Instant::now();
             match timeout(self.body_idle_timeout, self.wait_for_body_bytes()).await {
                 Ok(Ok(())) => self.body_wait += since.elapsed(),
@@ -269,6 +272,7 @@ impl ClientConnection {
                 self.unread.reserve(READ_BUFFER_BYTES);
                 match stream.read_buf(&mut self.unread).await {
                     Ok(1..) => Ok(()),
+                    // Zero bytes are the end of the stream, which within a body is an error.
                     _ => Err(ReadBodyError::Disconnected),
                 }
             }
@@ -285,6 +289,7 @@ impl ClientConnection {
     }
 
     fn fail_body(&mut self, error: ReadBodyError) -> ReadBodyError {
+        // The position in the stream is unknown after an error, so the connection cannot serve another request.
         self.body = BodyState::Broken;
         self.keep_alive = false;
         error
@@ -386,6 +391,7 @@ impl ClientConnection {
             _ if bytes.is_empty() => return Ok(()),
             ResponseFraming::None => return Err(WriteError),
             ResponseFraming::Bytes(left) => {
+                // The client would take surplus bytes for the next response.
                 *left = left.checked_sub(to_u64(bytes.len())).ok_or(WriteError)?
             }
             ResponseFraming::Chunked => {}
@@ -409,6 +415,7 @@ impl ClientConnection {
     /// [`WriteError`]; also if the body is shorter than announced.
     pub async fn finish_response(&mut self) -> Result<(), WriteError> {
         match (self.framing, &mut self.transport) {
+            // The connection is aborted then, so that the client notices the missing bytes.
             (ResponseFraming::Bytes(1..), _) => return Err(WriteError),
             (ResponseFraming::None, _) | (ResponseFraming::Bytes(0), Transport::Connection(_)) => {}
             (_, Transport::Http2Stream(exchange)) => exchange.finish()?,
@@ -430,6 +437,7 @@ impl ClientConnection {
     }
 
     async fn write_all(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        // One timeout for the whole slice would not distinguish a slow client from one that reads nothing.
         for piece in bytes.chunks(WRITE_BYTES_MAX) {
             let write = async {
                 match &mut self.transport {
@@ -495,6 +503,7 @@ impl ClientConnection {
         // A client that still waits for 100 Continue is not sending.
         let is_sending_body = !matches!(self.body, BodyState::End) && !self.expects_continue;
         let Transport::Connection(mut stream) = self.transport else { return };
+        // Without a response nothing can be lost, so there is no reason to read any further.
         if timeout(WRITE_TIMEOUT, stream.shutdown()).await.is_err() || !self.has_response_head {
             return;
         }
@@ -519,6 +528,7 @@ impl ClientConnection {
     /// Closes the connection without a flush, so that the client does not take an incomplete response for a complete one.
     pub fn abort(self) {
         match self.transport {
+            // The missing last chunk, or the missing bytes, show the client that the response is truncated.
             Transport::Connection(stream) => drop(stream),
             Transport::Http2Stream(exchange) => exchange.abort(),
         }

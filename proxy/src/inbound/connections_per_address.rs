@@ -37,6 +37,7 @@ impl Drop for AddressConnectionPermit {
         let mut counts = self.connections.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = counts.get_mut(&self.address) {
             *count = count.saturating_sub(1);
+            // Without this the map would grow with every address that ever connected.
             if *count == 0 {
                 counts.remove(&self.address);
             }

@@ -47,6 +47,7 @@ pub fn client_connections_max() -> usize {
 }
 
 fn client_connections_max_for(limit: usize) -> usize {
+    // Idle connections of the pool are not counted in these halves, because they belong to no client.
     (limit.saturating_sub(RESERVED_DESCRIPTORS).saturating_sub(pool_size_for(limit)) / 2).max(1)
 }
 

@@ -128,6 +128,7 @@ pub async fn serve_http2<S: Http2Server>(
                 running.spawn(async move { server.serve_http2_request(client, &head, has_no_body, !is_idle).await });
                 last_activity = Instant::now();
                 request_count = request_count.saturating_add(1);
+                // GOAWAY lets the running requests finish, and the client opens a new connection for the next ones.
                 if request_count == REQUESTS_MAX {
                     closing_since = Some(last_activity);
                     connection.graceful_shutdown();
@@ -135,6 +136,7 @@ pub async fn serve_http2<S: Http2Server>(
             }
             () = poll_fn(|_| if is_flooded.load(Ordering::Relaxed) { Poll::Ready(()) } else { Poll::Pending }) => {
                 // Stop reading and send only the reason.
+                // The error code that RFC 9113, section 10.5 has for suspicious activity.
                 connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
                 let _ = timeout(GOAWAY_WRITE_TIMEOUT, poll_fn(|cx| connection.poll_closed(cx))).await;
                 break;
@@ -205,6 +207,7 @@ impl AsyncWrite for LingeringStream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The write side is closed only once; later polls continue to read.
         if self.linger_timer.is_none() {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
         }

@@ -1,4 +1,4 @@
-//! Detects floods of HTTP/2 control frames. Each of these frames costs work or a response and carries no data, so many
+//! Detects floods of HTTP/2 control frames. Each of these frames costs work or a response and has no data, so many
 //! of them in a short time are an attack (CVE-2019-9512, -9515, -9518).
 
 use std::time::Instant;
@@ -74,6 +74,7 @@ impl FloodDetector {
         }
         let seconds = now.saturating_duration_since(self.refilled_at).as_secs_f64();
         self.refilled_at = now;
+        // A token bucket: it allows the burst at the start of a connection and limits the rate afterwards.
         self.tokens = (self.tokens + seconds * CONTROL_FRAMES_PER_SECOND).min(CONTROL_FRAMES_BURST) - 1.0;
         self.is_flooded = self.tokens < 0.0;
     }

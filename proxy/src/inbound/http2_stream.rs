@@ -74,6 +74,7 @@ impl Http2Stream {
     pub async fn write_body(&mut self, mut bytes: &[u8]) -> Result<(), WriteError> {
         let response_body = self.response_body.as_mut().ok_or(WriteError)?;
         while !bytes.is_empty() {
+            // h2 buffers whatever is sent beyond the window, so only granted capacity is used.
             response_body.reserve_capacity(bytes.len());
             if response_body.capacity() == 0 {
                 let room = poll_fn(|cx| response_body.poll_capacity(cx)).await;

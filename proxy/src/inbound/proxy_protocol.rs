@@ -95,6 +95,7 @@ async fn read_proxy_header(
     stream: &mut (impl AsyncRead + Unpin + ?Sized),
 ) -> Result<Option<IpAddr>, ProxyHeaderError> {
     let mut bytes = Vec::with_capacity(128);
+    // The first byte is read alone, to distinguish a health check that sends nothing from an incomplete header.
     read_exactly(stream, &mut bytes, 1).await.map_err(|_| ProxyHeaderError::NothingSent)?;
     read_exactly(stream, &mut bytes, V2_PREFIX_BYTES.saturating_sub(1)).await?;
     if bytes == v2::PROTOCOL_PREFIX {
@@ -103,6 +104,8 @@ async fn read_proxy_header(
     if !bytes.starts_with(v1::PROTOCOL_PREFIX.as_bytes()) {
         return Err(ProxyHeaderError::NotProxyHeader);
     }
+    // Version 1 has no length field. Reading byte by byte leaves the TLS or HTTP data after the header in the socket,
+    // where Pingora reads it.
     while !bytes.ends_with(v1::PROTOCOL_SUFFIX.as_bytes()) {
         if bytes.len() >= V1_LINE_BYTES_MAX {
             return Err(ProxyHeaderError::Malformed);
@@ -132,6 +135,7 @@ async fn read_v2_header(
     read_exactly(stream, &mut bytes, length).await?;
     let header = v2::Header::try_from(bytes.as_slice()).map_err(|_| ProxyHeaderError::Malformed)?;
     Ok(match (header.command, header.addresses) {
+        // LOCAL: a connection of the load balancer itself, such as a health check. Its addresses must be ignored.
         (v2::Command::Local, _) => None,
         (v2::Command::Proxy, _) if header.protocol == v2::Protocol::Datagram => {
             return Err(ProxyHeaderError::Malformed);
@@ -164,6 +168,8 @@ impl PreTlsProcess for ProxyHeaderReader {
         let client_address = read_client_address(stream, peer, sends_header)
             .await
             .map_err(|_| Error::explain(ErrorType::HandshakeError, "no PROXY header"))?;
+        // The digest passes the client address to the later stages, which have no other access to this result. The
+        // port is not known and not needed.
         if let Some(address) = client_address {
             let digest = SocketDigest::from_raw_fd(std::os::fd::AsRawFd::as_raw_fd(stream));
             let _ = digest.peer_addr.set(Some(socket::SocketAddr::Inet(SocketAddr::new(address, 0))));
@@ -186,6 +192,7 @@ impl ClientOrigin {
     /// Applies the forwarded headers of trusted proxies.
     pub fn with_forwarded_headers(self, listen: &Listeners, head: &RawHead) -> Self {
         let Some(peer) = self.address.filter(|peer| listen.is_trusted_proxy(*peer)) else { return self };
+        // The last value is the one that the trusted peer appended; earlier ones may come from the client.
         let secure = match list_values(head, "x-forwarded-proto").last() {
             Some(scheme) if scheme.eq_ignore_ascii_case("https") => true,
             Some(scheme) if scheme.eq_ignore_ascii_case("http") => false,
@@ -201,6 +208,7 @@ pub fn restore_forwarded_host(listen: &Listeners, peer: Option<IpAddr>, head: Ra
     if !peer.is_some_and(|peer| listen.is_trusted_proxy(peer)) {
         return head;
     }
+    // A client that forges this value gains nothing: it could as well send that host itself.
     let host = list_values(&head, "x-forwarded-host").first().and_then(|host| parse_plain_host(host));
     match host {
         Some(host) => head.with_host(host),

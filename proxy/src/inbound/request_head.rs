@@ -146,6 +146,7 @@ pub fn parse_http2_parts(
         return Err(Ambiguous("a transfer coding in HTTP/2"));
     }
     let body = match parse_body_length(&headers, 1)? {
+        // HTTP/2 needs no length: the end of the stream ends the body, as the last chunk does in HTTP/1.1.
         BodyLength::Absent if !has_no_body => BodyLength::Chunked,
         length => length,
     };
@@ -187,6 +188,7 @@ fn validate_head(
     if headers.values("upgrade").next().is_some() {
         return Err(FramingError::Upgrade);
     }
+    // RFC 9110, section 10.1.1: the expectation of an HTTP/1.0 client, or of a request without a body, is ignored.
     let expects_continue = parse_expect_continue(&headers)? && minor > 0 && body != BodyLength::Absent;
     let head = RawHead { method, path, query, headers: headers.0, over_tls: is_secure };
     Ok(ParsedRequest { head, body, keep_alive, expects_continue, accepts_chunked: minor > 0 })
@@ -207,6 +209,7 @@ impl HeaderList {
     ) -> Result<Option<&[u8]>, FramingError> {
         let mut values = self.0.iter().filter(|row| row.0 == name).map(|row| row.1.as_slice());
         let first = values.next();
+        // Equal values are rejected too: some servers use the first one, and others join them to a list.
         if values.next().is_some() { Err(Ambiguous(duplicate_message)) } else { Ok(first) }
     }
 }
@@ -222,6 +225,7 @@ fn parse_request_line(line: &[u8]) -> Result<(String, &[u8], u8), FramingError> 
     let minor = match version {
         b"HTTP/1.1" => 1,
         b"HTTP/1.0" => 0,
+        // HTTP/2 is negotiated with ALPN and has its own parser.
         _ => return Err(Ambiguous("the version is not HTTP/1.1 or HTTP/1.0")),
     };
     Ok((parse_method(verb)?, target, minor))
@@ -231,6 +235,7 @@ fn parse_method(method: &[u8]) -> Result<String, FramingError> {
     if method.is_empty() || !method.iter().all(|byte| is_token(*byte)) {
         return Err(Ambiguous("the method is not a token"));
     }
+    // Methods are case-sensitive (RFC 9110, section 9.1), so `get` is unknown.
     let known = METHODS.iter().find(|known| known.as_bytes() == method).ok_or(FramingError::UnknownMethod)?;
     Ok((*known).to_owned())
 }
@@ -243,6 +248,7 @@ fn parse_header_line(line: &[u8]) -> Result<(String, Vec<u8>), FramingError> {
     if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
         return Err(Ambiguous("a header name is not a token"));
     }
+    // Names are case-insensitive; in lower case they can be compared directly.
     let name = String::from_utf8_lossy(name).to_ascii_lowercase();
     let value = value.get(1..).unwrap_or_default();
     Ok((name, trim_blanks(value).to_vec()))
@@ -278,6 +284,7 @@ fn parse_authority(value: &[u8]) -> Option<String> {
     };
     let is_valid_port =
         port.is_none_or(|port| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok());
+    // DNS names have no underscore, but old bucket names in virtual-hosted URLs do.
     let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
     let is_valid_name = text.starts_with('[') || (!name.is_empty() && name.bytes().all(is_name));
     (is_valid_port && is_valid_name).then_some(text)
@@ -290,6 +297,7 @@ fn split_target(target: &[u8], host: &str) -> Result<(String, Option<String>), F
         return Err(Ambiguous("the target contains bytes that must be percent-encoded"));
     }
     let target = std::str::from_utf8(target).map_err(|_| Ambiguous("the target is not text"))?;
+    // A fragment is never sent in HTTP; some parsers end the path there and others do not.
     if target.contains('#') {
         return Err(Ambiguous("the target contains a fragment"));
     }
@@ -331,6 +339,7 @@ fn parse_body_length(headers: &HeaderList, minor: u8) -> Result<BodyLength, Fram
         (None, Some(coding)) if !coding.eq_ignore_ascii_case(b"chunked") => {
             Err(Ambiguous("a transfer coding other than chunked"))
         }
+        // RFC 9112, section 6.1: such a message must be treated as having faulty framing.
         (None, Some(_)) if minor == 0 => Err(Ambiguous("a transfer coding in HTTP/1.0")),
         (None, Some(_)) => Ok(BodyLength::Chunked),
         (Some(length), None) => parse_content_length(length)
@@ -349,6 +358,7 @@ fn parse_keep_alive(headers: &HeaderList, minor: u8) -> Result<bool, FramingErro
         match word.as_str() {
             "close" => close = true,
             "keep-alive" => keep = true,
+            // Some HTTP libraries send these names; the headers themselves have no effect here.
             "te" | "proxy-connection" => {}
             "upgrade" | "http2-settings" => return Err(FramingError::Upgrade),
             _ => return Err(Ambiguous("Connection names a header")),

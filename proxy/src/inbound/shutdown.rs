@@ -46,6 +46,7 @@ impl Default for Shutdown {
 impl Shutdown {
     /// Starts the shutdown. If it has already started, its reason does not change.
     pub fn request(&self, new_reason: ShutdownReason) {
+        // A signal after an upgrade does not change the timeouts of connections that are already closing.
         self.0.send_if_modified(|reason| reason.replace(reason.unwrap_or(new_reason)).is_none());
     }
 

@@ -52,7 +52,7 @@ impl ShutdownSignalWatch for ShutdownTrigger {
             () = signals.next() => self.shutdown.request(ShutdownReason::Signal),
             _ = self.shutdown.wait() => {}
         }
-        // After an upgrade the new process answers the health checks on the same socket, so only a signal changes
+        // After an upgrade the new process responds to health checks on the same socket, so only a signal changes
         // readiness.
         if self.shutdown.reason() == Some(ShutdownReason::Signal) {
             self.ready.send_replace(false);

@@ -46,7 +46,7 @@ impl InheritedSockets {
 }
 
 impl Sockets {
-    /// Opens one socket for each address, and uses inherited sockets where there are any.
+    /// Opens one socket for each address, and uses inherited sockets if there are any.
     ///
     /// # Errors
     /// An address is in use, or does not belong to this machine.

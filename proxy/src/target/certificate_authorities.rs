@@ -43,6 +43,7 @@ pub fn load_certificate_authorities(
         .map(|der| parse_certificate(der).ok_or_else(build_error))
         .collect::<Result<Vec<_>, _>>()?;
     let system = pingora_core::tls::load_native_certs().unwrap_or_default();
+    // A system certificate that cannot be parsed is skipped, because it must not disable all others.
     all.extend(system.iter().filter_map(parse_certificate));
     Ok(Arc::from(all))
 }

@@ -133,6 +133,7 @@ impl CircuitBreaker {
     pub fn has_same_settings(&self, other: &Self) -> bool {
         let rules =
             |own: &Self| (own.group_key, own.circuit_breaker_failures, own.open_duration, own.callers_min);
+        // After a change of any of these the recorded failures could exceed the new limits, so the record starts empty.
         rules(self) == rules(other)
     }
 
@@ -182,6 +183,7 @@ impl CircuitBreaker {
 
     fn record_response(&self, record: &mut BreakerRecord, attempt: Attempt, now: Instant) {
         record.reset_unanswered();
+        // Successes matter only as the counterpart of failures, so a healthy target costs no bookkeeping.
         if !record.outcomes_by_caller.is_empty() {
             record.record_outcome(attempt, false, now);
         }
@@ -207,6 +209,7 @@ impl CircuitBreaker {
                     self.close(record)
                 }
                 _ if attempt.probe => {
+                    // With a single caller there is no other one to send the next probe.
                     record.failed_probe = Some((attempt.initiator, now)).filter(|_| self.callers_min > 1);
                     record.state = CircuitState::Open(now + self.open_duration);
                 }
@@ -238,6 +241,7 @@ impl CircuitBreaker {
         {
             record.unanswered_subjects.push(attempt.subject);
         }
+        // A connection failure is conclusive for any object; a timeout could be due to one large or damaged object.
         let is_conclusive = record.unreachable || record.unanswered_subjects.len() >= FAILING_SUBJECTS_MIN;
         match record.state {
             CircuitState::Closed
@@ -270,6 +274,7 @@ impl CircuitBreaker {
     }
 
     fn close(&self, record: &mut BreakerRecord) {
+        // Old failures would otherwise open the circuit breaker again with the next one.
         *record = BreakerRecord::default();
         self.set_state_metric(record);
         tracing::info!(target_name = self.target, "circuit breaker closed: the target responds again");
@@ -330,6 +335,7 @@ impl CallerOutcomes {
     fn record_outcome(&mut self, subject: u64, failed: bool, now: Instant) {
         let at = self.0.iter().position(|line| line.subject == subject);
         let failures = at.map(|at| self.0.swap_remove(at)).map_or(0, |line| line.failures);
+        // The oldest outcome is replaced, so that a caller with many objects cannot grow the record.
         if self.0.len() >= TRACKED_SUBJECTS_MAX
             && let Some(oldest) = self.0.iter().enumerate().min_by_key(|(_, line)| line.at).map(|(at, _)| at)
         {

@@ -47,7 +47,7 @@ const UPLOAD_PAUSES_MAX: Duration = Duration::from_secs(1);
 /// timeout it is unknown whether the operation succeeded.
 const LONG_WORK_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Idle timeout of pooled connections. It is shorter than that of any vendor, so that few pooled connections are closed.
+/// Idle timeout of pooled connections. Shorter than that of any vendor, so that few of them are closed.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Maximum number of addresses of a host to try, each with the connect timeout.
@@ -241,6 +241,7 @@ impl TargetClient {
     ) -> Result<(ConnectionPermit, ConnectionPermit), ExchangeError> {
         check_available(from)?;
         check_available(to)?;
+        // Waiting for a permit is part of connecting, so it has the same timeout.
         let wait_max = from.connect_timeout.max(to.connect_timeout);
         from.connection_limit
             .acquire_pair(&to.connection_limit, wait_max)
@@ -260,6 +261,8 @@ impl TargetClient {
         operation: &str,
         dialect: &str,
     ) -> Result<(TargetExchange<'a>, TargetResponseHead), ExchangeError> {
+        // Other methods are not retried, even if HTTP calls them idempotent: a PUT that is performed twice creates a
+        // second version, and a repeated DELETE can remove a newer object.
         let is_repeatable = matches!(request.method, "GET" | "HEAD");
         let mut connection_choice = admit_request(target)?;
         loop {
@@ -279,6 +282,7 @@ impl TargetClient {
                     return Ok((exchange, head));
                 }
                 Err(failed) => {
+                    // A timeout is not retried, because the target is slow and would get the same work again.
                     let is_connection_lost = matches!(failed, ExchangeError::Write | ExchangeError::Read);
                     let should_retry = is_connection_lost
                         && is_repeatable
@@ -387,6 +391,7 @@ impl TargetClient {
         span: &ExchangeSpan,
     ) -> Result<(HttpSession, HttpPeer, bool, Instant), ExchangeError> {
         let mut header = build_request_header(request, body_mode)?;
+        // After signing: the trace context differs in every exchange and is not part of the signature.
         span.write_headers(&mut header);
         let host = connect_host(target, &request.host)?;
         let (mut session, peer, reused) = self.connect(target, host, connection_choice).await?;
@@ -410,6 +415,7 @@ impl TargetClient {
         let addresses = addresses.iter().take(ADDRESSES_TRIED_MAX);
         let peers: Vec<HttpPeer> = addresses.map(|address| build_peer(target, host, *address)).collect();
         for peer in peers.iter().filter(|_| connection_choice == ConnectionChoice::Pooled) {
+            // Neither a probe nor a retry uses the pool: all its connections may date from before the failure.
             if let Some(stream) = self.connector.reused_stream(peer).await {
                 return Ok((HttpSession::new_with_options(stream, peer), peer.clone(), true));
             }
@@ -490,6 +496,7 @@ impl TargetExchange<'_> {
         self.pace.last_write_at = Instant::now();
         match written {
             Ok(Some(written)) if written == bytes.len() => Ok(()),
+            // Pingora writes no more than the announced length, and a partial write would truncate the object.
             _ => Err(self.record_failure(ExchangeError::Write)),
         }
     }
@@ -536,6 +543,7 @@ impl TargetExchange<'_> {
     /// [`ExchangeError`].
     pub async fn read_response_head(&mut self) -> Result<TargetResponseHead, ExchangeError> {
         self.session.read_timeout = None;
+        // The timeout covers all interim responses, so that a target cannot extend it with them.
         let head = timeout(self.response_timeout, self.receive_head())
             .await
             .unwrap_or(Err(ExchangeError::ResponseTimeout));
@@ -555,6 +563,7 @@ impl TargetExchange<'_> {
                 return Err(ExchangeError::TooLarge);
             }
             match status {
+                // No request asks for an upgrade, so 101 would change the protocol without consent.
                 101 => return Err(ExchangeError::Malformed),
                 100..=199 => continue,
                 300..=303 | 305..=399 if !self.client.is_diagnosing => return Err(ExchangeError::Redirect),
@@ -602,7 +611,7 @@ impl TargetExchange<'_> {
         if is_skew_rejection { Err(ExchangeError::ClockSkew) } else { Ok(()) }
     }
 
-    /// Returns the length of the body. A success whose body ends with the connection is an error, because it could be a
+    /// Returns the length of the body. A success with a body that ends with the connection is an error: it could be a
     /// truncated object.
     fn body_length(&mut self, raw: &[u8], status: u16) -> Result<Option<u64>, ExchangeError> {
         let framing = parse_response_framing(raw)?;
@@ -612,6 +621,7 @@ impl TargetExchange<'_> {
         match framing {
             TargetResponseFraming::Bytes(bytes) => Ok(Some(bytes)),
             TargetResponseFraming::Chunked => Ok(None),
+            // Only the error document can be truncated, and the status is known.
             TargetResponseFraming::UntilClose if status >= 300 => Ok(None),
             TargetResponseFraming::UntilClose => Err(ExchangeError::Malformed),
         }
@@ -668,6 +678,7 @@ impl TargetExchange<'_> {
             }
             whole.extend_from_slice(&bytes);
         }
+        // `receive_head` did not report a 503, because only the body shows whether the target is merely rate limiting.
         if self.status == 503 && !self.is_head_request && !is_slow_down(self.target.spec.dialect, &whole) {
             self.report_outcome(BreakerOutcome::ServerError);
         }
@@ -721,6 +732,7 @@ fn admit_request(target: &TargetRuntime) -> Result<ConnectionChoice, ExchangeErr
 /// Hashes the operation and the object of a request.
 fn hash_subject(request: &OutgoingRequest) -> u64 {
     let mut hasher = DefaultHasher::new();
+    // Parameter names distinguish operations such as `?acl`; their values would make every page of a list a subject.
     let calls: Vec<&str> = request.query.iter().map(|row| row.0.as_str()).collect();
     (request.method, &request.host, &request.path, calls).hash(&mut hasher);
     hasher.finish()
@@ -818,7 +830,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_next_address_is_tried_until_a_byte_was_sent() {
+    async fn the_next_address_is_tried_only_before_the_first_byte() {
         let ((good, good_count), (bad, bad_count)) = (spawn_server(true).await, spawn_server(false).await);
         let (target, table) = (test_target(), FakeDns::default());
         let client = TargetClient::new(table.clone(), IDLE_CONNECTIONS_MAX);
@@ -860,7 +872,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_does_not_answer_holds_nobody_up() {
+    async fn a_dead_address_does_not_delay_requests() {
         let ((good, good_count), (dead, _held)) = (spawn_server(true).await, silent_address().await);
         let (target, table) = (test_target(), FakeDns::default());
         let client = TargetClient::new(table.clone(), IDLE_CONNECTIONS_MAX);
@@ -883,7 +895,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_without_an_address_is_not_held_against_the_target() {
+    async fn a_name_without_addresses_does_not_open_the_circuit_breaker() {
         let target = test_target();
         let client = TargetClient::new(FakeDns::default(), IDLE_CONNECTIONS_MAX);
         for _ in 0..20 {

@@ -33,6 +33,7 @@ pub struct CollectorClient {
 impl CollectorClient {
     /// Creates the client without connecting.
     pub fn new() -> Self {
+        // One idle connection is enough, because exports are sent one after the other.
         let connector = TransportConnector::new(Some(ConnectorOptions::new(1)));
         Self { connector, resolver: DnsCache::new(SystemDns) }
     }

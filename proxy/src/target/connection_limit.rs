@@ -46,6 +46,7 @@ impl ConnectionLimit {
         wait_max: Duration,
     ) -> Option<(ConnectionPermit, ConnectionPermit)> {
         if self.target == other.target {
+            // Both at the same time, because two requests with one permit each would wait for each other.
             let both = self.acquire_many(2, wait_max).await?;
             return Some((both.clone(), both));
         }

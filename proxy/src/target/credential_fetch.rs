@@ -48,6 +48,7 @@ impl CredentialHttpClient {
 
     async fn connect(&self, endpoint: &Endpoint) -> Result<HttpSession> {
         let lookup = self.dns_cache.resolve(&endpoint.host, endpoint.port, DNS_CACHE_TTL);
+        // One after the other is sufficient: no request waits for this.
         for address in timeout(CREDENTIALS_CONNECT_TIMEOUT, lookup).await.unwrap_or_default() {
             let mut peer = HttpPeer::new(address, endpoint.tls, endpoint.host.clone());
             peer.options.connection_timeout = Some(CREDENTIALS_CONNECT_TIMEOUT);
@@ -129,6 +130,7 @@ pub async fn send_and_read(
     let mut response_body = Vec::new();
     while let Some(bytes) = session.read_body_bytes().await.map_err(broken)? {
         response_body.extend_from_slice(&bytes);
+        // Checked while reading, so that a malicious server cannot fill the memory.
         if response_body.len() > bytes_max {
             return Err(FetchError::TooLarge(status));
         }
@@ -151,6 +153,7 @@ fn build_header(request: &http::Request<Bytes>, endpoint: &Endpoint) -> Option<R
         header.append_header(name.clone(), value.clone()).ok()?;
     }
     header.insert_header("host", endpoint.authority()).ok()?;
+    // The next renewal is minutes away, so the connection would only be idle.
     header.insert_header("connection", "close").ok()?;
     if !request.body().is_empty() || matches!(request.method().as_str(), "PUT" | "POST") {
         header.insert_header("content-length", request.body().len()).ok()?;

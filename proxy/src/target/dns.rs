@@ -83,6 +83,7 @@ impl DnsCache {
     /// slow. Empty if there are none.
     pub async fn resolve(&self, host: &str, port: u16, lifetime: Duration) -> Vec<SocketAddr> {
         let addresses = self.resolve_all(host, port, lifetime).await;
+        // A single address is tried even if it is recorded as dead: there is no alternative.
         if addresses.len() < 2 {
             return addresses;
         }
@@ -116,6 +117,7 @@ impl DnsCache {
             return vec![SocketAddr::new(ip, port)];
         }
         let name = (host.to_owned(), port);
+        // A full cache must not block new hosts, so those are looked up each time.
         let Some((cached, pending)) = self.cached_or_pending(&name, lifetime) else {
             return self.lookup.lookup(host, port).await.unwrap_or_default();
         };
@@ -126,6 +128,7 @@ impl DnsCache {
         }
         match timeout(RENEWAL_TIMEOUT, pending).await {
             Ok(()) => self.cached_addresses(&name).unwrap_or(cached),
+            // The lookup continues in the background and updates the cache for later requests.
             Err(_) => cached,
         }
     }
@@ -205,6 +208,7 @@ fn start_lookup(
             Ok(addresses) if !addresses.is_empty() => {
                 (host.resolved, host.failed_at) = (Some((Instant::now(), addresses)), None);
             }
+            // The previous addresses stay: a resolver that fails for a moment does not mean that the host has moved.
             _ => host.failed_at = Some(Instant::now()),
         }
     });
@@ -225,6 +229,7 @@ fn lock_hosts(hosts: &Mutex<HostCache>) -> MutexGuard<'_, HostCache> {
 
 /// Resolves IP address literals, and `localhost` with its subdomains (RFC 6761, section 6.3).
 fn resolve_locally(host: &str) -> Option<IpAddr> {
+    // An IPv6 literal has brackets, as in a URL.
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     if let Ok(ip) = bare.parse() {
         return Some(ip);

@@ -139,6 +139,7 @@ impl ExchangeError {
     /// that the target works. DNS and TLS errors of a bucket's host may result from the bucket name that the client chose.
     pub fn breaker_outcome(self, has_plain_name: bool) -> Option<BreakerOutcome> {
         match self {
+            // Errors without an outcome, such as `FileDescriptorLimit`, do not show whether the target works.
             Self::Connect | Self::ConnectTimeout => Some(BreakerOutcome::Unreachable),
             Self::Tls if has_plain_name => Some(BreakerOutcome::Unreachable),
             Self::Write | Self::Read => Some(BreakerOutcome::ConnectionBroken),
@@ -167,6 +168,7 @@ impl ExchangeError {
     pub fn from_connect_error(error: &Error) -> Self {
         let cause =
             error.root_cause().downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+        // Checked before the error type, because Pingora reports this as an ordinary connect error.
         if cause.is_some_and(|errno| OPEN_FILES_ERRNOS.contains(&errno)) {
             return Self::FileDescriptorLimit;
         }

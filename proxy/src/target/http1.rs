@@ -66,6 +66,7 @@ pub fn build_request_header(
     body_mode: BodyMode,
 ) -> Result<Box<RequestHeader>, ExchangeError> {
     let target = request.request_target();
+    // Without the case-preserving variant, which costs a second map: header names are case-insensitive.
     let mut header =
         RequestHeader::build_no_case(request.method, target.as_bytes(), Some(request.headers.len() + 2))
             .map_err(|_| ExchangeError::Unwritable)?;
@@ -83,6 +84,7 @@ pub fn build_request_header(
         ["content-length", "transfer-encoding"].into_iter().any(|name| header.headers.contains_key(name));
     let is_bodiless = request.body.is_empty() && matches!(request.method, "GET" | "HEAD" | "DELETE");
     match body_mode {
+        // Without framing headers the target could not find the end of the body.
         BodyMode::Streamed if !has_framing => return Err(ExchangeError::Unwritable),
         BodyMode::Whole if !has_framing && !is_bodiless => {
             header

@@ -93,6 +93,7 @@ impl IssuedCredentials {
     }
 
     fn store_issued(&self, issued: TemporaryCredentials, now: Timestamp, now_instant: Instant) {
+        // A provider may return cached credentials; expired ones must not replace those that are still valid.
         if issued.expires_at.is_some_and(|ends| ends <= now.0) {
             return self.record_failure("the issued credentials have already expired");
         }
@@ -117,6 +118,7 @@ impl IssuedCredentials {
     fn record_failure(&self, reason: &str) {
         let mut state = self.lock_state();
         state.renew_at = Instant::now().checked_add(RETRY_DELAY);
+        // Logged only once per outage, because renewals are repeated every few seconds.
         if !state.is_failing {
             state.is_failing = true;
             let consequence = if state.expires_at.is_some() {

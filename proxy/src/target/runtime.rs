@@ -80,6 +80,7 @@ impl TargetRuntime {
         if let Some(old) = old.find(|old| old.has_same_settings(&self.circuit_breaker)) {
             self.circuit_breaker = Arc::clone(old);
         }
+        // The clock skew belongs to the server, so it is kept only for the same endpoint.
         if let Some(old) = previous.iter().find(|old| old.group_key == self.group_key) {
             self.spec.clock = old.spec.clock.clone();
         }
@@ -181,6 +182,7 @@ fn select_seal_secret(target: &blobfish_config::Target, callers: &[Caller]) -> S
     if target.credentials.is_none() {
         return target.secret_key.clone();
     }
+    // Temporary credentials change every few hours, and values sealed with them could then not be opened any more.
     let secrets = callers.iter().flat_map(|caller| &caller.keys).map(|key| key.secret_key.expose_secret());
     SecretString::from(secrets.collect::<Vec<_>>().join("\n"))
 }
@@ -193,6 +195,7 @@ fn compute_group_key(
     client_cert: Option<&CertKey>,
 ) -> u64 {
     let mut hasher = DefaultHasher::new();
+    // The name is included, because `inherit_state` identifies a target by this key.
     (&target.name, target.endpoint.authority(), target.endpoint.tls).hash(&mut hasher);
     for authority in ca.into_iter().flatten() {
         authority.with_raw_cert(|der| der.hash(&mut hasher));

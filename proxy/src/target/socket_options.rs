@@ -20,7 +20,7 @@ pub fn limit_unsent_bytes(socket: &impl std::os::fd::AsFd) -> io::Result<()> {
 /// Does nothing: this system has no such option.
 ///
 /// # Errors
-/// None.
+/// Never.
 #[cfg(not(target_os = "linux"))]
 pub fn limit_unsent_bytes(_: &impl std::os::fd::AsFd) -> io::Result<()> {
     Ok(())

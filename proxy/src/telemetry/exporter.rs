@@ -144,7 +144,7 @@ impl BackgroundService for SpanExporter {
     async fn start(&self, _shutdown: ShutdownWatch) {
         let (sender, entries) = mpsc::channel(QUEUE_SPANS_MAX);
         if ENTRY_SENDER.set(sender).is_ok() {
-            // A thread of its own outlives the Pingora runtimes, so that the spans of the last requests are exported too.
+            // Ignores the shutdown signal, so that the spans of the last requests are exported too.
             ExportWorker::new(Arc::clone(&self.0)).run(entries).await;
         }
     }
