@@ -202,8 +202,8 @@ def full_table(binary, running, options):
         now = int(re.search(r"Max open files\s+(\d+)", told)[1])
         assert now == hard, now
         warned = log_lines(proxy, "open files")
-        assert len(warned) == 1 and "callers get" in warned[0], warned
-        room = int(re.search(r"callers get (\d+)", warned[0])[1])
+        assert len(warned) == 1 and "client connections" in warned[0], warned
+        room = int(re.search(r"allows (\d+) client connections", warned[0])[1])
         client = Boto3(port, servers.KEY, servers.SECRET)
         client.put(BUCKET, "one", b"x")
         with contextlib.ExitStack() as stack:
@@ -279,7 +279,7 @@ def another_clock(binary, running, options):
                 client.put(BUCKET, "two", b"y")
                 client.delete(BUCKET, "two")
                 assert back.refused == 1, "the next ones were dated right"
-                assert len(log_lines(proxy, "dated by its own")) == 1
+                assert len(log_lines(proxy, "signed with the target's time")) == 1
                 # Its clock is set right: that is learnt as well.
                 back.skew = 0
                 told = [attempt(client.put, BUCKET, "three", b"z") for _ in range(3)]

@@ -95,7 +95,7 @@ def failing(binary, running, options):
     assert front.sent() == 1 and front.state() == 1
     assert client.get(BUCKET, "one")["body"] == b"x"
     assert len(log_lines(front.proxy, "circuit breaker open")) == 1
-    assert len(log_lines(front.proxy, "answers again")) == 1
+    assert len(log_lines(front.proxy, "responds again")) == 1
 
 
 def at_once(count, call):
@@ -368,7 +368,7 @@ def issued(binary, running, options):
             with environment(**variables):
                 proxy, client = keyless(binary, running, kind, backs[kind], credentials, **more)
             bucket = f"issued{number}-1250000000"
-            servers.wait_for(lambda: log_lines(proxy, "key is there"), 5, f"a key for {credentials}")
+            servers.wait_for(lambda: log_lines(proxy, "credentials for the target were issued"), 5, f"a key for {credentials}")
             client.create_bucket(bucket)
             assert works(client, bucket)(), (credentials, variables)
             assert bool(state["asked"]) == asks, (credentials, state["asked"])
@@ -389,14 +389,14 @@ def renewed(binary, running, options):
         state["failing"] = True
         with environment():
             proxy, client = keyless(binary, running, "cos", back, "tencent", metadata_endpoint=origin)
-        servers.wait_for(lambda: log_lines(proxy, "there is none"), 5, "a failure in the log")
+        servers.wait_for(lambda: log_lines(proxy, "there are no previous credentials"), 5, "a failure in the log")
         for make in (Boto3, CosPython, Oss2V4):
             other = make(proxy.port, servers.KEY, servers.SECRET)
             assert refused(503, other.create_bucket, BUCKET).code == "ServiceUnavailable", make.__name__
         assert back.ask("GET", "/requests") == [], "nothing is sent without a key"
 
         state.update(failing=False, lasts=3, secret="not-the-secret-of-the-target")
-        servers.wait_for(lambda: log_lines(proxy, "key is there"), 8, "a key")
+        servers.wait_for(lambda: log_lines(proxy, "credentials for the target were issued"), 8, "a key")
         assert refused(500, client.create_bucket, BUCKET).code == "InternalError"
         state.update(lasts=6, secret=servers.TARGET_SECRET)
 
@@ -408,13 +408,13 @@ def renewed(binary, running, options):
         servers.wait_for(bucket, 5, "the next key")
         state["failing"] = True
         renewed_at = time.monotonic()
-        servers.wait_for(lambda: log_lines(proxy, "is used until it ends"), 6, "a failure in the log")
+        servers.wait_for(lambda: log_lines(proxy, "are used until they expire"), 6, "a failure in the log")
         assert works(client, BUCKET)(), "the key from before"
         time.sleep(max(0, 6.2 - (time.monotonic() - renewed_at)))
         assert refused(503, client.get, BUCKET, "one").code == "ServiceUnavailable"
         state.update(failing=False, lasts=3600)
         servers.wait_for(works(client, BUCKET), 8, "a key again")
-        assert len(log_lines(proxy, "no key for the target was issued")) == 2, "each once"
+        assert len(log_lines(proxy, "no credentials for the target were issued")) == 2, "each once"
         # A reload does not fetch valid credentials again.
         asked = len(state["asked"])
         live = Front.__new__(Front)

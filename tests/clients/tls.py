@@ -741,7 +741,7 @@ def proxy_protocol(binary, running, options):
             for ca in (None, authority.ca):
                 assert asked(proxy, header, ca=ca) is None, (header, ca)
             assert metric(proxy, refused) == before + 2 * number, header
-        for why in ("does not begin with a PROXY header", "the PROXY header is malformed"):
+        for why in ("does not start with a PROXY header", "the PROXY header is malformed"):
             assert log_lines(proxy, why)
         # A header that is too slow closes the connection. A TCP health check of a load balancer is not logged.
         slow = [socket.create_connection(("127.0.0.1", port), 10) for port in (proxy.port, proxy.https)]

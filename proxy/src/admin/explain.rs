@@ -1,5 +1,5 @@
-//! What a request means and how it is translated, without sending it: for the console's translator and for
-//! `blobfish explain`, which are to give the same.
+//! Explains a request and its translation without sending it: for the console's translator and for
+//! `blobfish explain`, which give the same result.
 
 use anyhow::anyhow;
 use blobfish_dialects::dialect::Dialect;
@@ -11,18 +11,18 @@ use serde_json::{Value, json};
 
 use crate::request::active_config::ActiveConfig;
 
-/// A request is a head; a body is not looked at.
+/// Size limit of a request. Only its head is read, so this is ample.
 pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
 
-/// What is to be explained, as the console asks.
+/// The console's query.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExplainQuery {
-    /// Dialect that the caller speaks.
+    /// The caller dialect.
     pub from: String,
-    /// Dialect or profile of the target.
+    /// The dialect or profile of the target.
     pub to: String,
-    /// The request as it would be sent.
+    /// The request as the client would send it.
     pub request: String,
 }
 
@@ -35,10 +35,10 @@ pub fn explain_to_json(query: &ExplainQuery, config: Option<&ActiveConfig>) -> a
     Ok(render_json(&explained, route))
 }
 
-/// Explains a request. Gives also where the configuration routes it.
+/// Explains a request. Also returns its route in the active configuration.
 ///
 /// # Errors
-/// The request cannot be read, is not of its dialect, or the target cannot hold it.
+/// The request is malformed, does not belong to its dialect, or the target does not support it.
 pub fn explain_query(
     query: &ExplainQuery,
     config: Option<&ActiveConfig>,
@@ -54,7 +54,7 @@ fn parse_dialect_name(name: &str) -> anyhow::Result<&'static Dialect> {
     let list_known =
         || blobfish_dialects::DIALECTS.iter().map(|dialect| dialect.name).collect::<Vec<_>>().join(", ");
     blobfish_dialects::find_dialect(name, None)
-        .ok_or_else(|| anyhow!("unknown dialect \"{name}\"; known are {}", list_known()))
+        .ok_or_else(|| anyhow!("unknown dialect \"{name}\"; known dialects: {}", list_known()))
 }
 
 fn rejection_to_error(caller: &Dialect, rejection: &Rejection) -> anyhow::Error {
@@ -64,10 +64,10 @@ fn rejection_to_error(caller: &Dialect, rejection: &Rejection) -> anyhow::Error 
         rejection.message.clone().or_else(|| row.map(|row| row.message.to_owned())).unwrap_or_default();
     let details: Vec<String> =
         rejection.details.iter().map(|(name, value)| format!(" ({name}: {value})")).collect();
-    anyhow!("refused: {status} {code}: {message}{}", details.concat())
+    anyhow!("rejected: {status} {code}: {message}{}", details.concat())
 }
 
-/// Where the configuration sends the request's bucket.
+/// Describes the route of the request's bucket in the configuration.
 fn describe_route(config: &ActiveConfig, explained: &Explanation) -> Option<String> {
     let bucket = explained.request.bucket.as_deref()?;
     Some(match config.routing().route_bucket(bucket) {

@@ -1,6 +1,6 @@
-//! The certificates of https listeners: read, judged, and chosen by the name that a client asks for.
+//! The certificates of https listeners: loaded, validated, and selected by SNI.
 //!
-//! They belong to the configuration that is in force, so that renewed files are shown after a reload.
+//! They belong to the active configuration, so a reload also loads renewed files.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -22,37 +22,37 @@ use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 use crate::clock;
 
-/// A certificate that a listener cannot show.
+/// Why a listener cannot use a certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
-    /// The file holds something else, in part or in whole.
+    /// The file is missing or is not a PEM file of certificates.
     #[error("the certificate cannot be read")]
     Unreadable,
-    /// No key, one that is locked by a password, or one of an unknown kind.
-    #[error("{0} holds no private key that can be used")]
+    /// The file contains no key, an encrypted key, or a key of an unsupported type.
+    #[error("{0} contains no usable private key")]
     UnusableKey(PathBuf),
-    /// The key is another certificate's.
+    /// The key belongs to another certificate.
     #[error("the key in {0} is not the certificate's")]
     KeyMismatch(PathBuf),
-    /// It was to be chosen by its names.
-    #[error("the certificate names no host; clients do not look at its common name")]
+    /// The certificate has no DNS name, so it cannot be selected by SNI.
+    #[error("the certificate has no DNS name; clients ignore its common name")]
     NoHostName,
 }
 
-/// What one listener shows.
+/// The certificates of one listener.
 #[derive(Debug)]
 pub struct ListenerCertificates {
     default: Option<Arc<CertifiedKey>>,
     named: Vec<Arc<CertifiedKey>>,
-    /// What is not wrong, but hardly meant.
+    /// Findings that do not prevent use, such as an expired certificate.
     pub warnings: Vec<String>,
 }
 
 impl ListenerCertificates {
-    /// Reads those of a listener.
+    /// Loads the certificates of a listener.
     ///
     /// # Errors
-    /// The file of a certificate, and why it cannot be shown.
+    /// The file of a certificate, and why it cannot be used.
     pub fn load(https: &HttpsListener) -> Result<Self, (PathBuf, CertificateError)> {
         let mut warnings = Vec::new();
         let mut read_one = |certificate: &Certificate, is_named| {
@@ -67,7 +67,8 @@ impl ListenerCertificates {
         Ok(Self { default, named: named.collect::<Result<_, _>>()?, warnings })
     }
 
-    /// The first that is for this name and that the client can verify, or the default one.
+    /// Selects the first certificate that is valid for this name and has a key type that the client supports, or the
+    /// default one.
     fn select_certificate(
         &self,
         name: Option<&str>,
@@ -78,21 +79,23 @@ impl ListenerCertificates {
             let parsed = certificate.end_entity_cert().and_then(ParsedCertificate::try_from);
             let names =
                 parsed.iter().zip(&name).any(|(parsed, name)| verify_server_name(parsed, name).is_ok());
+            // A name may have an ECDSA and an RSA certificate, for clients that support only one of them.
             names && certificate.key.choose_scheme(schemes).is_some()
         };
         self.named.iter().find(|certificate| is_suitable(certificate)).or(self.default.as_ref()).cloned()
     }
 }
 
-/// A certificate and its key, fit to be shown.
+/// Loads a certificate and its key.
 ///
 /// # Errors
-/// [`Unfit`].
+/// [`CertificateError`].
 pub fn load_certified_key(cert: &Path, key: &Path, is_named: bool) -> Result<CertifiedKey, CertificateError> {
     let chain = read_chain(cert)?;
     let first = chain.first().ok_or(CertificateError::Unreadable)?;
-    // Told apart here: below, every fault of the certificate and of the key is one kind of error.
+    // Checked separately, because rustls reports errors of the certificate and of the key alike.
     ParsedCertificate::try_from(first).map_err(|_| CertificateError::Unreadable)?;
+    // rustls compares the requested name only with subject alternative names.
     if is_named && !has_dns_name(first) {
         return Err(CertificateError::NoHostName);
     }
@@ -121,7 +124,8 @@ fn read_chain(cert: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateEr
     ders.collect::<Result<_, _>>().map_err(|_| CertificateError::Unreadable)
 }
 
-/// What is not wrong with a certificate but will be noticed by every client: it is out of date.
+/// The warning about a certificate that has expired or is not valid yet. Such a certificate is still served, because
+/// an expired one must not keep the proxy from starting.
 fn validity_warning(file: &Path, der: &CertificateDer<'_>) -> Option<String> {
     let (_, parsed) = X509Certificate::from_der(der).ok()?;
     let (validity, now, file) = (parsed.validity(), clock::now().0, file.display());
@@ -137,13 +141,13 @@ fn validity_warning(file: &Path, der: &CertificateDer<'_>) -> Option<String> {
 /// The certificates of all https listeners, by their addresses.
 pub type CertificatesByAddress = BTreeMap<SocketAddr, Arc<ListenerCertificates>>;
 
-/// The certificates of the active configuration. It is this part only, so that listeners depend on nothing else of it.
+/// The certificates of the active configuration, and only these, so that listeners do not depend on the rest of it.
 pub type ActiveCertificates = Arc<dyn DynAccess<CertificatesByAddress> + Send + Sync>;
 
-/// The TLS settings of the listener at `address`.
+/// Builds the TLS settings of the listener at `address`.
 ///
 /// # Errors
-/// The framework's; this version has none.
+/// Those of Pingora; its current version always succeeds.
 pub fn build_tls_settings(
     address: SocketAddr,
     certificates: ActiveCertificates,
@@ -154,7 +158,7 @@ pub fn build_tls_settings(
     Ok(settings)
 }
 
-/// Chooses for each handshake among the certificates of the active configuration.
+/// Selects a certificate of the active configuration for each handshake.
 struct CertificateResolver {
     address: SocketAddr,
     certificates: ActiveCertificates,
@@ -162,7 +166,7 @@ struct CertificateResolver {
 
 impl std::fmt::Debug for CertificateResolver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Chooser({})", self.address)
+        write!(f, "CertificateResolver({})", self.address)
     }
 }
 

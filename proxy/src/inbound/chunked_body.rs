@@ -1,30 +1,30 @@
-//! The chunked coding of request bodies, read strictly: CRLF everywhere, short lines, no trailer that means a thing.
+//! A strict decoder for chunked request bodies: every line ends in CRLF and is short, and trailers are ignored.
 
 use bytes::{Buf, Bytes, BytesMut};
 
-/// A line of a chunk with its extensions, or of a trailer. Nobody needs either.
+/// Maximum length of a chunk-size line with its extensions, and of a trailer line.
 const CHUNK_LINE_BYTES_MAX: usize = 256;
 
-/// Trailers are read and passed over; none of the dialects puts anything there.
+/// Maximum number of trailers. They are ignored: no dialect defines one outside the aws-chunked coding.
 const TRAILERS_MAX: usize = 16;
 
-/// The coding was violated.
+/// The chunked coding is malformed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the chunked body is malformed: {0}")]
 pub struct ChunkError(&'static str);
 
-/// What a buffer held.
+/// The result of decoding a buffer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum DecodedPiece {
     /// Bytes of the body.
     Bytes(Bytes),
-    /// Too little to say.
+    /// The buffer ends within an element of the coding.
     NeedMore,
-    /// The end; what is left in the buffer is no part of the body.
+    /// The end of the body. The rest of the buffer belongs to the next request.
     End,
 }
 
-/// Where in the coding a body is.
+/// Decodes one body.
 #[derive(Debug)]
 pub struct ChunkedDecoder {
     state: ChunkedState,
@@ -40,15 +40,15 @@ enum ChunkedState {
 }
 
 impl ChunkedDecoder {
-    /// At the start of a body.
+    /// Creates a decoder at the start of a body.
     pub fn new() -> Self {
         Self { state: ChunkedState::Size }
     }
 
-    /// Takes the next piece of the body from a buffer.
+    /// Removes the next piece of the body from a buffer.
     ///
     /// # Errors
-    /// [`BadChunk`].
+    /// [`ChunkError`].
     pub fn decode_next(&mut self, buffer: &mut BytesMut) -> Result<DecodedPiece, ChunkError> {
         loop {
             match self.state {
@@ -67,7 +67,7 @@ impl ChunkedDecoder {
                         buffer.advance(2);
                         self.state = ChunkedState::Size;
                     }
-                    Some(_) => return Err(ChunkError("a chunk does not end where it says")),
+                    Some(_) => return Err(ChunkError("a chunk does not have the announced size")),
                     None => return Ok(DecodedPiece::NeedMore),
                 },
                 ChunkedState::Size => {
@@ -81,8 +81,9 @@ impl ChunkedDecoder {
                     let Some(line) = take_line(buffer)? else { return Ok(DecodedPiece::NeedMore) };
                     if line.is_empty() {
                         self.state = ChunkedState::End;
+                    // Without a limit a client could keep the connection busy with trailers for ever.
                     } else if trailer_count >= TRAILERS_MAX || !line.contains(&b':') {
-                        return Err(ChunkError("the trailers are not headers"));
+                        return Err(ChunkError("the trailers are too many or malformed"));
                     } else {
                         self.state = ChunkedState::Trailers(trailer_count.saturating_add(1));
                     }
@@ -93,8 +94,9 @@ impl ChunkedDecoder {
     }
 }
 
-/// Takes a line that ends in CRLF and holds no other control byte than tabs.
+/// Removes a line that ends in CRLF and contains no control characters except tabs.
 fn take_line(buffer: &mut BytesMut) -> Result<Option<Bytes>, ChunkError> {
+    // A bare LF or CR ends a line for some parsers and not for others; accepting one would allow request smuggling.
     let end = buffer.iter().position(|byte| *byte != b'\t' && (*byte < 0x20 || *byte == 0x7f));
     match end {
         None if buffer.len() > CHUNK_LINE_BYTES_MAX => Err(ChunkError("a line is too long")),
@@ -112,21 +114,22 @@ fn take_line(buffer: &mut BytesMut) -> Result<Option<Bytes>, ChunkError> {
     }
 }
 
-/// 1 to 15 hex digits; extensions behind `;` are passed over.
+/// Parses 1 to 15 hexadecimal digits. Extensions after `;` are ignored.
 fn parse_chunk_size(line: &[u8]) -> Result<u64, ChunkError> {
     let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
+    // `from_str_radix` also accepts a sign, which RFC 9112 does not allow here.
     if digits.is_empty() || digits.len() > 15 || !digits.iter().all(u8::is_ascii_hexdigit) {
-        return Err(ChunkError("a chunk's size is no number"));
+        return Err(ChunkError("the chunk size is not a number"));
     }
-    let digits = std::str::from_utf8(digits).map_err(|_| ChunkError("a chunk's size is no number"))?;
-    u64::from_str_radix(digits, 16).map_err(|_| ChunkError("a chunk's size is no number"))
+    let digits = std::str::from_utf8(digits).map_err(|_| ChunkError("the chunk size is not a number"))?;
+    u64::from_str_radix(digits, 16).map_err(|_| ChunkError("the chunk size is not a number"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The body, and what is left behind it.
+    /// Decodes a body that arrives in pieces of `step` bytes. Returns the body and the bytes after it.
     fn decode_in_steps(wire: &[u8], step: usize) -> Result<(Vec<u8>, Vec<u8>), ChunkError> {
         let (mut chunks, mut buffer, mut body) = (ChunkedDecoder::new(), BytesMut::new(), Vec::new());
         for (at, piece) in wire.chunks(step).enumerate() {
@@ -143,11 +146,11 @@ mod tests {
                 }
             }
         }
-        Err(ChunkError("cut"))
+        Err(ChunkError("truncated"))
     }
 
     #[test]
-    fn any_split_gives_the_same_body() {
+    fn the_body_does_not_depend_on_how_it_is_split() {
         let wire = b"5\r\nhello\r\n00A;name=value\r\n, world ok\r\n0\r\nx-t: y\r\n\r\nGET /";
         for step in 1..wire.len() {
             assert_eq!(
@@ -160,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_two_readers_could_take_apart_is_refused() {
+    fn ambiguous_coding_is_rejected() {
         for wire in [
             &b"5\nhello\r\n0\r\n\r\n"[..],
             b"5\r\nhello\n0\r\n\r\n",
@@ -176,12 +179,12 @@ mod tests {
             b"FFFFFFFFFFFFFFFF\r\nhello",
             b"5\r\nhello\r\n0\r\n\n",
             b"5\r\nhello\r\n0\r\nx: y\n\r\n",
-            b"5\r\nhello\r\n0\r\nnothing\r\n\r\n",
+            b"5\r\nhello\r\n0\r\nno-colon\r\n\r\n",
             b"5;\0\r\nhello\r\n0\r\n\r\n",
         ] {
             let outcome = decode_in_steps(wire, 1);
             assert!(
-                outcome.is_err() && outcome != Err(ChunkError("cut")),
+                outcome.is_err() && outcome != Err(ChunkError("truncated")),
                 "{:?}",
                 String::from_utf8_lossy(wire)
             );
@@ -189,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_bounded() {
+    fn lines_and_trailers_are_limited() {
         let long = format!("5;{}\r\nhello\r\n0\r\n\r\n", "a".repeat(300));
         assert_eq!(decode_in_steps(long.as_bytes(), 64), Err(ChunkError("a line is too long")));
         let many = format!("0\r\n{}\r\n", "a: b\r\n".repeat(17));
@@ -197,9 +200,9 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_body_is_no_end() {
+    fn a_truncated_body_has_no_end() {
         for wire in [&b"5\r\nhel"[..], b"5\r\nhello", b"5\r\nhello\r\n", b"5\r\nhello\r\n0\r\n", b"5"] {
-            assert_eq!(decode_in_steps(wire, 3), Err(ChunkError("cut")));
+            assert_eq!(decode_in_steps(wire, 3), Err(ChunkError("truncated")));
         }
     }
 }

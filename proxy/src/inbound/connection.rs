@@ -1,8 +1,8 @@
-//! One caller's connection: heads and bodies in, answers out, each wait with an end. In HTTP/2 it is one request of a
-//! connection.
+//! A client's connection: reads request heads and bodies, writes responses, and limits the time of each wait. In
+//! HTTP/2 the value stands for one stream.
 //!
-//! Reads heads itself instead of leaving it to the framework, because what was repaired, joined or dropped there
-//! could not be refused any more (security, section 4).
+//! It reads heads itself instead of using Pingora's parser: that one normalizes some malformed heads, which then
+//! could no longer be rejected.
 
 use std::time::Duration;
 
@@ -17,48 +17,49 @@ use crate::inbound::http2_stream::Http2Stream;
 use crate::inbound::proxy_protocol::ClientOrigin;
 use crate::inbound::request_head::{BodyLength, HeadScanner};
 
-/// Requests on one connection. A load balancer distributes connections, so that long-lived ones are closed now and then.
+/// Maximum number of requests on one connection. A load balancer distributes connections and not requests, so
+/// long-lived connections would never move to a new process or machine.
 pub const REQUESTS_MAX: usize = 1000;
 
-/// From the first byte of a head to its last.
+/// Time limit from the first byte of a head to its last.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What most heads fit in.
+/// Initial size of the head buffer, which most heads fit into.
 const HEAD_BUFFER_BYTES: usize = 2048;
 
-/// One write: with [`WRITE_BYTES`] it is about 1 KiB/s.
+/// Time limit of one write. With [`WRITE_BYTES_MAX`] it is a minimum rate of about 1 KiB/s.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Bytes written at once, so that [`WRITE_TIME_MAX`] is a rate.
+/// Maximum size of one write, so that [`WRITE_TIMEOUT`] is a minimum rate.
 const WRITE_BYTES_MAX: usize = 32 * 1024;
 
-/// Bytes read at once of a body.
+/// Size of the body read buffer.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
 
-/// So long a body may be slower than [`BODY_BYTES_PER_SECOND`].
+/// How long a body may be slower than [`BODY_BYTES_PER_SECOND_MIN`].
 const BODY_RATE_GRACE: Duration = Duration::from_secs(10);
 
-/// Slower, a body only keeps a connection and a target's one busy.
+/// Minimum rate of a request body. A slower one only occupies its connection and one to the target.
 const BODY_BYTES_PER_SECOND_MIN: u64 = 1024;
 
-/// What is read of an unwanted body before the connection is closed.
+/// Maximum size of an unread body that is drained to reuse the connection.
 const DRAIN_BYTES_MAX: usize = 64 * 1024;
 
-/// How long that may take.
+/// Time limit for the drain.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What is read of a refused body after the answer: who gets a reset while it still sends may lose the answer, and try the
-/// whole again (RFC 9112, 9.6).
+/// Maximum number of bytes that are read of a rejected body after the response. A client that gets a reset while it
+/// sends may lose the response and retry the whole upload (RFC 9112, section 9.6).
 const LINGER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// How long that may take, and how long nothing may come.
+/// Time limit for reading a rejected body, and its idle timeout.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(10);
 const LINGER_IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How an answer's body ends.
+/// How the response body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResponseFraming {
-    /// There is none, whatever the headers say.
+    /// There is no body, whatever the headers announce: a response to HEAD, or 304.
     None,
     /// After this many bytes.
     Bytes(u64),
@@ -70,47 +71,47 @@ pub enum ResponseFraming {
 enum BodyState {
     Bytes(u64),
     Chunked(ChunkedDecoder),
-    /// Until the transport says that it ends.
+    /// Until the end of the HTTP/2 stream.
     UntilStreamEnd,
     End,
     Broken,
 }
 
-/// What carries requests and answers.
+/// The transport of requests and responses.
 enum Transport {
-    /// A connection, for one request after another.
+    /// An HTTP/1 connection with sequential requests.
     Connection(Stream),
-    /// One request of an HTTP/2 connection.
+    /// A stream of an HTTP/2 connection.
     Http2Stream(Http2Stream),
 }
 
-/// A caller's connection.
+/// A client's connection.
 pub struct ClientConnection {
     transport: Transport,
-    /// Who is at its other end.
+    /// The client's address and scheme.
     pub origin: ClientOrigin,
     unread: BytesMut,
     body: BodyState,
     body_idle_timeout: Duration,
-    /// How long this request's body was waited for, our own pauses left out.
+    /// Time spent waiting for this request's body. Time spent on the target's side does not count.
     body_wait: Duration,
     expects_continue: bool,
     keep_alive: bool,
     has_response_head: bool,
     framing: ResponseFraming,
-    /// Bytes of bodies read from the caller in this request.
+    /// Size of the request body read so far.
     pub bytes_in: u64,
-    /// Bytes of bodies written to the caller in this request.
+    /// Size of the response body written so far.
     pub bytes_out: u64,
 }
 
 impl ClientConnection {
-    /// A new connection.
+    /// Wraps a new HTTP/1 connection.
     pub fn new(stream: Stream, origin: ClientOrigin) -> Self {
         Self::with_transport(Transport::Connection(stream), origin)
     }
 
-    /// One request of an HTTP/2 connection.
+    /// A stream of an HTTP/2 connection.
     pub fn from_http2(stream: Http2Stream, origin: ClientOrigin) -> Self {
         Self::with_transport(Transport::Http2Stream(stream), origin)
     }
@@ -132,10 +133,10 @@ impl ClientConnection {
         }
     }
 
-    /// Reads the next head, waiting for its first byte for `idle`.
+    /// Reads the next request head, and waits for its first byte for `idle_timeout`.
     ///
     /// # Errors
-    /// [`NoHead`].
+    /// [`ReadHeadError`].
     pub async fn read_head(
         &mut self,
         idle_timeout: Duration,
@@ -147,13 +148,14 @@ impl ClientConnection {
             return Err(ReadHeadError::Disconnected);
         };
         if self.unread.is_empty() {
-            // A new one: the last request's may be large, and this one waits.
+            // A new buffer, because that of the previous request may be large and an idle connection would keep it.
             self.unread = BytesMut::with_capacity(HEAD_BUFFER_BYTES);
             let first = timeout(idle_timeout, stream.read_buf(&mut self.unread)).await;
             if !matches!(first, Ok(Ok(1..))) {
                 return Err(ReadHeadError::Disconnected);
             }
         }
+        // One deadline for the whole head: a timeout per read would let a client hold the connection with single bytes.
         let deadline = Instant::now() + HEAD_TIMEOUT;
         let mut scan = HeadScanner::default();
         loop {
@@ -171,10 +173,10 @@ impl ClientConnection {
         }
     }
 
-    /// The first head of a connection that gets no more than this time for it.
+    /// Reads the first head of a connection within a total time limit.
     ///
     /// # Errors
-    /// [`NoHead`].
+    /// [`ReadHeadError`].
     pub async fn read_head_within(
         &mut self,
         time_max: Duration,
@@ -183,12 +185,12 @@ impl ClientConnection {
         timeout(time_max, self.read_head(time_max, bytes_max)).await.unwrap_or(Err(ReadHeadError::TimedOut))
     }
 
-    /// What has arrived and was not read: of a head that could not be, its beginning.
+    /// The received bytes that were not consumed: after a failed read, the start of the head.
     pub fn unread_bytes(&self) -> Bytes {
         Bytes::copy_from_slice(&self.unread)
     }
 
-    /// Begins a request whose head said this of its body.
+    /// Starts a request with this announced body.
     pub fn begin_request(
         &mut self,
         length: BodyLength,
@@ -207,7 +209,7 @@ impl ClientConnection {
             }
         };
         self.body = if has_body { body } else { BodyState::End };
-        // Who already sends its body waits for nothing.
+        // A client that already sends its body does not wait for 100 Continue.
         self.expects_continue = expects_continue && !is_sending_body;
         self.body_idle_timeout = body_idle_timeout;
         self.body_wait = Duration::ZERO;
@@ -218,10 +220,10 @@ impl ClientConnection {
         self.bytes_out = 0;
     }
 
-    /// Tells a caller that waits for it to send its body.
+    /// Sends `100 Continue` if the client waits for it.
     ///
     /// # Errors
-    /// [`NotWritten`].
+    /// [`WriteError`].
     pub async fn send_continue(&mut self) -> Result<(), WriteError> {
         if !self.expects_continue {
             return Ok(());
@@ -234,10 +236,10 @@ impl ClientConnection {
         self.flush().await
     }
 
-    /// The next bytes of the body, `None` at its end. Losing the future loses no bytes.
+    /// Reads the next bytes of the body, `None` at its end. Cancellation safe.
     ///
     /// # Errors
-    /// [`NoBody`]; the connection cannot be kept then.
+    /// [`ReadBodyError`]. The connection cannot be reused after an error.
     pub async fn read_body(&mut self) -> Result<Option<Bytes>, ReadBodyError> {
         loop {
             match self.take_unread_body() {
@@ -249,6 +251,8 @@ impl ClientConnection {
                 Ok(DecodedPiece::NeedMore) => {}
                 Err(bad) => return Err(self.fail_body(ReadBodyError::Malformed(bad))),
             }
+            // Only the time in this call counts for the minimum rate, because the client does not cause the
+            // pauses of a slow target.
             let since = Instant::now();
             match timeout(self.body_idle_timeout, self.wait_for_body_bytes()).await {
                 Ok(Ok(())) => self.body_wait += since.elapsed(),
@@ -261,19 +265,20 @@ impl ClientConnection {
         }
     }
 
-    /// Waits until more of the body is there to be read, or its end.
+    /// Waits until more of the body, or its end, has arrived.
     async fn wait_for_body_bytes(&mut self) -> Result<(), ReadBodyError> {
         match &mut self.transport {
             Transport::Connection(stream) => {
                 self.unread.reserve(READ_BUFFER_BYTES);
                 match stream.read_buf(&mut self.unread).await {
                     Ok(1..) => Ok(()),
+                    // Zero bytes are the end of the stream, which within a body is an error.
                     _ => Err(ReadBodyError::Disconnected),
                 }
             }
             Transport::Http2Stream(exchange) => {
                 match exchange.read_body().await {
-                    // As it is: nothing else is in there, and nothing was left before.
+                    // The buffer was empty, so it takes over the bytes without copying.
                     Some(Ok(bytes)) => self.unread = bytes.into(),
                     Some(Err(_)) => return Err(ReadBodyError::Disconnected),
                     None => self.body = BodyState::End,
@@ -284,6 +289,7 @@ impl ClientConnection {
     }
 
     fn fail_body(&mut self, error: ReadBodyError) -> ReadBodyError {
+        // The position in the stream is unknown after an error, so the connection cannot serve another request.
         self.body = BodyState::Broken;
         self.keep_alive = false;
         error
@@ -315,20 +321,20 @@ impl ClientConnection {
         }
     }
 
-    /// Whether an answer's head was written.
+    /// Whether a response head was written.
     pub fn has_response_head(&self) -> bool {
         self.has_response_head
     }
 
-    /// Closes the connection after this request, however it ends.
+    /// Closes the connection after this request, whether it succeeds or fails.
     pub fn disable_keep_alive(&mut self) {
         self.keep_alive = false;
     }
 
-    /// Writes the head of the answer. `headers` say nothing of framing or connection.
+    /// Writes the response head. `headers` must not contain framing or connection headers.
     ///
     /// # Errors
-    /// [`NotWritten`].
+    /// [`WriteError`].
     pub async fn write_response_head(
         &mut self,
         status: u16,
@@ -341,15 +347,16 @@ impl ClientConnection {
             let length = if let ResponseFraming::Bytes(bytes) = framing { Some(bytes) } else { None };
             return exchange.write_head(status, headers, length, framing == ResponseFraming::None);
         }
-        // A caller that was not invited, or is not done, may still send a body or not: nobody can tell what the
-        // next bytes are.
+        // A client that did not get 100 Continue may or may not send its body, so the next bytes could be a body or a
+        // request. A body that is longer than the drain limit is not read to its end.
         let is_long = matches!(self.body, BodyState::Bytes(left) if left > to_u64(DRAIN_BYTES_MAX));
         let is_body_pending = self.expects_continue || is_long || matches!(self.body, BodyState::Broken);
         self.keep_alive = self.keep_alive && !is_body_pending;
         let mut head = Vec::with_capacity(1024);
         head.extend_from_slice(format!("HTTP/1.1 {status} {}\r\n", reason_phrase(status)).as_bytes());
         for (name, value) in headers {
-            // What would break the head apart must not be in it; every value was checked where it came from.
+            // Protects against response splitting. Values are already checked where they come from, so this is a
+            // second line of defence.
             if !name.bytes().all(is_header_name_byte) || !value.iter().all(|byte| is_header_value_byte(*byte))
             {
                 self.keep_alive = false;
@@ -375,15 +382,16 @@ impl ClientConnection {
         self.write_all(&head).await
     }
 
-    /// Writes some of the answer's body.
+    /// Writes a piece of the response body.
     ///
     /// # Errors
-    /// [`NotWritten`]; more bytes than announced.
+    /// [`WriteError`]; also if the body is longer than announced.
     pub async fn write_response_body(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
         match &mut self.framing {
             _ if bytes.is_empty() => return Ok(()),
             ResponseFraming::None => return Err(WriteError),
             ResponseFraming::Bytes(left) => {
+                // The client would take surplus bytes for the next response.
                 *left = left.checked_sub(to_u64(bytes.len())).ok_or(WriteError)?
             }
             ResponseFraming::Chunked => {}
@@ -401,12 +409,13 @@ impl ClientConnection {
         Ok(())
     }
 
-    /// Ends the answer.
+    /// Ends the response.
     ///
     /// # Errors
-    /// [`NotWritten`]; fewer bytes than announced.
+    /// [`WriteError`]; also if the body is shorter than announced.
     pub async fn finish_response(&mut self) -> Result<(), WriteError> {
         match (self.framing, &mut self.transport) {
+            // The connection is aborted then, so that the client notices the missing bytes.
             (ResponseFraming::Bytes(1..), _) => return Err(WriteError),
             (ResponseFraming::None, _) | (ResponseFraming::Bytes(0), Transport::Connection(_)) => {}
             (_, Transport::Http2Stream(exchange)) => exchange.finish()?,
@@ -415,10 +424,10 @@ impl ClientConnection {
         self.flush().await
     }
 
-    /// Hands what was written on to the caller.
+    /// Flushes written data to the client.
     ///
     /// # Errors
-    /// [`NotWritten`].
+    /// [`WriteError`].
     pub async fn flush(&mut self) -> Result<(), WriteError> {
         let Transport::Connection(stream) = &mut self.transport else { return Ok(()) };
         match timeout(WRITE_TIMEOUT, stream.flush()).await {
@@ -428,6 +437,7 @@ impl ClientConnection {
     }
 
     async fn write_all(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        // One timeout for the whole slice would not distinguish a slow client from one that reads nothing.
         for piece in bytes.chunks(WRITE_BYTES_MAX) {
             let write = async {
                 match &mut self.transport {
@@ -446,11 +456,11 @@ impl ClientConnection {
         Ok(())
     }
 
-    /// Waits until the caller goes. Does not return while it stays; losing the future loses no bytes.
+    /// Waits until the client disconnects. Cancellation safe.
     pub async fn wait_for_disconnect(&mut self) {
         match &mut self.transport {
             Transport::Http2Stream(exchange) => return exchange.wait_for_reset().await,
-            // What came already is its next request.
+            // Bytes that have arrived belong to a pipelined request, so the client is still connected.
             Transport::Connection(stream) if self.unread.is_empty() => {
                 self.unread.reserve(HEAD_BUFFER_BYTES);
                 if !matches!(stream.read_buf(&mut self.unread).await, Ok(1..)) {
@@ -463,7 +473,8 @@ impl ClientConnection {
         std::future::pending().await
     }
 
-    /// After a whole answer: whether another request may follow. Reads what is left of a small body.
+    /// Prepares the connection for the next request after a complete response, and drains the rest of a small body.
+    /// `false` if the connection must be closed.
     pub async fn drain_for_reuse(&mut self) -> bool {
         self.keep_alive && self.drain_body().await
     }
@@ -484,14 +495,15 @@ impl ClientConnection {
         true
     }
 
-    /// Closes in peace: the answer is not lost because the caller was still sending. In HTTP/2 that is said with the
-    /// end of the request.
+    /// Closes the connection so that the response is not lost if the client is still sending. An HTTP/2 stream needs
+    /// nothing, because the end of the stream is part of the response.
     ///
-    /// In stages: the answer, the end of what we say, and then what still comes is read on for a while.
+    /// First closes the write side, then reads for a while, as RFC 9112, section 9.6 recommends.
     pub async fn close(self) {
-        // Who waits to be asked for its body sends none.
+        // A client that still waits for 100 Continue is not sending.
         let is_sending_body = !matches!(self.body, BodyState::End) && !self.expects_continue;
         let Transport::Connection(mut stream) = self.transport else { return };
+        // Without a response nothing can be lost, so there is no reason to read any further.
         if timeout(WRITE_TIMEOUT, stream.shutdown()).await.is_err() || !self.has_response_head {
             return;
         }
@@ -513,16 +525,17 @@ impl ClientConnection {
         }
     }
 
-    /// Closes in a way that shows that the answer is not complete: nothing more is flushed.
+    /// Closes the connection without a flush, so that the client does not take an incomplete response for a complete one.
     pub fn abort(self) {
         match self.transport {
+            // The missing last chunk, or the missing bytes, show the client that the response is truncated.
             Transport::Connection(stream) => drop(stream),
             Transport::Http2Stream(exchange) => exchange.abort(),
         }
     }
 }
 
-/// What must have arrived of a body after this much waiting.
+/// The minimum number of body bytes that must have arrived after this wait.
 fn min_bytes_after(body_wait: Duration) -> u64 {
     body_wait.saturating_sub(BODY_RATE_GRACE).as_secs().saturating_mul(BODY_BYTES_PER_SECOND_MIN)
 }

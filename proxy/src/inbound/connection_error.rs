@@ -1,36 +1,36 @@
-//! What can go wrong on a client's connection, whichever version of HTTP it speaks.
+//! Errors on a client's connection, for HTTP/1 and HTTP/2.
 
 use crate::inbound::chunked_body::ChunkError;
 use crate::inbound::request_head::FramingError;
 
-/// A head that did not arrive.
+/// Why no request head was read.
 #[derive(Debug)]
 pub enum ReadHeadError {
-    /// The caller went, or never said anything: nobody is there to be told.
+    /// The client closed the connection or never sent a byte. No error response is possible.
     Disconnected,
-    /// It said too much.
+    /// The head exceeds the size limit.
     TooLarge,
-    /// It said it too slowly.
+    /// The head did not arrive within the time limit.
     TimedOut,
-    /// It said it in a way that is refused.
+    /// The head is ambiguous or not supported.
     Invalid(FramingError),
 }
 
-/// A body that did not arrive.
+/// Why a request body was not read to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadBodyError {
-    /// The caller went before the end.
-    #[error("the caller went before the end of its body")]
+    /// The client closed the connection before the end of the body.
+    #[error("the client closed the connection before the end of the body")]
     Disconnected,
-    /// Nothing came for too long.
-    #[error("the caller was silent for too long")]
+    /// No data arrived within the idle timeout, or the client sends too slowly.
+    #[error("the client sends no data, or sends it too slowly")]
     TimedOut,
-    /// The coding was violated.
+    /// The chunked coding is malformed.
     #[error(transparent)]
     Malformed(#[from] ChunkError),
 }
 
-/// The answer did not reach the caller.
+/// The response could not be written to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the caller cannot be written to")]
+#[error("cannot write to the client")]
 pub struct WriteError;

@@ -1,15 +1,15 @@
-//! How many connections each address has, so that one alone cannot take them all.
+//! Limits the connections per client address, so that one client cannot use up all of them.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The addresses that have connections now.
+/// The number of open connections per address.
 #[derive(Debug, Default)]
 pub struct ConnectionsPerAddress(Mutex<HashMap<IpAddr, usize>>);
 
 impl ConnectionsPerAddress {
-    /// Counts one more connection of an address, while the result is there; `None` where it has `max` already.
+    /// Counts a connection for as long as the returned value exists. `None` if the address already has `max`.
     pub fn try_acquire(
         self: &Arc<Self>,
         address: IpAddr,
@@ -25,7 +25,7 @@ impl ConnectionsPerAddress {
     }
 }
 
-/// One connection of an address.
+/// One counted connection.
 #[derive(Debug)]
 pub struct AddressConnectionPermit {
     connections: Arc<ConnectionsPerAddress>,
@@ -37,6 +37,7 @@ impl Drop for AddressConnectionPermit {
         let mut counts = self.connections.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = counts.get_mut(&self.address) {
             *count = count.saturating_sub(1);
+            // Without this the map would grow with every address that ever connected.
             if *count == 0 {
                 counts.remove(&self.address);
             }
@@ -49,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_address_has_its_own_number() {
+    fn connections_are_counted_per_address() {
         let peers = Arc::new(ConnectionsPerAddress::default());
         let [one, other] = [1, 2].map(|last| IpAddr::from([127, 0, 0, last]));
         let (first, second) = (peers.try_acquire(one, 2), peers.try_acquire(one, 2));

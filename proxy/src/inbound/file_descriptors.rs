@@ -1,27 +1,28 @@
-//! Open files of this process. Every connection is one, and where there are no more, whoever connects waits for ever: so
-//! callers get no more of them than there are.
+//! The limit of open files. Every connection needs a file descriptor, and without a free one the process cannot even
+//! accept a connection to reject it. So the number of client connections is limited to what the descriptors allow.
 
 use std::sync::OnceLock;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Files, listeners, the log, a reload, the embedded store's own.
+/// Descriptors for listeners, the log, a reload, and the files of the embedded store.
 const RESERVED_DESCRIPTORS: usize = 64;
 
-/// Connections that wait for their next request, all targets together.
+/// Maximum number of idle connections in the pool, over all targets.
 const POOLED_CONNECTIONS_MAX: usize = 1024;
 
-/// More than any configuration needs; some systems allow numbers for which other programs reserve tables.
+/// More than any configuration needs. Some systems allow far larger limits, and some programs allocate tables of that
+/// size.
 const DESCRIPTORS_WANTED: u64 = 1_048_576;
 
-/// What this process may have open.
+/// The limit of this process, read once.
 static DESCRIPTOR_LIMIT: OnceLock<usize> = OnceLock::new();
 
-/// Raises the limit as far as the system lets this process, and gives it.
+/// Raises the soft limit as far as the hard limit allows, and returns it.
 pub fn raise_descriptor_limit() -> usize {
     *DESCRIPTOR_LIMIT.get_or_init(|| {
         let limits = getrlimit(Resource::Nofile);
-        // None is no limit.
+        // `None` means unlimited.
         let (soft, hard) =
             (limits.current.unwrap_or(DESCRIPTORS_WANTED), limits.maximum.unwrap_or(DESCRIPTORS_WANTED));
         let wanted = hard.min(DESCRIPTORS_WANTED);
@@ -31,7 +32,7 @@ pub fn raise_descriptor_limit() -> usize {
     })
 }
 
-/// Connections to targets that may wait for their next request.
+/// The maximum number of idle connections to targets.
 pub fn pool_size() -> usize {
     pool_size_for(raise_descriptor_limit())
 }
@@ -40,21 +41,22 @@ fn pool_size_for(limit: usize) -> usize {
     POOLED_CONNECTIONS_MAX.min(limit / 8)
 }
 
-/// Connections of callers that there is room for: each may need one to a target.
+/// The maximum number of client connections. Each may need a connection to a target as well, hence half.
 pub fn client_connections_max() -> usize {
     client_connections_max_for(raise_descriptor_limit())
 }
 
 fn client_connections_max_for(limit: usize) -> usize {
+    // Idle connections of the pool are not counted in these halves, because they belong to no client.
     (limit.saturating_sub(RESERVED_DESCRIPTORS).saturating_sub(pool_size_for(limit)) / 2).max(1)
 }
 
-/// What to tell the operator where there are fewer than the configuration allows callers.
+/// The warning for the operator if the limit allows fewer client connections than the configuration.
 pub fn descriptor_limit_warning(connections_max: usize) -> Option<String> {
     let (limit, room) = (raise_descriptor_limit(), client_connections_max());
     (room < connections_max).then(|| {
         format!(
-            "this process may have {limit} open files: callers get {room} connections at once, fewer than \
+            "the limit of open files is {limit}: it allows {room} client connections, fewer than \
              connections_max = {connections_max} (ulimit -n, or LimitNOFILE of its unit)"
         )
     })
@@ -65,12 +67,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_is_room_for_both_ends() {
+    fn every_client_connection_leaves_a_descriptor_for_a_target() {
         for limit in [1, 64, 100, 256, 1024, 4096, 65_536, 1_048_576] {
-            let callers = client_connections_max_for(limit);
-            assert!(callers >= 1);
+            let clients = client_connections_max_for(limit);
+            assert!(clients >= 1);
             assert!(
-                callers == 1 || 2 * callers + pool_size_for(limit) + RESERVED_DESCRIPTORS <= limit,
+                clients == 1 || 2 * clients + pool_size_for(limit) + RESERVED_DESCRIPTORS <= limit,
                 "{limit}"
             );
         }
@@ -79,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_is_raised() {
+    fn the_soft_limit_is_raised() {
         let limit = raise_descriptor_limit();
         assert_eq!(
             getrlimit(Resource::Nofile).current.and_then(|now| usize::try_from(now).ok()),

@@ -1,6 +1,6 @@
-//! HTTP/2 on the https listeners: one connection, several requests at once, each run as one of HTTP/1.1 is.
+//! HTTP/2 on the https listeners: concurrent requests on one connection, each handled like one of HTTP/1.1.
 //!
-//! The framing is the h2 crate's; how much one connection may ask for and hold, and how long, is decided here.
+//! The h2 crate does the framing. This module limits the streams, memory and time of a connection.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -27,43 +27,43 @@ use crate::inbound::http2_stream::Http2Stream;
 use crate::inbound::proxy_protocol::ClientOrigin;
 use crate::inbound::shutdown::wait_until_stopped;
 
-/// Requests of one connection that run at once. The least that clients count on.
+/// Maximum number of concurrent streams: the minimum that RFC 9113, section 6.5.2 recommends.
 const CONCURRENT_STREAMS_MAX: usize = 100;
 
-/// Bytes of one body that may be on their way, and be held here while its target does not take them: 20 MiB/s over a
-/// distance of 50 ms.
+/// Flow-control window of a stream, and so the memory that one body can take while its target is slow. It allows
+/// 20 MiB/s at a round-trip time of 50 ms.
 const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 
-/// The same for all bodies of a connection.
+/// Flow-control window of a connection.
 const CONNECTION_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 
-/// Bytes of one answer that wait for the caller.
+/// Maximum number of unsent bytes of one response.
 const SEND_BUFFER_BYTES_MAX: usize = 64 * 1024;
 
-/// What HTTP/2 counts for each header beside its bytes.
+/// Overhead that HTTP/2 counts for each header (RFC 9113, section 6.5.2).
 const HEADER_OVERHEAD_BYTES: usize = 32;
 
-/// The caller's first words.
+/// Time limit for the client's preface and settings.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the reason for an end may take to be written.
+/// Time limit for writing GOAWAY.
 const GOAWAY_WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a caller may take for what was written before the connection closes.
+/// How long a client may take to receive what was written before the connection closes.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What runs the requests of a connection. This module does not know what they ask for.
+/// Handles the requests of a connection, so that this module does not depend on the handling.
 pub trait Http2Server: Send + Sync + 'static {
     /// The limits of the active configuration.
     fn limits(&self) -> Limits;
 
-    /// How long an idle connection stays open, by the active configuration.
+    /// The idle timeout of the active configuration.
     fn idle_timeout(&self) -> Duration;
 
-    /// How long an idle connection stays open after the shutdown has begun.
+    /// The idle timeout after a shutdown has started.
     fn closing_idle_timeout(&self) -> Duration;
 
-    /// Runs one request. `is_additional`: the connection has others that run.
+    /// Handles one request. `is_additional` if other requests of the connection are running.
     fn serve_http2_request(
         &self,
         connection: ClientConnection,
@@ -73,7 +73,7 @@ pub trait Http2Server: Send + Sync + 'static {
     ) -> impl Future<Output = ()> + Send;
 }
 
-/// Serves a connection until it ends, and every request of it.
+/// Serves a connection until it is closed and all its requests have ended.
 pub async fn serve_http2<S: Http2Server>(
     server: &Arc<S>,
     stream: Stream,
@@ -81,7 +81,8 @@ pub async fn serve_http2<S: Http2Server>(
     shutdown: &ShutdownWatch,
 ) {
     let limits = server.limits();
-    // Somewhat more than is served, so that what is too much is told in the caller's dialect.
+    // Above our own limit, so that a head that exceeds that one gets an error response in the caller dialect instead
+    // of a reset by h2.
     let head_bytes = limits
         .head_bytes_max
         .saturating_mul(2)
@@ -106,7 +107,7 @@ pub async fn serve_http2<S: Http2Server>(
         let idle_timeout = server.idle_timeout();
         let deadline = match closing_since {
             None => last_activity + idle_timeout,
-            // Answers wait for a caller to take them.
+            // Responses are still being sent.
             Some(since) if connection.has_streams() => last_activity.max(since) + idle_timeout,
             Some(since) => (since + server.closing_idle_timeout()).max(last_activity + LINGER_TIMEOUT),
         };
@@ -127,13 +128,15 @@ pub async fn serve_http2<S: Http2Server>(
                 running.spawn(async move { server.serve_http2_request(client, &head, has_no_body, !is_idle).await });
                 last_activity = Instant::now();
                 request_count = request_count.saturating_add(1);
+                // GOAWAY lets the running requests finish, and the client opens a new connection for the next ones.
                 if request_count == REQUESTS_MAX {
                     closing_since = Some(last_activity);
                     connection.graceful_shutdown();
                 }
             }
             () = poll_fn(|_| if is_flooded.load(Ordering::Relaxed) { Poll::Ready(()) } else { Poll::Pending }) => {
-                // Nothing more is read; what it gets is the reason.
+                // Stop reading and send only the reason.
+                // The error code that RFC 9113, section 10.5 has for suspicious activity.
                 connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
                 let _ = timeout(GOAWAY_WRITE_TIMEOUT, poll_fn(|cx| connection.poll_closed(cx))).await;
                 break;
@@ -148,14 +151,14 @@ pub async fn serve_http2<S: Http2Server>(
         }
     }
     drop(connection);
-    // A caller that goes does not end what it began: a copy is finished, or given up in order.
+    // A disconnect does not cancel requests: a copy is completed, or aborted with a cleanup.
     while running.join_next().await.is_some() {}
 }
 
-/// A connection that is read on while it closes, until the caller closes too: what arrives at a socket that was closed
-/// has the system throw away what it had not delivered yet, and callers say all the time how much they have read.
+/// A connection that is read while it closes, until the client closes it too. Data that arrives at a closed socket
+/// makes the system discard what it has not sent yet, and HTTP/2 clients send window updates all the time.
 ///
-/// Who floods it with frames that carry nothing is not read on.
+/// A connection that is flooded with control frames is not read any further.
 struct LingeringStream {
     stream: Stream,
     linger_timer: Option<Pin<Box<Sleep>>>,
@@ -187,7 +190,7 @@ impl AsyncRead for LingeringStream {
         if flood.is_flooded() {
             flooded.store(true, Ordering::Relaxed);
             buffer.set_filled(before);
-            // Nobody is woken by more bytes: the loop of the connection sees the flag, and ends it.
+            // No waker is registered: `serve_http2` polls the flag right after this and closes the connection.
             return Poll::Pending;
         }
         Poll::Ready(Ok(()))
@@ -204,6 +207,7 @@ impl AsyncWrite for LingeringStream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The write side is closed only once; later polls continue to read.
         if self.linger_timer.is_none() {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
         }
@@ -223,7 +227,7 @@ impl AsyncWrite for LingeringStream {
 
 type IncomingRequest = (http::Request<RecvStream>, SendResponse<Bytes>);
 
-/// Moves the connection on; the next request where one may run. `None`: the connection has ended.
+/// Drives the connection and returns the next request if one may run. `None` if the connection has ended.
 fn poll_next_request(
     connection: &mut Connection<LingeringStream, Bytes>,
     may_run: bool,
@@ -232,6 +236,6 @@ fn poll_next_request(
     if may_run {
         return connection.poll_accept(cx).map(|accepted| accepted?.ok());
     }
-    // Requests that were given up do not count for the framing, but here until they have ended.
+    // h2 no longer counts streams that the client has reset, but their requests still run here and are counted.
     connection.poll_closed(cx).map(|_| None)
 }

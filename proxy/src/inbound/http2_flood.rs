@@ -1,26 +1,26 @@
-//! What a caller sends on an HTTP/2 connection beside requests and their bodies: each frame of control costs an answer or
-//! work and carries nothing, so that many of them in a short time are an attack (CVE-2019-9512, -9515, -9518).
+//! Detects floods of HTTP/2 control frames. Each of these frames costs work or a response and has no data, so many
+//! of them in a short time are an attack (CVE-2019-9512, -9515, -9518).
 
 use std::time::Instant;
 
-/// Bytes of the caller's first words.
+/// Length of the client's connection preface.
 const PREFACE_BYTES: usize = 24;
 
-/// Frames of control at once, and in a second. Clients send a handful at the beginning, and a PING now and then.
+/// Burst and rate of control frames. Clients send a few when they connect, and an occasional PING.
 const CONTROL_FRAMES_BURST: f64 = 200.0;
 const CONTROL_FRAMES_PER_SECOND: f64 = 20.0;
 
-/// Types of frames, RFC 9113, 6.
+/// Frame types, RFC 9113, section 6.
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 
-/// Counts frames in the bytes that arrive.
+/// Counts control frames in the received bytes.
 #[derive(Debug)]
 pub struct FloodDetector {
-    /// Bytes of the preface, or of a frame's content, that are passed over.
+    /// Bytes of the preface or of a frame payload that are still to be skipped.
     skip_bytes: usize,
     frame_header: Vec<u8>,
     tokens: f64,
@@ -29,7 +29,7 @@ pub struct FloodDetector {
 }
 
 impl FloodDetector {
-    /// At the beginning of a connection.
+    /// Creates a detector at the start of a connection.
     pub fn new(now: Instant) -> Self {
         Self {
             skip_bytes: PREFACE_BYTES,
@@ -40,12 +40,12 @@ impl FloodDetector {
         }
     }
 
-    /// Whether it was too much.
+    /// Whether the client has exceeded the limit.
     pub fn is_flooded(&self) -> bool {
         self.is_flooded
     }
 
-    /// Takes bytes as they arrive, in any splits.
+    /// Inspects received bytes, which may be split anywhere.
     pub fn inspect_bytes(&mut self, mut bytes: &[u8], now: Instant) {
         while !bytes.is_empty() && !self.is_flooded {
             let skipped = self.skip_bytes.min(bytes.len());
@@ -54,7 +54,7 @@ impl FloodDetector {
             let Some((first, rest)) = bytes.split_first().filter(|_| self.skip_bytes == 0) else { continue };
             self.frame_header.push(*first);
             bytes = rest;
-            // Length, type, flags, stream.
+            // Length, type, flags, stream ID.
             if let [high, middle, low, kind, flags, _, _, _, _] = *self.frame_header.as_slice() {
                 let length = u32::from_be_bytes([0, high, middle, low]);
                 self.skip_bytes = usize::try_from(length).unwrap_or(usize::MAX);
@@ -67,13 +67,14 @@ impl FloodDetector {
     fn count_frame(&mut self, kind: u8, length: u32, flags: u8, now: Instant) {
         let ends_stream = flags & 1 == 1;
         match kind {
-            // The framing counts those, and bodies that carry nothing are slow.
+            // The h2 crate limits these itself, and the minimum rate of bodies covers streams without data.
             HEADERS | RST_STREAM | WINDOW_UPDATE | CONTINUATION => return,
             DATA if length > 0 || ends_stream => return,
             _ => {}
         }
         let seconds = now.saturating_duration_since(self.refilled_at).as_secs_f64();
         self.refilled_at = now;
+        // A token bucket: it allows the burst at the start of a connection and limits the rate afterwards.
         self.tokens = (self.tokens + seconds * CONTROL_FRAMES_PER_SECOND).min(CONTROL_FRAMES_BURST) - 1.0;
         self.is_flooded = self.tokens < 0.0;
     }
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_that_carry_nothing_are_counted() {
+    fn control_frames_are_counted() {
         for (name, frame) in [
             ("SETTINGS", build_frame(4, 0, b"")),
             ("PING", build_frame(6, 0, &[0; 8])),
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_and_bodies_are_not() {
+    fn requests_and_bodies_are_not_counted() {
         let frames: [Vec<u8>; 5] = [
             build_frame(0, 0, &[4; 16_384]),
             build_frame(0, 1, b""),
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ping_now_and_then_is_none() {
+    fn an_occasional_ping_is_not_a_flood() {
         let mut now = Instant::now();
         let mut flood = FloodDetector::new(now);
         flood.inspect_bytes(&[0; PREFACE_BYTES], now);

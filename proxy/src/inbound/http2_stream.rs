@@ -1,4 +1,4 @@
-//! One request of an HTTP/2 connection: its body as it arrives, and its response.
+//! One HTTP/2 stream: the body of its request, and its response.
 
 use std::future::poll_fn;
 
@@ -12,23 +12,23 @@ use crate::inbound::connection_error::WriteError;
 /// One request and its response.
 pub struct Http2Stream {
     body: RecvStream,
-    /// Bytes handed out whose place in the window was not given back yet.
+    /// Bytes that were returned and not yet released to the flow-control window.
     unreleased_bytes: usize,
     responder: SendResponse<Bytes>,
     response_body: Option<SendStream<Bytes>>,
 }
 
 impl Http2Stream {
-    /// Nothing is read or written yet.
+    /// Wraps a stream of which nothing has been read or written.
     pub fn new(body: RecvStream, responder: SendResponse<Bytes>) -> Self {
         Self { body, unreleased_bytes: 0, responder, response_body: None }
     }
 
-    /// The next bytes of the body. Who asks is done with the last ones: the caller may send as many again. Losing the
-    /// future loses no bytes.
+    /// Reads the next bytes of the body. The call releases the previous bytes, so that the client may send more.
+    /// Cancellation safe.
     pub async fn read_body(&mut self) -> Option<Result<Bytes, h2::Error>> {
         let released_bytes = std::mem::take(&mut self.unreleased_bytes);
-        // Fails for a stream that has ended, which the next line finds.
+        // Fails if the stream has ended, which the next line reports.
         let _ = self.body.flow_control().release_capacity(released_bytes);
         let piece = self.body.data().await;
         if let Some(Ok(bytes)) = &piece {
@@ -37,19 +37,19 @@ impl Http2Stream {
         piece
     }
 
-    /// Whether bytes of the body, or its end, are there already.
+    /// Whether bytes of the body, or its end, have already arrived.
     pub fn has_body_bytes(&mut self) -> bool {
         self.body.flow_control().used_capacity() > 0 || self.body.is_end_stream()
     }
 
-    /// Tells a caller that waits for it to send its body.
+    /// Sends `100 Continue`.
     pub fn send_continue(&mut self) -> Result<(), WriteError> {
         let mut head = Response::new(());
         *head.status_mut() = http::StatusCode::CONTINUE;
         self.responder.send_informational(head).map_err(|_| WriteError)
     }
 
-    /// The head of the answer; `end` where nothing follows.
+    /// Writes the response head. `end_stream` if there is no body.
     pub fn write_head(
         &mut self,
         status: u16,
@@ -70,10 +70,11 @@ impl Http2Stream {
         Ok(())
     }
 
-    /// Some of the answer's body, as fast as the caller takes it.
+    /// Writes a piece of the response body, as fast as flow control allows.
     pub async fn write_body(&mut self, mut bytes: &[u8]) -> Result<(), WriteError> {
         let response_body = self.response_body.as_mut().ok_or(WriteError)?;
         while !bytes.is_empty() {
+            // h2 buffers whatever is sent beyond the window, so only granted capacity is used.
             response_body.reserve_capacity(bytes.len());
             if response_body.capacity() == 0 {
                 let room = poll_fn(|cx| response_body.poll_capacity(cx)).await;
@@ -89,23 +90,23 @@ impl Http2Stream {
         Ok(())
     }
 
-    /// Ends the answer.
+    /// Ends the response.
     pub fn finish(&mut self) -> Result<(), WriteError> {
         let response_body = self.response_body.as_mut().ok_or(WriteError)?;
         response_body.send_data(Bytes::new(), true).map_err(|_| WriteError)
     }
 
-    /// Waits until the caller gives the request up, or goes.
+    /// Waits until the client resets the stream or closes the connection.
     pub async fn wait_for_reset(&mut self) {
         let reset = match &mut self.response_body {
             Some(response_body) => poll_fn(|cx| response_body.poll_reset(cx)).await,
             None => poll_fn(|cx| self.responder.poll_reset(cx)).await,
         };
-        // Either way nobody waits for the answer any more.
+        // An error also means that the client no longer waits for the response.
         drop(reset);
     }
 
-    /// Breaks the answer off in a way that shows that it is not complete.
+    /// Resets the stream, so that the client does not take an incomplete response for a complete one.
     pub fn abort(mut self) {
         self.responder.send_reset(Reason::INTERNAL_ERROR);
     }

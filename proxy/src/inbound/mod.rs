@@ -1,5 +1,6 @@
 //! Connections of clients and what arrives on them: HTTP/1 heads and chunked bodies, HTTP/2 streams, the PROXY
-//! protocol and forwarded addresses, limits per address, TLS certificates, shutdown. Knows no buckets or targets.
+//! protocol and forwarded addresses, limits per address, TLS certificates, shutdown. Independent of buckets and
+//! targets.
 //!
 //! Uses: `telemetry`.
 

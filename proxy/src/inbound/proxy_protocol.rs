@@ -1,6 +1,6 @@
-//! What balancers in front say of callers: the PROXY protocol at the start of a connection, `X-Forwarded-For`,
-//! `X-Forwarded-Proto` and `X-Forwarded-Host` in a request. Only those that the configuration lists are believed, else anybody could be
-//! anybody.
+//! Client addresses behind load balancers: the PROXY protocol at the start of a connection, and `X-Forwarded-For`,
+//! `X-Forwarded-Proto` and `X-Forwarded-Host` in a request. Only proxies that the configuration lists are trusted,
+//! because any client can send these headers with a false address.
 //!
 //! Source: "The PROXY protocol, versions 1 & 2" (haproxy.org, proxy-protocol.txt).
 
@@ -23,45 +23,45 @@ use tokio::time::timeout;
 use crate::inbound::request_head::parse_plain_host;
 use crate::telemetry::metrics::METRICS;
 
-/// A PROXY header is the first thing that is sent, in one piece.
+/// Time limit for the PROXY header. The sender writes it first, in one piece.
 const PROXY_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// As long as the shortest header of version 1 at least, and as what begins one of version 2.
+/// Bytes to read first: the signature of version 2, which is shorter than any header of version 1.
 const V2_PREFIX_BYTES: usize = v2::PROTOCOL_PREFIX.len();
 
-/// A line of version 1, from its first byte to its last.
+/// Maximum length of the line of version 1, with its line end.
 const V1_LINE_BYTES_MAX: usize = 107;
 
-/// What follows the first 16 bytes in version 2: addresses, and what balancers add of TLS and of their cloud.
+/// Maximum length of what follows the first 16 bytes in version 2: addresses, and optional TLS and vendor fields.
 const V2_PAYLOAD_BYTES_MAX: usize = 4096;
 
-/// A connection that did not begin as its balancer's should.
+/// Why no PROXY header was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyHeaderError {
-    /// Nothing came: a balancer looks whether somebody listens.
-    #[error("nothing was sent")]
+    /// The connection was closed without data, as the health check of a load balancer does.
+    #[error("no data was sent")]
     NothingSent,
-    /// Something else came.
-    #[error("the connection does not begin with a PROXY header")]
+    /// The connection starts with other data.
+    #[error("the connection does not start with a PROXY header")]
     NotProxyHeader,
-    /// It came too slowly, or not whole.
-    #[error("the PROXY header did not arrive whole in time")]
+    /// The header arrived too slowly or incomplete.
+    #[error("the PROXY header was incomplete when the time limit expired")]
     Incomplete,
-    /// It cannot be read.
+    /// The header is malformed.
     #[error("the PROXY header is malformed")]
     Malformed,
 }
 
-/// Whether the other end of a connection has to begin it with a PROXY header.
+/// Whether the peer must start the connection with a PROXY header.
 pub fn sends_proxy_header(listen: &Listeners, peer: Option<IpAddr>) -> bool {
     listen.proxy_protocol && peer.is_some_and(|peer| listen.is_trusted_proxy(peer))
 }
 
-/// The address of the client of a connection that was just accepted: the one in the PROXY header where the peer sends
-/// one, else the peer's own.
+/// Returns the client address of a newly accepted connection: the one in the PROXY header if the peer must send
+/// one, otherwise the peer's own.
 ///
 /// # Errors
-/// The header is missing or malformed; the connection is to be closed without a response.
+/// The header is missing or malformed. The caller of this function closes the connection without a response.
 pub async fn read_client_address<S: AsyncRead + Unpin + ?Sized>(
     stream: &mut S,
     peer: Option<IpAddr>,
@@ -77,23 +77,25 @@ pub async fn read_client_address<S: AsyncRead + Unpin + ?Sized>(
         && error != ProxyHeaderError::NothingSent
     {
         METRICS.rejections.with_label_values(&["ProxyHeader"]).inc();
-        // Only those in the list get here: strangers cannot fill the log.
-        tracing::warn!(peer = ?peer.map(|peer| peer.to_string()), "a connection was closed: {error}");
+        // Only configured proxies reach this line, so that arbitrary clients cannot fill the log.
+        tracing::warn!(peer = ?peer.map(|peer| peer.to_string()), "closed a connection: {error}");
     }
     Ok(header_address?.map(|address| address.to_canonical()).or(peer))
 }
 
-/// The other end of a connection, in one form for IPv4.
+/// The peer's address. IPv4-mapped IPv6 addresses are returned as IPv4, so that they match configured networks.
 pub fn peer_address(stream: &(impl GetSocketDigest + ?Sized)) -> Option<IpAddr> {
     let digest = stream.get_socket_digest()?;
     Some(digest.peer_addr()?.as_inet()?.ip().to_canonical())
 }
 
-/// Reads a header and not a byte more. `None`: the balancer speaks for itself, or does not know for whom.
+/// Reads a header and no byte after it. `None` if the load balancer opened the connection for itself, or does not
+/// know the client.
 async fn read_proxy_header(
     stream: &mut (impl AsyncRead + Unpin + ?Sized),
 ) -> Result<Option<IpAddr>, ProxyHeaderError> {
     let mut bytes = Vec::with_capacity(128);
+    // The first byte is read alone, to distinguish a health check that sends nothing from an incomplete header.
     read_exactly(stream, &mut bytes, 1).await.map_err(|_| ProxyHeaderError::NothingSent)?;
     read_exactly(stream, &mut bytes, V2_PREFIX_BYTES.saturating_sub(1)).await?;
     if bytes == v2::PROTOCOL_PREFIX {
@@ -102,6 +104,8 @@ async fn read_proxy_header(
     if !bytes.starts_with(v1::PROTOCOL_PREFIX.as_bytes()) {
         return Err(ProxyHeaderError::NotProxyHeader);
     }
+    // Version 1 has no length field. Reading byte by byte leaves the TLS or HTTP data after the header in the socket,
+    // where Pingora reads it.
     while !bytes.ends_with(v1::PROTOCOL_SUFFIX.as_bytes()) {
         if bytes.len() >= V1_LINE_BYTES_MAX {
             return Err(ProxyHeaderError::Malformed);
@@ -131,6 +135,7 @@ async fn read_v2_header(
     read_exactly(stream, &mut bytes, length).await?;
     let header = v2::Header::try_from(bytes.as_slice()).map_err(|_| ProxyHeaderError::Malformed)?;
     Ok(match (header.command, header.addresses) {
+        // LOCAL: a connection of the load balancer itself, such as a health check. Its addresses must be ignored.
         (v2::Command::Local, _) => None,
         (v2::Command::Proxy, _) if header.protocol == v2::Protocol::Datagram => {
             return Err(ProxyHeaderError::Malformed);
@@ -152,7 +157,7 @@ async fn read_exactly(
     stream.read_exact(unfilled).await.map(|_| ()).map_err(|_| ProxyHeaderError::Incomplete)
 }
 
-/// Reads PROXY headers in front of TLS.
+/// Reads PROXY headers before the TLS handshake.
 pub struct ProxyHeaderReader(pub Arc<dyn DynAccess<Listeners> + Send + Sync>);
 
 #[async_trait]
@@ -163,6 +168,8 @@ impl PreTlsProcess for ProxyHeaderReader {
         let client_address = read_client_address(stream, peer, sends_header)
             .await
             .map_err(|_| Error::explain(ErrorType::HandshakeError, "no PROXY header"))?;
+        // The digest passes the client address to the later stages, which have no other access to this result. The
+        // port is not known and not needed.
         if let Some(address) = client_address {
             let digest = SocketDigest::from_raw_fd(std::os::fd::AsRawFd::as_raw_fd(stream));
             let _ = digest.peer_addr.set(Some(socket::SocketAddr::Inet(SocketAddr::new(address, 0))));
@@ -172,19 +179,20 @@ impl PreTlsProcess for ProxyHeaderReader {
     }
 }
 
-/// Who a request comes from, and how.
+/// Where a request comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientOrigin {
-    /// The caller's address.
+    /// The client's address.
     pub address: Option<IpAddr>,
-    /// Whether its connection is encrypted.
+    /// Whether the client's connection is encrypted.
     pub secure: bool,
 }
 
 impl ClientOrigin {
-    /// Behind balancers that tell of it.
+    /// Applies the forwarded headers of trusted proxies.
     pub fn with_forwarded_headers(self, listen: &Listeners, head: &RawHead) -> Self {
         let Some(peer) = self.address.filter(|peer| listen.is_trusted_proxy(*peer)) else { return self };
+        // The last value is the one that the trusted peer appended; earlier ones may come from the client.
         let secure = match list_values(head, "x-forwarded-proto").last() {
             Some(scheme) if scheme.eq_ignore_ascii_case("https") => true,
             Some(scheme) if scheme.eq_ignore_ascii_case("http") => false,
@@ -194,12 +202,13 @@ impl ClientOrigin {
     }
 }
 
-/// The head as the client sent it: a trusted proxy that sends a request on to another host says in `X-Forwarded-Host`
-/// which host the client asked for, and that is the one that was signed. The first of several is the client's own.
+/// Restores the host that the client sent. A trusted proxy that changes the host reports the original one in
+/// `X-Forwarded-Host`; the client signed that one. If there are several values, the first is the client's.
 pub fn restore_forwarded_host(listen: &Listeners, peer: Option<IpAddr>, head: RawHead) -> RawHead {
     if !peer.is_some_and(|peer| listen.is_trusted_proxy(peer)) {
         return head;
     }
+    // A client that forges this value gains nothing: it could as well send that host itself.
     let host = list_values(&head, "x-forwarded-host").first().and_then(|host| parse_plain_host(host));
     match host {
         Some(host) => head.with_host(host),
@@ -207,8 +216,8 @@ pub fn restore_forwarded_host(listen: &Listeners, peer: Option<IpAddr>, head: Ra
     }
 }
 
-/// Each balancer adds on the right whom it got the request from: read from there, as long as those who say it are
-/// believed.
+/// Finds the client address in `X-Forwarded-For`. Each proxy appends the address of its peer, so the list is read
+/// from the right for as long as the addresses are trusted proxies. What is further left may be forged.
 fn forwarded_address(listen: &Listeners, peer: IpAddr, values: &[&str]) -> IpAddr {
     let mut address = peer;
     for word in values.iter().rev() {
@@ -220,14 +229,14 @@ fn forwarded_address(listen: &Listeners, peer: IpAddr, values: &[&str]) -> IpAdd
     address
 }
 
-/// An address; some balancers add the port.
+/// Parses an address. Some load balancers append the port.
 fn parse_address(word: &str) -> Option<IpAddr> {
     let with_port = || word.parse::<SocketAddr>().map(|socket| socket.ip());
     let bare = word.strip_prefix('[').and_then(|word| word.strip_suffix(']')).unwrap_or(word);
     bare.parse::<IpAddr>().or_else(|_| with_port()).ok().map(|address| address.to_canonical())
 }
 
-/// The words of all lines of a header, in order.
+/// The comma-separated values of all lines of a header, in order.
 fn list_values<'a>(head: &'a RawHead, name: &str) -> Vec<&'a str> {
     let lines = head.headers.iter().filter(|row| row.0 == name);
     let values = lines.map(|row| std::str::from_utf8(&row.1).unwrap_or_default());
@@ -248,7 +257,7 @@ mod tests {
         }
     }
 
-    /// What is read of these bytes, and what is left of them.
+    /// Reads a header from these bytes. Returns the result and the bytes after the header.
     async fn read_header_from(mut bytes: &[u8]) -> (Result<Option<IpAddr>, ProxyHeaderError>, Vec<u8>) {
         let result = read_proxy_header(&mut bytes).await;
         (result, bytes.to_vec())
@@ -260,7 +269,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn headers_are_read_to_their_last_byte() {
+    async fn the_header_is_read_and_no_byte_after_it() {
         let seven: IpAddr = "192.0.2.7".parse().unwrap();
         let tcp4 = [192, 0, 2, 7, 192, 0, 2, 1, 1, 2, 3, 4];
         let more = [&tcp4[..], &[4, 0, 1, 42]].concat();
@@ -284,7 +293,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn anything_else_is_refused() {
+    async fn other_data_is_rejected() {
         let long = format!("PROXY UNKNOWN {}\r\n", "x".repeat(200)).into_bytes();
         let tcp4 = [192, 0, 2, 7, 192, 0, 2, 1, 1, 2, 3, 4];
         let mut other_version = build_v2_header(1, 0x11, &tcp4);
@@ -317,7 +326,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_byte_makes_it_panic() {
+    async fn arbitrary_bytes_do_not_panic() {
         let tcp6 = build_v2_header(1, 0x21, &[7; 36]);
         for whole in [&b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 443\r\n"[..], &tcp6[..52]] {
             for at in 0..whole.len() {
@@ -348,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn only_those_listed_are_believed() {
+    fn only_listed_proxies_are_trusted() {
         let forwarded_for = |value| [("x-forwarded-for", value)];
         assert_origin("10.0.0.1", &[], "10.0.0.1", false);
         assert_origin("10.0.0.1", &forwarded_for("192.0.2.7"), "192.0.2.7", false);
@@ -356,7 +365,7 @@ mod tests {
         assert_origin("10.0.0.1", &forwarded_for("[2001:db8::7]:4711"), "2001:db8::7", false);
         assert_origin("10.0.0.1", &forwarded_for("[2001:db8::7]"), "2001:db8::7", false);
         assert_origin("192.0.2.9", &forwarded_for("192.0.2.7"), "192.0.2.9", false);
-        // What the caller itself wrote stands further left than what is believed of it.
+        // A value that the client forged is further left than the address that the trusted proxy appended.
         assert_origin("10.0.0.1", &forwarded_for("198.51.100.1, 192.0.2.7"), "192.0.2.7", false);
         assert_origin("10.0.0.1", &forwarded_for("198.51.100.1, 192.0.2.7, 10.0.0.2"), "192.0.2.7", false);
         assert_origin("10.0.0.1", &forwarded_for("10.0.0.3, 10.0.0.2"), "10.0.0.3", false);
@@ -367,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn the_host_that_was_signed_is_restored_for_trusted_proxies() {
+    fn the_signed_host_is_restored_for_trusted_proxies() {
         for (peer, forwarded, host) in [
             ("10.0.0.1", &["b.files.example.com:8443"][..], "b.files.example.com:8443"),
             ("10.0.0.1", &["files.example.com, inner.example.com"][..], "files.example.com"),
@@ -392,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scheme_likewise() {
+    fn the_forwarded_scheme_is_used_for_trusted_proxies() {
         assert_origin("10.0.0.1", &[("x-forwarded-proto", "https")], "10.0.0.1", true);
         assert_origin("10.0.0.1", &[("x-forwarded-proto", "HTTPS")], "10.0.0.1", true);
         assert_origin("10.0.0.1", &[("x-forwarded-proto", "https, http")], "10.0.0.1", false);

@@ -1,38 +1,38 @@
-//! Where a message begins and ends: the one reading of a request head that everybody agrees on, or a refusal.
+//! A strict parser for request heads, which also decides where the body ends.
 //!
-//! Works on the bytes of the wire and repairs nothing (security, sections 3.1 V7 and 3.4): what two readers could
-//! take for two different messages is refused before it means anything.
+//! It works on the received bytes and corrects nothing: a head that two parsers could understand differently is
+//! rejected, because such a difference between a proxy and a server allows request smuggling.
 
 use blobfish_dialects::model::{ErrorKind, RawHead, Rejection};
 use http::request::Parts;
 
 use crate::content_length::parse_content_length;
 
-/// Methods that some vendor's interface knows.
+/// The methods of the vendors' APIs.
 const METHODS: [&str; 6] = ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"];
 
-/// What ends a head.
+/// The end of a head.
 const HEAD_END: &[u8] = b"\r\n\r\n";
 
-/// A head that was read without doubt.
+/// A valid request head.
 #[derive(Debug)]
 pub struct ParsedRequest {
-    /// The head as it arrived.
+    /// The head as received.
     pub head: RawHead,
-    /// How its body ends.
+    /// How the body ends.
     pub body: BodyLength,
     /// Whether the connection may serve another request.
     pub keep_alive: bool,
-    /// Whether the caller waits for `100 Continue` before it sends the body.
+    /// Whether the client waits for `100 Continue` before it sends the body.
     pub expects_continue: bool,
-    /// Whether the caller reads chunked answers: those of HTTP/1.0 do not.
+    /// Whether the client understands chunked responses. HTTP/1.0 clients do not.
     pub accepts_chunked: bool,
 }
 
-/// How a request's body ends.
+/// How the request body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyLength {
-    /// There is none.
+    /// There is no body.
     Absent,
     /// After this many bytes.
     Bytes(u64),
@@ -40,28 +40,28 @@ pub enum BodyLength {
     Chunked,
 }
 
-/// A head that is not served.
+/// Why a head is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FramingError {
-    /// Two readers could disagree on what it says. Holds what is wrong with it.
+    /// The head is malformed or ambiguous. Contains the reason.
     #[error("{0}")]
     Ambiguous(&'static str),
-    /// A method that nobody here serves.
-    #[error("the method is not served")]
+    /// A method that no vendor's API has.
+    #[error("the method is not supported")]
     UnknownMethod,
-    /// A change of protocol.
-    #[error("the protocol cannot be changed")]
+    /// A protocol upgrade.
+    #[error("protocol upgrades are not supported")]
     Upgrade,
 }
 
 impl FramingError {
-    /// What to tell the caller.
+    /// The rejection to send to the client.
     pub fn to_rejection(self) -> Rejection {
         match self {
             Self::Ambiguous(what) => Rejection::with_message(ErrorKind::InvalidRequest, what),
             Self::UnknownMethod => Rejection::new(ErrorKind::MethodNotAllowed),
             Self::Upgrade => {
-                Rejection::with_message(ErrorKind::NotImplemented, "the protocol cannot be changed")
+                Rejection::with_message(ErrorKind::NotImplemented, "protocol upgrades are not supported")
             }
         }
     }
@@ -69,7 +69,8 @@ impl FramingError {
 
 use FramingError::Ambiguous;
 
-/// Looks for the end of a head that arrives piece by piece. Every byte is looked at once, however small the pieces.
+/// Finds the end of a head that arrives in pieces. It examines each byte only once, so that many small pieces do not
+/// cost quadratic time.
 #[derive(Debug, Default)]
 pub struct HeadScanner {
     scanned: usize,
@@ -78,11 +79,11 @@ pub struct HeadScanner {
 }
 
 impl HeadScanner {
-    /// Whether the head in a buffer is complete: where its body begins. The buffer is the one of the last call, and
-    /// what came since.
+    /// Returns where the head in the buffer ends, if it is complete. The buffer must start with the bytes of the previous
+    /// call.
     ///
     /// # Errors
-    /// A bare CR or LF, or a control byte, however much of the head has arrived.
+    /// The head contains a bare CR or LF, or another control character. Reported before the head is complete.
     pub fn find_end(&mut self, bytes: &[u8]) -> Result<Option<usize>, FramingError> {
         for byte in bytes.get(self.scanned..).unwrap_or_default() {
             self.scanned = self.scanned.saturating_add(1);
@@ -93,7 +94,7 @@ impl HeadScanner {
                 (false, b'\n') => return Err(Ambiguous("an LF without CR in the head")),
                 (false, b'\r') => {}
                 (false, b'\t' | 0x20..=0x7e | 0x80..) => self.line_bytes = self.line_bytes.saturating_add(1),
-                (false, _) => return Err(Ambiguous("a control byte in the head")),
+                (false, _) => return Err(Ambiguous("a control character in the head")),
             }
             self.after_cr = *byte == b'\r';
         }
@@ -101,17 +102,17 @@ impl HeadScanner {
     }
 }
 
-/// Reads a complete head.
+/// Parses a complete HTTP/1 head.
 ///
 /// # Errors
-/// [`Flaw`].
+/// [`FramingError`].
 pub fn parse_request_head(
     head: &[u8],
     headers_max: usize,
     is_secure: bool,
 ) -> Result<ParsedRequest, FramingError> {
     if HeadScanner::default().find_end(head)? != Some(head.len()) {
-        return Err(Ambiguous("the head does not end"));
+        return Err(Ambiguous("the head is incomplete"));
     }
     let text = head.strip_suffix(HEAD_END).unwrap_or_default();
     let mut lines = text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
@@ -121,11 +122,11 @@ pub fn parse_request_head(
     validate_head(method, target, headers, headers_max, minor, body, is_secure)
 }
 
-/// Reads a head of HTTP/2, whose own rules were kept: names are words, nothing tells of the connection, one length.
-/// `ended`: no body follows.
+/// Validates an HTTP/2 head. The h2 crate has already checked the syntax of names and that there are no
+/// connection-specific headers. `has_no_body` if the stream has ended with the head.
 ///
 /// # Errors
-/// [`Flaw`].
+/// [`FramingError`].
 pub fn parse_http2_parts(
     parts: &Parts,
     has_no_body: bool,
@@ -136,7 +137,7 @@ pub fn parse_http2_parts(
     };
     let mut headers: Vec<_> = parts.headers.iter().map(row).collect();
     if let Some(authority) = parts.uri.authority() {
-        // The same said twice is one host; anything else is refused as two.
+        // Clients may send `host` besides `:authority`. Equal values count as one host, others as a duplicate.
         headers.retain(|row| row.0 != "host" || !row.1.eq_ignore_ascii_case(authority.as_str().as_bytes()));
         headers.insert(0, ("host".to_owned(), authority.as_str().as_bytes().to_vec()));
     }
@@ -145,6 +146,7 @@ pub fn parse_http2_parts(
         return Err(Ambiguous("a transfer coding in HTTP/2"));
     }
     let body = match parse_body_length(&headers, 1)? {
+        // HTTP/2 needs no length: the end of the stream ends the body, as the last chunk does in HTTP/1.1.
         BodyLength::Absent if !has_no_body => BodyLength::Chunked,
         length => length,
     };
@@ -160,7 +162,7 @@ pub fn parse_http2_parts(
     )
 }
 
-/// Bytes that a head of HTTP/2 would have in HTTP/1.1.
+/// The size that an HTTP/2 head would have in HTTP/1.1, so that the same limit applies to both.
 pub fn http1_head_size(parts: &Parts) -> usize {
     let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
     let host = parts.uri.authority().map_or(0, |authority| authority.as_str().len());
@@ -186,6 +188,7 @@ fn validate_head(
     if headers.values("upgrade").next().is_some() {
         return Err(FramingError::Upgrade);
     }
+    // RFC 9110, section 10.1.1: the expectation of an HTTP/1.0 client, or of a request without a body, is ignored.
     let expects_continue = parse_expect_continue(&headers)? && minor > 0 && body != BodyLength::Absent;
     let head = RawHead { method, path, query, headers: headers.0, over_tls: is_secure };
     Ok(ParsedRequest { head, body, keep_alive, expects_continue, accepts_chunked: minor > 0 })
@@ -198,7 +201,7 @@ impl HeaderList {
         self.0.iter().filter(move |row| row.0 == name).map(|row| row.1.as_slice())
     }
 
-    /// The only value of a header.
+    /// The value of a header that may occur only once.
     fn single_value(
         &self,
         name: &str,
@@ -206,41 +209,46 @@ impl HeaderList {
     ) -> Result<Option<&[u8]>, FramingError> {
         let mut values = self.0.iter().filter(|row| row.0 == name).map(|row| row.1.as_slice());
         let first = values.next();
+        // Equal values are rejected too: some servers use the first one, and others join them to a list.
         if values.next().is_some() { Err(Ambiguous(duplicate_message)) } else { Ok(first) }
     }
 }
 
-/// Method, target and minor version.
+/// Parses the request line into method, target and minor version.
 fn parse_request_line(line: &[u8]) -> Result<(String, &[u8], u8), FramingError> {
     let mut words = line.split(|byte| *byte == b' ');
     let (Some(verb), Some(target), Some(version), None) =
         (words.next(), words.next(), words.next(), words.next())
     else {
-        return Err(Ambiguous("the request line does not have three words"));
+        return Err(Ambiguous("the request line does not have three parts"));
     };
     let minor = match version {
         b"HTTP/1.1" => 1,
         b"HTTP/1.0" => 0,
-        _ => return Err(Ambiguous("the version is not HTTP/1.1")),
+        // HTTP/2 is negotiated with ALPN and has its own parser.
+        _ => return Err(Ambiguous("the version is not HTTP/1.1 or HTTP/1.0")),
     };
     Ok((parse_method(verb)?, target, minor))
 }
 
 fn parse_method(method: &[u8]) -> Result<String, FramingError> {
     if method.is_empty() || !method.iter().all(|byte| is_token(*byte)) {
-        return Err(Ambiguous("the method is not a word"));
+        return Err(Ambiguous("the method is not a token"));
     }
+    // Methods are case-sensitive (RFC 9110, section 9.1), so `get` is unknown.
     let known = METHODS.iter().find(|known| known.as_bytes() == method).ok_or(FramingError::UnknownMethod)?;
     Ok((*known).to_owned())
 }
 
 fn parse_header_line(line: &[u8]) -> Result<(String, Vec<u8>), FramingError> {
-    let colon = line.iter().position(|byte| *byte == b':').ok_or(Ambiguous("a header without colon"))?;
+    let colon =
+        line.iter().position(|byte| *byte == b':').ok_or(Ambiguous("a header line without a colon"))?;
     let (name, value) = line.split_at_checked(colon).unwrap_or_default();
-    // White space before the colon or at the start of a line (a folded header) is no part of a name.
+    // This also rejects white space before the colon and folded headers, which parsers treat differently.
     if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
-        return Err(Ambiguous("a header's name is not a word"));
+        return Err(Ambiguous("a header name is not a token"));
     }
+    // Names are case-insensitive; in lower case they can be compared directly.
     let name = String::from_utf8_lossy(name).to_ascii_lowercase();
     let value = value.get(1..).unwrap_or_default();
     Ok((name, trim_blanks(value).to_vec()))
@@ -258,11 +266,12 @@ fn is_token(byte: u8) -> bool {
 }
 
 fn parse_host(headers: &HeaderList) -> Result<String, FramingError> {
-    let host = headers.single_value("host", "more than one Host")?.ok_or(Ambiguous("no Host"))?;
-    parse_authority(host).ok_or(Ambiguous("Host is not a host"))
+    let host =
+        headers.single_value("host", "more than one Host header")?.ok_or(Ambiguous("no Host header"))?;
+    parse_authority(host).ok_or(Ambiguous("the Host header is malformed"))
 }
 
-/// `name`, `name:port`, `[v6]` or `[v6]:port`, in lower case.
+/// Parses `name`, `name:port`, `[v6]` or `[v6]:port`, and returns it in lower case.
 fn parse_authority(value: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(value).ok()?.to_ascii_lowercase();
     let (name, port) = match text.strip_prefix('[') {
@@ -275,20 +284,22 @@ fn parse_authority(value: &[u8]) -> Option<String> {
     };
     let is_valid_port =
         port.is_none_or(|port| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok());
+    // DNS names have no underscore, but old bucket names in virtual-hosted URLs do.
     let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
     let is_valid_name = text.starts_with('[') || (!name.is_empty() && name.bytes().all(is_name));
     (is_valid_port && is_valid_name).then_some(text)
 }
 
-/// Path and query, exactly as sent. Of an absolute target, scheme and authority are taken away: they must say
-/// what `Host` says.
+/// Splits the target into path and query, exactly as sent, because the signature covers them. The scheme and
+/// authority of an absolute target are removed; the authority must equal `Host`.
 fn split_target(target: &[u8], host: &str) -> Result<(String, Option<String>), FramingError> {
     if !target.iter().all(|byte| matches!(byte, 0x21..=0x7e)) {
-        return Err(Ambiguous("the target holds bytes that must be escaped"));
+        return Err(Ambiguous("the target contains bytes that must be percent-encoded"));
     }
     let target = std::str::from_utf8(target).map_err(|_| Ambiguous("the target is not text"))?;
+    // A fragment is never sent in HTTP; some parsers end the path there and others do not.
     if target.contains('#') {
-        return Err(Ambiguous("the target holds a fragment"));
+        return Err(Ambiguous("the target contains a fragment"));
     }
     let local = if target.starts_with('/') { target.to_owned() } else { to_origin_form(target, host)? };
     Ok(match local.split_once('?') {
@@ -297,45 +308,48 @@ fn split_target(target: &[u8], host: &str) -> Result<(String, Option<String>), F
     })
 }
 
-/// An absolute target without scheme and authority.
+/// Removes scheme and authority from an absolute target.
 fn to_origin_form(target: &str, host: &str) -> Result<String, FramingError> {
     let (scheme, rest) =
         target.split_once("://").ok_or(Ambiguous("the target is neither a path nor a URL"))?;
     let default_port = match scheme.to_ascii_lowercase().as_str() {
         "http" => ":80",
         "https" => ":443",
-        _ => return Err(Ambiguous("the target's scheme is not HTTP")),
+        _ => return Err(Ambiguous("the scheme of the target is not http or https")),
     };
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority_text, local) = rest.split_at_checked(end).unwrap_or((rest, ""));
     let named = parse_authority(authority_text.as_bytes())
-        .ok_or(Ambiguous("the target's authority is not a host"))?;
+        .ok_or(Ambiguous("the authority of the target is malformed"))?;
     let without_default_port =
         |authority: &str| authority.strip_suffix(default_port).unwrap_or(authority).to_owned();
     if without_default_port(&named) != without_default_port(host) {
-        return Err(Ambiguous("the target and Host disagree"));
+        return Err(Ambiguous("the target and the Host header differ"));
     }
     Ok(if local.starts_with('/') { local.to_owned() } else { format!("/{local}") })
 }
 
 fn parse_body_length(headers: &HeaderList, minor: u8) -> Result<BodyLength, FramingError> {
-    let length = headers.single_value("content-length", "more than one Content-Length")?;
-    let coding = headers.single_value("transfer-encoding", "more than one Transfer-Encoding")?;
+    let length = headers.single_value("content-length", "more than one Content-Length header")?;
+    let coding = headers.single_value("transfer-encoding", "more than one Transfer-Encoding header")?;
     match (length, coding) {
+        // RFC 9112, section 6.3 lets a server ignore the length here; rejecting it excludes request smuggling.
         (Some(_), Some(_)) => Err(Ambiguous("both Content-Length and Transfer-Encoding")),
         (None, None) => Ok(BodyLength::Absent),
         (None, Some(coding)) if !coding.eq_ignore_ascii_case(b"chunked") => {
             Err(Ambiguous("a transfer coding other than chunked"))
         }
+        // RFC 9112, section 6.1: such a message must be treated as having faulty framing.
         (None, Some(_)) if minor == 0 => Err(Ambiguous("a transfer coding in HTTP/1.0")),
         (None, Some(_)) => Ok(BodyLength::Chunked),
         (Some(length), None) => parse_content_length(length)
             .map(BodyLength::Bytes)
-            .ok_or(Ambiguous("Content-Length is no number")),
+            .ok_or(Ambiguous("Content-Length is not a number")),
     }
 }
 
-/// Whether the connection is kept. A name of another header here would have it removed by some readers only.
+/// Whether the connection stays open. `Connection` must not name another header: some proxies would remove that
+/// header and others would not.
 fn parse_keep_alive(headers: &HeaderList, minor: u8) -> Result<bool, FramingError> {
     let (mut keep, mut close) = (minor > 0, false);
     let values: Vec<u8> = headers.values("connection").collect::<Vec<_>>().join(&b","[..]);
@@ -344,6 +358,7 @@ fn parse_keep_alive(headers: &HeaderList, minor: u8) -> Result<bool, FramingErro
         match word.as_str() {
             "close" => close = true,
             "keep-alive" => keep = true,
+            // Some HTTP libraries send these names; the headers themselves have no effect here.
             "te" | "proxy-connection" => {}
             "upgrade" | "http2-settings" => return Err(FramingError::Upgrade),
             _ => return Err(Ambiguous("Connection names a header")),
@@ -353,14 +368,14 @@ fn parse_keep_alive(headers: &HeaderList, minor: u8) -> Result<bool, FramingErro
 }
 
 fn parse_expect_continue(headers: &HeaderList) -> Result<bool, FramingError> {
-    match headers.single_value("expect", "more than one Expect")? {
+    match headers.single_value("expect", "more than one Expect header")? {
         None => Ok(false),
         Some(value) if value.eq_ignore_ascii_case(b"100-continue") => Ok(true),
         Some(_) => Err(Ambiguous("an expectation other than 100-continue")),
     }
 }
 
-/// The host that a head names first, if it can be seen at all: for the words of a refusal, never for a decision.
+/// Finds the first `Host` in an invalid head. Used only for the error response, never to route or authorize.
 pub fn guess_host(bytes: &[u8]) -> Option<String> {
     let lines = bytes.split(|byte| *byte == b'\n');
     let host = lines.filter_map(|line| std::str::from_utf8(line).ok()).find_map(|line| {
@@ -370,7 +385,7 @@ pub fn guess_host(bytes: &[u8]) -> Option<String> {
     host.and_then(parse_plain_host)
 }
 
-/// The same, of a host.
+/// Returns the host if it has only characters that are safe to repeat in a response.
 pub fn parse_plain_host(host: &str) -> Option<String> {
     let is_plain =
         !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:".contains(&byte));
@@ -392,16 +407,16 @@ mod tests {
 
     #[track_caller]
     fn assert_rejects(text: &str) {
-        assert!(parse_text(text).is_err(), "served: {text:?}");
+        assert!(parse_text(text).is_err(), "not rejected: {text:?}");
     }
 
-    /// A head with these lines beside `Host`.
+    /// A head with these lines after `Host`.
     fn head_with(lines: &str) -> String {
         format!("PUT /b/k HTTP/1.1\r\nHost: h\r\n{lines}\r\n")
     }
 
     #[test]
-    fn an_ordinary_head_is_read_as_sent() {
+    fn an_ordinary_head_is_parsed_as_sent() {
         let request = assert_parses(
             "GET /b/a%2Fb//c?x=%20&y HTTP/1.1\r\nHost: b.s3.example:9000\r\nX-A:  one two \t\r\n\r\n",
         );
@@ -414,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_are_one_number() {
+    fn content_length_is_one_number() {
         assert_eq!(assert_parses(&head_with("Content-Length: 5\r\n")).body, BodyLength::Bytes(5));
         assert_eq!(assert_parses(&head_with("Content-Length: 0\r\n")).body, BodyLength::Bytes(0));
         for lines in [
@@ -436,7 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn the_only_coding_is_chunked() {
+    fn chunked_is_the_only_transfer_coding() {
         assert_eq!(assert_parses(&head_with("Transfer-Encoding: chunked\r\n")).body, BodyLength::Chunked);
         assert_eq!(assert_parses(&head_with("transfer-encoding: Chunked\r\n")).body, BodyLength::Chunked);
         for lines in [
@@ -458,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_one_host() {
+    fn exactly_one_host_is_required() {
         for host in ["h", "h:9000", "b.s3.example.com", "127.0.0.1:9000", "[::1]:9000", "my_bucket.localhost"]
         {
             assert_parses(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
@@ -472,7 +487,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absolute_target_says_what_host_says() {
+    fn the_authority_of_an_absolute_target_equals_host() {
         let request = assert_parses("PUT http://B.example:9000/k?x HTTP/1.1\r\nHost: b.example:9000\r\n\r\n");
         assert_eq!((request.head.path.as_str(), request.head.query.as_deref()), ("/k", Some("x")));
         assert_eq!(assert_parses("GET http://h HTTP/1.1\r\nHost: h\r\n\r\n").head.path, "/");
@@ -508,7 +523,7 @@ mod tests {
     }
 
     #[test]
-    fn control_bytes_are_refused() {
+    fn control_characters_are_rejected() {
         for value in ["a\0b", "a\u{1}b", "a\u{7f}b", "a\u{b}b"] {
             assert_rejects(&head_with(&format!("X-A: {value}\r\n")));
         }
@@ -520,7 +535,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_the_target_is_repaired() {
+    fn the_target_is_not_normalized() {
         for target in ["/a b", "/a#b", "/a\u{e9}", "", "/a\tb"] {
             assert_rejects(&format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n"));
         }
@@ -531,7 +546,7 @@ mod tests {
     }
 
     #[test]
-    fn methods_and_versions_are_known() {
+    fn unknown_methods_and_versions_are_rejected() {
         for method in ["CONNECT", "TRACE", "PATCH", "PROPFIND", "get", "GETX"] {
             assert_eq!(
                 parse_text(&format!("{method} / HTTP/1.1\r\nHost: h\r\n\r\n")).err(),
@@ -547,7 +562,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_names_no_header() {
+    fn connection_must_not_name_headers() {
         assert!(!assert_parses(&head_with("Connection: close\r\n")).keep_alive);
         assert!(assert_parses(&head_with("Connection: Keep-Alive, TE\r\n")).keep_alive);
         assert!(!assert_parses("GET / HTTP/1.0\r\nHost: h\r\n\r\n").keep_alive);
@@ -563,13 +578,13 @@ mod tests {
     }
 
     #[test]
-    fn one_expectation_is_known() {
+    fn the_only_expectation_is_100_continue() {
         assert!(assert_parses(&head_with("Expect: 100-Continue\r\nContent-Length: 1\r\n")).expects_continue);
         assert_rejects(&head_with("Expect: 200-ok\r\n"));
         assert_rejects(&head_with("Expect: 100-continue\r\nExpect: 100-continue\r\n"));
     }
 
-    /// A head of HTTP/2, whose body follows.
+    /// Parses an HTTP/2 head that a body follows.
     fn parse_http2(uri: &str, lines: &[(&str, &str)]) -> Result<ParsedRequest, FramingError> {
         let request = http::Request::builder().method("PUT").uri(uri);
         let request = lines.iter().fold(request, |request, (name, value)| request.header(*name, *value));
@@ -581,7 +596,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_of_http_2_keeps_the_same_rules() {
+    fn http2_heads_follow_the_same_rules() {
         let request =
             parse_http2("https://h/b/a%2Fb//c?x=%20&y", &[("x-a", "one two"), ("x-a", "3")]).unwrap();
         assert_eq!(
@@ -621,11 +636,11 @@ mod tests {
             assert!(parse_http2("https://h/k", lines).is_err(), "{lines:?}");
         }
         let bare = http::Request::builder().uri("/k").body(()).unwrap().into_parts().0;
-        assert_eq!(parse_http2_parts(&bare, true, 10).err(), Some(Ambiguous("no Host")));
+        assert_eq!(parse_http2_parts(&bare, true, 10).err(), Some(Ambiguous("no Host header")));
     }
 
     #[test]
-    fn headers_are_counted() {
+    fn the_number_of_headers_is_limited() {
         let many: String = (0..101).map(|at| format!("X-{at}: a\r\n")).collect();
         assert_rejects(&head_with(&many));
     }

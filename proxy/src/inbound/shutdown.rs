@@ -1,21 +1,21 @@
-//! Whether this process stops serving, and why. Connections have it, to close in time; `process` decides.
+//! Whether and why this process shuts down. `process` starts the shutdown; connections watch it, to close in time.
 
 use std::time::Duration;
 
 use pingora_core::server::ShutdownWatch;
 use tokio::sync::watch;
 
-/// Why this process stops serving.
+/// Why this process shuts down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShutdownReason {
-    /// A signal. Somebody waits for the process to end.
+    /// A signal. A supervisor or an operator waits for the process to exit.
     Signal,
-    /// Another process has its listeners. Nobody waits.
+    /// A new process has taken over the listeners, so this one may take its time.
     Upgrade,
 }
 
 impl ShutdownReason {
-    /// How long an idle connection is kept, so that a request that is on its way meets a response instead of a reset.
+    /// How long an idle connection stays open, so that a request in flight gets a response instead of a reset.
     fn idle_timeout(self) -> Duration {
         match self {
             Self::Signal => Duration::from_secs(1),
@@ -23,8 +23,8 @@ impl ShutdownReason {
         }
     }
 
-    /// How long the process stays when there is no connection: one that has just been accepted, or is still in its TLS
-    /// handshake, is not counted yet.
+    /// How long the process keeps running without open connections. A connection is counted only after its TLS
+    /// handshake, so a new one may not be counted yet.
     pub fn linger_time(self, tls: bool) -> Duration {
         match self {
             Self::Signal if tls => Duration::from_secs(1),
@@ -34,7 +34,7 @@ impl ShutdownReason {
     }
 }
 
-/// Whether this process stops serving, and why.
+/// The shutdown state of this process.
 pub struct Shutdown(watch::Sender<Option<ShutdownReason>>);
 
 impl Default for Shutdown {
@@ -44,24 +44,25 @@ impl Default for Shutdown {
 }
 
 impl Shutdown {
-    /// Begins the shutdown. The first reason stays.
+    /// Starts the shutdown. If it has already started, its reason does not change.
     pub fn request(&self, new_reason: ShutdownReason) {
+        // A signal after an upgrade does not change the timeouts of connections that are already closing.
         self.0.send_if_modified(|reason| reason.replace(reason.unwrap_or(new_reason)).is_none());
     }
 
-    /// The reason, once it has begun.
+    /// The reason, if the shutdown has started.
     pub fn reason(&self) -> Option<ShutdownReason> {
         *self.0.borrow()
     }
 
-    /// Waits until it begins.
+    /// Waits until the shutdown starts.
     pub async fn wait(&self) -> ShutdownReason {
         let mut reason = self.0.subscribe();
         let stop_reason = reason.wait_for(Option::is_some).await.ok().and_then(|why| *why);
         stop_reason.unwrap_or(ShutdownReason::Signal)
     }
 
-    /// How long an idle connection is kept once the listeners close.
+    /// How long an idle connection stays open after the listeners have closed.
     pub fn idle_timeout(&self) -> Duration {
         self.reason().unwrap_or(ShutdownReason::Signal).idle_timeout()
     }
@@ -69,6 +70,6 @@ impl Shutdown {
 
 /// Waits until the listeners close.
 pub async fn wait_until_stopped(shutdown: &mut ShutdownWatch) {
-    // The sender lives as long as the server: without it nothing could announce the end any more.
+    // An error means that the sender was dropped together with the server, which is a shutdown too.
     let _ = shutdown.wait_for(|is_closing| *is_closing).await;
 }

@@ -24,20 +24,20 @@ pub struct DemoStore {
     pub greeting: String,
 }
 
-/// What an operator chooses of a demo.
+/// The options of demo mode.
 pub struct DemoOptions {
-    /// Addresses of the data listeners; none stands for the default ones.
+    /// Addresses of the data listeners; empty for the default ones.
     pub listen: Vec<SocketAddr>,
     /// Address of the admin listener.
     pub admin: SocketAddr,
-    /// Where the objects are kept.
+    /// The folder of the objects.
     pub location: Location,
 }
 
-/// Opens the store and makes the configuration that leads to it.
+/// Opens the store and renders the configuration of a proxy for it.
 ///
 /// # Errors
-/// An address that is not on loopback or is taken; a folder that cannot be used.
+/// An address is not on loopback or in use, or the folder cannot be used.
 pub fn prepare_demo(options: DemoOptions) -> anyhow::Result<(Config, DemoStore)> {
     let listen = choose_addresses(&options.listen)?;
     if !options.admin.ip().is_loopback() {

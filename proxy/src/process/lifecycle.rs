@@ -31,7 +31,7 @@ const STARTUP_TIME_MAX: Duration = Duration::from_secs(10);
 /// How often the drain checks for open connections.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// What ends the process: SIGTERM, SIGINT, or a process that took over.
+/// Starts the shutdown on SIGTERM, on SIGINT, or when a new process has taken over.
 pub struct ShutdownTrigger {
     /// Where the reason is recorded.
     pub shutdown: Arc<Shutdown>,
@@ -52,7 +52,7 @@ impl ShutdownSignalWatch for ShutdownTrigger {
             () = signals.next() => self.shutdown.request(ShutdownReason::Signal),
             _ = self.shutdown.wait() => {}
         }
-        // After an upgrade the new process answers the health checks on the same socket, so only a signal changes
+        // After an upgrade the new process responds to health checks on the same socket, so only a signal changes
         // readiness.
         if self.shutdown.reason() == Some(ShutdownReason::Signal) {
             self.ready.send_replace(false);

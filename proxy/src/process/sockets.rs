@@ -19,10 +19,10 @@ use tokio::sync::watch;
 
 use crate::target::socket_options::limit_unsent_bytes;
 
-/// The number of the first socket that is handed to a process, by systemd's convention.
+/// The descriptor number of the first inherited socket (`SD_LISTEN_FDS_START` of systemd).
 const FIRST_FD: i32 = 3;
 
-/// The sockets of this process, by the address that the configuration says.
+/// The sockets of this process, by configured address.
 #[derive(Default)]
 pub struct Sockets(Mutex<BTreeMap<SocketAddr, TcpListener>>);
 
@@ -46,7 +46,7 @@ impl InheritedSockets {
 }
 
 impl Sockets {
-    /// Opens one socket for each address, and uses inherited sockets where there are any.
+    /// Opens one socket for each address, and uses inherited sockets if there are any.
     ///
     /// # Errors
     /// An address is in use, or does not belong to this machine.
@@ -106,7 +106,7 @@ impl Sockets {
     }
 }
 
-/// A service of the framework on sockets of ours.
+/// A Pingora service on sockets that are already open.
 pub struct ListeningService<A> {
     /// The service.
     pub service: Service<A>,

@@ -1,4 +1,4 @@
-//! Certificate authorities that are trusted beside the system's own.
+//! Additional certificate authorities to trust.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,17 +9,17 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-/// A file of certificate authorities that cannot be used.
+/// A file of certificate authorities that cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 #[error("{subject}: {path}: not a PEM file of certificates")]
 pub struct CertificateAuthoritiesError {
-    /// What they are to be trusted for.
+    /// What the authorities are for, as the error message names it.
     pub subject: String,
     /// The file.
     pub path: PathBuf,
 }
 
-/// The authorities of a file, and the system's: the connector takes a list of ours instead of the system's.
+/// Loads the authorities of a file and adds those of the system, because Pingora replaces the system's with this list.
 ///
 /// # Errors
 /// The file is not a PEM file of certificates.
@@ -43,6 +43,7 @@ pub fn load_certificate_authorities(
         .map(|der| parse_certificate(der).ok_or_else(build_error))
         .collect::<Result<Vec<_>, _>>()?;
     let system = pingora_core::tls::load_native_certs().unwrap_or_default();
+    // A system certificate that cannot be parsed is skipped, because it must not disable all others.
     all.extend(system.iter().filter_map(parse_certificate));
     Ok(Arc::from(all))
 }

@@ -1,12 +1,12 @@
-//! The circuit breaker of a target. It counts what says something about the target, whoever asks: that it cannot be
-//! reached, that it does not answer, and that most of what several callers ask for ends in a 5xx. What one caller alone,
-//! or somebody without a key, can bring about does not open it.
+//! The circuit breaker of a target. It opens if the target is unreachable, does not respond, or responds with 5xx to
+//! most requests of several callers. Error responses that a single caller or an anonymous client can provoke do not
+//! open it, because one client could then block all others.
 //!
 //! | state | requests |
 //! | --- | --- |
 //! | closed | are sent |
-//! | open | are refused at once |
-//! | half-open | one probes the target; the others are refused |
+//! | open | are rejected without waiting |
+//! | half-open | one probes the target; the others are rejected |
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,28 +15,28 @@ use std::time::{Duration, Instant};
 use crate::target::initiator::Initiator;
 use crate::telemetry::metrics::METRICS;
 
-/// How long an outcome counts.
+/// How long an outcome is counted.
 const OUTCOME_WINDOW: Duration = Duration::from_secs(30);
 
-/// Callers of whom outcomes are remembered, and objects and calls of each of them.
+/// Maximum number of callers with recorded outcomes, and of subjects (operation and object) of each.
 const TRACKED_CALLERS_MAX: usize = 64;
 const TRACKED_SUBJECTS_MAX: usize = 32;
 
-/// So many different objects or calls must fail before a caller counts as one for whom the target fails.
+/// Number of failing subjects from which a caller counts as affected. A single object may be damaged at the target.
 const FAILING_SUBJECTS_MIN: usize = 2;
 
-/// So many callers, where there are as many.
+/// Number of affected callers from which the circuit breaker opens, if as many are configured.
 const AFFECTED_CALLERS_MIN: usize = 2;
 
 /// The circuit breaker of one target.
 pub struct CircuitBreaker {
     target: String,
-    /// Which connections it speaks of.
+    /// The connection group of the target. A different one means other connection settings.
     group_key: u64,
-    /// Failures after which it opens; zero means never.
+    /// Number of failures after which the circuit breaker opens; zero disables it.
     circuit_breaker_failures: u32,
     open_duration: Duration,
-    /// Callers that must be affected.
+    /// Number of callers that must be affected.
     callers_min: usize,
     record: Mutex<BreakerRecord>,
 }
@@ -44,17 +44,17 @@ pub struct CircuitBreaker {
 #[derive(Default)]
 struct BreakerRecord {
     state: CircuitState,
-    /// Failures to reach it or to hear of it since its last answer.
+    /// Requests without a response since the last response.
     unanswered_count: u32,
-    /// What was asked for in vain; of one object alone a target may be silent.
+    /// Subjects of these requests, because a target may fail to respond for a single object.
     unanswered_subjects: Vec<u64>,
-    /// Whether one of them was that it could not be reached.
+    /// Whether the target was unreachable for one of them.
     unreachable: bool,
-    /// Outcomes by caller, while there are failures among them.
+    /// Outcomes by caller; empty if there are no failures among them.
     outcomes_by_caller: HashMap<u64, CallerOutcomes>,
-    /// Whose probe was answered with a failure, and when.
+    /// The initiator of the last probe that got an error response, and its time.
     failed_probe: Option<(Initiator, Instant)>,
-    /// Whether it opened because of what the target answered.
+    /// Whether error responses opened the circuit breaker.
     opened_by_errors: bool,
 }
 
@@ -62,62 +62,62 @@ struct BreakerRecord {
 enum CircuitState {
     #[default]
     Closed,
-    /// Nothing is sent until then.
+    /// No request is sent until this time.
     Open(Instant),
-    /// A probe is under way; if nothing is heard of it until then, another one follows.
+    /// A probe is running. If it has no outcome at this time, another one is sent.
     HalfOpen(Instant),
 }
 
-/// The last outcome of each object or call of one caller.
+/// The last outcome of each subject of one caller.
 #[derive(Default)]
 struct CallerOutcomes(Vec<SubjectOutcome>);
 
 struct SubjectOutcome {
     subject: u64,
     at: Instant,
-    /// Failures since the last success.
+    /// Number of failures since the last success.
     failures: u32,
 }
 
 /// Whether a request may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BreakerAdmission {
-    /// Like any other.
+    /// The request may be sent.
     Allowed,
-    /// It probes the target; others wait for what becomes of it.
+    /// The request may be sent as a probe. Others are rejected until it has an outcome.
     Probe,
-    /// Not now.
+    /// The request must not be sent.
     Rejected,
 }
 
-/// What became of a request, as far as it says something about the target.
+/// The outcome of a request, as far as it indicates the state of the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BreakerOutcome {
-    /// It answered, whatever it was asked.
+    /// The target responded and did not report an error of its own.
     Responded,
-    /// It answered that it failed.
+    /// The target responded with a server error.
     ServerError,
-    /// The connection broke before the answer.
+    /// The connection broke before the response.
     ConnectionBroken,
-    /// It was reached and did not answer in time.
+    /// The target was reached and did not respond in time.
     TimedOut,
-    /// It could not be reached.
+    /// The target could not be reached.
     Unreachable,
 }
 
-/// Who asked for what.
+/// The initiator and the subject of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Attempt {
-    /// On whose behalf.
+    /// The initiator.
     pub initiator: Initiator,
-    /// A digest of the method and the place at the target.
+    /// A hash of the operation and the object.
     pub subject: u64,
-    /// Whether it was a probe.
+    /// Whether the request was a probe.
     pub probe: bool,
 }
 
 impl CircuitBreaker {
-    /// Of a target of which nothing is known yet, asked by so many callers.
+    /// Creates a closed circuit breaker for a target that this number of callers use.
     pub fn new(target: &blobfish_config::Target, group_key: u64, callers: usize) -> Self {
         Self {
             target: target.name.clone(),
@@ -129,14 +129,15 @@ impl CircuitBreaker {
         }
     }
 
-    /// Whether it speaks of the same target, under the same rules.
+    /// Whether both have the same target and settings.
     pub fn has_same_settings(&self, other: &Self) -> bool {
         let rules =
             |own: &Self| (own.group_key, own.circuit_breaker_failures, own.open_duration, own.callers_min);
+        // After a change of any of these the recorded failures could exceed the new limits, so the record starts empty.
         rules(self) == rules(other)
     }
 
-    /// How long nothing will be sent; zero where a request may try.
+    /// The time until a request may be sent; zero if one may be sent now.
     pub fn time_until_probe(&self, now: Instant) -> Duration {
         match self.lock_record().state {
             CircuitState::Closed => Duration::ZERO,
@@ -144,15 +145,15 @@ impl CircuitBreaker {
         }
     }
 
-    /// Whether a request may be sent now. One that probes keeps others away for another pause at most, so that nothing
-    /// hangs on one that never ends. Our own questions do not probe: anybody could have us ask them.
+    /// Decides whether a request may be sent now. A probe blocks other requests for at most another open period, in case
+    /// it never ends. Requests of the proxy itself are never probes, because unauthenticated clients can cause them.
     pub fn try_admit(&self, initiator: Initiator, now: Instant) -> BreakerAdmission {
         let mut record = self.lock_record();
         let until = match record.state {
             CircuitState::Closed => return BreakerAdmission::Allowed,
             CircuitState::Open(until) | CircuitState::HalfOpen(until) => until,
         };
-        // Whose probe just failed lets others try first: an object of its own may be what fails.
+        // After a failed probe the other callers have precedence: the failure may concern only this caller's object.
         let must_wait = |(prober, at): (Initiator, Instant)| {
             prober == initiator && now < at + self.open_duration + self.open_duration
         };
@@ -163,7 +164,7 @@ impl CircuitBreaker {
         BreakerAdmission::Probe
     }
 
-    /// Notes what became of a request.
+    /// Records the outcome of a request.
     pub fn report_outcome(&self, attempt: Attempt, outcome: BreakerOutcome, now: Instant) {
         if attempt.initiator == Initiator::Proxy || self.circuit_breaker_failures == 0 {
             return;
@@ -182,6 +183,7 @@ impl CircuitBreaker {
 
     fn record_response(&self, record: &mut BreakerRecord, attempt: Attempt, now: Instant) {
         record.reset_unanswered();
+        // Successes matter only as the counterpart of failures, so a healthy target costs no bookkeeping.
         if !record.outcomes_by_caller.is_empty() {
             record.record_outcome(attempt, false, now);
         }
@@ -202,11 +204,12 @@ impl CircuitBreaker {
         }
         if record.state != CircuitState::Closed {
             match outcome {
-                // It can be reached, which it could not be.
+                // The circuit breaker opened because there was no response, and now there is one.
                 BreakerOutcome::ServerError if attempt.probe && !record.opened_by_errors => {
                     self.close(record)
                 }
                 _ if attempt.probe => {
+                    // With a single caller there is no other one to send the next probe.
                     record.failed_probe = Some((attempt.initiator, now)).filter(|_| self.callers_min > 1);
                     record.state = CircuitState::Open(now + self.open_duration);
                 }
@@ -214,13 +217,13 @@ impl CircuitBreaker {
             }
             return;
         }
-        // Of somebody without a key it says nothing.
+        // Anonymous clients could otherwise open the circuit breaker with requests that fail on purpose.
         if !matches!(attempt.initiator, Initiator::Caller(_)) {
             return;
         }
         record.record_outcome(attempt, true, now);
         if record.is_failing_for_most(self.circuit_breaker_failures, self.callers_min) {
-            self.open(record, true, now, "most of what several callers ask for fails");
+            self.open(record, true, now, "most requests of several callers fail");
         }
     }
 
@@ -238,12 +241,17 @@ impl CircuitBreaker {
         {
             record.unanswered_subjects.push(attempt.subject);
         }
+        // A connection failure is conclusive for any object; a timeout could be due to one large or damaged object.
         let is_conclusive = record.unreachable || record.unanswered_subjects.len() >= FAILING_SUBJECTS_MIN;
         match record.state {
             CircuitState::Closed
                 if is_conclusive && record.unanswered_count >= self.circuit_breaker_failures =>
             {
-                let reason = if record.unreachable { "it is not reached" } else { "it does not answer" };
+                let reason = if record.unreachable {
+                    "the target is unreachable"
+                } else {
+                    "the target does not respond"
+                };
                 self.open(record, false, now, reason);
             }
             CircuitState::Open(_) | CircuitState::HalfOpen(_) if attempt.probe => {
@@ -261,17 +269,18 @@ impl CircuitBreaker {
         let seconds = self.open_duration.as_secs();
         tracing::error!(
             target_name = self.target,
-            "circuit breaker open: {reason}; nothing is sent for {seconds} s, then one request probes"
+            "circuit breaker open: {reason}; requests are rejected for {seconds} s, then one is sent as a probe"
         );
     }
 
     fn close(&self, record: &mut BreakerRecord) {
+        // Old failures would otherwise open the circuit breaker again with the next one.
         *record = BreakerRecord::default();
         self.set_state_metric(record);
-        tracing::info!(target_name = self.target, "circuit breaker closed: the target answers again");
+        tracing::info!(target_name = self.target, "circuit breaker closed: the target responds again");
     }
 
-    /// Tells the metric how it is now.
+    /// Sets the metric to the current state.
     pub fn publish_state(&self) {
         self.set_state_metric(&self.lock_record());
     }
@@ -293,7 +302,7 @@ impl BreakerRecord {
         self.unanswered_subjects.clear();
     }
 
-    /// Notes an outcome, and forgets what is too old.
+    /// Records an outcome and removes those that are too old.
     fn record_outcome(&mut self, attempt: Attempt, failed: bool, now: Instant) {
         let is_recent = |line: &SubjectOutcome| now.saturating_duration_since(line.at) < OUTCOME_WINDOW;
         for recent in self.outcomes_by_caller.values_mut() {
@@ -311,7 +320,7 @@ impl BreakerRecord {
         }
     }
 
-    /// Whether enough failed, and for at least four fifths of the callers, each with their own share.
+    /// Whether there are enough failures and at least 80 % of the callers are affected.
     fn is_failing_for_most(&self, circuit_breaker_failures: u32, callers_min: usize) -> bool {
         let failures =
             self.outcomes_by_caller.values().map(CallerOutcomes::failure_count).fold(0, u32::saturating_add);
@@ -326,6 +335,7 @@ impl CallerOutcomes {
     fn record_outcome(&mut self, subject: u64, failed: bool, now: Instant) {
         let at = self.0.iter().position(|line| line.subject == subject);
         let failures = at.map(|at| self.0.swap_remove(at)).map_or(0, |line| line.failures);
+        // The oldest outcome is replaced, so that a caller with many objects cannot grow the record.
         if self.0.len() >= TRACKED_SUBJECTS_MAX
             && let Some(oldest) = self.0.iter().enumerate().min_by_key(|(_, line)| line.at).map(|(at, _)| at)
         {
@@ -339,7 +349,7 @@ impl CallerOutcomes {
         self.0.iter().map(|line| line.failures).fold(0, u32::saturating_add)
     }
 
-    /// Whether at least four fifths of what this caller asks for fails, and not one thing alone.
+    /// Whether at least 80 % of this caller's subjects fail, and more than one.
     fn is_failing(&self) -> bool {
         let failing = self.0.iter().filter(|line| line.failures > 0).count();
         failing >= FAILING_SUBJECTS_MIN && failing.saturating_mul(5) >= self.0.len().saturating_mul(4)
@@ -376,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_that_is_not_reached_opens_it_and_one_answer_closes_it() {
+    fn an_unreachable_target_opens_it_and_one_response_closes_it() {
         let (breaker, now) = (new_breaker(3), Instant::now());
         let report_unreachable =
             |attempt, at| breaker.report_outcome(attempt, BreakerOutcome::Unreachable, at);
@@ -384,19 +394,23 @@ mod tests {
         assert_eq!(
             breaker.try_admit(Initiator::Caller(1), now),
             BreakerAdmission::Allowed,
-            "one short of it"
+            "one failure below the threshold"
         );
         report_unreachable(attempt_by(1, 1), now);
         assert_eq!(breaker.try_admit(Initiator::Caller(2), now), BreakerAdmission::Rejected);
         assert_eq!(breaker.time_until_probe(now), OPEN_DURATION);
         let later = now + OPEN_DURATION;
         assert_eq!(breaker.time_until_probe(later), Duration::ZERO);
-        assert_eq!(breaker.try_admit(Initiator::Proxy, later), BreakerAdmission::Rejected, "takes no probe");
+        assert_eq!(
+            breaker.try_admit(Initiator::Proxy, later),
+            BreakerAdmission::Rejected,
+            "the proxy's own requests are no probes"
+        );
         assert_eq!(breaker.try_admit(Initiator::Caller(1), later), BreakerAdmission::Probe);
         assert_eq!(
             breaker.try_admit(Initiator::Caller(2), later),
             BreakerAdmission::Rejected,
-            "one probes, the others wait"
+            "one is a probe, the others are rejected"
         );
         report_unreachable(probe_by(1), later);
         assert_eq!(
@@ -407,11 +421,11 @@ mod tests {
         breaker.report_outcome(probe_by(1), BreakerOutcome::Responded, later + OPEN_DURATION);
         assert_eq!(breaker.try_admit(Initiator::Caller(1), later + OPEN_DURATION), BreakerAdmission::Allowed);
         report_unreachable(attempt_by(1, 1), later + OPEN_DURATION);
-        assert!(!is_open(&breaker, later + OPEN_DURATION), "counted from the start");
+        assert!(!is_open(&breaker, later + OPEN_DURATION), "counted from the start of the probe");
     }
 
     #[test]
-    fn a_probe_that_never_ends_is_followed_by_another() {
+    fn a_probe_without_an_outcome_is_followed_by_another() {
         let (breaker, now) = (new_breaker(1), Instant::now());
         breaker.report_outcome(attempt_by(1, 1), BreakerOutcome::Unreachable, now);
         assert_eq!(breaker.try_admit(Initiator::Caller(1), now + OPEN_DURATION), BreakerAdmission::Probe);
@@ -422,13 +436,13 @@ mod tests {
     }
 
     #[test]
-    fn one_caller_alone_does_not_open_it() {
+    fn a_single_caller_does_not_open_it() {
         let (breaker, now) = (new_breaker(10), Instant::now());
         for subject in 0..1000 {
             breaker.report_outcome(attempt_by(1, subject), BreakerOutcome::ServerError, now);
         }
-        assert!(!is_open(&breaker, now), "a thousand objects of one caller");
-        // Another one's single mishap, and what goes well for it.
+        assert!(!is_open(&breaker, now), "failures of a thousand objects of one caller");
+        // Another caller with a single failure and some successes.
         breaker.report_outcome(attempt_by(2, 1), BreakerOutcome::ServerError, now);
         assert!(!is_open(&breaker, now));
         for subject in 0..20 {
@@ -436,11 +450,11 @@ mod tests {
             breaker.report_outcome(attempt_by(2, 500), BreakerOutcome::ServerError, now);
             breaker.report_outcome(attempt_by(1, subject), BreakerOutcome::ServerError, now);
         }
-        assert!(!is_open(&breaker, now), "most goes well for the other");
+        assert!(!is_open(&breaker, now), "most requests of the other caller succeed");
     }
 
     #[test]
-    fn one_object_does_not_open_it() {
+    fn a_single_object_does_not_open_it() {
         let (breaker, now) = (new_breaker(10), Instant::now());
         for _ in 0..100 {
             (1..=5).for_each(|caller| {
@@ -449,11 +463,11 @@ mod tests {
         }
         assert!(!is_open(&breaker, now));
         (0..100).for_each(|_| breaker.report_outcome(attempt_by(1, 7), BreakerOutcome::TimedOut, now));
-        assert!(!is_open(&breaker, now), "nor by its silence");
+        assert!(!is_open(&breaker, now), "nor do timeouts of one object");
     }
 
     #[test]
-    fn who_has_no_key_does_not_open_it() {
+    fn anonymous_clients_do_not_open_it() {
         let (breaker, now) = (new_breaker(3), Instant::now());
         for subject in 0..100 {
             for behalf in [Initiator::Unauthenticated, Initiator::Proxy] {
@@ -475,7 +489,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_that_fails_for_everybody_opens_it() {
+    fn a_target_that_fails_for_all_callers_opens_it() {
         for outcome in [BreakerOutcome::ServerError, BreakerOutcome::ConnectionBroken] {
             let (breaker, now) = (new_breaker(10), Instant::now());
             for count in 0..10_u64 {
@@ -487,11 +501,11 @@ mod tests {
         let (breaker, now) = (new_breaker(10), Instant::now());
         (0..10_u64)
             .for_each(|count| breaker.report_outcome(attempt_by(1, count), BreakerOutcome::TimedOut, now));
-        assert!(is_open(&breaker, now), "silent to one caller for several objects");
+        assert!(is_open(&breaker, now), "timeouts of several objects of one caller");
     }
 
     #[test]
-    fn failures_of_long_ago_do_not_count() {
+    fn old_failures_are_not_counted() {
         let (breaker, now) = (new_breaker(10), Instant::now());
         (0..9_u64).for_each(|count| {
             breaker.report_outcome(attempt_by(count % 2, count), BreakerOutcome::ServerError, now)
@@ -501,7 +515,7 @@ mod tests {
     }
 
     #[test]
-    fn whose_object_fails_does_not_keep_it_open() {
+    fn a_caller_with_failing_probes_does_not_keep_it_open() {
         let (breaker, now) = (new_breaker(4), Instant::now());
         (0..4_u64).for_each(|count| {
             breaker.report_outcome(attempt_by(count % 2, count), BreakerOutcome::ServerError, now)
@@ -510,14 +524,18 @@ mod tests {
         assert_eq!(breaker.try_admit(Initiator::Caller(1), later), BreakerAdmission::Probe);
         breaker.report_outcome(probe_by(1), BreakerOutcome::ServerError, later);
         let next = later + OPEN_DURATION;
-        assert_eq!(breaker.try_admit(Initiator::Caller(1), next), BreakerAdmission::Rejected, "others first");
+        assert_eq!(
+            breaker.try_admit(Initiator::Caller(1), next),
+            BreakerAdmission::Rejected,
+            "other callers have precedence"
+        );
         assert_eq!(breaker.try_admit(Initiator::Caller(0), next), BreakerAdmission::Probe);
         breaker.report_outcome(probe_by(0), BreakerOutcome::Responded, next);
         assert!(!is_open(&breaker, next));
     }
 
     #[test]
-    fn an_error_closes_what_was_not_reached() {
+    fn an_error_response_closes_it_after_the_target_was_unreachable() {
         let (breaker, now) = (new_breaker(1), Instant::now());
         breaker.report_outcome(attempt_by(1, 1), BreakerOutcome::Unreachable, now);
         assert_eq!(breaker.try_admit(Initiator::Caller(1), now + OPEN_DURATION), BreakerAdmission::Probe);
@@ -526,7 +544,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn the_number_of_outcomes_is_limited() {
         let (breaker, now) = (new_breaker(1_000_000), Instant::now());
         for count in 0..10_000_u64 {
             breaker.report_outcome(attempt_by(count, 1), BreakerOutcome::ServerError, now);
@@ -538,7 +556,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_turns_it_off() {
+    fn zero_disables_it() {
         let (breaker, now) = (new_breaker(0), Instant::now());
         (0..1000).for_each(|_| breaker.report_outcome(attempt_by(1, 1), BreakerOutcome::Unreachable, now));
         assert_eq!(breaker.try_admit(Initiator::Caller(1), now), BreakerAdmission::Allowed);

@@ -1,8 +1,8 @@
-//! The way to targets: one pool of connections, one request at a time on each, nothing sent twice.
+//! The HTTP client for targets: one connection pool, and one request at a time on each connection.
 //!
-//! Nothing of a request is repeated once its first byte was written (security, I6), except GET and HEAD on a
-//! connection from the pool that turned out to be dead. A connection goes back to the pool only after an exchange
-//! whose end was never in doubt (O3).
+//! A request is not retried after its first byte was written, because the target may already have performed it. The
+//! exception is GET and HEAD on a pooled connection that turned out to be closed. A connection returns to the pool only
+//! if the end of the response was unambiguous; otherwise the next client could get the rest of it.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::SocketAddr;
@@ -39,77 +39,78 @@ use crate::target::socket_options::limit_unsent_bytes;
 use crate::telemetry::metrics::{METRICS, to_seconds};
 use crate::telemetry::traces::ExchangeSpan;
 
-/// What an upload may wait for its sender, all its pauses together, before its failure says nothing about the target.
+/// Total time that an upload may wait for the client. After more, its failure does not count for the circuit breaker,
+/// because the target may have closed a slow connection.
 const UPLOAD_PAUSES_MAX: Duration = Duration::from_secs(1);
 
-/// Longest wait for the answer to a copy or a completing call: the target moves up to 5 GiB before it answers,
-/// and an answer that was given up on may have been a success.
+/// Response timeout of a copy or CompleteMultipartUpload. The target moves up to 5 GiB before it responds, and after a
+/// timeout it is unknown whether the operation succeeded.
 const LONG_WORK_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// How long they wait. Shorter than any vendor's own limit, so that a pooled connection is rarely dead.
+/// Idle timeout of pooled connections. Shorter than that of any vendor, so that few of them are closed.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Addresses of one host that are tried, each for the time that a connection may take.
+/// Maximum number of addresses of a host to try, each with the connect timeout.
 pub const ADDRESSES_TRIED_MAX: usize = 4;
 
-/// So long a body may be slower than [`BODY_BYTES_PER_SECOND`].
+/// How long a body may be slower than [`BODY_BYTES_PER_SECOND_MIN`].
 const BODY_RATE_GRACE: Duration = Duration::from_secs(10);
 
-/// Slower, a target's body only keeps two connections busy. The same holds for callers' bodies.
+/// Minimum rate of a response body. A slower one only occupies two connections. Request bodies have the same limit.
 const BODY_BYTES_PER_SECOND_MIN: u64 = 1024;
 
-/// An address that has not answered for so long is not waited for alone (RFC 8305, 5).
+/// Delay before the next address is tried in parallel (RFC 8305, section 5).
 const NEXT_ADDRESS_DELAY: Duration = Duration::from_millis(250);
 
-/// Bytes of an answer's head.
+/// Maximum size of a response head.
 const RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1024;
 
-/// `100 Continue` and its like before an answer.
+/// Maximum number of interim responses (1xx) before the response.
 const INTERIM_RESPONSES_MAX: usize = 8;
 
-/// Bytes of an answer that is read whole: what the XML limits allow.
+/// Maximum size of a response that is read whole; the limits of the XML parser allow as much.
 pub const RESPONSE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Bytes of a failure's document.
+/// Maximum size of an error document.
 pub const ERROR_BYTES_MAX: usize = 64 * 1024;
 
-/// The connections to all targets.
+/// The HTTP client for all targets.
 pub struct TargetClient {
     connector: TransportConnector,
     dns_cache: DnsCache,
-    /// Whether answers are shown that say what is wrong with the configuration: that send us elsewhere, which is never
-    /// followed (O1), or do not accept our clock.
+    /// Whether to return responses that show a configuration error, a redirect or a clock skew, instead of an error.
+    /// Redirects are never followed.
     is_diagnosing: bool,
 }
 
-/// One exchange: a request of which the head is written, and its answer.
+/// One exchange: a request with its head written, and its response.
 pub struct TargetExchange<'a> {
     client: &'a TargetClient,
     target: &'a TargetRuntime,
     session: HttpSession,
     peer: HttpPeer,
     is_head_request: bool,
-    /// Of the answer, zero until it is there.
+    /// The status of the response, zero before it arrives.
     status: u16,
     is_reused: bool,
     started: Instant,
-    /// Longest wait for the head of the answer.
+    /// The timeout for the response head.
     response_timeout: Duration,
-    /// Whether the target works while it answers, and sends white space meanwhile.
+    /// Whether the target may send white space during long work, so that the minimum rate does not apply.
     is_long_work: bool,
-    /// Bytes of the answer's body so far, and how long they were waited for.
+    /// Size of the response body so far, and the time spent waiting for it.
     body_bytes_read: u64,
     body_wait: Duration,
-    /// Who asked for what, for the circuit breaker.
+    /// Initiator and subject, for the circuit breaker.
     attempt: Attempt,
     pace: UploadPace,
     span: ExchangeSpan,
     _in_use: ActiveConnection,
 }
 
-/// How an upload's sender keeps up.
+/// How long an upload has waited for the client.
 struct UploadPace {
-    /// Whether more of the body is to come.
+    /// Whether the request body continues.
     expects_more: bool,
     last_write_at: Instant,
     pauses: Duration,
@@ -129,18 +130,18 @@ impl UploadPace {
     }
 }
 
-/// What an exchange runs on.
+/// Which connection an exchange uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ConnectionChoice {
-    /// A connection that waits for its next request, or else a new one.
+    /// A pooled connection, or a new one if there is none.
     Pooled,
-    /// A new one, to see whether the target answers again.
+    /// A new connection, to probe whether the target has recovered.
     Probe,
-    /// A new one, as the target had closed the one that waited.
+    /// A new connection, because the target had closed the pooled one.
     Retry,
 }
 
-/// Counts a connection while it is in use, and has a place for it.
+/// Counts a connection as in use and holds its permit.
 struct ActiveConnection {
     gauge: IntGauge,
     _permit: ConnectionPermit,
@@ -160,16 +161,16 @@ impl Drop for ActiveConnection {
     }
 }
 
-/// The head of an answer.
+/// The head of a response.
 pub struct TargetResponseHead {
-    /// Status, headers and no body yet.
+    /// Status and headers, with an empty body.
     pub response: TargetResponse,
-    /// Length of the body that follows; `None` where it comes in chunks.
+    /// Length of the body; `None` if it is not known in advance.
     pub length: Option<u64>,
 }
 
 impl TargetClient {
-    /// No connection yet. `idle_connections_max`: connections that may wait for their next request, all targets together.
+    /// Creates the client without connecting. `idle_connections_max` limits the pool over all targets.
     pub fn new(lookup: impl DnsLookup, idle_connections_max: usize) -> Self {
         Self {
             connector: TransportConnector::new(Some(ConnectorOptions::new(idle_connections_max))),
@@ -178,15 +179,15 @@ impl TargetClient {
         }
     }
 
-    /// The same, for whoever reads in answers what is wrong with the configuration.
+    /// Creates a client that also returns responses that show configuration errors.
     pub fn for_diagnosis(idle_connections_max: usize) -> Self {
         Self { is_diagnosing: true, ..Self::new(SystemDns, idle_connections_max) }
     }
 
-    /// Sends a whole request and reads the whole answer.
+    /// Sends a whole request and reads the whole response.
     ///
     /// # Errors
-    /// [`Failed`], counted.
+    /// [`ExchangeError`], already counted.
     pub async fn send_and_read(
         &self,
         target: &TargetRuntime,
@@ -201,11 +202,11 @@ impl TargetClient {
         Ok(TargetResponse { body, ..head.response })
     }
 
-    /// Sends a request that has no body of its own to stream, and reads the head of its answer. GET and HEAD are
-    /// sent once more where a connection from the pool was dead.
+    /// Sends a request without a streamed body and reads the response head. GET and HEAD are retried once if the pooled
+    /// connection was closed.
     ///
     /// # Errors
-    /// [`Failed`], counted.
+    /// [`ExchangeError`], already counted.
     pub async fn send<'a>(
         &'a self,
         target: &'a TargetRuntime,
@@ -216,10 +217,10 @@ impl TargetClient {
         self.send_with_permit(self.acquire_permit(target).await?, target, request, operation, dialect).await
     }
 
-    /// A place for one connection.
+    /// Acquires a permit for one connection.
     ///
     /// # Errors
-    /// [`Failed::Paused`], without waiting; [`Failed::Busy`].
+    /// [`ExchangeError::CircuitOpen`], without waiting; [`ExchangeError::ConnectionLimitReached`].
     async fn acquire_permit(&self, target: &TargetRuntime) -> Result<ConnectionPermit, ExchangeError> {
         check_available(target)?;
         target
@@ -229,10 +230,10 @@ impl TargetClient {
             .ok_or(ExchangeError::ConnectionLimitReached)
     }
 
-    /// Places for a connection that is read from and one that is written to, at the same time.
+    /// Acquires permits for a connection to read from and one to write to at the same time.
     ///
     /// # Errors
-    /// [`Failed::Paused`], without waiting; [`Failed::Busy`].
+    /// [`ExchangeError::CircuitOpen`], without waiting; [`ExchangeError::ConnectionLimitReached`].
     pub async fn acquire_permit_pair(
         &self,
         from: &TargetRuntime,
@@ -240,6 +241,7 @@ impl TargetClient {
     ) -> Result<(ConnectionPermit, ConnectionPermit), ExchangeError> {
         check_available(from)?;
         check_available(to)?;
+        // Waiting for a permit is part of connecting, so it has the same timeout.
         let wait_max = from.connect_timeout.max(to.connect_timeout);
         from.connection_limit
             .acquire_pair(&to.connection_limit, wait_max)
@@ -247,10 +249,10 @@ impl TargetClient {
             .ok_or(ExchangeError::ConnectionLimitReached)
     }
 
-    /// [`Self::ask`] by somebody who has a place.
+    /// [`Self::send`] with a permit.
     ///
     /// # Errors
-    /// [`Failed`], counted.
+    /// [`ExchangeError`], already counted.
     pub async fn send_with_permit<'a>(
         &'a self,
         permit: ConnectionPermit,
@@ -259,6 +261,8 @@ impl TargetClient {
         operation: &str,
         dialect: &str,
     ) -> Result<(TargetExchange<'a>, TargetResponseHead), ExchangeError> {
+        // Other methods are not retried, even if HTTP calls them idempotent: a PUT that is performed twice creates a
+        // second version, and a repeated DELETE can remove a newer object.
         let is_repeatable = matches!(request.method, "GET" | "HEAD");
         let mut connection_choice = admit_request(target)?;
         loop {
@@ -278,6 +282,7 @@ impl TargetClient {
                     return Ok((exchange, head));
                 }
                 Err(failed) => {
+                    // A timeout is not retried, because the target is slow and would get the same work again.
                     let is_connection_lost = matches!(failed, ExchangeError::Write | ExchangeError::Read);
                     let should_retry = is_connection_lost
                         && is_repeatable
@@ -294,10 +299,10 @@ impl TargetClient {
         }
     }
 
-    /// Begins an upload: the head is written, the body follows piece by piece.
+    /// Starts an upload: writes the head; the body follows in pieces.
     ///
     /// # Errors
-    /// [`Failed`], counted.
+    /// [`ExchangeError`], already counted.
     pub async fn start_upload<'a>(
         &'a self,
         target: &'a TargetRuntime,
@@ -306,10 +311,10 @@ impl TargetClient {
         self.start_upload_with_permit(self.acquire_permit(target).await?, target, request).await
     }
 
-    /// [`Self::upload`] by somebody who has a place.
+    /// [`Self::start_upload`] with a permit.
     ///
     /// # Errors
-    /// [`Failed`], counted.
+    /// [`ExchangeError`], already counted.
     pub async fn start_upload_with_permit<'a>(
         &'a self,
         permit: ConnectionPermit,
@@ -364,7 +369,7 @@ impl TargetClient {
             }
             Err(failed) => {
                 span.record_failure(failed.kind(), failed.to_string());
-                // A connection from the pool may have been dead, which says nothing.
+                // A pooled connection may have been idle for too long, so its failure does not count.
                 let outcome = failed.breaker_outcome(is_certificate_host(target, &request.host));
                 if let Some(outcome) = outcome.filter(|outcome| {
                     *outcome != BreakerOutcome::ConnectionBroken
@@ -386,6 +391,7 @@ impl TargetClient {
         span: &ExchangeSpan,
     ) -> Result<(HttpSession, HttpPeer, bool, Instant), ExchangeError> {
         let mut header = build_request_header(request, body_mode)?;
+        // After signing: the trace context differs in every exchange and is not part of the signature.
         span.write_headers(&mut header);
         let host = connect_host(target, &request.host)?;
         let (mut session, peer, reused) = self.connect(target, host, connection_choice).await?;
@@ -409,6 +415,7 @@ impl TargetClient {
         let addresses = addresses.iter().take(ADDRESSES_TRIED_MAX);
         let peers: Vec<HttpPeer> = addresses.map(|address| build_peer(target, host, *address)).collect();
         for peer in peers.iter().filter(|_| connection_choice == ConnectionChoice::Pooled) {
+            // Neither a probe nor a retry uses the pool: all its connections may date from before the failure.
             if let Some(stream) = self.connector.reused_stream(peer).await {
                 return Ok((HttpSession::new_with_options(stream, peer), peer.clone(), true));
             }
@@ -417,8 +424,8 @@ impl TargetClient {
         Ok((HttpSession::new_with_options(stream, &peer), peer, false))
     }
 
-    /// A new connection to the first address that gives one. The next is tried as soon as one failed, and beside one
-    /// that has not answered for a moment; who did not answer comes last for a while (RFC 8305).
+    /// Connects to the first address that accepts (RFC 8305). The next address is tried if one fails, or in parallel after
+    /// a delay. Addresses that did not accept are tried last for a while.
     async fn connect_first_address(
         &self,
         target: &TargetRuntime,
@@ -476,27 +483,28 @@ impl TargetExchange<'_> {
         self.finish_body().await
     }
 
-    /// Writes some of the request's body.
+    /// Writes a piece of the request body.
     ///
     /// # Errors
-    /// [`Failed::Write`].
+    /// [`ExchangeError::Write`].
     pub async fn write_body(&mut self, bytes: &[u8]) -> Result<(), ExchangeError> {
         if bytes.is_empty() {
-            return Ok(()); // An empty chunk would be the last one.
+            return Ok(()); // An empty chunk would end the body.
         }
         self.pace.pauses = self.pace.total_pauses();
         let written = self.session.write_body(bytes).await;
         self.pace.last_write_at = Instant::now();
         match written {
             Ok(Some(written)) if written == bytes.len() => Ok(()),
+            // Pingora writes no more than the announced length, and a partial write would truncate the object.
             _ => Err(self.record_failure(ExchangeError::Write)),
         }
     }
 
-    /// Ends the request's body.
+    /// Ends the request body.
     ///
     /// # Errors
-    /// [`Failed::Write`].
+    /// [`ExchangeError::Write`].
     pub async fn finish_body(&mut self) -> Result<(), ExchangeError> {
         self.pace.pauses = self.pace.total_pauses();
         self.pace.expects_more = false;
@@ -504,7 +512,7 @@ impl TargetExchange<'_> {
         matches!(finished, Ok(Ok(_))).then_some(()).ok_or_else(|| self.record_failure(ExchangeError::Write))
     }
 
-    /// Notes a failure in the exchange's span, and tells the circuit breaker.
+    /// Records an error in the exchange's span and in the circuit breaker.
     fn record_failure(&mut self, error: ExchangeError) -> ExchangeError {
         self.span.record_failure(error.kind(), error.to_string());
         let outcome = error.breaker_outcome(true);
@@ -516,26 +524,26 @@ impl TargetExchange<'_> {
         error
     }
 
-    /// Tells the circuit breaker. A target that gives up an upload which came slowly is right.
+    /// Reports to the circuit breaker. Failures of slow uploads are not reported: the client caused them.
     fn report_outcome(&self, outcome: BreakerOutcome) {
         if outcome == BreakerOutcome::Responded || self.pace.total_pauses() <= UPLOAD_PAUSES_MAX {
             self.target.circuit_breaker.report_outcome(self.attempt, outcome, Instant::now());
         }
     }
 
-    /// Waits for the head of an answer that comes although the request is not complete. Losing the future loses
-    /// nothing.
+    /// Waits for a response head that arrives before the request is complete. Cancellation safe.
     pub async fn read_early_response_head(&mut self) -> Result<TargetResponseHead, ExchangeError> {
         self.session.read_timeout = None;
         self.receive_head().await
     }
 
-    /// Reads the head of the answer.
+    /// Reads the response head.
     ///
     /// # Errors
-    /// [`Failed`].
+    /// [`ExchangeError`].
     pub async fn read_response_head(&mut self) -> Result<TargetResponseHead, ExchangeError> {
         self.session.read_timeout = None;
+        // The timeout covers all interim responses, so that a target cannot extend it with them.
         let head = timeout(self.response_timeout, self.receive_head())
             .await
             .unwrap_or(Err(ExchangeError::ResponseTimeout));
@@ -555,6 +563,7 @@ impl TargetExchange<'_> {
                 return Err(ExchangeError::TooLarge);
             }
             match status {
+                // No request asks for an upgrade, so 101 would change the protocol without consent.
                 101 => return Err(ExchangeError::Malformed),
                 100..=199 => continue,
                 300..=303 | 305..=399 if !self.client.is_diagnosing => return Err(ExchangeError::Redirect),
@@ -571,9 +580,9 @@ impl TargetExchange<'_> {
             self.status = status;
             self.target.health.record_response(status);
             match status {
-                // Why decides: it may only ask for fewer requests.
+                // The body decides: the target may only ask for fewer requests (SlowDown).
                 503 => {}
-                // What it does not have, or has no room for, is no failure: other requests are answered.
+                // Unsupported operations and a full bucket are not failures of the target: other requests succeed.
                 ..=499 | 501 | 507 => self.report_outcome(BreakerOutcome::Responded),
                 _ => self.report_outcome(BreakerOutcome::ServerError),
             }
@@ -582,7 +591,7 @@ impl TargetExchange<'_> {
         Err(ExchangeError::Malformed)
     }
 
-    /// Takes the target's time from its answer, where a request was refused that it may be the reason of.
+    /// Adopts the target's time if it rejected a request and the clock skew may be the reason.
     fn check_clock_skew(&self, response: &TargetResponse) -> Result<(), ExchangeError> {
         let Some(theirs) = diagnosis::read_server_time(response).filter(|_| !self.client.is_diagnosing)
         else {
@@ -596,13 +605,14 @@ impl TargetExchange<'_> {
             tracing::warn!(
                 target_name = target.name,
                 skew_seconds = skew,
-                "a target's clock differs from ours: requests to it are dated by its own"
+                "the target's clock differs from the local one: requests are signed with the target's time"
             );
         }
         if is_skew_rejection { Err(ExchangeError::ClockSkew) } else { Ok(()) }
     }
 
-    /// How long the body is. A success whose end nobody can tell is none (T2).
+    /// Returns the length of the body. A success with a body that ends with the connection is an error: it could be a
+    /// truncated object.
     fn body_length(&mut self, raw: &[u8], status: u16) -> Result<Option<u64>, ExchangeError> {
         let framing = parse_response_framing(raw)?;
         if self.is_head_request || matches!(status, 204 | 304) {
@@ -611,15 +621,16 @@ impl TargetExchange<'_> {
         match framing {
             TargetResponseFraming::Bytes(bytes) => Ok(Some(bytes)),
             TargetResponseFraming::Chunked => Ok(None),
+            // Only the error document can be truncated, and the status is known.
             TargetResponseFraming::UntilClose if status >= 300 => Ok(None),
             TargetResponseFraming::UntilClose => Err(ExchangeError::Malformed),
         }
     }
 
-    /// The next bytes of the answer's body, `None` at its proper end.
+    /// Reads the next bytes of the response body, `None` at its end.
     ///
     /// # Errors
-    /// [`Failed::Cut`], [`Failed::BodyTimeout`].
+    /// [`ExchangeError::Truncated`], [`ExchangeError::BodyTimeout`], [`ExchangeError::Malformed`].
     pub async fn read_body(&mut self) -> Result<Option<Bytes>, ExchangeError> {
         self.session.read_timeout = Some(self.target.body_timeout);
         let since = Instant::now();
@@ -645,8 +656,8 @@ impl TargetExchange<'_> {
         Ok(piece)
     }
 
-    /// Whether bytes came behind the body's end: the connection would be kept, but the session gives it up. Where the
-    /// target closes it anyway nobody can tell.
+    /// Whether bytes arrived after the end of the body. Pingora does not report them, but then declines to reuse a
+    /// connection that would otherwise stay open. Not detected if the target closes the connection.
     fn has_excess_bytes(&mut self) -> bool {
         let would_stay_open = self.session.resp_header().is_some_and(|head| {
             head.version == http::Version::HTTP_11 && !head.headers.contains_key(http::header::CONNECTION)
@@ -655,10 +666,10 @@ impl TargetExchange<'_> {
         would_stay_open && !self.session.will_keepalive()
     }
 
-    /// The whole body, bounded.
+    /// Reads the whole body, up to a size limit.
     ///
     /// # Errors
-    /// [`Failed`].
+    /// [`ExchangeError`].
     pub async fn read_whole_body(&mut self, bytes_max: usize) -> Result<Vec<u8>, ExchangeError> {
         let mut whole = Vec::new();
         while let Some(bytes) = self.read_body().await? {
@@ -667,13 +678,14 @@ impl TargetExchange<'_> {
             }
             whole.extend_from_slice(&bytes);
         }
+        // `receive_head` did not report a 503, because only the body shows whether the target is merely rate limiting.
         if self.status == 503 && !self.is_head_request && !is_slow_down(self.target.spec.dialect, &whole) {
             self.report_outcome(BreakerOutcome::ServerError);
         }
         Ok(whole)
     }
 
-    /// After a clean exchange: the connection may serve another.
+    /// Returns the connection to the pool after a complete exchange.
     pub async fn release(mut self) {
         self.session.respect_keepalive();
         if let Some(stream) = self.session.reuse().await {
@@ -681,22 +693,22 @@ impl TargetExchange<'_> {
         }
     }
 
-    /// Breaks the connection, so that the target cannot take what it has for the whole. Closing would end it in order:
-    /// some servers store what they have then.
+    /// Resets the connection, so that the target does not take a truncated upload for a complete one. After a regular close
+    /// some servers store what they have.
     pub async fn abort(self) {
         drop(self);
     }
 
-    /// Since the request's head was written.
+    /// The time since the request head was written.
     pub fn time_since_start(&self) -> Duration {
         self.started.elapsed()
     }
 }
 
-/// Nobody waits for a place at a target that is left alone, or for which there is no key.
+/// Checks that the circuit breaker is not open and that there are credentials, before a request waits for a permit.
 ///
 /// # Errors
-/// [`Failed::Paused`], [`Failed::NoKey`].
+/// [`ExchangeError::CircuitOpen`], [`ExchangeError::NoCredentials`].
 fn check_available(target: &TargetRuntime) -> Result<(), ExchangeError> {
     if target.issued_key.as_ref().is_some_and(|key| !key.is_usable(clock::now())) {
         return Err(ExchangeError::NoCredentials);
@@ -705,10 +717,10 @@ fn check_available(target: &TargetRuntime) -> Result<(), ExchangeError> {
     wait.is_zero().then_some(()).ok_or(ExchangeError::CircuitOpen)
 }
 
-/// Whether a request is one that tries a target which failed: it does not begin on a connection from before.
+/// Asks the circuit breaker. A probe uses a new connection, because pooled ones date from before the failure.
 ///
 /// # Errors
-/// [`Failed::Paused`].
+/// [`ExchangeError::CircuitOpen`].
 fn admit_request(target: &TargetRuntime) -> Result<ConnectionChoice, ExchangeError> {
     match target.circuit_breaker.try_admit(initiator::current_initiator(), Instant::now()) {
         BreakerAdmission::Allowed => Ok(ConnectionChoice::Pooled),
@@ -717,22 +729,23 @@ fn admit_request(target: &TargetRuntime) -> Result<ConnectionChoice, ExchangeErr
     }
 }
 
-/// What is asked for, as a digest: the call and the place.
+/// Hashes the operation and the object of a request.
 fn hash_subject(request: &OutgoingRequest) -> u64 {
     let mut hasher = DefaultHasher::new();
+    // Parameter names distinguish operations such as `?acl`; their values would make every page of a list a subject.
     let calls: Vec<&str> = request.query.iter().map(|row| row.0.as_str()).collect();
     (request.method, &request.host, &request.path, calls).hash(&mut hasher);
     hasher.finish()
 }
 
-/// Whether a host is the target's own, or one label before it: a certificate of the target's fits those.
+/// Whether a host is the target's own, or has one label before it, as its wildcard certificate covers.
 fn is_certificate_host(target: &TargetRuntime, host: &str) -> bool {
     let label = host.strip_suffix(target.spec.authority.as_str());
     label.is_some_and(|label| !label.trim_end_matches('.').contains('.'))
 }
 
 fn build_peer(target: &TargetRuntime, host: &str, address: SocketAddr) -> HttpPeer {
-    // The name is never empty: without one the connector would not verify the certificate.
+    // The name is never empty: without one Pingora would not verify the certificate.
     let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
     let mut peer = HttpPeer::new(address, target.endpoint.tls, name);
     peer.group_key = target.group_key;
@@ -740,10 +753,13 @@ fn build_peer(target: &TargetRuntime, host: &str, address: SocketAddr) -> HttpPe
     peer.options.total_connection_timeout = Some(target.connect_timeout);
     peer.options.idle_timeout = Some(POOL_IDLE_TIMEOUT);
     peer.options.write_timeout = Some(target.body_timeout);
-    // What is dropped before its end was told is reset. Those that wait idly are in no doubt, whichever way they end.
+    // Zero linger resets a connection that is dropped before its end, see `abort`. For idle connections it makes no
+    // difference.
     peer.options.upstream_tcp_sock_tweak_hook = Some(Arc::new(|socket: &TcpSocket| {
         let bounded = limit_unsent_bytes(socket);
-        bounded.and_then(|()| socket.set_zero_linger()).or_err(ErrorType::SocketError, "a socket's options")
+        bounded
+            .and_then(|()| socket.set_zero_linger())
+            .or_err(ErrorType::SocketError, "cannot set socket options")
     }));
     peer.client_cert_key = target.client_cert.as_ref().map(Arc::clone);
     peer.options.ca = target.ca.as_ref().map(Arc::clone);
@@ -767,7 +783,7 @@ mod tests {
         region = \"r\"\naddressing = \"path\"\naccess_key = \"K\"\nsecret_key = \"S\"\ninsecure = true\n\
         connect_timeout_seconds = 1\n";
 
-    /// Waiting connections of a test's client.
+    /// Pool size of a test's client.
     const IDLE_CONNECTIONS_MAX: usize = 8;
 
     fn test_target() -> TargetRuntime {
@@ -791,7 +807,7 @@ mod tests {
         }
     }
 
-    /// A server that answers, or only takes connections and breaks them. Counts them.
+    /// Starts a server that responds, or only accepts and closes connections, and counts them.
     async fn spawn_server(is_responding: bool) -> (SocketAddr, Arc<AtomicUsize>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, count) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
@@ -814,7 +830,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_next_address_is_tried_until_a_byte_was_sent() {
+    async fn the_next_address_is_tried_only_before_the_first_byte() {
         let ((good, good_count), (bad, bad_count)) = (spawn_server(true).await, spawn_server(false).await);
         let (target, table) = (test_target(), FakeDns::default());
         let client = TargetClient::new(table.clone(), IDLE_CONNECTIONS_MAX);
@@ -829,10 +845,14 @@ mod tests {
         let response = other.send_and_read(&target, &new_request("PUT"), "PutObject", "s3").await;
         assert_eq!(response.map(|response| response.status), Err(ExchangeError::Read));
         assert_eq!(bad_count.load(Ordering::Relaxed), 1);
-        assert_eq!(good_count.load(Ordering::Relaxed), 1, "what may have been done is not repeated");
+        assert_eq!(
+            good_count.load(Ordering::Relaxed),
+            1,
+            "a request that may have been performed is not retried"
+        );
     }
 
-    /// An address at which nobody answers: its queue of connections is full, so that the system answers no more.
+    /// An address that does not respond: its accept queue is full, so the system ignores further connections.
     async fn silent_address() -> (SocketAddr, Vec<std::net::TcpStream>) {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -852,7 +872,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_does_not_answer_holds_nobody_up() {
+    async fn a_dead_address_does_not_delay_requests() {
         let ((good, good_count), (dead, _held)) = (spawn_server(true).await, silent_address().await);
         let (target, table) = (test_target(), FakeDns::default());
         let client = TargetClient::new(table.clone(), IDLE_CONNECTIONS_MAX);
@@ -870,12 +890,12 @@ mod tests {
             later.push(send().await);
         }
         later.sort();
-        assert!(later[19] < NEXT_ADDRESS_DELAY / 2, "it is remembered: {later:?}");
-        assert_eq!(good_count.load(Ordering::Relaxed), 21, "none was asked twice");
+        assert!(later[19] < NEXT_ADDRESS_DELAY / 2, "the dead address is remembered: {later:?}");
+        assert_eq!(good_count.load(Ordering::Relaxed), 21, "no request was sent twice");
     }
 
     #[tokio::test]
-    async fn a_name_without_an_address_is_not_held_against_the_target() {
+    async fn a_name_without_addresses_does_not_open_the_circuit_breaker() {
         let target = test_target();
         let client = TargetClient::new(FakeDns::default(), IDLE_CONNECTIONS_MAX);
         for _ in 0..20 {

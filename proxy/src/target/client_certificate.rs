@@ -1,5 +1,5 @@
-//! The certificate that is shown to a target which asks who we are. Tried when it is read, as the connector panics
-//! over a key that it cannot use.
+//! Client certificates for mTLS with targets. A certificate is validated when it is loaded, because Pingora panics if
+//! it cannot use the key.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,20 +14,20 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 /// A client certificate that cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("target \"{target}\": {cert}, {key}: not a certificate and its key")]
+#[error("target \"{target}\": {cert}, {key}: not a certificate with its key")]
 pub struct ClientCertificateError {
     /// Name of the target.
     pub target: String,
-    /// File of the certificate.
+    /// The file of the certificate.
     pub cert: PathBuf,
-    /// File of the key.
+    /// The file of the key.
     pub key: PathBuf,
 }
 
-/// Reads a target's client certificate and its key.
+/// Loads a target's client certificate and its key.
 ///
 /// # Errors
-/// One of the files is not a certificate or not a key, or the key is not the one of the certificate.
+/// A file is missing or has other content, or the key does not belong to the certificate.
 pub fn read_client_certificate(target: &Target) -> Result<Option<Arc<CertKey>>, ClientCertificateError> {
     let Some(files) = &target.client_cert else { return Ok(None) };
     let invalid = || ClientCertificateError {
@@ -38,7 +38,7 @@ pub fn read_client_certificate(target: &Target) -> Result<Option<Arc<CertKey>>, 
     load_cert_key(files).map(|pair| Some(Arc::new(pair))).ok_or_else(invalid)
 }
 
-/// The same as a handshake of our own takes it.
+/// Converts the certificate for a handshake with rustls.
 pub fn to_der_pair(certificate: &CertKey) -> Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
     let chain = std::iter::once(certificate.leaf())
         .chain(certificate.intermediates())
@@ -55,7 +55,7 @@ fn load_cert_key(files: &ClientCert) -> Option<CertKey> {
         return None;
     }
     let (chain, key_der) = (certs.iter().map(|der| der.to_vec()).collect(), key.secret_der().to_vec());
-    // The connector tells the kinds of keys apart by their bytes.
+    // Pingora detects the type of the key from its bytes and panics on failure, so do the same here first.
     PrivateKeyDer::try_from(key_der.as_slice()).ok()?;
     install_default_crypto_provider();
     CertifiedKey::from_der(certs, key, CryptoProvider::get_default()?).ok()?;

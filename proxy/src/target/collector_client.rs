@@ -1,5 +1,5 @@
-//! The connection to the collector of traces. It is not a target, but is connected to in the same way: by the DNS cache and
-//! the connector's HTTP/1.
+//! The connection to the trace collector. The collector is not a target, but is connected to in the same way, with the
+//! DNS cache and Pingora's HTTP/1.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,24 +15,25 @@ use crate::target::credential_fetch::{FetchError, send_and_read};
 use crate::target::dns::{DnsCache, SystemDns};
 use crate::telemetry::exporter::{Collector, EXPORT_TIME_MAX, ExportError, ExportTransport};
 
-/// Bytes of a collector's response.
+/// Maximum size of a collector's response.
 const RESPONSE_BYTES_MAX: usize = 64 * 1024;
 
-/// How long a connection waits for the next export.
+/// How long an idle connection is kept for the next export.
 const POOL_IDLE_MAX: Duration = Duration::from_secs(30);
 
 /// How long the addresses of a collector are cached.
 const DNS_CACHE_TIME: Duration = Duration::from_secs(30);
 
-/// Connects to collectors and posts exports.
+/// Sends exports to trace collectors.
 pub struct CollectorClient {
     connector: TransportConnector,
     resolver: DnsCache,
 }
 
 impl CollectorClient {
-    /// No connection yet.
+    /// Creates the client without connecting.
     pub fn new() -> Self {
+        // One idle connection is enough, because exports are sent one after the other.
         let connector = TransportConnector::new(Some(ConnectorOptions::new(1)));
         Self { connector, resolver: DnsCache::new(SystemDns) }
     }

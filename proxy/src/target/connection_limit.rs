@@ -1,5 +1,5 @@
-//! How many connections to a target may be in use at once. What needs two of them takes both or none, and always in
-//! one order, so that nothing that holds one waits for another that never comes.
+//! Limits the connections to a target that are in use at the same time. A request that needs two permits acquires them
+//! always in the same order, so that two requests cannot block each other.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-/// The places at one target.
+/// The connection limit of one target.
 pub struct ConnectionLimit {
     target: String,
     group_key: u64,
@@ -15,41 +15,42 @@ pub struct ConnectionLimit {
     semaphore: Option<Arc<Semaphore>>,
 }
 
-/// A place, or two that were taken together. Given back when the last who has it is done.
+/// A permit for one connection, or for two that were acquired together. Released when its last clone is dropped.
 #[derive(Clone)]
 pub struct ConnectionPermit {
     _permit: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 impl ConnectionLimit {
-    /// All of them free. Zero is no limit.
+    /// Creates the limit; zero means unlimited.
     pub fn new(target: &str, group_key: u64, count_max: u32) -> Self {
         let permit_count = usize::try_from(count_max).unwrap_or(Semaphore::MAX_PERMITS);
         let semaphore = (count_max > 0).then(|| Arc::new(Semaphore::new(permit_count)));
         Self { target: target.to_owned(), group_key, count_max, semaphore }
     }
 
-    /// Whether they are as many, at the same target.
+    /// Whether both have the same target and limit.
     pub fn has_same_settings(&self, other: &Self) -> bool {
         (self.group_key, self.count_max) == (other.group_key, other.count_max)
     }
 
-    /// Takes one; `None` where none becomes free in time.
+    /// Acquires a permit; `None` if none becomes free in time.
     pub async fn acquire(&self, wait_max: Duration) -> Option<ConnectionPermit> {
         self.acquire_many(1, wait_max).await
     }
 
-    /// Takes one here and one there; `None` where they do not become free in time.
+    /// Acquires a permit of each of two targets; `None` if they do not become free in time.
     pub async fn acquire_pair(
         &self,
         other: &Self,
         wait_max: Duration,
     ) -> Option<(ConnectionPermit, ConnectionPermit)> {
         if self.target == other.target {
+            // Both at the same time, because two requests with one permit each would wait for each other.
             let both = self.acquire_many(2, wait_max).await?;
             return Some((both.clone(), both));
         }
-        // By name, whichever of them is read from.
+        // A copy from a to b and one from b to a would deadlock if each acquired its source first, so order by name.
         let in_order = async {
             if self.target < other.target {
                 let own = self.acquire(wait_max).await?;
@@ -78,20 +79,20 @@ mod tests {
     const LONG: Duration = Duration::from_secs(20);
 
     #[tokio::test]
-    async fn a_place_is_free_again_when_all_who_have_it_are_done() {
+    async fn a_permit_is_released_with_its_last_clone() {
         let limit = ConnectionLimit::new("a", 1, 2);
         let (first, second) = limit.acquire_pair(&limit, SHORT).await.unwrap();
         assert!(limit.acquire(SHORT).await.is_none());
         drop(first);
-        assert!(limit.acquire(SHORT).await.is_none(), "the other still has it");
+        assert!(limit.acquire(SHORT).await.is_none(), "a clone still holds the permit");
         drop(second);
         let _one = limit.acquire(SHORT).await.unwrap();
-        assert!(limit.acquire_pair(&limit, SHORT).await.is_none(), "one is not two");
-        assert!(limit.acquire(SHORT).await.is_some(), "and none was kept");
+        assert!(limit.acquire_pair(&limit, SHORT).await.is_none(), "one free permit is not enough for two");
+        assert!(limit.acquire(SHORT).await.is_some(), "the failed attempt released its permit");
     }
 
     #[tokio::test]
-    async fn zero_is_no_limit() {
+    async fn zero_means_unlimited() {
         let limit = ConnectionLimit::new("a", 1, 0);
         let mut permits = Vec::new();
         for _ in 0..1000 {
@@ -99,9 +100,9 @@ mod tests {
         }
     }
 
-    /// Copies both ways between two targets, and within one, all at once: each gets its turn.
+    /// Concurrent copies in both directions between two targets, and within one, all complete.
     #[tokio::test(flavor = "multi_thread")]
-    async fn no_two_wait_for_each_other() {
+    async fn copies_in_both_directions_do_not_deadlock() {
         let limits = Arc::new([ConnectionLimit::new("a", 1, 2), ConnectionLimit::new("b", 2, 2)]);
         let mut running = Vec::new();
         for number in 0..400 {

@@ -1,5 +1,5 @@
-//! Small questions to the places that issue keys: one request on a connection of its own, a short answer, no redirects.
-//! Only the refreshing of keys waits for it.
+//! HTTP requests to credential providers: a separate connection for each, a small response, no redirects. Client
+//! requests never wait for them.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,19 +16,19 @@ use tokio::time::timeout;
 
 use crate::target::dns::{DnsCache, SystemDns};
 
-/// A place that is not there is often not even refused: a machine's metadata have an address on no other machine.
+/// Connect timeout. It is short, because outside a cloud the metadata address does not even reject connections.
 const CREDENTIALS_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Longest silence of an answer.
+/// Read timeout.
 const CREDENTIALS_READ_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Bytes of an answer: a key, a name, a short document.
+/// Maximum size of a response.
 const CREDENTIALS_RESPONSE_BYTES_MAX: usize = 256 * 1024;
 
-/// How long an address is believed.
+/// How long addresses are cached.
 const DNS_CACHE_TTL: Duration = Duration::from_secs(30);
 
-/// Asks.
+/// Sends requests to credential providers.
 pub struct CredentialHttpClient {
     connector: TransportConnector,
     dns_cache: DnsCache,
@@ -41,13 +41,14 @@ impl fmt::Debug for CredentialHttpClient {
 }
 
 impl CredentialHttpClient {
-    /// No connection yet.
+    /// Creates the client without connecting.
     pub fn new() -> Self {
         Self { connector: TransportConnector::new(None), dns_cache: DnsCache::new(SystemDns) }
     }
 
     async fn connect(&self, endpoint: &Endpoint) -> Result<HttpSession> {
         let lookup = self.dns_cache.resolve(&endpoint.host, endpoint.port, DNS_CACHE_TTL);
+        // One after the other is sufficient: no request waits for this.
         for address in timeout(CREDENTIALS_CONNECT_TIMEOUT, lookup).await.unwrap_or_default() {
             let mut peer = HttpPeer::new(address, endpoint.tls, endpoint.host.clone());
             peer.options.connection_timeout = Some(CREDENTIALS_CONNECT_TIMEOUT);
@@ -66,15 +67,15 @@ impl CredentialHttpClient {
 
 impl HttpSend for CredentialHttpClient {
     async fn http_send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>> {
-        let endpoint =
-            parse_endpoint(request.uri()).ok_or_else(|| unexpected_error("not an address to ask"))?;
-        let header = build_header(&request, &endpoint).ok_or_else(|| unexpected_error("not a request"))?;
+        let endpoint = parse_endpoint(request.uri()).ok_or_else(|| unexpected_error("not a valid URL"))?;
+        let header =
+            build_header(&request, &endpoint).ok_or_else(|| unexpected_error("not a valid request"))?;
         let mut session = self.connect(&endpoint).await?;
         let result =
             send_and_read(&mut session, header, request.body(), CREDENTIALS_RESPONSE_BYTES_MAX).await;
         let (status, body) = result.map_err(|error| match error {
             FetchError::ConnectionBroken => unexpected_error("the connection broke"),
-            FetchError::TooLarge(_) => unexpected_error("the answer is too large"),
+            FetchError::TooLarge(_) => unexpected_error("the response is too large"),
         })?;
         let mut response = http::Response::new(Bytes::from(body));
         *response.status_mut() = status;
@@ -82,12 +83,12 @@ impl HttpSend for CredentialHttpClient {
     }
 }
 
-/// How chains reach this process's environment, files and network.
+/// Gives credential providers access to the environment, files and network.
 pub fn build_provider_context() -> Context {
     Context::new().with_env(OsEnv).with_file_read(CredentialFiles).with_http_send(CredentialHttpClient::new())
 }
 
-/// Profiles and token files, read on threads that serve no requests.
+/// Reads profile and token files on the blocking thread pool, so that no request waits for the disk.
 #[derive(Debug)]
 struct CredentialFiles;
 
@@ -100,18 +101,18 @@ impl FileRead for CredentialFiles {
     }
 }
 
-/// Why a small question has no answer.
+/// Why there is no response.
 pub enum FetchError {
     /// The connection broke.
     ConnectionBroken,
-    /// Its body is larger than is read.
+    /// The body exceeds the size limit.
     TooLarge(StatusCode),
 }
 
-/// One request and its whole answer, whose body may have `bytes_max` bytes.
+/// Sends a request and reads the whole response, with a body of at most `bytes_max` bytes.
 ///
 /// # Errors
-/// [`Unanswered`].
+/// [`FetchError`].
 pub async fn send_and_read(
     session: &mut HttpSession,
     header: RequestHeader,
@@ -129,6 +130,7 @@ pub async fn send_and_read(
     let mut response_body = Vec::new();
     while let Some(bytes) = session.read_body_bytes().await.map_err(broken)? {
         response_body.extend_from_slice(&bytes);
+        // Checked while reading, so that a malicious server cannot fill the memory.
         if response_body.len() > bytes_max {
             return Err(FetchError::TooLarge(status));
         }
@@ -151,6 +153,7 @@ fn build_header(request: &http::Request<Bytes>, endpoint: &Endpoint) -> Option<R
         header.append_header(name.clone(), value.clone()).ok()?;
     }
     header.insert_header("host", endpoint.authority()).ok()?;
+    // The next renewal is minutes away, so the connection would only be idle.
     header.insert_header("connection", "close").ok()?;
     if !request.body().is_empty() || matches!(request.method().as_str(), "PUT" | "POST") {
         header.insert_header("content-length", request.body().len()).ok()?;

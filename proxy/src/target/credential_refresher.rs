@@ -1,4 +1,4 @@
-//! Keeps the issued credentials of all targets fresh, in the background.
+//! Renews the temporary credentials of all targets in the background.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,19 +12,19 @@ use tokio::time::sleep;
 use crate::target::credential_fetch::build_provider_context;
 use crate::target::runtime::TargetRuntime;
 
-/// How often it is checked whether credentials are due.
+/// How often the credentials are checked for renewal.
 const DUE_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The targets of the active configuration. It is this part only, so that nothing here depends on the rest.
+/// The targets of the active configuration, and only these, so that this module does not depend on the rest of it.
 pub type ActiveTargets = Arc<dyn DynAccess<Vec<TargetRuntime>> + Send + Sync>;
 
-/// Refreshes the issued credentials of all targets.
+/// The service that renews the temporary credentials of all targets.
 pub struct CredentialRefresher {
     targets: ActiveTargets,
 }
 
 impl CredentialRefresher {
-    /// For these targets; a reload replaces them.
+    /// Creates the service for these targets, which a reload replaces.
     pub fn new(targets: ActiveTargets) -> Self {
         Self { targets }
     }
@@ -34,6 +34,7 @@ impl CredentialRefresher {
 impl BackgroundService for CredentialRefresher {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         let provider_context = build_provider_context();
+        // Reads the targets anew each time, so that a reload takes effect here too.
         loop {
             for issued in self.targets.load().iter().filter_map(|target| target.issued_key.as_ref()) {
                 issued.renew_if_due(&provider_context);

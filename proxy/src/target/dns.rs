@@ -1,7 +1,7 @@
-//! From a target's host to addresses, without blocking and without asking anybody about this machine.
+//! The DNS cache: resolves hosts without blocking, and loopback names without a query.
 //!
-//! A name is asked for by one request at a time; the others take what it finds. Where asking fails or takes long, the
-//! addresses that were found last are used for a while.
+//! There is at most one pending lookup per name, and all requests share its result. If a lookup fails or is slow, the
+//! previous addresses are used for a while.
 
 use std::collections::HashMap;
 use std::io;
@@ -14,32 +14,32 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 use tokio::time::timeout;
 
-/// After its lifetime an answer is kept for so long where there is no other.
+/// How long addresses are used after their lifetime if no newer ones are available.
 const STALE_ADDRESSES_LIFETIME: Duration = Duration::from_secs(600);
 
-/// With an old answer at hand, a new one is waited for no longer.
+/// How long to wait for a lookup if there are previous addresses.
 const RENEWAL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Between two times of asking for a name in vain.
+/// Delay before a failed lookup is repeated.
 const FAILED_LOOKUP_DELAY: Duration = Duration::from_secs(1);
 
-/// An address that did not answer is tried after the others for so long.
+/// How long an address that did not accept a connection is tried after the others.
 const DEAD_ADDRESS_LIFETIME: Duration = Duration::from_secs(60);
 
-/// Addresses remembered as dead at once.
+/// Maximum number of addresses recorded as dead.
 const DEAD_ADDRESSES_MAX: usize = 1024;
 
-/// Hosts remembered at once: one per bucket in virtual-host style.
+/// Maximum number of cached hosts. With virtual-hosted addressing there is one per bucket.
 const CACHED_HOSTS_MAX: usize = 4096;
 
-/// Who knows the addresses of names.
+/// A resolver.
 #[async_trait]
 pub trait DnsLookup: Send + Sync + 'static {
-    /// The addresses of a name, in the order to be tried.
+    /// Looks up the addresses of a name, in the order to try them.
     async fn lookup(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>>;
 }
 
-/// The system's resolver, which tokio runs on threads that serve no requests.
+/// The system's resolver, which tokio runs on its blocking thread pool.
 pub struct SystemDns;
 
 #[async_trait]
@@ -49,40 +49,41 @@ impl DnsLookup for SystemDns {
     }
 }
 
-/// The addresses that were found lately.
+/// The DNS cache.
 pub struct DnsCache {
     lookup: Arc<dyn DnsLookup>,
     hosts: Arc<Mutex<HostCache>>,
-    /// Addresses that did not answer, and since when.
+    /// Addresses that did not accept a connection, and since when.
     dead_addresses: Mutex<HashMap<SocketAddr, Instant>>,
 }
 
 type HostCache = HashMap<(String, u16), CachedHost>;
 
-/// What is known of a name.
+/// The cache entry of a name.
 #[derive(Default)]
 struct CachedHost {
-    /// The last addresses, and when they were found.
+    /// The last addresses, and the time of their lookup.
     resolved: Option<(Instant, Vec<SocketAddr>)>,
-    /// When asking failed last.
+    /// The time of the last failed lookup.
     failed_at: Option<Instant>,
-    /// Who asks now, and since when.
+    /// The pending lookup and its start.
     pending: Option<(Instant, PendingLookup)>,
 }
 
-/// Ends when the answer is noted. It goes on when nobody waits for it any more.
+/// Completes when the result is in the cache. The lookup continues even if no request waits for it any more.
 type PendingLookup = Shared<BoxFuture<'static, ()>>;
 
 impl DnsCache {
-    /// Nothing is known yet.
+    /// Creates an empty cache.
     pub fn new(lookup: impl DnsLookup) -> Self {
         Self { lookup: Arc::new(lookup), hosts: Arc::default(), dead_addresses: Mutex::default() }
     }
 
-    /// The addresses of a host, in the order to be tried, not older than `lifetime` where that can be helped. Empty
-    /// where there are none.
+    /// Resolves a host to addresses in the order to try them. They are older than `lifetime` only if a lookup fails or is
+    /// slow. Empty if there are none.
     pub async fn resolve(&self, host: &str, port: u16, lifetime: Duration) -> Vec<SocketAddr> {
         let addresses = self.resolve_all(host, port, lifetime).await;
+        // A single address is tried even if it is recorded as dead: there is no alternative.
         if addresses.len() < 2 {
             return addresses;
         }
@@ -96,7 +97,7 @@ impl DnsCache {
         alternate_families(live_first).chain(alternate_families(dead_last)).collect()
     }
 
-    /// Notes who answered, and who did not although they were asked first.
+    /// Records the address that accepted a connection, and those that were tried before it without success.
     pub fn record_connect_results(&self, connected: Option<SocketAddr>, unreachable: &[SocketAddr]) {
         let mut dead = self.dead_addresses.lock().unwrap_or_else(PoisonError::into_inner);
         if connected.is_none_or(|address| dead.remove(&address).is_none()) && unreachable.is_empty() {
@@ -116,6 +117,7 @@ impl DnsCache {
             return vec![SocketAddr::new(ip, port)];
         }
         let name = (host.to_owned(), port);
+        // A full cache must not block new hosts, so those are looked up each time.
         let Some((cached, pending)) = self.cached_or_pending(&name, lifetime) else {
             return self.lookup.lookup(host, port).await.unwrap_or_default();
         };
@@ -126,11 +128,12 @@ impl DnsCache {
         }
         match timeout(RENEWAL_TIMEOUT, pending).await {
             Ok(()) => self.cached_addresses(&name).unwrap_or(cached),
+            // The lookup continues in the background and updates the cache for later requests.
             Err(_) => cached,
         }
     }
 
-    /// What is known of a name, and who asks for more. `None` where there is no room to remember another.
+    /// Returns the cached addresses and the pending lookup, which is started if necessary. `None` if the cache is full.
     fn cached_or_pending(
         &self,
         name: &(String, u16),
@@ -156,20 +159,20 @@ impl DnsCache {
 }
 
 impl CachedHost {
-    /// The last addresses, if they are not too old.
+    /// The cached addresses, if they are not too old.
     fn usable_addresses(&self, now: Instant, lifetime: Duration) -> Vec<SocketAddr> {
         let age_max = lifetime.saturating_add(STALE_ADDRESSES_LIFETIME);
         let resolved = self.resolved.as_ref().filter(|(at, _)| now.saturating_duration_since(*at) < age_max);
         resolved.map(|(_, addresses)| addresses.clone()).unwrap_or_default()
     }
 
-    /// Whether somebody has been asking for longer than is waited for.
+    /// Whether the pending lookup has exceeded its timeout.
     fn is_lookup_overdue(&self, now: Instant) -> bool {
         let since = self.pending.as_ref().map(|(since, _)| now.saturating_duration_since(*since));
         since.is_some_and(|time| time >= RENEWAL_TIMEOUT)
     }
 
-    /// Whether nothing new is to be expected: the answer is fresh, or asking failed just now.
+    /// Whether no lookup is needed: the addresses are fresh, or the last lookup has just failed.
     fn is_settled(&self, now: Instant, lifetime: Duration) -> bool {
         let within = |at: Instant, time: Duration| now.saturating_duration_since(at) < time;
         self.resolved.as_ref().is_some_and(|(at, _)| within(*at, lifetime))
@@ -177,8 +180,8 @@ impl CachedHost {
     }
 }
 
-/// The two families in turn, beginning with that of the first address (RFC 8305, 4): where one of them leads nowhere,
-/// the second try is of the other.
+/// Alternates between IPv4 and IPv6, starting with the family of the first address (RFC 8305, section 4): if one
+/// family has no connectivity, the second attempt uses the other.
 fn alternate_families(addresses: Vec<SocketAddr>) -> impl Iterator<Item = SocketAddr> {
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (own, other): (Vec<_>, Vec<_>) =
@@ -205,13 +208,14 @@ fn start_lookup(
             Ok(addresses) if !addresses.is_empty() => {
                 (host.resolved, host.failed_at) = (Some((Instant::now(), addresses)), None);
             }
+            // The previous addresses stay: a resolver that fails for a moment does not mean that the host has moved.
             _ => host.failed_at = Some(Instant::now()),
         }
     });
     task.map(drop).boxed().shared()
 }
 
-/// Forgets what is of no more use, where there is much.
+/// Removes outdated entries if the cache is full.
 fn evict_stale_hosts(hosts: &mut HostCache, lifetime: Duration) {
     if hosts.len() >= CACHED_HOSTS_MAX {
         let now = Instant::now();
@@ -223,8 +227,9 @@ fn lock_hosts(hosts: &Mutex<HostCache>) -> MutexGuard<'_, HostCache> {
     hosts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Addresses that are written as such, and `localhost` with everything below it (RFC 6761, section 6.3).
+/// Resolves IP address literals, and `localhost` with its subdomains (RFC 6761, section 6.3).
 fn resolve_locally(host: &str) -> Option<IpAddr> {
+    // An IPv6 literal has brackets, as in a URL.
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     if let Ok(ip) = bare.parse() {
         return Some(ip);
@@ -233,12 +238,12 @@ fn resolve_locally(host: &str) -> Option<IpAddr> {
     (name == "localhost" || name.ends_with(".localhost")).then_some(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
-/// A table in the place of the world.
+/// A resolver for tests.
 #[cfg(test)]
 pub mod fake_dns {
     use super::*;
 
-    /// Answers as it is told, and counts how often it was asked.
+    /// A resolver with configurable results that counts its lookups.
     #[derive(Default, Clone)]
     pub struct FakeDns(Arc<Mutex<FakeDnsRecord>>);
 
@@ -288,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_is_known_without_asking() {
+    fn loopback_names_are_resolved_without_a_lookup() {
         let local = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
         assert_eq!(resolve_locally("localhost"), local);
         assert_eq!(resolve_locally("b.s3.LOCALHOST."), local);
@@ -299,7 +304,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_is_believed_for_its_lifetime() {
+    async fn addresses_are_cached_for_their_lifetime() {
         let table = FakeDns::default();
         let resolver = DnsCache::new(table.clone());
         table.set_addresses(&[test_address(1), test_address(2)], ZERO);
@@ -314,7 +319,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn many_ask_once() {
+    async fn concurrent_requests_share_one_lookup() {
         let table = FakeDns::default();
         let resolver = Arc::new(DnsCache::new(table.clone()));
         table.set_addresses(&[test_address(1)], Duration::from_millis(50));
@@ -329,13 +334,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_addresses_are_kept_while_the_name_is_not_found() {
+    async fn the_previous_addresses_are_used_while_lookups_fail() {
         let table = FakeDns::default();
         let resolver = DnsCache::new(table.clone());
         table.set_addresses(&[], ZERO);
-        assert!(resolver.resolve(HOST_NAME, 443, LIFETIME).await.is_empty(), "there never were any");
+        assert!(
+            resolver.resolve(HOST_NAME, 443, LIFETIME).await.is_empty(),
+            "there are no previous addresses"
+        );
         assert!(resolver.resolve(HOST_NAME, 443, LIFETIME).await.is_empty());
-        assert_eq!(table.lookup_count(), 1, "asked again only after a pause");
+        assert_eq!(table.lookup_count(), 1, "a failed lookup is repeated only after a delay");
         tokio::time::sleep(FAILED_LOOKUP_DELAY).await;
         table.set_addresses(&[test_address(1)], ZERO);
         assert_eq!(resolver.resolve(HOST_NAME, 443, LIFETIME).await, [test_address(1)]);
@@ -344,7 +352,7 @@ mod tests {
         assert_eq!(resolver.resolve(HOST_NAME, 443, LIFETIME).await, [test_address(1)]);
         assert_eq!(table.lookup_count(), 3);
 
-        // One that does not answer holds nobody up for long.
+        // A resolver that does not respond delays requests only briefly.
         tokio::time::sleep(FAILED_LOOKUP_DELAY).await;
         table.set_addresses(&[test_address(2)], Duration::from_secs(3600));
         let started = Instant::now();
@@ -352,11 +360,11 @@ mod tests {
         assert!(started.elapsed() < RENEWAL_TIMEOUT * 2);
         let started = Instant::now();
         assert_eq!(resolver.resolve(HOST_NAME, 443, LIFETIME).await, [test_address(1)]);
-        assert!(started.elapsed() < RENEWAL_TIMEOUT / 2, "only the first waits");
+        assert!(started.elapsed() < RENEWAL_TIMEOUT / 2, "only the first request waits");
     }
 
     #[tokio::test]
-    async fn an_address_that_did_not_answer_comes_last() {
+    async fn a_dead_address_comes_last() {
         let table = FakeDns::default();
         let resolver = DnsCache::new(table.clone());
         table.set_addresses(&[test_address(1), test_address(2), test_address(3)], ZERO);
@@ -369,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn families_take_turns() {
+    fn address_families_alternate() {
         let v6_address = |last: u16| SocketAddr::new(IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, last]), 443);
         let order: Vec<_> = alternate_families(vec![
             v6_address(1),

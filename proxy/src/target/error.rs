@@ -1,4 +1,4 @@
-//! What can go wrong between us and a target, as metrics count it and callers are told.
+//! Errors of exchanges with targets, with their metric labels and the error responses that clients get.
 
 use blobfish_dialects::model::{ErrorKind, Rejection};
 use pingora_core::{Error, ErrorType};
@@ -7,68 +7,68 @@ use crate::target::circuit_breaker::BreakerOutcome;
 use crate::target::runtime::TargetRuntime;
 use crate::telemetry::metrics::METRICS;
 
-/// Too many open files of this process (EMFILE), or of the machine (ENFILE).
+/// Too many open files in this process (EMFILE) or in the system (ENFILE).
 const OPEN_FILES_ERRNOS: [i32; 2] = [24, 23];
 
-/// An exchange with a target that failed. The kinds are the metric's labels.
+/// Why an exchange with a target failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ExchangeError {
-    /// What the engine gave cannot be written.
-    #[error("the request cannot be written")]
+    /// The request contains a value that cannot be sent over HTTP.
+    #[error("the request cannot be sent over HTTP")]
     Unwritable,
     /// The host has no address.
     #[error("the host has no address")]
     Resolve,
-    /// It failed too often of late: nothing was sent.
-    #[error("the target is left alone for a while")]
+    /// The circuit breaker is open. Nothing was sent.
+    #[error("the circuit breaker is open")]
     CircuitOpen,
-    /// All connections that it may have are in use: nothing was sent.
+    /// The connection limit of the target is reached. Nothing was sent.
     #[error("all connections to the target are in use")]
     ConnectionLimitReached,
-    /// No key was issued yet, or it ended: nothing was sent.
-    #[error("there is no key for the target")]
+    /// No credentials were issued yet, or they have expired. Nothing was sent.
+    #[error("there are no valid credentials for the target")]
     NoCredentials,
-    /// This process may open no more connections: nothing was sent.
-    #[error("this process may have no more open files")]
+    /// The limit of open files is reached. Nothing was sent.
+    #[error("the limit of open files is reached")]
     FileDescriptorLimit,
-    /// The target does not accept the time that the request was signed with. The next one has its own.
+    /// The target rejected the time of the signature. The next request is signed with the target's time.
     #[error("the target's clock differs from ours")]
     ClockSkew,
-    /// No connection.
+    /// The target did not accept a connection.
     #[error("no connection")]
     Connect,
-    /// No connection in time.
+    /// The connect timeout expired.
     #[error("no connection in time")]
     ConnectTimeout,
-    /// The certificate is not trusted, or no common way of encryption.
-    #[error("no encrypted connection")]
+    /// The TLS handshake failed: the certificate is not trusted, or there is no common protocol version or cipher.
+    #[error("the TLS handshake failed")]
     Tls,
     /// The connection broke while the request was written.
     #[error("the connection broke while the request was written")]
     Write,
-    /// The connection broke before the answer's head was there.
-    #[error("the connection broke before the answer")]
+    /// The connection broke before the response head was complete.
+    #[error("the connection broke before the response")]
     Read,
-    /// No answer in time.
-    #[error("no answer in time")]
+    /// The response timeout expired.
+    #[error("no response in time")]
     ResponseTimeout,
-    /// The answer's body stopped.
-    #[error("the answer's body stopped")]
+    /// The response body stopped or is too slow.
+    #[error("the response body stopped or is too slow")]
     BodyTimeout,
-    /// The answer's body ended too early.
-    #[error("the answer was cut")]
+    /// The response body ended before its announced end.
+    #[error("the response body is truncated")]
     Truncated,
-    /// The answer is larger than anything that speaks this protocol sends.
-    #[error("the answer is too large")]
+    /// The response exceeds the size limit.
+    #[error("the response is too large")]
     TooLarge,
-    /// The answer sends us elsewhere.
-    #[error("the target redirects")]
+    /// The response is a redirect. Redirects are not followed, because signed requests may go only to the configured host.
+    #[error("the target responded with a redirect")]
     Redirect,
-    /// Nobody can tell where the answer ends.
-    #[error("the answer is framed ambiguously")]
+    /// The response is malformed, or the end of its body is ambiguous.
+    #[error("the response is malformed")]
     Malformed,
-    /// The target answered success before it had the whole request.
-    #[error("an answer before the request was complete")]
+    /// The target reported success before the request was complete.
+    #[error("the target reported success before the request was complete")]
     EarlyResponse,
 }
 
@@ -98,7 +98,8 @@ impl ExchangeError {
         }
     }
 
-    /// What the caller is told: that it failed, and nothing of the target (O4).
+    /// The rejection to send to the client. It does not mention the target, because the client must not learn which
+    /// vendor and address it is.
     pub fn to_rejection(self) -> Rejection {
         match self {
             Self::CircuitOpen => ErrorKind::TargetUnavailable.into(),
@@ -121,7 +122,7 @@ impl ExchangeError {
         }
     }
 
-    /// Whether the target may have done what it was asked for: only its answer is missing, or cannot be read.
+    /// Whether the target may have performed the operation, because only the response is missing or unusable.
     pub fn is_outcome_unknown(self) -> bool {
         matches!(
             self,
@@ -134,10 +135,11 @@ impl ExchangeError {
         )
     }
 
-    /// What it says about the target. What is cut had begun; and whether a bucket's own host has an address is decided
-    /// by the name that a caller chose, as is whether a certificate fits it, where the name has labels of its own.
+    /// The outcome for the circuit breaker, if the error indicates the state of the target. A truncated response shows
+    /// that the target works. DNS and TLS errors of a bucket's host may result from the bucket name that the client chose.
     pub fn breaker_outcome(self, has_plain_name: bool) -> Option<BreakerOutcome> {
         match self {
+            // Errors without an outcome, such as `FileDescriptorLimit`, do not show whether the target works.
             Self::Connect | Self::ConnectTimeout => Some(BreakerOutcome::Unreachable),
             Self::Tls if has_plain_name => Some(BreakerOutcome::Unreachable),
             Self::Write | Self::Read => Some(BreakerOutcome::ConnectionBroken),
@@ -149,7 +151,7 @@ impl ExchangeError {
     /// Counts and logs a failure.
     pub fn record_at(self, target: &TargetRuntime) -> Self {
         if matches!(self, Self::CircuitOpen | Self::ConnectionLimitReached | Self::NoCredentials) {
-            return self; // Nothing was exchanged; it is counted as refused.
+            return self; // Nothing was sent, and the request is counted as a rejection.
         }
         let target_name = target.spec.name.as_str();
         METRICS.target_errors.with_label_values(&[target_name, self.kind()]).inc();
@@ -162,10 +164,11 @@ impl ExchangeError {
         self
     }
 
-    /// Why no connection came about.
+    /// Classifies a connect error.
     pub fn from_connect_error(error: &Error) -> Self {
         let cause =
             error.root_cause().downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+        // Checked before the error type, because Pingora reports this as an ordinary connect error.
         if cause.is_some_and(|errno| OPEN_FILES_ERRNOS.contains(&errno)) {
             return Self::FileDescriptorLimit;
         }
@@ -179,7 +182,7 @@ impl ExchangeError {
         }
     }
 
-    /// Why an exchange broke off, or what it is called where the connector says nothing special.
+    /// Classifies an error during an exchange; `fallback` if Pingora's error has no specific type.
     pub fn from_exchange_error(error: &Error, fallback: Self) -> Self {
         match error.etype() {
             ErrorType::InvalidHTTPHeader => Self::Malformed,

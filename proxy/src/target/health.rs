@@ -1,4 +1,4 @@
-//! How targets answered, as seen in passing: nobody is asked for it.
+//! The last outcomes of each target, recorded from client requests. There are no active health checks.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,25 +9,25 @@ use serde_json::{Value, json};
 use crate::clock;
 use crate::telemetry::access_log;
 
-/// By the target's name, so that a changed configuration does not forget.
+/// By the target's name, so that a reload keeps the outcomes.
 static TARGET_HEALTH: LazyLock<Mutex<BTreeMap<String, Arc<TargetHealth>>>> = LazyLock::new(Mutex::default);
 
-/// What was last seen of one target.
+/// The last outcomes of one target.
 #[derive(Debug, Default)]
 pub struct TargetHealth {
-    /// Milliseconds since 1970; 0 is never.
+    /// Unix time in milliseconds; 0 means never.
     last_success_ms: AtomicU64,
     last_failure: Mutex<Option<(u64, String)>>,
 }
 
 impl TargetHealth {
-    /// Of the target with this name.
+    /// Returns the health of the target with this name.
     pub fn for_target(target: &str) -> Arc<Self> {
         let mut targets = TARGET_HEALTH.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(targets.entry(target.to_owned()).or_default())
     }
 
-    /// Notes an answer. A fault of the target's own is a failure, whoever is to blame for a refusal.
+    /// Records a response. A 5xx is a failure; a 4xx is not, because the client may have caused it.
     pub fn record_response(&self, status: u16) {
         if status >= 500 {
             return self.record_failure(&format!("status {status}"));
@@ -35,13 +35,13 @@ impl TargetHealth {
         self.last_success_ms.store(clock::now_ms(), Ordering::Relaxed);
     }
 
-    /// Notes an exchange that failed.
+    /// Records a failed exchange.
     pub fn record_failure(&self, kind: &str) {
         *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) =
             Some((clock::now_ms(), kind.to_owned()));
     }
 
-    /// The last success and the last failure, as the admin port shows them.
+    /// The last success and the last failure, for the admin port.
     pub fn last_outcomes(&self) -> (Option<String>, Option<Value>) {
         let success = match self.last_success_ms.load(Ordering::Relaxed) {
             0 => None,
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_is_an_answer_and_a_fault_is_none() {
+    fn only_a_5xx_is_a_failure() {
         let health = TargetHealth::default();
         let kind = || health.last_outcomes().1.map(|failed| failed["kind"].clone());
         assert_eq!(health.last_outcomes(), (None, None));

@@ -1,4 +1,4 @@
-//! The heads of requests to targets and of their answers, byte for byte.
+//! The HTTP/1 heads of requests to targets and of their responses.
 
 use blobfish_dialects::dialect::addressing::strip_port;
 use blobfish_dialects::model::OutgoingRequest;
@@ -8,29 +8,29 @@ use crate::content_length::parse_content_length;
 use crate::target::error::ExchangeError;
 use crate::target::runtime::TargetRuntime;
 
-/// Whether an [`Outgoing`] holds its whole body.
+/// Whether an [`OutgoingRequest`] contains its whole body.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum BodyMode {
-    /// It does.
+    /// It contains the whole body.
     Whole,
-    /// It follows piece by piece.
+    /// The body is streamed.
     Streamed,
 }
 
-/// How an answer says that it ends.
+/// How the response body ends.
 pub enum TargetResponseFraming {
     /// After this many bytes.
     Bytes(u64),
     /// After the last chunk.
     Chunked,
-    /// When the connection closes, which nobody can tell from a cut.
+    /// When the connection closes, which cannot be distinguished from a truncated body.
     UntilClose,
 }
 
-/// How an answer says that it ends, read from the bytes received: the connector would settle contradictions silently.
+/// Reads from the received bytes how the body ends, because Pingora's parser resolves contradictions silently.
 ///
 /// # Errors
-/// [`Failed::Malformed`] where it says it in two ways.
+/// [`ExchangeError::Malformed`] if the headers are contradictory.
 pub fn parse_response_framing(raw: &[u8]) -> Result<TargetResponseFraming, ExchangeError> {
     let (mut lengths, mut codings) = (Vec::new(), Vec::new());
     for line in raw.split(|byte| *byte == b'\n').skip(1) {
@@ -43,7 +43,7 @@ pub fn parse_response_framing(raw: &[u8]) -> Result<TargetResponseFraming, Excha
             _ => {}
         }
     }
-    // RFC 9112, 6.1: who speaks HTTP/1.0 has no chunks, and another reader would take them for the body.
+    // RFC 9112, section 6.1: HTTP/1.0 has no chunked coding, so an HTTP/1.0 parser takes the chunks for the body.
     if !codings.is_empty() && !raw.starts_with(b"HTTP/1.1") {
         return Err(ExchangeError::Malformed);
     }
@@ -57,19 +57,20 @@ pub fn parse_response_framing(raw: &[u8]) -> Result<TargetResponseFraming, Excha
     }
 }
 
-/// The head to send.
+/// Builds the request head.
 ///
 /// # Errors
-/// [`Failed::Unwritable`].
+/// [`ExchangeError::Unwritable`].
 pub fn build_request_header(
     request: &OutgoingRequest,
     body_mode: BodyMode,
 ) -> Result<Box<RequestHeader>, ExchangeError> {
     let target = request.request_target();
+    // Without the case-preserving variant, which costs a second map: header names are case-insensitive.
     let mut header =
         RequestHeader::build_no_case(request.method, target.as_bytes(), Some(request.headers.len() + 2))
             .map_err(|_| ExchangeError::Unwritable)?;
-    // The signature covers the path as it stands: what would be repaired on the way must not be sent.
+    // The signature covers the path as it is, so a path that would be normalized on the way must not be sent.
     if header.raw_path() != target.as_bytes() {
         return Err(ExchangeError::Unwritable);
     }
@@ -83,6 +84,7 @@ pub fn build_request_header(
         ["content-length", "transfer-encoding"].into_iter().any(|name| header.headers.contains_key(name));
     let is_bodiless = request.body.is_empty() && matches!(request.method, "GET" | "HEAD" | "DELETE");
     match body_mode {
+        // Without framing headers the target could not find the end of the body.
         BodyMode::Streamed if !has_framing => return Err(ExchangeError::Unwritable),
         BodyMode::Whole if !has_framing && !is_bodiless => {
             header
@@ -94,10 +96,11 @@ pub fn build_request_header(
     Ok(Box::new(header))
 }
 
-/// The host to connect to. It is the configured one, or a bucket's label before it, and never another (O1).
+/// Returns the host to connect to. It is always the configured one, or a bucket's label before it, so that no client
+/// input can direct signed requests to another host.
 ///
 /// # Errors
-/// [`Failed::Unwritable`].
+/// [`ExchangeError::Unwritable`].
 pub fn connect_host<'h>(target: &TargetRuntime, authority: &'h str) -> Result<&'h str, ExchangeError> {
     let own = target.spec.authority.as_str();
     let label = authority.strip_suffix(own).and_then(|rest| rest.strip_suffix('.'));
@@ -121,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_ends_in_one_way() {
+    fn a_response_has_one_framing() {
         assert!(matches!(parse_framing("Content-Length: 5\r\n"), Ok(TargetResponseFraming::Bytes(5))));
         assert!(matches!(
             parse_framing("transfer-encoding: chunked\r\n"),

@@ -1,5 +1,5 @@
-//! On whose behalf a target is asked. What a target answers is judged by it, and memory is given by it, far below the place
-//! where it is known; so it goes along with the work, as traces do.
+//! The initiator of requests to targets. The circuit breaker and the buffer budget need it far down the call stack, so
+//! it is a task-local value, like the trace context.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -7,20 +7,20 @@ tokio::task_local! {
     static CURRENT_INITIATOR: Initiator;
 }
 
-/// Who wants an answer of a target.
+/// The initiator of a request to a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Initiator {
-    /// A caller whose signature was verified, by its name's digest.
+    /// A caller with a verified signature, by the hash of its name.
     Caller(u64),
-    /// Somebody of whom nothing is proven, or nobody in particular.
+    /// An anonymous client, or an unknown initiator.
     #[default]
     Unauthenticated,
-    /// We ourselves, for a question that nobody signed, such as a bucket's CORS rules.
+    /// The proxy itself, for a request that no caller has signed, such as reading a bucket's CORS rules.
     Proxy,
 }
 
 impl Initiator {
-    /// A caller, by its name.
+    /// The caller with this name.
     pub fn from_caller_name(name: &str) -> Self {
         let mut hasher = DefaultHasher::new();
         name.hash(&mut hasher);
@@ -28,12 +28,12 @@ impl Initiator {
     }
 }
 
-/// Does work on somebody's behalf.
+/// Runs work for an initiator.
 pub async fn with_initiator<T>(initiator: Initiator, work: impl Future<Output = T>) -> T {
     CURRENT_INITIATOR.scope(initiator, work).await
 }
 
-/// On whose behalf this work is done.
+/// The initiator of the current work.
 pub fn current_initiator() -> Initiator {
     CURRENT_INITIATOR.try_with(|initiator| *initiator).unwrap_or_default()
 }
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_inner_one_counts() {
+    async fn the_innermost_initiator_applies() {
         assert_eq!(current_initiator(), Initiator::Unauthenticated);
         let (outer, inner) = (Initiator::from_caller_name("a"), Initiator::from_caller_name("b"));
         assert_ne!(outer, inner);

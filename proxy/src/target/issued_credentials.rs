@@ -1,5 +1,5 @@
-//! Keys of targets that are issued for some hours: fetched behind the scenes, and put in place of the ones before while
-//! requests run. A request takes what is there and waits for nobody.
+//! Temporary credentials of targets, renewed in the background. Requests use the current credentials and never wait for
+//! a renewal.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,19 +11,19 @@ use tokio::time::timeout;
 
 use crate::clock;
 
-/// Longest time of asking along a chain.
+/// Time limit for all providers of a chain together.
 const ISSUE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A key of which nobody says when it ends is asked for again after this: its file may have changed.
+/// Renewal interval of credentials without an expiry, because their file may have changed.
 const UNEXPIRING_RENEWAL_INTERVAL: Duration = Duration::from_secs(300);
 
-/// Between two times of asking in vain.
+/// Delay after a failed renewal.
 const RETRY_DELAY: Duration = Duration::from_secs(5);
 
-/// The issued key of one target.
+/// The temporary credentials of one target.
 pub struct IssuedCredentials {
     target: String,
-    /// What it comes from: name of the chain, and where the machine's metadata are.
+    /// The origin of the credentials: the name of the provider chain, and the metadata endpoint.
     origin: (&'static str, Option<String>),
     provider: CredentialProvider,
     credentials: SharedCredentials,
@@ -33,15 +33,15 @@ pub struct IssuedCredentials {
 
 #[derive(Default)]
 struct IssuedCredentialsState {
-    /// Whether there is a key, and when it ends.
+    /// `None` if there are no credentials yet; otherwise when they expire, if ever.
     expires_at: Option<Option<i64>>,
-    /// When it is to be asked for; at once where it never was.
+    /// When to renew; `None` means now.
     renew_at: Option<Instant>,
     is_failing: bool,
 }
 
 impl IssuedCredentials {
-    /// Of a target that has no key yet. `None` where its chain is unknown.
+    /// Creates the value without credentials. `None` if the provider chain is unknown.
     pub fn new(target: &blobfish_config::Target, credentials: SharedCredentials) -> Option<Self> {
         let origin = (target.credentials?, target.metadata_endpoint.clone());
         let provider = CredentialProvider::from_name(origin.0, origin.1.as_deref())?;
@@ -49,22 +49,22 @@ impl IssuedCredentials {
         Some(Self { target: target.name.clone(), origin, provider, credentials, state, is_renewing })
     }
 
-    /// Whether it is a key for the same target from the same place.
+    /// Whether both are for the same target and have the same origin.
     pub fn has_same_origin(&self, other: &Self) -> bool {
         (&self.target, &self.origin) == (&other.target, &other.origin)
     }
 
-    /// Where the key is.
+    /// The current credentials, shared with the target.
     pub fn credentials(&self) -> SharedCredentials {
         self.credentials.clone()
     }
 
-    /// Whether there is a key that has not ended.
+    /// Whether there are credentials that have not expired.
     pub fn is_usable(&self, now: Timestamp) -> bool {
         self.lock_state().expires_at.is_some_and(|ends| ends.is_none_or(|ends| now.0 < ends))
     }
 
-    /// Renews the credentials in the background where they are due and no renewal runs.
+    /// Starts a renewal in the background if it is due and none is running.
     pub fn renew_if_due(self: &Arc<Self>, context: &Context) {
         if !self.is_due(Instant::now()) || self.is_renewing.swap(true, Ordering::Relaxed) {
             return;
@@ -80,21 +80,22 @@ impl IssuedCredentials {
         self.lock_state().renew_at.is_none_or(|due| now >= due)
     }
 
-    /// Asks for a key. What was there before stays where there is none.
+    /// Requests new credentials. If that fails, the previous ones remain.
     pub async fn renew(&self, context: &Context) {
         let issued = timeout(ISSUE_TIMEOUT, self.provider.issue(context)).await;
         match issued {
             Ok(Ok(Some(issued))) => self.store_issued(issued, clock::now(), Instant::now()),
-            Ok(Ok(None)) => self.record_failure("nobody along the chain has one"),
-            // Not the error itself: some hold what was answered.
-            Ok(Err(_)) => self.record_failure("the last place along the chain did not give one"),
-            Err(_) => self.record_failure("asking took too long"),
+            Ok(Ok(None)) => self.record_failure("no provider of the chain has credentials"),
+            // The error itself is not logged: some errors contain the provider's response, and so possibly secrets.
+            Ok(Err(_)) => self.record_failure("the last provider of the chain failed"),
+            Err(_) => self.record_failure("the providers did not respond in time"),
         }
     }
 
     fn store_issued(&self, issued: TemporaryCredentials, now: Timestamp, now_instant: Instant) {
+        // A provider may return cached credentials; expired ones must not replace those that are still valid.
         if issued.expires_at.is_some_and(|ends| ends <= now.0) {
-            return self.record_failure("the key that was issued has ended");
+            return self.record_failure("the issued credentials have already expired");
         }
         let (expires_at, lifetime) =
             (issued.expires_at, issued.expires_at.map(|ends| remaining_lifetime(ends, now)));
@@ -105,7 +106,7 @@ impl IssuedCredentials {
         });
         let mut state = self.lock_state();
         if state.is_failing || state.expires_at.is_none() {
-            tracing::info!(target_name = self.target, "the target's key is there");
+            tracing::info!(target_name = self.target, "credentials for the target were issued");
         }
         *state = IssuedCredentialsState {
             expires_at: Some(expires_at),
@@ -117,16 +118,17 @@ impl IssuedCredentials {
     fn record_failure(&self, reason: &str) {
         let mut state = self.lock_state();
         state.renew_at = Instant::now().checked_add(RETRY_DELAY);
+        // Logged only once per outage, because renewals are repeated every few seconds.
         if !state.is_failing {
             state.is_failing = true;
             let consequence = if state.expires_at.is_some() {
-                "the one before is used until it ends"
+                "the previous credentials are used until they expire"
             } else {
-                "there is none"
+                "there are no previous credentials"
             };
             tracing::error!(
                 target_name = self.target,
-                "no key for the target was issued: {reason}; {consequence}"
+                "no credentials for the target were issued: {reason}; {consequence}"
             );
         }
     }
@@ -140,8 +142,8 @@ fn remaining_lifetime(expires_at: i64, now: Timestamp) -> Duration {
     Duration::from_secs(u64::try_from(expires_at.saturating_sub(now.0)).unwrap_or_default())
 }
 
-/// When two thirds of what is left are over. Some places give the same key until shortly before its end: they are
-/// asked more and more often then.
+/// Two thirds of the remaining lifetime. Some providers return the same credentials until shortly before they expire;
+/// they are then asked at ever shorter intervals.
 fn renewal_delay(lifetime: Duration) -> Duration {
     (lifetime * 2 / 3).max(Duration::from_secs(1))
 }
@@ -177,22 +179,22 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_used_until_it_ends() {
+    fn credentials_are_used_until_they_expire() {
         let (key, at) = (new_without_credentials(), Instant::now());
         assert!(key.is_due(at) && !key.is_usable(NOW));
         key.store_issued(build_issued("first", Some(NOW.0 + 90)), NOW, at);
         assert_eq!(key.credentials().current().secret_key.expose_secret(), "secret of first");
         assert!(!key.is_due(at + Duration::from_secs(59)) && key.is_due(at + Duration::from_secs(60)));
         key.record_failure("for a test");
-        assert!(key.is_usable(Timestamp(NOW.0 + 89)), "what is there stays");
-        assert!(!key.is_usable(Timestamp(NOW.0 + 90)), "but no longer than it lasts");
+        assert!(key.is_usable(Timestamp(NOW.0 + 89)), "a failed renewal keeps the credentials");
+        assert!(!key.is_usable(Timestamp(NOW.0 + 90)), "expired credentials are not used");
         key.store_issued(build_issued("second", None), NOW, at);
         assert_eq!(key.credentials().current().access_key_id, "second");
         assert!(key.is_usable(Timestamp(i64::MAX)));
     }
 
     #[test]
-    fn a_key_that_has_ended_is_none() {
+    fn expired_credentials_are_not_stored() {
         let key = new_without_credentials();
         key.store_issued(build_issued("first", Some(NOW.0)), NOW, Instant::now());
         assert!(!key.is_usable(NOW) && key.credentials().current().access_key_id.is_empty());

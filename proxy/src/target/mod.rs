@@ -1,5 +1,5 @@
 //! Everything towards a target: its runtime state, connections, HTTP/1, DNS, circuit breaker, connection limit, health,
-//! credentials and their refresh, certificates, errors. Also the connection to the collector of traces.
+//! credentials and their refresh, certificates, errors. Also the connection to the trace collector.
 //!
 //! Uses: `telemetry`.
 

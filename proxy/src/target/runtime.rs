@@ -1,5 +1,5 @@
-//! The runtime state of one target: what the engine needs to know of it, how it is reached, and what has been learned of
-//! it. Everything towards a target takes this, and nothing else of the configuration.
+//! The runtime state of one target: its specification for the translation, its connection settings, and the state that
+//! is observed at run time. The rest of this folder depends on no other part of the configuration.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
@@ -22,64 +22,65 @@ use crate::target::health::TargetHealth;
 use crate::target::issued_credentials::IssuedCredentials;
 use crate::telemetry::metrics::METRICS;
 
-/// A target that cannot be used as it is configured.
+/// Why a configured target cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TargetConfigError {
-    /// A dialect or profile that is in the configuration and not in this build.
-    #[error("target \"{0}\": this build does not have its dialect or profile")]
+    /// This build has no such dialect or profile.
+    #[error("target \"{0}\": this build does not support its dialect or profile")]
     Dialect(String),
-    /// A credential provider that this build does not have.
-    #[error("target \"{0}\": this build does not know who issues its keys")]
+    /// This build has no such credential provider.
+    #[error("target \"{0}\": this build does not support its credential provider")]
     Credentials(String),
-    /// A version of the signature that this build cannot send.
-    #[error("target \"{0}\": this version of the signature cannot be sent")]
+    /// This build cannot sign with the configured signature version.
+    #[error("target \"{0}\": its signature version is not supported")]
     Signing(String),
-    /// Its client certificate.
+    /// The client certificate cannot be loaded.
     #[error(transparent)]
     ClientCertificate(#[from] ClientCertificateError),
-    /// The certificate authorities that it is trusted by.
+    /// The certificate authorities cannot be loaded.
     #[error(transparent)]
     CertificateAuthorities(#[from] CertificateAuthoritiesError),
 }
 
-/// A target, how it is reached, and its state.
+/// A target with its connection settings and state.
 pub struct TargetRuntime {
-    /// What the engine needs of it.
+    /// The specification for the translation.
     pub spec: Target,
-    /// Its endpoint.
+    /// The endpoint.
     pub endpoint: Endpoint,
-    /// The trusted certificate authorities, where they are not only the system's.
+    /// The trusted certificate authorities, if not only the system's.
     pub ca: Option<Arc<CaType>>,
     /// The client certificate, for mTLS.
     pub client_cert: Option<Arc<CertKey>>,
     /// Separates its pooled connections from those of other targets.
     pub group_key: u64,
-    /// Its credentials, where they are issued and expire.
+    /// The temporary credentials, if a credential provider is configured.
     pub issued_key: Option<Arc<IssuedCredentials>>,
-    /// Its circuit breaker.
+    /// The circuit breaker.
     pub circuit_breaker: Arc<CircuitBreaker>,
-    /// How long the addresses of its host are cached.
+    /// How long the addresses of the host are cached.
     pub dns_cache_ttl: Duration,
-    /// The limit of its connections that are in use at the same time.
+    /// The limit of connections in use at the same time.
     pub connection_limit: Arc<ConnectionLimit>,
     /// The last outcomes, for the console.
     pub health: Arc<TargetHealth>,
-    /// Longest wait for a connection.
+    /// The connect timeout.
     pub connect_timeout: Duration,
-    /// Longest wait for the head of a response.
+    /// The timeout for a response head.
     pub response_timeout: Duration,
-    /// Longest silence within a body.
+    /// The idle timeout of a body.
     pub body_timeout: Duration,
 }
 
 impl TargetRuntime {
-    /// Takes over what the targets of the previous configuration have learned: circuit breaker, clock skew, issued
-    /// credentials, connections in use. Only where the settings that it depends on are the same.
+    /// Takes over the state of the previous configuration's targets: circuit breaker, clock skew, temporary credentials,
+    /// connections in use. Each of them only if the settings that it depends on are unchanged.
     pub fn inherit_state(&mut self, previous: &[Self]) {
         let mut old = previous.iter().map(|old| &old.circuit_breaker);
         if let Some(old) = old.find(|old| old.has_same_settings(&self.circuit_breaker)) {
             self.circuit_breaker = Arc::clone(old);
         }
+        // The clock skew belongs to the server, so it is kept only for the same endpoint.
         if let Some(old) = previous.iter().find(|old| old.group_key == self.group_key) {
             self.spec.clock = old.spec.clock.clone();
         }
@@ -90,7 +91,7 @@ impl TargetRuntime {
         }
     }
 
-    /// Publishes what the metrics have of a target from its start. What has not happened yet is zero, not absent.
+    /// Publishes the metrics of a target. Counters start at zero instead of absent, so that the first increase is visible.
     pub fn publish_metrics(&self) {
         self.circuit_breaker.publish_state();
         let name = self.spec.name.as_str();
@@ -100,7 +101,7 @@ impl TargetRuntime {
         METRICS.small_parts_cleaned_up.with_label_values(&[name]);
     }
 
-    /// Credentials that were issued for the same target stay valid, and are not requested again.
+    /// Keeps temporary credentials of the same origin, so that a reload does not request them again.
     fn reuse_issued_key(&mut self, previous: &[Self]) {
         let Some(own) = &self.issued_key else { return };
         let mut old = previous.iter().filter_map(|old| old.issued_key.as_ref());
@@ -114,7 +115,7 @@ impl TargetRuntime {
 /// Builds the runtime state of a configured target.
 ///
 /// # Errors
-/// What of its configuration cannot be used.
+/// The part of the configuration that cannot be used.
 pub fn build_target(
     target: &blobfish_config::Target,
     callers: &[Caller],
@@ -175,24 +176,26 @@ pub fn build_target(
     })
 }
 
-/// A secret that only the configuration has and that a restart does not change: the secret key of the target, or where that
-/// is issued and expires, those of all callers.
+/// Returns a secret that only the configuration contains and that a restart does not change: the target's secret key,
+/// or with temporary credentials the secret keys of all callers.
 fn select_seal_secret(target: &blobfish_config::Target, callers: &[Caller]) -> SecretString {
     if target.credentials.is_none() {
         return target.secret_key.clone();
     }
+    // Temporary credentials change every few hours, and values sealed with them could then not be opened any more.
     let secrets = callers.iter().flat_map(|caller| &caller.keys).map(|key| key.secret_key.expose_secret());
     SecretString::from(secrets.collect::<Vec<_>>().join("\n"))
 }
 
-/// A digest of everything that makes a connection trustworthy: the same target, authorities and client certificate. It is the
-/// same after a reload, so that pooled connections are kept.
+/// Hashes what a pooled connection depends on: the target, the certificate authorities and the client certificate. The
+/// hash is the same after a reload without changes, so that pooled connections are kept.
 fn compute_group_key(
     target: &blobfish_config::Target,
     ca: Option<&CaType>,
     client_cert: Option<&CertKey>,
 ) -> u64 {
     let mut hasher = DefaultHasher::new();
+    // The name is included, because `inherit_state` identifies a target by this key.
     (&target.name, target.endpoint.authority(), target.endpoint.tls).hash(&mut hasher);
     for authority in ca.into_iter().flatten() {
         authority.with_raw_cert(|der| der.hash(&mut hasher));

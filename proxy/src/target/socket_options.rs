@@ -1,14 +1,14 @@
-//! Options of TCP sockets that the framework does not set. Connections to targets have them, and so have those of clients,
-//! which inherit them from the listening socket (`process/sockets.rs`).
+//! TCP socket options that Pingora does not set. They are set on connections to targets, and on listening sockets
+//! (`process/sockets.rs`), from which client connections inherit them.
 
 use std::io;
 
-/// Bytes that the system holds for one connection before they are sent.
+/// Maximum number of unsent bytes in the send buffer of a connection.
 #[cfg(target_os = "linux")]
 const UNSENT_BYTES_MAX: u32 = 128 * 1024;
 
-/// Limits the bytes that the system accepts for a connection to what can be sent soon: a receiver that never reads would
-/// otherwise have it hold megabytes. Bytes in flight are not counted, so that a long distance is no slower.
+/// Limits the unsent bytes in the send buffer. Otherwise a receiver that never reads would occupy megabytes of kernel
+/// memory. Bytes in flight are not counted, so the throughput over long distances does not suffer.
 ///
 /// # Errors
 /// The system's.
@@ -17,10 +17,10 @@ pub fn limit_unsent_bytes(socket: &impl std::os::fd::AsFd) -> io::Result<()> {
     socket2::SockRef::from(socket).set_tcp_notsent_lowat(UNSENT_BYTES_MAX)
 }
 
-/// There is no such bound.
+/// Does nothing: this system has no such option.
 ///
 /// # Errors
-/// None.
+/// Never.
 #[cfg(not(target_os = "linux"))]
 pub fn limit_unsent_bytes(_: &impl std::os::fd::AsFd) -> io::Result<()> {
     Ok(())

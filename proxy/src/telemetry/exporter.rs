@@ -37,7 +37,7 @@ const BATCH_SPANS_MAX: usize = 512;
 /// How long the first span of an export waits for others.
 const BATCH_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// From connecting to the end of the answer.
+/// Time limit from connecting to the end of the response.
 pub const EXPORT_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Number of attempts if the collector is unavailable, and the backoff before the second one.
@@ -47,15 +47,15 @@ const EXPORT_BACKOFF: Duration = Duration::from_secs(1);
 /// How long the process waits for the last export before it exits.
 const FLUSH_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// Where spans go.
+/// A trace collector.
 pub struct Collector {
-    /// Where it is.
+    /// Its endpoint.
     pub endpoint: Endpoint,
     path: String,
     headers: Vec<(String, SecretString)>,
-    /// Authorities to trust, where they are not the system's.
+    /// The trusted certificate authorities, if not the system's.
     pub ca: Option<Arc<CaType>>,
-    /// Keeps its connections apart from those of another configuration.
+    /// Separates its pooled connections from those of another configuration.
     pub group_key: u64,
 }
 
@@ -120,13 +120,14 @@ pub async fn flush() {
     }
 }
 
-/// Sends one export to a collector. Connections and names are the business of `target/`, which depends on this folder.
+/// Sends one export to a collector. `target/` implements it, because that folder has the connections and the DNS cache
+/// and depends on this one.
 #[async_trait]
 pub trait ExportTransport: Send + Sync {
     /// Posts an export and reads the whole response: its status and body.
     ///
     /// # Errors
-    /// There was no whole response.
+    /// There was no complete response.
     async fn post(
         &self,
         collector: &Collector,
@@ -135,7 +136,7 @@ pub trait ExportTransport: Send + Sync {
     ) -> Result<(u16, Vec<u8>), ExportError>;
 }
 
-/// Sends what is in the queue, until the process ends.
+/// Sends the queued spans until the process exits.
 pub struct SpanExporter(pub Arc<dyn ExportTransport>);
 
 #[async_trait]
@@ -143,7 +144,7 @@ impl BackgroundService for SpanExporter {
     async fn start(&self, _shutdown: ShutdownWatch) {
         let (sender, entries) = mpsc::channel(QUEUE_SPANS_MAX);
         if ENTRY_SENDER.set(sender).is_ok() {
-            // It outlives the listeners, so that the last requests are told of.
+            // Ignores the shutdown signal, so that the spans of the last requests are exported too.
             ExportWorker::new(Arc::clone(&self.0)).run(entries).await;
         }
     }
@@ -151,7 +152,7 @@ impl BackgroundService for SpanExporter {
 
 struct ExportWorker {
     transport: Arc<dyn ExportTransport>,
-    /// Whether the last export went well: a collector that is away is told of once.
+    /// Whether the last export succeeded, so that an unavailable collector is logged only once.
     is_healthy: bool,
 }
 
@@ -230,7 +231,7 @@ impl ExportWorker {
 /// Why an export failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// Later it may be otherwise.
+    /// A temporary failure.
     #[error("{0}")]
     Unavailable(&'static str),
     /// A permanent failure: the status of the response.

@@ -106,7 +106,7 @@ impl RequestSpan {
         self.span.span_context().trace_id().to_string()
     }
 
-    /// Ends it with what is known of the request now: its record, and the host and path that it asked for.
+    /// Ends the span with the attributes of the completed request: its access record, host and path.
     pub fn end(mut self, record: &AccessRecord, host: &str, path: &str, is_secure: bool) {
         if !self.span.is_recording() {
             return;
@@ -114,11 +114,11 @@ impl RequestSpan {
         let method = find_known_method(&record.method);
         match (method, record.operation) {
             (Some(method), Some(operation)) => self.span.update_name(format!("{method} {operation}")),
-            // A request that failed before its operation was known has the method as its name, as the conventions say.
+            // The conventions require the method alone as the name if the operation is unknown.
             (Some(method), None) => self.span.update_name(method),
             (None, _) => {}
         }
-        // Of a request that was not believed nothing is told that the log does not tell either.
+        // Of a request that was not authenticated the span contains no more than the access log.
         let path = record.bucket.is_some().then(|| access_log::escape_name(path));
         let address = strip_port(host);
         let port = host.strip_prefix(address).and_then(|rest| rest.strip_prefix(':'));
@@ -199,7 +199,7 @@ pub struct ExchangeSpan {
 }
 
 impl ExchangeSpan {
-    /// Begins one within the request that runs. `target` is the target's name.
+    /// Starts a span below that of the current request. `target` is the target's name.
     pub fn begin(target: &str, endpoint: &Endpoint, out: &OutgoingRequest, is_retry: bool) -> Self {
         let parent = PARENT.try_with(Option::clone).ok().flatten();
         parent.map(|parent| Self::start_child(&parent, target, endpoint, out, is_retry)).unwrap_or_default()
@@ -258,12 +258,12 @@ impl ExchangeSpan {
         span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status)));
         if status >= 400 {
             span.set_attribute(KeyValue::new("error.type", status.to_string()));
-            // The conventions ask for no description if the status code is the reason.
+            // The conventions require that there is no description if the status code is the reason.
             span.set_status(Status::error(""));
         }
     }
 
-    /// Notes that there was no whole answer.
+    /// Records that there was no complete response.
     pub fn record_failure(&mut self, kind: &'static str, description: String) {
         let Some(span) = &mut self.span else { return };
         span.set_attribute(KeyValue::new("error.type", kind));

@@ -1,9 +1,9 @@
-//! Ctrl-C during an examination: the first one ends it and cleans up, the second one ends the cleaning as well.
+//! Ctrl-C during an examination: the first one stops it and starts the cleanup, the second one stops the cleanup too.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-/// Counts the signals that ask the doctor to stop.
+/// Counts the termination signals.
 pub struct InterruptSignal {
     interrupts: watch::Receiver<u32>,
 }
@@ -34,7 +34,7 @@ impl InterruptSignal {
         *self.interrupts.borrow() > 0
     }
 
-    /// Waits until so many signals have arrived.
+    /// Waits until this number of signals has arrived.
     pub async fn wait_for_interrupts(&self, times: u32) {
         let mut interrupts = self.interrupts.clone();
         if interrupts.wait_for(|count| *count >= times).await.is_err() {

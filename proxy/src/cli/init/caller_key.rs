@@ -1,26 +1,26 @@
-//! The new caller's access key, and where its secret is kept.
+//! The access key of the new caller, and the source of its secret key.
 
 use std::path::PathBuf;
 
 use secrecy::SecretString;
 
-/// The variable of the caller's secret, with `--secrets env`.
+/// The environment variable of the caller's secret key, with `--secrets env`.
 pub const CALLER_VARIABLE: &str = "BLOBFISH_APP_SECRET";
 
-/// The caller's key, made here.
+/// The generated access key of the caller.
 pub struct NewCallerKey {
-    /// Its id.
+    /// The access key ID.
     pub id: String,
-    /// Where its secret comes from.
+    /// The source of the secret key.
     pub secret: CallerSecret,
 }
 
-/// Where the caller's secret comes from.
+/// The source of the caller's secret key.
 pub enum CallerSecret {
-    /// From this file, with this content.
+    /// This file, with this content.
     File(PathBuf, SecretString),
-    /// Written into the configuration.
+    /// The configuration itself.
     Literal(SecretString),
-    /// From a variable that the operator sets.
+    /// An environment variable that the operator sets.
     Env,
 }
