@@ -78,7 +78,9 @@ impl From<WriteError> for RequestEnd {
 impl From<ReadBodyError> for RequestEnd {
     fn from(error: ReadBodyError) -> Self {
         match error {
-            ReadBodyError::Disconnected => Self::Aborted("the client disconnected before the end of its body"),
+            ReadBodyError::Disconnected => {
+                Self::Aborted("the client disconnected before the end of its body")
+            }
             // The client may still be reading, so it gets a response, unlike one that disconnected.
             ReadBodyError::TimedOut => Self::Rejected(ErrorKind::RequestTimeout.into()),
             ReadBodyError::Malformed(framing_error) => {

@@ -91,8 +91,8 @@ impl Drop for FairQueuePermit {
     fn drop(&mut self) {
         let mut callers = self.queue.lock_callers();
         let share = self.queue.share_per_caller(callers.len());
-        let Some(queue) = callers.get_mut(&self.caller) else { return };
         // The entry may be missing already, because long requests stop counting.
+        let Some(queue) = callers.get_mut(&self.caller) else { return };
         queue.running.retain(|row| row.0 != self.id);
         queue.wake_waiting(share);
         if queue.is_idle() {
@@ -127,7 +127,7 @@ impl FairQueue {
             let is_done_waiting = loop {
                 match timeout(RECHECK_INTERVAL, &mut granted).await {
                     Ok(result) => break result.is_ok(),
-                    // A late response is better than an error, so the wait ends without a permit check.
+                    // The request then runs even if the share is used up: a late response is better than an error.
                     Err(_) if began.elapsed() > WAIT_MAX => break true,
                     Err(_) => self.recheck(caller),
                 }
