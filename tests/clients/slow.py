@@ -340,7 +340,7 @@ def lost_answer(binary, running, options):
     for number in range(len(answers)):
         refused((500, 503), client.create_multipart, BUCKET, f"key-{number}")
     count = metric(proxy, 'blobfish_uploads_unconfirmed_total{target="a"}')
-    told = log_lines(proxy, "beginning of an upload was lost")
+    told = log_lines(proxy, "response to CreateMultipartUpload was lost")
     print(f"  {count:.0f} of {len(answers)}")
     assert count == len(answers) == len(told)
     assert all(f"key-{number}" in line for number, line in enumerate(told)), told

@@ -554,7 +554,7 @@ def uploads(binary, running, options):
         for key in ("refused", "short", "long", "left", "silent"):
             assert client.call("GET", key).code() == "NoSuchKey", key
         servers.wait_for(lambda: metric(proxy, "blobfish_requests_in_flight") == 0, 5, "all to have ended")
-        assert len(log_lines(proxy, "the caller went before the end of its body")) == 3
+        assert len(log_lines(proxy, "the client disconnected before the end of its body")) == 3
 
 
 def downloads(binary, running, options):

@@ -1,7 +1,7 @@
-//! The active configuration: what requests run on, with every name of the configuration resolved.
+//! The active configuration that requests are processed with. Every name of the configuration is resolved in it.
 //!
-//! A hot reload builds a new one and swaps it as a whole. A request uses one from its start to its end, so that it never
-//! sees half of a reload.
+//! A hot reload builds a new one and replaces the old one as a whole. A request uses the same one from start to end, so
+//! that it never sees half of a reload.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -21,19 +21,19 @@ use crate::target::runtime::{TargetConfigError, TargetRuntime, build_target};
 use crate::telemetry::metrics::METRICS;
 use crate::telemetry::traces::Traces;
 
-/// A configuration that cannot be run.
+/// Why a configuration cannot be activated.
 #[derive(Debug, thiserror::Error)]
 pub enum ActivationError {
-    /// A target.
+    /// A target is invalid.
     #[error(transparent)]
     Target(#[from] TargetConfigError),
-    /// A default dialect of listeners that is not in this build.
-    #[error("default dialect \"{0}\" is unknown")]
+    /// The default dialect of the listeners is not in this build.
+    #[error("unknown default dialect \"{0}\"")]
     Default(String),
-    /// The certificate authorities by which the collector of traces is trusted.
+    /// The certificate authorities for the trace collector cannot be loaded.
     #[error(transparent)]
     CertificateAuthorities(#[from] CertificateAuthoritiesError),
-    /// A listener's certificate.
+    /// A listener's certificate cannot be used.
     #[error("{}: {unfit}", path.display())]
     Certificate {
         /// The file.
@@ -43,29 +43,29 @@ pub enum ActivationError {
     },
 }
 
-/// What requests run on.
+/// The validated configuration, with the runtime state that requests need.
 pub struct ActiveConfig {
     /// The validated configuration.
     pub settings: Config,
-    /// Dialects and base domains of the data listeners.
+    /// The dialects and base domains of the data listeners.
     pub listener_hosts: ListenerDialects,
-    /// The targets, in the configuration's order.
+    /// The targets, in the order of the configuration.
     pub targets: Vec<TargetRuntime>,
-    /// The rate limits, by the callers' names.
+    /// The rate limit of each caller, by caller name.
     rate_limits: BTreeMap<String, Arc<RateLimit>>,
-    /// The certificates of https listeners, by their addresses.
+    /// The certificates of the HTTPS listeners, by address.
     pub certificates: CertificatesByAddress,
-    /// Whether and how requests are traced.
+    /// The tracing settings; `None` where requests are not traced.
     pub traces: Option<Traces>,
-    /// Warnings about the file that it was read from.
+    /// Warnings about the configuration file.
     pub warnings: Vec<String>,
 }
 
 impl ActiveConfig {
-    /// Builds one from a validated configuration.
+    /// Builds the active configuration from a validated configuration.
     ///
     /// # Errors
-    /// A file cannot be used, or this build does not have what a name stands for.
+    /// A referenced file cannot be used, or this build does not contain a named dialect.
     pub fn new(config: Config) -> Result<Self, ActivationError> {
         let default = config.listen.default_dialect.as_str();
         let default = find_dialect(default).ok_or_else(|| ActivationError::Default(default.to_owned()))?;
@@ -94,21 +94,22 @@ impl ActiveConfig {
         })
     }
 
-    /// Settings that are valid, but probably a mistake.
+    /// Warnings about settings that are valid but probably a mistake.
     pub fn warnings(&self) -> impl Iterator<Item = &String> {
         self.certificates.values().flat_map(|certificates| &certificates.warnings).chain(&self.warnings)
     }
 
-    /// Takes over from the previous configuration: the use of rate limits that stay the same, the state of targets, and the
-    /// certificates of listeners that the new configuration no longer has.
+    /// Takes over state from the previous configuration: the current use of unchanged rate limits, the state of targets,
+    /// and the certificates of listeners that the new configuration no longer has.
     pub fn inherit_state(&mut self, previous: &Self) {
         for (name, rate_limit) in &mut self.rate_limits {
             if let Some(old) = previous.rate_limits.get(name).filter(|old| old.has_same_limits(rate_limit)) {
+                // A new rate limit would give each caller a full burst on every reload.
                 *rate_limit = Arc::clone(old);
             }
         }
         for (address, certificates) in &previous.certificates {
-            // Listeners stay open until a restart, so that one which was removed still needs its certificates.
+            // Listeners stay open until a restart, so a removed listener still needs its certificates.
             self.certificates.entry(*address).or_insert_with(|| Arc::clone(certificates));
         }
         for target in &mut self.targets {
@@ -116,18 +117,18 @@ impl ActiveConfig {
         }
     }
 
-    /// Publishes the metrics of its targets, and removes those of targets that are no longer configured.
+    /// Publishes the metrics of the targets, and removes the metrics of targets that are no longer configured.
     pub fn publish_metrics(&self) {
         METRICS.target_state.reset();
         METRICS.target_skew.reset();
-        // What has not happened yet is zero, not absent.
+        // A counter that starts at zero lets a query see the first increment; an absent one does not.
         for operation in [Operation::CopyObject, Operation::UploadPartCopy] {
             METRICS.copy_sources_changed.with_label_values(&[operation.name()]);
         }
         self.targets.iter().for_each(TargetRuntime::publish_metrics);
     }
 
-    /// Counts a request of a caller; `None` where the caller is above its rate limit.
+    /// Counts a request of a caller. Returns `None` if the caller exceeds its rate limit.
     pub fn try_acquire_rate_limit(&self, caller: &Caller) -> Option<RateLimitPermit> {
         self.rate_limits.get(&caller.name).and_then(|rate_limit| rate_limit.try_acquire())
     }
@@ -159,7 +160,7 @@ impl CredentialStore for ActiveConfig {
     }
 }
 
-/// A dialect by the name of a listener's default: `s3`, or a profile's own name such as `jdcloud`.
+/// Finds a dialect by the name used for a listener's default: `s3`, or the name of a profile such as `jdcloud`.
 fn find_dialect(name: &str) -> Option<&'static Dialect> {
     let base_dialect = blobfish_dialects::DIALECTS.iter().copied().find(|dialect| dialect.name == name);
     base_dialect.or_else(|| blobfish_dialects::find_dialect(name, None))

@@ -1,6 +1,6 @@
-//! Memory for what has to be read before it can be used: documents, and chunks that are not proven yet. Each is bounded on
-//! its own; many of them at once are bounded here, for each caller and for all. A replayed head counts for the caller whose
-//! key signed it.
+//! The memory limit for data that must be buffered before use: documents, and chunks that are not verified yet. Each
+//! buffer has its own limit; the budget limits all buffers together, per caller and for the whole process. A replayed head
+//! counts for the caller that owns the access key.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use blobfish_dialects::model::{ErrorKind, Rejection};
 use crate::target::initiator::Initiator;
 use crate::telemetry::metrics::METRICS;
 
-/// What is held now.
+/// The memory that is reserved at present, shared by all requests.
 #[derive(Debug, Default)]
 pub struct BufferBudget(Mutex<BufferUsage>);
 
@@ -21,7 +21,7 @@ struct BufferUsage {
     by_initiator: HashMap<Initiator, usize>,
 }
 
-/// What one request holds. It is given back when this is dropped.
+/// The memory that one request has reserved. Dropping it releases the memory.
 pub struct Reservation {
     budget: Arc<BufferBudget>,
     initiator: Initiator,
@@ -31,7 +31,7 @@ pub struct Reservation {
 }
 
 impl BufferBudget {
-    /// Nothing is held yet.
+    /// Starts an empty reservation for the initiator of a request.
     pub fn start_reservation(self: &Arc<Self>, initiator: Initiator, limits: &Limits) -> Reservation {
         Reservation {
             budget: Arc::clone(self),
@@ -48,10 +48,10 @@ impl BufferBudget {
 }
 
 impl Reservation {
-    /// From here on the request holds so many bytes.
+    /// Changes the size of the reservation to `bytes`.
     ///
     /// # Errors
-    /// [`Fault::SlowDown`] where that is more than its caller, or all of them, may hold.
+    /// [`ErrorKind::SlowDown`] if the caller, or all callers together, would exceed the limit.
     pub fn resize(&mut self, bytes: usize) -> Result<(), Rejection> {
         if bytes == self.bytes {
             return Ok(());
@@ -60,12 +60,14 @@ impl Reservation {
         let own = usage.by_initiator.get(&self.initiator).copied().unwrap_or_default();
         let (own, all) = (own.saturating_sub(self.bytes), usage.bytes.saturating_sub(self.bytes));
         let (own, all) = (own.saturating_add(bytes), all.saturating_add(bytes));
+        // Shrinking always succeeds, also if a hot reload left the totals above the limits of this reservation.
         if bytes > self.bytes && (own > self.initiator_bytes_max || all > self.total_bytes_max) {
             return Err(ErrorKind::SlowDown.into());
         }
         self.bytes = bytes;
         usage.bytes = all;
         match own {
+            // Without this the map would grow by one entry for each caller that ever sent a body.
             0 => usage.by_initiator.remove(&self.initiator),
             own => usage.by_initiator.insert(self.initiator, own),
         };
@@ -76,7 +78,7 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        // Less than before is always allowed.
+        // A reservation can always shrink, so the result carries no information.
         let _ = self.resize(0);
     }
 }
@@ -97,15 +99,15 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_has_its_own_and_all_have_theirs() {
+    fn limits_apply_per_caller_and_in_total() {
         let budget = Arc::new(BufferBudget::default());
         let (mut first, mut second) = (start_reservation(&budget, "a"), start_reservation(&budget, "a"));
         assert!(first.resize(60).is_ok() && second.resize(40).is_ok());
         assert_eq!(second.resize(41).unwrap_err().kind, ErrorKind::SlowDown);
         let mut other = start_reservation(&budget, "b");
         assert!(other.resize(50).is_ok());
-        assert_eq!(other.resize(51).unwrap_err().kind, ErrorKind::SlowDown, "all together");
-        assert!(first.resize(10).is_ok(), "less is always allowed");
+        assert_eq!(other.resize(51).unwrap_err().kind, ErrorKind::SlowDown, "the total limit");
+        assert!(first.resize(10).is_ok(), "shrinking is always allowed");
         assert!(other.resize(100).is_ok());
         drop((first, second, other));
         let usage = budget.lock_usage();

@@ -1,4 +1,4 @@
-//! One request while it runs: who asked, what is known of it so far, and the way back to its caller.
+//! The context of one running request: its caller, what is known about it so far, and the connection to its client.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,10 +27,10 @@ use crate::telemetry::access_log::AccessRecord;
 use crate::telemetry::metrics::{LABEL_NONE, METRICS};
 use crate::telemetry::recent_events::EventNote;
 
-/// Tells what a target could not be told. A name of our own: no dialect has one.
+/// Lists the fields that the target does not support. The name is our own, because no dialect defines such a header.
 const LOSS_HEADER: &str = "x-blobfish-loss";
 
-/// Faults that show that a body is not what was announced.
+/// Errors which mean that a body differs from what its head announced.
 const INTEGRITY_ERRORS: [ErrorKind; 8] = [
     ErrorKind::BadDigest,
     ErrorKind::BadSha1,
@@ -42,12 +42,12 @@ const INTEGRITY_ERRORS: [ErrorKind; 8] = [
     ErrorKind::InvalidRequest,
 ];
 
-/// How a request ends otherwise than with an answer that was told.
+/// How a request ends if no complete response was sent.
 #[derive(Debug)]
 pub enum RequestEnd {
-    /// It is refused; the caller is yet to be told.
+    /// The request is rejected; the error response is not sent yet.
     Rejected(Rejection),
-    /// Nobody can be told any more: the connection breaks off, for this reason.
+    /// No response can be sent any more: the connection is closed, for this reason.
     Aborted(&'static str),
 }
 
@@ -71,14 +71,17 @@ impl From<ExchangeError> for RequestEnd {
 
 impl From<WriteError> for RequestEnd {
     fn from(_: WriteError) -> Self {
-        Self::Aborted("the caller went")
+        Self::Aborted("the client disconnected")
     }
 }
 
 impl From<ReadBodyError> for RequestEnd {
     fn from(error: ReadBodyError) -> Self {
         match error {
-            ReadBodyError::Disconnected => Self::Aborted("the caller went before the end of its body"),
+            ReadBodyError::Disconnected => {
+                Self::Aborted("the client disconnected before the end of its body")
+            }
+            // The client may still be reading, so it gets a response, unlike one that disconnected.
             ReadBodyError::TimedOut => Self::Rejected(ErrorKind::RequestTimeout.into()),
             ReadBodyError::Malformed(framing_error) => {
                 Self::Rejected(Rejection::with_message(ErrorKind::InvalidRequest, framing_error.to_string()))
@@ -87,38 +90,38 @@ impl From<ReadBodyError> for RequestEnd {
     }
 }
 
-/// One request while it runs.
+/// The context of one running request.
 pub struct RequestContext<'a> {
-    /// What it runs on, from its start to its end.
+    /// The configuration that the request uses from start to end.
     pub config: &'a ActiveConfig,
-    /// The way to targets.
+    /// Sends requests to targets.
     pub target_client: &'a TargetClient,
-    /// Whose turn it is.
+    /// Shares the processors between callers.
     pub fair_queue: &'a Arc<FairQueue>,
-    /// Memory for what is read whole.
+    /// Limits the memory for buffered bodies.
     pub buffer_budget: &'a Arc<BufferBudget>,
-    /// The CORS rules of buckets.
+    /// The cached CORS rules of buckets.
     pub cors_rules: &'a CorsRulesCache,
-    /// What a browser says of its page, until it is answered, and the request in which it does.
+    /// The CORS request headers and the head that contains them; taken when the response head is written.
     pub cross_origin: Option<(CrossOrigin, RawHead)>,
-    /// The way back.
+    /// The connection to the client.
     pub connection: &'a mut ClientConnection,
-    /// Who is told.
+    /// What a response depends on: dialect, host, path and request ID.
     pub listener: ResponseContext,
-    /// Whether the caller reads answers in chunks.
+    /// Whether the client accepts chunked responses.
     pub accepts_chunked: bool,
-    /// Whether the caller's own connection is encrypted.
+    /// Whether the client's own connection is encrypted.
     pub is_secure: bool,
-    /// When it arrived.
+    /// When the request arrived.
     pub started_at: Instant,
-    /// What the log will say.
+    /// The access log record.
     pub record: AccessRecord,
-    /// What the console will say, where not all goes well.
+    /// Events for the console: rejections, lost fields, an abort.
     pub notes: Vec<EventNote>,
 }
 
 impl RequestContext<'_> {
-    /// Of a head that could not be read: the refusal is told in the words of the host that it seems to name.
+    /// Sets the dialect of the error response to a head that cannot be parsed, from the host that the head seems to name.
     pub fn guess_dialect(&mut self, host: String) {
         if let Some(dialect) = find_dialect_by_host(&host, &self.config.listener_hosts) {
             self.listener.dialect = dialect;
@@ -127,27 +130,27 @@ impl RequestContext<'_> {
         }
     }
 
-    /// What this request may hold of its body.
+    /// Starts the reservation of memory for the body of this request.
     pub fn start_reservation(&self) -> Reservation {
         self.buffer_budget.start_reservation(initiator::current_initiator(), &self.config.settings.limits)
     }
 
-    /// The URL of an object that was posted to the request's own URL.
+    /// Builds the URL of an object that a form upload created at the request's URL.
     pub fn build_object_url(&self, key: &str) -> String {
         let path = self.listener.path.trim_end_matches('/');
         let scheme = if self.is_secure { "https" } else { "http" };
         format!("{scheme}://{}{path}/{}", self.listener.host, percent::encode_path(key))
     }
 
-    /// The operation's name in metrics.
+    /// The name of the operation in metrics.
     pub fn operation_name(&self) -> &'static str {
         self.record.operation.unwrap_or(LABEL_NONE)
     }
 
-    /// Tells a whole answer.
+    /// Sends a whole response.
     ///
     /// # Errors
-    /// [`End::Cut`].
+    /// [`RequestEnd::Aborted`].
     pub async fn send_response(&mut self, mut response: Response) -> Result<(), RequestEnd> {
         self.apply_cors_rules(&mut response).await;
         let encoded = self.encode_response(response);
@@ -155,7 +158,7 @@ impl RequestContext<'_> {
         let framing = match u64::try_from(encoded.body.len()) {
             _ if has_no_body || self.listener.is_head => ResponseFraming::None,
             Ok(bytes) => ResponseFraming::Bytes(bytes),
-            Err(_) => return Err(RequestEnd::Aborted("the answer is too large")),
+            Err(_) => return Err(RequestEnd::Aborted("the response is too large")),
         };
         let body = self.write_response_head(encoded, framing).await?;
         if framing != ResponseFraming::None {
@@ -164,10 +167,10 @@ impl RequestContext<'_> {
         Ok(self.connection.finish_response().await?)
     }
 
-    /// Tells the head of an answer; its body is streamed.
+    /// Sends the head of a response whose body is streamed.
     ///
     /// # Errors
-    /// [`End::Cut`].
+    /// [`RequestEnd::Aborted`].
     pub async fn send_response_head(
         &mut self,
         mut response: Response,
@@ -178,10 +181,10 @@ impl RequestContext<'_> {
         self.write_response_head(encoded, framing).await.map(drop)
     }
 
-    /// Lets the page of a browser read the answer, by the rules of the bucket.
+    /// Adds the CORS headers that the rules of the bucket allow, so that a page in a browser can read the response.
     async fn apply_cors_rules(&mut self, response: &mut Response) {
         let Some((cross_origin, head)) = self.cross_origin.take() else { return };
-        // The target, which has the rules, may have said it.
+        // The target evaluates its rules too; its result must not be replaced by ours.
         if response.text(ResponseField::AllowOrigin).is_some() {
             return;
         }
@@ -197,7 +200,7 @@ impl RequestContext<'_> {
         }
     }
 
-    /// The document of an answer whose head was told before; its code is noted.
+    /// Encodes the document of a response whose head was sent before, and records its error code.
     pub fn render_document(&mut self, response: Response) -> Vec<u8> {
         let encoded = self.encode_response(response);
         self.record.code = encoded.code;
@@ -209,7 +212,7 @@ impl RequestContext<'_> {
         mut encoded: WrittenResponse,
         framing: ResponseFraming,
     ) -> Result<Vec<u8>, RequestEnd> {
-        // Only the answer to HEAD has the length of a body that does not follow.
+        // Only a response to HEAD has the length of a body that does not follow.
         let keeps_content_length = self.listener.is_head && !matches!(encoded.status, 204 | 304);
         encoded.headers.retain(|row| keeps_content_length || !row.0.eq_ignore_ascii_case("content-length"));
         if !self.record.lost_fields.is_empty() {
@@ -222,24 +225,25 @@ impl RequestContext<'_> {
     }
 
     fn encode_response(&mut self, response: Response) -> WrittenResponse {
+        // The date is taken when the response is written: a copy may take minutes.
         self.listener.now = clock::now();
         self.listener.elapsed_ms = to_milliseconds(self.started_at.elapsed());
         write_response(&self.listener, response)
     }
 
-    /// Tells a refusal, and counts it. Where an answer was begun, only breaking off is left.
+    /// Sends an error response, and counts the rejection. If a response head was sent before, only an abort is possible.
     ///
     /// # Errors
-    /// [`End::Cut`].
+    /// [`RequestEnd::Aborted`].
     pub async fn send_rejection(&mut self, rejection: &Rejection) -> Result<(), RequestEnd> {
         self.record_rejection(rejection);
         if self.connection.has_response_head() {
-            return Err(RequestEnd::Aborted("failed after the answer had begun"));
+            return Err(RequestEnd::Aborted("the request failed after the response head was sent"));
         }
         self.send_response(build_error_response(self.listener.dialect, rejection)).await
     }
 
-    /// Counts a rejection, and records its message as an event.
+    /// Counts a rejection, and records it as an event.
     pub fn record_rejection(&mut self, rejection: &Rejection) {
         let reason = format!("{:?}", rejection.kind);
         METRICS.rejections.with_label_values(&[reason.as_str()]).inc();
@@ -249,19 +253,20 @@ impl RequestContext<'_> {
         self.notes.push(EventNote { kind: "rejected", reason, message });
     }
 
-    /// Decides on what the target cannot be told, and notes what is reported.
+    /// Applies the loss policy to the fields that the target does not support, and records the fields that are reported.
     ///
     /// # Errors
-    /// The refusal, naming the field.
+    /// The rejection, which names the field.
     pub fn check_losses(&mut self, losses: &[Loss], route: &Route<'_>) -> Result<(), Rejection> {
         let labels = |loss: &Loss| [loss.name(), route.caller.name.to_owned(), route.target.name.clone()];
         for loss in losses {
             METRICS.losses.with_label_values(&labels(loss)).inc();
         }
+        // Counted before the check, so that operators see which fields cause the rejections.
         check_losses(losses, route.loss_policy, route.caller)?;
         for loss in losses {
             let field = loss.name();
-            tracing::info!(id = self.record.id, %field, target_name = route.target.name, "lost: {}", loss.reason);
+            tracing::info!(id = self.record.id, %field, target_name = route.target.name, "lost field: {}", loss.reason);
             let (reason, message) = (loss.name_for_caller(route.caller), loss.reason.clone());
             self.notes.push(EventNote { kind: "lost", reason, message });
         }
@@ -269,7 +274,7 @@ impl RequestContext<'_> {
         Ok(())
     }
 
-    /// Counts a body that was not what was announced.
+    /// Counts a body that differs from what its head announced.
     pub fn count_integrity_failure(rejection: Rejection) -> Rejection {
         if INTEGRITY_ERRORS.contains(&rejection.kind) {
             METRICS.integrity_failures.with_label_values(&[format!("{:?}", rejection.kind)]).inc();
@@ -277,10 +282,11 @@ impl RequestContext<'_> {
         rejection
     }
 
-    /// Notes the target's own id of the request, so that its log can be searched.
+    /// Records the target's request ID, by which the vendor's support can find the request.
     pub fn record_target_request_id(&mut self, route: &Route<'_>, response: &TargetResponse) {
         let name = route.target.dialect.common_headers.request_id_header;
         let id = response.headers.iter().find(|row| row.0.eq_ignore_ascii_case(name));
+        // The target chooses the text, so it is escaped and limited before it gets into the log.
         self.record.target_request_id = id.map(|row| {
             crate::telemetry::access_log::escape_name(&String::from_utf8_lossy(&row.1))
                 .chars()
@@ -290,7 +296,7 @@ impl RequestContext<'_> {
     }
 }
 
-/// Whole milliseconds.
+/// Converts to whole milliseconds.
 pub fn to_milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

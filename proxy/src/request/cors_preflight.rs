@@ -1,5 +1,5 @@
-//! What browsers ask before a request from another origin. Nobody signs it; the rules of the bucket answer it, and
-//! nothing else of the bucket is told.
+//! CORS preflights: browsers send them, without a signature, before a request to another origin. The response depends
+//! on the CORS rules of the bucket only and reveals nothing else about the bucket.
 
 use blobfish_dialects::authentication::authenticate::detect_unsigned_dialect;
 use blobfish_dialects::engine::cors::Preflight;
@@ -8,20 +8,20 @@ use blobfish_dialects::model::{ErrorKind, RawHead};
 use crate::request::context::{RequestContext, RequestEnd};
 use crate::telemetry::access_log;
 
-/// The name in metrics and logs.
+/// The operation name in metrics and logs.
 const OPERATION: &str = "Preflight";
 
-/// Answers one.
+/// Evaluates a preflight against the CORS rules of the bucket, and sends the response.
 ///
 /// # Errors
-/// [`End`]; whatever is wrong with the bucket is told as a denial, for nobody has proven who asks.
+/// [`RequestEnd`]. The client is anonymous, so every problem with the bucket is reported as a denial.
 pub async fn process_preflight(context: &mut RequestContext<'_>, head: &RawHead) -> Result<(), RequestEnd> {
     let config = context.config;
     let dialect = detect_unsigned_dialect(head, &config.listener_hosts);
     context.listener.dialect = dialect;
     context.record.dialect = dialect.name;
     context.record.operation = Some(OPERATION);
-    // It is answered whatever it says of itself; the answer has what there is to share.
+    // The response to a preflight contains its CORS headers already, so none are added when it is sent.
     context.cross_origin = None;
     context.cors_rules.count_preflight(context.record.client)?;
     let preflight = Preflight::parse(head)?;
@@ -32,6 +32,7 @@ pub async fn process_preflight(context: &mut RequestContext<'_>, head: &RawHead)
         .bucket
         .ok_or(ErrorKind::CorsDenied)?;
     context.record.bucket = Some(access_log::escape_name(&bucket));
+    // The same error as for a bucket without rules: an anonymous client must not learn which buckets exist.
     let routed_bucket = config.routing().route_bucket(&bucket).ok_or(ErrorKind::CorsDenied)?;
     context.record.target = Some(routed_bucket.target.spec.name.clone());
     match context
@@ -41,6 +42,7 @@ pub async fn process_preflight(context: &mut RequestContext<'_>, head: &RawHead)
     {
         Ok(Some(rules)) => context.send_response(preflight.respond(&rules)?).await,
         Ok(None) => Err(ErrorKind::CorsDenied.into()),
+        // An internal error would reveal that the bucket exists.
         Err(rejection) if rejection.kind == ErrorKind::InternalError => Err(ErrorKind::CorsDenied.into()),
         Err(rejection) => Err(rejection.into()),
     }

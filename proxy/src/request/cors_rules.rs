@@ -1,6 +1,6 @@
-//! The CORS rules of buckets, kept for a moment. Anybody can have them looked up, by a preflight or by an `Origin` in a
-//! request that is refused; so one lookup serves all who ask at the same time and shortly after, and how many a caller's
-//! address can cause is limited.
+//! A cache of the CORS rules of buckets. Anonymous clients can cause lookups, by a preflight or by an `Origin` header in
+//! a request that is rejected. One lookup therefore serves all requests of the same time and of the next seconds, and the
+//! number of lookups per client address is limited.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -24,33 +24,33 @@ use crate::target::client::TargetClient;
 use crate::target::initiator;
 use crate::target::initiator::Initiator;
 
-/// How long rules are believed. What is changed through another process is seen after that.
+/// How long cached rules are used. A change through another process takes effect after that.
 const RULES_TTL: Duration = Duration::from_secs(15);
 
-/// How long it is believed that they cannot be had.
+/// How long a failed lookup is cached: shorter, because most failures are transient.
 const FAILURE_TTL: Duration = Duration::from_secs(2);
 
-/// The wait for them.
+/// The timeout of a lookup.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Buckets whose rules are kept.
+/// The maximum number of cached buckets.
 const BUCKETS_MAX: usize = 4096;
 
-/// Preflights of one address in a second, and at once.
+/// Preflights of one address: per second, and in a burst.
 const PREFLIGHT_RATE: (u32, u32) = (100, 300);
 
-/// Lookups that one address can cause in a second, and at once.
+/// Lookups that one address can cause: per second, and in a burst.
 const ADDRESS_LOOKUP_RATE: (u32, u32) = (5, 20);
 
-/// Lookups that all of them can cause.
+/// Lookups that all addresses together can cause: per second, and in a burst.
 const TOTAL_LOOKUP_RATE: (u32, u32) = (100, 200);
 
-/// Addresses that are remembered before those that did nothing of late are forgotten.
+/// The number of tracked addresses above which idle ones are removed.
 const ADDRESSES_PRUNE_THRESHOLD: usize = 1024;
 
 type AddressRateLimiter = RateLimiter<IpAddr, HashMapStateStore<IpAddr>, DefaultClock>;
 
-/// The rules that are known.
+/// The cached rules, and the rate limits of lookups.
 pub struct CorsRulesCache {
     entries: Mutex<HashMap<CorsCacheKey, CorsCacheEntry>>,
     preflight_limiter: AddressRateLimiter,
@@ -58,12 +58,12 @@ pub struct CorsRulesCache {
     total_lookup_limiter: DefaultDirectRateLimiter,
 }
 
-/// Rules are kept in the words of one dialect.
+/// The key of a cached entry. Rules are cached in the form of one dialect.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct CorsCacheKey {
-    /// Of the target.
+    /// The target's key.
     group_key: u64,
-    /// The bucket's name there.
+    /// The bucket's name at the target.
     bucket: String,
     dialect: &'static str,
 }
@@ -74,7 +74,7 @@ struct CorsCacheEntry {
     rules: Arc<OnceCell<CorsLookupResult>>,
 }
 
-/// `None`: there are none that anybody could know of.
+/// The result of a lookup; `None` if the bucket has no rules, or is not accessible.
 type CorsLookupResult = Result<Option<Arc<Node>>, Rejection>;
 
 impl CorsCacheEntry {
@@ -96,10 +96,10 @@ impl Default for CorsRulesCache {
 }
 
 impl CorsRulesCache {
-    /// Counts a preflight.
+    /// Counts a preflight against the rate limit of an address.
     ///
     /// # Errors
-    /// [`Fault::SlowDown`].
+    /// [`ErrorKind::SlowDown`].
     pub fn count_preflight(&self, address: Option<IpAddr>) -> Result<(), Rejection> {
         if is_within_rate_limit(&self.preflight_limiter, address) {
             Ok(())
@@ -108,10 +108,10 @@ impl CorsRulesCache {
         }
     }
 
-    /// The rules of a bucket, in the caller's dialect; `None` where there are none.
+    /// Returns the rules of a bucket, in the caller dialect; `None` if it has none.
     ///
     /// # Errors
-    /// They cannot be had now; [`Fault::SlowDown`].
+    /// The rules are not available now, or [`ErrorKind::SlowDown`].
     pub async fn fetch_rules(
         &self,
         target_client: &TargetClient,
@@ -125,6 +125,7 @@ impl CorsRulesCache {
             return Err(ErrorKind::SlowDown.into());
         };
         let lookup_result = entry.rules.get_or_init(|| async {
+            // The client is not authenticated, so no caller's limits may be charged for the lookup.
             let lookup = initiator::with_initiator(
                 Initiator::Proxy,
                 Box::pin(look_up_rules(target_client, routed_bucket, dialect)),
@@ -134,7 +135,7 @@ impl CorsRulesCache {
         lookup_result.await.clone()
     }
 
-    /// Where the rules of a bucket are or will be; `None` where another lookup would be too much.
+    /// Finds or inserts the entry of a bucket. Returns `None` if another lookup would exceed the rate limit.
     fn find_or_insert_entry(
         &self,
         key: CorsCacheKey,
@@ -152,6 +153,7 @@ impl CorsRulesCache {
         if entries.len() >= BUCKETS_MAX {
             entries.retain(|_, entry| entry.is_fresh(now));
         }
+        // A full cache still serves the request; its entry is only not shared.
         let entry = CorsCacheEntry { created_at: now, rules: Arc::default() };
         if entries.len() < BUCKETS_MAX {
             entries.insert(key, entry.clone());
@@ -159,8 +161,8 @@ impl CorsRulesCache {
         Some(entry)
     }
 
-    /// Forgets the rules of a bucket that may have been changed. A lookup that is under way serves those who wait for it,
-    /// and nobody else.
+    /// Removes the rules of a bucket that may have changed. A lookup in progress serves only the requests that already
+    /// wait for it.
     pub fn invalidate(&self, group_key: u64, bucket: &str) {
         self.lock_entries().retain(|key, _| key.group_key != group_key || key.bucket != bucket);
     }
@@ -170,7 +172,7 @@ impl CorsRulesCache {
     }
 }
 
-/// Whether an operation may change what is looked up here.
+/// Whether an operation may change the CORS rules of a bucket.
 pub fn may_change_cors_rules(operation: Operation) -> bool {
     matches!(
         operation,
@@ -203,12 +205,12 @@ async fn look_up_rules(
         Ok(Some(Document::Setting(Setting::Cors, rules))) => Ok(Some(Arc::new(rules))),
         Ok(_) => Ok(None),
         Err(rejection) if is_transient_lookup_error(rejection.kind) => Err(rejection),
-        // Whatever is wrong with the bucket is nothing to somebody of whom nothing is proven.
+        // The client is anonymous, so the details of a permanent error must not reach it.
         Err(_) => Ok(None),
     }
 }
 
-/// Whether the next moment may be better.
+/// Whether a later lookup may succeed.
 fn is_transient_lookup_error(error: ErrorKind) -> bool {
     matches!(
         error,
@@ -220,9 +222,10 @@ fn is_transient_lookup_error(error: ErrorKind) -> bool {
     )
 }
 
-/// Whether one more is not too much for an address. Of IPv6 a network counts, for one machine has all of its addresses.
+/// Counts an event of an address, and returns whether it is within the rate limit.
 fn is_within_rate_limit(limiter: &AddressRateLimiter, address: Option<IpAddr>) -> bool {
     let Some(address) = address.map(mask_ipv6_network) else { return true };
+    // Pruning visits every address, so it must not run for each request.
     if limiter.len() > ADDRESSES_PRUNE_THRESHOLD {
         limiter.retain_recent();
     }
@@ -232,6 +235,7 @@ fn is_within_rate_limit(limiter: &AddressRateLimiter, address: Option<IpAddr>) -
 fn mask_ipv6_network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => {
+            // One machine usually has a whole /64 network of IPv6 addresses.
             let [a, b, c, d, ..] = v6.segments();
             IpAddr::from([a, b, c, d, 0, 0, 0, 0])
         }
@@ -257,11 +261,11 @@ mod tests {
     }
 
     #[test]
-    fn one_lookup_serves_many_until_it_is_old_or_forgotten() {
+    fn a_lookup_is_shared_until_it_expires_or_is_invalidated() {
         let (rules, now) = (CorsRulesCache::default(), Instant::now());
         let first = rules.find_or_insert_entry(cache_key("b"), None, now).unwrap();
         let second = rules.find_or_insert_entry(cache_key("b"), None, now).unwrap();
-        assert!(Arc::ptr_eq(&first.rules, &second.rules), "who comes while it runs waits for it");
+        assert!(Arc::ptr_eq(&first.rules, &second.rules), "a request during the lookup waits for it");
         set_rules(&first, Ok(None));
         let is_same = |entry: &CorsCacheEntry, at| {
             Arc::ptr_eq(&entry.rules, &rules.find_or_insert_entry(cache_key("b"), None, at).unwrap().rules)
@@ -276,11 +280,11 @@ mod tests {
         assert!(!is_same(&third, now + RULES_TTL));
         let failed = rules.find_or_insert_entry(cache_key("f"), None, now).unwrap();
         set_rules(&failed, Err(ErrorKind::InternalError.into()));
-        assert!(!failed.is_fresh(now + FAILURE_TTL), "a failure is believed for a shorter time");
+        assert!(!failed.is_fresh(now + FAILURE_TTL), "a failure expires earlier");
     }
 
     #[test]
-    fn one_address_causes_few_lookups_and_leaves_others_theirs() {
+    fn lookups_are_limited_per_address() {
         let (rules, now) = (CorsRulesCache::default(), Instant::now());
         let [one, other] = [1, 2].map(|last| Some(IpAddr::from([192, 0, 2, last])));
         let lookups = |address, count: u32| {
@@ -293,12 +297,12 @@ mod tests {
         assert!(rules.find_or_insert_entry(cache_key("other"), other, now).is_some());
         assert!(
             rules.find_or_insert_entry(cache_key("0"), one, now).is_some(),
-            "what is known costs nothing"
+            "a cached entry needs no lookup"
         );
         let allowed_count = (0..1000).filter(|_| rules.count_preflight(one).is_ok()).count();
         assert!((300..400).contains(&allowed_count), "{allowed_count}");
         assert!(rules.count_preflight(other).is_ok());
-        // One machine has a network of IPv6.
+        // The addresses of one IPv6 network share a limit.
         let v6 = |last| Some(IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, last]));
         let ipv6_lookups = (0..100)
             .filter(|n| rules.find_or_insert_entry(cache_key(&format!("v{n}")), v6(*n), now).is_some())

@@ -1,4 +1,5 @@
-//! Everything with small bodies both ways: reads the request whole, lets the engine say what to send, and tells.
+//! Operations with small bodies in both directions: the whole request body is read, the engine decides what to send to
+//! the target, and the response is sent to the client.
 
 use blobfish_dialects::dialect::route::Route;
 use blobfish_dialects::dialect::signature::Payload;
@@ -17,10 +18,10 @@ use crate::target::client::TargetClient;
 use crate::target::runtime::TargetRuntime;
 use crate::telemetry::metrics::METRICS;
 
-/// Carries out a request.
+/// Processes a request, and sends its response.
 ///
 /// # Errors
-/// [`End`].
+/// [`RequestEnd`].
 pub async fn process_exchange(
     context: &mut RequestContext<'_>,
     target: &TargetRuntime,
@@ -39,19 +40,19 @@ pub async fn process_exchange(
         let outcome = match &outcome {
             Ok(true) => "ok",
             Ok(false) | Err(RequestEnd::Aborted(_)) => "failed",
-            // Another plan follows.
+            // The part-by-part copy that follows counts the copy itself.
             Err(RequestEnd::Rejected(rejection)) if rejection.kind == ErrorKind::TargetCopyLimit => {
                 return outcome.map(drop);
             }
             Err(_) if context.record.target_request_id.is_some() => "failed",
-            Err(_) => "refused",
+            Err(_) => "rejected",
         };
         METRICS.copies.with_label_values(&["exchange", outcome]).inc();
     }
     outcome.map(drop)
 }
 
-/// Work that the target may take minutes for.
+/// Runs an exchange that may take the target minutes, and keeps the client connection alive meanwhile.
 async fn run_long_exchange(
     context: &mut RequestContext<'_>,
     target: &TargetRuntime,
@@ -79,8 +80,8 @@ async fn run_long_exchange(
     outcome
 }
 
-/// Tells the CRC-64 of a completed object, by reading it once, where its client expects one and nobody knows it. Without it
-/// some SDKs take the upload for failed. A read that fails changes nothing: the object is there.
+/// Adds the CRC-64 of a completed object to the response, by reading the object once, if the client expects a CRC-64 and the
+/// target does not return one. Without it some SDKs report a failed upload. A failed read is only logged: the object exists.
 pub async fn add_crc64(
     target_client: &TargetClient,
     target: &TargetRuntime,
@@ -95,7 +96,7 @@ pub async fn add_crc64(
         Some(crc64) => response.set(ResponseField::Crc64Ecma, crc64.to_string()),
         None => tracing::warn!(
             target_name = route.target.name,
-            "the completed object could not be read; its CRC-64 is not told"
+            "the completed object could not be read; the response has no CRC-64"
         ),
     }
 }
@@ -110,6 +111,7 @@ async fn compute_object_crc64(
     let (mut download, head) =
         target_client.send(target, &out, read_request.operation.name(), route.caller.name).await.ok()?;
     if head.response.status != 200 {
+        // The body is of no use, so the connection is closed instead of being read to its end.
         download.abort().await;
         return None;
     }
@@ -125,10 +127,10 @@ async fn compute_object_crc64(
     digests.crc64
 }
 
-/// Drives an exchange to its reply.
+/// Runs an exchange, and returns the response for the client.
 ///
 /// # Errors
-/// [`End`].
+/// [`RequestEnd`].
 pub async fn run_exchange(
     context: &mut RequestContext<'_>,
     target: &TargetRuntime,
@@ -145,7 +147,7 @@ pub async fn run_exchange(
         drive_exchange(context.target_client, target, exchange, operation, route.caller.name, &last_result)
             .await;
     if changes_cors {
-        // Whatever was told of it: it may have been done.
+        // Also after an error: the target may have applied the change before its response was lost.
         context.cors_rules.invalidate(target.group_key, &route.bucket);
     }
     if let Some(Ok(response)) = last_result.into_inner().unwrap_or_default() {

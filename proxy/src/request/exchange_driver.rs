@@ -1,5 +1,5 @@
-//! Drives an exchange: the engine decides what to send, the target client sends it. It knows no client, so that whatever
-//! needs an answer of a target can use it.
+//! Drives an exchange: the engine decides what to send, and the target client sends it. It does not depend on a client
+//! connection, so that background tasks can use it too.
 
 use std::sync::Mutex;
 
@@ -14,11 +14,11 @@ use crate::target::runtime::TargetRuntime;
 use crate::telemetry::access_log;
 use crate::telemetry::metrics::METRICS;
 
-/// Requests to the target for one request of the client. An exchange that wants more does not end.
+/// The maximum number of target requests for one client request. A correct exchange needs fewer, so more is a bug.
 const STEPS_MAX: usize = 32;
 
-/// Sends what the exchange asks for until it has a response for the client. `last_result` gets the target's last response,
-/// or why there is none.
+/// Sends the requests of an exchange until it returns a response for the client. `last_result` receives the target's last
+/// response, or the error.
 ///
 /// # Errors
 /// The rejection for the client.
@@ -39,12 +39,14 @@ pub async fn drive_exchange(
         let mut result = target_client.send_and_read(target, &out, operation, dialect).await;
         if let (Err(ExchangeError::ClockSkew), Some(out)) = (&result, exchange.resign_last_read(clock::now()))
         {
+            // The error response revealed the target's time, and the new signature uses it.
             result = target_client.send_and_read(target, &out, operation, dialect).await;
         }
         let next = match &result {
             Ok(response) => exchange.handle_response(response, clock::now()),
             Err(error) => Err(error.to_rejection()),
         };
+        // Recorded before the error is returned: the client cannot abort an upload without its ID.
         record_lost_upload(target, &out, operation, &result, next.is_ok());
         if let Ok(mut last_result) = last_result.lock() {
             *last_result = Some(result);
@@ -54,12 +56,12 @@ pub async fn drive_exchange(
         }
         step = next?;
     }
-    tracing::error!(operation, "an exchange did not end");
+    tracing::error!(operation, "the exchange did not finish within the maximum number of target requests");
     Err(ErrorKind::InternalError.into())
 }
 
-/// Records a multipart upload that may have been created although its response was lost. It stays, and costs money, until it
-/// is aborted. It looks like one that another client creates for the same key, so it is not searched for and aborted here.
+/// Records a multipart upload that may have been created although its response was lost. The vendor bills it until it is
+/// aborted.
 fn record_lost_upload(
     target: &TargetRuntime,
     out: &OutgoingRequest,
@@ -74,6 +76,7 @@ fn record_lost_upload(
     if operation != Operation::CreateMultipartUpload.name() || !may_have_begun {
         return;
     }
+    // It is not aborted here: it cannot be distinguished from an upload that another client creates for the same key.
     let target_name = target.spec.name.as_str();
     METRICS.uploads_orphaned.with_label_values(&[target_name]).inc();
     let name = |text: &Option<String>| text.as_deref().map(access_log::escape_name);
@@ -82,6 +85,6 @@ fn record_lost_upload(
         target_name = target_name,
         bucket,
         key,
-        "the answer to the beginning of an upload was lost: it may be there"
+        "the response to CreateMultipartUpload was lost; the target may have created the upload"
     );
 }

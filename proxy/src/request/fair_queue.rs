@@ -1,8 +1,8 @@
-//! Whose turn it is while the processors are busy. A caller that asks for five hundred things at once would have everybody
-//! else wait behind them; so what runs at once is limited then, and shared between the callers that ask.
+//! A fair queue for requests while the processors are busy. Without it a caller that sends five hundred requests would
+//! delay all others, so the number of running requests is then limited and shared between the callers.
 //!
-//! Whether the processors are busy is measured: how late the runtime is that runs the requests. While it is not, nobody
-//! waits here, however many requests wait for their targets.
+//! The scheduling delay of the runtime that runs the requests shows whether the processors are busy. While they are not,
+//! no request waits here, however many requests wait for their targets.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,30 +14,30 @@ use tokio::time::{sleep, timeout};
 
 use crate::telemetry::metrics::METRICS;
 
-/// How often the runtime's lateness is measured.
+/// How often the scheduling delay of the runtime is measured.
 const MEASURE_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Later than this it is busy.
+/// Above this scheduling delay the processors count as busy.
 const SCHEDULING_DELAY_MAX: Duration = Duration::from_millis(5);
 
-/// Requests of a caller that run at once however busy it is.
+/// Concurrent requests that each caller may always run.
 const SHARE_MIN: usize = 4;
 
-/// What is as good as no limit.
+/// The limit while the processors are not busy; in effect none.
 const LIMIT_MAX: usize = 1 << 20;
 
-/// A request that runs for longer waits for bytes, not for a processor.
+/// A request that runs for longer no longer counts: it waits for the network, not for a processor.
 const RUNNING_DURATION_MAX: Duration = Duration::from_secs(1);
 
-/// Longest wait for a turn.
+/// The maximum time in the queue, after which a request runs in any case.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// How often who waits looks whether others have become of no account.
+/// How often a waiting request checks whether running requests no longer count.
 const RECHECK_INTERVAL: Duration = Duration::from_millis(200);
 
-/// The turns of all callers.
+/// The fair queue of all callers.
 pub struct FairQueue {
-    /// Requests that may run at once, of all callers.
+    /// The maximum number of concurrent requests of all callers.
     limit: AtomicUsize,
     callers: Mutex<HashMap<String, CallerQueue>>,
     is_measuring: AtomicBool,
@@ -46,29 +46,29 @@ pub struct FairQueue {
 /// The requests of one caller.
 #[derive(Default)]
 struct CallerQueue {
-    /// Those that run, and since when.
+    /// The running requests, with their start times.
     running: VecDeque<(u64, Instant)>,
-    /// Those that wait, in their order.
+    /// The waiting requests, in order of arrival.
     waiting: VecDeque<oneshot::Sender<()>>,
     last_id: u64,
 }
 
 impl CallerQueue {
-    /// Lets one more run.
+    /// Adds a running request, and returns its ID.
     fn start_request(&mut self) -> u64 {
         self.last_id = self.last_id.wrapping_add(1);
         self.running.push_back((self.last_id, Instant::now()));
         self.last_id
     }
 
-    /// Lets those run whose turn it is.
+    /// Wakes as many waiting requests as the share allows.
     fn wake_waiting(&mut self, share: usize) {
         let now = Instant::now();
         self.running.retain(|row| now.saturating_duration_since(row.1) < RUNNING_DURATION_MAX);
         let mut room = share.saturating_sub(self.running.len());
         while room > 0 {
             let Some(next) = self.waiting.pop_front() else { return };
-            // Who went needs no turn.
+            // A client that disconnected has dropped its receiver, and takes no share.
             if next.send(()).is_ok() {
                 room = room.saturating_sub(1);
             }
@@ -80,7 +80,7 @@ impl CallerQueue {
     }
 }
 
-/// One request's turn; the next begins when it is dropped.
+/// The permit of one running request. Dropping it lets the next request run.
 pub struct FairQueuePermit {
     queue: Arc<FairQueue>,
     caller: String,
@@ -91,6 +91,7 @@ impl Drop for FairQueuePermit {
     fn drop(&mut self) {
         let mut callers = self.queue.lock_callers();
         let share = self.queue.share_per_caller(callers.len());
+        // The entry may be missing already, because long requests stop counting.
         let Some(queue) = callers.get_mut(&self.caller) else { return };
         queue.running.retain(|row| row.0 != self.id);
         queue.wake_waiting(share);
@@ -101,7 +102,7 @@ impl Drop for FairQueuePermit {
 }
 
 impl FairQueue {
-    /// Nobody waits.
+    /// Creates an empty queue without a limit.
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             limit: AtomicUsize::new(LIMIT_MAX),
@@ -118,7 +119,7 @@ impl FairQueue {
         (self.limit.load(Ordering::Relaxed) / callers.max(1)).max(SHARE_MIN)
     }
 
-    /// Waits until it is a caller's turn.
+    /// Waits until a request of this caller may run.
     pub async fn acquire(self: &Arc<Self>, caller: &str) -> FairQueuePermit {
         self.start_measuring();
         let began = Instant::now();
@@ -126,6 +127,7 @@ impl FairQueue {
             let is_done_waiting = loop {
                 match timeout(RECHECK_INTERVAL, &mut granted).await {
                     Ok(result) => break result.is_ok(),
+                    // The request then runs even if the share is used up: a late response is better than an error.
                     Err(_) if began.elapsed() > WAIT_MAX => break true,
                     Err(_) => self.recheck(caller),
                 }
@@ -139,13 +141,14 @@ impl FairQueue {
         FairQueuePermit { queue: Arc::clone(self), caller: caller.to_owned(), id }
     }
 
-    /// A place in the queue; `None` where there is no need to wait.
+    /// Enqueues a request. Returns `None` if it need not wait.
     fn enqueue(&self, caller: &str) -> Option<oneshot::Receiver<()>> {
         let mut callers = self.lock_callers();
         let count = callers.len().saturating_add(usize::from(!callers.contains_key(caller)));
         let share = self.share_per_caller(count);
         let queue = callers.get_mut(caller)?;
         queue.wake_waiting(share);
+        // A request must not overtake those that wait already.
         if queue.waiting.is_empty() && queue.running.len() < share {
             return None;
         }
@@ -162,11 +165,12 @@ impl FairQueue {
         }
     }
 
-    /// Measures the runtime that this is called in, from the first time on.
+    /// Starts to measure the current runtime, on the first call.
     fn start_measuring(self: &Arc<Self>) {
         if self.is_measuring.swap(true, Ordering::Relaxed) {
             return;
         }
+        // A strong reference would keep the queue and its task alive forever.
         let weak_queue = Arc::downgrade(self);
         tokio::spawn(async move {
             loop {
@@ -179,11 +183,11 @@ impl FairQueue {
         });
     }
 
-    /// Takes a measurement: while the runtime is late fewer run at once, and more as soon as it is not.
+    /// Adjusts the limit to a measured delay: lower while the runtime is late, higher as soon as it is not.
     fn adjust_limit(&self, delay: Duration) {
         let limit = self.limit.load(Ordering::Relaxed);
         let next = if delay > SCHEDULING_DELAY_MAX {
-            // Of what runs, not of what might.
+            // The limit may be far above what runs, and would then need many steps to have an effect.
             let running: usize = self.lock_callers().values().map(|queue| queue.running.len()).sum();
             (limit.min(running) / 4).saturating_mul(3).max(SHARE_MIN)
         } else {
@@ -198,14 +202,14 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn nobody_waits_while_there_is_time() {
+    async fn no_request_waits_while_the_runtime_is_idle() {
         let fair_queue = FairQueue::new();
         let mut permits = Vec::new();
         for _ in 0..2000 {
             permits.push(fair_queue.acquire("one").await);
         }
         drop(permits);
-        assert!(fair_queue.lock_callers().is_empty(), "nothing is kept");
+        assert!(fair_queue.lock_callers().is_empty(), "no entry remains");
     }
 
     #[tokio::test]
@@ -216,9 +220,9 @@ mod tests {
         fair_queue.adjust_limit(SCHEDULING_DELAY_MAX * 2);
         fair_queue.adjust_limit(SCHEDULING_DELAY_MAX * 2);
         let outcome = timeout(Duration::from_millis(50), fair_queue.acquire("busy")).await;
-        assert!(outcome.is_err(), "it has its share");
+        assert!(outcome.is_err(), "its share is used up");
         let other_outcome = timeout(Duration::from_millis(50), fair_queue.acquire("other")).await;
-        assert!(other_outcome.is_ok(), "who asks for little has its turn at once");
+        assert!(other_outcome.is_ok(), "a caller with few requests does not wait");
         drop(permits);
         assert!(timeout(Duration::from_millis(50), fair_queue.acquire("busy")).await.is_ok());
     }

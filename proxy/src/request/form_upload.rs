@@ -1,4 +1,4 @@
-//! Uploads by a form of a web page: the fields are read, believed, and the file streamed like any upload.
+//! Form uploads (POST policies): the fields are read and authenticated, and the file is streamed like any other upload.
 
 use blobfish_dialects::authentication::authenticate::detect_unsigned_dialect;
 use blobfish_dialects::authentication::form_upload;
@@ -14,10 +14,10 @@ use crate::request::{dispatch, upload};
 use crate::target::initiator;
 use crate::target::initiator::Initiator;
 
-/// The name in metrics and logs.
+/// The operation name in metrics and logs.
 const OPERATION: &str = "PostObject";
 
-/// The content type of a form, where a request is one: its fields are all that it says.
+/// Returns the content type if a request is a form upload: a form POST without a signature in its head.
 pub fn form_content_type(head: &RawHead) -> Option<&str> {
     let is_unsigned = head.header("authorization").is_none() && head.raw_query().next().is_none();
     let content_type = head.header_text("content-type").filter(|_| head.method == "POST" && is_unsigned)?;
@@ -26,10 +26,10 @@ pub fn form_content_type(head: &RawHead) -> Option<&str> {
     is_form.then_some(content_type)
 }
 
-/// Carries out an upload by a form.
+/// Processes a form upload.
 ///
 /// # Errors
-/// [`End`].
+/// [`RequestEnd`].
 pub async fn process_form_upload(
     context: &mut RequestContext<'_>,
     head: &RawHead,
@@ -52,6 +52,7 @@ pub async fn process_form_upload(
         BodyLength::Chunked => None,
     };
     context.connection.send_continue().await?;
+    // The fields come first and contain the signature, so the bucket is looked up only after all were read.
     let mut reader = FormReader::new(content_type)?;
     let mut progress = FormProgress::Fields;
     while progress == FormProgress::Fields {
@@ -72,7 +73,8 @@ pub async fn process_form_upload(
         &routed_bucket.target.spec,
         form_request.request.key.as_deref().unwrap_or_default(),
     )?;
-    // A little of the file, now that it is somebody's: many forms end within it, and are known whole.
+    // The caller is authenticated now, so the start of the file may be buffered. Many forms end within it, and have a
+    // known length then.
     let mut has_ended = false;
     while !has_ended && reader.buffered_len() < READ_AHEAD_BYTES {
         match context.connection.read_body().await? {

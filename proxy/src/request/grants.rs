@@ -1,4 +1,4 @@
-//! What the grants of a caller allow.
+//! Authorization: which accesses the grants of a caller allow.
 
 use blobfish_config::{Access, Caller};
 use blobfish_dialects::model::{ErrorKind, Rejection, Request, RequiredAccess};
@@ -20,6 +20,7 @@ pub fn has_access(caller: &Caller, bucket: &str, required_access: RequiredAccess
 /// `AccessDenied`.
 pub fn authorize(caller: &Caller, request: &Request) -> Result<(), Rejection> {
     let required_access = request.operation.required_access();
+    // A copy would reveal the content of its source, so the source requires read access.
     let may_access_destination =
         request.bucket.as_deref().is_none_or(|bucket| has_access(caller, bucket, required_access));
     let may_access_source =

@@ -1,4 +1,5 @@
-//! How work is told that takes longer than a caller's patience: copies and completing calls.
+//! Responses to operations that may take longer than a client waits: copies and CompleteMultipartUpload. The response is
+//! started early and kept alive with white space.
 
 use std::future::Future;
 use std::time::Duration;
@@ -13,24 +14,24 @@ use crate::inbound::connection_error::WriteError;
 use crate::request::context::{RequestContext, RequestEnd};
 use crate::request::running_copies::CopyProgress;
 
-/// What takes longer is told to be under way, to callers who are used to that.
+/// After this time the response is started, for dialects that report an error after a 200.
 const KEEPALIVE_DELAY: Duration = Duration::from_secs(10);
 
-/// And then again and again.
+/// The time between two keep-alive bytes after that.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Waits for the work and tells how it went; whether it went well. Where a copy is `watched` it is given up when its
-/// caller goes.
+/// Waits for the work, sends its response, and returns whether it succeeded. An `abortable_copy` is abandoned when its
+/// client disconnects.
 ///
 /// # Errors
-/// [`End`].
+/// [`RequestEnd`].
 pub async fn respond_with_keepalive(
     context: &mut RequestContext<'_>,
     work: impl Future<Output = Result<Response, Rejection>>,
     abortable_copy: Option<&CopyProgress>,
 ) -> Result<bool, RequestEnd> {
     let dialect = context.listener.dialect;
-    // Some SDKs take the first status for the truth.
+    // Some SDKs do not look for an error after a 200, so they must wait for the final status.
     let sends_keepalives = dialect.copy.accepts_late_error && context.accepts_chunked;
     let (mut is_connected, mut has_started) = (true, false);
     let mut work = std::pin::pin!(work);
@@ -39,6 +40,7 @@ pub async fn respond_with_keepalive(
             biased;
             done = &mut work => break done,
             () = context.connection.wait_for_disconnect(), if is_connected && abortable_copy.is_some() => {
+                // The work continues until the copy has cleaned up at its target.
                 is_connected = false;
                 abortable_copy.inspect(|copy| copy.abandon());
             }
@@ -52,7 +54,7 @@ pub async fn respond_with_keepalive(
         }
     };
     if !is_connected {
-        return Err(RequestEnd::Aborted("the caller went"));
+        return Err(RequestEnd::Aborted("the client disconnected"));
     }
     if !has_started {
         return send_final_response(context, outcome?).await;
@@ -65,13 +67,14 @@ pub async fn respond_with_keepalive(
         }
     };
     let document = context.render_document(response);
+    // `start_response` sent the declaration, and a document has only one.
     let remaining = document.strip_prefix(xml::DECLARATION.as_bytes()).unwrap_or(&document);
     context.connection.write_response_body(remaining).await?;
     context.connection.finish_response().await?;
     Ok(is_success)
 }
 
-/// The head of a success, and as much of its document as is always true: nothing may stand before a declaration.
+/// Sends a success head and the XML declaration, because white space is not allowed before a declaration.
 async fn start_response(context: &mut RequestContext<'_>) -> Result<(), RequestEnd> {
     let mut head = Response::with_status(200);
     head.set(ResponseField::ContentType, "application/xml");
@@ -80,8 +83,9 @@ async fn start_response(context: &mut RequestContext<'_>) -> Result<(), RequestE
     Ok(context.connection.flush().await?)
 }
 
-/// White space, which is no part of the document. It keeps nobody waiting only if it is sent at once.
+/// Sends white space, which XML parsers skip.
 async fn send_keepalive(context: &mut RequestContext<'_>) -> Result<(), WriteError> {
+    // A buffered byte would not reset the client's timeout, so it is flushed.
     context.connection.write_response_body(b" ").await?;
     context.connection.flush().await
 }

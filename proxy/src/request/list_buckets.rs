@@ -1,4 +1,4 @@
-//! ListBuckets: the configured names that the caller may read, and what the target of a pattern has.
+//! ListBuckets: the configured buckets that the caller may read, and the buckets at the targets of pattern rules.
 
 use blobfish_config::Caller;
 
@@ -17,13 +17,13 @@ use crate::request::grants::has_access;
 use crate::request::{exchange, request_body};
 use crate::target::runtime::TargetRuntime;
 
-/// Pages of one target's buckets. A target that has more goes round in circles.
+/// The maximum number of pages of one target. A target that returns more repeats its pages.
 const PAGES_MAX: usize = 200;
 
-/// Answers from the configuration, asking the targets of patterns.
+/// Responds from the configuration and from the listings of the targets of pattern rules.
 ///
 /// # Errors
-/// [`End`]. A list without the buckets of a target that failed would be a false success.
+/// [`RequestEnd`], also if one target fails: a listing without its buckets would be a false success.
 pub async fn list_buckets(
     context: &mut RequestContext<'_>,
     caller: &Caller,
@@ -57,7 +57,7 @@ pub async fn list_buckets(
     context.send_response(response).await
 }
 
-/// One page of a target's buckets.
+/// Fetches one page of a target's buckets.
 async fn fetch_bucket_page(
     context: &mut RequestContext<'_>,
     target: &TargetRuntime,
@@ -76,7 +76,7 @@ async fn fetch_bucket_page(
 fn reject_endless_listing() -> Rejection {
     Rejection::with_message(
         ErrorKind::InternalError,
-        "The storage behind this service did not end its list of buckets.",
+        "The bucket listing of the storage behind this service has too many pages.",
     )
 }
 
@@ -86,13 +86,14 @@ fn build_listing_route<'a>(context: &RequestContext<'_>, target: &'a TargetRunti
         target: &target.spec,
         bucket: String::new(),
         source_bucket: None,
+        // Filters are applied here and not sent, so nothing can be lost.
         loss_policy: LossPolicy::Reject,
         check_conditions: false,
         bucket_names: std::sync::Arc::new(SameBucketNames),
     }
 }
 
-/// The names that stand in the configuration.
+/// Lists the buckets that the configuration names exactly.
 fn list_configured_buckets(config: &ActiveConfig, caller: &Caller) -> Vec<BucketRow> {
     let names = config.settings.buckets.iter().filter_map(|rule| Some((rule.name.exact()?, rule.target)));
     names
@@ -105,16 +106,17 @@ fn list_configured_buckets(config: &ActiveConfig, caller: &Caller) -> Vec<Bucket
         .collect()
 }
 
-/// The targets that hold buckets which no name in the configuration stands for.
+/// Finds the targets of pattern rules, which may have buckets that the configuration does not name.
 fn find_pattern_targets(config: &ActiveConfig) -> Vec<usize> {
     let patterns = config.settings.buckets.iter().filter(|rule| rule.name.exact().is_none());
     let mut targets: Vec<usize> = patterns.map(|rule| rule.target).collect();
+    // Several rules may have the same target, which is listed only once.
     targets.sort_unstable();
     targets.dedup();
     targets
 }
 
-/// What the caller calls a target's bucket, if it may know of it.
+/// Converts the name of a target's bucket to the caller's name for it, if the caller may see the bucket.
 fn to_visible_name(
     config: &ActiveConfig,
     caller: &Caller,
@@ -126,7 +128,7 @@ fn to_visible_name(
     name.filter(|name| has_access(caller, name, RequiredAccess::Read))
 }
 
-/// Adds what a target told; of a name that is there already it knows the date.
+/// Adds the buckets of a target. For a bucket that is listed already, the target provides the creation date.
 fn merge_buckets(
     rows: &mut Vec<BucketRow>,
     list: BucketListing,

@@ -1,5 +1,5 @@
 //! One request from its head to its response: authentication, routing, the plan and its execution (streams, exchanges,
-//! copies, relays, small parts, forms, CORS), and the limits that apply to callers.
+//! copies, relays, small parts, form uploads, CORS), and the limits of callers.
 //!
 //! Uses: `inbound`, `target`, `telemetry`.
 

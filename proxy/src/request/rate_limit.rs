@@ -1,4 +1,4 @@
-//! How much one caller may ask for: requests in a second, and requests at once.
+//! The rate limit and the concurrency limit of each caller.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use blobfish_config::Caller;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The limits of one caller, and what it used of them.
+/// The rate limit and concurrency limit of one caller, with their current use.
 pub struct RateLimit {
     requests_per_second: Option<NonZeroU32>,
     concurrent_requests_max: Option<NonZeroU32>,
@@ -15,13 +15,13 @@ pub struct RateLimit {
     semaphore: Option<Arc<Semaphore>>,
 }
 
-/// One request of a caller while it runs.
+/// The permit of one running request. Dropping it frees its place in the concurrency limit.
 pub struct RateLimitPermit {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl RateLimit {
-    /// Nothing is used yet.
+    /// Creates the limits of a caller, unused.
     pub fn new(caller: &Caller) -> Self {
         let (requests_per_second, concurrent_requests_max) =
             (caller.requests_per_second, caller.concurrent_requests_max);
@@ -36,14 +36,15 @@ impl RateLimit {
         }
     }
 
-    /// Whether it limits to the same.
+    /// Whether both have the same limits, so that a hot reload can keep the current use.
     pub fn has_same_limits(&self, other: &Self) -> bool {
         (self.requests_per_second, self.concurrent_requests_max)
             == (other.requests_per_second, other.concurrent_requests_max)
     }
 
-    /// Lets one more request begin; `None` where that would be too much.
+    /// Acquires a permit for one request. Returns `None` if a limit is exceeded.
     pub fn try_acquire(&self) -> Option<RateLimitPermit> {
+        // The concurrency limit comes first: a request that it rejects must not use up the rate.
         let permit = self
             .semaphore
             .as_ref()

@@ -1,4 +1,4 @@
-//! The bodies of requests that are read whole, and the memory for them.
+//! Request bodies that are buffered whole, with their reservation in the buffer budget.
 
 use std::ops::Deref;
 use std::time::Duration;
@@ -12,19 +12,19 @@ use crate::inbound::connection_error::ReadBodyError;
 use crate::request::buffer_budget::Reservation;
 use crate::request::context::{RequestContext, RequestEnd};
 
-/// A request's body: an ACL, tags, a region, a bucket's rules.
+/// The size limit of a request document: ACL, tags, location, settings document.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
-/// The same with a line for each of 10,000 parts, or of 1,000 long keys.
+/// The size limit of a document with one entry for each of 10,000 parts, or for each of 1,000 long keys.
 const LIST_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// From the first byte of a body that is read whole to its last: 8 MiB at somewhat more than 1 Mbit/s.
+/// The time limit for a whole body: enough for 8 MiB at somewhat more than 1 Mbit/s.
 const BODY_READ_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// By how much a buffer grows at least.
+/// The minimum growth of a buffer.
 const BUFFER_GROWTH_BYTES_MIN: usize = 64 * 1024;
 
-/// Reads the body of a request, verified.
+/// Reads and verifies the body of a request.
 ///
 /// # Errors
 /// As [`read_verified_body`].
@@ -42,11 +42,11 @@ pub async fn read_request_body(
     Ok(read_verified_body(context, verifier, bytes_max).await?.0)
 }
 
-/// Reads a whole body, verified, and the digests of it.
+/// Reads and verifies a whole body, and returns it with its digests.
 ///
 /// # Errors
-/// The body is longer than `bytes_max`, possibly by its head already; it takes longer than [`BODY_READ_TIMEOUT`]; it is not
-/// what its head announced; there is no memory for it ([`ErrorKind::SlowDown`]); the client disconnected.
+/// The body is longer than `bytes_max` (its head may show that already); it takes longer than [`BODY_READ_TIMEOUT`]; it
+/// differs from what its head announced; the buffer budget is used up ([`ErrorKind::SlowDown`]); the client disconnected.
 pub async fn read_verified_body(
     context: &mut RequestContext<'_>,
     mut verifier: BodyVerifier,
@@ -56,8 +56,10 @@ pub async fn read_verified_body(
     if verifier.length().is_some_and(|length| usize::try_from(length).map_or(true, too_large)) {
         return Err(ErrorKind::EntityTooLarge.into());
     }
+    // After the length check, so that a client which waits for 100 Continue does not send a body that is rejected.
     context.connection.send_continue().await?;
     let mut reservation = context.start_reservation();
+    // A deadline for the whole body: an idle timeout alone would let a client hold the memory by one byte per minute.
     let deadline = Instant::now() + BODY_READ_TIMEOUT;
     let mut body = Vec::new();
     let length = verifier.length();
@@ -101,12 +103,13 @@ impl Deref for BufferedBody {
     }
 }
 
-/// Appends. The buffer doubles each time, but not beyond the length that is known.
+/// Appends bytes. The buffer doubles when it is full, but does not grow beyond the known length.
 fn append_bytes(buffer: &mut Vec<u8>, bytes: &[u8], length: Option<u64>) {
     let room = buffer.capacity().saturating_sub(buffer.len());
     if room < bytes.len() {
         let length = length.and_then(|length| usize::try_from(length).ok()).unwrap_or(usize::MAX);
         let rest = length.saturating_sub(buffer.len());
+        // Not the whole length at the start: a head costs a client nothing, so memory follows the bytes that arrive.
         buffer.reserve_exact(buffer.len().max(BUFFER_GROWTH_BYTES_MIN).min(rest).max(bytes.len()));
     }
     buffer.extend_from_slice(bytes);

@@ -1,4 +1,4 @@
-//! The routing table: at which target a bucket is, by which name, and by which policies its requests are translated.
+//! The routing table: the target of a bucket, the bucket's name there, and the policies for its requests.
 
 use std::sync::Arc;
 
@@ -11,38 +11,38 @@ use blobfish_dialects::model::RequiredAccess;
 use crate::request::grants::has_access;
 use crate::target::runtime::TargetRuntime;
 
-/// The bucket rules of a configuration, and the targets that they name.
+/// The bucket rules of a configuration, with their targets.
 #[derive(Clone, Copy)]
 pub struct RoutingTable<'a> {
     settings: &'a Config,
     targets: &'a [TargetRuntime],
 }
 
-/// Where a bucket is, and by which policies its requests are translated.
+/// The target of a bucket, and the policies for its requests.
 pub struct RoutedBucket<'a> {
-    /// Its target.
+    /// The target.
     pub target: &'a TargetRuntime,
-    /// Index of the target.
+    /// The index of the target.
     pub target_index: usize,
-    /// The bucket's name there.
+    /// The bucket's name at the target.
     pub target_bucket: String,
-    /// What happens to fields that the target cannot express.
+    /// What happens to fields that the target does not support.
     pub loss_policy: LossPolicy,
-    /// Whether Blobfish evaluates the conditions of copies.
+    /// Whether Blobfish itself evaluates the conditions of copies.
     pub check_conditions: bool,
     /// Whether a copy that the target rejects is relayed.
     pub allows_relay: bool,
-    /// Every other bucket, for the names in requests and responses.
+    /// The table, for the names of other buckets in requests and responses.
     table: RoutingTable<'a>,
 }
 
 impl<'a> RoutingTable<'a> {
-    /// The rules of `settings`, whose targets are `targets` in the same order.
+    /// Builds the table from `settings`. `targets` are its targets, in the same order.
     pub fn new(settings: &'a Config, targets: &'a [TargetRuntime]) -> Self {
         Self { settings, targets }
     }
 
-    /// Whether a target's bucket is the one for small parts, which callers never see.
+    /// Whether a target's bucket is its small-parts bucket, which callers never see.
     pub fn is_small_parts_bucket(self, index: usize, bucket: &str) -> bool {
         self.settings
             .targets
@@ -50,9 +50,10 @@ impl<'a> RoutingTable<'a> {
             .is_some_and(|target| target.small_parts_bucket.as_deref() == Some(bucket))
     }
 
-    /// Where a bucket is. `bucket` is the callers' name of it.
+    /// Finds the target of a bucket. `bucket` is the callers' name for it.
     pub fn route_bucket(self, bucket: &str) -> Option<RoutedBucket<'a>> {
         let route = self.settings.route(bucket)?;
+        // A pattern rule may match its name, but its objects are not the objects of any caller.
         if self.is_small_parts_bucket(route.target_index, &route.target_bucket) {
             return None;
         }
@@ -79,7 +80,7 @@ impl<'a> RoutingTable<'a> {
 }
 
 impl<'a> RoutedBucket<'a> {
-    /// The route of a request to this bucket.
+    /// Builds the route of a request to this bucket.
     pub fn build_route(
         &self,
         dialect: &'static Dialect,
@@ -102,10 +103,10 @@ impl<'a> RoutedBucket<'a> {
     }
 }
 
-/// The names of the buckets of one target, as far as one caller may know them.
+/// The bucket names of one target that a caller may see.
 struct CallerBucketNames<'a> {
     table: RoutingTable<'a>,
-    /// Without a caller no name is translated: nothing is known of who would learn it.
+    /// Without a caller no name is translated, because an anonymous client must not learn bucket names.
     caller: Option<&'a Caller>,
     target_index: usize,
 }

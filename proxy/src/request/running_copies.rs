@@ -1,5 +1,4 @@
-//! The copies in parts and between targets that run now: how many there may be, how fast they may go, and how far they
-//! are.
+//! The registry of running part-by-part copies and relays: their number, their bandwidth limits and their progress.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,10 +12,10 @@ use tokio::time::sleep_until;
 
 use crate::telemetry::metrics::METRICS;
 
-/// All of this process.
+/// The running copies of this process.
 pub static RUNNING_COPIES: LazyLock<RunningCopies> = LazyLock::new(RunningCopies::default);
 
-/// The copies that run now.
+/// The registry of running copies.
 #[derive(Default)]
 pub struct RunningCopies {
     running: Mutex<BTreeMap<u64, Arc<CopyProgress>>>,
@@ -24,15 +23,15 @@ pub struct RunningCopies {
     bandwidth_limit: CopyBandwidthLimit,
 }
 
-/// Keeps what passes to a speed.
+/// Limits the bandwidth of copies.
 #[derive(Default)]
 struct CopyBandwidthLimit {
-    /// Until when what was let through takes.
+    /// When the bytes that were admitted so far are sent, at the configured bandwidth.
     busy_until: Mutex<Option<Instant>>,
 }
 
 impl CopyBandwidthLimit {
-    /// Waits until so many more bytes may pass.
+    /// Waits until `bytes` more bytes may be transferred.
     async fn wait_for_capacity(&self, bytes_per_second: Option<u64>, bytes: usize) {
         let Some(bytes_per_second) = bytes_per_second else { return };
         let until = {
@@ -41,6 +40,7 @@ impl CopyBandwidthLimit {
             let start = busy_until.filter(|until| *until > now).unwrap_or(now);
             let duration = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(1_000_000);
             let duration = Duration::from_micros(duration.checked_div(bytes_per_second).unwrap_or_default());
+            // A waiting copy reserves its time here, so that concurrent copies do not start together.
             *busy_until = start.checked_add(duration);
             start
         };
@@ -48,44 +48,44 @@ impl CopyBandwidthLimit {
     }
 }
 
-/// How far one copy is.
+/// The progress of one copy.
 pub struct CopyProgress {
-    /// Who asked for it.
+    /// The name of the caller.
     pub caller: String,
-    /// The id that its caller was told.
+    /// The request ID that the client received.
     pub request_id: String,
-    /// `parts` at its target, or `relay` between two.
+    /// The plan: `parts`, `relay` or `combine`.
     pub plan: &'static str,
-    /// The targets.
+    /// The target of the source.
     pub source_target: String,
-    /// The same.
+    /// The target of the destination.
     pub destination_target: String,
-    /// Bytes of the source, once that is known.
+    /// Size of the source in bytes; 0 until it is known.
     pub bytes_total: AtomicU64,
-    /// Bytes that are at the destination.
+    /// Bytes that the destination has received.
     pub bytes_done: AtomicU64,
     started_at: Instant,
-    /// Shared by the copies of this caller.
+    /// The caller's bandwidth limit, shared by all of its copies.
     bandwidth_limit: Arc<CopyBandwidthLimit>,
     abandon_signal: Notify,
 }
 
 impl CopyProgress {
-    /// Has it given up: what it began is taken back.
+    /// Abandons the copy, which then cleans up at the destination.
     pub fn abandon(&self) {
         self.abandon_signal.notify_one();
     }
 
-    /// Waits until it is to be given up.
+    /// Waits until the copy is abandoned.
     pub async fn wait_until_abandoned(&self) {
         self.abandon_signal.notified().await;
     }
 }
 
-/// One of the copies that may run at once; it is over when this is dropped.
+/// The slot of one running copy. Dropping it removes the copy from the registry.
 pub struct CopySlot {
     id: u64,
-    /// How far it is.
+    /// The progress of the copy.
     pub progress: Arc<CopyProgress>,
 }
 
@@ -98,11 +98,11 @@ impl Drop for CopySlot {
 
 impl RunningCopies {
     fn lock_running(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<CopyProgress>>> {
-        // A panic elsewhere leaves whole entries.
+        // An insertion or removal is never half done, so the map is valid even after a panic.
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets a copy begin. `None`: too many run already, of all callers or of this one.
+    /// Registers a copy. Returns `None` if too many copies run already, in total or of this caller.
     pub fn try_begin(
         &self,
         limits: &CopyLimits,
@@ -117,6 +117,7 @@ impl RunningCopies {
         if running.len() >= limits.copies_max || own_copies.len() >= limits.copies_per_caller_max {
             return None;
         }
+        // The limit lives as long as a copy of the caller runs, so that idle callers take no memory.
         let bandwidth_limit =
             own_copies.first().map(|copy| Arc::clone(&copy.bandwidth_limit)).unwrap_or_default();
         let progress = Arc::new(CopyProgress {
@@ -137,18 +138,18 @@ impl RunningCopies {
         Some(CopySlot { id, progress })
     }
 
-    /// Waits until so many more bytes of a copy may pass.
+    /// Waits until a copy may transfer `bytes` more bytes, by its caller's limit and by the total limit.
     pub async fn wait_for_bandwidth(&self, limits: &CopyLimits, copy: &CopyProgress, bytes: usize) {
         copy.bandwidth_limit.wait_for_capacity(limits.bytes_per_second_per_caller, bytes).await;
         self.bandwidth_limit.wait_for_capacity(limits.bytes_per_second, bytes).await;
     }
 
-    /// Has all of them given up, as the process ends.
+    /// Abandons all copies, at the shutdown of the process.
     pub fn abandon_all(&self) {
         self.lock_running().values().for_each(|copy| copy.abandon());
     }
 
-    /// The list, as the admin port shows it.
+    /// Returns the running copies in the format of the admin port.
     pub fn to_json(&self) -> Value {
         let running = self.lock_running();
         let copies = running.values().map(|copy| {

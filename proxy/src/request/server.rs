@@ -1,4 +1,5 @@
-//! The data listeners: connections in, requests one after another, each answered in its caller's dialect.
+//! The server behind the data listeners: accepts connections, reads their requests one after another, and responds to each
+//! in the caller dialect.
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
@@ -49,29 +50,29 @@ use crate::telemetry::recent_events::{EVENTS, EventNote};
 use crate::telemetry::traces;
 use crate::telemetry::traces::RequestSpan;
 
-/// What a connection that is one too many may take to say what it wants.
+/// How long a connection above the connection limit may take to send its request head.
 const OVERLOAD_HEAD_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// So many of them are heard at once at least. What they take is within what is reserved.
+/// At least this many connections above the limit get an error response. The file descriptors for them are reserved.
 const OVERLOAD_CONNECTIONS_MIN: usize = 16;
 
-/// The application behind the data listeners.
+/// The server behind the data listeners.
 pub struct DataServer {
-    /// What requests run on.
+    /// The active configuration.
     pub active_config: Arc<ArcSwap<ActiveConfig>>,
-    /// The way to targets.
+    /// Sends requests to targets.
     pub target_client: TargetClient,
-    /// Whose turn it is while the processors are busy.
+    /// Shares the processors between callers while they are busy.
     pub fair_queue: Arc<FairQueue>,
-    /// Connections that are open, and further requests on those of HTTP/2.
+    /// The number of open connections, plus the additional concurrent requests of HTTP/2 connections.
     pub open_count: Arc<AtomicUsize>,
-    /// Whose connections they are.
+    /// Counts the connections per client address.
     pub connections_per_address: Arc<ConnectionsPerAddress>,
-    /// Memory for what is read whole.
+    /// Limits the memory for buffered bodies.
     pub buffer_budget: Arc<BufferBudget>,
-    /// The CORS rules of buckets, as far as they are known.
+    /// The cached CORS rules of buckets.
     pub cors_rules: CorsRulesCache,
-    /// Whether they are to be closed.
+    /// Whether the process shuts down, so that connections are to be closed.
     pub shutdown: Arc<Shutdown>,
 }
 
@@ -82,7 +83,7 @@ impl ServerApp for DataServer {
         let _connection_gauge = GaugeGuard::new(&METRICS.connections);
         let secure = stream.get_ssl_digest().is_some();
         let address = if secure {
-            // What came before the handshake has been read.
+            // The TLS listener read the PROXY header before the handshake.
             proxy_protocol::peer_address(&*stream)
         } else {
             let peer = proxy_protocol::peer_address(&*stream);
@@ -93,9 +94,9 @@ impl ServerApp for DataServer {
         let origin = ClientOrigin { address, secure };
         let address_permit = self.admit_address(address);
         if stream.selected_alpn_proto() == Some(ALPN::H2) {
-            // Nothing can be told before HTTP/2 has begun.
+            // HTTP/2 has no response before its handshake, so the connection is closed without one.
             address_permit.as_ref()?;
-            // On the heap, for the same reason as a request.
+            // Boxed, so that the future of an idle HTTP/1.1 connection stays small.
             Box::pin(http2::serve_http2(self, stream, origin, shutdown)).await;
             return None;
         }
@@ -120,7 +121,7 @@ impl ServerApp for DataServer {
     }
 }
 
-/// What becomes of a connection.
+/// What happens to a connection after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ConnectionOutcome {
     KeepAlive,
@@ -141,7 +142,7 @@ impl DataServer {
             biased;
             head = connection.read_head(limits.keepalive_idle, limits.head_bytes_max) => head,
             () = wait_until_stopped(&mut shutdown_watch) => {
-                // A request may be on its way, and is the last one: its answer says so.
+                // The client may have sent a request already. It is the last one, and its response closes the connection.
                 let wait = self.shutdown.idle_timeout();
                 let last_head = timeout(wait, connection.read_head(limits.keepalive_idle, limits.head_bytes_max)).await;
                 last_head.unwrap_or(Err(ReadHeadError::Disconnected))
@@ -152,16 +153,18 @@ impl DataServer {
         }
         let is_closing = self.shutdown.reason().is_some() || request_number == REQUESTS_MAX;
         let config = self.active_config.load_full();
+        // A head that cannot be parsed may still name its host, which decides the dialect of the error response.
         let head_bytes = head.as_ref().map_or_else(|_| connection.unread_bytes(), Bytes::clone);
         let parsed_request = to_parsed_request(head, &config, connection.origin.secure);
         let guessed_host = parsed_request.as_ref().err().and_then(|_| request_head::guess_host(&head_bytes));
-        // On the heap, so that a connection that waits does not hold the room that a request needs.
+        // Boxed, so that an idle connection does not occupy the memory that a request needs.
         Box::pin(self.handle_request(connection, &config, parsed_request, guessed_host, is_closing)).await
     }
 
-    /// One more connection of an address; `None` where it has too many. Balancers stand for many callers.
+    /// Counts a connection of an address. Returns `None` if the address has too many connections.
     fn admit_address(&self, address: Option<IpAddr>) -> Option<Option<AddressConnectionPermit>> {
         let config = self.active_config.load();
+        // Trusted load balancers are not counted, because they forward the connections of many clients.
         let counted = address.filter(|address| !config.settings.listen.is_trusted_proxy(*address));
         let max = config.settings.limits.connections_per_address_max;
         counted
@@ -182,7 +185,7 @@ impl DataServer {
             .min(file_descriptors::client_connections_max())
     }
 
-    /// Runs one request and writes down how it went.
+    /// Processes one request, and records its outcome in log, metrics and traces.
     async fn handle_request(
         &self,
         connection: &mut ClientConnection,
@@ -214,7 +217,7 @@ impl DataServer {
                     config.settings.limits.body_idle,
                 );
             }
-            // Nobody can tell where the next request begins.
+            // It is unknown where the next request begins, so the connection cannot be reused.
             Err(_) => context.connection.disable_keep_alive(),
         }
         let span = config.traces.as_ref().map(|traces| {
@@ -230,6 +233,7 @@ impl DataServer {
             Ok(Ok(())) => Ok(()),
             Ok(Err(RequestEnd::Rejected(rejection))) => context.send_rejection(&rejection).await,
             Ok(Err(cut)) => Err(cut),
+            // The body may be half read, so the connection is not reused after a panic.
             Err(_panic) => {
                 context.connection.disable_keep_alive();
                 context.send_rejection(&ErrorKind::InternalError.into()).await
@@ -238,7 +242,7 @@ impl DataServer {
         if let Err(end) = &result {
             let reason = match end {
                 RequestEnd::Aborted(reason) => reason,
-                RequestEnd::Rejected(_) => "refused too late",
+                RequestEnd::Rejected(_) => "the request was rejected after the response head was sent",
             };
             context.record.aborted = Some(reason);
             context.notes.push(EventNote {
@@ -299,8 +303,8 @@ impl DataServer {
         }
     }
 
-    /// Refuses a connection that is one too many, in the words of the host that it asks for. It has a moment to say it,
-    /// unless there are far too many.
+    /// Rejects a connection above the limit, in the dialect of the host in its request head. The head is not read if the
+    /// limit is far exceeded.
     async fn reject_connection(&self, connection: &mut ClientConnection) {
         let max = self.connections_max();
         let can_read_head = self.open_count.load(Ordering::Relaxed)
@@ -353,7 +357,7 @@ impl Http2Server for DataServer {
         has_no_body: bool,
         is_additional: bool,
     ) {
-        // Counts as a connection does: a few of these could bring as much as all of the others may.
+        // Each counts like a connection: otherwise a few HTTP/2 connections could run as many requests as all others.
         let _open_guard = is_additional.then(|| OpenGuard::new(&self.open_count));
         if self.is_full() {
             self.send_overloaded(
@@ -380,7 +384,7 @@ impl Http2Server for DataServer {
     }
 }
 
-/// A head that can be served, or why it cannot.
+/// Parses a request head, or returns the rejection for it.
 fn to_parsed_request(
     head: Result<Bytes, ReadHeadError>,
     config: &ActiveConfig,
@@ -416,13 +420,14 @@ async fn process_request(
         .await
 }
 
-/// The request, once its signature is verified.
+/// Authenticates a request, and records its dialect.
 fn authenticate(
     context: &mut RequestContext<'_>,
     head: &RawHead,
 ) -> Result<blobfish_dialects::authentication::authenticate::AuthenticatedRequest, Rejection> {
     let outcome =
         authenticate_request(head, &context.config.listener_hosts, context.config, context.listener.now);
+    // Set on failure too, because the error response is written in this dialect.
     context.listener.dialect =
         outcome.as_ref().map_or_else(|rejected| rejected.dialect, |authenticated| authenticated.dialect);
     context.record.dialect = context.listener.dialect.name;
@@ -430,12 +435,13 @@ fn authenticate(
     outcome.map_err(|rejected| rejected.rejection)
 }
 
-/// Counts a request and writes it down.
+/// Publishes the metrics, span, events and access log record of a request.
 fn finish_request(mut context: RequestContext<'_>, span: Option<RequestSpan>) {
     let record = &mut context.record;
     if record.id.is_empty() {
         record.id = context.listener.request_id();
     }
+    // Most signature mismatches come from a proxy that changed the host or the path, so both are logged.
     if record.status == 403 {
         record.host = Some(access_log::escape_name(&context.listener.host));
         record.path = Some(access_log::escape_name(&context.listener.path));
@@ -445,7 +451,7 @@ fn finish_request(mut context: RequestContext<'_>, span: Option<RequestSpan>) {
         (context.connection.bytes_in, context.connection.bytes_out, to_milliseconds(elapsed));
     let operation = record.operation.unwrap_or(LABEL_NONE);
     let target = record.target.as_deref().unwrap_or(LABEL_NONE);
-    // An answer that did not arrive whole was no success, whatever its head said.
+    // An incomplete response is no success, whatever its status.
     let status = record.aborted.map_or_else(|| record.status.to_string(), |_| "aborted".to_owned());
     METRICS.requests.with_label_values(&[record.dialect, target, operation, &status]).inc();
     METRICS
@@ -463,7 +469,7 @@ fn finish_request(mut context: RequestContext<'_>, span: Option<RequestSpan>) {
     access_log::write_record(context.record);
 }
 
-/// Counts what keeps the process busy.
+/// Counts an open connection or an additional HTTP/2 request until it is dropped.
 struct OpenGuard(Arc<AtomicUsize>);
 
 impl OpenGuard {
@@ -479,7 +485,7 @@ impl Drop for OpenGuard {
     }
 }
 
-/// Counts a connection or a request while it is there.
+/// Increments a gauge until it is dropped.
 struct GaugeGuard<'a>(&'a IntGauge);
 
 impl<'a> GaugeGuard<'a> {

@@ -1,5 +1,5 @@
-//! Uploads in parts whose parts are smaller than their target takes: kept there as objects until the upload is completed,
-//! then read back and uploaded as larger parts. Nothing of an upload is known here between two of its requests.
+//! Multipart uploads with small parts, which are smaller than the target accepts. They are stored at the target as objects
+//! until the upload is completed, then combined into larger parts. The proxy keeps no state between two requests.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -40,26 +40,26 @@ use crate::target::error::ExchangeError;
 use crate::target::runtime::TargetRuntime;
 use crate::telemetry::metrics::METRICS;
 
-/// Lines of one page, of parts and of objects.
+/// Entries per page of a part or object listing.
 const PAGE_SIZE: u64 = 1000;
 
-/// Pages that are read of one upload, or deleted of one folder: no vendor takes more than 10,000 parts, and where a bucket
-/// keeps versions each may be there several times.
+/// The maximum number of pages per upload or folder. No vendor accepts more than 10,000 parts, but a bucket with versioning
+/// may have several versions of each.
 const PAGES_MAX: usize = 64;
 
-/// The plan's name, as metrics and the list of copies have it.
+/// The name of the plan in metrics and in the list of running copies.
 const PLAN_NAME: &str = "combine";
 
-/// Whether a bucket's listing, or its deletion, may meet parts that are kept.
+/// Whether an operation lists or deletes a bucket that may contain small parts.
 pub fn needs_small_parts_handling(route: &Route<'_>, operation: Operation) -> bool {
     (operation.is_listing() || operation == Operation::DeleteBucket)
         && small_parts::reserved_prefix(route.target).is_some()
 }
 
-/// Lists or deletes a bucket in which parts may be kept.
+/// Lists or deletes a bucket that may contain small parts.
 ///
 /// # Errors
-/// [`End`].
+/// [`RequestEnd`].
 pub async fn process_bucket_request(
     context: &mut RequestContext<'_>,
     target: &TargetRuntime,
@@ -73,10 +73,10 @@ pub async fn process_bucket_request(
     }
 }
 
-/// A page without what is kept.
+/// Sends a page of a listing without the small parts.
 ///
 /// # Errors
-/// [`End`].
+/// [`RequestEnd`].
 async fn list_without_small_parts(
     context: &mut RequestContext<'_>,
     target: &TargetRuntime,
@@ -90,7 +90,8 @@ async fn list_without_small_parts(
         .document
         .as_mut()
         .and_then(|document| small_parts::hide_reserved_keys(&route, &request, document));
-    // Once goes behind what is kept; what else has such a key was there before.
+    // Usually one more request skips the small parts. Objects that clients stored below the reserved prefix before it was
+    // reserved may need more.
     for _ in 0..4 {
         let Some(request) = next.take() else { break };
         let more = exchange::run_exchange(context, target, route.clone(), request.clone(), &[]).await?;
@@ -101,10 +102,10 @@ async fn list_without_small_parts(
     context.send_response(response).await
 }
 
-/// Deletes a bucket. One in which only kept parts are is empty to its caller, whose uploads end with it.
+/// Deletes a bucket. A bucket that contains only small parts is empty for its caller, so they are deleted with it.
 ///
 /// # Errors
-/// [`End`].
+/// [`RequestEnd`].
 async fn delete_bucket(
     context: &mut RequestContext<'_>,
     target: &TargetRuntime,
@@ -118,6 +119,7 @@ async fn delete_bucket(
         Err(RequestEnd::Rejected(rejection)) if rejection.kind == ErrorKind::BucketNotEmpty => {
             let small_parts_route = small_parts::route_own_requests(&route);
             let prefix = route.target.staging.prefix.clone();
+            // Where open uploads keep a bucket from being deleted, their small parts must not be lost either.
             let has_uploads = route.caller.uploads_fill_bucket
                 && has_open_uploads(
                     context.target_client,
@@ -139,7 +141,7 @@ async fn delete_bucket(
     context.send_response(response).await
 }
 
-/// Whether uploads are open in a bucket, which some vendors do not delete then.
+/// Whether a bucket has open uploads. Some vendors do not delete such a bucket.
 async fn has_open_uploads(
     target_client: &TargetClient,
     target: &TargetRuntime,
@@ -152,7 +154,7 @@ async fn has_open_uploads(
     }
 }
 
-/// Whether every key of a bucket, of all versions, begins so.
+/// Whether every key of a bucket, in all versions, has the prefix. Only the first page is read.
 async fn has_only_keys_with_prefix(
     target_client: &TargetClient,
     target: &TargetRuntime,
@@ -175,11 +177,11 @@ async fn has_only_keys_with_prefix(
     }
 }
 
-/// Carries out a request about an upload in parts, where some of these may be kept.
+/// Processes a request of a multipart upload that may have small parts.
 ///
 /// # Errors
-/// [`End`].
-#[allow(clippy::too_many_arguments, reason = "each of them is one end of the request")]
+/// [`RequestEnd`].
+#[allow(clippy::too_many_arguments, reason = "each is a separate input of the request")]
 pub async fn process_upload_request(
     context: &mut RequestContext<'_>,
     dialect: &'static Dialect,
@@ -223,13 +225,13 @@ pub async fn process_upload_request(
     }
 }
 
-/// The parts of one upload.
+/// One multipart upload with its small parts.
 struct SmallPartsUpload<'a> {
     target_client: &'a TargetClient,
     target: &'a TargetRuntime,
-    /// The caller's way.
+    /// The caller's route.
     route: Route<'a>,
-    /// Ours to where parts are kept, and to the upload.
+    /// The proxy's own routes to the small parts and to the upload.
     small_parts_route: Route<'a>,
     upload_route: Route<'a>,
     folder: PartsFolder,
@@ -266,7 +268,7 @@ impl<'a> SmallPartsUpload<'a> {
         Box::pin(perform_exchange(self.target_client, self.target, route, request)).await
     }
 
-    /// What is kept behind a number, and whether there is more.
+    /// Lists the small parts after a part number, and returns whether there are more.
     async fn list_small_parts(
         &self,
         marker: u64,
@@ -293,7 +295,7 @@ impl<'a> SmallPartsUpload<'a> {
         Err(target_response::reject_incomplete_response())
     }
 
-    /// The upload's own parts behind a number: also the question whether it is open.
+    /// Lists the target's parts of the upload after a part number. Fails if the upload is not open.
     async fn list_target_parts(&self, marker: u64, count_max: u64) -> Result<PartListing, Rejection> {
         let request = self.folder.build_list_parts_request(marker, count_max);
         match self.perform_exchange(&self.upload_route, request).await?.document {
@@ -317,14 +319,15 @@ impl<'a> SmallPartsUpload<'a> {
         Err(target_response::reject_incomplete_response())
     }
 
-    /// Whether a large part may go to the target's upload.
+    /// Whether a large part may be uploaded to the target's upload directly.
     async fn can_upload_directly(&self, number: u64) -> Result<bool, Rejection> {
         let (small_parts, _) = self.list_small_parts(number.saturating_sub(2), 2).await?;
         let find_part_bytes =
             |number| small_parts.iter().find(|row| row.part.number == number).map(|row| row.bytes);
         if find_part_bytes(number).is_some() {
-            return Ok(false); // It replaces one that is kept.
+            return Ok(false); // It replaces a small part.
         }
+        // A part in the target's upload cannot be read back, so a small part before it could not be combined with it.
         let below = number.saturating_sub(1);
         let mut bytes_before = find_part_bytes(below);
         if bytes_before.is_none() && below > 0 {
@@ -334,8 +337,9 @@ impl<'a> SmallPartsUpload<'a> {
         Ok(small_parts::can_upload_directly(self.part_bytes_min(), number, bytes_before))
     }
 
-    /// Refuses a small part that shows itself, or another before it, not to be the last. Where parts are refused.
+    /// Rejects a small part that is not the last one, or that follows another small part. Used where combining is disabled.
     async fn check_small_part_is_last(&self, number: u64) -> Result<(), Rejection> {
+        // The target would reject the upload only at its completion, after all bytes were sent.
         let list = self.list_target_parts(0, PAGE_SIZE).await?;
         let small = list.parts.iter().find(|row| row.0.number < number && row.2 < self.part_bytes_min());
         let follows = list.parts.iter().any(|row| row.0.number > number);
@@ -346,8 +350,8 @@ impl<'a> SmallPartsUpload<'a> {
         }
     }
 
-    /// The upload was open when a part was kept for it. If it is no more, nothing may stay: whoever ended it has looked for
-    /// kept parts before this one came, or will find it.
+    /// Checks that the upload is still open after a small part was stored. If it is not, its small parts are deleted: the
+    /// request that ended the upload may have listed them before this one arrived.
     async fn check_upload_is_open(&self) -> Result<(), Rejection> {
         match self.list_target_parts(0, 1).await {
             Err(rejection) if rejection.kind == ErrorKind::NoSuchUpload => {
@@ -358,7 +362,7 @@ impl<'a> SmallPartsUpload<'a> {
         }
     }
 
-    /// Deletes what is kept. What cannot be deleted now is found by the sweep.
+    /// Deletes the small parts.
     async fn delete_small_parts(&self) {
         let outcome = delete_keys_with_prefix(
             self.target_client,
@@ -367,9 +371,10 @@ impl<'a> SmallPartsUpload<'a> {
             &self.folder.prefix,
         )
         .await;
+        // Not an error of the request: the upload has ended, and the periodic cleanup deletes what remains.
         if let Err(rejection) = outcome {
             let target_name = self.route.target.name.as_str();
-            tracing::warn!(target_name = target_name, "kept parts could not be deleted: {rejection}");
+            tracing::warn!(target_name = target_name, "small parts could not be deleted: {rejection}");
         }
     }
 }
@@ -378,10 +383,10 @@ fn part_number_of_row(row: &(Part, Option<blobfish_dialects::model::Timestamp>, 
     row.0.number
 }
 
-/// Deletes all below a prefix, versions too.
+/// Deletes all keys with a prefix, in all versions.
 ///
 /// # Errors
-/// What the target says; what it does not delete stays.
+/// The target's error. Keys that the target does not delete remain.
 pub async fn delete_keys_with_prefix(
     target_client: &TargetClient,
     target: &TargetRuntime,
@@ -419,10 +424,12 @@ pub async fn delete_keys_with_prefix(
         let deleted_count = lines.iter().filter(|line| line.error.is_none()).count();
         has_versions |= lines.iter().any(|line| line.made_or_removed_marker || line.delete_marker.is_some());
         count = count.saturating_add(u64::try_from(deleted_count).unwrap_or_default());
+        // No progress means that the target rejects these deletions, and would again.
         if deleted_count == 0 || !page.truncated {
             break;
         }
     }
+    // With versioning the deletions above only added delete markers, and the vendor bills the versions.
     for _ in 0..if has_versions { PAGES_MAX } else { 0 } {
         let page =
             perform_exchange(target_client, target, route, small_parts::build_version_list_request(prefix))
@@ -465,7 +472,7 @@ fn parse_part_number(request: &Request) -> Result<u64, Rejection> {
     })
 }
 
-/// A part whose bytes come from the caller.
+/// Processes a part that the client uploads.
 async fn process_part_upload(
     context: &mut RequestContext<'_>,
     upload: &SmallPartsUpload<'_>,
@@ -485,7 +492,8 @@ async fn process_part_upload(
     if !upload.is_combining_enabled() && is_small {
         upload.check_small_part_is_last(number).await?;
     }
-    // Without a length it is not small: a target that takes such bodies is no stricter than this caller's vendor.
+    // A part of unknown length counts as large: the minimum of targets that accept such bodies is not above the minimum of
+    // the caller's vendor.
     let is_direct =
         !upload.is_combining_enabled() || (!is_small && upload.can_upload_directly(number).await?);
     if is_direct {
@@ -499,13 +507,14 @@ async fn process_part_upload(
     small_parts::remove_object_fields(&mut response);
     if response.status < 300 {
         METRICS.small_parts.with_label_values(&[route.target.name.as_str()]).inc();
+        // The small part is an object, so the target accepted it without a check of the upload ID.
         upload.check_upload_is_open().await?;
         attach_part_crc64(route, request, &mut response, bytes.unwrap_or_default());
     }
     context.send_response(response).await
 }
 
-/// Hands the CRC-64 of a kept part to the caller as that of any part: behind its ETag.
+/// Attaches the CRC-64 of a small part to its ETag, as for any other part.
 fn attach_part_crc64(route: &Route<'_>, request: &Request, response: &mut Response, bytes: u64) {
     let crc64 = response.text(ResponseField::Crc64Ecma).and_then(|crc64| crc64.parse().ok());
     crc64::seal_part_etag(
@@ -516,8 +525,8 @@ fn attach_part_crc64(route: &Route<'_>, request: &Request, response: &mut Respon
     );
 }
 
-/// A part that is copied: a large one as if nothing were kept, unless something is that stands before it.
-#[allow(clippy::too_many_arguments, reason = "each of them is one end of the copy")]
+/// Processes a part copy. A large part is copied directly, unless a small part is before it.
+#[allow(clippy::too_many_arguments, reason = "each is a separate input of the copy")]
 async fn process_part_copy(
     context: &mut RequestContext<'_>,
     dialect: &'static Dialect,
@@ -529,6 +538,7 @@ async fn process_part_copy(
     payload: Payload,
 ) -> Result<(), RequestEnd> {
     let number = parse_part_number(&request)?;
+    // The signature of the body must be verified before anything is copied.
     request_body::read_request_body(context, &request, payload).await?;
     let mut source_route = source_bucket.build_route(dialect, Some(caller), None);
     source_route.bucket.clone_from(&source_bucket.target_bucket);
@@ -553,11 +563,13 @@ async fn process_part_copy(
     }
     let is_kept_apart = upload.is_combining_enabled()
         && (is_small || {
-            // Sizes are mixed, or it replaces one. What is to be copied in parts of one size the target copies at once.
+            // Part sizes are mixed, or this part replaces a small one. A client that copies with one large part size has no small
+            // part before this one, and the target copies the part itself.
             let (small_parts, _) = upload.list_small_parts(0, 1).await?;
             small_parts.first().is_some_and(|row| row.part.number <= number)
         });
     if !is_kept_apart {
+        // Frees its copy slot, because a relay below registers its own.
         drop(relay);
         if source_bucket.target_index != destination_bucket.target_index {
             let relayed_copy = copy::process_relayed_copy(
@@ -612,7 +624,7 @@ fn begin_combine_slot(
     slot.ok_or_else(|| ErrorKind::SlowDown.into())
 }
 
-/// The upload's own parts and those that are kept, by number.
+/// Lists the target's parts of the upload and the small parts, ordered by part number.
 async fn list_parts(
     context: &mut RequestContext<'_>,
     upload: &SmallPartsUpload<'_>,
@@ -631,7 +643,7 @@ async fn list_parts(
     context.send_response(response).await
 }
 
-/// What is kept goes with the upload, also where that is gone already.
+/// Aborts the upload, and deletes its small parts.
 async fn abort_small_parts_upload(
     context: &mut RequestContext<'_>,
     upload: &SmallPartsUpload<'_>,
@@ -642,6 +654,7 @@ async fn abort_small_parts_upload(
     let outcome = exchange::run_exchange(context, upload.target, upload.route.clone(), request, &body).await;
     match &outcome {
         Ok(_) => upload.delete_small_parts().await,
+        // The retry of an abort that failed halfway must still delete the small parts.
         Err(RequestEnd::Rejected(rejection)) if rejection.kind == ErrorKind::NoSuchUpload => {
             upload.delete_small_parts().await
         }
@@ -650,7 +663,7 @@ async fn abort_small_parts_upload(
     context.send_response(outcome?).await
 }
 
-/// Combines what is kept, completes the upload, and forgets what was kept.
+/// Combines the small parts, completes the upload, and deletes the small parts.
 async fn complete_small_parts_upload(
     context: &mut RequestContext<'_>,
     caller: &Caller,
@@ -660,6 +673,7 @@ async fn complete_small_parts_upload(
 ) -> Result<(), RequestEnd> {
     let body = request_body::read_request_body(context, &request, payload).await?;
     request_documents::read_request_body(&upload.route, &mut request, &body)?;
+    // Built only for its losses, so that they are rejected before any part is combined.
     let exchange = Exchange::new(upload.route.clone(), request.clone(), &[])?;
     context.check_losses(exchange.losses(), &upload.route)?;
     drop(exchange);
@@ -675,10 +689,10 @@ async fn complete_small_parts_upload(
         let done = tokio::select! {
             biased;
             done = timeout(PARTS_DURATION_MAX, Box::pin(combiner.combine_and_complete(request, &small_parts))) => {
-                done.unwrap_or_else(|_| Err(Rejection::with_message(ErrorKind::InternalError, "Combining the parts took too long.")))
+                done.unwrap_or_else(|_| Err(Rejection::with_message(ErrorKind::InternalError, "Combining the small parts took too long.")))
             }
             () = combiner.slot.progress.wait_until_abandoned() => {
-                Err(Rejection::with_message(ErrorKind::ServiceUnavailable, "The service ends; the upload can be completed again."))
+                Err(Rejection::with_message(ErrorKind::ServiceUnavailable, "The service is shutting down. Retry CompleteMultipartUpload."))
             }
         };
         let label = if done.is_ok() { "ok" } else { "failed" };
@@ -700,7 +714,7 @@ async fn complete_small_parts_upload(
     keepalive::respond_with_keepalive(context, Box::pin(work), None).await.map(drop)
 }
 
-/// Where small parts are refused, a target's complaint about them names what to set.
+/// Where combining is disabled, replaces the target's error about small parts with one that names the setting.
 fn explain_small_part_rejection(upload: &SmallPartsUpload<'_>, rejection: Rejection) -> Rejection {
     match rejection.kind {
         ErrorKind::EntityTooSmall => {
@@ -714,7 +728,7 @@ fn explain_small_part_rejection(upload: &SmallPartsUpload<'_>, rejection: Reject
     }
 }
 
-/// A completing call under way.
+/// A running CompleteMultipartUpload that combines small parts.
 struct PartCombiner<'p, 'a> {
     upload: &'p SmallPartsUpload<'a>,
     slot: Arc<CopySlot>,
@@ -730,6 +744,7 @@ impl PartCombiner<'_, '_> {
         let is_small_part =
             |part: &Part| small_parts.binary_search_by(|row| row.part.number.cmp(&part.number)).is_ok();
         let are_all_small_parts = request.parts.iter().all(is_small_part);
+        // If none of the named parts are at the target, one row suffices, as a check that the upload is open.
         let target_parts = if are_all_small_parts {
             upload.list_target_parts(0, 1).await?.parts
         } else {
@@ -754,6 +769,7 @@ impl PartCombiner<'_, '_> {
         let produced_parts: Vec<Part> = produced.try_collect().await?;
         let combined_sum = crc64::combine_parts(produced_parts.iter().map(|part| part.crc64));
         let whole_sum = crc64::combine_parts(request.parts.iter().map(|part| part.crc64));
+        // However the bytes are divided into parts, the whole object has one CRC-64.
         if combined_sum.is_some() && whole_sum.is_some() && combined_sum != whole_sum {
             return Err(reject_part_mismatch());
         }
@@ -765,13 +781,14 @@ impl PartCombiner<'_, '_> {
         Ok(response)
     }
 
-    /// One part of what is completed, tried again where that is safe: a part that is there twice is there once.
+    /// Produces one part, with retries. Retries are safe, because uploading a part number again replaces the part.
     async fn produce_part_with_retries(&self, planned: PlannedPart) -> Result<Part, Rejection> {
         let mut attempt = 1;
         loop {
             match Box::pin(self.produce_part(&planned)).await {
                 Err(rejection) if attempt < PART_ATTEMPTS_MAX && is_transient(rejection.kind) => {
                     METRICS.copy_retries.inc();
+                    // Without jitter the concurrent parts would retry together, and overload the target again.
                     let jitter = u64::try_from(clock::random() % 200).unwrap_or_default();
                     sleep(Duration::from_millis(200_u64.saturating_mul(1 << attempt).saturating_add(jitter)))
                         .await;
@@ -797,6 +814,7 @@ impl PartCombiner<'_, '_> {
                         }
                         _ => Err(target_response::reject_incomplete_response()),
                     },
+                    // Not every target can copy into a part; the bytes then pass through the proxy.
                     Err(rejection) if rejection.kind == ErrorKind::NotImplemented => {
                         self.upload_joined_part(*number, std::slice::from_ref(piece)).await
                     }
@@ -806,7 +824,8 @@ impl PartCombiner<'_, '_> {
         }
     }
 
-    /// Reads pieces one after another, and writes them as one part. The last byte goes only when all of them were right.
+    /// Reads pieces one after another, and uploads them as one part. The last byte is sent only when all pieces were
+    /// verified.
     async fn upload_joined_part(&self, number: u64, pieces: &[PartSlice]) -> Result<Part, Rejection> {
         let SmallPartsUpload { target_client, target, upload_route, folder, .. } = self.upload;
         let bytes = pieces.iter().map(|piece| piece.bytes).sum();
@@ -818,6 +837,7 @@ impl PartCombiner<'_, '_> {
         let digests_to_compute = DigestsToCompute { crc64: true, md5: true, ..DigestsToCompute::default() };
         let mut verifier =
             BodyVerifier::new(upload_route.caller, Payload::Unsigned, &put, digests_to_compute)?;
+        // Both permits together: parts that each hold one and wait for the other would deadlock.
         let (read_permit, write_permit) =
             target_client.acquire_permit_pair(target, target).await.map_err(ExchangeError::to_rejection)?;
         let mut upload = None;
@@ -854,6 +874,7 @@ impl PartCombiner<'_, '_> {
                     download.abort().await;
                     return Err(target_response::reject_incomplete_response());
                 }
+                // Opened after the first successful read, so that a missing piece costs no upload request.
                 let upload = match &mut upload {
                     Some(upload) => upload,
                     None => {
@@ -867,7 +888,7 @@ impl PartCombiner<'_, '_> {
                 let mut expected =
                     Request { body_length: Some(piece.bytes), ..Request::new(Operation::UploadPart) };
                 if head.response.status == 200 {
-                    // It is the whole object that this head speaks of.
+                    // A 200 means the whole object, and only then the digests in the head are those of this piece.
                     validate_response::add_expected_digests(
                         &mut expected,
                         small_parts_route.target.dialect,
@@ -890,6 +911,7 @@ impl PartCombiner<'_, '_> {
                     let verified =
                         piece_verifier.push(&chunk).and_then(|verified_bytes| verifier.push(&verified_bytes));
                     if upload.write_body(&verified.map_err(|_| reject_part_mismatch())?).await.is_err() {
+                        // The target may have sent its error already; it is read below.
                         download.abort().await;
                         return Ok(false);
                     }
@@ -920,7 +942,7 @@ impl PartCombiner<'_, '_> {
         let is_written = match transferred {
             Ok(is_written) => is_written,
             Err(rejection) => {
-                // The target never has the whole of what is not right.
+                // The target has not received the last byte, so it discards the part.
                 upload.abort().await;
                 return Err(rejection);
             }
@@ -971,9 +993,10 @@ impl PartCombiner<'_, '_> {
     }
 }
 
-/// Whether an ETag is the MD5 of its bytes, as far as the target's answer lets one know.
+/// Whether an ETag is the MD5 of its bytes, as far as the response shows.
 fn is_md5_etag(route: &Route<'_>, response: &TargetResponse, tag: &str) -> bool {
     let target_dialect = route.target.dialect;
+    // The ETag of an encrypted object may have the form of an MD5 without being one.
     let is_encrypted =
         [ResponseField::EncryptionKeyId, ResponseField::CustomerAlgorithm].into_iter().any(|field| {
             (target_dialect.response_field_name)(field).is_some_and(|name| response.header(name).is_some())
@@ -984,16 +1007,16 @@ fn is_md5_etag(route: &Route<'_>, response: &TargetResponse, tag: &str) -> bool 
 
 fn reject_part_mismatch() -> Rejection {
     METRICS.integrity_failures.with_label_values(&["part"]).inc();
-    Rejection::with_message(ErrorKind::InternalError, "A part that was kept is not what came.")
+    Rejection::with_message(ErrorKind::InternalError, "A stored small part does not match its checksum.")
 }
 
-/// A part that was replaced, or deleted, while its upload is completed.
+/// Maps the error of a small part that was replaced or deleted while its upload is completed.
 fn map_replaced_part(rejection: Rejection) -> Rejection {
     match rejection.kind {
         ErrorKind::PreconditionFailed | ErrorKind::NoSuchKey | ErrorKind::InvalidRange => {
             Rejection::with_message(
                 ErrorKind::InvalidPart,
-                "A part was replaced while its upload was completed.",
+                "A part was replaced or deleted while the upload was being completed.",
             )
         }
         _ => rejection,

@@ -1,5 +1,5 @@
-//! Deletes kept parts of uploads that are gone: whoever ended them could not. Every process does so now and then; several at
-//! once ask the same and delete the same.
+//! Cleans up small parts of uploads that no longer exist, whose parts were not deleted when the upload ended. Every process
+//! runs the cleanup periodically. Several processes may clean up the same bucket, because deleting twice is harmless.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,26 +28,26 @@ use crate::target::error::ExchangeError;
 use crate::target::runtime::TargetRuntime;
 use crate::telemetry::metrics::METRICS;
 
-/// How often it is looked whether a target is due.
+/// How often the schedule of the targets is checked.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Buckets of one target that are looked at in one round.
+/// The maximum number of buckets of one target per run.
 const BUCKETS_MAX: usize = 1000;
 
-/// Uploads of one bucket that are looked at in one round, in pages of 1000.
+/// The maximum number of pages of 1000 uploads of one bucket per run.
 const PAGES_MAX: usize = 10;
 
-/// Between two questions: nobody waits for the answers.
+/// The pause between two requests, because the cleanup is not urgent and must not load the target.
 const REQUEST_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Sweeps all targets.
+/// Cleans up the small parts at all targets.
 pub struct SmallPartsCleanup {
     active_config: Arc<ArcSwap<ActiveConfig>>,
     target_client: TargetClient,
 }
 
 impl SmallPartsCleanup {
-    /// Of the configuration that runs.
+    /// Creates the cleanup for the targets of the active configuration.
     pub fn new(active_config: Arc<ArcSwap<ActiveConfig>>) -> Self {
         Self { active_config, target_client: TargetClient::new(SystemDns, file_descriptors::pool_size()) }
     }
@@ -72,6 +72,7 @@ impl BackgroundService for SmallPartsCleanup {
                     if Instant::now() < *next_run {
                         continue;
                     }
+                    // Set before the run, so that a run which fails or takes long is not repeated without a pause.
                     *next_run = Instant::now().checked_add(interval).unwrap_or(*next_run);
                     self.clean_up_target(&config, index, target, interval).await;
                 }
@@ -88,7 +89,7 @@ impl BackgroundService for SmallPartsCleanup {
     }
 }
 
-/// Several processes that were started together do not ask together.
+/// Schedules the first run at a random time within the interval, so that processes started together do not run together.
 fn schedule_first_run(interval: Duration) -> Instant {
     let share = u32::try_from(clock::random() % 1000).unwrap_or_default();
     let now = Instant::now();
@@ -119,22 +120,23 @@ impl SmallPartsCleanup {
                         target_name = target_name,
                         bucket,
                         count,
-                        "kept parts of uploads that are gone were deleted"
+                        "small parts of uploads that no longer exist were deleted"
                     );
                 }
+                // The configuration may name a bucket that is not created yet.
                 Err(rejection) if rejection.kind == ErrorKind::NoSuchBucket => {}
                 Err(rejection) => {
                     tracing::warn!(
                         target_name = target_name,
                         bucket,
-                        "kept parts cannot be looked at: {rejection}"
+                        "the cleanup of small parts failed: {rejection}"
                     );
                 }
             }
         }
     }
 
-    /// Where parts may be kept.
+    /// Lists the buckets that may contain small parts.
     async fn list_candidate_buckets(
         &self,
         config: &ActiveConfig,
@@ -153,6 +155,7 @@ impl SmallPartsCleanup {
                 None => has_pattern_rule = true,
             }
         }
+        // Only the target knows which buckets a pattern rule matches.
         if has_pattern_rule {
             let service_route = build_cleanup_route(target, String::new());
             let request = Request::new(Operation::ListBuckets);
@@ -190,6 +193,7 @@ impl SmallPartsCleanup {
                     count = count.saturating_add(deleted_count);
                 }
             }
+            // The folders before the marker may be deleted now; listing after a key does not depend on that.
             marker = page.prefixes.last().cloned();
             if !page.truncated || marker.is_none() {
                 break;
@@ -198,7 +202,7 @@ impl SmallPartsCleanup {
         Ok(count)
     }
 
-    /// Whether the upload of a folder is gone, by the first of its parts that is old enough.
+    /// Whether the upload of a folder no longer exists. A folder with a recent first part is not checked.
     async fn is_orphaned(
         &self,
         target: &TargetRuntime,
@@ -217,10 +221,12 @@ impl SmallPartsCleanup {
             return Err(target_response::reject_incomplete_response());
         };
         let Some(object) = page.objects.into_iter().next() else { return Ok(false) };
+        // The upload of a recent part is probably in progress, so the request for it is saved.
         let age = object.modified.map_or(0, |modified| clock::now().0.saturating_sub(modified.0));
         if u64::try_from(age).unwrap_or_default() < age_min.as_secs() {
             return Ok(false);
         }
+        // The key contains only a hash; bucket, key and upload ID of the upload are in the metadata of the part.
         let head = Request::for_object(
             Operation::HeadObject,
             route.bucket.clone(),
@@ -246,6 +252,7 @@ impl SmallPartsCleanup {
         .await
         {
             Ok(_) => Ok(false),
+            // Any other error leaves the state of the upload unknown, and its parts must stay.
             Err(rejection) if matches!(rejection.kind, ErrorKind::NoSuchUpload | ErrorKind::NoSuchBucket) => {
                 Ok(true)
             }

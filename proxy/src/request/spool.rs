@@ -1,5 +1,5 @@
-//! Bodies that must be known whole before a target is told of them, in files without a name: how large, how many and
-//! where is the operator's. A small one stays in memory.
+//! Spool files: temporary files without a name for bodies that must be complete before they are sent to a target. The
+//! operator configures their size, number and directory. A small body stays in memory.
 
 use std::fs::File;
 use std::io;
@@ -13,23 +13,23 @@ use blobfish_dialects::model::{ErrorKind, Rejection};
 
 use crate::telemetry::metrics::METRICS;
 
-/// Bytes that are kept in memory, and written or read at once.
+/// The size of the memory buffer, and of one write or read.
 pub const BUFFER_BYTES: usize = 256 * 1024;
 
-/// The files of this process.
+/// The open spool files of this process.
 static OPEN_FILES: AtomicUsize = AtomicUsize::new(0);
 
-/// Some bytes, to be read as often as needed.
+/// A body that can be read repeatedly, which a retry needs.
 pub struct Spool {
     limits: SpoolLimits,
     file: Option<Arc<UnnamedFile>>,
-    /// Bytes in the file that count.
+    /// The number of valid bytes in the file.
     file_bytes: u64,
-    /// What follows them.
+    /// The bytes after them, not written yet.
     buffer: Vec<u8>,
 }
 
-/// A file without a name; its room is given back when it is closed.
+/// A file without a name. The system frees its space when it is closed, also after a crash.
 struct UnnamedFile(File);
 
 impl Drop for UnnamedFile {
@@ -40,20 +40,20 @@ impl Drop for UnnamedFile {
 }
 
 impl Spool {
-    /// Nothing yet.
+    /// Creates an empty spool. No file is opened.
     pub fn new(limits: &SpoolLimits) -> Self {
         Self { limits: limits.clone(), file: None, file_bytes: 0, buffer: Vec::new() }
     }
 
-    /// Bytes that are there.
+    /// The number of bytes in the spool.
     pub fn byte_count(&self) -> u64 {
         self.file_bytes.saturating_add(u64::try_from(self.buffer.len()).unwrap_or(u64::MAX))
     }
 
-    /// Adds bytes.
+    /// Appends bytes.
     ///
     /// # Errors
-    /// `SlowDown` where there are too many files, `ServiceUnavailable` where the disk is full or cannot be written.
+    /// `SlowDown` if there are too many spool files, `ServiceUnavailable` if the file cannot be written.
     pub async fn push(&mut self, bytes: &[u8]) -> Result<(), Rejection> {
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() < BUFFER_BYTES {
@@ -64,6 +64,7 @@ impl Spool {
             None => Arc::clone(self.file.insert(open_spool_file(&self.limits).await?)),
         };
         let (at, chunk) = (self.file_bytes, std::mem::take(&mut self.buffer));
+        // A slow disk would otherwise block the runtime, and all requests with it.
         let write_task = tokio::task::spawn_blocking(move || {
             let outcome = file.0.write_all_at(&chunk, at);
             (outcome, chunk)
@@ -71,15 +72,16 @@ impl Spool {
         let (outcome, mut chunk) = write_task.await.map_err(|_| ErrorKind::InternalError)?;
         outcome.map_err(|error| reject_unwritable_file(&error, &self.limits))?;
         self.file_bytes = self.file_bytes.saturating_add(u64::try_from(chunk.len()).unwrap_or_default());
+        // The buffer is reused, which saves an allocation per write.
         chunk.clear();
         self.buffer = chunk;
         Ok(())
     }
 
-    /// The bytes from here on, as many as are read at once; none at the end.
+    /// Reads up to [`BUFFER_BYTES`] from an offset; returns an empty buffer at the end.
     ///
     /// # Errors
-    /// `InternalError` where the file cannot be read.
+    /// `InternalError` if the file cannot be read.
     pub async fn read(&self, at: u64) -> Result<Vec<u8>, Rejection> {
         let Some(file) = self.file.as_ref().filter(|_| at < self.file_bytes) else {
             let at = usize::try_from(at.saturating_sub(self.file_bytes)).unwrap_or(usize::MAX);
@@ -94,7 +96,7 @@ impl Spool {
         match read_task.await {
             Ok(Ok(chunk)) => Ok(chunk),
             Ok(Err(error)) => {
-                tracing::error!(%error, "a body's file cannot be read");
+                tracing::error!(%error, "a spool file cannot be read");
                 Err(ErrorKind::InternalError.into())
             }
             Err(_) => Err(ErrorKind::InternalError.into()),
@@ -103,11 +105,12 @@ impl Spool {
 }
 
 async fn open_spool_file(limits: &SpoolLimits) -> Result<Arc<UnnamedFile>, Rejection> {
+    // Counted before the file is opened, so that concurrent requests cannot exceed the limit together.
     if OPEN_FILES.fetch_add(1, Ordering::Relaxed) >= limits.files_max {
         OPEN_FILES.fetch_sub(1, Ordering::Relaxed);
         return Err(Rejection::with_message(
             ErrorKind::SlowDown,
-            "Too many bodies without a length arrive at once. Say Content-Length, or try again.",
+            "Too many bodies without a length are in progress. Send Content-Length, or try again later.",
         ));
     }
     let dir = limits.dir.clone().unwrap_or_else(std::env::temp_dir);
@@ -128,16 +131,17 @@ async fn open_spool_file(limits: &SpoolLimits) -> Result<Arc<UnnamedFile>, Rejec
     }
 }
 
-/// What a caller is told who can do nothing about it but say a length.
+/// Logs a file error, and returns the rejection, which names the remedy of the client: a Content-Length.
 fn reject_unwritable_file(error: &io::Error, limits: &SpoolLimits) -> Rejection {
     let dir: PathBuf = limits.dir.clone().unwrap_or_else(std::env::temp_dir);
     let dir = dir.display();
-    tracing::error!(%error, %dir, "a body without a length cannot be written to its file");
+    tracing::error!(%error, %dir, "the spool file of a body without a length cannot be written");
+    // The details stay in the log: the client must not learn the directory.
     let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-    let reason = if is_full { "the disk is full" } else { "its file cannot be written" };
+    let reason = if is_full { "the disk is full" } else { "the temporary file cannot be written" };
     Rejection::with_message(
         ErrorKind::ServiceUnavailable,
-        format!("A body without a length cannot be taken here: {reason}. Say Content-Length."),
+        format!("A body without a length cannot be accepted: {reason}. Send Content-Length."),
     )
 }
 
@@ -151,7 +155,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_pushed_is_read_again_and_leaves_no_file() {
+    async fn pushed_bytes_can_be_read_repeatedly_and_leave_no_file() {
         let dir = tempfile::tempdir().unwrap();
         let limits = spool_limits(Some(dir.path().to_owned()), 64);
         let body: Vec<u8> = (0..700_000_u32).map(|at| u8::try_from(at % 251).unwrap()).collect();
@@ -170,7 +174,7 @@ mod tests {
                 read.extend(piece);
             }
             assert!(read == body);
-            assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "it has no name");
+            assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "the file has no name");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Requests whose payload is streamed: objects down, objects and parts up, with memory for a few pieces only.
+//! Requests with streamed bodies: downloads of objects, uploads of objects and parts. Only a few chunks are in memory.
 
 use blobfish_dialects::dialect::route::Route;
 use blobfish_dialects::dialect::signature::Payload;
@@ -33,13 +33,13 @@ use crate::target::error::ExchangeError;
 use crate::target::runtime::TargetRuntime;
 use crate::telemetry::metrics::{METRICS, to_seconds};
 
-/// A target that refuses to read on has sent its reason already; this long it may take to arrive.
+/// How long to wait for the response of a target that stopped reading. It was sent already, but may still be in transit.
 const EARLY_RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// GET and HEAD of an object.
 ///
 /// # Errors
-/// [`End`].
+/// [`RequestEnd`].
 pub async fn download_object(
     context: &mut RequestContext<'_>,
     target: &TargetRuntime,
@@ -52,7 +52,7 @@ pub async fn download_object(
     }
 }
 
-/// A read; `part` is that of an object without parts.
+/// Processes a download. `part` is set if a part number was requested of an object without parts.
 async fn process_download(
     context: &mut RequestContext<'_>,
     target: &TargetRuntime,
@@ -65,6 +65,7 @@ async fn process_download(
     let target_client = context.target_client;
     let result = match target_client.send(target, &out, context.operation_name(), route.caller.name).await {
         Err(ExchangeError::ClockSkew) => {
+            // The error response revealed the target's time, and the new signature uses it.
             let (out, _) = build_target_request(&route, request, None, clock::now())?;
             target_client.send(target, &out, context.operation_name(), route.caller.name).await
         }
@@ -72,6 +73,7 @@ async fn process_download(
     };
     let (conversation, head) = result?;
     context.record_target_request_id(&route, &head.response);
+    // Some vendors send the whole object for a range that does not fit, where the target sends an error.
     if needs_retry_without_range(&route, request, &head.response) {
         conversation.abort().await;
         let mut whole = request.clone();
@@ -105,7 +107,7 @@ async fn process_download(
         conversation.release().await;
         return context.send_response(response).await;
     }
-    // What the head says of the body, the body is held to.
+    // The head announces length and digests, so a body that differs was damaged on its way.
     let expected_body = build_expected_body(route.target.dialect, request, &head.response);
     let verifier = expected_body.map(|expected_body| {
         BodyVerifier::new(
@@ -132,12 +134,12 @@ fn select_part(part: Option<SinglePart>, response: Response) -> Result<Response,
     }
 }
 
-/// What is not plainly a failure is looked at more closely.
+/// Whether a response is a success; a 304 has no error document either.
 fn is_success(status: u16) -> bool {
     matches!(status, 200..=299 | 304)
 }
 
-/// The reply to a failure, after its whole document was read.
+/// Reads an error document, and returns the error response for the client.
 async fn read_error_response(
     mut conversation: TargetExchange<'_>,
     target: &TargetRuntime,
@@ -151,7 +153,8 @@ async fn read_error_response(
     Ok(build_client_error(route, request, &TargetResponse { body, ..head.response }))
 }
 
-/// Hands an object's bytes on. Fewer or more than announced break the connection (T2).
+/// Streams the body of an object. If it is shorter or longer than announced, the connection is closed, so that the client
+/// does not take it for complete.
 async fn stream_response(
     context: &mut RequestContext<'_>,
     target: &TargetRuntime,
@@ -170,7 +173,7 @@ async fn stream_response(
             conversation.abort().await;
             return Err(Rejection::with_message(
                 ErrorKind::NotImplemented,
-                "HTTP/1.0 cannot take an answer of unknown length",
+                "HTTP/1.0 has no response of unknown length. Use HTTP/1.1.",
             )
             .into());
         }
@@ -182,7 +185,7 @@ async fn stream_response(
         }
     };
     let verifier = match verifier {
-        // Of an empty body nothing can be held back.
+        // An empty body has no last byte to hold back, so it is checked before the head is sent.
         Some(verifier) if framing == ResponseFraming::Bytes(0) => match verifier.finish() {
             Ok(_) => None,
             Err(_) => {
@@ -226,24 +229,27 @@ async fn forward_response_body(
             Ok(None) => break,
             Err(error) => {
                 error.record_at(target);
-                return Err(RequestEnd::Aborted("the target's answer was cut"));
+                return Err(RequestEnd::Aborted(
+                    "the target closed the connection before the end of its response",
+                ));
             }
         }
     }
     if let Some(verifier) = verifier {
-        // Without its last byte nobody takes the body for the object.
+        // Without the last byte a client does not take the body for complete, so it is sent only after verification.
         let (last, _) = verifier.finish().map_err(count_body_mismatch)?;
         context.connection.write_response_body(&last).await?;
     }
     Ok(context.connection.finish_response().await?)
 }
 
-/// The target's next bytes. Where they are not there yet, the caller gets at once what was there before.
+/// Reads the target's next bytes. If none have arrived, the bytes that are buffered for the client are flushed first.
 async fn read_or_flush(
     context: &mut RequestContext<'_>,
     conversation: &mut TargetExchange<'_>,
 ) -> Result<Result<Option<Bytes>, ExchangeError>, RequestEnd> {
     let mut next = pin!(conversation.read_body());
+    // A flush per chunk would cost a system call even while the target sends faster than the client reads.
     let first_poll = poll_fn(|cx| match next.as_mut().poll(cx) {
         Poll::Ready(chunk) => Poll::Ready(Some(chunk)),
         Poll::Pending => Poll::Ready(None),
@@ -255,16 +261,16 @@ async fn read_or_flush(
     Ok(next.await)
 }
 
-/// What arrived is not what its head says that it is.
+/// Counts a body that differs from its head, and aborts the response.
 fn count_body_mismatch(_: Rejection) -> RequestEnd {
     METRICS.integrity_failures.with_label_values(&["target"]).inc();
-    RequestEnd::Aborted("the target's body is not what its head says")
+    RequestEnd::Aborted("the target's body does not match its head")
 }
 
-/// Sends an upload of which it is known that the target can be told it. Nothing is told yet.
+/// Sends an upload that the target supports, and returns the response for the client. The response is not sent yet.
 ///
 /// # Errors
-/// [`End`].
+/// [`RequestEnd`].
 pub async fn send_upload(
     context: &mut RequestContext<'_>,
     target: &TargetRuntime,
@@ -288,6 +294,7 @@ pub async fn send_upload(
         Ok(outcome) => outcome,
         Err(error) => {
             conversation.abort().await;
+            // The rest of the body may still arrive, so the connection cannot be reused.
             context.connection.disable_keep_alive();
             return Err(error.into_request_end(target));
         }
@@ -318,18 +325,18 @@ pub async fn send_upload(
     Ok(response)
 }
 
-/// A body on its way to a target.
+/// The body of an upload.
 pub enum UploadBody {
-    /// It passes through, behind its first verified bytes.
+    /// It is streamed, after its first verified bytes.
     Streaming(Box<BodyVerifier>, Vec<u8>, Reservation),
-    /// It was read and verified to its end before the target is contacted.
+    /// It was read and verified completely before the target is contacted.
     Buffered((BufferedBody, Digests)),
-    /// The same, in a file.
+    /// It was read and verified completely, into a spool.
     Spooled(Spool, Digests),
 }
 
 impl UploadBody {
-    /// Its length in bytes, where that is known.
+    /// The length in bytes, if known.
     pub fn length(&self) -> Option<u64> {
         match self {
             Self::Streaming(verifier, ..) => verifier.length(),
@@ -338,7 +345,7 @@ impl UploadBody {
     }
 }
 
-/// Sends a body that was verified already.
+/// Sends a buffered body that was verified already.
 async fn send_buffered_body(
     conversation: &mut TargetExchange<'_>,
     bytes: &[u8],
@@ -354,7 +361,7 @@ async fn send_buffered_body(
     }
 }
 
-/// Sends a body that was verified already, from its file.
+/// Sends a spooled body that was verified already.
 async fn send_spooled_body(
     conversation: &mut TargetExchange<'_>,
     spool: &Spool,
@@ -371,11 +378,11 @@ async fn send_spooled_body(
     send_buffered_body(conversation, &[], digests).await
 }
 
-/// Why a body did not get through.
+/// Why an upload failed.
 enum UploadError {
-    /// By the caller.
+    /// The client failed or its body was invalid.
     Client(RequestEnd),
-    /// By the target.
+    /// The exchange with the target failed.
     Target(ExchangeError),
 }
 
@@ -400,8 +407,8 @@ impl From<ExchangeError> for UploadError {
     }
 }
 
-/// Sends the body, the last of it only when everything agrees (security, B2 and I7). Gives the head of the
-/// answer, and what was computed of the bytes; nothing of that where the target refused before the end.
+/// Streams the body. The last byte is sent only after everything was verified, so that the target never completes a wrong
+/// body. Returns the response head and the digests; no digests if the target rejected the request before the end.
 async fn forward_upload_body(
     context: &mut RequestContext<'_>,
     conversation: &mut TargetExchange<'_>,
@@ -436,7 +443,7 @@ enum UploadEvent {
     EarlyRejection(TargetResponseHead),
 }
 
-/// The caller's next bytes, unless the target says first that it wants no more.
+/// Waits for the client's next bytes or for an early rejection by the target.
 async fn read_upload_event(
     context: &mut RequestContext<'_>,
     conversation: &mut TargetExchange<'_>,
@@ -448,12 +455,12 @@ async fn read_upload_event(
     }
 }
 
-/// A success before the end of the request would be of something else.
+/// Checks that an early response is an error. A success before the end of the body cannot be about this body.
 fn check_early_rejection(head: TargetResponseHead) -> Result<TargetResponseHead, ExchangeError> {
     if is_success(head.response.status) { Err(ExchangeError::EarlyResponse) } else { Ok(head) }
 }
 
-/// What a target said before it stopped reading.
+/// Reads the response of a target that stopped reading.
 async fn read_early_rejection(
     conversation: &mut TargetExchange<'_>,
     error: ExchangeError,
@@ -464,7 +471,7 @@ async fn read_early_rejection(
     }
 }
 
-/// What the target refused before it had the whole body; both connections are of no more use.
+/// Builds the error response for an early rejection. Both connections are in the middle of a body and cannot be reused.
 async fn build_early_rejection(
     context: &mut RequestContext<'_>,
     target: &TargetRuntime,

@@ -1,5 +1,5 @@
-//! Uploads whose length nobody said, towards targets that must be told one: an object is uploaded in parts, each of which is
-//! known before it is sent; a part is known whole.
+//! Uploads of unknown length to targets that require a length. An object is uploaded as a multipart upload, and each of its
+//! parts is spooled before it is sent. An uploaded part is spooled whole.
 
 use std::sync::Mutex;
 
@@ -22,13 +22,13 @@ use crate::request::spool::Spool;
 use crate::request::streaming::{UploadBody, send_upload};
 use crate::target::runtime::TargetRuntime;
 
-/// Bytes of a part of an object.
+/// The size of a part of such an object.
 const PART_BYTES: u64 = 16 * 1024 * 1024;
 
-/// A whole body, in a file where it is not small.
+/// Reads a whole body into a spool.
 ///
 /// # Errors
-/// [`End`]; a body that is longer than the operator allows.
+/// [`RequestEnd`], also if the body is longer than the configured maximum.
 pub async fn spool_body(
     context: &mut RequestContext<'_>,
     mut verifier: BodyVerifier,
@@ -45,7 +45,7 @@ pub async fn spool_body(
             return Err(Rejection::with_message(
                 ErrorKind::EntityTooLarge,
                 format!(
-                    "A part without a length may have {} bytes here. Say Content-Length.",
+                    "A part without a length may have at most {} bytes. Send Content-Length.",
                     limits.bytes_max
                 ),
             )
@@ -58,11 +58,11 @@ pub async fn spool_body(
     Ok((spool, digests))
 }
 
-/// PUT of an object. One that ends within a part is put at once; of a larger one nothing is seen before all of it was
-/// verified.
+/// Uploads an object. A body that fits into one part is sent as a single PutObject. A larger object becomes visible only
+/// when all of it was verified.
 ///
 /// # Errors
-/// [`End`]. No upload is left behind.
+/// [`RequestEnd`]. The multipart upload is aborted.
 pub async fn upload_object(
     context: &mut RequestContext<'_>,
     target: &TargetRuntime,
@@ -76,13 +76,14 @@ pub async fn upload_object(
     let outcome = Box::pin(upload_object_body(context, target, route, request, verifier, &mut upload)).await;
     let has_failed = outcome.as_ref().map_or(true, |response| response.status >= 300);
     if let Some(upload) = upload.filter(|_| has_failed) {
+        // The rest of the body may still arrive, so the connection cannot be reused.
         context.connection.disable_keep_alive();
         abort_upload(context.target_client, target, route, request, &upload).await;
     }
     outcome
 }
 
-/// A part while it arrives.
+/// A part that is being received.
 struct PendingPart {
     spool: Spool,
     verifier: BodyVerifier,
@@ -107,10 +108,12 @@ async fn upload_object_body(
     while let Some(chunk) = next_chunk {
         let verified_bytes = verifier.push(&chunk).map_err(RequestContext::count_integrity_failure)?;
         bytes = bytes.saturating_add(u64::try_from(verified_bytes.len()).unwrap_or(u64::MAX));
+        // The client expects the limit of its own vendor, although a multipart upload at the target could be larger.
         if bytes > route.caller.limits.upload_bytes_max {
             return Err(ErrorKind::EntityTooLarge.into());
         }
         if pending.spool.byte_count() >= PART_BYTES && !verified_bytes.is_empty() {
+            // Created only when a second part begins: most bodies are small, and need no multipart upload.
             if upload.is_none() {
                 *upload = Some(create_upload(context, target, route, request).await?);
             }
@@ -163,7 +166,7 @@ enum PartOutcome {
     Rejected(Box<Response>),
 }
 
-/// Computes what the target is told of a part.
+/// Creates the verifier that computes the digests of a part.
 fn create_part_verifier(route: &Route<'_>) -> Result<BodyVerifier, Rejection> {
     let unknown = Request::new(Operation::UploadPart);
     BodyVerifier::new(
@@ -200,7 +203,7 @@ async fn perform_upload_exchange(
     drive_exchange(context.target_client, target, exchange, name, route.caller.name, &Mutex::new(None)).await
 }
 
-/// Sends what has arrived as a part, whose MD5 the target checks.
+/// Sends the received bytes as a part, with an MD5 for the target to check.
 async fn send_part(
     context: &mut RequestContext<'_>,
     target: &TargetRuntime,

@@ -1,4 +1,4 @@
-//! Uploads of objects and parts: what of a body has to be read before the target can be asked to take it.
+//! Uploads of objects and parts: how much of the body is read before the request to the target starts.
 
 use std::borrow::Cow;
 
@@ -19,7 +19,7 @@ use crate::request::streaming::{UploadBody, send_upload};
 use crate::request::unknown_length_upload;
 use crate::target::runtime::TargetRuntime;
 
-/// Bytes of a body that are held for a target that requires its digest in the head: as much as a stream may hold.
+/// The maximum size of a body that is buffered to send its digest in the head: as much as a stream may buffer.
 const SMALL_BODY_BYTES_MAX: usize = 256 * 1024;
 
 /// Uploads an object or a part. The response is not sent yet.
@@ -34,6 +34,7 @@ pub async fn upload_body(
     payload: Payload,
     body: BodyLength,
 ) -> Result<Response, RequestEnd> {
+    // HTTP treats such a request as one with an empty body; the vendors require a length for uploads.
     if body == BodyLength::Absent {
         return Err(ErrorKind::MissingContentLength.into());
     }
@@ -50,13 +51,14 @@ pub async fn upload_body(
     Box::pin(send_upload(context, target, &route, &request, body)).await
 }
 
-/// Whether the target requires the length of a body before it comes.
+/// Whether the target requires the length of a body in the head.
 fn needs_length(route: &Route<'_>) -> bool {
     !route.target.dialect.supports_chunked_uploads
 }
 
-/// Reads what of a body is needed before it can be sent: its first bytes; all of a small one, of which the target can check
-/// more digests; all of one of unknown length, where the target requires the length. Gives the request with what was computed.
+/// Reads as much of a body as is needed before it can be sent: its first bytes; all of a small body, because the target can
+/// check more digests then; all of a body of unknown length, if the target requires the length. Returns the request with
+/// the computed digests.
 ///
 /// # Errors
 /// The request is rejected, or the client disconnected; the target was not contacted.
@@ -67,7 +69,7 @@ pub async fn prepare_upload_body<'r>(
     verifier: BodyVerifier,
 ) -> Result<(Cow<'r, Request>, UploadBody), RequestEnd> {
     let has_length = verifier.length().is_some() || !needs_length(route);
-    // Fields that the target cannot express are rejected before the client is asked for its body.
+    // Fields that the target does not support are rejected before the client is asked for its body.
     let (_, losses) = match has_length {
         true => build_target_request(route, request, verifier.length(), clock::now())?,
         false => write_request::write_request(route, request)?,
@@ -97,8 +99,8 @@ pub async fn prepare_upload_body<'r>(
 }
 
 /// Reads a body up to the first byte that may be forwarded. An empty body has no last byte that could be held back, and some
-/// servers store an empty object when a connection ends after the head: so it is verified to its end first, and no
-/// head is sent before a byte of the body can follow it.
+/// servers store an empty object if the connection closes after the head. An empty body is therefore verified first, and
+/// the head is sent only when a byte of the body can follow it.
 ///
 /// # Errors
 /// The request is rejected, or the client disconnected; the target was not contacted.
@@ -108,7 +110,7 @@ async fn read_first_bytes(
 ) -> Result<UploadBody, RequestEnd> {
     context.connection.send_continue().await?;
     let mut reservation = context.start_reservation();
-    // The fields of a form are read together with the first bytes of its file, which the verifier has already.
+    // The first bytes of a form's file were read together with its fields, and are in the verifier already.
     let mut first = verifier.push(&[]).map_err(RequestContext::count_integrity_failure)?;
     while first.is_empty() {
         match context.connection.read_body().await? {
@@ -123,7 +125,7 @@ async fn read_first_bytes(
     Ok(UploadBody::Streaming(Box::new(verifier), first, reservation))
 }
 
-/// Reads an empty or a small body, for digests that the client did not send.
+/// Reads a small body whole, to compute digests that the client did not send.
 ///
 /// # Errors
 /// `too_large_rejection` for a body of more than [`SMALL_BODY_BYTES_MAX`].
