@@ -14,8 +14,9 @@ use crate::engine::read_response;
 use crate::engine::route::Route;
 use crate::engine::{etag, validate_response};
 use crate::model::{
-    ByteRange, Checksum, ChecksumAlgorithm, Checksums, CopyResult, Directive, Document, ErrorKind, Field,
-    Fields, Operation, Part, Rejection, Request, Response, ResponseField, Setting, Timestamp, Value,
+    ByteRange, Checksum, ChecksumAlgorithm, Checksums, CopyResult, CopySource, Directive, Document,
+    ErrorKind, Field, Fields, Operation, Part, Rejection, Request, Response, ResponseField, Setting,
+    Timestamp, Value,
 };
 
 /// No vendor takes more parts.
@@ -50,21 +51,30 @@ pub struct RelaySource {
     pub has_tags: bool,
 }
 
-/// The question for the source's head.
-pub fn build_source_head_request(client_request: &Request) -> Request {
-    let mut request = build_source_request(client_request, Operation::HeadObject);
+/// The request for the source's head.
+///
+/// # Errors
+/// The request is no copy.
+pub fn build_source_head_request(client_request: &Request) -> Result<Request, Rejection> {
+    let mut request = build_source_request(client_request, Operation::HeadObject)?;
     request.fields.set(Field::ChecksumMode, Value::Text("ENABLED".to_owned()));
-    request
+    Ok(request)
 }
 
-/// The question for its tags.
-pub fn build_source_tags_request(client_request: &Request, source: &RelaySource) -> Request {
-    let mut request = build_source_request(client_request, Operation::Get(Setting::ObjectTagging));
+/// The request for its tags.
+///
+/// # Errors
+/// The request is no copy.
+pub fn build_source_tags_request(
+    client_request: &Request,
+    source: &RelaySource,
+) -> Result<Request, Rejection> {
+    let mut request = build_source_request(client_request, Operation::Get(Setting::ObjectTagging))?;
     for key in CUSTOMER_KEY_FIELDS {
         request.fields.remove(key.1);
     }
     pin_version(&mut request, source);
-    request
+    Ok(request)
 }
 
 /// The fields that open a source, and a read's names for them.
@@ -74,7 +84,8 @@ const CUSTOMER_KEY_FIELDS: [(Field, Field); 3] = [
     (Field::SourceCustomerKeyMd5, Field::CustomerKeyMd5),
 ];
 
-fn build_source_request(client_request: &Request, operation: Operation) -> Request {
+fn build_source_request(client_request: &Request, operation: Operation) -> Result<Request, Rejection> {
+    let CopySource { bucket, key, version } = client_request.require_source()?.clone();
     let mut fields = Fields::default();
     for (from, to) in CUSTOMER_KEY_FIELDS {
         if let Some(value) = client_request.fields.get(from) {
@@ -87,13 +98,10 @@ fn build_source_request(client_request: &Request, operation: Operation) -> Reque
     if let Some(owner) = client_request.fields.get(Field::SourceExpectedOwner) {
         fields.set(Field::ExpectedOwner, owner.clone());
     }
-    let source = client_request.source.clone();
-    let (bucket, key, version) =
-        source.map_or_else(Default::default, |source| (source.bucket, source.key, source.version));
     if let Some(version) = version {
         fields.set(Field::VersionId, Value::Text(version));
     }
-    Request::for_object(operation, bucket, key, fields)
+    Ok(Request::for_object(operation, bucket, key, fields))
 }
 
 /// What the source's head says, once the caller's conditions hold.
@@ -132,7 +140,7 @@ pub fn read_source_head(
     }
     validate_response::check_response_head(
         route,
-        &build_source_head_request(client_request),
+        &build_source_head_request(client_request)?,
         target_response,
     )?;
     let md5 =
@@ -162,18 +170,21 @@ fn pin_version(request: &mut Request, source: &RelaySource) {
 }
 
 /// A read of the source, or of a part of it, that fails where the source is another by now.
+///
+/// # Errors
+/// The request is no copy.
 pub fn build_source_read_request(
     client_request: &Request,
     source: &RelaySource,
     range: Option<(u64, u64)>,
-) -> Request {
-    let mut request = build_source_request(client_request, Operation::GetObject);
+) -> Result<Request, Rejection> {
+    let mut request = build_source_request(client_request, Operation::GetObject)?;
     pin_version(&mut request, source);
     request.fields.set(Field::IfMatch, Value::Etags(vec![source.etag.clone()]));
     if let Some((first, last)) = range {
         request.fields.set(Field::Range, Value::ByteRange(ByteRange::Span(first, last)));
     }
-    request
+    Ok(request)
 }
 
 /// The fields that only a copy has.
@@ -321,12 +332,7 @@ fn build_multipart_request(client_request: &Request, operation: Operation, uploa
         }
     }
     fields.set(Field::UploadId, Value::Text(upload.to_owned()));
-    Request {
-        fields,
-        bucket: client_request.bucket.clone(),
-        key: client_request.key.clone(),
-        ..Request::new(operation)
-    }
+    Request { fields, ..Request::new(operation, client_request.scope.clone()) }
 }
 
 /// The upload of one part whose bytes travel through us.
@@ -518,12 +524,19 @@ pub fn parse_source_part_count(route: &Route<'_>, source: &RelaySource) -> Optio
         .then_some(count)
 }
 
-/// The question for the head of one of the source's own parts.
-pub fn build_part_head_request(client_request: &Request, source: &RelaySource, number: u64) -> Request {
-    let mut request = build_source_read_request(client_request, source, None);
+/// The request for the head of one of the source's own parts.
+///
+/// # Errors
+/// The request is no copy.
+pub fn build_part_head_request(
+    client_request: &Request,
+    source: &RelaySource,
+    number: u64,
+) -> Result<Request, Rejection> {
+    let mut request = build_source_read_request(client_request, source, None)?;
     request.operation = Operation::HeadObject;
     request.fields.set(Field::PartNumber, Value::Number(number));
-    request
+    Ok(request)
 }
 
 /// Bytes of one of a source's own parts, from the answer to [`look_at_part`]; `None` where the target does not know them.

@@ -8,7 +8,7 @@ use crate::documents::{bucket_pages, listing, settings_documents};
 use crate::engine::conditions;
 use crate::engine::dialect::{Dialect, Target};
 use crate::engine::loss::{self, LossPolicy};
-use crate::engine::route::{Route, SameBucketNames};
+use crate::engine::route::{Route, RouteScope, SameBucketNames};
 use crate::engine::small_parts::{self, SmallPartsConfig};
 use crate::engine::{emulation, read_request, streaming, write_request};
 use crate::model::{
@@ -502,8 +502,7 @@ pub fn build_sample_route<'a>(caller: &'static Dialect, target: &'a Target, requ
     Route {
         caller,
         target,
-        bucket: request.bucket.clone().unwrap_or_default(),
-        source_bucket: request.source.as_ref().map(|source| source.bucket.clone()),
+        scope: RouteScope::from_request(request),
         loss_policy: LossPolicy::Reject,
         check_conditions: !target.dialect.supports_source_conditions(),
         bucket_names: std::sync::Arc::new(SameBucketNames),

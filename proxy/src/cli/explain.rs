@@ -81,7 +81,7 @@ fn rejection_to_error(caller: &Dialect, rejection: &Rejection) -> anyhow::Error 
 
 /// Where the configuration sends the request's bucket.
 fn describe_route(config: &ActiveConfig, explained: &Explanation) -> Option<String> {
-    let bucket = explained.request.bucket.as_deref()?;
+    let bucket = explained.request.scope.bucket()?;
     Some(match config.route_bucket(bucket) {
         Some(routed_bucket) => {
             format!("bucket {} at target {}", routed_bucket.target_bucket, routed_bucket.target.spec.name)
@@ -98,8 +98,8 @@ fn render_text(explained: &Explanation, route: Option<String>) -> String {
             out.push_str(&format!("{name}: {value}\n"));
         }
     };
-    add_line("bucket", request.bucket.as_deref());
-    add_line("key", request.key.as_deref());
+    add_line("bucket", request.scope.bucket());
+    add_line("key", request.scope.key());
     if let Some(source) = &request.source {
         add_line("source bucket", Some(&source.bucket));
         add_line("source key", Some(&source.key));
@@ -144,7 +144,7 @@ fn render_json(explained: &Explanation, route: Option<String>) -> String {
     let source =
         source.map(|source| json!({"bucket": source.bucket, "key": source.key, "version": source.version}));
     let value = json!({
-        "operation": request.operation.name(), "bucket": request.bucket, "key": request.key, "source": source,
+        "operation": request.operation.name(), "bucket": request.scope.bucket(), "key": request.scope.key(), "source": source,
         "plan": explained.plan, "route": route, "fields": fields,
         "refused": explained.rejection.as_ref().map(|rejection| rejection.message.clone().unwrap_or_default()),
         "request": {

@@ -16,7 +16,7 @@ use blobfish_dialects::authentication::authenticate::{CallerCredentials, Credent
 use blobfish_dialects::authentication::signature::Auth;
 use blobfish_dialects::engine::dialect::{Dialect, Target};
 use blobfish_dialects::engine::loss::LossPolicy;
-use blobfish_dialects::engine::route::{BucketNames, Route};
+use blobfish_dialects::engine::route::{BucketNames, Route, RouteScope};
 use blobfish_dialects::engine::small_parts::SmallPartsConfig;
 use blobfish_dialects::model::{Credentials, Operation, RequiredAccess, SharedCredentials, TargetClock};
 use pingora_core::protocols::tls::CaType;
@@ -292,18 +292,22 @@ impl ActiveConfig {
 }
 
 impl<'a> RoutedBucket<'a> {
-    /// The way of a request to here.
+    /// The route of a request to this bucket. `source` is the bucket that a copy reads.
     pub fn build_route(
         &self,
         dialect: &'static Dialect,
         caller: Option<&'a Caller>,
-        source_bucket: Option<String>,
+        source: Option<&RoutedBucket<'_>>,
     ) -> Route<'a> {
+        let bucket = self.target_bucket.clone();
+        let scope = match source {
+            Some(source) => RouteScope::Copy { bucket, source_bucket: source.target_bucket.clone() },
+            None => RouteScope::Bucket(bucket),
+        };
         Route {
             caller: dialect,
             target: &self.target.spec,
-            bucket: self.target_bucket.clone(),
-            source_bucket,
+            scope,
             loss_policy: self.loss_policy,
             check_conditions: self.check_conditions,
             bucket_names: Arc::new(CallerBucketNames {

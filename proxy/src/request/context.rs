@@ -186,8 +186,9 @@ impl RequestContext<'_> {
             return;
         }
         let (dialect, config) = (self.listener.dialect, self.config);
-        let bucket = config.listener_hosts.parse_address(&head, dialect).ok().and_then(|place| place.bucket);
-        let Some(routed_bucket) = bucket.and_then(|bucket| config.route_bucket(&bucket)) else { return };
+        let address = config.listener_hosts.parse_address(&head, dialect).ok();
+        let bucket = address.as_ref().and_then(|address| address.scope.bucket());
+        let Some(routed_bucket) = bucket.and_then(|bucket| config.route_bucket(bucket)) else { return };
         if let Ok(Some(rules)) =
             self.cors_rules.fetch_rules(self.target_client, &routed_bucket, dialect, self.record.client).await
         {

@@ -25,14 +25,11 @@ pub async fn process_preflight(context: &mut RequestContext<'_>, head: &RawHead)
     context.cross_origin = None;
     context.cors_rules.count_preflight(context.record.client)?;
     let preflight = Preflight::parse(head)?;
-    let bucket = config
-        .listener_hosts
-        .parse_address(head, dialect)
-        .map_err(|rejected| rejected.rejection)?
-        .bucket
-        .ok_or(ErrorKind::CorsDenied)?;
-    context.record.bucket = Some(access_log::escape_name(&bucket));
-    let routed_bucket = config.route_bucket(&bucket).ok_or(ErrorKind::CorsDenied)?;
+    let address =
+        config.listener_hosts.parse_address(head, dialect).map_err(|rejected| rejected.rejection)?;
+    let bucket = address.scope.bucket().ok_or(ErrorKind::CorsDenied)?;
+    context.record.bucket = Some(access_log::escape_name(bucket));
+    let routed_bucket = config.route_bucket(bucket).ok_or(ErrorKind::CorsDenied)?;
     context.record.target = Some(routed_bucket.target.spec.name.clone());
     match context
         .cors_rules

@@ -136,7 +136,10 @@ async fn compute_object_crc64(
         download.abort().await;
         return None;
     }
-    let put = Request { body_length: head.length, ..Request::new(Operation::PutObject) };
+    let put = Request {
+        body_length: head.length,
+        ..Request::new(Operation::PutObject, read_request.scope.clone())
+    };
     let digests_to_compute = DigestsToCompute { crc64: true, ..DigestsToCompute::default() };
     let mut verifier =
         BodyVerifier::new(route.target.dialect, Payload::Unsigned, &put, digests_to_compute).ok()?;
@@ -167,9 +170,9 @@ pub async fn run_exchange(
     let outcome =
         drive_exchange(context.target_client, target, exchange, operation, route.caller.name, &last_result)
             .await;
-    if changes_cors {
-        // Whatever was told of it: it may have been done.
-        context.cors_rules.invalidate(target.group_key, &route.bucket);
+    if let Some(bucket) = route.bucket().filter(|_| changes_cors) {
+        // Also after an error: the target may have made the change.
+        context.cors_rules.invalidate(target.group_key, bucket);
     }
     if let Some(Ok(response)) = last_result.into_inner().unwrap_or_default() {
         context.record_target_request_id(&route, &response);
@@ -235,8 +238,8 @@ fn record_lost_upload(
     }
     let target_name = target.spec.name.as_str();
     METRICS.uploads_orphaned.with_label_values(&[target_name]).inc();
-    let name = |text: &Option<String>| text.as_deref().map(access_log::escape_name);
-    let (bucket, key) = (name(&out.bucket), name(&out.key));
+    let (bucket, key) =
+        (out.scope.bucket().map(access_log::escape_name), out.scope.key().map(access_log::escape_name));
     tracing::error!(
         target_name = target_name,
         bucket,

@@ -6,7 +6,7 @@ use blobfish_dialects::documents::bucket_pages::{
     BucketRow, CREATION_UNKNOWN, build_bucket_page, build_list_buckets_request, check_bucket_filters,
 };
 use blobfish_dialects::engine::loss::LossPolicy;
-use blobfish_dialects::engine::route::{Route, SameBucketNames};
+use blobfish_dialects::engine::route::{Route, RouteScope, SameBucketNames};
 use blobfish_dialects::model::{
     BucketListing, Document, ErrorKind, Rejection, Request, RequiredAccess, Response,
 };
@@ -82,8 +82,7 @@ fn build_listing_route<'a>(context: &RequestContext<'_>, target: &'a TargetRunti
     Route {
         caller: context.listener.dialect,
         target: &target.spec,
-        bucket: String::new(),
-        source_bucket: None,
+        scope: RouteScope::Service,
         loss_policy: LossPolicy::Reject,
         check_conditions: false,
         bucket_names: std::sync::Arc::new(SameBucketNames),

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use blobfish_dialects::engine::loss::LossPolicy;
 use blobfish_dialects::engine::read_response;
-use blobfish_dialects::engine::route::{Route, SameBucketNames};
+use blobfish_dialects::engine::route::{Route, RouteScope, SameBucketNames};
 use blobfish_dialects::engine::small_parts::{self, PartsFolder};
 use blobfish_dialects::engine::streaming as heads;
 use blobfish_dialects::model::{Document, ErrorKind, Fields, Operation, Rejection, Request};
@@ -152,8 +152,8 @@ impl SmallPartsCleanup {
             }
         }
         if has_pattern_rule {
-            let service_route = build_cleanup_route(target, String::new());
-            let request = Request::new(Operation::ListBuckets);
+            let service_route = build_cleanup_route(target, RouteScope::Service);
+            let request = Request::for_bucket_list();
             let list = perform_exchange(&self.target_client, target, &service_route, request);
             if let Ok(Some(Document::Buckets(list))) = list.await.map(|response| response.document) {
                 let is_routed_here =
@@ -172,10 +172,11 @@ impl SmallPartsCleanup {
         bucket: &str,
         age_min: Duration,
     ) -> Result<u64, Rejection> {
-        let route = build_cleanup_route(target, bucket.to_owned());
+        let route = build_cleanup_route(target, RouteScope::Bucket(bucket.to_owned()));
         let (mut marker, mut count) = (None, 0_u64);
         for _ in 0..PAGES_MAX {
-            let request = small_parts::build_folder_list_request(&target.spec, marker.as_deref(), 1000);
+            let request =
+                small_parts::build_folder_list_request(&target.spec, bucket, marker.as_deref(), 1000);
             let response = perform_exchange(&self.target_client, target, &route, request).await?;
             let Some(Document::Objects(page)) = response.document else {
                 return Err(read_response::reject_incomplete_response());
@@ -204,11 +205,12 @@ impl SmallPartsCleanup {
         folder: &str,
         age_min: Duration,
     ) -> Result<bool, Rejection> {
+        let bucket = route.require_bucket()?;
         let response = perform_exchange(
             &self.target_client,
             target,
             route,
-            small_parts::build_prefix_list_request(folder, 1),
+            small_parts::build_prefix_list_request(bucket, folder, 1),
         )
         .await?;
         let Some(Document::Objects(page)) = response.document else {
@@ -221,7 +223,7 @@ impl SmallPartsCleanup {
         }
         let head = Request::for_object(
             Operation::HeadObject,
-            route.bucket.clone(),
+            bucket.to_owned(),
             object.key.clone(),
             Fields::default(),
         );
@@ -234,7 +236,7 @@ impl SmallPartsCleanup {
         let Some(folder) = PartsFolder::from_object_head(&target.spec, &object.key, &head_response) else {
             return Ok(false);
         };
-        let upload_route = Route { bucket: folder.bucket().to_owned(), ..route.clone() };
+        let upload_route = route.to_bucket(folder.bucket());
         match perform_exchange(
             &self.target_client,
             target,
@@ -252,12 +254,11 @@ impl SmallPartsCleanup {
     }
 }
 
-fn build_cleanup_route(target: &TargetRuntime, bucket: String) -> Route<'_> {
+fn build_cleanup_route(target: &TargetRuntime, scope: RouteScope) -> Route<'_> {
     Route {
         caller: target.spec.dialect,
         target: &target.spec,
-        bucket,
-        source_bucket: None,
+        scope,
         loss_policy: LossPolicy::Reject,
         check_conditions: false,
         bucket_names: Arc::new(SameBucketNames),
