@@ -233,13 +233,13 @@ fn an_upload_is_found_again_by_its_staged_parts() {
         assert!(put.metadata.iter().all(|(_, value)| value.is_ascii()));
         let mut head = Response::with_status(200);
         head.metadata.clone_from(&put.metadata);
-        assert_eq!(PartsFolder::from_object_head(way.target, &key, &head), Some(folder.clone()));
+        assert_eq!(PartsFolder::from_object_head(way.target, key, &head), Some(folder.clone()));
         assert_eq!(
             PartsFolder::from_object_head(way.target, &key.replace("00007", "x/1"), &head),
             Some(folder.clone())
         );
         assert_eq!(PartsFolder::from_object_head(way.target, ".blobfish-parts/of/others", &head), None);
-        assert_eq!(PartsFolder::from_object_head(way.target, &key, &Response::with_status(200)), None);
+        assert_eq!(PartsFolder::from_object_head(way.target, key, &Response::with_status(200)), None);
         let mut other = build_upload_request(Operation::UploadPart);
         other.fields.set(Field::UploadId, Value::Text("v".to_owned()));
         assert_ne!(PartsFolder::from_request(way, &other).unwrap().prefix, folder.prefix);

@@ -23,7 +23,7 @@ pub enum RouteScope {
 }
 
 impl RouteScope {
-    /// The buckets of a request whose names are the same at the target.
+    /// The buckets of a request that have the same names at the target.
     pub fn from_request(request: &Request) -> Self {
         match (request.scope.bucket(), &request.source) {
             (None, _) => Self::Service,

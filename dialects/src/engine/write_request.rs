@@ -140,7 +140,7 @@ fn check_selectors(target: &Dialect, request: &Request, outgoing: &OutgoingReque
 /// The signed request that tells whether a bucket of the target is there.
 ///
 /// # Errors
-/// As [`head`].
+/// As [`build_head`].
 pub fn build_signed_bucket_head(
     route: &Route<'_>,
     bucket: &str,

@@ -80,7 +80,7 @@ pub struct OutgoingRequest {
     pub method: &'static str,
     /// Value of `Host`: the target's authority, with the bucket label in virtual-host style.
     pub host: String,
-    /// Bucket at the target and decoded key: what some schemes sign whatever the URL says.
+    /// Bucket at the target and decoded key: some schemes sign these, whatever the URL is.
     pub scope: RequestScope,
     /// Path as it goes on the wire: percent-encoded, with the bucket in path style.
     pub path: String,
