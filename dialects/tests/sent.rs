@@ -1,8 +1,14 @@
 //! What clients say in each operation (`sent/`), replayed: a field is kept, what the vendor takes no notice of is passed
 //! over, and the rest is refused by name. The same for every row of the dialects' tables over every operation.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
-use blobfish_dialects::engine::dialect::{Dialect, FieldName, ResourceLevel};
+use blobfish_dialects::dialect::{Dialect, FieldName, ResourceLevel};
 use blobfish_dialects::model::{ErrorKind, Field, Operation, Rejection, Request};
 use blobfish_dialects::translator::explain::explain;
 use blobfish_dialects::{DIALECTS, cos::COS, oss::OSS, s3::S3};

@@ -1,4 +1,6 @@
-//! The only place that asks the system for the time, and for randomness.
+//! The only place that asks the system for the time of day, and for the randomness of request IDs.
+
+#![allow(clippy::disallowed_methods, reason = "everything else asks this module")]
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

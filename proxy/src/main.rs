@@ -5,6 +5,7 @@
 mod admin;
 mod cli;
 mod clock;
+mod content_length;
 mod inbound;
 mod process;
 mod request;
@@ -14,6 +15,7 @@ mod telemetry;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use blobfish_store::Location;
 use clap::Parser as _;
 
 use crate::cli::args::{self, Cli, Command, ServeArgs, UsageError};
@@ -32,7 +34,7 @@ fn main() -> ExitCode {
     let mut succeeded = true;
     let outcome = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(options) => run_serve(options),
-        Command::Upgrade(args) => upgrade::run_upgrade(&args),
+        Command::Upgrade(args) => upgrade::run_upgrade(args.socket.as_deref(), args.config.as_deref()),
         Command::Check { file } => {
             config_file::load_active_config(&file).map(report_warnings).map_err(Into::into)
         }
@@ -94,7 +96,9 @@ fn serve_with_sockets(options: ServeArgs, inherited: sockets::InheritedSockets) 
             startup::run_server(config?, startup::ConfigSource::File(file, files), inherited)
         }
         None => {
-            let (config, store) = demo::prepare_demo(&options)?;
+            let location = if options.memory { Location::Memory } else { Location::Dir(options.data) };
+            let options = demo::DemoOptions { listen: options.listen, admin: options.admin, location };
+            let (config, store) = demo::prepare_demo(options)?;
             startup::run_server(config, startup::ConfigSource::Demo(Box::new(store)), inherited)
         }
     }

@@ -1,14 +1,13 @@
 //! Pages of versions and of uploads that are under way.
 
+use crate::dialect::{Dialect, etag};
 use crate::documents::delete_objects::NULL_VERSION_ID;
-use crate::documents::response_documents::{
+use crate::documents::elements::{
     DocumentError, format_bool, read_flag, read_number, read_truncated, select_decoder,
     to_canonical_class_name, translate_storage_class, write_owner,
 };
 use crate::encoding::date;
 use crate::encoding::xml::{Node, XmlWriter};
-use crate::engine::dialect::Dialect;
-use crate::engine::etag;
 use crate::model::{ListedObject, ListedUpload, ListedVersion, UploadListing, VersionListing};
 
 /// Writes ListVersionsResult.

@@ -4,19 +4,21 @@
 use crc_fast::{CrcAlgorithm, checksum_combine};
 use md5::{Digest as _, Md5};
 
+use crate::dialect::route::Route;
+use crate::dialect::{Dialect, etag};
 use crate::encoding::xml::Node;
 use crate::encoding::{date, hash};
 use crate::engine::body_verifier::Digests;
 use crate::engine::conditions::{self, SourceState};
-use crate::engine::dialect::Dialect;
-use crate::engine::exchange::{TargetResponse, build_copy_range_rejection, keep_metadata};
-use crate::engine::read_response;
-use crate::engine::route::Route;
-use crate::engine::{etag, validate_response};
+use crate::engine::copy_source::{
+    CUSTOMER_KEY_FIELDS, build_copy_range_rejection, build_source_head_request, build_source_request,
+    keep_metadata,
+};
+use crate::engine::target_response::TargetResponse;
+use crate::engine::{read_response, target_response, validate_response};
 use crate::model::{
-    ByteRange, Checksum, ChecksumAlgorithm, Checksums, CopyResult, CopySource, Directive, Document,
-    ErrorKind, Field, Fields, Operation, Part, Rejection, Request, Response, ResponseField, Setting,
-    Timestamp, Value,
+    ByteRange, Checksum, ChecksumAlgorithm, Checksums, CopyResult, Directive, Document, ErrorKind, Field,
+    Fields, Operation, Part, Rejection, Request, Response, ResponseField, Setting, Timestamp, Value,
 };
 
 /// No vendor takes more parts.
@@ -51,16 +53,6 @@ pub struct RelaySource {
     pub has_tags: bool,
 }
 
-/// The request for the source's head.
-///
-/// # Errors
-/// The request is no copy.
-pub fn build_source_head_request(client_request: &Request) -> Result<Request, Rejection> {
-    let mut request = build_source_request(client_request, Operation::HeadObject)?;
-    request.fields.set(Field::ChecksumMode, Value::Text("ENABLED".to_owned()));
-    Ok(request)
-}
-
 /// The request for its tags.
 ///
 /// # Errors
@@ -75,33 +67,6 @@ pub fn build_source_tags_request(
     }
     pin_version(&mut request, source);
     Ok(request)
-}
-
-/// The fields that open a source, and a read's names for them.
-const CUSTOMER_KEY_FIELDS: [(Field, Field); 3] = [
-    (Field::SourceCustomerAlgorithm, Field::CustomerAlgorithm),
-    (Field::SourceCustomerKey, Field::CustomerKey),
-    (Field::SourceCustomerKeyMd5, Field::CustomerKeyMd5),
-];
-
-fn build_source_request(client_request: &Request, operation: Operation) -> Result<Request, Rejection> {
-    let CopySource { bucket, key, version } = client_request.require_source()?.clone();
-    let mut fields = Fields::default();
-    for (from, to) in CUSTOMER_KEY_FIELDS {
-        if let Some(value) = client_request.fields.get(from) {
-            fields.set(to, value.clone());
-        }
-    }
-    if let Some(payer) = client_request.fields.get(Field::RequestPayer) {
-        fields.set(Field::RequestPayer, payer.clone());
-    }
-    if let Some(owner) = client_request.fields.get(Field::SourceExpectedOwner) {
-        fields.set(Field::ExpectedOwner, owner.clone());
-    }
-    if let Some(version) = version {
-        fields.set(Field::VersionId, Value::Text(version));
-    }
-    Ok(Request::for_object(operation, bucket, key, fields))
 }
 
 /// What the source's head says, once the caller's conditions hold.
@@ -131,7 +96,7 @@ pub fn read_source_head(
     let modified = get_header(ResponseField::LastModified).and_then(date::parse_http);
     let size = target_response.header_text("content-length").and_then(|text| text.parse::<u64>().ok());
     let (Some(etag), Some(modified), Some(size)) = (etag, modified, size) else {
-        return Err(read_response::reject_incomplete_response());
+        return Err(target_response::reject_incomplete_response());
     };
     let state = SourceState { etag: etag.to_owned(), modified };
     conditions::evaluate_conditions(route.caller, &client_request.fields, &state, now)?;

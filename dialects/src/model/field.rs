@@ -2,7 +2,9 @@
 
 use zeroize::Zeroizing;
 
-use super::{Operation, Setting, Timestamp};
+use crate::encoding::date::Timestamp;
+use crate::model::operation::Operation;
+use crate::model::setting::Setting;
 
 /// One thing that a request can say. Each dialect names its header or parameter for it, or has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,6 +1,6 @@
 //! What a request asks for.
 
-use super::Setting;
+use crate::model::setting::Setting;
 
 /// The operations that are translated between dialects, under S3's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

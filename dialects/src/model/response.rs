@@ -1,7 +1,12 @@
 //! The canonical answer.
 
-use super::{AccessControlList, ChecksumAlgorithm, Checksums, ErrorKind, Part, Setting, Timestamp, Value};
+use crate::encoding::date::Timestamp;
 use crate::encoding::xml::Node;
+use crate::model::access::AccessControlList;
+use crate::model::error::ErrorKind;
+use crate::model::field::Value;
+use crate::model::request::{ChecksumAlgorithm, Checksums, Part};
+use crate::model::setting::Setting;
 
 /// One thing that an answer's head can say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

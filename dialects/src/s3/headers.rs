@@ -1,7 +1,7 @@
 //! The headers and parameters of S3, both ways.
 
-use crate::engine::dialect::FieldName::{Header, Parameter};
-use crate::engine::dialect::{FieldName, IgnoredHeader};
+use crate::dialect::FieldName::{Header, Parameter};
+use crate::dialect::{FieldName, IgnoredHeader};
 use crate::model::{
     ErrorKind, Field, Operation, Rejection, Request, Response, ResponseField, Setting, Value,
 };

@@ -1,8 +1,8 @@
 //! The documents of S3 (3.6, 3.7, 4.9, 8.1).
 
+use crate::dialect::XmlStyle;
 use crate::encoding::percent;
 use crate::encoding::xml::{Node, XmlWriter};
-use crate::engine::dialect::XmlStyle;
 
 /// The namespace of every result root.
 pub const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";

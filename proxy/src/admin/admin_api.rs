@@ -18,9 +18,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::admin::{config_view, status};
-use crate::cli::explain;
-use crate::cli::explain::{ExplainQuery, REQUEST_BYTES_MAX};
+use crate::admin::explain::{ExplainQuery, REQUEST_BYTES_MAX};
+use crate::admin::{config_view, explain, status};
 use crate::request::active_config::ActiveConfig;
 use crate::request::running_copies::RUNNING_COPIES;
 use crate::telemetry::metrics::METRICS;

@@ -7,7 +7,6 @@ use blobfish_config::{Config, KnownDialects, OsSources};
 use blobfish_store::{Location, Options, Store};
 use secrecy::SecretString;
 
-use crate::cli::args::ServeArgs;
 use crate::clock;
 
 /// The key of everybody who tries Blobfish out. It opens nothing beyond this machine.
@@ -24,19 +23,36 @@ pub struct DemoStore {
     pub greeting: String,
 }
 
+/// What an operator chooses of a demo.
+pub struct DemoOptions {
+    /// Addresses of the data listeners; none stands for the default ones.
+    pub listen: Vec<SocketAddr>,
+    /// Address of the admin listener.
+    pub admin: SocketAddr,
+    /// Where the objects are kept.
+    pub location: Location,
+}
+
 /// Opens the store and makes the configuration that leads to it.
 ///
 /// # Errors
 /// An address that is not on loopback or is taken; a folder that cannot be used.
-pub fn prepare_demo(options: &ServeArgs) -> anyhow::Result<(Config, DemoStore)> {
+pub fn prepare_demo(options: DemoOptions) -> anyhow::Result<(Config, DemoStore)> {
     let listen = choose_addresses(&options.listen)?;
     if !options.admin.ip().is_loopback() {
         bail!("demo mode listens on loopback only, and --admin is {}", options.admin);
     }
-    let location = if options.memory { Location::Memory } else { Location::Dir(options.data.clone()) };
+    let storage = match &options.location {
+        Location::Memory => "memory".to_owned(),
+        Location::Dir(folder) => folder.display().to_string(),
+    };
     let (access_key, secret_key) = (format!("{:032x}", clock::random()), format!("{:032x}", clock::random()));
     let secret = SecretString::from(secret_key.clone());
-    let store = Store::open(Options { location, access_key: access_key.clone(), secret_key: secret })?;
+    let store = Store::open(Options {
+        location: options.location,
+        access_key: access_key.clone(),
+        secret_key: secret,
+    })?;
     let socket = TcpListener::bind("127.0.0.1:0").context("the embedded store's socket")?;
     socket.set_nonblocking(true).context("the embedded store's socket")?;
     let text = render_demo_config(&listen, options.admin, socket.local_addr()?, &access_key, &secret_key);
@@ -44,7 +60,6 @@ pub fn prepare_demo(options: &ServeArgs) -> anyhow::Result<(Config, DemoStore)> 
     let config = blobfish_config::load(&text, &known, &OsSources).map_err(|mistakes| {
         anyhow::anyhow!("{}", mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
     })?;
-    let storage = if options.memory { "memory".to_owned() } else { options.data.display().to_string() };
     let greeting = render_greeting(&listen, options.admin, &storage);
     Ok((config, DemoStore { store, socket, greeting }))
 }

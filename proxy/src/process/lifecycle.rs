@@ -16,6 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::inbound::shutdown::{Shutdown, ShutdownReason, wait_until_stopped};
 use crate::process::sockets::Sockets;
 use crate::process::supervisor;
 use crate::process::upgrade;
@@ -29,68 +30,6 @@ const STARTUP_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// How often it is looked whether the last connection is closed.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-
-/// Why this process stops serving.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ShutdownReason {
-    /// It was told to stop. Somebody waits for its end.
-    Signal,
-    /// Another process has its listeners. Nobody waits.
-    Upgrade,
-}
-
-impl ShutdownReason {
-    /// How long an idle connection is kept, so that a request that is on its way meets an answer instead of a reset.
-    fn idle_timeout(self) -> Duration {
-        match self {
-            Self::Signal => Duration::from_secs(1),
-            Self::Upgrade => Duration::from_secs(10),
-        }
-    }
-
-    /// How long the process stays when there is no connection: one that has just been accepted, or still agrees on its
-    /// keys, is not counted yet.
-    fn linger_time(self, tls: bool) -> Duration {
-        match self {
-            Self::Signal if tls => Duration::from_secs(1),
-            Self::Signal => Duration::from_millis(100),
-            Self::Upgrade => Duration::from_secs(3),
-        }
-    }
-}
-
-/// Whether this process stops serving, and why.
-pub struct Shutdown(watch::Sender<Option<ShutdownReason>>);
-
-impl Default for Shutdown {
-    fn default() -> Self {
-        Self(watch::Sender::new(None))
-    }
-}
-
-impl Shutdown {
-    /// From now on it does. The first reason stays.
-    pub fn request(&self, new_reason: ShutdownReason) {
-        self.0.send_if_modified(|reason| reason.replace(reason.unwrap_or(new_reason)).is_none());
-    }
-
-    /// The reason, if it does.
-    pub fn reason(&self) -> Option<ShutdownReason> {
-        *self.0.borrow()
-    }
-
-    /// Waits until it does.
-    pub async fn wait(&self) -> ShutdownReason {
-        let mut reason = self.0.subscribe();
-        let stop_reason = reason.wait_for(Option::is_some).await.ok().and_then(|why| *why);
-        stop_reason.unwrap_or(ShutdownReason::Signal)
-    }
-
-    /// How long an idle connection is kept once the listeners close.
-    pub fn idle_timeout(&self) -> Duration {
-        self.reason().unwrap_or(ShutdownReason::Signal).idle_timeout()
-    }
-}
 
 /// What ends the process: SIGTERM, SIGINT, or a process that took over.
 pub struct ShutdownTrigger {
@@ -184,10 +123,10 @@ impl BackgroundService for Lifecycle {
         let successor = tokio::select! {
             biased; // So that a process which is being started is ended too.
             successor = upgrade::wait_for_upgrade(control.as_ref(), &self.sockets, &self.shutdown) => Some(successor),
-            () = wait_until_true(&mut shutdown) => None,
+            () = wait_until_stopped(&mut shutdown) => None,
             () = supervisor::run_watchdog() => None,
         };
-        wait_until_true(&mut shutdown).await;
+        wait_until_stopped(&mut shutdown).await;
         drop(control);
         self.drain_connections(successor).await;
         exporter::flush().await;
@@ -195,11 +134,6 @@ impl BackgroundService for Lifecycle {
         access_log::flush();
         std::process::exit(0);
     }
-}
-
-async fn wait_until_true(watch: &mut ShutdownWatch) {
-    // An error means that nobody is left to say it.
-    let _ = watch.wait_for(|value| *value).await;
 }
 
 impl Lifecycle {

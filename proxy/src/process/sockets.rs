@@ -17,12 +17,10 @@ use pingora_core::services::Service as Startable;
 use pingora_core::services::listening::Service;
 use tokio::sync::watch;
 
+use crate::target::socket_options::limit_unsent_bytes;
+
 /// The number of the first socket that is handed to a process, by systemd's convention.
 const FIRST_FD: i32 = 3;
-
-/// Bytes of answers that the system holds for one connection before they are sent.
-#[cfg(target_os = "linux")]
-const UNSENT_BYTES_MAX: u32 = 128 * 1024;
 
 /// The sockets of this process, by the address that the configuration says.
 #[derive(Default)]
@@ -107,26 +105,6 @@ impl Sockets {
             }
         }
     }
-}
-
-/// Has the system take no more for somebody than can be sent soon: who never reads would otherwise have it hold
-/// megabytes. What is on its way is not counted, so that a long way is no slower. Connections that come to a listening
-/// socket inherit it.
-///
-/// # Errors
-/// The system's.
-#[cfg(target_os = "linux")]
-pub fn limit_unsent_bytes(socket: &impl std::os::fd::AsFd) -> io::Result<()> {
-    socket2::SockRef::from(socket).set_tcp_notsent_lowat(UNSENT_BYTES_MAX)
-}
-
-/// There is no such bound.
-///
-/// # Errors
-/// None.
-#[cfg(not(target_os = "linux"))]
-pub fn limit_unsent_bytes(_: &impl std::os::fd::AsFd) -> io::Result<()> {
-    Ok(())
 }
 
 /// A service of the framework on sockets of ours.

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
+use arc_swap::access::Map;
 use async_trait::async_trait;
 use blobfish_config::{Config, Listeners};
 use pingora_core::apps::http_app::HttpServer;
@@ -19,11 +20,13 @@ use tokio::sync::watch;
 
 use crate::admin::admin_api::Admin;
 use crate::inbound::certificates;
+use crate::inbound::certificates::ActiveCertificates;
 use crate::inbound::file_descriptors;
 use crate::inbound::proxy_protocol::ProxyHeaderReader;
+use crate::inbound::shutdown::Shutdown;
 use crate::process::config_file;
 use crate::process::demo::DemoStore;
-use crate::process::lifecycle::{Lifecycle, Shutdown, ShutdownTrigger};
+use crate::process::lifecycle::{Lifecycle, ShutdownTrigger};
 use crate::process::reload::ConfigReloader;
 use crate::process::sockets::{InheritedSockets, ListeningService, Sockets};
 use crate::request::active_config::ActiveConfig;
@@ -32,8 +35,9 @@ use crate::request::fair_queue::FairQueue;
 use crate::request::server::DataServer;
 use crate::request::small_parts_cleanup::SmallPartsCleanup;
 use crate::target::client::TargetClient;
+use crate::target::collector_client::CollectorClient;
+use crate::target::credential_refresher::{ActiveTargets, CredentialRefresher};
 use crate::target::dns::SystemDns;
-use crate::target::issued_credentials::CredentialRefresher;
 use crate::telemetry::access_log;
 use crate::telemetry::exporter::SpanExporter;
 use crate::telemetry::metrics::METRICS;
@@ -105,7 +109,7 @@ pub fn run_server(config: Config, source: ConfigSource, inherited: InheritedSock
     let mut server = Server::new_with_opt_and_conf(None, build_server_conf(threads));
     let data_server = DataServer {
         active_config: Arc::clone(&current),
-        target_client: TargetClient::new(SystemDns),
+        target_client: TargetClient::new(SystemDns, file_descriptors::pool_size()),
         fair_queue: FairQueue::new(),
         open_count: open_connections,
         connections_per_address: Arc::default(),
@@ -130,14 +134,16 @@ pub fn run_server(config: Config, source: ConfigSource, inherited: InheritedSock
         shutdown: Some(admin_shutdown),
     });
     server.add_service(background_service("lifecycle", lifecycle));
-    server.add_service(background_service("keys", CredentialRefresher::new(Arc::clone(&current))));
+    let targets: ActiveTargets =
+        Arc::new(Map::new(Arc::clone(&current), |config: &ActiveConfig| &config.targets));
+    server.add_service(background_service("keys", CredentialRefresher::new(targets)));
     server.add_service(background_service("sweep", SmallPartsCleanup::new(Arc::clone(&current))));
     match source {
         ConfigSource::Demo(store) => {
             server.add_service(background_service("store", StoreService(Mutex::new(Some(*store)))));
         }
         ConfigSource::File(file, files) => {
-            server.add_service(background_service("traces", SpanExporter));
+            server.add_service(background_service("traces", SpanExporter(Arc::new(CollectorClient::new()))));
             server.add_service(background_service("reloads", ConfigReloader::new(file, files, current)));
         }
     }
@@ -150,13 +156,16 @@ pub fn run_server(config: Config, source: ConfigSource, inherited: InheritedSock
 fn build_data_service(listen: &Listeners, server: DataServer) -> anyhow::Result<Service<DataServer>> {
     let current = Arc::clone(&server.active_config);
     let mut service = Service::new("data".to_owned(), server);
-    service.endpoints().set_pre_tls_callback(Arc::new(ProxyHeaderReader(Arc::clone(&current))));
+    let listeners = Map::new(Arc::clone(&current), |config: &ActiveConfig| &config.settings.listen);
+    service.endpoints().set_pre_tls_callback(Arc::new(ProxyHeaderReader(Arc::new(listeners))));
+    let certificates: ActiveCertificates =
+        Arc::new(Map::new(current, |config: &ActiveConfig| &config.certificates));
     let buffers = L4BufferSettings::new(BUFFER_BYTES, BUFFER_BYTES);
     for address in &listen.http {
         service.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffers));
     }
     for tls in &listen.https {
-        let settings = certificates::build_tls_settings(tls.address, Arc::clone(&current))?;
+        let settings = certificates::build_tls_settings(tls.address, Arc::clone(&certificates))?;
         service.add_listener(ListenerConfig::tcp(tls.address.to_string()).l4_buffer(buffers).tls(settings));
     }
     Ok(service)

@@ -20,8 +20,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{sleep, timeout};
 
-use crate::cli::args::UpgradeArgs;
-use crate::process::lifecycle::{Shutdown, ShutdownReason};
+use crate::inbound::shutdown::{Shutdown, ShutdownReason};
 use crate::process::sockets::Sockets;
 use crate::process::supervisor;
 
@@ -243,9 +242,9 @@ pub fn notify_predecessor(text: &str) -> io::Result<bool> {
 ///
 /// # Errors
 /// There is none, or it serves on, with the reason.
-pub fn run_upgrade(args: &UpgradeArgs) -> anyhow::Result<String> {
-    let path = match (&args.socket, &args.config) {
-        (Some(socket), _) => socket.clone(),
+pub fn run_upgrade(socket: Option<&Path>, config: Option<&Path>) -> anyhow::Result<String> {
+    let path = match (socket, config) {
+        (Some(socket), _) => socket.to_owned(),
         (None, Some(config)) => read_control_path(config)?,
         (None, None) => bail!(
             "say --config FILE or --socket PATH. Demo mode cannot be upgraded, as its store belongs to one process: \

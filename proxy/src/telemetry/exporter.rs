@@ -16,12 +16,9 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::resource::EnvResourceDetector;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
-use pingora_core::connectors::{ConnectorOptions, TransportConnector};
-use pingora_core::protocols::http::v1::client::HttpSession;
 use pingora_core::protocols::tls::CaType;
 use pingora_core::server::ShutdownWatch;
 use pingora_core::services::background::BackgroundService;
-use pingora_core::upstreams::peer::{HttpPeer, Peer as _};
 use pingora_http::RequestHeader;
 use prost::Message as _;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -29,9 +26,6 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::clock;
-use crate::target::credential_fetch;
-use crate::target::credential_fetch::FetchError;
-use crate::target::dns::{DnsCache, SystemDns};
 use crate::telemetry::metrics::METRICS;
 
 /// Spans that wait to be sent; more are dropped and counted.
@@ -44,7 +38,7 @@ const BATCH_SPANS_MAX: usize = 512;
 const BATCH_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// From connecting to the end of the answer.
-const EXPORT_TIME_MAX: Duration = Duration::from_secs(5);
+pub const EXPORT_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// How often an export is tried that a collector was not there for, and the pause before the second time.
 const EXPORT_TRIES_MAX: u32 = 3;
@@ -53,21 +47,16 @@ const EXPORT_BACKOFF: Duration = Duration::from_secs(1);
 /// What is waited for when the process ends.
 const FLUSH_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// Bytes of a collector's answer.
-const RESPONSE_BYTES_MAX: usize = 64 * 1024;
-
-/// How long a connection waits for the next export.
-const POOL_IDLE_MAX: Duration = Duration::from_secs(30);
-
 /// Where spans go.
 pub struct Collector {
-    endpoint: Endpoint,
+    /// Where it is.
+    pub endpoint: Endpoint,
     path: String,
     headers: Vec<(String, SecretString)>,
     /// Authorities to trust, where they are not the system's.
-    ca: Option<Arc<CaType>>,
+    pub ca: Option<Arc<CaType>>,
     /// Keeps its connections apart from those of another configuration.
-    group_key: u64,
+    pub group_key: u64,
 }
 
 impl Collector {
@@ -130,8 +119,23 @@ pub async fn flush() {
     }
 }
 
+/// Sends one export to a collector. Connections and names are the business of `target/`, which depends on this folder.
+#[async_trait]
+pub trait ExportTransport: Send + Sync {
+    /// Posts an export and reads the whole response: its status and body.
+    ///
+    /// # Errors
+    /// There was no whole response.
+    async fn post(
+        &self,
+        collector: &Collector,
+        header: RequestHeader,
+        body: &[u8],
+    ) -> Result<(u16, Vec<u8>), ExportError>;
+}
+
 /// Sends what is in the queue, until the process ends.
-pub struct SpanExporter;
+pub struct SpanExporter(pub Arc<dyn ExportTransport>);
 
 #[async_trait]
 impl BackgroundService for SpanExporter {
@@ -139,25 +143,20 @@ impl BackgroundService for SpanExporter {
         let (sender, entries) = mpsc::channel(QUEUE_SPANS_MAX);
         if ENTRY_SENDER.set(sender).is_ok() {
             // It outlives the listeners, so that the last requests are told of.
-            ExportWorker::new().run(entries).await;
+            ExportWorker::new(Arc::clone(&self.0)).run(entries).await;
         }
     }
 }
 
-/// Its addresses are asked for again after this.
-const DNS_CACHE_TIME: Duration = Duration::from_secs(30);
-
 struct ExportWorker {
-    connector: TransportConnector,
-    resolver: DnsCache,
+    transport: Arc<dyn ExportTransport>,
     /// Whether the last export went well: a collector that is away is told of once.
     is_healthy: bool,
 }
 
 impl ExportWorker {
-    fn new() -> Self {
-        let connector = TransportConnector::new(Some(ConnectorOptions::new(1)));
-        Self { connector, resolver: DnsCache::new(SystemDns), is_healthy: true }
+    fn new(transport: Arc<dyn ExportTransport>) -> Self {
+        Self { transport, is_healthy: true }
     }
 
     async fn run(mut self, mut entries: mpsc::Receiver<ExportEntry>) {
@@ -215,28 +214,8 @@ impl ExportWorker {
 
     async fn post_batch(&self, collector: &Collector, body: &[u8]) -> Result<u64, ExportError> {
         let header = build_request_head(collector, body.len()).map_err(|_| ExportError::Rejected(0))?;
-        let Endpoint { tls, host, port, .. } = &collector.endpoint;
-        let address = self.resolver.resolve(host, *port, DNS_CACHE_TIME).await.first().copied();
-        let mut peer =
-            HttpPeer::new(address.ok_or(ExportError::Unavailable("no address"))?, *tls, host.clone());
-        peer.group_key = collector.group_key;
-        peer.options.ca = collector.ca.as_ref().map(Arc::clone);
-        peer.options.connection_timeout = Some(EXPORT_TIME_MAX);
-        peer.options.total_connection_timeout = Some(EXPORT_TIME_MAX);
-        peer.options.idle_timeout = Some(POOL_IDLE_MAX);
-        let connected = self.connector.get_stream(&peer).await;
-        let (stream, _) = connected.map_err(|_| ExportError::Unavailable("no connection"))?;
-        let mut session = HttpSession::new_with_options(stream, &peer);
-        let exchanged = credential_fetch::send_and_read(&mut session, header, body, RESPONSE_BYTES_MAX).await;
-        let (status, response) = exchanged.map_err(|why| match why {
-            FetchError::ConnectionBroken => ExportError::Unavailable("the connection broke"),
-            FetchError::TooLarge(status) => ExportError::Rejected(status.as_u16()),
-        })?;
-        session.respect_keepalive();
-        if let Some(stream) = session.reuse().await {
-            self.connector.release_stream(stream, peer.reuse_hash(), Some(POOL_IDLE_MAX));
-        }
-        match status.as_u16() {
+        let (status, response) = self.transport.post(collector, header, body).await?;
+        match status {
             200..=299 => Ok(count_rejected_spans(&response)),
             429 | 502..=504 => Err(ExportError::Unavailable("it is busy")),
             status => Err(ExportError::Rejected(status)),
@@ -246,7 +225,7 @@ impl ExportWorker {
 
 /// Why spans did not arrive.
 #[derive(Debug, thiserror::Error)]
-enum ExportError {
+pub enum ExportError {
     /// Later it may be otherwise.
     #[error("{0}")]
     Unavailable(&'static str),

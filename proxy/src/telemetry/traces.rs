@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use blobfish_dialects::authentication::addressing::strip_port;
+use blobfish_config::Endpoint;
+use blobfish_dialects::dialect::addressing::strip_port;
 use blobfish_dialects::model::{OutgoingRequest, RawHead};
 use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::{
@@ -19,10 +20,8 @@ use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, Span};
 use pingora_core::protocols::tls::CaType;
 use pingora_http::RequestHeader;
 
-use crate::request::active_config::TargetRuntime;
-use crate::request::context::RequestContext;
-use crate::target::error::ExchangeError;
 use crate::telemetry::access_log;
+use crate::telemetry::access_log::AccessRecord;
 use crate::telemetry::exporter::{Collector, SpanQueue};
 
 /// Exchanges of one request that have spans. A copy may have ten thousand parts.
@@ -105,12 +104,11 @@ impl RequestSpan {
         self.span.span_context().trace_id().to_string()
     }
 
-    /// Ends it with what is known of the request now.
-    pub fn end(mut self, context: &RequestContext<'_>) {
+    /// Ends it with what is known of the request now: its record, and the host and path that it asked for.
+    pub fn end(mut self, record: &AccessRecord, host: &str, path: &str, is_secure: bool) {
         if !self.span.is_recording() {
             return;
         }
-        let (record, listener) = (&context.record, &context.listener);
         let method = find_known_method(&record.method);
         match (method, record.operation) {
             (Some(method), Some(operation)) => self.span.update_name(format!("{method} {operation}")),
@@ -118,14 +116,14 @@ impl RequestSpan {
             (None, _) => {}
         }
         // Of a request that was not believed nothing is told that the log does not tell either.
-        let path = record.bucket.is_some().then(|| access_log::escape_name(&listener.path));
-        let address = strip_port(&listener.host);
-        let port = listener.host.strip_prefix(address).and_then(|rest| rest.strip_prefix(':'));
+        let path = record.bucket.is_some().then(|| access_log::escape_name(path));
+        let address = strip_port(host);
+        let port = host.strip_prefix(address).and_then(|rest| rest.strip_prefix(':'));
         let cut = record.aborted.map(|_| "aborted".to_owned());
         let error = cut.or_else(|| (record.status >= 500).then(|| record.status.to_string()));
         let texts = [
             ("http.request.method", Some(method.unwrap_or("_OTHER").to_owned())),
-            ("url.scheme", Some(if context.is_secure { "https" } else { "http" }.to_owned())),
+            ("url.scheme", Some(if is_secure { "https" } else { "http" }.to_owned())),
             ("url.path", path),
             ("server.address", Some(access_log::escape_name(address)).filter(|name| !name.is_empty())),
             ("client.address", record.client.map(|address| address.to_string())),
@@ -198,13 +196,19 @@ pub struct ExchangeSpan {
 }
 
 impl ExchangeSpan {
-    /// Begins one within the request that runs.
-    pub fn begin(target: &TargetRuntime, out: &OutgoingRequest, is_retry: bool) -> Self {
+    /// Begins one within the request that runs. `target` is the target's name.
+    pub fn begin(target: &str, endpoint: &Endpoint, out: &OutgoingRequest, is_retry: bool) -> Self {
         let parent = PARENT.try_with(Option::clone).ok().flatten();
-        parent.map(|parent| Self::start_child(&parent, target, out, is_retry)).unwrap_or_default()
+        parent.map(|parent| Self::start_child(&parent, target, endpoint, out, is_retry)).unwrap_or_default()
     }
 
-    fn start_child(parent: &Parent, target: &TargetRuntime, out: &OutgoingRequest, is_retry: bool) -> Self {
+    fn start_child(
+        parent: &Parent,
+        target: &str,
+        endpoint: &Endpoint,
+        out: &OutgoingRequest,
+        is_retry: bool,
+    ) -> Self {
         let is_over_limit = parent.exchanges.fetch_add(1, Ordering::Relaxed) >= EXCHANGES_MAX;
         let span = (!is_over_limit).then(|| {
             let builder = parent.tracer.span_builder(out.method).with_kind(SpanKind::Client);
@@ -219,15 +223,15 @@ impl ExchangeSpan {
             this.headers.retain(|_, value| !value.is_empty());
         }
         if let Some(span) = this.span.as_mut().filter(|span| span.is_recording()) {
-            let scheme = if target.endpoint.tls { "https" } else { "http" };
+            let scheme = if endpoint.tls { "https" } else { "http" };
             span.set_attributes(to_attributes([
                 ("http.request.method", Some(out.method.to_owned())),
                 ("url.full", Some(format!("{scheme}://{}{}", out.host, access_log::escape_name(&out.path)))),
                 ("server.address", Some(strip_port(&out.host).to_owned())),
                 ("network.protocol.version", Some("1.1".to_owned())),
-                ("blobfish.target", Some(target.spec.name.clone())),
+                ("blobfish.target", Some(target.to_owned())),
             ]));
-            span.set_attribute(KeyValue::new("server.port", i64::from(target.endpoint.port)));
+            span.set_attribute(KeyValue::new("server.port", i64::from(endpoint.port)));
             if is_retry {
                 span.set_attribute(KeyValue::new("http.request.resend_count", 1));
             }
@@ -254,10 +258,10 @@ impl ExchangeSpan {
     }
 
     /// Notes that there was no whole answer.
-    pub fn record_failure(&mut self, error: ExchangeError) {
+    pub fn record_failure(&mut self, kind: &'static str, description: String) {
         let Some(span) = &mut self.span else { return };
-        span.set_attribute(KeyValue::new("error.type", error.kind()));
-        span.set_status(Status::error(error.to_string()));
+        span.set_attribute(KeyValue::new("error.type", kind));
+        span.set_status(Status::error(description));
     }
 }
 

@@ -2,17 +2,17 @@
 
 use std::cell::Cell;
 
-use blobfish_dialects::authentication::addressing;
-use blobfish_dialects::authentication::signature::CLOCK_SKEW_SECONDS_MAX;
+use blobfish_dialects::dialect::addressing;
+use blobfish_dialects::dialect::route::Route;
+use blobfish_dialects::dialect::signature::CLOCK_SKEW_SECONDS_MAX;
 use blobfish_dialects::engine::diagnosis::{self, Failure};
-use blobfish_dialects::engine::exchange::TargetResponse;
-use blobfish_dialects::engine::route::Route;
+use blobfish_dialects::engine::target_response::TargetResponse;
 use blobfish_dialects::model::{ErrorKind, Field, Operation, Request, Value};
 
-use crate::cli::doctor::InterruptSignal;
 use crate::cli::doctor::asking::{ProbeError, TargetProbe, describe_failure};
+use crate::cli::doctor::interrupt::InterruptSignal;
 use crate::cli::doctor::report::Report;
-use crate::request::active_config::TargetRuntime;
+use crate::target::runtime::TargetRuntime;
 
 /// More than this is warned of, seconds: clocks that are kept differ by less.
 const SKEW_WARN_SECONDS: i64 = 60;

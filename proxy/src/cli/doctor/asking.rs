@@ -5,21 +5,22 @@ use std::cell::Cell;
 use std::fmt;
 use std::sync::Mutex;
 
-use blobfish_dialects::authentication::signature::Payload;
+use blobfish_dialects::dialect::route::Route;
+use blobfish_dialects::dialect::signature::Payload;
 use blobfish_dialects::engine::body_verifier::{BodyVerifier, DigestsToCompute};
 use blobfish_dialects::engine::diagnosis::{self, Failure};
-use blobfish_dialects::engine::exchange::{Exchange, TargetResponse};
+use blobfish_dialects::engine::exchange::Exchange;
 use blobfish_dialects::engine::loss::check_losses;
-use blobfish_dialects::engine::route::Route;
 use blobfish_dialects::engine::streaming;
+use blobfish_dialects::engine::target_response::TargetResponse;
 use blobfish_dialects::model::{ErrorKind, Operation, OutgoingRequest, Rejection, Request, Response};
 use tokio::time::timeout;
 
 use crate::clock;
-use crate::request::active_config::TargetRuntime;
-use crate::request::exchange::drive_exchange;
+use crate::request::exchange_driver::drive_exchange;
 use crate::target::client::TargetClient;
 use crate::target::error::ExchangeError;
+use crate::target::runtime::TargetRuntime;
 
 /// One target, and the bucket there.
 pub struct TargetProbe<'a> {
@@ -101,7 +102,7 @@ impl TargetProbe<'_> {
         check_conditions: bool,
         request: Request,
     ) -> Result<Response, ProbeError> {
-        let route = Route { check_conditions: check_conditions, ..self.route.clone() };
+        let route = Route { check_conditions, ..self.route.clone() };
         let operation = request.operation.name();
         let exchange = Exchange::new(route.clone(), request, &[]).map_err(to_unsupported)?;
         check_losses(exchange.losses(), route.loss_policy, route.caller).map_err(to_unsupported)?;

@@ -4,6 +4,7 @@
 mod access;
 mod asking;
 mod features;
+mod interrupt;
 mod limits;
 mod reach;
 mod report;
@@ -14,20 +15,20 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use blobfish_config::{Addressing, Conditions};
-use blobfish_dialects::engine::loss::LossPolicy;
-use blobfish_dialects::engine::route::{Route, RouteScope, SameBucketNames};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use blobfish_dialects::dialect::route::{LossPolicy, Route, RouteScope, SameBucketNames};
 use tokio::time::timeout;
 
 use crate::cli::args::{DoctorArgs, UsageError};
 use crate::cli::doctor::asking::TargetProbe;
 use crate::cli::doctor::features::FeatureChecks;
+use crate::cli::doctor::interrupt::InterruptSignal;
 use crate::cli::doctor::report::Report;
 use crate::cli::doctor::scratch::ScratchObjects;
-use crate::request::active_config::{ActiveConfig, TargetRuntime};
+use crate::inbound::file_descriptors;
+use crate::request::active_config::ActiveConfig;
 use crate::target::client::TargetClient;
-use crate::target::issued_credentials;
+use crate::target::credential_fetch;
+use crate::target::runtime::TargetRuntime;
 
 /// After the first Ctrl-C the request that is under way has this long to end.
 const GRACE_TIME_MAX: Duration = Duration::from_secs(3);
@@ -46,14 +47,15 @@ pub fn run_doctor(args: &DoctorArgs, config: &ActiveConfig) -> anyhow::Result<(S
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("a runtime")?;
     let report = Report::new(args.json);
     runtime.block_on(async {
-        let (interrupt, client) = (InterruptSignal::listen(), TargetClient::for_diagnosis());
+        let (interrupt, client) =
+            (InterruptSignal::listen(), TargetClient::for_diagnosis(file_descriptors::pool_size()));
         for (index, bucket) in selected {
             let (Some(target), Some(switched)) = (config.targets.get(index), switched.targets.get(index))
             else {
                 continue;
             };
             if let Some(issued) = &target.issued_key {
-                issued.renew(&issued_credentials::build_provider_context()).await;
+                issued.renew(&credential_fetch::build_provider_context()).await;
             }
             let examination = TargetExamination {
                 report: &report,
@@ -130,7 +132,10 @@ fn list_other_buckets(
     let rules = config.settings.buckets.iter().filter(|rule| rule.target == index);
     let names = rules.filter_map(|rule| rule.name.exact()).filter(|name| Some(*name) != tried_bucket);
     let to_pair = |name: &str| {
-        config.route_bucket(name).map(|routed_bucket| (name.to_owned(), routed_bucket.target_bucket))
+        config
+            .routing()
+            .route_bucket(name)
+            .map(|routed_bucket| (name.to_owned(), routed_bucket.target_bucket))
     };
     names.filter_map(to_pair).collect()
 }
@@ -167,7 +172,7 @@ struct TargetExamination<'a> {
 impl TargetExamination<'_> {
     async fn run(self, config: &ActiveConfig) {
         let bucket = self.bucket.as_deref();
-        let routed_bucket = bucket.and_then(|bucket| config.route_bucket(bucket));
+        let routed_bucket = bucket.and_then(|bucket| config.routing().route_bucket(bucket));
         // A bucket that the configuration keeps for small parts is not for clients: nothing is written there.
         let bucket = bucket.filter(|_| routed_bucket.is_some());
         let scheme = if self.target.endpoint.tls { "https" } else { "http" };
@@ -240,9 +245,11 @@ impl TargetExamination<'_> {
         if self.read_only {
             return Err("--read-only".to_owned());
         }
-        FeatureChecks { report, scratch, native_buckets: self.native_buckets, interrupt: self.interrupt }
-            .run_all()
-            .await
+        let features =
+            FeatureChecks { report, scratch, native_buckets: self.native_buckets, interrupt: self.interrupt };
+        features.run_all().await?;
+        limits::check_limits(&features).await;
+        Ok(())
     }
 }
 
@@ -284,46 +291,5 @@ async fn clean_up(report: &Report, interrupt: &InterruptSignal, scratch: &Scratc
             "Every scratch object was deleted, but the bucket could not be looked at.",
             format!("If in doubt, look for keys that begin with {}.", scratch::KEY_PREFIX),
         );
-    }
-}
-
-/// Whether somebody wants it to end, and how often that was said.
-pub struct InterruptSignal {
-    interrupts: watch::Receiver<u32>,
-}
-
-impl InterruptSignal {
-    /// Listens to SIGINT and SIGTERM.
-    fn listen() -> Self {
-        let (sender, interrupts) = watch::channel(0_u32);
-        tokio::spawn(async move {
-            let (Ok(mut int), Ok(mut term)) =
-                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-            else {
-                return;
-            };
-            loop {
-                tokio::select! {
-                    _ = int.recv() => {}
-                    _ = term.recv() => {}
-                }
-                sender.send_modify(|times| *times = times.saturating_add(1));
-            }
-        });
-        Self { interrupts }
-    }
-
-    /// Whether it was said once.
-    pub fn is_interrupted(&self) -> bool {
-        *self.interrupts.borrow() > 0
-    }
-
-    /// Comes back when it was said so often.
-    async fn wait_for_interrupts(&self, times: u32) {
-        let mut interrupts = self.interrupts.clone();
-        if interrupts.wait_for(|count| *count >= times).await.is_err() {
-            // Signals cannot be received.
-            std::future::pending::<()>().await;
-        }
     }
 }

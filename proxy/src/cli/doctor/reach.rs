@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use blobfish_dialects::authentication::addressing::strip_port;
+use blobfish_dialects::dialect::addressing::strip_port;
 use pingora_core::tls::{
     CertificateDer, CertificateError, ClientConfig, RootCertStore, RusTlsError, ServerName, TlsConnector,
     install_default_crypto_provider, load_platform_certs_incl_env_into_store, version,
@@ -15,10 +15,10 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::cli::doctor::report::Report;
 use crate::clock;
-use crate::request::active_config::TargetRuntime;
 use crate::target::client::ADDRESSES_TRIED_MAX;
 use crate::target::client_certificate;
 use crate::target::dns::{DnsCache, SystemDns};
+use crate::target::runtime::TargetRuntime;
 
 /// Less than this is warned of, days.
 const CERTIFICATE_DAYS_MIN: i64 = 14;

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use blobfish_config::{Endpoint, Pattern};
-use blobfish_dialects::authentication::addressing;
-use blobfish_dialects::engine::dialect::Dialect;
+use blobfish_dialects::dialect::Dialect;
+use blobfish_dialects::dialect::addressing;
 use blobfish_dialects::{DIALECT_PROFILES, DIALECTS, find_dialect};
 use clap::ValueEnum;
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
 
-use crate::cli::init::{CallerSecret, NewCallerKey};
+use crate::cli::init::caller_key::{CallerSecret, NewCallerKey};
 
 /// For its owner only.
 const SECRET_MODE: u32 = 0o600;

@@ -2,10 +2,11 @@
 //! shown or taken from the command line.
 
 mod answers;
+mod caller_key;
 mod files;
 mod text;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use blobfish_config::{KnownDialects, OsSources, Sources};
@@ -13,34 +14,14 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::cli::args::{InitArgs, SecretSource};
 use crate::cli::init::answers::{InitSettings, TargetSecret};
+use crate::cli::init::caller_key::{CALLER_VARIABLE, CallerSecret, NewCallerKey};
 use crate::request::active_config::ActiveConfig;
-
-/// The variable of the caller's secret, with `--secrets env`.
-const CALLER_VARIABLE: &str = "BLOBFISH_APP_SECRET";
 
 /// Stands for a secret that is not known yet.
 const PLANNED_SECRET: &str = "planned";
 
 /// Letters of keys: 32, so that five random bits are one. None looks like another.
 const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-
-/// The caller's key, made here.
-pub struct NewCallerKey {
-    /// Its id.
-    pub id: String,
-    /// Where its secret comes from.
-    pub secret: CallerSecret,
-}
-
-/// Where the caller's secret comes from.
-pub enum CallerSecret {
-    /// From this file, with this content.
-    File(PathBuf, SecretString),
-    /// Written into the configuration.
-    Literal(SecretString),
-    /// From a variable that the operator sets.
-    Env,
-}
 
 /// Writes the files. Gives what to do next.
 ///

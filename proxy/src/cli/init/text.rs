@@ -6,7 +6,7 @@ use std::path::Path;
 use secrecy::ExposeSecret as _;
 
 use crate::cli::init::answers::{InitSettings, TargetSecret};
-use crate::cli::init::{CALLER_VARIABLE, CallerSecret, NewCallerKey};
+use crate::cli::init::caller_key::{CALLER_VARIABLE, CallerSecret, NewCallerKey};
 
 /// The configuration.
 pub fn render_configuration(settings: &InitSettings, key: &NewCallerKey) -> String {

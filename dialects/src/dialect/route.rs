@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::engine::dialect::{Dialect, Target};
-use crate::engine::loss::LossPolicy;
+use crate::dialect::definition::Dialect;
+use crate::dialect::target::Target;
 use crate::model::{ErrorKind, Rejection, Request, RequestScope};
 
 /// The buckets of one request by their names at the target. A copy always has the bucket of its source.
@@ -121,4 +121,13 @@ impl BucketNames for SameBucketNames {
     fn to_caller_bucket(&self, bucket: &str) -> Option<String> {
         Some(bucket.to_owned())
     }
+}
+
+/// What a route does about losses that guard nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LossPolicy {
+    /// Refuse the request, naming the field.
+    Reject,
+    /// Send it without the field, and say so.
+    Report,
 }

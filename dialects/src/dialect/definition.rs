@@ -1,14 +1,12 @@
 //! What makes up a dialect: one value of tables, and a few functions where a table cannot say it.
 
-use crate::authentication::signature::Auth;
-use crate::documents::settings_documents::SettingSchema;
+use crate::dialect::operation_route::OperationRoute;
+use crate::dialect::settings_schema::SettingSchema;
+use crate::dialect::signature::Auth;
 use crate::encoding::xml::Node;
-use crate::engine::small_parts::SmallPartsConfig;
-use secrecy::SecretString;
-
 use crate::model::{
     CannedAcl, CopySource, Directive, Encryption, ErrorKind, Field, Group, Operation, Rejection, Request,
-    ResponseField, Setting, SharedCredentials, StorageClass, TargetClock,
+    ResponseField, Setting, StorageClass,
 };
 
 /// Everything that tells one dialect from another. `None` for a name is the whole capability system: it says
@@ -164,6 +162,12 @@ pub enum BucketSettingLocation {
     Document,
     /// In a header of this name.
     Header(&'static str),
+}
+
+impl std::fmt::Debug for Dialect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
 }
 
 impl Dialect {
@@ -337,56 +341,6 @@ impl FieldName {
         match self {
             Self::Header(name) | Self::Parameter(name) => name,
         }
-    }
-}
-
-/// What a path may address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ResourceLevel {
-    /// The account.
-    Service,
-    /// A bucket.
-    Bucket,
-    /// An object.
-    Object,
-}
-
-/// One row of a routing table.
-#[derive(Debug, Clone, Copy)]
-pub struct OperationRoute {
-    /// HTTP method.
-    pub method: &'static str,
-    /// What is addressed.
-    pub level: ResourceLevel,
-    /// Parameters that must be there: a bare name, or `name=value`.
-    pub parameters: &'static [&'static str],
-    /// Whether the copy source header must be there (`Some(true)`) or must not (`Some(false)`).
-    pub copy_source: Option<bool>,
-    /// What it means.
-    pub operation: Operation,
-}
-
-impl OperationRoute {
-    /// A row without parameters.
-    pub const fn new(method: &'static str, level: ResourceLevel, operation: Operation) -> Self {
-        Self { method, level, parameters: &[], copy_source: None, operation }
-    }
-
-    /// A row with parameters.
-    pub const fn with_parameters(
-        method: &'static str,
-        level: ResourceLevel,
-        parameters: &'static [&'static str],
-        operation: Operation,
-    ) -> Self {
-        Self { method, level, parameters, copy_source: None, operation }
-    }
-
-    /// The same row for requests that name a copy source, or do not.
-    #[must_use]
-    pub const fn with_source(mut self, required: bool) -> Self {
-        self.copy_source = Some(required);
-        self
     }
 }
 
@@ -675,30 +629,4 @@ pub struct CommonHeaders {
     pub server_time_header: Option<&'static str>,
     /// A header that carries the error document of a HEAD, base64.
     pub head_error_header: Option<&'static str>,
-}
-
-/// A target as the operator configured it.
-pub struct Target {
-    /// Its name in configuration and metrics.
-    pub name: String,
-    /// What it speaks.
-    pub dialect: &'static Dialect,
-    /// How requests to it are signed, where not in the dialect's usual way.
-    pub auth: &'static dyn Auth,
-    /// Host, and port where it is not the scheme's own.
-    pub authority: String,
-    /// Signing region.
-    pub region: String,
-    /// Bucket in the path instead of the host.
-    pub path_style: bool,
-    /// Our key there.
-    pub credentials: SharedCredentials,
-    /// Its clock, which requests to it are dated by.
-    pub clock: TargetClock,
-    /// What our own marks are sealed with: the same at every replica, and after every start.
-    pub seal_secret: SecretString,
-    /// Key ids of its key management that callers may name.
-    pub kms_keys: Vec<String>,
-    /// What becomes of parts that are smaller than it takes.
-    pub staging: SmallPartsConfig,
 }
