@@ -12,7 +12,7 @@ use crate::request::active_config::ActiveConfig;
 /// Gives the text to print.
 ///
 /// # Errors
-/// The request cannot be read, is none of its dialect, or cannot be held by the target.
+/// The request cannot be read, is invalid in its dialect, or cannot be expressed in the target's dialect.
 pub fn run_explain(args: &ExplainArgs, config: Option<&ActiveConfig>) -> anyhow::Result<String> {
     let text = String::from_utf8(read_request_text(args)?).context("the request is not UTF-8")?;
     let query = ExplainQuery { from: args.from.clone(), to: args.to.clone(), request: text };
@@ -65,6 +65,7 @@ fn read_request_text(args: &ExplainArgs) -> anyhow::Result<Vec<u8>> {
     match args.request.as_deref().filter(|path| path.as_os_str() != "-") {
         Some(path) => {
             let file = std::fs::File::open(path).with_context(|| path.display().to_string())?;
+            // A longer file is truncated: only the head is translated.
             file.take(bytes_max).read_to_end(&mut bytes).with_context(|| path.display().to_string())?;
         }
         None => {

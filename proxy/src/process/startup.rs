@@ -1,4 +1,4 @@
-//! The server: listeners, threads and signals around the applications.
+//! Starts the server: listeners, background services, threads and signals.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -42,24 +42,24 @@ use crate::telemetry::access_log;
 use crate::telemetry::exporter::SpanExporter;
 use crate::telemetry::metrics::METRICS;
 
-/// Longer than a configuration lets requests run on: it is not the framework that ends the process.
+/// Longer than any configurable drain timeout, so that `Lifecycle` ends the process and not Pingora.
 const GRACE_PERIOD_SECONDS: u64 = 90_000;
 
-/// Listeners' buffers. The default costs an idle connection 92 KiB.
+/// Buffer size of connections. With Pingora's default, an idle connection uses 92 KiB.
 const BUFFER_BYTES: usize = 4 * 1024;
 
-/// Where a configuration comes from.
+/// The origin of the configuration.
 pub enum ConfigSource {
     /// Demo mode, with its store.
     Demo(Box<DemoStore>),
-    /// A file, and all the files that were read with it.
+    /// A file, and all files that it refers to.
     File(PathBuf, Vec<PathBuf>),
 }
 
-/// Serves until told to stop.
+/// Serves until the process shuts down.
 ///
 /// # Errors
-/// The configuration cannot be run; an address is taken.
+/// The configuration cannot be used; an address is in use.
 pub fn run_server(config: Config, source: ConfigSource, inherited: InheritedSockets) -> anyhow::Result<()> {
     install_panic_hook();
     access_log::configure(config.log);
@@ -126,7 +126,7 @@ pub fn run_server(config: Config, source: ConfigSource, inherited: InheritedSock
         shutdown: None,
     });
     let service = build_admin_service(admin, Admin::new(admin, ready, Arc::clone(&current)));
-    // Operators look on while the data listeners drain.
+    // The admin listener stays open while the data listeners drain, so that operators can watch the drain.
     server.add_service(ListeningService {
         service,
         sockets,
@@ -152,7 +152,7 @@ pub fn run_server(config: Config, source: ConfigSource, inherited: InheritedSock
     Ok(())
 }
 
-/// The data listeners.
+/// Builds the service of the data listeners.
 fn build_data_service(listen: &Listeners, server: DataServer) -> anyhow::Result<Service<DataServer>> {
     let current = Arc::clone(&server.active_config);
     let mut service = Service::new("data".to_owned(), server);
@@ -171,9 +171,10 @@ fn build_data_service(listen: &Listeners, server: DataServer) -> anyhow::Result<
     Ok(service)
 }
 
-/// The operators' listener.
+/// Builds the service of the admin listener.
 fn build_admin_service(address: SocketAddr, admin: Admin) -> Service<HttpServer<Admin>> {
     let mut service = Service::new("admin".to_owned(), HttpServer::new_app(admin));
+    // One thread, so that expensive admin requests do not take processor time from clients.
     service.threads = Some(1);
     service.add_tcp(&address.to_string());
     service
@@ -189,15 +190,15 @@ fn build_server_conf(threads: usize) -> ServerConf {
     }
 }
 
-/// A panic's message may hold bytes of a request: only its place is told.
+/// Logs only the location of a panic, because its message may contain bytes of a request.
 fn install_panic_hook() {
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(%place, "a panic, which is a fault of ours");
+        let location = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(%location, "panic; this is a bug in Blobfish");
     }));
 }
 
-/// The demo's store, on this process's threads.
+/// The embedded store of the demo, on the threads of this process.
 struct StoreService(Mutex<Option<DemoStore>>);
 
 #[async_trait]
@@ -207,16 +208,16 @@ impl BackgroundService for StoreService {
         else {
             return;
         };
-        // There is no file to be read again; the signal must not end the process.
+        // Demo mode has no file to reload, but an unhandled SIGHUP would end the process.
         let _hangups = signal(SignalKind::hangup());
         match tokio::net::TcpListener::from_std(socket) {
-            // It outlives the listeners, so that requests that run can end.
+            // The store keeps running after the listeners are closed, so that running requests can finish.
             Ok(socket) => {
                 if let Err(error) = Arc::new(store).serve(socket, std::future::pending::<()>()).await {
                     tracing::error!(%error, "the embedded store stopped");
                 }
             }
-            Err(error) => tracing::error!(%error, "the embedded store has no socket"),
+            Err(error) => tracing::error!(%error, "the embedded store cannot use its socket"),
         };
     }
 }

@@ -240,14 +240,14 @@ impl RequestContext<'_> {
         self.send_response(build_error_response(self.listener.dialect, rejection)).await
     }
 
-    /// Counts a refusal, and notes what its caller is told.
+    /// Counts a rejection, and records its message as an event.
     pub fn record_rejection(&mut self, rejection: &Rejection) {
         let reason = format!("{:?}", rejection.kind);
         METRICS.rejections.with_label_values(&[reason.as_str()]).inc();
         let default_message =
             || self.listener.dialect.error_row(rejection.kind).map(|row| row.message.to_owned());
         let message = rejection.message.clone().or_else(default_message).unwrap_or_default();
-        self.notes.push(EventNote { kind: "refused", reason, message });
+        self.notes.push(EventNote { kind: "rejected", reason, message });
     }
 
     /// Decides on what the target cannot be told, and notes what is reported.

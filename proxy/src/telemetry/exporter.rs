@@ -1,4 +1,4 @@
-//! The way of traces to their collector: OTLP over HTTP, in batches, from a queue that nobody waits for.
+//! Exports spans to a collector: OTLP over HTTP, in batches, from a queue that never blocks requests.
 
 use std::fmt;
 use std::sync::{Arc, LazyLock, OnceLock};
@@ -28,23 +28,23 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use crate::clock;
 use crate::telemetry::metrics::METRICS;
 
-/// Spans that wait to be sent; more are dropped and counted.
+/// Maximum number of queued spans; more are dropped and counted.
 const QUEUE_SPANS_MAX: usize = 4096;
 
-/// Spans of one export.
+/// Maximum number of spans in one export.
 const BATCH_SPANS_MAX: usize = 512;
 
-/// So long the first span of an export waits for others.
+/// How long the first span of an export waits for others.
 const BATCH_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// From connecting to the end of the answer.
 pub const EXPORT_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// How often an export is tried that a collector was not there for, and the pause before the second time.
+/// Number of attempts if the collector is unavailable, and the backoff before the second one.
 const EXPORT_TRIES_MAX: u32 = 3;
 const EXPORT_BACKOFF: Duration = Duration::from_secs(1);
 
-/// What is waited for when the process ends.
+/// How long the process waits for the last export before it exits.
 const FLUSH_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Where spans go.
@@ -60,7 +60,7 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// Nothing is sent yet.
+    /// Creates a collector without connecting to it.
     pub fn new(config: &blobfish_config::Traces, ca: Option<Arc<CaType>>) -> Self {
         let (endpoint, path) = (config.endpoint.clone(), config.path.clone());
         let group_key = u64::try_from(clock::random() >> 64).unwrap_or_default();
@@ -81,7 +81,7 @@ enum ExportEntry {
 
 static ENTRY_SENDER: OnceLock<mpsc::Sender<ExportEntry>> = OnceLock::new();
 
-/// Puts spans that ended into the queue.
+/// Queues ended spans.
 #[derive(Debug)]
 pub struct SpanQueue(pub Arc<Collector>);
 
@@ -90,12 +90,13 @@ impl SpanProcessor for SpanQueue {
 
     fn on_end(&self, span: SpanData) {
         let entry = ExportEntry::Span(Arc::clone(&self.0), Box::new(span));
+        // try_send, because a span ends on the thread of its request and must not wait.
         if ENTRY_SENDER.get().is_none_or(|entries| entries.try_send(entry).is_err()) {
             METRICS.traces_dropped.inc();
         }
     }
 
-    // Configurations come and go, and the queue is of them all: see `flush`.
+    // The queue outlives this processor, which a reload replaces. `flush` empties the queue when the process ends.
     fn force_flush(&self) -> OTelSdkResult {
         Ok(())
     }
@@ -105,7 +106,7 @@ impl SpanProcessor for SpanQueue {
     }
 }
 
-/// Waits until everything queued so far is sent, for a moment at most.
+/// Waits until all queued spans are sent, up to a time limit.
 pub async fn flush() {
     let Some(entries) = ENTRY_SENDER.get() else { return };
     let (done, wait) = oneshot::channel();
@@ -115,7 +116,7 @@ pub async fn flush() {
         }
     };
     if timeout(FLUSH_TIME_MAX, wait_for_flush).await.is_err() {
-        tracing::warn!("the collector of traces does not take the last ones");
+        tracing::warn!("trace collector did not accept the last spans in time");
     }
 }
 
@@ -184,31 +185,33 @@ impl ExportWorker {
         let body = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
         let mut outcome = self.try_export(collector, &body).await;
         for attempt in 1..EXPORT_TRIES_MAX {
+            // A rejected batch would be rejected again, so only temporary failures are retried.
             if !matches!(outcome, Err(ExportError::Unavailable(_))) {
                 break;
             }
             sleep(EXPORT_BACKOFF.saturating_mul(attempt)).await;
             outcome = self.try_export(collector, &body).await;
         }
+        // A collector may report more rejected spans than it got. Trust it only up to the size of the batch.
         let dropped = match &outcome {
             Ok(rejected) => (*rejected).min(spans),
             Err(_) => spans,
         };
         METRICS.traces_dropped.inc_by(dropped);
         match &outcome {
-            Ok(0) if !self.is_healthy => tracing::info!("the collector of traces takes them again"),
+            Ok(0) if !self.is_healthy => tracing::info!("trace collector accepts spans again"),
             Ok(rejected @ 1..) if self.is_healthy => {
-                tracing::warn!(rejected, "the collector of traces rejects spans");
+                tracing::warn!(rejected, "trace collector rejected spans");
             }
-            Err(why) if self.is_healthy => tracing::warn!(%why, "the collector of traces does not take them"),
+            Err(error) if self.is_healthy => tracing::warn!(%error, "export to the trace collector failed"),
             _ => {}
         }
         self.is_healthy = matches!(outcome, Ok(0));
     }
 
-    /// One export; how many of its spans the collector rejected.
+    /// Exports once, and returns the number of rejected spans.
     async fn try_export(&self, collector: &Collector, body: &[u8]) -> Result<u64, ExportError> {
-        let timed_out = Err(ExportError::Unavailable("no answer in time"));
+        let timed_out = Err(ExportError::Unavailable("no response in time"));
         timeout(EXPORT_TIME_MAX, self.post_batch(collector, body)).await.unwrap_or(timed_out)
     }
 
@@ -217,24 +220,25 @@ impl ExportWorker {
         let (status, response) = self.transport.post(collector, header, body).await?;
         match status {
             200..=299 => Ok(count_rejected_spans(&response)),
-            429 | 502..=504 => Err(ExportError::Unavailable("it is busy")),
+            // The statuses that OTLP/HTTP defines as retryable.
+            429 | 502..=504 => Err(ExportError::Unavailable("the collector is busy")),
             status => Err(ExportError::Rejected(status)),
         }
     }
 }
 
-/// Why spans did not arrive.
+/// Why an export failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// Later it may be otherwise.
     #[error("{0}")]
     Unavailable(&'static str),
-    /// It will always be so.
-    #[error("it answers {0}")]
+    /// A permanent failure: the status of the response.
+    #[error("the collector responds with status {0}")]
     Rejected(u16),
 }
 
-/// What can be sent together with a first span, and what comes after that.
+/// Collects the spans to send together with the first one. Also returns the entry after them.
 async fn collect_batch(
     collector: &Arc<Collector>,
     first: SpanData,
@@ -244,6 +248,7 @@ async fn collect_batch(
     let mut batch = vec![first];
     while batch.len() < BATCH_SPANS_MAX {
         match timeout_at(deadline, entries.recv()).await {
+            // After a reload the queue holds spans for two collectors, and a batch goes to one of them.
             Ok(Some(ExportEntry::Span(to, span))) if Arc::ptr_eq(&to, collector) => batch.push(*span),
             Ok(after) => return (batch, after),
             Err(_) => break,
@@ -274,7 +279,7 @@ fn count_rejected_spans(body: &[u8]) -> u64 {
     partial_success.and_then(|partial| u64::try_from(partial.rejected_spans).ok()).unwrap_or_default()
 }
 
-/// Who sends: this process. `OTEL_RESOURCE_ATTRIBUTES` may say more of it, or otherwise.
+/// The resource of all spans: this process. `OTEL_RESOURCE_ATTRIBUTES` adds attributes or overrides them.
 static RESOURCE: LazyLock<ResourceAttributesWithSchema> = LazyLock::new(|| {
     let resource = Resource::builder_empty()
         .with_attributes([

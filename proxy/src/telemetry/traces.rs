@@ -1,7 +1,8 @@
-//! Traces: a span for each request and one for each exchange with a target, by OpenTelemetry's conventions for HTTP.
+//! Traces: a span for each request and one for each exchange with a target, by OpenTelemetry's semantic conventions
+//! for HTTP.
 //!
-//! A span has what the access log has, where the exchange went and how it ended: no query, no header, no signature, no
-//! secret; and its name has neither bucket nor key.
+//! A span contains what the access log contains, and the target and outcome of exchanges. It contains no query, header,
+//! signature or secret, and its name has neither bucket nor key, so that names stay a closed set.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,16 +25,16 @@ use crate::telemetry::access_log;
 use crate::telemetry::access_log::AccessRecord;
 use crate::telemetry::exporter::{Collector, SpanQueue};
 
-/// Exchanges of one request that have spans. A copy may have ten thousand parts.
+/// Maximum number of exchange spans per request, because a copy may have ten thousand parts.
 const EXCHANGES_MAX: usize = 256;
 
-/// Bytes of a `tracestate` that is passed on: what every implementation must be able to.
+/// Maximum size of a `tracestate` that is propagated: the size that W3C Trace Context requires of every implementation.
 const TRACESTATE_BYTES_MAX: usize = 512;
 
-/// Methods that stand in names of spans.
+/// Methods that appear in span names.
 const METHODS: [&str; 6] = ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"];
 
-/// Traces as a configuration wants them.
+/// The tracer of a configuration.
 pub struct Traces {
     tracer: SdkTracer,
     trust_incoming_context: bool,
@@ -41,8 +42,9 @@ pub struct Traces {
 }
 
 impl Traces {
-    /// Nothing is sent yet.
+    /// Creates the tracer without connecting to its collector.
     pub fn new(config: &blobfish_config::Traces, ca: Option<Arc<CaType>>) -> Self {
+        // ParentBased: the sampling decision of a trusted client applies to its whole trace.
         let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.sample_ratio)));
         let queue = SpanQueue(Arc::new(Collector::new(config, ca)));
         let provider = SdkTracerProvider::builder().with_sampler(sampler).with_span_processor(queue).build();
@@ -52,7 +54,7 @@ impl Traces {
     }
 }
 
-/// What exchanges of a request need to know of its span.
+/// The request's span, as the parent of its exchange spans.
 struct Parent {
     tracer: SdkTracer,
     context: Context,
@@ -61,11 +63,11 @@ struct Parent {
 }
 
 tokio::task_local! {
-    /// The request that runs, where it is traced.
+    /// The parent span of the current request, if the request is traced.
     static PARENT: Option<Arc<Parent>>;
 }
 
-/// Does the work of a request within its span.
+/// Runs the work of a request within its span.
 pub async fn run_in_span<T>(span: Option<&RequestSpan>, work: impl Future<Output = T>) -> T {
     PARENT.scope(span.map(|span| Arc::clone(&span.parent)), work).await
 }
@@ -77,7 +79,7 @@ pub struct RequestSpan {
 }
 
 impl RequestSpan {
-    /// Begins one. The trace of a caller is continued where the operator trusts callers, and linked to otherwise.
+    /// Starts the span. A client's trace is continued if `trust_incoming_context` is set, and linked otherwise.
     pub fn begin(traces: &Traces, head: Option<&RawHead>) -> Self {
         let remote = head.and_then(extract_remote_span);
         let mut builder = traces.tracer.span_builder("HTTP").with_kind(SpanKind::Server);
@@ -99,7 +101,7 @@ impl RequestSpan {
         Self { span, parent: Arc::new(parent) }
     }
 
-    /// The id of its trace, as the access log has it.
+    /// The trace ID, as the access log records it.
     pub fn trace_id(&self) -> String {
         self.span.span_context().trace_id().to_string()
     }
@@ -112,6 +114,7 @@ impl RequestSpan {
         let method = find_known_method(&record.method);
         match (method, record.operation) {
             (Some(method), Some(operation)) => self.span.update_name(format!("{method} {operation}")),
+            // A request that failed before its operation was known has the method as its name, as the conventions say.
             (Some(method), None) => self.span.update_name(method),
             (None, _) => {}
         }
@@ -164,19 +167,19 @@ fn to_attributes<V: Into<opentelemetry::Value>, const N: usize>(
     rows.into_iter().filter_map(|(name, value)| Some(KeyValue::new(name, value?)))
 }
 
-/// Any other is the caller's own word.
+/// Finds a standard method. Any other is text that the client chose.
 fn find_known_method(method: &str) -> Option<&'static str> {
     METHODS.into_iter().find(|known| *known == method)
 }
 
-/// The span that a caller says it is in. One that is said twice or wrongly is none.
+/// The client's span from `traceparent`; `None` if the header is repeated or malformed.
 fn extract_remote_span(head: &RawHead) -> Option<SpanContext> {
     let values = |name: &str| {
         let rows = head.headers.iter().filter(|row| row.0 == name);
         rows.map(|row| std::str::from_utf8(&row.1)).collect::<Result<Vec<_>, _>>().ok()
     };
     let [parent] = values("traceparent")?[..] else { return None };
-    // The propagator below also takes parts that are too short.
+    // The propagator below also accepts IDs that are too short.
     if !parent.split('-').map(str::len).take(4).eq([2, 32, 16, 2]) {
         return None;
     }
@@ -188,7 +191,7 @@ fn extract_remote_span(head: &RawHead) -> Option<SpanContext> {
     Some(context.span().span_context().clone()).filter(SpanContext::is_valid)
 }
 
-/// The span of an exchange with a target; it ends when this is dropped.
+/// The span of an exchange with a target. It ends when this value is dropped.
 #[derive(Default)]
 pub struct ExchangeSpan {
     span: Option<Span>,
@@ -220,6 +223,7 @@ impl ExchangeSpan {
             let own = own.map(|own| Context::new().with_remote_span_context(own));
             let context = own.as_ref().unwrap_or(&parent.context);
             TraceContextPropagator::new().inject_context(context, &mut this.headers);
+            // The propagator also writes an empty `tracestate`, which W3C Trace Context advises not to send.
             this.headers.retain(|_, value| !value.is_empty());
         }
         if let Some(span) = this.span.as_mut().filter(|span| span.is_recording()) {
@@ -228,6 +232,7 @@ impl ExchangeSpan {
                 ("http.request.method", Some(out.method.to_owned())),
                 ("url.full", Some(format!("{scheme}://{}{}", out.host, access_log::escape_name(&out.path)))),
                 ("server.address", Some(strip_port(&out.host).to_owned())),
+                // Blobfish speaks HTTP/1.1 to every target.
                 ("network.protocol.version", Some("1.1".to_owned())),
                 ("blobfish.target", Some(target.to_owned())),
             ]));
@@ -239,20 +244,21 @@ impl ExchangeSpan {
         this
     }
 
-    /// Tells the target of the trace. No signature covers it, and none is asked to.
+    /// Writes the trace context into a request to the target. The signature does not cover these headers.
     pub fn write_headers(&self, header: &mut RequestHeader) {
         for (name, value) in &self.headers {
-            // What cannot be written is no reason to fail.
+            // A request without a trace context is better than a failed request.
             let _ = header.insert_header(name.clone(), value);
         }
     }
 
-    /// Notes the status of the answer.
+    /// Records the status of the response.
     pub fn record_status(&mut self, status: u16) {
         let Some(span) = &mut self.span else { return };
         span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status)));
         if status >= 400 {
             span.set_attribute(KeyValue::new("error.type", status.to_string()));
+            // The conventions ask for no description if the status code is the reason.
             span.set_status(Status::error(""));
         }
     }
@@ -287,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn what_callers_say_of_their_trace() {
+    fn trace_context_of_clients_is_validated() {
         assert_eq!(extract_tracestate(&[("traceparent", TRACEPARENT)]).as_deref(), Some(""));
         let two = [("tracestate", "a=1"), ("traceparent", TRACEPARENT), ("tracestate", "b=2")];
         assert_eq!(extract_tracestate(&two).as_deref(), Some("a=1,b=2"));

@@ -1,5 +1,5 @@
-//! `blobfish doctor`: asks each target what it is and what it can do, and compares that to what the configuration
-//! relies on. Everything goes through the same tables and connections as a caller's requests.
+//! `blobfish doctor`: tests each target and compares what it supports with what the configuration relies on. All
+//! requests use the same tables and connections as the requests of clients.
 
 mod access;
 mod asking;
@@ -30,16 +30,16 @@ use crate::target::client::TargetClient;
 use crate::target::credential_fetch;
 use crate::target::runtime::TargetRuntime;
 
-/// After the first Ctrl-C the request that is under way has this long to end.
+/// Time limit for the current request after the first Ctrl-C.
 const GRACE_TIME_MAX: Duration = Duration::from_secs(3);
 
-/// And deleting the scratch objects so long.
+/// Time limit for deleting the scratch objects.
 const CLEANUP_TIME_MAX: Duration = Duration::from_secs(60);
 
-/// Examines the targets. Gives what is left to print, and whether no problem was found.
+/// Runs `blobfish doctor`. Returns the rest of its output, and whether there was no problem.
 ///
 /// # Errors
-/// A name that the configuration does not have.
+/// The configuration does not have a given target or bucket.
 pub fn run_doctor(args: &DoctorArgs, config: &ActiveConfig) -> anyhow::Result<(String, bool)> {
     let mut switched = ActiveConfig::new(switch_addressing(config))?;
     switched.inherit_state(config);
@@ -54,6 +54,7 @@ pub fn run_doctor(args: &DoctorArgs, config: &ActiveConfig) -> anyhow::Result<(S
             else {
                 continue;
             };
+            // A running proxy renews issued credentials in the background. The doctor needs them before its first request.
             if let Some(issued) = &target.issued_key {
                 issued.renew(&credential_fetch::build_provider_context()).await;
             }
@@ -77,7 +78,7 @@ pub fn run_doctor(args: &DoctorArgs, config: &ActiveConfig) -> anyhow::Result<(S
     Ok(report.finish())
 }
 
-/// The same configuration with the bucket in the other place.
+/// Returns the configuration with the other addressing for every target.
 fn switch_addressing(active: &ActiveConfig) -> blobfish_config::Config {
     let mut config = active.settings.clone();
     for target in &mut config.targets {
@@ -89,7 +90,7 @@ fn switch_addressing(active: &ActiveConfig) -> blobfish_config::Config {
     config
 }
 
-/// The targets to examine, each with the name that callers have for the bucket to use there.
+/// Selects the targets to test, each with the bucket to use, by the name that clients use.
 fn select_targets(
     args: &DoctorArgs,
     active: &ActiveConfig,
@@ -98,7 +99,10 @@ fn select_targets(
     let is_known = |name: &String| config.targets.iter().any(|target| target.name == *name);
     if let Some(name) = args.target.iter().find(|name| !is_known(name)) {
         let names: Vec<&str> = config.targets.iter().map(|target| target.name.as_str()).collect();
-        return Err(UsageError(format!("--target {name}: the configuration has {}", names.join(", "))));
+        return Err(UsageError(format!(
+            "--target {name}: unknown target; the configuration has {}",
+            names.join(", ")
+        )));
     }
     let is_wanted = |name: &String| args.target.is_empty() || args.target.contains(name);
     let indices: Vec<usize> =
@@ -108,7 +112,7 @@ fn select_targets(
         let index = route.as_ref().map(|route| route.target_index);
         if index.is_none_or(|index| !indices.contains(&index)) {
             return Err(UsageError(format!(
-                "--bucket {bucket}: the configuration maps it to none of these targets"
+                "--bucket {bucket}: the configuration does not map this bucket to a selected target"
             )));
         }
     }
@@ -123,7 +127,7 @@ fn select_targets(
     Ok(indices.into_iter().map(|index| (index, find_bucket(index))).collect())
 }
 
-/// The buckets that the configuration names at a target, except one.
+/// Lists the buckets that the configuration names at a target, except one.
 fn list_other_buckets(
     config: &ActiveConfig,
     index: usize,
@@ -140,7 +144,7 @@ fn list_other_buckets(
     names.filter_map(to_pair).collect()
 }
 
-/// The buckets whose copies' conditions are left to a target.
+/// Lists the buckets for which the target evaluates the conditions of copies.
 fn list_native_buckets(config: &ActiveConfig, index: usize) -> Vec<String> {
     let rules = config.settings.buckets.iter().filter(|rule| rule.target == index);
     let has_conditions =
@@ -153,17 +157,17 @@ fn list_native_buckets(config: &ActiveConfig, index: usize) -> Vec<String> {
     native_rules.map(|rule| rule.name.to_string()).collect()
 }
 
-/// One target's examination.
+/// The examination of one target.
 struct TargetExamination<'a> {
     report: &'a Report,
     interrupt: &'a InterruptSignal,
     client: &'a TargetClient,
     target: &'a TargetRuntime,
-    /// The same target with the bucket in the other place.
+    /// The same target with the other addressing.
     switched: &'a TargetRuntime,
-    /// The bucket, as callers say it.
+    /// The bucket, by the name that clients use.
     bucket: Option<String>,
-    /// The other buckets of the configuration that are there: as callers say them, and their names there.
+    /// The other configured buckets of this target: the names that clients use, and the names at the target.
     other_buckets: Vec<(String, String)>,
     read_only: bool,
     native_buckets: &'a [String],
@@ -179,17 +183,19 @@ impl TargetExamination<'_> {
         let target = &self.target.spec;
         self.report.begin_target(&target.name, format!("{scheme}://{}", target.authority), bucket);
         let dialect = target.dialect;
-        // A caller who speaks as the target does: what it asks for, the target is asked for.
+        // The caller dialect is the target's own, so that nothing is translated and every field reaches the target.
         let route = match &routed_bucket {
             Some(routed_bucket) => routed_bucket.build_route(dialect, None, Some(routed_bucket)),
             None => build_bucketless_route(self.target),
         };
+        // The configured policies would hide what the target itself supports.
         let route = Route { check_conditions: false, loss_policy: LossPolicy::Reject, ..route };
         let (client, target) = (self.client, self.target);
         let probe = TargetProbe { client, target, route, skew_seconds: Cell::new(None) };
         let scratch = bucket.map(|bucket| ScratchObjects::new(&probe, bucket.to_owned()));
         let (interrupt, report) = (self.interrupt, self.report);
         let outcome = {
+            // After an interrupt the current request may finish: an object that it creates after the clean-up would remain.
             let mut work = Box::pin(self.run_checks(&probe, bucket, scratch.as_ref()));
             tokio::select! {
                 why = &mut work => why,
@@ -203,16 +209,16 @@ impl TargetExamination<'_> {
             report.add_problem(
                 "interrupted",
                 "The examination was interrupted.",
-                "Run it again for the rest.",
+                "Run it again for the other checks.",
             );
         }
         report.skip_rest(&outcome.err().unwrap_or_default());
     }
 
-    /// One check after another.
+    /// Runs the checks in order.
     ///
     /// # Errors
-    /// Why the rest was not tried.
+    /// Why the other checks were skipped.
     async fn run_checks(
         &self,
         probe: &TargetProbe<'_>,
@@ -224,26 +230,28 @@ impl TargetExamination<'_> {
         let mut buffer = String::new();
         let host = reach::choose_host(target, at_target, &mut buffer);
         let addresses = reach::check_dns(report, target, host).await;
+        // With a wrong addressing the bucket's host has no address, but the other addressing may work.
         if addresses.is_empty() {
             access::check_addressing(report, probe, self.switched, bucket, false).await;
-            return Err("the host has no address".to_owned());
+            return Err("The host does not resolve to an address.".to_owned());
         }
-        let address =
-            reach::check_tcp(report, target, &addresses).await.ok_or("the target takes no connection")?;
+        let address = reach::check_tcp(report, target, &addresses)
+            .await
+            .ok_or("The target does not accept connections.")?;
         if !reach::check_tls(report, target, host, address).await {
-            return Err("the target cannot be trusted".to_owned());
+            return Err("The TLS connection failed.".to_owned());
         }
         let verdict = access::check_credentials(report, probe, bucket).await;
         access::check_addressing(report, probe, self.switched, bucket, verdict.is_ok()).await;
         verdict?;
         let (Some(bucket), Some(at_target), Some(scratch)) = (bucket, at_target, scratch) else {
-            return Err("no bucket is known; name one of your own with --bucket".to_owned());
+            return Err("The configuration names no bucket exactly; add --bucket.".to_owned());
         };
         access::check_buckets(report, probe, &self.other_buckets, self.interrupt).await;
         features::check_versioning(report, scratch, bucket).await;
         limits::check_small_parts(report, probe, at_target).await;
         if self.read_only {
-            return Err("--read-only".to_owned());
+            return Err("The check writes objects, and --read-only is set.".to_owned());
         }
         let features =
             FeatureChecks { report, scratch, native_buckets: self.native_buckets, interrupt: self.interrupt };
@@ -254,10 +262,10 @@ impl TargetExamination<'_> {
 }
 
 fn describe_interruption() -> String {
-    "it was interrupted".to_owned()
+    "The examination was interrupted.".to_owned()
 }
 
-/// The way to a target of which no bucket is known.
+/// Builds a route to a target without a bucket.
 fn build_bucketless_route(target: &TargetRuntime) -> Route<'_> {
     Route {
         caller: target.spec.dialect,
@@ -269,7 +277,7 @@ fn build_bucketless_route(target: &TargetRuntime) -> Route<'_> {
     }
 }
 
-/// Deletes the scratch objects, also after Ctrl-C; a second one leaves them.
+/// Deletes the scratch objects, also after Ctrl-C. A second Ctrl-C skips that.
 async fn clean_up(report: &Report, interrupt: &InterruptSignal, scratch: &ScratchObjects<'_>) {
     if scratch.keys().is_empty() {
         return;
@@ -281,15 +289,15 @@ async fn clean_up(report: &Report, interrupt: &InterruptSignal, scratch: &Scratc
     let (keys, is_listed) =
         result.map_or_else(|| (scratch.keys(), false), |left| (left.keys_left, left.is_listed));
     if !keys.is_empty() {
-        let message = format!("These scratch objects may still be there: {}.", keys.join(", "));
-        report.add_problem("clean-up", message, "Delete them by hand; Blobfish never looks at them again.");
+        let message = format!("These scratch objects may still exist: {}.", keys.join(", "));
+        report.add_problem("clean-up", message, "Delete them manually; Blobfish does not delete them later.");
     } else if is_listed {
-        report.add_ok("clean-up", "Every scratch object is deleted.");
+        report.add_ok("clean-up", "All scratch objects are deleted.");
     } else {
         report.add_warning(
             "clean-up",
-            "Every scratch object was deleted, but the bucket could not be looked at.",
-            format!("If in doubt, look for keys that begin with {}.", scratch::KEY_PREFIX),
+            "All scratch objects were deleted, but the bucket could not be listed.",
+            format!("If in doubt, search for keys that begin with {}.", scratch::KEY_PREFIX),
         );
     }
 }
