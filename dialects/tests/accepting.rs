@@ -15,7 +15,7 @@ use blobfish_dialects::authentication::authenticate::{
 use blobfish_dialects::dialect::Dialect;
 use blobfish_dialects::dialect::signature::Auth;
 use blobfish_dialects::model::{
-    Credentials, ErrorKind, Operation, OutgoingRequest, PayloadHash, RawHead, Timestamp,
+    Credentials, ErrorKind, Operation, OutgoingRequest, PayloadHash, RawHead, RequestScope, Timestamp,
 };
 use blobfish_dialects::translator::explain::parse_request_head;
 use blobfish_dialects::{DIALECTS, cos, oss, s3};
@@ -59,6 +59,14 @@ fn build_listener_hosts() -> ListenerDialects {
     }
 }
 
+fn build_scope(bucket: Option<&str>, key: Option<&str>) -> RequestScope {
+    match (bucket.map(str::to_owned), key.map(str::to_owned)) {
+        (None, _) => RequestScope::Service,
+        (Some(bucket), None) => RequestScope::Bucket(bucket),
+        (Some(bucket), Some(key)) => RequestScope::Object { bucket, key },
+    }
+}
+
 /// A signed request to a host, as our own signer sends it.
 fn sign_request(
     auth: &dyn Auth,
@@ -71,8 +79,7 @@ fn sign_request(
     let mut outgoing = OutgoingRequest {
         method: "GET",
         host: host.to_owned(),
-        bucket: bucket.map(str::to_owned),
-        key: key.map(str::to_owned),
+        scope: build_scope(bucket, key),
         path: path.to_owned(),
         query: Vec::new(),
         headers: Vec::new(),
@@ -114,7 +121,7 @@ fn the_credential_tells_the_dialect_and_the_host_the_profile() {
         let accepted = authenticate(&head, &TestKeys::new()).unwrap();
         assert_eq!(accepted.dialect.name, name, "{host}");
         assert_eq!(accepted.request.operation, Operation::GetObject);
-        assert_eq!(accepted.request.bucket.as_deref(), Some("b"));
+        assert_eq!(accepted.request.scope.bucket(), Some("b"));
     }
 }
 
@@ -206,7 +213,7 @@ fn resolve_address(
     let head = parse_request_head(&format!("GET /first/second HTTP/1.1\nHost: {host}\n")).unwrap();
     let place =
         build_listener_hosts().parse_address(&head, dialect).map_err(|rejected| rejected.rejection.kind)?;
-    Ok((place.bucket, place.key))
+    Ok((place.scope.bucket().map(str::to_owned), place.scope.key().map(str::to_owned)))
 }
 
 #[test]
@@ -378,7 +385,7 @@ fn a_vendors_host_serves_clients_of_s3_in_their_dialect() {
             let head = sign_request(auth, host, Some(bucket), Some("k"), "/k", "AKID");
             let accepted = authenticate(&head, &TestKeys::new()).unwrap();
             assert_eq!(accepted.dialect.name, "s3");
-            assert_eq!(accepted.request.bucket.as_deref(), Some(bucket));
+            assert_eq!(accepted.request.scope.bucket(), Some(bucket));
         }
     }
     // What the vendor says there of a bucket in the path: the COS reference, 1.6; the OSS reference, 1.2.
@@ -445,8 +452,7 @@ proptest::proptest! {
         let mut outgoing = OutgoingRequest {
             method,
             host,
-            bucket: Some(bucket.clone()),
-            key: key.map(str::to_owned),
+            scope: build_scope(Some(&bucket), key),
             path: path.clone(),
             query: Vec::new(),
             headers: Vec::new(),
@@ -463,8 +469,8 @@ proptest::proptest! {
         let head = RawHead { method: method.to_owned(), path, query: None, headers: outgoing.headers, over_tls: false };
         if let Ok(accepted) = authenticate(&head, &TestKeys::new()) {
             let request = accepted.request;
-            proptest::prop_assert_eq!(request.bucket.as_deref(), Some(bucket.as_str()));
-            proptest::prop_assert_eq!(request.key.as_deref(), key);
+            proptest::prop_assert_eq!(request.scope.bucket(), Some(bucket.as_str()));
+            proptest::prop_assert_eq!(request.scope.key(), key);
             let of_bucket = matches!(request.operation, Operation::CreateBucket | Operation::DeleteBucket);
             proptest::prop_assert!(!of_bucket || key.is_none());
         }
@@ -614,7 +620,7 @@ fn a_presigned_url_of_cos_need_not_name_its_host() {
     };
     let free = presign_cos("get", "k", &[]);
     let found = authenticate(&head("GET", &free, ""), &TestKeys::new()).unwrap();
-    assert_eq!(found.request.bucket.as_deref(), Some("box-1"));
+    assert_eq!(found.request.scope.bucket(), Some("box-1"));
     assert_eq!(found.unsigned_names, ["host"], "it is counted");
     assert!(
         authenticate(&head("GET", &presign_cos("get", "k", &[("host", HOST)]), ""), &TestKeys::new()).is_ok()
@@ -690,10 +696,10 @@ fn a_plus_in_a_path_of_oss_is_what_was_signed() {
         ] {
             let head = sign_request(auth, HOST, Some("box"), Some(key), path, "AKID");
             let found = authenticate(&head, &TestKeys::new()).unwrap();
-            assert_eq!(found.request.key.as_deref(), Some(key), "{path}");
+            assert_eq!(found.request.scope.key(), Some(key), "{path}");
         }
         let in_path = sign_request(auth, "127.0.0.1", Some("box"), Some("a b"), "/box/a+b", "AKID");
-        assert_eq!(authenticate(&in_path, &TestKeys::new()).unwrap().request.key.as_deref(), Some("a b"));
+        assert_eq!(authenticate(&in_path, &TestKeys::new()).unwrap().request.scope.key(), Some("a b"));
         for (key, path) in [("a b", "/a%2Bb"), ("a+b", "/a%20b"), ("a b+c", "/a+b+c"), ("a c", "/a+b")] {
             let head = sign_request(auth, HOST, Some("box"), Some(key), path, "AKID");
             let fault = authenticate(&head, &TestKeys::new()).unwrap_err().rejection.kind;

@@ -59,7 +59,12 @@ fn check_round_trip(case: &Path, explained: &Explanation, target: &'static Diale
     let again = explain(&render_request(&explained.outgoing), target, target);
     let again = again.unwrap_or_else(|refusal| panic!("{case:?} to {}: {refusal:?}", target.name)).request;
     let asked = &explained.request;
-    assert_eq!((again.operation, &again.key), (asked.operation, &asked.key), "{case:?} to {}", target.name);
+    assert_eq!(
+        (again.operation, again.scope.key()),
+        (asked.operation, asked.scope.key()),
+        "{case:?} to {}",
+        target.name
+    );
     assert_eq!(again.source, asked.source, "{case:?} to {}", target.name);
     assert_eq!(again.metadata, asked.metadata, "{case:?} to {}", target.name);
     for (field, value) in asked.fields.iter() {

@@ -241,7 +241,7 @@ fn a_head_in_a_missing_bucket_says_so() {
         let way = build_sample_route(&OSS, &target, &head);
         let missing = build_response(404, "");
         let asked = streaming::build_bucket_head_request(&way, &head, &missing, NOW).unwrap().unwrap();
-        assert_eq!((asked.method, asked.key), ("HEAD", None));
+        assert_eq!((asked.method, asked.scope.key()), ("HEAD", None));
         let code = |bucket: u16| match streaming::build_missing_response(
             &way,
             &head,

@@ -17,7 +17,7 @@ use blobfish_dialects::authentication::form_upload::{
 use blobfish_dialects::dialect::Dialect;
 use blobfish_dialects::dialect::post_form::PostForm;
 use blobfish_dialects::dialect::signature::{BodyDecoder as _, ResourceAddress};
-use blobfish_dialects::model::{ErrorKind, Field, Rejection, Timestamp};
+use blobfish_dialects::model::{ErrorKind, Field, Rejection, RequestScope, Timestamp};
 use blobfish_dialects::{cos::COS, oss::OSS, s3::S3};
 use proptest::prelude::*;
 use secrecy::SecretString;
@@ -56,7 +56,7 @@ fn authenticate_test_form(
     now: i64,
     fields: &[(&str, &str)],
 ) -> Result<AuthenticatedForm, Rejection> {
-    let place = ResourceAddress { bucket: Some(bucket.to_owned()), key: None, virtual_host: true };
+    let place = ResourceAddress { scope: RequestScope::Bucket(bucket.to_owned()), virtual_host: true };
     authenticate_form(
         dialect,
         &build_form(fields),
@@ -90,7 +90,7 @@ fn the_vectors_of_s3_are_authenticated() {
         )
     };
     let believed = authenticate_v2("EmZr4l6ISFC3Xqz9EMBwvtGGa3o=", "u/${filename}").unwrap();
-    assert_eq!(believed.request.key.as_deref(), Some("u/a b.txt"));
+    assert_eq!(believed.request.scope.key(), Some("u/a b.txt"));
     assert_eq!(believed.success_response, SuccessResponse::StatusOnly(204));
     assert_eq!(
         expect_error(authenticate_v2("EmZr4l6ISFC3Xqz9EMBwvtGGa3p=", "u/k")),

@@ -124,7 +124,7 @@ fn a_source_is_what_it_was_when_it_was_looked_at() {
         ("x-amz-server-side-encryption-aws-kms-key-id", "k"),
     ]);
     assert_eq!(read_source(&S3, &S3, &asked, &sealed).unwrap().md5, None);
-    let read = relay::build_source_read_request(&asked, &source, Some((3, 5)));
+    let read = relay::build_source_read_request(&asked, &source, Some((3, 5))).unwrap();
     assert_eq!(read.fields.etags(Field::IfMatch).unwrap(), ["5b3c1a2e053d763e1b002cc607c5a0fe"]);
     assert_eq!(read.fields.text(Field::VersionId), Some("v1"));
     let target = build_sample_target(&COS);

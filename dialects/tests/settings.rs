@@ -299,7 +299,7 @@ fn grants_are_written_by_the_words_that_mean_the_same() {
         &[(200, &word("default")), (200, &word("public-read"))],
     )
     .unwrap();
-    assert_eq!((sent.len(), sent[1].key.as_deref()), (2, None));
+    assert_eq!((sent.len(), sent[1].scope.key()), (2, None));
     assert!(list.contains("AllUsers"), "{list}");
     assert!(
         translate_response(&OSS, &OSS, "GET /k?acl", &word("default"))

@@ -11,7 +11,7 @@
 use blobfish_dialects::dialect::signature::{Auth, ResourceAddress, VerifyOptions};
 use blobfish_dialects::encoding::percent;
 use blobfish_dialects::model::{
-    Credentials, ErrorKind, OutgoingRequest, PayloadHash, RawHead, Rejection, Timestamp,
+    Credentials, ErrorKind, OutgoingRequest, PayloadHash, RawHead, Rejection, RequestScope, Timestamp,
 };
 use blobfish_dialects::{cos, oss, s3};
 use proptest::prelude::*;
@@ -41,8 +41,8 @@ fn to_raw_head(outgoing: &OutgoingRequest) -> RawHead {
 }
 
 fn verify_signature(auth: &dyn Auth, head: &RawHead, bucket: &str, key: &str) -> Result<(), Rejection> {
-    let place =
-        ResourceAddress { bucket: Some(bucket.to_owned()), key: Some(key.to_owned()), virtual_host: true };
+    let scope = RequestScope::Object { bucket: bucket.to_owned(), key: key.to_owned() };
+    let place = ResourceAddress { scope, virtual_host: true };
     let claim = auth.parse_claim(head)?.ok_or(ErrorKind::AnonymousDenied)?;
     let terms = VerifyOptions { now: NOW, requires_all_signed: true };
     auth.verify(head, &claim, &place, &build_credentials(false).secret_key, &terms).map(drop)
@@ -59,8 +59,7 @@ fn sign_request(auth: &dyn Auth, prefix: &str, parts: &RequestParts) -> Outgoing
     let mut outgoing = OutgoingRequest {
         method: "PUT",
         host: "bucket.example.localhost:9000".to_owned(),
-        bucket: Some("bucket".to_owned()),
-        key: Some(parts.key.clone()),
+        scope: RequestScope::Object { bucket: "bucket".to_owned(), key: parts.key.clone() },
         path: format!("/{}", percent::encode_path(&parts.key)),
         query,
         headers,

@@ -254,7 +254,12 @@ fn a_sources_own_parts_may_lie_anywhere_in_the_pieces_that_arrive() {
         ("content-length", "1000"),
         ("last-modified", "Mon, 06 May 2024 07:08:09 GMT"),
     ];
-    let asked = build_request(Operation::CopyObject, &[]);
+    let mut asked = build_request(Operation::CopyObject, &[]);
+    asked.source = Some(blobfish_dialects::model::CopySource {
+        bucket: "source".to_owned(),
+        key: "k".to_owned(),
+        version: None,
+    });
     let at = build_sample_target(get_dialect("s3"));
     let way = build_sample_route(get_dialect("s3"), &at, &asked);
     let now = blobfish_dialects::model::Timestamp(1_715_000_000);

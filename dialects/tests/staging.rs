@@ -228,23 +228,23 @@ fn whom_it_concerns() {
 #[test]
 fn an_upload_is_found_again_by_its_staged_parts() {
     with_route(&OSS, &S3, |way, request| {
-        let folder = PartsFolder::from_request(way, request);
+        let folder = PartsFolder::from_request(way, request).unwrap();
         let put = folder.build_put_request(request, 7);
-        let key = put.key.clone().unwrap();
+        let key = put.scope.key().unwrap();
         assert!(key.starts_with(".blobfish-parts/") && key.ends_with("/00007"), "{key}");
         assert!(put.metadata.iter().all(|(_, value)| value.is_ascii()));
         let mut head = Response::with_status(200);
         head.metadata.clone_from(&put.metadata);
-        assert_eq!(PartsFolder::from_object_head(way.target, &key, &head), Some(folder.clone()));
+        assert_eq!(PartsFolder::from_object_head(way.target, key, &head), Some(folder.clone()));
         assert_eq!(
             PartsFolder::from_object_head(way.target, &key.replace("00007", "x/1"), &head),
             Some(folder.clone())
         );
         assert_eq!(PartsFolder::from_object_head(way.target, ".blobfish-parts/of/others", &head), None);
-        assert_eq!(PartsFolder::from_object_head(way.target, &key, &Response::with_status(200)), None);
+        assert_eq!(PartsFolder::from_object_head(way.target, key, &Response::with_status(200)), None);
         let mut other = build_upload_request(Operation::UploadPart);
         other.fields.set(Field::UploadId, Value::Text("v".to_owned()));
-        assert_ne!(PartsFolder::from_request(way, &other).prefix, folder.prefix);
+        assert_ne!(PartsFolder::from_request(way, &other).unwrap().prefix, folder.prefix);
     });
 }
 
@@ -302,7 +302,7 @@ fn a_page_continues_after_staged_keys() {
     };
     let own = ".blobfish-parts/0a/00001";
     with_route(&S3, &S3, |way, _| {
-        let asked = Request { bucket: Some("b".to_owned()), ..Request::new(Operation::ListObjectsV2) };
+        let asked = Request::for_bucket(Operation::ListObjectsV2, "b");
         let hide_staged_keys = |keys: &[&str], truncated| {
             let mut document = page(keys, truncated);
             let next = small_parts::hide_reserved_keys(way, &asked, &mut document);
@@ -321,7 +321,7 @@ fn a_page_continues_after_staged_keys() {
         assert_eq!(hide_staged_keys(&["!", own], false), (vec!["!".to_owned()], None));
     });
     with_route(&S3, &OSS, |way, _| {
-        let asked = Request::new(Operation::ListObjectsV2);
+        let asked = Request::for_bucket(Operation::ListObjectsV2, "b");
         let mut document = page(&[own], false);
         assert_eq!(small_parts::hide_reserved_keys(way, &asked, &mut document), None);
         assert_eq!(document, page(&[own], false), "nothing is kept there");

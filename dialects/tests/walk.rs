@@ -340,7 +340,7 @@ fn get_sample_buckets() -> Vec<bucket_pages::BucketRow> {
 
 /// The token behind a page of buckets.
 fn get_next_buckets_token(caller: &'static Dialect, size: u64) -> String {
-    let mut request = Request::new(Operation::ListBuckets);
+    let mut request = Request::for_bucket_list();
     request.fields.set(Field::MaxKeys, Value::Number(size));
     bucket_pages::build_bucket_page(caller, &request, get_sample_buckets()).unwrap().next_page.unwrap()
 }
@@ -354,7 +354,7 @@ fn get_next_objects_token(caller: &'static Dialect, target: &Target, marker: &st
         next_marker: Some(marker.to_owned()),
         ..ObjectListing::default()
     });
-    listing::complete_listing(&way, &request, &mut page);
+    listing::complete_listing(&way, &request, &mut page).unwrap();
     let Document::Objects(page) = page else { panic!("is another document") };
     page.next_continuation_token.unwrap()
 }
@@ -551,8 +551,8 @@ fn relay_copy(caller: &'static Dialect, from: &Target, to: &Target, text: &str) 
         Err(refusal) => return describe_rejection(&refusal),
     };
     let mut requests = vec![
-        (&from, copy_source::build_source_head_request(&asked)),
-        (&from, relay::build_source_read_request(&asked, &source, None)),
+        (&from, copy_source::build_source_head_request(&asked).unwrap()),
+        (&from, relay::build_source_read_request(&asked, &source, None).unwrap()),
     ];
     if asked.operation == Operation::CopyObject {
         for operation in [Operation::PutObject, Operation::CreateMultipartUpload] {

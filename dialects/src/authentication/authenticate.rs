@@ -242,7 +242,7 @@ fn authenticate_anonymous(
             Rejection::new(ErrorKind::UnknownAuthorization).with_detail("ArgumentName", "Authorization")
         );
     }
-    if !address.bucket.as_deref().is_some_and(|bucket| credentials.is_public_read(bucket)) {
+    if !address.scope.bucket().is_some_and(|bucket| credentials.is_public_read(bucket)) {
         return Err(ErrorKind::AnonymousDenied.into());
     }
     let verified = VerifiedSignature {

@@ -292,7 +292,7 @@ pub fn authenticate_form(
     keys: &dyn CredentialStore,
     now: Timestamp,
 ) -> Result<AuthenticatedForm, Rejection> {
-    let bucket = address.bucket.as_deref().ok_or(ErrorKind::MethodNotAllowed)?;
+    let bucket = address.scope.bucket().ok_or(ErrorKind::MethodNotAllowed)?;
     let claim = dialect.auth.parse_form_claim(form)?.ok_or(ErrorKind::AnonymousDenied)?;
     let policy_text = form.require_field("policy")?;
     let key = keys.find_credentials(&claim.access_key_id);
@@ -378,7 +378,7 @@ fn build_upload_request(
         headers,
         over_tls: false,
     };
-    let address = ResourceAddress { key: Some(key), ..address.clone() };
+    let address = ResourceAddress { scope: address.scope.with_key(&key), ..address.clone() };
     let verified = VerifiedSignature {
         payload: Payload::Unsigned,
         unsigned_names: Vec::new(),

@@ -11,7 +11,7 @@ use crate::dialect::signature::{
 };
 use crate::encoding::hash::{constant_time_eq, encode_hex, hmac_sha1, sha1_hex};
 use crate::encoding::percent;
-use crate::model::{Credentials, ErrorKind, OutgoingRequest, RawHead, Rejection, Timestamp};
+use crate::model::{Credentials, ErrorKind, OutgoingRequest, RawHead, Rejection, RequestScope, Timestamp};
 
 /// The one way of signing, in its header and query forms.
 pub struct CosAuth;
@@ -148,7 +148,10 @@ impl Auth for CosAuth {
             .map(|(name, value)| new_pair(name, value.as_deref().unwrap_or_default().as_bytes()))
             .collect();
         let (headers, parameters) = (sort_pairs(headers), sort_pairs(parameters));
-        let path = format!("/{}", request.key.as_deref().unwrap_or_default());
+        let path = match &request.scope {
+            RequestScope::Service | RequestScope::Bucket(_) => "/".to_owned(),
+            RequestScope::Object { key, .. } => format!("/{key}"),
+        };
         let time = format!(
             "{};{}",
             now.0.saturating_sub(SIGNATURE_BACKDATE_SECONDS),

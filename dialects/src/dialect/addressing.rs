@@ -3,7 +3,7 @@
 use crate::dialect::definition::{Dialect, HostForm};
 use crate::dialect::signature::ResourceAddress;
 use crate::encoding::percent;
-use crate::model::{ErrorKind, RawHead, Rejection};
+use crate::model::{ErrorKind, RawHead, Rejection, RequestScope};
 
 /// What a host alone says of a request, whatever the request is signed with.
 #[derive(Debug, Clone)]
@@ -130,15 +130,22 @@ pub fn locate_resource(
         Some(bucket) if !dialect.allows_bucket_in_host(&bucket) => Err(unknown_host_error(host)),
         Some(bucket) => {
             let key = (!path.is_empty()).then(|| decode(path)).transpose()?;
-            Ok(ResourceAddress { bucket: Some(bucket), key, virtual_host: true })
+            Ok(ResourceAddress { scope: build_scope(bucket, key), virtual_host: true })
         }
-        None if path.is_empty() => Ok(ResourceAddress { bucket: None, key: None, virtual_host: false }),
+        None if path.is_empty() => Ok(ResourceAddress { scope: RequestScope::Service, virtual_host: false }),
         None if !path_style => Err(ErrorKind::PathStyleForbidden.into()),
         None => {
             let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
             let key = (!key.is_empty()).then(|| decode(key)).transpose()?;
-            Ok(ResourceAddress { bucket: Some(decode(bucket)?), key, virtual_host: false })
+            Ok(ResourceAddress { scope: build_scope(decode(bucket)?, key), virtual_host: false })
         }
+    }
+}
+
+fn build_scope(bucket: String, key: Option<String>) -> RequestScope {
+    match key {
+        Some(key) => RequestScope::Object { bucket, key },
+        None => RequestScope::Bucket(bucket),
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use secrecy::SecretString;
 
 use crate::dialect::post_form::PostForm;
-use crate::model::{Credentials, OutgoingRequest, RawHead, Rejection, Timestamp};
+use crate::model::{Credentials, OutgoingRequest, RawHead, Rejection, RequestScope, Timestamp};
 
 /// Signature time may differ from ours by this much, seconds. Every vendor's documents say 15 minutes.
 pub const CLOCK_SKEW_SECONDS_MAX: i64 = 900;
@@ -37,10 +37,8 @@ pub struct Claim {
 /// the decoded key whatever the URL looks like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResourceAddress {
-    /// Bucket as the caller says it.
-    pub bucket: Option<String>,
-    /// Decoded key as bytes of UTF-8; `None` for bucket and service requests.
-    pub key: Option<String>,
+    /// What it is about, by the caller's names.
+    pub scope: RequestScope,
     /// Whether the bucket stood in the host.
     pub virtual_host: bool,
 }

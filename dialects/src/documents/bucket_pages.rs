@@ -122,7 +122,7 @@ fn reject_unsupported_filter(caller: &Dialect, field: Field, why: &str) -> Rejec
 /// What the caller asked for is chosen here, since targets call their buckets otherwise.
 #[must_use]
 pub fn build_list_buckets_request(target: &Dialect, next: Option<String>) -> Request {
-    let mut request = Request::new(Operation::ListBuckets);
+    let mut request = Request::for_bucket_list();
     if let Some(page_max) = target.limits.buckets_page_max {
         request.fields.set(Field::MaxKeys, Value::Number(page_max));
     }

@@ -81,23 +81,25 @@ fn downgrade_to_v1(route: &Route<'_>, target_request: &mut Request) -> Result<()
     Ok(())
 }
 
-fn write_continuation_token(route: &Route<'_>, marker: &str) -> String {
-    format!("{OUR_TOKEN}{}.{}", TOKEN.encode(marker), TOKEN.encode(compute_seal(route, marker)))
+fn write_continuation_token(route: &Route<'_>, marker: &str) -> Result<String, Rejection> {
+    let seal = compute_seal(route, marker)?;
+    Ok(format!("{OUR_TOKEN}{}.{}", TOKEN.encode(marker), TOKEN.encode(seal)))
 }
 
 /// What binds a marker to its bucket: made of what all replicas know, so that every replica and every start makes
 /// the same.
-fn compute_seal(route: &Route<'_>, marker: &str) -> Zeroizing<Vec<u8>> {
+fn compute_seal(route: &Route<'_>, marker: &str) -> Result<Zeroizing<Vec<u8>>, Rejection> {
     let secret = route.target.seal_secret.expose_secret();
-    let key = hash::derive_key(secret.as_bytes(), &["continuation token", &route.bucket]);
-    hash::hmac_sha256(&key, marker.as_bytes())
+    let key = hash::derive_key(secret.as_bytes(), &["continuation token", route.require_bucket()?]);
+    Ok(hash::hmac_sha256(&key, marker.as_bytes()))
 }
 
 fn parse_continuation_token(route: &Route<'_>, token: &str) -> Result<String, Rejection> {
     let parts = token.strip_prefix(OUR_TOKEN).and_then(|parts| parts.split_once('.'));
     let marker = parts.and_then(|(marker, sealed)| {
         let marker = String::from_utf8(TOKEN.decode(marker).ok()?).ok()?;
-        hash::constant_time_eq(&TOKEN.decode(sealed).ok()?, &compute_seal(route, &marker)).then_some(marker)
+        let seal = compute_seal(route, &marker).ok()?;
+        hash::constant_time_eq(&TOKEN.decode(sealed).ok()?, &seal).then_some(marker)
     });
     marker.ok_or_else(|| {
         Rejection::with_message(ErrorKind::InvalidArgument, "The continuation token provided is incorrect")
@@ -105,8 +107,16 @@ fn parse_continuation_token(route: &Route<'_>, token: &str) -> Result<String, Re
     })
 }
 
-/// The page as the caller asked for it: its own words come back, and a next page has a name in its version.
-pub fn complete_listing(route: &Route<'_>, request: &Request, document: &mut Document) {
+/// The page as the caller asked for it: with the request's own values, and with the marker of the next page in the
+/// request's version.
+///
+/// # Errors
+/// As [`Route::require_bucket`].
+pub fn complete_listing(
+    route: &Route<'_>,
+    request: &Request,
+    document: &mut Document,
+) -> Result<(), Rejection> {
     let text = |field: Field| request.fields.text(field).map(str::to_owned);
     match document {
         Document::Objects(listing) => {
@@ -119,7 +129,7 @@ pub fn complete_listing(route: &Route<'_>, request: &Request, document: &mut Doc
             listing.max_keys = choose_max_keys(route, &request.fields);
             listing.encoded = request.fields.has(Field::EncodingType);
             listing.include_owners = !listing.is_v2 || request.fields.has(Field::FetchOwner);
-            set_next_page(route, listing);
+            set_next_page(route, listing)?;
         }
         Document::Versions(listing) => {
             listing.prefix = text(Field::Prefix).unwrap_or_default();
@@ -146,11 +156,12 @@ pub fn complete_listing(route: &Route<'_>, request: &Request, document: &mut Doc
         }
         _ => {}
     }
+    Ok(())
 }
 
-fn set_next_page(route: &Route<'_>, listing: &mut ObjectListing) {
+fn set_next_page(route: &Route<'_>, listing: &mut ObjectListing) -> Result<(), Rejection> {
     if !listing.truncated {
-        return;
+        return Ok(());
     }
     if listing.next_marker.is_none() {
         let last_key = listing.objects.last().map(|object| object.key.clone());
@@ -159,6 +170,7 @@ fn set_next_page(route: &Route<'_>, listing: &mut ObjectListing) {
     }
     if listing.is_v2 && listing.next_continuation_token.is_none() {
         let marker = listing.next_marker.as_deref().unwrap_or_default();
-        listing.next_continuation_token = Some(write_continuation_token(route, marker));
+        listing.next_continuation_token = Some(write_continuation_token(route, marker)?);
     }
+    Ok(())
 }

@@ -16,7 +16,7 @@ pub fn write_versions(dialect: &Dialect, page: &VersionListing, out: &mut XmlWri
     out.open_root("ListVersionsResult", dialect.xml.namespace);
     for name in dialect.xml.versions {
         let text = match *name {
-            "Name" => Some(page.bucket.clone()),
+            "Name" => page.bucket.clone(),
             "Prefix" => Some(encode(&page.prefix)),
             "KeyMarker" => Some(encode(&page.key_marker)),
             "VersionIdMarker" => Some(page.version_marker.clone()),
@@ -98,7 +98,7 @@ pub fn write_uploads(dialect: &Dialect, page: &UploadListing, out: &mut XmlWrite
     out.open_root("ListMultipartUploadsResult", dialect.xml.namespace);
     for name in dialect.xml.uploads {
         let text = match *name {
-            "Bucket" => Some(page.bucket.clone()),
+            "Bucket" => page.bucket.clone(),
             "Prefix" => Some(encode(&page.prefix)),
             "KeyMarker" => Some(encode(&page.key_marker)),
             "UploadIdMarker" => Some(page.upload_marker.clone()),
@@ -166,7 +166,7 @@ fn read_prefixes(
 pub fn read_versions(target: &Dialect, node: &Node) -> Result<VersionListing, DocumentError> {
     let decode = select_decoder(target, node);
     let mut page = VersionListing {
-        bucket: read_text(node, "Name").unwrap_or_default(),
+        bucket: read_text(node, "Name"),
         truncated: read_truncated(node)?,
         next_key_marker: read_text(node, "NextKeyMarker").map(|key| decode(&key)).transpose()?,
         next_version_marker: read_text(node, "NextVersionIdMarker"),
@@ -209,7 +209,7 @@ pub fn read_versions(target: &Dialect, node: &Node) -> Result<VersionListing, Do
 pub fn read_uploads(target: &Dialect, node: &Node) -> Result<UploadListing, DocumentError> {
     let decode = select_decoder(target, node);
     let mut page = UploadListing {
-        bucket: read_text(node, "Bucket").unwrap_or_default(),
+        bucket: read_text(node, "Bucket"),
         truncated: read_truncated(node)?,
         next_key_marker: read_text(node, "NextKeyMarker").map(|key| decode(&key)).transpose()?,
         next_upload_marker: read_text(node, "NextUploadIdMarker"),

@@ -15,17 +15,30 @@ pub fn constant_time_eq(one: &[u8], other: &[u8]) -> bool {
 
 /// HMAC-SHA256. The result is often a key itself.
 pub fn hmac_sha256(key: &[u8], message: &[u8]) -> Zeroizing<Vec<u8>> {
-    // An HMAC takes a key of any length.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return Zeroizing::default() };
+    let block = if key.len() > HMAC_BLOCK_BYTES { pad_key(&Sha256::digest(key)) } else { pad_key(key) };
+    let mut mac = Hmac::<Sha256>::new((&*block).into());
     mac.update(message);
     Zeroizing::new(mac.finalize().into_bytes().to_vec())
 }
 
 /// HMAC-SHA1.
 pub fn hmac_sha1(key: &[u8], message: &[u8]) -> Zeroizing<Vec<u8>> {
-    let Ok(mut mac) = Hmac::<Sha1>::new_from_slice(key) else { return Zeroizing::default() };
+    let block = if key.len() > HMAC_BLOCK_BYTES { pad_key(&Sha1::digest(key)) } else { pad_key(key) };
+    let mut mac = Hmac::<Sha1>::new((&*block).into());
     mac.update(message);
     Zeroizing::new(mac.finalize().into_bytes().to_vec())
+}
+
+/// The block of SHA-1 and SHA-256.
+const HMAC_BLOCK_BYTES: usize = 64;
+
+/// The first step of an HMAC: RFC 2104, section 2, appends zeros to the key until it fills a block.
+fn pad_key(key: &[u8]) -> Zeroizing<[u8; HMAC_BLOCK_BYTES]> {
+    // A block is the one key length that an HMAC takes without a possible error. The constructor for keys of any length
+    // returns a `Result`, and whoever handled its error could continue with an empty key, which anybody can compute.
+    let mut block = Zeroizing::new([0; HMAC_BLOCK_BYTES]);
+    block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+    block
 }
 
 /// A key derived step by step from a secret: each part is the message under the key before it.
@@ -77,4 +90,28 @@ pub fn convert_hex_to_base64(text: &str) -> Option<String> {
 /// Base64 with padding.
 pub fn encode_base64(bytes: &[u8]) -> String {
     BASE64.encode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{encode_hex, hmac_sha1, hmac_sha256};
+
+    /// RFC 4231 and RFC 2202, test cases 1 and 6: a key shorter and one longer than a block.
+    #[test]
+    fn hmacs_equal_the_vectors_of_the_rfcs() {
+        let text: &[u8] = b"Test Using Larger Than Block-Size Key - Hash Key First";
+        assert_eq!(
+            encode_hex(&hmac_sha256(&[0x0b; 20], b"Hi There")),
+            "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"
+        );
+        assert_eq!(
+            encode_hex(&hmac_sha256(&[0xaa; 131], text)),
+            "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
+        );
+        assert_eq!(
+            encode_hex(&hmac_sha1(&[0x0b; 20], b"Hi There")),
+            "b617318655057264e28bc0b6fb378c8ef146be00"
+        );
+        assert_eq!(encode_hex(&hmac_sha1(&[0xaa; 80], text)), "aa4ae5e15272d00e95705637ce8a3b55ed402112");
+    }
 }

@@ -1,13 +1,16 @@
 //! The source of a copy: how its head is read, which range of it fits, what a copy keeps of its metadata.
 
 use crate::dialect::Dialect;
-use crate::model::{ByteRange, ErrorKind, Field, Fields, Operation, Rejection, Request, Value};
+use crate::model::{ByteRange, CopySource, ErrorKind, Field, Fields, Operation, Rejection, Request, Value};
 
-/// The question for the source's head.
-pub fn build_source_head_request(client_request: &Request) -> Request {
-    let mut request = build_source_request(client_request, Operation::HeadObject);
+/// The request for the source's head.
+///
+/// # Errors
+/// The request is no copy.
+pub fn build_source_head_request(client_request: &Request) -> Result<Request, Rejection> {
+    let mut request = build_source_request(client_request, Operation::HeadObject)?;
     request.fields.set(Field::ChecksumMode, Value::Text("ENABLED".to_owned()));
-    request
+    Ok(request)
 }
 
 /// The fields that open a source, and a read's names for them.
@@ -17,7 +20,11 @@ pub(crate) const CUSTOMER_KEY_FIELDS: [(Field, Field); 3] = [
     (Field::SourceCustomerKeyMd5, Field::CustomerKeyMd5),
 ];
 
-pub(crate) fn build_source_request(client_request: &Request, operation: Operation) -> Request {
+pub(crate) fn build_source_request(
+    client_request: &Request,
+    operation: Operation,
+) -> Result<Request, Rejection> {
+    let CopySource { bucket, key, version } = client_request.require_source()?.clone();
     let mut fields = Fields::default();
     for (from, to) in CUSTOMER_KEY_FIELDS {
         if let Some(value) = client_request.fields.get(from) {
@@ -30,13 +37,10 @@ pub(crate) fn build_source_request(client_request: &Request, operation: Operatio
     if let Some(owner) = client_request.fields.get(Field::SourceExpectedOwner) {
         fields.set(Field::ExpectedOwner, owner.clone());
     }
-    let source = client_request.source.clone();
-    let (bucket, key, version) =
-        source.map_or_else(Default::default, |source| (source.bucket, source.key, source.version));
     if let Some(version) = version {
         fields.set(Field::VersionId, Value::Text(version));
     }
-    Request::for_object(operation, bucket, key, fields)
+    Ok(Request::for_object(operation, bucket, key, fields))
 }
 
 /// The refusal of a part copy whose range does not fit its source.

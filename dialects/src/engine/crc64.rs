@@ -39,7 +39,8 @@ pub fn seal_part_etag(route: &Route<'_>, request: &Request, response: &mut Respo
     };
     let number = request.fields.number(Field::PartNumber).unwrap_or_default();
     let sum = PartCrc64 { crc64, bytes: digests.bytes };
-    let sealed_etag = format!("\"{tag}-{}\"", format_seal_suffix(route, request, number, tag, sum));
+    let Some(suffix) = format_seal_suffix(route, request, number, tag, sum) else { return };
+    let sealed_etag = format!("\"{tag}-{suffix}\"");
     response.set(ResponseField::Etag, sealed_etag);
 }
 
@@ -60,27 +61,28 @@ fn unseal_part_etag(route: &Route<'_>, request: &Request, part: &Part) -> Option
         crc64: u64::from_str_radix(crc64, 16).ok()?,
         bytes: u64::from_str_radix(rest.get(..16)?, 16).ok()?,
     };
-    let expected = format_seal_suffix(route, request, part.number, tag, sum);
+    let expected = format_seal_suffix(route, request, part.number, tag, sum)?;
     let is_same = hash::constant_time_eq(expected.as_bytes(), suffix.to_ascii_lowercase().as_bytes());
     is_same.then(|| (tag.to_owned(), sum))
 }
 
-/// The digits behind a part's ETag, good for this part of this upload only.
+/// The digits behind a part's ETag, good for this part of this upload only. `None`: the request has no object.
 fn format_seal_suffix(
     route: &Route<'_>,
     request: &Request,
     number: u64,
     tag: &str,
     sum: PartCrc64,
-) -> String {
-    let key = hash::derive_key(route.target.seal_secret.expose_secret().as_bytes(), &["part", &route.bucket]);
+) -> Option<String> {
+    let secret = route.target.seal_secret.expose_secret().as_bytes();
+    let key = hash::derive_key(secret, &["part", route.bucket()?]);
     let upload_id = request.fields.text(Field::UploadId).unwrap_or_default();
-    let name = request.key.as_deref().unwrap_or_default();
+    let name = request.scope.key()?;
     let digits = format!("{:016x}{:016x}", sum.crc64, sum.bytes);
     let tag = tag.to_ascii_lowercase();
     let message = format!("{upload_id}\n{number}\n{tag}\n{digits}\n{name}");
     let seal = hash::encode_hex(&hash::hmac_sha256(&key, message.as_bytes()));
-    format!("{digits}{}", seal.get(..16).unwrap_or_default())
+    Some(format!("{digits}{}", seal.get(..16)?))
 }
 
 /// What parts come to when they are one object. `None`: of one of them it is not known.
@@ -127,7 +129,7 @@ pub fn build_crc64_read_request(
     if let Some(payer) = request.fields.get(Field::RequestPayer) {
         fields.set(Field::RequestPayer, payer.clone());
     }
-    Some(Request::for_object(Operation::GetObject, request.bucket.clone()?, request.key.clone()?, fields))
+    Some(Request { fields, ..Request::new(Operation::GetObject, request.scope.clone()) })
 }
 
 /// Whether the CRC-64 of a put is kept in its metadata, for which the body has to be read first.

@@ -154,7 +154,7 @@ pub fn apply_detail(
         (Some(Document::BucketInfo(info)), Some(Document::Buckets(list)))
             if detail == MissingDetail::CreationDate =>
         {
-            let own_row = list.buckets.iter().find(|row| row.0 == route.bucket);
+            let own_row = list.buckets.iter().find(|row| Some(row.0.as_str()) == route.bucket());
             info.created = own_row.map(|row| row.1);
             info.is_complete = true;
         }

@@ -199,7 +199,8 @@ impl<'a> Exchange<'a> {
             {
                 let rejection = self
                     .build_source_rejection(read_response::read_target_error(&self.route, target_response));
-                self.send_bucket_head(self.route.source_bucket.clone().unwrap_or_default(), rejection, now)
+                let bucket = self.route.require_source_bucket()?.to_owned();
+                self.send_bucket_head(&bucket, rejection, now)
             }
             ExchangeState::ReadingSource => {
                 self.apply_source_head(target_response, now)?;
@@ -217,7 +218,8 @@ impl<'a> Exchange<'a> {
                     ) =>
             {
                 let rejection = read_response::read_target_error(&self.route, target_response).rejection;
-                self.send_bucket_head(self.route.bucket.clone(), rejection, now)
+                let bucket = self.route.require_bucket()?.to_owned();
+                self.send_bucket_head(&bucket, rejection, now)
             }
             ExchangeState::AwaitingResponse => self.handle_main_response(target_response, now),
             ExchangeState::RereadingSource(response) => {
@@ -333,7 +335,7 @@ impl<'a> Exchange<'a> {
     /// Asks whether it is the bucket that is missing.
     fn send_bucket_head(
         &mut self,
-        bucket: String,
+        bucket: &str,
         rejection: Rejection,
         now: Timestamp,
     ) -> Result<Step, Rejection> {
@@ -347,8 +349,8 @@ impl<'a> Exchange<'a> {
         let Some(source) = &self.client_request.source else {
             return Err(target_response::reject_incomplete_response());
         };
-        let fields = copy_source::build_source_head_request(&self.client_request).fields;
-        let bucket = self.route.source_bucket.clone().unwrap_or_default();
+        let fields = copy_source::build_source_head_request(&self.client_request)?.fields;
+        let bucket = self.route.require_source_bucket()?.to_owned();
         self.send_head(bucket, source.key.clone(), fields, next_state, now)
     }
 
@@ -360,8 +362,8 @@ impl<'a> Exchange<'a> {
         next_state: ExchangeState,
         now: Timestamp,
     ) -> Result<Step, Rejection> {
-        let route = Route { bucket, ..self.route.clone() };
-        let head = Request::for_object(Operation::HeadObject, route.bucket.clone(), key, fields);
+        let route = self.route.to_bucket(bucket.as_str());
+        let head = Request::for_object(Operation::HeadObject, bucket, key, fields);
         let (outgoing, _) = write_request::write_request(&route, &head)?;
         self.state = next_state;
         Ok(self.sign_and_send(outgoing, now))
@@ -510,17 +512,15 @@ impl<'a> Exchange<'a> {
                 now,
             );
         }
-        let (bucket, key) = (self.client_request.bucket.clone(), self.client_request.key.clone());
+        let scope = &self.client_request.scope;
         if self.client_request.operation == Operation::CreateBucket {
             // The target's names its own bucket.
-            response.set(ResponseField::Location, format!("/{}", bucket.as_deref().unwrap_or_default()));
+            response.set(ResponseField::Location, format!("/{}", scope.require_bucket()?));
             (self.route.caller.complete_response)(self.client_request.operation, &mut response);
         }
         if let Some(document) = &mut response.document {
-            let bucket = bucket.as_deref().unwrap_or_default();
-            let key = key.as_deref().unwrap_or_default();
-            read_response::set_document_names(document, bucket, key);
-            listing::complete_listing(&self.route, &self.client_request, document);
+            read_response::set_document_names(document, scope)?;
+            listing::complete_listing(&self.route, &self.client_request, document)?;
             if let Document::CopyObject(result) | Document::CopyPart(result) = document {
                 result.modified = result.modified.or(Some(now));
             }
@@ -531,8 +531,8 @@ impl<'a> Exchange<'a> {
             && is_replaced
             && self.route.target.dialect.copy.needs_metadata_check
         {
-            let bucket = self.route.bucket.clone();
-            let key = key.unwrap_or_default();
+            let bucket = self.route.require_bucket()?.to_owned();
+            let key = scope.require_key()?.to_owned();
             return self.send_head(
                 bucket,
                 key,
@@ -546,10 +546,10 @@ impl<'a> Exchange<'a> {
 
     /// Sets the access of the object that was completed.
     fn set_acl(&mut self, acl: Value, response: Response, now: Timestamp) -> Result<Step, Rejection> {
-        let (bucket, key) = (self.route.bucket.clone(), self.client_request.key.clone().unwrap_or_default());
         let mut fields = Fields::default();
         fields.set(Field::Acl, acl);
-        let request = Request::for_object(Operation::Put(Setting::ObjectAcl), bucket, key, fields);
+        let operation = Operation::Put(Setting::ObjectAcl);
+        let request = Request { fields, ..Request::new(operation, self.client_request.scope.clone()) };
         let (outgoing, _) = write_request::write_request(&self.route, &request)?;
         self.state = ExchangeState::SettingAcl(Box::new(response));
         Ok(Step::Send(Box::new(write_request::sign_request(&self.route, outgoing, now))))
@@ -648,8 +648,11 @@ impl<'a> Exchange<'a> {
         next_state: ExchangeState,
         now: Timestamp,
     ) -> Result<Step, Rejection> {
-        let bucket = self.client_request.bucket.clone();
-        let mut request = Request { bucket, ..Request::new(operation) };
+        let bucket = self.client_request.scope.require_bucket()?;
+        let mut request = match operation {
+            Operation::ListBuckets => Request::for_bucket_list(),
+            _ => Request::for_bucket(operation, bucket),
+        };
         if let Some(id) = self.client_request.fields.get(Field::ConfigurationId) {
             request.fields.set(Field::ConfigurationId, id.clone());
         }
@@ -850,7 +853,9 @@ fn build_setting_not_stored_rejection() -> Rejection {
 
 fn is_self_copy(request: &Request) -> bool {
     request.source.as_ref().is_some_and(|CopySource { bucket, key, version }| {
-        version.is_none() && Some(bucket) == request.bucket.as_ref() && Some(key) == request.key.as_ref()
+        version.is_none()
+            && Some(bucket.as_str()) == request.scope.bucket()
+            && Some(key.as_str()) == request.scope.key()
     })
 }
 

@@ -10,7 +10,7 @@ use crate::encoding::{date, hash, percent};
 use crate::engine::{body_verifier, crc64};
 use crate::model::{
     ByteRange, Checksum, ChecksumAlgorithm, Directive, ErrorKind, Field, Fields, Operation, RawHead,
-    Rejection, Request, SecretText, Value, ValueKind,
+    Rejection, Request, RequestScope, SecretText, Value, ValueKind,
 };
 
 /// Reads a request whose signature was verified.
@@ -25,8 +25,10 @@ pub fn read_request(
     verified: &VerifiedSignature,
 ) -> Result<Request, Rejection> {
     let parsed_head = ParsedHead::new(dialect, head, verified.credential_parameters)?;
-    let signed_address =
-        verified.signed_key.as_ref().map(|key| ResourceAddress { key: Some(key.clone()), ..address.clone() });
+    let signed_address = verified
+        .signed_key
+        .as_ref()
+        .map(|key| ResourceAddress { scope: address.scope.with_key(key), ..address.clone() });
     let address = signed_address.as_ref().unwrap_or(address);
     let operation_route = match_route(dialect, &parsed_head, address)?;
     let operation = operation_route.operation;
@@ -37,15 +39,13 @@ pub fn read_request(
         .map(|value| parse_copy_source(dialect, value, service_domain));
     let source = source.transpose()?;
     let mut request = Request {
-        bucket: address.bucket.clone(),
-        key: address.key.clone(),
         source: if operation.is_copy() { source } else { None },
         fields: parse_fields(dialect, &parsed_head, &operation_route)?,
         metadata: parse_metadata(dialect, &parsed_head, operation)?,
         checksums: parse_checksums(dialect, &parsed_head, operation)?,
         digests: parse_digests(dialect, &parsed_head, operation)?,
         body_length: parse_body_length(&parsed_head)?,
-        ..Request::new(operation)
+        ..Request::new(operation, address.scope.clone())
     };
     reject_unknown_headers(dialect, &parsed_head, operation)?;
     reject_unknown_conditions(dialect, &parsed_head, operation)?;
@@ -194,15 +194,18 @@ fn match_route(
     parsed_head: &ParsedHead<'_>,
     address: &ResourceAddress,
 ) -> Result<OperationRoute, Rejection> {
-    let level = match (&address.bucket, &address.key) {
-        (None, _) => ResourceLevel::Service,
-        (Some(_), None) => ResourceLevel::Bucket,
-        (Some(_), Some(_)) => ResourceLevel::Object,
+    let level = match address.scope {
+        RequestScope::Service => ResourceLevel::Service,
+        RequestScope::Bucket(_) => ResourceLevel::Bucket,
+        RequestScope::Object { .. } => ResourceLevel::Object,
     };
     let has_copy_source = parsed_head.header(dialect.copy.source_header).is_some();
     let matches_row = |row: &OperationRoute| {
         row.method == parsed_head.method
             && row.level == level
+            // From here on an operation on an object has a key, and one on a bucket has a bucket, whatever the tables of
+            // a dialect have.
+            && address.scope.is_valid_for(row.operation)
             && row.parameters.iter().all(|wanted| parsed_head.has_parameter(dialect, wanted))
             && row.copy_source.is_none_or(|wanted| wanted == has_copy_source)
     };
@@ -238,16 +241,16 @@ fn match_route(
 }
 
 fn check_address(dialect: &Dialect, address: &ResourceAddress) -> Result<(), Rejection> {
-    if let Some(bucket) = &address.bucket {
+    if let Some(bucket) = address.scope.bucket() {
         check_bucket_name(bucket)?;
     }
-    address.key.as_deref().map_or(Ok(()), |key| check_key(dialect, key))
+    address.scope.key().map_or(Ok(()), |key| check_key(dialect, key))
 }
 
 /// What stands behind the bucket in the host of a request.
 fn find_service_domain<'a>(head: &'a ParsedHead<'_>, address: &ResourceAddress) -> Option<&'a str> {
     let host = std::str::from_utf8(head.header("host")?).ok()?;
-    let bucket = address.bucket.as_deref().filter(|_| address.virtual_host)?;
+    let bucket = address.scope.bucket().filter(|_| address.virtual_host)?;
     strip_port(host).get(bucket.len()..)?.strip_prefix('.')
 }
 
@@ -739,8 +742,8 @@ fn apply_copy_directives(dialect: &Dialect, request: &mut Request) {
     let fields = &mut request.fields;
     let is_self_copy = request.source.as_ref().is_some_and(|source| {
         source.version.is_none()
-            && Some(&source.bucket) == request.bucket.as_ref()
-            && Some(&source.key) == request.key.as_ref()
+            && Some(source.bucket.as_str()) == request.scope.bucket()
+            && Some(source.key.as_str()) == request.scope.key()
     });
     if is_self_copy && dialect.copy.self_copy == crate::dialect::SelfCopyRule::TakesRequest {
         fields.set(Field::MetadataDirective, Value::Directive(Directive::Replace));

@@ -8,8 +8,8 @@ use crate::encoding::xml;
 use crate::engine::target_response::{TargetResponse, reject_incomplete_response};
 use crate::engine::{cors, crc64, encoded_words, target_response};
 use crate::model::{
-    ChecksumAlgorithm, Document, Encryption, ErrorDocument, ErrorKind, Operation, Rejection, Response,
-    ResponseField,
+    ChecksumAlgorithm, Document, Encryption, ErrorDocument, ErrorKind, Operation, Rejection, RequestScope,
+    Response, ResponseField,
 };
 
 /// Reads the head of a target's answer into the caller's terms: names by the tables, values by the word tables.
@@ -315,21 +315,25 @@ fn build_caller_rejection(kind: ErrorKind, error: &ErrorDocument) -> Rejection {
 const PORTABLE_DETAILS: [&str; 6] =
     ["Key", "UploadId", "PartNumber", "VersionId", "ActualPartCount", "PartNumberRequested"];
 
-/// Sets what documents say of the request's own names.
-pub fn set_document_names(document: &mut Document, bucket: &str, key: &str) {
+/// Writes the client's names of bucket and key into a document, in place of the target's.
+///
+/// # Errors
+/// `InvalidRequest`: the document has names that the request does not have.
+pub fn set_document_names(document: &mut Document, scope: &RequestScope) -> Result<(), Rejection> {
     match document {
-        Document::Initiated { bucket: b, key: k, .. } | Document::Completed { bucket: b, key: k, .. } => {
-            bucket.clone_into(b);
-            key.clone_into(k);
+        Document::Initiated { bucket, key, .. } | Document::Completed { bucket, key, .. } => {
+            scope.require_bucket()?.clone_into(bucket);
+            scope.require_key()?.clone_into(key);
         }
         Document::Parts(list) => {
-            bucket.clone_into(&mut list.bucket);
-            key.clone_into(&mut list.key);
+            scope.require_bucket()?.clone_into(&mut list.bucket);
+            scope.require_key()?.clone_into(&mut list.key);
         }
-        Document::Objects(listing) => bucket.clone_into(&mut listing.bucket),
-        Document::Versions(page) => bucket.clone_into(&mut page.bucket),
-        Document::Uploads(page) => bucket.clone_into(&mut page.bucket),
-        Document::BucketInfo(info) => bucket.clone_into(&mut info.bucket),
+        Document::Objects(listing) => scope.require_bucket()?.clone_into(&mut listing.bucket),
+        Document::Versions(page) => page.bucket = Some(scope.require_bucket()?.to_owned()),
+        Document::Uploads(page) => page.bucket = Some(scope.require_bucket()?.to_owned()),
+        Document::BucketInfo(info) => scope.require_bucket()?.clone_into(&mut info.bucket),
         _ => {}
     }
+    Ok(())
 }

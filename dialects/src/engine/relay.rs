@@ -53,14 +53,20 @@ pub struct RelaySource {
     pub has_tags: bool,
 }
 
-/// The question for its tags.
-pub fn build_source_tags_request(client_request: &Request, source: &RelaySource) -> Request {
-    let mut request = build_source_request(client_request, Operation::Get(Setting::ObjectTagging));
+/// The request for its tags.
+///
+/// # Errors
+/// The request is no copy.
+pub fn build_source_tags_request(
+    client_request: &Request,
+    source: &RelaySource,
+) -> Result<Request, Rejection> {
+    let mut request = build_source_request(client_request, Operation::Get(Setting::ObjectTagging))?;
     for key in CUSTOMER_KEY_FIELDS {
         request.fields.remove(key.1);
     }
     pin_version(&mut request, source);
-    request
+    Ok(request)
 }
 
 /// What the source's head says, once the caller's conditions hold.
@@ -99,7 +105,7 @@ pub fn read_source_head(
     }
     validate_response::check_response_head(
         route,
-        &build_source_head_request(client_request),
+        &build_source_head_request(client_request)?,
         target_response,
     )?;
     let md5 =
@@ -129,18 +135,21 @@ fn pin_version(request: &mut Request, source: &RelaySource) {
 }
 
 /// A read of the source, or of a part of it, that fails where the source is another by now.
+///
+/// # Errors
+/// The request is no copy.
 pub fn build_source_read_request(
     client_request: &Request,
     source: &RelaySource,
     range: Option<(u64, u64)>,
-) -> Request {
-    let mut request = build_source_request(client_request, Operation::GetObject);
+) -> Result<Request, Rejection> {
+    let mut request = build_source_request(client_request, Operation::GetObject)?;
     pin_version(&mut request, source);
     request.fields.set(Field::IfMatch, Value::Etags(vec![source.etag.clone()]));
     if let Some((first, last)) = range {
         request.fields.set(Field::Range, Value::ByteRange(ByteRange::Span(first, last)));
     }
-    request
+    Ok(request)
 }
 
 /// The fields that only a copy has.
@@ -288,12 +297,7 @@ fn build_multipart_request(client_request: &Request, operation: Operation, uploa
         }
     }
     fields.set(Field::UploadId, Value::Text(upload.to_owned()));
-    Request {
-        fields,
-        bucket: client_request.bucket.clone(),
-        key: client_request.key.clone(),
-        ..Request::new(operation)
-    }
+    Request { fields, ..Request::new(operation, client_request.scope.clone()) }
 }
 
 /// The upload of one part whose bytes travel through us.
@@ -485,12 +489,19 @@ pub fn parse_source_part_count(route: &Route<'_>, source: &RelaySource) -> Optio
         .then_some(count)
 }
 
-/// The question for the head of one of the source's own parts.
-pub fn build_part_head_request(client_request: &Request, source: &RelaySource, number: u64) -> Request {
-    let mut request = build_source_read_request(client_request, source, None);
+/// The request for the head of one of the source's own parts.
+///
+/// # Errors
+/// The request is no copy.
+pub fn build_part_head_request(
+    client_request: &Request,
+    source: &RelaySource,
+    number: u64,
+) -> Result<Request, Rejection> {
+    let mut request = build_source_read_request(client_request, source, None)?;
     request.operation = Operation::HeadObject;
     request.fields.set(Field::PartNumber, Value::Number(number));
-    request
+    Ok(request)
 }
 
 /// Bytes of one of a source's own parts, from the answer to [`look_at_part`]; `None` where the target does not know them.

@@ -5,13 +5,13 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 
-use crate::dialect::route::Route;
+use crate::dialect::route::{Route, RouteScope};
 use crate::dialect::{Dialect, Target, etag};
 use crate::encoding::hash;
 use crate::engine::relay;
 use crate::model::{
     ByteRange, CopySource, Document, ErrorKind, Field, Fields, ObjectListing, ObjectToDelete, Operation,
-    Part, PartListing, Rejection, Request, Response, ResponseField, Timestamp, Value,
+    Part, PartListing, Rejection, Request, RequestScope, Response, ResponseField, Timestamp, Value,
 };
 
 /// Follows a prefix and sorts behind every key below it: those go on with hex digits.
@@ -80,21 +80,35 @@ pub fn check_key_allowed(target: &Target, key: &str) -> Result<(), Rejection> {
 }
 
 /// The way to where small parts are kept, for a request whose bytes are the caller's.
-pub fn route_to_small_parts<'a>(route: &Route<'a>) -> Route<'a> {
-    let bucket = route.target.staging.bucket.clone().unwrap_or_else(|| route.bucket.clone());
-    Route { bucket, source_bucket: None, ..route.clone() }
+///
+/// # Errors
+/// As [`Route::require_bucket`].
+pub fn route_to_small_parts<'a>(route: &Route<'a>) -> Result<Route<'a>, Rejection> {
+    Ok(route.to_bucket(find_small_parts_bucket(route.target, route.require_bucket()?)))
 }
 
-/// The same for requests of our own, which speak as the target does. Copies read from there.
-pub fn route_own_requests<'a>(route: &Route<'a>) -> Route<'a> {
-    let small_parts_route = route_to_small_parts(route);
-    let source_bucket = Some(small_parts_route.bucket.clone());
-    Route { caller: route.target.dialect, source_bucket, ..small_parts_route }
+/// The bucket that keeps the small parts of a bucket's uploads.
+pub fn find_small_parts_bucket<'b>(target: &'b Target, bucket: &'b str) -> &'b str {
+    target.staging.bucket.as_deref().unwrap_or(bucket)
 }
 
-/// The way to the upload's bucket for requests of our own.
-pub fn route_own_upload_requests<'a>(route: &Route<'a>) -> Route<'a> {
-    Route { bucket: route.bucket.clone(), ..route_own_requests(route) }
+/// The same for requests of our own, which are in the target's dialect.
+///
+/// # Errors
+/// As [`Route::require_bucket`].
+pub fn route_own_requests<'a>(route: &Route<'a>) -> Result<Route<'a>, Rejection> {
+    Ok(Route { caller: route.target.dialect, ..route_to_small_parts(route)? })
+}
+
+/// The route to the upload's bucket for requests of our own. Copies read the small parts.
+///
+/// # Errors
+/// As [`Route::require_bucket`].
+pub fn route_own_upload_requests<'a>(route: &Route<'a>) -> Result<Route<'a>, Rejection> {
+    let bucket = route.require_bucket()?.to_owned();
+    let source_bucket = find_small_parts_bucket(route.target, &bucket).to_owned();
+    let scope = RouteScope::Copy { bucket, source_bucket };
+    Ok(Route { caller: route.target.dialect, scope, ..route.clone() })
 }
 
 /// Where the small parts of one upload are.
@@ -102,6 +116,8 @@ pub fn route_own_upload_requests<'a>(route: &Route<'a>) -> Route<'a> {
 pub struct PartsFolder {
     /// What their keys begin with: the prefix, a digest of the upload's names, a slash.
     pub prefix: String,
+    /// The bucket at the target that keeps the parts.
+    parts_bucket: String,
     bucket: String,
     key: String,
     upload: String,
@@ -109,10 +125,12 @@ pub struct PartsFolder {
 
 impl PartsFolder {
     /// Of the upload that a request is about.
-    pub fn from_request(route: &Route<'_>, request: &Request) -> Self {
-        let key = request.key.clone().unwrap_or_default();
+    ///
+    /// # Errors
+    /// The request is not about an object.
+    pub fn from_request(route: &Route<'_>, request: &Request) -> Result<Self, Rejection> {
         let upload = request.fields.text(Field::UploadId).unwrap_or_default();
-        Self::from_names(route.target, &route.bucket, &key, upload)
+        Ok(Self::from_names(route.target, route.require_bucket()?, request.scope.require_key()?, upload))
     }
 
     fn from_names(target: &Target, bucket: &str, key: &str, upload: &str) -> Self {
@@ -120,6 +138,7 @@ impl PartsFolder {
         let digest: String = hash::sha256_hex(names.as_bytes()).chars().take(FOLDER_DIGEST_LENGTH).collect();
         Self {
             prefix: format!("{}{digest}/", target.staging.prefix),
+            parts_bucket: find_small_parts_bucket(target, bucket).to_owned(),
             bucket: bucket.to_owned(),
             key: key.to_owned(),
             upload: upload.to_owned(),
@@ -148,6 +167,10 @@ impl PartsFolder {
         format!("{}{number:05}", self.prefix)
     }
 
+    fn part_scope(&self, number: u64) -> RequestScope {
+        RequestScope::Object { bucket: self.parts_bucket.clone(), key: self.part_key(number) }
+    }
+
     fn parse_part_number(&self, key: &str) -> Option<u64> {
         let number = key.strip_prefix(&self.prefix)?.parse().ok()?;
         (self.part_key(number) == key).then_some(number)
@@ -162,7 +185,7 @@ impl PartsFolder {
         ];
         Request {
             operation: Operation::PutObject,
-            key: Some(self.part_key(number)),
+            scope: self.part_scope(number),
             source: None,
             fields: relay::keep_applicable_fields(client_request.fields.clone(), Operation::PutObject),
             metadata: metadata.map(|(name, value)| (name.to_owned(), value.into_bytes())).into(),
@@ -172,7 +195,7 @@ impl PartsFolder {
 
     /// The question for the parts that are kept, behind one number and at most so many.
     pub fn build_list_request(&self, number_after: u64, count_max: u64) -> Request {
-        let mut request = build_prefix_list_request(&self.prefix, count_max);
+        let mut request = build_prefix_list_request(&self.parts_bucket, &self.prefix, count_max);
         if number_after > 0 {
             request.fields.set(Field::StartAfter, Value::Text(self.part_key(number_after)));
         }
@@ -209,7 +232,7 @@ impl PartsFolder {
         if !piece.is_whole() {
             fields.set(Field::Range, Value::ByteRange(piece.byte_range()));
         }
-        Request::for_object(Operation::GetObject, String::new(), self.part_key(piece.number), fields)
+        Request { fields, ..Request::new(Operation::GetObject, self.part_scope(piece.number)) }
     }
 
     /// The target's own copy of a piece into the upload.
@@ -223,7 +246,8 @@ impl PartsFolder {
         if !piece.is_whole() {
             fields.set(Field::SourceRange, Value::ByteRange(piece.byte_range()));
         }
-        let source = CopySource { bucket: String::new(), key: self.part_key(piece.number), version: None };
+        let key = self.part_key(piece.number);
+        let source = CopySource { bucket: self.parts_bucket.clone(), key, version: None };
         let bucket = self.bucket.clone();
         let request = Request::for_object(Operation::UploadPartCopy, bucket, self.key.clone(), fields);
         Request { source: Some(source), ..request }
@@ -231,16 +255,21 @@ impl PartsFolder {
 }
 
 /// The question for the keys below a prefix.
-pub fn build_prefix_list_request(prefix: &str, count_max: u64) -> Request {
-    let mut request = Request::new(Operation::ListObjectsV2);
+pub fn build_prefix_list_request(bucket: &str, prefix: &str, count_max: u64) -> Request {
+    let mut request = Request::for_bucket(Operation::ListObjectsV2, bucket);
     request.fields.set(Field::Prefix, Value::Text(prefix.to_owned()));
     request.fields.set(Field::MaxKeys, Value::Number(count_max));
     request
 }
 
 /// The question for the folders below the target's prefix, behind one of them.
-pub fn build_folder_list_request(target: &Target, folder_after: Option<&str>, count_max: u64) -> Request {
-    let mut request = build_prefix_list_request(&target.staging.prefix, count_max);
+pub fn build_folder_list_request(
+    target: &Target,
+    bucket: &str,
+    folder_after: Option<&str>,
+    count_max: u64,
+) -> Request {
+    let mut request = build_prefix_list_request(bucket, &target.staging.prefix, count_max);
     request.fields.set(Field::Delimiter, Value::Text("/".to_owned()));
     if let Some(folder) = folder_after {
         request.fields.set(Field::StartAfter, Value::Text(format!("{folder}{LAST_KEY_SUFFIX}")));
@@ -249,13 +278,13 @@ pub fn build_folder_list_request(target: &Target, folder_after: Option<&str>, co
 }
 
 /// The question for all versions below a prefix: where a bucket keeps versions, a deletion alone deletes nothing.
-pub fn build_version_list_request(prefix: &str) -> Request {
-    Request { operation: Operation::ListObjectVersions, ..build_prefix_list_request(prefix, 1000) }
+pub fn build_version_list_request(bucket: &str, prefix: &str) -> Request {
+    Request { operation: Operation::ListObjectVersions, ..build_prefix_list_request(bucket, prefix, 1000) }
 }
 
 /// The call that deletes these.
-pub fn build_delete_request(objects: Vec<ObjectToDelete>) -> Request {
-    Request { objects_to_delete: objects, ..Request::new(Operation::DeleteObjects) }
+pub fn build_delete_request(bucket: &str, objects: Vec<ObjectToDelete>) -> Request {
+    Request { objects_to_delete: objects, ..Request::for_bucket(Operation::DeleteObjects, bucket) }
 }
 
 /// A part that is kept.

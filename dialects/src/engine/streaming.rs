@@ -11,7 +11,7 @@ use crate::engine::{
     crc64, read_response, target_response, validate_response, write_request, write_response,
 };
 use crate::model::{
-    Checksum, ChecksumAlgorithm, Document, Encryption, ErrorKind, Field, Fields, Operation, OutgoingRequest,
+    Checksum, ChecksumAlgorithm, Document, Encryption, ErrorKind, Field, Operation, OutgoingRequest,
     PayloadHash, Rejection, Request, Response, ResponseField, Timestamp, Value,
 };
 
@@ -273,8 +273,7 @@ pub fn build_position_request(
     let is_position_missing = (route.caller.response_field_name)(ResponseField::NextAppendPosition).is_some()
         && response.text(ResponseField::NextAppendPosition).is_none();
     (is_position_error && is_position_missing).then(|| {
-        let key = request.key.clone().unwrap_or_default();
-        let head = Request::for_object(Operation::HeadObject, route.bucket.clone(), key, Fields::default());
+        let head = Request::new(Operation::HeadObject, request.scope.clone());
         build_target_request(route, &head, None, now).map(|(outgoing, _)| outgoing)
     })
 }
@@ -385,7 +384,7 @@ pub fn build_bucket_head_request(
     let is_needed =
         route.caller.common_headers.head_error_header.is_some() && request.operation == Operation::HeadObject;
     (is_needed && read_response::is_unspecified_not_found(route.target.dialect, target_response))
-        .then(|| write_request::build_signed_bucket_head(route, route.bucket.clone(), now))
+        .then(|| write_request::build_signed_bucket_head(route, route.require_bucket()?, now))
 }
 
 /// The caller's answer once it is known which of both is missing.

@@ -188,7 +188,7 @@ pub fn build_expected_body(
     if request.operation != Operation::GetObject || target_response.status != 200 {
         return None;
     }
-    let mut expected = Request::new(Operation::GetObject);
+    let mut expected = Request::new(Operation::GetObject, request.scope.clone());
     add_expected_digests(&mut expected, target, target_response);
     let has_digest = !expected.checksums.is_empty() || expected.fields.has(Field::ContentMd5);
     has_digest.then_some(expected)
@@ -247,34 +247,34 @@ pub fn check_response_document(
     request: &Request,
     document: &Document,
 ) -> Result<(), Rejection> {
-    let key = request.key.as_deref().unwrap_or_default();
+    let key = request.scope.key();
     let get_text = |field: Field| request.fields.text(field).unwrap_or_default();
     let has_prefix = |key: &str| key.starts_with(get_text(Field::Prefix));
     let is_sound = match document {
         Document::Initiated { bucket, key: found, .. } | Document::Completed { bucket, key: found, .. } => {
-            is_requested_bucket(route, bucket) && is_requested_key(found, key)
+            is_requested_bucket(route, Some(bucket)) && is_requested_key(found, key)
         }
         Document::Parts(list) => {
             let marker = get_number(request, Field::PartNumberMarker);
-            is_requested_bucket(route, &list.bucket)
+            is_requested_bucket(route, Some(&list.bucket))
                 && is_requested_key(&list.key, key)
                 && (list.upload_id.is_empty() || list.upload_id == get_text(Field::UploadId))
                 && (!list.truncated || list.next_marker > marker)
         }
         Document::Objects(page) => {
-            is_requested_bucket(route, &page.bucket)
+            is_requested_bucket(route, Some(&page.bucket))
                 && page.objects.iter().all(|object| has_prefix(&object.key))
                 && page.prefixes.iter().all(|prefix| has_prefix(prefix))
                 && (!page.truncated || has_next_page(request, page))
         }
         Document::Versions(page) => {
-            is_requested_bucket(route, &page.bucket)
+            is_requested_bucket(route, page.bucket.as_deref())
                 && page.versions.iter().all(|version| has_prefix(&version.object.key))
                 && page.prefixes.iter().all(|prefix| has_prefix(prefix))
                 && (!page.truncated || page.next_key_marker.is_some())
         }
         Document::Uploads(page) => {
-            is_requested_bucket(route, &page.bucket)
+            is_requested_bucket(route, page.bucket.as_deref())
                 && page.uploads.iter().all(|upload| has_prefix(&upload.key))
                 && page.prefixes.iter().all(|prefix| has_prefix(prefix))
                 && (!page.truncated || page.next_key_marker.is_some())
@@ -286,15 +286,17 @@ pub fn check_response_document(
 
 /// Whether a document that names a bucket means the request's. An alias is answered with the name behind it, and some
 /// servers write an account's name before it.
-fn is_requested_bucket(route: &Route<'_>, found: &str) -> bool {
-    let requested = route.bucket.as_str();
+fn is_requested_bucket(route: &Route<'_>, found: Option<&str>) -> bool {
+    let Some(found) = found.filter(|found| !found.is_empty()) else { return true };
+    let Some(requested) = route.bucket() else { return false };
     let is_alias = requested.ends_with("alias") || requested.contains("--") || requested.contains(':');
     let bare = found.rsplit_once(':').map_or(found, |(_, bare)| bare);
-    found.is_empty() || bare == requested || is_alias
+    bare == requested || is_alias
 }
 
 /// Whether a document that names a key means the request's. What XML may change on its way is not compared.
-fn is_requested_key(found: &str, requested: &str) -> bool {
+fn is_requested_key(found: &str, requested: Option<&str>) -> bool {
+    let Some(requested) = requested else { return found.is_empty() };
     let is_plain = requested.chars().all(|c| !c.is_control()) && requested.trim() == requested;
     found.is_empty()
         || !is_plain

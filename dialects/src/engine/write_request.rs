@@ -9,7 +9,7 @@ use crate::engine::encoded_words;
 use crate::engine::loss::Loss;
 use crate::model::{
     ByteRange, CannedAcl, ChecksumAlgorithm, Directive, ErrorKind, Field, Fields, Operation, OutgoingRequest,
-    PayloadHash, Rejection, Request, Timestamp, Value,
+    PayloadHash, Rejection, Request, RequestScope, Timestamp, Value,
 };
 
 /// Writes an unsigned request to the target. The body is the caller's business.
@@ -23,7 +23,7 @@ pub fn write_request(
     let target = route.target.dialect;
     check_limits(target, request)?;
     let fields = express_defaults(route, request);
-    let mut outgoing = build_head(route, request.operation, request.key.as_deref())?;
+    let mut outgoing = build_head(route, request.operation, &request.scope)?;
     let mut losses = Vec::new();
     for (field, value) in fields.iter() {
         match write_field(route, request.operation, field, value) {
@@ -47,7 +47,7 @@ pub fn write_request(
     outgoing.headers.extend(write_checksum_headers(route, request)?);
     if let Some(source) = &request.source {
         let at = TargetCopySource {
-            bucket: route.source_bucket.as_deref().unwrap_or_default(),
+            bucket: route.require_source_bucket()?,
             key: &source.key,
             version: source.version.as_deref(),
             authority: &route.target.authority,
@@ -59,7 +59,7 @@ pub fn write_request(
 }
 
 fn check_limits(target: &'static Dialect, request: &Request) -> Result<(), Rejection> {
-    if let Some(key) = &request.key {
+    if let Some(key) = request.scope.key() {
         limits::check_key(target, key)?;
     }
     if let Some(source) = &request.source {
@@ -75,25 +75,7 @@ fn check_limits(target: &'static Dialect, request: &Request) -> Result<(), Rejec
 pub fn build_head(
     route: &Route<'_>,
     operation: Operation,
-    key: Option<&str>,
-) -> Result<OutgoingRequest, Rejection> {
-    build_head_at(
-        route,
-        operation,
-        (operation != Operation::ListBuckets).then_some(route.bucket.as_str()),
-        key,
-    )
-}
-
-/// As [`head`], for a bucket of the target other than the request's: the source of a copy.
-///
-/// # Errors
-/// As [`head`].
-pub fn build_head_at(
-    route: &Route<'_>,
-    operation: Operation,
-    bucket: Option<&str>,
-    key: Option<&str>,
+    scope: &RequestScope,
 ) -> Result<OutgoingRequest, Rejection> {
     let target = route.target;
     let operation_route = target.dialect.find_route(operation).ok_or_else(|| {
@@ -103,11 +85,18 @@ pub fn build_head_at(
         )
     })?;
     let probe = target.dialect.bucket_probe_parameter.filter(|_| operation == Operation::HeadBucket);
-    let key_path = key.map(percent::encode_path).unwrap_or_default();
-    let (host, path) = match bucket {
-        Some(bucket) if target.path_style => (target.authority.clone(), format!("/{bucket}/{key_path}")),
-        Some(bucket) => (format!("{bucket}.{}", target.authority), format!("/{key_path}")),
-        None => (target.authority.clone(), "/".to_owned()),
+    let scope = route.to_target_scope(scope)?;
+    let authority = &target.authority;
+    let (host, path) = match (&scope, target.path_style) {
+        (RequestScope::Service, _) => (authority.clone(), "/".to_owned()),
+        (RequestScope::Bucket(bucket), true) => (authority.clone(), format!("/{bucket}")),
+        (RequestScope::Bucket(bucket), false) => (format!("{bucket}.{authority}"), "/".to_owned()),
+        (RequestScope::Object { bucket, key }, true) => {
+            (authority.clone(), format!("/{bucket}/{}", percent::encode_path(key)))
+        }
+        (RequestScope::Object { bucket, key }, false) => {
+            (format!("{bucket}.{authority}"), format!("/{}", percent::encode_path(key)))
+        }
     };
     // Parameters whose value is a field are written with the fields.
     let selectors = operation_route.parameters.iter().filter(|name| {
@@ -122,13 +111,8 @@ pub fn build_head_at(
     Ok(OutgoingRequest {
         method: if probe.is_some() { "GET" } else { operation_route.method },
         host,
-        bucket: bucket.map(str::to_owned),
-        key: key.map(str::to_owned),
-        path: if path.ends_with('/') && key.is_none() && target.path_style && bucket.is_some() {
-            path.trim_end_matches('/').to_owned()
-        } else {
-            path
-        },
+        scope,
+        path,
         query: query.collect(),
         headers: Vec::new(),
         body: Vec::new(),
@@ -156,14 +140,15 @@ fn check_selectors(target: &Dialect, request: &Request, outgoing: &OutgoingReque
 /// The signed request that tells whether a bucket of the target is there.
 ///
 /// # Errors
-/// As [`head`].
+/// As [`build_head`].
 pub fn build_signed_bucket_head(
     route: &Route<'_>,
-    bucket: String,
+    bucket: &str,
     now: Timestamp,
 ) -> Result<OutgoingRequest, Rejection> {
-    let route = Route { bucket, ..route.clone() };
-    Ok(sign_request(&route, build_head(&route, Operation::HeadBucket, None)?, now))
+    let route = route.to_bucket(bucket);
+    let scope = RequestScope::Bucket(bucket.to_owned());
+    Ok(sign_request(&route, build_head(&route, Operation::HeadBucket, &scope)?, now))
 }
 
 /// What absence means to the caller is said where it means something else to the target.

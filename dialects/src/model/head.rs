@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use secrecy::SecretString;
 
 use crate::encoding::percent;
+use crate::model::request::RequestScope;
 
 /// One request head exactly as it arrived, before anything was decoded. Signatures are verified on this.
 #[derive(Debug, Clone)]
@@ -75,10 +76,8 @@ pub struct OutgoingRequest {
     pub method: &'static str,
     /// Value of `Host`: the target's authority, with the bucket label in virtual-host style.
     pub host: String,
-    /// Bucket at the target, and the key as its decoded bytes: what some schemes sign whatever the URL says.
-    pub bucket: Option<String>,
-    /// Decoded key.
-    pub key: Option<String>,
+    /// Bucket at the target and decoded key: some schemes sign these, whatever the URL is.
+    pub scope: RequestScope,
     /// Path as it goes on the wire: percent-encoded, with the bucket in path style.
     pub path: String,
     /// Decoded query parameters; `None` writes the bare name. Sub-resources come first.

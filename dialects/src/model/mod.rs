@@ -22,6 +22,7 @@ pub use head::{Credentials, OutgoingRequest, PayloadHash, RawHead, SharedCredent
 pub use operation::{Operation, RequiredAccess};
 pub use request::{
     Checksum, ChecksumAlgorithm, Checksums, CopySource, ObjectToDelete, Part, PartCrc64, Request,
+    RequestScope,
 };
 pub use response::{
     BucketInfo, BucketListing, CopyResult, DeletedObject, Document, ErrorDocument, ListedObject,

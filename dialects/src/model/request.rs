@@ -1,19 +1,87 @@
 //! The canonical request.
 
 use crate::encoding::xml::Node;
-use crate::model::error::ErrorKind;
+use crate::model::error::{ErrorKind, Rejection};
 use crate::model::field::Fields;
 use crate::model::operation::Operation;
+
+/// What a request is about. An operation on an object always has a bucket and a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RequestScope {
+    /// The account: only [`Operation::ListBuckets`].
+    Service,
+    /// A bucket.
+    Bucket(String),
+    /// An object.
+    Object {
+        /// Its bucket.
+        bucket: String,
+        /// Its decoded key.
+        key: String,
+    },
+}
+
+impl RequestScope {
+    /// The bucket, unless the request is about the account.
+    pub fn bucket(&self) -> Option<&str> {
+        match self {
+            Self::Service => None,
+            Self::Bucket(bucket) | Self::Object { bucket, .. } => Some(bucket),
+        }
+    }
+
+    /// The key, where the request is about an object.
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::Service | Self::Bucket(_) => None,
+            Self::Object { key, .. } => Some(key),
+        }
+    }
+
+    /// The bucket of a request that cannot do without one.
+    ///
+    /// # Errors
+    /// `InvalidRequest`.
+    pub fn require_bucket(&self) -> Result<&str, Rejection> {
+        self.bucket()
+            .ok_or_else(|| Rejection::with_message(ErrorKind::InvalidRequest, "The request has no bucket."))
+    }
+
+    /// The key of a request that cannot do without one.
+    ///
+    /// # Errors
+    /// `InvalidRequest`.
+    pub fn require_key(&self) -> Result<&str, Rejection> {
+        self.key()
+            .ok_or_else(|| Rejection::with_message(ErrorKind::InvalidRequest, "The request has no key."))
+    }
+
+    /// The same with another key.
+    #[must_use]
+    pub fn with_key(&self, key: &str) -> Self {
+        match self.bucket() {
+            Some(bucket) => Self::Object { bucket: bucket.to_owned(), key: key.to_owned() },
+            None => Self::Service,
+        }
+    }
+
+    /// Whether an operation can be about this.
+    pub fn is_valid_for(&self, operation: Operation) -> bool {
+        match self {
+            Self::Service => operation == Operation::ListBuckets,
+            Self::Bucket(_) => operation != Operation::ListBuckets && !operation.is_on_object(),
+            Self::Object { .. } => operation.is_on_object(),
+        }
+    }
+}
 
 /// What a caller wants, in no dialect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// What to do.
     pub operation: Operation,
-    /// Bucket as the caller says it. Absent only for [`Operation::ListBuckets`].
-    pub bucket: Option<String>,
-    /// Decoded key, for operations on objects.
-    pub key: Option<String>,
+    /// What it is about, by the caller's names.
+    pub scope: RequestScope,
     /// The source of a copy.
     pub source: Option<CopySource>,
     /// What headers and parameters say.
@@ -37,12 +105,11 @@ pub struct Request {
 }
 
 impl Request {
-    /// A request that says nothing but what it is for.
-    pub fn new(operation: Operation) -> Self {
+    /// A request with nothing but its operation and what that is about.
+    pub fn new(operation: Operation, scope: RequestScope) -> Self {
         Self {
             operation,
-            bucket: None,
-            key: None,
+            scope,
             source: None,
             fields: Fields::default(),
             metadata: Vec::new(),
@@ -56,9 +123,29 @@ impl Request {
         }
     }
 
+    /// The source of a copy.
+    ///
+    /// # Errors
+    /// `InvalidRequest`: it is no copy.
+    pub fn require_source(&self) -> Result<&CopySource, Rejection> {
+        self.source.as_ref().ok_or_else(|| {
+            Rejection::with_message(ErrorKind::InvalidRequest, "The request has no copy source.")
+        })
+    }
+
+    /// A request of ours for the buckets of an account.
+    pub fn for_bucket_list() -> Self {
+        Self::new(Operation::ListBuckets, RequestScope::Service)
+    }
+
+    /// A request of ours about a bucket.
+    pub fn for_bucket(operation: Operation, bucket: impl Into<String>) -> Self {
+        Self::new(operation, RequestScope::Bucket(bucket.into()))
+    }
+
     /// A request of ours about an object, with nothing but these fields.
     pub fn for_object(operation: Operation, bucket: String, key: String, fields: Fields) -> Self {
-        Self { bucket: Some(bucket), key: Some(key), fields, ..Self::new(operation) }
+        Self { fields, ..Self::new(operation, RequestScope::Object { bucket, key }) }
     }
 }
 

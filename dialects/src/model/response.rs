@@ -293,7 +293,7 @@ pub struct RestoreStatus {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are the vendors' own words")]
 pub struct VersionListing {
-    pub bucket: String,
+    pub bucket: Option<String>,
     pub prefix: String,
     pub delimiter: Option<String>,
     pub key_marker: String,
@@ -325,7 +325,7 @@ pub struct ListedVersion {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are the vendors' own words")]
 pub struct UploadListing {
-    pub bucket: String,
+    pub bucket: Option<String>,
     pub prefix: String,
     pub delimiter: Option<String>,
     pub key_marker: String,

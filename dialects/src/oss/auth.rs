@@ -17,7 +17,7 @@ use crate::encoding::hash::{
     constant_time_eq, derive_key, encode_base64, encode_hex, hmac_sha1, hmac_sha256, sha256_hex,
 };
 use crate::encoding::{date, percent};
-use crate::model::{Credentials, ErrorKind, OutgoingRequest, RawHead, Rejection, Timestamp};
+use crate::model::{Credentials, ErrorKind, OutgoingRequest, RawHead, Rejection, RequestScope, Timestamp};
 
 /// Both versions in; the one given out.
 pub struct OssAuth {
@@ -194,7 +194,7 @@ impl Auth for OssAuth {
         match (outcome, addressing::decode_key_plus_as_space(head, place)) {
             (Ok(()), _) => Ok(new_verified(None)),
             (Err(rejection), Some(key)) if rejection.kind == ErrorKind::SignatureDoesNotMatch => {
-                let other = ResourceAddress { key: Some(key.clone()), ..place.clone() };
+                let other = ResourceAddress { scope: place.scope.with_key(&key), ..place.clone() };
                 let outcome = credential.verify(head, &other, secret, terms.now);
                 outcome.map(|()| new_verified(Some(key))).map_err(|_| rejection)
             }
@@ -290,7 +290,7 @@ fn sign_v1(request: &mut OutgoingRequest, key: &Credentials, now: Timestamp) -> 
     let date = date::format_http(now);
     request.headers.push(("date".to_owned(), date.clone().into_bytes()));
     let query = collect_query_pairs(request);
-    let resource = build_v1_resource(request.bucket.as_deref(), request.key.as_deref(), &query, "");
+    let resource = build_v1_resource(&request.scope, &query, "");
     let string_to_sign =
         build_v1_string_to_sign(request.method, &request.headers, date.as_bytes(), &resource);
     let signature = encode_base64(&hmac_sha1(key.secret_key.expose_secret().as_bytes(), &string_to_sign));
@@ -310,8 +310,7 @@ fn sign_v4(request: &mut OutgoingRequest, key: &Credentials, region: &str, now: 
     let additional_headers = vec!["host".to_owned()];
     let canonical = OssCanonicalRequest {
         method: request.method,
-        bucket: request.bucket.as_deref(),
-        key: request.key.as_deref(),
+        scope: &request.scope,
         query: &query,
         headers: &request.headers,
         additional_headers: &additional_headers,
@@ -515,7 +514,7 @@ impl OssSignatureV1 {
         }
         // An empty value is signed as `name` by most and as `name=` by Java.
         let strings = ["", "="].map(|empty| {
-            let resource = build_v1_resource(place.bucket.as_deref(), place.key.as_deref(), &query, empty);
+            let resource = build_v1_resource(&place.scope, &query, empty);
             build_v1_string_to_sign(&head.method, &head.headers, &date, &resource)
         });
         let is_match = strings.iter().any(|string| {
@@ -567,12 +566,7 @@ fn is_signed_by_v1(name: &str) -> bool {
 }
 
 /// 2.2: CanonicalizedResource, from the decoded key.
-fn build_v1_resource(
-    bucket: Option<&str>,
-    key: Option<&str>,
-    query: &[(String, String)],
-    empty_value_suffix: &str,
-) -> String {
+fn build_v1_resource(scope: &RequestScope, query: &[(String, String)], empty_value_suffix: &str) -> String {
     let mut signed_parameters: Vec<&(String, String)> =
         query.iter().filter(|row| is_signed_by_v1(&row.0)).collect();
     signed_parameters.sort();
@@ -581,9 +575,10 @@ fn build_v1_resource(
         value => format!("{name}={value}"),
     });
     let pairs = pairs.collect::<Vec<_>>().join("&");
-    let path = match bucket {
-        Some(bucket) => format!("/{bucket}/{}", key.unwrap_or_default()),
-        None => "/".to_owned(),
+    let path = match scope {
+        RequestScope::Service => "/".to_owned(),
+        RequestScope::Bucket(bucket) => format!("/{bucket}/"),
+        RequestScope::Object { bucket, key } => format!("/{bucket}/{key}"),
     };
     if pairs.is_empty() { path } else { format!("{path}?{pairs}") }
 }
@@ -666,8 +661,7 @@ impl OssScope {
 /// 2.5: what a version 4 signature covers.
 struct OssCanonicalRequest<'a> {
     method: &'a str,
-    bucket: Option<&'a str>,
-    key: Option<&'a str>,
+    scope: &'a RequestScope,
     query: &'a [(String, String)],
     headers: &'a [(String, Vec<u8>)],
     additional_headers: &'a [String],
@@ -677,11 +671,12 @@ struct OssCanonicalRequest<'a> {
 impl OssCanonicalRequest<'_> {
     /// CanonicalRequest. The rule has a bare name for an empty value; ali-oss signs `name=`.
     fn to_bytes(&self, keeps_equals_sign: bool) -> Vec<u8> {
-        let uri = match self.bucket {
-            Some(bucket) => {
-                format!("/{}/{}", percent::encode(bucket), percent::encode_path(self.key.unwrap_or_default()))
+        let uri = match self.scope {
+            RequestScope::Service => "/".to_owned(),
+            RequestScope::Bucket(bucket) => format!("/{}/", percent::encode(bucket)),
+            RequestScope::Object { bucket, key } => {
+                format!("/{}/{}", percent::encode(bucket), percent::encode_path(key))
             }
-            None => "/".to_owned(),
         };
         let mut pairs: Vec<(String, String)> =
             self.query.iter().map(|(name, value)| (percent::encode(name), percent::encode(value))).collect();
@@ -734,8 +729,7 @@ impl OssSignatureV4 {
             headers.iter().find(|row| row.0 == "x-oss-content-sha256").filter(|_| self.expires.is_none());
         let canonical = OssCanonicalRequest {
             method: &head.method,
-            bucket: place.bucket.as_deref(),
-            key: place.key.as_deref(),
+            scope: &place.scope,
             query: &query,
             headers,
             additional_headers: &self.additional_headers,

@@ -655,7 +655,7 @@ fn has_secrets(head: &RawHead) -> bool {
 
 /// Chunks may only carry what is stored: objects and parts.
 fn check_chunked_request(head: &RawHead, place: &ResourceAddress) -> Result<(), Rejection> {
-    if head.method == "PUT" && place.key.is_some() && head.header("x-amz-copy-source").is_none() {
+    if head.method == "PUT" && place.scope.key().is_some() && head.header("x-amz-copy-source").is_none() {
         return Ok(());
     }
     Err(Rejection::new(ErrorKind::InvalidArgument).with_detail("ArgumentName", "x-amz-content-sha256"))
@@ -729,7 +729,7 @@ impl S3SignatureV2 {
         }
         let string = self.build_string_to_sign(head, place, &query, "");
         // botocore signs a bucket in path style as if it ended in a slash.
-        let bare_bucket = place.key.is_none() && !place.virtual_host && !head.path.ends_with('/');
+        let bare_bucket = place.scope.key().is_none() && !place.virtual_host && !head.path.ends_with('/');
         let with_slash = bare_bucket.then(|| self.build_string_to_sign(head, place, &query, "/"));
         let is_match = std::iter::once(&string).chain(&with_slash).any(|string| {
             let computed = encode_base64(&hmac_sha1(secret.expose_secret().as_bytes(), string));
@@ -816,7 +816,7 @@ fn build_v2_resource(
     query: &[(String, String)],
     suffix: &str,
 ) -> String {
-    let bucket = place.bucket.as_deref().filter(|_| place.virtual_host).map(|name| format!("/{name}"));
+    let bucket = place.scope.bucket().filter(|_| place.virtual_host).map(|name| format!("/{name}"));
     let mut signed_parameters: Vec<&(String, String)> =
         query.iter().filter(|row| SIGNED_PARAMETERS_V2.contains(&row.0.as_str())).collect();
     signed_parameters.sort();

@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use crate::dialect::route::{LossPolicy, Route, SameBucketNames};
+use crate::dialect::route::{LossPolicy, Route, RouteScope, SameBucketNames};
 use crate::dialect::signature::{Payload, ResourceAddress, VerifiedSignature};
 use crate::dialect::target::PREFIX_DEFAULT;
 use crate::dialect::{Dialect, SmallPartsConfig, Target, addressing};
@@ -464,8 +464,7 @@ pub fn build_sample_route<'a>(caller: &'static Dialect, target: &'a Target, requ
     Route {
         caller,
         target,
-        bucket: request.bucket.clone().unwrap_or_default(),
-        source_bucket: request.source.as_ref().map(|source| source.bucket.clone()),
+        scope: RouteScope::from_request(request),
         loss_policy: LossPolicy::Reject,
         check_conditions: !target.dialect.supports_source_conditions(),
         bucket_names: std::sync::Arc::new(SameBucketNames),

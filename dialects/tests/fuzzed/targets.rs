@@ -16,7 +16,8 @@ use blobfish_dialects::engine::exchange::{Exchange, Step};
 use blobfish_dialects::engine::target_response::TargetResponse;
 use blobfish_dialects::engine::{streaming, write_response};
 use blobfish_dialects::model::{
-    Checksum, ChecksumAlgorithm, Fields, Operation, OutgoingRequest, Rejection, Request, Response, Timestamp,
+    Checksum, ChecksumAlgorithm, Fields, Operation, OutgoingRequest, Rejection, Request, RequestScope,
+    Response, Timestamp,
 };
 use blobfish_dialects::s3::chunked::{AwsChunkedDecoder, ChunkKey};
 use blobfish_dialects::translator::explain;
@@ -122,7 +123,7 @@ pub fn fuzz_authentication(data: &[u8]) {
     match authenticate_request(&head, &front, &TestKeys(SecretString::from("nobody guesses this")), NOW) {
         Ok(accepted) => {
             assert_eq!(accepted.access_key_id, None);
-            assert_eq!(accepted.request.bucket.as_deref(), Some("open"));
+            assert_eq!(accepted.request.scope.bucket(), Some("open"));
             assert!(matches!(accepted.request.operation, Operation::GetObject | Operation::HeadObject));
         }
         Err(rejected) => assert!(check_response(rejected.dialect, Err(rejected.rejection)) >= 300),
@@ -280,7 +281,7 @@ fn read_form(dialect: &'static Dialect, wire: &[u8], step: usize) -> Result<Vec<
     if !begun {
         return Ok(Vec::new());
     }
-    let place = ResourceAddress { bucket: Some("b".to_owned()), key: None, virtual_host: true };
+    let place = ResourceAddress { scope: RequestScope::Bucket("b".to_owned()), virtual_host: true };
     let believed = form_upload::authenticate_form(
         dialect,
         reader.form(),

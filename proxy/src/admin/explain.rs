@@ -69,7 +69,7 @@ fn rejection_to_error(caller: &Dialect, rejection: &Rejection) -> anyhow::Error 
 
 /// Describes the route of the request's bucket in the configuration.
 fn describe_route(config: &ActiveConfig, explained: &Explanation) -> Option<String> {
-    let bucket = explained.request.bucket.as_deref()?;
+    let bucket = explained.request.scope.bucket()?;
     Some(match config.routing().route_bucket(bucket) {
         Some(routed_bucket) => {
             format!("bucket {} at target {}", routed_bucket.target_bucket, routed_bucket.target.spec.name)
@@ -95,7 +95,7 @@ fn render_json(explained: &Explanation, route: Option<String>) -> String {
     let source =
         source.map(|source| json!({"bucket": source.bucket, "key": source.key, "version": source.version}));
     let value = json!({
-        "operation": request.operation.name(), "bucket": request.bucket, "key": request.key, "source": source,
+        "operation": request.operation.name(), "bucket": request.scope.bucket(), "key": request.scope.key(), "source": source,
         "plan": explained.plan, "route": route, "fields": fields,
         "refused": explained.rejection.as_ref().map(|rejection| rejection.message.clone().unwrap_or_default()),
         "request": {

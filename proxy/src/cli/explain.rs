@@ -31,8 +31,8 @@ fn render_text(explained: &Explanation, route: Option<String>) -> String {
             out.push_str(&format!("{name}: {value}\n"));
         }
     };
-    add_line("bucket", request.bucket.as_deref());
-    add_line("key", request.key.as_deref());
+    add_line("bucket", request.scope.bucket());
+    add_line("key", request.scope.key());
     if let Some(source) = &request.source {
         add_line("source bucket", Some(&source.bucket));
         add_line("source key", Some(&source.key));

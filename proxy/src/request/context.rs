@@ -189,8 +189,9 @@ impl RequestContext<'_> {
             return;
         }
         let (dialect, config) = (self.listener.dialect, self.config);
-        let bucket = config.listener_hosts.parse_address(&head, dialect).ok().and_then(|place| place.bucket);
-        let Some(routed_bucket) = bucket.and_then(|bucket| config.routing().route_bucket(&bucket)) else {
+        let address = config.listener_hosts.parse_address(&head, dialect).ok();
+        let bucket = address.as_ref().and_then(|address| address.scope.bucket());
+        let Some(routed_bucket) = bucket.and_then(|bucket| config.routing().route_bucket(bucket)) else {
             return;
         };
         if let Ok(Some(rules)) =

@@ -108,11 +108,9 @@ async fn run_copy(
 ) -> Result<(), RequestEnd> {
     let is_same_target = plan == CopyPlan::Parts;
     let plan_name = if is_same_target { "parts" } else { "relay" };
-    // Seen from the source's target its bucket is the request's own.
-    let mut source_route = source_bucket.build_route(dialect, Some(caller), None);
-    source_route.bucket.clone_from(&source_bucket.target_bucket);
-    let destination_route =
-        destination_bucket.build_route(dialect, Some(caller), Some(source_bucket.target_bucket.clone()));
+    // The requests to the source's target are no copies: they have one bucket.
+    let source_route = source_bucket.build_route(dialect, Some(caller), None);
+    let destination_route = destination_bucket.build_route(dialect, Some(caller), Some(source_bucket));
     let routes = CopyRoutes {
         source_route,
         source_target: source_bucket.target,

@@ -25,15 +25,12 @@ pub async fn process_preflight(context: &mut RequestContext<'_>, head: &RawHead)
     context.cross_origin = None;
     context.cors_rules.count_preflight(context.record.client)?;
     let preflight = Preflight::parse(head)?;
-    let bucket = config
-        .listener_hosts
-        .parse_address(head, dialect)
-        .map_err(|rejected| rejected.rejection)?
-        .bucket
-        .ok_or(ErrorKind::CorsDenied)?;
-    context.record.bucket = Some(access_log::escape_name(&bucket));
+    let address =
+        config.listener_hosts.parse_address(head, dialect).map_err(|rejected| rejected.rejection)?;
+    let bucket = address.scope.bucket().ok_or(ErrorKind::CorsDenied)?;
+    context.record.bucket = Some(access_log::escape_name(bucket));
     // The same error as for a bucket without rules: an anonymous client must not learn which buckets exist.
-    let routed_bucket = config.routing().route_bucket(&bucket).ok_or(ErrorKind::CorsDenied)?;
+    let routed_bucket = config.routing().route_bucket(bucket).ok_or(ErrorKind::CorsDenied)?;
     context.record.target = Some(routed_bucket.target.spec.name.clone());
     match context
         .cors_rules

@@ -189,7 +189,7 @@ async fn look_up_rules(
     dialect: &'static Dialect,
 ) -> CorsLookupResult {
     let operation = Operation::Get(Setting::Cors);
-    let request = Request { bucket: Some(routed_bucket.target_bucket.clone()), ..Request::new(operation) };
+    let request = Request::for_bucket(operation, routed_bucket.target_bucket.clone());
     let exchange = Exchange::new(routed_bucket.build_route(dialect, None, None), request, &[])?;
     let last_result = Mutex::new(None);
     let result = drive_exchange(

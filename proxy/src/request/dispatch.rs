@@ -45,8 +45,7 @@ pub async fn dispatch_request(
     }
     let (routed_bucket, source_bucket) = route_request(config, &request)?;
     context.record.target = Some(routed_bucket.target.spec.name.clone());
-    let source_bucket_name = source_bucket.as_ref().map(|source| source.target_bucket.clone());
-    let route = routed_bucket.build_route(dialect, Some(caller), source_bucket_name);
+    let route = routed_bucket.build_route(dialect, Some(caller), source_bucket.as_ref());
     if involves_small_parts(&route, &request) {
         let source = source_bucket.as_ref();
         let small_parts_upload = small_parts::process_upload_request(
@@ -141,8 +140,8 @@ pub fn record_request(
     let record = &mut context.record;
     record.caller = caller.map(|caller| caller.name.clone());
     record.operation = Some(request.operation.name());
-    record.bucket = request.bucket.as_deref().map(access_log::escape_name);
-    record.key = request.key.as_deref().map(access_log::escape_name);
+    record.bucket = request.scope.bucket().map(access_log::escape_name);
+    record.key = request.scope.key().map(access_log::escape_name);
     record.source = request
         .source
         .as_ref()
@@ -158,9 +157,11 @@ fn route_request<'s>(
     config: &'s ActiveConfig,
     request: &Request,
 ) -> Result<(RoutedBucket<'s>, Option<RoutedBucket<'s>>), Rejection> {
-    let bucket = request.bucket.as_deref().ok_or(ErrorKind::InvalidRequest)?;
+    let bucket = request.scope.require_bucket()?;
     let routed_bucket = config.routing().route_bucket(bucket).ok_or(ErrorKind::NoSuchBucket)?;
-    check_key_allowed(&routed_bucket.target.spec, request.key.as_deref().unwrap_or_default())?;
+    if let Some(key) = request.scope.key() {
+        check_key_allowed(&routed_bucket.target.spec, key)?;
+    }
     let Some(source) = &request.source else { return Ok((routed_bucket, None)) };
     let routed_source = config.routing().route_bucket(&source.bucket).ok_or(ErrorKind::NoSuchBucket)?;
     check_key_allowed(&routed_source.target.spec, &source.key)?;

@@ -115,7 +115,10 @@ async fn compute_object_crc64(
         download.abort().await;
         return None;
     }
-    let put = Request { body_length: head.length, ..Request::new(Operation::PutObject) };
+    let put = Request {
+        body_length: head.length,
+        ..Request::new(Operation::PutObject, read_request.scope.clone())
+    };
     let digests_to_compute = DigestsToCompute { crc64: true, ..DigestsToCompute::default() };
     let mut verifier =
         BodyVerifier::new(route.target.dialect, Payload::Unsigned, &put, digests_to_compute).ok()?;
@@ -146,9 +149,9 @@ pub async fn run_exchange(
     let outcome =
         drive_exchange(context.target_client, target, exchange, operation, route.caller.name, &last_result)
             .await;
-    if changes_cors {
-        // Also after an error: the target may have applied the change before its response was lost.
-        context.cors_rules.invalidate(target.group_key, &route.bucket);
+    if let Some(bucket) = route.bucket().filter(|_| changes_cors) {
+        // Also after an error: the target may have made the change.
+        context.cors_rules.invalidate(target.group_key, bucket);
     }
     if let Some(Ok(response)) = last_result.into_inner().unwrap_or_default() {
         context.record_target_request_id(&route, &response);

@@ -79,8 +79,8 @@ fn record_lost_upload(
     // It is not aborted here: it cannot be distinguished from an upload that another client creates for the same key.
     let target_name = target.spec.name.as_str();
     METRICS.uploads_orphaned.with_label_values(&[target_name]).inc();
-    let name = |text: &Option<String>| text.as_deref().map(access_log::escape_name);
-    let (bucket, key) = (name(&out.bucket), name(&out.key));
+    let (bucket, key) =
+        (out.scope.bucket().map(access_log::escape_name), out.scope.key().map(access_log::escape_name));
     tracing::error!(
         target_name = target_name,
         bucket,

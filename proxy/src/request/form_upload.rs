@@ -43,7 +43,7 @@ pub async fn process_form_upload(
     context.record.operation = Some(OPERATION);
     let address =
         config.listener_hosts.parse_address(head, dialect).map_err(|rejected| rejected.rejection)?;
-    if address.key.is_some() {
+    if address.scope.key().is_some() {
         return Err(ErrorKind::MethodNotAllowed.into());
     }
     let length = match body {
@@ -66,13 +66,11 @@ pub async fn process_form_upload(
     authorize(caller, &form_request.request)?;
     let _rate_limit_permit = config.try_acquire_rate_limit(caller).ok_or(ErrorKind::SlowDown)?;
     let _fair_queue_permit = context.fair_queue.acquire(&caller.name).await;
-    let bucket = form_request.request.bucket.clone().unwrap_or_default();
-    let routed_bucket = config.routing().route_bucket(&bucket).ok_or(ErrorKind::NoSuchBucket)?;
+    let (bucket, key) =
+        (form_request.request.scope.require_bucket()?, form_request.request.scope.require_key()?);
+    let routed_bucket = config.routing().route_bucket(bucket).ok_or(ErrorKind::NoSuchBucket)?;
     context.record.target = Some(routed_bucket.target.spec.name.clone());
-    small_parts::check_key_allowed(
-        &routed_bucket.target.spec,
-        form_request.request.key.as_deref().unwrap_or_default(),
-    )?;
+    small_parts::check_key_allowed(&routed_bucket.target.spec, key)?;
     // The caller is authenticated now, so the start of the file may be buffered. Many forms end within it, and have a
     // known length then.
     let mut has_ended = false;
@@ -99,13 +97,12 @@ pub async fn process_form_upload(
     if response.status >= 300 {
         return context.send_response(response).await;
     }
-    let key = form_request.request.key.as_deref().unwrap_or_default();
     let location = context.build_object_url(key);
     context
         .send_response(form_upload::write_form_response(
             response,
             &form_request.success_response,
-            &bucket,
+            bucket,
             key,
             &location,
         ))

@@ -22,7 +22,7 @@ pub fn authorize(caller: &Caller, request: &Request) -> Result<(), Rejection> {
     let required_access = request.operation.required_access();
     // A copy would reveal the content of its source, so the source requires read access.
     let may_access_destination =
-        request.bucket.as_deref().is_none_or(|bucket| has_access(caller, bucket, required_access));
+        request.scope.bucket().is_none_or(|bucket| has_access(caller, bucket, required_access));
     let may_access_source =
         request.source.as_ref().is_none_or(|source| has_access(caller, &source.bucket, RequiredAccess::Read));
     if may_access_destination && may_access_source { Ok(()) } else { Err(ErrorKind::AccessDenied.into()) }

@@ -2,7 +2,7 @@
 
 use blobfish_config::Caller;
 
-use blobfish_dialects::dialect::route::{LossPolicy, Route, SameBucketNames};
+use blobfish_dialects::dialect::route::{LossPolicy, Route, RouteScope, SameBucketNames};
 use blobfish_dialects::dialect::signature::Payload;
 use blobfish_dialects::documents::bucket_pages::{
     BucketRow, CREATION_UNKNOWN, build_bucket_page, build_list_buckets_request, check_bucket_filters,
@@ -84,8 +84,7 @@ fn build_listing_route<'a>(context: &RequestContext<'_>, target: &'a TargetRunti
     Route {
         caller: context.listener.dialect,
         target: &target.spec,
-        bucket: String::new(),
-        source_bucket: None,
+        scope: RouteScope::Service,
         // Filters are applied here and not sent, so nothing can be lost.
         loss_policy: LossPolicy::Reject,
         check_conditions: false,

@@ -89,7 +89,7 @@ impl<'a> Relay<'a> {
         losses.extend(
             write_request::write_request(
                 &routes.source_route,
-                &copy_source::build_source_head_request(&request),
+                &copy_source::build_source_head_request(&request)?,
             )?
             .1,
         );
@@ -155,7 +155,8 @@ impl<'a> Relay<'a> {
     /// # Errors
     /// Its failure, or a condition that does not hold.
     pub async fn head_source(&self) -> Result<RelaySource, Rejection> {
-        let response = self.send_head_request(&copy_source::build_source_head_request(&self.request)).await?;
+        let response =
+            self.send_head_request(&copy_source::build_source_head_request(&self.request)?).await?;
         relay::read_source_head(&self.routes.source_route, &self.request, &response, clock::now())
     }
 
@@ -189,10 +190,8 @@ impl<'a> Relay<'a> {
     }
 
     async fn fetch_source_part_bytes(&self, source: &RelaySource, count: u64, number: u64) -> Option<u64> {
-        let response = self
-            .send_head_request(&relay::build_part_head_request(&self.request, source, number))
-            .await
-            .ok()?;
+        let request = relay::build_part_head_request(&self.request, source, number).ok()?;
+        let response = self.send_head_request(&request).await.ok()?;
         relay::read_part_bytes(&self.routes.source_route, source, count, &response)
     }
 
@@ -221,7 +220,7 @@ impl<'a> Relay<'a> {
         if streaming::needs_digest(&self.routes.destination_route, &put) {
             put = streaming::add_body_md5(put, &[]);
         }
-        let read_request = relay::build_source_read_request(&self.request, source, None);
+        let read_request = relay::build_source_read_request(&self.request, source, None)?;
         let (mut response, digests) =
             self.transfer_body(&read_request, source.size, &put, &mut PartTransfer::default()).await?;
         relay::check_response_crc64(&mut response, digests.crc64)?;
@@ -238,7 +237,8 @@ impl<'a> Relay<'a> {
         put.source = None;
         put.body_length = Some(bytes);
         let whole = source.size == bytes;
-        let read_request = relay::build_source_read_request(&self.request, source, (!whole).then_some(range));
+        let read_request =
+            relay::build_source_read_request(&self.request, source, (!whole).then_some(range))?;
         let (mut response, digests) =
             self.transfer_body(&read_request, bytes, &put, &mut PartTransfer::default()).await?;
         crc64::seal_part_etag(&self.routes.destination_route, &put, &mut response, &digests);
@@ -257,7 +257,7 @@ impl<'a> Relay<'a> {
     ) -> Result<Response, Rejection> {
         let bytes = put.body_length.unwrap_or_default();
         let read_request =
-            relay::build_source_read_request(&self.request, source, (source.size != bytes).then_some(range));
+            relay::build_source_read_request(&self.request, source, (source.size != bytes).then_some(range))?;
         let mut transfer = PartTransfer::default();
         let work = Box::pin(self.transfer_body(&read_request, bytes, put, &mut transfer));
         Ok(self.run_unless_abandoned(work).await?.0)
@@ -270,7 +270,7 @@ impl<'a> Relay<'a> {
         if !source.has_tags {
             return Ok(None);
         }
-        let request = relay::build_source_tags_request(&self.request, source);
+        let request = relay::build_source_tags_request(&self.request, source)?;
         let response =
             self.perform_exchange(&self.routes.source_route, self.routes.source_target, request).await?;
         match response.document {
@@ -435,7 +435,7 @@ impl<'a> Relay<'a> {
         }
         let bytes = range.1.saturating_sub(range.0).saturating_add(1);
         let put = relay::build_part_request(&self.request, upload_id, number, bytes);
-        let read_request = relay::build_source_read_request(&self.request, source, Some(range));
+        let read_request = relay::build_source_read_request(&self.request, source, Some(range))?;
         let (response, body_digests) = self.transfer_body(&read_request, bytes, &put, transfer).await?;
         let etag = response.text(ResponseField::Etag).map(|tag| tag.trim_matches('"').to_owned());
         Ok((

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use blobfish_config::{Caller, Conditions, Config, UnsupportedFields};
 use blobfish_dialects::dialect::Dialect;
-use blobfish_dialects::dialect::route::LossPolicy;
-use blobfish_dialects::dialect::route::{BucketNames, Route};
+use blobfish_dialects::dialect::route::{BucketNames, LossPolicy, Route, RouteScope};
 use blobfish_dialects::model::RequiredAccess;
 
 use crate::request::grants::has_access;
@@ -80,18 +79,22 @@ impl<'a> RoutingTable<'a> {
 }
 
 impl<'a> RoutedBucket<'a> {
-    /// Builds the route of a request to this bucket.
+    /// The route of a request to this bucket. `source` is the bucket that a copy reads.
     pub fn build_route(
         &self,
         dialect: &'static Dialect,
         caller: Option<&'a Caller>,
-        source_bucket: Option<String>,
+        source: Option<&RoutedBucket<'_>>,
     ) -> Route<'a> {
+        let bucket = self.target_bucket.clone();
+        let scope = match source {
+            Some(source) => RouteScope::Copy { bucket, source_bucket: source.target_bucket.clone() },
+            None => RouteScope::Bucket(bucket),
+        };
         Route {
             caller: dialect,
             target: &self.target.spec,
-            bucket: self.target_bucket.clone(),
-            source_bucket,
+            scope,
             loss_policy: self.loss_policy,
             check_conditions: self.check_conditions,
             bucket_names: Arc::new(CallerBucketNames {

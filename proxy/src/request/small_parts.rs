@@ -117,14 +117,14 @@ async fn delete_bucket(
     let response = match exchange::run_exchange(context, target, route.clone(), request.clone(), &body).await
     {
         Err(RequestEnd::Rejected(rejection)) if rejection.kind == ErrorKind::BucketNotEmpty => {
-            let small_parts_route = small_parts::route_own_requests(&route);
+            let small_parts_route = small_parts::route_own_requests(&route)?;
             let prefix = route.target.staging.prefix.clone();
             // Where open uploads keep a bucket from being deleted, their small parts must not be lost either.
             let has_uploads = route.caller.uploads_fill_bucket
                 && has_open_uploads(
                     context.target_client,
                     target,
-                    &small_parts::route_own_upload_requests(&route),
+                    &small_parts::route_own_upload_requests(&route)?,
                 )
                 .await?;
             if has_uploads
@@ -147,7 +147,7 @@ async fn has_open_uploads(
     target: &TargetRuntime,
     upload_route: &Route<'_>,
 ) -> Result<bool, Rejection> {
-    let request = Request::new(Operation::ListMultipartUploads);
+    let request = Request::for_bucket(Operation::ListMultipartUploads, upload_route.require_bucket()?);
     match perform_exchange(target_client, target, upload_route, request).await?.document {
         Some(Document::Uploads(page)) => Ok(!page.uploads.is_empty()),
         _ => Err(target_response::reject_incomplete_response()),
@@ -161,7 +161,8 @@ async fn has_only_keys_with_prefix(
     small_parts_route: &Route<'_>,
     prefix: &str,
 ) -> Result<bool, Rejection> {
-    let mut request = small_parts::build_prefix_list_request("", PAGE_SIZE);
+    let mut request =
+        small_parts::build_prefix_list_request(small_parts_route.require_bucket()?, "", PAGE_SIZE);
     if small_parts_route.target.dialect.find_route(Operation::ListObjectVersions).is_some() {
         request.operation = Operation::ListObjectVersions;
     }
@@ -193,7 +194,7 @@ pub async fn process_upload_request(
     payload: Payload,
     body: BodyLength,
 ) -> Result<(), RequestEnd> {
-    let upload = SmallPartsUpload::new(context, destination_bucket.target, &route, &request);
+    let upload = SmallPartsUpload::new(context, destination_bucket.target, &route, &request)?;
     match (request.operation, source_bucket) {
         (Operation::UploadPart, _) => {
             Box::pin(process_part_upload(context, &upload, &request, payload, body)).await
@@ -244,16 +245,16 @@ impl<'a> SmallPartsUpload<'a> {
         target: &'a TargetRuntime,
         route: &Route<'a>,
         request: &Request,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, Rejection> {
+        Ok(Self {
             target_client: context.target_client,
             target,
             route: route.clone(),
-            small_parts_route: small_parts::route_own_requests(route),
-            upload_route: small_parts::route_own_upload_requests(route),
-            folder: PartsFolder::from_request(route, request),
+            small_parts_route: small_parts::route_own_requests(route)?,
+            upload_route: small_parts::route_own_upload_requests(route)?,
+            folder: PartsFolder::from_request(route, request)?,
             limits: context.config.settings.limits.copies.clone(),
-        }
+        })
     }
 
     fn part_bytes_min(&self) -> u64 {
@@ -393,6 +394,7 @@ pub async fn delete_keys_with_prefix(
     route: &Route<'_>,
     prefix: &str,
 ) -> Result<u64, Rejection> {
+    let bucket = route.require_bucket()?;
     let mut count: u64 = 0;
     let mut has_versions = false;
     for _ in 0..PAGES_MAX {
@@ -400,7 +402,7 @@ pub async fn delete_keys_with_prefix(
             target_client,
             target,
             route,
-            small_parts::build_prefix_list_request(prefix, PAGE_SIZE),
+            small_parts::build_prefix_list_request(bucket, prefix, PAGE_SIZE),
         )
         .await?;
         let Some(Document::Objects(page)) = page.document else {
@@ -415,7 +417,7 @@ pub async fn delete_keys_with_prefix(
             target_client,
             target,
             route,
-            small_parts::build_delete_request(objects_to_delete.collect()),
+            small_parts::build_delete_request(bucket, objects_to_delete.collect()),
         )
         .await?;
         let Some(Document::Deleted { results: lines, .. }) = response.document else {
@@ -431,9 +433,13 @@ pub async fn delete_keys_with_prefix(
     }
     // With versioning the deletions above only added delete markers, and the vendor bills the versions.
     for _ in 0..if has_versions { PAGES_MAX } else { 0 } {
-        let page =
-            perform_exchange(target_client, target, route, small_parts::build_version_list_request(prefix))
-                .await?;
+        let page = perform_exchange(
+            target_client,
+            target,
+            route,
+            small_parts::build_version_list_request(bucket, prefix),
+        )
+        .await?;
         let Some(Document::Versions(page)) = page.document else {
             return Err(target_response::reject_incomplete_response());
         };
@@ -448,7 +454,7 @@ pub async fn delete_keys_with_prefix(
             target_client,
             target,
             route,
-            small_parts::build_delete_request(objects_to_delete),
+            small_parts::build_delete_request(bucket, objects_to_delete),
         )
         .await?;
         let Some(Document::Deleted { results: lines, .. }) = response.document else {
@@ -502,7 +508,7 @@ async fn process_part_upload(
     }
     let put = upload.folder.build_put_request(request, number);
     let mut response =
-        streaming::send_upload(context, target, &small_parts::route_to_small_parts(route), &put, body)
+        streaming::send_upload(context, target, &small_parts::route_to_small_parts(route)?, &put, body)
             .await?;
     small_parts::remove_object_fields(&mut response);
     if response.status < 300 {
@@ -540,9 +546,8 @@ async fn process_part_copy(
     let number = parse_part_number(&request)?;
     // The signature of the body must be verified before anything is copied.
     request_body::read_request_body(context, &request, payload).await?;
-    let mut source_route = source_bucket.build_route(dialect, Some(caller), None);
-    source_route.bucket.clone_from(&source_bucket.target_bucket);
-    let destination_route = small_parts::route_to_small_parts(&upload.route);
+    let source_route = source_bucket.build_route(dialect, Some(caller), None);
+    let destination_route = small_parts::route_to_small_parts(&upload.route)?;
     let routes = CopyRoutes {
         source_route,
         source_target: source_bucket.target,
@@ -583,8 +588,7 @@ async fn process_part_copy(
             );
             return Box::pin(relayed_copy).await;
         }
-        let route =
-            destination_bucket.build_route(dialect, Some(caller), Some(source_bucket.target_bucket.clone()));
+        let route = destination_bucket.build_route(dialect, Some(caller), Some(source_bucket));
         return exchange::process_exchange(
             context,
             destination_bucket.target,
@@ -885,8 +889,10 @@ impl PartCombiner<'_, '_> {
                         upload.insert(upload_result.map_err(ExchangeError::to_rejection)?)
                     }
                 };
-                let mut expected =
-                    Request { body_length: Some(piece.bytes), ..Request::new(Operation::UploadPart) };
+                let mut expected = Request {
+                    body_length: Some(piece.bytes),
+                    ..Request::new(Operation::UploadPart, put.scope.clone())
+                };
                 if head.response.status == 200 {
                     // A 200 means the whole object, and only then the digests in the head are those of this piece.
                     validate_response::add_expected_digests(

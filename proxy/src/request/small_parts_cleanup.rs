@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-
-use blobfish_dialects::dialect::route::{LossPolicy, Route, SameBucketNames};
+use blobfish_dialects::dialect::route::{LossPolicy, Route, RouteScope, SameBucketNames};
 use blobfish_dialects::engine::small_parts::{self, PartsFolder};
 use blobfish_dialects::engine::streaming as heads;
 use blobfish_dialects::engine::{read_response, target_response};
@@ -157,8 +156,8 @@ impl SmallPartsCleanup {
         }
         // Only the target knows which buckets a pattern rule matches.
         if has_pattern_rule {
-            let service_route = build_cleanup_route(target, String::new());
-            let request = Request::new(Operation::ListBuckets);
+            let service_route = build_cleanup_route(target, RouteScope::Service);
+            let request = Request::for_bucket_list();
             let list = perform_exchange(&self.target_client, target, &service_route, request);
             if let Ok(Some(Document::Buckets(list))) = list.await.map(|response| response.document) {
                 let is_routed_here =
@@ -177,10 +176,11 @@ impl SmallPartsCleanup {
         bucket: &str,
         age_min: Duration,
     ) -> Result<u64, Rejection> {
-        let route = build_cleanup_route(target, bucket.to_owned());
+        let route = build_cleanup_route(target, RouteScope::Bucket(bucket.to_owned()));
         let (mut marker, mut count) = (None, 0_u64);
         for _ in 0..PAGES_MAX {
-            let request = small_parts::build_folder_list_request(&target.spec, marker.as_deref(), 1000);
+            let request =
+                small_parts::build_folder_list_request(&target.spec, bucket, marker.as_deref(), 1000);
             let response = perform_exchange(&self.target_client, target, &route, request).await?;
             let Some(Document::Objects(page)) = response.document else {
                 return Err(target_response::reject_incomplete_response());
@@ -210,11 +210,12 @@ impl SmallPartsCleanup {
         folder: &str,
         age_min: Duration,
     ) -> Result<bool, Rejection> {
+        let bucket = route.require_bucket()?;
         let response = perform_exchange(
             &self.target_client,
             target,
             route,
-            small_parts::build_prefix_list_request(folder, 1),
+            small_parts::build_prefix_list_request(bucket, folder, 1),
         )
         .await?;
         let Some(Document::Objects(page)) = response.document else {
@@ -229,7 +230,7 @@ impl SmallPartsCleanup {
         // The key contains only a hash; bucket, key and upload ID of the upload are in the metadata of the part.
         let head = Request::for_object(
             Operation::HeadObject,
-            route.bucket.clone(),
+            bucket.to_owned(),
             object.key.clone(),
             Fields::default(),
         );
@@ -242,7 +243,7 @@ impl SmallPartsCleanup {
         let Some(folder) = PartsFolder::from_object_head(&target.spec, &object.key, &head_response) else {
             return Ok(false);
         };
-        let upload_route = Route { bucket: folder.bucket().to_owned(), ..route.clone() };
+        let upload_route = route.to_bucket(folder.bucket());
         match perform_exchange(
             &self.target_client,
             target,
@@ -261,12 +262,11 @@ impl SmallPartsCleanup {
     }
 }
 
-fn build_cleanup_route(target: &TargetRuntime, bucket: String) -> Route<'_> {
+fn build_cleanup_route(target: &TargetRuntime, scope: RouteScope) -> Route<'_> {
     Route {
         caller: target.spec.dialect,
         target: &target.spec,
-        bucket,
-        source_bucket: None,
+        scope,
         loss_policy: LossPolicy::Reject,
         check_conditions: false,
         bucket_names: Arc::new(SameBucketNames),

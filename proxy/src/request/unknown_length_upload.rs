@@ -100,7 +100,7 @@ async fn upload_object_body(
     context.connection.send_continue().await?;
     let mut pending = PendingPart {
         spool: Spool::new(&context.config.settings.limits.spool),
-        verifier: create_part_verifier(route)?,
+        verifier: create_part_verifier(route, request)?,
     };
     let (mut parts, mut bytes) = (Vec::new(), 0_u64);
     let mut next_chunk = Some(bytes::Bytes::new());
@@ -167,8 +167,8 @@ enum PartOutcome {
 }
 
 /// Creates the verifier that computes the digests of a part.
-fn create_part_verifier(route: &Route<'_>) -> Result<BodyVerifier, Rejection> {
-    let unknown = Request::new(Operation::UploadPart);
+fn create_part_verifier(route: &Route<'_>, request: &Request) -> Result<BodyVerifier, Rejection> {
+    let unknown = Request::new(Operation::UploadPart, request.scope.clone());
     BodyVerifier::new(
         route.caller,
         Payload::Unsigned,
@@ -213,7 +213,8 @@ async fn send_part(
     pending: &mut PendingPart,
     parts_before: usize,
 ) -> Result<PartOutcome, RequestEnd> {
-    let (last, digests) = std::mem::replace(&mut pending.verifier, create_part_verifier(route)?).finish()?;
+    let (last, digests) =
+        std::mem::replace(&mut pending.verifier, create_part_verifier(route, request)?).finish()?;
     pending.spool.push(&last).await?;
     let number = u64::try_from(parts_before).unwrap_or(u64::MAX).saturating_add(1);
     let mut put = relay::build_part_request(request, upload, number, digests.bytes);

@@ -796,8 +796,7 @@ mod tests {
         OutgoingRequest {
             method,
             host: "store.example".to_owned(),
-            bucket: None,
-            key: None,
+            scope: blobfish_dialects::model::RequestScope::Service,
             path: "/b/k".to_owned(),
             query: Vec::new(),
             headers: Vec::new(),

@@ -20,9 +20,8 @@ const SKEW_WARN_SECONDS: i64 = 60;
 /// Builds the request of a check: a listing of one object, or ListBuckets without a bucket. It is a GET, because an
 /// error response to a HEAD has no document with the error code.
 fn build_probe_request(probe: &TargetProbe<'_>, bucket: Option<&str>) -> Request {
-    let Some(bucket) = bucket else { return Request::new(Operation::ListBuckets) };
-    let mut request = Request::new(Operation::ListObjects);
-    request.bucket = Some(bucket.to_owned());
+    let Some(bucket) = bucket else { return Request::for_bucket_list() };
+    let mut request = Request::for_bucket(Operation::ListObjects, bucket);
     request.fields.set(Field::Prefix, Value::Text("blobfish-doctor-".to_owned()));
     request.fields.set(Field::MaxKeys, Value::Number(1));
     // A dialect without ListObjects has ListObjectsV2.
@@ -161,12 +160,13 @@ pub async fn check_buckets(
     others: &[(String, String)],
     interrupt: &InterruptSignal,
 ) {
-    let (mut present, mut denied, mut unusable) = (vec![probe.route.bucket.as_str()], Vec::new(), Vec::new());
+    let (mut present, mut denied, mut unusable) =
+        (Vec::from_iter(probe.route.bucket()), Vec::new(), Vec::new());
     for (name, at_target) in others {
         if interrupt.is_interrupted() {
             return;
         }
-        let route = Route { bucket: at_target.clone(), ..probe.route.clone() };
+        let route = probe.route.to_bucket(at_target.as_str());
         let probe = TargetProbe { route, skew_seconds: Cell::new(None), ..*probe };
         let request = build_probe_request(&probe, Some(name));
         match probe.send_request(&request).await {
@@ -265,8 +265,7 @@ async fn check_region(
     let reported = match (diagnosis::read_region_header(target.dialect, response), bucket) {
         (Some(region), _) => Some(region),
         (None, Some(bucket)) => {
-            let mut request = Request::new(Operation::GetBucketLocation);
-            request.bucket = Some(bucket.to_owned());
+            let request = Request::for_bucket(Operation::GetBucketLocation, bucket);
             let response = probe.send_request(&request).await.ok();
             response.and_then(|response| diagnosis::read_location_document(target.dialect, &response))
         }

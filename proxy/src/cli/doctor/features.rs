@@ -113,7 +113,7 @@ impl FeatureChecks<'_> {
         let mut request = self.build_put_request(SOURCE_NAME);
         request.metadata = vec![("doctor".to_owned(), b"was-here".to_vec())];
         match self.put_object(&request).await {
-            Ok(_) => self.report.add_ok("put", format!("Wrote {}.", request.key.unwrap_or_default())),
+            Ok(_) => self.report.add_ok("put", format!("Wrote {}.", self.scratch.key(SOURCE_NAME))),
             Err(error) => {
                 self.report.add_problem("put", format!("PutObject failed: {error}."), advise(&error));
                 return false;
@@ -434,11 +434,11 @@ impl FeatureChecks<'_> {
             || ProbeError::Unverified("the target returned an unexpected document".to_owned());
         let probe = self.scratch.probe;
         let create = self.scratch.build_request(Operation::CreateMultipartUpload, NAME);
-        let created = probe.run_exchange(create.clone()).await?;
+        let created = probe.run_exchange(create).await?;
         let Some(Document::Initiated { upload_id, .. }) = created.document else {
             return Err(new_unverified());
         };
-        self.scratch.record_upload(&create, &upload_id);
+        self.scratch.record_upload(NAME, &upload_id);
         let mut part = self.scratch.build_copy_request(Operation::UploadPartCopy, SOURCE_NAME, NAME);
         part.fields.set(Field::UploadId, Value::Text(upload_id.clone()));
         part.fields.set(Field::PartNumber, Value::Number(1));
@@ -529,8 +529,7 @@ fn summarize_problems<'v>(verdicts: impl IntoIterator<Item = &'v (String, Condit
 
 /// Checks the versioning of the bucket, which determines how scratch objects are deleted.
 pub async fn check_versioning(report: &Report, scratch: &ScratchObjects<'_>, bucket: &str) {
-    let mut request = Request::new(Operation::Get(Setting::Versioning));
-    request.bucket = Some(bucket.to_owned());
+    let request = Request::for_bucket(Operation::Get(Setting::Versioning), bucket);
     match scratch.probe.run_exchange(request).await.map(|response| diagnosis::read_versioning(&response)) {
         Ok(None) => report.add_ok("versioning", "Never enabled."),
         Ok(Some(on)) => {

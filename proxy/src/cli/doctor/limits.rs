@@ -15,8 +15,8 @@ const SEGMENT_BYTES_MAX: usize = 200;
 /// The name of the metadata entry.
 const METADATA_NAME: &str = "much";
 
-/// Checks where small parts are kept, and whether they can be listed there.
-pub async fn check_small_parts(report: &Report, probe: &TargetProbe<'_>) {
+/// Checks where small parts are kept, and whether they can be listed there. `bucket` is the name at the target.
+pub async fn check_small_parts(report: &Report, probe: &TargetProbe<'_>, bucket: &str) {
     const CHECK: &str = "small parts";
     let target = probe.route.target;
     let least = target.dialect.limits.part_bytes_min;
@@ -27,24 +27,24 @@ pub async fn check_small_parts(report: &Report, probe: &TargetProbe<'_>) {
         return report.add_ok(CHECK, format!("Parts below {least} bytes are rejected, except the last."));
     }
     let prefix = &target.staging.prefix;
+    let bucket = small_parts::find_small_parts_bucket(target, bucket);
     let staging_probe = TargetProbe {
-        route: small_parts::route_own_requests(&probe.route),
+        route: probe.route.to_bucket(bucket),
         skew_seconds: probe.skew_seconds.clone(),
         ..*probe
     };
-    match staging_probe.run_exchange(small_parts::build_prefix_list_request(prefix, 1)).await {
+    match staging_probe.run_exchange(small_parts::build_prefix_list_request(bucket, prefix, 1)).await {
         Ok(_) => report.add_ok(
             CHECK,
             format!(
-                "Parts below {least} bytes are kept below {prefix} in the bucket {} until their upload ends. Orphaned parts \
+                "Parts below {least} bytes are kept below {prefix} in the bucket {bucket} until their upload ends. Orphaned parts \
                  are deleted; as a safeguard add a lifecycle rule that deletes objects below {prefix} after 7 days, and \
-                 one that aborts incomplete uploads earlier.",
-                staging_probe.route.bucket
+                 one that aborts incomplete uploads earlier."
             ),
         ),
         Err(error) => report.add_problem(
             CHECK,
-            format!("The bucket {} cannot be listed below {prefix}: {error}.", staging_probe.route.bucket),
+            format!("The bucket {bucket} cannot be listed below {prefix}: {error}."),
             "Allow the access key to list, read, write and delete there, or set small_parts = \"reject\".",
         ),
     }
@@ -92,8 +92,7 @@ async fn probe_long_key(
     bytes: usize,
     segment_bytes: usize,
 ) -> Result<(), ProbeError> {
-    let prefix_bytes =
-        features.scratch.build_request(Operation::HeadObject, "").key.unwrap_or_default().len();
+    let prefix_bytes = features.scratch.key("").len();
     let letter_at = |at: usize| if at % segment_bytes.saturating_add(1) == segment_bytes { '/' } else { 'k' };
     let name: String = (0..bytes.saturating_sub(prefix_bytes)).map(letter_at).collect();
     features.put_object(&features.build_put_request(&name)).await?;

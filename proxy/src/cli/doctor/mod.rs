@@ -15,8 +15,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use blobfish_config::{Addressing, Conditions};
-use blobfish_dialects::dialect::route::LossPolicy;
-use blobfish_dialects::dialect::route::{Route, SameBucketNames};
+use blobfish_dialects::dialect::route::{LossPolicy, Route, RouteScope, SameBucketNames};
 use tokio::time::timeout;
 
 use crate::cli::args::{DoctorArgs, UsageError};
@@ -178,32 +177,34 @@ impl TargetExamination<'_> {
     async fn run(self, config: &ActiveConfig) {
         let bucket = self.bucket.as_deref();
         let routed_bucket = bucket.and_then(|bucket| config.routing().route_bucket(bucket));
+        // A bucket that the configuration keeps for small parts is not for clients: nothing is written there.
+        let bucket = bucket.filter(|_| routed_bucket.is_some());
         let scheme = if self.target.endpoint.tls { "https" } else { "http" };
         let target = &self.target.spec;
         self.report.begin_target(&target.name, format!("{scheme}://{}", target.authority), bucket);
         let dialect = target.dialect;
         // The caller dialect is the target's own, so that nothing is translated and every field reaches the target.
         let route = match &routed_bucket {
-            Some(routed_bucket) => {
-                routed_bucket.build_route(dialect, None, Some(routed_bucket.target_bucket.clone()))
-            }
+            Some(routed_bucket) => routed_bucket.build_route(dialect, None, Some(routed_bucket)),
             None => build_bucketless_route(self.target),
         };
         // The configured policies would hide what the target itself supports.
         let route = Route { check_conditions: false, loss_policy: LossPolicy::Reject, ..route };
         let (client, target) = (self.client, self.target);
         let probe = TargetProbe { client, target, route, skew_seconds: Cell::new(None) };
-        let scratch = ScratchObjects::new(&probe, bucket.unwrap_or_default().to_owned());
+        let scratch = bucket.map(|bucket| ScratchObjects::new(&probe, bucket.to_owned()));
         let (interrupt, report) = (self.interrupt, self.report);
         let outcome = {
             // After an interrupt the current request may finish: an object that it creates after the clean-up would remain.
-            let mut work = Box::pin(self.run_checks(&probe, &scratch));
+            let mut work = Box::pin(self.run_checks(&probe, bucket, scratch.as_ref()));
             tokio::select! {
                 why = &mut work => why,
                 () = interrupt.wait_for_interrupts(1) => timeout(GRACE_TIME_MAX, work).await.unwrap_or_else(|_| Err(describe_interruption())),
             }
         };
-        clean_up(report, interrupt, &scratch).await;
+        if let Some(scratch) = &scratch {
+            clean_up(report, interrupt, scratch).await;
+        }
         if interrupt.is_interrupted() {
             report.add_problem(
                 "interrupted",
@@ -218,10 +219,14 @@ impl TargetExamination<'_> {
     ///
     /// # Errors
     /// Why the other checks were skipped.
-    async fn run_checks(&self, probe: &TargetProbe<'_>, scratch: &ScratchObjects<'_>) -> Result<(), String> {
+    async fn run_checks(
+        &self,
+        probe: &TargetProbe<'_>,
+        bucket: Option<&str>,
+        scratch: Option<&ScratchObjects<'_>>,
+    ) -> Result<(), String> {
         let (report, target) = (self.report, self.target);
-        let bucket = self.bucket.as_deref();
-        let at_target = bucket.map(|_| probe.route.bucket.as_str());
+        let at_target = probe.route.bucket();
         let mut buffer = String::new();
         let host = reach::choose_host(target, at_target, &mut buffer);
         let addresses = reach::check_dns(report, target, host).await;
@@ -239,12 +244,12 @@ impl TargetExamination<'_> {
         let verdict = access::check_credentials(report, probe, bucket).await;
         access::check_addressing(report, probe, self.switched, bucket, verdict.is_ok()).await;
         verdict?;
-        let Some(bucket) = bucket else {
+        let (Some(bucket), Some(at_target), Some(scratch)) = (bucket, at_target, scratch) else {
             return Err("The configuration names no bucket exactly; add --bucket.".to_owned());
         };
         access::check_buckets(report, probe, &self.other_buckets, self.interrupt).await;
         features::check_versioning(report, scratch, bucket).await;
-        limits::check_small_parts(report, probe).await;
+        limits::check_small_parts(report, probe, at_target).await;
         if self.read_only {
             return Err("The check writes objects, and --read-only is set.".to_owned());
         }
@@ -265,8 +270,7 @@ fn build_bucketless_route(target: &TargetRuntime) -> Route<'_> {
     Route {
         caller: target.spec.dialect,
         target: &target.spec,
-        bucket: String::new(),
-        source_bucket: None,
+        scope: RouteScope::Service,
         loss_policy: LossPolicy::Reject,
         check_conditions: false,
         bucket_names: std::sync::Arc::new(SameBucketNames),

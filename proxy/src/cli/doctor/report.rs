@@ -93,8 +93,10 @@ impl Report {
 
     /// Begins the findings of a target.
     pub fn begin_target(&self, name: &str, endpoint: String, bucket: Option<&str>) {
-        let objects = bucket.map(|bucket| format!(", bucket {bucket}")).unwrap_or_default();
-        self.print(&format!("target {name}: {endpoint}{objects}\n"));
+        match bucket {
+            Some(bucket) => self.print(&format!("target {name}: {endpoint}, bucket {bucket}\n")),
+            None => self.print(&format!("target {name}: {endpoint}\n")),
+        }
         let (name, bucket) = (name.to_owned(), bucket.map(str::to_owned));
         self.targets.borrow_mut().push(TargetReport { name, endpoint, bucket, findings: Vec::new() });
     }

@@ -45,9 +45,14 @@ impl<'a> ScratchObjects<'a> {
         Self { probe, is_versioned: Cell::new(false), bucket, prefix, created, uploads }
     }
 
+    /// Builds the key of a scratch object.
+    pub fn key(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
     /// Builds a request for a scratch object. What the request creates is deleted later.
     pub fn build_request(&self, operation: Operation, name: &str) -> Request {
-        let key = format!("{}{name}", self.prefix);
+        let key = self.key(name);
         if operation.creates_object() || operation == Operation::CompleteMultipartUpload {
             self.created.borrow_mut().push((key.clone(), None));
         }
@@ -56,27 +61,26 @@ impl<'a> ScratchObjects<'a> {
 
     /// Builds a copy of one scratch object to another, or to a part of another.
     pub fn build_copy_request(&self, operation: Operation, from: &str, to: &str) -> Request {
-        let key = format!("{}{from}", self.prefix);
-        let source = Some(CopySource { bucket: self.bucket.clone(), key, version: None });
+        let source = Some(CopySource { bucket: self.bucket.clone(), key: self.key(from), version: None });
         Request { source, ..self.build_request(operation, to) }
     }
 
     /// Records the version that was created.
     pub fn record_version(&self, request: &Request, response: &Response) {
-        let (Some(key), Some(version)) = (&request.key, response.text(ResponseField::VersionId)) else {
+        let (Some(key), Some(version)) = (request.scope.key(), response.text(ResponseField::VersionId))
+        else {
             return;
         };
         // Without versioning the version ID is "null" or missing.
         if version != "null" {
             self.is_versioned.set(true);
-            self.created.borrow_mut().push((key.clone(), Some(version.to_owned())));
+            self.created.borrow_mut().push((key.to_owned(), Some(version.to_owned())));
         }
     }
 
-    /// Records a multipart upload that was created.
-    pub fn record_upload(&self, request: &Request, upload: &str) {
-        let key = request.key.clone().unwrap_or_default();
-        self.uploads.borrow_mut().push((key, upload.to_owned()));
+    /// Records a multipart upload of a scratch object.
+    pub fn record_upload(&self, name: &str, upload: &str) {
+        self.uploads.borrow_mut().push((self.key(name), upload.to_owned()));
     }
 
     /// Deletes all recorded objects, lists what remains, deletes that too, and lists again.
@@ -183,8 +187,7 @@ impl<'a> ScratchObjects<'a> {
     }
 
     async fn list_page(&self, operation: Operation) -> Result<Response, ProbeError> {
-        let mut request = Request::new(operation);
-        request.bucket = Some(self.bucket.clone());
+        let mut request = Request::for_bucket(operation, self.bucket.as_str());
         request.fields.set(Field::Prefix, Value::Text(self.prefix.clone()));
         self.probe.run_exchange(request).await
     }

@@ -1,4 +1,5 @@
-//! The walls of the house: which folder may know what. Plain text is read, comments left out.
+//! The rules of the code base that no compiler checks: what a folder may name and use, and which language names and
+//! sentences are written in.
 
 #![allow(
     clippy::disallowed_methods,
@@ -7,6 +8,10 @@
     clippy::panic,
     clippy::indexing_slicing
 )]
+
+mod language;
+mod source;
+mod structure;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -49,27 +54,6 @@ fn the_shell_names_no_vendors_header() {
         for prefix in ["x-amz-", "x-cos-", "x-oss-", "aws4", "q-sign"] {
             let found = text.to_ascii_lowercase().contains(prefix);
             assert!(!found, "{}:{line} names {prefix}: {text}", path.display());
-        }
-    }
-}
-
-#[test]
-fn folders_use_only_those_that_they_name() {
-    let source = get_crate_root().join("src");
-    for folder in
-        fs::read_dir(&source).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir())
-    {
-        let own = folder.file_name().unwrap().to_str().unwrap().to_owned();
-        let description = fs::read_to_string(folder.join("mod.rs")).unwrap();
-        let uses = description.lines().take(5).find_map(|line| line.strip_prefix("//! Uses: "));
-        let uses = uses.unwrap_or_else(|| panic!("src/{own}/mod.rs does not state what the folder uses"));
-        for (path, line, text) in list_code_lines(&folder) {
-            for used in text.split("crate::").skip(1).filter_map(|rest| rest.split("::").next()) {
-                // lib.rs knows every dialect: a folder that uses it is above all of them.
-                let used = if source.join(used).is_dir() { used } else { "lib.rs" };
-                let is_allowed = used == own || uses.contains(&format!("`{used}`"));
-                assert!(is_allowed, "{}:{line}: {own} uses {used}", path.display());
-            }
         }
     }
 }
