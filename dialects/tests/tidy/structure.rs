@@ -85,7 +85,7 @@ fn used_modules(module: &Module, modules: &[Module]) -> BTreeSet<Vec<String>> {
     visitor.visit_file(&module.syntax);
     let known: BTreeSet<&Vec<String>> = modules.iter().map(|module| &module.path).collect();
     let resolve = |path: &Vec<String>| -> Option<Vec<String>> {
-        let mut full = match path.first()?.as_str() {
+        let mut full: Vec<String> = match path.first()?.as_str() {
             "crate" => path.iter().skip(1).cloned().collect(),
             "self" => module.path.iter().chain(path.iter().skip(1)).cloned().collect(),
             "super" => {
