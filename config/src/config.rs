@@ -246,8 +246,8 @@ pub struct Target {
     pub client_cert: Option<ClientCert>,
     /// Ids of encryption keys at this target that callers may name.
     pub kms_keys: Vec<String>,
-    /// Version of the signature to send.
-    pub signing: Signing,
+    /// Version of the signature to send, where the dialect has a choice.
+    pub signing: Option<&'static str>,
     /// Longest wait for a connection, 1 second to 1 hour.
     pub connect_timeout: Duration,
     /// Longest wait for the first byte of an answer, 1 second to 1 hour.
@@ -301,15 +301,6 @@ pub enum Addressing {
     Path,
 }
 
-/// Version of the signature sent to a target, where its dialect has two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signing {
-    /// The current one.
-    V4,
-    /// The old one.
-    V1,
-}
-
 /// Where buckets of this name live.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BucketRule {
@@ -358,10 +349,10 @@ pub struct Caller {
     pub keys: Vec<CallerKey>,
     /// What it may do; empty means nothing.
     pub grants: Vec<Grant>,
-    /// The signatures it may use: words from [`SIGNATURES`], at least one.
+    /// The signatures it may use: words of [`crate::KnownDialect::signatures`], at least one.
     pub signatures: Vec<String>,
-    /// Whether a COS signature that leaves something with meaning unsigned is refused.
-    pub cos_strict: bool,
+    /// Dialects in which its requests are rejected if something with a meaning is not signed.
+    pub strict_dialects: Vec<&'static str>,
     /// Most requests that it may begin in a second, 1 to 1,000,000, and as many at once after a silence.
     pub requests_per_second: Option<NonZeroU32>,
     /// Most requests of it that run at once, 1 to 1,000,000.
@@ -378,9 +369,6 @@ pub struct CallerKey {
     /// Token that requests must carry; not empty.
     pub session_token: Option<SecretString>,
 }
-
-/// Every signature that a caller may be allowed, as written in the file. Absent means all of them.
-pub const SIGNATURES: &[&str] = &["s3v4", "s3v2", "cos", "ossv1", "ossv4"];
 
 /// What a caller may do with some buckets.
 #[derive(Debug, Clone, PartialEq, Eq)]

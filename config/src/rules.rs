@@ -15,20 +15,15 @@ use crate::secrets::{read_private_file, read_secret};
 use crate::{
     AbandonedCopies, Addressing, BucketRule, Caller, CallerKey, Certificate, ClientCert, Conditions, Config,
     CopyLimits, Endpoint, Grant, GrantAccess, HttpsListener, KnownDialects, Limits, Listeners, Log,
-    LogFormat, LogLevel, Pattern, SIGNATURES, Signing, SmallParts, Sources, SpoolLimits, Target, Traces,
-    UnsupportedFields, ValueError,
+    LogFormat, LogLevel, Pattern, SmallParts, Sources, SpoolLimits, Target, Traces, UnsupportedFields,
+    ValueError,
 };
 
 /// Where to listen if the file does not say.
 const HTTP_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9000);
 const ADMIN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9090);
-const DIALECT_DEFAULT: &str = "s3";
-
-/// The one dialect that has two signatures for us to send.
-const SIGNING_DIALECT: &str = "oss";
 
 const ADDRESSING: &[(&str, Addressing)] = &[("virtual", Addressing::Virtual), ("path", Addressing::Path)];
-const SIGNING: &[(&str, Signing)] = &[("v4", Signing::V4), ("v1", Signing::V1)];
 const UNSUPPORTED: &[(&str, UnsupportedFields)] =
     &[("reject", UnsupportedFields::Reject), ("report", UnsupportedFields::Report)];
 const SMALL_PARTS: &[(&str, SmallParts)] =
@@ -47,7 +42,7 @@ const LEVELS: &[(&str, LogLevel)] = &[
 const CREDENTIALS: &[(&str, Option<&'static str>)] =
     &[("aws", Some("aws")), ("aliyun", Some("aliyun")), ("tencent", Some("tencent"))];
 const ANONYMOUS: &[(&str, bool)] = &[("reject", false), ("read", true)];
-const COS_STRICT: &[(&str, bool)] = &[("accept", false), ("strict", true)];
+const STRICT_SIGNING: &[(&str, bool)] = &[("accept", false), ("strict", true)];
 const ACCESS: &[(&str, GrantAccess)] = &[
     ("read", GrantAccess::Read),
     ("write", GrantAccess::Write),
@@ -69,7 +64,7 @@ const SECONDS_MAX: u64 = 3600;
 /// `None` where something could not be built; a mistake was noted then.
 pub(crate) fn read_config(
     mut root: TableReader<'_>,
-    known: &KnownDialects<'_>,
+    known: &KnownDialects,
     sources: &dyn Sources,
 ) -> Option<Config> {
     let (listen, listen_places) = read_listen(root.get("listen"), known, sources);
@@ -85,7 +80,7 @@ pub(crate) fn read_config(
     let (bucket_names, buckets): (Vec<_>, Vec<_>) =
         root.read_tables("bucket").into_iter().map(|fields| read_bucket(fields, &target_names)).unzip();
     let (caller_names, callers): (Vec<_>, Vec<_>) =
-        root.read_tables("caller").into_iter().map(|fields| read_caller(fields, sources)).unzip();
+        root.read_tables("caller").into_iter().map(|fields| read_caller(fields, known, sources)).unzip();
     let (caller_names, caller_keys): (Vec<_>, Vec<_>) = caller_names.into_iter().unzip();
     let caller_keys: Vec<_> = caller_keys.into_iter().flatten().collect();
     root.finish();
@@ -137,7 +132,7 @@ fn check_distinct(noun: &str, names: &[Option<Located<'_, String>>]) {
 
 fn read_listen<'a>(
     item: Option<Item<'a>>,
-    known: &KnownDialects<'_>,
+    known: &KnownDialects,
     sources: &dyn Sources,
 ) -> (Option<Listeners>, Vec<Located<'a, SocketAddr>>) {
     let new_default = || Listeners {
@@ -145,14 +140,14 @@ fn read_listen<'a>(
         https: Vec::new(),
         trusted_proxies: Vec::new(),
         proxy_protocol: false,
-        default_dialect: DIALECT_DEFAULT.to_owned(),
+        default_dialect: known.default_name().to_owned(),
     };
     let Some(item) = item else { return (Some(new_default()), Vec::new()) };
     let Some(mut fields) = item.as_table() else { return (None, Vec::new()) };
 
     let dialect = match fields.get("dialect") {
         Some(item) => read_dialect(&item, known),
-        None => Some(DIALECT_DEFAULT.to_owned()),
+        None => Some(known.default_name().to_owned()),
     };
     let written_lists: Vec<_> = [fields.get("http"), fields.get("https")].into_iter().flatten().collect();
     let mut taken = Vec::new();
@@ -545,13 +540,15 @@ type LocatedName<'a> = Option<Located<'a, String>>;
 
 fn read_target<'a>(
     mut fields: TableReader<'a>,
-    known: &KnownDialects<'_>,
+    known: &KnownDialects,
     sources: &dyn Sources,
 ) -> (LocatedName<'a>, Option<Target>) {
     let name = read_name(&mut fields, "\"aliyun\"");
-    let dialect = fields.get_required("dialect", "\"s3\"").and_then(|item| read_dialect(&item, known));
+    let dialect = fields
+        .get_required("dialect", &format!("\"{}\"", known.default_name()))
+        .and_then(|item| read_dialect(&item, known));
     let profile = read_optional(fields.get("profile"), |item| {
-        item.record_known_words(known.dialects.iter().flat_map(|row| row.1).copied());
+        item.record_known_words(known.dialects.iter().flat_map(|row| row.profiles.iter().copied()));
         item.parse(|word| parse_profile(word, dialect.as_deref(), known))
     });
     let endpoint = fields.get_required("endpoint", "\"https://...\"").and_then(|item| {
@@ -572,7 +569,7 @@ fn read_target<'a>(
     let ca = read_optional(fields.get("ca"), |item| read_certificate_file(&item, sources));
     let client_cert = read_client_cert(&mut fields, endpoint.as_ref().map(|at| &at.value), sources);
     let kms_keys = fields.read_list("kms_keys", |item| item.parse(|id| parse_visible(id, "key id")));
-    let signing = read_signing(&mut fields, dialect.as_deref());
+    let signing = read_signing(&mut fields, dialect.as_deref(), known);
     let connect_timeout = read_seconds(&mut fields, "connect_timeout_seconds", Duration::from_secs(5));
     let response_timeout = read_seconds(&mut fields, "response_timeout_seconds", Duration::from_secs(15));
     let body_timeout = read_seconds(&mut fields, "body_timeout_seconds", Duration::from_secs(30));
@@ -717,14 +714,27 @@ fn check_endpoint(endpoint: &Located<'_, Endpoint>, addressing: Option<Addressin
     }
 }
 
-fn read_signing(fields: &mut TableReader<'_>, dialect: Option<&str>) -> Option<Signing> {
-    if let Some(item) = fields.get("signing")
-        && dialect.is_some_and(|dialect| dialect != SIGNING_DIALECT)
-    {
-        let message = format!("only dialect \"{SIGNING_DIALECT}\" has a choice of signatures");
+/// `None` inside where the dialect has no choice of signatures.
+fn read_signing(
+    fields: &mut TableReader<'_>,
+    dialect: Option<&str>,
+    known: &KnownDialects,
+) -> Option<Option<&'static str>> {
+    let with_choice = || known.dialects.iter().filter(|row| !row.signing_versions.is_empty());
+    let own = dialect.and_then(|dialect| known.find(dialect));
+    let has_choice = own.is_none_or(|own| !own.signing_versions.is_empty());
+    if let Some(item) = fields.get("signing").filter(|_| !has_choice) {
+        let names: Vec<String> = with_choice().map(|row| format!("\"{}\"", row.name)).collect();
+        let message = format!("only dialect {} has a choice of signatures", names.join(" or "));
         item.place.reject(ValueError::new(message));
+        return None;
     }
-    fields.read_word("signing", SIGNING, Signing::V4)
+    // Where the dialect was not understood, what any dialect has is no mistake.
+    let words: Vec<_> = with_choice()
+        .filter(|row| own.is_none_or(|own| own.name == row.name))
+        .flat_map(|row| row.signing_versions.iter().map(|&word| (word, Some(word))))
+        .collect();
+    fields.read_word("signing", &words, words.first().and_then(|row| row.1))
 }
 
 /// An absent key is understood: it means `None`.
@@ -747,26 +757,26 @@ fn read_secrets(
     (key, token)
 }
 
-fn read_dialect(item: &Item<'_>, known: &KnownDialects<'_>) -> Option<String> {
-    item.record_known_words(known.dialects.iter().map(|row| row.0));
+fn read_dialect(item: &Item<'_>, known: &KnownDialects) -> Option<String> {
+    item.record_known_words(known.list_names().into_iter());
     item.parse(|word| parse_dialect(word, known))
 }
 
-fn parse_dialect(word: &str, known: &KnownDialects<'_>) -> Result<String, ValueError> {
-    let names: Vec<_> = known.dialects.iter().map(|row| row.0).collect();
+fn parse_dialect(word: &str, known: &KnownDialects) -> Result<String, ValueError> {
+    let names = known.list_names();
     if names.contains(&word) {
         return Ok(word.to_owned());
     }
     let unknown = ValueError::unknown("dialect", word, &names);
-    match known.dialects.iter().find(|row| row.1.contains(&word)) {
-        Some((dialect, _)) => Err(unknown.with_hint(format!("it is a profile of dialect \"{dialect}\""))),
+    match known.dialects.iter().find(|row| row.profiles.contains(&word)) {
+        Some(owner) => Err(unknown.with_hint(format!("it is a profile of dialect \"{}\"", owner.name))),
         None => Err(unknown),
     }
 }
 
 /// Where the dialect was not understood nothing can be said of its profile.
-fn parse_profile(word: &str, dialect: Option<&str>, known: &KnownDialects<'_>) -> Result<String, ValueError> {
-    let profiles = known.dialects.iter().find(|row| Some(row.0) == dialect).map(|row| row.1);
+fn parse_profile(word: &str, dialect: Option<&str>, known: &KnownDialects) -> Result<String, ValueError> {
+    let profiles = dialect.and_then(|dialect| known.find(dialect)).map(|row| row.profiles.as_slice());
     match profiles {
         Some([]) => Err(ValueError::new("this dialect has no profiles").with_hint("leave the key out")),
         Some(profiles) if !profiles.contains(&word) => Err(ValueError::unknown("profile", word, profiles)),
@@ -875,12 +885,16 @@ fn find_target_index(word: &str, targets: &[LocatedName<'_>]) -> Result<usize, V
 /// A caller's name and access keys, and the caller.
 type ParsedCaller<'a> = ((LocatedName<'a>, Vec<LocatedName<'a>>), Option<Caller>);
 
-fn read_caller<'a>(mut fields: TableReader<'a>, sources: &dyn Sources) -> ParsedCaller<'a> {
+fn read_caller<'a>(
+    mut fields: TableReader<'a>,
+    known: &KnownDialects,
+    sources: &dyn Sources,
+) -> ParsedCaller<'a> {
     let name = read_name(&mut fields, "\"photo-app\"");
     let (access_keys, keys) = read_caller_keys(&mut fields, sources);
     let grants = fields.read_tables("grants").into_iter().map(read_grant).collect::<Option<Vec<_>>>();
-    let signatures = read_signatures(&mut fields);
-    let cos_strict = fields.read_word("cos_signing", COS_STRICT, false);
+    let signatures = read_signatures(&mut fields, known);
+    let strict_dialects = read_strict_dialects(&mut fields, known);
     let requests_per_second = fields.read_count("requests_per_second", 0..=REQUESTS_MAX, 0_u32);
     let concurrent_requests_max = fields.read_count("concurrent_requests_max", 0..=REQUESTS_MAX, 0_u32);
     fields.finish();
@@ -893,7 +907,7 @@ fn read_caller<'a>(mut fields: TableReader<'a>, sources: &dyn Sources) -> Parsed
             concurrent_requests_max: NonZeroU32::new(concurrent_requests_max?),
             grants: grants?,
             signatures: signatures?,
-            cos_strict: cos_strict?,
+            strict_dialects: strict_dialects?,
         })
     };
     let caller = build();
@@ -948,20 +962,35 @@ fn read_grant(mut fields: TableReader<'_>) -> Option<Grant> {
     Some(Grant { buckets, access: access? })
 }
 
-fn read_signatures(fields: &mut TableReader<'_>) -> Option<Vec<String>> {
+/// The dialects in which a caller must sign everything that has a meaning.
+fn read_strict_dialects(fields: &mut TableReader<'_>, known: &KnownDialects) -> Option<Vec<&'static str>> {
+    let mut strict = Some(Vec::new());
+    for dialect in &known.dialects {
+        let Some(key) = dialect.strict_signing_key else { continue };
+        match (fields.read_word(key, STRICT_SIGNING, false), &mut strict) {
+            (Some(true), Some(strict)) => strict.push(dialect.name),
+            (Some(false), _) | (_, None) => {}
+            (None, _) => strict = None,
+        }
+    }
+    strict
+}
+
+fn read_signatures(fields: &mut TableReader<'_>, known: &KnownDialects) -> Option<Vec<String>> {
+    let signatures = known.list_signatures();
     let Some(item) = fields.get("signatures") else {
-        return Some(SIGNATURES.iter().map(|&word| word.to_owned()).collect());
+        return Some(signatures.iter().map(|&word| word.to_owned()).collect());
     };
     if item.is_empty_list() {
         item.place.reject(
             ValueError::new("the caller could not sign anything").with_hint("leave the key out for all"),
         );
     }
-    let find_signature = |word: &str| SIGNATURES.contains(&word).then(|| word.to_owned());
+    let find_signature = |word: &str| signatures.contains(&word).then(|| word.to_owned());
     let read_word = |item: Item<'_>| {
-        item.record_known_words(SIGNATURES.iter().copied());
+        item.record_known_words(signatures.iter().copied());
         item.parse(|word| {
-            find_signature(word).ok_or_else(|| ValueError::unknown("signature", word, SIGNATURES))
+            find_signature(word).ok_or_else(|| ValueError::unknown("signature", word, &signatures))
         })
     };
     item.as_list()?.into_iter().map(read_word).collect()

@@ -213,7 +213,7 @@ fn whom_it_concerns() {
             assert!(!small_parts::involves_small_parts(way, &sealed), "nobody could read it again");
         });
     }
-    for dialect in DIALECTS.iter().chain(PROFILES) {
+    for dialect in DIALECTS.iter().chain(PROFILES.iter()) {
         assert_eq!(
             small_parts::is_staging_needed(dialect),
             minimum(dialect) > 100 * 1024,

@@ -50,7 +50,7 @@ fn main() -> ExitCode {
         }
         Command::Losses { json } => Ok(losses::run_losses(json)),
         Command::Schema { markdown } => {
-            let known = blobfish_config::KnownDialects { dialects: blobfish_dialects::DIALECT_PROFILES };
+            let known = request::active_config::known_dialects();
             let schema = blobfish_config::build_schema(&known);
             Ok(if markdown { blobfish_config::render_reference(&schema) } else { format!("{schema:#}\n") })
         }

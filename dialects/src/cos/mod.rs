@@ -20,8 +20,14 @@ use crate::model::{ChecksumAlgorithm, ErrorKind, Operation, Timestamp};
 pub static COS: Dialect = Dialect {
     name: "cos",
     family: "cos",
+    profiles: &[],
+    vendor_profile: Some("tencent"),
+    embedded_store: None,
     auth: &auth::AUTH,
-    legacy_auth: None,
+    signatures: &[auth::SCHEME],
+    signing_versions: &[],
+    // Clients list the headers and parameters that they sign, and may list none.
+    strict_signing_key: Some("cos_signing"),
     hosts: route::HOSTS,
     // 8. 1.6: forbidden for every bucket since 2024.
     serves_families: &["s3"],

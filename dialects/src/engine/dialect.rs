@@ -18,10 +18,21 @@ pub struct Dialect {
     pub name: &'static str,
     /// Dialects of one family share their signatures and header names.
     pub family: &'static str,
+    /// Servers that have this dialect with stated differences, and are only targets.
+    pub profiles: &'static [&'static Dialect],
+    /// Another name that a configuration may give the dialect as a profile: the vendor's own.
+    pub vendor_profile: Option<&'static str>,
+    /// The embedded store of demo mode, in the dialect that it has. It cannot be configured.
+    pub embedded_store: Option<&'static Dialect>,
     /// Its signatures.
     pub auth: &'static dyn Auth,
-    /// An older way of signing, for targets that are configured so.
-    pub legacy_auth: Option<&'static dyn Auth>,
+    /// The words for its signatures in configuration: what a caller may be allowed.
+    pub signatures: &'static [&'static str],
+    /// The versions of the signature that a target may be configured to be sent, the usual one first. Empty: no choice.
+    pub signing_versions: &'static [(&'static str, &'static dyn Auth)],
+    /// The configuration key that holds a caller to signing everything that has a meaning, where its clients may choose
+    /// what they sign.
+    pub strict_signing_key: Option<&'static str>,
     /// How its hosts look. The first row that fits is taken.
     pub hosts: &'static [HostForm],
     /// Families besides its own whose clients the vendor serves on the same hosts, with the bucket in the host.

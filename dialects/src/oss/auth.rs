@@ -30,8 +30,10 @@ pub static AUTH: OssAuth = OssAuth { signs_with_v1: false };
 /// The same with version 1 out, for targets configured so.
 pub static AUTH_V1: OssAuth = OssAuth { signs_with_v1: true };
 
-const SCHEME_V1: &str = "ossv1";
-const SCHEME_V4: &str = "ossv4";
+/// Version 1 in configuration.
+pub const SCHEME_V1: &str = "ossv1";
+/// Version 4 in configuration.
+pub const SCHEME_V4: &str = "ossv4";
 const ALGORITHM: &str = "OSS4-HMAC-SHA256";
 const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 

@@ -19,8 +19,13 @@ use crate::model::{ChecksumAlgorithm, ErrorKind, Field, Operation, Timestamp};
 pub static OSS: Dialect = Dialect {
     name: "oss",
     family: "oss",
+    profiles: &[],
+    vendor_profile: Some("aliyun"),
+    embedded_store: None,
     auth: &auth::AUTH,
-    legacy_auth: Some(&auth::AUTH_V1),
+    signatures: &[auth::SCHEME_V1, auth::SCHEME_V4],
+    signing_versions: &[("v4", &auth::AUTH), ("v1", &auth::AUTH_V1)],
+    strict_signing_key: None,
     hosts: route::HOSTS,
     // 8; 1.2: forbidden at the vendor, but what its SDKs send to an IP address, and the signature covers the bucket.
     serves_families: &["s3"],

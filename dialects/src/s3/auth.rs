@@ -25,8 +25,10 @@ pub struct S3Auth;
 /// The signatures of S3.
 pub static AUTH: S3Auth = S3Auth;
 
-const SCHEME_V4: &str = "s3v4";
-const SCHEME_V2: &str = "s3v2";
+/// Version 4 in configuration.
+pub const SCHEME_V4: &str = "s3v4";
+/// Version 2 in configuration.
+pub const SCHEME_V2: &str = "s3v2";
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 

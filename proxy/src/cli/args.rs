@@ -191,11 +191,10 @@ pub struct InitArgs {
     /// File to write
     #[arg(long, value_name = "FILE", default_value = "blobfish.toml")]
     pub output: PathBuf,
-    /// Dialect that the app speaks: s3, jdcloud, cos, oss
-    #[arg(long, value_name = "DIALECT")]
+    // The lists in the help are those of the dialects that exist.
+    #[arg(long, value_name = "DIALECT", help = format!("Dialect of the client: {}", list_caller_dialects().join(", ")))]
     pub caller_dialect: Option<String>,
-    /// Dialect of the store, or one of its profiles: s3, aws, jdcloud, seaweedfs, cos, oss
-    #[arg(long, value_name = "DIALECT")]
+    #[arg(long, value_name = "DIALECT", help = format!("Dialect of the target, or one of its profiles: {}", list_target_dialects().join(", ")))]
     pub target_dialect: Option<String>,
     /// Variety of the dialect
     #[arg(long, value_name = "PROFILE")]
@@ -311,4 +310,15 @@ mod tests {
         assert!(Cli::try_parse_from(["blobfish", "serve", "--config", "f", "--memory"]).is_err());
         assert!(Cli::try_parse_from(["blobfish", "serve", "--config", "f"]).is_ok());
     }
+}
+
+/// What clients may use.
+pub fn list_caller_dialects() -> Vec<&'static str> {
+    blobfish_dialects::DIALECTS.iter().map(|dialect| dialect.name).collect()
+}
+
+/// What targets may have: dialects, each followed by its profiles.
+pub fn list_target_dialects() -> Vec<&'static str> {
+    let dialects = blobfish_dialects::list_configurable_dialects().into_iter();
+    dialects.flat_map(|dialect| std::iter::once(dialect.name).chain(dialect.profiles)).collect()
 }

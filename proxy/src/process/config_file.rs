@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use blobfish_config::{Config, KnownDialects, Mistake, OsSources, Sources};
+use blobfish_config::{Config, Mistake, OsSources, Sources};
 
 use crate::inbound::certificates;
-use crate::request::active_config::{ActivationError, ActiveConfig};
+use crate::request::active_config::{ActivationError, ActiveConfig, known_dialects};
 
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +57,7 @@ pub fn read_config(file: &Path) -> (Result<Config, ConfigFileError>, Vec<PathBuf
     let sources = RecordingSources { files: RefCell::new(vec![file.to_owned()]) };
     let config = match std::fs::read_to_string(file) {
         Ok(text) => {
-            let known = KnownDialects { dialects: blobfish_dialects::DIALECT_PROFILES };
+            let known = known_dialects();
             blobfish_config::load(&text, &known, &sources).map_err(|mistakes| ConfigFileError::Invalid {
                 name,
                 text,

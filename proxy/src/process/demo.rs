@@ -3,12 +3,13 @@
 use std::net::{SocketAddr, TcpListener};
 
 use anyhow::{Context as _, bail};
-use blobfish_config::{Config, KnownDialects, OsSources};
+use blobfish_config::{Config, OsSources};
 use blobfish_store::{Location, Options, Store};
 use secrecy::SecretString;
 
 use crate::cli::args::ServeArgs;
 use crate::clock;
+use crate::request::active_config::known_dialects_of_demo;
 
 /// The key of everybody who tries Blobfish out. It opens nothing beyond this machine.
 const ACCESS_KEY: &str = "AKIDBLOBFISHDEMO0001";
@@ -40,7 +41,7 @@ pub fn prepare_demo(options: &ServeArgs) -> anyhow::Result<(Config, DemoStore)> 
     let socket = TcpListener::bind("127.0.0.1:0").context("the embedded store's socket")?;
     socket.set_nonblocking(true).context("the embedded store's socket")?;
     let text = render_demo_config(&listen, options.admin, socket.local_addr()?, &access_key, &secret_key);
-    let known = KnownDialects { dialects: blobfish_dialects::DEMO_PROFILES };
+    let known = known_dialects_of_demo();
     let config = blobfish_config::load(&text, &known, &OsSources).map_err(|mistakes| {
         anyhow::anyhow!("{}", mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
     })?;

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use blobfish_config::{
-    Access, Addressing, Caller, Conditions, Config, Endpoint, Signing, SmallParts, UnsupportedFields,
+    Access, Addressing, Caller, Conditions, Config, Endpoint, KnownDialect, KnownDialects, SmallParts,
+    UnsupportedFields,
 };
 use blobfish_dialects::authentication::authenticate::{CallerCredentials, CredentialStore, ListenerDialects};
 use blobfish_dialects::authentication::signature::Auth;
@@ -350,7 +351,7 @@ impl CredentialStore for ActiveConfig {
         Some(CallerCredentials {
             secret_key: &key.secret_key,
             session_token: key.session_token.as_ref(),
-            requires_all_signed: caller.cos_strict,
+            strict_dialects: &caller.strict_dialects,
             schemes: &caller.signatures,
         })
     }
@@ -474,11 +475,34 @@ fn compute_group_key(
     hasher.finish()
 }
 
-fn select_auth(dialect: &'static Dialect, signing: Signing) -> Option<&'static dyn Auth> {
-    match signing {
-        Signing::V4 => Some(dialect.auth),
-        Signing::V1 => dialect.legacy_auth,
+fn select_auth(dialect: &'static Dialect, signing: Option<&str>) -> Option<&'static dyn Auth> {
+    let Some(version) = signing else { return Some(dialect.auth) };
+    dialect.signing_versions.iter().find(|row| row.0 == version).map(|row| row.1)
+}
+
+/// What a configuration may name, from the dialects that exist.
+pub fn known_dialects() -> KnownDialects {
+    let describe = |dialect: blobfish_dialects::ConfigurableDialect| KnownDialect {
+        name: dialect.name,
+        profiles: dialect.profiles,
+        signatures: dialect.signatures.to_vec(),
+        signing_versions: dialect.signing_versions,
+        strict_signing_key: dialect.strict_signing_key,
+    };
+    KnownDialects {
+        dialects: blobfish_dialects::list_configurable_dialects().into_iter().map(describe).collect(),
     }
+}
+
+/// The same for demo mode, which configures the embedded store for itself.
+pub fn known_dialects_of_demo() -> KnownDialects {
+    let mut known = known_dialects();
+    for dialect in &mut known.dialects {
+        let table = blobfish_dialects::find_dialect(dialect.name, None);
+        let embedded = table.and_then(|table| table.embedded_store).map(|store| store.name);
+        dialect.profiles = embedded.into_iter().collect();
+    }
+    known
 }
 
 /// The authorities of a file, and the system's: the connector takes a list of its own instead of the system's.

@@ -769,7 +769,7 @@ mod tests {
         connect_timeout_seconds = 1\n";
 
     fn test_config() -> ActiveConfig {
-        let known = blobfish_config::KnownDialects { dialects: blobfish_dialects::DIALECT_PROFILES };
+        let known = crate::request::active_config::known_dialects();
         ActiveConfig::new(blobfish_config::load(TARGET_CONFIG, &known, &blobfish_config::OsSources).unwrap())
             .unwrap()
     }

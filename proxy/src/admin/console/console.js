@@ -246,7 +246,7 @@ function showConfiguration(config) {
       { title: "end point", show: (target) => el("code", null, target.endpoint) },
       { title: "region", show: (target) => target.region },
       { title: "addressing", show: (target) => target.addressing },
-      { title: "signs", show: (target) => target.signing },
+      { title: "signs", show: (target) => target.signing ?? "" },
       { title: "access key", show: (target) => el("code", null, target.access_key) },
       { title: "more", show: (target) => [...yes(target.session_token, "session token"),
         ...yes(target.own_authorities, "own authorities"),

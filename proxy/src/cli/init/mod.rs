@@ -8,12 +8,12 @@ mod text;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use blobfish_config::{KnownDialects, OsSources, Sources};
+use blobfish_config::{OsSources, Sources};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::cli::args::{InitArgs, SecretSource};
 use crate::cli::init::answers::{InitSettings, TargetSecret};
-use crate::request::active_config::ActiveConfig;
+use crate::request::active_config::{ActiveConfig, known_dialects};
 
 /// The variable of the caller's secret, with `--secrets env`.
 const CALLER_VARIABLE: &str = "BLOBFISH_APP_SECRET";
@@ -87,7 +87,7 @@ fn generate_letters(count: usize) -> anyhow::Result<String> {
 
 /// What `blobfish check` would say, once the variables are set.
 fn check_config(name: &str, text: &str, answers: &InitSettings, key: &NewCallerKey) -> anyhow::Result<()> {
-    let known = KnownDialects { dialects: blobfish_dialects::DIALECT_PROFILES };
+    let known = known_dialects();
     let sources = PlannedSources { settings: answers, key };
     let config = blobfish_config::load(text, &known, &sources).map_err(|mistakes| {
         let rendered: Vec<String> = mistakes.iter().map(|mistake| mistake.render(name, text)).collect();
