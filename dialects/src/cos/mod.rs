@@ -19,6 +19,7 @@ use crate::model::{ChecksumAlgorithm, ErrorKind, Operation, Timestamp};
 /// Tencent COS.
 pub static COS: Dialect = Dialect {
     name: "cos",
+    examples: include_str!("examples.http"),
     family: "cos",
     profiles: &[],
     vendor_profile: Some("tencent"),
@@ -34,6 +35,7 @@ pub static COS: Dialect = Dialect {
     path_style: false,
     routes: route::ROUTES,
     settings: settings::SCHEMAS,
+    absent_settings: settings::ABSENT_SETTINGS,
     acl_style: settings::ACL_STYLE,
     sub_resources: route::SUB_RESOURCES,
     parameters_ignore_case: true,
@@ -76,6 +78,7 @@ pub static COS: Dialect = Dialect {
     copy: copy::RULES,
     xml: xml::STYLE,
     errors: errors::ERRORS,
+    error_sentences: &[],
     defaults: defaults::DEFAULTS,
     limits: defaults::LIMITS,
     etag_is_md5: false,

@@ -10,6 +10,8 @@ use crate::model::{ErrorKind, Group, Setting};
 
 /// 5.2, and the object ACL of 3.6
 pub const ACL_STYLE: AclStyle = AclStyle {
+    group_element: "URI",
+    has_grantee_type: true,
     canned_in_document: false,
     headers_take_precedence: true,
     groups: &[
@@ -329,4 +331,22 @@ const INVENTORY: &[ElementSchema] = &[
     group_element("Schedule", &[text_element("Frequency")]),
     text_element("IncludedObjectVersions"),
     group_element("OptionalFields", &[text_element("Field")]),
+];
+
+/// Settings that the vendor does not have.
+pub const ABSENT_SETTINGS: &[Setting] = &[
+    Setting::LegalHold,
+    Setting::PublicAccessBlock,
+    Setting::RequestPayment,
+    Setting::Ownership,
+    Setting::PolicyStatus,
+    Setting::IntelligentTiering,
+    Setting::IntelligentTierings,
+    Setting::Metrics,
+    Setting::AllMetrics,
+    Setting::AccessMonitor,
+    Setting::ArchiveDirectRead,
+    Setting::ResourceGroup,
+    Setting::Https,
+    Setting::Stat,
 ];

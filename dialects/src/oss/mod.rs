@@ -18,6 +18,7 @@ use crate::model::{ChecksumAlgorithm, ErrorKind, Field, Operation, Timestamp};
 /// Alibaba OSS.
 pub static OSS: Dialect = Dialect {
     name: "oss",
+    examples: include_str!("examples.http"),
     family: "oss",
     profiles: &[],
     vendor_profile: Some("aliyun"),
@@ -32,6 +33,7 @@ pub static OSS: Dialect = Dialect {
     path_style: true,
     routes: route::ROUTES,
     settings: settings::SCHEMAS,
+    absent_settings: settings::ABSENT_SETTINGS,
     acl_style: settings::ACL_STYLE,
     sub_resources: route::SUB_RESOURCES,
     parameters_ignore_case: false,
@@ -81,6 +83,7 @@ pub static OSS: Dialect = Dialect {
     copy: copy::RULES,
     xml: xml::STYLE,
     errors: errors::ERRORS,
+    error_sentences: errors::SENTENCES,
     defaults: defaults::DEFAULTS,
     limits: defaults::LIMITS,
     etag_is_md5: false,
@@ -115,7 +118,7 @@ pub static OSS: Dialect = Dialect {
     // 3.7
     bucket_settings: BucketSettings {
         class: Some(BucketSettingLocation::Document),
-        redundancy: Some(BucketSettingLocation::Document),
+        redundancy: Some(xml::REDUNDANCY),
     },
 };
 

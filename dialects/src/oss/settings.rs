@@ -10,6 +10,8 @@ use crate::model::{ErrorKind, Setting};
 
 /// 3.4, 5.2: one word.
 pub const ACL_STYLE: AclStyle = AclStyle {
+    group_element: "URI",
+    has_grantee_type: false,
     canned_in_document: true,
     headers_take_precedence: true,
     groups: &[],
@@ -516,4 +518,13 @@ const INVENTORY: &[ElementSchema] = &[
     group_element("Schedule", &[text_element("Frequency")]),
     text_element("IncludedObjectVersions"),
     group_element("OptionalFields", &[text_element("Field")]),
+];
+
+/// Settings that the vendor does not have.
+pub const ABSENT_SETTINGS: &[Setting] = &[
+    Setting::Ownership,
+    Setting::IntelligentTiering,
+    Setting::IntelligentTierings,
+    Setting::Metrics,
+    Setting::AllMetrics,
 ];

@@ -2,10 +2,19 @@
 
 use crate::encoding::percent;
 use crate::encoding::xml::{Node, XmlWriter};
-use crate::engine::dialect::XmlStyle;
+use crate::engine::dialect::{
+    BucketInfoDocument, BucketSettingLocation, DocumentRoots, RedundancySetting, XmlStyle,
+};
 
 /// Orders as the service sends them.
 pub const STYLE: XmlStyle = XmlStyle {
+    roots: DocumentRoots::COMMON,
+    bucket_info: Some(&BUCKET_INFO),
+    encoding_type_elements: &["EncodingType"],
+    error_identity: &["Code", "Message", "RequestId", "HostId", "EC", "RecommendDoc", "ServerTime"],
+    endpoint_elements: ENDPOINT_ELEMENTS,
+    error_repeat_element: None,
+    object_type: |etag| if etag.contains('-') { "Multipart" } else { "Normal" },
     namespace: None,
     multipart_completed_namespace: None,
     copy: &["ETag", "LastModified"],
@@ -116,6 +125,34 @@ pub const STYLE: XmlStyle = XmlStyle {
     bucket_milliseconds: true,
     format_location: |region| format!("oss-{region}"),
     parse_location: |text| text.strip_prefix("oss-").unwrap_or(text).to_owned(),
+};
+
+/// The hosts of a bucket, outside and inside of the vendor's network.
+const ENDPOINT_ELEMENTS: &[&str] = &["ExtranetEndpoint", "IntranetEndpoint"];
+
+/// OSS, GetBucketInfo.
+static BUCKET_INFO: BucketInfoDocument = BucketInfoDocument {
+    root: "BucketInfo",
+    bucket: "Bucket",
+    children: &[
+        "Name",
+        "CreationDate",
+        "Location",
+        "ExtranetEndpoint",
+        "IntranetEndpoint",
+        "StorageClass",
+        "DataRedundancyType",
+        "Versioning",
+        "Owner",
+        "AccessControlList",
+    ],
+};
+
+/// OSS, PutBucket: one zone or several.
+pub const REDUNDANCY: RedundancySetting = RedundancySetting {
+    element: "DataRedundancyType",
+    words: &["LRS", "ZRS"],
+    location: BucketSettingLocation::Document,
 };
 
 /// 3.7: what is said of a new bucket.

@@ -22,6 +22,7 @@ pub static S3: Dialect =
 /// The tables of S3, for profiles that differ in a few.
 pub const BASE: Dialect = Dialect {
     name: "s3",
+    examples: include_str!("examples.http"),
     family: "s3",
     profiles: &[],
     // Amazon itself differs from what is true of every server, so it has a profile of its own.
@@ -36,6 +37,7 @@ pub const BASE: Dialect = Dialect {
     path_style: true,
     routes: route::ROUTES,
     settings: settings::SCHEMAS,
+    absent_settings: settings::ABSENT_SETTINGS,
     acl_style: settings::ACL_STYLE,
     sub_resources: route::SUB_RESOURCES,
     parameters_ignore_case: false,
@@ -73,6 +75,7 @@ pub const BASE: Dialect = Dialect {
     copy: copy::RULES,
     xml: xml::STYLE,
     errors: errors::ERRORS,
+    error_sentences: errors::SENTENCES,
     defaults: defaults::DEFAULTS,
     limits: defaults::LIMITS,
     etag_is_md5: true,

@@ -10,6 +10,8 @@ use crate::model::{ErrorKind, Group, Setting};
 
 /// 7.3
 pub const ACL_STYLE: AclStyle = AclStyle {
+    group_element: "URI",
+    has_grantee_type: true,
     canned_in_document: false,
     headers_take_precedence: false,
     groups: &[
@@ -384,3 +386,13 @@ const TIERING: &[ElementSchema] = &[
 ];
 
 const METRICS: &[ElementSchema] = &[text_element("Id"), ONE_FILTER];
+
+/// Settings that the vendor does not have.
+pub const ABSENT_SETTINGS: &[Setting] = &[
+    Setting::Referer,
+    Setting::AccessMonitor,
+    Setting::ArchiveDirectRead,
+    Setting::ResourceGroup,
+    Setting::Https,
+    Setting::Stat,
+];

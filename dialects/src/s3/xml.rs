@@ -2,7 +2,7 @@
 
 use crate::encoding::percent;
 use crate::encoding::xml::{Node, XmlWriter};
-use crate::engine::dialect::XmlStyle;
+use crate::engine::dialect::{DocumentRoots, XmlStyle};
 
 /// The namespace of every result root.
 pub const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
@@ -12,6 +12,13 @@ const REGION_DEFAULT: &str = "us-east-1";
 
 /// Orders as AWS writes them.
 pub const STYLE: XmlStyle = XmlStyle {
+    roots: DocumentRoots::COMMON,
+    bucket_info: None,
+    encoding_type_elements: &["EncodingType"],
+    error_identity: &["Code", "Message", "RequestId", "HostId", "Resource"],
+    endpoint_elements: &[],
+    error_repeat_element: Some("additionalMessage"),
+    object_type: |_| "",
     namespace: Some(NAMESPACE),
     multipart_completed_namespace: None,
     copy: &["LastModified", "ETag"],
