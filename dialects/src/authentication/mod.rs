@@ -8,3 +8,4 @@ pub mod credential;
 pub mod form_upload;
 pub mod policy;
 pub mod signature;
+pub mod signature_v4;
