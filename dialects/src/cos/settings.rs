@@ -1,5 +1,10 @@
 //! The documents beside objects (3.6) and buckets (3.7) of COS.
 
+use crate::documents::common_settings::{
+    CORS_EXPOSED_HEADER, CORS_HEADER, CORS_MAX_AGE, CORS_METHOD, CORS_ORIGIN, EXPIRATION, LIFECYCLE_STATUS,
+    LOCK_ENABLED, LOCK_RULE, PROTOCOLS, RETENTION, SIZE_GREATER, SIZE_LESS, TAG, TAGGING, UPLOAD_ABORT,
+    VERSION_EXPIRATION, VERSIONING_STATUS,
+};
 use crate::documents::settings_documents::{
     BOOLEAN, ElementSchema, SettingSchema, UnsetResponse, class_element, flatten_filters, group_element,
     nest_filters, number_element, page_elements, text_element, text_node, with_name, words_element,
@@ -49,7 +54,7 @@ pub const SCHEMAS: &[SettingSchema] = &[
         Setting::Retention,
         &["retention"],
         "Retention",
-        &[words_element("Mode", MODES), text_element("RetainUntilDate")],
+        RETENTION,
         UnsetResponse::Error(ErrorKind::NoSuchRetention),
     )
     .without_delete(),
@@ -57,7 +62,7 @@ pub const SCHEMAS: &[SettingSchema] = &[
         Setting::Versioning,
         &["versioning"],
         "VersioningConfiguration",
-        &[words_element("Status", &[("Enabled", "Enabled"), ("Suspended", "Suspended")])],
+        &[VERSIONING_STATUS],
         UnsetResponse::Empty,
     )
     .without_delete(),
@@ -70,11 +75,11 @@ pub const SCHEMAS: &[SettingSchema] = &[
                 "CORSRule",
                 &[
                     text_element("ID"),
-                    text_element("AllowedOrigin"),
-                    text_element("AllowedMethod"),
-                    text_element("AllowedHeader"),
-                    text_element("ExposeHeader"),
-                    number_element("MaxAgeSeconds"),
+                    CORS_ORIGIN,
+                    CORS_METHOD,
+                    CORS_HEADER,
+                    CORS_EXPOSED_HEADER,
+                    CORS_MAX_AGE,
                 ],
             ),
             words_element("ResponseVary", BOOLEAN),
@@ -133,16 +138,7 @@ pub const SCHEMAS: &[SettingSchema] = &[
         Setting::ObjectLock,
         &["object-lock"],
         "ObjectLockConfiguration",
-        &[
-            words_element("ObjectLockEnabled", &[("Enabled", "Enabled")]),
-            group_element(
-                "Rule",
-                &[group_element(
-                    "DefaultRetention",
-                    &[words_element("Mode", MODES), number_element("Days"), number_element("Years")],
-                )],
-            ),
-        ],
+        &[LOCK_ENABLED, LOCK_RULE],
         UnsetResponse::Error(ErrorKind::NoSuchObjectLock),
     )
     .without_delete(),
@@ -207,13 +203,6 @@ fn add_type(mut tree: Node) -> Node {
     tree
 }
 
-const TAGGING: &[ElementSchema] =
-    &[group_element("TagSet", &[group_element("Tag", &[text_element("Key"), text_element("Value")])])];
-
-const TAG: ElementSchema = group_element("Tag", &[text_element("Key"), text_element("Value")]);
-
-const MODES: &[(&str, &str)] = &[("GOVERNANCE", "GOVERNANCE"), ("COMPLIANCE", "COMPLIANCE")];
-
 const ENCRYPTION: &[ElementSchema] = &[
     words_element("SSEAlgorithm", &[("AES256", "AES256"), ("KMS", "KMS"), ("SM4", "SM4")]),
     text_element("KMSMasterKeyID"),
@@ -233,45 +222,30 @@ const LIFECYCLE: &[ElementSchema] = &[group_element(
                 text_element("Prefix"),
                 TAG,
                 text_element("PrefixNotEquals"),
-                number_element("ObjectSizeGreaterThan"),
-                number_element("ObjectSizeLessThan"),
+                SIZE_GREATER,
+                SIZE_LESS,
                 group_element(
                     "And",
-                    &[
-                        text_element("Prefix"),
-                        TAG,
-                        text_element("PrefixNotEquals"),
-                        number_element("ObjectSizeGreaterThan"),
-                        number_element("ObjectSizeLessThan"),
-                    ],
+                    &[text_element("Prefix"), TAG, text_element("PrefixNotEquals"), SIZE_GREATER, SIZE_LESS],
                 ),
             ],
         ),
         // The old form; SDKs still send it.
         text_element("Prefix"),
-        words_element("Status", &[("Enabled", "Enabled"), ("Disabled", "Disabled")]),
+        LIFECYCLE_STATUS,
         group_element(
             "Transition",
             &[number_element("Days"), text_element("Date"), class_element("StorageClass"), FREQUENCY],
         ),
-        group_element(
-            "Expiration",
-            &[
-                number_element("Days"),
-                text_element("Date"),
-                words_element("ExpiredObjectDeleteMarker", BOOLEAN),
-            ],
-        ),
+        EXPIRATION,
         group_element(
             "NoncurrentVersionTransition",
             &[number_element("NoncurrentDays"), class_element("StorageClass"), FREQUENCY],
         ),
-        group_element("NoncurrentVersionExpiration", &[number_element("NoncurrentDays")]),
-        group_element("AbortIncompleteMultipartUpload", &[number_element("DaysAfterInitiation")]),
+        VERSION_EXPIRATION,
+        UPLOAD_ABORT,
     ],
 )];
-
-const PROTOCOLS: &[(&str, &str)] = &[("http", "http"), ("https", "https")];
 
 const WEBSITE: &[ElementSchema] = &[
     group_element("IndexDocument", &[text_element("Suffix")]),

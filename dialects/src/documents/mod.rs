@@ -4,6 +4,7 @@
 
 pub mod acl_documents;
 pub mod bucket_pages;
+pub mod common_settings;
 pub mod delete_objects;
 pub mod listing;
 pub mod request_documents;
