@@ -758,7 +758,7 @@ fn read_secrets(
 }
 
 fn read_dialect(item: &Item<'_>, known: &KnownDialects) -> Option<String> {
-    item.record_known_words(known.list_names().into_iter());
+    item.record_known_words(known.list_names());
     item.parse(|word| parse_dialect(word, known))
 }
 

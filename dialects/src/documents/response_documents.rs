@@ -160,10 +160,8 @@ fn write_part_list(dialect: &Dialect, list: &PartListing, out: &mut XmlWriter) {
             "Bucket" => out.write_text(name, &list.bucket),
             "Key" => out.write_text(name, &encode(&list.key)),
             "UploadId" => out.write_text(name, &list.upload_id),
-            name if dialect.xml.encoding_type_elements.contains(&name) => {
-                if list.encoded {
-                    out.write_text(name, "url");
-                }
+            name if list.encoded && dialect.xml.encoding_type_elements.contains(&name) => {
+                out.write_text(name, "url");
             }
             "StorageClass" => out.write_text(name, &translate_storage_class(dialect, list.class.as_deref())),
             "PartNumberMarker" => out.write_text(name, &list.marker.to_string()),
@@ -394,10 +392,8 @@ fn write_error(
             "Message" => out.write_text(name, &error.message),
             "Resource" => out.write_text(name, &format!("{}{}", listener.host, listener.path)),
             // Of what is not implemented: which value of which header.
-            name if dialect.xml.error_repeat_element == Some(name) => {
-                if has_header_detail(error) {
-                    out.write_text(name, &error.message);
-                }
+            name if has_header_detail(error) && dialect.xml.error_repeat_element == Some(name) => {
+                out.write_text(name, &error.message);
             }
             "RequestId" => out.write_text(name, request_id),
             "TraceId" => out.write_text(name, &derive_trace_id(request_id)),

@@ -284,6 +284,17 @@ pub fn generate_completions(shell: Shell) -> Vec<u8> {
     text
 }
 
+/// What clients may use.
+pub fn list_caller_dialects() -> Vec<&'static str> {
+    blobfish_dialects::DIALECTS.iter().map(|dialect| dialect.name).collect()
+}
+
+/// What targets may have: dialects, each followed by its profiles.
+pub fn list_target_dialects() -> Vec<&'static str> {
+    let dialects = blobfish_dialects::list_configurable_dialects().into_iter();
+    dialects.flat_map(|dialect| std::iter::once(dialect.name).chain(dialect.profiles)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,15 +321,4 @@ mod tests {
         assert!(Cli::try_parse_from(["blobfish", "serve", "--config", "f", "--memory"]).is_err());
         assert!(Cli::try_parse_from(["blobfish", "serve", "--config", "f"]).is_ok());
     }
-}
-
-/// What clients may use.
-pub fn list_caller_dialects() -> Vec<&'static str> {
-    blobfish_dialects::DIALECTS.iter().map(|dialect| dialect.name).collect()
-}
-
-/// What targets may have: dialects, each followed by its profiles.
-pub fn list_target_dialects() -> Vec<&'static str> {
-    let dialects = blobfish_dialects::list_configurable_dialects().into_iter();
-    dialects.flat_map(|dialect| std::iter::once(dialect.name).chain(dialect.profiles)).collect()
 }
