@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use blobfish_dialects::engine::dialect::{Dialect, Words};
+use blobfish_dialects::dialect::{Dialect, Words};
 use blobfish_dialects::model::{CannedAcl, Directive, Encryption, Setting, StorageClass};
 use blobfish_dialects::translator::examples::parse_examples;
 use blobfish_dialects::{DIALECTS, list_configurable_dialects};

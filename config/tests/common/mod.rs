@@ -1,4 +1,4 @@
-//! Sources that need neither files nor environment.
+//! Sources that read neither files nor the environment.
 
 use std::collections::HashMap;
 use std::io;
@@ -32,7 +32,7 @@ pub static KNOWN: LazyLock<KnownDialects> = LazyLock::new(|| KnownDialects {
     ],
 });
 
-/// Environment variables and files; a path that begins with `/open` is open to others.
+/// Environment variables and files. Other users can access a path that begins with `/open`.
 #[derive(Default)]
 pub struct FakeSources {
     pub env: HashMap<&'static str, &'static str>,
@@ -55,8 +55,8 @@ impl Sources for FakeSources {
 
     fn check_certificate(&self, cert: &Path, key: &Path, named: bool) -> Result<(), String> {
         let is_matching = cert.file_stem() == key.file_stem();
-        let purpose = if named { "its names" } else { "all others" };
-        if is_matching { Ok(()) } else { Err(format!("not for {}, to be shown to {purpose}", key.display())) }
+        let purpose = if named { "for its host names" } else { "as the default" };
+        if is_matching { Ok(()) } else { Err(format!("not for {}, not usable {purpose}", key.display())) }
     }
 }
 

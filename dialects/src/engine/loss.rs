@@ -1,6 +1,7 @@
 //! What cannot be said is returned, never swallowed; what a loss means is decided here and nowhere else.
 
-use crate::engine::dialect::Dialect;
+use crate::dialect::Dialect;
+use crate::dialect::route::LossPolicy;
 use crate::model::{ErrorKind, Field, Rejection};
 
 /// Something of a request that a target cannot be told.
@@ -52,15 +53,6 @@ impl Loss {
             LostItem::Metadata(name) => format!("{}{name}", caller.metadata_prefix),
         }
     }
-}
-
-/// What a route does about losses that guard nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LossPolicy {
-    /// Refuse the request, naming the field.
-    Reject,
-    /// Send it without the field, and say so.
-    Report,
 }
 
 /// Decides. Whatever guards data or access is refused whatever the policy.

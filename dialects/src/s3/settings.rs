@@ -1,16 +1,17 @@
 //! The documents beside objects (3.9) and buckets (3.10) of S3. The canonical trees are these, but for the filters of
 //! lifecycle rules and the names of keys of encryption.
 
-use crate::documents::common_settings::{
+use crate::dialect::AclStyle;
+use crate::dialect::common_settings::{
     CORS_EXPOSED_HEADER, CORS_HEADER, CORS_MAX_AGE, CORS_METHOD, CORS_ORIGIN, EXPIRATION, LEGAL_HOLD,
     LIFECYCLE_STATUS, LOCK_ENABLED, LOCK_RULE, PROTOCOLS, RETENTION, RULE_STATUS, SIZE_GREATER, SIZE_LESS,
     TAG, TAGGING, UPLOAD_ABORT, VERSIONING_STATUS,
 };
-use crate::documents::settings_documents::{
-    BOOLEAN, ElementSchema, SettingSchema, UnsetResponse, class_element, flatten_filters, group_element,
-    number_element, page_elements, restore_filters, text_element, words_element,
+use crate::dialect::settings_schema::{
+    BOOLEAN, ElementSchema, SettingSchema, UnsetResponse, class_element, group_element, number_element,
+    page_elements, text_element, words_element,
 };
-use crate::engine::dialect::AclStyle;
+use crate::documents::settings_documents::{flatten_filters, restore_filters};
 use crate::model::{ErrorKind, Group, Setting};
 
 /// 7.3

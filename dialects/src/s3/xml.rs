@@ -1,8 +1,8 @@
 //! The documents of S3 (3.6, 3.7, 4.9, 8.1).
 
+use crate::dialect::{DocumentRoots, XmlStyle};
 use crate::encoding::percent;
 use crate::encoding::xml::{Node, XmlWriter};
-use crate::engine::dialect::{DocumentRoots, XmlStyle};
 
 /// The namespace of every result root.
 pub const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
@@ -49,7 +49,7 @@ pub const STYLE: XmlStyle = XmlStyle {
         "Contents",
         "CommonPrefixes",
     ],
-    listed_object: &["Key", "LastModified", "ETag", "Size", "Owner", "StorageClass"],
+    listed_object: &["Key", "LastModified", "ETag", "Size", "Owner", "StorageClass", "RestoreStatus"],
     parts: &[
         "Bucket",
         "Key",
@@ -77,7 +77,17 @@ pub const STYLE: XmlStyle = XmlStyle {
         "Version",
         "CommonPrefixes",
     ],
-    version: &["Key", "VersionId", "IsLatest", "LastModified", "ETag", "Size", "Owner", "StorageClass"],
+    version: &[
+        "Key",
+        "VersionId",
+        "IsLatest",
+        "LastModified",
+        "ETag",
+        "Size",
+        "Owner",
+        "StorageClass",
+        "RestoreStatus",
+    ],
     uploads: &[
         "Bucket",
         "KeyMarker",

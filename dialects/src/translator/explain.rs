@@ -2,46 +2,20 @@
 
 use secrecy::SecretString;
 
-use crate::authentication::addressing;
-use crate::authentication::signature::{Payload, ResourceAddress, VerifiedSignature};
+use crate::dialect::route::{LossPolicy, Route, SameBucketNames};
+use crate::dialect::signature::{Payload, ResourceAddress, VerifiedSignature};
+use crate::dialect::target::PREFIX_DEFAULT;
+use crate::dialect::{Dialect, SmallPartsConfig, Target, addressing};
 use crate::documents::{bucket_pages, listing, settings_documents};
-use crate::engine::conditions;
-use crate::engine::dialect::{Dialect, Target};
-use crate::engine::loss::{self, LossPolicy};
-use crate::engine::route::{Route, SameBucketNames};
-use crate::engine::small_parts::{self, SmallPartsConfig};
-use crate::engine::{emulation, read_request, streaming, write_request};
+use crate::engine::{conditions, emulation, loss, read_request, small_parts, streaming, write_request};
 use crate::model::{
     ErrorKind, Field, Operation, OutgoingRequest, RawHead, Rejection, Request, Setting, SharedCredentials,
     TargetClock,
 };
-use crate::translator::lines::{HIDDEN, Line, LineSubject, is_secret, pair_lines};
+use crate::translator::handling::{Handling, classify_operation};
+use crate::translator::line_subject::LineSubject;
+use crate::translator::lines::{HIDDEN, Line, is_secret, pair_lines};
 use crate::translator::rules;
-
-/// What becomes of a field between two dialects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Handling {
-    /// Said to the target in its own words.
-    Native,
-    /// Carried out here, or said in another way.
-    Emulated,
-    /// The target cannot be told. Refused or reported, as the route says.
-    Lost,
-    /// Refused whatever the route says, because losing it would lose data or expose it.
-    Rejected,
-}
-
-impl Handling {
-    /// The word in the printed matrix.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Native => "native",
-            Self::Emulated => "emulated",
-            Self::Lost => "lost",
-            Self::Rejected => "refused",
-        }
-    }
-}
 
 /// One field of one operation on one way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,6 +103,9 @@ fn classify_field(
             (Handling::Emulated, "set once the object is there")
         }
         Field::BypassLock => (Handling::Emulated, "not sent: what is locked there is not deleted"),
+        Field::ConfirmPolicyLockout => {
+            (Handling::Emulated, "not sent: it only permits what the target decides")
+        }
         _ if Field::SOURCE_CONDITIONS.contains(&field) => (
             Handling::Emulated,
             "by a HEAD of the source before and after the copy; refused with conditions = \"native\"",
@@ -165,26 +142,6 @@ pub fn classify_operations(caller: &Dialect, target: &Dialect) -> Vec<(Operation
             (operation, handling, note)
         })
         .collect()
-}
-
-/// What becomes of an operation at a target.
-pub(crate) fn classify_operation(
-    operation: Operation,
-    caller: &Dialect,
-    target: &Dialect,
-) -> (Handling, &'static str) {
-    let is_policy = matches!(operation, Operation::Get(Setting::Policy) | Operation::Put(Setting::Policy));
-    match (target.find_route(operation), emulation::describe_substitute(target, operation)) {
-        (Some(_), _) if is_policy && caller.family != target.family => {
-            (Handling::Rejected, "names a vendor's own accounts and actions")
-        }
-        (Some(_), _) if small_parts::can_combine(operation, caller, target) => {
-            (Handling::Native, "smaller parts than the target takes are combined")
-        }
-        (Some(_), _) => (Handling::Native, ""),
-        (None, Some(note)) => (Handling::Emulated, note),
-        (None, None) => (Handling::Rejected, ""),
-    }
 }
 
 /// The elements of a caller's documents that a target's have no place for: refused by name.
@@ -493,7 +450,12 @@ pub fn build_sample_target(dialect: &'static Dialect) -> Target {
         clock: TargetClock::default(),
         seal_secret: SecretString::from(String::new()),
         kms_keys: Vec::new(),
-        staging: SmallPartsConfig::default(),
+        staging: SmallPartsConfig {
+            is_combining: true,
+            prefix: PREFIX_DEFAULT.to_owned(),
+            bucket: None,
+            caller_part_bytes_min: crate::smallest_part_bytes(),
+        },
     }
 }
 

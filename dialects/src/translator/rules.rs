@@ -1,9 +1,9 @@
 //! What a vendor's document says of a line of a request, for people who look at a translation: told from the tables that the
 //! translation itself runs on, so that the two cannot differ. Nothing is decided here.
 
-use crate::engine::dialect::{ConditionCombination, Dialect, FieldName, SelfCopyRule, Words};
+use crate::dialect::{ConditionCombination, Dialect, FieldName, SelfCopyRule, Words};
 use crate::model::{CannedAcl, Directive, Field, Operation, Request, ValueKind};
-use crate::translator::lines::LineSubject;
+use crate::translator::line_subject::LineSubject;
 
 /// The vendor's document that describes an operation.
 pub fn format_document_title(dialect: &Dialect, operation: Operation) -> String {

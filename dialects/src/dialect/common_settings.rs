@@ -1,7 +1,7 @@
 //! Elements of settings documents that S3 introduced and the other vendors took over unchanged. A vendor's table puts them in
 //! the vendor's order and adds what that vendor has besides.
 
-use crate::documents::settings_documents::{
+use crate::dialect::settings_schema::{
     BOOLEAN, ElementSchema, group_element, number_element, text_element, words_element,
 };
 
