@@ -247,8 +247,8 @@ pub struct Target {
     pub client_cert: Option<ClientCert>,
     /// IDs of encryption keys at this target that callers may use.
     pub kms_keys: Vec<String>,
-    /// Version of the signature.
-    pub signing: Signing,
+    /// Version of the signature, for a dialect that has several.
+    pub signing: Option<&'static str>,
     /// Timeout for a connection, 1 second to 1 hour.
     pub connect_timeout: Duration,
     /// Timeout for the first byte of a response, 1 second to 1 hour.
@@ -302,15 +302,6 @@ pub enum Addressing {
     Path,
 }
 
-/// Version of the signature, for a dialect that has two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signing {
-    /// The current version.
-    V4,
-    /// The old version.
-    V1,
-}
-
 /// The target of a bucket, or of all buckets that match a pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BucketRule {
@@ -359,10 +350,10 @@ pub struct Caller {
     pub keys: Vec<CallerKey>,
     /// What it may do; an empty list means nothing.
     pub grants: Vec<Grant>,
-    /// The signatures it may use: words from [`SIGNATURES`], at least one.
+    /// The signatures it may use: words of [`crate::KnownDialect::signatures`], at least one.
     pub signatures: Vec<String>,
-    /// Whether a COS signature is rejected if it does not cover every meaningful part of the request.
-    pub cos_strict: bool,
+    /// Dialects in which a signature is rejected if it does not cover every meaningful part of the request.
+    pub strict_dialects: Vec<&'static str>,
     /// Rate limit in requests per second, 1 to 1,000,000. The burst size is the same number.
     pub requests_per_second: Option<NonZeroU32>,
     /// Maximum number of concurrent requests, 1 to 1,000,000.
@@ -379,9 +370,6 @@ pub struct CallerKey {
     /// Session token that requests must contain; not empty.
     pub session_token: Option<SecretString>,
 }
-
-/// Every signature that a caller can be allowed to use, as written in the file. The default is all of them.
-pub const SIGNATURES: &[&str] = &["s3v4", "s3v2", "cos", "ossv1", "ossv4"];
 
 /// What a caller may do with some buckets.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -25,10 +25,10 @@ mod secrets;
 pub use config::{
     AbandonedCopies, Access, Addressing, BucketRule, Caller, CallerKey, Certificate, ClientCert, Conditions,
     Config, CopyLimits, Grant, GrantAccess, HttpsListener, Limits, Listeners, Log, LogFormat, LogLevel,
-    SIGNATURES, Signing, SmallParts, SpoolLimits, Target, Traces, UnsupportedFields,
+    SmallParts, SpoolLimits, Target, Traces, UnsupportedFields,
 };
 pub use endpoint::Endpoint;
-pub use known_dialects::KnownDialects;
+pub use known_dialects::{KnownDialect, KnownDialects};
 pub use lookup::Route;
 pub use mistake::{Mistake, ValueError};
 pub use pattern::Pattern;
@@ -50,7 +50,7 @@ pub fn find_control_socket(text: &str) -> Option<std::path::PathBuf> {
 /// # Errors
 /// Every mistake in the file, in the order of the lines; the list is never empty. For a text that is not TOML the list
 /// contains only the syntax errors.
-pub fn load(text: &str, known: &KnownDialects<'_>, sources: &dyn Sources) -> Result<Config, Vec<Mistake>> {
+pub fn load(text: &str, known: &KnownDialects, sources: &dyn Sources) -> Result<Config, Vec<Mistake>> {
     let diagnostics = read::Diagnostics::new(text);
     let config = read::read_document(text, &diagnostics, |root| rules::read_config(root, known, sources));
     diagnostics.into_result(config)

@@ -77,7 +77,7 @@ impl Caller {
         self.grants.iter().any(allows)
     }
 
-    /// Whether this caller may use a signature, by its name in [`crate::SIGNATURES`].
+    /// Whether this caller may use a signature, by its name in [`crate::KnownDialect::signatures`].
     #[must_use]
     pub fn can_sign_with(&self, signature: &str) -> bool {
         self.signatures.iter().any(|word| word == signature)

@@ -10,8 +10,8 @@ use ipnet::IpNet;
 
 use crate::config::{
     AbandonedCopies, Addressing, BucketRule, Caller, CallerKey, Certificate, ClientCert, Conditions, Config,
-    CopyLimits, Grant, GrantAccess, HttpsListener, Limits, Listeners, Log, LogFormat, LogLevel, SIGNATURES,
-    Signing, SmallParts, SpoolLimits, Target, Traces, UnsupportedFields,
+    CopyLimits, Grant, GrantAccess, HttpsListener, Limits, Listeners, Log, LogFormat, LogLevel, SmallParts,
+    SpoolLimits, Target, Traces, UnsupportedFields,
 };
 use crate::endpoint::{Endpoint, parse_host_name};
 use crate::known_dialects::KnownDialects;
@@ -23,15 +23,8 @@ use crate::secrets::{Sources, read_private_file, read_secret};
 /// The default addresses.
 const HTTP_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9000);
 const ADMIN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9090);
-const DIALECT_DEFAULT: &str = "s3";
-
-/// The only dialect with two signature versions for requests to targets.
-// COS has one version. S3 version 2 is accepted from clients, but AWS no longer accepts it in new regions, so it is
-// never sent to a target.
-const SIGNING_DIALECT: &str = "oss";
 
 const ADDRESSING: &[(&str, Addressing)] = &[("virtual", Addressing::Virtual), ("path", Addressing::Path)];
-const SIGNING: &[(&str, Signing)] = &[("v4", Signing::V4), ("v1", Signing::V1)];
 const UNSUPPORTED: &[(&str, UnsupportedFields)] =
     &[("reject", UnsupportedFields::Reject), ("report", UnsupportedFields::Report)];
 const SMALL_PARTS: &[(&str, SmallParts)] =
@@ -50,7 +43,7 @@ const LEVELS: &[(&str, LogLevel)] = &[
 const CREDENTIALS: &[(&str, Option<&'static str>)] =
     &[("aws", Some("aws")), ("aliyun", Some("aliyun")), ("tencent", Some("tencent"))];
 const ANONYMOUS: &[(&str, bool)] = &[("reject", false), ("read", true)];
-const COS_STRICT: &[(&str, bool)] = &[("accept", false), ("strict", true)];
+const STRICT_SIGNING: &[(&str, bool)] = &[("accept", false), ("strict", true)];
 const ACCESS: &[(&str, GrantAccess)] = &[
     ("read", GrantAccess::Read),
     ("write", GrantAccess::Write),
@@ -73,7 +66,7 @@ const SECONDS_MAX: u64 = 3600;
 /// Reads the whole configuration. `None` if a value is invalid; a mistake was recorded then.
 pub(crate) fn read_config(
     mut root: TableReader<'_>,
-    known: &KnownDialects<'_>,
+    known: &KnownDialects,
     sources: &dyn Sources,
 ) -> Option<Config> {
     let (listen, listen_places) = read_listen(root.get("listen"), known, sources);
@@ -89,7 +82,7 @@ pub(crate) fn read_config(
     let (bucket_names, buckets): (Vec<_>, Vec<_>) =
         root.read_tables("bucket").into_iter().map(|fields| read_bucket(fields, &target_names)).unzip();
     let (caller_names, callers): (Vec<_>, Vec<_>) =
-        root.read_tables("caller").into_iter().map(|fields| read_caller(fields, sources)).unzip();
+        root.read_tables("caller").into_iter().map(|fields| read_caller(fields, known, sources)).unzip();
     let (caller_names, caller_keys): (Vec<_>, Vec<_>) = caller_names.into_iter().unzip();
     // Requests are matched to callers by access key ID alone, so all callers share one set of IDs.
     let caller_keys: Vec<_> = caller_keys.into_iter().flatten().collect();
@@ -143,7 +136,7 @@ fn check_distinct(noun: &str, names: &[Option<Located<'_, String>>]) {
 
 fn read_listen<'a>(
     item: Option<Item<'a>>,
-    known: &KnownDialects<'_>,
+    known: &KnownDialects,
     sources: &dyn Sources,
 ) -> (Option<Listeners>, Vec<Located<'a, SocketAddr>>) {
     let new_default = || Listeners {
@@ -151,14 +144,14 @@ fn read_listen<'a>(
         https: Vec::new(),
         trusted_proxies: Vec::new(),
         proxy_protocol: false,
-        default_dialect: DIALECT_DEFAULT.to_owned(),
+        default_dialect: known.default_name().to_owned(),
     };
     let Some(item) = item else { return (Some(new_default()), Vec::new()) };
     let Some(mut fields) = item.as_table() else { return (None, Vec::new()) };
 
     let dialect = match fields.get("dialect") {
         Some(item) => read_dialect(&item, known),
-        None => Some(DIALECT_DEFAULT.to_owned()),
+        None => Some(known.default_name().to_owned()),
     };
     // An empty list disables a protocol, so only a file with neither key gets the default address.
     let written_lists: Vec<_> = [fields.get("http"), fields.get("https")].into_iter().flatten().collect();
@@ -568,14 +561,16 @@ type LocatedName<'a> = Option<Located<'a, String>>;
 
 fn read_target<'a>(
     mut fields: TableReader<'a>,
-    known: &KnownDialects<'_>,
+    known: &KnownDialects,
     sources: &dyn Sources,
 ) -> (LocatedName<'a>, Option<Target>) {
     let name = read_name(&mut fields, "\"aliyun\"");
-    let dialect = fields.get_required("dialect", "\"s3\"").and_then(|item| read_dialect(&item, known));
+    let dialect = fields
+        .get_required("dialect", &format!("\"{}\"", known.default_name()))
+        .and_then(|item| read_dialect(&item, known));
     // The schema lists the profiles of all dialects, because JSON Schema would need a condition to relate the two keys.
     let profile = read_optional(fields.get("profile"), |item| {
-        item.record_known_words(known.dialects.iter().flat_map(|row| row.1).copied());
+        item.record_known_words(known.dialects.iter().flat_map(|row| row.profiles.iter().copied()));
         item.parse(|word| parse_profile(word, dialect.as_deref(), known))
     });
     let endpoint = fields.get_required("endpoint", "\"https://...\"").and_then(|item| {
@@ -597,7 +592,7 @@ fn read_target<'a>(
     let ca = read_optional(fields.get("ca"), |item| read_certificate_file(&item, sources));
     let client_cert = read_client_cert(&mut fields, endpoint.as_ref().map(|at| &at.value), sources);
     let kms_keys = fields.read_list("kms_keys", |item| item.parse(|id| parse_visible(id, "key ID")));
-    let signing = read_signing(&mut fields, dialect.as_deref());
+    let signing = read_signing(&mut fields, dialect.as_deref(), known);
     let connect_timeout = read_seconds(&mut fields, "connect_timeout_seconds", Duration::from_secs(5));
     let response_timeout = read_seconds(&mut fields, "response_timeout_seconds", Duration::from_secs(15));
     let body_timeout = read_seconds(&mut fields, "body_timeout_seconds", Duration::from_secs(30));
@@ -746,14 +741,27 @@ fn check_endpoint(endpoint: &Located<'_, Endpoint>, addressing: Option<Addressin
     }
 }
 
-fn read_signing(fields: &mut TableReader<'_>, dialect: Option<&str>) -> Option<Signing> {
-    if let Some(item) = fields.get("signing")
-        && dialect.is_some_and(|dialect| dialect != SIGNING_DIALECT)
-    {
-        let message = format!("only dialect \"{SIGNING_DIALECT}\" supports this key");
+/// `Some(None)` for a dialect with one signature version.
+fn read_signing(
+    fields: &mut TableReader<'_>,
+    dialect: Option<&str>,
+    known: &KnownDialects,
+) -> Option<Option<&'static str>> {
+    let with_choice = || known.dialects.iter().filter(|row| !row.signing_versions.is_empty());
+    let own = dialect.and_then(|dialect| known.find(dialect));
+    let has_choice = own.is_none_or(|own| !own.signing_versions.is_empty());
+    if let Some(item) = fields.get("signing").filter(|_| !has_choice) {
+        let names: Vec<String> = with_choice().map(|row| format!("\"{}\"", row.name)).collect();
+        let message = format!("only dialect {} supports this key", names.join(" or "));
         item.place.reject(ValueError::new(message));
+        return None;
     }
-    fields.read_word("signing", SIGNING, Signing::V4)
+    // With an unknown dialect, the versions of every dialect are accepted, because the dialect is already reported.
+    let words: Vec<_> = with_choice()
+        .filter(|row| own.is_none_or(|own| own.name == row.name))
+        .flat_map(|row| row.signing_versions.iter().map(|&word| (word, Some(word))))
+        .collect();
+    fields.read_word("signing", &words, words.first().and_then(|row| row.1))
 }
 
 /// Reads an optional key. A missing key is valid: it gives `Some(None)`.
@@ -776,26 +784,26 @@ fn read_secrets(
     (key, token)
 }
 
-fn read_dialect(item: &Item<'_>, known: &KnownDialects<'_>) -> Option<String> {
-    item.record_known_words(known.dialects.iter().map(|row| row.0));
+fn read_dialect(item: &Item<'_>, known: &KnownDialects) -> Option<String> {
+    item.record_known_words(known.list_names());
     item.parse(|word| parse_dialect(word, known))
 }
 
-fn parse_dialect(word: &str, known: &KnownDialects<'_>) -> Result<String, ValueError> {
-    let names: Vec<_> = known.dialects.iter().map(|row| row.0).collect();
+fn parse_dialect(word: &str, known: &KnownDialects) -> Result<String, ValueError> {
+    let names = known.list_names();
     if names.contains(&word) {
         return Ok(word.to_owned());
     }
     let unknown = ValueError::unknown("dialect", word, &names);
-    match known.dialects.iter().find(|row| row.1.contains(&word)) {
-        Some((dialect, _)) => Err(unknown.with_hint(format!("it is a profile of dialect \"{dialect}\""))),
+    match known.dialects.iter().find(|row| row.profiles.contains(&word)) {
+        Some(owner) => Err(unknown.with_hint(format!("it is a profile of dialect \"{}\"", owner.name))),
         None => Err(unknown),
     }
 }
 
 /// With an unknown dialect, every profile is accepted, because the dialect is already reported.
-fn parse_profile(word: &str, dialect: Option<&str>, known: &KnownDialects<'_>) -> Result<String, ValueError> {
-    let profiles = known.dialects.iter().find(|row| Some(row.0) == dialect).map(|row| row.1);
+fn parse_profile(word: &str, dialect: Option<&str>, known: &KnownDialects) -> Result<String, ValueError> {
+    let profiles = dialect.and_then(|dialect| known.find(dialect)).map(|row| row.profiles.as_slice());
     match profiles {
         Some([]) => Err(ValueError::new("this dialect has no profiles").with_hint("remove this key")),
         Some(profiles) if !profiles.contains(&word) => Err(ValueError::unknown("profile", word, profiles)),
@@ -908,12 +916,16 @@ fn find_target_index(word: &str, targets: &[LocatedName<'_>]) -> Result<usize, V
 /// The name and the access keys of a caller with their places, and the caller.
 type ParsedCaller<'a> = ((LocatedName<'a>, Vec<LocatedName<'a>>), Option<Caller>);
 
-fn read_caller<'a>(mut fields: TableReader<'a>, sources: &dyn Sources) -> ParsedCaller<'a> {
+fn read_caller<'a>(
+    mut fields: TableReader<'a>,
+    known: &KnownDialects,
+    sources: &dyn Sources,
+) -> ParsedCaller<'a> {
     let name = read_name(&mut fields, "\"photo-app\"");
     let (access_keys, keys) = read_caller_keys(&mut fields, sources);
     let grants = fields.read_tables("grants").into_iter().map(read_grant).collect::<Option<Vec<_>>>();
-    let signatures = read_signatures(&mut fields);
-    let cos_strict = fields.read_word("cos_signing", COS_STRICT, false);
+    let signatures = read_signatures(&mut fields, known);
+    let strict_dialects = read_strict_dialects(&mut fields, known);
     let requests_per_second = fields.read_count("requests_per_second", 0..=REQUESTS_MAX, 0_u32);
     let concurrent_requests_max = fields.read_count("concurrent_requests_max", 0..=REQUESTS_MAX, 0_u32);
     fields.finish();
@@ -926,7 +938,7 @@ fn read_caller<'a>(mut fields: TableReader<'a>, sources: &dyn Sources) -> Parsed
             concurrent_requests_max: NonZeroU32::new(concurrent_requests_max?),
             grants: grants?,
             signatures: signatures?,
-            cos_strict: cos_strict?,
+            strict_dialects: strict_dialects?,
         })
     };
     let caller = build();
@@ -983,20 +995,35 @@ fn read_grant(mut fields: TableReader<'_>) -> Option<Grant> {
     Some(Grant { buckets, access: access? })
 }
 
-fn read_signatures(fields: &mut TableReader<'_>) -> Option<Vec<String>> {
+/// The dialects in which a caller must sign every meaningful part of the request. Each has a key of its own.
+fn read_strict_dialects(fields: &mut TableReader<'_>, known: &KnownDialects) -> Option<Vec<&'static str>> {
+    let mut strict = Some(Vec::new());
+    for dialect in &known.dialects {
+        let Some(key) = dialect.strict_signing_key else { continue };
+        match (fields.read_word(key, STRICT_SIGNING, false), &mut strict) {
+            (Some(true), Some(strict)) => strict.push(dialect.name),
+            (Some(false), _) | (_, None) => {}
+            (None, _) => strict = None,
+        }
+    }
+    strict
+}
+
+fn read_signatures(fields: &mut TableReader<'_>, known: &KnownDialects) -> Option<Vec<String>> {
+    let signatures = known.list_signatures();
     let Some(item) = fields.get("signatures") else {
-        return Some(SIGNATURES.iter().map(|&word| word.to_owned()).collect());
+        return Some(signatures.iter().map(|&word| word.to_owned()).collect());
     };
     if item.is_empty_list() {
         item.place.reject(
             ValueError::new("no signature is allowed").with_hint("remove this key to allow all signatures"),
         );
     }
-    let find_signature = |word: &str| SIGNATURES.contains(&word).then(|| word.to_owned());
+    let find_signature = |word: &str| signatures.contains(&word).then(|| word.to_owned());
     let read_word = |item: Item<'_>| {
-        item.record_known_words(SIGNATURES.iter().copied());
+        item.record_known_words(signatures.iter().copied());
         item.parse(|word| {
-            find_signature(word).ok_or_else(|| ValueError::unknown("signature", word, SIGNATURES))
+            find_signature(word).ok_or_else(|| ValueError::unknown("signature", word, &signatures))
         })
     };
     item.as_list()?.into_iter().map(read_word).collect()

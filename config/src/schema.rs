@@ -23,7 +23,7 @@ const LIST_EXAMPLE: &str = "[listen]\nhttps = [{ certificates = [{ }] }]\n[[targ
     { access_key = \"K\", secret_key = \"dummy-\", session_token = \"dummy-\" }]\n";
 
 /// Builds the JSON Schema of the configuration.
-pub fn build_schema(known: &KnownDialects<'_>) -> Value {
+pub fn build_schema(known: &KnownDialects) -> Value {
     let mut shapes = KeyShapes::default();
     let moved = [FULL_EXAMPLE, LIST_EXAMPLE]
         .into_iter()

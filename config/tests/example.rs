@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use blobfish_config::{
-    Addressing, Conditions, GrantAccess, OsSources, Signing, SmallParts, Sources, UnsupportedFields,
+    Addressing, Conditions, GrantAccess, OsSources, SmallParts, Sources, UnsupportedFields,
 };
 use common::load;
 use secrecy::ExposeSecret;
@@ -42,7 +42,7 @@ fn loads_the_full_example() {
     let target = &config.targets[0];
     assert_eq!((target.dialect.as_str(), target.profile.as_deref()), ("oss", Some("aliyun")));
     assert_eq!(target.endpoint.authority(), "oss-cn-hangzhou.localhost:9100");
-    assert_eq!((target.addressing, target.signing), (Addressing::Virtual, Signing::V4));
+    assert_eq!((target.addressing, target.signing), (Addressing::Virtual, Some("v4")));
     assert_eq!(target.session_token.as_ref().unwrap().expose_secret(), "dummy-target-token");
     assert_eq!(target.kms_keys.len(), 1);
     assert_eq!(
@@ -63,7 +63,7 @@ fn loads_the_full_example() {
 
     let caller = &config.callers[0];
     assert_eq!(caller.grants[0].access, GrantAccess::ReadWrite);
-    assert_eq!((caller.signatures.len(), caller.cos_strict), (5, false));
+    assert_eq!((caller.signatures.len(), caller.strict_dialects.len()), (5, 0));
 }
 
 /// Whether a line sets a key to the default value that its comment names.

@@ -2,7 +2,8 @@
 //!
 //! A request head comes in as bytes; what to send to the target and how to respond come out as values. The time and all
 //! keys are arguments. `model` has the canonical types, `engine` the translation that is written once and names no
-//! vendor, `encoding` helpers that know no vendor, and each of `s3`, `jdcloud`, `cos` and `oss` one dialect.
+//! vendor, `encoding` helpers that know no vendor, and each folder of a dialect the
+//! tables of one vendor, with the same file names.
 //!
 //! A copy that a COS client sends, as Alibaba OSS gets it:
 //!
@@ -27,45 +28,81 @@
 //! ```
 
 pub mod authentication;
-pub mod cos;
 pub mod dialect;
 pub mod documents;
 pub mod encoding;
 pub mod engine;
-pub mod jdcloud;
 pub mod model;
-pub mod oss;
-pub mod s3;
 pub mod translator;
+
+use std::sync::LazyLock;
 
 use dialect::Dialect;
 
-/// Every dialect that callers may speak and targets may be. Of one family the first is the common one.
-pub static DIALECTS: &[&Dialect] = &[&s3::S3, &jdcloud::JDCLOUD, &cos::COS, &oss::OSS];
+/// Declares the folder of each dialect and the list of them, so that a new dialect takes one line.
+// `cargo fmt` does not find modules that a macro declares. `make lint` passes their files to it.
+macro_rules! declare_dialects {
+    ($($module:ident::$value:ident,)+) => {
+        $(pub mod $module;)+
 
-/// Servers that are only ever targets: a dialect with stated differences.
-pub static PROFILES: &[&Dialect] = s3::profiles::ALL;
+        /// Every dialect that callers may use and targets may have: the only list. Everything else that depends on which
+        /// dialects exist is derived from it. The first dialect of a family is the one that a configuration names.
+        pub static DIALECTS: &[&Dialect] = &[$(&$module::$value),+];
+    };
+}
 
-/// The dialects and their profiles, as configuration names them.
-pub static DIALECT_PROFILES: &[(&str, &[&str])] = &[
-    ("s3", &["aws", "jdcloud", "ceph", "minio", "garage", "seaweedfs", "r2", "b2", "wasabi"]),
-    ("cos", &["tencent"]),
-    ("oss", &["aliyun"]),
-];
+declare_dialects! {
+    s3::S3,
+    jdcloud::JDCLOUD,
+    cos::COS,
+    oss::OSS,
+}
 
-/// What demo mode configures for itself.
-pub static DEMO_PROFILES: &[(&str, &[&str])] = &[("s3", &["embedded"])];
+/// Servers that are only targets: of every dialect, those that differ from it in stated points.
+pub static PROFILES: LazyLock<Vec<&'static Dialect>> =
+    LazyLock::new(|| DIALECTS.iter().flat_map(|dialect| dialect.profiles).copied().collect());
+
+/// What a configuration may name as a dialect, with everything that its keys depend on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigurableDialect {
+    /// The dialect's name.
+    pub name: &'static str,
+    /// Names of its profiles: other dialects of its family, the vendor itself, and servers that are only targets.
+    pub profiles: Vec<&'static str>,
+    /// Signatures that a caller may be allowed.
+    pub signatures: &'static [&'static str],
+    /// Versions of the signature that a target may be sent, the usual one first; empty where there is no choice.
+    pub signing_versions: Vec<&'static str>,
+    /// The key with which a caller is held to signing everything that has a meaning.
+    pub strict_signing_key: Option<&'static str>,
+}
+
+/// The dialects that a configuration may name: the first of each family, in the order of [`DIALECTS`].
+pub fn list_configurable_dialects() -> Vec<ConfigurableDialect> {
+    let is_first = |dialect: &&&Dialect| dialect.name == dialect.family;
+    let describe = |dialect: &&'static Dialect| ConfigurableDialect {
+        name: dialect.name,
+        profiles: list_profile_names(dialect),
+        signatures: dialect.signatures,
+        signing_versions: dialect.signing_versions.iter().map(|row| row.0).collect(),
+        strict_signing_key: dialect.strict_signing_key,
+    };
+    DIALECTS.iter().filter(is_first).map(describe).collect()
+}
+
+fn list_profile_names(dialect: &'static Dialect) -> Vec<&'static str> {
+    let relatives = DIALECTS.iter().copied().filter(|other| other.family == dialect.family);
+    let relatives = relatives.filter(|other| other.name != dialect.name).map(|other| other.name);
+    let servers = dialect.profiles.iter().map(|profile| profile.name);
+    dialect.vendor_profile.into_iter().chain(relatives).chain(servers).collect()
+}
 
 /// The dialect of a configured name and profile, or of its own name.
 pub fn find_dialect(dialect: &str, profile: Option<&str>) -> Option<&'static Dialect> {
-    let find_by_name = |name: &str| {
-        DIALECTS
-            .iter()
-            .chain(PROFILES)
-            .chain(&[&s3::profiles::EMBEDDED])
-            .copied()
-            .find(|dialect| dialect.name == name)
-    };
+    let embedded = DIALECTS.iter().filter_map(|dialect| dialect.embedded_store);
+    let all: Vec<&'static Dialect> =
+        DIALECTS.iter().copied().chain(PROFILES.iter().copied()).chain(embedded).collect();
+    let find_by_name = |name: &str| all.iter().copied().find(|dialect| dialect.name == name);
     profile.and_then(find_by_name).or_else(|| find_by_name(dialect))
 }
 

@@ -41,7 +41,7 @@ impl CredentialStore for TestKeys {
         (access_key == "AKID").then_some(CallerCredentials {
             secret_key: &self.secret,
             session_token: self.token.as_ref(),
-            requires_all_signed: self.strict,
+            strict_dialects: if self.strict { &["cos"] } else { &[] },
             schemes: &self.schemes,
         })
     }

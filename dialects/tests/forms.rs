@@ -29,7 +29,7 @@ impl CredentialStore for TestKeys {
         let key = CallerCredentials {
             secret_key: &self.0,
             session_token: None,
-            requires_all_signed: false,
+            strict_dialects: &[],
             schemes: &[],
         };
         (access_key == self.1).then_some(key)

@@ -8,12 +8,15 @@
     clippy::indexing_slicing
 )]
 
+use std::sync::LazyLock;
+
+use blobfish_dialects::DIALECTS;
+use blobfish_dialects::dialect::Dialect;
 use blobfish_dialects::dialect::signature::{Auth, ResourceAddress, VerifyOptions};
 use blobfish_dialects::encoding::percent;
 use blobfish_dialects::model::{
     Credentials, ErrorKind, OutgoingRequest, PayloadHash, RawHead, Rejection, RequestScope, Timestamp,
 };
-use blobfish_dialects::{cos, oss, s3};
 use proptest::prelude::*;
 use secrecy::SecretString;
 
@@ -94,12 +97,15 @@ fn generate_parts() -> impl Strategy<Value = RequestParts> {
     })
 }
 
-const SCHEMES: [(&dyn Auth, &str); 4] = [
-    (&s3::auth::AUTH, "x-amz-"),
-    (&cos::auth::AUTH, "x-cos-"),
-    (&oss::auth::AUTH, "x-oss-"),
-    (&oss::auth::AUTH_V1, "x-oss-"),
-];
+/// Every signature that a target may be sent, with the prefix of the dialect's headers.
+static SCHEMES: LazyLock<Vec<(&dyn Auth, &str)>> = LazyLock::new(|| {
+    let list = |dialect: &'static Dialect| match dialect.signing_versions {
+        [] => vec![(dialect.auth, dialect.header_prefix)],
+        versions => versions.iter().map(|row| (row.1, dialect.header_prefix)).collect(),
+    };
+    let first_of_family = DIALECTS.iter().filter(|dialect| dialect.name == dialect.family);
+    first_of_family.flat_map(|dialect| list(dialect)).collect()
+});
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
@@ -152,7 +158,7 @@ proptest! {
 
     #[test]
     fn strangers_credentials_never_panic(line in "[ -~]{0,120}", query in "[ -~&&[^ #]]{0,120}") {
-        for (auth, _) in SCHEMES {
+        for (auth, _) in SCHEMES.iter().copied() {
             for start in ["", "AWS4-HMAC-SHA256 ", "AWS ", "OSS ", "OSS4-HMAC-SHA256 ", "q-sign-algorithm=sha1&"] {
                 let head = RawHead {
                     method: "GET".to_owned(),
@@ -174,7 +180,7 @@ proptest! {
 #[test]
 fn what_was_added_after_signing_is_rejected() {
     let parts = RequestParts { key: "k".to_owned(), query: Vec::new(), headers: Vec::new(), token: false };
-    for (auth, prefix) in SCHEMES {
+    for (auth, prefix) in SCHEMES.iter().copied() {
         let head = to_raw_head(&sign_request(auth, prefix, &parts));
         assert_eq!(verify_signature(auth, &head, "bucket", "k"), Ok(()));
         for name in ["copy-source", "acl", "metadata-directive", "storage-class", "meta-a"] {
@@ -199,7 +205,7 @@ fn bytes_of_no_text_do_not_stand_for_each_other() {
     let value = "a\u{fffd}b".as_bytes().to_vec();
     let headers = vec![("meta-a".to_owned(), value.clone())];
     let parts = RequestParts { key: "k".to_owned(), query: Vec::new(), headers, token: false };
-    for (auth, prefix) in SCHEMES {
+    for (auth, prefix) in SCHEMES.iter().copied() {
         let head = to_raw_head(&sign_request(auth, prefix, &parts));
         assert_eq!(verify_signature(auth, &head, "bucket", "k"), Ok(()), "{prefix}: as it was signed");
         for other in [&b"a\xffb"[..], b"a\xfeb", b"a\xe2\x82b", b"a\xc3b", b"a\xed\xa0\x80b"] {

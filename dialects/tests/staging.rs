@@ -219,7 +219,7 @@ fn whom_it_concerns() {
             assert!(!small_parts::involves_small_parts(way, &sealed), "nobody could read it again");
         });
     }
-    for dialect in DIALECTS.iter().chain(PROFILES) {
+    for dialect in DIALECTS.iter().chain(PROFILES.iter()) {
         let is_needed = small_parts::is_staging_needed(&build_sample_target(dialect));
         assert_eq!(is_needed, minimum(dialect) > 100 * 1024, "{}", dialect.name);
     }

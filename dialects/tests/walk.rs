@@ -493,7 +493,7 @@ fn every_field_of_every_operation_is_sent_emulated_or_reported() {
     let mut found = Vec::new();
     let mut walked = 0;
     for caller in DIALECTS {
-        for dialect in DIALECTS.iter().chain(PROFILES) {
+        for dialect in DIALECTS.iter().chain(PROFILES.iter()) {
             let target = build_target(dialect);
             for row in build_matrix(caller, dialect) {
                 // A standard range is what this target answers by nature; where no parts are told, none are paged: see below.

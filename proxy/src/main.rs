@@ -8,6 +8,7 @@ mod cli;
 mod clock;
 mod content_length;
 mod inbound;
+mod known_dialects;
 mod process;
 mod request;
 mod target;
@@ -53,7 +54,7 @@ fn main() -> ExitCode {
         }
         Command::Losses { json } => Ok(losses::run_losses(json)),
         Command::Schema { markdown } => {
-            let known = blobfish_config::KnownDialects { dialects: blobfish_dialects::DIALECT_PROFILES };
+            let known = known_dialects::list_known_dialects();
             let schema = blobfish_config::build_schema(&known);
             Ok(if markdown { blobfish_config::render_reference(&schema) } else { format!("{schema:#}\n") })
         }

@@ -4,10 +4,33 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 
-use blobfish_config::{Config, KnownDialects, Mistake, Sources};
+use std::sync::LazyLock;
 
-pub const KNOWN: KnownDialects<'static> =
-    KnownDialects { dialects: &[("s3", &["aws", "jdcloud", "minio"]), ("cos", &[]), ("oss", &["aliyun"])] };
+use blobfish_config::{Config, KnownDialect, KnownDialects, Mistake, Sources};
+
+pub static KNOWN: LazyLock<KnownDialects> = LazyLock::new(|| KnownDialects {
+    dialects: vec![
+        KnownDialect {
+            name: "s3",
+            profiles: vec!["aws", "jdcloud", "minio"],
+            signatures: vec!["s3v4", "s3v2"],
+            ..KnownDialect::default()
+        },
+        KnownDialect {
+            name: "cos",
+            signatures: vec!["cos"],
+            strict_signing_key: Some("cos_signing"),
+            ..KnownDialect::default()
+        },
+        KnownDialect {
+            name: "oss",
+            profiles: vec!["aliyun"],
+            signatures: vec!["ossv1", "ossv4"],
+            signing_versions: vec!["v4", "v1"],
+            ..KnownDialect::default()
+        },
+    ],
+});
 
 /// Environment variables and files. Other users can access a path that begins with `/open`.
 #[derive(Default)]

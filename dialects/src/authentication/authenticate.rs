@@ -26,8 +26,8 @@ pub struct CallerCredentials<'a> {
     pub secret_key: &'a SecretString,
     /// Session token that must come with it.
     pub session_token: Option<&'a SecretString>,
-    /// Whether everything with meaning must be signed.
-    pub requires_all_signed: bool,
+    /// Dialects in which everything with a meaning must be signed.
+    pub strict_dialects: &'a [&'static str],
     /// Ways of signing that are switched on; empty: all.
     pub schemes: &'a [String],
 }
@@ -190,7 +190,7 @@ fn verify_request(
     let secret = caller.as_ref().map_or(&dummy, |key| key.secret_key);
     let options = VerifyOptions {
         now,
-        requires_all_signed: caller.as_ref().is_some_and(|key| key.requires_all_signed),
+        requires_all_signed: caller.as_ref().is_some_and(|key| key.strict_dialects.contains(&dialect.family)),
     };
     let verification = verify_any_host(head, dialect, address, &claim, secret, &options);
     let Some(caller) = caller else { return Err(ErrorKind::InvalidAccessKeyId.into()) };

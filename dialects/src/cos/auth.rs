@@ -46,6 +46,9 @@ const CREDENTIAL_PARAMETERS: &[&str] = &[
     "x-cos-security-token",
 ];
 
+/// Its signature in configuration.
+pub const SCHEME: &str = "cos";
+
 impl Auth for CosAuth {
     fn credential_parameters(&self) -> &'static [&'static str] {
         CREDENTIAL_PARAMETERS
@@ -53,7 +56,7 @@ impl Auth for CosAuth {
 
     fn parse_claim(&self, head: &RawHead) -> Result<Option<Claim>, Rejection> {
         let Some(credential) = CosCredential::from_head(head)? else { return Ok(None) };
-        let scheme = Scheme { name: "cos", presigned: credential.presigned };
+        let scheme = Scheme { name: SCHEME, presigned: credential.presigned };
         Ok(Some(Claim {
             scheme,
             access_key_id: credential.access_key,
@@ -108,7 +111,7 @@ impl Auth for CosAuth {
             return Ok(None);
         }
         Ok(Some(Claim {
-            scheme: Scheme { name: "cos", presigned: true },
+            scheme: Scheme { name: SCHEME, presigned: true },
             access_key_id: form.require_field("q-ak")?.to_owned(),
             session_token: form.get("x-cos-security-token").map(str::to_owned),
         }))

@@ -109,6 +109,10 @@ pub const ERRORS: &[ErrorRow] = &[
     ErrorRow::new(ErrorKind::NotImplemented, "NotImplemented", 501, "A header you provided implies functionality that is not implemented."),
     ErrorRow::new(ErrorKind::ConditionNotImplemented, "NotImplemented", 501, "A header you provided implies functionality that is not implemented."),
     ErrorRow::new(ErrorKind::TargetCopyLimit, "NotImplemented", 501, "The source is larger than the storage behind this service copies at once."),
+    // COS, GET Bucket accelerate: an unset one is an empty document, so a client gets the general code of a setting.
+    ErrorRow::new(ErrorKind::NoSuchAcceleration, "NoSuchConfiguration", 404, "The specified configuration does not exist."),
+    // COS has no ownership controls, so no client of it can ask for them: what a vendor does not have is not implemented.
+    ErrorRow::new(ErrorKind::NoSuchOwnership, "NotImplemented", 501, "A header you provided implies functionality that is not implemented."),
     ErrorRow::new(ErrorKind::InvalidBucketState, "OperationAborted", 409, "The request is not valid for the current state of the bucket."),
     ErrorRow::new(ErrorKind::InternalError, "InternalError", 500, "We encountered an internal error."),
     ErrorRow::new(ErrorKind::ServiceUnavailable, "ServiceUnavailable", 503, "The service is not available."),

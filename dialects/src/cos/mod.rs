@@ -21,15 +21,23 @@ use crate::model::{ChecksumAlgorithm, ErrorKind, Operation, Timestamp};
 /// Tencent COS.
 pub static COS: Dialect = Dialect {
     name: "cos",
+    examples: include_str!("examples.http"),
     family: "cos",
+    profiles: &[],
+    vendor_profile: Some("tencent"),
+    embedded_store: None,
     auth: &auth::AUTH,
-    legacy_auth: None,
+    signatures: &[auth::SCHEME],
+    signing_versions: &[],
+    // Clients list the headers and parameters that they sign, and may list none.
+    strict_signing_key: Some("cos_signing"),
     hosts: route::HOSTS,
     // 8. 1.6: forbidden for every bucket since 2024.
     serves_families: &["s3"],
     path_style: false,
     routes: route::ROUTES,
     settings: settings::SCHEMAS,
+    absent_settings: settings::ABSENT_SETTINGS,
     acl_style: settings::ACL_STYLE,
     sub_resources: route::SUB_RESOURCES,
     parameters_ignore_case: true,
@@ -71,6 +79,7 @@ pub static COS: Dialect = Dialect {
     copy: copy::RULES,
     xml: xml::STYLE,
     errors: errors::ERRORS,
+    error_sentences: &[],
     defaults: defaults::DEFAULTS,
     limits: defaults::LIMITS,
     etag_is_md5: false,

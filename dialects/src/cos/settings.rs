@@ -1,6 +1,11 @@
 //! The documents beside objects (3.6) and buckets (3.7) of COS.
 
 use crate::dialect::AclStyle;
+use crate::dialect::common_settings::{
+    CORS_EXPOSED_HEADER, CORS_HEADER, CORS_MAX_AGE, CORS_METHOD, CORS_ORIGIN, EXPIRATION, LIFECYCLE_STATUS,
+    LOCK_ENABLED, LOCK_RULE, PROTOCOLS, RETENTION, SIZE_GREATER, SIZE_LESS, TAG, TAGGING, UPLOAD_ABORT,
+    VERSION_EXPIRATION, VERSIONING_STATUS,
+};
 use crate::dialect::settings_schema::{
     BOOLEAN, ElementSchema, SettingSchema, UnsetResponse, class_element, group_element, number_element,
     page_elements, text_element, with_name, words_element,
@@ -11,6 +16,8 @@ use crate::model::{ErrorKind, Group, Setting};
 
 /// 5.2, and the object ACL of 3.6
 pub const ACL_STYLE: AclStyle = AclStyle {
+    group_element: "URI",
+    has_grantee_type: true,
     canned_in_document: false,
     headers_take_precedence: true,
     groups: &[
@@ -48,7 +55,7 @@ pub const SCHEMAS: &[SettingSchema] = &[
         Setting::Retention,
         &["retention"],
         "Retention",
-        &[words_element("Mode", MODES), text_element("RetainUntilDate")],
+        RETENTION,
         UnsetResponse::Error(ErrorKind::NoSuchRetention),
     )
     .without_delete(),
@@ -56,7 +63,7 @@ pub const SCHEMAS: &[SettingSchema] = &[
         Setting::Versioning,
         &["versioning"],
         "VersioningConfiguration",
-        &[words_element("Status", &[("Enabled", "Enabled"), ("Suspended", "Suspended")])],
+        &[VERSIONING_STATUS],
         UnsetResponse::Empty,
     )
     .without_delete(),
@@ -69,11 +76,11 @@ pub const SCHEMAS: &[SettingSchema] = &[
                 "CORSRule",
                 &[
                     text_element("ID"),
-                    text_element("AllowedOrigin"),
-                    text_element("AllowedMethod"),
-                    text_element("AllowedHeader"),
-                    text_element("ExposeHeader"),
-                    number_element("MaxAgeSeconds"),
+                    CORS_ORIGIN,
+                    CORS_METHOD,
+                    CORS_HEADER,
+                    CORS_EXPOSED_HEADER,
+                    CORS_MAX_AGE,
                 ],
             ),
             words_element("ResponseVary", BOOLEAN),
@@ -132,16 +139,7 @@ pub const SCHEMAS: &[SettingSchema] = &[
         Setting::ObjectLock,
         &["object-lock"],
         "ObjectLockConfiguration",
-        &[
-            words_element("ObjectLockEnabled", &[("Enabled", "Enabled")]),
-            group_element(
-                "Rule",
-                &[group_element(
-                    "DefaultRetention",
-                    &[words_element("Mode", MODES), number_element("Days"), number_element("Years")],
-                )],
-            ),
-        ],
+        &[LOCK_ENABLED, LOCK_RULE],
         UnsetResponse::Error(ErrorKind::NoSuchObjectLock),
     )
     .without_delete(),
@@ -206,13 +204,6 @@ fn add_type(mut tree: Node) -> Node {
     tree
 }
 
-const TAGGING: &[ElementSchema] =
-    &[group_element("TagSet", &[group_element("Tag", &[text_element("Key"), text_element("Value")])])];
-
-const TAG: ElementSchema = group_element("Tag", &[text_element("Key"), text_element("Value")]);
-
-const MODES: &[(&str, &str)] = &[("GOVERNANCE", "GOVERNANCE"), ("COMPLIANCE", "COMPLIANCE")];
-
 const ENCRYPTION: &[ElementSchema] = &[
     words_element("SSEAlgorithm", &[("AES256", "AES256"), ("KMS", "KMS"), ("SM4", "SM4")]),
     text_element("KMSMasterKeyID"),
@@ -232,45 +223,30 @@ const LIFECYCLE: &[ElementSchema] = &[group_element(
                 text_element("Prefix"),
                 TAG,
                 text_element("PrefixNotEquals"),
-                number_element("ObjectSizeGreaterThan"),
-                number_element("ObjectSizeLessThan"),
+                SIZE_GREATER,
+                SIZE_LESS,
                 group_element(
                     "And",
-                    &[
-                        text_element("Prefix"),
-                        TAG,
-                        text_element("PrefixNotEquals"),
-                        number_element("ObjectSizeGreaterThan"),
-                        number_element("ObjectSizeLessThan"),
-                    ],
+                    &[text_element("Prefix"), TAG, text_element("PrefixNotEquals"), SIZE_GREATER, SIZE_LESS],
                 ),
             ],
         ),
         // The old form; SDKs still send it.
         text_element("Prefix"),
-        words_element("Status", &[("Enabled", "Enabled"), ("Disabled", "Disabled")]),
+        LIFECYCLE_STATUS,
         group_element(
             "Transition",
             &[number_element("Days"), text_element("Date"), class_element("StorageClass"), FREQUENCY],
         ),
-        group_element(
-            "Expiration",
-            &[
-                number_element("Days"),
-                text_element("Date"),
-                words_element("ExpiredObjectDeleteMarker", BOOLEAN),
-            ],
-        ),
+        EXPIRATION,
         group_element(
             "NoncurrentVersionTransition",
             &[number_element("NoncurrentDays"), class_element("StorageClass"), FREQUENCY],
         ),
-        group_element("NoncurrentVersionExpiration", &[number_element("NoncurrentDays")]),
-        group_element("AbortIncompleteMultipartUpload", &[number_element("DaysAfterInitiation")]),
+        VERSION_EXPIRATION,
+        UPLOAD_ABORT,
     ],
 )];
-
-const PROTOCOLS: &[(&str, &str)] = &[("http", "http"), ("https", "https")];
 
 const WEBSITE: &[ElementSchema] = &[
     group_element("IndexDocument", &[text_element("Suffix")]),
@@ -330,4 +306,22 @@ const INVENTORY: &[ElementSchema] = &[
     group_element("Schedule", &[text_element("Frequency")]),
     text_element("IncludedObjectVersions"),
     group_element("OptionalFields", &[text_element("Field")]),
+];
+
+/// Settings that the vendor does not have.
+pub const ABSENT_SETTINGS: &[Setting] = &[
+    Setting::LegalHold,
+    Setting::PublicAccessBlock,
+    Setting::RequestPayment,
+    Setting::Ownership,
+    Setting::PolicyStatus,
+    Setting::IntelligentTiering,
+    Setting::IntelligentTierings,
+    Setting::Metrics,
+    Setting::AllMetrics,
+    Setting::AccessMonitor,
+    Setting::ArchiveDirectRead,
+    Setting::ResourceGroup,
+    Setting::Https,
+    Setting::Stat,
 ];

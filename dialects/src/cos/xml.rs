@@ -1,10 +1,18 @@
 //! The documents of COS (3.4, 3.5, 3.6, 4.7, 6.1): no namespace, but for one.
 
-use crate::dialect::XmlStyle;
+use crate::dialect::{DocumentRoots, XmlStyle};
 use crate::encoding::percent;
 
 /// Orders as in the vendor's samples.
 pub const STYLE: XmlStyle = XmlStyle {
+    roots: DocumentRoots::COMMON,
+    bucket_info: None,
+    // ListParts and ListMultipartUploads each have a spelling of their own.
+    encoding_type_elements: &["EncodingType", "Encoding-type", "Encoding-Type"],
+    error_identity: &["Code", "Message", "RequestId", "TraceId", "Resource"],
+    endpoint_elements: &[],
+    error_repeat_element: None,
+    object_type: |_| "",
     namespace: None,
     multipart_completed_namespace: Some("http://www.qcloud.com/document/product/436/7751"),
     copy: &["ETag", "CRC64", "LastModified", "VersionId"],

@@ -14,12 +14,25 @@ use crate::model::{
 pub struct Dialect {
     /// The name in configuration, metrics and messages.
     pub name: &'static str,
+    /// Requests to try translations with, each under a line `### TITLE`. Their signatures are made up.
+    pub examples: &'static str,
     /// Dialects of one family share their signatures and header names.
     pub family: &'static str,
+    /// Servers that have this dialect with stated differences, and are only targets.
+    pub profiles: &'static [&'static Dialect],
+    /// Another name that a configuration may give the dialect as a profile: the vendor's own.
+    pub vendor_profile: Option<&'static str>,
+    /// The embedded store of demo mode, in the dialect that it has. It cannot be configured.
+    pub embedded_store: Option<&'static Dialect>,
     /// Its signatures.
     pub auth: &'static dyn Auth,
-    /// An older way of signing, for targets that are configured so.
-    pub legacy_auth: Option<&'static dyn Auth>,
+    /// The words for its signatures in configuration: what a caller may be allowed.
+    pub signatures: &'static [&'static str],
+    /// The versions of the signature that a target may be configured to be sent, the usual one first. Empty: no choice.
+    pub signing_versions: &'static [(&'static str, &'static dyn Auth)],
+    /// The configuration key that holds a caller to signing everything that has a meaning, where its clients may choose
+    /// what they sign.
+    pub strict_signing_key: Option<&'static str>,
     /// How its hosts look. The first row that fits is taken.
     pub hosts: &'static [HostForm],
     /// Families besides its own whose clients the vendor serves on the same hosts, with the bucket in the host.
@@ -31,6 +44,8 @@ pub struct Dialect {
     pub routes: &'static [OperationRoute],
     /// The documents that its buckets and objects have beside them.
     pub settings: &'static [SettingSchema],
+    /// Settings that it does not have. Every other one has a schema.
+    pub absent_settings: &'static [Setting],
     /// How it says who may do what.
     pub acl_style: AclStyle,
     /// Parameters that select an operation which is not translated: refused, never passed over.
@@ -97,6 +112,8 @@ pub struct Dialect {
     pub xml: XmlStyle,
     /// Its errors.
     pub errors: &'static [ErrorRow],
+    /// Sentences by which errors with one code are told apart. The first that fits is taken.
+    pub error_sentences: &'static [ErrorSentence],
     /// What it means when nothing is said.
     pub defaults: Defaults,
     /// What it can hold.
@@ -145,7 +162,18 @@ pub struct BucketSettings {
     /// The class of its objects of which nobody says one.
     pub class: Option<BucketSettingLocation>,
     /// Whether its objects are kept in one zone or in several.
-    pub redundancy: Option<BucketSettingLocation>,
+    pub redundancy: Option<RedundancySetting>,
+}
+
+/// How the redundancy of a new bucket is expressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RedundancySetting {
+    /// The element that clients name it with.
+    pub element: &'static str,
+    /// Its words. The first is the least redundancy, which every vendor's buckets have.
+    pub words: &'static [&'static str],
+    /// Where a target is told.
+    pub location: BucketSettingLocation,
 }
 
 impl BucketSettings {
@@ -395,7 +423,10 @@ impl HostForm {
 }
 
 /// A closed set of values and how one dialect spells them. Every row is read; the first match is written.
-pub struct Words<T: 'static>(pub &'static [(T, &'static str)]);
+///
+/// The second list has the values that the dialect cannot express, so that none is forgotten: a test compares both with the
+/// values that exist.
+pub struct Words<T: 'static>(pub &'static [(T, &'static str)], pub &'static [T]);
 
 impl<T: Copy + PartialEq> Words<T> {
     /// What a word means. Vendors' own SDKs differ in letter case, so case does not count.
@@ -432,8 +463,12 @@ pub enum ConditionCombination {
     All,
 }
 
-/// How a dialect says who may do what.
+/// How a dialect expresses who may do what.
 pub struct AclStyle {
+    /// The element of a grantee that names a group.
+    pub group_element: &'static str,
+    /// Whether a grantee has its kind (`Group`, `CanonicalUser`) as an attribute, without which clients cannot read it.
+    pub has_grantee_type: bool,
     /// Whether a document says a canned word instead of grants.
     pub canned_in_document: bool,
     /// Whether a request that says it in headers and in its body is taken by its headers.
@@ -511,6 +546,17 @@ pub struct Manual {
     pub titles: &'static [(Operation, &'static str)],
 }
 
+/// A sentence that gives an error another meaning than its code alone has.
+#[derive(Debug, Clone, Copy)]
+pub struct ErrorSentence {
+    /// What the code means.
+    pub code_kind: ErrorKind,
+    /// What the vendor's message contains.
+    pub contains: &'static str,
+    /// What it means then.
+    pub kind: ErrorKind,
+}
+
 /// One row of an error table.
 #[derive(Debug, Clone, Copy)]
 pub struct ErrorRow {
@@ -576,8 +622,97 @@ pub struct Limits {
     pub buckets_page_max: Option<u64>,
 }
 
+/// The root elements of a dialect's documents.
+#[derive(Debug, Clone, Copy)]
+pub struct DocumentRoots {
+    /// Of an error, and of one entry that failed in the result of DeleteObjects.
+    pub error: &'static str,
+    /// Of the result of CopyObject.
+    pub copy: &'static str,
+    /// Of the result of UploadPartCopy.
+    pub part_copy: &'static str,
+    /// Of the result of CreateMultipartUpload.
+    pub multipart_initiated: &'static str,
+    /// Of the request of CompleteMultipartUpload.
+    pub complete_multipart: &'static str,
+    /// Of its result.
+    pub multipart_completed: &'static str,
+    /// Of ListParts.
+    pub parts: &'static str,
+    /// Of both versions of ListObjects.
+    pub objects: &'static str,
+    /// Of ListBuckets.
+    pub buckets: &'static str,
+    /// Of ListObjectVersions.
+    pub versions: &'static str,
+    /// Of ListMultipartUploads.
+    pub uploads: &'static str,
+    /// Of the request of DeleteObjects.
+    pub delete: &'static str,
+    /// Of its result.
+    pub deleted: &'static str,
+    /// Of the request of RestoreObject.
+    pub restore: &'static str,
+    /// Of access control lists.
+    pub acl: &'static str,
+    /// Of GetBucketLocation; also the element of the region in a document about a new bucket.
+    pub location: &'static str,
+    /// Of the response to a form upload.
+    pub form_upload: &'static str,
+    /// Of GetObjectAttributes. The first is written; documents and servers disagree on the name.
+    pub attributes: &'static [&'static str],
+}
+
+impl DocumentRoots {
+    /// The roots that S3 introduced and the other vendors took over. A dialect whose roots differ states each that does.
+    pub const COMMON: Self = Self {
+        error: "Error",
+        copy: "CopyObjectResult",
+        part_copy: "CopyPartResult",
+        multipart_initiated: "InitiateMultipartUploadResult",
+        complete_multipart: "CompleteMultipartUpload",
+        multipart_completed: "CompleteMultipartUploadResult",
+        parts: "ListPartsResult",
+        objects: "ListBucketResult",
+        buckets: "ListAllMyBucketsResult",
+        versions: "ListVersionsResult",
+        uploads: "ListMultipartUploadsResult",
+        delete: "Delete",
+        deleted: "DeleteResult",
+        restore: "RestoreRequest",
+        acl: "AccessControlPolicy",
+        location: "LocationConstraint",
+        form_upload: "PostResponse",
+        attributes: &["GetObjectAttributesResponse", "GetObjectAttributesOutput"],
+    };
+}
+
+/// The overview of a bucket, in a dialect that has that document.
+pub struct BucketInfoDocument {
+    /// The root element.
+    pub root: &'static str,
+    /// The element in it.
+    pub bucket: &'static str,
+    /// Children of that element.
+    pub children: &'static [&'static str],
+}
+
 /// How a dialect's documents are written. Elements are listed in the order in which the vendor sends them.
 pub struct XmlStyle {
+    /// The root elements.
+    pub roots: DocumentRoots,
+    /// The overview of a bucket, if it has one.
+    pub bucket_info: Option<&'static BucketInfoDocument>,
+    /// Elements that state that keys are percent-encoded: all of them are read.
+    pub encoding_type_elements: &'static [&'static str],
+    /// Elements of an error that belong to the vendor's own request, so that they are not passed on.
+    pub error_identity: &'static [&'static str],
+    /// Elements of a listed bucket that name the host under which it is reached.
+    pub endpoint_elements: &'static [&'static str],
+    /// The element of an error that repeats the message where it names a header that is not implemented.
+    pub error_repeat_element: Option<&'static str>,
+    /// What it calls an object in a listing, by its ETag: put in one piece or in parts.
+    pub object_type: fn(etag: &str) -> &'static str,
     /// Namespace of result roots.
     pub namespace: Option<&'static str>,
     /// Namespace of the completing call's result, where it differs.

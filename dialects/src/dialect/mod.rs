@@ -4,6 +4,7 @@
 //! Uses: `model`, `encoding`.
 
 pub mod addressing;
+pub mod common_settings;
 pub mod credential;
 mod definition;
 pub mod etag;
@@ -14,12 +15,14 @@ pub mod response_context;
 pub mod route;
 pub mod settings_schema;
 pub mod signature;
+pub mod signature_v4;
 pub mod target;
 
 pub use definition::{
-    AclStyle, BucketSettingLocation, BucketSettings, CommonHeaders, ConditionCombination, CopyRules,
-    Defaults, Dialect, ErrorRow, FieldName, HostForm, IgnoreReason, IgnoredHeader, Limits, Manual,
-    SelfCopyRule, StatedDigest, TargetCopySource, WordTables, Words, XmlStyle,
+    AclStyle, BucketInfoDocument, BucketSettingLocation, BucketSettings, CommonHeaders, ConditionCombination,
+    CopyRules, Defaults, Dialect, DocumentRoots, ErrorRow, ErrorSentence, FieldName, HostForm, IgnoreReason,
+    IgnoredHeader, Limits, Manual, RedundancySetting, SelfCopyRule, StatedDigest, TargetCopySource,
+    WordTables, Words, XmlStyle,
 };
 pub use operation_route::{OperationRoute, ResourceLevel};
 pub use target::{SmallPartsConfig, Target};

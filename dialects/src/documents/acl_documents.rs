@@ -9,7 +9,7 @@ use crate::model::{
 
 /// Reads an AccessControlPolicy. `None`: it is none, or its words are not the dialect's.
 pub fn read_acl_document(dialect: &Dialect, node: &Node) -> Option<AccessControlList> {
-    if node.name != "AccessControlPolicy" {
+    if node.name != dialect.xml.roots.acl {
         return None;
     }
     let list = node.child("AccessControlList")?;
@@ -71,9 +71,9 @@ fn parse_grantee(dialect: &Dialect, text: &str) -> Option<Grantee> {
 
 fn read_grant(dialect: &Dialect, node: &Node, owner: &str) -> Option<Grant> {
     let grantee = node.child("Grantee")?;
-    let to = match (grantee.child_text("URI"), grantee.child_text("ID")) {
-        (Some(uri), _) => {
-            let row = dialect.acl_style.groups.iter().find(|row| row.1 == uri.trim())?;
+    let to = match (grantee.child_text(dialect.acl_style.group_element), grantee.child_text("ID")) {
+        (Some(name), _) => {
+            let row = dialect.acl_style.groups.iter().find(|row| row.1 == name.trim())?;
             Grantee::Group(row.0)
         }
         (None, Some(id)) => match dialect.acl_style.group_ids.iter().find(|row| row.1 == id.trim()) {
@@ -117,7 +117,7 @@ pub fn check_acl_support(
 
 /// Writes an AccessControlPolicy.
 pub fn write_acl_document(dialect: &Dialect, access: &AccessControlList, out: &mut XmlWriter) {
-    out.open_root("AccessControlPolicy", dialect.xml.namespace);
+    out.open_root(dialect.xml.roots.acl, dialect.xml.namespace);
     out.open("Owner");
     out.write_text("ID", OWNER_ID);
     out.write_text("DisplayName", OWNER_ID);
@@ -130,8 +130,11 @@ pub fn write_acl_document(dialect: &Dialect, access: &AccessControlList, out: &m
         access.grants.iter().for_each(|grant| write_grant(dialect, grant, out));
     }
     out.close("AccessControlList");
-    out.close("AccessControlPolicy");
+    out.close(dialect.xml.roots.acl);
 }
+
+/// The namespace of the attribute that has a grantee's kind.
+const SCHEMA_INSTANCE: &str = "http://www.w3.org/2001/XMLSchema-instance";
 
 fn write_grant(dialect: &Dialect, grant: &Grant, out: &mut XmlWriter) {
     let group = match &grant.grantee {
@@ -140,10 +143,12 @@ fn write_grant(dialect: &Dialect, grant: &Grant, out: &mut XmlWriter) {
     };
     let kind = if group.is_some() { "Group" } else { "CanonicalUser" };
     out.open("Grant");
-    // Clients read the type as an attribute.
-    out.open(&format!("Grantee xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:type=\"{kind}\""));
+    match dialect.acl_style.has_grantee_type {
+        true => out.open_with("Grantee", &[("xmlns:xsi", SCHEMA_INSTANCE), ("xsi:type", kind)]),
+        false => out.open("Grantee"),
+    }
     match (group, &grant.grantee) {
-        (Some(uri), _) => out.write_text("URI", uri),
+        (Some(name), _) => out.write_text(dialect.acl_style.group_element, name),
         (None, Grantee::Account(id)) => out.write_text("ID", id),
         (None, _) => {
             out.write_text("ID", OWNER_ID);

@@ -19,7 +19,7 @@ pub(super) const NULL_VERSION_ID: &str = "null";
 pub fn read_delete_list(dialect: &Dialect, body: &[u8]) -> Result<(Vec<ObjectToDelete>, bool), Rejection> {
     let bounds = ParseLimits::for_list("Object", KEYS_MAX);
     let root = xml::parse_with_limits(body, bounds).map_err(|_| ErrorKind::MalformedXml)?;
-    if root.name != "Delete" {
+    if root.name != dialect.xml.roots.delete {
         return Err(ErrorKind::MalformedXml.into());
     }
     let mut entries = Vec::new();
@@ -50,7 +50,7 @@ fn read_delete_entry(dialect: &Dialect, node: &Node) -> Result<ObjectToDelete, R
 /// be deleted was not.
 pub fn write_delete_list(target: &Dialect, entries: &[ObjectToDelete]) -> Vec<u8> {
     let mut out = XmlWriter::default();
-    out.open_root("Delete", target.xml.namespace);
+    out.open_root(target.xml.roots.delete, target.xml.namespace);
     out.write_text("Quiet", "false");
     for entry in entries {
         out.open("Object");
@@ -63,7 +63,7 @@ pub fn write_delete_list(target: &Dialect, entries: &[ObjectToDelete]) -> Vec<u8
         }
         out.close("Object");
     }
-    out.close("Delete");
+    out.close(target.xml.roots.delete);
     out.finish()
 }
 
@@ -82,7 +82,7 @@ pub fn read_delete_result(
     for node in &root.children {
         let error = match node.name.as_str() {
             "Deleted" => None,
-            "Error" => {
+            name if name == target.xml.roots.error => {
                 let code = node.child_text("Code").unwrap_or_default();
                 let row = target.errors.iter().find(|row| row.code == code);
                 Some(row.map_or(ErrorKind::InternalError, |row| row.kind))
@@ -140,9 +140,9 @@ pub fn write_delete_result(
         return Vec::new();
     }
     let mut out = XmlWriter::new_lossy();
-    out.open_root("DeleteResult", dialect.xml.namespace);
-    if encoded {
-        out.write_text("EncodingType", "url");
+    out.open_root(dialect.xml.roots.deleted, dialect.xml.namespace);
+    if let Some(name) = dialect.xml.encoding_type_elements.first().filter(|_| encoded) {
+        out.write_text(name, "url");
     }
     for line in lines {
         match line.error {
@@ -152,7 +152,7 @@ pub fn write_delete_result(
             Some(kind) => write_error_entry(dialect, line, &encode(&line.key), kind, &mut out),
         }
     }
-    out.close("DeleteResult");
+    out.close(dialect.xml.roots.deleted);
     out.finish()
 }
 
@@ -178,7 +178,7 @@ fn write_error_entry(
     kind: ErrorKind,
     out: &mut XmlWriter,
 ) {
-    out.open("Error");
+    out.open(dialect.xml.roots.error);
     out.write_text("Key", key);
     if let Some(version) = &line.version {
         out.write_text("VersionId", version);
@@ -187,5 +187,5 @@ fn write_error_entry(
         out.write_text("Code", row.code);
         out.write_text("Message", row.message);
     }
-    out.close("Error");
+    out.close(dialect.xml.roots.error);
 }

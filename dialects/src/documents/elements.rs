@@ -85,8 +85,8 @@ pub(super) fn select_decoder<'a>(
     target: &'a Dialect,
     node: &Node,
 ) -> impl Fn(&str) -> Result<String, DocumentError> + 'a {
-    let spellings = ["EncodingType", "Encoding-type", "Encoding-Type"];
-    let encoded = spellings.into_iter().any(|name| node.child_text(name) == Some("url"));
+    let spellings = target.xml.encoding_type_elements;
+    let encoded = spellings.iter().any(|name| node.child_text(name) == Some("url"));
     let plus = target.xml.plus_is_space;
     move |text: &str| match (encoded, plus) {
         (false, _) => Ok(text.to_owned()),

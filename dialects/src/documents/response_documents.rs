@@ -2,7 +2,7 @@
 //! namespace, dates and a few extras are in each dialect's [`XmlStyle`](crate::dialect::XmlStyle).
 
 use crate::dialect::response_context::{ResponseContext, derive_trace_id};
-use crate::dialect::{Dialect, etag};
+use crate::dialect::{BucketInfoDocument, Dialect, etag};
 use crate::documents::elements::{
     DocumentError, format_bool, read_flag, read_number, read_restore_status, read_truncated, select_decoder,
     to_canonical_class_name, translate_storage_class, write_owner, write_restore_status,
@@ -27,15 +27,17 @@ pub fn write_document(
     request_id: &str,
 ) -> Vec<u8> {
     let mut out = XmlWriter::new_lossy();
-    let namespace = dialect.xml.namespace;
+    let (roots, namespace) = (&dialect.xml.roots, dialect.xml.namespace);
     match document {
-        Document::CopyObject(result) => write_copy_result(dialect, "CopyObjectResult", result, &mut out),
-        Document::CopyPart(result) => write_copy_result(dialect, "CopyPartResult", result, &mut out),
+        Document::CopyObject(result) => write_copy_result(dialect, roots.copy, result, &mut out),
+        Document::CopyPart(result) => write_copy_result(dialect, roots.part_copy, result, &mut out),
         Document::Initiated { bucket, key, upload_id, encoded } => {
-            out.open_root("InitiateMultipartUploadResult", namespace);
+            out.open_root(roots.multipart_initiated, namespace);
             for name in dialect.xml.multipart_initiated {
                 match *name {
-                    "EncodingType" if *encoded => out.write_text(name, "url"),
+                    name if *encoded && dialect.xml.encoding_type_elements.contains(&name) => {
+                        out.write_text(name, "url")
+                    }
                     "Bucket" => out.write_text(name, bucket),
                     "Key" if *encoded => out.write_text(name, &(dialect.xml.encode_key)(key)),
                     "Key" => out.write_text(name, key),
@@ -43,16 +45,15 @@ pub fn write_document(
                     _ => {}
                 }
             }
-            out.close("InitiateMultipartUploadResult");
+            out.close(roots.multipart_initiated);
         }
         Document::Completed { bucket, key, etag, checksums, encoded } => {
-            out.open_root(
-                "CompleteMultipartUploadResult",
-                dialect.xml.multipart_completed_namespace.or(namespace),
-            );
+            out.open_root(roots.multipart_completed, dialect.xml.multipart_completed_namespace.or(namespace));
             for name in dialect.xml.multipart_completed {
                 match *name {
-                    "EncodingType" if *encoded => out.write_text(name, "url"),
+                    name if *encoded && dialect.xml.encoding_type_elements.contains(&name) => {
+                        out.write_text(name, "url")
+                    }
                     "Location" => out.write_text(name, &format!("http://{}{}", listener.host, listener.path)),
                     "Bucket" => out.write_text(name, bucket),
                     "Key" if *encoded => out.write_text(name, &(dialect.xml.encode_key)(key)),
@@ -62,7 +63,7 @@ pub fn write_document(
                 }
             }
             write_checksums(dialect, checksums, &mut out);
-            out.close("CompleteMultipartUploadResult");
+            out.close(roots.multipart_completed);
         }
         Document::Parts(list) => write_part_list(dialect, list, &mut out),
         Document::Objects(listing) => write_object_listing(dialect, listing, &mut out),
@@ -81,16 +82,20 @@ pub fn write_document(
         Document::Verbatim(_, bytes) => return bytes.clone(),
         Document::AccessControlPolicy(access) => acl_documents::write_acl_document(dialect, access, &mut out),
         Document::Location(region) => {
-            out.write_root_text("LocationConstraint", &(dialect.xml.format_location)(region), namespace);
+            out.write_root_text(roots.location, &(dialect.xml.format_location)(region), namespace);
         }
-        Document::BucketInfo(info) => write_bucket_info(dialect, info, &listener.host, &mut out),
+        Document::BucketInfo(info) => {
+            if let Some(document) = dialect.xml.bucket_info {
+                write_bucket_info(dialect, document, info, &listener.host, &mut out);
+            }
+        }
         Document::PostResponse { location, bucket, key, etag } => {
-            out.open("PostResponse");
+            out.open(roots.form_upload);
             out.write_text("Location", location);
             out.write_text("Bucket", bucket);
             out.write_text("Key", key);
             out.write_text("ETag", etag);
-            out.close("PostResponse");
+            out.close(roots.form_upload);
         }
         Document::Attributes(tree) => out.write_root(tree, namespace),
         Document::Error(error) => write_error(dialect, error, listener, request_id, &mut out),
@@ -150,14 +155,16 @@ fn format_time(at: Timestamp, milliseconds: bool) -> String {
 }
 
 fn write_part_list(dialect: &Dialect, list: &PartListing, out: &mut XmlWriter) {
-    out.open_root("ListPartsResult", dialect.xml.namespace);
+    out.open_root(dialect.xml.roots.parts, dialect.xml.namespace);
     let encode = |key: &str| if list.encoded { (dialect.xml.encode_key)(key) } else { key.to_owned() };
     for name in dialect.xml.parts {
         match *name {
             "Bucket" => out.write_text(name, &list.bucket),
             "Key" => out.write_text(name, &encode(&list.key)),
             "UploadId" => out.write_text(name, &list.upload_id),
-            "EncodingType" | "Encoding-type" if list.encoded => out.write_text(name, "url"),
+            name if list.encoded && dialect.xml.encoding_type_elements.contains(&name) => {
+                out.write_text(name, "url");
+            }
             "StorageClass" => out.write_text(name, &translate_storage_class(dialect, list.class.as_deref())),
             "PartNumberMarker" => out.write_text(name, &list.marker.to_string()),
             "NextPartNumberMarker" => out.write_text(name, &list.next_marker.to_string()),
@@ -181,11 +188,11 @@ fn write_part_list(dialect: &Dialect, list: &PartListing, out: &mut XmlWriter) {
         }
     }
     write_checksums(dialect, &list.checksums, out);
-    out.close("ListPartsResult");
+    out.close(dialect.xml.roots.parts);
 }
 
 fn write_object_listing(dialect: &Dialect, listing: &ObjectListing, out: &mut XmlWriter) {
-    out.open_root("ListBucketResult", dialect.xml.namespace);
+    out.open_root(dialect.xml.roots.objects, dialect.xml.namespace);
     let encode = |key: &str| if listing.encoded { (dialect.xml.encode_key)(key) } else { key.to_owned() };
     let token =
         |token: &str| if dialect.xml.encodes_continuation_token { encode(token) } else { token.to_owned() };
@@ -208,7 +215,9 @@ fn write_object_listing(dialect: &Dialect, listing: &ObjectListing, out: &mut Xm
                 .as_deref()
                 .map(encode)
                 .or_else(|| dialect.xml.writes_empty_delimiter.then(String::new)),
-            "EncodingType" => listing.encoded.then(|| "url".to_owned()),
+            name if dialect.xml.encoding_type_elements.contains(&name) => {
+                listing.encoded.then(|| "url".to_owned())
+            }
             "IsTruncated" => Some(format_bool(listing.truncated).to_owned()),
             _ => None,
         };
@@ -236,7 +245,7 @@ fn write_object_listing(dialect: &Dialect, listing: &ObjectListing, out: &mut Xm
             _ => {}
         }
     }
-    out.close("ListBucketResult");
+    out.close(dialect.xml.roots.objects);
 }
 
 fn write_listed_object(
@@ -256,7 +265,7 @@ fn write_listed_object(
                 out.write_text(name, &object.modified.map(date::format_iso).unwrap_or_default())
             }
             "ETag" => out.write_text(name, &etag::quote(dialect, &object.etag)),
-            "Type" => out.write_text(name, if object.etag.contains('-') { "Multipart" } else { "Normal" }),
+            "Type" => out.write_text(name, (dialect.xml.object_type)(&object.etag)),
             "Size" => out.write_text(name, &object.size.to_string()),
             "StorageClass" => {
                 out.write_text(name, &translate_storage_class(dialect, object.class.as_deref()))
@@ -273,7 +282,7 @@ fn write_bucket_list(dialect: &Dialect, list: &BucketListing, out: &mut XmlWrite
     let truncated = list.next_page.is_some();
     let has_paging =
         if dialect.xml.buckets_paging_when_truncated { truncated } else { list.is_paged || truncated };
-    out.open_root("ListAllMyBucketsResult", dialect.xml.namespace);
+    out.open_root(dialect.xml.roots.buckets, dialect.xml.namespace);
     for name in dialect.xml.buckets {
         match *name {
             "Owner" => {
@@ -299,7 +308,7 @@ fn write_bucket_list(dialect: &Dialect, list: &BucketListing, out: &mut XmlWrite
             _ => {}
         }
     }
-    out.close("ListAllMyBucketsResult");
+    out.close(dialect.xml.roots.buckets);
 }
 
 fn write_bucket_rows(dialect: &Dialect, list: &BucketListing, out: &mut XmlWriter) {
@@ -315,7 +324,7 @@ fn write_bucket_rows(dialect: &Dialect, list: &BucketListing, out: &mut XmlWrite
                 "Location" => out.write_text(name, &(dialect.xml.format_location)(region)),
                 "BucketRegion" if list.is_paged => out.write_text(name, region),
                 "Region" => out.write_text(name, region),
-                "ExtranetEndpoint" | "IntranetEndpoint" => out.write_text(name, &list.host),
+                name if dialect.xml.endpoint_elements.contains(&name) => out.write_text(name, &list.host),
                 "StorageClass" => out.write_text(name, &translate_storage_class(dialect, None)),
                 _ => {}
             }
@@ -325,30 +334,51 @@ fn write_bucket_rows(dialect: &Dialect, list: &BucketListing, out: &mut XmlWrite
     out.close("Buckets");
 }
 
-/// The overview of a bucket. Its end point is the one that the caller used.
-fn write_bucket_info(dialect: &Dialect, info: &BucketInfo, host: &str, out: &mut XmlWriter) {
-    out.open("BucketInfo");
-    out.open("Bucket");
-    out.write_text("Name", &info.bucket);
-    // Clients cannot read an overview without a date.
-    out.write_text("CreationDate", &date::format_iso(info.created.unwrap_or(Timestamp(0))));
-    out.write_text("Location", &(dialect.xml.format_location)(&info.region));
-    out.write_text("ExtranetEndpoint", host);
-    out.write_text("IntranetEndpoint", host);
-    out.write_text("StorageClass", &translate_storage_class(dialect, info.class.as_deref()));
-    if let Some(redundancy) = &info.redundancy {
-        out.write_text("DataRedundancyType", redundancy);
+/// The overview of a bucket. Its endpoint is the one that the client used.
+fn write_bucket_info(
+    dialect: &Dialect,
+    document: &BucketInfoDocument,
+    info: &BucketInfo,
+    host: &str,
+    out: &mut XmlWriter,
+) {
+    let redundancy = dialect.bucket_settings.redundancy.map(|setting| setting.element);
+    out.open(document.root);
+    out.open(document.bucket);
+    for name in document.children {
+        match *name {
+            "Name" => out.write_text(name, &info.bucket),
+            // Clients cannot read an overview without a date.
+            "CreationDate" => {
+                out.write_text(name, &date::format_iso(info.created.unwrap_or(Timestamp(0))));
+            }
+            "Location" => out.write_text(name, &(dialect.xml.format_location)(&info.region)),
+            "StorageClass" => {
+                out.write_text(name, &translate_storage_class(dialect, info.class.as_deref()));
+            }
+            "Versioning" => {
+                if let Some(versioning) = info.versioning.as_ref().filter(|word| !word.is_empty()) {
+                    out.write_text(name, versioning);
+                }
+            }
+            "Owner" => write_owner(name, out),
+            "AccessControlList" => {
+                let word = info.access.to_canned().and_then(|acl| dialect.words.acl.word(acl));
+                out.open(name);
+                out.write_text("Grant", word.unwrap_or_default());
+                out.close(name);
+            }
+            name if dialect.xml.endpoint_elements.contains(&name) => out.write_text(name, host),
+            name if redundancy == Some(name) => {
+                if let Some(word) = &info.redundancy {
+                    out.write_text(name, word);
+                }
+            }
+            _ => {}
+        }
     }
-    if let Some(versioning) = info.versioning.as_ref().filter(|word| !word.is_empty()) {
-        out.write_text("Versioning", versioning);
-    }
-    write_owner("Owner", out);
-    out.open("AccessControlList");
-    let word = info.access.to_canned().and_then(|acl| dialect.words.acl.word(acl));
-    out.write_text("Grant", word.unwrap_or_default());
-    out.close("AccessControlList");
-    out.close("Bucket");
-    out.close("BucketInfo");
+    out.close(document.bucket);
+    out.close(document.root);
 }
 
 fn write_error(
@@ -358,14 +388,16 @@ fn write_error(
     request_id: &str,
     out: &mut XmlWriter,
 ) {
-    out.open("Error");
+    out.open(dialect.xml.roots.error);
     for name in dialect.xml.error {
         match *name {
             "Code" => out.write_text(name, &error.code),
             "Message" => out.write_text(name, &error.message),
             "Resource" => out.write_text(name, &format!("{}{}", listener.host, listener.path)),
             // Of what is not implemented: which value of which header.
-            "additionalMessage" if has_header_detail(error) => out.write_text(name, &error.message),
+            name if has_header_detail(error) && dialect.xml.error_repeat_element == Some(name) => {
+                out.write_text(name, &error.message);
+            }
             "RequestId" => out.write_text(name, request_id),
             "TraceId" => out.write_text(name, &derive_trace_id(request_id)),
             "HostId" if dialect.common_headers.trace_id_header.is_some() => {
@@ -380,7 +412,7 @@ fn write_error(
             _ => {}
         }
     }
-    out.close("Error");
+    out.close(dialect.xml.roots.error);
 }
 
 /// Whether an error says which header implies what is not implemented.
@@ -398,63 +430,64 @@ pub fn read_document(
     operation: Operation,
     body: &[u8],
 ) -> Result<Option<Document>, DocumentError> {
+    let roots = &target.xml.roots;
     let read_root = |name: &str| {
         let node = xml::parse(body).map_err(|_| DocumentError::Invalid)?;
         match node.name.as_str() {
             found if found == name => Ok(node),
-            "Error" => Err(DocumentError::ErrorDocument(read_error(&node))),
+            found if found == roots.error => Err(DocumentError::ErrorDocument(read_error(target, &node))),
             _ => Err(DocumentError::Invalid),
         }
     };
     match operation {
         Operation::CopyObject => {
-            read_copy_result(&read_root("CopyObjectResult")?).map(Document::CopyObject).map(Some)
+            read_copy_result(&read_root(roots.copy)?).map(Document::CopyObject).map(Some)
         }
         Operation::UploadPartCopy => {
-            read_copy_result(&read_root("CopyPartResult")?).map(Document::CopyPart).map(Some)
+            read_copy_result(&read_root(roots.part_copy)?).map(Document::CopyPart).map(Some)
         }
         Operation::CreateMultipartUpload => {
-            let node = read_root("InitiateMultipartUploadResult")?;
+            let node = read_root(roots.multipart_initiated)?;
             let upload_id =
                 node.child_text("UploadId").filter(|id| !id.is_empty()).ok_or(DocumentError::Invalid)?;
             let (bucket, key) = read_bucket_and_key(target, &node)?;
             Ok(Some(Document::Initiated { bucket, key, upload_id: upload_id.to_owned(), encoded: false }))
         }
         Operation::CompleteMultipartUpload => {
-            let node = read_root("CompleteMultipartUploadResult")?;
+            let node = read_root(roots.multipart_completed)?;
             let etag = read_etag(&node)?;
             let checksums = read_checksums(&node);
             let (bucket, key) = read_bucket_and_key(target, &node)?;
             Ok(Some(Document::Completed { bucket, key, etag, checksums, encoded: false }))
         }
         Operation::ListParts => {
-            read_part_list(target, &read_root("ListPartsResult")?).map(Document::Parts).map(Some)
+            read_part_list(target, &read_root(roots.parts)?).map(Document::Parts).map(Some)
         }
         Operation::ListObjects | Operation::ListObjectsV2 => {
-            read_object_listing(target, &read_root("ListBucketResult")?).map(Document::Objects).map(Some)
+            read_object_listing(target, &read_root(roots.objects)?).map(Document::Objects).map(Some)
         }
         Operation::ListBuckets => {
-            let node = read_root("ListAllMyBucketsResult")?;
+            let node = read_root(roots.buckets)?;
             node.child("Buckets").ok_or(DocumentError::Invalid)?;
             Ok(Some(Document::Buckets(read_bucket_list(&node))))
         }
-        Operation::ListObjectVersions => {
-            version_listing::read_versions(target, &read_root("ListVersionsResult")?)
-                .map(Document::Versions)
-                .map(Some)
-        }
+        Operation::ListObjectVersions => version_listing::read_versions(target, &read_root(roots.versions)?)
+            .map(Document::Versions)
+            .map(Some),
         Operation::ListMultipartUploads => {
-            let page = version_listing::read_uploads(target, &read_root("ListMultipartUploadsResult")?)?;
+            let page = version_listing::read_uploads(target, &read_root(roots.uploads)?)?;
             Ok(Some(Document::Uploads(page)))
         }
         Operation::DeleteObjects => {
-            let node = read_root("DeleteResult")?;
+            let node = read_root(roots.deleted)?;
             let lines = delete_objects::read_delete_result(target, &node, select_decoder(target, &node))?;
             Ok(Some(Document::Deleted { results: lines, quiet: false, encoded: false }))
         }
         // Where there is no HEAD of buckets, a document of theirs is asked for.
         Operation::HeadBucket if target.bucket_probe_parameter.is_some() => match xml::parse(body) {
-            Ok(node) if node.name == "Error" => Err(DocumentError::ErrorDocument(read_error(&node))),
+            Ok(node) if node.name == target.xml.roots.error => {
+                Err(DocumentError::ErrorDocument(read_error(target, &node)))
+            }
             Ok(node)
                 if target.bucket_probe_parameter.is_some_and(|probe| is_probe_document(&node, probe)) =>
             {
@@ -466,31 +499,32 @@ pub fn read_document(
             let node = xml::parse(body).map_err(|_| DocumentError::Invalid)?;
             // Some servers put it into the element of a bucket's creation.
             let text = match node.name.as_str() {
-                "Error" => return Err(DocumentError::ErrorDocument(read_error(&node))),
-                "LocationConstraint" => Some(node.text.as_str()),
-                _ => node.child_text("LocationConstraint"),
+                found if found == roots.error => {
+                    return Err(DocumentError::ErrorDocument(read_error(target, &node)));
+                }
+                found if found == roots.location => Some(node.text.as_str()),
+                _ => node.child_text(roots.location),
             };
             let region = (target.xml.parse_location)(text.ok_or(DocumentError::Invalid)?.trim());
             Ok(Some(Document::Location(region)))
         }
         Operation::GetBucketInfo => {
-            let node = read_root("BucketInfo")?;
-            read_bucket_info(target, node.child("Bucket").ok_or(DocumentError::Invalid)?).map(Some)
+            let document = target.xml.bucket_info.ok_or(DocumentError::Invalid)?;
+            let info = read_bucket_info(target, document, &read_root(document.root)?)
+                .ok_or(DocumentError::Invalid)?;
+            Ok(Some(Document::BucketInfo(info)))
         }
         Operation::GetObjectAttributes => {
             let node = xml::parse(body).map_err(|_| DocumentError::Invalid)?;
             match node.name.as_str() {
-                "Error" => Err(DocumentError::ErrorDocument(read_error(&node))),
-                // Documents and servers disagree on the name.
-                "GetObjectAttributesResponse" | "GetObjectAttributesOutput" => {
-                    Ok(Some(Document::Attributes(node)))
-                }
+                found if found == roots.error => Err(DocumentError::ErrorDocument(read_error(target, &node))),
+                found if roots.attributes.contains(&found) => Ok(Some(Document::Attributes(node))),
                 _ => Err(DocumentError::Invalid),
             }
         }
         Operation::Get(setting) => read_setting_document(target, setting, body).map(Some),
         Operation::Put(setting) if is_echoed_setting(target, setting, body) => Ok(None),
-        _ => check_no_document(body).map(|()| None),
+        _ => check_no_document(target, body).map(|()| None),
     }
 }
 
@@ -509,12 +543,14 @@ fn is_probe_document(node: &Node, probe: &str) -> bool {
 ///
 /// # Errors
 /// There is one: that of an error, or of whatever else answered.
-pub fn check_no_document(body: &[u8]) -> Result<(), DocumentError> {
+pub fn check_no_document(target: &Dialect, body: &[u8]) -> Result<(), DocumentError> {
     if body.trim_ascii().is_empty() {
         return Ok(());
     }
     match xml::parse(body) {
-        Ok(node) if node.name == "Error" => Err(DocumentError::ErrorDocument(read_error(&node))),
+        Ok(node) if node.name == target.xml.roots.error => {
+            Err(DocumentError::ErrorDocument(read_error(target, &node)))
+        }
         _ => Err(DocumentError::Invalid),
     }
 }
@@ -531,7 +567,7 @@ fn read_setting_document(target: &Dialect, setting: Setting, body: &[u8]) -> Res
     if form.root.is_empty() {
         let text = body.trim_ascii();
         let is_object = text.starts_with(b"{") && text.ends_with(b"}");
-        return match check_no_document(body) {
+        return match check_no_document(target, body) {
             Err(DocumentError::Invalid) if is_object => {
                 Ok(Document::Verbatim("application/json", body.to_vec()))
             }
@@ -540,8 +576,8 @@ fn read_setting_document(target: &Dialect, setting: Setting, body: &[u8]) -> Res
         };
     }
     let node = xml::parse(body).map_err(|_| DocumentError::Invalid)?;
-    if node.name == "Error" {
-        return Err(DocumentError::ErrorDocument(read_error(&node)));
+    if node.name == target.xml.roots.error {
+        return Err(DocumentError::ErrorDocument(read_error(target, &node)));
     }
     let document = match setting.is_acl() {
         true => acl_documents::read_acl_document(target, &node).map(Document::AccessControlPolicy),
@@ -551,20 +587,21 @@ fn read_setting_document(target: &Dialect, setting: Setting, body: &[u8]) -> Res
     document.ok_or(DocumentError::Invalid)
 }
 
-fn read_bucket_info(target: &Dialect, node: &Node) -> Result<Document, DocumentError> {
-    let list = node.child("AccessControlList").and_then(|list| list.child_text("Grant"));
-    let acl = list.and_then(|word| target.words.acl.value(word.trim()));
-    let access = acl.and_then(AccessControlList::from_canned).ok_or(DocumentError::Invalid)?;
-    Ok(Document::BucketInfo(BucketInfo {
+fn read_bucket_info(target: &Dialect, document: &BucketInfoDocument, root: &Node) -> Option<BucketInfo> {
+    let node = root.child(document.bucket)?;
+    let word = node.child("AccessControlList").and_then(|list| list.child_text("Grant"))?;
+    let access = AccessControlList::from_canned(target.words.acl.value(word.trim())?)?;
+    let redundancy = target.bucket_settings.redundancy.and_then(|setting| node.child_text(setting.element));
+    Some(BucketInfo {
         created: node.child_text("CreationDate").and_then(date::parse_any),
         region: (target.xml.parse_location)(node.child_text("Location").unwrap_or_default()),
         versioning: node.child_text("Versioning").map(str::to_owned),
         access,
         class: node.child_text("StorageClass").map(|word| to_canonical_class_name(target, word.trim())),
-        redundancy: node.child_text("DataRedundancyType").map(|word| word.trim().to_owned()),
+        redundancy: redundancy.map(|word| word.trim().to_owned()),
         is_complete: true,
         ..BucketInfo::default()
-    }))
+    })
 }
 
 fn read_copy_result(node: &Node) -> Result<CopyResult, DocumentError> {
@@ -663,9 +700,10 @@ fn read_bucket_list(node: &Node) -> BucketListing {
     list
 }
 
-/// Reads an error document of any vendor: the elements have the same names.
-pub fn read_error(node: &Node) -> ErrorDocument {
-    let details = node.children.iter().filter(|child| !IDENTITY_ELEMENTS.contains(&child.name.as_str()));
+/// Reads an error document.
+pub fn read_error(target: &Dialect, node: &Node) -> ErrorDocument {
+    let is_identity = |name: &str| target.xml.error_identity.contains(&name);
+    let details = node.children.iter().filter(|child| !is_identity(&child.name));
     ErrorDocument {
         kind: None,
         code: node.child_text("Code").unwrap_or_default().to_owned(),
@@ -673,10 +711,6 @@ pub fn read_error(node: &Node) -> ErrorDocument {
         details: details.map(|child| (child.name.clone(), child.text.clone())).collect(),
     }
 }
-
-/// Elements of an error that belong to the vendor's request, not to ours.
-const IDENTITY_ELEMENTS: [&str; 9] =
-    ["Code", "Message", "RequestId", "HostId", "TraceId", "Resource", "EC", "RecommendDoc", "ServerTime"];
 
 /// Reads the body of a completing call.
 ///
@@ -716,21 +750,21 @@ pub fn read_bucket_settings(caller: &Dialect, target: &Dialect, body: &[u8]) -> 
         return Ok(settings);
     }
     let root = xml::parse(body).map_err(|_| ErrorKind::MalformedXml)?;
+    let redundancy = caller.bucket_settings.redundancy;
     for node in &root.children {
         let text = node.text.trim();
         let class = caller.words.class.value(text);
         let (placement, word, is_default) = match node.name.as_str() {
-            "LocationConstraint" => continue,
+            name if name == caller.xml.roots.location => continue,
             "StorageClass" => (
                 target.bucket_settings.class,
                 class.and_then(|class| target.words.class.word(class)),
                 class == Some(StorageClass::Standard),
             ),
-            // One zone is the least that anybody promises.
-            "DataRedundancyType" => (
-                target.bucket_settings.redundancy,
-                ["LRS", "ZRS"].into_iter().find(|word| *word == text),
-                text == "LRS",
+            name if redundancy.is_some_and(|setting| setting.element == name) => (
+                target.bucket_settings.redundancy.map(|setting| setting.location),
+                redundancy.and_then(|setting| setting.words.iter().copied().find(|word| *word == text)),
+                redundancy.and_then(|setting| setting.words.first()).is_some_and(|least| *least == text),
             ),
             _ => (None, None, false),
         };
@@ -752,7 +786,7 @@ pub fn read_bucket_settings(caller: &Dialect, target: &Dialect, body: &[u8]) -> 
 /// Writes the body of a completing call for a target.
 pub fn write_complete_upload(target: &Dialect, parts: &[Part]) -> Vec<u8> {
     let mut out = XmlWriter::default();
-    out.open_root("CompleteMultipartUpload", target.xml.namespace);
+    out.open_root(target.xml.roots.complete_multipart, target.xml.namespace);
     for part in parts {
         out.open("Part");
         out.write_text("PartNumber", &part.number.to_string());
@@ -762,6 +796,6 @@ pub fn write_complete_upload(target: &Dialect, parts: &[Part]) -> Vec<u8> {
         }
         out.close("Part");
     }
-    out.close("CompleteMultipartUpload");
+    out.close(target.xml.roots.complete_multipart);
     out.finish()
 }

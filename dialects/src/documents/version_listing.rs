@@ -13,7 +13,7 @@ use crate::model::{ListedObject, ListedUpload, ListedVersion, UploadListing, Ver
 /// Writes ListVersionsResult.
 pub fn write_versions(dialect: &Dialect, page: &VersionListing, out: &mut XmlWriter) {
     let encode = |key: &str| if page.encoded { (dialect.xml.encode_key)(key) } else { key.to_owned() };
-    out.open_root("ListVersionsResult", dialect.xml.namespace);
+    out.open_root(dialect.xml.roots.versions, dialect.xml.namespace);
     for name in dialect.xml.versions {
         let text = match *name {
             "Name" => page.bucket.clone(),
@@ -24,7 +24,9 @@ pub fn write_versions(dialect: &Dialect, page: &VersionListing, out: &mut XmlWri
             "NextVersionIdMarker" => page.next_version_marker.clone().filter(|_| page.truncated),
             "MaxKeys" => Some(page.max_keys.to_string()),
             "Delimiter" => encode_delimiter(dialect, page.delimiter.as_deref(), encode),
-            "EncodingType" => page.encoded.then(|| "url".to_owned()),
+            name if dialect.xml.encoding_type_elements.contains(&name) => {
+                page.encoded.then(|| "url".to_owned())
+            }
             "IsTruncated" => Some(format_bool(page.truncated).to_owned()),
             _ => None,
         };
@@ -41,7 +43,7 @@ pub fn write_versions(dialect: &Dialect, page: &VersionListing, out: &mut XmlWri
             _ => {}
         }
     }
-    out.close("ListVersionsResult");
+    out.close(dialect.xml.roots.versions);
 }
 
 fn encode_delimiter(
@@ -80,7 +82,7 @@ fn write_version(
             "Owner" => write_owner(name, out),
             _ if version.delete_marker => {}
             "ETag" => out.write_text(name, &etag::quote(dialect, &object.etag)),
-            "Type" => out.write_text(name, if object.etag.contains('-') { "Multipart" } else { "Normal" }),
+            "Type" => out.write_text(name, (dialect.xml.object_type)(&object.etag)),
             "Size" => out.write_text(name, &object.size.to_string()),
             "StorageClass" => {
                 out.write_text(name, &translate_storage_class(dialect, object.class.as_deref()))
@@ -95,7 +97,7 @@ fn write_version(
 /// Writes ListMultipartUploadsResult.
 pub fn write_uploads(dialect: &Dialect, page: &UploadListing, out: &mut XmlWriter) {
     let encode = |key: &str| if page.encoded { (dialect.xml.encode_key)(key) } else { key.to_owned() };
-    out.open_root("ListMultipartUploadsResult", dialect.xml.namespace);
+    out.open_root(dialect.xml.roots.uploads, dialect.xml.namespace);
     for name in dialect.xml.uploads {
         let text = match *name {
             "Bucket" => page.bucket.clone(),
@@ -106,7 +108,9 @@ pub fn write_uploads(dialect: &Dialect, page: &UploadListing, out: &mut XmlWrite
             "NextUploadIdMarker" => Some(page.next_upload_marker.clone().unwrap_or_default()),
             "MaxUploads" => Some(page.max_uploads.to_string()),
             "Delimiter" => encode_delimiter(dialect, page.delimiter.as_deref(), encode),
-            "EncodingType" | "Encoding-Type" => page.encoded.then(|| "url".to_owned()),
+            name if dialect.xml.encoding_type_elements.contains(&name) => {
+                page.encoded.then(|| "url".to_owned())
+            }
             "IsTruncated" => Some(format_bool(page.truncated).to_owned()),
             _ => None,
         };
@@ -121,7 +125,7 @@ pub fn write_uploads(dialect: &Dialect, page: &UploadListing, out: &mut XmlWrite
             _ => {}
         }
     }
-    out.close("ListMultipartUploadsResult");
+    out.close(dialect.xml.roots.uploads);
 }
 
 fn write_upload(

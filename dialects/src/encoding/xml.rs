@@ -238,17 +238,27 @@ impl XmlWriter {
 
     /// Opens an element.
     pub fn open(&mut self, name: &str) {
+        self.open_with(name, &[]);
+    }
+
+    /// Opens an element with attributes.
+    pub fn open_with(&mut self, name: &str, attributes: &[(&str, &str)]) {
         self.text.push('<');
         self.text.push_str(name);
+        for (attribute, value) in attributes {
+            self.text.push(' ');
+            self.text.push_str(attribute);
+            self.text.push_str("=\"");
+            escape(value, self.replaces_controls, &mut self.text);
+            self.text.push('"');
+        }
         self.text.push('>');
     }
 
     /// Opens the root, in a namespace or in none.
     pub fn open_root(&mut self, name: &str, namespace: Option<&str>) {
-        match namespace {
-            Some(namespace) => self.open(&format!("{name} xmlns=\"{namespace}\"")),
-            None => self.open(name),
-        }
+        let attribute = namespace.map(|namespace| ("xmlns", namespace));
+        self.open_with(name, attribute.as_slice());
     }
 
     /// Closes an element.

@@ -134,7 +134,7 @@ pub fn read_response(
 
 /// Why a success without a document is none where a body came with it.
 pub fn check_empty_body(route: &Route<'_>, response: &TargetResponse) -> Option<TargetError> {
-    match response_documents::check_no_document(&response.body) {
+    match response_documents::check_no_document(route.target.dialect, &response.body) {
         Ok(()) => None,
         Err(DocumentError::ErrorDocument(error)) => Some(translate_error(route, 0, error)),
         Err(DocumentError::Invalid) => Some(new_incomplete_response_error()),
@@ -178,7 +178,7 @@ pub fn read_target_error(route: &Route<'_>, response: &TargetResponse) -> Target
 /// The error document of a failure; an empty one where there is none.
 pub fn read_error_document(target: &Dialect, response: &TargetResponse) -> ErrorDocument {
     match xml::parse(&response.body) {
-        Ok(node) if node.name == "Error" => response_documents::read_error(&node),
+        Ok(node) if node.name == target.xml.roots.error => response_documents::read_error(target, &node),
         _ => read_error_header(target, response).unwrap_or(ErrorDocument {
             kind: None,
             code: String::new(),
@@ -196,8 +196,8 @@ pub fn is_unspecified_not_found(target: &Dialect, response: &TargetResponse) -> 
 /// Whether a failure's document only asks for fewer requests: nothing is wrong with the target then.
 pub fn is_slow_down(target: &Dialect, document: &[u8]) -> bool {
     let Ok(node) = xml::parse(document) else { return false };
-    let code = response_documents::read_error(&node).code;
-    node.name == "Error"
+    let code = response_documents::read_error(target, &node).code;
+    node.name == target.xml.roots.error
         && target.errors.iter().any(|row| row.kind == ErrorKind::SlowDown && row.code == code)
 }
 
@@ -207,7 +207,7 @@ fn read_error_header(target: &Dialect, response: &TargetResponse) -> Option<Erro
     let name = target.common_headers.head_error_header?;
     let document = base64::engine::general_purpose::STANDARD.decode(response.header(name)?).ok()?;
     let node = xml::parse(&document).ok()?;
-    (node.name == "Error").then(|| response_documents::read_error(&node))
+    (node.name == target.xml.roots.error).then(|| response_documents::read_error(target, &node))
 }
 
 /// What a target's error means: by its code, else by its status.
@@ -215,7 +215,10 @@ pub fn classify_error(target: &Dialect, status: u16, error: &ErrorDocument) -> E
     let by_code =
         target.errors.iter().find(|row| row.code == error.code && (status == 0 || row.status == status));
     let by_code = by_code.or_else(|| target.errors.iter().find(|row| row.code == error.code));
-    by_code.map_or_else(|| classify_status(status), |row| refine_kind_by_message(row.kind, &error.message))
+    by_code.map_or_else(
+        || classify_status(status),
+        |row| refine_kind_by_message(target, row.kind, &error.message),
+    )
 }
 
 fn translate_error(route: &Route<'_>, status: u16, error: ErrorDocument) -> TargetError {
@@ -239,18 +242,11 @@ fn can_expose_code(status: u16, code: &str) -> bool {
     is_word && (400..500).contains(&status) && !matches!(status, 401 | 403 | 407 | 429)
 }
 
-/// Vendors use one code for several faults; where ours differ, the vendor's words tell them apart.
-fn refine_kind_by_message(kind: ErrorKind, message: &str) -> ErrorKind {
-    match kind {
-        ErrorKind::InvalidRequest | ErrorKind::InvalidArgument | ErrorKind::EntityTooLarge
-            if message.contains("larger than the maximum allowable size")
-                || message.contains("Source object Length exceeds") =>
-        {
-            ErrorKind::CopySourceTooLarge
-        }
-        ErrorKind::InvalidRequest if message.contains("copy an object to itself") => ErrorKind::SelfCopy,
-        other => other,
-    }
+/// Vendors use one code for several errors; where ours differ, the vendor's sentence decides.
+fn refine_kind_by_message(target: &Dialect, kind: ErrorKind, message: &str) -> ErrorKind {
+    let sentences = target.error_sentences.iter();
+    let mut fitting = sentences.filter(|row| row.code_kind == kind && message.contains(row.contains));
+    fitting.next().map_or(kind, |row| row.kind)
 }
 
 fn classify_status(status: u16) -> ErrorKind {

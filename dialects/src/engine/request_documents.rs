@@ -174,7 +174,7 @@ fn read_restore_request(caller: &Dialect, body: &[u8]) -> Result<Node, Rejection
         return Ok(tree);
     }
     let root = xml::parse(body).map_err(|_| ErrorKind::MalformedXml)?;
-    if root.name != "RestoreRequest" {
+    if root.name != caller.xml.roots.restore {
         return Err(ErrorKind::MalformedXml.into());
     }
     for child in &root.children {
@@ -238,8 +238,9 @@ pub fn write_request_body(route: &Route<'_>, request: &Request) -> Vec<u8> {
 /// The headers that say what else the target is told of a new bucket.
 pub fn build_bucket_headers(route: &Route<'_>, request: &Request) -> Vec<(String, Vec<u8>)> {
     let placements = route.target.dialect.bucket_settings;
-    let rows = [("StorageClass", placements.class), ("DataRedundancyType", placements.redundancy)];
-    let headers = rows.into_iter().filter_map(|(name, placement)| {
+    let redundancy = placements.redundancy.map(|setting| (setting.element, Some(setting.location)));
+    let rows = std::iter::once(("StorageClass", placements.class)).chain(redundancy);
+    let headers = rows.filter_map(|(name, placement)| {
         let Some(BucketSettingLocation::Header(header)) = placement else { return None };
         let value = request.document.as_ref().filter(|_| request.operation == Operation::CreateBucket)?;
         Some((header.to_owned(), value.child_text(name)?.as_bytes().to_vec()))
@@ -249,7 +250,7 @@ pub fn build_bucket_headers(route: &Route<'_>, request: &Request) -> Vec<(String
 
 fn write_restore_request(target: &Dialect, tree: &Node) -> Vec<u8> {
     let mut out = XmlWriter::default();
-    out.open_root("RestoreRequest", target.xml.namespace);
+    out.open_root(target.xml.roots.restore, target.xml.namespace);
     for child in &tree.children {
         match child.name.as_str() {
             "Tier" => {
@@ -260,6 +261,6 @@ fn write_restore_request(target: &Dialect, tree: &Node) -> Vec<u8> {
             _ => out.write_node(child),
         }
     }
-    out.close("RestoreRequest");
+    out.close(target.xml.roots.restore);
     out.finish()
 }

@@ -18,6 +18,7 @@ use crate::s3;
 /// JD Cloud Object Storage.
 pub static JDCLOUD: Dialect = Dialect {
     name: "jdcloud",
+    examples: include_str!("examples.http"),
     auth: auth::AUTH,
     hosts: route::HOSTS,
     settings: settings::SCHEMAS,

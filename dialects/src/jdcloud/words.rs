@@ -6,11 +6,23 @@ use crate::s3;
 
 /// The copy's page has the first two classes, newer pages the others.
 pub static WORDS: WordTables = WordTables {
-    class: Words(&[
-        (StorageClass::Standard, "STANDARD"),
-        (StorageClass::ReducedRedundancy, "REDUCED_REDUNDANCY"),
-        (StorageClass::StandardIa, "STANDARD_IA"),
-        (StorageClass::Archive, "GLACIER"),
-    ]),
+    class: Words(
+        &[
+            (StorageClass::Standard, "STANDARD"),
+            (StorageClass::ReducedRedundancy, "REDUCED_REDUNDANCY"),
+            (StorageClass::StandardIa, "STANDARD_IA"),
+            (StorageClass::Archive, "GLACIER"),
+        ],
+        &[
+            StorageClass::OneZoneIa,
+            StorageClass::IntelligentTiering,
+            StorageClass::ArchiveInstant,
+            StorageClass::ColdArchive,
+            StorageClass::DeepArchive,
+            StorageClass::MultiAzStandard,
+            StorageClass::MultiAzStandardIa,
+            StorageClass::MultiAzIntelligentTiering,
+        ],
+    ),
     ..s3::words::TABLES
 };

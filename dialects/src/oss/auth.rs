@@ -1,7 +1,6 @@
 //! Signatures of OSS, version 1 and 4. Sections 2.1 to 2.8 of the OSS reference.
 
 use secrecy::{ExposeSecret, SecretString};
-use zeroize::Zeroizing;
 
 use crate::dialect::addressing;
 use crate::dialect::credential::{
@@ -13,9 +12,8 @@ use crate::dialect::signature::{
     Auth, CLOCK_SKEW_SECONDS_MAX, Claim, PRESIGNED_SECONDS_MAX, Payload, ResourceAddress, Scheme,
     VerifiedSignature, VerifyOptions,
 };
-use crate::encoding::hash::{
-    constant_time_eq, derive_key, encode_base64, encode_hex, hmac_sha1, hmac_sha256, sha256_hex,
-};
+use crate::dialect::signature_v4::{V4Algorithm, V4CanonicalRequest, V4CredentialParts, V4Scope};
+use crate::encoding::hash::{constant_time_eq, encode_base64, hmac_sha1};
 use crate::encoding::{date, percent};
 use crate::model::{Credentials, ErrorKind, OutgoingRequest, RawHead, Rejection, RequestScope, Timestamp};
 
@@ -30,9 +28,13 @@ pub static AUTH: OssAuth = OssAuth { signs_with_v1: false };
 /// The same with version 1 out, for targets configured so.
 pub static AUTH_V1: OssAuth = OssAuth { signs_with_v1: true };
 
-const SCHEME_V1: &str = "ossv1";
-const SCHEME_V4: &str = "ossv4";
-const ALGORITHM: &str = "OSS4-HMAC-SHA256";
+/// Version 1 in configuration.
+pub const SCHEME_V1: &str = "ossv1";
+/// Version 4 in configuration.
+pub const SCHEME_V4: &str = "ossv4";
+const ALGORITHM: V4Algorithm =
+    V4Algorithm { name: "OSS4-HMAC-SHA256", key_prefix: "aliyun_v4", scope_end: "aliyun_v4_request" };
+const PRODUCT: &str = "oss";
 const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 
 const CREDENTIAL_PARAMETERS: &[&str] = &[
@@ -226,7 +228,7 @@ impl Auth for OssAuth {
         };
         match (form.get("x-oss-signature"), form.get("OSSAccessKeyId"), form.get("Signature")) {
             (Some(_), None, None) => {
-                build_claim(SCHEME_V4, OssScope::parse(form.require_field("x-oss-credential")?)?.0)
+                build_claim(SCHEME_V4, parse_credential(form.require_field("x-oss-credential")?)?.0)
             }
             (None, Some(access_key), Some(_)) => build_claim(SCHEME_V1, access_key.to_owned()),
             (None, None, None) => Ok(None),
@@ -246,13 +248,13 @@ impl Auth for OssAuth {
         let secret = secret.expose_secret();
         let (computed, received) = match form.get("x-oss-signature") {
             Some(signature) => {
-                if form.require_field("x-oss-signature-version")? != ALGORITHM {
+                if form.require_field("x-oss-signature-version")? != ALGORITHM.name {
                     return Err(ErrorKind::UnsupportedSignature.into());
                 }
-                let (_, scope) = OssScope::parse(form.require_field("x-oss-credential")?)?;
+                let (_, scope) = parse_credential(form.require_field("x-oss-credential")?)?;
                 let at =
                     date::parse_basic(form.require_field("x-oss-date")?).ok_or(ErrorKind::InvalidArgument)?;
-                if date::format_basic(at).get(..8) != Some(scope.date.as_str()) {
+                if !scope.has_date_of(at) {
                     return Err(ErrorKind::InvalidArgument.into());
                 }
                 if at.0 > now.0.saturating_add(CLOCK_SKEW_SECONDS_MAX) {
@@ -261,7 +263,7 @@ impl Auth for OssAuth {
                 if now.0 > at.0.saturating_add(PRESIGNED_SECONDS_MAX) {
                     return Err(build_expired_rejection(at.0.saturating_add(PRESIGNED_SECONDS_MAX), now));
                 }
-                (encode_hex(&hmac_sha256(&scope.derive_key(secret), policy.as_bytes())), signature)
+                (scope.sign_text(secret, policy), signature)
             }
             None => (
                 encode_base64(&hmac_sha1(secret.as_bytes(), policy.as_bytes())),
@@ -301,26 +303,22 @@ fn sign_v4(request: &mut OutgoingRequest, key: &Credentials, region: &str, now: 
     let stamp = date::format_basic(now);
     request.headers.push(("x-oss-date".to_owned(), stamp.clone().into_bytes()));
     request.headers.push(("x-oss-content-sha256".to_owned(), UNSIGNED_PAYLOAD.into()));
-    let scope = OssScope {
-        date: stamp.get(..8).unwrap_or_default().to_owned(),
-        region: region.to_owned(),
-        product: "oss".to_owned(),
-    };
+    let scope = V4Scope::new(ALGORITHM, &stamp, region, PRODUCT);
     let query = collect_query_pairs(request);
     let additional_headers = vec!["host".to_owned()];
-    let canonical = OssCanonicalRequest {
+    let canonical = V4CanonicalRequest {
         method: request.method,
-        scope: &request.scope,
+        uri: &build_v4_uri(&request.scope),
         query: &query,
-        headers: &request.headers,
-        additional_headers: &additional_headers,
+        keeps_equals_sign: false,
+        header_lines: &write_v4_headers(&request.headers, &additional_headers),
+        header_names: &additional_headers,
         payload: UNSIGNED_PAYLOAD.as_bytes(),
     };
-    let signature =
-        scope.compute_signature(key.secret_key.expose_secret(), &stamp, &canonical.to_bytes(false));
+    let signature = scope.compute_signature(key.secret_key.expose_secret(), &stamp, &canonical.to_bytes());
     format!(
-        "{ALGORITHM} Credential={}/{scope},AdditionalHeaders=host,Signature={signature}",
-        key.access_key_id
+        "{} Credential={}/{scope},AdditionalHeaders=host,Signature={signature}",
+        ALGORITHM.name, key.access_key_id
     )
 }
 
@@ -340,7 +338,7 @@ struct OssSignatureV1 {
 /// A version 4 credential.
 struct OssSignatureV4 {
     access_key: String,
-    scope: OssScope,
+    scope: V4Scope,
     additional_headers: Vec<String>,
     signature: String,
     /// Of the URL form: seconds.
@@ -371,7 +369,7 @@ impl OssCredential {
             return Self::from_header(header).map(Some);
         }
         if let Some(version) = version {
-            if version != ALGORITHM {
+            if version != ALGORITHM.name {
                 return Err(ErrorKind::UnsupportedSignature.into());
             }
             let all = [
@@ -383,7 +381,7 @@ impl OssCredential {
             let [Some(credential), Some(expires), Some(signature), Some(_)] = all else {
                 return Err(ErrorKind::AuthorizationQueryMalformed.into());
             };
-            let (access_key, scope) = OssScope::parse(&credential)?;
+            let (access_key, scope) = parse_credential(&credential)?;
             let additional_headers =
                 parse_additional_headers(&find_parameter("x-oss-additional-headers")?.unwrap_or_default())?;
             return Ok(Some(Self::V4(OssSignatureV4 {
@@ -409,9 +407,9 @@ impl OssCredential {
             let (access_key, signature) = parse_id_and_signature(rest)?;
             return Ok(Self::V1(OssSignatureV1 { access_key, signature, expires: None }));
         }
-        let rest = line.strip_prefix(ALGORITHM).ok_or(ErrorKind::UnsupportedSignature)?;
+        let rest = line.strip_prefix(ALGORITHM.name).ok_or(ErrorKind::UnsupportedSignature)?;
         let items = CredentialItems::parse(rest)?;
-        let (access_key, scope) = OssScope::parse(items.get_required("Credential")?)?;
+        let (access_key, scope) = parse_credential(items.get_required("Credential")?)?;
         let signature = items.get_required("Signature")?.to_owned();
         let additional_headers =
             parse_additional_headers(items.get("AdditionalHeaders").unwrap_or_default())?;
@@ -606,103 +604,41 @@ fn write_canonical_headers(headers: &[(String, Vec<u8>)], is_wanted: impl Fn(&st
     format_header_lines(covered_headers.map(|(name, value)| (name.as_str(), value.trim_ascii())))
 }
 
-/// 2.5: what a version 4 key is good for.
-struct OssScope {
-    date: String,
-    region: String,
-    product: String,
-}
-
-impl std::fmt::Display for OssScope {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}/{}/aliyun_v4_request", self.date, self.region, self.product)
+/// Reads `ID/DATE/REGION/PRODUCT/aliyun_v4_request`.
+fn parse_credential(credential: &str) -> Result<(String, V4Scope), Rejection> {
+    let parts = V4CredentialParts::split(credential).ok_or(ErrorKind::AuthorizationMalformed)?;
+    let is_complete = parts.date.len() == 8 && !parts.access_key.is_empty() && !parts.region.is_empty();
+    if parts.end != ALGORITHM.scope_end || !is_complete {
+        return Err(ErrorKind::AuthorizationMalformed.into());
     }
+    if !matches!(parts.service, PRODUCT | "oss-cloudbox") {
+        return Err(Rejection::with_message(
+            ErrorKind::AuthorizationMalformed,
+            "Invalid signing product in Authorization header.",
+        ));
+    }
+    Ok((parts.access_key.to_owned(), V4Scope::from_parts(ALGORITHM, &parts)))
 }
 
-impl OssScope {
-    /// The last four parts are the scope; the key id may hold anything.
-    fn parse(credential: &str) -> Result<(String, Self), Rejection> {
-        let parts: Vec<&str> = credential.rsplitn(5, '/').collect();
-        let [end, product, region, date, access_key] = parts.as_slice() else {
-            return Err(ErrorKind::AuthorizationMalformed.into());
-        };
-        if *end != "aliyun_v4_request" || date.len() != 8 || access_key.is_empty() || region.is_empty() {
-            return Err(ErrorKind::AuthorizationMalformed.into());
+/// CanonicalURI: the bucket is part of it also where it stands in the host.
+fn build_v4_uri(scope: &RequestScope) -> String {
+    match scope {
+        RequestScope::Service => "/".to_owned(),
+        RequestScope::Bucket(bucket) => format!("/{}/", percent::encode(bucket)),
+        RequestScope::Object { bucket, key } => {
+            format!("/{}/{}", percent::encode(bucket), percent::encode_path(key))
         }
-        if !matches!(*product, "oss" | "oss-cloudbox") {
-            return Err(Rejection::with_message(
-                ErrorKind::AuthorizationMalformed,
-                "Invalid signing product in Authorization header.",
-            ));
-        }
-        let scope =
-            Self { date: (*date).to_owned(), region: (*region).to_owned(), product: (*product).to_owned() };
-        Ok(((*access_key).to_owned(), scope))
-    }
-
-    fn build_string_to_sign(&self, stamp: &str, canonical: &[u8]) -> String {
-        format!("{ALGORITHM}\n{stamp}\n{self}\n{}", sha256_hex(canonical))
-    }
-
-    /// kSigning
-    fn derive_key(&self, secret: &str) -> Zeroizing<Vec<u8>> {
-        let secret = Zeroizing::new(format!("aliyun_v4{secret}"));
-        derive_key(secret.as_bytes(), &[&self.date, &self.region, &self.product, "aliyun_v4_request"])
-    }
-
-    fn compute_signature(&self, secret: &str, stamp: &str, canonical: &[u8]) -> String {
-        encode_hex(&hmac_sha256(
-            &self.derive_key(secret),
-            self.build_string_to_sign(stamp, canonical).as_bytes(),
-        ))
     }
 }
 
-/// 2.5: what a version 4 signature covers.
-struct OssCanonicalRequest<'a> {
-    method: &'a str,
-    scope: &'a RequestScope,
-    query: &'a [(String, String)],
-    headers: &'a [(String, Vec<u8>)],
-    additional_headers: &'a [String],
-    payload: &'a [u8],
-}
-
-impl OssCanonicalRequest<'_> {
-    /// CanonicalRequest. The rule has a bare name for an empty value; ali-oss signs `name=`.
-    fn to_bytes(&self, keeps_equals_sign: bool) -> Vec<u8> {
-        let uri = match self.scope {
-            RequestScope::Service => "/".to_owned(),
-            RequestScope::Bucket(bucket) => format!("/{}/", percent::encode(bucket)),
-            RequestScope::Object { bucket, key } => {
-                format!("/{}/{}", percent::encode(bucket), percent::encode_path(key))
-            }
-        };
-        let mut pairs: Vec<(String, String)> =
-            self.query.iter().map(|(name, value)| (percent::encode(name), percent::encode(value))).collect();
-        pairs.sort();
-        let pairs = pairs.into_iter().map(|(name, value)| match value.is_empty() && !keeps_equals_sign {
-            true => name,
-            false => format!("{name}={value}"),
-        });
-        let is_covered = |name: &str| {
-            matches!(name, "content-type" | "content-md5")
-                || name.starts_with("x-oss-")
-                || self.additional_headers.iter().any(|own| own == name)
-        };
-        let pairs = pairs.collect::<Vec<_>>().join("&");
-        let headers = write_canonical_headers(self.headers, is_covered);
-        let additional = self.additional_headers.join(";");
-        [
-            self.method.as_bytes(),
-            uri.as_bytes(),
-            pairs.as_bytes(),
-            &headers,
-            additional.as_bytes(),
-            self.payload,
-        ]
-        .join(&b"\n"[..])
-    }
+/// CanonicalHeaders: headers of the vendor and of the content whatever the list says, and those of the list.
+fn write_v4_headers(headers: &[(String, Vec<u8>)], additional_headers: &[String]) -> Vec<u8> {
+    let is_covered = |name: &str| {
+        matches!(name, "content-type" | "content-md5")
+            || name.starts_with("x-oss-")
+            || additional_headers.iter().any(|own| own == name)
+    };
+    write_canonical_headers(headers, is_covered)
 }
 
 impl OssSignatureV4 {
@@ -727,26 +663,29 @@ impl OssSignatureV4 {
         }
         let payload =
             headers.iter().find(|row| row.0 == "x-oss-content-sha256").filter(|_| self.expires.is_none());
-        let canonical = OssCanonicalRequest {
-            method: &head.method,
-            scope: &place.scope,
-            query: &query,
-            headers,
-            additional_headers: &self.additional_headers,
-            payload: payload.map_or(UNSIGNED_PAYLOAD.as_bytes(), |row| row.1.as_slice()),
+        let uri = build_v4_uri(&place.scope);
+        let header_lines = write_v4_headers(headers, &self.additional_headers);
+        let canonical = |keeps_equals_sign: bool| {
+            let canonical = V4CanonicalRequest {
+                method: &head.method,
+                uri: &uri,
+                query: &query,
+                keeps_equals_sign,
+                header_lines: &header_lines,
+                header_names: &self.additional_headers,
+                payload: payload.map_or(UNSIGNED_PAYLOAD.as_bytes(), |row| row.1.as_slice()),
+            };
+            canonical.to_bytes()
         };
+        // The vendor's page has a bare name for an empty value; ali-oss signs `name=`.
         let is_match = [false, true].into_iter().any(|keeps_equals_sign| {
-            let computed = self.scope.compute_signature(
-                secret.expose_secret(),
-                &stamp,
-                &canonical.to_bytes(keeps_equals_sign),
-            );
-            constant_time_eq(computed.as_bytes(), self.signature.as_bytes())
+            let canonical = canonical(keeps_equals_sign);
+            self.scope.is_signature(&self.signature, secret.expose_secret(), &stamp, &canonical)
         });
         if is_match {
             return Ok(());
         }
-        let string = self.scope.build_string_to_sign(&stamp, &canonical.to_bytes(false));
+        let string = self.scope.build_string_to_sign(&stamp, &canonical(false));
         Err(build_mismatch_rejection(&self.access_key, &self.signature, &string, head))
     }
 
@@ -782,8 +721,7 @@ impl OssSignatureV4 {
     }
 
     fn check_scope_date(&self, at: Timestamp) -> Result<(), Rejection> {
-        let day = date::format_basic(at);
-        if day.get(..8) == Some(self.scope.date.as_str()) {
+        if self.scope.has_date_of(at) {
             return Ok(());
         }
         Err(Rejection::with_message(

@@ -1,7 +1,7 @@
 //! The errors of OSS (section 6). Of several rows with one code the first is what the code means when a target
 //! says it.
 
-use crate::dialect::ErrorRow;
+use crate::dialect::{ErrorRow, ErrorSentence};
 use crate::model::ErrorKind;
 
 /// Codes, statuses and words.
@@ -107,6 +107,8 @@ pub const ERRORS: &[ErrorRow] = &[
     ErrorRow::new(ErrorKind::NotImplemented, "NotImplemented", 501, "A header you provided implies functionality that is not implemented."),
     ErrorRow::new(ErrorKind::ConditionNotImplemented, "NotImplemented", 400, "A header you provided implies functionality that is not implemented."),
     ErrorRow::new(ErrorKind::TargetCopyLimit, "NotImplemented", 501, "The source is larger than the storage behind this service copies at once."),
+    // OSS has no ownership controls, so no client of it can ask for them: what a vendor does not have is not implemented.
+    ErrorRow::new(ErrorKind::NoSuchOwnership, "NotImplemented", 501, "A header you provided implies functionality that is not implemented."),
     ErrorRow::new(ErrorKind::NotImplemented, "OperationNotSupported", 400, "The operation is not supported for this resource."),
     ErrorRow::new(ErrorKind::NotArchived, "OperationNotSupported", 400, "The operation is not supported for this resource."),
     ErrorRow::new(ErrorKind::InvalidBucketState, "OperationNotSupported", 400, "The request is not valid for the current state of the bucket."),
@@ -122,3 +124,10 @@ pub const ERRORS: &[ErrorRow] = &[
     ErrorRow::new(ErrorKind::SlowDown, "ActiveRequestLimitExceeded", 503, "Please reduce your request rate."),
     ErrorRow::new(ErrorKind::SlowDown, "CpuLimitExceeded", 503, "Please reduce your request rate."),
 ];
+
+/// OSS, CopyObject: the code is that of any upload that is too large.
+pub const SENTENCES: &[ErrorSentence] = &[ErrorSentence {
+    code_kind: ErrorKind::EntityTooLarge,
+    contains: "Source object Length exceeds",
+    kind: ErrorKind::CopySourceTooLarge,
+}];

@@ -20,15 +20,22 @@ use crate::model::{ChecksumAlgorithm, ErrorKind, Field, Operation, Timestamp};
 /// Alibaba OSS.
 pub static OSS: Dialect = Dialect {
     name: "oss",
+    examples: include_str!("examples.http"),
     family: "oss",
+    profiles: &[],
+    vendor_profile: Some("aliyun"),
+    embedded_store: None,
     auth: &auth::AUTH,
-    legacy_auth: Some(&auth::AUTH_V1),
+    signatures: &[auth::SCHEME_V1, auth::SCHEME_V4],
+    signing_versions: &[("v4", &auth::AUTH), ("v1", &auth::AUTH_V1)],
+    strict_signing_key: None,
     hosts: route::HOSTS,
     // 8; 1.2: forbidden at the vendor, but what its SDKs send to an IP address, and the signature covers the bucket.
     serves_families: &["s3"],
     path_style: true,
     routes: route::ROUTES,
     settings: settings::SCHEMAS,
+    absent_settings: settings::ABSENT_SETTINGS,
     acl_style: settings::ACL_STYLE,
     sub_resources: route::SUB_RESOURCES,
     parameters_ignore_case: false,
@@ -77,6 +84,7 @@ pub static OSS: Dialect = Dialect {
     copy: copy::RULES,
     xml: xml::STYLE,
     errors: errors::ERRORS,
+    error_sentences: errors::SENTENCES,
     defaults: defaults::DEFAULTS,
     limits: defaults::LIMITS,
     etag_is_md5: false,
@@ -111,7 +119,7 @@ pub static OSS: Dialect = Dialect {
     // 3.7
     bucket_settings: BucketSettings {
         class: Some(BucketSettingLocation::Document),
-        redundancy: Some(BucketSettingLocation::Document),
+        redundancy: Some(xml::REDUNDANCY),
     },
 };
 

@@ -1,6 +1,11 @@
 //! The documents beside objects (3.4) and buckets (3.7) of OSS.
 
 use crate::dialect::AclStyle;
+use crate::dialect::common_settings::{
+    CORS_EXPOSED_HEADER, CORS_HEADER, CORS_MAX_AGE, CORS_METHOD, CORS_ORIGIN, LEGAL_HOLD, LIFECYCLE_STATUS,
+    LOCK_ENABLED, LOCK_RULE, MARKER_EXPIRATION, RETENTION, SIZE_GREATER, SIZE_LESS, TAG, TAGGING,
+    VERSION_EXPIRATION, VERSIONING_STATUS,
+};
 use crate::dialect::settings_schema::{
     BOOLEAN, ElementSchema, SettingSchema, UnsetResponse, class_element, group_element, number_element,
     page_elements, text_element, with_name, words_element,
@@ -10,6 +15,8 @@ use crate::model::{ErrorKind, Setting};
 
 /// 3.4, 5.2: one word.
 pub const ACL_STYLE: AclStyle = AclStyle {
+    group_element: "URI",
+    has_grantee_type: false,
     canned_in_document: true,
     headers_take_precedence: true,
     groups: &[],
@@ -42,7 +49,7 @@ pub const SCHEMAS: &[SettingSchema] = &[
         Setting::Retention,
         &["retention"],
         "Retention",
-        &[words_element("Mode", MODES), text_element("RetainUntilDate")],
+        RETENTION,
         UnsetResponse::Error(ErrorKind::NoSuchRetention),
     )
     .without_delete(),
@@ -50,7 +57,7 @@ pub const SCHEMAS: &[SettingSchema] = &[
         Setting::LegalHold,
         &["legalHold"],
         "LegalHold",
-        &[words_element("Status", &[("ON", "ON"), ("OFF", "OFF")])],
+        LEGAL_HOLD,
         UnsetResponse::Error(ErrorKind::NoSuchRetention),
     )
     .without_delete(),
@@ -58,16 +65,7 @@ pub const SCHEMAS: &[SettingSchema] = &[
         Setting::ObjectLock,
         &["objectWorm"],
         "ObjectWormConfiguration",
-        &[
-            with_name("ObjectWormEnabled", words_element("ObjectLockEnabled", &[("Enabled", "Enabled")])),
-            group_element(
-                "Rule",
-                &[group_element(
-                    "DefaultRetention",
-                    &[words_element("Mode", MODES), number_element("Days"), number_element("Years")],
-                )],
-            ),
-        ],
+        &[with_name("ObjectWormEnabled", LOCK_ENABLED), LOCK_RULE],
         UnsetResponse::Error(ErrorKind::NoSuchObjectLock),
     )
     .without_delete(),
@@ -75,7 +73,7 @@ pub const SCHEMAS: &[SettingSchema] = &[
         Setting::Versioning,
         &["versioning"],
         "VersioningConfiguration",
-        &[words_element("Status", &[("Enabled", "Enabled"), ("Suspended", "Suspended")])],
+        &[VERSIONING_STATUS],
         UnsetResponse::Empty,
     )
     .without_delete(),
@@ -86,13 +84,7 @@ pub const SCHEMAS: &[SettingSchema] = &[
         &[
             group_element(
                 "CORSRule",
-                &[
-                    text_element("AllowedOrigin"),
-                    text_element("AllowedMethod"),
-                    text_element("AllowedHeader"),
-                    text_element("ExposeHeader"),
-                    number_element("MaxAgeSeconds"),
-                ],
+                &[CORS_ORIGIN, CORS_METHOD, CORS_HEADER, CORS_EXPOSED_HEADER, CORS_MAX_AGE],
             ),
             words_element("ResponseVary", BOOLEAN),
         ],
@@ -212,7 +204,7 @@ pub const SCHEMAS: &[SettingSchema] = &[
         Setting::AccessMonitor,
         &["accessmonitor"],
         "AccessMonitorConfiguration",
-        &[words_element("Status", &[("Enabled", "Enabled"), ("Disabled", "Disabled")])],
+        &[LIFECYCLE_STATUS],
         UnsetResponse::Empty,
     )
     .without_delete(),
@@ -282,11 +274,6 @@ const STAT: &[ElementSchema] = &[
     number_element("DeleteMarkerCount"),
 ];
 
-const MODES: &[(&str, &str)] = &[("GOVERNANCE", "GOVERNANCE"), ("COMPLIANCE", "COMPLIANCE")];
-
-const TAGGING: &[ElementSchema] =
-    &[group_element("TagSet", &[group_element("Tag", &[text_element("Key"), text_element("Value")])])];
-
 const TRANSITIONS: &[ElementSchema] = &[
     number_element("Days"),
     text_element("CreatedBeforeDate"),
@@ -301,21 +288,11 @@ const LIFECYCLE: &[ElementSchema] = &[group_element(
     &[
         text_element("ID"),
         text_element("Prefix"),
-        group_element("Tag", &[text_element("Key"), text_element("Value")]),
-        words_element("Status", &[("Enabled", "Enabled"), ("Disabled", "Disabled")]),
+        TAG,
+        LIFECYCLE_STATUS,
         group_element(
             "Filter",
-            &[
-                number_element("ObjectSizeGreaterThan"),
-                number_element("ObjectSizeLessThan"),
-                group_element(
-                    "Not",
-                    &[
-                        text_element("Prefix"),
-                        group_element("Tag", &[text_element("Key"), text_element("Value")]),
-                    ],
-                ),
-            ],
+            &[SIZE_GREATER, SIZE_LESS, group_element("Not", &[text_element("Prefix"), TAG])],
         ),
         group_element(
             "Expiration",
@@ -323,7 +300,7 @@ const LIFECYCLE: &[ElementSchema] = &[group_element(
                 number_element("Days"),
                 text_element("CreatedBeforeDate"),
                 text_element("Date"),
-                words_element("ExpiredObjectDeleteMarker", BOOLEAN),
+                MARKER_EXPIRATION,
             ],
         ),
         group_element("Transition", TRANSITIONS),
@@ -337,7 +314,7 @@ const LIFECYCLE: &[ElementSchema] = &[group_element(
                 ],
             ),
         ),
-        group_element("NoncurrentVersionExpiration", &[number_element("NoncurrentDays")]),
+        VERSION_EXPIRATION,
         group_element(
             "NoncurrentVersionTransition",
             &[
@@ -516,4 +493,13 @@ const INVENTORY: &[ElementSchema] = &[
     group_element("Schedule", &[text_element("Frequency")]),
     text_element("IncludedObjectVersions"),
     group_element("OptionalFields", &[text_element("Field")]),
+];
+
+/// Settings that the vendor does not have.
+pub const ABSENT_SETTINGS: &[Setting] = &[
+    Setting::Ownership,
+    Setting::IntelligentTiering,
+    Setting::IntelligentTierings,
+    Setting::Metrics,
+    Setting::AllMetrics,
 ];

@@ -1,11 +1,18 @@
 //! The documents of OSS (3.0, 3.2, 3.5, 3.6, 4.9, 6.1): a namespace breaks its clients.
 
-use crate::dialect::XmlStyle;
+use crate::dialect::{BucketInfoDocument, BucketSettingLocation, DocumentRoots, RedundancySetting, XmlStyle};
 use crate::encoding::percent;
 use crate::encoding::xml::{Node, XmlWriter};
 
 /// Orders as the service sends them.
 pub const STYLE: XmlStyle = XmlStyle {
+    roots: DocumentRoots::COMMON,
+    bucket_info: Some(&BUCKET_INFO),
+    encoding_type_elements: &["EncodingType"],
+    error_identity: &["Code", "Message", "RequestId", "HostId", "EC", "RecommendDoc", "ServerTime"],
+    endpoint_elements: ENDPOINT_ELEMENTS,
+    error_repeat_element: None,
+    object_type: |etag| if etag.contains('-') { "Multipart" } else { "Normal" },
     namespace: None,
     multipart_completed_namespace: None,
     copy: &["ETag", "LastModified"],
@@ -116,6 +123,34 @@ pub const STYLE: XmlStyle = XmlStyle {
     bucket_milliseconds: true,
     format_location: |region| format!("oss-{region}"),
     parse_location: |text| text.strip_prefix("oss-").unwrap_or(text).to_owned(),
+};
+
+/// The hosts of a bucket, outside and inside of the vendor's network.
+const ENDPOINT_ELEMENTS: &[&str] = &["ExtranetEndpoint", "IntranetEndpoint"];
+
+/// OSS, GetBucketInfo.
+static BUCKET_INFO: BucketInfoDocument = BucketInfoDocument {
+    root: "BucketInfo",
+    bucket: "Bucket",
+    children: &[
+        "Name",
+        "CreationDate",
+        "Location",
+        "ExtranetEndpoint",
+        "IntranetEndpoint",
+        "StorageClass",
+        "DataRedundancyType",
+        "Versioning",
+        "Owner",
+        "AccessControlList",
+    ],
+};
+
+/// OSS, PutBucket: one zone or several.
+pub const REDUNDANCY: RedundancySetting = RedundancySetting {
+    element: "DataRedundancyType",
+    words: &["LRS", "ZRS"],
+    location: BucketSettingLocation::Document,
 };
 
 /// 3.7: what is said of a new bucket.

@@ -1,7 +1,6 @@
 //! Signatures of S3, version 4 and 2. Sections 2.1 to 2.9 of the S3 reference.
 
 use secrecy::{ExposeSecret, SecretString};
-use zeroize::Zeroizing;
 
 use crate::dialect::credential::{
     CredentialItems, check_single_credential, collect_authorization_lines, collect_query_pairs,
@@ -12,9 +11,8 @@ use crate::dialect::signature::{
     Auth, CLOCK_SKEW_SECONDS_MAX, Claim, PRESIGNED_SECONDS_MAX, Payload, ResourceAddress, Scheme,
     VerifiedSignature, VerifyOptions,
 };
-use crate::encoding::hash::{
-    constant_time_eq, derive_key, encode_base64, encode_hex, hmac_sha1, hmac_sha256, sha256_hex,
-};
+use crate::dialect::signature_v4::{V4Algorithm, V4CanonicalRequest, V4CredentialParts, V4Scope};
+use crate::encoding::hash::{constant_time_eq, encode_base64, hmac_sha1};
 use crate::encoding::{date, percent};
 use crate::model::{Credentials, ErrorKind, OutgoingRequest, PayloadHash, RawHead, Rejection, Timestamp};
 use crate::s3::chunked::{AwsChunkedDecoder, ChunkKey};
@@ -25,9 +23,13 @@ pub struct S3Auth;
 /// The signatures of S3.
 pub static AUTH: S3Auth = S3Auth;
 
-const SCHEME_V4: &str = "s3v4";
-const SCHEME_V2: &str = "s3v2";
-const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+/// Version 4 in configuration.
+pub const SCHEME_V4: &str = "s3v4";
+/// Version 2 in configuration.
+pub const SCHEME_V2: &str = "s3v2";
+const ALGORITHM: V4Algorithm =
+    V4Algorithm { name: "AWS4-HMAC-SHA256", key_prefix: "AWS4", scope_end: "aws4_request" };
+const SERVICE: &str = "s3";
 const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 
 const CREDENTIAL_PARAMETERS: &[&str] = &[
@@ -150,7 +152,7 @@ impl Auth for S3Auth {
         match (form.get("x-amz-signature"), form.get("AWSAccessKeyId"), form.get("signature")) {
             (Some(_), None, None) => {
                 let credential = form.require_field("X-Amz-Credential")?;
-                build_claim(SCHEME_V4, S3Scope::parse(credential, ErrorKind::InvalidArgument)?.0)
+                build_claim(SCHEME_V4, parse_credential(credential, ErrorKind::InvalidArgument)?.0)
             }
             (None, Some(access_key), Some(_)) => build_claim(SCHEME_V2, access_key.to_owned()),
             (None, None, None) => Ok(None),
@@ -169,23 +171,20 @@ impl Auth for S3Auth {
     ) -> Result<(), Rejection> {
         let (computed, received) = match form.get("x-amz-signature") {
             Some(signature) => {
-                if form.require_field("X-Amz-Algorithm")? != ALGORITHM {
+                if form.require_field("X-Amz-Algorithm")? != ALGORITHM.name {
                     return Err(ErrorKind::UnsupportedSignature.into());
                 }
                 let (_, scope) =
-                    S3Scope::parse(form.require_field("X-Amz-Credential")?, ErrorKind::InvalidArgument)?;
+                    parse_credential(form.require_field("X-Amz-Credential")?, ErrorKind::InvalidArgument)?;
                 let at =
                     date::parse_basic(form.require_field("X-Amz-Date")?).ok_or(ErrorKind::InvalidArgument)?;
-                if date::format_basic(at).get(..8) != Some(scope.date.as_str()) {
+                if !scope.has_date_of(at) {
                     return Err(ErrorKind::InvalidArgument.into());
                 }
                 if now.0 > at.0.saturating_add(PRESIGNED_SECONDS_MAX) {
                     return Err(ErrorKind::RequestExpired.into());
                 }
-                (
-                    encode_hex(&hmac_sha256(&scope.derive_key(secret.expose_secret()), policy.as_bytes())),
-                    signature,
-                )
+                (scope.sign_text(secret.expose_secret(), policy), signature)
             }
             None => {
                 let computed = hmac_sha1(secret.expose_secret().as_bytes(), policy.as_bytes());
@@ -223,20 +222,22 @@ impl Auth for S3Auth {
         names.sort();
         names.dedup();
         let query = collect_query_pairs(request);
-        let canonical = S3CanonicalRequest {
+        let header_lines = write_signed_headers(&request.headers, &names);
+        let canonical = V4CanonicalRequest {
             method: request.method,
             uri: &request.path,
             query: &query,
-            headers: &request.headers,
-            signed_headers: &names,
-            payload: &payload,
+            keeps_equals_sign: true,
+            header_lines: &header_lines,
+            header_names: &names,
+            payload: payload.as_bytes(),
         };
-        let scope =
-            S3Scope { date: stamp.get(..8).unwrap_or_default().to_owned(), region: region.to_owned() };
+        let scope = V4Scope::new(ALGORITHM, &stamp, region, SERVICE);
         let signature =
             scope.compute_signature(key.secret_key.expose_secret(), &stamp, &canonical.to_bytes());
         let authorization = format!(
-            "{ALGORITHM} Credential={}/{scope}, SignedHeaders={}, Signature={signature}",
+            "{} Credential={}/{scope}, SignedHeaders={}, Signature={signature}",
+            ALGORITHM.name,
             key.access_key_id,
             names.join(";"),
         );
@@ -252,7 +253,7 @@ enum S3Credential {
 /// A version 4 credential.
 struct S3SignatureV4 {
     access_key: String,
-    scope: S3Scope,
+    scope: V4Scope,
     signed_headers: Vec<String>,
     signature: String,
     /// Of the query form: date and seconds of life.
@@ -293,10 +294,10 @@ impl S3Credential {
             let (access_key, signature) = parse_id_and_signature(rest)?;
             return Ok(Self::V2(S3SignatureV2 { access_key, signature, expires: None }));
         }
-        let rest = line.strip_prefix(ALGORITHM).ok_or(classify_algorithm_error(line))?;
+        let rest = line.strip_prefix(ALGORITHM.name).ok_or(classify_algorithm_error(line))?;
         let items = CredentialItems::parse(rest)?;
         let (access_key, scope) =
-            S3Scope::parse(items.get_required("Credential")?, ErrorKind::AuthorizationMalformed)?;
+            parse_credential(items.get_required("Credential")?, ErrorKind::AuthorizationMalformed)?;
         let signed_headers = parse_signed_headers(items.get_required("SignedHeaders")?)?;
         let signature = items.get_required("Signature")?.to_owned();
         Ok(Self::V4(S3SignatureV4 { access_key, scope, signed_headers, signature, presigned: None }))
@@ -345,91 +346,40 @@ fn find_session_token(head: &RawHead) -> Result<Option<String>, Rejection> {
     }
 }
 
-/// What a version 4 key is good for.
-struct S3Scope {
-    date: String,
-    region: String,
+/// Reads `ID/DATE/REGION/s3/aws4_request`.
+fn parse_credential(credential: &str, error_kind: ErrorKind) -> Result<(String, V4Scope), Rejection> {
+    let Some(parts) = V4CredentialParts::split(credential) else {
+        return Err(Rejection::with_message(
+            error_kind,
+            "The authorization header is malformed; the Credential is mal-formed; expecting \
+             \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".",
+        ));
+    };
+    if parts.service != SERVICE {
+        return Err(Rejection::with_message(
+            error_kind,
+            format!(
+                "The authorization header is malformed; incorrect service \"{}\". This endpoint belongs to \"s3\".",
+                parts.service
+            ),
+        ));
+    }
+    let is_date = parts.date.len() == 8 && parts.date.bytes().all(|byte| byte.is_ascii_digit());
+    if parts.end != ALGORITHM.scope_end || !is_date || parts.access_key.is_empty() {
+        return Err(error_kind.into());
+    }
+    Ok((parts.access_key.to_owned(), V4Scope::from_parts(ALGORITHM, &parts)))
 }
 
-impl std::fmt::Display for S3Scope {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}/s3/aws4_request", self.date, self.region)
+/// CanonicalHeaders: the signed ones in their order, each with all its values.
+fn write_signed_headers(headers: &[(String, Vec<u8>)], signed_headers: &[String]) -> Vec<u8> {
+    let mut lines = Vec::new();
+    for name in signed_headers {
+        let values = headers.iter().filter(|row| row.0 == *name).map(|row| fold_spaces(&row.1));
+        let values = values.collect::<Vec<_>>().join(&b","[..]);
+        lines.extend([name.as_bytes(), b":", &values, b"\n"].concat());
     }
-}
-
-impl S3Scope {
-    /// Four fields from the right: key ids of some servers hold slashes.
-    fn parse(credential: &str, error_kind: ErrorKind) -> Result<(String, Self), Rejection> {
-        let parts: Vec<&str> = credential.rsplitn(5, '/').collect();
-        let [end, service, region, date, access_key] = parts.as_slice() else {
-            return Err(Rejection::with_message(
-                error_kind,
-                "The authorization header is malformed; the Credential is mal-formed; expecting \
-                 \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".",
-            ));
-        };
-        if *service != "s3" {
-            return Err(Rejection::with_message(
-                error_kind,
-                format!(
-                    "The authorization header is malformed; incorrect service \"{service}\". \
-                     This endpoint belongs to \"s3\"."
-                ),
-            ));
-        }
-        let is_date = date.len() == 8 && date.bytes().all(|byte| byte.is_ascii_digit());
-        if *end != "aws4_request" || !is_date || access_key.is_empty() {
-            return Err(error_kind.into());
-        }
-        Ok(((*access_key).to_owned(), Self { date: (*date).to_owned(), region: (*region).to_owned() }))
-    }
-
-    /// kSigning
-    fn derive_key(&self, secret: &str) -> Zeroizing<Vec<u8>> {
-        let secret = Zeroizing::new(format!("AWS4{secret}"));
-        derive_key(secret.as_bytes(), &[&self.date, &self.region, "s3", "aws4_request"])
-    }
-
-    fn build_string_to_sign(&self, stamp: &str, canonical: &[u8]) -> String {
-        format!("{ALGORITHM}\n{stamp}\n{self}\n{}", sha256_hex(canonical))
-    }
-
-    fn compute_signature(&self, secret: &str, stamp: &str, canonical: &[u8]) -> String {
-        encode_hex(&hmac_sha256(
-            &self.derive_key(secret),
-            self.build_string_to_sign(stamp, canonical).as_bytes(),
-        ))
-    }
-}
-
-/// 2.2: what a version 4 signature covers.
-struct S3CanonicalRequest<'a> {
-    method: &'a str,
-    /// Percent-encoded once, nothing normalised.
-    uri: &'a str,
-    /// Decoded.
-    query: &'a [(String, String)],
-    headers: &'a [(String, Vec<u8>)],
-    signed_headers: &'a [String],
-    payload: &'a str,
-}
-
-impl S3CanonicalRequest<'_> {
-    /// CanonicalRequest
-    fn to_bytes(&self) -> Vec<u8> {
-        let mut pairs: Vec<(String, String)> =
-            self.query.iter().map(|(name, value)| (percent::encode(name), percent::encode(value))).collect();
-        pairs.sort();
-        let pairs: Vec<String> = pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let mut canonical = format!("{}\n{}\n{}\n", self.method, self.uri, pairs.join("&")).into_bytes();
-        for name in self.signed_headers {
-            let values = self.headers.iter().filter(|row| row.0 == *name).map(|row| fold_spaces(&row.1));
-            let values = values.collect::<Vec<_>>().join(&b","[..]);
-            canonical.extend([name.as_bytes(), b":", &values, b"\n"].concat());
-        }
-        canonical.extend(format!("\n{}\n{}", self.signed_headers.join(";"), self.payload).into_bytes());
-        canonical
-    }
+    lines
 }
 
 /// Inner runs of spaces folded to one. A tab stays what it is, as no other byte may stand for a space.
@@ -457,10 +407,10 @@ impl S3SignatureV4 {
         else {
             return Err(error_kind.into());
         };
-        if algorithm != ALGORITHM {
+        if algorithm != ALGORITHM.name {
             return Err(classify_algorithm_error(&algorithm).into());
         }
-        let (access_key, scope) = S3Scope::parse(&credential, error_kind)?;
+        let (access_key, scope) = parse_credential(&credential, error_kind)?;
         let signed_headers = parse_signed_headers(&signed).map_err(|_| Rejection::from(error_kind))?;
         Ok(Self { access_key, scope, signed_headers, signature, presigned: Some((stamp, expires)) })
     }
@@ -480,17 +430,18 @@ impl S3SignatureV4 {
         let mut query = decode_query(head)?;
         query.retain(|row| !row.0.eq_ignore_ascii_case("X-Amz-Signature"));
         let uri = percent::encode_path(&path);
-        let canonical = S3CanonicalRequest {
+        let header_lines = write_signed_headers(&head.headers, &self.signed_headers);
+        let canonical = V4CanonicalRequest {
             method: &head.method,
             uri: &uri,
             query: &query,
-            headers: &head.headers,
-            signed_headers: &self.signed_headers,
-            payload: &payload,
+            keeps_equals_sign: true,
+            header_lines: &header_lines,
+            header_names: &self.signed_headers,
+            payload: payload.as_bytes(),
         };
         let canonical = canonical.to_bytes();
-        let computed = self.scope.compute_signature(secret.expose_secret(), &stamp, &canonical);
-        if !constant_time_eq(computed.as_bytes(), self.signature.as_bytes()) {
+        if !self.scope.is_signature(&self.signature, secret.expose_secret(), &stamp, &canonical) {
             return Err(self.build_mismatch_rejection(head, &stamp, &canonical));
         }
         self.classify_payload(head, place, secret, &stamp, &payload)
@@ -533,7 +484,7 @@ impl S3SignatureV4 {
                 }
             }
         }
-        if date::format_basic(at).get(..8) == Some(self.scope.date.as_str()) {
+        if self.scope.has_date_of(at) {
             return Ok(());
         }
         let error_kind = match self.presigned {

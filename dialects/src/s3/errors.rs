@@ -1,7 +1,7 @@
 //! The errors of S3 (section 8, and the tables of each operation). Of several rows with one code the first is
 //! what the code means when a target says it.
 
-use crate::dialect::ErrorRow;
+use crate::dialect::{ErrorRow, ErrorSentence};
 use crate::model::ErrorKind;
 
 /// Codes, statuses and words.
@@ -72,6 +72,8 @@ pub const ERRORS: &[ErrorRow] = &[
     ErrorRow::new(ErrorKind::NoSuchWebsite, "NoSuchWebsiteConfiguration", 404, "The specified bucket does not have a website configuration"),
     ErrorRow::new(ErrorKind::NoSuchEncryption, "ServerSideEncryptionConfigurationNotFoundError", 404, "The server side encryption configuration was not found"),
     ErrorRow::new(ErrorKind::NoSuchPublicAccessBlock, "NoSuchPublicAccessBlockConfiguration", 404, "The public access block configuration was not found"),
+    // S3, GetBucketAccelerateConfiguration: an unset one is an empty document, so a client gets the general code of a setting.
+    ErrorRow::new(ErrorKind::NoSuchAcceleration, "NoSuchConfiguration", 404, "The specified configuration does not exist."),
     ErrorRow::new(ErrorKind::NoSuchReferer, "NoSuchConfiguration", 404, "The specified configuration does not exist."),
     ErrorRow::new(ErrorKind::NoSuchObjectLock, "ObjectLockConfigurationNotFoundError", 404, "Object Lock configuration does not exist for this bucket"),
     ErrorRow::new(ErrorKind::NoSuchRetention, "NoSuchObjectLockConfiguration", 404, "The specified object does not have a ObjectLock configuration"),
@@ -114,4 +116,29 @@ pub const ERRORS: &[ErrorRow] = &[
     ErrorRow::new(ErrorKind::StorageFull, "InsufficientStorage", 507, "The storage behind this service is full."),
     ErrorRow::new(ErrorKind::StorageFull, "XMinioStorageFull", 507, "The storage behind this service is full."),
     ErrorRow::new(ErrorKind::SlowDown, "SlowDown", 503, "Please reduce your request rate."),
+];
+
+/// S3, CopyObject: both have the code InvalidRequest.
+pub const SENTENCES: &[ErrorSentence] = &[
+    ErrorSentence {
+        code_kind: ErrorKind::InvalidRequest,
+        contains: "larger than the maximum allowable size",
+        kind: ErrorKind::CopySourceTooLarge,
+    },
+    // Some servers have another code for it.
+    ErrorSentence {
+        code_kind: ErrorKind::InvalidArgument,
+        contains: "larger than the maximum allowable size",
+        kind: ErrorKind::CopySourceTooLarge,
+    },
+    ErrorSentence {
+        code_kind: ErrorKind::EntityTooLarge,
+        contains: "larger than the maximum allowable size",
+        kind: ErrorKind::CopySourceTooLarge,
+    },
+    ErrorSentence {
+        code_kind: ErrorKind::InvalidRequest,
+        contains: "copy an object to itself",
+        kind: ErrorKind::SelfCopy,
+    },
 ];

@@ -18,19 +18,28 @@ use crate::dialect::{BucketSettings, CommonHeaders, Dialect, Manual};
 use crate::model::{ChecksumAlgorithm, Operation, Timestamp};
 
 /// Amazon S3.
-pub static S3: Dialect = BASE;
+pub static S3: Dialect =
+    Dialect { profiles: profiles::ALL, embedded_store: Some(&profiles::EMBEDDED), ..BASE };
 
 /// The tables of S3, for profiles that differ in a few.
 pub const BASE: Dialect = Dialect {
     name: "s3",
+    examples: include_str!("examples.http"),
     family: "s3",
+    profiles: &[],
+    // Amazon itself differs from what is true of every server, so it has a profile of its own.
+    vendor_profile: None,
+    embedded_store: None,
     auth: &auth::AUTH,
-    legacy_auth: None,
+    signatures: &[auth::SCHEME_V4, auth::SCHEME_V2],
+    signing_versions: &[],
+    strict_signing_key: None,
     hosts: route::HOSTS,
     serves_families: &[],
     path_style: true,
     routes: route::ROUTES,
     settings: settings::SCHEMAS,
+    absent_settings: settings::ABSENT_SETTINGS,
     acl_style: settings::ACL_STYLE,
     sub_resources: route::SUB_RESOURCES,
     parameters_ignore_case: false,
@@ -67,6 +76,7 @@ pub const BASE: Dialect = Dialect {
     copy: copy::RULES,
     xml: xml::STYLE,
     errors: errors::ERRORS,
+    error_sentences: errors::SENTENCES,
     defaults: defaults::DEFAULTS,
     limits: defaults::LIMITS,
     etag_is_md5: true,

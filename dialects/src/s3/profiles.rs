@@ -207,29 +207,81 @@ pub static WASABI: Dialect = Dialect {
     ..BASE
 };
 
-static PRIVATE_ACL_ONLY: WordTables =
-    WordTables { acl: Words(&[(CannedAcl::Private, "private")]), ..words::TABLES };
-
-/// S3 has one class where OSS has two.
-static ALL_CLASSES: WordTables = WordTables {
-    class: Words(&[
-        (StorageClass::Standard, "STANDARD"),
-        (StorageClass::ReducedRedundancy, "REDUCED_REDUNDANCY"),
-        (StorageClass::StandardIa, "STANDARD_IA"),
-        (StorageClass::OneZoneIa, "ONEZONE_IA"),
-        (StorageClass::IntelligentTiering, "INTELLIGENT_TIERING"),
-        (StorageClass::ArchiveInstant, "GLACIER_IR"),
-        (StorageClass::Archive, "GLACIER"),
-        (StorageClass::DeepArchive, "DEEP_ARCHIVE"),
-        (StorageClass::ColdArchive, "COLD_ARCHIVE"),
-    ]),
+static PRIVATE_ACL_ONLY: WordTables = WordTables {
+    acl: Words(
+        &[(CannedAcl::Private, "private")],
+        &[
+            CannedAcl::Inherit,
+            CannedAcl::PublicRead,
+            CannedAcl::PublicReadWrite,
+            CannedAcl::AuthenticatedRead,
+            CannedAcl::BucketOwnerRead,
+            CannedAcl::BucketOwnerFullControl,
+            CannedAcl::ExecRead,
+            CannedAcl::LogDeliveryWrite,
+        ],
+    ),
     ..words::TABLES
 };
 
-static ONE_CLASS: WordTables =
-    WordTables { class: Words(&[(StorageClass::Standard, "STANDARD")]), ..words::TABLES };
+/// S3 has one class where OSS has two.
+static ALL_CLASSES: WordTables = WordTables {
+    class: Words(
+        &[
+            (StorageClass::Standard, "STANDARD"),
+            (StorageClass::ReducedRedundancy, "REDUCED_REDUNDANCY"),
+            (StorageClass::StandardIa, "STANDARD_IA"),
+            (StorageClass::OneZoneIa, "ONEZONE_IA"),
+            (StorageClass::IntelligentTiering, "INTELLIGENT_TIERING"),
+            (StorageClass::ArchiveInstant, "GLACIER_IR"),
+            (StorageClass::Archive, "GLACIER"),
+            (StorageClass::DeepArchive, "DEEP_ARCHIVE"),
+            (StorageClass::ColdArchive, "COLD_ARCHIVE"),
+        ],
+        &[
+            StorageClass::MultiAzStandard,
+            StorageClass::MultiAzStandardIa,
+            StorageClass::MultiAzIntelligentTiering,
+        ],
+    ),
+    ..words::TABLES
+};
+
+static ONE_CLASS: WordTables = WordTables {
+    class: Words(
+        &[(StorageClass::Standard, "STANDARD")],
+        &[
+            StorageClass::ReducedRedundancy,
+            StorageClass::StandardIa,
+            StorageClass::OneZoneIa,
+            StorageClass::IntelligentTiering,
+            StorageClass::ArchiveInstant,
+            StorageClass::Archive,
+            StorageClass::ColdArchive,
+            StorageClass::DeepArchive,
+            StorageClass::MultiAzStandard,
+            StorageClass::MultiAzStandardIa,
+            StorageClass::MultiAzIntelligentTiering,
+        ],
+    ),
+    ..words::TABLES
+};
 
 static TWO_CLASSES: WordTables = WordTables {
-    class: Words(&[(StorageClass::Standard, "STANDARD"), (StorageClass::StandardIa, "STANDARD_IA")]),
+    class: Words(
+        &[(StorageClass::Standard, "STANDARD"), (StorageClass::StandardIa, "STANDARD_IA")],
+        &[
+            StorageClass::ReducedRedundancy,
+            StorageClass::OneZoneIa,
+            StorageClass::IntelligentTiering,
+            StorageClass::ArchiveInstant,
+            StorageClass::Archive,
+            StorageClass::ColdArchive,
+            StorageClass::DeepArchive,
+            StorageClass::MultiAzStandard,
+            StorageClass::MultiAzStandardIa,
+            StorageClass::MultiAzIntelligentTiering,
+        ],
+    ),
     ..words::TABLES
 };

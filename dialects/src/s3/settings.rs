@@ -2,6 +2,11 @@
 //! lifecycle rules and the names of keys of encryption.
 
 use crate::dialect::AclStyle;
+use crate::dialect::common_settings::{
+    CORS_EXPOSED_HEADER, CORS_HEADER, CORS_MAX_AGE, CORS_METHOD, CORS_ORIGIN, EXPIRATION, LEGAL_HOLD,
+    LIFECYCLE_STATUS, LOCK_ENABLED, LOCK_RULE, PROTOCOLS, RETENTION, RULE_STATUS, SIZE_GREATER, SIZE_LESS,
+    TAG, TAGGING, UPLOAD_ABORT, VERSIONING_STATUS,
+};
 use crate::dialect::settings_schema::{
     BOOLEAN, ElementSchema, SettingSchema, UnsetResponse, class_element, group_element, number_element,
     page_elements, text_element, words_element,
@@ -11,6 +16,8 @@ use crate::model::{ErrorKind, Group, Setting};
 
 /// 7.3
 pub const ACL_STYLE: AclStyle = AclStyle {
+    group_element: "URI",
+    has_grantee_type: true,
     canned_in_document: false,
     headers_take_precedence: false,
     groups: &[
@@ -47,7 +54,7 @@ pub const SCHEMAS: &[SettingSchema] = &[
         Setting::Retention,
         &["retention"],
         "Retention",
-        &[words_element("Mode", MODES), text_element("RetainUntilDate")],
+        RETENTION,
         UnsetResponse::Error(ErrorKind::NoSuchRetention),
     )
     .without_delete(),
@@ -55,7 +62,7 @@ pub const SCHEMAS: &[SettingSchema] = &[
         Setting::LegalHold,
         &["legal-hold"],
         "LegalHold",
-        &[words_element("Status", &[("ON", "ON"), ("OFF", "OFF")])],
+        LEGAL_HOLD,
         UnsetResponse::Error(ErrorKind::NoSuchRetention),
     )
     .without_delete(),
@@ -63,10 +70,7 @@ pub const SCHEMAS: &[SettingSchema] = &[
         Setting::Versioning,
         &["versioning"],
         "VersioningConfiguration",
-        &[
-            words_element("Status", &[("Enabled", "Enabled"), ("Suspended", "Suspended")]),
-            words_element("MfaDelete", ENABLED),
-        ],
+        &[VERSIONING_STATUS, words_element("MfaDelete", RULE_STATUS)],
         UnsetResponse::Empty,
     )
     .without_delete(),
@@ -76,14 +80,7 @@ pub const SCHEMAS: &[SettingSchema] = &[
         "CORSConfiguration",
         &[group_element(
             "CORSRule",
-            &[
-                text_element("ID"),
-                text_element("AllowedHeader"),
-                text_element("AllowedMethod"),
-                text_element("AllowedOrigin"),
-                text_element("ExposeHeader"),
-                number_element("MaxAgeSeconds"),
-            ],
+            &[text_element("ID"), CORS_HEADER, CORS_METHOD, CORS_ORIGIN, CORS_EXPOSED_HEADER, CORS_MAX_AGE],
         )],
         UnsetResponse::Error(ErrorKind::NoSuchCors),
     ),
@@ -172,16 +169,7 @@ pub const SCHEMAS: &[SettingSchema] = &[
         Setting::ObjectLock,
         &["object-lock"],
         "ObjectLockConfiguration",
-        &[
-            words_element("ObjectLockEnabled", &[("Enabled", "Enabled")]),
-            group_element(
-                "Rule",
-                &[group_element(
-                    "DefaultRetention",
-                    &[words_element("Mode", MODES), number_element("Days"), number_element("Years")],
-                )],
-            ),
-        ],
+        &[LOCK_ENABLED, LOCK_RULE],
         UnsetResponse::Error(ErrorKind::NoSuchObjectLock),
     )
     .without_delete(),
@@ -205,7 +193,7 @@ pub const SCHEMAS: &[SettingSchema] = &[
         Setting::Acceleration,
         &["accelerate"],
         "AccelerateConfiguration",
-        &[words_element("Status", &[("Enabled", "Enabled"), ("Suspended", "Suspended")])],
+        &[VERSIONING_STATUS],
         UnsetResponse::Empty,
     )
     .without_delete(),
@@ -256,15 +244,6 @@ pub const SCHEMAS: &[SettingSchema] = &[
     .without_put(),
 ];
 
-const TAGGING: &[ElementSchema] =
-    &[group_element("TagSet", &[group_element("Tag", &[text_element("Key"), text_element("Value")])])];
-
-const MODES: &[(&str, &str)] = &[("GOVERNANCE", "GOVERNANCE"), ("COMPLIANCE", "COMPLIANCE")];
-
-const ENABLED: &[(&str, &str)] = &[("Enabled", "Enabled"), ("Disabled", "Disabled")];
-
-const TAG: ElementSchema = group_element("Tag", &[text_element("Key"), text_element("Value")]);
-
 const LIFECYCLE: &[ElementSchema] = &[group_element(
     "Rule",
     &[
@@ -274,29 +253,14 @@ const LIFECYCLE: &[ElementSchema] = &[group_element(
             &[
                 text_element("Prefix"),
                 TAG,
-                number_element("ObjectSizeGreaterThan"),
-                number_element("ObjectSizeLessThan"),
-                group_element(
-                    "And",
-                    &[
-                        text_element("Prefix"),
-                        TAG,
-                        number_element("ObjectSizeGreaterThan"),
-                        number_element("ObjectSizeLessThan"),
-                    ],
-                ),
+                SIZE_GREATER,
+                SIZE_LESS,
+                group_element("And", &[text_element("Prefix"), TAG, SIZE_GREATER, SIZE_LESS]),
             ],
         ),
         text_element("Prefix"),
-        words_element("Status", ENABLED),
-        group_element(
-            "Expiration",
-            &[
-                number_element("Days"),
-                text_element("Date"),
-                words_element("ExpiredObjectDeleteMarker", BOOLEAN),
-            ],
-        ),
+        LIFECYCLE_STATUS,
+        EXPIRATION,
         group_element(
             "Transition",
             &[number_element("Days"), text_element("Date"), class_element("StorageClass")],
@@ -313,11 +277,9 @@ const LIFECYCLE: &[ElementSchema] = &[group_element(
                 class_element("StorageClass"),
             ],
         ),
-        group_element("AbortIncompleteMultipartUpload", &[number_element("DaysAfterInitiation")]),
+        UPLOAD_ABORT,
     ],
 )];
-
-const PROTOCOLS: &[(&str, &str)] = &[("http", "http"), ("https", "https")];
 
 const WEBSITE: &[ElementSchema] = &[
     group_element("RedirectAllRequestsTo", &[text_element("HostName"), words_element("Protocol", PROTOCOLS)]),
@@ -380,8 +342,18 @@ const ONE_FILTER: ElementSchema = group_element(
 const TIERING: &[ElementSchema] = &[
     text_element("Id"),
     ONE_FILTER,
-    words_element("Status", ENABLED),
+    LIFECYCLE_STATUS,
     group_element("Tiering", &[text_element("AccessTier"), number_element("Days")]),
 ];
 
 const METRICS: &[ElementSchema] = &[text_element("Id"), ONE_FILTER];
+
+/// Settings that the vendor does not have.
+pub const ABSENT_SETTINGS: &[Setting] = &[
+    Setting::Referer,
+    Setting::AccessMonitor,
+    Setting::ArchiveDirectRead,
+    Setting::ResourceGroup,
+    Setting::Https,
+    Setting::Stat,
+];

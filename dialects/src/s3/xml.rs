@@ -1,6 +1,6 @@
 //! The documents of S3 (3.6, 3.7, 4.9, 8.1).
 
-use crate::dialect::XmlStyle;
+use crate::dialect::{DocumentRoots, XmlStyle};
 use crate::encoding::percent;
 use crate::encoding::xml::{Node, XmlWriter};
 
@@ -12,6 +12,13 @@ const REGION_DEFAULT: &str = "us-east-1";
 
 /// Orders as AWS writes them.
 pub const STYLE: XmlStyle = XmlStyle {
+    roots: DocumentRoots::COMMON,
+    bucket_info: None,
+    encoding_type_elements: &["EncodingType"],
+    error_identity: &["Code", "Message", "RequestId", "HostId", "Resource"],
+    endpoint_elements: &[],
+    error_repeat_element: Some("additionalMessage"),
+    object_type: |_| "",
     namespace: Some(NAMESPACE),
     multipart_completed_namespace: None,
     copy: &["LastModified", "ETag"],

@@ -1,12 +1,11 @@
-//! Requests to try translations with: a few in each dialect, in one file that other tools read too.
+//! Requests to try translations with: a few in each dialect, in a file of its folder that other tools can read too.
 
-/// Made up in the form of the vendors' documents; the signatures are no signatures.
-const REQUESTS: &str = include_str!("../../examples/requests.http");
+use crate::DIALECTS;
 
 /// A request to look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Example {
-    /// The dialect that it speaks.
+    /// The dialect that it is written in.
     pub dialect: &'static str,
     /// What it asks for.
     pub title: &'static str,
@@ -14,11 +13,16 @@ pub struct Example {
     pub request: &'static str,
 }
 
-/// All of them, in the order in which they are best shown.
+/// All of them, in the order in which they are best shown: the dialects of the first family, which most readers know, last.
 pub fn parse_examples() -> impl Iterator<Item = Example> {
-    REQUESTS.split("### ").filter_map(|example| {
-        let (title, request) = example.split_once('\n')?;
-        let (dialect, title) = title.split_once(": ")?;
-        Some(Example { dialect, title, request: request.trim_end() })
+    let first_family = DIALECTS.first().map_or("", |dialect| dialect.family);
+    let (known, others): (Vec<_>, Vec<_>) =
+        DIALECTS.iter().copied().partition(|dialect| dialect.family == first_family);
+    others.into_iter().chain(known).flat_map(|dialect| {
+        let parse = |example: &'static str| {
+            let (title, request) = example.split_once('\n')?;
+            Some(Example { dialect: dialect.name, title, request: request.trim_end() })
+        };
+        dialect.examples.split("### ").filter_map(parse)
     })
 }

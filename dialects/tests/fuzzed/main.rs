@@ -14,6 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use blobfish_dialects::DIALECTS;
+use blobfish_dialects::translator::examples::parse_examples;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use targets::{BETWEEN, TARGETS, encode_choice};
@@ -42,8 +43,26 @@ fn load_seeds(target: &str) -> Vec<Vec<u8>> {
             _ => {}
         }
     }
+    match target {
+        // Signed requests of every dialect; they need no key that is known to be looked at.
+        "belief" => seeds.extend(load_vector_requests()),
+        "translation" => {
+            for example in parse_examples() {
+                let caller = DIALECTS.iter().position(|dialect| dialect.name == example.dialect).unwrap();
+                seeds.push([&[encode_choice(caller, 0)], example.request.as_bytes()].concat());
+            }
+        }
+        _ => {}
+    }
     assert!(!seeds.is_empty(), "nothing to begin with: {target}");
     seeds
+}
+
+/// One request of each signature vector.
+fn load_vector_requests() -> Vec<Vec<u8>> {
+    let list = |folder: PathBuf| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let families = list(get_test_dir("vectors"));
+    families.flat_map(list).map(|vector| fs::read(vector.join("request.http")).unwrap()).collect()
 }
 
 #[test]

@@ -46,7 +46,7 @@ const NOW: Timestamp = Timestamp(1_767_323_045);
 /// The first byte chooses who speaks to whom.
 fn choose_dialects(data: &[u8]) -> Option<(&'static Dialect, &'static Dialect, &[u8])> {
     let (choice, rest) = data.split_first()?;
-    let targets: Vec<_> = DIALECTS.iter().chain(PROFILES).collect();
+    let targets: Vec<_> = DIALECTS.iter().chain(PROFILES.iter()).collect();
     let choice = usize::from(*choice);
     Some((DIALECTS[choice % DIALECTS.len()], targets[choice / DIALECTS.len() % targets.len()], rest))
 }
@@ -102,7 +102,7 @@ impl CredentialStore for TestKeys {
         (access_key == "AKID").then_some(CallerCredentials {
             secret_key: &self.0,
             session_token: None,
-            requires_all_signed: false,
+            strict_dialects: &[],
             schemes: &[],
         })
     }

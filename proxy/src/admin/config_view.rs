@@ -2,14 +2,14 @@
 
 use blobfish_config::{
     AbandonedCopies, Addressing, BucketRule, Caller, Certificate, Conditions, Config, GrantAccess,
-    HttpsListener, Limits, LogFormat, Signing, SmallParts, Target, Traces, UnsupportedFields,
+    HttpsListener, Limits, LogFormat, SmallParts, Target, Traces, UnsupportedFields,
 };
 use serde_json::{Value, json};
 
 /// Renders the response of `/api/config`.
 pub fn render_config(config: &Config, loaded_seconds: f64) -> Value {
     let listen = &config.listen;
-    let dialects = blobfish_dialects::DIALECTS.iter().chain(blobfish_dialects::PROFILES);
+    let dialects = blobfish_dialects::DIALECTS.iter().chain(blobfish_dialects::PROFILES.iter());
     json!({
         "loaded_timestamp_seconds": loaded_seconds,
         "listen": {
@@ -104,10 +104,7 @@ fn render_target(target: &Target) -> Value {
             Addressing::Virtual => "virtual",
             Addressing::Path => "path",
         },
-        "signing": match target.signing {
-            Signing::V4 => "v4",
-            Signing::V1 => "v1",
-        },
+        "signing": target.signing,
         "credentials": target.credentials,
         "access_key": shorten_access_key(&target.access_key),
         // Of secrets and certificates only their presence is shown.
@@ -158,16 +155,24 @@ fn render_caller(caller: &Caller) -> Value {
         };
         json!({ "buckets": buckets, "access": access })
     });
-    json!({
+    let mut view = json!({
         "name": caller.name,
         "access_keys": caller.keys.iter().map(|key| shorten_access_key(&key.access_key)).collect::<Vec<_>>(),
         "session_token": caller.keys.iter().any(|key| key.session_token.is_some()),
         "requests_per_second": caller.requests_per_second,
         "concurrent_requests_max": caller.concurrent_requests_max,
         "signatures": caller.signatures,
-        "cos_signing": if caller.cos_strict { "strict" } else { "accept" },
         "grants": grants.collect::<Vec<_>>(),
-    })
+    });
+    // One key for each dialect whose clients may leave something unsigned, as in the configuration.
+    for dialect in blobfish_dialects::list_configurable_dialects() {
+        let Some(key) = dialect.strict_signing_key else { continue };
+        let is_strict = caller.strict_dialects.contains(&dialect.name);
+        if let Some(view) = view.as_object_mut() {
+            view.insert(key.to_owned(), json!(if is_strict { "strict" } else { "accept" }));
+        }
+    }
+    view
 }
 
 /// Shortens an access key ID. Its ends are enough to recognise it.

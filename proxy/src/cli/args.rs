@@ -192,11 +192,10 @@ pub struct InitArgs {
     /// Configuration file to write
     #[arg(long, value_name = "FILE", default_value = "blobfish.toml")]
     pub output: PathBuf,
-    /// Dialect of the application: s3, jdcloud, cos, oss
-    #[arg(long, value_name = "DIALECT")]
+    // Generated, because a doc comment cannot list the dialects that exist.
+    #[arg(long, value_name = "DIALECT", help = format!("Dialect of the application: {}", list_caller_dialects().join(", ")))]
     pub caller_dialect: Option<String>,
-    /// Dialect or profile of the target: s3, aws, jdcloud, seaweedfs, cos, oss
-    #[arg(long, value_name = "DIALECT")]
+    #[arg(long, value_name = "DIALECT", help = format!("Dialect or profile of the target: {}", list_target_dialects().join(", ")))]
     pub target_dialect: Option<String>,
     /// Profile of the dialect
     #[arg(long, value_name = "PROFILE")]
@@ -284,6 +283,17 @@ pub fn generate_completions(shell: Shell) -> Vec<u8> {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "blobfish", &mut text);
     text
+}
+
+/// Lists the dialects of clients.
+pub fn list_caller_dialects() -> Vec<&'static str> {
+    blobfish_dialects::DIALECTS.iter().map(|dialect| dialect.name).collect()
+}
+
+/// Lists the dialects of targets, each followed by its profiles.
+pub fn list_target_dialects() -> Vec<&'static str> {
+    let dialects = blobfish_dialects::list_configurable_dialects().into_iter();
+    dialects.flat_map(|dialect| std::iter::once(dialect.name).chain(dialect.profiles)).collect()
 }
 
 #[cfg(test)]

@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use blobfish_config::{Config, KnownDialects, Mistake, OsSources, Sources};
+use blobfish_config::{Config, Mistake, OsSources, Sources};
 
 use crate::inbound::certificates;
+use crate::known_dialects::list_known_dialects;
 use crate::request::active_config::{ActivationError, ActiveConfig};
 
 /// Why a configuration cannot be used.
@@ -57,7 +58,7 @@ pub fn read_config(file: &Path) -> (Result<Config, ConfigFileError>, Vec<PathBuf
     let sources = RecordingSources { files: RefCell::new(vec![file.to_owned()]) };
     let config = match std::fs::read_to_string(file) {
         Ok(text) => {
-            let known = KnownDialects { dialects: blobfish_dialects::DIALECT_PROFILES };
+            let known = list_known_dialects();
             blobfish_config::load(&text, &known, &sources).map_err(|mistakes| ConfigFileError::Invalid {
                 name,
                 text,

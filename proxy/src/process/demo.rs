@@ -4,11 +4,12 @@
 use std::net::{SocketAddr, TcpListener};
 
 use anyhow::{Context as _, bail};
-use blobfish_config::{Config, KnownDialects, OsSources};
+use blobfish_config::{Config, OsSources};
 use blobfish_store::{Location, Options, Store};
 use secrecy::SecretString;
 
 use crate::clock;
+use crate::known_dialects::list_known_dialects_of_demo;
 
 /// The credentials of every demo. They are public, but demo mode listens on loopback only.
 const ACCESS_KEY: &str = "AKIDBLOBFISHDEMO0001";
@@ -57,7 +58,7 @@ pub fn prepare_demo(options: DemoOptions) -> anyhow::Result<(Config, DemoStore)>
     let socket = TcpListener::bind("127.0.0.1:0").context("the embedded store's socket")?;
     socket.set_nonblocking(true).context("the embedded store's socket")?;
     let text = render_demo_config(&listen, options.admin, socket.local_addr()?, &access_key, &secret_key);
-    let known = KnownDialects { dialects: blobfish_dialects::DEMO_PROFILES };
+    let known = list_known_dialects_of_demo();
     let config = blobfish_config::load(&text, &known, &OsSources).map_err(|mistakes| {
         anyhow::anyhow!("{}", mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
     })?;

@@ -150,7 +150,7 @@ impl CredentialStore for ActiveConfig {
         Some(CallerCredentials {
             secret_key: &key.secret_key,
             session_token: key.session_token.as_ref(),
-            requires_all_signed: caller.cos_strict,
+            strict_dialects: &caller.strict_dialects,
             schemes: &caller.signatures,
         })
     }

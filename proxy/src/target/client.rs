@@ -787,7 +787,7 @@ mod tests {
     const IDLE_CONNECTIONS_MAX: usize = 8;
 
     fn test_target() -> TargetRuntime {
-        let known = blobfish_config::KnownDialects { dialects: blobfish_dialects::DIALECT_PROFILES };
+        let known = crate::known_dialects::list_known_dialects();
         let config = blobfish_config::load(TARGET_CONFIG, &known, &blobfish_config::OsSources).unwrap();
         build_target(&config.targets[0], &config.callers).unwrap()
     }

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use blobfish_config::{Addressing, Caller, Endpoint, Signing, SmallParts};
+use blobfish_config::{Addressing, Caller, Endpoint, SmallParts};
 use blobfish_dialects::dialect::SmallPartsConfig;
 use blobfish_dialects::dialect::signature::Auth;
 use blobfish_dialects::dialect::{Dialect, Target};
@@ -206,9 +206,7 @@ fn compute_group_key(
     hasher.finish()
 }
 
-fn select_auth(dialect: &'static Dialect, signing: Signing) -> Option<&'static dyn Auth> {
-    match signing {
-        Signing::V4 => Some(dialect.auth),
-        Signing::V1 => dialect.legacy_auth,
-    }
+fn select_auth(dialect: &'static Dialect, signing: Option<&str>) -> Option<&'static dyn Auth> {
+    let Some(version) = signing else { return Some(dialect.auth) };
+    dialect.signing_versions.iter().find(|row| row.0 == version).map(|row| row.1)
 }

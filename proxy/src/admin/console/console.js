@@ -247,7 +247,7 @@ function showConfiguration(config) {
       { title: "endpoint", show: (target) => el("code", null, target.endpoint) },
       { title: "region", show: (target) => target.region },
       { title: "addressing", show: (target) => target.addressing },
-      { title: "signing", show: (target) => target.signing },
+      { title: "signing", show: (target) => target.signing ?? "" },
       { title: "access key", show: (target) => el("code", null, target.access_key) },
       { title: "more", show: (target) => [...yes(target.session_token, "session token"),
         ...yes(target.own_authorities, "own certificate authorities"),

@@ -8,10 +8,13 @@ use anyhow::{Context as _, bail};
 use blobfish_config::{Endpoint, Pattern};
 use blobfish_dialects::dialect::Dialect;
 use blobfish_dialects::dialect::addressing;
-use blobfish_dialects::{DIALECT_PROFILES, DIALECTS, find_dialect};
+use blobfish_dialects::{find_dialect, list_configurable_dialects};
 use clap::ValueEnum;
 
-use crate::cli::args::{AddressingArg, ConditionsArg, InitArgs, SecretSource, UsageError};
+use crate::cli::args::{
+    AddressingArg, ConditionsArg, InitArgs, SecretSource, UsageError, list_caller_dialects,
+    list_target_dialects,
+};
 
 /// How often a question is repeated after an invalid value.
 const TRIES_MAX: usize = 5;
@@ -79,12 +82,12 @@ impl InitSettings {
     pub fn from_args(args: InitArgs) -> anyhow::Result<Self> {
         let mut prompt =
             Prompt { terminal: io::stdin().is_terminal() && io::stderr().is_terminal(), missing: Vec::new() };
-        let callers: Vec<&str> = DIALECTS.iter().map(|dialect| dialect.name).collect();
-        let question = format!("Which dialect does the application use? ({})", callers.join(", "));
+        let question =
+            format!("Which dialect does the application use? ({})", list_caller_dialects().join(", "));
         let caller =
             prompt.ask("--caller-dialect", args.caller_dialect, &question, None, parse_caller_dialect)?;
         let question =
-            format!("Which dialect or profile does the target have? ({})", list_targets().join(", "));
+            format!("Which dialect or profile does the target have? ({})", list_target_dialects().join(", "));
         let target =
             prompt.ask("--target-dialect", args.target_dialect, &question, None, parse_target_dialect)?;
         let (dialect, profile) = target.unwrap_or_default();
@@ -147,7 +150,7 @@ impl InitSettings {
 
 /// Parses an application's dialect. A profile that applications use is, in HTTP, its dialect.
 fn parse_caller_dialect(text: &str) -> Result<String, String> {
-    let known: Vec<&str> = DIALECTS.iter().map(|dialect| dialect.name).collect();
+    let known = list_caller_dialects();
     if known.contains(&text) {
         parse_target_dialect(text).map(|(dialect, _)| dialect)
     } else {
@@ -155,26 +158,21 @@ fn parse_caller_dialect(text: &str) -> Result<String, String> {
     }
 }
 
-/// Lists the dialects and the profiles of targets.
-fn list_targets() -> Vec<&'static str> {
-    let all = DIALECT_PROFILES
-        .iter()
-        .flat_map(|(dialect, profiles)| [*dialect].into_iter().chain(profiles.iter().copied()));
-    all.collect()
-}
-
 fn parse_target_dialect(text: &str) -> Result<(String, Option<String>), String> {
-    if DIALECT_PROFILES.iter().any(|(dialect, _)| *dialect == text) {
+    let known = list_configurable_dialects();
+    if known.iter().any(|dialect| dialect.name == text) {
         return Ok((text.to_owned(), None));
     }
-    let owner = DIALECT_PROFILES.iter().find(|(_, profiles)| profiles.contains(&text));
+    let owner = known.iter().find(|dialect| dialect.profiles.contains(&text));
     owner
-        .map(|(dialect, _)| ((*dialect).to_owned(), Some(text.to_owned())))
-        .ok_or_else(|| format_unknown(&list_targets()))
+        .map(|owner| (owner.name.to_owned(), Some(text.to_owned())))
+        .ok_or_else(|| format_unknown(&list_target_dialects()))
 }
 
 fn check_profile(dialect: &str, profile: &str) -> Result<(), String> {
-    let profiles = DIALECT_PROFILES.iter().find(|row| row.0 == dialect).map_or(&[][..], |row| row.1);
+    let known = list_configurable_dialects();
+    let profiles =
+        known.iter().find(|row| row.name == dialect).map_or(&[][..], |row| row.profiles.as_slice());
     if profiles.contains(&profile) { Ok(()) } else { Err(format_unknown(profiles)) }
 }
 

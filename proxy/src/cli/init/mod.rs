@@ -9,12 +9,13 @@ mod text;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use blobfish_config::{KnownDialects, OsSources, Sources};
+use blobfish_config::{OsSources, Sources};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::cli::args::{InitArgs, SecretSource};
 use crate::cli::init::answers::{InitSettings, TargetSecret};
 use crate::cli::init::caller_key::{CALLER_VARIABLE, CallerSecret, NewCallerKey};
+use crate::known_dialects::list_known_dialects;
 use crate::request::active_config::ActiveConfig;
 
 /// Stands for a secret that is not known yet.
@@ -73,7 +74,7 @@ fn generate_letters(count: usize) -> anyhow::Result<String> {
 
 /// Validates the configuration as `blobfish check` would after the environment variables are set.
 fn check_config(name: &str, text: &str, answers: &InitSettings, key: &NewCallerKey) -> anyhow::Result<()> {
-    let known = KnownDialects { dialects: blobfish_dialects::DIALECT_PROFILES };
+    let known = list_known_dialects();
     let sources = PlannedSources { settings: answers, key };
     let config = blobfish_config::load(text, &known, &sources).map_err(|mistakes| {
         let rendered: Vec<String> = mistakes.iter().map(|mistake| mistake.render(name, text)).collect();
