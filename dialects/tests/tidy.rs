@@ -74,7 +74,8 @@ fn folders_use_only_those_that_they_name() {
         let uses = description.lines().take(5).find_map(|line| line.strip_prefix("//! Uses: "));
         let uses = uses.unwrap_or_else(|| panic!("src/{own}/mod.rs does not state what the folder uses"));
         for (path, line, text) in list_code_lines(&folder) {
-            for used in text.split("crate::").skip(1).filter_map(|rest| rest.split("::").next()) {
+            let is_end = |c: char| !c.is_ascii_alphanumeric() && c != '_';
+            for used in text.split("crate::").skip(1).filter_map(|rest| rest.split(is_end).next()) {
                 // lib.rs knows every dialect: a folder that uses it is above all of them.
                 let used = if source.join(used).is_dir() { used } else { "lib.rs" };
                 let is_allowed = used == own || uses.contains(&format!("`{used}`"));
