@@ -21,9 +21,8 @@ run: tools
 test: tools
 	bash tests/all.sh
 
-# The modules of dialects are declared in a macro, where cargo fmt does not find them.
 lint: tools
-	$(CARGO) fmt --all --check -- dialects/src/*/mod.rs
+	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
 	$(PYTHON3) tests/dependencies.py

@@ -40,22 +40,25 @@ use std::sync::LazyLock;
 use dialect::Dialect;
 
 /// Declares the folder of each dialect and the list of them, so that a new dialect takes one line.
-// `cargo fmt` does not find modules that a macro declares. `make lint` passes their files to it.
-macro_rules! declare_dialects {
-    ($($module:ident::$value:ident,)+) => {
+// The name and the syntax are those of the `cfg-if` crate, because rustfmt looks for modules in a macro of this name only.
+macro_rules! cfg_if {
+    (if #[cfg(all())] { $(pub mod $module:ident;)+ }) => {
         $(pub mod $module;)+
 
         /// Every dialect that callers may use and targets may have: the only list. Everything else that depends on which
         /// dialects exist is derived from it. The first dialect of a family is the one that a configuration names.
-        pub static DIALECTS: &[&Dialect] = &[$(&$module::$value),+];
+        pub static DIALECTS: &[&Dialect] = &[$($module::DIALECT),+];
     };
 }
 
-declare_dialects! {
-    s3::S3,
-    jdcloud::JDCLOUD,
-    cos::COS,
-    oss::OSS,
+// The order is that of the list.
+cfg_if! {
+    if #[cfg(all())] {
+        pub mod s3;
+        pub mod jdcloud;
+        pub mod cos;
+        pub mod oss;
+    }
 }
 
 /// Servers that are only targets: of every dialect, those that differ from it in stated points.

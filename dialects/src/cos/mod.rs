@@ -18,6 +18,9 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use crate::dialect::{BucketSettings, CommonHeaders, Dialect, Manual, StatedDigest};
 use crate::model::{ChecksumAlgorithm, ErrorKind, Operation, Timestamp};
 
+/// The entry of this folder in the list of dialects.
+pub const DIALECT: &Dialect = &COS;
+
 /// Tencent COS.
 pub static COS: Dialect = Dialect {
     name: "cos",

@@ -112,7 +112,7 @@ pub struct Dialect {
     pub xml: XmlStyle,
     /// Its errors.
     pub errors: &'static [ErrorRow],
-    /// Sentences by which errors with one code are told apart. The first that fits is taken.
+    /// Sentences that distinguish errors with one code. The first that fits is taken.
     pub error_sentences: &'static [ErrorSentence],
     /// What it means when nothing is said.
     pub defaults: Defaults,
@@ -172,7 +172,7 @@ pub struct RedundancySetting {
     pub element: &'static str,
     /// Its words. The first is the least redundancy, which every vendor's buckets have.
     pub words: &'static [&'static str],
-    /// Where a target is told.
+    /// Where requests to a target state it.
     pub location: BucketSettingLocation,
 }
 
@@ -664,7 +664,7 @@ pub struct DocumentRoots {
 }
 
 impl DocumentRoots {
-    /// The roots that S3 introduced and the other vendors took over. A dialect whose roots differ states each that does.
+    /// The roots that S3 introduced and the other vendors took over. A dialect with other roots states each that differs.
     pub const COMMON: Self = Self {
         error: "Error",
         copy: "CopyObjectResult",

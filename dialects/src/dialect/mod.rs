@@ -1,5 +1,6 @@
 //! What makes up a dialect: the value `Dialect` and its tables, the trait of its signatures, the schemas of its settings
-//! documents, its hosts and limits; and targets and routes, which are made of dialects. Contains no vendor's table.
+//! documents, its hosts and limits; and targets and routes, which are made of dialects. What several vendors have in common,
+//! the version 4 signature and elements of settings documents, is here too. Contains no vendor's table.
 //!
 //! Uses: `model`, `encoding`.
 

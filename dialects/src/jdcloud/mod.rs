@@ -15,6 +15,9 @@ pub mod xml;
 use crate::dialect::{CommonHeaders, Dialect, Manual};
 use crate::s3;
 
+/// The entry of this folder in the list of dialects.
+pub const DIALECT: &Dialect = &JDCLOUD;
+
 /// JD Cloud Object Storage.
 pub static JDCLOUD: Dialect = Dialect {
     name: "jdcloud",

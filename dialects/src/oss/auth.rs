@@ -631,7 +631,7 @@ fn build_v4_uri(scope: &RequestScope) -> String {
     }
 }
 
-/// CanonicalHeaders: headers of the vendor and of the content whatever the list says, and those of the list.
+/// CanonicalHeaders: headers of the vendor and of the content, listed or not, and the other headers of the list.
 fn write_v4_headers(headers: &[(String, Vec<u8>)], additional_headers: &[String]) -> Vec<u8> {
     let is_covered = |name: &str| {
         matches!(name, "content-type" | "content-md5")

@@ -17,6 +17,9 @@ use crate::dialect::{
 };
 use crate::model::{ChecksumAlgorithm, ErrorKind, Field, Operation, Timestamp};
 
+/// The entry of this folder in the list of dialects.
+pub const DIALECT: &Dialect = &OSS;
+
 /// Alibaba OSS.
 pub static OSS: Dialect = Dialect {
     name: "oss",

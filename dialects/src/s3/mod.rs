@@ -17,6 +17,9 @@ pub mod xml;
 use crate::dialect::{BucketSettings, CommonHeaders, Dialect, Manual};
 use crate::model::{ChecksumAlgorithm, Operation, Timestamp};
 
+/// The entry of this folder in the list of dialects.
+pub const DIALECT: &Dialect = &S3;
+
 /// Amazon S3.
 pub static S3: Dialect =
     Dialect { profiles: profiles::ALL, embedded_store: Some(&profiles::EMBEDDED), ..BASE };
@@ -32,6 +35,7 @@ pub const BASE: Dialect = Dialect {
     embedded_store: None,
     auth: &auth::AUTH,
     signatures: &[auth::SCHEME_V4, auth::SCHEME_V2],
+    // Version 2 is accepted from clients, but AWS no longer accepts it in new regions, so it is never sent to a target.
     signing_versions: &[],
     strict_signing_key: None,
     hosts: route::HOSTS,

@@ -164,7 +164,7 @@ fn render_caller(caller: &Caller) -> Value {
         "signatures": caller.signatures,
         "grants": grants.collect::<Vec<_>>(),
     });
-    // One key for each dialect whose clients may leave something unsigned, as in the configuration.
+    // One key for each dialect that lets its clients leave something unsigned, as in the configuration.
     for dialect in blobfish_dialects::list_configurable_dialects() {
         let Some(key) = dialect.strict_signing_key else { continue };
         let is_strict = caller.strict_dialects.contains(&dialect.name);
