@@ -69,7 +69,7 @@ impl<'t> Diagnostics<'t> {
             return; // The first error of a line usually causes the others.
         }
         let is_duplicate = is_duplicate(error);
-        let key = if is_duplicate { self.text.get(span.clone()).unwrap_or_default() } else { "" };
+        let key = self.text.get(span.clone()).filter(|_| is_duplicate).unwrap_or("");
         let message = if is_duplicate {
             "duplicate key".to_owned()
         } else {

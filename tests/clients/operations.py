@@ -374,7 +374,7 @@ def slowed(binary, running, options):
             if not back.ask("GET", f"/objects/{BUCKET}"):
                 free.create_bucket(BUCKET)
                 free.put(BUCKET, "one", b"x")
-            if "once" in more:
+            if "concurrent" in more:
                 back.ask("POST", "/fault", {"match": {"op": "GetObject"}, "kind": "delay", "seconds": 1.5, "times": 1})
                 with ThreadPoolExecutor() as pool:
                     first = pool.submit(client.get, BUCKET, "one")

@@ -767,7 +767,11 @@ fn build_v2_resource(
     query: &[(String, String)],
     suffix: &str,
 ) -> String {
-    let bucket = place.scope.bucket().filter(|_| place.virtual_host).map(|name| format!("/{name}"));
+    // In path style the bucket is part of the path already.
+    let bucket_prefix = match place.scope.bucket() {
+        Some(name) if place.virtual_host => format!("/{name}"),
+        _ => String::new(),
+    };
     let mut signed_parameters: Vec<&(String, String)> =
         query.iter().filter(|row| SIGNED_PARAMETERS_V2.contains(&row.0.as_str())).collect();
     signed_parameters.sort();
@@ -776,7 +780,7 @@ fn build_v2_resource(
         value => format!("{name}={value}"),
     });
     let pairs = pairs.collect::<Vec<_>>().join("&");
-    let path = format!("{}{}{suffix}", bucket.unwrap_or_default(), head.path);
+    let path = format!("{bucket_prefix}{}{suffix}", head.path);
     if pairs.is_empty() { path } else { format!("{path}?{pairs}") }
 }
 

@@ -6,7 +6,8 @@ use crate::dialect::{
     ResourceLevel, WordTables, Words,
 };
 use crate::model::{CannedAcl, Field, Operation, ResponseField, Setting, StorageClass};
-use crate::s3::{BASE, defaults, headers, route, words};
+use crate::s3::base::BASE;
+use crate::s3::{defaults, headers, route, words};
 
 /// Every profile, by name.
 pub static ALL: &[&Dialect] = &[&AWS, &CEPH, &MINIO, &GARAGE, &SEAWEEDFS, &R2, &B2, &WASABI];

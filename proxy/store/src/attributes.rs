@@ -1,6 +1,8 @@
 //! The attributes of an object: metadata, storage class, ACL, tags, lock.
 
-use crate::errors::{invalid_argument_error, invalid_request_error, not_implemented_error, s3_error};
+use crate::errors::{
+    invalid_argument_error, invalid_request_error, malformed_xml_error, not_implemented_error, s3_error,
+};
 use crate::lock::ObjectLock;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
@@ -304,8 +306,12 @@ impl Tags {
 
     /// Reads the XML form.
     pub(crate) fn from_xml(tags: &[Tag]) -> S3Result<Self> {
-        let pair = |tag: &Tag| (tag.key.clone().unwrap_or_default(), tag.value.clone().unwrap_or_default());
-        Ok(Self::validate(tags.iter().map(pair).collect(), TAGS_MAX)?)
+        let pair = |tag: &Tag| {
+            let value = tag.value.clone().unwrap_or_default();
+            Some((tag.key.clone()?, value))
+        };
+        let pairs: Option<Vec<_>> = tags.iter().map(pair).collect();
+        Ok(Self::validate(pairs.ok_or_else(malformed_xml_error)?, TAGS_MAX)?)
     }
 
     /// Checks the tags of a bucket, at most `max`.
