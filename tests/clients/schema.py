@@ -110,7 +110,7 @@ def printed_is_published(judges):
     # The Markdown tables have every key of the schema.
     for table, schema in json.loads(judges.text)["properties"].items():
         for key in schema.get("items", schema)["properties"]:
-            assert f"| `{key}` |" in printed.split(f"[{table}]`")[1].split("\n## ")[0], (table, key)
+            assert f"| `{key}` |" in re.split(rf"(?m)^## `\[+{table}\]", printed)[1].split("\n## ")[0], (table, key)
 
 
 def samples_pass(judges):

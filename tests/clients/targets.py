@@ -368,7 +368,7 @@ def issued(binary, running, options):
             with environment(**variables):
                 proxy, client = keyless(binary, running, kind, backs[kind], credentials, **more)
             bucket = f"issued{number}-1250000000"
-            servers.wait_for(lambda: log_lines(proxy, "credentials for the target were issued"), 5, f"a key for {credentials}")
+            servers.wait_for(lambda: log_lines(proxy, ": credentials for the target were issued"), 5, f"a key for {credentials}")
             client.create_bucket(bucket)
             assert works(client, bucket)(), (credentials, variables)
             assert bool(state["asked"]) == asks, (credentials, state["asked"])
@@ -396,7 +396,7 @@ def renewed(binary, running, options):
         assert back.ask("GET", "/requests") == [], "nothing is sent without a key"
 
         state.update(failing=False, lasts=3, secret="not-the-secret-of-the-target")
-        servers.wait_for(lambda: log_lines(proxy, "credentials for the target were issued"), 8, "a key")
+        servers.wait_for(lambda: log_lines(proxy, ": credentials for the target were issued"), 8, "a key")
         assert refused(500, client.create_bucket, BUCKET).code == "InternalError"
         state.update(lasts=6, secret=servers.TARGET_SECRET)
 

@@ -250,7 +250,7 @@ def renewed(binary, running, options):
             change("success", "configuration reloaded", hangup=True,
                    act=lambda: serials.append(authority.issue("oss", NAMES["oss"])))
             assert now() == serials[0]
-            change("failure", keeps, crt, "names no host", act=lambda: authority.issue("oss", []))
+            change("failure", keeps, crt, "has no DNS name", act=lambda: authority.issue("oss", []))
             assert now() == serials[0]
             change("success", "configuration reloaded", act=lambda: serials.append(authority.issue("oss", NAMES["oss"])))
         assert not visits.failures and visits.count > 20, (visits.failures[:3], visits.count)

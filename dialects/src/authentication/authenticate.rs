@@ -68,7 +68,7 @@ pub struct RejectedRequest {
 /// Accepts a request, or says why not. Needs no body.
 ///
 /// # Errors
-/// [`Rejected`] with the fault, in the dialect that the request seems to speak.
+/// `RejectedRequest` with the fault, in the dialect that the request seems to speak.
 pub fn authenticate_request(
     head: &RawHead,
     listener: &ListenerDialects,
@@ -160,7 +160,7 @@ impl ListenerDialects {
     /// Where a request of a dialect is addressed.
     ///
     /// # Errors
-    /// Those of [`hosts::place`], with the dialect whose words say it best: the vendor's own at its hosts.
+    /// Those of `addressing::locate_resource`, with the dialect whose words say it best: the vendor's own at its hosts.
     pub fn parse_address(
         &self,
         head: &RawHead,

@@ -41,7 +41,7 @@ impl FormReader {
     /// For a form of this content type.
     ///
     /// # Errors
-    /// [`Fault::MalformedForm`] without a boundary.
+    /// `ErrorKind::MalformedForm` without a boundary.
     pub fn new(content_type: &str) -> Result<Self, Rejection> {
         let parameters = content_type.split(';').skip(1).map(str::trim);
         let boundary = parameters
@@ -63,7 +63,7 @@ impl FormReader {
     /// Takes bytes.
     ///
     /// # Errors
-    /// [`Fault::MalformedForm`], [`Fault::FormTooLarge`], [`Fault::NotOneFile`].
+    /// `ErrorKind::MalformedForm`, `ErrorKind::FormTooLarge`, `ErrorKind::NotOneFile`.
     pub fn push(&mut self, wire: &[u8]) -> Result<FormProgress, Rejection> {
         self.received_bytes =
             self.received_bytes.saturating_add(u64::try_from(wire.len()).unwrap_or(u64::MAX));

@@ -14,7 +14,7 @@ fn policy_denied_error(why: &str) -> Rejection {
 /// Holds a form to its policy, which was verified. Gives the bounds of the file's size, where it has some.
 ///
 /// # Errors
-/// [`Fault::InvalidPolicyDocument`], [`Fault::AccessDenied`].
+/// `ErrorKind::InvalidPolicyDocument`, `ErrorKind::AccessDenied`.
 pub fn check_policy(
     dialect: &Dialect,
     policy: &str,

@@ -11,7 +11,7 @@ pub fn collect_authorization_lines(head: &RawHead) -> Vec<&str> {
 /// Holds a request to one credential: one of the `forms` in which it could be sent, in one line if in a header.
 ///
 /// # Errors
-/// [`Fault::SeveralCredentials`].
+/// `ErrorKind::SeveralCredentials`.
 pub fn check_single_credential(forms: &[bool], lines: &[&str]) -> Result<(), Rejection> {
     let forms_count = forms.iter().filter(|form| **form).count();
     if forms_count > 1 || (forms_count == 1 && lines.len() > 1) {
@@ -23,7 +23,7 @@ pub fn check_single_credential(forms: &[bool], lines: &[&str]) -> Result<(), Rej
 /// `id:signature`, the credential of the older schemes.
 ///
 /// # Errors
-/// [`Fault::AuthorizationMalformed`].
+/// `ErrorKind::AuthorizationMalformed`.
 pub fn parse_id_and_signature(text: &str) -> Result<(String, String), Rejection> {
     let (id, signature) = text.trim().split_once(':').ok_or(ErrorKind::AuthorizationMalformed)?;
     if id.is_empty() || signature.is_empty() {
@@ -39,7 +39,7 @@ impl<'a> CredentialItems<'a> {
     /// Takes a list apart.
     ///
     /// # Errors
-    /// [`Fault::AuthorizationMalformed`], [`Fault::SeveralCredentials`] for a name that stands twice.
+    /// `ErrorKind::AuthorizationMalformed`, `ErrorKind::SeveralCredentials` for a name that stands twice.
     pub fn parse(list: &'a str) -> Result<Self, Rejection> {
         let mut items: Vec<(&str, &str)> = Vec::new();
         for item in list.split(',') {
@@ -60,7 +60,7 @@ impl<'a> CredentialItems<'a> {
     /// The value of an item.
     ///
     /// # Errors
-    /// [`Fault::AuthorizationMalformed`] where it is missing.
+    /// `ErrorKind::AuthorizationMalformed` where it is missing.
     pub fn get_required(&self, name: &str) -> Result<&'a str, Rejection> {
         self.get(name).ok_or_else(|| ErrorKind::AuthorizationMalformed.into())
     }

@@ -26,7 +26,7 @@ impl PostForm {
     /// The value of a field that must be there.
     ///
     /// # Errors
-    /// [`Fault::FormFieldMissing`].
+    /// `ErrorKind::FormFieldMissing`.
     pub fn require_field(&self, name: &'static str) -> Result<&str, Rejection> {
         self.get(name).ok_or_else(|| {
             Rejection::with_message(
@@ -50,7 +50,7 @@ pub(crate) fn invalid_policy_error(why: &str) -> Rejection {
 /// The text of a policy.
 ///
 /// # Errors
-/// [`Fault::InvalidPolicyDocument`].
+/// `ErrorKind::InvalidPolicyDocument`.
 pub fn decode_policy(policy: &str) -> Result<Vec<u8>, Rejection> {
     if policy.len() > POLICY_BYTES_MAX {
         return Err(invalid_policy_error("it is too long."));

@@ -58,11 +58,11 @@ pub struct VerifiedSignature {
     /// How the body is bound to the signature.
     pub payload: Payload,
     /// Names of headers and parameters with meaning that the signature does not cover (only where the scheme
-    /// allows it and [`Terms::strict`] is off). Counted by the shell.
+    /// allows it and `Terms::strict` is off). Counted by the shell.
     pub unsigned_names: Vec<String>,
     /// Query parameters of the credential itself: no part of the request's meaning.
     pub credential_parameters: &'static [&'static str],
-    /// The key that was signed, where it is another reading of the path than that of [`Place::key`].
+    /// The key that was signed, where it is another reading of the path than that of `Place::key`.
     pub signed_key: Option<String>,
 }
 
@@ -87,7 +87,7 @@ impl fmt::Debug for Payload {
 }
 
 /// A decoder of framed bodies. Never yields a byte that was not verified, except that frames without a proof of
-/// their own (unsigned chunks) are yielded as they come; what binds those is checked in [`Decode::finish`].
+/// their own (unsigned chunks) are yielded as they come; what binds those is checked in `Decode::finish`.
 pub trait BodyDecoder {
     /// Length of the decoded body in bytes, as announced.
     fn decoded_length(&self) -> u64;

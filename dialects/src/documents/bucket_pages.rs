@@ -33,7 +33,7 @@ pub fn check_bucket_filters(caller: &Dialect, request: &Request) -> Result<(), R
 /// The page that a caller asked for, of all the buckets that it may see, in any order.
 ///
 /// # Errors
-/// As [`check`]; a filter by time where a bucket's time is not known.
+/// As `check`; a filter by time where a bucket's time is not known.
 pub fn build_bucket_page(
     caller: &Dialect,
     request: &Request,

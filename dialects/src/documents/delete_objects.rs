@@ -70,7 +70,7 @@ pub fn write_delete_list(target: &Dialect, entries: &[ObjectToDelete]) -> Vec<u8
 /// Reads what a target did.
 ///
 /// # Errors
-/// [`Unsound::NotTheDocument`].
+/// `Unsound::NotTheDocument`.
 pub fn read_delete_result(
     target: &Dialect,
     root: &Node,

@@ -166,7 +166,7 @@ fn read_prefixes(
 /// Reads ListVersionsResult.
 ///
 /// # Errors
-/// [`Unsound::NotTheDocument`].
+/// `Unsound::NotTheDocument`.
 pub fn read_versions(target: &Dialect, node: &Node) -> Result<VersionListing, DocumentError> {
     let decode = select_decoder(target, node);
     let mut page = VersionListing {
@@ -209,7 +209,7 @@ pub fn read_versions(target: &Dialect, node: &Node) -> Result<VersionListing, Do
 /// Reads ListMultipartUploadsResult.
 ///
 /// # Errors
-/// [`Unsound::NotTheDocument`].
+/// `Unsound::NotTheDocument`.
 pub fn read_uploads(target: &Dialect, node: &Node) -> Result<UploadListing, DocumentError> {
     let decode = select_decoder(target, node);
     let mut page = UploadListing {

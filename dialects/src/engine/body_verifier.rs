@@ -39,7 +39,7 @@ pub struct DigestsToCompute {
     pub crc64_nvme: bool,
 }
 
-/// The gate an upload passes. Until [`Gate::finish`] has compared everything it keeps the last byte back, so that
+/// The gate an upload passes. Until `Gate::finish` has compared everything it keeps the last byte back, so that
 /// a target that was promised the whole length can never commit a body that is wrong.
 pub struct BodyVerifier {
     payload: Payload,
@@ -163,7 +163,7 @@ impl BodyVerifier {
     /// The end of the body: everything is compared, and what was held back may go.
     ///
     /// # Errors
-    /// As [`Gate::push`].
+    /// As `Gate::push`.
     pub fn finish(mut self) -> Result<(Vec<u8>, Digests), Rejection> {
         let trailer = match &mut self.payload {
             Payload::Chunked(decoder) => decoder.finish()?,

@@ -21,7 +21,7 @@ impl Preflight {
     /// Reads it.
     ///
     /// # Errors
-    /// [`Fault::NoOrigin`]; [`Fault::CorsDenied`] for a method that no rule can allow.
+    /// `ErrorKind::NoOrigin`; `ErrorKind::CorsDenied` for a method that no rule can allow.
     pub fn parse(head: &RawHead) -> Result<Self, Rejection> {
         let text = |name: &str| head.header_text(name).map(str::trim).filter(|text| !text.is_empty());
         let origin = text("origin").ok_or(ErrorKind::NoOrigin)?.to_owned();
@@ -38,7 +38,7 @@ impl Preflight {
     /// The answer by the rules of a bucket, in the caller's names.
     ///
     /// # Errors
-    /// [`Fault::CorsDenied`].
+    /// `ErrorKind::CorsDenied`.
     pub fn respond(&self, rules: &Node) -> Result<Response, Rejection> {
         let rule = rules
             .children_named("CORSRule")

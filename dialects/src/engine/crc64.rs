@@ -154,7 +154,7 @@ fn split_stored_value(value: &[u8]) -> Option<(&str, &str)> {
     has_digits.then_some((crc64, md5))
 }
 
-/// Whether a value is one that [`keep`] writes.
+/// Whether a value is one that `keep` writes.
 pub fn is_stored_value(value: &[u8]) -> bool {
     split_stored_value(value).is_some_and(|(crc64, md5)| {
         crc64.parse::<u64>().is_ok() && md5.len() == 32 && md5.bytes().all(|byte| byte.is_ascii_hexdigit())

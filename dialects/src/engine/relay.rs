@@ -504,7 +504,7 @@ pub fn build_part_head_request(
     Ok(request)
 }
 
-/// Bytes of one of a source's own parts, from the answer to [`look_at_part`]; `None` where the target does not know them.
+/// Bytes of one of a source's own parts, from the answer to `look_at_part`; `None` where the target does not know them.
 pub fn read_part_bytes(
     route: &Route<'_>,
     source: &RelaySource,

@@ -262,7 +262,7 @@ pub fn build_client_rejection(
 /// target did not say.
 ///
 /// # Errors
-/// As [`outgoing`].
+/// As `outgoing`.
 pub fn build_position_request(
     route: &Route<'_>,
     request: &Request,
@@ -278,7 +278,7 @@ pub fn build_position_request(
     })
 }
 
-/// Takes the position from the answer to [`ask_position`].
+/// Takes the position from the answer to `ask_position`.
 pub fn apply_position(response: &mut Response, target_response: &TargetResponse) {
     if let Some(length) =
         target_response.header_text("content-length").filter(|_| target_response.status == 200)

@@ -178,7 +178,7 @@ pub fn can_fail_with(request: &Request, error_kind: ErrorKind) -> bool {
     }
 }
 
-/// What an object's head says of its whole body, as a request for [`Gate`](crate::engine::body::Gate) to hold the bytes to;
+/// What an object's head says of its whole body, as a request for `Gate` to hold the bytes to;
 /// `None` where it says nothing that can be checked.
 pub fn build_expected_body(
     target: &Dialect,

@@ -15,7 +15,7 @@ pub const HOSTS: &[HostForm] = &[
 /// Not documented by JD: never relied on.
 pub const UNSUPPORTED_OPERATIONS: &[Operation] = &[Operation::GetObjectAttributes];
 
-/// As [`LACKS_CALLS`].
+/// As `LACKS_CALLS`.
 pub const UNSUPPORTED_SETTINGS: &[Setting] = &[
     Setting::Retention,
     Setting::LegalHold,

@@ -287,7 +287,7 @@ impl ChecksumAlgorithm {
 pub struct Checksum {
     /// How it is computed.
     pub algorithm: ChecksumAlgorithm,
-    /// Base64 of the big-endian value (decimal for [`Algorithm::Crc64Ecma`]); `None` where it was announced to
+    /// Base64 of the big-endian value (decimal for `Algorithm::Crc64Ecma`); `None` where it was announced to
     /// come behind the body.
     pub value: Option<String>,
 }

@@ -35,7 +35,7 @@ pub struct FieldHandling {
 }
 
 /// Every field that a caller's dialect can say, operation by operation, on its way to a target's. An operation that is
-/// refused has no rows: see [`operations`].
+/// refused has no rows: see `operations`.
 pub fn build_matrix(caller: &Dialect, target: &Dialect) -> Vec<FieldHandling> {
     let supported = classify_operations(caller, target).into_iter().filter(|row| row.1 != Handling::Rejected);
     supported

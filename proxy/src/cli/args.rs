@@ -127,6 +127,7 @@ pub struct ServeArgs {
     /// Keep the objects in memory (demo mode)
     #[arg(long, conflicts_with_all = ["config", "data"])]
     pub memory: bool,
+    #[allow(rustdoc::broken_intra_doc_links, reason = "help shows this text as it is, with an IPv6 address")]
     /// Listen address, loopback only (demo mode) [default: 127.0.0.1:9000 and [::1]:9000]
     #[arg(long, value_name = "ADDR", conflicts_with = "config")]
     pub listen: Vec<SocketAddr>,

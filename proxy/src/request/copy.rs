@@ -18,7 +18,7 @@ use crate::telemetry::metrics::METRICS;
 /// A copy between two targets.
 ///
 /// # Errors
-/// [`End`].
+/// `End`.
 pub async fn process_relayed_copy(
     context: &mut RequestContext<'_>,
     dialect: &'static Dialect,
@@ -52,7 +52,7 @@ enum CopyPlan {
 /// A copy within one target, which makes it itself: at once, or part by part where it is too large for that.
 ///
 /// # Errors
-/// [`End`].
+/// `End`.
 #[allow(clippy::too_many_arguments, reason = "each of them is one end of the copy")]
 pub async fn process_direct_copy(
     context: &mut RequestContext<'_>,

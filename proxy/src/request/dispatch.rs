@@ -18,7 +18,7 @@ use crate::telemetry::metrics::METRICS;
 /// Carries out a request.
 ///
 /// # Errors
-/// [`End`].
+/// `End`.
 pub async fn dispatch_request(
     context: &mut RequestContext<'_>,
     authenticated: AuthenticatedRequest,
