@@ -245,7 +245,7 @@ def certificates(binary, running, options):
         mixed = live.first.replace(own[1], foreign[1])
         assert mixed != live.first
         live.rewrite_and_wait(mixed, "failure")
-        assert "not a certificate and its key" in log_lines(proxy, "the previous configuration stays active")[0]
+        assert "not a certificate with its key" in log_lines(proxy, "the previous configuration stays active")[0]
         assert client.get(BUCKET, "one")["length"] == 100_000
         live.rewrite_and_wait(live.first.replace(own[0], foreign[0]).replace(own[1], foreign[1]))
         refused(503, client.put, BUCKET, "two", b"x")

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use arc_swap::access::DynAccess;
 use blobfish_config::{Certificate, HttpsListener};
-use pingora_core::listeners::ALPN;
-use pingora_core::listeners::tls::TlsSettings;
+use pingora::listeners::ALPN;
+use pingora::listeners::tls::TlsSettings;
 use rustls::client::verify_server_name;
 use rustls::crypto::ring::default_provider;
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
@@ -151,7 +151,7 @@ pub type ActiveCertificates = Arc<dyn DynAccess<CertificatesByAddress> + Send + 
 pub fn build_tls_settings(
     address: SocketAddr,
     certificates: ActiveCertificates,
-) -> pingora_core::Result<TlsSettings> {
+) -> pingora::Result<TlsSettings> {
     let mut settings = TlsSettings::intermediate("", "")?;
     settings.set_cert_resolver(Arc::new(CertificateResolver { address, certificates }));
     settings.set_alpn(ALPN::H2H1);

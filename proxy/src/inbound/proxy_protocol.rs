@@ -12,10 +12,10 @@ use arc_swap::access::DynAccess;
 use async_trait::async_trait;
 use blobfish_config::Listeners;
 use blobfish_dialects::model::RawHead;
-use pingora_core::listeners::PreTlsProcess;
-use pingora_core::protocols::l4::{socket, stream::Stream as TcpStream};
-use pingora_core::protocols::{GetSocketDigest, SocketDigest};
-use pingora_core::{Error, ErrorType};
+use pingora::listeners::PreTlsProcess;
+use pingora::protocols::l4::{socket, stream::Stream as TcpStream};
+use pingora::protocols::{GetSocketDigest, SocketDigest};
+use pingora::{Error, ErrorType};
 use ppp::{v1, v2};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
@@ -162,7 +162,7 @@ pub struct ProxyHeaderReader(pub Arc<dyn DynAccess<Listeners> + Send + Sync>);
 
 #[async_trait]
 impl PreTlsProcess for ProxyHeaderReader {
-    async fn process(&self, stream: &mut TcpStream) -> pingora_core::Result<()> {
+    async fn process(&self, stream: &mut TcpStream) -> pingora::Result<()> {
         let peer = peer_address(stream);
         let sends_header = sends_proxy_header(&self.0.load(), peer);
         let client_address = read_client_address(stream, peer, sends_header)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pingora_core::server::ShutdownWatch;
+use pingora::server::ShutdownWatch;
 use tokio::sync::watch;
 
 /// Why this process shuts down.

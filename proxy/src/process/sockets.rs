@@ -11,10 +11,10 @@ use anyhow::{Context as _, anyhow};
 use async_trait::async_trait;
 use command_fds::FdMapping;
 use listenfd::ListenFd;
-use pingora_core::apps::ServerApp;
-use pingora_core::server::{ListenFds, ShutdownWatch};
-use pingora_core::services::Service as Startable;
-use pingora_core::services::listening::Service;
+use pingora::apps::ServerApp;
+use pingora::server::{ListenFds, ShutdownWatch};
+use pingora::services::Service as Startable;
+use pingora::services::listening::Service;
 use tokio::sync::watch;
 
 use crate::target::socket_options::limit_unsent_bytes;

@@ -17,9 +17,9 @@ use blobfish_dialects::model::{ErrorKind, RawHead, Rejection};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::request::Parts;
-use pingora_core::apps::ServerApp;
-use pingora_core::protocols::{ALPN, Stream};
-use pingora_core::server::ShutdownWatch;
+use pingora::apps::ServerApp;
+use pingora::protocols::{ALPN, Stream};
+use pingora::server::ShutdownWatch;
 use prometheus::IntGauge;
 use tokio::time::timeout;
 

@@ -12,8 +12,8 @@ use blobfish_dialects::engine::small_parts::{self, PartsFolder};
 use blobfish_dialects::engine::streaming as heads;
 use blobfish_dialects::engine::{read_response, target_response};
 use blobfish_dialects::model::{Document, ErrorKind, Fields, Operation, Rejection, Request};
-use pingora_core::server::ShutdownWatch;
-use pingora_core::services::background::BackgroundService;
+use pingora::server::ShutdownWatch;
+use pingora::services::background::BackgroundService;
 use tokio::time::sleep;
 
 use crate::clock;

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pingora_core::protocols::tls::CaType;
-use pingora_core::utils::tls::WrappedX509;
+use pingora::protocols::tls::CaType;
+use pingora::utils::tls::WrappedX509;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
@@ -42,7 +42,7 @@ pub fn load_certificate_authorities(
         .iter()
         .map(|der| parse_certificate(der).ok_or_else(build_error))
         .collect::<Result<Vec<_>, _>>()?;
-    let system = pingora_core::tls::load_native_certs().unwrap_or_default();
+    let system = pingora::tls::load_native_certs().unwrap_or_default();
     // A system certificate that cannot be parsed is skipped, because it must not disable all others.
     all.extend(system.iter().filter_map(parse_certificate));
     Ok(Arc::from(all))

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use blobfish_config::{ClientCert, Target};
-use pingora_core::tls::sign::CertifiedKey;
-use pingora_core::tls::{
+use pingora::tls::sign::CertifiedKey;
+use pingora::tls::{
     CertificateDer, CryptoProvider, PrivateKeyDer, install_default_crypto_provider, load_certs_and_key_files,
 };
-use pingora_core::utils::tls::CertKey;
+use pingora::utils::tls::CertKey;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 /// A client certificate that cannot be used.

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use blobfish_config::Endpoint;
-use pingora_core::connectors::{ConnectorOptions, TransportConnector};
-use pingora_core::protocols::http::v1::client::HttpSession;
-use pingora_core::upstreams::peer::{HttpPeer, Peer as _};
-use pingora_http::RequestHeader;
+use pingora::connectors::{ConnectorOptions, TransportConnector};
+use pingora::http::RequestHeader;
+use pingora::protocols::http::v1::client::HttpSession;
+use pingora::upstreams::peer::{HttpPeer, Peer as _};
 
 use crate::target::credential_fetch::{FetchError, send_and_read};
 use crate::target::dns::{DnsCache, SystemDns};

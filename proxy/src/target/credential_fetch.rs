@@ -8,10 +8,10 @@ use blobfish_config::{Endpoint, OsSources, Sources as _};
 use blobfish_credentials::{Context, Error, FileRead, HttpSend, OsEnv, Result};
 use bytes::Bytes;
 use http::StatusCode;
-use pingora_core::connectors::TransportConnector;
-use pingora_core::protocols::http::v1::client::HttpSession;
-use pingora_core::upstreams::peer::HttpPeer;
-use pingora_http::RequestHeader;
+use pingora::connectors::TransportConnector;
+use pingora::http::RequestHeader;
+use pingora::protocols::http::v1::client::HttpSession;
+use pingora::upstreams::peer::HttpPeer;
 use tokio::time::timeout;
 
 use crate::target::dns::{DnsCache, SystemDns};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use arc_swap::access::DynAccess;
 use async_trait::async_trait;
-use pingora_core::server::ShutdownWatch;
-use pingora_core::services::background::BackgroundService;
+use pingora::server::ShutdownWatch;
+use pingora::services::background::BackgroundService;
 use tokio::time::sleep;
 
 use crate::target::credential_fetch::build_provider_context;

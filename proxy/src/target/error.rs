@@ -1,7 +1,7 @@
 //! Errors of exchanges with targets, with their metric labels and the error responses that clients get.
 
 use blobfish_dialects::model::{ErrorKind, Rejection};
-use pingora_core::{Error, ErrorType};
+use pingora::{Error, ErrorType};
 
 use crate::target::circuit_breaker::BreakerOutcome;
 use crate::target::runtime::TargetRuntime;

@@ -2,7 +2,7 @@
 
 use blobfish_dialects::dialect::addressing::strip_port;
 use blobfish_dialects::model::OutgoingRequest;
-use pingora_http::RequestHeader;
+use pingora::http::RequestHeader;
 
 use crate::content_length::parse_content_length;
 use crate::target::error::ExchangeError;

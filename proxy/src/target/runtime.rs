@@ -10,8 +10,8 @@ use blobfish_dialects::dialect::SmallPartsConfig;
 use blobfish_dialects::dialect::signature::Auth;
 use blobfish_dialects::dialect::{Dialect, Target};
 use blobfish_dialects::model::{Credentials, SharedCredentials, TargetClock};
-use pingora_core::protocols::tls::CaType;
-use pingora_core::utils::tls::CertKey;
+use pingora::protocols::tls::CaType;
+use pingora::utils::tls::CertKey;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::target::certificate_authorities::{CertificateAuthoritiesError, load_certificate_authorities};

@@ -16,10 +16,10 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::resource::EnvResourceDetector;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
-use pingora_core::protocols::tls::CaType;
-use pingora_core::server::ShutdownWatch;
-use pingora_core::services::background::BackgroundService;
-use pingora_http::RequestHeader;
+use pingora::http::RequestHeader;
+use pingora::protocols::tls::CaType;
+use pingora::server::ShutdownWatch;
+use pingora::services::background::BackgroundService;
 use prost::Message as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::{mpsc, oneshot};
@@ -258,10 +258,7 @@ async fn collect_batch(
     (batch, None)
 }
 
-fn build_request_head(
-    collector: &Collector,
-    length: usize,
-) -> Result<RequestHeader, Box<pingora_core::Error>> {
+fn build_request_head(collector: &Collector, length: usize) -> Result<RequestHeader, Box<pingora::Error>> {
     let path = collector.path.as_bytes();
     let mut header = RequestHeader::build("POST", path, Some(collector.headers.len().saturating_add(4)))?;
     header.insert_header("host", collector.endpoint.authority())?;

@@ -18,8 +18,8 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, InstrumentationScope, KeyValue};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, Span};
-use pingora_core::protocols::tls::CaType;
-use pingora_http::RequestHeader;
+use pingora::http::RequestHeader;
+use pingora::protocols::tls::CaType;
 
 use crate::telemetry::access_log;
 use crate::telemetry::access_log::AccessRecord;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use blobfish_dialects::dialect::addressing::strip_port;
-use pingora_core::tls::{
+use pingora::tls::{
     CertificateDer, CertificateError, ClientConfig, RootCertStore, RusTlsError, ServerName, TlsConnector,
     install_default_crypto_provider, load_platform_certs_incl_env_into_store, version,
 };
