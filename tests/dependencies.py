@@ -28,18 +28,12 @@ def is_allowed(expression, allowed):
 
 
 def linked(metadata, target):
-    """The packages that are built for a target: normal and build dependencies, from the workspace's members on."""
-    nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
-    found, todo = set(), list(metadata["workspace_members"])
-    while todo:
-        package = todo.pop()
-        if package in found:
-            continue
-        found.add(package)
-        for dependency in nodes[package]["deps"]:
-            if any(kind["kind"] != "dev" for kind in dependency["dep_kinds"]):
-                todo.append(dependency["pkg"])
-    return found
+    """The packages that are built for a target: normal and build dependencies. `cargo tree` is asked, because the graph of `cargo
+    metadata` also has optional packages that only a weak feature (`name?/feature`) mentions."""
+    command = ["cargo", "tree", "--locked", "--workspace", "--edges", "normal,build", "--target", target, "--prefix", "none"]
+    lines = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
+    names = {tuple(line.split()[:2]) for line in lines if line.strip()}
+    return [package["id"] for package in metadata["packages"] if (package["name"], "v" + package["version"]) in names]
 
 
 def main():
