@@ -11,6 +11,7 @@ pub mod encoded_words;
 pub mod etag;
 pub mod exchange;
 pub mod loss;
+pub mod plan;
 pub mod read_request;
 pub mod read_response;
 pub mod relay;

@@ -10,12 +10,14 @@ use crate::engine::body_verifier::Digests;
 use crate::engine::conditions::{self, SourceState};
 use crate::engine::dialect::Dialect;
 use crate::engine::exchange::{TargetResponse, build_copy_range_rejection, keep_metadata};
+use crate::engine::loss::Loss;
 use crate::engine::read_response;
 use crate::engine::route::Route;
-use crate::engine::{etag, validate_response};
+use crate::engine::{etag, validate_response, write_request};
 use crate::model::{
     ByteRange, Checksum, ChecksumAlgorithm, Checksums, CopyResult, Directive, Document, ErrorKind, Field,
-    Fields, Operation, Part, Rejection, Request, Response, ResponseField, Setting, Timestamp, Value,
+    Fields, Operation, OutgoingRequest, Part, Rejection, Request, Response, ResponseField, Setting,
+    Timestamp, Value,
 };
 
 /// No vendor takes more parts.
@@ -48,6 +50,29 @@ pub struct RelaySource {
     pub has_opaque_etag: bool,
     /// Whether it has tags that are to be copied.
     pub has_tags: bool,
+}
+
+/// The head of what a copy writes at its destination, without what only the source tells; and the fields that are lost on
+/// either side.
+///
+/// # Errors
+/// What is rejected before any target is contacted.
+pub fn write_copy_draft(
+    source_route: &Route<'_>,
+    destination_route: &Route<'_>,
+    client_request: &Request,
+) -> Result<(OutgoingRequest, Vec<Loss>), Rejection> {
+    conditions::check_combination(destination_route.caller, &client_request.fields)?;
+    let operation = match client_request.operation {
+        Operation::UploadPartCopy => Operation::UploadPart,
+        _ => Operation::PutObject,
+    };
+    let bare = Request { source: None, operation, ..client_request.clone() };
+    let mut bare = remove_copy_fields(bare);
+    bare.fields = keep_applicable_fields(bare.fields, operation);
+    let (outgoing, mut losses) = write_request::write_request(destination_route, &bare)?;
+    losses.extend(write_request::write_request(source_route, &build_source_head_request(client_request))?.1);
+    Ok((outgoing, losses))
 }
 
 /// The question for the source's head.

@@ -1,10 +1,11 @@
-//! How a copy is carried out: by its target, part by part at its target, or through here.
+//! Copies: by the target, part by part at the target, or through the proxy, as the plan says.
 
 use std::sync::Arc;
 
 use blobfish_config::{AbandonedCopies, Caller};
 use blobfish_dialects::authentication::signature::Payload;
 use blobfish_dialects::engine::dialect::Dialect;
+use blobfish_dialects::engine::plan::{Plan, PlanKind};
 use blobfish_dialects::engine::route::Route;
 use blobfish_dialects::model::{ErrorKind, Request};
 
@@ -29,27 +30,10 @@ pub async fn process_relayed_copy(
     payload: Payload,
 ) -> Result<(), RequestEnd> {
     exchange::read_request_body(context, &request, payload).await?;
-    run_copy(context, dialect, caller, source_bucket, destination_bucket, request, CopyPlan::Relay).await
+    run_copy(context, dialect, caller, source_bucket, destination_bucket, request, PlanKind::Relay).await
 }
 
-/// What a target says that does not copy between these regions, classes or kinds of objects.
-const UNSUPPORTED_COPY_ERRORS: [ErrorKind; 4] = [
-    ErrorKind::NotImplemented,
-    ErrorKind::MethodNotAllowed,
-    ErrorKind::InvalidRequest,
-    ErrorKind::InvalidStorageClass,
-];
-
-/// Who moves the bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum CopyPlan {
-    /// The target, part by part.
-    Parts,
-    /// We.
-    Relay,
-}
-
-/// A copy within one target, which makes it itself: at once, or part by part where it is too large for that.
+/// A copy within one target, which makes it itself. Where it rejects the copy the plan's fallback follows.
 ///
 /// # Errors
 /// [`End`].
@@ -61,40 +45,19 @@ pub async fn process_direct_copy(
     source_bucket: &RoutedBucket<'_>,
     destination_bucket: &RoutedBucket<'_>,
     route: Route<'_>,
+    plan: &Plan,
     request: Request,
     payload: Payload,
 ) -> Result<(), RequestEnd> {
-    match exchange::process_exchange(context, destination_bucket.target, route, request.clone(), payload)
-        .await
-    {
-        Err(RequestEnd::Rejected(rejection)) if rejection.kind == ErrorKind::TargetCopyLimit => {
-            Box::pin(run_copy(
-                context,
-                dialect,
-                caller,
-                source_bucket,
-                destination_bucket,
-                request,
-                CopyPlan::Parts,
-            ))
-            .await
-        }
-        Err(RequestEnd::Rejected(rejection))
-            if destination_bucket.allows_relay && UNSUPPORTED_COPY_ERRORS.contains(&rejection.kind) =>
-        {
-            Box::pin(run_copy(
-                context,
-                dialect,
-                caller,
-                source_bucket,
-                destination_bucket,
-                request,
-                CopyPlan::Relay,
-            ))
-            .await
-        }
-        other => other,
-    }
+    let outcome =
+        exchange::process_exchange(context, destination_bucket.target, route, request.clone(), payload).await;
+    let fallback = match &outcome {
+        Err(RequestEnd::Rejected(rejection)) => plan.choose_fallback(rejection.kind),
+        _ => None,
+    };
+    let Some(fallback) = fallback else { return outcome };
+    let copy = run_copy(context, dialect, caller, source_bucket, destination_bucket, request, fallback.kind);
+    Box::pin(copy).await
 }
 
 async fn run_copy(
@@ -104,9 +67,9 @@ async fn run_copy(
     source_bucket: &RoutedBucket<'_>,
     destination_bucket: &RoutedBucket<'_>,
     request: Request,
-    plan: CopyPlan,
+    plan: PlanKind,
 ) -> Result<(), RequestEnd> {
-    let is_same_target = plan == CopyPlan::Parts;
+    let is_same_target = plan == PlanKind::Parts;
     let plan_name = if is_same_target { "parts" } else { "relay" };
     // Seen from the source's target its bucket is the request's own.
     let mut source_route = source_bucket.build_route(dialect, Some(caller), None);

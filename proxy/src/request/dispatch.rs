@@ -1,9 +1,11 @@
-//! What is done for a request that is believed: may it, where does it go, and by which plan.
+//! Dispatch of an authenticated request: authorization, route, and the plan of the core, which is executed here.
 
 use blobfish_config::Caller;
 use blobfish_dialects::authentication::authenticate::AuthenticatedRequest;
 use blobfish_dialects::engine::dialect::Dialect;
-use blobfish_dialects::engine::small_parts::{check_key_allowed, involves_small_parts};
+use blobfish_dialects::engine::plan::{self, Plan, PlanRoutes, Procedure};
+use blobfish_dialects::engine::route::Route;
+use blobfish_dialects::engine::small_parts::check_key_allowed;
 use blobfish_dialects::model::{ErrorKind, Operation, Rejection, Request, RequiredAccess};
 
 use crate::inbound::request_head::BodyLength;
@@ -13,7 +15,7 @@ use crate::request::{copy, exchange, list_buckets, small_parts, streaming};
 use crate::telemetry::access_log;
 use crate::telemetry::metrics::METRICS;
 
-/// Carries out a request.
+/// Executes the plan of a request.
 ///
 /// # Errors
 /// [`End`].
@@ -41,73 +43,56 @@ pub async fn dispatch_request(
     if request.operation == Operation::ListBuckets {
         return list_buckets::list_buckets(context, caller, request, payload).await;
     }
-    let (routed_bucket, source_bucket) = route_request(config, &request)?;
-    context.record.target = Some(routed_bucket.target.spec.name.clone());
-    let source_bucket_name = source_bucket.as_ref().map(|source| source.target_bucket.clone());
-    let route = routed_bucket.build_route(dialect, Some(caller), source_bucket_name);
-    if involves_small_parts(&route, &request) {
-        let source = source_bucket.as_ref();
-        let small_parts_upload = small_parts::process_upload_request(
-            context,
-            dialect,
-            caller,
-            &routed_bucket,
-            source,
-            route,
-            request,
-            payload,
-            body,
-        );
-        return Box::pin(small_parts_upload).await;
-    }
-    if let Some(source) =
-        source_bucket.as_ref().filter(|source| source.target_index != routed_bucket.target_index)
-    {
-        return Box::pin(copy::process_relayed_copy(
-            context,
-            dialect,
-            caller,
-            source,
-            &routed_bucket,
-            request,
-            payload,
-        ))
-        .await;
-    }
-    if small_parts::needs_small_parts_handling(&route, request.operation) {
-        return Box::pin(small_parts::process_bucket_request(
-            context,
-            routed_bucket.target,
-            route,
-            request,
-            payload,
-        ))
-        .await;
-    }
-    if request.operation.is_upload() {
-        let response =
-            streaming::upload_body(context, routed_bucket.target, route, &request, payload, body).await?;
-        context.send_response(response).await
-    } else if request.operation.is_streamed() {
-        streaming::download_object(context, routed_bucket.target, route, &request).await
-    } else {
-        match source_bucket.filter(|_| request.operation == Operation::CopyObject) {
-            // On the heap: a copy needs more room than other requests.
-            Some(source) => {
-                Box::pin(copy::process_direct_copy(
-                    context,
-                    dialect,
-                    caller,
-                    &source,
-                    &routed_bucket,
-                    route,
-                    request,
-                    payload,
-                ))
-                .await
-            }
-            None => exchange::process_exchange(context, routed_bucket.target, route, request, payload).await,
+    let routed_request = plan_routed_request(config, dialect, Some(caller), &request)?;
+    let target = routed_request.destination.target;
+    context.record.target = Some(target.spec.name.clone());
+    let RoutedRequest { destination, source, route, plan } = routed_request;
+    // On the heap: these need more room than other requests.
+    match (plan.procedure, source) {
+        (Procedure::SmallPartsUpload, source) => {
+            let small_parts_upload = small_parts::process_upload_request(
+                context,
+                dialect,
+                caller,
+                &destination,
+                source.as_ref(),
+                route,
+                request,
+                payload,
+                body,
+            );
+            Box::pin(small_parts_upload).await
         }
+        (Procedure::RelayCopy, Some(source)) => {
+            let relayed_copy =
+                copy::process_relayed_copy(context, dialect, caller, &source, &destination, request, payload);
+            Box::pin(relayed_copy).await
+        }
+        (Procedure::CopyObject, Some(source)) => {
+            let direct_copy = copy::process_direct_copy(
+                context,
+                dialect,
+                caller,
+                &source,
+                &destination,
+                route,
+                &plan,
+                request,
+                payload,
+            );
+            Box::pin(direct_copy).await
+        }
+        (Procedure::SmallPartsBucket, _) => {
+            let bucket_request =
+                small_parts::process_bucket_request(context, target, route, request, payload);
+            Box::pin(bucket_request).await
+        }
+        (Procedure::Upload, _) => {
+            let response = streaming::upload_body(context, target, route, &request, payload, body).await?;
+            context.send_response(response).await
+        }
+        (Procedure::Download, _) => streaming::download_object(context, target, route, &request).await,
+        _ => exchange::process_exchange(context, target, route, request, payload).await,
     }
 }
 
@@ -118,15 +103,10 @@ async fn process_public_read(
     request: &Request,
 ) -> Result<(), RequestEnd> {
     record_request(context, None, request, 0);
-    let (routed_bucket, _) = route_request(context.config, request)?;
-    context.record.target = Some(routed_bucket.target.spec.name.clone());
-    streaming::download_object(
-        context,
-        routed_bucket.target,
-        routed_bucket.build_route(dialect, None, None),
-        request,
-    )
-    .await
+    let RoutedRequest { destination, route, .. } =
+        plan_routed_request(context.config, dialect, None, request)?;
+    context.record.target = Some(destination.target.spec.name.clone());
+    streaming::download_object(context, destination.target, route, request).await
 }
 
 /// Writes down what is asked.
@@ -163,6 +143,56 @@ pub fn authorize(caller: &Caller, request: &Request) -> Result<(), Rejection> {
     let may_access_source =
         request.source.as_ref().is_none_or(|source| has_access(caller, &source.bucket, RequiredAccess::Read));
     if may_access_destination && may_access_source { Ok(()) } else { Err(ErrorKind::AccessDenied.into()) }
+}
+
+/// A request with its buckets, its route and its plan.
+pub struct RoutedRequest<'s> {
+    /// The bucket that the request addresses.
+    pub destination: RoutedBucket<'s>,
+    /// The bucket of the copy source.
+    pub source: Option<RoutedBucket<'s>>,
+    /// The route to the destination.
+    pub route: Route<'s>,
+    /// What to do.
+    pub plan: Plan,
+}
+
+impl<'s> RoutedRequest<'s> {
+    /// The route to the copy source, as seen from its own target.
+    pub fn build_source_route(&self, caller: Option<&'s Caller>) -> Option<Route<'s>> {
+        self.source.as_ref().map(|source| source.build_route(self.route.caller, caller, None))
+    }
+
+    /// Whether source and destination are at one target.
+    pub fn is_same_target(&self) -> bool {
+        self.source.as_ref().is_none_or(|source| source.target_index == self.destination.target_index)
+    }
+}
+
+/// Routes a request that addresses a bucket and lets the core decide the plan. `explain` calls this too.
+///
+/// # Errors
+/// A bucket that has no route, a key that is kept for small parts.
+pub fn plan_routed_request<'s>(
+    config: &'s ActiveConfig,
+    dialect: &'static Dialect,
+    caller: Option<&'s Caller>,
+    request: &Request,
+) -> Result<RoutedRequest<'s>, Rejection> {
+    let (destination, source) = route_request(config, request)?;
+    let source_bucket = source.as_ref().map(|source| source.target_bucket.clone());
+    let route = destination.build_route(dialect, caller, source_bucket);
+    let mut routed_request =
+        RoutedRequest { destination, source, route, plan: plan::plan_local(Procedure::Exchange) };
+    let source_route = routed_request.build_source_route(caller);
+    let routes = PlanRoutes {
+        destination: &routed_request.route,
+        source: source_route.as_ref(),
+        is_same_target: routed_request.is_same_target(),
+        allows_relay: routed_request.destination.allows_relay,
+    };
+    routed_request.plan = plan::plan_request(request, routes);
+    Ok(routed_request)
 }
 
 /// Where the request goes, and where its copy source is.

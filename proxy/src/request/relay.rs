@@ -9,12 +9,11 @@ use std::time::{Duration, Instant};
 use blobfish_config::CopyLimits;
 use blobfish_dialects::authentication::signature::Payload;
 use blobfish_dialects::engine::body_verifier::{BodyVerifier, Digests, DigestsToCompute};
-use blobfish_dialects::engine::conditions;
 use blobfish_dialects::engine::exchange::{Exchange, TargetResponse};
 use blobfish_dialects::engine::loss::{self, Loss};
 use blobfish_dialects::engine::relay::{self, OrderedMd5, RelaySource, SourcePartDigests, SourceParts};
 use blobfish_dialects::engine::route::Route;
-use blobfish_dialects::engine::{crc64, read_response, streaming, validate_response, write_request};
+use blobfish_dialects::engine::{crc64, read_response, streaming, validate_response};
 use blobfish_dialects::model::{
     Document, ErrorKind, Operation, Part, Rejection, Request, Response, ResponseField,
 };
@@ -74,19 +73,7 @@ impl<'a> Relay<'a> {
         limits: CopyLimits,
         slot: CopySlot,
     ) -> Result<(Self, Vec<Loss>), Rejection> {
-        conditions::check_combination(routes.destination_route.caller, &request.fields)?;
-        let operation = match request.operation {
-            Operation::UploadPartCopy => Operation::UploadPart,
-            _ => Operation::PutObject,
-        };
-        let bare = Request { source: None, operation, ..request.clone() };
-        let mut bare = relay::remove_copy_fields(bare);
-        bare.fields = relay::keep_applicable_fields(bare.fields, operation);
-        let (_, mut losses) = write_request::write_request(&routes.destination_route, &bare)?;
-        losses.extend(
-            write_request::write_request(&routes.source_route, &relay::build_source_head_request(&request))?
-                .1,
-        );
+        let (_, losses) = relay::write_copy_draft(&routes.source_route, &routes.destination_route, &request)?;
         Ok((Self { target_client, routes, request, limits, slot }, losses))
     }
 

@@ -46,12 +46,6 @@ const PAGES_MAX: usize = 64;
 /// The plan's name, as metrics and the list of copies have it.
 const PLAN_NAME: &str = "combine";
 
-/// Whether a bucket's listing, or its deletion, may meet parts that are kept.
-pub fn needs_small_parts_handling(route: &Route<'_>, operation: Operation) -> bool {
-    (operation.is_listing() || operation == Operation::DeleteBucket)
-        && small_parts::reserved_prefix(route.target).is_some()
-}
-
 /// Lists or deletes a bucket in which parts may be kept.
 ///
 /// # Errors
