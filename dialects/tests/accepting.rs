@@ -11,7 +11,7 @@ use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::model::{
     Credentials, ErrorKind, Operation, OutgoingRequest, PayloadHash, RawHead, Timestamp,
 };
-use blobfish_dialects::translator::explain::parse_request_head;
+use blobfish_dialects::translator::request_text::parse_request_head;
 use blobfish_dialects::{DIALECTS, cos, oss, s3};
 use secrecy::SecretString;
 

@@ -11,7 +11,7 @@ use blobfish_dialects::authentication::signature::VerifyOptions;
 use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::find_dialect;
 use blobfish_dialects::model::{RawHead, Rejection, Timestamp};
-use blobfish_dialects::translator::explain::parse_request_head;
+use blobfish_dialects::translator::request_text::parse_request_head;
 use secrecy::SecretString;
 
 struct SignatureVector {

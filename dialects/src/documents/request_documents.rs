@@ -6,6 +6,7 @@ use crate::documents::{acl_documents, delete_objects, response_documents};
 use crate::encoding::xml;
 use crate::encoding::xml::{Node, XmlWriter};
 use crate::engine::dialect::{BucketSettingLocation, Dialect};
+use crate::engine::loss;
 use crate::engine::route::Route;
 use crate::engine::{cors, crc64, small_parts};
 use crate::model::{ErrorKind, Field, Operation, Rejection, Request, Setting, Value};
@@ -111,11 +112,8 @@ fn read_setting_body(
 ) -> Result<(), Rejection> {
     let target = route.target.dialect;
     let reject_unsupported = |what: &str| {
-        Rejection::with_message(
-            ErrorKind::NotImplemented,
-            format!("{what} cannot be carried out here: {} has no such thing", target.name),
-        )
-        .with_detail("Header", what)
+        Rejection::with_message(ErrorKind::NotImplemented, loss::describe_unsupported(route.target, what))
+            .with_detail("Header", what)
     };
     let form = route.caller.setting_schema(setting).ok_or(ErrorKind::MethodNotAllowed)?;
     let target_form =
@@ -154,7 +152,7 @@ fn read_setting_body(
     {
         return Err(Rejection::with_message(
             ErrorKind::NotImplemented,
-            format!("{} is not configured with the key {key}", target.name),
+            format!("{} is not configured with the key {key}.", loss::describe_target(route.target)),
         ));
     }
     request.document = Some(tree);

@@ -152,7 +152,10 @@ fn choose_procedure(request: &Request, routes: PlanRoutes<'_, '_>) -> (PlanKind,
     if small_parts::involves_small_parts(route, request) {
         let kind = match operation {
             Operation::UploadPart => PlanKind::Stream,
-            _ if is_relayed => PlanKind::Relay,
+            // The proxy writes the object that keeps the part.
+            Operation::UploadPartCopy if is_relayed || small_parts::copies_small_range(route, request) => {
+                PlanKind::Relay
+            }
             _ => PlanKind::Exchange,
         };
         return (kind, Procedure::SmallPartsUpload, describe_small_parts(route, operation));

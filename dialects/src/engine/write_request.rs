@@ -1,10 +1,10 @@
-//! From the canonical request to a head in the target's dialect, with what could not be said.
+//! From the canonical request to a head in the target's dialect, with the fields that are lost.
 
 use crate::documents::acl_documents;
 use crate::encoding::{date, percent};
 use crate::engine::body_verifier::compute_composite_checksum;
 use crate::engine::dialect::{Dialect, FieldName, TargetCopySource};
-use crate::engine::loss::Loss;
+use crate::engine::loss::{self, Loss};
 use crate::engine::route::Route;
 use crate::engine::{encoded_words, etag, read_request};
 use crate::model::{
@@ -99,7 +99,7 @@ pub fn build_head_at(
     let operation_route = target.dialect.find_route(operation).ok_or_else(|| {
         Rejection::with_message(
             ErrorKind::NotImplemented,
-            format!("{} cannot be carried out here.", operation.name()),
+            loss::describe_unsupported(target, operation.name()),
         )
     })?;
     let probe = target.dialect.bucket_probe_parameter.filter(|_| operation == Operation::HeadBucket);
@@ -238,7 +238,7 @@ fn write_checksum_headers(route: &Route<'_>, request: &Request) -> Result<Vec<(S
                 let name = route.caller.checksum_header(checksum.algorithm).unwrap_or_default();
                 return Err(Rejection::with_message(
                     ErrorKind::NotImplemented,
-                    format!("{name} cannot be carried out here: {} does not compare it", target.name),
+                    format!("{} does not verify {name}.", loss::describe_target(route.target)),
                 )
                 .with_detail("Header", name));
             }
@@ -283,7 +283,7 @@ fn replace_grants_with_acl(caller: &Dialect, operation: Operation, fields: &mut 
 enum UnwrittenField {
     /// The target does by itself what the field asks for.
     Unnecessary,
-    /// It cannot be said.
+    /// The target does not support it, or this value: a sentence.
     Unsupported(String),
 }
 
@@ -294,7 +294,7 @@ fn write_field(
     value: &Value,
 ) -> Result<(FieldName, Vec<u8>), UnwrittenField> {
     let target = route.target.dialect;
-    let reject = |reason: &str| UnwrittenField::Unsupported(format!("{} {reason}", target.name));
+    let reject = |reason: String| UnwrittenField::Unsupported(reason);
     if matches!(value, Value::Acl(CannedAcl::Inherit)) && target.words.acl.word(CannedAcl::Inherit).is_none()
     {
         // There the bucket decides when nothing is said.
@@ -308,17 +308,32 @@ fn write_field(
     if name.is_none() && (field.is_safe_to_omit() || field.is_repeated_in(operation)) {
         return Err(UnwrittenField::Unnecessary);
     }
-    let name = name.ok_or_else(|| reject("has no such field"))?;
+    let caller_name = || {
+        route
+            .caller
+            .field_name_in(field, operation)
+            .map_or_else(|| field.name(), |name| name.as_str().to_owned())
+    };
+    let name = name.ok_or_else(|| reject(loss::describe_unsupported(route.target, &caller_name())))?;
     if field.has_account_ids() && route.caller.family != target.family {
-        return Err(reject("has other accounts"));
+        return Err(reject(format!(
+            "{} names accounts of {}, which {} does not have.",
+            caller_name(),
+            loss::display_name(route.caller),
+            loss::describe_target(route.target)
+        )));
     }
     let words = target.words;
     let require_word = |word: Option<&'static str>| {
-        word.map(str::to_owned).ok_or_else(|| reject("has no word for this value"))
+        word.map(str::to_owned)
+            .ok_or_else(|| reject(describe_missing_word(route.caller, target, value, &caller_name())))
     };
     let text = match value {
         Value::Text(text) if field == Field::EncryptionKeyId && !route.target.kms_keys.contains(text) => {
-            return Err(reject(&format!("is not configured with the key {text}")));
+            return Err(reject(format!(
+                "{} is not configured with the key {text}.",
+                loss::describe_target(route.target)
+            )));
         }
         Value::Text(text) => text.clone(),
         Value::Raw(bytes) => return Ok((name, bytes.clone())),
@@ -338,6 +353,22 @@ fn write_field(
         Value::Secret(key) => key.expose().to_owned(),
     };
     Ok((name, text.into_bytes()))
+}
+
+/// The sentence for a value of a closed set that the target does not have.
+fn describe_missing_word(caller: &Dialect, target: &Dialect, value: &Value, field_name: &str) -> String {
+    let words = caller.words;
+    let (kind, word) = match value {
+        Value::StorageClass(class) => ("storage class", words.class.word(*class)),
+        Value::Acl(acl) => ("canned ACL", words.acl.word(*acl)),
+        Value::Encryption(encryption) => ("encryption", words.encryption.word(*encryption)),
+        _ => ("value", None),
+    };
+    format!(
+        "{} has no {kind} that corresponds to {}.",
+        loss::display_name(target),
+        word.unwrap_or(field_name)
+    )
 }
 
 fn format_etags(target: &Dialect, tags: &[String]) -> String {
@@ -374,25 +405,33 @@ fn write_metadata(
         } else {
             losses.push(Loss {
                 item: crate::engine::loss::LostItem::Metadata(name.clone()),
-                reason: format!("{} allows only letters, digits and - in names of metadata", target.name),
+                reason: format!(
+                    "{} allows only letters, digits and - in metadata names, not {name}.",
+                    loss::describe_target(route.target)
+                ),
             });
         }
     }
 }
 
+/// Describes the document of a request in its head.
+pub fn add_document_headers(outgoing: &mut OutgoingRequest) {
+    let body = &outgoing.body;
+    if body.is_empty() {
+        return;
+    }
+    let kind: &[u8] = if body.starts_with(b"<") { b"application/xml" } else { b"application/json" };
+    let digest = crate::encoding::hash::md5_base64(body).into_bytes();
+    outgoing.headers.push(("content-type".to_owned(), kind.to_vec()));
+    outgoing.headers.push(("content-md5".to_owned(), digest));
+}
+
 /// Signs a request whose body is at hand.
 pub fn sign_request(route: &Route<'_>, mut outgoing: OutgoingRequest, now: Timestamp) -> OutgoingRequest {
-    let body = &outgoing.body;
-    if !body.is_empty() || matches!(outgoing.method, "PUT" | "POST") {
-        outgoing.headers.push(("content-length".to_owned(), body.len().to_string().into_bytes()));
+    if !outgoing.body.is_empty() || matches!(outgoing.method, "PUT" | "POST") {
+        outgoing.headers.push(("content-length".to_owned(), outgoing.body.len().to_string().into_bytes()));
     }
-    if !body.is_empty() {
-        let kind: &[u8] = if body.starts_with(b"<") { b"application/xml" } else { b"application/json" };
-        outgoing.headers.push(("content-type".to_owned(), kind.to_vec()));
-        outgoing
-            .headers
-            .push(("content-md5".to_owned(), crate::encoding::hash::md5_base64(body).into_bytes()));
-    }
+    add_document_headers(&mut outgoing);
     outgoing.payload_hash = PayloadHash::Sha256(crate::encoding::hash::sha256_hex(&outgoing.body));
     let now = route.target.clock.to_target_time(now);
     route.target.auth.sign(&mut outgoing, &route.target.credentials.current(), &route.target.region, now);

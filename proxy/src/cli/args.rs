@@ -87,10 +87,10 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Show what a request means and how it is translated, without sending it
     #[command(
-        after_help = "Examples:\n  blobfish explain --from cos --to oss request.http\n  blobfish explain --from s3 --to cos --json < request.http"
+        after_help = "Examples:\n  blobfish explain --from cos --to oss request.http\n  blobfish explain --from s3 --to cos --json < request.http\n  blobfish explain --from cos --config blobfish.toml request.http\n\nThe request is the text of HTTP or a curl command. Signatures are not checked.\nExit codes: 0 the request is accepted, 1 it would be rejected, 2 usage."
     )]
     Explain(ExplainArgs),
-    /// Show which fields are native, emulated, lost or refused between which dialects
+    /// Show which fields are native, emulated, lost or rejected between which dialects
     #[command(after_help = "Examples:\n  blobfish losses > losses.md\n  blobfish losses --json")]
     Losses {
         /// JSON instead of Markdown
@@ -151,16 +151,16 @@ pub struct ExplainArgs {
     /// Dialect that the caller speaks
     #[arg(long, value_name = "DIALECT")]
     pub from: String,
-    /// Dialect or profile of the target
-    #[arg(long, value_name = "DIALECT")]
-    pub to: String,
-    /// Configuration whose buckets are used
+    /// Dialect or profile of a sample target
+    #[arg(long, value_name = "DIALECT", required_unless_present = "config", conflicts_with = "config")]
+    pub to: Option<String>,
+    /// Configuration whose routes, targets and policies are used
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// JSON instead of text
     #[arg(long)]
     pub json: bool,
-    /// The request as it would be sent; standard input where absent or `-`
+    /// The request as it would be sent, with its document after an empty line, or a curl command [default: standard input]
     #[arg(value_name = "REQUEST.http")]
     pub request: Option<PathBuf>,
 }

@@ -5,6 +5,7 @@ use blobfish_dialects::authentication::signature::Payload;
 use blobfish_dialects::documents::bucket_pages::{
     BucketRow, CREATION_UNKNOWN, build_bucket_page, build_list_buckets_request, check_bucket_filters,
 };
+use blobfish_dialects::engine::dialect::Dialect;
 use blobfish_dialects::engine::loss::LossPolicy;
 use blobfish_dialects::engine::route::{Route, SameBucketNames};
 use blobfish_dialects::model::{
@@ -62,9 +63,14 @@ async fn fetch_bucket_page(
     continuation: Option<String>,
 ) -> Result<BucketListing, RequestEnd> {
     let list_request = build_list_buckets_request(target.spec.dialect, continuation);
-    let response =
-        exchange::run_exchange(context, target, build_listing_route(context, target), list_request, &[])
-            .await?;
+    let response = exchange::run_exchange(
+        context,
+        target,
+        build_listing_route(context.listener.dialect, target),
+        list_request,
+        &[],
+    )
+    .await?;
     match response.document {
         Some(Document::Buckets(list)) => Ok(list),
         _ => Err(ErrorKind::InternalError.into()),
@@ -78,9 +84,10 @@ fn reject_endless_listing() -> Rejection {
     )
 }
 
-fn build_listing_route<'a>(context: &RequestContext<'_>, target: &'a TargetRuntime) -> Route<'a> {
+/// The route of a ListBuckets request to a target: it addresses no bucket.
+pub fn build_listing_route<'a>(dialect: &'static Dialect, target: &'a TargetRuntime) -> Route<'a> {
     Route {
-        caller: context.listener.dialect,
+        caller: dialect,
         target: &target.spec,
         bucket: String::new(),
         source_bucket: None,
@@ -103,8 +110,8 @@ fn list_configured_buckets(config: &ActiveConfig, caller: &Caller) -> Vec<Bucket
         .collect()
 }
 
-/// The targets that hold buckets which no name in the configuration stands for.
-fn find_pattern_targets(config: &ActiveConfig) -> Vec<usize> {
+/// The targets of bucket patterns: they hold buckets that the configuration does not name.
+pub fn find_pattern_targets(config: &ActiveConfig) -> Vec<usize> {
     let patterns = config.settings.buckets.iter().filter(|rule| rule.name.exact().is_none());
     let mut targets: Vec<usize> = patterns.map(|rule| rule.target).collect();
     targets.sort_unstable();
