@@ -63,7 +63,7 @@ pub enum LossPolicy {
     Report,
 }
 
-/// Rejects lost fields as the policy says. A field that guards data or access is rejected under every policy.
+/// Rejects lost fields by the policy. A field that guards data or access is rejected under every policy.
 ///
 /// # Errors
 /// `NotImplemented`, naming the field in the caller's words.

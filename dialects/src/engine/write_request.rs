@@ -153,7 +153,7 @@ fn check_selectors(target: &Dialect, request: &Request, outgoing: &OutgoingReque
     ))
 }
 
-/// The signed request that tells whether a bucket of the target is there.
+/// The signed request that asks whether a bucket of the target exists.
 ///
 /// # Errors
 /// As [`head`].
@@ -166,11 +166,11 @@ pub fn build_signed_bucket_head(
     Ok(sign_request(&route, build_head(&route, Operation::HeadBucket, None)?, now))
 }
 
-/// What absence means to the caller is said where it means something else to the target.
+/// Expresses the caller's defaults where the target has other ones.
 fn express_defaults(route: &Route<'_>, request: &Request) -> Fields {
     let (caller, target) = (&route.caller.defaults, &route.target.dialect.defaults);
     let mut fields = request.fields.clone();
-    // Compared here, with what the answer says.
+    // The proxy compares it with the response.
     fields.remove(Field::IfRange);
     if route.caller.family != route.target.dialect.family {
         replace_grants_with_acl(route.caller, request.operation, &mut fields);
@@ -187,7 +187,7 @@ fn express_defaults(route: &Route<'_>, request: &Request) -> Fields {
         if !has_acl && caller.acl == CannedAcl::Private && target.acl != CannedAcl::Private {
             fields.set(Field::Acl, Value::Acl(CannedAcl::Private));
         }
-        // To say nothing may mean the bucket's class; a target whose buckets have none is told its own default.
+        // Without a class the target may take the bucket's; a target without classes of buckets gets its own default.
         let class_to_express = caller.class.filter(|class| target.class != Some(*class));
         let class =
             if target.class_always_explicit { caller.class.or(target.class) } else { class_to_express };
@@ -215,7 +215,7 @@ fn express_defaults(route: &Route<'_>, request: &Request) -> Fields {
     fields
 }
 
-/// The checksums of a body or of a completed object that the caller says in the head, for a target that compares them.
+/// The checksums of a body or of a completed object in the caller's head, for a target that verifies them.
 ///
 /// # Errors
 /// `BadDigest`: that of a completed object, where it is not that of the parts that the call names. `NotImplemented`: one
@@ -252,7 +252,7 @@ fn write_checksum_headers(route: &Route<'_>, request: &Request) -> Result<Vec<(S
 /// was compared with its bytes when it came.
 ///
 /// # Errors
-/// `BadDigest`: it says to be, and is another.
+/// `BadDigest`: it claims to be one, and differs.
 fn is_composite_of_parts(
     request: &Request,
     algorithm: ChecksumAlgorithm,
@@ -268,7 +268,7 @@ fn is_composite_of_parts(
     }
 }
 
-/// Accounts are a vendor's own, but everybody is everybody: grants that mean a canned list are said by its word.
+/// Accounts differ between vendors, everybody does not: grants that mean a canned ACL are written as one.
 fn replace_grants_with_acl(caller: &Dialect, operation: Operation, fields: &mut Fields) {
     let Some(acl) = acl_documents::canned_from_grant_fields(caller, fields) else { return };
     let field = if Field::Acl.applies_to(operation) { Field::Acl } else { Field::BucketAcl };
@@ -297,11 +297,11 @@ fn write_field(
     let reject = |reason: String| UnwrittenField::Unsupported(reason);
     if matches!(value, Value::Acl(CannedAcl::Inherit)) && target.words.acl.word(CannedAcl::Inherit).is_none()
     {
-        // There the bucket decides when nothing is said.
+        // There the bucket decides if the header is absent.
         return Err(UnwrittenField::Unnecessary);
     }
     if field.is_checksum_option() && !target.keeps_checksums() {
-        // What the caller says of the bytes is compared here.
+        // The proxy verifies the checksums of the caller.
         return Err(UnwrittenField::Unnecessary);
     }
     let name = target.target_field_name(field, operation);
@@ -426,7 +426,7 @@ pub fn add_document_headers(outgoing: &mut OutgoingRequest) {
     outgoing.headers.push(("content-md5".to_owned(), digest));
 }
 
-/// Signs a request whose body is at hand.
+/// Signs a request that has its whole body.
 pub fn sign_request(route: &Route<'_>, mut outgoing: OutgoingRequest, now: Timestamp) -> OutgoingRequest {
     if !outgoing.body.is_empty() || matches!(outgoing.method, "PUT" | "POST") {
         outgoing.headers.push(("content-length".to_owned(), outgoing.body.len().to_string().into_bytes()));

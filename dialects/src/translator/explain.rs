@@ -28,7 +28,7 @@ pub enum Handling {
     Native,
     /// The proxy does it, or expresses it in another way.
     Emulated,
-    /// The target does not support it. Rejected or reported, as the route says.
+    /// The target does not support it. Rejected or reported, by the policy of the route.
     Lost,
     /// Rejected on every route, because losing it would lose data or expose it.
     Rejected,

@@ -202,7 +202,7 @@ fn explain_list_buckets(
     Ok(Outcome::Explained(Box::new(Explained { explanation, route: None, is_routed: true })))
 }
 
-/// Bucket names as a caller with every grant sees them: whose key signs a request is often not known here.
+/// Bucket names as a caller with every grant sees them: the caller of a pasted request is often not known.
 struct AnyCallerBucketNames<'a> {
     config: &'a ActiveConfig,
     target_index: usize,

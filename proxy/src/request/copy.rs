@@ -1,4 +1,4 @@
-//! Copies: by the target, part by part at the target, or through the proxy, as the plan says.
+//! Copies: by the target, part by part at the target, or through the proxy, by the plan.
 
 use std::sync::Arc;
 
